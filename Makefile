@@ -1,0 +1,28 @@
+# `make sweep` runs the main job, `make test` lints, type-checks and tests; both set up .venv themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+# Simulated clients share two cores with PyTorch's threads: spinning ones would only steal time.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: sweep test clean
+sweep: .venv/.run
+	$(BIN)/paraSim sweep --out results/figure2
+
+test: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n auto
+
+.venv/.run: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/.dev: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	touch .venv/.run $@
+
+clean:
+	rm -rf .venv results

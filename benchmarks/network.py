@@ -1,0 +1,178 @@
+"""How fast the network is: clients as SimPy processes on stars of up to 100,000 access links.
+
+Run with ``python benchmarks/network.py``. Every client computes, uploads, waits for the last upload and downloads;
+access links and compute times are lognormal, the server's links bind, and every span is recorded.
+
+- *Against re-solving everything*: `Star` and the naive star of the tests run the same 1,000 clients x 3 rounds,
+  alternating in one process; the figure is the ratio of the medians. Both give the same times.
+- *Large fleets*: 10,000 and 100,000 clients x 1 round, each run in a process of its own for its own peak of memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import json
+import math
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from simpy import Environment, Event
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from sim.network import Network, Star
+from tests.oracles.progressive_filling import NaiveStar
+
+SIZE = 872e6
+"""A message [B]: two layers of Llama 3-8B in 2 bytes per parameter."""
+
+SHARE = 0.3
+"""Capacity of the server's links as a part of what all access links together could carry."""
+
+Span = tuple[int, int, str, float, float]
+"""Client, round, kind, start [s], end [s]."""
+
+
+@dataclass
+class Fleet:
+    """Clients with lognormal links and compute times, and how they spend their rounds."""
+
+    clients: int
+    rounds: int
+    spans: list[Span] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        random = np.random.default_rng(np.random.SeedSequence([self.clients, self.rounds]))
+        self.uplinks = random.lognormal(math.log(10e6), 1.0, self.clients).tolist()
+        self.downlinks = random.lognormal(math.log(40e6), 1.0, self.clients).tolist()
+        self.seconds = random.lognormal(math.log(40.0), 0.2, (self.rounds, self.clients)).tolist()
+
+    def run(self, network_class: Callable[[Environment, float, float], Network]) -> float:
+        """Simulate, and return the time of the last arrival [s]."""
+        self.spans.clear()
+        env = Environment()
+        network = network_class(env, SHARE * sum(self.uplinks), SHARE * sum(self.downlinks))
+        barriers = [Barrier(env, self.clients) for _ in range(self.rounds)]
+        for client in range(self.clients):
+            env.process(self._client(env, network, barriers, client))
+        env.run()
+        return max(span[4] for span in self.spans)
+
+    def _client(
+        self, env: Environment, network: Network, barriers: list[Barrier], client: int
+    ) -> Generator[Event, float, None]:
+        port = network.attach(self.uplinks[client], self.downlinks[client], latency=0.01)
+        for index, barrier in enumerate(barriers):
+            start = env.now
+            yield env.timeout(self.seconds[index][client])
+            computed = env.now
+            self.spans.append((client, index, "compute", start, computed))
+            uploaded = yield network.upload(port, SIZE)
+            self.spans.append((client, index, "upload", computed, uploaded))
+            yield barrier.arrive()
+            start = env.now
+            downloaded = yield network.download(port, SIZE)
+            self.spans.append((client, index, "download", start, downloaded))
+
+
+class Barrier:
+    """An event that fires when the last of `parties` has arrived."""
+
+    def __init__(self, env: Environment, parties: int) -> None:
+        self._open = env.event()
+        self._missing = parties
+
+    def arrive(self) -> Event:
+        """Note one arrival, and return the event to wait for."""
+        self._missing -= 1
+        if not self._missing:
+            self._open.succeed()
+        return self._open
+
+
+@contextlib.contextmanager
+def quiet_collector() -> Iterator[None]:
+    """Keep the garbage collector from walking through millions of live objects again and again."""
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if enabled:
+            gc.enable()
+
+
+def timed(fleet: Fleet, network_class: Callable[[Environment, float, float], Network]) -> tuple[float, float]:
+    """Return the wall-clock of a run [s] and its makespan [s]."""
+    with quiet_collector():
+        start = time.perf_counter()
+        makespan = fleet.run(network_class)
+        return time.perf_counter() - start, makespan
+
+
+def against_naive(clients: int, rounds: int, repeats: int) -> None:
+    """Print the ratio between the naive star and `Star` on the same fleet."""
+    fleet = Fleet(clients, rounds)
+    walls: dict[str, list[float]] = {"naive": [], "star": []}
+    for _ in range(repeats):
+        wall, naive_makespan = timed(fleet, NaiveStar)
+        walls["naive"].append(wall)
+        wall, makespan = timed(fleet, Star)
+        walls["star"].append(wall)
+    naive, star = (statistics.median(walls[name]) for name in ("naive", "star"))
+    ratios = [slow / fast for slow, fast in zip(walls["naive"], walls["star"], strict=True)]
+    print(f"Re-solving everything against Star: {clients:,} clients x {rounds} rounds, {repeats} repeats")
+    print(f"  naive {naive:7.3f} s   star {star:7.4f} s   ratio {naive / star:5.1f} (median)", end="   ")
+    print(f"{min(ratios):.1f}-{max(ratios):.1f} (pairs)   goal >= 40")
+    print(f"  makespans differ by {abs(makespan / naive_makespan - 1):.1e} relative\n")
+
+
+def large(clients: int, repeats: int) -> None:
+    """Print wall-clock and peak memory of a large fleet, each repeat in its own process."""
+    results = []
+    for _ in range(repeats):
+        command = [sys.executable, __file__, "--one", str(clients)]
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        results.append(json.loads(output))
+    wall = statistics.median(result["wall_s"] for result in results)
+    peak = max(result["peak_mb"] for result in results)
+    goal = {10_000: "goal <= 1 s", 100_000: "goal <= 15 s, <= 500 MB"}.get(clients, "")
+    print(f"  {clients:>9,}   {wall:8.3f}   {peak:8.0f}   {repeats:>7}   {goal}")
+
+
+def one(clients: int) -> None:
+    """Run one large fleet and print its figures as JSON; the fleet and all spans are in the peak."""
+    wall, makespan = timed(Fleet(clients, rounds=1), Star)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    print(json.dumps({"wall_s": wall, "peak_mb": peak, "makespan_s": makespan}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--one", type=int, metavar="CLIENTS", help="run a single large fleet and print JSON")
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    if options.one:
+        one(options.one)
+        return
+    against_naive(1_000, 3, options.repeats)
+    print("Large fleets on Star, 1 round, binding server links")
+    print("    clients   wall [s]   peak [MB]   repeats")
+    large(10_000, options.repeats)
+    large(100_000, max(options.repeats // 2, 1))
+
+
+if __name__ == "__main__":
+    main()

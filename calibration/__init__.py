@@ -1,0 +1,1 @@
+"""How long a step takes: measured and published profiles, fits, predictions."""

@@ -1,0 +1,88 @@
+"""Profiles: files that say how long computation takes on a device, found by name or path."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any, Protocol
+
+from calibration.published import KIND as PUBLISHED
+from calibration.published import PublishedProfile
+from sim.costs import Costs
+from sim.errors import CostError, nearest
+from sim.simulate import Setup
+
+DEFAULT_PROFILE = "paper-a100"
+MAX_PROFILE_BYTES = 16 * 2**20
+
+
+class Profile(Protocol):
+    """What is known of a device's computing times."""
+
+    @property
+    def name(self) -> str:
+        """Name of the profile."""
+        ...
+
+    def costs(self, setup: Setup) -> Costs:
+        """Costs of one scenario.
+
+        Raises
+        ------
+        CostError
+            If the profile does not cover it.
+        """
+        ...
+
+
+def shipped_profiles() -> list[str]:
+    """Names of the profiles that come with paraSim."""
+    folder = resources.files("calibration") / "profiles"
+    return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json"))
+
+
+def load_profile(name_or_path: str) -> Profile:
+    """Load a shipped profile by name, or a profile file.
+
+    Raises
+    ------
+    CostError
+        If there is none, or it is not understood.
+    """
+    data = read_profile(name_or_path)
+    try:
+        if data["kind"] == PUBLISHED:
+            return PublishedProfile.from_json(data)
+    except (KeyError, TypeError) as error:
+        raise CostError(f"profile {name_or_path}: not understood: {error} is missing or wrong") from None
+    raise CostError(f"profile {name_or_path}: unknown kind {data['kind']!r}")
+
+
+def read_profile(name_or_path: str) -> dict[str, Any]:
+    """Read a profile's JSON, by name or path, unvalidated but for its size and shape.
+
+    Raises
+    ------
+    CostError
+        If there is none, it is too large, or no JSON object.
+    """
+    if name_or_path in shipped_profiles():
+        text = (resources.files("calibration") / "profiles" / f"{name_or_path}.json").read_text(encoding="utf-8")
+    else:
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise CostError(
+                f"compute.profile: no profile {name_or_path!r}; {nearest(name_or_path, shipped_profiles())} "
+                "Measure one with `paraSim calibrate`"
+            )
+        if path.stat().st_size > MAX_PROFILE_BYTES:
+            raise CostError(f"{path}: larger than {MAX_PROFILE_BYTES // 2**20} MiB; that is no profile")
+        text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise CostError(f"profile {name_or_path}: not well-formed JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise CostError(f"profile {name_or_path}: holds no fields")
+    return data

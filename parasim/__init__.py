@@ -1,0 +1,80 @@
+"""paraSim: how long federated fine-tuning of large language models takes, and why.
+
+The public API::
+
+    import parasim
+
+    result = parasim.simulate("examples/paper.yaml", ["fleet.0.uplink=20MB/s"])
+    print(result.wall_clock / 60, result.mean("exposed"))
+
+    table = parasim.sweep(methods=["parablock", "fedbcd"], bandwidths=["50MB/s", "100MB/s"])
+    table.to_dataframe()
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from calibration.reproduce import reproduce
+    from parasim.api import Table, load, simulate, sweep
+    from sim.errors import ParaSimError
+    from sim.methods import Method, Trains, register
+    from sim.result import Result
+    from sim.scenario import Scenario
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Method",
+    "ParaSimError",
+    "Result",
+    "Scenario",
+    "Table",
+    "Trains",
+    "load",
+    "register",
+    "reproduce",
+    "simulate",
+    "sweep",
+]
+
+# Loaded when asked for, so that `import parasim` and `paraSim --help` cost next to nothing.
+_HOMES = {
+    "Method": "sim.methods",
+    "ParaSimError": "sim.errors",
+    "Result": "sim.result",
+    "Scenario": "sim.scenario",
+    "Table": "parasim.api",
+    "Trains": "sim.methods",
+    "load": "parasim.api",
+    "register": "sim.methods",
+    "reproduce": "calibration.reproduce",
+    "simulate": "parasim.api",
+    "sweep": "parasim.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'parasim' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def _refuse_hidden_packages() -> None:
+    """Say it in one sentence when a user's own `sim.py` or `train.py` hides a package of paraSim's."""
+    home = Path(__file__).resolve().parent.parent
+    for package in ("sim", "train", "calibration"):
+        spec = find_spec(package)
+        origin = Path(spec.origin).resolve() if spec is not None and spec.origin else None
+        if origin != home / package / "__init__.py":
+            where = origin or "nothing that can be imported"
+            raise ImportError(
+                f"paraSim's package {package!r} is hidden by {where}: rename that file or run from another directory"
+            )
+
+
+_refuse_hidden_packages()

@@ -1,0 +1,5 @@
+"""`python -m parasim` is the command `paraSim`."""
+
+from parasim.cli.main import main
+
+main()

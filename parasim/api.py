@@ -1,0 +1,257 @@
+"""The functions behind both `import parasim` and the command line: they put scenario, model and profile together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from calibration.paper import PAPER_MODELS, paper_setting
+from calibration.profile import DEFAULT_PROFILE, load_profile
+from sim import scenario_file
+from sim.architecture import Architecture, UnknownModelTypeError, architecture
+from sim.costs import Costs, GivenSeconds
+from sim.errors import ArchitectureError, ScenarioError
+from sim.fleet import Fleet
+from sim.methods import METHODS
+from sim.result import Result
+from sim.scenario import Scenario
+from sim.scenario_file import parse_override, with_field
+from sim.simulate import Setup, prepare
+from sim.simulate import simulate as run_setup
+from sim.studies.sweep import Axis, Point, Row, grid, run_sweep
+from sim.units import format_bandwidth
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PAPER_METHODS = ("parablock", "fedbcd", "fedit", "fedcybgd")
+PAPER_BANDWIDTHS = ("50MB/s", "100MB/s", "150MB/s")
+PAPER_BATCH_SIZES = ("2", "4", "8")
+
+Source = str | Path | Mapping[str, Any] | Scenario
+
+
+def load(source: Source, overrides: Iterable[str] = ()) -> Scenario:
+    """Read a scenario.
+
+    Parameters
+    ----------
+    source : path, mapping or Scenario
+        A YAML, TOML or JSON file, or the fields themselves.
+    overrides : iterable of str
+        Such as ``fleet.0.uplink=20MB/s``.
+
+    Raises
+    ------
+    ScenarioError
+        If anything is not as it must be.
+    """
+    overrides = list(overrides)
+    if isinstance(source, Scenario):
+        if not overrides:
+            return source
+        source = source.model_dump(mode="json", exclude_unset=True)
+    if isinstance(source, Mapping):
+        return Scenario.parse(_overridden(dict(source), overrides))
+    return scenario_file.load(source, overrides)
+
+
+def set_up(scenario: Scenario) -> tuple[Setup, Costs]:
+    """Find a scenario's model and costs.
+
+    Raises
+    ------
+    ParaSimError
+        If the model is not known, the scenario does not fit it, or no profile covers the computation.
+    """
+    setup = prepare(scenario, None if scenario.model is None else _architecture(scenario.model))
+    if scenario.compute.seconds is not None:
+        return setup, GivenSeconds(scenario, Fleet(scenario.fleet))
+    return setup, load_profile(scenario.compute.profile or DEFAULT_PROFILE).costs(setup)
+
+
+def simulate(source: Source, overrides: Iterable[str] = ()) -> Result:
+    """Simulate a scenario.
+
+    Parameters
+    ----------
+    source : path, mapping or Scenario
+        What to simulate.
+    overrides : iterable of str
+        Such as ``fleet.0.uplink=20MB/s``.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    ParaSimError
+        If the scenario is wrong or its costs are not known.
+    """
+    return run_setup(*set_up(load(source, overrides)))
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a sweep.
+
+    Attributes
+    ----------
+    rows : list of dict
+        One per run: the swept fields, then its figures, as text as in results.csv.
+    axes : tuple of Axis
+        What was swept.
+    points : list of Point
+        The scenario of each row.
+    """
+
+    rows: list[Row]
+    axes: tuple[Axis, ...]
+    points: list[Point]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return the rows as a DataFrame, numbers as numbers."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.rows)
+        for column in frame.columns:
+            numbers = pd.to_numeric(frame[column], errors="coerce")
+            if numbers.notna().all():
+                frame[column] = numbers
+        return frame
+
+
+def sweep(
+    source: str | Path | Mapping[str, Any] | None = None,
+    *,
+    methods: Sequence[str] = (),
+    bandwidths: Sequence[str] = (),
+    batch_sizes: Sequence[int | str] = (),
+    models: Sequence[str] = (),
+    vary: Mapping[str, Sequence[object]] | None = None,
+    overrides: Iterable[str] = (),
+    directory: str | Path | None = None,
+    jobs: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Table:
+    """Simulate every combination of some fields.
+
+    Parameters
+    ----------
+    source : path, mapping or None
+        The scenario to start from; the paper's setting if None, and its whole Figure 2 if nothing else is said.
+    methods, bandwidths, batch_sizes, models : sequence
+        Values of the method, of every client's up- and downlink, of the batch size and of the model.
+    vary : mapping of str to sequence
+        Values of any other fields, such as ``{"blocks.layers": [1, 2, 4]}``.
+    overrides : iterable of str
+        Fields to set before anything is swept.
+    directory : path or None
+        Where results go row by row; an interrupted sweep continues there.
+    jobs : int or None
+        Worker processes; all cores if None.
+    progress : callable
+        Told the number of runs done and in total.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    ParaSimError
+        Before anything runs, if any of the scenarios is wrong or not covered by its profile.
+    """
+    overrides = list(overrides)
+    if source is None:
+        models = models or PAPER_MODELS
+        if not vary:
+            methods = methods or PAPER_METHODS
+            bandwidths = bandwidths or PAPER_BANDWIDTHS
+            batch_sizes = batch_sizes or PAPER_BATCH_SIZES
+    base = _base(source, overrides)
+    axes = _axes(base({}), models, bandwidths, batch_sizes, vary or {}, methods)
+    points = grid(base, axes)
+    for point in points:
+        set_up(Scenario.parse(point.data, _label(point)))
+    rows = run_sweep(points, figures, None if directory is None else Path(directory), jobs=jobs, progress=progress)
+    return Table(rows, tuple(axes), points)
+
+
+def figures(data: dict[str, Any]) -> dict[str, object]:
+    """Simulate plain data and return one row's figures: the run's, and the origin of its computing times."""
+    result = simulate(data)
+    compute = result.provenance["compute"]
+    assert isinstance(compute, dict)
+    return {**result.figures(), "compute_origin": compute["origin"]}
+
+
+def _base(source: str | Path | Mapping[str, Any] | None, overrides: list[str]) -> Callable[[Row], dict[str, Any]]:
+    if source is None:
+        # Rounds and bytes on the wire differ between the paper's models and methods.
+        def paper(labels: Row) -> dict[str, Any]:
+            model = labels.get("model", PAPER_MODELS[0])
+            known = model if model in PAPER_MODELS else PAPER_MODELS[0]
+            method = labels.get("method", "parablock")
+            return _overridden(paper_setting(known, method if method in METHODS else "parablock"), overrides)
+
+        return paper
+    data = dict(source) if isinstance(source, Mapping) else scenario_file.read(source)
+    data = _overridden(data, overrides)
+    return lambda labels: data
+
+
+def _axes(
+    data: dict[str, Any],
+    models: Sequence[str],
+    bandwidths: Sequence[str],
+    batch_sizes: Sequence[int | str],
+    vary: Mapping[str, Sequence[object]],
+    methods: Sequence[str],
+) -> list[Axis]:
+    """Swept fields, the method changing fastest; those not swept keep a column with the scenario's own value."""
+    scenario = Scenario.parse(data)
+    links = {(group.uplink, group.down) for group in scenario.fleet}
+    uplink, downlink = next(iter(links))
+    own_bandwidth = format_bandwidth(uplink) if len(links) == 1 and uplink == downlink else ""
+    columns: list[tuple[str, Sequence[object], tuple[str, ...], str]] = [
+        ("model", models, ("model",), scenario.model or ""),
+        ("bandwidth", bandwidths, ("fleet.*.uplink", "fleet.*.downlink"), own_bandwidth),
+        ("batch_size", batch_sizes, ("local.batch_size",), str(scenario.local.batch_size)),
+        *((field, values, (field,), "") for field, values in vary.items()),
+        ("method", methods, ("method.name",), scenario.method.name),
+    ]
+    axes = []
+    for column, values, fields, own in columns:
+        texts = tuple(str(value) for value in values)
+        if len(set(texts)) < len(texts):
+            raise ScenarioError(f"{column}: a value stands twice in {', '.join(texts)}")
+        axes.append(Axis(column, texts, fields) if texts else Axis(column, (own,), ()))
+    return axes
+
+
+def _label(point: Point) -> str:
+    return ", ".join(f"{column} {value}" for column, value in point.labels.items() if value)
+
+
+def _overridden(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    for override in overrides:
+        data = with_field(data, *parse_override(override))
+    return data
+
+
+def _architecture(model: str) -> Architecture:
+    """Count a model's parameters: by formula for the families we know, through transformers for any other."""
+    try:
+        return architecture(model)
+    except UnknownModelTypeError as unknown:
+        try:
+            from train.architecture import architecture_from_transformers
+        except ImportError:
+            raise ArchitectureError(
+                f"{unknown} Other model types need the extra 'train': pip install parasim[train]"
+            ) from None
+        return architecture_from_transformers(model)

@@ -1,0 +1,84 @@
+"""`paraSim list`: what there is to choose from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import typer
+
+from parasim.cli.options import PlainFormat
+
+app = typer.Typer(
+    help="List models, methods and profiles, or print the JSON Schema of scenarios.", no_args_is_help=True
+)
+
+_Format = Annotated[PlainFormat, typer.Option("--format", help="What is printed.")]
+
+
+@app.command()
+def models(format_: _Format = PlainFormat.TABLE) -> None:
+    """List the models of the catalogue; any Hugging Face config.json works too.
+
+    Example: paraSim list models
+    """
+    from sim.architecture import architecture, catalogue_names
+
+    _print([architecture(name).summary() for name in catalogue_names()], format_)
+
+
+@app.command()
+def methods(format_: _Format = PlainFormat.TABLE) -> None:
+    """List the federated methods.
+
+    Example: paraSim list methods
+    """
+    from sim.methods import METHODS
+
+    rows = [
+        {"name": m.name, "protocol": m.shape.__name__.lower(), "trains": m.trains.value, "summary": m.summary}
+        for m in METHODS.values()
+    ]
+    _print(rows, format_)
+
+
+@app.command()
+def profiles(format_: _Format = PlainFormat.TABLE) -> None:
+    """List the profiles of computing times that come with paraSim.
+
+    Example: paraSim list profiles
+    """
+    from calibration.profile import read_profile, shipped_profiles
+
+    rows = []
+    for name in shipped_profiles():
+        data = read_profile(name)
+        rows.append({"name": name, "kind": data["kind"], "device": data["device"]["name"], "source": data["source"]})
+    _print(rows, format_)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors that complete and check them.
+
+    Example: paraSim list schema > scenario.schema.json
+    """
+    from sim.scenario import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+
+
+def _print(rows: Sequence[Mapping[str, object]], format_: PlainFormat) -> None:
+    if format_ is PlainFormat.JSON:
+        print(json.dumps(rows, indent=2))
+        return
+    from parasim.cli.text import amount, console, plain_table
+
+    first = rows[0]
+    headings = {column: column.replace("_", " ") for column in first}
+    numbers = tuple(headings[column] for column, value in first.items() if isinstance(value, int | float))
+    table = plain_table(*headings.values(), numbers=numbers)
+    for row in rows:
+        table.add_row(*(amount(value, "") if isinstance(value, int | float) else str(value) for value in row.values()))
+    console().print(table)

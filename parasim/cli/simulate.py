@@ -1,0 +1,75 @@
+"""`paraSim simulate`: one scenario, and where its time goes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parasim.cli.options import OutputDirectory, Overrides, PlainFormat
+
+if TYPE_CHECKING:
+    from sim.result import Result
+
+
+def command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Scenario (YAML, TOML or JSON).")],
+    set_: Overrides = [],  # noqa: B006 - typer copies it
+    out: OutputDirectory = None,
+    format_: Annotated[PlainFormat, typer.Option("--format", help="What is printed.")] = PlainFormat.TABLE,
+    collapse: Annotated[
+        bool, typer.Option("--collapse", help="One set of timeline rows per group of alike clients.")
+    ] = False,
+) -> None:
+    """Simulate one scenario: wall-clock, exposed communication, bytes, and where they come from.
+
+    Example: paraSim simulate examples/paper.yaml --set fleet.0.uplink=50MB/s --out results/slow
+    """
+    from parasim.api import simulate
+    from sim.result import write_atomically
+
+    result = simulate(file, set_)
+    text = json.dumps(result.summary(), indent=2)
+    if out is not None:
+        result.write_timeline(out / "timeline.csv", collapse=collapse)
+        write_atomically(out / "result.json", lambda f: f.write(text + "\n"))
+    if format_ is PlainFormat.JSON:
+        print(text)
+    else:
+        print_breakdown(result)
+        if out is not None:
+            print(f"Timeline and figures are in {out}")
+
+
+def print_breakdown(result: Result) -> None:
+    """Print where a run's time goes, per group and in the mean, and the origin of its numbers."""
+    from parasim.cli.text import amount, clock, console, origin, plain_table
+
+    figures, scenario, wall_clock = result.figures(), result.scenario, result.wall_clock
+    out = console()
+    out.print(
+        f"[bold]{scenario.name}[/bold]: {scenario.method.name}, {scenario.rounds:,} rounds, "
+        f"{scenario.clients:,} clients, wall-clock [bold]{clock(wall_clock)}[/bold]\n"
+    )
+    parts = {
+        "computing": "compute_s",
+        "communicating": "exposed_communication_s",
+        "waiting": "waiting_s",
+        "offline": "offline_s",
+        "hidden": "hidden_communication_s",
+    }
+    table = plain_table("mean client of", "clients", *parts, numbers=("clients", *parts))
+    rows = result.groups() if len(scenario.fleet) > 1 else []
+    rows.append({"name": "the fleet", "clients": scenario.clients, **figures})
+    for row in rows:
+        times = [float(str(row[part])) for part in parts.values()]
+        cells = [f"{clock(time)} {time / wall_clock:4.0%}" if time else "-" for time in times]
+        table.add_row(str(row["name"]), f"{row['clients']:,}", *cells)
+    out.print(table)
+    out.print(
+        f"\nCommunicating is what computing does not cover; hidden communication is covered. "
+        f"Uploaded {amount(figures['uploaded_bytes'])}, downloaded {amount(figures['downloaded_bytes'])}."
+    )
+    out.print(origin(result.provenance))

@@ -1,0 +1,152 @@
+"""`paraSim sweep`: every combination of some fields, as a table and a chart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parasim.cli.options import Format, Overrides
+
+if TYPE_CHECKING:
+    from parasim.api import Table
+
+
+class Plot(StrEnum):
+    """Kind of chart."""
+
+    BAR = "bar"
+    LINE = "line"
+
+
+def command(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Scenario to start from; the paper's if left out.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="Methods, with commas between them.")] = "",
+    bandwidth: Annotated[str, typer.Option(help="Up- and downlinks of every client, such as 50MB/s,100MB/s.")] = "",
+    batch_size: Annotated[str, typer.Option(help="Batch sizes, such as 2,4,8.")] = "",
+    model: Annotated[str, typer.Option(help="Models: catalogue names or config.json files.")] = "",
+    vary: Annotated[
+        list[str], typer.Option(metavar="FIELD=V1,V2", help="Any other field, such as blocks.layers=1,2,4.")
+    ] = [],  # noqa: B006 - typer copies it
+    set_: Overrides = [],  # noqa: B006
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where results and charts go.")] = Path("results/sweep"),
+    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; all cores if left out.")] = None,
+    plot: Annotated[Plot, typer.Option(help="Bars, or lines over the swept quantity on a log axis.")] = Plot.BAR,
+    format_: Annotated[Format, typer.Option("--format", help="What is printed.")] = Format.TABLE,
+) -> None:
+    """Sweep fields of a scenario; without options, the ParaBlock paper's Figure 2 for both models.
+
+    An interrupted sweep continues where it stopped: run the same command again.
+
+    Example: paraSim sweep examples/cross-silo.yaml --method parablock,fedbcd --bandwidth 10MB/s,100MB/s
+    """
+    from parasim.api import sweep
+    from sim.errors import ScenarioError
+    from sim.studies.sweep import split_values
+
+    varied: dict[str, tuple[str, ...]] = {}
+    for text in vary:
+        field, equals, values = text.partition("=")
+        if not equals or not split_values(values):
+            raise ScenarioError(f"--vary {text}: write it like blocks.layers=1,2,4")
+        if field in varied:
+            raise ScenarioError(f"--vary {field} is given twice; write all its values in one")
+        varied[field] = split_values(values)
+    done = (0, 0)
+
+    def remember(count: int, total: int) -> None:
+        nonlocal done
+        done = (count, total)
+
+    try:
+        with _progress(remember) as progress:
+            table = sweep(
+                file,
+                methods=split_values(method),
+                bandwidths=split_values(bandwidth),
+                batch_sizes=split_values(batch_size),
+                models=split_values(model),
+                vary=varied,
+                overrides=set_,
+                directory=out,
+                jobs=jobs,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{done[0]} of {done[1]} runs are in {out / 'results.csv'}; the same command continues there"
+        ) from None
+    _print(table, format_)
+    charts = _draw(table, plot, out)
+    if format_ is Format.TABLE:
+        print(f"Table: {out / 'results.csv'}")
+        print("Chart: " + ", ".join(str(chart) for chart in charts))
+
+
+@contextmanager
+def _progress(remember: Callable[[int, int], None]) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal, and nothing elsewhere."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield remember
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("runs", total=None)
+
+        def update(count: int, total: int) -> None:
+            remember(count, total)
+            bar.update(task, completed=count, total=total)
+
+        yield update
+
+
+def _print(table: Table, format_: Format) -> None:
+    import csv
+    import json
+    import sys
+
+    if format_ is Format.JSON:
+        print(json.dumps(table.to_dataframe().to_dict("records"), indent=2))
+        return
+    if format_ is Format.CSV:
+        writer = csv.DictWriter(sys.stdout, table.rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table.rows)
+        return
+    from parasim.cli.text import clock, console, plain_table
+
+    swept = [axis.column for axis in table.axes if len(axis.values) > 1 or axis.column == "method"]
+    parts = {
+        "wall-clock": "wall_clock_s",
+        "computing": "compute_s",
+        "communicating": "exposed_communication_s",
+        "waiting": "waiting_s",
+    }
+    printed = plain_table(*(c.replace("_", " ") for c in swept), *parts, "computing times are", numbers=tuple(parts))
+    for row in table.rows:
+        times = (clock(float(row[part])) for part in parts.values())
+        printed.add_row(*(row[column] for column in swept), *times, row["compute_origin"])
+    console().print(printed)
+
+
+def _draw(table: Table, plot: Plot, out: Path) -> list[Path]:
+    if plot is Plot.BAR:
+        from parasim.figures.runtime import draw_runtime
+
+        return draw_runtime(table.rows, out)
+    from parasim.figures.line import draw_line
+    from parasim.hiding import hiding_points, numeric_axis
+
+    axis = numeric_axis(table)
+    return draw_line(table.rows, axis.column, out, hidden=hiding_points(table, axis))

@@ -1,0 +1,59 @@
+"""Times, sizes, origins and tables as people read them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PIPE_WIDTH = 160
+"""Columns of output that no terminal limits."""
+
+
+def console() -> Console:
+    """Return where tables are printed: as wide as the terminal, or wide enough for a file."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, soft_wrap=False)
+
+
+def plain_table(*headings: str, numbers: tuple[str, ...] = ()) -> Table:
+    """Start a table without lines; the columns named in `numbers` are aligned right."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in numbers else "left", overflow="fold")
+    return table
+
+
+def clock(seconds: float) -> str:
+    """Write a duration in the unit in which it is a handy number."""
+    for limit, unit, name in ((86400 * 3, 86400, "d"), (3600 * 5, 3600, "h"), (120, 60, "min")):
+        if seconds >= limit:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{seconds:.3g} s"
+
+
+def amount(size: float, unit: str = "B") -> str:
+    """Write an amount in the decimal prefix with which it is a handy number."""
+    for limit, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if size >= limit:
+            return f"{size / limit:.4g} {prefix}{unit}".rstrip()
+    return f"{size:g} {unit}".rstrip()
+
+
+def origin(provenance: Mapping[str, object]) -> str:
+    """Say in one sentence or two where a run's computing times come from."""
+    compute = provenance["compute"]
+    assert isinstance(compute, Mapping)
+    source = f"profile {compute['profile']} ({compute['source']})" if "profile" in compute else compute["source"]
+    notes = [str(note) for note in compute.get("notes", ())]
+    if "gradient_pass" in compute:
+        notes.append(str(compute["gradient_pass"]))
+    text = f"Computing times are {compute['origin']}: {source}"
+    return text + ("; " + "; ".join(notes) if notes else "") + "."

@@ -1,0 +1,1 @@
+"""When things happen: events, bytes, links, clocks. Never a tensor."""

@@ -1,0 +1,181 @@
+"""Reading the fields of a model's configuration, each checked before it is counted with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sim.errors import ArchitectureError
+
+LARGEST_SIZE = 2**28
+LARGEST_LAYER_COUNT = 10_000
+
+
+class UnknownModelTypeError(ArchitectureError):
+    """The configuration is of a family whose parameters `sim` cannot count."""
+
+
+class Configuration:
+    """A ``config.json``, as a checked source of sizes and switches.
+
+    Parameters
+    ----------
+    fields : mapping
+        The parsed configuration.
+    name : str
+        What to call the model in messages.
+    """
+
+    def __init__(self, fields: Mapping[str, Any], name: str):
+        self._fields = fields
+        self.name = name
+
+    def size(self, *keys: str, default: int | None = None, largest: int = LARGEST_SIZE) -> int:
+        """Read a positive whole number.
+
+        Parameters
+        ----------
+        *keys : str
+            The field's name, then other names that transformers accepts for it.
+        default : int, optional
+            What an absent or null field means; without it the field is required.
+        largest : int
+            Largest value that makes sense.
+
+        Returns
+        -------
+        int
+            The number, between 1 and `largest`.
+
+        Raises
+        ------
+        ArchitectureError
+            If the field is missing and has no default, or is no whole number in range.
+        """
+        for key in keys:
+            if self._fields.get(key) is not None:
+                return self._checked(self._fields[key], key, 1, largest)
+        if default is None:
+            names = " or ".join(repr(key) for key in keys)
+            raise ArchitectureError(f"{self.name}: the configuration has no {names}")
+        return default
+
+    def pair(self, key: str, default: int) -> tuple[int, int]:
+        """Read a height and width, given as one number for both or as a list of two.
+
+        Raises
+        ------
+        ArchitectureError
+            If the field is neither.
+        """
+        value = self._fields.get(key)
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            side = self.size(key, default=default)
+            return (side, side)
+        if len(value) != 2:
+            raise ArchitectureError(f"{self.name}: {key!r} is {_shown(value)}, expected one number or two")
+        height, width = (self._checked(side, key, 1, LARGEST_SIZE) for side in value)
+        return (height, width)
+
+    def switch(self, key: str, default: bool) -> bool:
+        """Read true or false.
+
+        Raises
+        ------
+        ArchitectureError
+            If the field is anything else.
+        """
+        value = self._fields.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise ArchitectureError(f"{self.name}: {key!r} is {_shown(value)}, expected true or false")
+        return value
+
+    def layer_count(self, *keys: str) -> int:
+        """Read how often the layer is repeated; raises like `size`."""
+        return self.size(*keys, largest=LARGEST_LAYER_COUNT)
+
+    def label_count(self) -> int:
+        """Read the number of classes of a classifier, which a ``config.json`` gives as a list of labels.
+
+        Returns
+        -------
+        int
+            Length of `id2label`, else `num_labels`, else 2 (transformers' default).
+
+        Raises
+        ------
+        ArchitectureError
+            If `num_labels` is no whole number from 0 on.
+        """
+        labels = self._fields.get("id2label")
+        if isinstance(labels, Mapping):
+            return len(labels)
+        value = self._fields.get("num_labels")
+        return 2 if value is None else self._checked(value, "num_labels", 0, LARGEST_SIZE)
+
+    def key_value_heads(self, heads: int, default: int | None) -> int:
+        """Read the number of key/value heads that the query heads share.
+
+        Parameters
+        ----------
+        heads : int
+            Query heads; also what a null field means.
+        default : int or None
+            What an absent field means; None for as many as query heads.
+
+        Raises
+        ------
+        ArchitectureError
+            If the field is no whole number in range, or does not divide the query heads evenly.
+        """
+        absent = "num_key_value_heads" not in self._fields
+        shared = self.size("num_key_value_heads", default=default if absent and default else heads)
+        if heads % shared:
+            raise ArchitectureError(
+                f"{self.name}: its {heads} attention heads cannot share {shared} key/value heads evenly"
+            )
+        return shared
+
+    def head_dimension(self, hidden_size: int, heads: int, default: int | None = None) -> int:
+        """Read `head_dim`, or take the family's default, or divide the hidden size among the heads.
+
+        Raises
+        ------
+        ArchitectureError
+            If there is neither and the hidden size is not a multiple of the heads.
+        """
+        if default is None and self._fields.get("head_dim") is None:
+            return self.divided(hidden_size, heads)
+        return self.size("head_dim", default=default)
+
+    def divided(self, hidden_size: int, heads: int) -> int:
+        """Divide the hidden size among the heads.
+
+        Raises
+        ------
+        ArchitectureError
+            If it is not a multiple of the heads.
+        """
+        if hidden_size % heads:
+            raise ArchitectureError(
+                f"{self.name}: hidden size {hidden_size} is not a multiple of its {heads} attention heads"
+            )
+        return hidden_size // heads
+
+    def _checked(self, value: object, key: str, smallest: int, largest: int) -> int:
+        # JSON's true is an int to Python, yet no size.
+        if isinstance(value, int) and not isinstance(value, bool) and smallest <= value <= largest:
+            return value
+        allowed = f"a whole number from {smallest} to {largest}"
+        raise ArchitectureError(f"{self.name}: {key!r} is {_shown(value)}, expected {allowed}")
+
+
+def _shown(value: object) -> str:
+    """Quote a value briefly: a message must stay readable whatever the file holds."""
+    # An integer of thousands of digits cannot even be printed.
+    if isinstance(value, int) and value.bit_length() > 256:
+        return "a number of more than 70 digits"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

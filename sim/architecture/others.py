@@ -1,0 +1,190 @@
+"""Families of other kinds: GPT-2, GPT-NeoX (Pythia), OPT, and the vision transformer ViT.
+
+All have layer norms with a weight and a bias, as many key/value heads as query heads, and an MLP of two
+matrices.
+"""
+
+from __future__ import annotations
+
+from sim.architecture.configuration import Configuration
+from sim.architecture.model import Architecture, Half, Layer, Linear
+from sim.errors import ArchitectureError
+
+
+def gpt2(config: Configuration) -> Architecture:
+    """Count a GPT-2 model; its ``Conv1D`` modules are linear modules under another name.
+
+    Raises
+    ------
+    ArchitectureError
+        If a size is out of range, or the layers also attend to an encoder (`add_cross_attention`).
+    """
+    if config.switch("add_cross_attention", default=False):
+        raise ArchitectureError(f"{config.name}: GPT-2 with 'add_cross_attention' is not counted here")
+    hidden = config.size("n_embd", "hidden_size")
+    heads = config.size("n_head", "num_attention_heads")
+    vocabulary = config.size("vocab_size")
+    intermediate = config.size("n_inner", default=4 * hidden)
+    positions = config.size("n_positions", "max_position_embeddings", default=1024)
+    layer = Layer(
+        Half.of(
+            "attention",
+            (Linear("c_attn", hidden, 3 * hidden, True), Linear("c_proj", hidden, hidden, True)),
+            norms=2 * hidden,
+        ),
+        Half.of(
+            "mlp",
+            (Linear("c_fc", hidden, intermediate, True), Linear("c_proj", intermediate, hidden, True)),
+            norms=2 * hidden,
+        ),
+    )
+    return Architecture(
+        name=config.name,
+        model_type="gpt2",
+        hidden_size=hidden,
+        vocabulary_size=vocabulary,
+        attention_heads=heads,
+        head_dimension=config.divided(hidden, heads),
+        layers=(layer,) * config.layer_count("n_layer", "num_hidden_layers"),
+        embedding_parameters=(vocabulary + positions) * hidden,
+        head_parameters=0 if config.switch("tie_word_embeddings", default=True) else vocabulary * hidden,
+        other_parameters=2 * hidden,
+    )
+
+
+def gpt_neox(config: Configuration) -> Architecture:
+    """Count a GPT-NeoX model, such as Pythia; raises `ArchitectureError` if a size is out of range."""
+    hidden = config.size("hidden_size")
+    heads = config.size("num_attention_heads")
+    vocabulary = config.size("vocab_size")
+    intermediate = config.size("intermediate_size")
+    bias = config.switch("attention_bias", default=True)
+    layer = Layer(
+        Half.of(
+            "attention",
+            (Linear("query_key_value", hidden, 3 * hidden, bias), Linear("dense", hidden, hidden, bias)),
+            norms=2 * hidden,
+        ),
+        Half.of(
+            "mlp",
+            (
+                Linear("dense_h_to_4h", hidden, intermediate, True),
+                Linear("dense_4h_to_h", intermediate, hidden, True),
+            ),
+            norms=2 * hidden,
+        ),
+    )
+    return Architecture(
+        name=config.name,
+        model_type="gpt_neox",
+        hidden_size=hidden,
+        vocabulary_size=vocabulary,
+        attention_heads=heads,
+        head_dimension=config.divided(hidden, heads),
+        layers=(layer,) * config.layer_count("num_hidden_layers"),
+        embedding_parameters=vocabulary * hidden,
+        head_parameters=0 if config.switch("tie_word_embeddings", default=False) else vocabulary * hidden,
+        other_parameters=2 * hidden,
+    )
+
+
+def opt(config: Configuration) -> Architecture:
+    """Count an OPT model, with the projections around a narrower embedding where it has them.
+
+    Raises
+    ------
+    ArchitectureError
+        If a size is out of range.
+    """
+    hidden = config.size("hidden_size")
+    heads = config.size("num_attention_heads")
+    vocabulary = config.size("vocab_size")
+    intermediate = config.size("ffn_dim")
+    embedding = config.size("word_embed_proj_dim", default=hidden)
+    positions = config.size("max_position_embeddings", default=2048)
+    bias = config.switch("enable_bias", default=True)
+    norm = 2 * hidden if config.switch("layer_norm_elementwise_affine", default=True) else 0
+    has_final_norm = config.switch("do_layer_norm_before", default=True) and not config.switch(
+        "_remove_final_layer_norm", default=False
+    )
+    layer = Layer(
+        Half.of(
+            "attention",
+            tuple(Linear(name, hidden, hidden, bias) for name in ("k_proj", "v_proj", "q_proj", "out_proj")),
+            norms=norm,
+        ),
+        Half.of(
+            "mlp",
+            (Linear("fc1", hidden, intermediate, bias), Linear("fc2", intermediate, hidden, bias)),
+            norms=norm,
+        ),
+    )
+    # Positions 0 and 1 are reserved for padding, hence two more embeddings than positions.
+    return Architecture(
+        name=config.name,
+        model_type="opt",
+        hidden_size=hidden,
+        vocabulary_size=vocabulary,
+        attention_heads=heads,
+        head_dimension=config.divided(hidden, heads),
+        layers=(layer,) * config.layer_count("num_hidden_layers"),
+        embedding_parameters=vocabulary * embedding + (positions + 2) * hidden,
+        head_parameters=0 if config.switch("tie_word_embeddings", default=True) else vocabulary * embedding,
+        other_parameters=(0 if embedding == hidden else 2 * embedding * hidden) + (norm if has_final_norm else 0),
+    )
+
+
+def vit(config: Configuration) -> Architecture:
+    """Count a vision transformer with its classifier (no pooler, as in image classification).
+
+    Raises
+    ------
+    ArchitectureError
+        If a size is out of range, or the image is smaller than a patch.
+    """
+    hidden = config.size("hidden_size")
+    heads = config.size("num_attention_heads")
+    intermediate = config.size("intermediate_size")
+    channels = config.size("num_channels", default=3)
+    image_height, image_width = config.pair("image_size", default=224)
+    patch_height, patch_width = config.pair("patch_size", default=16)
+    patches = (image_height // patch_height) * (image_width // patch_width)
+    if patches == 0:
+        raise ArchitectureError(f"{config.name}: 'image_size' is smaller than 'patch_size'")
+    head_dimension = config.head_dimension(hidden, heads)
+    width = heads * head_dimension
+    bias = config.switch("qkv_bias", default=True)
+    layer = Layer(
+        Half.of(
+            "attention",
+            (
+                Linear("q_proj", hidden, width, bias, formerly="query"),
+                Linear("k_proj", hidden, width, bias, formerly="key"),
+                Linear("v_proj", hidden, width, bias, formerly="value"),
+                Linear("o_proj", width, hidden, True, formerly="dense"),
+            ),
+            norms=2 * hidden,
+        ),
+        Half.of(
+            "mlp",
+            (
+                Linear("fc1", hidden, intermediate, True, formerly="dense"),
+                Linear("fc2", intermediate, hidden, True, formerly="dense"),
+            ),
+            norms=2 * hidden,
+        ),
+    )
+    # The class token is one more position, and an embedding of its own; every patch position has a bias.
+    patch_embedding = hidden * (channels * patch_height * patch_width + 1)
+    return Architecture(
+        name=config.name,
+        model_type="vit",
+        hidden_size=hidden,
+        vocabulary_size=0,
+        attention_heads=heads,
+        head_dimension=head_dimension,
+        layers=(layer,) * config.layer_count("num_hidden_layers"),
+        embedding_parameters=patch_embedding + hidden + (patches + 1) * hidden,
+        head_parameters=config.label_count() * (hidden + 1),
+        other_parameters=2 * hidden,
+    )

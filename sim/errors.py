@@ -1,0 +1,63 @@
+"""Every error that paraSim raises on purpose, in one small hierarchy.
+
+Messages are written for the person who has to act on them: they name the field or file, what was given
+and what is allowed. The command line prints the message and exits with `exit_status`; nothing else.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ParaSimError(Exception):
+    """Base class of all errors that a user can cause and mend."""
+
+    exit_status = 2
+
+
+class UnitError(ParaSimError):
+    """A quantity could not be read: unknown unit, wrong dimension, no number, not finite."""
+
+
+class ScenarioError(ParaSimError):
+    """A scenario file or field is missing, malformed, contradictory or out of range."""
+
+
+class ArchitectureError(ParaSimError):
+    """A model is unknown, or its configuration does not say what is needed to count its parameters."""
+
+
+class CostError(ParaSimError):
+    """No profile covers the computation that a scenario asks for."""
+
+
+class NetworkError(ParaSimError):
+    """A transfer or link was asked for that cannot exist."""
+
+
+class OutputError(ParaSimError):
+    """Results cannot be written where they were asked for, or belong to something else."""
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Say which of `choices` was probably meant, or list them.
+
+    Parameters
+    ----------
+    word : str
+        What was given.
+    choices : iterable of str
+        What is allowed.
+
+    Returns
+    -------
+    str
+        A clause to append to a message, such as ``did you mean 'uplink'?``.
+    """
+    known = sorted(set(choices))
+    close = difflib.get_close_matches(word.lower(), [choice.lower() for choice in known], n=1, cutoff=0.6)
+    if close:
+        match = next(choice for choice in known if choice.lower() == close[0])
+        return f"did you mean {match!r}?"
+    return "allowed are " + ", ".join(known)

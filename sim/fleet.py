@@ -1,0 +1,139 @@
+"""The clients: numbered through all groups, taking part in rounds, and simulated once where they are alike."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from sim.errors import ScenarioError
+from sim.scenario import Group, Scenario
+from sim.streams import stream
+
+
+class Fleet:
+    """The groups of a scenario, by client number."""
+
+    def __init__(self, groups: Sequence[Group]):
+        self.groups = tuple(groups)
+        self.firsts = [0, *accumulate(group.count for group in groups)]
+
+    @property
+    def clients(self) -> int:
+        """Number of clients."""
+        return self.firsts[-1]
+
+    def index(self, client: int) -> int:
+        """Index of the group that a client belongs to."""
+        return bisect_right(self.firsts, client) - 1
+
+    def group(self, client: int) -> Group:
+        """Group that a client belongs to."""
+        return self.groups[self.index(client)]
+
+    def name(self, index: int) -> str:
+        """Name of a group, or its number if it has none."""
+        return self.groups[index].name or f"group{index}"
+
+
+@dataclass(frozen=True)
+class Cohorts:
+    """Who takes part in each round.
+
+    Attributes
+    ----------
+    rounds : int
+        Number of rounds.
+    clients : int
+        Number of clients in the fleet.
+    members : tuple of tuples of int, or None
+        Participants of each round in ascending order; None if everyone always takes part.
+    """
+
+    rounds: int
+    clients: int
+    members: tuple[tuple[int, ...], ...] | None
+
+    def sizes(self) -> Sequence[int]:
+        """Number of participants of each round."""
+        if self.members is None:
+            return [self.clients] * self.rounds
+        return [len(members) for members in self.members]
+
+    def rounds_of(self) -> dict[int, list[int]]:
+        """Rounds in which each client takes part, for those that ever do; only where not everyone does."""
+        taken: dict[int, list[int]] = {}
+        for round, members in enumerate(self.members or ()):
+            for client in members:
+                taken.setdefault(client, []).append(round)
+        return dict(sorted(taken.items()))
+
+
+def cohorts(scenario: Scenario, *, cyclic: bool) -> Cohorts:
+    """Work out who takes part when.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Its `participation`, `fleet`, `rounds` and `seed`.
+    cyclic : bool
+        Whether clients take turns, one a round, in the order of their numbers.
+
+    Raises
+    ------
+    ScenarioError
+        If clients take turns and the scenario asks for something else.
+    """
+    rounds, clients, given = scenario.rounds, scenario.clients, scenario.participation
+    if cyclic:
+        if given.fraction is not None or any(len(members) != 1 for members in given.rounds or ()):
+            raise ScenarioError(
+                f"participation: clients of {scenario.method.name} take turns; "
+                "leave it out or give rounds with one client each"
+            )
+        return Cohorts(rounds, clients, given.rounds or tuple((turn % clients,) for turn in range(rounds)))
+    if given.rounds is not None:
+        members = tuple(tuple(sorted(members)) for members in given.rounds)
+        everyone = all(len(round_members) == clients for round_members in members)
+        return Cohorts(rounds, clients, None if everyone else members)
+    size = clients if given.fraction is None else max(1, round(given.fraction * clients))
+    if size == clients:
+        return Cohorts(rounds, clients, None)
+    draws = stream(scenario.seed, "participation")
+    return Cohorts(
+        rounds,
+        clients,
+        tuple(tuple(sorted(draws.choice(clients, size, replace=False).tolist())) for _ in range(rounds)),
+    )
+
+
+def sites(
+    scenario: Scenario, fleet: Fleet, cohorts: Cohorts, *, alike: bool
+) -> Iterator[tuple[int, int, Group, Sequence[int]]]:
+    """Clients to simulate: first number, how many behave alike, their group, the rounds they take part in.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Its `compute`: seconds given per client tell clients of one group apart.
+    fleet : Fleet
+        The clients.
+    cohorts : Cohorts
+        Who takes part; clients that never do are not simulated.
+    alike : bool
+        Whether clients of one group may be simulated once. Sharing is max-min fair, so equal clients that
+        start together stay together, contended or not.
+    """
+    if cohorts.members is not None:
+        for client, rounds in cohorts.rounds_of().items():
+            yield client, 1, fleet.group(client), rounds
+        return
+    every_round = range(cohorts.rounds)
+    told_apart = isinstance(scenario.compute.seconds, tuple)
+    for first, group in zip(fleet.firsts, fleet.groups, strict=False):
+        if alike and not told_apart:
+            yield first, group.count, group, every_round
+        else:
+            for client in range(first, first + group.count):
+                yield client, 1, group, every_round

@@ -1,0 +1,67 @@
+"""The interface between a protocol and whatever computes.
+
+A protocol decides when; a learner decides what a local update is and how long it takes. `CostLearner` predicts
+the seconds and carries no tensors; the trainer's learner really trains and measures. Protocols do not know which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(slots=True)
+class Update:
+    """What one client computed in one round.
+
+    Attributes
+    ----------
+    client : int
+        Number of the (first) client.
+    round : int
+        0-based round.
+    block : int or None
+        0-based block that was trained; None for methods without blocks.
+    seconds : float
+        Duration of the local computation [s].
+    serial : float
+        Part of `seconds`, at its start, during which nothing can be sent [s].
+    content : object
+        What is learned, for learners that learn; a protocol never looks at it.
+    """
+
+    client: int
+    round: int
+    block: int | None
+    seconds: float
+    serial: float = 0.0
+    content: object = None
+
+
+class Learner(Protocol):
+    """What computes for a protocol."""
+
+    def survey(self, client: int) -> float:
+        """Do the full pass of the gradient-based schedule on one client and return its seconds [s]."""
+        ...
+
+    def schedule(self) -> Sequence[int | None]:
+        """Block of each round (None for methods without blocks); asked for once, after any survey."""
+        ...
+
+    def train(self, client: int, round: int, block: int | None) -> Update:
+        """Compute a local update (Algorithm 1) from what the client knows now."""
+        ...
+
+    def aggregate(self, round: int, item: int, updates: Sequence[Update]) -> None:
+        """Bring all updates of a round into the server's model: a new version of `item`."""
+        ...
+
+    def receive(self, client: int, items: Sequence[int]) -> None:
+        """Install the server's current versions of `items` on a client.
+
+        The client's own updates that those versions contain are replaced by them: the correction of
+        Algorithm 2, line 9.
+        """
+        ...

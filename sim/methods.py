@@ -1,0 +1,78 @@
+"""The registry of methods: a method is a protocol x what is trained (and therefore sent).
+
+A new method is one `register` call where it recombines what is there, or one short file with a protocol of
+its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sim.errors import ScenarioError
+from sim.protocols.base import Shape
+from sim.protocols.cyclic import Cyclic
+from sim.protocols.overlapped import Overlapped
+from sim.protocols.synchronous import Synchronous
+
+
+class Trains(StrEnum):
+    """What a local update changes and a message holds."""
+
+    BLOCK = "block"
+    LORA = "lora"
+    LORA_B = "lora-b"
+    STACKED_LORA = "stacked-lora"
+    EVERYTHING = "everything"
+
+
+@dataclass(frozen=True)
+class Method:
+    """One federated method.
+
+    Attributes
+    ----------
+    name : str
+        As written in scenarios.
+    shape : type of Shape
+        The protocol: who computes, sends and waits when.
+    trains : Trains
+        What is trained and sent.
+    summary : str
+        One line for `paraSim list methods`.
+    """
+
+    name: str
+    shape: type[Shape]
+    trains: Trains
+    summary: str
+
+
+METHODS: dict[str, Method] = {}
+
+
+def register(method: Method) -> Method:
+    """Add a method, so that scenarios can name it.
+
+    Raises
+    ------
+    ScenarioError
+        If the name is taken.
+    """
+    if method.name in METHODS:
+        raise ScenarioError(f"a method named {method.name!r} is already registered")
+    METHODS[method.name] = method
+    return method
+
+
+for _method in (
+    Method("parablock", Overlapped, Trains.BLOCK, "sends the previous round's block while it trains the next one"),
+    Method("fedbcd", Synchronous, Trains.BLOCK, "one block per round for all: download, train, upload, mean"),
+    Method("fedit", Synchronous, Trains.LORA, "LoRA in FedAvg: A and B go up and down"),
+    Method("ffa-lora", Synchronous, Trains.LORA_B, "LoRA with A frozen: only B is trained and sent"),
+    Method("flora", Synchronous, Trains.STACKED_LORA, "LoRA stacked by the server, merged by every client"),
+    Method("fedcybgd", Cyclic, Trains.BLOCK, "clients take turns, each training a block of its own"),
+    Method("full-ft", Synchronous, Trains.EVERYTHING, "FedAvg on all weights"),
+    Method("overlapped-lora", Overlapped, Trains.LORA, "ParaBlock's overlap with FedIT's adapters"),
+):
+    register(_method)

@@ -1,0 +1,1 @@
+"""The shapes in time that methods are made of."""

@@ -1,0 +1,63 @@
+"""FedAvg's shape in time: download, train, upload, aggregate, repeat; nothing overlaps.
+
+FedBCD, FedIT, FFA-LoRA, FLoRA and full fine-tuning are this with different things trained.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sim.protocols.base import Process, Run, Shape, Site, survey
+from sim.timeline import Interval
+
+
+class Synchronous(Shape):
+    """Every participant of a round does the same steps, and the server waits for the last of them."""
+
+    def __init__(self, run: Run):
+        self.run = run
+        self.opened = [run.env.event() for _ in range(run.rules.rounds)]
+        # A round's begin is where its participants' presence starts; round 0 begins with the run.
+        self.begins = [0.0] * run.rules.rounds
+
+    def start(self) -> None:
+        """Begin the server's process and every client's."""
+        participants: Counter[int] = Counter()
+        for site in self.run.sites:
+            for round in site.rounds:
+                participants[round] += site.count
+        for round, clients in participants.items():
+            self.run.server.expect(round, clients)
+        self.run.env.process(self.server())
+        for site in self.run.sites:
+            self.run.env.process(self.client(site))
+
+    def server(self) -> Process:
+        """Open each round when the one before it is aggregated."""
+        after = yield from survey(self.run)
+        for round, opened in enumerate(self.opened):
+            opened.succeed(after)
+            after = yield self.run.server.aggregated(round)
+            if round + 1 < len(self.opened):
+                self.begins[round + 1] = self.run.env.now
+
+    def client(self, site: Site) -> Process:
+        """One client of FedAvg: catch up, train, upload."""
+        for round in site.rounds:
+            after = yield self.opened[round]
+            after = yield from site.fetch(self.wanted(site, round), after)
+            work = site.train(round, after)
+            update = yield work
+            yield from site.upload(update, (work.span,))
+
+    def wanted(self, site: Site, round: int) -> Sequence[int]:
+        """Items that a client downloads before it trains: all that changed since it last took part."""
+        return site.missing()
+
+    def presence(self, site: Site, wall_clock: float) -> Sequence[Interval]:
+        """From the opening of each of its rounds to the next round's."""
+        if len(site.rounds) == len(self.begins):
+            return [(0.0, wall_clock)]
+        ends = [*self.begins[1:], wall_clock]
+        return [(self.begins[round], ends[round]) for round in site.rounds]

@@ -1,0 +1,412 @@
+"""A scenario: everything that determines a run, validated and frozen.
+
+Read one from a file with `sim.scenario_file.load`; the field names are the file's. What is left out takes
+the default written here, and the defaults together are the setting of the ParaBlock paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from sim import units
+from sim.errors import ParaSimError, ScenarioError, nearest
+from sim.methods import METHODS
+
+
+def _quantity(read: Callable[[Any], float], write: Callable[[float], str], example: str) -> tuple[Any, ...]:
+    """Pydantic's machinery for a quantity: read with its unit, written back with one, a string in the schema."""
+
+    def parse(value: Any) -> float:
+        try:
+            return read(value)
+        except ParaSimError as error:
+            raise ValueError(str(error)) from None
+
+    schema = {"anyOf": [{"type": "string"}, {"type": "number"}], "examples": [example]}
+    return BeforeValidator(parse), PlainSerializer(write, when_used="json"), WithJsonSchema(schema)
+
+
+Bandwidth = Annotated[float, *_quantity(units.bandwidth, units.format_bandwidth, "100MB/s")]
+Duration = Annotated[float, *_quantity(units.duration, lambda seconds: f"{seconds!r}s", "10ms")]
+Size = Annotated[float, *_quantity(units.size, units.format_size, "872MB")]
+
+
+class Section(BaseModel):
+    """Base of every part of a scenario: frozen, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class Method(Section):
+    """Which federated method runs; its name alone is enough."""
+
+    name: str = "parablock"
+    """One of `paraSim list methods`."""
+    staleness: int = Field(default=1, ge=1, le=1000)
+    """Rounds that an update of an overlapped method may take to arrive (1 in the paper); ignored by others."""
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in METHODS:
+            raise ValueError(f"unknown method {name!r}; {nearest(name, METHODS)}")
+        return name
+
+
+class Blocks(Section):
+    """How the model is cut into blocks and in which order they are trained."""
+
+    layers: float | None = Field(default=None, gt=0)
+    """Layers per block: 0.5 (attention and MLP apart), 1, 2, 4 ...; 2 if neither this nor `count` is given."""
+    count: int | None = Field(default=None, ge=1, le=100_000)
+    """Number of blocks, of sizes as equal as whole layers allow, instead of `layers`."""
+    schedule: Literal["random", "sequential", "reverse", "gradient"] | tuple[int, ...] = "random"
+    """Which block each round trains: a rule, or one block (0-based) per round."""
+    gradient_pass: Duration | None = None
+    """Seconds of the extra full pass of the `gradient` schedule, where no profile knows them."""
+
+    @model_validator(mode="after")
+    def _one_partition(self) -> Self:
+        if self.layers is not None and self.count is not None:
+            raise ValueError("give layers (per block) or count (of blocks), not both")
+        return self
+
+
+class Local(Section):
+    """One local update: the work of a client in a round."""
+
+    steps: int = Field(default=40, ge=1)
+    """Optimizer steps K per round."""
+    batch_size: int = Field(default=4, ge=1)
+    """Sequences per step (the effective batch size)."""
+    sequence_length: int = Field(default=512, ge=1)
+    """Tokens per sequence."""
+
+
+class Lora(Section):
+    """The adapter of the LoRA methods."""
+
+    rank: int = Field(default=32, ge=1)
+    """Rank r of the adapter."""
+    targets: tuple[str, ...] | Literal["all-linear"] = ("q_proj", "v_proj")
+    """Module names that get an adapter, or `all-linear`."""
+
+
+class Cyclic(Section):
+    """What is particular to FedCyBGD."""
+
+    download_fraction: float = Field(default=1.0, ge=0, le=1)
+    """Share of the blocks changed by others that a client downloads in its turn, drawn at random."""
+
+
+class Group(Section):
+    """Clients that are alike. Clients are numbered from 0 in the order of the fleet."""
+
+    name: str = ""
+    """Free text; `group0`, `group1` ... if left out."""
+    count: int = Field(default=1, ge=1, le=10_000_000)
+    """Number of clients."""
+    uplink: Bandwidth = 100e6
+    """Client to server."""
+    downlink: Bandwidth | None = None
+    """Server to client; like the uplink if left out."""
+    latency: Duration = 0.0
+    """One way, paid once per transfer, before the flow starts to share links."""
+    device: str | None = None
+    """Device that computes; the profile's own if left out."""
+    speed: float = Field(default=1.0, gt=0, le=1e6)
+    """Computes this many times as fast as the device of the profile (or the given seconds)."""
+    duplex: Literal["full", "half"] = "full"
+    """`half`: up and down share the air, so that their airtimes add up."""
+
+    @property
+    def down(self) -> float:
+        """Downlink [B/s]."""
+        return self.uplink if self.downlink is None else self.downlink
+
+
+class Server(Section):
+    """The server's links and its work; a link left out is unlimited."""
+
+    ingress: Bandwidth | None = None
+    """All uploads together."""
+    egress: Bandwidth | None = None
+    """All downloads together."""
+    aggregation: Duration = 0.0
+    """Time to aggregate one round."""
+
+
+class Participation(Section):
+    """Who takes part in a round: everyone if left out."""
+
+    fraction: float | None = Field(default=None, gt=0, le=1)
+    """This share of the clients, drawn anew each round."""
+    rounds: tuple[tuple[int, ...], ...] | None = None
+    """The clients of each round, one list per round."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.fraction is not None and self.rounds is not None:
+            raise ValueError("give fraction or rounds, not both")
+        return self
+
+
+class Compression(Section):
+    """What is left out of a message. Nothing if empty."""
+
+    top_k: float | None = Field(default=None, gt=0, le=1)
+    """Send only this share of the values, the largest ones, each with its index."""
+    index_bytes: float = Field(default=4, ge=0, le=16)
+    """Bytes per index of a top-k value."""
+    bits: int | None = Field(default=None, ge=1, le=32)
+    """Quantize each value to this many bits."""
+    group_size: int = Field(default=256, ge=1)
+    """Values that share one scale when quantized."""
+    scale_bytes: float = Field(default=4, ge=0, le=16)
+    """Bytes per scale."""
+
+
+class Wire(Section):
+    """How values become bytes."""
+
+    bytes_per_parameter: float = Field(default=2, gt=0, le=16)
+    """2 for bf16, 4 for fp32."""
+    serialization: Duration = 0.0
+    """A client's time to pack or unpack one message, part of that transfer."""
+    upload: Compression = Compression()
+    download: Compression = Compression()
+
+
+class Compute(Section):
+    """How long a local update takes: from a profile, or given in seconds."""
+
+    profile: str | None = None
+    """Name or file of a profile; `paper-a100` if nothing is given."""
+    dataset: str | None = None
+    """Data set, for profiles that tell them apart."""
+    seconds: Duration | tuple[Duration, ...] | tuple[tuple[Duration, ...], ...] | None = None
+    """Instead of a profile: one for all, one per client, or rounds x clients, for a device of speed 1."""
+    non_overlapping: Duration | None = None
+    """Part of a round's computation during which nothing can be sent (the profile's, or none with seconds)."""
+
+    @field_validator("seconds", mode="before")
+    @classmethod
+    def _numbers(cls, value: Any) -> Any:
+        # Tried one by one, the union's branches would answer a bad list with a page of messages.
+        def read(item: Any, depth: int) -> Any:
+            if isinstance(item, list | tuple):
+                if depth == 2:
+                    raise ValueError("a number, a list of numbers (one per client) or a list of such lists (rounds)")
+                if not item:
+                    raise ValueError("an empty list")
+                if len({isinstance(entry, list | tuple) for entry in item}) > 1:
+                    raise ValueError("numbers and lists are mixed")
+                return tuple(read(entry, depth + 1) for entry in item)
+            try:
+                return units.duration(item)
+            except ParaSimError as error:
+                raise ValueError(str(error)) from None
+
+        return None if value is None else read(value, 0)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.seconds is not None and (self.profile is not None or self.dataset is not None):
+            raise ValueError("give seconds or a profile (with its dataset), not both")
+        return self
+
+
+class Payload(Section):
+    """Message sizes, instead of those that follow from the model."""
+
+    upload: Size
+    """One client's update."""
+    download: Size | None = None
+    """The aggregate of one block; like the upload if left out."""
+
+    @property
+    def down(self) -> float:
+        """Size of one aggregate [B]."""
+        return self.upload if self.download is None else self.download
+
+
+class Scenario(Section):
+    """Everything that determines a run.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        On direct construction; `Scenario.parse` turns it into a `ScenarioError` with one clear line per field.
+    """
+
+    name: str = "scenario"
+    """Free text."""
+    model: str | None = None
+    """Catalogue name or path of a config.json; not needed if compute and payload are explicit."""
+    method: Method = Method()
+    rounds: int = Field(default=32, ge=1, le=1_000_000)
+    """Number of rounds; for FedCyBGD the number of turns."""
+    blocks: Blocks = Blocks()
+    local: Local = Local()
+    lora: Lora = Lora()
+    cyclic: Cyclic = Cyclic()
+    fleet: tuple[Group, ...] = Field(default=(Group(name="client", count=10),), min_length=1)
+    """Groups of clients; 10 clients on 100 MB/s links if left out."""
+    server: Server = Server()
+    participation: Participation = Participation()
+    wire: Wire = Wire()
+    compute: Compute = Compute()
+    payload: Payload | None = None
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of every random draw."""
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _method_by_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def clients(self) -> int:
+        """Number of clients in the fleet."""
+        return sum(group.count for group in self.fleet)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        self._check_participants()
+        self._check_seconds()
+        if isinstance(self.blocks.schedule, tuple):
+            _fits(len(self.blocks.schedule), self.rounds, "blocks.schedule", "blocks", "rounds")
+        if self.model is None and (self.payload is None or self.compute.seconds is None):
+            missing = "payload" if self.payload is None else "compute.seconds"
+            raise ValueError(f"model: needed, because {missing} is not given")
+        return self
+
+    def _check_participants(self) -> None:
+        lists = self.participation.rounds
+        if lists is None:
+            return
+        _fits(len(lists), self.rounds, "participation.rounds", "lists", "rounds")
+        for number, members in enumerate(lists):
+            where = f"participation.rounds.{number}"
+            if not members:
+                raise ValueError(f"{where}: nobody takes part")
+            if len(members) > self.clients:
+                raise ValueError(f"{where}: {len(members)} participants, but the fleet has {self.clients} clients")
+            if len(set(members)) < len(members):
+                raise ValueError(f"{where}: names a client twice")
+            for client in members:
+                if not 0 <= client < self.clients:
+                    raise ValueError(f"{where}: no client {client}; they are 0 to {self.clients - 1}")
+
+    def _check_seconds(self) -> None:
+        seconds = self.compute.seconds
+        if not isinstance(seconds, tuple):
+            return
+        if not isinstance(seconds[0], tuple):
+            _fits(len(seconds), self.clients, "compute.seconds", "numbers", "clients")
+            return
+        _fits(len(seconds), self.rounds, "compute.seconds", "rows", "rounds")
+        for number, row in enumerate(seconds):
+            assert isinstance(row, tuple)
+            _fits(len(row), self.clients, f"compute.seconds.{number}", "numbers", "clients")
+
+    @classmethod
+    def parse(cls, data: Any, source: str = "scenario") -> Scenario:
+        """Validate plain data (what a YAML, TOML or JSON file holds).
+
+        Parameters
+        ----------
+        data : mapping
+            The fields.
+        source : str
+            Where they came from, for messages.
+
+        Raises
+        ------
+        ScenarioError
+            Naming each wrong field, what was given, and the nearest right spelling of an unknown one.
+        """
+        if not isinstance(data, dict):
+            raise ScenarioError(f"{source}: a scenario is a mapping of fields, not {_kind(data)}")
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            problems = [_explain(problem) for problem in error.errors()]
+            raise ScenarioError(f"{source}: " + "; ".join(dict.fromkeys(problems))) from None
+
+
+def _fits(given: int, wanted: int, field: str, things: str, per: str) -> None:
+    if given != wanted:
+        raise ValueError(f"{field}: {given} {things} for {wanted} {per}")
+
+
+def _kind(value: Any) -> str:
+    names = {type(None): "empty", list: "a list", str: "text", int: "a number", float: "a number"}
+    return names.get(type(value), type(value).__name__)
+
+
+def _explain(problem: Any) -> str:
+    """One line for one of pydantic's complaints, in the words of the scenario file."""
+    # Union branches add type names such as "tuple[int, ...]" to the location; only field names and indices help.
+    path = [part for part in problem["loc"] if isinstance(part, int) or str(part).isidentifier()]
+    where = ".".join(str(part) for part in path)
+    if problem["type"] == "extra_forbidden":
+        known = fields_at(path[:-1])
+        return f"{where}: unknown field; {nearest(str(path[-1]), known)}" if known else f"{where}: unknown field"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error" or problem["type"] == "missing":
+        return f"{where}: {message}" if where else message
+    given = problem["input"]
+    shown = repr(given) if len(repr(given)) <= 60 else _kind(given)
+    return f"{where}: {message[0].lower()}{message[1:]}, not {shown}"
+
+
+def fields_at(path: list[Any]) -> list[str]:
+    """Names of the fields below a path such as ``["fleet", 0]``; empty if there are none."""
+    section: type[BaseModel] = Scenario
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = section.model_fields.get(str(part))
+        if field is None:
+            return []
+        nested = _section_in(field.annotation)
+        if nested is None:
+            return []
+        section = nested
+    return list(section.model_fields)
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _section_in(inner)
+        if found is not None:
+            return found
+    return None
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of scenario files, the method's name alone included."""
+    schema = Scenario.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "paraSim scenario"
+    method = schema["properties"]["method"]
+    name = {"type": "string", "enum": sorted(METHODS)}
+    schema["properties"]["method"] = {"anyOf": [name, {"$ref": "#/$defs/Method"}], "default": method.get("default")}
+    schema["$defs"]["Method"]["properties"]["name"]["enum"] = sorted(METHODS)
+    return schema

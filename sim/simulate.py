@@ -1,0 +1,194 @@
+"""`simulate(scenario, costs) -> Result`: put the parts together and run the events."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import simpy
+
+from sim.architecture import Architecture
+from sim.blocks import Block, partition, partition_evenly
+from sim.cost_learner import CostLearner
+from sim.costs import Costs
+from sim.fleet import Cohorts, Fleet, cohorts, sites
+from sim.learner import Learner
+from sim.methods import METHODS, Method, Trains
+from sim.network import star_network
+from sim.payload import Payload, payload
+from sim.protocols.base import Rules, Run
+from sim.protocols.cyclic import Cyclic
+from sim.result import Result
+from sim.scenario import Scenario
+from sim.schedule import UNKNOWN_MODEL_BLOCKS, block_schedule
+
+DEFAULT_LAYERS_PER_BLOCK = 2.0
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What follows from a scenario before anything happens.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        The scenario.
+    method : Method
+        Its method.
+    architecture : Architecture or None
+        Its model, where one is named.
+    blocks : tuple of Block or None
+        The model's blocks, for methods that train blocks of a model that is known.
+    schedule : sequence of int or None
+        Block of each round.
+    cohorts : Cohorts
+        Who takes part when.
+    payload : Payload
+        What messages weigh.
+    """
+
+    scenario: Scenario
+    method: Method
+    architecture: Architecture | None
+    blocks: tuple[Block, ...] | None
+    schedule: Sequence[int | None]
+    cohorts: Cohorts
+    payload: Payload
+
+
+def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
+    """Work out blocks, schedule, participants and message sizes.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What to simulate.
+    architecture : Architecture or None
+        Its model; may be missing if compute and payload are explicit.
+
+    Raises
+    ------
+    ScenarioError
+        If the scenario asks for what the model or the fleet does not have.
+    """
+    method = METHODS[scenario.method.name]
+    cyclic = issubclass(method.shape, Cyclic)
+    who = cohorts(scenario, cyclic=cyclic)
+    blocks: tuple[Block, ...] | None = None
+    schedule: Sequence[int | None] = [None] * scenario.rounds
+    if method.trains is Trains.BLOCK:
+        # Each client of a cyclic method has a block of its own.
+        count = scenario.blocks.count or (scenario.clients if cyclic else None)
+        if architecture is not None:
+            width = scenario.blocks.layers or DEFAULT_LAYERS_PER_BLOCK
+            blocks = partition_evenly(architecture, count) if count else partition(architecture, width)
+            count = len(blocks)
+        count = count or UNKNOWN_MODEL_BLOCKS
+        if cyclic:
+            assert who.members is not None
+            schedule = [members[0] % count for members in who.members]
+        else:
+            schedule = block_schedule(scenario, count)
+    sizes = payload(scenario, method.trains, architecture, blocks, who.sizes())
+    return Setup(scenario, method, architecture, blocks, schedule, who, sizes)
+
+
+def simulate(setup: Setup, costs: Costs, learner: Learner | None = None) -> Result:
+    """Run a scenario.
+
+    Parameters
+    ----------
+    setup : Setup
+        The scenario and what follows from it; see `prepare`.
+    costs : Costs
+        How long local updates take.
+    learner : Learner or None
+        What computes; by default, nothing is learned and `costs` predicts the seconds. Clients of a learner
+        differ even where their links and devices are alike.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    CostError
+        If a local update's cost is not known.
+    """
+    scenario = setup.scenario
+    fleet = Fleet(scenario.fleet)
+    env = simpy.Environment()
+    half_duplex = any(group.duplex == "half" for group in scenario.fleet)
+    network = star_network(
+        env,
+        ingress=scenario.server.ingress or float("inf"),
+        egress=scenario.server.egress or float("inf"),
+        half_duplex=half_duplex,
+    )
+    run = Run(env, network, learner or CostLearner(costs, setup.schedule, setup.blocks), setup.payload, _rules(setup))
+    for first, count, group, rounds in sites(scenario, fleet, setup.cohorts, alike=learner is None):
+        port = network.attach(group.uplink, group.down, group.latency, half_duplex=group.duplex == "half", count=count)
+        run.join(first, count, port, rounds)
+    shape = setup.method.shape(run)
+    shape.start()
+    with _undisturbed():
+        env.run()
+    wall_clock = run.timeline.end
+    return Result(
+        scenario,
+        run.timeline,
+        {site.client: site.count for site in run.sites},
+        {site.client: shape.presence(site, wall_clock) for site in run.sites},
+        _provenance(setup, costs),
+    )
+
+
+def _rules(setup: Setup) -> Rules:
+    scenario = setup.scenario
+    return Rules(
+        rounds=scenario.rounds,
+        seed=scenario.seed,
+        staleness=scenario.method.staleness,
+        download_fraction=scenario.cyclic.download_fraction,
+        serialization=scenario.wire.serialization,
+        aggregation=scenario.server.aggregation,
+        blocks_named=setup.method.trains is Trains.BLOCK,
+        surveyed=setup.method.trains is Trains.BLOCK and scenario.blocks.schedule == "gradient",
+    )
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep the cycle collector away: a run makes millions of objects and hardly any garbage cycles."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _provenance(setup: Setup, costs: Costs) -> dict[str, object]:
+    scenario = setup.scenario
+    from_model = (
+        f"{setup.architecture.name}'s parameters x {scenario.wire.bytes_per_parameter:g} B"
+        if setup.architecture
+        else ""
+    )
+    provenance: dict[str, object] = {
+        "compute": costs.provenance(),
+        "payload": {
+            "origin": "given" if scenario.payload is not None else "computed",
+            "source": "payload of the scenario" if scenario.payload is not None else from_model,
+        },
+        "network": {"origin": "simulated", "source": "max-min fair fluid sharing of a star"},
+    }
+    if setup.method.trains is Trains.BLOCK and scenario.blocks.schedule == "gradient":
+        provenance["schedule"] = {
+            "origin": "drawn",
+            "source": "seeded stand-in for the gradient-based order: a simulation has no gradients",
+        }
+    return provenance

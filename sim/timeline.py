@@ -1,0 +1,212 @@
+"""What happened when: spans with their causes, and where each client's time went.
+
+A span is one activity of one client (or of a group of clients that behave alike) or of the server. It names
+the spans it waited for, so that the whole run is one graph of causes.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import IO, NamedTuple
+
+SERVER = -1
+
+COLUMNS = ("client", "round", "kind", "start_s", "end_s", "bytes", "block")
+
+
+class Kind(StrEnum):
+    """What is done during a span."""
+
+    COMPUTE = "compute"
+    UPLOAD = "upload"
+    DOWNLOAD = "download"
+    AGGREGATE = "aggregate"
+
+
+class Span(NamedTuple):
+    """One activity.
+
+    Attributes
+    ----------
+    client : int
+        Number of the (first) client, or `SERVER`.
+    round : int
+        0-based round that it belongs to: of the update that is computed, sent or aggregated; for a
+        download, the newest round whose aggregate it brings.
+    kind : Kind
+        What is done.
+    start, end : float
+        From the moment it is asked for to the moment it is done [s].
+    size : float
+        Bytes moved, per client [B].
+    blocks : tuple of int
+        Blocks that it is about.
+    causes : tuple of int
+        Numbers of the spans it waited for.
+    """
+
+    client: int
+    round: int
+    kind: Kind
+    start: float
+    end: float
+    size: float
+    blocks: tuple[int, ...]
+    causes: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Timeline:
+    """The spans of a run, in the order in which they were recorded; a span's number is its position."""
+
+    spans: list[Span] = field(default_factory=list)
+
+    def record(
+        self,
+        client: int,
+        round: int,
+        kind: Kind,
+        start: float,
+        end: float,
+        size: float = 0.0,
+        blocks: tuple[int, ...] = (),
+        causes: tuple[int, ...] = (),
+    ) -> int:
+        """Add a span and return its number."""
+        self.spans.append(Span(client, round, kind, start, end, size, blocks, causes))
+        return len(self.spans) - 1
+
+    @property
+    def end(self) -> float:
+        """When the last activity is done [s]; 0 if there was none."""
+        return max((span.end for span in self.spans), default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where one client's wall-clock went: the four parts add up to it.
+
+    Attributes
+    ----------
+    compute : float
+        Computing, whether or not something was sent at the same time [s].
+    exposed : float
+        Sending or receiving without computing [s].
+    waiting : float
+        Neither, while taking part: for other clients or the server [s].
+    offline : float
+        Not taking part [s].
+    hidden : float
+        Sending or receiving while computing: a part of `compute` [s].
+    stalled : float
+        The part of `exposed` before the client's last computation began: what more bandwidth could hide [s].
+    uploaded, downloaded : float
+        Bytes moved [B].
+    """
+
+    compute: float
+    exposed: float
+    waiting: float
+    offline: float
+    hidden: float
+    stalled: float
+    uploaded: float
+    downloaded: float
+
+
+Interval = tuple[float, float]
+
+
+def account(spans: Iterable[Span], presence: Sequence[Interval], wall_clock: float) -> Account:
+    """Divide one client's wall-clock into what it did.
+
+    Parameters
+    ----------
+    spans : iterable of Span
+        All spans of the client.
+    presence : sequence of (float, float)
+        Disjoint intervals in which it takes part [s].
+    wall_clock : float
+        Length of the run [s].
+
+    Returns
+    -------
+    Account
+        compute + exposed + waiting + offline = wall-clock. The run is cut at every start and end, each piece
+        is given to exactly one part, and the pieces are added without rounding (`math.fsum`).
+    """
+    spans = list(spans)
+    computing = [(span.start, span.end) for span in spans if span.kind is Kind.COMPUTE]
+    sending = [(span.start, span.end) for span in spans if span.kind is not Kind.COMPUTE]
+    last_computation = max((start for start, _ in computing), default=0.0)
+    pieces: dict[str, list[float]] = {
+        part: [] for part in ("compute", "exposed", "waiting", "offline", "hidden", "stalled")
+    }
+    for start, end, computes, sends, present in _pieces(computing, sending, presence, wall_clock):
+        # Two terms per piece, so that the sum telescopes to the wall-clock itself and not to rounded lengths.
+        length = (end, -start)
+        if computes:
+            pieces["compute"] += length
+            if sends:
+                pieces["hidden"] += length
+        elif sends:
+            pieces["exposed"] += length
+            if end <= last_computation:
+                pieces["stalled"] += length
+        else:
+            pieces["waiting" if present else "offline"] += length
+    return Account(
+        **{part: math.fsum(terms) for part, terms in pieces.items()},
+        uploaded=math.fsum(span.size for span in spans if span.kind is Kind.UPLOAD),
+        downloaded=math.fsum(span.size for span in spans if span.kind is Kind.DOWNLOAD),
+    )
+
+
+def _pieces(
+    computing: Sequence[Interval], sending: Sequence[Interval], presence: Sequence[Interval], wall_clock: float
+) -> Iterator[tuple[float, float, bool, bool, bool]]:
+    """Cut [0, wall_clock] at every boundary and say for each piece which of the three kinds cover it."""
+    changes: list[tuple[float, int, int]] = [(wall_clock, 0, 0)]
+    for which, intervals in enumerate((computing, sending, presence)):
+        for start, end in intervals:
+            changes += [(start, which, 1), (end, which, -1)]
+    changes.sort()
+    depth = [0, 0, 0]
+    position = 0.0
+    for time, which, change in changes:
+        if time > position:
+            yield position, time, depth[0] > 0, depth[1] > 0, depth[2] > 0
+            position = time
+        depth[which] += change
+
+
+def write_csv(file: IO[str], spans: Iterable[Span], counts: dict[int, int], *, collapse: bool) -> None:
+    """Write spans as CSV, one line each, in order of start, then client.
+
+    Parameters
+    ----------
+    file : text file
+        Where to write.
+    spans : iterable of Span
+        What to write.
+    counts : dict of int to int
+        Number of clients that behave like client `key`; they are numbered onward from it.
+    collapse : bool
+        Write one set of rows per group, with a column `count`, instead of one per client.
+    """
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow((*COLUMNS, "count") if collapse else COLUMNS)
+    ordered = sorted(spans, key=lambda span: (span.start, span.client == SERVER, span.client, span.end))
+    for span in ordered:
+        count = counts.get(span.client, 1)
+        size = int(span.size) if span.size == int(span.size) else span.size
+        row = (span.round, span.kind.value, repr(span.start), repr(span.end), size, ";".join(map(str, span.blocks)))
+        if collapse or span.client == SERVER:
+            name = "server" if span.client == SERVER else span.client
+            writer.writerow((name, *row, count) if collapse else (name, *row))
+        else:
+            writer.writerows((client, *row) for client in range(span.client, span.client + count))

@@ -1,0 +1,151 @@
+"""Quantities as people write them: ``100MB/s``, ``1 Gbit/s``, ``250ms``, ``16GiB``.
+
+Prefixes are decimal (k, M, G, T, P) unless written binary (Ki, Mi, Gi, Ti); a capital ``B`` is a byte, a
+small ``b`` (or ``bit``) a bit, and the two are never guessed from one another. Everything inside paraSim is
+in base units: seconds, bytes, bytes per second.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from sim.errors import UnitError
+
+_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*")
+_PREFIXES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
+_BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+_SIZES: dict[str, float] = {
+    prefix + unit: factor * bytes_per_unit
+    for prefix, factor in (_PREFIXES | _BINARY).items()
+    for unit, bytes_per_unit in (("B", 1), ("byte", 1), ("bytes", 1), ("b", 0.125), ("bit", 0.125), ("bits", 0.125))
+}
+_BANDWIDTHS: dict[str, float] = {f"{size}/s": value for size, value in _SIZES.items()} | {
+    f"{prefix}{unit}": factor * bytes_per_second
+    for prefix, factor in _PREFIXES.items()
+    for unit, bytes_per_second in (("bps", 0.125), ("Bps", 1))
+}
+_DURATIONS: dict[str, float] = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "ms": 1e-3,
+    "s": 1,
+    "sec": 1,
+    "min": 60,
+    "h": 3600,
+    "d": 86400,
+}
+
+
+def duration(text: str | float) -> float:
+    """Read a length of time.
+
+    Parameters
+    ----------
+    text : str or float
+        Such as ``250ms``, ``30s``, ``25min``; a bare number is seconds.
+
+    Returns
+    -------
+    float
+        The duration [s], finite and not negative.
+
+    Raises
+    ------
+    UnitError
+        If it is no number, has another kind of unit, is negative or not finite.
+    """
+    return _read(text, _DURATIONS, "a duration", "250ms, 30s or 25min", bare_is_base_unit=True)
+
+
+def size(text: str | float) -> float:
+    """Read an amount of data.
+
+    Parameters
+    ----------
+    text : str or float
+        Such as ``872MB``, ``16GiB``, ``8Mbit``. A bare number has no unit and is refused, except zero.
+
+    Returns
+    -------
+    float
+        The size [B], finite and not negative.
+
+    Raises
+    ------
+    UnitError
+        If it is no number, has no unit or another kind of unit, is negative or not finite.
+    """
+    return _read(text, _SIZES, "a size", "872MB or 16GiB")
+
+
+def bandwidth(text: str | float) -> float:
+    """Read a rate of data.
+
+    Parameters
+    ----------
+    text : str or float
+        Such as ``100MB/s``, ``1Gbit/s``, ``50Mbps``. A bare number is refused: bits and bytes would be a guess.
+
+    Returns
+    -------
+    float
+        The bandwidth [B/s], finite and positive.
+
+    Raises
+    ------
+    UnitError
+        If it is no number, has no unit or another kind of unit, is zero, negative or not finite.
+    """
+    value = _read(text, _BANDWIDTHS, "a bandwidth", "100MB/s or 1Gbit/s")
+    if value == 0:
+        raise UnitError(f"{text!r}: a bandwidth must be greater than zero")
+    return value
+
+
+def _read(
+    text: str | float, units: dict[str, float], kind: str, examples: str, *, bare_is_base_unit: bool = False
+) -> float:
+    if isinstance(text, bool) or not isinstance(text, str | int | float):
+        raise UnitError(f"{text!r} is not {kind}; write it like {examples}")
+    match = _NUMBER.fullmatch(str(text))
+    if match is None:
+        raise UnitError(f"{text!r} is not {kind}; write it like {examples}")
+    number, unit = float(match[1]), match[2]
+    if unit:
+        if unit not in units:
+            raise UnitError(f"{text!r}: unknown unit {unit!r} for {kind}{_hint(unit, units)}; write it like {examples}")
+        number *= units[unit]
+    elif number != 0 and not bare_is_base_unit:
+        raise UnitError(f"{text!r} has no unit; write {kind} like {examples}")
+    if number < 0:
+        raise UnitError(f"{text!r}: {kind} cannot be negative")
+    if not math.isfinite(number):
+        raise UnitError(f"{text!r}: {kind} must be finite")
+    return number
+
+
+def _hint(unit: str, units: dict[str, float]) -> str:
+    """Name the units that differ only in case: ``mb/s`` may have meant ``MB/s`` or ``Mb/s``."""
+    alike = sorted(known for known in units if known.lower() == unit.lower())
+    return f" (did you mean {' or '.join(alike)}?)" if alike else ""
+
+
+def format_bandwidth(value: float) -> str:
+    """Write a bandwidth [B/s] as a person would, without losing digits: ``100MB/s``."""
+    return f"{_scaled(value)}B/s"
+
+
+def format_size(value: float) -> str:
+    """Write a size [B] as a person would, without losing digits: ``872MB``."""
+    return f"{_scaled(value)}B"
+
+
+def _scaled(value: float) -> str:
+    for prefix in ("P", "T", "G", "M", "k"):
+        scaled = value / _PREFIXES[prefix]
+        if scaled >= 1 and scaled * _PREFIXES[prefix] == value:
+            return f"{scaled:.12g}{prefix}" if float(f"{scaled:.12g}") == scaled else f"{scaled!r}{prefix}"
+    return f"{value:.12g}" if float(f"{value:.12g}") == value else repr(value)

@@ -1,0 +1,1 @@
+"""What is learned: real models, real deltas. Never a clock of its own."""

@@ -1,0 +1,248 @@
+"""LoRA adapters through `peft`, and what FFA-LoRA and FLoRA do with them.
+
+A weight W of a linear module becomes W + scaling B A, with A of shape (rank, inputs), B of shape
+(outputs, rank) and scaling = alpha / rank. FedIT trains A and B; FFA-LoRA keeps A at its seeded start and
+trains B alone; FLoRA stacks the clients' matrices, merges their product into W, and begins with a fresh
+adapter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sim.blocks import ALL_LINEAR
+from sim.errors import ParaSimError, nearest
+from train.blocks import Values, layer_list
+
+A, B = "lora_A.default.weight", "lora_B.default.weight"
+
+
+class AdapterError(ParaSimError):
+    """An adapter cannot be built, stacked or merged as asked."""
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """Shape of a LoRA adapter.
+
+    Parameters
+    ----------
+    rank : int
+        Inner dimension r, from 1 on.
+    alpha : float, optional
+        Numerator of scaling = alpha / rank; twice the rank by default.
+    targets : tuple of str or "all-linear"
+        Linear modules to adapt in every layer, by their last name, or all of them.
+
+    Raises
+    ------
+    AdapterError
+        If a value is out of range.
+    """
+
+    rank: int = 32
+    alpha: float | None = None
+    targets: tuple[str, ...] | str = ("q_proj", "v_proj")
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise AdapterError(f"lora rank is {self.rank}, allowed are whole numbers from 1 on")
+        if self.alpha is not None and not (math.isfinite(self.alpha) and self.alpha > 0):
+            raise AdapterError(f"lora alpha is {self.alpha}, allowed are finite positive numbers")
+
+    @property
+    def scaling(self) -> float:
+        """Factor of B A."""
+        return 2.0 if self.alpha is None else self.alpha / self.rank
+
+
+class Adapter:
+    """A LoRA adapter on a model.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model; its target modules are replaced in place until `remove`.
+    settings : LoraSettings
+        Rank, scaling and targets.
+    seed : int
+        Seed of the A matrices; B starts at zero.
+
+    Raises
+    ------
+    AdapterError
+        If the model has no linear module of a target's name.
+    """
+
+    def __init__(self, model: nn.Module, settings: LoraSettings, seed: int) -> None:
+        from peft import LoraConfig, LoraModel
+
+        self.settings = settings
+        self._names = _target_modules(model, settings.targets)
+        self._config = LoraConfig(
+            r=settings.rank,
+            lora_alpha=settings.scaling * settings.rank,
+            target_modules=self._names,
+            fan_in_fan_out=not any(isinstance(model.get_submodule(name), nn.Linear) for name in self._names),
+        )
+        self._tuner = LoraModel(model, self._config, "default")
+        self._modules: dict[str, Any] = {name: model.get_submodule(name) for name in self._names}
+        self.reset(seed)
+
+    @property
+    def part(self) -> dict[str, nn.Parameter]:
+        """A and B of every target: what FedIT and FLoRA train."""
+        return {
+            f"{name}.{matrix}": module.get_parameter(matrix)
+            for name, module in self._modules.items()
+            for matrix in (A, B)
+        }
+
+    @property
+    def b_part(self) -> dict[str, nn.Parameter]:
+        """B of every target: what FFA-LoRA trains, with A frozen."""
+        return {name: parameter for name, parameter in self.part.items() if name.endswith(B)}
+
+    def reset(self, seed: int) -> None:
+        """Begin afresh: A drawn as LoRA draws it (Kaiming uniform), B zero, so that the product is zero.
+
+        Parameters
+        ----------
+        seed : int
+            Seed of A; the same on every device, because it is drawn on the CPU.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for name, parameter in self.part.items():
+                if name.endswith(B):
+                    parameter.zero_()
+                    continue
+                drawn = torch.empty(parameter.shape)
+                nn.init.kaiming_uniform_(drawn, a=math.sqrt(5), generator=generator)
+                parameter.copy_(drawn)
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add scaling B A to the base weights; the adapter itself stays as it is.
+
+        Parameters
+        ----------
+        state : mapping of str to torch.Tensor
+            A and B of every target under the names of `part`, of any rank: one adapter's, or a stack of many.
+
+        Raises
+        ------
+        AdapterError
+            If a matrix is missing or has the wrong shape.
+
+        Notes
+        -----
+        Product and sum are taken in float32 and rounded to the model's precision once.
+        """
+        pairs = {name: _pair(name, module, state) for name, module in self._modules.items()}
+        with torch.no_grad():
+            for name, (a, b) in pairs.items():
+                module = self._modules[name]
+                weight = module.get_base_layer().weight
+                product = self.settings.scaling * (b.to(weight.device).float() @ a.to(weight.device).float())
+                # GPT-2 keeps its weights transposed: (inputs, outputs).
+                weight.copy_(weight.float() + (product.T if module.fan_in_fan_out else product))
+
+    def remove(self) -> None:
+        """Give the model its own modules back; what was not merged is lost."""
+        self._tuner.unload()
+
+    def save(self, directory: Path) -> None:
+        """Write the adapter as `peft` reads it: ``adapter_model.safetensors`` and ``adapter_config.json``.
+
+        Parameters
+        ----------
+        directory : Path
+            Folder to write to; made if it is missing.
+        """
+        from safetensors.torch import save_file
+
+        directory.mkdir(parents=True, exist_ok=True)
+        self._config.save_pretrained(str(directory))
+        weights = {
+            f"base_model.model.{name.replace('.default', '')}": parameter.detach().cpu().contiguous()
+            for name, parameter in self.part.items()
+        }
+        save_file(weights, directory / "adapter_model.safetensors", metadata={"format": "pt"})
+
+
+def stack(states: Sequence[Mapping[str, Tensor]], weights: Sequence[float]) -> Values:
+    """Stack the clients' adapters, so that one product is the weighted sum of theirs (FLoRA).
+
+    Parameters
+    ----------
+    states : sequence of mapping of str to torch.Tensor
+        A and B of every client, under the same names; ranks may differ.
+    weights : sequence of float
+        One weight n_i per client, not negative.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        float32: A of shape (sum of ranks, inputs), client i's rows scaled by n_i / sum n; B of shape
+        (outputs, sum of ranks), not scaled. Hence B A = sum_i (n_i / sum n) B_i A_i.
+
+    Raises
+    ------
+    AdapterError
+        If there are no clients, their names differ, or the weights do not fit.
+    """
+    if not states or len(states) != len(weights):
+        raise AdapterError(f"{len(states)} adapters cannot be stacked with {len(weights)} weights")
+    total = math.fsum(weights)
+    if min(weights) < 0 or not (math.isfinite(total) and total > 0):
+        raise AdapterError(f"weights are {list(weights)}, allowed are numbers from 0 on with a positive sum")
+    if any(state.keys() != states[0].keys() for state in states):
+        raise AdapterError("the clients' adapters sit on different modules and cannot be stacked")
+    stacked: Values = {}
+    for name in states[0]:
+        matrices = [state[name].float() for state in states]
+        if name.endswith(A):
+            shares = zip(matrices, weights, strict=True)
+            stacked[name] = torch.cat([matrix * (weight / total) for matrix, weight in shares], dim=0)
+        else:
+            stacked[name] = torch.cat(matrices, dim=1)
+    return stacked
+
+
+def _target_modules(model: nn.Module, targets: tuple[str, ...] | str) -> list[str]:
+    """Full names of the linear modules that the targets mean, within the layers only."""
+    from transformers.pytorch_utils import Conv1D
+
+    prefix, layers = layer_list(model)
+    linear = [f"{prefix}.{name}" for name, module in layers.named_modules() if isinstance(module, (nn.Linear, Conv1D))]
+    if targets == ALL_LINEAR:
+        return linear
+    wanted = {targets} if isinstance(targets, str) else set(targets)
+    known = {name.rpartition(".")[2] for name in linear}
+    if not wanted:
+        raise AdapterError(f"lora targets are empty; name linear modules of the model, or {ALL_LINEAR!r}")
+    for unknown in sorted(wanted - known):
+        raise AdapterError(
+            f"lora target {unknown!r} is no linear module of this model: {nearest(unknown, known | {ALL_LINEAR})}"
+        )
+    return [name for name in linear if name.rpartition(".")[2] in wanted]
+
+
+def _pair(name: str, module: Any, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """A and B for one module, if they fit it."""
+    a, b = state.get(f"{name}.{A}"), state.get(f"{name}.{B}")
+    if a is None or b is None:
+        raise AdapterError(f"the adapter to merge has no A and B for {name}")
+    if a.shape != (b.shape[1], module.in_features) or b.shape[0] != module.out_features:
+        raise AdapterError(
+            f"{name}: A of shape {tuple(a.shape)} and B of shape {tuple(b.shape)} do not fit a module of "
+            f"{module.in_features} inputs and {module.out_features} outputs"
+        )
+    return a, b

@@ -1,0 +1,227 @@
+"""Count the parameters of any model that transformers can build, by building it without memory.
+
+`sim.architecture` counts the common families from their configuration alone. Every other family goes
+through here: the model is built on PyTorch's ``meta`` device, where tensors have shapes and no storage, and
+its modules are counted. Nothing is downloaded, no weights are read and no code of the model's authors runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sim.architecture import LARGEST_LAYER_COUNT, Architecture, Half, Layer, Linear, read_config
+from sim.errors import ArchitectureError, nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def architecture_from_transformers(config_path: str | os.PathLike[str]) -> Architecture:
+    """Count the model that transformers builds from a ``config.json``, whatever its family.
+
+    Parameters
+    ----------
+    config_path : str or path
+        A ``config.json``, or a folder that holds one.
+
+    Returns
+    -------
+    Architecture
+        Counts by layer and half, for the causal language model of the configuration, else its image
+        classifier, else its bare model.
+
+    Raises
+    ------
+    ArchitectureError
+        If the file is no usable configuration, transformers does not know its model type or cannot build
+        it, or the model is not one stack of layers with an attention and an MLP each.
+
+    Notes
+    -----
+    The layers are the longest list of modules of one class that lies in no other list. In a layer, modules
+    named after attention make the attention half, all other matrices the MLP half; `_layer` says where the
+    norms go. Experts that a family keeps in one stacked tensor are counted, but are no linear modules.
+    """
+    name = os.fspath(config_path)
+    config = _configuration(Path(name).expanduser(), name)
+    model = _build(config, name)
+    stack = _layer_stack(model, name)
+    layers = tuple(_layer(module, name) for module in stack)
+
+    in_layers = _sizes(stack.parameters())
+    counted = sum(layer.parameters for layer in layers)
+    if counted != sum(in_layers.values()):
+        raise ArchitectureError(f"{name}: layers of this model share weights, so they cannot be separate blocks")
+    embeddings = _sizes(_parameters(_embeddings(model)))
+    # A tied head is the embedding's own tensor, which is counted there.
+    base = model.base_model
+    head = _sizes(_parameters(child for child in model.children() if base not in (child, model)))
+    outside = {key: size for key, size in _sizes(model.parameters()).items() if key not in in_layers}
+    embedding_parameters = sum(size for key, size in outside.items() if key in embeddings)
+    head_parameters = sum(size for key, size in outside.items() if key in head and key not in embeddings)
+
+    text = config.get_text_config()
+    hidden, heads = _size(text, "hidden_size", name), _size(text, "num_attention_heads", name)
+    return Architecture(
+        name=name,
+        model_type=str(config.model_type),
+        hidden_size=hidden,
+        vocabulary_size=int(getattr(text, "vocab_size", None) or 0),
+        attention_heads=heads,
+        head_dimension=int(getattr(text, "head_dim", None) or hidden // heads),
+        layers=layers,
+        embedding_parameters=embedding_parameters,
+        head_parameters=head_parameters,
+        other_parameters=sum(outside.values()) - embedding_parameters - head_parameters,
+    )
+
+
+def _configuration(path: Path, name: str) -> Any:
+    """Read the file as the configuration class that transformers has for its model type."""
+    from transformers import CONFIG_MAPPING
+
+    fields = read_config(path)
+    model_type = fields.get("model_type")
+    if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
+        shown = str(model_type)[:60]
+        close = nearest(shown, CONFIG_MAPPING)
+        # Hundreds of families are known: a list of them all would bury the message.
+        hint = f", {close}" if close.startswith("did you mean") else ""
+        raise ArchitectureError(f"{name}: transformers knows no model type {shown!r}{hint}")
+    try:
+        config = CONFIG_MAPPING[model_type].from_dict(dict(fields))
+    # Each family checks its own configuration and raises what it likes.
+    except Exception as error:
+        raise ArchitectureError(f"{name}: transformers rejects this configuration: {error}") from error
+    if config.is_encoder_decoder:
+        raise ArchitectureError(f"{name}: an encoder-decoder model has two stacks of layers, only one can be cut")
+    if _size(config.get_text_config(), "num_hidden_layers", name) > LARGEST_LAYER_COUNT:
+        raise ArchitectureError(f"{name}: more than {LARGEST_LAYER_COUNT} layers")
+    return config
+
+
+def _build(config: Any, name: str) -> Any:
+    """Build the model on the meta device."""
+    import torch
+    from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageClassification
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING,
+        MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
+    )
+
+    kind = AutoModel
+    if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
+        kind = AutoModelForCausalLM
+    elif type(config) in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING:
+        kind = AutoModelForImageClassification
+    try:
+        with torch.device("meta"):
+            return kind.from_config(config, trust_remote_code=False)
+    # Any line of any family's code may be what a bad size runs into.
+    except Exception as error:
+        raise ArchitectureError(f"{name}: transformers cannot build this model: {error}") from error
+
+
+def _layer_stack(model: nn.Module, name: str) -> nn.ModuleList:
+    """Find the repeated layers."""
+    from torch import nn
+
+    outermost: list[nn.ModuleList] = []
+    inside: set[nn.Module] = set()
+    for module in model.modules():
+        # Lists inside a layer, such as experts, may be longer than the stack itself.
+        if isinstance(module, nn.ModuleList) and module not in inside:
+            inside.update(module.modules())
+            if len({type(layer) for layer in module}) == 1:
+                outermost.append(module)
+    if not outermost:
+        raise ArchitectureError(f"{name}: found no list of layers of one kind in {type(model).__name__}")
+    return max(outermost, key=len)
+
+
+def _layer(layer: nn.Module, name: str) -> Layer:
+    """Split a layer into its halves.
+
+    What holds no matrix (norms, layer scales) comes in the order of its definition: the first half of it,
+    rounded up, goes with the attention, the rest with the MLP. Within a layer these all have the hidden
+    size, so only their number matters. This gives Llama one norm a half, Gemma 2 two, and puts the only
+    norm of a layer with parallel halves before the attention.
+    """
+    modules: dict[str, list[tuple[str, nn.Module]]] = {"attention": [], "mlp": []}
+    vectors = []
+    for child_name, child in layer.named_children():
+        if all(parameter.ndim < 2 for parameter in child.parameters()):
+            vectors.append(sum(parameter.numel() for parameter in child.parameters()))
+        else:
+            is_attention = any(part in child_name.lower() for part in ("attn", "attention"))
+            modules["attention" if is_attention else "mlp"].append((child_name, child))
+    # Dropout and activations have nothing to count and must not shift what is the first half.
+    vectors = [size for size in vectors if size > 0]
+    vectors += [parameter.numel() for parameter in layer.parameters(recurse=False)]
+    for half, found in modules.items():
+        if not found:
+            raise ArchitectureError(f"{name}: found no {half} in {type(layer).__name__}")
+    middle = (len(vectors) + 1) // 2
+    return Layer(
+        _half("attention", modules["attention"], sum(vectors[:middle])),
+        _half("mlp", modules["mlp"], sum(vectors[middle:])),
+    )
+
+
+def _half(name: str, modules: Iterable[tuple[str, nn.Module]], vectors: int) -> Half:
+    """Count the modules of one half."""
+    parameters = vectors
+    linears: list[Linear] = []
+    for module_name, module in modules:
+        parameters += sum(_sizes(module.parameters()).values())
+        linears += _linears(module_name, module)
+    return Half(name, parameters, tuple(linears))
+
+
+def _linears(name: str, module: nn.Module) -> list[Linear]:
+    """List the linear modules in a module, itself included."""
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    found = []
+    for path, part in module.named_modules(prefix=name):
+        leaf = path.rpartition(".")[2]
+        if isinstance(part, nn.Linear):
+            found.append(Linear(leaf, part.in_features, part.out_features, part.bias is not None))
+        elif isinstance(part, Conv1D):
+            # A linear module whose weight is stored transposed.
+            found.append(Linear(leaf, part.nx, part.nf, bias=True))
+    return found
+
+
+def _embeddings(model: nn.Module) -> list[nn.Module]:
+    """List the modules that turn tokens, positions or image patches into vectors."""
+    from torch import nn
+
+    return [
+        module
+        for path, module in model.named_modules()
+        if isinstance(module, nn.Embedding) or path.rpartition(".")[2] == "embeddings"
+    ]
+
+
+def _parameters(modules: Iterable[nn.Module]) -> Iterator[nn.Parameter]:
+    """Go through the parameters of several modules."""
+    for module in modules:
+        yield from module.parameters()
+
+
+def _sizes(parameters: Iterable[nn.Parameter]) -> dict[int, int]:
+    """Count every parameter once: shared ones are one tensor, hence one key."""
+    return {id(parameter): parameter.numel() for parameter in parameters}
+
+
+def _size(config: Any, key: str, name: str) -> int:
+    """Read a size that every stack of layers has."""
+    value = getattr(config, key, None)
+    if not isinstance(value, int) or value < 1:
+        raise ArchitectureError(f"{name}: {key!r} is {str(value)[:60]!r}, expected a positive whole number")
+    return value

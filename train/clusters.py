@@ -1,0 +1,55 @@
+"""Labels for texts that have none: clusters of what they are about, as a Dirichlet split needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from train.task import DataError
+
+_LARGEST_VOCABULARY = 20_000
+_TOPICS = 64
+
+
+def cluster_texts(texts: Sequence[str], clusters: int, *, seed: int) -> list[str]:
+    """Cluster texts by their words: TF-IDF, latent semantic analysis, k-means.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        What to cluster, such as prompts.
+    clusters : int
+        How many clusters k.
+    seed : int
+        Seed of both the analysis and k-means.
+
+    Returns
+    -------
+    list of str
+        The label of each text, ``cluster 0`` (the largest) to ``cluster k-1``, whatever the number of cores.
+
+    Raises
+    ------
+    DataError
+        If there are fewer texts than clusters, no cluster is asked for, or the texts hold no word.
+    """
+    import numpy as np
+    from sklearn.cluster import KMeans
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.preprocessing import normalize
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    if not 1 <= clusters <= len(texts):
+        raise DataError(f"{len(texts)} texts cannot form {clusters} clusters")
+    # Sums come out the same to the last bit only if one thread adds them up in one order.
+    with threadpool_limits(1):
+        words = TfidfVectorizer(sublinear_tf=True, stop_words="english", max_features=_LARGEST_VOCABULARY)
+        try:
+            weights = words.fit_transform(texts)
+        except ValueError:
+            raise DataError("the texts hold no word to cluster them by") from None
+        if weights.shape[1] > _TOPICS:
+            weights = TruncatedSVD(_TOPICS, random_state=seed).fit_transform(weights)
+        found = KMeans(clusters, n_init=4, random_state=seed).fit_predict(normalize(weights))
+    ranks = np.argsort(np.argsort(-np.bincount(found, minlength=clusters), kind="stable"))
+    return [f"cluster {ranks[cluster]}" for cluster in found]

@@ -1,0 +1,128 @@
+"""What is lost when a delta is sent compressed: top-k and quantization, with and without error feedback.
+
+Each function returns what the receiver reconstructs. What a compressed message weighs is the affair of
+`sim.payload`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from sim.errors import ParaSimError
+from train.blocks import Values, flatten, unflatten
+
+Compressor = Callable[[Mapping[str, Tensor]], Values]
+
+
+class CompressionError(ParaSimError):
+    """A compression was asked for that cannot exist."""
+
+
+def top_k(delta: Mapping[str, Tensor], fraction: float) -> Values:
+    """Keep the entries of largest magnitude over the whole message.
+
+    Parameters
+    ----------
+    delta : mapping of str to torch.Tensor
+        The message, n entries in all, of one precision on one device.
+    fraction : float
+        Fraction of the entries to keep, in (0, 1]; k = max(1, round(fraction n)).
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        The same shapes: k entries as they were, zero elsewhere.
+
+    Raises
+    ------
+    CompressionError
+        If `fraction` is out of range.
+    """
+    if not 0 < fraction <= 1:
+        raise CompressionError(f"top-k fraction is {fraction}, allowed are numbers above 0 and up to 1")
+    flat = flatten(delta)
+    kept = flat.abs().topk(max(1, round(fraction * flat.numel())), sorted=False).indices
+    sparse = torch.zeros_like(flat)
+    sparse[kept] = flat[kept]
+    return unflatten(sparse, delta)
+
+
+def quantize(delta: Mapping[str, Tensor], bits: int, *, group: int = 256, seed: int | None = None) -> Values:
+    """Round to the levels of signed b-bit integers, with one scale per group of consecutive entries.
+
+    Parameters
+    ----------
+    delta : mapping of str to torch.Tensor
+        The message, of one precision on one device, laid end to end before it is cut into groups.
+    bits : int
+        Bits per entry b, 2 to 16.
+    group : int
+        Entries that share a scale; the last group may be smaller.
+    seed : int, optional
+        Round up or down at random, so that the expected value is exact; by default to the nearest level.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        The same shapes: entries q s, with s = max |x| / (2^(b-1) - 1) over the group and q a whole number.
+
+    Raises
+    ------
+    CompressionError
+        If `bits` or `group` is out of range.
+
+    Notes
+    -----
+    No entry moves by more than s / 2 (nearest) or by s (random), up to the precision of the arithmetic.
+    """
+    if not 2 <= bits <= 16:
+        raise CompressionError(f"quantization to {bits} bits, allowed are 2 to 16")
+    if group < 1:
+        raise CompressionError(f"quantization group is {group}, allowed are whole numbers from 1 on")
+    flat = flatten(delta)
+    groups = torch.nn.functional.pad(flat, (0, -flat.numel() % group)).view(-1, group)
+    scales = groups.abs().amax(dim=1, keepdim=True) / (2 ** (bits - 1) - 1)
+    # A group of zeros has scale zero; dividing it by one keeps it zero.
+    levels = groups / torch.where(scales == 0, 1.0, scales)
+    if seed is None:
+        levels = levels.round()
+    else:
+        generator = torch.Generator(device=flat.device).manual_seed(seed)
+        noise = torch.rand(levels.shape, generator=generator, device=flat.device, dtype=flat.dtype)
+        levels = (levels + noise).floor()
+    return unflatten((levels * scales).view(-1)[: flat.numel()], delta)
+
+
+def with_error_feedback(
+    delta: Mapping[str, Tensor], residual: Mapping[str, Tensor] | None, compress: Compressor
+) -> tuple[Values, Values]:
+    """Compress a delta together with what earlier messages left out.
+
+    Parameters
+    ----------
+    delta : mapping of str to torch.Tensor
+        The delta of this round.
+    residual : mapping of str to torch.Tensor or None
+        What the sender still owes; None at the start.
+    compress : callable
+        `top_k` or `quantize` with their settings.
+
+    Returns
+    -------
+    tuple of dict of str to torch.Tensor
+        What the receiver reconstructs, and the new residual: the sum of all messages plus the residual is the
+        sum of all deltas.
+
+    Raises
+    ------
+    CompressionError
+        If the residual belongs to another part.
+    """
+    if residual is not None and residual.keys() != delta.keys():
+        raise CompressionError("the residual belongs to another part than the delta")
+    owed = {name: value if residual is None else value + residual[name] for name, value in delta.items()}
+    sent = compress(owed)
+    return sent, {name: value - sent[name] for name, value in owed.items()}

@@ -1,0 +1,201 @@
+"""How good a language model is: held-out loss and the exact match of final numbers.
+
+`train.data.TextTask` calls both; they also stand alone, for any model and any tokenized data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from train.answers import final_number
+from train.task import Batch, DataError, Progress
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+    from train.template import Template
+
+IGNORED = -100
+"""Label of a position that takes no part in the loss."""
+
+
+def model_loss(model: Module, batch: Batch) -> torch.Tensor:
+    """Compute the model's own mean loss on a batch.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A transformers model, or one that wraps it.
+    batch : Batch
+        Its keyword arguments, labels included; moved to the model's device where that is not yet so.
+
+    Returns
+    -------
+    torch.Tensor
+        A scalar on the model's device.
+    """
+    device = next(model.parameters()).device
+    loss: torch.Tensor = model(**{name: tensor.to(device) for name, tensor in batch.items()}).loss
+    return loss
+
+
+@contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """Switch a model to evaluation without gradients, and back to the mode it was in.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)
+
+
+def held_out_loss(model: Module, batches: Sequence[Batch], progress: Progress | None = None) -> float:
+    """Mean loss over all trained tokens, however they are spread over batches.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A causal language model.
+    batches : sequence of Batch
+        Held-out data with ``labels``, shape (examples, tokens), `IGNORED` where nothing is predicted.
+    progress : Progress, optional
+        Called after each batch.
+
+    Returns
+    -------
+    float
+        Loss [nats/token]: the batches' means, each weighted by the tokens that it predicts.
+
+    Raises
+    ------
+    DataError
+        If no token is predicted.
+    """
+    total, tokens = 0.0, 0
+    with evaluating(model):
+        for done, batch in enumerate(batches, start=1):
+            # The first token of a row is never predicted: labels are shifted by one inside the model.
+            predicted = int((batch["labels"][:, 1:] != IGNORED).sum())
+            if predicted:
+                total += float(model_loss(model, batch)) * predicted
+                tokens += predicted
+            if progress:
+                progress(done, len(batches))
+    if not tokens:
+        raise DataError("the held-out data has no answer token to measure a loss on")
+    return total / tokens
+
+
+def exact_match(
+    model: Module,
+    template: Template,
+    prompts: Sequence[Sequence[int]],
+    answers: Sequence[str],
+    *,
+    answer_tokens: int,
+    batch_size: int = 32,
+    progress: Progress | None = None,
+) -> float:
+    """Fraction of prompts whose greedily generated answer ends on the right number.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A causal language model of transformers.
+    template : Template
+        The tokenizer and what ends an answer.
+    prompts : sequence of sequence of int
+        Token ids up to where the answer begins.
+    answers : sequence of str
+        The right final number of each.
+    answer_tokens : int
+        How many tokens an answer may take.
+    batch_size : int
+        Prompts generated at a time.
+    progress : Progress, optional
+        Called after each batch.
+
+    Returns
+    -------
+    float
+        Between 0 and 1. Numbers compare by value (`train.answers.final_number`).
+
+    Raises
+    ------
+    DataError
+        If there is no prompt, or not one answer for each.
+    """
+    if not prompts or len(prompts) != len(answers):
+        raise DataError(f"{len(prompts)} prompts and {len(answers)} answers: as many of both are needed")
+    # Prompts of like length share a batch, so that little of it is padding.
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    starts = range(0, len(order), batch_size)
+    right = 0
+    with evaluating(model):
+        for done, start in enumerate(starts, start=1):
+            chosen = order[start : start + batch_size]
+            texts = generate(model, template, [prompts[index] for index in chosen], answer_tokens)
+            for index, text in zip(chosen, texts, strict=True):
+                number = final_number(text)
+                right += number is not None and number == final_number(answers[index])
+            if progress:
+                progress(done, len(starts))
+    return right / len(prompts)
+
+
+def generate(model: Module, template: Template, prompts: Sequence[Sequence[int]], answer_tokens: int) -> list[str]:
+    """Continue prompts greedily, all in one batch.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A causal language model of transformers, in eval mode.
+    template : Template
+        The tokenizer and what ends an answer.
+    prompts : sequence of sequence of int
+        Token ids up to where the answer begins.
+    answer_tokens : int
+        How many tokens an answer may take.
+
+    Returns
+    -------
+    list of str
+        What was generated behind each prompt, without special tokens.
+    """
+    from transformers import GenerationConfig
+
+    device = next(model.parameters()).device
+    width = max(len(prompt) for prompt in prompts)
+    # Padded on the left, every prompt ends where generation starts; positions follow from the attention mask.
+    tokens = [[template.pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
+    mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+    # A configuration of its own: the model's may ask for sampling or a repetition penalty.
+    settings = GenerationConfig(
+        max_new_tokens=answer_tokens,
+        do_sample=False,
+        num_beams=1,
+        repetition_penalty=1.0,
+        use_cache=True,
+        eos_token_id=list(template.stops),
+        pad_token_id=template.pad,
+    )
+    generating: Any = model
+    output = generating.generate(
+        input_ids=torch.tensor(tokens, device=device),
+        attention_mask=torch.tensor(mask, device=device),
+        generation_config=settings,
+    )
+    texts: list[str] = template.tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
+    return texts

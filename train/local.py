@@ -1,0 +1,319 @@
+"""One client's local update: K AdamW steps on one trainable part (Algorithm 1 of the ParaBlock paper).
+
+The part may be a block, an adapter or the whole model. It alone has gradients, moments and, where the model
+is held in bfloat16, a float32 master copy; all of that is gone when the update is returned. The update is
+timed on the device, without what only a simulation does: drawing batches, warming up, putting the model back.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from sim.errors import ParaSimError, nearest
+from train.blocks import Part, Values, activate, check_fit, install
+from train.task import Batch
+
+Schedule = Literal["constant", "cosine"]
+Loss = Callable[[nn.Module, Batch], Tensor]
+
+
+class TrainingError(ParaSimError):
+    """Local training cannot start, or went wrong."""
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """How a client trains; the defaults are AdamW's.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Step size, positive.
+    steps : int
+        Local steps K.
+    weight_decay : float
+        Decoupled weight decay.
+    betas : tuple of float
+        Decay rates of the first and the second moment, in [0, 1).
+    epsilon : float
+        Added to the root of the second moment.
+    schedule : {"constant", "cosine"}
+        Learning rate within one update: the same in all K steps, or falling along a half cosine, where step
+        k from 0 takes learning_rate (1 + cos(pi k / K)) / 2.
+    clip_norm : float, optional
+        Largest norm of the part's gradient; longer ones are scaled down.
+    accumulation : int
+        Batches per step. Each counts alike: the step follows the mean of their losses.
+
+    Raises
+    ------
+    TrainingError
+        If a value is out of range.
+    """
+
+    learning_rate: float
+    steps: int
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+    schedule: Schedule = "constant"
+    clip_norm: float | None = None
+    accumulation: int = 1
+
+    def __post_init__(self) -> None:
+        finite = {
+            "learning_rate": self.learning_rate,
+            "weight_decay": self.weight_decay,
+            "epsilon": self.epsilon,
+        }
+        for field, value in finite.items():
+            if not (math.isfinite(value) and value >= 0) or (field == "learning_rate" and value == 0):
+                raise TrainingError(f"{field} is {value}, allowed are finite positive numbers")
+        for field, count in {"steps": self.steps, "accumulation": self.accumulation}.items():
+            if count < 1:
+                raise TrainingError(f"{field} is {count}, allowed are whole numbers from 1 on")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise TrainingError(f"betas are {self.betas}, allowed are numbers from 0 to below 1")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise TrainingError(f"clip_norm is {self.clip_norm}, allowed are positive numbers or none")
+        if self.schedule not in get_args(Schedule):
+            raise TrainingError(f"schedule is {self.schedule!r}: {nearest(self.schedule, get_args(Schedule))}")
+
+    def rate(self, step: int) -> float:
+        """Learning rate of one step.
+
+        Parameters
+        ----------
+        step : int
+            Step within the update, from 0.
+
+        Returns
+        -------
+        float
+            The rate that the schedule gives it.
+        """
+        if self.schedule == "constant":
+            return self.learning_rate
+        return self.learning_rate * (1 + math.cos(math.pi * step / self.steps)) / 2
+
+
+@dataclass(frozen=True)
+class LocalUpdate:
+    """What one client's local training produced.
+
+    Parameters
+    ----------
+    delta : dict of str to torch.Tensor
+        Part after training minus part before, float32, on the model's device.
+    loss : float
+        Mean training loss over the K steps, each taken before its step.
+    seconds : float
+        Time [s] that the update took on the device.
+    """
+
+    delta: Values
+    loss: float
+    seconds: float
+
+
+def train_locally(
+    model: nn.Module,
+    part: Part,
+    batches: Iterable[Batch],
+    loss: Loss,
+    settings: LocalSettings,
+    *,
+    start: Mapping[str, Tensor] | None = None,
+    keep: bool = False,
+    warm_up: bool = False,
+    seed: int = 0,
+) -> LocalUpdate:
+    """Train one part of a model for K steps and return what changed (Algorithm 1).
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model; every parameter outside the part stays as it is and receives no gradient.
+    part : mapping of str to torch.nn.Parameter
+        What is trained: parameters of this model, on one device.
+    batches : iterable of mapping of str to torch.Tensor
+        At least steps x accumulation batches; exactly so many are drawn.
+    loss : callable
+        Mean loss of a model on a batch, such as `Task.loss`.
+    settings : LocalSettings
+        How to train. The AdamW state starts fresh at every call.
+    start : mapping of str to torch.Tensor, optional
+        Values that the part starts from, best in float32; by default those that the model holds.
+    keep : bool
+        Leave the part at start + delta, instead of at the values that it held before the call.
+    warm_up : bool
+        Run one untimed step first, so that one-time costs of a device (kernels loaded, memory reserved) do
+        not count. Changes nothing but the measured time.
+    seed : int
+        Seed of what is random within the model, such as dropout.
+
+    Returns
+    -------
+    LocalUpdate
+        Delta, mean loss and measured seconds.
+
+    Raises
+    ------
+    TrainingError
+        If there is nothing to train, there are too few batches, or the loss or the result is not finite; the
+        model is then as it was before the call.
+    ModelError
+        If `start` does not fit the part.
+
+    Notes
+    -----
+    ``keep`` adds the delta to the start, as every receiver of the delta does, instead of keeping the trained
+    values: the two may differ in the last bit, and clients and server must agree to that bit.
+    """
+    if not part:
+        raise TrainingError("there is nothing to train: the part has no parameters")
+    if start is not None:
+        check_fit(part, start)
+    device = next(iter(part.values())).device
+    prepared = _draw(batches, settings.steps * settings.accumulation, device)
+    values = part if start is None else start
+    origin = {name: value.detach().to(device) for name, value in values.items()}
+    was_training = model.training
+    activate(model, part)
+    model.train()
+    try:
+        # Dropout draws from torch's global state, which belongs to the caller.
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            if warm_up:
+                _measure(model, part, origin, prepared[: settings.accumulation], loss, replace(settings, steps=1))
+                torch.manual_seed(seed)
+            delta, losses, seconds = _measure(model, part, origin, prepared, loss, settings)
+    finally:
+        model.train(was_training)
+    _check_finite(losses, delta, settings)
+    if keep:
+        install(part, {name: origin[name].float() + delta[name] for name in part})
+    return LocalUpdate(delta, losses.mean().item(), seconds)
+
+
+def _draw(batches: Iterable[Batch], count: int, device: torch.device) -> list[dict[str, Tensor]]:
+    """Draw the batches and bring them to the device, so that no transfer interrupts the steps."""
+    drawn = [{name: tensor.to(device) for name, tensor in batch.items()} for batch in itertools.islice(batches, count)]
+    if len(drawn) < count:
+        raise TrainingError(f"local training needs {count} batches (steps x accumulation), got {len(drawn)}")
+    return drawn
+
+
+def _measure(
+    model: nn.Module,
+    part: Part,
+    origin: Mapping[str, Tensor],
+    batches: Sequence[Batch],
+    loss: Loss,
+    settings: LocalSettings,
+) -> tuple[Values, Tensor, float]:
+    """Train from `origin` and time it: the delta, the losses of all batches, and the seconds."""
+    parameters = list(part.values())
+    with _on_copies(part, origin):
+        began = _now(parameters[0].device)
+        # A float32 part is its own master; anything narrower gets one, from the unrounded start.
+        masters = [
+            parameter if parameter.dtype == torch.float32 else nn.Parameter(origin[name].to(torch.float32, copy=True))
+            for name, parameter in part.items()
+        ]
+        losses = _descend(model, parameters, masters, batches, loss, settings)
+        # In place: what was trained is of no further use, its memory becomes the delta's.
+        delta = {name: master.detach().sub_(origin[name]) for name, master in zip(part, masters, strict=True)}
+        seconds = _now(parameters[0].device) - began
+    return delta, losses, seconds
+
+
+@contextmanager
+def _on_copies(part: Part, origin: Mapping[str, Tensor]) -> Iterator[None]:
+    """Let the parameters hold copies of `origin` for a while; what they held before is never written to."""
+    held = {name: parameter.data for name, parameter in part.items()}
+    try:
+        for name, parameter in part.items():
+            parameter.data = origin[name].to(parameter.dtype, copy=True)
+        yield
+    finally:
+        for name, parameter in part.items():
+            parameter.data, parameter.grad = held[name], None
+
+
+def _descend(
+    model: nn.Module,
+    parameters: Sequence[nn.Parameter],
+    masters: Sequence[nn.Parameter],
+    batches: Sequence[Batch],
+    loss: Loss,
+    settings: LocalSettings,
+) -> Tensor:
+    """Take the K steps. Nothing in here waits for the device: losses stay there until the end."""
+    optimizer = torch.optim.AdamW(
+        masters,
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        eps=settings.epsilon,
+        weight_decay=settings.weight_decay,
+        fused=parameters[0].device.type in ("cpu", "cuda"),
+    )
+    lowered = [pair for pair in zip(parameters, masters, strict=True) if pair[0] is not pair[1]]
+    losses = []
+    for step in range(settings.steps):
+        first = step * settings.accumulation
+        for batch in batches[first : first + settings.accumulation]:
+            value = loss(model, batch)
+            losses.append(value.detach())
+            (value / settings.accumulation).backward()  # type: ignore[no-untyped-call]
+            _lift_gradients(lowered)
+        if settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(masters, settings.clip_norm)
+        optimizer.param_groups[0]["lr"] = settings.rate(step)
+        optimizer.step()
+        optimizer.zero_grad()
+        with torch.no_grad():
+            for parameter, master in lowered:
+                parameter.copy_(master)
+    return torch.stack(losses)
+
+
+def _lift_gradients(lowered: Iterable[tuple[nn.Parameter, nn.Parameter]]) -> None:
+    """Add gradients to their masters' in float32, where many batches sum up without rounding away."""
+    for parameter, master in lowered:
+        if parameter.grad is None:
+            continue
+        gradient, parameter.grad = parameter.grad.float(), None
+        master.grad = gradient if master.grad is None else master.grad.add_(gradient)
+
+
+def _now(device: torch.device) -> float:
+    """Wall-clock [s] once the device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def _check_finite(losses: Tensor, delta: Values, settings: LocalSettings) -> None:
+    """Refuse a diverged update before it can reach a server."""
+    advice = f"lower the learning rate ({settings.learning_rate:g}) or clip the gradients"
+    broken = (~torch.isfinite(losses)).nonzero()
+    if len(broken):
+        place = int(broken[0])
+        raise TrainingError(
+            f"local training diverged: the loss is {losses[place].item()} in step "
+            f"{place // settings.accumulation + 1} of {settings.steps}; {advice}"
+        )
+    # The last step's gradient shows in no loss any more.
+    if not torch.isfinite(nn.utils.get_total_norm(delta.values())):
+        raise TrainingError(f"local training diverged: the delta is not finite after the last step; {advice}")

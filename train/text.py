@@ -1,0 +1,116 @@
+"""Fine-tuning a causal language model on answers, as a task: `train.vision` is the same for images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from train.batching import Batching
+from train.data import Encoding, collate
+from train.evaluate import exact_match, held_out_loss, model_loss
+from train.partition import Partition
+from train.task import Batch, DataError, Evaluation, Progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+Padding = Literal["longest", "fixed"]
+
+
+class TextTask:
+    """The `train.task.Task` of text.
+
+    Parameters
+    ----------
+    training, held_out : Encoding
+        What is trained on and what is measured on, made with one template.
+    partition : Partition
+        Which training row belongs to which client.
+    batching : Batching
+        Batch size, batches per local update, and the seed of their order.
+    padding : {"longest", "fixed"}
+        Pad a batch to its longest row, or every batch to the sequence length (constant cost per step).
+    evaluation_batch_size : int
+        Held-out examples evaluated at a time.
+    answer_tokens : int, optional
+        Tokens that a generated answer may take; if left out, those of the longest held-out answer.
+
+    Raises
+    ------
+    DataError
+        If the partition was made for another number of examples.
+    """
+
+    def __init__(
+        self,
+        training: Encoding,
+        held_out: Encoding,
+        partition: Partition,
+        batching: Batching,
+        *,
+        padding: Padding = "longest",
+        evaluation_batch_size: int = 32,
+        answer_tokens: int | None = None,
+    ) -> None:
+        if len(partition.labels) != len(training.rows):
+            raise DataError(
+                f"the partition is one of {len(partition.labels)} examples, but {len(training.rows)} are "
+                "trained on; partition those that are left after truncation"
+            )
+        self.training, self.held_out, self.partition = training, held_out, partition
+        self._batching = batching
+        self._width = training.sequence_length if padding == "fixed" else None
+        self._evaluation_batch_size = evaluation_batch_size
+        longest_answer = max(len(row.tokens) - row.prompt_length for row in held_out.rows)
+        self._answer_tokens = answer_tokens or longest_answer
+
+    @property
+    def examples(self) -> Sequence[int]:
+        """Training examples n_i of every client."""
+        return self.partition.sizes
+
+    def batches(self, client: int, round: int) -> Iterator[Batch]:
+        """Draw the batches of one client's local update (`Task.batches`)."""
+        own = self.partition.client(client)
+        for positions in self._batching.order(client, round, len(own)):
+            rows = [self.training.rows[own[position]] for position in positions]
+            yield collate(rows, self.training.template.pad, self._width)
+
+    def loss(self, model: Module, batch: Batch) -> Tensor:
+        """Compute the mean loss over the batch's answer tokens, the model's own (`Task.loss`)."""
+        return model_loss(model, batch)
+
+    def evaluate(self, model: Module, *, accuracy: bool = True, progress: Progress | None = None) -> Evaluation:
+        """Measure held-out loss and, on those examples whose answer can be checked, exact match."""
+        size = self._evaluation_batch_size
+        # Rows of like length share a batch, so that little of it is padding.
+        rows = sorted(self.held_out.rows, key=lambda row: len(row.tokens))
+        starts = range(0, len(rows), size)
+        batches = [collate(rows[start : start + size], self.held_out.template.pad) for start in starts]
+        checkable = [
+            (row.tokens[: row.prompt_length], example.answer)
+            for row, example in zip(self.held_out.rows, self.held_out.examples, strict=True)
+            if accuracy and example.answer is not None
+        ]
+        steps = len(batches) + -(-len(checkable) // size)
+        loss = held_out_loss(model, batches, _part(progress, 0, steps))
+        matched = None
+        if checkable:
+            matched = exact_match(
+                model,
+                self.held_out.template,
+                [prompt for prompt, _ in checkable],
+                [answer for _, answer in checkable],
+                answer_tokens=self._answer_tokens,
+                batch_size=size,
+                progress=_part(progress, len(batches), steps),
+            )
+        return Evaluation(loss, matched, len(rows))
+
+
+def _part(progress: Progress | None, before: int, steps: int) -> Progress | None:
+    """Report one part of a longer evaluation as the whole."""
+    if progress is None:
+        return None
+    return lambda done, _: progress(before + done, steps)
