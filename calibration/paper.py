@@ -140,8 +140,8 @@ def cell_setting(cell: Cell) -> dict[str, Any]:
 def _steady_catch_up(setting: dict[str, Any]) -> dict[str, str]:
     """Payload of one cohort of 10 in the long run: 1 block up and, for 20 % participation, 1 / 0.2 = 5 down.
 
-    The exact catch-up of a drawn or rotating schedule of 50 clients explains the published runtimes less well
-    (see `alternatives`); that the mean does is an inference about how the paper counted.
+    The exact catch-up of 50 clients, drawn or rotating, explains the published runtimes less well (see
+    `calibration.tried`); that the mean does is an inference about how the paper counted.
     """
     blocks = prepare_setting(setting).blocks
     assert blocks is not None
@@ -212,8 +212,8 @@ def fitted_runs() -> frozenset[tuple[object, ...]]:
 def fit() -> PublishedProfile:
     """Fit the profile `paper-a100`: each number from one cell, in the order in which they need one another."""
     chosen = _fitting_cells()
-    block = _fit_seconds(chosen["block"])
-    lora = _fit_seconds(chosen["lora"])
+    block = _fit_table(chosen["block"])
+    lora = _fit_table(chosen["lora"])
     profile = PublishedProfile(PROFILE, "a100", SOURCE, block, lora, 0.0, 0.0, 1.0, 0.0)
     profile = _fit_number(profile, chosen["non_overlapping"][0], lambda p, v: replace(p, non_overlapping=v), 20.0)
     profile = _fit_number(profile, chosen["width"][0], lambda p, v: replace(p, seconds_per_billion=v), 50.0)
@@ -221,11 +221,15 @@ def fit() -> PublishedProfile:
     return _fit_number(profile, chosen["merge"][0], lambda p, v: replace(p, merge_seconds_per_billion=v), 50.0)
 
 
-def _fit_seconds(group: list[Cell]) -> dict[tuple[str, str], dict[int, float]]:
+def fit_seconds(cell: Cell, setting: dict[str, Any]) -> float:
+    """Computation per round with which a setting takes a cell's reported time [s]."""
+    return _solve(cell, partial(run_with_seconds, setting, non_overlapping=0.0), high=200.0)
+
+
+def _fit_table(group: list[Cell]) -> dict[tuple[str, str], dict[int, float]]:
     table: dict[tuple[str, str], dict[int, float]] = {}
     for cell in group:
-        setting = cell_setting(cell)
-        seconds = _solve(cell, partial(run_with_seconds, setting, non_overlapping=0.0), high=200.0)
+        seconds = fit_seconds(cell, cell_setting(cell))
         table.setdefault((cell.model, cell.dataset), {})[cell.batch_size] = seconds
     return table
 

@@ -143,6 +143,7 @@ class PublishedCosts:
         self._weights = setup.architecture.parameters
         self._reference_block = sum(layer.parameters for layer in setup.architecture.layers[: profile.reference_layers])
         self._trains = setup.method.trains
+        self._blocks = setup.blocks or ()
         self._steps_factor = scenario.local.steps / profile.steps
         if scenario.local.steps != profile.steps:
             self._extrapolated(
@@ -182,9 +183,8 @@ class PublishedCosts:
     def _update_seconds(self) -> float:
         profile, trains = self._profile, self._trains
         if trains is Trains.BLOCK:
-            layers = self._scenario.blocks.layers or profile.reference_layers
-            if layers != profile.reference_layers or self._scenario.blocks.count:
-                self._predicted("block widths other than 2 layers at a fixed cost per weight")
+            if any(block.layers != profile.reference_layers for block in self._blocks):
+                self._predicted(f"block widths other than {profile.reference_layers} layers at a fixed cost per weight")
             return self._base(profile.block_seconds, "block") * self._steps_factor
         if trains is Trains.EVERYTHING:
             self._predicted(f"full fine-tuning at {profile.full_factor:.3f} x a block's computation")

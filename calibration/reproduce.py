@@ -18,14 +18,14 @@ from calibration.paper import (
 )
 from calibration.profile import load_profile
 from calibration.published import PublishedProfile
+from calibration.tried import QWEN, Tried, tried
 
 Role = Literal["fitted", "predicted", "unexplained"]
 
 _BLOCK_METHODS = ("parablock", "fedbcd")
 
 _STEADY_CATCH_UP = (
-    "one cohort in the long run, 1 block up and 1 / 0.2 = 5 down in every round; the exact catch-up of 50 clients "
-    "gives other runtimes for drawn and for rotating cohorts, see examples/paper-cross-silo.yaml"
+    "one cohort in the long run: 1 block up and, as clients return every 5th round in the mean, 5 down in each round"
 )
 
 
@@ -88,10 +88,11 @@ class Summary:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """All comparisons, and their summaries."""
+    """All comparisons, their summaries, and what was tried for cells that are not explained."""
 
     comparisons: tuple[Comparison, ...]
     summaries: dict[str, Summary]
+    tried: tuple[Tried, ...]
 
 
 def reproduce() -> Reproduction:
@@ -110,7 +111,7 @@ def reproduce() -> Reproduction:
     for kind, members in kinds.items():
         errors = [abs(c.error_pct) for c in members]
         summaries[kind] = Summary(len(errors), statistics.fmean(errors), max(errors))
-    return Reproduction(compared, summaries)
+    return Reproduction(compared, summaries, tuple(tried(profile)))
 
 
 def _compare(cell: Cell, profile: PublishedProfile) -> Comparison:
@@ -136,7 +137,7 @@ def _compare(cell: Cell, profile: PublishedProfile) -> Comparison:
 
 
 def _minutes(cell: Cell, profile: PublishedProfile) -> float:
-    if cell.model == "qwen2.5-1.5b-instruct":
+    if cell.model == QWEN:
         return _qwen_minutes(cell, profile)
     return run_with_profile(cell_setting(cell), profile).wall_clock / 60
 
@@ -153,26 +154,18 @@ def _qwen_minutes(cell: Cell, profile: PublishedProfile) -> float:
 
 
 def _why_unexplained(cell: Cell) -> str:
-    """What was tried for a cell that no consistent setting explains; empty for the others."""
-    if cell.model == "qwen2.5-1.5b-instruct":
+    """Why no consistent setting explains a cell; empty for cells that are explained."""
+    if cell.model == QWEN:
         return (
-            "compute of Llama 3.2-3B scaled by weights; compute fitted to FedBCD makes ParaBlock 43 % too long, "
-            "because FedBCD - ParaBlock = 54 block transfers of 8.8 s, 880 MB for 93.6 M weights"
+            "the table is at odds with itself under any compute and wire width; predicted with Llama 3.2-3B's compute "
+            "scaled by weights"
         )
-    if cell.method == "fedcybgd":
-        if (cell.model, cell.dataset) == ("llama-3-8b", "alpaca-gpt4"):
-            return ""
-        return (
-            "half of the changed blocks downloaded, as the 8B Alpaca cell has it; all of them downloaded overshoots "
-            "that cell by half; on 8B it reports more for MathInstruct, whose computation is less"
-        )
+    if cell.method == "fedcybgd" and (cell.model, cell.dataset) != ("llama-3-8b", "alpaca-gpt4"):
+        return "predicted like the 8B Alpaca cell; on 8B, MathInstruct is reported longer although it computes less"
     if cell.variant == CROSS_SILO and cell.method != "parablock":
-        return (
-            "exact catch-up of drawn or rotating cohorts, and 5 blocks a round; the compute left over differs from "
-            "that of Table 1 in both directions"
-        )
+        return "the compute that would be left over is not Table 1's, under any catch-up"
     if cell.model == "llama-3-8b" and cell.method == "ffa-lora":
-        return "the compute of FedIT; 4.3 minutes less are reported, where the smaller messages explain 0.2"
+        return "with FedIT's compute; minutes less are reported where the smaller messages explain seconds"
     if cell.model == "llama-3-8b" and cell.method == "flora" and cell.dataset == "mathinstruct":
-        return "the merge fitted to Alpaca; half a minute less is reported, where FedIT's compute is 11 minutes less"
+        return "with FedIT's compute; nearly as long as Alpaca is reported where FedIT is a third shorter"
     return ""

@@ -30,6 +30,14 @@ PAPER_METHODS = ("parablock", "fedbcd", "fedit", "fedcybgd")
 PAPER_BANDWIDTHS = ("50MB/s", "100MB/s", "150MB/s")
 PAPER_BATCH_SIZES = ("2", "4", "8")
 
+# Fields that are swept by an option of their own.
+_OPTIONS = {
+    "method": "--method",
+    "method.name": "--method",
+    "model": "--model",
+    "local.batch_size": "--batch-size",
+}
+
 Source = str | Path | Mapping[str, Any] | Scenario
 
 
@@ -172,11 +180,12 @@ def sweep(
             methods = methods or PAPER_METHODS
             bandwidths = bandwidths or PAPER_BANDWIDTHS
             batch_sizes = batch_sizes or PAPER_BATCH_SIZES
+    _check_varied(vary or {})
     base = _base(source, overrides)
     axes = _axes(base({}), models, bandwidths, batch_sizes, vary or {}, methods)
     points = grid(base, axes)
     for point in points:
-        set_up(Scenario.parse(point.data, _label(point)))
+        set_up(Scenario.parse(point.data, _label(point, axes)))
     rows = run_sweep(points, figures, None if directory is None else Path(directory), jobs=jobs, progress=progress)
     return Table(rows, tuple(axes), points)
 
@@ -229,12 +238,30 @@ def _axes(
         texts = tuple(str(value) for value in values)
         if len(set(texts)) < len(texts):
             raise ScenarioError(f"{column}: a value stands twice in {', '.join(texts)}")
-        axes.append(Axis(column, texts, fields) if texts else Axis(column, (own,), ()))
+        # A column with the scenario's own value would be wrong where --vary sets that field.
+        varied = any(_same_field(field, other) for field in fields for other in vary)
+        axes.append(Axis(column, texts, fields) if texts else Axis(column, ("" if varied else own,), ()))
     return axes
 
 
-def _label(point: Point) -> str:
-    return ", ".join(f"{column} {value}" for column, value in point.labels.items() if value)
+def _check_varied(vary: Mapping[str, Sequence[object]]) -> None:
+    """Refuse fields that have an option of their own: their column is that option's."""
+    for field, values in vary.items():
+        if field in _OPTIONS:
+            raise ScenarioError(f"--vary {field}: give its values with {_OPTIONS[field]}")
+        if not values:
+            raise ScenarioError(f"--vary {field}: no values; write it like blocks.layers=1,2,4")
+
+
+def _same_field(one: str, other: str) -> bool:
+    """Tell whether two paths name the same field of some client."""
+    pairs = zip(one.split("."), other.split("."), strict=False)
+    return all(part == counterpart or part == "*" or counterpart == "*" for part, counterpart in pairs)
+
+
+def _label(point: Point, axes: Sequence[Axis]) -> str:
+    """Name a run by what is swept."""
+    return ", ".join(f"{axis.column} {point.labels[axis.column]}" for axis in axes if axis.fields) or "scenario"
 
 
 def _overridden(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:

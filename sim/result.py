@@ -144,6 +144,7 @@ def write_atomically(path: Path, write: Callable[[IO[str]], object]) -> None:
     OutputError
         If it cannot be written.
     """
+    check_directory(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -154,3 +155,18 @@ def write_atomically(path: Path, write: Callable[[IO[str]], object]) -> None:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_directory(path: Path) -> None:
+    """Make sure, before a long run, that results can be written to a directory, which need not exist yet.
+
+    Raises
+    ------
+    OutputError
+        If a file stands in its place, or it may not be written to.
+    """
+    existing = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+    if not existing.is_dir():
+        raise OutputError(f"{path}: cannot hold results: {existing} is not a directory")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: cannot hold results: {existing} may not be written to")

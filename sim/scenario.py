@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -22,6 +23,7 @@ from pydantic import (
 )
 
 from sim import units
+from sim.complaints import explain, shown
 from sim.errors import ParaSimError, ScenarioError, nearest
 from sim.methods import METHODS
 
@@ -39,6 +41,22 @@ def _quantity(read: Callable[[Any], float], write: Callable[[float], str], examp
     return BeforeValidator(parse), PlainSerializer(write, when_used="json"), WithJsonSchema(schema)
 
 
+def _is_number(value: Any) -> Any:
+    # Pydantic would take true for 1 and "32" for 32, which the schema refuses.
+    if isinstance(value, bool | str):
+        raise ValueError(f"must be a number, not {shown(value)}")
+    return value
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError(f"must be one line of printable text, not {shown(text)}")
+    return text
+
+
+Whole = Annotated[int, BeforeValidator(_is_number)]
+Number = Annotated[float, BeforeValidator(_is_number)]
+Line = Annotated[str, AfterValidator(_one_line), Field(max_length=200)]
 Bandwidth = Annotated[float, *_quantity(units.bandwidth, units.format_bandwidth, "100MB/s")]
 Duration = Annotated[float, *_quantity(units.duration, lambda seconds: f"{seconds!r}s", "10ms")]
 Size = Annotated[float, *_quantity(units.size, units.format_size, "872MB")]
@@ -55,7 +73,7 @@ class Method(Section):
 
     name: str = "parablock"
     """One of `paraSim list methods`."""
-    staleness: int = Field(default=1, ge=1, le=1000)
+    staleness: Whole = Field(default=1, ge=1, le=1000)
     """Rounds that an update of an overlapped method may take to arrive (1 in the paper); ignored by others."""
 
     @field_validator("name")
@@ -69,11 +87,11 @@ class Method(Section):
 class Blocks(Section):
     """How the model is cut into blocks and in which order they are trained."""
 
-    layers: float | None = Field(default=None, gt=0)
+    layers: Number | None = Field(default=None, gt=0)
     """Layers per block: 0.5 (attention and MLP apart), 1, 2, 4 ...; 2 if neither this nor `count` is given."""
-    count: int | None = Field(default=None, ge=1, le=100_000)
+    count: Whole | None = Field(default=None, ge=1, le=100_000)
     """Number of blocks, of sizes as equal as whole layers allow, instead of `layers`."""
-    schedule: Literal["random", "sequential", "reverse", "gradient"] | tuple[int, ...] = "random"
+    schedule: Literal["random", "sequential", "reverse", "gradient"] | tuple[Whole, ...] = "random"
     """Which block each round trains: a rule, or one block (0-based) per round."""
     gradient_pass: Duration | None = None
     """Seconds of the extra full pass of the `gradient` schedule, where no profile knows them."""
@@ -84,40 +102,47 @@ class Blocks(Section):
             raise ValueError("give layers (per block) or count (of blocks), not both")
         return self
 
+    @field_validator("layers")
+    @classmethod
+    def _halves_or_whole(cls, layers: float | None) -> float | None:
+        if layers is not None and layers != 0.5 and not layers.is_integer():
+            raise ValueError(f"must be 0.5 or a whole number, not {layers:g}")
+        return layers
+
 
 class Local(Section):
     """One local update: the work of a client in a round."""
 
-    steps: int = Field(default=40, ge=1)
+    steps: Whole = Field(default=40, ge=1)
     """Optimizer steps K per round."""
-    batch_size: int = Field(default=4, ge=1)
+    batch_size: Whole = Field(default=4, ge=1)
     """Sequences per step (the effective batch size)."""
-    sequence_length: int = Field(default=512, ge=1)
+    sequence_length: Whole = Field(default=512, ge=1)
     """Tokens per sequence."""
 
 
 class Lora(Section):
     """The adapter of the LoRA methods."""
 
-    rank: int = Field(default=32, ge=1)
+    rank: Whole = Field(default=32, ge=1)
     """Rank r of the adapter."""
-    targets: tuple[str, ...] | Literal["all-linear"] = ("q_proj", "v_proj")
+    targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = ("q_proj", "v_proj")
     """Module names that get an adapter, or `all-linear`."""
 
 
 class Cyclic(Section):
     """What is particular to FedCyBGD."""
 
-    download_fraction: float = Field(default=1.0, ge=0, le=1)
+    download_fraction: Number = Field(default=1.0, ge=0, le=1)
     """Share of the blocks changed by others that a client downloads in its turn, drawn at random."""
 
 
 class Group(Section):
     """Clients that are alike. Clients are numbered from 0 in the order of the fleet."""
 
-    name: str = ""
+    name: Line = ""
     """Free text; `group0`, `group1` ... if left out."""
-    count: int = Field(default=1, ge=1, le=10_000_000)
+    count: Whole = Field(default=1, ge=1, le=10_000_000)
     """Number of clients."""
     uplink: Bandwidth = 100e6
     """Client to server."""
@@ -125,9 +150,9 @@ class Group(Section):
     """Server to client; like the uplink if left out."""
     latency: Duration = 0.0
     """One way, paid once per transfer, before the flow starts to share links."""
-    device: str | None = None
+    device: Line | None = None
     """Device that computes; the profile's own if left out."""
-    speed: float = Field(default=1.0, gt=0, le=1e6)
+    speed: Number = Field(default=1.0, ge=1e-6, le=1e6)
     """Computes this many times as fast as the device of the profile (or the given seconds)."""
     duplex: Literal["full", "half"] = "full"
     """`half`: up and down share the air, so that their airtimes add up."""
@@ -152,9 +177,9 @@ class Server(Section):
 class Participation(Section):
     """Who takes part in a round: everyone if left out."""
 
-    fraction: float | None = Field(default=None, gt=0, le=1)
+    fraction: Number | None = Field(default=None, gt=0, le=1)
     """This share of the clients, drawn anew each round."""
-    rounds: tuple[tuple[int, ...], ...] | None = None
+    rounds: tuple[tuple[Whole, ...], ...] | None = None
     """The clients of each round, one list per round."""
 
     @model_validator(mode="after")
@@ -167,22 +192,22 @@ class Participation(Section):
 class Compression(Section):
     """What is left out of a message. Nothing if empty."""
 
-    top_k: float | None = Field(default=None, gt=0, le=1)
+    top_k: Number | None = Field(default=None, gt=0, le=1)
     """Send only this share of the values, the largest ones, each with its index."""
-    index_bytes: float = Field(default=4, ge=0, le=16)
+    index_bytes: Number = Field(default=4, ge=0, le=16)
     """Bytes per index of a top-k value."""
-    bits: int | None = Field(default=None, ge=1, le=32)
+    bits: Whole | None = Field(default=None, ge=1, le=32)
     """Quantize each value to this many bits."""
-    group_size: int = Field(default=256, ge=1)
+    group_size: Whole = Field(default=256, ge=1)
     """Values that share one scale when quantized."""
-    scale_bytes: float = Field(default=4, ge=0, le=16)
+    scale_bytes: Number = Field(default=4, ge=0, le=16)
     """Bytes per scale."""
 
 
 class Wire(Section):
     """How values become bytes."""
 
-    bytes_per_parameter: float = Field(default=2, gt=0, le=16)
+    bytes_per_parameter: Number = Field(default=2, ge=0.01, le=16)
     """2 for bf16, 4 for fp32."""
     serialization: Duration = 0.0
     """A client's time to pack or unpack one message, part of that transfer."""
@@ -209,11 +234,13 @@ class Compute(Section):
         def read(item: Any, depth: int) -> Any:
             if isinstance(item, list | tuple):
                 if depth == 2:
-                    raise ValueError("a number, a list of numbers (one per client) or a list of such lists (rounds)")
+                    raise ValueError(
+                        "must be a number, a list of them (one per client), or a list of such lists (rounds x clients)"
+                    )
                 if not item:
-                    raise ValueError("an empty list")
+                    raise ValueError("must not be an empty list")
                 if len({isinstance(entry, list | tuple) for entry in item}) > 1:
-                    raise ValueError("numbers and lists are mixed")
+                    raise ValueError("must not mix numbers and lists")
                 return tuple(read(entry, depth + 1) for entry in item)
             try:
                 return units.duration(item)
@@ -252,25 +279,25 @@ class Scenario(Section):
         On direct construction; `Scenario.parse` turns it into a `ScenarioError` with one clear line per field.
     """
 
-    name: str = "scenario"
+    name: Line = "scenario"
     """Free text."""
     model: str | None = None
     """Catalogue name or path of a config.json; not needed if compute and payload are explicit."""
     method: Method = Method()
-    rounds: int = Field(default=32, ge=1, le=1_000_000)
+    rounds: Whole = Field(default=32, ge=1, le=1_000_000)
     """Number of rounds; for FedCyBGD the number of turns."""
     blocks: Blocks = Blocks()
     local: Local = Local()
     lora: Lora = Lora()
     cyclic: Cyclic = Cyclic()
-    fleet: tuple[Group, ...] = Field(default=(Group(name="client", count=10),), min_length=1)
+    fleet: tuple[Group, ...] = Field(default=(Group(name="client", count=10),), min_length=1, fail_fast=True)
     """Groups of clients; 10 clients on 100 MB/s links if left out."""
     server: Server = Server()
     participation: Participation = Participation()
     wire: Wire = Wire()
     compute: Compute = Compute()
     payload: Payload | None = None
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: Whole = Field(default=0, ge=0, lt=2**63)
     """Seed of every random draw."""
 
     @field_validator("method", mode="before")
@@ -291,7 +318,10 @@ class Scenario(Section):
             _fits(len(self.blocks.schedule), self.rounds, "blocks.schedule", "blocks", "rounds")
         if self.model is None and (self.payload is None or self.compute.seconds is None):
             missing = "payload" if self.payload is None else "compute.seconds"
-            raise ValueError(f"model: needed, because {missing} is not given")
+            raise ValueError(
+                f"model: is missing, and so is {missing}; name a model (`paraSim list models`), "
+                "or give both payload and compute.seconds"
+            )
         return self
 
     def _check_participants(self) -> None:
@@ -340,64 +370,16 @@ class Scenario(Section):
             Naming each wrong field, what was given, and the nearest right spelling of an unknown one.
         """
         if not isinstance(data, dict):
-            raise ScenarioError(f"{source}: a scenario is a mapping of fields, not {_kind(data)}")
+            raise ScenarioError(f"{source}: a scenario is a mapping of fields, not {shown(data)}")
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            problems = [_explain(problem) for problem in error.errors()]
-            raise ScenarioError(f"{source}: " + "; ".join(dict.fromkeys(problems))) from None
+            raise ScenarioError(f"{source}:{explain(error, cls)}") from None
 
 
 def _fits(given: int, wanted: int, field: str, things: str, per: str) -> None:
     if given != wanted:
-        raise ValueError(f"{field}: {given} {things} for {wanted} {per}")
-
-
-def _kind(value: Any) -> str:
-    names = {type(None): "empty", list: "a list", str: "text", int: "a number", float: "a number"}
-    return names.get(type(value), type(value).__name__)
-
-
-def _explain(problem: Any) -> str:
-    """One line for one of pydantic's complaints, in the words of the scenario file."""
-    # Union branches add type names such as "tuple[int, ...]" to the location; only field names and indices help.
-    path = [part for part in problem["loc"] if isinstance(part, int) or str(part).isidentifier()]
-    where = ".".join(str(part) for part in path)
-    if problem["type"] == "extra_forbidden":
-        known = fields_at(path[:-1])
-        return f"{where}: unknown field; {nearest(str(path[-1]), known)}" if known else f"{where}: unknown field"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "value_error" or problem["type"] == "missing":
-        return f"{where}: {message}" if where else message
-    given = problem["input"]
-    shown = repr(given) if len(repr(given)) <= 60 else _kind(given)
-    return f"{where}: {message[0].lower()}{message[1:]}, not {shown}"
-
-
-def fields_at(path: list[Any]) -> list[str]:
-    """Names of the fields below a path such as ``["fleet", 0]``; empty if there are none."""
-    section: type[BaseModel] = Scenario
-    for part in path:
-        if isinstance(part, int):
-            continue
-        field = section.model_fields.get(str(part))
-        if field is None:
-            return []
-        nested = _section_in(field.annotation)
-        if nested is None:
-            return []
-        section = nested
-    return list(section.model_fields)
-
-
-def _section_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _section_in(inner)
-        if found is not None:
-            return found
-    return None
+        raise ValueError(f"{field}: {given} {things} for {wanted} {per}; give one for each")
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,25 +1,28 @@
 """Reading scenarios from YAML, TOML or JSON files, and overriding their fields.
 
-A scenario may come from anyone, so reading is bounded: file size, nesting, and what YAML aliases expand to.
+What a file's text may hold is checked in `sim.well_formed`, what its fields mean in `sim.scenario`.
 """
 
 from __future__ import annotations
 
-import json
-import tomllib
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from sim.architecture import catalogue_names
+from sim.complaints import fields_below, shown
 from sim.errors import ScenarioError, nearest
-from sim.scenario import Scenario, fields_at
+from sim.scenario import Scenario
+from sim.well_formed import parse_json, parse_toml, parse_yaml
 
 MAX_FILE_BYTES = 8 * 2**20
-MAX_NODES = 2_000_000
-MAX_DEPTH = 50
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    ".yaml": parse_yaml,
+    ".yml": parse_yaml,
+    ".toml": parse_toml,
+    ".json": parse_json,
+}
 
 # Fields that exclude one another: overriding one takes the others away.
 _ALTERNATIVES: dict[tuple[str, str], tuple[str, ...]] = {
@@ -60,7 +63,7 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Scenario:
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """Read a file's fields as plain data, unvalidated but for a model's path, which is relative to the file.
+    """Read a file's fields as plain data, unvalidated; a path of a model or profile is relative to the file.
 
     Raises
     ------
@@ -68,36 +71,55 @@ def read(path: str | Path) -> dict[str, Any]:
         If it cannot be read, is too large, or is not well-formed.
     """
     path = Path(path)
-    readers: dict[str, Callable[[str], Any]] = {
-        ".yaml": _read_yaml,
-        ".yml": _read_yaml,
-        ".toml": tomllib.loads,
-        ".json": _read_json,
-    }
-    if path.is_dir():
-        raise ScenarioError(f"{path}: is a directory; give a scenario file")
-    if not path.exists():
-        raise ScenarioError(f"{path}: no such file")
-    if path.suffix.lower() not in readers:
-        raise ScenarioError(f"{path}: a scenario file ends in {', '.join(readers)}")
+    text = _text(path)
     try:
+        data = _READERS[path.suffix.lower()](text)
+    except ValueError as error:
+        raise ScenarioError(f"{path}: not well-formed: {error}") from None
+    if data is None or data == {}:
+        raise ScenarioError(f"{path}: is empty; a scenario is a mapping of fields such as 'rounds: 32'")
+    if not isinstance(data, dict):
+        raise ScenarioError(f"{path}: holds {shown(data)}; a scenario is a mapping of fields such as 'rounds: 32'")
+    compute = data.get("compute")
+    if isinstance(compute, dict) and "profile" in compute:
+        data["compute"] = compute | {"profile": _beside(path, compute["profile"])}
+    if "model" in data and str(data["model"]).lower() not in catalogue_names():
+        data["model"] = _beside(path, data["model"])
+    return data
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.is_dir():
+            raise ScenarioError(f"{path}: is a directory; give a scenario file")
+        if not path.exists():
+            raise ScenarioError(f"{path}: no such file")
+        if path.suffix.lower() not in _READERS:
+            raise ScenarioError(f"{path}: the name of a scenario file ends in {', '.join(_READERS)}")
+        if not path.is_file():
+            raise ScenarioError(f"{path}: is not a regular file")
         with path.open("rb") as file:
             raw = file.read(MAX_FILE_BYTES + 1)
-        if len(raw) > MAX_FILE_BYTES:
-            raise ScenarioError(f"{path}: larger than {MAX_FILE_BYTES // 2**20} MiB; that is no scenario")
-        data = readers[path.suffix.lower()](raw.decode("utf-8"))
     except OSError as error:
-        raise ScenarioError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ScenarioError(f"{path}: is not UTF-8 text") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ScenarioError(f"{path}: not well-formed: {_first_line(error)}") from None
-    if not isinstance(data, dict):
-        raise ScenarioError(f"{path}: holds no fields; a scenario is a mapping such as 'rounds: 32'")
-    model = data.get("model")
-    if isinstance(model, str) and (path.parent / model).exists():
-        data["model"] = str(path.parent / model)
-    return data
+        shown = str(path) if len(str(path)) <= 200 else f"{str(path)[:200]}..."
+        raise ScenarioError(f"{shown}: cannot be read: {error.strerror}") from None
+    if len(raw) > MAX_FILE_BYTES:
+        raise ScenarioError(f"{path}: larger than {MAX_FILE_BYTES // 2**20} MiB; that is no scenario")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ScenarioError(f"{path}: is not UTF-8 text (line {line})") from None
+
+
+def _beside(path: Path, given: Any) -> Any:
+    """Path of a file named relative to a scenario file; what names no file there is left as it is."""
+    if not isinstance(given, str) or not given:
+        return given
+    try:
+        return str(path.parent / given) if (path.parent / given).exists() else given
+    except OSError:
+        return given
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -123,9 +145,10 @@ def parse_value(text: str) -> Any:
         If it is not well-formed.
     """
     try:
-        return _read_yaml(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ScenarioError(f"{text!r}: not well-formed: {_first_line(error)}") from None
+        return parse_yaml(text)
+    except ValueError as error:
+        reason = str(error).partition(" (line ")[0]
+        raise ScenarioError(f"{text!r}: not well-formed: {reason}") from None
 
 
 def with_field(data: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
@@ -136,7 +159,7 @@ def with_field(data: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
     data : dict
         A scenario's fields; what the path needs and the data lack is taken from the defaults.
     field : str
-        Path with dots; ``*`` stands for every entry of a list (``fleet.*.uplink``).
+        Path with dots; an entry of a list is its number or its name, ``*`` every one (``fleet.*.uplink``).
     value
         The new value.
 
@@ -160,91 +183,36 @@ def with_field(data: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
     dropped = _ALTERNATIVES.get((parts[0], parts[1]), ())
     if isinstance(section, dict):
         section = {key: kept for key, kept in section.items() if key not in dropped}
-    return data | {parts[0]: _with(section, parts, 1, value)}
+    return data | {parts[0]: _with(section, parts, 1, [parts[0]], value)}
 
 
-def _with(node: Any, parts: list[str], depth: int, value: Any) -> Any:
+def _with(node: Any, parts: list[str], depth: int, section: list[str], value: Any) -> Any:
+    """Copy a part of the data with the rest of a path set; `section` is the path so far without list entries."""
     if depth == len(parts):
         return value
-    part, where = parts[depth], ".".join(parts)
+    part, field, above = parts[depth], ".".join(parts), ".".join(parts[:depth])
     if isinstance(node, list | tuple):
-        if part == "*":
-            return [_with(entry, parts, depth + 1, value) for entry in node]
-        if not part.isdigit() or int(part) >= len(node):
-            raise ScenarioError(
-                f"{where}: {part!r} is no entry of {'.'.join(parts[:depth])}; 0 to {len(node) - 1} or *"
-            )
-        index = int(part)
-        return [_with(entry, parts, depth + 1, value) if i == index else entry for i, entry in enumerate(node)]
+        chosen = _entries(node, part)
+        if not chosen:
+            last = len(node) - 1
+            raise ScenarioError(f"{field}: {above} has no entry {part!r}; give 0 to {last}, a name, or * for every one")
+        return [
+            _with(entry, parts, depth + 1, section, value) if i in chosen else entry for i, entry in enumerate(node)
+        ]
     if node is not None and not isinstance(node, dict):
-        raise ScenarioError(f"{where}: {'.'.join(parts[:depth])} is {node!r} and has no fields")
-    known = fields_at([int(p) if p.isdigit() else p for p in parts[:depth] if p != "*"])
-    if known and part not in known:
-        raise ScenarioError(f"{where}: unknown field; {nearest(part, known)}")
+        raise ScenarioError(f"{field}: {above} is {shown(node)}, which has no fields of its own")
+    known = fields_below(Scenario, section)
+    if part not in known:
+        hint = nearest(part, known) if known else f"{above} has no fields of its own"
+        raise ScenarioError(f"{field}: unknown field; {hint}")
     fields = node or {}
-    return fields | {part: _with(fields.get(part), parts, depth + 1, value)}
+    return fields | {part: _with(fields.get(part), parts, depth + 1, [*section, part], value)}
 
 
-def _read_json(text: str) -> Any:
-    def refuse(constant: str) -> Any:
-        raise ValueError(f"{constant} is not a number that can be computed with")
-
-    return json.loads(text, parse_constant=refuse)
-
-
-def _read_yaml(text: str) -> Any:
-    loader_class = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    _check_depth(text, loader_class)
-    loader = loader_class(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        _expanded_nodes(node, {})
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()
-
-
-def _check_depth(text: str, loader_class: Any) -> None:
-    # The event stream is not recursive, so it is safe to look at before anything recursive touches the text.
-    depth = 0
-    for event in yaml.parse(text, Loader=loader_class):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-
-
-def _expanded_nodes(node: yaml.Node, known: dict[int, int]) -> int:
-    """Count nodes with every alias expanded, without expanding them; refuse bombs, loops and double keys."""
-    if id(node) in known:
-        if known[id(node)] == 0:
-            raise ValueError("an alias refers to what contains it")
-        return known[id(node)]
-    known[id(node)] = 0
-    total = 1
-    if isinstance(node, yaml.MappingNode):
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if len(set(keys)) < len(keys):
-            twice = next(key for key, times in Counter(keys).items() if times > 1)
-            raise ValueError(f"the field {twice!r} stands twice below line {node.start_mark.line + 1}")
-        children = [child for pair in node.value for child in pair]
-    else:
-        children = node.value if isinstance(node, yaml.SequenceNode) else []
-    for child in children:
-        total += _expanded_nodes(child, known)
-        if total > MAX_NODES:
-            raise ValueError(f"its aliases expand to more than {MAX_NODES} entries")
-    known[id(node)] = total
-    return total
-
-
-def _first_line(error: BaseException) -> str:
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    mark = getattr(error, "problem_mark", None)
-    text = getattr(error, "problem", None) or str(error).splitlines()[0]
-    return f"{text} (line {mark.line + 1})" if mark is not None else str(text)
+def _entries(node: Sequence[Any], part: str) -> set[int]:
+    """Positions in a list that a part of a path means: all of them, a number, or the groups of a name."""
+    if part == "*":
+        return set(range(len(node)))
+    if part.isdecimal() and len(part) < 10:
+        return {int(part)} & set(range(len(node)))
+    return {i for i, entry in enumerate(node) if isinstance(entry, dict) and entry.get("name") == part}

@@ -13,12 +13,13 @@ from sim.architecture import Architecture
 from sim.blocks import Block, partition, partition_evenly
 from sim.cost_learner import CostLearner
 from sim.costs import Costs
+from sim.errors import ScenarioError
 from sim.fleet import Cohorts, Fleet, cohorts, sites
 from sim.learner import Learner
 from sim.methods import METHODS, Method, Trains
 from sim.network import star_network
 from sim.payload import Payload, payload
-from sim.protocols.base import Rules, Run
+from sim.protocols.base import Observer, Rules, Run
 from sim.protocols.cyclic import Cyclic
 from sim.result import Result
 from sim.scenario import Scenario
@@ -82,6 +83,11 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
         # Each client of a cyclic method has a block of its own.
         count = scenario.blocks.count or (scenario.clients if cyclic else None)
         if architecture is not None:
+            if cyclic and scenario.blocks.count is None and scenario.clients > len(architecture.layers):
+                raise ScenarioError(
+                    f"fleet: {scenario.method.name} gives each of {scenario.clients:,} clients a block of its own, but "
+                    f"{architecture.name} has only {len(architecture.layers)} layers; let clients share: blocks.count"
+                )
             width = scenario.blocks.layers or DEFAULT_LAYERS_PER_BLOCK
             blocks = partition_evenly(architecture, count) if count else partition(architecture, width)
             count = len(blocks)
@@ -95,7 +101,7 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
     return Setup(scenario, method, architecture, blocks, schedule, who, sizes)
 
 
-def simulate(setup: Setup, costs: Costs, learner: Learner | None = None) -> Result:
+def simulate(setup: Setup, costs: Costs, learner: Learner | None = None, observer: Observer | None = None) -> Result:
     """Run a scenario.
 
     Parameters
@@ -107,6 +113,8 @@ def simulate(setup: Setup, costs: Costs, learner: Learner | None = None) -> Resu
     learner : Learner or None
         What computes; by default, nothing is learned and `costs` predicts the seconds. Clients of a learner
         differ even where their links and devices are alike.
+    observer : callable or None
+        Told the run and the round whenever a round has been aggregated.
 
     Returns
     -------
@@ -119,7 +127,7 @@ def simulate(setup: Setup, costs: Costs, learner: Learner | None = None) -> Resu
     """
     scenario = setup.scenario
     fleet = Fleet(scenario.fleet)
-    env = simpy.Environment()
+    env = simpy.Environment(0.0)
     half_duplex = any(group.duplex == "half" for group in scenario.fleet)
     network = star_network(
         env,
@@ -131,6 +139,7 @@ def simulate(setup: Setup, costs: Costs, learner: Learner | None = None) -> Resu
     for first, count, group, rounds in sites(scenario, fleet, setup.cohorts, alike=learner is None):
         port = network.attach(group.uplink, group.down, group.latency, half_duplex=group.duplex == "half", count=count)
         run.join(first, count, port, rounds)
+    run.observer = observer
     shape = setup.method.shape(run)
     shape.start()
     with _undisturbed():

@@ -7,10 +7,17 @@ in base units: seconds, bytes, bytes per second.
 
 from __future__ import annotations
 
-import math
 import re
+import reprlib
 
 from sim.errors import UnitError
+
+# Beyond these, sums of times would no longer be finite numbers.
+_LONGEST_DURATION = 1e12
+_LARGEST_SIZE = 1e18
+_HIGHEST_BANDWIDTH = 1e18
+_LOWEST_BANDWIDTH = 0.125
+_LONGEST_TEXT = 60
 
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*")
 _PREFIXES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
@@ -57,7 +64,7 @@ def duration(text: str | float) -> float:
     UnitError
         If it is no number, has another kind of unit, is negative or not finite.
     """
-    return _read(text, _DURATIONS, "a duration", "250ms, 30s or 25min", bare_is_base_unit=True)
+    return _read(text, _DURATIONS, "a duration", "250ms, 30s or 25min", _LONGEST_DURATION, bare_is_base_unit=True)
 
 
 def size(text: str | float) -> float:
@@ -78,7 +85,7 @@ def size(text: str | float) -> float:
     UnitError
         If it is no number, has no unit or another kind of unit, is negative or not finite.
     """
-    return _read(text, _SIZES, "a size", "872MB or 16GiB")
+    return _read(text, _SIZES, "a size", "872MB or 16GiB", _LARGEST_SIZE)
 
 
 def bandwidth(text: str | float) -> float:
@@ -99,37 +106,59 @@ def bandwidth(text: str | float) -> float:
     UnitError
         If it is no number, has no unit or another kind of unit, is zero, negative or not finite.
     """
-    value = _read(text, _BANDWIDTHS, "a bandwidth", "100MB/s or 1Gbit/s")
+    value = _read(text, _BANDWIDTHS, "a bandwidth", "100MB/s or 1Gbit/s", _HIGHEST_BANDWIDTH)
     if value == 0:
-        raise UnitError(f"{text!r}: a bandwidth must be greater than zero")
+        raise UnitError(f"{_shown(text)}: a bandwidth must be greater than zero")
+    if value < _LOWEST_BANDWIDTH:
+        raise UnitError(f"{_shown(text)}: a bandwidth must be at least 1 bit/s")
     return value
 
 
 def _read(
-    text: str | float, units: dict[str, float], kind: str, examples: str, *, bare_is_base_unit: bool = False
+    text: str | float,
+    units: dict[str, float],
+    kind: str,
+    examples: str,
+    largest: float,
+    *,
+    bare_is_base_unit: bool = False,
 ) -> float:
-    if isinstance(text, bool) or not isinstance(text, str | int | float):
-        raise UnitError(f"{text!r} is not {kind}; write it like {examples}")
-    match = _NUMBER.fullmatch(str(text))
-    if match is None:
-        raise UnitError(f"{text!r} is not {kind}; write it like {examples}")
-    number, unit = float(match[1]), match[2]
+    number, unit = _parts(text, kind, examples)
     if unit:
         if unit not in units:
-            raise UnitError(f"{text!r}: unknown unit {unit!r} for {kind}{_hint(unit, units)}; write it like {examples}")
+            hint = _hint(unit, units)
+            raise UnitError(f"{_shown(text)}: unknown unit {unit!r} for {kind}{hint}; write it like {examples}")
         number *= units[unit]
     elif number != 0 and not bare_is_base_unit:
-        raise UnitError(f"{text!r} has no unit; write {kind} like {examples}")
+        raise UnitError(f"{_shown(text)} has no unit; write {kind} like {examples}")
     if number < 0:
-        raise UnitError(f"{text!r}: {kind} cannot be negative")
-    if not math.isfinite(number):
-        raise UnitError(f"{text!r}: {kind} must be finite")
+        raise UnitError(f"{_shown(text)}: {kind} cannot be negative")
+    if number > largest:
+        raise UnitError(f"{_shown(text)}: too large for {kind}")
     return number
 
 
+def _parts(text: str | float, kind: str, examples: str) -> tuple[float, str]:
+    """Split a quantity into its number and its unit, which may be empty."""
+    match = None
+    if isinstance(text, str | int | float) and not isinstance(text, bool):
+        # No quantity is longer, and matching a very long text could take very long.
+        match = _NUMBER.fullmatch(str(text)[: _LONGEST_TEXT + 1])
+    if match is None or len(match[0]) > _LONGEST_TEXT:
+        raise UnitError(f"{_shown(text)} is not {kind}; write it like {examples}")
+    return float(match[1]), match[2]
+
+
+def _shown(text: object) -> str:
+    brief = reprlib.Repr()
+    brief.maxstring = brief.maxlong = brief.maxother = _LONGEST_TEXT
+    return brief.repr(text)
+
+
 def _hint(unit: str, units: dict[str, float]) -> str:
-    """Name the units that differ only in case: ``mb/s`` may have meant ``MB/s`` or ``Mb/s``."""
-    alike = sorted(known for known in units if known.lower() == unit.lower())
+    """Name the units that differ only in case or lack ``/s``: ``mb/s`` may have meant ``MB/s`` or ``Mb/s``."""
+    alike = [known for known in units if known in (f"{unit}/s", f"{unit}ps")]
+    alike = alike or sorted(known for known in units if known.lower() == unit.lower())
     return f" (did you mean {' or '.join(alike)}?)" if alike else ""
 
 

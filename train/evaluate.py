@@ -181,21 +181,24 @@ def generate(model: Module, template: Template, prompts: Sequence[Sequence[int]]
     # Padded on the left, every prompt ends where generation starts; positions follow from the attention mask.
     tokens = [[template.pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
     mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-    # A configuration of its own: the model's may ask for sampling or a repetition penalty.
     settings = GenerationConfig(
         max_new_tokens=answer_tokens,
         do_sample=False,
-        num_beams=1,
-        repetition_penalty=1.0,
         use_cache=True,
         eos_token_id=list(template.stops),
         pad_token_id=template.pad,
     )
     generating: Any = model
-    output = generating.generate(
-        input_ids=torch.tensor(tokens, device=device),
-        attention_mask=torch.tensor(mask, device=device),
-        generation_config=settings,
-    )
+    own = generating.generation_config
+    # What a call leaves open, transformers takes from the model, and that may ask for penalties or sampling.
+    generating.generation_config = settings
+    try:
+        output = generating.generate(
+            input_ids=torch.tensor(tokens, device=device),
+            attention_mask=torch.tensor(mask, device=device),
+            generation_config=settings,
+        )
+    finally:
+        generating.generation_config = own
     texts: list[str] = template.tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
     return texts

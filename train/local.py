@@ -18,7 +18,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from sim.errors import ParaSimError, nearest
+from sim.errors import ParaSimError
 from train.blocks import Part, Values, activate, check_fit, install
 from train.task import Batch
 
@@ -70,37 +70,23 @@ class LocalSettings:
     accumulation: int = 1
 
     def __post_init__(self) -> None:
-        finite = {
-            "learning_rate": self.learning_rate,
-            "weight_decay": self.weight_decay,
-            "epsilon": self.epsilon,
+        positive, count = "finite positive numbers", "whole numbers from 1 on"
+        checks = {
+            "learning_rate": (0 < self.learning_rate < math.inf, positive),
+            "steps": (self.steps >= 1, count),
+            "weight_decay": (0 <= self.weight_decay < math.inf, f"zero and {positive}"),
+            "betas": (all(0 <= beta < 1 for beta in self.betas), "numbers from 0 to below 1"),
+            "epsilon": (0 <= self.epsilon < math.inf, f"zero and {positive}"),
+            "schedule": (self.schedule in get_args(Schedule), " and ".join(get_args(Schedule))),
+            "clip_norm": (self.clip_norm is None or self.clip_norm > 0, f"none and {positive}"),
+            "accumulation": (self.accumulation >= 1, count),
         }
-        for field, value in finite.items():
-            if not (math.isfinite(value) and value >= 0) or (field == "learning_rate" and value == 0):
-                raise TrainingError(f"{field} is {value}, allowed are finite positive numbers")
-        for field, count in {"steps": self.steps, "accumulation": self.accumulation}.items():
-            if count < 1:
-                raise TrainingError(f"{field} is {count}, allowed are whole numbers from 1 on")
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise TrainingError(f"betas are {self.betas}, allowed are numbers from 0 to below 1")
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            raise TrainingError(f"clip_norm is {self.clip_norm}, allowed are positive numbers or none")
-        if self.schedule not in get_args(Schedule):
-            raise TrainingError(f"schedule is {self.schedule!r}: {nearest(self.schedule, get_args(Schedule))}")
+        for field, (fits, allowed) in checks.items():
+            if not fits:
+                raise TrainingError(f"{field} is {getattr(self, field)!r}, allowed are {allowed}")
 
     def rate(self, step: int) -> float:
-        """Learning rate of one step.
-
-        Parameters
-        ----------
-        step : int
-            Step within the update, from 0.
-
-        Returns
-        -------
-        float
-            The rate that the schedule gives it.
-        """
+        """Learning rate of one step, counted from 0."""
         if self.schedule == "constant":
             return self.learning_rate
         return self.learning_rate * (1 + math.cos(math.pi * step / self.steps)) / 2
@@ -189,7 +175,8 @@ def train_locally(
     origin = {name: value.detach().to(device) for name, value in values.items()}
     was_training = model.training
     activate(model, part)
-    model.train()
+    if not was_training:
+        model.train()
     try:
         # Dropout draws from torch's global state, which belongs to the caller.
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -199,7 +186,8 @@ def train_locally(
                 torch.manual_seed(seed)
             delta, losses, seconds = _measure(model, part, origin, prepared, loss, settings)
     finally:
-        model.train(was_training)
+        if not was_training:
+            model.eval()
     _check_finite(losses, delta, settings)
     if keep:
         install(part, {name: origin[name].float() + delta[name] for name in part})

@@ -1,7 +1,7 @@
 """The demonstration's data: arithmetic word problems to fine-tune on, and plain text to pretrain a tiny base on.
 
-Both speak the same few hundred words. The text counts, states sums and says who has what, but asks nothing and
-solves nothing: what fine-tuning has to teach is to read a question, choose the operation and answer in the form
+Both speak the same words. The text counts, states sums and says who has what, but asks nothing and solves
+nothing: what fine-tuning has to teach is to read a question, choose the operation and answer in the form
 ``7 + 5 = 12 #### 12``. Every problem carries its kind as a label, as data from several sources would, and a
 final number that can be checked. All numbers lie between 0 and `LARGEST_NUMBER`, so that each is one token.
 """
@@ -50,12 +50,12 @@ def _integer(generator: np.random.Generator, low: int, high: int) -> int:
 
 
 def _sum(generator: np.random.Generator) -> _Operands:
-    a, b = _integer(generator, 1, 12), _integer(generator, 1, 12)
+    a, b = _integer(generator, 1, 9), _integer(generator, 1, 9)
     return _Operands(a, b, f"{a} + {b} = {a + b}", a + b)
 
 
 def _difference(generator: np.random.Generator) -> _Operands:
-    b, rest = _integer(generator, 1, 12), _integer(generator, 1, 12)
+    b, rest = _integer(generator, 1, 9), _integer(generator, 1, 9)
     return _Operands(b + rest, b, f"{b + rest} - {b} = {rest}", rest)
 
 
@@ -148,7 +148,7 @@ _SUMS = (
     (_sum, "{name} adds {a} and {b}: {working}."),
     (_difference, "{name} takes {b} from {a}: {working}."),
     (_product, "{name} counts {a} groups of {b}: {working}."),
-    (_quotient, "{name} makes {b} groups of {a}: {working}."),
+    (_quotient, "{name} puts {a} into {b} groups: {working}."),
 )
 
 
@@ -188,7 +188,7 @@ def word_problems(count: int, *, seed: int) -> list[Example]:
 
 
 def general_text(count: int, *, seed: int) -> list[str]:
-    """Generate plain text in the words of the problems: counting, sums stated as facts, and small talk.
+    """Generate plain text in the words of the problems: counting, sums, and who has what.
 
     Parameters
     ----------

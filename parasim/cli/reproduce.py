@@ -30,7 +30,12 @@ def command(
     reproduction = reproduce()
     if format_ is Format.JSON:
         summaries = {kind: asdict(summary) for kind, summary in reproduction.summaries.items()}
-        print(json.dumps({"cells": [c.row() for c in reproduction.comparisons], "summary": summaries}, indent=2))
+        tried = [setting.row() for setting in reproduction.tried]
+        print(
+            json.dumps(
+                {"cells": [c.row() for c in reproduction.comparisons], "summary": summaries, "tried": tried}, indent=2
+            )
+        )
     elif format_ is Format.CSV:
         rows = [comparison.row() for comparison in reproduction.comparisons]
         writer = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
@@ -49,16 +54,23 @@ def _print(reproduction: Reproduction) -> None:
 
     out = console()
     numbers = ("reported", "predicted", "error")
-    settings = ("table", "model", "data set", "method", "variant", "MB/s", "batch")
-    table = plain_table(*settings, *numbers, "role", numbers=("MB/s", "batch", *numbers))
+    columns = ("table", "model", "data set", "method", "variant", "MB/s", "batch")
+    table = plain_table(*columns, *numbers, "role", numbers=("MB/s", "batch", *numbers))
     for c in reproduction.comparisons:
         setting = (c.table, c.model, c.dataset, c.method, c.variant, str(c.bandwidth), str(c.batch_size))
         minutes = (f"{c.reported_min:g}", f"{c.predicted_min:.2f}", f"{c.error_pct:+.1f} %")
         table.add_row(*setting, *minutes, c.role, style="dim" if c.role == "unexplained" else None)
     out.print(table)
-    out.print("\nWhat was tried for unexplained cells, and what some settings suppose:")
-    for note in dict.fromkeys(f"{c.method}, {c.model}: {c.note}" for c in reproduction.comparisons if c.note):
-        out.print(f"  {note}")
+    out.print("\nSuppositions, and why cells are unexplained:")
+    for note in dict.fromkeys(c.note for c in reproduction.comparisons if c.note):
+        about = dict.fromkeys(f"{c.model} {c.method}" for c in reproduction.comparisons if c.note == note)
+        out.print(f"  {', '.join(about)}: {note}")
+    out.print("\nSettings that were tried and explain these cells less well, or not:")
+    settings = plain_table("model", "data set", "method", "setting", *numbers, numbers=numbers)
+    for t in reproduction.tried:
+        minutes = (f"{t.reported_min:g}", f"{t.simulated_min:.2f}", f"{t.error_pct:+.1f} %")
+        settings.add_row(t.model, t.dataset, t.method, t.setting, *minutes)
+    out.print(settings)
     out.print("\nRuntimes in minutes; a run that stands in several tables counts once:")
     for kind, s in reproduction.summaries.items():
         out.print(f"  {kind}: {s.cells} cells, mean error {s.mean_pct:.2f} %, largest {s.max_pct:.1f} %")

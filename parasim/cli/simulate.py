@@ -27,10 +27,13 @@ def command(
 
     Example: paraSim simulate examples/paper.yaml --set fleet.0.uplink=50MB/s --out results/slow
     """
-    from parasim.api import simulate
-    from sim.result import write_atomically
+    from parasim.api import load, simulate
+    from sim.result import check_directory, write_atomically
 
-    result = simulate(file, set_)
+    scenario = load(file, set_)
+    if out is not None:
+        check_directory(out)
+    result = simulate(scenario)
     text = json.dumps(result.summary(), indent=2)
     if out is not None:
         result.write_timeline(out / "timeline.csv", collapse=collapse)
@@ -50,8 +53,8 @@ def print_breakdown(result: Result) -> None:
     figures, scenario, wall_clock = result.figures(), result.scenario, result.wall_clock
     out = console()
     out.print(
-        f"[bold]{scenario.name}[/bold]: {scenario.method.name}, {scenario.rounds:,} rounds, "
-        f"{scenario.clients:,} clients, wall-clock [bold]{clock(wall_clock)}[/bold]\n"
+        f"{scenario.name}: {scenario.method.name}, {scenario.rounds:,} rounds, "
+        f"{scenario.clients:,} clients, wall-clock {clock(wall_clock)}\n"
     )
     parts = {
         "computing": "compute_s",

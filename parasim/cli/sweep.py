@@ -27,10 +27,12 @@ def command(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="Scenario to start from; the paper's if left out.")
     ] = None,
-    method: Annotated[str, typer.Option(help="Methods, with commas between them.")] = "",
-    bandwidth: Annotated[str, typer.Option(help="Up- and downlinks of every client, such as 50MB/s,100MB/s.")] = "",
-    batch_size: Annotated[str, typer.Option(help="Batch sizes, such as 2,4,8.")] = "",
-    model: Annotated[str, typer.Option(help="Models: catalogue names or config.json files.")] = "",
+    method: Annotated[str | None, typer.Option(help="Methods, with commas between them.")] = None,
+    bandwidth: Annotated[
+        str | None, typer.Option(help="Up- and downlinks of every client, such as 50MB/s,100MB/s.")
+    ] = None,
+    batch_size: Annotated[str | None, typer.Option(help="Batch sizes, such as 2,4,8.")] = None,
+    model: Annotated[str | None, typer.Option(help="Models: catalogue names or config.json files.")] = None,
     vary: Annotated[
         list[str], typer.Option(metavar="FIELD=V1,V2", help="Any other field, such as blocks.layers=1,2,4.")
     ] = [],  # noqa: B006 - typer copies it
@@ -44,16 +46,21 @@ def command(
 
     An interrupted sweep continues where it stopped: run the same command again.
 
-    Example: paraSim sweep examples/cross-silo.yaml --method parablock,fedbcd --bandwidth 10MB/s,100MB/s
+    Example: paraSim sweep examples/cross-silo-50.yaml --method parablock,fedbcd --bandwidth 10MB/s,100MB/s
     """
     from parasim.api import sweep
     from sim.errors import ScenarioError
     from sim.studies.sweep import split_values
 
+    def values_of(option: str, text: str | None) -> tuple[str, ...]:
+        if text is not None and not split_values(text):
+            raise ScenarioError(f"{option} {text!r}: holds no values; separate them with commas")
+        return split_values(text or "")
+
     varied: dict[str, tuple[str, ...]] = {}
     for text in vary:
         field, equals, values = text.partition("=")
-        if not equals or not split_values(values):
+        if not field or not equals or not split_values(values):
             raise ScenarioError(f"--vary {text}: write it like blocks.layers=1,2,4")
         if field in varied:
             raise ScenarioError(f"--vary {field} is given twice; write all its values in one")
@@ -68,10 +75,10 @@ def command(
         with _progress(remember) as progress:
             table = sweep(
                 file,
-                methods=split_values(method),
-                bandwidths=split_values(bandwidth),
-                batch_sizes=split_values(batch_size),
-                models=split_values(model),
+                methods=values_of("--method", method),
+                bandwidths=values_of("--bandwidth", bandwidth),
+                batch_sizes=values_of("--batch-size", batch_size),
+                models=values_of("--model", model),
                 vary=varied,
                 overrides=set_,
                 directory=out,
@@ -79,6 +86,8 @@ def command(
                 progress=progress,
             )
     except KeyboardInterrupt:
+        if done[1] == 0:
+            raise KeyboardInterrupt("nothing was run yet") from None
         raise KeyboardInterrupt(
             f"{done[0]} of {done[1]} runs are in {out / 'results.csv'}; the same command continues there"
         ) from None

@@ -18,7 +18,9 @@ def console() -> Console:
     """Return where tables are printed: as wide as the terminal, or wide enough for a file."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, soft_wrap=False)
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    # Names and values are the user's own: a bracket or a colon in them is no markup.
+    return Console(width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
 
 
 def plain_table(*headings: str, numbers: tuple[str, ...] = ()) -> Table:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parasim.figures import style
-from parasim.figures.style import FigureError
+from parasim.figures.style import FigureError, Key
 
 if TYPE_CHECKING:
-    pass
+    from matplotlib.axes import Axes
 
 Row = Mapping[str, Any]
 """One run: the fields that name it, then from `wall_clock_s` on the figures."""

@@ -101,8 +101,8 @@ class PathNetwork:
         self._rates: Floats = np.empty(0)
         self._ends: Floats = np.empty(0)
         self._clock = 0.0
-        self._alarm = Alarm(env, self._finish_due)
-        self._settle = EndOfInstant(env, self._relevel)
+        self._alarm = Alarm(env, self._settle)
+        self._end_of_instant = EndOfInstant(env, self._settle)
 
     def transfer(self, path: Sequence[Hop], size: float, latency: float = 0.0, count: int = 1) -> Event:
         """Send a message along a path of links, all crossed at the same time.
@@ -156,22 +156,11 @@ class PathNetwork:
 
     def _start(self, start: _Start) -> None:
         self._started.append(start)
-        self._settle.request()
+        self._end_of_instant.request()
 
-    def _finish_due(self) -> None:
-        """End the transfers whose last byte arrives now."""
-        now: float = self._env.now
-        done = self._ends <= now * (1 + CLOCK_SLACK)
-        for row in np.flatnonzero(done):
-            self._arrivals[row].succeed(now)
-        going = np.flatnonzero(~done)
-        self._arrivals = [self._arrivals[row] for row in going]
-        self._links, self._weights = self._links[going], self._weights[going]
-        self._left, self._rates, self._ends = self._left[going], self._rates[going], self._ends[going]
-        self._settle.request()
-
-    def _relevel(self, _: Event) -> None:
-        """Compute all rates after the starts and ends of this instant, and set the alarm for the next end."""
+    def _settle(self) -> None:
+        """Take the starts and ends of this instant into account, and set the alarm for the next end."""
+        self._finish_due()
         now: float = self._env.now
         # At an infinite rate no time passes, and zero times infinity is not a number.
         if now > self._clock:
@@ -181,6 +170,19 @@ class PathNetwork:
         self._rates = max_min_rates(self._links, self._weights, np.array(self._capacities))
         self._ends = now + self._left / self._rates
         self._alarm.set(float(self._ends.min(initial=math.inf)))
+
+    def _finish_due(self) -> None:
+        """End the transfers whose last byte arrives now."""
+        now: float = self._env.now
+        done = self._ends <= now * (1 + CLOCK_SLACK)
+        if not done.any():
+            return
+        for row in np.flatnonzero(done):
+            self._arrivals[row].succeed(now)
+        going = np.flatnonzero(~done)
+        self._arrivals = [self._arrivals[row] for row in going]
+        self._links, self._weights = self._links[going], self._weights[going]
+        self._left, self._rates = self._left[going], self._rates[going]
 
     def _append_started(self) -> None:
         if not self._started:

@@ -16,10 +16,10 @@ CLOCK_SLACK = 2.0**-50
 
 
 class Alarm:
-    """Calls a function at a time that may be moved as often as wanted.
+    """Calls a function at the end of an instant that may be moved as often as wanted.
 
-    SimPy's timeouts cannot be cancelled. So a new one is started only when the alarm moves to an earlier
-    time; when it moves to a later one, the running timeout finds on expiry that it is too early and starts anew.
+    What SimPy has scheduled cannot be cancelled. So a new event is scheduled only when the alarm moves to an
+    earlier time; when it moves to a later one, the waiting event finds that it is too early and starts anew.
 
     Parameters
     ----------
@@ -29,15 +29,15 @@ class Alarm:
         What to call when the alarm goes off.
     """
 
-    __slots__ = ("_action", "_env", "_expiry", "_timeout", "due")
+    __slots__ = ("_action", "_env", "_expiry", "_waiting", "due")
 
     def __init__(self, env: Environment, action: Callable[[], None]) -> None:
         self._env = env
         self._action = action
-        self._timeout: Event | None = None
+        self._waiting: Event | None = None
         self._expiry = math.inf
         self.due = math.inf
-        """When the alarm goes off [s]; `inf` when it is not set."""
+        """When the alarm goes off [s]; `inf` when it is off."""
 
     def set(self, due: float) -> None:
         """Move the alarm to the time `due` [s], now at the earliest; `inf` switches it off."""
@@ -48,15 +48,15 @@ class Alarm:
     def _start(self) -> None:
         now: float = self._env.now
         delay = self.due - now if self.due > now else 0.0
-        self._timeout = timeout = self._env.timeout(delay)
-        timeout.callbacks.append(self._expire)
+        self._waiting = _Triggered(self._env, self._expire)
+        self._env.schedule(self._waiting, LAST, delay)
         # The clock will show this sum, which can be one rounding away from the time asked for.
         self.due = self._expiry = now + delay
 
-    def _expire(self, timeout: Event) -> None:
-        if timeout is not self._timeout:
+    def _expire(self, event: Event) -> None:
+        if event is not self._waiting:
             return
-        self._timeout = None
+        self._waiting = None
         self._expiry = math.inf
         if self._env.now >= self.due:
             self.due = math.inf
@@ -65,29 +65,41 @@ class Alarm:
             self._start()
 
 
-class EndOfInstant(Event):
+class EndOfInstant:
     """Calls a function once, after everything else that happens at the present time.
-
-    One event that is used again and again: SimPy takes its callbacks away when it is processed, and they are given
-    back when it is scheduled anew.
 
     Parameters
     ----------
     env : Environment
         The clock.
     action : callable
-        What to call, with this event.
+        What to call.
     """
 
-    def __init__(self, env: Environment, action: Callable[[Event], None]) -> None:
-        super().__init__(env)
-        self._ok = True
-        self._value = None
-        self._actions = [action]
-        self.callbacks = None  # type: ignore[assignment]  # SimPy's way to say that it is not scheduled
+    __slots__ = ("_action", "_env", "_pending")
+
+    def __init__(self, env: Environment, action: Callable[[], None]) -> None:
+        self._env = env
+        self._action = action
+        self._pending = False
 
     def request(self) -> None:
         """Have the function called at the end of this instant, however often this is asked for."""
-        if self.callbacks is None:
-            self.callbacks = self._actions
-            self.env.schedule(self, LAST)
+        if not self._pending:
+            self._pending = True
+            self._env.schedule(_Triggered(self._env, self._happen), LAST)
+
+    def _happen(self, _: Event) -> None:
+        self._pending = False
+        self._action()
+
+
+class _Triggered(Event):
+    """An event that only has to be scheduled to happen, and then calls a function."""
+
+    def __init__(self, env: Environment, action: Callable[[Event], None]) -> None:
+        # Like SimPy's own events of this kind, without a call of the base class, for speed.
+        self.env = env
+        self.callbacks = [action]
+        self._ok = True
+        self._value = None

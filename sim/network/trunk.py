@@ -130,12 +130,13 @@ class Trunk:
         self._virtual = 0.0
         self._carry = 0.0
         self._clock: float = env.now
+        self._next_end = math.inf
         self._next_fair = math.inf, _first(self._fair.by_finish)
         self._touched: dict[Access, None] = {}
         self._stamp = 0
         self._next_drop = 0
-        self._alarm = Alarm(env, self._finish_due)
-        self._settle = EndOfInstant(env, self._relevel)
+        self._alarm = Alarm(env, self._settle)
+        self._end_of_instant = EndOfInstant(env, self._settle)
 
     def start(self, access: Access, size: float, arrival: Event) -> None:
         """Start a transfer now.
@@ -155,7 +156,7 @@ class Trunk:
         self._stamp += 1
         heapq.heappush(access.transfers, (access.delivered + size, self._stamp, arrival))
         self._touched[access] = None
-        self._settle.request()
+        self._end_of_instant.request()
 
     def _advance(self) -> None:
         """Bring the virtual time up to now."""
@@ -205,9 +206,23 @@ class Trunk:
         access.group = None
         access.stamp = -1
 
+    def _settle(self) -> None:
+        """Take the starts and ends of this instant into account, and set the alarm for the next end."""
+        self._advance()
+        if self._next_end <= self._clock * (1 + CLOCK_SLACK):
+            self._finish_due()
+        self._put_in_touched()
+        if not self._unlimited:
+            self._balance()
+        if self._stamp > self._next_drop:
+            # Once in about as many entries as there are valid ones, which costs O(1) for each.
+            self._capped.drop_void()
+            self._fair.drop_void()
+            self._next_drop = self._stamp + 2 * (self._capped.links + self._fair.links) + 4000
+        self._set_alarm()
+
     def _finish_due(self) -> None:
         """End the transfers whose last byte arrives now."""
-        self._advance()
         now = self._clock
         slack = now * CLOCK_SLACK
         due, (target, stamp, access) = self._next_fair
@@ -222,16 +237,11 @@ class Trunk:
             reached = self._virtual + slack * self._level
             while (entry := _first(heap))[0] <= reached:
                 self._finish(entry[2], slack, self._level)
-        self._settle.request()
 
     def _finish(self, access: Access, slack: float, rate: float) -> None:
         """End the first transfer of an access link, and others that are within `slack` [s] of it."""
         self._take_out(access)
         transfers = access.transfers
-        if len(transfers) == 1:
-            transfers.pop()[2].succeed(self._clock)
-            access.delivered = 0.0
-            return
         reached = max(access.delivered, transfers[0][0])
         # Infinite rates are allowed, and zero times infinity is not a number.
         due = reached + slack * rate if slack else reached
@@ -243,9 +253,8 @@ class Trunk:
         else:
             access.delivered = 0.0
 
-    def _relevel(self, _: Event) -> None:
-        """Find the level after all starts and ends of this instant, and set the alarm for the next end."""
-        self._advance()
+    def _put_in_touched(self) -> None:
+        """Put the access links on which transfers started or ended back into the likely group."""
         if not self._fair.links:
             self._virtual = self._carry = 0.0
         for access in self._touched:
@@ -253,14 +262,6 @@ class Trunk:
             below = access.cap < self._level or self._unlimited
             self._put_in(access, self._capped if below else self._fair)
         self._touched.clear()
-        if not self._unlimited:
-            self._balance()
-        if self._stamp > self._next_drop:
-            # Once in about as many entries as there are valid ones, which costs O(1) for each.
-            self._capped.drop_void()
-            self._fair.drop_void()
-            self._next_drop = self._stamp + 2 * (self._capped.links + self._fair.links) + 1000
-        self._set_alarm()
 
     def _balance(self) -> None:
         """Move access links between the groups until every cap is on its side of the level.
@@ -293,4 +294,5 @@ class Trunk:
         if self._fair.links:
             fair_due = self._clock + (fair[0] - self._virtual) / self._level
         self._next_fair = fair_due, fair
-        self._alarm.set(min(due, fair_due))
+        self._next_end = fair_due if fair_due < due else due
+        self._alarm.set(self._next_end)

@@ -7,7 +7,7 @@ they waited for, and give back the number of their own span; that is how causes 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -105,6 +105,11 @@ class Site:
         run.server.submit(update, span, self.count)
         return (span,)
 
+    def holds(self, item: int) -> None:
+        """Note that the client has the server's version of an item without having downloaded it."""
+        self.known[item] = self.run.server.versions[item]
+        self.run.learner.receive(self.client, (item,))
+
     def missing(self) -> list[int]:
         """Items of which the server has a newer version than this client."""
         known = self.known
@@ -185,6 +190,8 @@ class Server:
         causes = tuple(self._spans.pop(round))
         span = run.timeline.record(SERVER, round, Kind.AGGREGATE, start, run.env.now, 0.0, blocks, causes)
         self.aggregated(round).succeed((span,))
+        if run.observer is not None:
+            run.observer(run, round)
 
 
 class Run:
@@ -200,6 +207,7 @@ class Run:
         self.server = Server(self)
         self.sites: list[Site] = []
         self.schedule: Sequence[int | None] = ()
+        self.observer: Observer | None = None
 
     def join(self, client: int, count: int, port: Port, rounds: Sequence[int]) -> Site:
         """Add a site that takes part in the given rounds."""
@@ -221,6 +229,10 @@ class Run:
         """Record a span of a site that concerns at most one block."""
         blocks = (block,) if block is not None and self.rules.blocks_named else ()
         return self.timeline.record(site.client, round, kind, start, end, size, blocks, causes)
+
+
+Observer = Callable[[Run, int], None]
+"""Told the run and the round whenever a round has been aggregated."""
 
 
 class Shape(Protocol):

@@ -28,8 +28,9 @@ class Cyclic(Synchronous):
             work = site.train(turn, after)
             update = yield work
             yield from site.upload(update, (work.span,))
-            # The server overwrites the block with this client's: nothing to download again.
-            site.known[self.run.sizes.item(turn, update.block)] = turn
+            # The server's block is now this client's own: it has that version without a download.
+            yield self.run.server.aggregated(turn)
+            site.holds(self.run.sizes.item(turn, update.block))
 
     def wanted(self, site: Site, round: int) -> Sequence[int]:
         """Of the blocks that others changed, the share that is downloaded; the rest stay as they were."""

@@ -12,15 +12,17 @@ import io
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from sim.errors import OutputError
-from sim.result import write_atomically
+from sim.result import check_directory, write_atomically
 from sim.scenario_file import parse_value, with_field
 
 Row = dict[str, str]
@@ -139,28 +141,41 @@ def _figures(points: Sequence[Point], run: Run, jobs: int | None) -> Iterator[Ma
         yield from (run(point.data) for point in points)
         return
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(method))
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context(method), initializer=_leave_interrupts_to_parent)
+    finished = False
     try:
         chunk = max(1, min(16, len(points) // (4 * workers)))
         yield from pool.map(run, [point.data for point in points], chunksize=chunk)
+        finished = True
+    except BrokenProcessPool:
+        raise OutputError("a worker process was killed, perhaps for want of memory; try again with --jobs 1") from None
     finally:
-        # When interrupted, do not wait for runs that nobody will read.
+        if not finished:
+            # Do not wait for runs that nobody will read.
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.kill()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_interrupts_to_parent() -> None:
+    """Ctrl-C reaches every process of a terminal; only the parent answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _resume(points: Sequence[Point], directory: Path) -> list[Row]:
     """Claim the directory for this sweep and return the rows that an earlier, interrupted one left."""
     digest = hashlib.sha256(json.dumps([p.data for p in points], sort_keys=True).encode()).hexdigest()
     note, results = directory / "sweep.json", directory / "results.csv"
+    check_directory(directory)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
         known = json.loads(note.read_text(encoding="utf-8"))["points"] if note.exists() else None
         written = results.read_text(encoding="utf-8") if results.exists() else ""
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "sweep.json is not one of paraSim's"
         raise OutputError(f"{directory}: cannot be used for results: {reason}") from None
     if (known is not None or written) and known != digest:
-        raise OutputError(f"{directory}: holds results of another sweep; choose another directory or delete it")
+        raise OutputError(f"{directory}: holds the results of another sweep; choose another with --out, or delete it")
     if known is None:
         content = {"points": digest, "runs": [point.labels for point in points]}
         write_atomically(note, lambda file: file.write(json.dumps(content, indent=1) + "\n"))

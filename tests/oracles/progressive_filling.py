@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from simpy import Environment, Event
 
@@ -49,7 +50,7 @@ def max_min_rates(transfers: list[dict[str, float]], capacities: dict[str, float
 def arrival_times(transfers: list[Transfer], capacities: dict[str, float]) -> list[float]:
     """Go from one start or end to the next; in between rates are constant."""
     ends = [math.nan] * len(transfers)
-    left = {}
+    left: dict[int, float] = {}
     waiting = sorted(range(len(transfers)), key=lambda i: transfers[i].start)
     now = 0.0
     while waiting or left:
@@ -83,7 +84,7 @@ class _NaiveTrunk:
         self.clock = 0.0
         self.version = 0
         # Each transfer: [bytes left, rate, access link (capacity, clients, key), event]
-        self.transfers: list[list] = []
+        self.transfers: list[list[Any]] = []
 
     def start(self, access: tuple[float, int, object], size: float, arrival: Event) -> None:
         self.advance()

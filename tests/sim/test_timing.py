@@ -47,7 +47,7 @@ def test_an_alarm_can_be_set_again_by_its_action():
 def test_the_end_of_an_instant_comes_once_and_last():
     env = Environment()
     order = []
-    end = EndOfInstant(env, lambda _: order.append("end"))
+    end = EndOfInstant(env, lambda: order.append("end"))
 
     def process(name):
         yield env.timeout(1.0)
@@ -66,7 +66,7 @@ def test_the_end_of_an_instant_comes_once_and_last():
 def test_the_end_of_an_instant_can_be_asked_for_again():
     env = Environment()
     times = []
-    end = EndOfInstant(env, lambda _: times.append(env.now))
+    end = EndOfInstant(env, lambda: times.append(env.now))
 
     def process():
         for _ in range(3):

@@ -1,0 +1,117 @@
+"""What is wrong with a file's fields, in the words of the person who wrote it.
+
+Pydantic checks the fields and complains in its own terms; here its complaints become lines that name the
+field, what was given and what is allowed.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from sim.errors import nearest
+
+
+def shown(value: Any) -> str:
+    """Quote a value in a message, briefly whatever it is."""
+    brief = reprlib.Repr()
+    brief.maxstring = brief.maxlong = brief.maxother = 60
+    brief.maxlevel = 2
+    return "nothing" if value is None else brief.repr(value)
+
+
+_WORDS = {
+    "missing": "is missing",
+    "string_type": "must be text",
+    "string_too_long": "must have at most {max_length} characters",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "must be far smaller",
+    "float_type": "must be a number",
+    "finite_number": "must be finite",
+    "greater_than": "must be greater than {gt:,}",
+    "greater_than_equal": "must be at least {ge:,}",
+    "less_than": "must be less than {lt:,}",
+    "less_than_equal": "must be at most {le:,}",
+    "too_short": "must have at least one entry",
+    "tuple_type": "must be a list",
+    "model_type": "must be a mapping of fields",
+    "model_attributes_type": "must be a mapping of fields",
+    "literal_error": "must be {expected}",
+    "invalid_key": "the name of a field must be text",
+}
+"""Pydantic's complaints, by type, in the words of a scenario file."""
+
+_SHOWN_PROBLEMS = 5
+
+
+def explain(error: ValidationError, root: type[BaseModel]) -> str:
+    """Say, to follow a colon, what is wrong with data for a `root`: one line, or one for each problem."""
+    # Where a list is given, what is wrong with it as a list says more than that it is no word.
+    problems = error.errors(include_url=False)
+    problems.sort(key=lambda problem: problem["type"] == "literal_error" and not isinstance(problem["input"], str))
+    # Of a list that is wrong because an entry is, only the entry is worth a line; so with a union's branches.
+    inner = {path[:length] for path in map(_path, problems) for length in range(len(path))}
+    lines: dict[tuple[int | str, ...], str] = {}
+    for problem in problems:
+        path = _path(problem)
+        if path not in inner and path not in lines:
+            if len(lines) == _SHOWN_PROBLEMS:
+                return "".join(f"\n  {line}" for line in [*lines.values(), "and more"])
+            lines[path] = _line(path, problem, root)
+    return "".join(f"\n  {line}" for line in lines.values()) if len(lines) > 1 else " " + "".join(lines.values())
+
+
+def _path(problem: Any) -> tuple[int | str, ...]:
+    # Union branches add type names such as "tuple[int, ...]" to the location; only field names and indices help.
+    known = problem["loc"] if problem["type"] == "extra_forbidden" else ()
+    return tuple(part for part in problem["loc"] if isinstance(part, int) or part in known or part.isidentifier())
+
+
+def _line(path: Sequence[int | str], problem: Any, root: type[BaseModel]) -> str:
+    where = ".".join(map(str, path))
+    if problem["type"] == "extra_forbidden":
+        hint = nearest(str(path[-1]), fields_below(root, path[:-1]))
+        return f"{where if len(where) <= 80 else shown(where)}: unknown field; {hint}"
+    if problem["type"] == "value_error":
+        message = problem["msg"].removeprefix("Value error, ")
+        return f"{where}: {message}" if where else message
+    words = _WORDS.get(problem["type"], problem["msg"]).format(**problem.get("ctx", {}))
+    if problem["type"] == "missing":
+        return f"{where}: {words}"
+    if problem["type"].startswith("model_"):
+        words += f" ({', '.join(fields_below(root, path))})"
+    hint = ""
+    if problem["type"] == "literal_error" and isinstance(problem["input"], str):
+        choices = [choice.strip("'") for choice in problem["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        hint = nearest(problem["input"], choices)
+    return f"{where}: {words}, not {shown(problem['input'])}" + (f"; {hint}" if hint.startswith("did") else "")
+
+
+def fields_below(root: type[BaseModel], path: Sequence[int | str]) -> list[str]:
+    """Names of the fields of `root` below a path such as ``["fleet", 0]``; empty if there are none."""
+    section = root
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = section.model_fields.get(str(part))
+        if field is None:
+            return []
+        nested = _section_in(field.annotation)
+        if nested is None:
+            return []
+        section = nested
+    return list(section.model_fields)
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _section_in(inner)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,35 @@
+"""Small scenarios for the tests, with numbers that can be checked by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sim.costs import GivenSeconds
+from sim.fleet import Fleet
+from sim.result import Result
+from sim.scenario import Scenario
+from sim.simulate import prepare, simulate
+from sim.timeline import Kind, Span
+
+
+def simulated(**fields: Any) -> Result:
+    """Simulate explicit seconds and bytes: by default 10 s of computing, and 100 MB messages on 100 MB/s links."""
+    data = {
+        "compute": {"seconds": 10},
+        "payload": {"upload": "100MB"},
+        "fleet": [{"count": 3, "uplink": "100MB/s"}],
+        "rounds": 4,
+    } | fields
+    scenario = Scenario.parse(data)
+    return simulate(prepare(scenario, None), GivenSeconds(scenario, Fleet(scenario.fleet)))
+
+
+def of(result: Result, kind: Kind, client: int | None = None) -> list[Span]:
+    """Spans of one kind (of one client), by start."""
+    spans = [s for s in result.timeline.spans if s.kind is kind and client in (None, s.client)]
+    return sorted(spans, key=lambda s: (s.start, s.client))
+
+
+def rotating(clients: int, cohort: int, rounds: int) -> list[list[int]]:
+    """Cohorts that take turns: with 6 clients in cohorts of 2, clients 0 1, 2 3, 4 5, 0 1, ..."""
+    return [[(round * cohort + member) % clients for member in range(cohort)] for round in range(rounds)]

@@ -1,0 +1,145 @@
+"""ParaBlock's shape: the exchange of round t - s covers, and is covered by, the computation of round t."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.timeline import Kind
+from tests.sim.runs import of, rotating, simulated
+
+
+@given(rounds=st.integers(1, 8), compute=st.floats(0, 50), megabytes=st.integers(1, 3000), serial=st.floats(0, 3))
+def test_parablock_takes_what_the_formula_says(rounds: int, compute: float, megabytes: int, serial: float):
+    # C + (R - 1) max(C, 2 b + o) + b, with o = what cannot overlap, at most all of C.
+    result = simulated(
+        rounds=rounds,
+        compute={"seconds": compute, "non_overlapping": serial},
+        payload={"upload": f"{megabytes}MB"},
+    )
+    b, o = megabytes / 100, min(serial, compute)
+    assert result.wall_clock == pytest.approx(compute + (rounds - 1) * max(compute, 2 * b + o) + b, rel=1e-12)
+
+
+@given(staleness=st.integers(1, 5), rounds=st.integers(1, 9))
+def test_staleness_adds_round_trips_at_the_end(staleness: int, rounds: int):
+    # Compute-bound: R C, then s - 1 round trips and the last upload; no more than R updates are pending.
+    result = simulated(method={"name": "parablock", "staleness": staleness}, rounds=rounds)
+    pending = min(staleness, rounds)
+    assert result.wall_clock == pytest.approx(10 * rounds + 2 * (pending - 1) + 1, rel=1e-12)
+    # Every update goes up; the aggregate of the last one is not fetched by anyone.
+    assert result.total("uploaded") == 3 * rounds * 10**8
+    assert result.total("downloaded") == 3 * (rounds - 1) * 10**8
+
+
+def test_communication_is_hidden_behind_computing():
+    # 4 rounds of 10 s; 3 round trips of 2 s hidden; the last upload of 1 s is exposed.
+    figures = simulated().figures()
+    assert figures["wall_clock_s"] == pytest.approx(41)
+    assert figures["hidden_communication_s"] == pytest.approx(6)
+    assert figures["exposed_communication_s"] == pytest.approx(1)
+    assert figures["stalled_communication_s"] == 0
+
+
+def test_what_is_not_hidden_stalls():
+    # 20 MB/s: a round trip of 10 s beside 6 s of computing leaves 4 s exposed in each of 3 rounds, and 5 at the end.
+    figures = simulated(compute={"seconds": 6}, fleet=[{"uplink": "20MB/s"}]).figures()
+    assert figures["wall_clock_s"] == pytest.approx(6 + 3 * 10 + 5)
+    assert figures["exposed_communication_s"] == pytest.approx(3 * 4 + 5)
+    # The last computation begins after the second stall; what follows it is not counted as stalled.
+    assert figures["stalled_communication_s"] == pytest.approx(2 * 4)
+
+
+def test_uneven_clients_go_on_by_themselves():
+    # Client 0: 10 s, client 1: 16 s of computing; messages of 1 s. Client 0 begins round 1 at 10 and uploads by 11,
+    # client 1 by 17; aggregated at 17, fetched by 18. So client 0 begins round 2 at 20, client 1 at 32.
+    result = simulated(fleet=[{}, {}], compute={"seconds": [10, 16]}, rounds=3)
+    assert [span.start for span in of(result, Kind.COMPUTE, 0)] == pytest.approx([0, 10, 20])
+    assert [span.start for span in of(result, Kind.COMPUTE, 1)] == pytest.approx([0, 16, 32])
+    # Round 1 of client 0 is uploaded from 20 on, that of client 1 from 32 on.
+    assert [span.start for span in of(result, Kind.AGGREGATE)] == pytest.approx([17, 33, 49])
+    assert result.wall_clock == pytest.approx(49)
+
+
+def test_partial_participation_overlaps_the_whole_exchange():
+    # Cohorts A B C D A B ... of one client each, blocks 0 1 2 ...: while round t computes (10 s), round t - 1 uploads
+    # (1 s), and the client of round t + 1 downloads what it misses: blocks 0 .. t - 1, at most the 4 since the round
+    # before its last one.
+    result = simulated(
+        rounds=8,
+        fleet=[{"count": 4}],
+        participation={"rounds": rotating(4, 1, 8)},
+        blocks={"count": 8, "schedule": "sequential"},
+    )
+    downloads = {(span.client, span.round): span.blocks for span in of(result, Kind.DOWNLOAD)}
+    assert downloads == {
+        (2, 0): (0,),  # in round 1, for round 2: what is aggregated by then
+        (3, 1): (0, 1),
+        (0, 2): (0, 1, 2),  # took part in round 0, whose aggregate it never fetched
+        (1, 3): (0, 1, 2, 3),
+        (2, 4): (1, 2, 3, 4),  # had block 0 from its first participation
+        (3, 5): (2, 3, 4, 5),
+    }
+    # Everything is covered: 8 rounds of 10 s and the last upload.
+    assert result.wall_clock == pytest.approx(81)
+
+
+def test_partial_participation_is_paced_by_the_exchange_where_that_is_longer():
+    # Two clients in turn, 2 s of computing, messages of 1 s, always block 0: round t = 1 upload + 1 download once
+    # there is something to exchange, so round 0 takes 2, rounds 1 and 2 take 2 (1 + 1), round 3 has no download: 2.
+    result = simulated(
+        rounds=4,
+        fleet=[{"count": 2}],
+        compute={"seconds": 0.5},
+        participation={"rounds": rotating(2, 1, 4)},
+        blocks={"count": 1, "schedule": "sequential"},
+    )
+    # Round 0: 0.5. Rounds 1, 2: 1 up + 1 down. Round 3: 1 up. Then the last upload.
+    assert result.wall_clock == pytest.approx(0.5 + 2 + 2 + 1 + 1)
+
+
+@given(staleness=st.integers(1, 3), count=st.integers(1, 4), rounds=st.integers(1, 6))
+def test_listing_everyone_is_full_participation(staleness: int, count: int, rounds: int):
+    method = {"name": "parablock", "staleness": staleness}
+    full = simulated(method=method, fleet=[{"count": count}], rounds=rounds)
+    listed = simulated(
+        method=method,
+        fleet=[{"count": count}],
+        rounds=rounds,
+        participation={"rounds": [list(range(count))] * rounds},
+    )
+    assert listed.figures() == full.figures()
+
+
+@given(staleness=st.integers(1, 3), rounds=st.integers(1, 6))
+def test_the_same_few_in_every_round_are_like_a_fleet_of_those(staleness: int, rounds: int):
+    method = {"name": "parablock", "staleness": staleness}
+    few = simulated(method=method, fleet=[{"count": 2}], rounds=rounds)
+    listed = simulated(method=method, fleet=[{"count": 5}], rounds=rounds, participation={"rounds": [[1, 3]] * rounds})
+    assert listed.wall_clock == few.wall_clock
+    assert listed.accounts[1] == few.accounts[0]
+
+
+def test_overlap_composes_with_adapters():
+    assert simulated(method="overlapped-lora").wall_clock == simulated().wall_clock
+
+
+@given(
+    seconds=st.lists(st.floats(0.1, 20), min_size=3, max_size=3),
+    rounds=st.integers(1, 6),
+    staleness=st.integers(1, 3),
+    fraction=st.sampled_from([None, 0.34, 0.67]),
+)
+def test_every_span_begins_when_what_it_waited_for_ended(seconds, rounds, staleness, fraction):
+    participation = {} if fraction is None else {"fraction": fraction}
+    result = simulated(
+        method={"name": "parablock", "staleness": staleness},
+        compute={"seconds": seconds},
+        participation=participation,
+        rounds=rounds,
+    )
+    spans = result.timeline.spans
+    for span in spans:
+        ended = [spans[cause].end for cause in span.causes]
+        assert span.start == (max(ended) if ended else 0)

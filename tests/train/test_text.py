@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from train.batching import Batching
+from train.data import encode
+from train.formats import Example
+from train.models import demo_config, random_model
+from train.partition import split_by_label, split_evenly
+from train.task import DataError, Task
+from train.template import Template
+from train.text import TextTask
+from train.tokenizer import word_tokenizer
+from train.word_problems import vocabulary, word_problems
+
+TEMPLATE = Template(word_tokenizer(vocabulary()))
+TRAINING = encode(word_problems(60, seed=0), TEMPLATE, 64)
+HELD_OUT = encode(word_problems(10, seed=1), TEMPLATE, 64)
+LABELS = [example.label for example in TRAINING.examples]
+
+
+def text_task(seed=0, **options) -> Task:
+    partition = split_by_label(LABELS, 4, alpha=0.5, seed=0)
+    return TextTask(TRAINING, HELD_OUT, partition, Batching(3, 2, seed), **options)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def same(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_resumed_run_draws_the_same_batches():
+    whole = text_task()
+    drawn = [batch for round in range(4) for batch in whole.batches(2, round)]
+    resumed = text_task()
+    assert all(same(*pair) for pair in zip(drawn[4:], [*resumed.batches(2, 2), *resumed.batches(2, 3)], strict=True))
+    assert not same(drawn[0], next(text_task(seed=1).batches(2, 0)))
+
+
+def test_a_client_draws_its_own_examples():
+    task = text_task()
+    for client, size in enumerate(task.examples):
+        own = {TRAINING.rows[index].tokens for index in task.partition.client(client)}
+        drawn = set()
+        for round in range(-(-size // 6)):
+            for batch in task.batches(client, round):
+                assert len(batch["input_ids"]) == 3
+                for tokens, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True):
+                    drawn.add(tuple(tokens[mask.bool()].tolist()))
+        assert drawn == own
+
+
+def test_fixed_padding_makes_every_batch_as_wide_as_a_sequence_may_be():
+    widths = {batch["input_ids"].shape[1] for batch in text_task(padding="fixed").batches(0, 0)}
+    assert widths == {64}
+    assert all(batch["input_ids"].shape[1] < 64 for batch in text_task().batches(0, 0))
+
+
+def test_evaluation_reports_its_steps_and_checks_what_can_be_checked():
+    model = random_model(demo_config(len(TEMPLATE.tokenizer), layers=1), seed=0)
+    calls = []
+    # 10 examples by 4: 3 batches for the loss, then 3 for the answers.
+    task = text_task(evaluation_batch_size=4)
+    evaluation = task.evaluate(model, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(step, 6) for step in range(1, 7)]
+    assert evaluation.accuracy is not None
+    assert evaluation.examples == 10
+    assert task.evaluate(model, accuracy=False) == type(evaluation)(evaluation.loss, None, 10)
+    unchecked = encode([Example("What is 1?", "1")], TEMPLATE, 64)
+    partition = split_evenly(LABELS, 1, seed=0)
+    assert TextTask(TRAINING, unchecked, partition, Batching(1, 1)).evaluate(model).accuracy is None
+
+
+def test_the_loss_is_the_models_own():
+    model = random_model(demo_config(len(TEMPLATE.tokenizer), layers=1), seed=0)
+    task = text_task()
+    batch = next(task.batches(0, 0))
+    loss = task.loss(model, batch)
+    assert loss.requires_grad
+    assert torch.equal(loss, model(**batch).loss)
+
+
+def test_a_partition_of_other_examples():
+    with pytest.raises(DataError, match="one of 59 examples, but 60"):
+        TextTask(TRAINING, HELD_OUT, split_evenly(LABELS[1:], 4, seed=0), Batching(3, 2))
+    with pytest.raises(DataError, match="no client 4"):
+        next(text_task().batches(4, 0))

@@ -1,0 +1,132 @@
+"""A Llama small enough for exact comparisons, and a task of random tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from sim.architecture import from_config
+from sim.blocks import Block, partition
+from sim.costs import GivenSeconds
+from sim.fleet import Fleet
+from sim.methods import METHODS
+from sim.scenario import Scenario
+from sim.simulate import prepare, simulate
+from tests.oracles.plain_training import EPSILON
+from train.adapters import LoraSettings
+from train.clocks import ProfileClock
+from train.learner import ServerSettings, TorchLearner
+from train.local import LocalSettings
+from train.messages import Messages
+from train.task import Batch, Evaluation
+from train.trained import trained_part
+
+CONFIG: dict[str, Any] = {
+    "model_type": "llama",
+    "vocab_size": 24,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "max_position_embeddings": 16,
+    "tie_word_embeddings": False,
+}
+ARCHITECTURE = from_config(CONFIG, "tiny")
+BLOCKS: tuple[Block, ...] = partition(ARCHITECTURE, 1)
+LOCAL = LocalSettings(learning_rate=1e-2, steps=2, epsilon=EPSILON)
+LORA = LoraSettings(rank=2, targets=("q_proj", "v_proj"))
+
+
+def tiny_model(seed: int = 0) -> nn.Module:
+    """The model with seeded weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model: nn.Module = LlamaForCausalLM(LlamaConfig(**CONFIG)).eval()
+    return model
+
+
+class RandomTokens:
+    """A task of random tokens, different for every client and round, or the same for all clients."""
+
+    def __init__(self, clients: int, *, steps: int = 2, alike: bool = False):
+        self.examples: Sequence[int] = [8] * clients if alike else [3 * client + 2 for client in range(clients)]
+        self._steps = steps
+        self._alike = alike
+
+    def batches(self, client: int, round: int) -> Iterator[Batch]:
+        """Two sequences of eight tokens a batch."""
+        who = 0 if self._alike else client
+        generator = torch.Generator().manual_seed(1000 * who + round)
+        for _ in range(self._steps):
+            tokens = torch.randint(CONFIG["vocab_size"], (2, 8), generator=generator)
+            yield {"input_ids": tokens, "labels": tokens}
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The model's own loss."""
+        loss: Tensor = model(**batch).loss
+        return loss
+
+    def evaluate(self, model: nn.Module, *, accuracy: bool = True, progress: Any = None) -> Evaluation:
+        """Loss on a batch of nobody's."""
+        with torch.no_grad():
+            return Evaluation(self.loss(model, next(self.batches(10_000, 0))).item(), None, 2)
+
+
+def federate(
+    *,
+    server: ServerSettings | None = None,
+    error_feedback: bool = False,
+    alike: bool = False,
+    model: nn.Module | None = None,
+    observe: Any = None,
+    **fields: Any,
+) -> tuple[nn.Module, TorchLearner]:
+    """Train with the real protocols and learner; return the server's model at the end, and the learner."""
+    data = {
+        "compute": {"seconds": 10},
+        "payload": {"upload": "100MB"},
+        "fleet": [{"count": 3}],
+        "rounds": 5,
+        "blocks": {"layers": 1},
+    } | fields
+    scenario = Scenario.parse(data)
+    setup = prepare(scenario, ARCHITECTURE)
+    model = model or tiny_model()
+    method = METHODS[scenario.method.name]
+    overlapped = method.shape.__name__ == "Overlapped"
+    costs = GivenSeconds(scenario, Fleet(scenario.fleet))
+    learner = TorchLearner(
+        trained_part(method.trains, model, setup.blocks, LORA, seed=scenario.seed),
+        RandomTokens(scenario.clients, alike=alike),
+        LOCAL,
+        server or ServerSettings(),
+        Messages(scenario.wire.upload, scenario.wire.download, error_feedback=error_feedback),
+        ProfileClock(costs, setup.blocks),
+        setup.schedule,
+        ranked=scenario.blocks.schedule == "gradient",
+        staleness=scenario.method.staleness if overlapped else 0,
+        keep_base=scenario.cyclic.download_fraction < 1,
+    )
+    simulate(setup, costs, learner, None if observe is None else lambda run, round: observe(run, round, learner))
+    learner.versions.show_newest()
+    return model, learner
+
+
+def weights(model: nn.Module) -> dict[str, Tensor]:
+    """Copies of all weights."""
+    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+
+def assert_equal(first: dict[str, Tensor], second: dict[str, Tensor], *, exactly: bool = False) -> None:
+    """All weights agree, to float tolerance or to the bit."""
+    assert first.keys() == second.keys()
+    for name in first:
+        if exactly:
+            assert torch.equal(first[name], second[name]), name
+        else:
+            torch.testing.assert_close(first[name], second[name], rtol=1e-5, atol=1e-6)

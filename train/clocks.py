@@ -1,0 +1,45 @@
+"""Simulated seconds of a local update: as measured here, or as a profile predicts them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sim.blocks import Block
+from sim.costs import Costs
+from sim.fleet import Fleet
+
+
+class MeasuredClock:
+    """What an update took here, over the speed of the client's group.
+
+    Updates are trained one after the other, so that none waits for the device while it is measured.
+    """
+
+    def __init__(self, fleet: Fleet):
+        self._fleet = fleet
+
+    def seconds(self, client: int, round: int, block: int | None, measured: float) -> tuple[float, float]:
+        """Scale the measured seconds; the whole update can overlap with communication."""
+        return measured / self._fleet.group(client).speed, 0.0
+
+    def survey_seconds(self, client: int, measured: float) -> float:
+        """Scale the measured seconds of a full pass."""
+        return measured / self._fleet.group(client).speed
+
+
+class ProfileClock:
+    """What costs say an update takes, however long it took here: the same in every run."""
+
+    def __init__(self, costs: Costs, blocks: Sequence[Block] | None):
+        self._costs = costs
+        self._blocks = blocks
+
+    def seconds(self, client: int, round: int, block: int | None, measured: float) -> tuple[float, float]:
+        """Ask for the cost."""
+        trained = None if block is None or self._blocks is None else self._blocks[block]
+        cost = self._costs.local_update(client, round, trained)
+        return cost.seconds, cost.serial
+
+    def survey_seconds(self, client: int, measured: float) -> float:
+        """Ask for the cost of a full pass."""
+        return self._costs.full_pass(client)

@@ -1,0 +1,247 @@
+"""The learner that really trains: real deltas, real aggregation, and ParaBlock's correction.
+
+It takes the place of `sim.cost_learner.CostLearner` in the same protocols. What each client knows and still has
+under way is bookkeeping (`train.versions`); the one model is shown to one client at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+from torch import Tensor, nn
+
+from sim.learner import Update
+from train.aggregate import mean
+from train.blocks import Values
+from train.local import LocalSettings, train_locally
+from train.messages import Messages
+from train.survey import block_gradient_norms
+from train.task import Task
+from train.trained import Trained, TrainedBlocks, TrainedStack
+from train.versions import BASE, Versions
+
+
+class Clock(Protocol):
+    """How long an update takes in simulated time, given how long it took here."""
+
+    def seconds(self, client: int, round: int, block: int | None, measured: float) -> tuple[float, float]:
+        """Seconds of an update, and the part of them during which nothing can be sent [s]."""
+        ...
+
+    def survey_seconds(self, client: int, measured: float) -> float:
+        """Seconds of the full pass of the gradient-based schedule [s]."""
+        ...
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """What the server does with updates.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Global rate eta.
+    weighted : bool
+        Weight clients by their examples n_i instead of equally.
+    correction : bool
+        Whether clients replace their own updates by the aggregate (Algorithm 2, line 9). Without it they keep
+        what they trained and never learn from others: for showing why it is there.
+    """
+
+    learning_rate: float = 1.0
+    weighted: bool = False
+    correction: bool = True
+
+
+@dataclass
+class Client:
+    """What one client has, beyond the base model.
+
+    Attributes
+    ----------
+    known : dict of int to int
+        Version that it has of each item; the base where nothing is noted.
+    pending : dict of (item, round) to values
+        Its own updates that are in none of these versions.
+    """
+
+    known: dict[int, int] = field(default_factory=dict)
+    pending: dict[tuple[int, int], Values] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What is noted of every local update.
+
+    Attributes
+    ----------
+    client, round : int
+        Whose.
+    loss : float
+        Mean training loss.
+    measured : float
+        Seconds it took here [s].
+    """
+
+    client: int
+    round: int
+    loss: float
+    measured: float
+
+
+class TorchLearner:
+    """Trains for real.
+
+    Parameters
+    ----------
+    trained : Trained
+        What of the model is trained.
+    task : Task
+        Data, loss and evaluation.
+    local : LocalSettings
+        Local training.
+    server : ServerSettings
+        Aggregation.
+    messages : Messages
+        What compression leaves of an update.
+    clock : Clock
+        Simulated seconds of an update.
+    schedule : sequence of int or None
+        Block of each round; with `ranked`, ignored but for its length.
+    ranked : bool
+        Order the blocks by their gradients' norms, after a survey.
+    staleness : int
+        Rounds that clients may train behind the server.
+    keep_base : bool
+        Whether clients may hold base values of items that others have changed.
+    on_update : callable, optional
+        Given each new update's trace and what was sent.
+    """
+
+    def __init__(
+        self,
+        trained: Trained,
+        task: Task,
+        local: LocalSettings,
+        server: ServerSettings,
+        messages: Messages,
+        clock: Clock,
+        schedule: Sequence[int | None],
+        *,
+        ranked: bool = False,
+        staleness: int = 0,
+        keep_base: bool = False,
+        on_update: Callable[[Trace, Values], None] = lambda trace, sent: None,
+    ):
+        self.trained = trained
+        self.task = task
+        self.traces: list[Trace] = []
+        self.clients: dict[int, Client] = {}
+        self.messages = messages
+        lag = staleness if server.correction else 10**9
+        self.versions = Versions(trained.part, lag=lag, keep_base=keep_base or not server.correction)
+        self._local = local
+        self._server = server
+        self._clock = clock
+        self._schedule = schedule
+        self._ranked = ranked
+        self._norms: dict[int, Tensor] = {}
+        self._on_update = on_update
+        self._warm = False
+
+    @property
+    def model(self) -> nn.Module:
+        """The one model."""
+        return self.trained.model
+
+    def survey(self, client: int) -> float:
+        """Measure the norm of every block's gradient on one of the client's batches."""
+        assert isinstance(self.trained, TrainedBlocks)
+        self.versions.show_newest()
+        batch = next(iter(self.task.batches(client, 0)))
+        self._norms[client], measured = block_gradient_norms(self.trained, batch, self.task.loss)
+        return self._clock.survey_seconds(client, measured)
+
+    def schedule(self) -> Sequence[int | None]:
+        """Block of each round; ranked ones go round from the largest mean gradient norm to the smallest."""
+        if not self._ranked:
+            return self._schedule
+        total = sum(norms for _, norms in sorted(self._norms.items()))
+        assert isinstance(total, Tensor)
+        order = total.argsort(descending=True, stable=True).tolist()
+        return [order[round % len(order)] for round in range(len(self._schedule))]
+
+    def train(self, client: int, round: int, block: int | None) -> Update:
+        """Train on what the client knows now, and note the update as its own."""
+        item = self.trained.item(block)
+        start = self._show(client, item)
+        start = self.trained.fresh_start(client, round, start)
+        result = train_locally(
+            self.model,
+            self.trained.part(item),
+            self.task.batches(client, round),
+            self.task.loss,
+            self._local,
+            start=start,
+            warm_up=not self._warm,
+            seed=client * 1_000_003 + round,
+        )
+        self._warm = True
+        trace = Trace(client, round, result.loss, result.seconds)
+        sent = self.messages.send(client, item, self.trained.message(start, result.delta))
+        self.note(trace, item, result.delta)
+        self._on_update(trace, sent)
+        seconds, serial = self._clock.seconds(client, round, block, result.seconds)
+        return Update(client, round, block, seconds, serial, sent)
+
+    def note(self, trace: Trace, item: int, delta: Values | None) -> None:
+        """Remember a local update, and its delta as the client's own until it is aggregated."""
+        self.traces.append(trace)
+        if delta is not None and self.trained.keeps_own:
+            client = self.clients.setdefault(trace.client, Client())
+            client.pending[item, trace.round] = delta
+
+    def aggregate(self, round: int, item: int, updates: Sequence[Update]) -> None:
+        """Bring the mean of a round's updates into the server's model (Algorithm 2, line 10)."""
+        weights = [float(self.task.examples[u.client]) if self._server.weighted else 1.0 for u in updates]
+        contents = [cast(Values, update.content) for update in updates]
+        rate = self._server.learning_rate
+        if isinstance(self.trained, TrainedStack):
+            self.trained.merge(contents, weights, rate)
+        else:
+            change = self.messages.broadcast(round, mean(contents, weights))
+            self.versions.renew(item, round, {name: rate * value for name, value in change.items()})
+        if self._server.correction:
+            # Each of these clients fetches the aggregate before it trains again: nothing of its own is left.
+            for update in updates:
+                own = self.clients[update.client].pending if update.client in self.clients else {}
+                own.pop((self.trained.item(update.block), round), None)
+
+    def receive(self, client: int, items: Sequence[int]) -> None:
+        """Let a client know the server's newest versions (line 9: its own updates in them are replaced)."""
+        if not self._server.correction:
+            return
+        known = self.clients.setdefault(client, Client()).known
+        for item in items:
+            known[item] = self.versions.newest(item)
+
+    def _show(self, client: int, trained_item: int) -> Values:
+        """Let the model be what a client has, and return its values of the item that it trains next."""
+        view = self.clients.setdefault(client, Client())
+        own_items = {item for item, _ in view.pending}
+        for item in {*self.versions.values, *own_items, trained_item}:
+            version = view.known.get(item, BASE)
+            values = self.versions.get(item, version)
+            own = [delta for (changed, _), delta in sorted(view.pending.items()) if changed == item]
+            if own:
+                rate = self._server.learning_rate
+                for delta in own:
+                    values = {name: value + rate * delta[name] for name, value in values.items()}
+                self.versions.show_private(item, values)
+            else:
+                self.versions.show(item, version)
+            if item == trained_item:
+                start = values
+        return start

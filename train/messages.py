@@ -1,0 +1,74 @@
+"""What compression leaves of a message, in both directions, as the scenario's `wire` says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from sim.scenario import Compression
+from sim.streams import stream
+from train.blocks import Values
+from train.compression import quantize, top_k, with_error_feedback
+
+
+class Messages:
+    """Sender and receiver of compressed updates.
+
+    Parameters
+    ----------
+    upload, download : Compression
+        What is left out in each direction.
+    error_feedback : bool
+        Whether a client adds what it left out of its last message about an item to its next one.
+    stochastic : bool
+        Whether quantization rounds at random, without bias, instead of to the nearest level.
+    seed : int
+        Seed of that rounding.
+    """
+
+    def __init__(
+        self,
+        upload: Compression,
+        download: Compression,
+        *,
+        error_feedback: bool = False,
+        stochastic: bool = False,
+        seed: int = 0,
+    ):
+        self._upload = upload
+        self._download = download
+        self._error_feedback = error_feedback
+        self._stochastic = stochastic
+        self._seed = seed
+        self.residuals: dict[tuple[int, int], Values] = {}
+        self._sent: dict[tuple[int, int], int] = {}
+
+    def send(self, client: int, item: int, message: Values) -> Values:
+        """Return what the server receives of a client's message about an item."""
+        if self._upload.top_k is None and self._upload.bits is None:
+            return message
+        key = (client, item)
+        count = self._sent.get(key, 0)
+        self._sent[key] = count + 1
+        if not self._error_feedback:
+            return self._compressed(message, self._upload, client + 1, item, count)
+        sent, self.residuals[key] = with_error_feedback(
+            message,
+            self.residuals.get(key),
+            lambda owed: self._compressed(owed, self._upload, client + 1, item, count),
+        )
+        return sent
+
+    def broadcast(self, round: int, change: Values) -> Values:
+        """Return what clients, and so the server's model too, get of a round's aggregate."""
+        return self._compressed(change, self._download, 0, round, 0)
+
+    def _compressed(self, message: Mapping[str, Tensor], how: Compression, *keys: int) -> Values:
+        kept = dict(message)
+        if how.top_k is not None:
+            kept = top_k(kept, how.top_k)
+        if how.bits is not None:
+            seed = int(stream(self._seed, "quantization", *keys).integers(2**31)) if self._stochastic else None
+            kept = quantize(kept, how.bits, group=how.group_size, seed=seed)
+        return kept

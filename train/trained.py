@@ -1,0 +1,182 @@
+"""What of a model a method trains, and how the server puts the clients' updates together.
+
+One class for each of `sim.methods.Trains`: a block, an adapter (A and B, or B alone), stacked adapters, everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from sim.blocks import Block
+from sim.methods import Trains
+from sim.streams import stream
+from train.adapters import A, Adapter, LoraSettings, stack
+from train.blocks import Part, Values, block_parameters
+
+
+class Trained(Protocol):
+    """What is trained."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The model."""
+        ...
+
+    @property
+    def keeps_own(self) -> bool:
+        """Whether a client goes on from its own update until it receives the aggregate."""
+        ...
+
+    def item(self, block: int | None) -> int:
+        """Server's item that a round with this block renews."""
+        ...
+
+    def part(self, item: int) -> Part:
+        """Parameters of an item."""
+        ...
+
+    def fresh_start(self, client: int, round: int, start: Values) -> Values:
+        """Values that an update starts from, given those that the client has."""
+        ...
+
+    def message(self, start: Values, delta: Values) -> Values:
+        """Tell what is sent of an update."""
+        ...
+
+
+class _Averaged:
+    """Base of all that is averaged: the message is the delta, and the server adds the mean of the deltas."""
+
+    keeps_own = True
+
+    def __init__(self, model: nn.Module):
+        self.model = model
+
+    def fresh_start(self, client: int, round: int, start: Values) -> Values:
+        """Go on from what the client has."""
+        return start
+
+    def message(self, start: Values, delta: Values) -> Values:
+        """Send what changed."""
+        return delta
+
+    def item(self, block: int | None) -> int:
+        """Return the one item that there is."""
+        return 0
+
+
+class TrainedBlocks(_Averaged):
+    """One block of layers: ParaBlock, FedBCD, FedCyBGD."""
+
+    def __init__(self, model: nn.Module, blocks: Sequence[Block]):
+        super().__init__(model)
+        self._parts = [block_parameters(model, block) for block in blocks]
+
+    @property
+    def count(self) -> int:
+        """Number of blocks."""
+        return len(self._parts)
+
+    def item(self, block: int | None) -> int:
+        """Return the block itself."""
+        assert block is not None
+        return block
+
+    def part(self, item: int) -> Part:
+        """Parameters of the block."""
+        return self._parts[item]
+
+
+class TrainedEverything(_Averaged):
+    """All weights: full fine-tuning."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__(model)
+        # By name, each tensor once: tied weights are one.
+        self._part = dict(model.named_parameters())
+
+    def part(self, item: int) -> Part:
+        """All parameters."""
+        return self._part
+
+
+class TrainedAdapter(_Averaged):
+    """One LoRA adapter: A and B (FedIT) or B alone, with A frozen at its seeded start (FFA-LoRA)."""
+
+    def __init__(self, model: nn.Module, settings: LoraSettings, *, seed: int, b_only: bool):
+        super().__init__(model)
+        self.adapter = Adapter(model, settings, seed)
+        self._part = self.adapter.b_part if b_only else self.adapter.part
+
+    def part(self, item: int) -> Part:
+        """A and B, or B, of every target."""
+        return self._part
+
+
+class TrainedStack:
+    """Adapters that the server stacks and everyone merges into the base weights (FLoRA).
+
+    Every participant of a round has merged all earlier stacks, so the one model holds what they have: a round
+    ends with the merge.
+    """
+
+    keeps_own = False
+
+    def __init__(self, model: nn.Module, settings: LoraSettings, *, seed: int):
+        self.model = model
+        self.adapter = Adapter(model, settings, seed)
+        self._seed = seed
+
+    def item(self, block: int | None) -> int:
+        """Return the one adapter, which begins afresh in every round."""
+        return 0
+
+    def part(self, item: int) -> Part:
+        """A and B of every target."""
+        return self.adapter.part
+
+    def fresh_start(self, client: int, round: int, start: Values) -> Values:
+        """Draw a new adapter, of zero effect, for this client and round."""
+        self.adapter.reset(int(stream(self._seed, "initialisation", client, round).integers(2**31)))
+        return {name: parameter.detach().to(torch.float32, copy=True) for name, parameter in self.adapter.part.items()}
+
+    def message(self, start: Values, delta: Values) -> Values:
+        """Send A and B themselves: their start was the client's own."""
+        return {name: start[name] + delta[name] for name in start}
+
+    def merge(self, adapters: Sequence[Values], weights: Sequence[float], rate: float) -> None:
+        """Merge `rate` times the weighted sum of the clients' products into the base weights."""
+        stacked = stack(adapters, weights)
+        self.adapter.merge({name: rate * value if name.endswith(A) else value for name, value in stacked.items()})
+
+
+def trained_part(
+    trains: Trains, model: nn.Module, blocks: Sequence[Block] | None, lora: LoraSettings, *, seed: int
+) -> Trained:
+    """Choose what is trained.
+
+    Parameters
+    ----------
+    trains : Trains
+        The method's choice.
+    model : torch.nn.Module
+        The model; LoRA replaces its target modules in place.
+    blocks : sequence of Block or None
+        Needed where blocks are trained.
+    lora : LoraSettings
+        Rank and targets, where adapters are trained.
+    seed : int
+        Seed of the adapters.
+    """
+    if trains is Trains.BLOCK:
+        assert blocks is not None
+        return TrainedBlocks(model, blocks)
+    if trains is Trains.EVERYTHING:
+        return TrainedEverything(model)
+    if trains is Trains.STACKED_LORA:
+        return TrainedStack(model, lora, seed=seed)
+    return TrainedAdapter(model, lora, seed=seed, b_only=trains is Trains.LORA_B)
