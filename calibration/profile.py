@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
+from calibration.measured import MeasuredProfile
+from calibration.measured_file import KIND as MEASURED
 from calibration.published import KIND as PUBLISHED
 from calibration.published import PublishedProfile
+from sim.complaints import shown
 from sim.costs import Costs
 from sim.errors import CostError, nearest
 from sim.simulate import Setup
+from sim.well_formed import parse_json
 
 DEFAULT_PROFILE = "paper-a100"
 MAX_PROFILE_BYTES = 16 * 2**20
@@ -54,9 +57,11 @@ def load_profile(name_or_path: str) -> Profile:
     try:
         if data["kind"] == PUBLISHED:
             return PublishedProfile.from_json(data)
+        if data["kind"] == MEASURED:
+            return MeasuredProfile.from_json(data, name_or_path)
     except (KeyError, TypeError) as error:
         raise CostError(f"profile {name_or_path}: not understood: {error} is missing or wrong") from None
-    raise CostError(f"profile {name_or_path}: unknown kind {data['kind']!r}")
+    raise CostError(f"profile {name_or_path}: unknown kind {shown(data['kind'])}; allowed are {MEASURED}, {PUBLISHED}")
 
 
 def read_profile(name_or_path: str) -> dict[str, Any]:
@@ -80,7 +85,7 @@ def read_profile(name_or_path: str) -> dict[str, Any]:
             raise CostError(f"{path}: larger than {MAX_PROFILE_BYTES // 2**20} MiB; that is no profile")
         text = path.read_text(encoding="utf-8", errors="replace")
     try:
-        data = json.loads(text)
+        data = parse_json(text)
     except ValueError as error:
         raise CostError(f"profile {name_or_path}: not well-formed JSON: {error}") from None
     if not isinstance(data, dict):

@@ -75,9 +75,21 @@ def set_up(scenario: Scenario) -> tuple[Setup, Costs]:
         If the model is not known, the scenario does not fit it, or no profile covers the computation.
     """
     setup = prepare(scenario, None if scenario.model is None else _architecture(scenario.model))
+    return setup, costs_of(setup)
+
+
+def costs_of(setup: Setup) -> Costs:
+    """Find the costs of a scenario: the seconds that it gives, or those of its profile.
+
+    Raises
+    ------
+    CostError
+        If there is no such profile, or it does not cover the computation.
+    """
+    scenario = setup.scenario
     if scenario.compute.seconds is not None:
-        return setup, GivenSeconds(scenario, Fleet(scenario.fleet))
-    return setup, load_profile(scenario.compute.profile or DEFAULT_PROFILE).costs(setup)
+        return GivenSeconds(scenario, Fleet(scenario.fleet))
+    return load_profile(scenario.compute.profile or DEFAULT_PROFILE).costs(setup)
 
 
 def simulate(source: Source, overrides: Iterable[str] = ()) -> Result:

@@ -27,10 +27,13 @@ class Hidden:
         The line: every swept field but the one along the axis.
     value : float
         Least value of the axis's quantity, bandwidths in [B/s].
+    wall_clock : float
+        Runtime there [s].
     """
 
     labels: Row
     value: float
+    wall_clock: float
 
 
 def numeric_axis(table: Table) -> Axis:
@@ -63,14 +66,15 @@ def hiding_points(table: Table, axis: Axis) -> list[Hidden]:
         for (row, point), (next_row, _) in pairwise(runs):
             if _stalls(row) and not _stalls(next_row):
 
-                def hidden(value: float, point: Point = point) -> bool:
+                def run_at(value: float, point: Point = point) -> Row:
                     data = point.data
                     for field in axis.fields:
                         data = with_field(data, field, parse_value(write(int(value) if whole else value)))
-                    return not _stalls({key: str(figure) for key, figure in figures(data).items()})
+                    return {key: str(figure) for key, figure in figures(data).items()}
 
                 bounds = (read(row[axis.column]), read(next_row[axis.column]))
-                found.append(Hidden(labels, least(hidden, *bounds, whole=whole)))
+                value = least(lambda value: not _stalls(run_at(value)), *bounds, whole=whole)
+                found.append(Hidden(labels, value, float(run_at(value)["wall_clock_s"])))
     return found
 
 

@@ -26,6 +26,7 @@ def shown(value: Any) -> str:
 _WORDS = {
     "missing": "is missing",
     "string_type": "must be text",
+    "string_too_short": "must not be empty",
     "string_too_long": "must have at most {max_length} characters",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sim.blocks import Block
 from sim.costs import Costs
@@ -44,5 +44,5 @@ class CostLearner:
     def aggregate(self, round: int, item: int, updates: Sequence[Update]) -> None:
         """Nothing is learned."""
 
-    def receive(self, client: int, items: Sequence[int]) -> None:
+    def receive(self, client: int, versions: Mapping[int, int]) -> None:
         """Nothing is learned."""

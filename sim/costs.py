@@ -65,6 +65,7 @@ class GivenSeconds:
         self._seconds = scenario.compute.seconds
         self._serial = scenario.compute.non_overlapping or 0.0
         self._gradient_pass = scenario.blocks.gradient_pass
+        self._surveyed = scenario.blocks.schedule == "gradient"
         self._fleet = fleet
 
     def local_update(self, client: int, round: int, block: Block | None) -> Cost:
@@ -75,8 +76,8 @@ class GivenSeconds:
         if isinstance(seconds, Sequence):
             seconds = seconds[client]
         assert isinstance(seconds, float)
-        seconds /= self._fleet.group(client).speed
-        return Cost(seconds, min(self._serial, seconds))
+        speed = self._fleet.group(client).speed
+        return Cost(seconds / speed, min(self._serial, seconds) / speed)
 
     def full_pass(self, client: int) -> float:
         """`blocks.gradient_pass` over the speed; zero, and said so in the provenance, if it is left out."""
@@ -85,6 +86,6 @@ class GivenSeconds:
     def provenance(self) -> dict[str, object]:
         """Say that the seconds were given."""
         details: dict[str, object] = {"origin": "given", "source": "compute.seconds of the scenario"}
-        if self._gradient_pass is None:
+        if self._gradient_pass is None and self._surveyed:
             details["gradient_pass"] = "not priced: blocks.gradient_pass is not given"
         return details

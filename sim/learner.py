@@ -6,7 +6,7 @@ the seconds and carries no tensors; the trainer's learner really trains and meas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,8 +58,8 @@ class Learner(Protocol):
         """Bring all updates of a round into the server's model: a new version of `item`."""
         ...
 
-    def receive(self, client: int, items: Sequence[int]) -> None:
-        """Install the server's current versions of `items` on a client.
+    def receive(self, client: int, versions: Mapping[int, int]) -> None:
+        """Install versions of items on a client: item to the round that renewed it last.
 
         The client's own updates that those versions contain are replaced by them: the correction of
         Algorithm 2, line 9.

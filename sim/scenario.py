@@ -18,6 +18,7 @@ from pydantic import (
     PlainSerializer,
     ValidationError,
     WithJsonSchema,
+    field_serializer,
     field_validator,
     model_validator,
 )
@@ -249,6 +250,11 @@ class Compute(Section):
 
         return None if value is None else read(value, 0)
 
+    @field_serializer("seconds", when_used="json")
+    def _plain(self, seconds: Any) -> Any:
+        # The union would write a list with the serializer of a single duration.
+        return seconds
+
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.seconds is not None and (self.profile is not None or self.dataset is not None):
@@ -281,7 +287,7 @@ class Scenario(Section):
 
     name: Line = "scenario"
     """Free text."""
-    model: str | None = None
+    model: str | None = Field(default=None, min_length=1)
     """Catalogue name or path of a config.json; not needed if compute and payload are explicit."""
     method: Method = Method()
     rounds: Whole = Field(default=32, ge=1, le=1_000_000)
@@ -297,6 +303,8 @@ class Scenario(Section):
     wire: Wire = Wire()
     compute: Compute = Compute()
     payload: Payload | None = None
+    train: dict[str, Any] | None = None
+    """Settings of `paraSim train`, which checks them; a simulation does not look at them."""
     seed: Whole = Field(default=0, ge=0, lt=2**63)
     """Seed of every random draw."""
 
@@ -319,7 +327,7 @@ class Scenario(Section):
         if self.model is None and (self.payload is None or self.compute.seconds is None):
             missing = "payload" if self.payload is None else "compute.seconds"
             raise ValueError(
-                f"model: is missing, and so is {missing}; name a model (`paraSim list models`), "
+                f"model: needed, because {missing} is not given; name one (`paraSim list models`), "
                 "or give both payload and compute.seconds"
             )
         return self

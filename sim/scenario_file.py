@@ -132,7 +132,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     """
     field, equals, value = text.partition("=")
     if not equals or not field.strip():
-        raise ScenarioError(f"{text!r}: write an override like rounds=16 or fleet.0.uplink=20MB/s")
+        raise ScenarioError(f"{shown(text)}: write an override like rounds=16 or fleet.0.uplink=20MB/s")
     return field.strip(), parse_value(value)
 
 
@@ -148,7 +148,7 @@ def parse_value(text: str) -> Any:
         return parse_yaml(text)
     except ValueError as error:
         reason = str(error).partition(" (line ")[0]
-        raise ScenarioError(f"{text!r}: not well-formed: {reason}") from None
+        raise ScenarioError(f"{shown(text)}: not well-formed: {reason}") from None
 
 
 def with_field(data: dict[str, Any], field: str, value: Any) -> dict[str, Any]:

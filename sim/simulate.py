@@ -83,10 +83,11 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
         # Each client of a cyclic method has a block of its own.
         count = scenario.blocks.count or (scenario.clients if cyclic else None)
         if architecture is not None:
-            if cyclic and scenario.blocks.count is None and scenario.clients > len(architecture.layers):
+            layers = len(architecture.layers)
+            if cyclic and scenario.blocks.count is None and scenario.clients > layers:
                 raise ScenarioError(
-                    f"fleet: {scenario.method.name} gives each of {scenario.clients:,} clients a block of its own, but "
-                    f"{architecture.name} has only {len(architecture.layers)} layers; let clients share: blocks.count"
+                    f"fleet: {scenario.method.name} gives every client a block of its own, here {scenario.clients} "
+                    f"blocks, but {architecture.name} has only {layers} layers; let clients share: blocks.count"
                 )
             width = scenario.blocks.layers or DEFAULT_LAYERS_PER_BLOCK
             blocks = partition_evenly(architecture, count) if count else partition(architecture, width)

@@ -47,6 +47,11 @@ class Span(NamedTuple):
         Blocks that it is about.
     causes : tuple of int
         Numbers of the spans it waited for.
+    serial : float
+        Of a computation: its part at the start during which nothing can be sent [s].
+    beside : int or None
+        Of a message: number of the computation that runs at the same time and whose serial part it waited
+        for as well. A span starts at the latest end of its causes, or of that part.
     """
 
     client: int
@@ -57,6 +62,8 @@ class Span(NamedTuple):
     size: float
     blocks: tuple[int, ...]
     causes: tuple[int, ...]
+    serial: float = 0.0
+    beside: int | None = None
 
 
 @dataclass(slots=True)
@@ -75,9 +82,11 @@ class Timeline:
         size: float = 0.0,
         blocks: tuple[int, ...] = (),
         causes: tuple[int, ...] = (),
+        serial: float = 0.0,
+        beside: int | None = None,
     ) -> int:
         """Add a span and return its number."""
-        self.spans.append(Span(client, round, kind, start, end, size, blocks, causes))
+        self.spans.append(Span(client, round, kind, start, end, size, blocks, causes, serial, beside))
         return len(self.spans) - 1
 
     @property

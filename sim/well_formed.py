@@ -41,8 +41,9 @@ def parse_yaml(text: str) -> Any:
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
-        # "but found another document" is only half a sentence without its context.
-        about = f"{error.context}, " if error.context and str(error.problem).startswith("but ") else ""
+        # "but found another document" and "second occurrence" are only half a sentence without their context.
+        half = str(error.problem).startswith(("but ", "second "))
+        about = f"{error.context}, " if error.context and half else ""
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
         raise ValueError(f"{about}{error.problem}{line}") from None
     except yaml.YAMLError as error:

@@ -6,10 +6,11 @@ under way is bookkeeping (`train.versions`); the one model is shown to one clien
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol, cast
 
+import torch
 from torch import Tensor, nn
 
 from sim.learner import Update
@@ -147,7 +148,12 @@ class TorchLearner:
         self._clock = clock
         self._schedule = schedule
         self._ranked = ranked
-        self._norms: dict[int, Tensor] = {}
+        self.surveyed: dict[int, tuple[float, Tensor]] = {}
+        self.simulated: dict[tuple[int, int], tuple[float, float]] = {}
+        self.in_flight: dict[tuple[int, int], Values] = {}
+        # Set when a run is resumed: updates that were trained before, and the last round that was aggregated.
+        self.replay: dict[tuple[int, int], tuple[Trace, Update]] = {}
+        self.replayed_until = -1
         self._on_update = on_update
         self._warm = False
 
@@ -158,23 +164,28 @@ class TorchLearner:
 
     def survey(self, client: int) -> float:
         """Measure the norm of every block's gradient on one of the client's batches."""
-        assert isinstance(self.trained, TrainedBlocks)
-        self.versions.show_newest()
-        batch = next(iter(self.task.batches(client, 0)))
-        self._norms[client], measured = block_gradient_norms(self.trained, batch, self.task.loss)
-        return self._clock.survey_seconds(client, measured)
+        if client not in self.surveyed:
+            assert isinstance(self.trained, TrainedBlocks)
+            batch = next(iter(self.task.batches(client, 0)))
+            norms, measured = block_gradient_norms(self.trained, batch, self.task.loss)
+            self.surveyed[client] = (self._clock.survey_seconds(client, measured), norms)
+        return self.surveyed[client][0]
 
     def schedule(self) -> Sequence[int | None]:
         """Block of each round; ranked ones go round from the largest mean gradient norm to the smallest."""
         if not self._ranked:
             return self._schedule
-        total = sum(norms for _, norms in sorted(self._norms.items()))
-        assert isinstance(total, Tensor)
-        order = total.argsort(descending=True, stable=True).tolist()
+        # In the order of the clients: a sum must not depend on who was surveyed first.
+        norms = torch.stack([self.surveyed[client][1] for client in sorted(self.surveyed)])
+        order = norms.sum(dim=0).argsort(descending=True, stable=True).tolist()
         return [order[round % len(order)] for round in range(len(self._schedule))]
 
     def train(self, client: int, round: int, block: int | None) -> Update:
         """Train on what the client knows now, and note the update as its own."""
+        if (client, round) in self.replay:
+            trace, update = self.replay[client, round]
+            self._note(trace, update)
+            return replace(update, block=block)
         item = self.trained.item(block)
         start = self._show(client, item)
         start = self.trained.fresh_start(client, round, start)
@@ -190,21 +201,25 @@ class TorchLearner:
         )
         self._warm = True
         trace = Trace(client, round, result.loss, result.seconds)
-        sent = self.messages.send(client, item, self.trained.message(start, result.delta))
-        self.note(trace, item, result.delta)
-        self._on_update(trace, sent)
+        sent = self.messages.send(client, item, round, self.trained.message(start, result.delta))
+        if self.trained.keeps_own:
+            self.clients[client].pending[item, round] = result.delta
         seconds, serial = self._clock.seconds(client, round, block, result.seconds)
-        return Update(client, round, block, seconds, serial, sent)
+        update = Update(client, round, block, seconds, serial, sent)
+        self._note(trace, update)
+        self._on_update(trace, sent)
+        return update
 
-    def note(self, trace: Trace, item: int, delta: Values | None) -> None:
-        """Remember a local update, and its delta as the client's own until it is aggregated."""
+    def _note(self, trace: Trace, update: Update) -> None:
         self.traces.append(trace)
-        if delta is not None and self.trained.keeps_own:
-            client = self.clients.setdefault(trace.client, Client())
-            client.pending[item, trace.round] = delta
+        self.simulated[trace.client, trace.round] = (update.seconds, update.serial)
+        if update.content is not None:
+            self.in_flight[trace.client, trace.round] = cast(Values, update.content)
 
     def aggregate(self, round: int, item: int, updates: Sequence[Update]) -> None:
         """Bring the mean of a round's updates into the server's model (Algorithm 2, line 10)."""
+        if round <= self.replayed_until:
+            return
         weights = [float(self.task.examples[u.client]) if self._server.weighted else 1.0 for u in updates]
         contents = [cast(Values, update.content) for update in updates]
         rate = self._server.learning_rate
@@ -213,19 +228,18 @@ class TorchLearner:
         else:
             change = self.messages.broadcast(round, mean(contents, weights))
             self.versions.renew(item, round, {name: rate * value for name, value in change.items()})
+        for update in updates:
+            del self.in_flight[update.client, round]
         if self._server.correction:
             # Each of these clients fetches the aggregate before it trains again: nothing of its own is left.
             for update in updates:
                 own = self.clients[update.client].pending if update.client in self.clients else {}
                 own.pop((self.trained.item(update.block), round), None)
 
-    def receive(self, client: int, items: Sequence[int]) -> None:
-        """Let a client know the server's newest versions (line 9: its own updates in them are replaced)."""
-        if not self._server.correction:
-            return
-        known = self.clients.setdefault(client, Client()).known
-        for item in items:
-            known[item] = self.versions.newest(item)
+    def receive(self, client: int, versions: Mapping[int, int]) -> None:
+        """Let a client know versions of the server's items (line 9: its own updates in them are replaced)."""
+        if self._server.correction and self.trained.keeps_own:
+            self.clients.setdefault(client, Client()).known.update(versions)
 
     def _show(self, client: int, trained_item: int) -> Values:
         """Let the model be what a client has, and return its values of the item that it trains next."""

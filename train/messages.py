@@ -42,27 +42,22 @@ class Messages:
         self._stochastic = stochastic
         self._seed = seed
         self.residuals: dict[tuple[int, int], Values] = {}
-        self._sent: dict[tuple[int, int], int] = {}
 
-    def send(self, client: int, item: int, message: Values) -> Values:
-        """Return what the server receives of a client's message about an item."""
+    def send(self, client: int, item: int, round: int, message: Values) -> Values:
+        """Return what the server receives of a client's message of a round about an item."""
         if self._upload.top_k is None and self._upload.bits is None:
             return message
-        key = (client, item)
-        count = self._sent.get(key, 0)
-        self._sent[key] = count + 1
         if not self._error_feedback:
-            return self._compressed(message, self._upload, client + 1, item, count)
+            return self._compressed(message, self._upload, client + 1, round)
+        key = (client, item)
         sent, self.residuals[key] = with_error_feedback(
-            message,
-            self.residuals.get(key),
-            lambda owed: self._compressed(owed, self._upload, client + 1, item, count),
+            message, self.residuals.get(key), lambda owed: self._compressed(owed, self._upload, client + 1, round)
         )
         return sent
 
     def broadcast(self, round: int, change: Values) -> Values:
         """Return what clients, and so the server's model too, get of a round's aggregate."""
-        return self._compressed(change, self._download, 0, round, 0)
+        return self._compressed(change, self._download, 0, round)
 
     def _compressed(self, message: Mapping[str, Tensor], how: Compression, *keys: int) -> Values:
         kept = dict(message)

@@ -15,7 +15,7 @@ from sim.blocks import Block
 from sim.methods import Trains
 from sim.streams import stream
 from train.adapters import A, Adapter, LoraSettings, stack
-from train.blocks import Part, Values, block_parameters
+from train.blocks import Part, Values, block_parameters, install
 
 
 class Trained(Protocol):
@@ -47,6 +47,14 @@ class Trained(Protocol):
         """Tell what is sent of an update."""
         ...
 
+    def merged(self) -> Values:
+        """Weights of the model that the server changed in place."""
+        ...
+
+    def load_merged(self, values: Values) -> None:
+        """Put such weights back."""
+        ...
+
 
 class _Averaged:
     """Base of all that is averaged: the message is the delta, and the server adds the mean of the deltas."""
@@ -63,6 +71,13 @@ class _Averaged:
     def message(self, start: Values, delta: Values) -> Values:
         """Send what changed."""
         return delta
+
+    def merged(self) -> Values:
+        """Nothing is changed in place: versions hold it all."""
+        return {}
+
+    def load_merged(self, values: Values) -> None:
+        """Nothing to put back."""
 
     def item(self, block: int | None) -> int:
         """Return the one item that there is."""
@@ -147,6 +162,17 @@ class TrainedStack:
     def message(self, start: Values, delta: Values) -> Values:
         """Send A and B themselves: their start was the client's own."""
         return {name: start[name] + delta[name] for name in start}
+
+    def merged(self) -> Values:
+        """Base weights of the adapter's targets."""
+        return {name: parameter.detach() for name, parameter in self._bases().items()}
+
+    def load_merged(self, values: Values) -> None:
+        """Put base weights back."""
+        install(self._bases(), values)
+
+    def _bases(self) -> dict[str, nn.Parameter]:
+        return {name: p for name, p in self.model.named_parameters() if name.endswith("base_layer.weight")}
 
     def merge(self, adapters: Sequence[Values], weights: Sequence[float], rate: float) -> None:
         """Merge `rate` times the weighted sum of the clients' products into the base weights."""

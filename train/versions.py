@@ -55,6 +55,10 @@ class Versions:
             self._shown[item] = BASE
         return self.values[item][version]
 
+    def load(self, item: int, version: int, values: Values) -> None:
+        """Put back a version that was saved."""
+        self.values.setdefault(item, {})[version] = {name: values[name] for name in self._part(item)}
+
     def renew(self, item: int, round: int, change: Mapping[str, Tensor]) -> None:
         """Add a change to the newest version of an item, and forget versions that no one will train on again."""
         newest = self.get(item, self.newest(item))

@@ -44,18 +44,50 @@ def methods(format_: _Format = PlainFormat.TABLE) -> None:
 
 
 @app.command()
-def profiles(format_: _Format = PlainFormat.TABLE) -> None:
+def profiles(
+    format_: _Format = PlainFormat.TABLE,
+    explain: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Explain a measured profile, by name or file: what its fit means."),
+    ] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of measured profiles.")] = False,
+) -> None:
     """List the profiles of computing times that come with paraSim.
 
-    Example: paraSim list profiles
+    Example: paraSim list profiles --explain smollm2-135m-cpu
     """
     from calibration.profile import read_profile, shipped_profiles
 
+    if schema:
+        from calibration.measured_file import profile_schema
+
+        print(json.dumps(profile_schema(), indent=2))
+        return
+    if explain is not None:
+        _explain(explain, format_)
+        return
     rows = []
     for name in shipped_profiles():
         data = read_profile(name)
-        rows.append({"name": name, "kind": data["kind"], "device": data["device"]["name"], "source": data["source"]})
+        source = data.get("source") or f"{data['model']['name']}, measured {data['date']}"
+        rows.append({"name": name, "kind": data["kind"], "device": data["device"]["name"], "source": source})
     _print(rows, format_)
+
+
+def _explain(name: str, format_: PlainFormat) -> None:
+    from calibration.measured_file import KIND, MeasuredFile
+    from calibration.profile import read_profile
+    from parasim.cli.explain import print_explanation
+    from sim.errors import CostError
+
+    data = read_profile(name)
+    if data.get("kind") != KIND:
+        raise CostError(f"--explain {name}: only measured profiles have a fit to explain; `paraSim list profiles`")
+    file = MeasuredFile.parse(data, name)
+    if format_ is PlainFormat.JSON:
+        print(json.dumps(file.model_dump(mode="json", include={"name", "device", "fit", "held_out"}), indent=2))
+    else:
+        print_explanation(file)
 
 
 @app.command()

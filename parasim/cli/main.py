@@ -4,13 +4,35 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from parasim.cli import listing, reproduce, simulate, sweep
+from parasim.cli import calibrate, listing, reproduce, simulate, sweep, train
+from sim.errors import ParaSimError
+
+
+class InterruptedRunError(ParaSimError):
+    """The user pressed Ctrl-C."""
+
+    exit_status = 130
+
+
+class Commands(TyperGroup):
+    """The subcommands, whose interruption is left to `main`: typer would end without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the subcommand that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise InterruptedRunError(f"interrupted: {interrupt}" if str(interrupt) else "interrupted") from None
+
 
 app = typer.Typer(
     name="paraSim",
+    cls=Commands,
     help="How long federated fine-tuning of a large language model takes, why, and what would make it faster.",
     no_args_is_help=True,
     add_completion=False,
@@ -19,22 +41,19 @@ app = typer.Typer(
 )
 app.command("simulate")(simulate.command)
 app.command("sweep")(sweep.command)
+app.command("train")(train.command)
 app.command("reproduce")(reproduce.command)
+app.command("calibrate")(calibrate.command)
 app.add_typer(listing.app, name="list")
 
 
 def main() -> None:
     """Run the command line; end with status 2 on a user's error and 130 when interrupted."""
-    from sim.errors import ParaSimError
-
     try:
         app(standalone_mode=True)
     except ParaSimError as error:
         print(f"paraSim: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
-    except KeyboardInterrupt as interrupt:
-        print(f"paraSim: interrupted{f': {interrupt}' if str(interrupt) else ''}", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         # The reader of a pipe has gone; let nothing more be written to it on the way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -158,4 +158,5 @@ def _draw(table: Table, plot: Plot, out: Path) -> list[Path]:
     from parasim.hiding import hiding_points, numeric_axis
 
     axis = numeric_axis(table)
-    return draw_line(table.rows, axis.column, out, hidden=hiding_points(table, axis))
+    hidden = [(point.labels, point.value, point.wall_clock) for point in hiding_points(table, axis)]
+    return draw_line(table.rows, axis.column, out, hidden=hidden)

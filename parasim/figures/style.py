@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sim.errors import OutputError, ParaSimError
 
@@ -51,7 +51,7 @@ _METHOD_COLOURS = {
 }
 _OTHER_COLOURS = ("#332288", "#999933", "#88CCEE", "#AA4499", "#44AA99")
 
-_SETTINGS: dict[str, object] = {
+_SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine has it
     "font.size": NORMAL,
     "text.color": INK,

@@ -89,11 +89,19 @@ class Site:
         run = self.run
         update = run.learner.train(self.client, round, run.schedule[round])
         span = run.record(
-            self, round, Kind.COMPUTE, run.env.now, run.env.now + update.seconds, 0.0, update.block, after
+            self,
+            round,
+            Kind.COMPUTE,
+            run.env.now,
+            run.env.now + update.seconds,
+            0.0,
+            update.block,
+            after,
+            update.serial,
         )
         return Training(run.env, update, span)
 
-    def upload(self, update: Update, after: After) -> Generator[simpy.Event, Any, After]:
+    def upload(self, update: Update, after: After, beside: int | None = None) -> Generator[simpy.Event, Any, After]:
         """Send an update to the server, which now counts it among those it has."""
         run = self.run
         start = run.env.now
@@ -101,21 +109,24 @@ class Site:
         if run.rules.serialization:
             yield run.env.timeout(run.rules.serialization)
         yield run.network.upload(self.port, size) if size else run.env.timeout(self.port.latency)
-        span = run.record(self, update.round, Kind.UPLOAD, start, run.env.now, size, update.block, after)
+        span = run.record(self, update.round, Kind.UPLOAD, start, run.env.now, size, update.block, after, beside=beside)
         run.server.submit(update, span, self.count)
         return (span,)
 
     def holds(self, item: int) -> None:
         """Note that the client has the server's version of an item without having downloaded it."""
-        self.known[item] = self.run.server.versions[item]
-        self.run.learner.receive(self.client, (item,))
+        versions = {item: self.run.server.versions[item]}
+        self.known.update(versions)
+        self.run.learner.receive(self.client, versions)
 
     def missing(self) -> list[int]:
         """Items of which the server has a newer version than this client."""
         known = self.known
         return [item for item, version in self.run.server.versions.items() if version > known.get(item, -1)]
 
-    def fetch(self, items: Sequence[int], after: After) -> Generator[simpy.Event, Any, After]:
+    def fetch(
+        self, items: Sequence[int], after: After, beside: int | None = None
+    ) -> Generator[simpy.Event, Any, After]:
         """Download the server's versions of `items`, nothing if there are none."""
         if not items:
             return after
@@ -130,10 +141,12 @@ class Site:
         if run.rules.serialization:
             yield run.env.timeout(run.rules.serialization)
         self.known.update(versions)
-        run.learner.receive(self.client, items)
+        run.learner.receive(self.client, versions)
         blocks = tuple(items) if run.rules.blocks_named else ()
         newest = max(versions.values())
-        span = run.timeline.record(self.client, newest, Kind.DOWNLOAD, start, run.env.now, size, blocks, after)
+        span = run.timeline.record(
+            self.client, newest, Kind.DOWNLOAD, start, run.env.now, size, blocks, after, beside=beside
+        )
         return (span,)
 
 
@@ -225,10 +238,12 @@ class Run:
         size: float,
         block: int | None,
         causes: After,
+        serial: float = 0.0,
+        beside: int | None = None,
     ) -> int:
         """Record a span of a site that concerns at most one block."""
         blocks = (block,) if block is not None and self.rules.blocks_named else ()
-        return self.timeline.record(site.client, round, kind, start, end, size, blocks, causes)
+        return self.timeline.record(site.client, round, kind, start, end, size, blocks, causes, serial, beside)
 
 
 Observer = Callable[[Run, int], None]

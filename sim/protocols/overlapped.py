@@ -94,14 +94,16 @@ class Overlapped(Shape):
         """Communication thread of one round: send what is due (line 5), fetch what comes next (lines 6, 9)."""
         due = round - self.staleness
         sends, fetches = due in pending, site in self.fetching(round)
+        beside: int | None = None
         if work is not None and work.update.serial and (sends or fetches):
             yield self.run.env.timeout(work.update.serial)
+            beside = work.span
         communicated: After = ()
         if sends:
-            communicated = after = yield from site.upload(pending.pop(due), after)
+            communicated = after = yield from site.upload(pending.pop(due), after, beside)
         if fetches:
             aggregated = yield self.run.server.aggregated(due)
-            communicated = yield from site.fetch(site.missing(), (*aggregated, *after))
+            communicated = yield from site.fetch(site.missing(), (*aggregated, *after), beside)
         return communicated
 
     def sending(self, round: int) -> Sites:

@@ -10,12 +10,7 @@ import csv
 import hashlib
 import io
 import json
-import multiprocessing
-import os
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -24,6 +19,7 @@ from typing import Any
 from sim.errors import OutputError
 from sim.result import check_directory, write_atomically
 from sim.scenario_file import parse_value, with_field
+from sim.studies.pool import cores, in_order
 
 Row = dict[str, str]
 """One line of results.csv."""
@@ -136,31 +132,9 @@ def run_sweep(
 
 def _figures(points: Sequence[Point], run: Run, jobs: int | None) -> Iterator[Mapping[str, object]]:
     """Simulate points in order: in this process if they are few, in workers otherwise."""
-    workers = min(jobs or len(os.sched_getaffinity(0)), len(points))
-    if workers <= 1 or len(points) < _SERIAL_BELOW:
-        yield from (run(point.data) for point in points)
-        return
-    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context(method), initializer=_leave_interrupts_to_parent)
-    finished = False
-    try:
-        chunk = max(1, min(16, len(points) // (4 * workers)))
-        yield from pool.map(run, [point.data for point in points], chunksize=chunk)
-        finished = True
-    except BrokenProcessPool:
-        raise OutputError("a worker process was killed, perhaps for want of memory; try again with --jobs 1") from None
-    finally:
-        if not finished:
-            # Do not wait for runs that nobody will read.
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.kill()
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _leave_interrupts_to_parent() -> None:
-    """Ctrl-C reaches every process of a terminal; only the parent answers it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    workers = min(jobs or cores(), len(points)) if len(points) >= _SERIAL_BELOW else 1
+    batch = max(1, min(16, len(points) // (4 * workers)))
+    return in_order(run, (point.data for point in points), workers=workers, batch=batch)
 
 
 def _resume(points: Sequence[Point], directory: Path) -> list[Row]:

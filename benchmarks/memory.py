@@ -1,0 +1,156 @@
+"""Predicted peak memory beside the measured one.
+
+Every case runs in a process of its own: a model with random weights takes two AdamW steps through
+`train.local.train_locally`, and the peak is read from the allocator (CUDA) or the operating system (CPU: resident
+size, less what the process held before it built the model, libraries warmed up). The prediction traces the same step
+without running it. Errors are the prediction's, in percent of what was measured.
+
+    python benchmarks/memory.py
+    python benchmarks/memory.py --device cuda --case llama-3-8b block:2:0 4 512 --case llama-3-8b lora 4 512
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# Run as a script, Python looks for modules beside this file and not in the repository's root.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+from torch import Tensor
+
+from calibration.memory import granularity
+from calibration.shapes import ShapeModel, Step, filled_batch, transformers_config
+from sim.blocks import ALL_LINEAR, partition
+from sim.methods import Trains
+from train.adapters import LoraSettings
+from train.blocks import checkpoint_activations
+from train.evaluate import model_loss
+from train.local import LocalSettings, train_locally
+from train.models import base_dtype, demo_config, random_model
+from train.trained import trained_part
+
+Case = tuple[str, str, int, int]
+CASES: tuple[Case, ...] = (
+    ("demo", "block:1:0", 8, 256),
+    ("demo", "block:2:3", 16, 128),
+    ("demo", "everything", 8, 256),
+    ("demo", "lora", 8, 256),
+    ("demo", "block:1:0+checkpointing", 16, 256),
+    ("smollm2-135m", "block:2:0", 2, 128),
+    ("smollm2-135m", "block:2:7", 4, 128),
+    ("smollm2-135m", "block:4:7", 1, 512),
+    ("smollm2-135m", "block:2:14", 4, 256),
+    ("smollm2-135m", "block:0.5:20", 2, 128),
+    ("smollm2-135m", "lora", 2, 128),
+    ("smollm2-135m", "lora-b", 2, 128),
+    ("smollm2-135m", "lora+all-linear", 2, 128),
+    ("smollm2-135m", "everything", 1, 128),
+    ("smollm2-135m", "block:2:0+checkpointing", 4, 256),
+    ("gpt2", "block:1:0", 2, 256),
+    ("gpt2", "everything", 1, 128),
+    ("vit-b16", "block:2:0", 4, 1),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--case",
+        nargs=4,
+        action="append",
+        metavar=("MODEL", "TRAINS", "BATCH", "TOKENS"),
+        help="TRAINS: block:LAYERS:INDEX, lora, lora-b, everything; with +checkpointing or +all-linear",
+    )
+    parser.add_argument("--measure", action="store_true", help="measure the one case here, and print its bytes")
+    chosen = parser.parse_args()
+    cases = [(m, t, int(b), int(s)) for m, t, b, s in chosen.case] if chosen.case else CASES
+    if chosen.measure:
+        print(json.dumps(measure(cases[0], chosen.device)))
+    else:
+        compare(cases, chosen.device)
+
+
+def compare(cases: Any, device: str) -> None:
+    """Print a row for every case, and how far the predictions are off."""
+    errors = []
+    print(f"{'model':<14} {'trains':<26} {'batch':>5} {'tokens':>6} {'measured':>10} {'predicted':>10} {'error':>7}")
+    for case in cases:
+        model, trains, batch_size, tokens = case
+        predicted, measured = predict(case, device), measure_apart(case, device)
+        errors.append(100 * (predicted / measured - 1))
+        figures = f"{measured / 2**20:>8.0f}Mi {predicted / 2**20:>8.0f}Mi {errors[-1]:>+6.1f}%"
+        print(f"{model:<14} {trains:<26} {batch_size:>5} {tokens:>6} {figures}", flush=True)
+    sizes = [abs(error) for error in errors]
+    print(f"{len(sizes)} cases: mean |error| {statistics.mean(sizes):.1f} %, largest {max(sizes):.1f} %")
+
+
+def predict(case: Case, device: str) -> int:
+    precision = str(base_dtype(device)).removeprefix("torch.")
+    model = ShapeModel(case[0], precision)
+    return model.trace(step_of(case, model), granularity=granularity(device)).peak.total
+
+
+def step_of(case: Case, model: ShapeModel) -> Step:
+    _, trains, batch_size, tokens = case
+    what, *options = trains.split("+")
+    kind, *place = what.split(":")
+    block = partition(model.architecture, float(place[0]))[int(place[1])] if place else None
+    lora = LoraSettings(targets=ALL_LINEAR) if ALL_LINEAR in options else LoraSettings()
+    return Step(Trains(kind), block, batch_size, tokens, lora=lora, checkpointing="checkpointing" in options)
+
+
+def measure_apart(case: Case, device: str) -> int:
+    command = [sys.executable, __file__, "--measure", "--device", device, "--case", *map(str, case)]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True)
+    return int(answer.stdout.splitlines()[-1])
+
+
+def measure(case: Case, device: str) -> int:
+    """Peak memory of two steps [B], above what the process held before there was a model."""
+    step = step_of(case, ShapeModel(case[0]))
+    tiny = Step(Trains.EVERYTHING, batch_size=2, sequence_length=16)
+    local_update(demo_config(), tiny, device)
+    before = resident() if device == "cpu" else 0
+    forget_peak(device)
+    local_update(transformers_config(case[0]), step, device)
+    return (resident("VmHWM") if device == "cpu" else torch.cuda.max_memory_allocated(device)) - before
+
+
+def local_update(config: Any, step: Step, device: str) -> None:
+    model: Any = random_model(config, seed=0)
+    model.config.use_cache = False
+    model = model.to(device, base_dtype(device))
+    if device != "cpu":
+        forget_peak(device)
+    if step.checkpointing:
+        checkpoint_activations(model)
+    blocks = None if step.block is None else [step.block]
+    part = trained_part(step.trains, model, blocks, step.lora, seed=0).part(0)
+    batches = [{name: tensor.to(device) for name, tensor in filled_batch(config, step).items()}] * 2
+    train_locally(model, part, batches, model_loss, LocalSettings(learning_rate=1e-5, steps=2))
+
+
+def resident(which: str = "VmRSS") -> int:
+    """Resident size of this process [B], now or (``VmHWM``) at its highest."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(which))
+
+
+def forget_peak(device: str) -> None:
+    if device == "cpu":
+        Path("/proc/self/clear_refs").write_text("5")
+    else:
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+if __name__ == "__main__":
+    main()

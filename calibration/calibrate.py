@@ -1,0 +1,270 @@
+"""Calibrate: plan, measure, fit, and write a profile; an interrupted run goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from calibration.fit import fit, relative_errors, summary
+from calibration.measure import Limits, Measurer, Progress, measure_all
+from calibration.measured_file import Device, Fit, HeldOut, MeasuredFile, Model, Shape, Versions
+from calibration.plan import Plan, held_levels, planned_points
+from calibration.profile import read_profile
+from calibration.stopwatch import clock_for
+from calibration.subject import Subject
+from calibration.work import work
+from sim.architecture import Architecture
+from sim.errors import CostError, OutputError
+from sim.methods import Trains
+from sim.result import check_directory, write_atomically
+from train.models import base_dtype
+
+DeviceKind = Literal["cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be calibrated.
+
+    Attributes
+    ----------
+    model : str
+        As in `calibration.subject.model_config`.
+    device : {"cpu", "cuda"}
+        Where.
+    plan : Plan
+        What.
+    out : Path
+        The profile.
+    name : str
+        Its name.
+    seconds : float
+        Time budget [s].
+    """
+
+    model: str
+    device: DeviceKind
+    plan: Plan
+    out: Path
+    name: str
+    seconds: float
+
+    @property
+    def command(self) -> str:
+        """Command line that does it."""
+        lists = {
+            "--batch-size": self.plan.batch_sizes,
+            "--sequence-length": self.plan.sequence_lengths,
+            "--layers": [f"{width:g}" for width in self.plan.layers],
+            "--rank": self.plan.ranks,
+            "--targets": self.plan.targets,
+        }
+        words = ["paraSim", "calibrate", "--model", self.model, "--device", self.device]
+        for option, values in lists.items():
+            words += [option, ",".join(map(str, values))] if values else []
+        if self.device == "cpu":
+            words += ["--threads", str(torch.get_num_threads())]
+        words += ["--seed", str(self.plan.seed), "--name", self.name, "--out", str(self.out)]
+        return shlex.join(words)
+
+
+def calibrate(
+    request: Request, *, progress: Progress = lambda visits, seconds_left, label: None, limits: Limits | None = None
+) -> MeasuredFile:
+    """Measure what is planned, or what is left of it, and fit.
+
+    Parameters
+    ----------
+    request : Request
+        What is to be calibrated.
+    progress : Progress
+        Told before each visit.
+    limits : Limits, optional
+        When measuring ends; by the request's budget if left out.
+
+    Returns
+    -------
+    MeasuredFile
+        As written to the file, which is renewed after every visit.
+
+    Raises
+    ------
+    ParaSimError
+        If the model or device cannot be used, or the file holds something else.
+    """
+    check_directory(request.out.parent)
+    device = _usable(request.device)
+    subject = Subject(request.model, device)
+    planned = planned_points(request.plan, subject.architecture)
+    file = _begun(request, subject)
+    samples = {sample.point: sample for sample in file.samples}
+
+    def current() -> MeasuredFile:
+        known = tuple(samples[one.point] for one in planned if one.point in samples)
+        return file.model_copy(update={"samples": known})
+
+    measure_all(
+        planned,
+        samples,
+        Measurer(subject, file.device.clock).visit,
+        limits or Limits(request.seconds),
+        finished=lambda: save(current(), request.out),
+        progress=progress,
+    )
+    done = fitted(current(), subject.architecture)
+    save(done, request.out)
+    return done
+
+
+def fitted(file: MeasuredFile, architecture: Architecture) -> MeasuredFile:
+    """Fit a file's samples, and say how far the fit is from those that it has not seen.
+
+    Raises
+    ------
+    CostError
+        If too little was measured.
+    """
+    seen = [sample for sample in file.samples if sample.visits and sample.role == "fit"]
+    unseen = [sample for sample in file.samples if sample.visits and sample.role == "held-out"]
+    if len(seen) < 4 or not unseen:
+        raise CostError(f"only {len(seen) + len(unseen)} points could be measured: too few for a fit")
+    amounts = [work(architecture, sample.point) for sample in seen]
+    times = [sample.times for sample in seen]
+    prices = fit(amounts, times, "maximum" if file.device.kind == "cuda" else "sum")
+    known = summary(relative_errors(prices, amounts, times))
+    new_amounts = [work(architecture, sample.point) for sample in unseen]
+    new = summary(relative_errors(prices, new_amounts, [sample.times for sample in unseen]))
+    levels = held_levels(file.plan)
+    blocks = [(sample.point.first_layer, sample.role) for sample in file.samples if sample.point.trains is Trains.BLOCK]
+    used = {first for first, role in blocks if role == "fit"}
+    held_out = HeldOut(
+        points=len(unseen),
+        fitted_points=len(seen),
+        median_error_pct=round(new[0], 2),
+        p95_error_pct=round(new[1], 2),
+        fitted_median_error_pct=round(known[0], 2),
+        fitted_p95_error_pct=round(known[1], 2),
+        batch_size=levels.batch_size,
+        sequence_length=levels.sequence_length,
+        layers=levels.layers,
+        first_layers=tuple(sorted({first for first, _ in blocks if first is not None} - used)),
+    )
+    return file.model_copy(update={"fit": Fit.of(prices), "held_out": held_out})
+
+
+def save(file: MeasuredFile, path: Path) -> None:
+    """Write a profile, whole or not at all."""
+    text = json.dumps(file.model_dump(mode="json"), indent=1)
+    write_atomically(path, lambda stream: stream.write(text + "\n"))
+
+
+def _usable(kind: DeviceKind) -> torch.device:
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise CostError("--device cuda: PyTorch finds no CUDA device here; allowed is cpu")
+    return torch.device(kind)
+
+
+def _begun(request: Request, subject: Subject) -> MeasuredFile:
+    """A new file, or the one that an interrupted run left."""
+    new = MeasuredFile(
+        kind="measured",
+        name=request.name,
+        device=_device(subject.device),
+        versions=_versions(),
+        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        command=request.command,
+        model=Model(
+            name=request.model,
+            parameters=subject.architecture.parameters,
+            dtype=str(base_dtype(subject.device)).removeprefix("torch."),
+            attention=str(getattr(subject.model.config, "_attn_implementation", "eager")),
+            shape=Shape.of(subject.architecture),
+            config=subject.config,
+        ),
+        plan=request.plan,
+        samples=(),
+        fit=None,
+        held_out=None,
+    )
+    if not request.out.exists():
+        return new
+    old = MeasuredFile.parse(read_profile(str(request.out)), str(request.out))
+    for part in ("name", "device", "versions", "model", "plan"):
+        if getattr(old, part) != getattr(new, part):
+            raise OutputError(
+                f"--out {request.out}: holds another calibration: its {part} differs. Continue it with "
+                f"`{old.command}`, or give another file"
+            )
+    return old.model_copy(update={"fit": None, "held_out": None})
+
+
+def _device(device: torch.device) -> Device:
+    if device.type == "cuda":
+        found = torch.cuda.get_device_properties(device)
+        return Device(
+            name=found.name,
+            kind="cuda",
+            threads=0,
+            clock=clock_for(device, 0),
+            driver=_or_empty(_driver_version),
+            memory_bytes=found.total_memory,
+        )
+    import psutil  # type: ignore[import-untyped]
+
+    threads = torch.get_num_threads()
+    return Device(
+        name=f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}",
+        kind="cpu",
+        threads=threads,
+        clock=clock_for(device, threads),
+        driver="",
+        memory_bytes=psutil.virtual_memory().total,
+    )
+
+
+def _processor() -> str:
+    """Name of the processor; the kernel knows more than Python."""
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _driver_version() -> str:
+    information = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8")
+    return next(word for word in information.split() if word[0].isdigit() and "." in word)
+
+
+def _or_empty(read: Callable[[], str]) -> str:
+    try:
+        return read()
+    except (OSError, StopIteration):
+        return ""
+
+
+def _versions() -> Versions:
+    def of(package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return ""
+
+    return Versions(
+        parasim=of("parasim"),
+        python=platform.python_version(),
+        torch=str(torch.__version__),
+        transformers=of("transformers"),
+        peft=of("peft"),
+        cuda=str(torch.version.cuda or ""),
+    )

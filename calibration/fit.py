@@ -1,0 +1,166 @@
+"""Fit the price of each amount of work to measured times, and predict with it.
+
+Each phase of a step has a fit of its own: non-negative least squares on relative errors, so that a small step
+counts as much as a large one. The phases add up to the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.terms import STEP_PHASES, TERMS, Phase, Term
+from calibration.work import Work
+
+Form = Literal["sum", "maximum"]
+Array = NDArray[np.float64]
+_PASSES = 30
+
+
+@dataclass(frozen=True)
+class Times:
+    """Measured times [s] of one point: the three parts of a step, and what a local update takes beyond its steps."""
+
+    forward: float
+    head: float
+    backward: float
+    update: float
+
+    @property
+    def step(self) -> float:
+        """Seconds of a step [s]."""
+        return self.forward + self.head + self.backward
+
+
+@dataclass(frozen=True)
+class Prices:
+    """A fit.
+
+    Attributes
+    ----------
+    form : {"sum", "maximum"}
+        How launching work and doing it combine: one after the other, as on a CPU, or side by side so that the
+        longer counts, as on a GPU, which too little work leaves waiting for its launch.
+    coefficients : mapping of str to float
+        One for each of `calibration.terms.TERMS`, never negative.
+    """
+
+    form: Form
+    coefficients: Mapping[str, float]
+
+    def step(self, amounts: Work) -> float:
+        """Predict the seconds of a step [s]."""
+        return sum(self._phase(phase, amounts) for phase in STEP_PHASES)
+
+    def update(self, amounts: Work) -> float:
+        """Predict what a local update takes beyond its steps [s]."""
+        return self._phase("update", amounts)
+
+    def full_pass(self, amounts: Work) -> float:
+        """Predict a forward and backward pass without the optimizer [s]."""
+        return self.step(amounts) - self.coefficients["optimizer"] * amounts.weights
+
+    def _phase(self, phase: Phase, amounts: Work) -> float:
+        terms = _terms(phase)
+        prices = np.array([self.coefficients[term.name] for term in terms])
+        return float(_combined(terms, _matrix(terms, [amounts]), prices, self.form)[0])
+
+
+def fit(amounts: Sequence[Work], times: Sequence[Times], form: Form) -> Prices:
+    """Find the prices that explain measured times best.
+
+    Parameters
+    ----------
+    amounts : sequence of Work
+        Work of each measured point.
+    times : sequence of Times
+        Its measured times.
+    form : {"sum", "maximum"}
+        How launching and working combine.
+
+    Returns
+    -------
+    Prices
+        Minimising, phase by phase, the sum of squared errors relative to the measured step.
+    """
+    steps = np.array([measured.step for measured in times])
+    found: dict[str, float] = {}
+    for phase in (*STEP_PHASES, "update"):
+        terms = _terms(phase)
+        target = np.array([getattr(measured, phase) for measured in times])
+        matrix = _matrix(terms, amounts)
+        if form == "sum":
+            prices = _non_negative(matrix, target, 1 / steps)
+        else:
+            prices = _longer_of_two(terms, matrix, target, 1 / steps)
+        found |= {term.name: float(price) for term, price in zip(terms, prices, strict=True)}
+    return Prices(form, found)
+
+
+def relative_errors(prices: Prices, amounts: Sequence[Work], times: Sequence[Times]) -> Array:
+    """Predicted over measured seconds of each step, minus 1."""
+    return np.array([prices.step(one) / measured.step - 1 for one, measured in zip(amounts, times, strict=True)])
+
+
+def _terms(phase: Phase) -> list[Term]:
+    return [term for term in TERMS if term.phase == phase]
+
+
+def _matrix(terms: Sequence[Term], amounts: Sequence[Work]) -> Array:
+    """Amounts of work, shape (points, terms)."""
+    return np.array([[getattr(one, term.amount) for term in terms] for one in amounts])
+
+
+def _combined(terms: Sequence[Term], matrix: Array, prices: Array, form: Form) -> Array:
+    parts = {
+        role: matrix[:, [term.role == role for term in terms]] @ prices[[term.role == role for term in terms]]
+        for role in ("launch", "work", "fixed")
+    }
+    if form == "sum":
+        return parts["launch"] + parts["work"] + parts["fixed"]
+    return np.maximum(parts["launch"], parts["work"]) + parts["fixed"]
+
+
+def _longer_of_two(terms: Sequence[Term], matrix: Array, target: Array, weights: Array) -> Array:
+    """Fit the longer of launching and working: decide for each point which it is, fit, and decide again."""
+    launch = np.array([term.role == "launch" for term in terms])
+    work = np.array([term.role == "work" for term in terms])
+    if not launch.any() or not work.any():
+        return _non_negative(matrix, target, weights)
+    best, least = np.zeros(len(terms)), np.inf
+    size = matrix[:, work].sum(axis=1)
+    # Where the one turns into the other is not known: begin from several places.
+    for share in (0.0, 0.2, 0.4, 0.6):
+        waits = size <= np.quantile(size, share) if share else np.zeros(len(size), dtype=bool)
+        for _ in range(_PASSES):
+            active = np.where(waits[:, None] & work, 0.0, np.where(~waits[:, None] & launch, 0.0, matrix))
+            prices = _non_negative(active, target, weights)
+            error = float((((_combined(terms, matrix, prices, "maximum") - target) * weights) ** 2).sum())
+            if error < least:
+                best, least = prices, error
+            new = matrix[:, launch] @ prices[launch] > matrix[:, work] @ prices[work]
+            if (new == waits).all():
+                break
+            waits = new
+    return best
+
+
+def _non_negative(matrix: Array, target: Array, weights: Array) -> Array:
+    """Non-negative least squares with a weight for each row; columns are scaled, for they differ by magnitudes."""
+    from scipy.optimize import nnls  # type: ignore[import-untyped]
+
+    rows = matrix * weights[:, None]
+    scale = np.linalg.norm(rows, axis=0)
+    scale[scale == 0] = 1.0
+    prices, _ = nnls(rows / scale, target * weights)
+    return np.asarray(prices, dtype=np.float64) / scale
+
+
+def summary(errors: Array) -> tuple[float, float]:
+    """Median and 95th percentile of the size of relative errors [%]."""
+    sizes = np.abs(errors) * 100
+    return float(np.median(sizes)), float(np.quantile(sizes, 0.95))

@@ -1,0 +1,139 @@
+"""Who holds memory when: allocations and frees in order, each with what it is for, and the peak by category.
+
+Categories may be known late (a gradient is one once it has been accumulated), so nothing is summed while the
+events happen: the ledger keeps them and plays them back.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Category(StrEnum):
+    """What memory is held for."""
+
+    WEIGHTS = "weights"
+    """The model's parameters and buffers."""
+    WORKING_COPY = "working-copy"
+    """The trained part in the model's precision, beside the values that a local update leaves untouched."""
+    MASTER = "master"
+    """The trained part in float32, where the model itself is narrower."""
+    GRADIENTS = "gradients"
+    """Gradients of the trained part, in the model's precision and in the master's."""
+    MOMENTS = "moments"
+    """AdamW's first and second moment."""
+    ACTIVATIONS = "activations"
+    """What the forward pass keeps for the backward pass."""
+    LOGITS = "logits"
+    """From the output head to the loss and back: logits, their softmax and their gradients."""
+    TEMPORARIES = "temporaries"
+    """Everything else: inputs and outputs of single operators, recomputed activations, the batch."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Memory at one moment.
+
+    Attributes
+    ----------
+    by_category : mapping of Category to int
+        Bytes of every category [B], zeros included.
+    """
+
+    by_category: Mapping[Category, int]
+
+    @property
+    def total(self) -> int:
+        """All categories together [B]."""
+        return sum(self.by_category.values())
+
+
+@dataclass(eq=False)
+class Holding:
+    """One piece of memory.
+
+    Attributes
+    ----------
+    size : int
+        What the allocator sets aside for it [B].
+    category : Category
+        What it is for; may be changed as long as the ledger has not been read.
+    freed : bool
+        Whether it was given back.
+    """
+
+    size: int
+    category: Category = Category.TEMPORARIES
+    freed: bool = False
+
+
+@dataclass
+class Ledger:
+    """Allocations and frees in the order in which they happen.
+
+    Parameters
+    ----------
+    granularity : int
+        Every size is rounded up to a multiple of this [B]: 512 in PyTorch's allocator for CUDA.
+
+    Raises
+    ------
+    ValueError
+        If the granularity is not positive.
+    """
+
+    granularity: int = 1
+    _events: list[tuple[Holding, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.granularity < 1:
+            raise ValueError(f"granularity is {self.granularity}, allowed are whole numbers from 1 on")
+
+    def allocate(self, size: int, category: Category = Category.TEMPORARIES) -> Holding:
+        """Note an allocation.
+
+        Parameters
+        ----------
+        size : int
+            Bytes asked for [B].
+        category : Category
+            What for, as far as it is known.
+
+        Returns
+        -------
+        Holding
+            To be handed to `free`.
+        """
+        holding = Holding(-(-size // self.granularity) * self.granularity, category)
+        self._events.append((holding, holding.size))
+        return holding
+
+    def free(self, holding: Holding) -> None:
+        """Note that memory was given back."""
+        holding.freed = True
+        self._events.append((holding, -holding.size))
+
+    def peak(self) -> Footprint:
+        """Memory at its highest, by category.
+
+        Notes
+        -----
+        Moments count from the start: the first step of an update allocates them after its backward pass, but
+        every later step runs its backward pass beside them.
+        """
+        resident = [event for event in self._events if event[0].category is Category.MOMENTS]
+        others = (event for event in self._events if event[0].category is not Category.MOMENTS)
+        level: Counter[Category] = Counter(dict.fromkeys(Category, 0))
+        for holding, change in resident:
+            level[holding.category] += max(change, 0)
+        total = highest = sum(level.values())
+        at_peak = dict(level)
+        for holding, change in others:
+            level[holding.category] += change
+            total += change
+            if total > highest:
+                highest, at_peak = total, dict(level)
+        return Footprint(at_peak)

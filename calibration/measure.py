@@ -1,0 +1,262 @@
+"""Measure training steps: the trainer's own loop on random tokens, visited in turns until the spread is small.
+
+Points are visited in rounds, one after the other, so that a slow minute of the machine falls on all of them alike.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from calibration.measured_file import Sample, Visit
+from calibration.needs import available_bytes, needed_bytes
+from calibration.plan import Planned
+from calibration.points import Point
+from calibration.stopwatch import Clock, Stopwatch
+from calibration.subject import Subject
+from train.blocks import layer_list
+from train.evaluate import model_loss
+from train.local import LocalSettings, train_locally
+from train.task import Batch
+
+FEWEST_STEPS = 3
+_MOST_STEPS = 30
+_VISIT_SECONDS = 0.6
+_FEWEST_VISITS = 3
+_MOST_VISITS = 12
+_SMALL_SPREAD = 0.03
+_HARMLESS_RATE = 1e-9
+_MARKS_PER_STEP = 3
+
+
+class Progress(Protocol):
+    """Told how far measuring has come."""
+
+    def __call__(self, visits: int, seconds_left: float, label: str, /) -> None:
+        """Report visits made so far, seconds that the rest may take [s], and what is measured next."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When measuring ends.
+
+    Attributes
+    ----------
+    seconds : float
+        Time budget [s]; every point is visited once all the same.
+    fewest, most : int
+        Visits of a point.
+    spread : float
+        Interquartile range over median at which a point has been visited enough.
+    """
+
+    seconds: float
+    fewest: int = _FEWEST_VISITS
+    most: int = _MOST_VISITS
+    spread: float = _SMALL_SPREAD
+
+    def settled(self, sample: Sample | None) -> bool:
+        """Whether a point needs no further visit."""
+        if sample is None:
+            return False
+        if not sample.fits or sample.repeats >= self.most:
+            return True
+        return sample.repeats >= self.fewest and sample.spread is not None and sample.spread <= self.spread
+
+
+def measure_all(
+    planned: Sequence[Planned],
+    samples: dict[Point, Sample],
+    visit: Callable[[Point, Sample | None], tuple[Visit, int | None] | str],
+    limits: Limits,
+    *,
+    finished: Callable[[], None],
+    progress: Progress = lambda visits, seconds_left, label: None,
+    now: Callable[[], float] = time.monotonic,
+) -> None:
+    """Visit points in rounds until all are settled or the time is up.
+
+    Parameters
+    ----------
+    planned : sequence of Planned
+        The points.
+    samples : dict of Point to Sample
+        What is known so far; updated in place.
+    visit : callable
+        Measures a point once, given what is known of it: a visit and the peak memory [B], or why it does not fit.
+    limits : Limits
+        When to stop.
+    finished : callable
+        Called after each visit, to save the samples.
+    progress : Progress
+        Called before each visit.
+    now : callable
+        Clock of the time budget [s].
+    """
+    began, visits = now(), 0
+    while True:
+        due = [one for one in planned if not limits.settled(samples.get(one.point))]
+        if not due:
+            return
+        # The least known first, so that a budget that ends within a round leaves none out.
+        due.sort(key=lambda one: _repeats(samples, one.point))
+        for one in due:
+            known = samples.get(one.point)
+            if known is not None and now() - began >= limits.seconds:
+                return
+            progress(visits, _time_left(planned, samples, limits, now() - began, visits), one.point.label())
+            outcome = visit(one.point, known)
+            if isinstance(outcome, str):
+                samples[one.point] = Sample(point=one.point, role=one.role, fits=False, reason=outcome[:200])
+            else:
+                before = known.visits if known is not None else ()
+                samples[one.point] = Sample.of(one.point, one.role, (*before, outcome[0]), outcome[1])
+            visits += 1
+            finished()
+
+
+def _repeats(samples: Mapping[Point, Sample], point: Point) -> int:
+    return samples[point].repeats if point in samples else 0
+
+
+def _time_left(
+    planned: Sequence[Planned], samples: Mapping[Point, Sample], limits: Limits, spent: float, visits: int
+) -> float:
+    """Seconds left at the pace so far, were every point settled after the fewest visits; the budget at most."""
+    missing = sum(
+        max(1, limits.fewest - _repeats(samples, one.point))
+        for one in planned
+        if not limits.settled(samples.get(one.point))
+    )
+    budget = max(0.0, limits.seconds - spent)
+    return min(budget, missing * spent / visits) if visits else budget
+
+
+class Measurer:
+    """Measures one point at a time.
+
+    Parameters
+    ----------
+    subject : Subject
+        The model.
+    clock : str
+        What is read; see `calibration.stopwatch.clock_for`.
+    """
+
+    def __init__(self, subject: Subject, clock: Clock):
+        self._subject = subject
+        self._clock = clock
+
+    def visit(self, point: Point, known: Sample | None) -> tuple[Visit, int | None] | str:
+        """Train a few steps and time them.
+
+        Returns
+        -------
+        tuple of Visit and int or None, or str
+            Times and, on a GPU, the peak memory [B]; or why the point does not fit.
+        """
+        if self._subject.device.type == "cpu":
+            # Linux would kill the process instead of refusing it memory.
+            needed, there = needed_bytes(self._subject.architecture, point), available_bytes()
+            if needed > there:
+                return f"needs about {needed / 1e9:.1f} GB, {there / 1e9:.1f} GB are free"
+        try:
+            return self._train(point, known)
+        except torch.OutOfMemoryError as error:
+            reason = str(error).partition("\n")[0][:200]
+        # Only now is the frame gone that held the tensors.
+        gc.collect()
+        torch.cuda.empty_cache()
+        return reason or "out of memory"
+
+    def _train(self, point: Point, known: Sample | None) -> tuple[Visit, int | None]:
+        steps = steps_per_visit(known)
+        on_gpu = self._subject.device.type == "cuda"
+        model = self._subject.model
+        batches = random_batches(self._subject.architecture.vocabulary_size, point, steps)
+        watch = Stopwatch(self._clock)
+        if on_gpu:
+            torch.cuda.reset_peak_memory_stats(self._subject.device)
+        with self._subject.part(point) as part, _marked_head(model, watch):
+            train_locally(
+                model,
+                part,
+                batches,
+                _marked_loss(watch),
+                LocalSettings(_HARMLESS_RATE, steps),
+                warm_up=known is None,
+            )
+            watch.mark()
+        peak = int(torch.cuda.max_memory_allocated(self._subject.device)) if on_gpu else None
+        return visit_of(watch.seconds(), steps), peak
+
+
+def steps_per_visit(known: Sample | None) -> int:
+    """Steps of one visit: few where they are long, many where they are short."""
+    if known is None or known.step_s is None:
+        return FEWEST_STEPS
+    return max(FEWEST_STEPS, min(_MOST_STEPS, math.ceil(_VISIT_SECONDS / known.step_s)))
+
+
+def visit_of(moments: Sequence[float], steps: int) -> Visit:
+    """Make times of moments.
+
+    Parameters
+    ----------
+    moments : sequence of float
+        Three of each step (its begin, all layers passed forward, loss known) and the end of the update [s]; those
+        of warm-up steps may come before.
+    steps : int
+        Number of steps, at least 3.
+
+    Returns
+    -------
+    Visit
+        Medians over all steps but the first, which also sets up the optimizer; what it takes longer for that, and
+        what is left after the last step, belong to the update.
+    """
+    *marks, end = list(moments)[-(_MARKS_PER_STEP * steps + 1) :]
+    start, layers, loss = np.array(marks).reshape(steps, _MARKS_PER_STEP).T
+    backward = start[1:] - loss[:-1]
+    usual = float(np.median(backward[1:]))
+    update = (backward[0] - usual) + (end - loss[-1] - usual)
+    parts = (np.median((layers - start)[1:]), np.median((loss - layers)[1:]), usual, max(0.0, update))
+    forward, head, back, rest = (round(float(part), 7) for part in parts)
+    return Visit(forward=forward, head=head, backward=back, update=rest)
+
+
+def random_batches(vocabulary: int, point: Point, count: int) -> list[dict[str, Tensor]]:
+    """Draw batches of random tokens, as the trainer collates them; which tokens they are costs no time."""
+    shape = (count, point.batch_size, point.sequence_length)
+    tokens = torch.randint(vocabulary, shape, generator=torch.Generator().manual_seed(0))
+    return [{"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids} for ids in tokens]
+
+
+def _marked_loss(watch: Stopwatch) -> Callable[[nn.Module, Batch], Tensor]:
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        watch.mark()
+        value = model_loss(model, batch)
+        watch.mark()
+        return value
+
+    return loss
+
+
+@contextmanager
+def _marked_head(model: nn.Module, watch: Stopwatch) -> Iterator[None]:
+    """Mark meanwhile when the last layer has been passed forward."""
+    last: Any = layer_list(model)[1][-1]
+    hook = last.register_forward_hook(lambda *_: watch.mark())
+    try:
+        yield
+    finally:
+        hook.remove()

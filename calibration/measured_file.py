@@ -1,0 +1,260 @@
+"""The file of a measured profile: its fields, their bounds, and its JSON Schema.
+
+Everything that the numbers depend on stands in it, and every number that they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, ValidationError, model_validator
+
+from calibration.fit import Form, Prices, Times
+from calibration.plan import Plan, Role
+from calibration.points import Point
+from calibration.terms import TERMS
+from sim.architecture import Architecture
+from sim.complaints import explain
+from sim.errors import CostError
+from sim.scenario import Line, Number, Section, Whole
+
+KIND = "measured"
+LARGEST_NUMBER = 1e9
+
+Seconds = Annotated[Number, Field(ge=0, le=LARGEST_NUMBER)]
+Count = Annotated[Whole, Field(ge=0, le=2**62)]
+
+
+class Device(Section):
+    """Where it was measured."""
+
+    name: Line
+    """As scenarios name it in `fleet.device`."""
+    kind: Literal["cpu", "cuda"]
+    threads: Count
+    """Threads that PyTorch computes with on a CPU; 0 on a GPU."""
+    clock: Literal["wall-clock", "cpu-time", "gpu-events"]
+    """What was read. One thread on a CPU is timed by its own processor time, which is wall-clock time without other
+    programs' share."""
+    driver: Line
+    """Of a GPU; empty on a CPU."""
+    memory_bytes: Count
+    """Memory of the device."""
+
+
+class Versions(Section):
+    """Software."""
+
+    parasim: Line
+    python: Line
+    torch: Line
+    transformers: Line
+    peft: Line
+    cuda: Line
+    """Empty without a GPU."""
+
+
+class Shape(Section):
+    """What of a model determines its computing time; a profile covers models of exactly this shape."""
+
+    hidden_size: Count
+    vocabulary_size: Count
+    attention_heads: Count
+    head_dimension: Count
+    layers: Annotated[tuple[tuple[Count, Count], ...], Field(min_length=1, max_length=10_000)]
+    """Parameters of the attention and the MLP half of each layer."""
+    embedding_parameters: Count
+    head_parameters: Count
+    other_parameters: Count
+
+    @classmethod
+    def of(cls, architecture: Architecture) -> Shape:
+        """Shape of an architecture."""
+        return cls(
+            hidden_size=architecture.hidden_size,
+            vocabulary_size=architecture.vocabulary_size,
+            attention_heads=architecture.attention_heads,
+            head_dimension=architecture.head_dimension,
+            layers=tuple((layer.attention.parameters, layer.mlp.parameters) for layer in architecture.layers),
+            embedding_parameters=architecture.embedding_parameters,
+            head_parameters=architecture.head_parameters,
+            other_parameters=architecture.other_parameters,
+        )
+
+
+class Model(Section):
+    """What was measured."""
+
+    name: Line
+    parameters: Count
+    dtype: Line
+    """Precision of the base weights."""
+    attention: Line
+    """Implementation of attention in transformers."""
+    shape: Shape
+    config: Annotated[dict[str, Any], Field(max_length=500)]
+    """Configuration that the model was built from, with random weights: their values cost no time."""
+
+
+class Visit(Section):
+    """One time that a point was measured: medians over its steps [s]."""
+
+    forward: Seconds
+    head: Seconds
+    backward: Seconds
+    update: Seconds
+    """What a local update takes beyond its steps."""
+
+
+class Sample(Section):
+    """What was measured of one point."""
+
+    point: Point
+    role: Role
+    """Whether the fit has seen it."""
+    fits: bool = True
+    """Whether the device has the memory for it."""
+    reason: Line = ""
+    """Why it does not fit."""
+    step_s: Seconds | None = None
+    """Median over the visits of the seconds of a step."""
+    spread: Seconds | None = None
+    """Interquartile range of these seconds over their median; unknown from one visit."""
+    repeats: Count = 0
+    """Number of visits."""
+    peak_bytes: Count | None = None
+    """Most memory that PyTorch had allocated, on a GPU."""
+    visits: Annotated[tuple[Visit, ...], Field(max_length=1000)] = ()
+
+    @classmethod
+    def of(cls, point: Point, role: Role, visits: Sequence[Visit], peak_bytes: int | None) -> Sample:
+        """Sum visits up."""
+        steps = [visit.forward + visit.head + visit.backward for visit in visits]
+        low, high = np.quantile(steps, [0.25, 0.75])
+        spread = round(float((high - low) / median(steps)), 4) if len(steps) > 1 else None
+        return cls(
+            point=point,
+            role=role,
+            step_s=round(median(steps), 6),
+            spread=spread,
+            repeats=len(visits),
+            peak_bytes=peak_bytes,
+            visits=tuple(visits),
+        )
+
+    @property
+    def times(self) -> Times:
+        """Medians of the parts over the visits."""
+        parts = ("forward", "head", "backward", "update")
+        return Times(*(median(getattr(visit, part) for visit in self.visits) for part in parts))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.repeats != len(self.visits):
+            raise ValueError(f"repeats: {self.repeats}, but there are {len(self.visits)} visits")
+        if (self.step_s is None) != (not self.visits):
+            raise ValueError("step_s: belongs to samples with visits, and to all of them")
+        if self.step_s is not None and self.step_s == 0:
+            raise ValueError("step_s: a step takes some time")
+        return self
+
+
+class Coefficient(Section):
+    """One price."""
+
+    value: Seconds
+    unit: Line
+    meaning: Line
+
+
+class Fit(Section):
+    """The prices of `calibration.terms.TERMS`."""
+
+    form: Form
+    """How launching work and doing it combine."""
+    coefficients: dict[str, Coefficient]
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        known = {term.name for term in TERMS}
+        if self.coefficients.keys() != known:
+            other = sorted(self.coefficients.keys() ^ known)[0]
+            raise ValueError(f"coefficients: {other[:60]!r} is missing, or one that this version does not know")
+        return self
+
+    @classmethod
+    def of(cls, prices: Prices) -> Fit:
+        """Write prices with their meaning."""
+        return cls(
+            form=prices.form,
+            coefficients={
+                term.name: Coefficient(
+                    value=float(f"{prices.coefficients[term.name]:.6g}"), unit=term.unit, meaning=term.meaning
+                )
+                for term in TERMS
+            },
+        )
+
+    @property
+    def prices(self) -> Prices:
+        """The prices to predict with."""
+        return Prices(self.form, {name: coefficient.value for name, coefficient in self.coefficients.items()})
+
+
+class HeldOut(Section):
+    """How far the fit is from points that it has not seen."""
+
+    points: Count
+    fitted_points: Count
+    median_error_pct: Seconds
+    p95_error_pct: Seconds
+    fitted_median_error_pct: Seconds
+    """The same on the points that it has seen."""
+    fitted_p95_error_pct: Seconds
+    batch_size: Whole | None
+    """Batch size that no point of the fit has."""
+    sequence_length: Whole | None
+    layers: Number | None
+    first_layers: tuple[Number, ...]
+    """Positions that no point of the fit has."""
+
+
+class MeasuredFile(Section):
+    """A measured profile."""
+
+    kind: Literal["measured"]
+    name: Line
+    device: Device
+    versions: Versions
+    date: Line
+    """When measuring began (UTC)."""
+    command: Annotated[str, Field(max_length=2000)]
+    """What measures it, or goes on measuring."""
+    model: Model
+    plan: Plan
+    samples: Annotated[tuple[Sample, ...], Field(max_length=10_000)]
+    fit: Fit | None
+    """Nothing until everything planned was measured."""
+    held_out: HeldOut | None
+
+    @classmethod
+    def parse(cls, data: Any, source: str) -> MeasuredFile:
+        """Validate plain data.
+
+        Raises
+        ------
+        CostError
+            Naming each field that is not understood.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise CostError(f"profile {source}:{explain(error, cls)}") from None
+
+
+def profile_schema() -> dict[str, Any]:
+    """JSON Schema of measured profiles."""
+    return MeasuredFile.model_json_schema() | {"title": "A measured profile of paraSim"}

@@ -1,0 +1,195 @@
+"""What an operator asks of a device: floating-point operations, bytes of memory traffic, and one launch.
+
+Operations are PyTorch's own counts (the formulas of `torch.utils.flop_counter.FlopCounterMode`), with the CPU's
+fused attention counted as CUDA's is. Traffic is what an operator must read and write at least, every operand
+once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
+
+aten = torch.ops.aten
+
+
+class Phase(StrEnum):
+    """Part of a local update."""
+
+    PREPARATION = "preparation"
+    """Once per update: working copy and master."""
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    OPTIMIZER = "optimizer"
+    """Gradients lifted to float32, AdamW, weights rounded back."""
+    DELTA = "delta"
+    """Once per update: what changed."""
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One kind of call, by what it costs.
+
+    Attributes
+    ----------
+    name : str
+        As PyTorch names it, such as ``aten.mm``.
+    phase : Phase
+        When it runs.
+    precision : str
+        Type that it computes in, such as ``bfloat16``: the widest floating one of its operands.
+    flops : int
+        Floating-point operations of a call that PyTorch has a formula for (matrix products, convolutions,
+        attention), else 0; a multiplication and an addition count 2.
+    traffic : int
+        Bytes read and written [B].
+    """
+
+    name: str
+    phase: Phase
+    precision: str
+    flops: int
+    traffic: int
+
+
+Operators = Mapping[Operator, int]
+"""Operators and how often each is called."""
+
+
+def total_flops(operators: Operators, phases: Iterable[Phase] = Phase) -> int:
+    """Sum floating-point operations.
+
+    Parameters
+    ----------
+    operators : mapping of Operator to int
+        Calls.
+    phases : iterable of Phase
+        Which of them count; all by default.
+    """
+    wanted = set(phases)
+    return sum(operator.flops * calls for operator, calls in operators.items() if operator.phase in wanted)
+
+
+def one_step(operators: Operators) -> Counter[Operator]:
+    """Operators of a step: without what an update does once, whatever its number of steps."""
+    once = (Phase.PREPARATION, Phase.DELTA)
+    return Counter({operator: calls for operator, calls in operators.items() if operator.phase not in once})
+
+
+def describe(func: Any, phase: Phase, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any) -> Operator | None:
+    """Work out what a call costs.
+
+    Parameters
+    ----------
+    func : torch._ops.OpOverload
+        The operator.
+    phase : Phase
+        When it runs.
+    args, kwargs, out
+        Its operands and its result.
+
+    Returns
+    -------
+    Operator or None
+        None for a call that computes nothing: a view, or an allocation without a value.
+    """
+    packet = func._overloadpacket
+    if func.namespace != "aten" or func.is_view or packet in _FREE:
+        return None
+    operands = list(_tensors((args, dict(kwargs))))
+    results = list(_tensors(out))
+    # `reshape` and `contiguous` hand their operand back where there is nothing to do; so does `detach`.
+    written = writes(func, args, kwargs)
+    if results and not written and all(_aliases(result, operands) for result in results):
+        return None
+    formula = _FORMULAS.get(packet)
+    flops = 0 if formula is None else int(formula(*args, **kwargs, out_val=out))
+    floating = [t.dtype for t in (*operands, *results) if t.is_floating_point()]
+    precision = max(floating, key=lambda dtype: dtype.itemsize) if floating else torch.int64
+    if packet in _FORMULAS and operands:
+        precision = operands[0].dtype
+    traffic = _traffic(packet, operands, results, written)
+    return Operator(str(packet), phase, str(precision).removeprefix("torch."), flops, traffic)
+
+
+def writes(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor]:
+    """Operands that a call changes in place.
+
+    Parameters
+    ----------
+    func : torch._ops.OpOverload
+        The operator.
+    args, kwargs
+        Its operands.
+    """
+    found: list[Tensor] = []
+    for place, name in _written_arguments(func):
+        found += _tensors(args[place] if place < len(args) else kwargs.get(name))
+    return found
+
+
+@cache
+def _written_arguments(func: Any) -> tuple[tuple[int, str], ...]:
+    """Places and names of the arguments that an operator changes in place."""
+    return tuple(
+        (place, argument.name)
+        for place, argument in enumerate(func._schema.arguments)
+        if argument.alias_info is not None and argument.alias_info.is_write
+    )
+
+
+def _traffic(packet: Any, operands: list[Tensor], results: list[Tensor], written: list[Tensor]) -> int:
+    """Bytes that a call reads and writes, every operand and result once."""
+    if packet in _GATHERS:
+        # Only the rows that are looked up are read.
+        return 2 * sum(map(_bytes, results))
+    overwritten = {id(written[0])} if packet in _OVERWRITES and written else set()
+    read = sum(_bytes(operand) for operand in operands if id(operand) not in overwritten)
+    known = {id(tensor) for tensor in written}
+    return read + sum(map(_bytes, written)) + sum(_bytes(result) for result in results if id(result) not in known)
+
+
+def _bytes(tensor: Tensor) -> int:
+    """Bytes behind a tensor; a dimension that was expanded is stored once."""
+    sizes = zip(tensor.shape, tensor.stride(), strict=True)
+    return math.prod(size for size, stride in sizes if stride != 0) * tensor.element_size()
+
+
+def _tensors(tree: Any) -> Iterator[Tensor]:
+    for leaf in pytree.tree_leaves(tree):
+        if isinstance(leaf, Tensor):
+            yield leaf
+
+
+def _aliases(result: Tensor, operands: list[Tensor]) -> bool:
+    own = result.untyped_storage()._cdata
+    return any(operand.untyped_storage()._cdata == own for operand in operands)
+
+
+def _attention(query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> int:
+    return int(sdpa_flop_count(query.shape, key.shape, value.shape))
+
+
+def _attention_backward(gradient: Tensor, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> int:
+    return int(sdpa_backward_flop_count(gradient.shape, query.shape, key.shape, value.shape))
+
+
+_FORMULAS: dict[Any, Callable[..., int]] = {
+    **flop_registry,
+    # torch counts CUDA's fused attention only. Like there, a causal mask saves nothing in the count.
+    aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+}
+_FREE = {aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten.new_empty_strided, aten.detach}
+_GATHERS = {aten.embedding, aten.gather, aten.index_select}
+_OVERWRITES = {aten.copy_, aten.zero_, aten.fill_}

@@ -1,0 +1,209 @@
+"""Which points are measured, and which of them are held out from the fit.
+
+Levels in the middle of each range (a batch size, a sequence length, a width, a position) are held out as a whole:
+no point that the fit sees has any of them. What the fit must predict is therefore new to it, and lies in between.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Self, TypeVar
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from calibration.points import Point
+from sim.architecture import Architecture
+from sim.errors import ScenarioError
+from sim.methods import Trains
+from sim.scenario import Line, Number, Section, Whole
+
+Role = Literal["fit", "held-out"]
+_Level = TypeVar("_Level", int, float)
+POSITIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Places of blocks between the lowest possible one and the highest."""
+BLOCK_POINTS = (20, 12)
+"""Points of blocks for the fit, and held out from it."""
+
+
+class Plan(Section):
+    """What is to be measured."""
+
+    batch_sizes: tuple[Whole, ...] = Field(min_length=1, max_length=32)
+    """Sequences per step."""
+    sequence_lengths: tuple[Whole, ...] = Field(min_length=1, max_length=32)
+    """Tokens per sequence."""
+    layers: tuple[Number, ...] = Field(min_length=1, max_length=32)
+    """Widths of blocks."""
+    ranks: tuple[Whole, ...] = Field(default=(), max_length=16)
+    """Ranks of adapters; none to leave adapters out."""
+    targets: tuple[Line, ...] = Field(default=(), max_length=16)
+    """Modules of adapters, each with + between them."""
+    seed: Whole = Field(default=0, ge=0, lt=2**63)
+    """Seed of the draws."""
+
+    @model_validator(mode="after")
+    def _in_range(self) -> Self:
+        for name in ("batch_sizes", "sequence_lengths", "ranks"):
+            for value in getattr(self, name):
+                if not 1 <= value <= 1_000_000:
+                    raise ValueError(f"{name}: must be from 1 to 1,000,000, not {value}")
+        for width in self.layers:
+            if width != 0.5 and not (width >= 1 and float(width).is_integer()):
+                raise ValueError(f"layers: must be 0.5 or a whole number, not {width:g}")
+        return self
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A point and what it is for."""
+
+    point: Point
+    role: Role
+
+
+@dataclass(frozen=True)
+class HeldLevels:
+    """Levels that no point of the fit has; None where a range has no middle."""
+
+    batch_size: int | None
+    sequence_length: int | None
+    layers: float | None
+    position: float
+
+
+def held_levels(plan: Plan) -> HeldLevels:
+    """Draw the levels that the fit never sees.
+
+    Parameters
+    ----------
+    plan : Plan
+        Its seed decides.
+    """
+    draw = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(0,)))
+
+    def middle(levels: Sequence[_Level]) -> _Level | None:
+        inner = sorted(set(levels))[1:-1]
+        return inner[draw.integers(len(inner))] if inner else None
+
+    position = middle(POSITIONS)
+    assert position is not None
+    return HeldLevels(middle(plan.batch_sizes), middle(plan.sequence_lengths), middle(plan.layers), position)
+
+
+def planned_points(plan: Plan, architecture: Architecture) -> list[Planned]:
+    """List the points of a plan in the order in which they are measured.
+
+    Parameters
+    ----------
+    plan : Plan
+        What is to be measured.
+    architecture : Architecture
+        The model.
+
+    Returns
+    -------
+    list of Planned
+        At least a third of them held out; the same plan and model always give the same list. It is shuffled, so
+        that a run which is cut short has seen a bit of everything.
+
+    Raises
+    ------
+    ScenarioError
+        If a block is wider than the model.
+    """
+    if max(plan.layers) > len(architecture.layers):
+        raise ScenarioError(
+            f"--layers {max(plan.layers):g}: {architecture.name} has only {len(architecture.layers)} layers"
+        )
+    draw = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(1,)))
+    held = held_levels(plan)
+    chosen = _blocks(plan, len(architecture.layers), held, draw)
+    for targets, rank in itertools.product(plan.targets, plan.ranks):
+        chosen += _without_position(plan, Trains.LORA, held, draw, rank=rank, targets=targets)
+        chosen += _without_position(plan, Trains.LORA_B, held, draw, rank=rank, targets=targets)
+    chosen += _without_position(plan, Trains.EVERYTHING, held, draw)
+    return [chosen[index] for index in draw.permutation(len(chosen))]
+
+
+def _blocks(plan: Plan, layers: int, held: HeldLevels, draw: np.random.Generator) -> list[Planned]:
+    """Draw block points: all corners of the ranges and some more for the fit, others with a held-out level."""
+    fit: dict[Point, bool] = {}
+    rest: dict[Point, bool] = {}
+    grid = itertools.product(_levels(plan.batch_sizes), _levels(plan.sequence_lengths), _levels(plan.layers), POSITIONS)
+    taken = {_first_layer(held.position, width, layers) for width in plan.layers}
+    for batch_size, length, width, position in grid:
+        first = _first_layer(position, width, layers)
+        point = Point(
+            trains=Trains.BLOCK, batch_size=batch_size, sequence_length=length, first_layer=first, layers=width
+        )
+        # Positions of small models may coincide.
+        new_position = position == held.position or (first in taken and position not in (0.0, 1.0))
+        if new_position or _is_held(point, held):
+            rest[point] = False
+        else:
+            fit[point] = _is_corner(point, plan) and position in (0.0, 1.0)
+    rest = {point: corner for point, corner in rest.items() if point not in fit}
+    wanted, apart = BLOCK_POINTS
+    first_of_all = [point for point, corner in fit.items() if corner]
+    others = [point for point, corner in fit.items() if not corner]
+    used = first_of_all + _some(others, wanted - len(first_of_all), draw)
+    held_out = _some(list(rest), max(apart, -(-len(used) // 2)), draw)
+    return [Planned(point, "fit") for point in used] + [Planned(point, "held-out") for point in held_out]
+
+
+def _without_position(
+    plan: Plan,
+    trains: Trains,
+    held: HeldLevels,
+    draw: np.random.Generator,
+    *,
+    rank: int | None = None,
+    targets: str = "",
+) -> list[Planned]:
+    """Points of what has no position: the corners for the fit, half as many others held out."""
+    points = [
+        Point(trains=trains, batch_size=batch, sequence_length=length, rank=rank, targets=targets or None)
+        for batch, length in itertools.product(_levels(plan.batch_sizes), _levels(plan.sequence_lengths))
+    ]
+    corners = [point for point in points if _is_corner(point, plan)]
+    if trains is Trains.LORA_B and len(corners) > 2:
+        # It shares all but its weight gradients with LoRA: the smallest and the largest step tell them.
+        corners = [corners[0], corners[-1]]
+    inner = [point for point in points if point not in corners and _is_held(point, held)]
+    inner = inner or [point for point in points if point not in corners]
+    fit = [Planned(point, "fit") for point in corners]
+    return fit + [Planned(point, "held-out") for point in _some(inner, -(-len(corners) // 2), draw)]
+
+
+def _levels(values: Sequence[_Level]) -> list[_Level]:
+    return sorted(set(values))
+
+
+def _first_layer(position: float, width: float, layers: int) -> float:
+    """Lowest layer of a block at a place; whole blocks begin at whole layers."""
+    step = 0.5 if width == 0.5 else 1.0
+    return round(position * (layers - width) / step) * step
+
+
+def _is_held(point: Point, held: HeldLevels) -> bool:
+    return (
+        point.batch_size == held.batch_size
+        or point.sequence_length == held.sequence_length
+        or (point.layers is not None and point.layers == held.layers)
+    )
+
+
+def _is_corner(point: Point, plan: Plan) -> bool:
+    ends = [(point.batch_size, plan.batch_sizes), (point.sequence_length, plan.sequence_lengths)]
+    if point.layers is not None:
+        ends.append((point.layers, plan.layers))  # type: ignore[arg-type]
+    return all(value in (min(levels), max(levels)) for value, levels in ends)
+
+
+def _some(points: list[Point], count: int, draw: np.random.Generator) -> list[Point]:
+    """Draw some points, in the order in which they stand."""
+    count = max(0, min(count, len(points)))
+    return [points[index] for index in sorted(draw.choice(len(points), size=count, replace=False))] if count else []

@@ -1,0 +1,81 @@
+"""What is measured: one training step of one part of a model, at one batch size and sequence length."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from sim.architecture import Architecture
+from sim.blocks import ALL_LINEAR, Block
+from sim.methods import Trains
+from sim.scenario import Line, Number, Section, Whole
+
+MEASURED = (Trains.BLOCK, Trains.LORA, Trains.LORA_B, Trains.EVERYTHING)
+ADAPTERS = (Trains.LORA, Trains.LORA_B)
+
+
+class Point(Section):
+    """One kind of training step."""
+
+    trains: Trains
+    """What is trained."""
+    batch_size: Whole = Field(ge=1, le=1_000_000)
+    """Sequences per step."""
+    sequence_length: Whole = Field(ge=1, le=10_000_000)
+    """Tokens per sequence."""
+    first_layer: Number | None = Field(default=None, ge=0, le=10_000)
+    """Lowest layer of a block; with .5, its MLP half."""
+    layers: Number | None = Field(default=None, gt=0, le=10_000)
+    """Width of a block in layers."""
+    rank: Whole | None = Field(default=None, ge=1, le=1_000_000)
+    """Rank of an adapter."""
+    targets: Line | None = None
+    """Modules of an adapter, with + between them, or `all-linear`."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens per step."""
+        return self.batch_size * self.sequence_length
+
+    def label(self) -> str:
+        """Name the point in a line of text."""
+        shape = f"{self.batch_size} x {self.sequence_length} tokens"
+        if self.trains is Trains.BLOCK:
+            return f"block of {self.layers:g} layers from layer {self.first_layer:g}, {shape}"
+        if self.trains in ADAPTERS:
+            return f"{self.trains.value} of rank {self.rank} on {self.targets}, {shape}"
+        return f"{self.trains.value}, {shape}"
+
+
+def join_targets(targets: tuple[str, ...] | str) -> str:
+    """Write an adapter's modules as one word, in an order of their own."""
+    return ALL_LINEAR if targets == ALL_LINEAR else "+".join(sorted(targets))
+
+
+def split_targets(targets: str) -> tuple[str, ...] | str:
+    """Undo `join_targets`."""
+    return ALL_LINEAR if targets == ALL_LINEAR else tuple(targets.split("+"))
+
+
+def block_at(architecture: Architecture, first_layer: float, layers: float) -> Block:
+    """Block of a width [layers] at a position [layers from the input].
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The model.
+    first_layer, layers : float
+        Multiples of half a layer, within the model.
+    """
+    first, count = round(2 * first_layer), round(2 * layers)
+    halves: list[tuple[int, Any]] = [
+        (index, half.name) for index, layer in enumerate(architecture.layers) for half in layer.halves
+    ]
+    sizes = [half.parameters for layer in architecture.layers for half in layer.halves]
+    return Block(0, tuple(halves[first : first + count]), sum(sizes[first : first + count]))
+
+
+def first_layer_of(block: Block) -> float:
+    """Where a block begins [layers from the input]; with .5, at an MLP."""
+    return block.first_layer + (0.0 if block.halves[0][1] == "attention" else 0.5)

@@ -1,0 +1,266 @@
+"""Models of shapes alone: any catalogue model or config.json without its weights, ready to be traced.
+
+A `ShapeModel` weighs a few megabytes whatever the model's size, and is traced as often as one likes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from calibration.trace import Trace, trace_update
+from sim.architecture import Architecture, UnknownModelTypeError, catalogue_names, from_config, read_config
+from sim.blocks import Block
+from sim.errors import ArchitectureError, CostError, nearest
+from sim.methods import Trains
+from train.adapters import Adapter, LoraSettings
+from train.architecture import architecture_from_transformers
+from train.blocks import Part, block_parameters, checkpoint_activations
+from train.evaluate import model_loss
+from train.models import DEMO, demo_config, random_model
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of one client's local update, as far as its costs depend on it.
+
+    Attributes
+    ----------
+    trains : Trains
+        What is trained.
+    block : Block or None
+        Which block, where blocks are trained.
+    batch_size : int
+        Examples in one forward pass.
+    sequence_length : int
+        Tokens per example; ignored by vision models.
+    accumulation : int
+        Batches per step.
+    lora : LoraSettings
+        Adapter, where one is trained.
+    checkpointing : bool
+        Whether activations are recomputed instead of kept.
+    padded : bool
+        Whether some sequences are padded: then attention needs a mask, and with it copies of grouped keys and values.
+    """
+
+    trains: Trains = Trains.BLOCK
+    block: Block | None = None
+    batch_size: int = 4
+    sequence_length: int = 512
+    accumulation: int = 1
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    checkpointing: bool = False
+    padded: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "sequence_length", "accumulation"):
+            if getattr(self, name) < 1:
+                raise CostError(f"{name} is {getattr(self, name)}, allowed are whole numbers from 1 on")
+        if (self.trains is Trains.BLOCK) != (self.block is not None):
+            raise CostError(f"training {self.trains} {'needs a block' if self.block is None else 'takes no block'}")
+
+
+class ShapeModel:
+    """A model without memory.
+
+    Parameters
+    ----------
+    model : str
+        Catalogue name, ``demo``, or the path of a ``config.json``.
+    precision : str
+        Type of the base weights: ``bfloat16`` (GPUs) or ``float32`` (CPUs).
+
+    Raises
+    ------
+    ArchitectureError
+        If there is no such model.
+    CostError
+        If the precision is another one.
+    """
+
+    def __init__(self, model: str, precision: str = "bfloat16"):
+        if precision not in ("bfloat16", "float32"):
+            raise CostError(f"precision is {precision!r}, allowed are bfloat16 and float32")
+        self.config = transformers_config(model)
+        self.architecture = _count(model, self.config)
+        self._dtype: torch.dtype = getattr(torch, precision)
+        with torch.device("meta"):
+            self._model: Any = random_model(self.config, seed=0)
+        self._model.config.use_cache = False
+
+    def trace(self, step: Step, *, granularity: int = 1) -> Trace:
+        """Trace one step.
+
+        Parameters
+        ----------
+        step : Step
+            What is trained, on what.
+        granularity : int
+            What the allocator rounds every size up to [B].
+
+        Returns
+        -------
+        Trace
+            Peak memory by category, and the operators.
+
+        Raises
+        ------
+        ParaSimError
+            If the model has no such block or adapter, or does not take such an input.
+        """
+        self._check_length(step)
+        with self._trained(step) as adapter, FakeTensorMode(), _filled(self._model, self._dtype):
+            part = self._part(step, adapter)
+            batches = [filled_batch(self.config, step) for _ in range(step.accumulation)]
+            with _read_as_eager(padded=step.padded):
+                return trace_update(self._model, part, batches, model_loss, granularity=granularity)
+
+    @contextmanager
+    def _trained(self, step: Step) -> Iterator[Adapter | None]:
+        """Put on what the step needs beside the model's weights, and take it off again."""
+        is_adapted = step.trains not in (Trains.BLOCK, Trains.EVERYTHING)
+        with torch.device("meta"):
+            adapter = Adapter(self._model, step.lora, seed=0) if is_adapted else None
+        if step.checkpointing:
+            checkpoint_activations(self._model)
+        try:
+            yield adapter
+        finally:
+            if step.checkpointing:
+                checkpoint_activations(self._model, enabled=False)
+            if adapter is not None:
+                adapter.remove()
+
+    def _part(self, step: Step, adapter: Adapter | None) -> Part:
+        if adapter is not None:
+            return adapter.b_part if step.trains is Trains.LORA_B else adapter.part
+        if step.block is not None:
+            return block_parameters(self._model, step.block)
+        return dict(self._model.named_parameters())
+
+    def _check_length(self, step: Step) -> None:
+        """Refuse more tokens than there are positions: looking them up shows no error where there are no values."""
+        for name, module in self._model.named_modules():
+            if isinstance(module, nn.Embedding) and name.rpartition(".")[2] in ("wpe", "embed_positions"):
+                longest = module.num_embeddings
+                if step.sequence_length > longest:
+                    raise CostError(
+                        f"sequence_length is {step.sequence_length}, {self.architecture.name} has {longest} positions"
+                    )
+
+
+def filled_batch(config: Any, step: Step) -> dict[str, Tensor]:
+    """Make a batch as the trainer's tasks do, of zeros and without padding.
+
+    Parameters
+    ----------
+    config : transformers.PretrainedConfig
+        Configuration of the model that it is for.
+    step : Step
+        Its size.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        Token ids, attention mask and labels of shape (batch, tokens), or pixels (batch, channels, side, side) and
+        labels (batch,).
+    """
+    if hasattr(config, "image_size"):
+        pixels = (step.batch_size, config.num_channels, config.image_size, config.image_size)
+        return {"pixel_values": torch.zeros(pixels), "labels": torch.zeros(step.batch_size, dtype=torch.long)}
+    shape = (step.batch_size, step.sequence_length)
+    tokens = torch.zeros(shape, dtype=torch.long)
+    return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens), "labels": tokens.clone()}
+
+
+def transformers_config(model: str) -> Any:
+    """Find a model's configuration as transformers reads it.
+
+    Parameters
+    ----------
+    model : str
+        Catalogue name, ``demo``, or the path of a ``config.json`` or its folder.
+
+    Returns
+    -------
+    transformers.PretrainedConfig
+        The configuration.
+
+    Raises
+    ------
+    ArchitectureError
+        If there is none, or transformers does not know its model type.
+    """
+    from transformers import CONFIG_MAPPING
+
+    if model == DEMO:
+        return demo_config()
+    if model.lower() in catalogue_names():
+        text = resources.files("sim.architecture").joinpath("catalogue.json").read_text(encoding="utf-8")
+        fields: Mapping[str, Any] = json.loads(text)[model.lower()]["config"]
+    elif Path(model).exists():
+        fields = read_config(Path(model))
+    else:
+        known = nearest(model, (DEMO, *catalogue_names()))
+        raise ArchitectureError(f"no model {model!r} in the catalogue and no such file; {known}")
+    kind = str(fields.get("model_type"))
+    if kind not in CONFIG_MAPPING:
+        raise ArchitectureError(f"{model}: transformers knows no model type {kind[:60]!r}")
+    return CONFIG_MAPPING[kind].from_dict(dict(fields))
+
+
+def _count(model: str, config: Any) -> Architecture:
+    """Count a model by layers, through transformers where the family is not a known one."""
+    try:
+        return from_config(config.to_dict(), model)
+    except UnknownModelTypeError:
+        return architecture_from_transformers(model)
+
+
+@contextmanager
+def _filled(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
+    """Give a model on the meta device fake tensors on a CPU for a while: what is tied stays tied."""
+    fakes: dict[int, Tensor] = {}
+    places = []
+    for module in model.modules():
+        for held in (module._parameters, module._buffers):
+            places += [(held, name, tensor) for name, tensor in held.items() if tensor is not None]
+    for held, name, tensor in places:
+        if id(tensor) not in fakes:
+            narrow = dtype if tensor.is_floating_point() else tensor.dtype
+            fake = torch.empty(tensor.shape, dtype=narrow, device="cpu")
+            fakes[id(tensor)] = nn.Parameter(fake) if isinstance(tensor, nn.Parameter) else fake
+        held[name] = fakes[id(tensor)]
+    try:
+        yield
+    finally:
+        for held, name, tensor in places:
+            held[name] = tensor
+
+
+@contextmanager
+def _read_as_eager(*, padded: bool) -> Iterator[None]:
+    """Let transformers treat the attention mask as it does when it runs: look whether anything is padded.
+
+    Faced with a mask without values it takes the general path, with an explicit mask for every layer, which is
+    what a padded batch gets. For one without padding the question has to be asked, and the trace answers yes.
+    """
+    from transformers import masking_utils
+
+    before = masking_utils.is_tracing
+    if not padded:
+        masking_utils.is_tracing = lambda tensor=None: False
+    try:
+        yield
+    finally:
+        masking_utils.is_tracing = before

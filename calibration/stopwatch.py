@@ -1,0 +1,54 @@
+"""Read the time between moments of a training step, on the device that does the work."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal
+
+import torch
+
+Clock = Literal["wall-clock", "cpu-time", "gpu-events"]
+
+
+def clock_for(device: torch.device, threads: int) -> Clock:
+    """Choose what is read.
+
+    A GPU has its own clock. A single thread's processor time is what its wall-clock would be without other
+    programs; several threads wait for one another, which no processor time shows.
+    """
+    if device.type == "cuda":
+        return "gpu-events"
+    return "cpu-time" if threads == 1 else "wall-clock"
+
+
+class Stopwatch:
+    """Marks moments without waiting for the device, and says afterwards how far apart they are.
+
+    Parameters
+    ----------
+    clock : str
+        As `clock_for` says.
+    """
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+        self._marks: list[Any] = []
+
+    def mark(self) -> None:
+        """Note the present moment: now, or when a GPU gets here."""
+        if self._clock == "gpu-events":
+            event = torch.cuda.Event(enable_timing=True)
+            event.record()
+            self._marks.append(event)
+        elif self._clock == "cpu-time":
+            self._marks.append(time.process_time())
+        else:
+            self._marks.append(time.perf_counter())
+
+    def seconds(self) -> list[float]:
+        """Moments since the first mark [s]; waits for a GPU to get to the last one."""
+        first, *_ = self._marks
+        if self._clock == "gpu-events":
+            torch.cuda.synchronize()
+            return [float(first.elapsed_time(mark)) / 1e3 for mark in self._marks]
+        return [mark - first for mark in self._marks]

@@ -1,0 +1,151 @@
+"""The model that is measured, and its trainable parts: the trainer's own, with random weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from calibration.points import ADAPTERS, Point, block_at, split_targets
+from sim.architecture import (
+    Architecture,
+    UnknownModelTypeError,
+    architecture,
+    catalogue_names,
+    from_config,
+    read_config,
+)
+from sim.errors import ArchitectureError, CostError
+from sim.methods import Trains
+from train.adapters import Adapter, LoraSettings
+from train.blocks import Part, block_parameters
+from train.models import DEMO, base_dtype, random_model
+
+
+def model_config(name: str) -> dict[str, Any]:
+    """Find the configuration of a model.
+
+    Parameters
+    ----------
+    name : str
+        A name of the catalogue, ``demo`` (what the trainer demonstrates with), a ``config.json``, or a folder with
+        one.
+
+    Raises
+    ------
+    ArchitectureError
+        If there is none.
+    """
+    if name == DEMO:
+        return demonstration_config()
+    if name.lower() in catalogue_names():
+        text = resources.files("sim.architecture").joinpath("catalogue.json").read_text(encoding="utf-8")
+        return dict(json.loads(text)[name.lower()]["config"])
+    if not Path(name).exists():
+        architecture(name)
+    return dict(read_config(Path(name).expanduser()))
+
+
+def demonstration_config() -> dict[str, Any]:
+    """Configuration of the model that `paraSim train` demonstrates with."""
+    from train.models import demo_config
+    from train.tokenizer import word_tokenizer
+    from train.word_problems import vocabulary
+
+    config = demo_config(len(word_tokenizer(vocabulary())), layers=4, hidden_size=128)
+    return dict(json.loads(config.to_json_string(use_diff=True)))
+
+
+def counted(name: str, config: Mapping[str, Any]) -> Architecture:
+    """Count the parameters of a configuration.
+
+    Raises
+    ------
+    ArchitectureError
+        If it cannot be counted.
+    CostError
+        If it is no language model: others are not measured yet.
+    """
+    try:
+        found = from_config(config, name)
+    except UnknownModelTypeError:
+        from train.architecture import architecture_from_transformers
+
+        found = architecture_from_transformers(name)
+    if not found.vocabulary_size:
+        raise CostError(f"--model {name}: only language models are measured, this is a {found.model_type}")
+    return found
+
+
+def build_model(config: Mapping[str, Any], device: torch.device) -> nn.Module:
+    """Build a model with random weights, as the trainer would hold it on this device.
+
+    Raises
+    ------
+    ArchitectureError
+        If transformers does not know its type.
+    """
+    from transformers import CONFIG_MAPPING
+
+    if config.get("model_type") not in CONFIG_MAPPING:
+        raise ArchitectureError(f"transformers knows no model type {str(config.get('model_type'))[:60]!r}")
+    ready = CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
+    try:
+        # Drawing billions of weights takes minutes on a CPU.
+        with torch.device(device):
+            model: Any = random_model(ready, seed=0)
+    except torch.OutOfMemoryError:
+        model = random_model(ready, seed=0)
+    model.config.use_cache = False
+    built: nn.Module = model.to(device=device, dtype=base_dtype(device)).eval()
+    return built
+
+
+class Subject:
+    """A model under measurement.
+
+    Parameters
+    ----------
+    name : str
+        As in `model_config`.
+    device : torch.device
+        Where it is measured.
+    """
+
+    def __init__(self, name: str, device: torch.device):
+        self.name = name
+        self.device = device
+        self.config = model_config(name)
+        self.architecture = counted(name, self.config)
+        self._model: Any = None
+
+    @property
+    def model(self) -> Any:
+        """The model, built when it is first asked for."""
+        if self._model is None:
+            self._model = build_model(self.config, self.device)
+        return self._model
+
+    @contextmanager
+    def part(self, point: Point) -> Iterator[Part]:
+        """What a point trains; adapters are gone from the model afterwards."""
+        if point.trains is Trains.BLOCK:
+            assert point.first_layer is not None
+            assert point.layers is not None
+            yield block_parameters(self.model, block_at(self.architecture, point.first_layer, point.layers))
+        elif point.trains in ADAPTERS:
+            assert point.rank is not None
+            assert point.targets is not None
+            adapter = Adapter(self.model, LoraSettings(point.rank, targets=split_targets(point.targets)), seed=0)
+            try:
+                yield adapter.b_part if point.trains is Trains.LORA_B else adapter.part
+            finally:
+                adapter.remove()
+        else:
+            yield dict(self.model.named_parameters())

@@ -1,0 +1,89 @@
+"""The terms of a step's time: what each coefficient of a fit multiplies, and what it means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Phase = Literal["forward", "head", "backward", "update"]
+Role = Literal["work", "launch", "fixed"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand of a phase.
+
+    Attributes
+    ----------
+    name : str
+        As in profiles.
+    phase : str
+        Which part of a step, or the once of a local update, it belongs to.
+    amount : str
+        Attribute of `calibration.work.Work` that it multiplies.
+    role : {"work", "launch", "fixed"}
+        Grows with the tokens; does not; or is added whatever else happens. Where a device is fast, launching work
+        and doing it overlap, and the longer of the two is what counts.
+    unit : str
+        Of the coefficient.
+    meaning : str
+        In words.
+    """
+
+    name: str
+    phase: Phase
+    amount: str
+    role: Role
+    unit: str
+    meaning: str
+
+
+_OPERATIONS = "s per 1e12 operations"
+
+TERMS = (
+    Term("forward_constant", "forward", "one", "launch", "s", "forward pass, whatever the number of tokens"),
+    Term("forward_layers", "forward", "forward", "work", _OPERATIONS, "matrices of all layers, forward"),
+    Term("forward_attention", "forward", "attention", "work", _OPERATIONS, "attention over pairs of tokens, forward"),
+    Term("forward_kept", "forward", "above", "work", _OPERATIONS, "keeping what the backward pass needs"),
+    Term("forward_adapters", "forward", "modules", "launch", "s per module", "calling an adapter, forward"),
+    Term(
+        "forward_adapter_values", "forward", "adapter_values", "work", "s per 1e9 values", "adapters' values, forward"
+    ),
+    Term("forward_adapter_layers", "forward", "adapter", "work", _OPERATIONS, "adapters' matrices, forward"),
+    Term("head_constant", "head", "one", "launch", "s", "head and loss, whatever the number of tokens"),
+    Term("head_forward", "head", "head", "work", _OPERATIONS, "output head and loss, forward"),
+    Term(
+        "backward_constant", "backward", "one", "launch", "s", "backward pass and step, whatever the number of tokens"
+    ),
+    Term("backward_launch", "backward", "layers_above", "launch", "s per layer", "going back through one layer"),
+    Term("backward_head", "backward", "head", "work", _OPERATIONS, "output head and loss, backward"),
+    Term(
+        "backward_layers", "backward", "above", "work", _OPERATIONS, "layers from the lowest trained one on, backward"
+    ),
+    Term(
+        "backward_attention",
+        "backward",
+        "attention_above",
+        "work",
+        _OPERATIONS,
+        "attention over pairs of tokens, backward",
+    ),
+    Term("weight_gradients", "backward", "gradients", "work", _OPERATIONS, "gradients of the trained weights"),
+    Term("optimizer", "backward", "weights", "fixed", "s per 1e9 weights", "AdamW's step on the trained weights"),
+    Term("backward_adapters", "backward", "modules", "launch", "s per module", "calling an adapter, backward"),
+    Term(
+        "backward_adapter_values",
+        "backward",
+        "adapter_values",
+        "work",
+        "s per 1e9 values",
+        "adapters' values, backward",
+    ),
+    Term("backward_adapter_layers", "backward", "adapter", "work", _OPERATIONS, "adapters' matrices, backward"),
+    Term("update_constant", "update", "one", "fixed", "s", "once per local update: setting up the optimizer"),
+    Term(
+        "update_weights", "update", "weights", "fixed", "s per 1e9 weights", "once per local update: moments and delta"
+    ),
+)
+
+STEP_PHASES: tuple[Phase, ...] = ("forward", "head", "backward")

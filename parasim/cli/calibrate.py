@@ -1,0 +1,180 @@
+"""`paraSim calibrate`: measure how long training steps take on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parasim.cli.options import PlainFormat
+
+if TYPE_CHECKING:
+    from calibration.measure import Progress
+    from calibration.measured_file import MeasuredFile
+    from calibration.plan import Plan
+
+
+class DeviceKind(StrEnum):
+    """Kind of device."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+DEFAULTS = {
+    DeviceKind.CPU: ("1,2,4", "32,64,128"),
+    DeviceKind.CUDA: ("1,2,4,8", "256,512,1024,2048"),
+}
+"""Batch sizes and sequence lengths that are measured if none are given."""
+
+
+def command(
+    model: Annotated[
+        str, typer.Option(help="Catalogue name, demo, or a config.json (or its folder); weights are random.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The profile; an unfinished one is continued.")],
+    device: Annotated[DeviceKind, typer.Option(help="Where it is measured.")] = DeviceKind.CPU,
+    batch_size: Annotated[str | None, typer.Option(help="Sequences per step, such as 1,2,4.")] = None,
+    sequence_length: Annotated[str | None, typer.Option(help="Tokens per sequence, such as 256,512.")] = None,
+    layers: Annotated[str, typer.Option(help="Layers per block, such as 0.5,1,2,4.")] = "1,2,4",
+    rank: Annotated[str, typer.Option(help="Ranks of LoRA; empty for none.")] = "32",
+    targets: Annotated[
+        str, typer.Option(help="Modules of each adapter with + between them, such as q_proj+v_proj,all-linear.")
+    ] = "q_proj+v_proj",
+    budget: Annotated[
+        str, typer.Option(help="Time for measuring; every point is measured once all the same.")
+    ] = "9min",
+    threads: Annotated[int | None, typer.Option(min=1, max=1024, help="Threads of PyTorch on a CPU.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn points.")] = 0,
+    name: Annotated[str | None, typer.Option(help="Name of the profile; the file's if left out.")] = None,
+    format_: Annotated[PlainFormat, typer.Option("--format", help="What is printed.")] = PlainFormat.TABLE,
+) -> None:
+    """Measure real training steps on this machine, fit what they cost, and say how wrong the fit is.
+
+    Interrupted, the same command goes on where it stopped.
+
+    Example: paraSim calibrate --model smollm2-135m --device cpu --batch-size 1,2,4 --out cpu.json
+    """
+    from sim.errors import ScenarioError
+    from sim.units import duration
+
+    seconds = duration(budget)
+    if not seconds:
+        raise ScenarioError(f"--budget {budget}: must be longer than nothing")
+    batches, lengths = DEFAULTS[device]
+    plan = _plan(
+        {
+            "--batch-size": batch_size or batches,
+            "--sequence-length": sequence_length or lengths,
+            "--layers": layers,
+            "--rank": rank,
+            "--targets": targets,
+        },
+        seed,
+    )
+    _calibrate(model, device, plan, out, name or out.stem, seconds, threads, format_)
+
+
+def _plan(options: dict[str, str], seed: int) -> Plan:
+    """Read the lists of the command line."""
+    from pydantic import ValidationError
+
+    from calibration.plan import Plan
+    from calibration.points import join_targets, split_targets
+    from sim.complaints import explain
+    from sim.errors import ScenarioError
+    from sim.studies.sweep import split_values
+
+    def numbers(option: str, read: Callable[[str], float]) -> list[float]:
+        try:
+            return [read(value) for value in split_values(options[option])]
+        except ValueError:
+            raise ScenarioError(f"{option} {options[option]!r}: write it like 1,2,4") from None
+
+    adapters = [join_targets(split_targets(word)) for word in split_values(options["--targets"])]
+    ranks = numbers("--rank", int)
+    try:
+        return Plan.model_validate(
+            {
+                "batch_sizes": numbers("--batch-size", int),
+                "sequence_lengths": numbers("--sequence-length", int),
+                "layers": numbers("--layers", float),
+                "ranks": ranks if adapters else [],
+                "targets": adapters if ranks else [],
+                "seed": seed,
+            }
+        )
+    except ValidationError as error:
+        raise ScenarioError(f"calibrate:{explain(error, Plan)}") from None
+
+
+def _calibrate(
+    model: str,
+    device: DeviceKind,
+    plan: Plan,
+    out: Path,
+    name: str,
+    seconds: float,
+    threads: int | None,
+    format_: PlainFormat,
+) -> None:
+    from sim.errors import CostError
+
+    try:
+        import torch
+
+        from calibration.calibrate import Request, calibrate
+    except ImportError as missing:
+        raise CostError(f"calibrating needs the extra 'train': pip install parasim[train] ({missing})") from None
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    request = Request(model, device.value, plan, out, name, seconds)
+    try:
+        with _progress() as progress:
+            file = calibrate(request, progress=progress)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"what was measured is in {out}; the same command continues") from None
+    _print(file, out, format_)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Show on a terminal what is measured and how long it will take, and nothing elsewhere."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield lambda visits, seconds_left, label: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    from parasim.cli.text import clock
+
+    columns = (TextColumn("measuring"), BarColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True, markup=False), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        spent = bar.tasks[task]
+
+        def update(visits: int, seconds_left: float, label: str) -> None:
+            elapsed = spent.elapsed or 0.0
+            share = elapsed / (elapsed + seconds_left) if elapsed + seconds_left else 1.0
+            bar.update(task, completed=share, description=f"{clock(seconds_left)} left, {label}")
+
+        yield update
+
+
+def _print(file: MeasuredFile, out: Path, format_: PlainFormat) -> None:
+    import json
+
+    if format_ is PlainFormat.JSON:
+        print(json.dumps(file.model_dump(mode="json", exclude={"samples"}), indent=2))
+        return
+    from parasim.cli.explain import print_explanation
+
+    print_explanation(file)
+    print(f"Profile: {out}")

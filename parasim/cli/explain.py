@@ -1,0 +1,72 @@
+"""Print a measured profile: what was measured, what the fit's coefficients mean, and how wrong it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from calibration.measured_file import MeasuredFile
+
+
+def print_explanation(file: MeasuredFile) -> None:
+    """Print a profile in words.
+
+    Parameters
+    ----------
+    file : MeasuredFile
+        The profile; the fit of an interrupted one is missing.
+    """
+    from calibration.terms import TERMS
+    from parasim.cli.text import amount, console, plain_table
+
+    out, device, model = console(), file.device, file.model
+    measured = [sample for sample in file.samples if sample.visits]
+    out.print(
+        f"{file.name}: {model.name} ({amount(model.parameters, '')} parameters, {model.dtype}, {model.attention} "
+        f"attention) on {device.name}, timed by {device.clock}"
+    )
+    versions = file.versions
+    out.print(
+        f"measured {file.date} with torch {versions.torch}, transformers {versions.transformers}: {file.command}\n"
+    )
+    if file.fit is None or file.held_out is None:
+        out.print(f"{len(measured)} points measured; interrupted before the fit.")
+        return
+    table = plain_table("coefficient", "value", "unit", "what it is", numbers=("value",))
+    for term in TERMS:
+        price = file.fit.coefficients[term.name]
+        if price.value:
+            table.add_row(term.name, f"{price.value:.4g}", price.unit, price.meaning)
+    out.print(table)
+    how = {
+        "sum": "A phase (forward, head, backward) takes the sum of its terms.",
+        "maximum": "A phase (forward, head, backward) takes its launches or its work, whichever is longer.",
+    }
+    out.print(f"\nTerms that are zero are left out. {how[file.fit.form]}")
+    held = file.held_out
+    out.print(
+        f"{held.fitted_points} points fitted: error {held.fitted_median_error_pct:g} % (median), "
+        f"{held.fitted_p95_error_pct:g} % (95th percentile)."
+    )
+    out.print(
+        f"{held.points} points held out: error {held.median_error_pct:g} % (median), {held.p95_error_pct:g} % "
+        f"(95th percentile). {_levels(file)}"
+    )
+    without = [sample for sample in file.samples if not sample.fits]
+    for sample in without:
+        out.print(f"Does not fit: {sample.point.label()} ({sample.reason})")
+
+
+def _levels(file: MeasuredFile) -> str:
+    """Name the levels that the fit has not seen."""
+    held = file.held_out
+    assert held is not None
+    named = {
+        "batch size": held.batch_size,
+        "sequence length": held.sequence_length,
+        "width": held.layers,
+    }
+    words = [f"{what} {value:g}" for what, value in named.items() if value is not None]
+    if held.first_layers:
+        words.append("blocks from layer " + ", ".join(f"{first:g}" for first in held.first_layers))
+    return "No fitted point has " + ", ".join(words) + "."

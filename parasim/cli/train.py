@@ -1,0 +1,122 @@
+"""`paraSim train`: really train, and see loss against simulated wall-clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parasim.cli.options import Overrides
+
+if TYPE_CHECKING:
+    from parasim.training import Training
+
+
+class ClockChoice(StrEnum):
+    """Where the simulated seconds of a local update come from."""
+
+    MEASURED = "measured"
+    PROFILE = "profile"
+    BOTH = "both"
+
+
+def command(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="Scenario with a train section; a demonstration if none."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="demo, smollm2-135m-instruct, a folder, a config.json or a hub id.")] = "",
+    data: Annotated[str, typer.Option(help="word-problems, digits, a .json or .jsonl file, or a hub name.")] = "",
+    method: Annotated[str, typer.Option(help="Methods to compare, with commas between them.")] = "",
+    set_: Overrides = [],  # noqa: B006 - typer copies it
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything goes.")] = Path("results/train"),
+    clock: Annotated[
+        ClockChoice, typer.Option(help="Time updates as measured here, by the scenario's profile, or both.")
+    ] = ClockChoice.MEASURED,
+    deltas: Annotated[bool, typer.Option("--deltas", help="Keep every update that was sent, as safetensors.")] = False,
+) -> None:
+    """Train methods with a real model under the simulated clock: loss against rounds and against wall-clock.
+
+    An interrupted training goes on where it stopped: run the same command again.
+
+    Example: paraSim train --method parablock,fedbcd --set rounds=16 --out results/quick
+    """
+    from parasim.training import train
+    from sim.studies.sweep import split_values
+
+    overrides = list(set_)
+    if model:
+        overrides.append(f"model={model}")
+    if data:
+        overrides.append(f"train.data.source={data}")
+    try:
+        with _progress() as report:
+            training = train(
+                file,
+                methods=split_values(method),
+                overrides=overrides,
+                directory=out,
+                clock=clock.value,
+                save_deltas=deltas,
+                report=report,
+            )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"what was trained is in {out}; the same command goes on there") from None
+    _print(training)
+    from parasim.figures.training import draw_partition, draw_training
+
+    charts = [*draw_training(training.metrics, out), *draw_partition(training.partition, out)]
+    print(f"Metrics: {out / 'metrics.csv'}")
+    print("Charts: " + ", ".join(map(str, charts)))
+    print(f"Models: {out}/<method>/model")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show one bar per stage on a terminal, and nothing elsewhere."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield lambda what, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        stages: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in stages:
+                stages[what] = bar.add_task(what, total=total)
+            bar.update(stages[what], completed=done)
+
+        yield report
+
+
+def _print(training: Training) -> None:
+    from parasim.cli.text import amount, clock, console, plain_table
+
+    numbers = ("wall-clock", "communicating", "train loss", "held-out loss", "accuracy", "uploaded", "downloaded")
+    table = plain_table("method", *numbers, numbers=numbers)
+    for name, result in training.results.items():
+        last = [row for row in training.metrics if row["method"] == name][-1]
+        accuracy = "-" if last["accuracy"] is None else f"{float(str(last['accuracy'])):.1%}"
+        table.add_row(
+            name,
+            clock(result.wall_clock),
+            clock(result.mean("exposed")),
+            f"{float(str(last['train_loss'])):.4f}",
+            f"{float(str(last['eval_loss'])):.4f}",
+            accuracy,
+            amount(float(str(last["uploaded_bytes"]))),
+            amount(float(str(last["downloaded_bytes"]))),
+        )
+    out = console()
+    out.print(table)
+    if training.truncation:
+        out.print(f"\nTraining data: {training.truncation}.")

@@ -1,0 +1,202 @@
+"""`parasim.train`: really train methods side by side, under the simulated clock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from parasim.api import PAPER_METHODS, Source, costs_of
+from sim import scenario_file
+from sim.errors import OutputError
+from sim.result import Result, write_atomically
+from sim.scenario import Scenario
+from sim.scenario_file import parse_override, with_field
+from sim.simulate import prepare, simulate
+from sim.timeline import Kind
+
+if TYPE_CHECKING:
+    from train.run import Row
+
+Clock = Literal["measured", "profile", "both"]
+Report = Callable[[str, int, int], None]
+
+DEMONSTRATION: dict[str, Any] = {
+    "name": "demonstration",
+    "model": "demo",
+    "rounds": 32,
+    "blocks": {"layers": 1, "schedule": "random"},
+    "local": {"steps": 6, "batch_size": 8, "sequence_length": 64},
+    "lora": {"rank": 8, "targets": ["q_proj", "v_proj"]},
+    "fleet": [{"name": "client", "count": 10, "uplink": "20MB/s", "downlink": "20MB/s"}],
+    "wire": {"bytes_per_parameter": 4},
+    "train": {
+        "learning_rate": {"default": 2e-3, "fedit": 4e-3},
+        "partition": {"kind": "dirichlet", "alpha": 0.5},
+        "evaluation": {"every": 1},
+    },
+}
+"""What `paraSim train` does without arguments: a small Llama, word problems, 10 clients."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a comparison gave.
+
+    Attributes
+    ----------
+    metrics : list of dict
+        One row per method and round.
+    results : dict of str to Result
+        The simulated run of each method.
+    partition : object
+        Who has which examples (`train.partition.Partition`).
+    truncation : str
+        What was cut off the training examples; empty if nothing is ever cut.
+    """
+
+    metrics: list[Row]
+    results: dict[str, Result]
+    partition: Any
+    truncation: str
+
+
+def train(
+    source: Source | None = None,
+    *,
+    methods: Sequence[str] = (),
+    overrides: Iterable[str] = (),
+    directory: str | Path,
+    clock: Clock = "measured",
+    save_deltas: bool = False,
+    report: Report = lambda what, done, total: None,
+) -> Training:
+    """Train methods with a real model, going on where an earlier call was interrupted.
+
+    Parameters
+    ----------
+    source : path, mapping, Scenario or None
+        A scenario with a `train` section; the demonstration if None.
+    methods : sequence of str
+        What to compare; the scenario's own method if empty, those of the paper's Figure 2 for the demonstration.
+    overrides : iterable of str
+        Such as ``train.learning_rate=1e-4``.
+    directory : path
+        Where everything goes: ``metrics.csv``, ``partition.json``, and per method ``timeline.csv``,
+        ``model`` and ``checkpoints``.
+    clock : str
+        Simulated seconds of a local update: `measured` here, predicted by the scenario's `profile` (or its given
+        seconds), or `both`: measured, and the same run timed by the profile beside it.
+    save_deltas : bool
+        Also keep what was sent of every update, as safetensors with its measured seconds.
+    report : callable
+        Told what is being done, the steps done and in total.
+
+    Raises
+    ------
+    ParaSimError
+        If anything is wrong with scenario, data or model, training diverges, or results cannot be written.
+    """
+    from train.run import metrics_text, train_method
+    from train.settings import TrainSettings
+    from train.workbench import build
+
+    data = _data(source, overrides)
+    if source is None:
+        methods = methods or PAPER_METHODS
+    scenarios = [_scenario(data, method) for method in methods or [_scenario(data, None).method.name]]
+    settings = TrainSettings.parse(scenarios[0].train)
+    directory = Path(directory)
+    _claim(directory)
+    for scenario in scenarios:
+        settings.rate(scenario.method.name)
+    bench = build(scenarios[0], settings, report)
+    by_profile = clock == "profile"
+    if clock != "measured":
+        for scenario in scenarios:
+            # Refuse before hours of training what no profile covers.
+            costs = costs_of(prepare(scenario, bench.architecture))
+            costs.local_update(0, 0, None)
+    bench.partition.save(directory / "partition.json")
+    metrics: list[Row] = []
+    results: dict[str, Result] = {}
+    for scenario in scenarios:
+        name = scenario.method.name
+        folder = directory / name
+
+        def on_row(
+            rows: list[Row], name: str = name, rounds: int = scenario.rounds, before: tuple[Row, ...] = tuple(metrics)
+        ) -> None:
+            report(f"training {name}", len(rows), rounds)
+            write_atomically(directory / "metrics.csv", lambda file: file.write(metrics_text([*before, *rows])))
+
+        trained = train_method(
+            scenario,
+            settings,
+            bench,
+            folder / "checkpoints",
+            costs=costs_of if by_profile else None,
+            on_row=on_row,
+            on_update=_delta_saver(folder / "deltas") if save_deltas else lambda trace, sent: None,
+        )
+        metrics += trained.metrics
+        results[name] = trained.result
+        trained.result.write_timeline(folder / "timeline.csv")
+        trained.save_model(folder / "model", bench.tokenizer)
+        if clock == "both":
+            _time_again(scenario, bench.architecture, trained.metrics, folder)
+    write_atomically(directory / "metrics.csv", lambda file: file.write(metrics_text(list(metrics))))
+    truncation = "" if bench.truncation is None else str(bench.truncation)
+    return Training(metrics, results, bench.partition, truncation)
+
+
+def _data(source: Source | None, overrides: Iterable[str]) -> dict[str, Any]:
+    if source is None:
+        data: dict[str, Any] = json.loads(json.dumps(DEMONSTRATION))
+    elif isinstance(source, Scenario):
+        data = source.model_dump(mode="json", exclude_unset=True)
+    else:
+        data = dict(source) if isinstance(source, Mapping) else scenario_file.read(source)
+    for override in overrides:
+        data = with_field(data, *parse_override(override))
+    return data
+
+
+def _scenario(data: dict[str, Any], method: str | None) -> Scenario:
+    # The model's name is the trainer's affair; what a message weighs follows from the model that it loads.
+    data = {"model": "demo", **data}
+    return Scenario.parse(data if method is None else with_field(data, "method.name", method))
+
+
+def _claim(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{directory}: cannot be used for results: {error.strerror}") from None
+
+
+def _delta_saver(folder: Path) -> Callable[[Any, Any], None]:
+    from safetensors.torch import save_file
+
+    def save(trace: Any, sent: Any) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"round-{trace.round:04d}-client-{trace.client:04d}.safetensors"
+        temporary = path.with_suffix(".part")
+        metadata = {"seconds": repr(trace.measured), "train_loss": repr(trace.loss)}
+        save_file({name: value.cpu().contiguous() for name, value in sent.items()}, temporary, metadata)
+        temporary.replace(path)
+
+    return save
+
+
+def _time_again(scenario: Scenario, architecture: Any, metrics: list[Row], folder: Path) -> None:
+    """Time the same run by the profile: what is learned does not depend on how long it takes."""
+    setup = prepare(scenario, architecture)
+    predicted = simulate(setup, costs_of(setup))
+    predicted.write_timeline(folder / "timeline-profile.csv")
+    ends = {span.round: span.end for span in predicted.timeline.spans if span.kind is Kind.AGGREGATE}
+    rows = "".join(f"{row['round']},{row['simulated_s']!r},{ends[int(str(row['round']))]!r}\n" for row in metrics)
+    header = "round,measured_s,profile_s\n"
+    write_atomically(folder / "clocks.csv", lambda file: file.write(header + rows))

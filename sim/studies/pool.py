@@ -1,0 +1,86 @@
+"""Worker processes: the same function for many items, results in the items' order, streamed both ways."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from typing import TypeVar
+
+from sim.errors import OutputError
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+_AHEAD = 4
+"""Batches per worker that wait their turn or to be read: enough to keep it busy, few enough for any memory."""
+
+
+def cores() -> int:
+    """Number of processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def in_order(run: Callable[[Item], Answer], items: Iterable[Item], *, workers: int, batch: int = 1) -> Iterator[Answer]:
+    """Run a function for every item.
+
+    Parameters
+    ----------
+    run : callable
+        What to do; with several workers it must be importable by them.
+    items : iterable
+        Read as it is needed, never all at once.
+    workers : int
+        Processes; with 1, everything happens in this one.
+    batch : int
+        Items that a worker takes at a time.
+
+    Yields
+    ------
+    object
+        One answer per item, in the order of the items and whatever the number of workers.
+
+    Raises
+    ------
+    OutputError
+        If a worker process was killed. What `run` raises is raised here.
+    """
+    if workers <= 1:
+        yield from map(run, items)
+        return
+    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context(method), initializer=_leave_interrupts_to_parent)
+    finished = False
+    try:
+        source = iter(items)
+        running: deque[Future[list[Answer]]] = deque()
+        while True:
+            while len(running) < _AHEAD * workers and (todo := list(islice(source, batch))):
+                running.append(pool.submit(_run_all, run, todo))
+            if not running:
+                break
+            yield from running.popleft().result()
+        finished = True
+    except BrokenProcessPool:
+        raise OutputError("a worker process was killed, perhaps for want of memory; try again with --jobs 1") from None
+    finally:
+        if not finished:
+            # Do not wait for runs that nobody will read.
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.kill()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _run_all(run: Callable[[Item], Answer], items: list[Item]) -> list[Answer]:
+    return [run(item) for item in items]
+
+
+def _leave_interrupts_to_parent() -> None:
+    """Ctrl-C reaches every process of a terminal; only the parent answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

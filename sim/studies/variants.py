@@ -1,0 +1,112 @@
+"""What-ifs: the numbers of a scenario that may change without changing who waits for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.errors import ScenarioError
+
+Floats = NDArray[np.float64]
+
+PER_CLIENT = ("uplink", "downlink", "latency", "speed")
+_MAY_BE_ZERO = ("latency", "serialization", "aggregation")
+
+
+@dataclass(frozen=True)
+class Variants:
+    """A number of what-ifs. What is None stays as it was recorded; one row serves for all.
+
+    Who takes part, which block is trained and what a client has missed follow from the scenario and not from
+    how long anything takes, so that all what-ifs share the recorded graph.
+
+    Attributes
+    ----------
+    uplink, downlink : array of shape (what-ifs or 1, sites or 1), optional
+        Access links [B/s].
+    latency : array of that shape, optional
+        One way [s].
+    speed : array of that shape, optional
+        Of computing, as in the scenario: twice the speed takes half the time.
+    upload_size, download_size : array of shape (what-ifs or 1, 1), optional
+        Bytes of all messages of that direction, as a multiple of the recorded ones.
+    ingress, egress : array of shape (what-ifs or 1, 1), optional
+        Server's links [B/s]; infinite for unlimited.
+    serialization, aggregation : array of shape (what-ifs or 1, 1), optional
+        [s].
+
+    Raises
+    ------
+    ScenarioError
+        If a shape does not fit, or a number is not positive and finite (durations may be 0, the server's links
+        infinite).
+    """
+
+    uplink: Floats | None = None
+    downlink: Floats | None = None
+    latency: Floats | None = None
+    speed: Floats | None = None
+    upload_size: Floats | None = None
+    download_size: Floats | None = None
+    ingress: Floats | None = None
+    egress: Floats | None = None
+    serialization: Floats | None = None
+    aggregation: Floats | None = None
+
+    def __post_init__(self) -> None:
+        given = self._given()
+        if not given:
+            raise ScenarioError(f"a what-if changes something: {', '.join(field.name for field in fields(self))}")
+        rows = {values.shape[0] for _, values in given if values.ndim == 2 and values.shape[0] != 1}
+        for name, values in given:
+            if values.ndim != 2 or 0 in values.shape or (name not in PER_CLIENT and values.shape[1] != 1):
+                columns = "sites or 1" if name in PER_CLIENT else "1"
+                raise ScenarioError(f"{name}: has shape {values.shape}; it must be (what-ifs or 1, {columns})")
+            if len(rows) > 1:
+                raise ScenarioError(f"{name}: the fields have different numbers of what-ifs: {sorted(rows)}")
+            _check_values(name, values)
+
+    def __len__(self) -> int:
+        return max(len(values) for _, values in self._given())
+
+    def __getitem__(self, rows: slice) -> Variants:
+        """Take some of the what-ifs."""
+        return Variants(**{n: values if values.shape[0] == 1 else values[rows] for n, values in self._given()})
+
+    def split(self, size: int) -> Iterator[Variants]:
+        """Cut into parts of at most `size` what-ifs."""
+        for first in range(0, len(self), size):
+            yield self[first : first + size]
+
+    def get(self, name: str) -> Floats | None:
+        """Return the values of a field by its name."""
+        values: Floats | None = getattr(self, name)
+        return values
+
+    def check_sites(self, sites: int) -> None:
+        """Make sure that the columns are those of a run with that many sites.
+
+        Raises
+        ------
+        ScenarioError
+            If a field has another number of columns.
+        """
+        for name, values in self._given():
+            if values.shape[1] not in (1, sites):
+                raise ScenarioError(f"{name}: has {values.shape[1]} columns; give 1, or {sites}: one for each site")
+
+    def _given(self) -> list[tuple[str, Floats]]:
+        named = ((field.name, self.get(field.name)) for field in fields(self))
+        return [(name, values) for name, values in named if values is not None]
+
+
+def _check_values(name: str, values: Floats) -> None:
+    # Comparisons with NaN are false, so that it fails these too.
+    lower = values >= 0 if name in _MAY_BE_ZERO else values > 0
+    upper = True if name in ("ingress", "egress") else values < np.inf
+    if not np.all(lower & upper):
+        wrong = values[~(lower & upper)][0]
+        raise ScenarioError(f"{name}: {wrong} is not {'zero or ' if name in _MAY_BE_ZERO else ''}positive and finite")

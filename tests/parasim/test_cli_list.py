@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from sim.architecture import catalogue_names
+from sim.methods import METHODS
+from sim.scenario import json_schema
+from tests.parasim.command_line import run
+
+
+def test_models():
+    listed = json.loads(run("list", "models", "--format", "json").out)
+    assert [row["name"] for row in listed] == list(catalogue_names())
+
+
+def test_methods():
+    listed = json.loads(run("list", "methods", "--format", "json").out)
+    assert [row["name"] for row in listed] == list(METHODS)
+
+
+def test_profiles():
+    listed = json.loads(run("list", "profiles", "--format", "json").out)
+    assert "paper-a100" in {row["name"] for row in listed}
+
+
+@pytest.mark.parametrize(
+    ("what", "name"), [("models", "llama-3-8b"), ("methods", "fedcybgd"), ("profiles", "paper-a100")]
+)
+def test_tables(what: str, name: str):
+    outcome = run("list", what)
+    assert outcome.status == 0
+    assert name in outcome.out
+
+
+def test_the_schema():
+    assert json.loads(run("list", "schema").out) == json_schema()
+
+
+def test_a_reader_that_stops_early_is_no_error():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "parasim", "list", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    err = process.stderr.read()
+    process.wait(timeout=30)
+    assert err == b""
+
+
+@pytest.mark.parametrize("command", ["simulate", "sweep", "reproduce", "list models", "list schema"])
+def test_help_has_an_example(command: str):
+    outcome = run(*command.split(), "--help")
+    assert outcome.status == 0
+    assert f"paraSim {command}" in outcome.out.split("Example:")[1]

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import parasim
+from parasim.cli import sweep as sweep_command
+from tests.parasim.command_line import refused, run
+
+# A run takes some milliseconds: enough to be interrupted among 120 of them.
+LARGE = """
+rounds: 20
+fleet: [{count: 10}]
+participation: {fraction: 0.5}
+payload: {upload: 1MB}
+compute: {seconds: 3}
+"""
+SEEDS = "seed=" + ",".join(map(str, range(120)))
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    path = tmp_path / "large.yaml"
+    path.write_text(LARGE)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _no_charts(monkeypatch: pytest.MonkeyPatch):
+    # Charts have tests of their own, and drawing costs a second each time.
+    monkeypatch.setattr(sweep_command, "_draw", lambda table, plot, out: [])
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """Start the real command in a process group of its own, as a terminal does."""
+    command = [sys.executable, "-m", "parasim", *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def lines_of(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_sweep_continues_to_the_same_bytes(large: Path, tmp_path: Path, jobs: int, blow: signal.Signals):
+    command = ("sweep", large, "--vary", SEEDS, "--jobs", jobs, "--format", "csv", "--out")
+    out = tmp_path / "out"
+    process = start(*command, out)
+    deadline = time.monotonic() + 60
+    while lines_of(out / "results.csv") < 10 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, blow)
+    err = process.communicate(timeout=60)[1]
+    done = lines_of(out / "results.csv") - 1
+    assert 0 < done < 120
+    if blow is signal.SIGINT:
+        assert process.returncode == 130
+        assert err == (
+            f"paraSim: interrupted: {done} of 120 runs are in {out}/results.csv; the same command continues there\n"
+        )
+    assert run(*command, out).status == 0
+    run(*command[:5], 1, *command[6:], tmp_path / "reference")
+    assert (out / "results.csv").read_bytes() == (tmp_path / "reference" / "results.csv").read_bytes()
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_jobs(large: Path, tmp_path: Path):
+    for jobs in (1, 2, 5):
+        outcome = run(
+            "sweep", large, "--set", "rounds=3", "--vary", SEEDS, "--jobs", jobs, "--out", tmp_path / str(jobs)
+        )
+        assert outcome.status == 0
+    contents = {(tmp_path / str(jobs) / "results.csv").read_bytes() for jobs in (1, 2, 5)}
+    assert len(contents) == 1
+
+
+def test_a_row_holds_what_simulate_says(large: Path, tmp_path: Path):
+    out = run(
+        "sweep",
+        large,
+        "--method",
+        "fedbcd,parablock",
+        "--bandwidth",
+        "1MB/s,8Mbit/s",
+        "--format",
+        "csv",
+        "--out",
+        tmp_path,
+    ).out
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert out == (tmp_path / "results.csv").read_text()
+    assert [(row["bandwidth"], row["method"]) for row in rows] == [
+        (bandwidth, method) for bandwidth in ("1MB/s", "8Mbit/s") for method in ("fedbcd", "parablock")
+    ]
+    overrides = ["method=parablock", "fleet.*.uplink=1MB/s", "fleet.*.downlink=1MB/s"]
+    assert float(rows[1]["wall_clock_s"]) == parasim.simulate(large, overrides).wall_clock
+    # 8 Mbit/s is 1 MB/s.
+    assert rows[1]["wall_clock_s"] == rows[3]["wall_clock_s"]
+
+
+def test_columns_never_claim_what_was_varied(large: Path, tmp_path: Path):
+    # The links are varied, so the scenario's own bandwidth would be wrong.
+    arguments = ("sweep", large, "--vary", "fleet.0.uplink=1MB/s,2MB/s", "--format", "json", "--out", tmp_path)
+    rows = json.loads(run(*arguments).out)
+    assert [row["bandwidth"] for row in rows] == ["", ""]
+    assert [row["fleet.0.uplink"] for row in rows] == ["1MB/s", "2MB/s"]
+    assert [row["method"] for row in rows] == ["parablock", "parablock"]
+
+
+def test_lists_can_be_swept_and_are_shown(large: Path, tmp_path: Path):
+    lists = "lora.targets=[q_proj],[q_proj, v_proj]"
+    out = run(
+        "sweep", large, "--set", "model=gpt2", "--set", "payload.upload=1MB", "--vary", lists, "--out", tmp_path
+    ).out
+    assert "[q_proj]" in out
+    assert "[q_proj, v_proj]" in out
+
+
+def test_another_sweeps_directory_is_refused(large: Path, tmp_path: Path):
+    run("sweep", large, "--vary", "seed=1,2", "--out", tmp_path / "out")
+    before = (tmp_path / "out" / "results.csv").read_bytes()
+    message = refused("sweep", large, "--vary", "seed=1,3", "--out", tmp_path / "out")
+    assert "holds the results of another sweep; choose another with --out, or delete it" in message
+    assert (tmp_path / "out" / "results.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--vary", "blocks.layers"], "--vary blocks.layers: write it like blocks.layers=1,2,4"),
+        (["--vary", "blocks.layers="], "write it like blocks.layers=1,2,4"),
+        (["--vary", "=1,2"], "write it like blocks.layers=1,2,4"),
+        (["--vary", "seed=1", "--vary", "seed=2"], "--vary seed is given twice"),
+        (["--vary", "seed=1,1"], "seed: a value stands twice in 1, 1"),
+        (["--vary", "seed=1,x"], "seed x: seed: must be a number, not 'x'"),
+        (["--vary", "blocks.layrs=1"], "did you mean 'layers'?"),
+        (["--vary", "lora.targets=[q_proj"], "not well-formed"),
+        (["--vary", "method=fedit"], "--vary method: give its values with --method"),
+        (["--vary", "local.batch_size=2,4"], "give its values with --batch-size"),
+        (["--method", "fedbcd,parablok"], "method parablok: method.name: unknown method 'parablok'; did you mean"),
+        (["--method", ","], "--method ',': holds no values"),
+        (["--bandwidth", "5"], "fleet.0.uplink: 5 has no unit"),
+        (["--batch-size", "2,four"], "local.batch_size: must be a number, not 'four'"),
+        (["--model", "gpt2,gpt3"], "'gpt3' is no name of the catalogue"),
+        (["--set", "roundz=1"], "did you mean 'rounds'?"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_written(
+    large: Path, tmp_path: Path, arguments: list[str], message: str
+):
+    assert message in refused("sweep", large, *arguments, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_run_that_is_not_covered_refuses_the_whole_sweep(tmp_path: Path):
+    message = refused("sweep", "--batch-size", "2,64", "--out", tmp_path / "out")
+    assert "does not cover batch size 64; it covers 2 to 8" in message
+    assert "paraSim calibrate" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_default_sweep_is_the_papers_figure(tmp_path: Path):
+    out = run("sweep", "--set", "rounds=1", "--format", "csv", "--out", tmp_path).out
+    rows = list(csv.DictReader(io.StringIO(out)))
+    # 2 models x 3 bandwidths x 3 batch sizes x 4 methods
+    assert len(rows) == 72
+    assert len({(row["model"], row["bandwidth"], row["batch_size"], row["method"]) for row in rows}) == 72

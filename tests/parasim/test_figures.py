@@ -1,0 +1,118 @@
+"""Pictures: the same bytes every time, both kinds of file, and clear refusals."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parasim.figures.labels import spread
+from parasim.figures.line import draw_line
+from parasim.figures.parity import draw_parity
+from parasim.figures.runtime import draw_runtime
+from parasim.figures.style import FigureError, format_time, time_unit
+from parasim.figures.training import draw_partition, draw_training
+from train.partition import split_by_label
+
+
+def row(method: str, bandwidth: str = "100MB/s", batch_size: str = "4", **figures: Any) -> dict[str, Any]:
+    seconds = {"wall_clock_s": 1200.0, "compute_s": 900.0, "exposed_communication_s": 200.0}
+    rest = {"waiting_s": 100.0, "offline_s": 0.0, "compute_origin": "fitted"}
+    labels = {"model": "llama-3-8b", "bandwidth": bandwidth, "batch_size": batch_size, "method": method}
+    return labels | seconds | rest | figures
+
+
+ROWS = [row(m, b, s) for b in ("50MB/s", "100MB/s") for s in ("2", "4") for m in ("parablock", "fedbcd")]
+
+
+def texts_of(svg: Path) -> int:
+    """Number of pieces of text: each is a group of outlines with its words in a comment."""
+    return len(re.findall(r"<!-- [^>]+ -->", svg.read_text()))
+
+
+def drawn(kind: str, directory: Path) -> list[Path]:
+    if kind == "runtime":
+        return draw_runtime(ROWS, directory)
+    if kind == "line":
+        labels = {"model": "llama-3-8b", "batch_size": "2", "method": "parablock"}
+        return draw_line(ROWS, "bandwidth", directory, [(labels, 70e6, 1100.0)])
+    if kind == "parity":
+        cells = [
+            {"method": "fedbcd", "reported_min": 10.0, "predicted_min": 11.0, "role": role}
+            for role in ("fitted", "predicted", "unexplained")
+        ]
+        return draw_parity(cells, directory / "parity.png")
+    if kind == "training":
+        metrics = [
+            {"method": m, "round": t, "simulated_s": 9.0 * t, "eval_loss": None if t == 1 else 2.0 - 0.1 * t}
+            for m in ("parablock", "fedbcd")
+            for t in range(4)
+        ]
+        return draw_training(metrics, directory)
+    return draw_partition(split_by_label(["a", "b", "c"] * 20, 6, alpha=0.5, seed=0), directory)
+
+
+@pytest.mark.parametrize("kind", ["runtime", "line", "parity", "training", "partition"])
+def test_the_same_picture_has_the_same_bytes(kind: str, tmp_path: Path):
+    first, second = drawn(kind, tmp_path / "a"), drawn(kind, tmp_path / "b")
+    assert [path.suffix for path in first] == [".png", ".svg"]
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    assert first[0].read_bytes().startswith(b"\x89PNG")
+    assert "Date" not in first[1].read_text()
+    assert [path.name for path in sorted((tmp_path / "a").iterdir())] == sorted(path.name for path in first)
+
+
+def test_every_bar_has_its_value(tmp_path: Path):
+    rows = [row(m, wall_clock_s=60 * minutes) for m, minutes in (("parablock", 21.18), ("fedbcd", 30.2))]
+    svg = draw_runtime(rows, tmp_path)[1].read_text()
+    assert "<!-- 21.2 -->" in svg
+    assert "<!-- 30.2 -->" in svg
+    assert "<!-- exposed communication -->" in svg
+
+
+def test_extrapolated_bars_are_marked(tmp_path: Path):
+    rows = [row("parablock"), row("fedbcd", compute_origin="extrapolated")]
+    assert "<!-- compute time extrapolated -->" in draw_runtime(rows, tmp_path)[1].read_text()
+    assert "extrapolated" not in draw_runtime(ROWS, tmp_path)[1].read_text()
+
+
+def test_the_hiding_point_is_marked(tmp_path: Path):
+    svg = drawn("line", tmp_path)[1].read_text()
+    assert "from 70 MB/s on" in svg
+    assert texts_of(tmp_path / "runtime.svg") > 5
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda path: draw_runtime([], path),
+        lambda path: draw_line([], "bandwidth", path),
+        lambda path: draw_parity([], path / "parity.png"),
+        lambda path: draw_training([], path),
+        lambda path: draw_line([row("parablock", bandwidth="fast")], "bandwidth", path),
+        lambda path: draw_line([row("parablock", batch_size="0")], "batch_size", path),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_and_leaves_nothing(draw, tmp_path: Path):
+    with pytest.raises(FigureError):
+        draw(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_times_choose_their_unit():
+    assert time_unit(90).name == "seconds"
+    assert time_unit(1200).name == "minutes"
+    assert time_unit(6 * 3600).name == "hours"
+    assert format_time(1270.8, time_unit(1270.8)) == "21.2"
+
+
+def test_labels_move_apart_and_stay_inside():
+    placed = spread({"a": 0.5, "b": 0.5, "c": 0.52, "d": 2.0}, 0.0, 2.0)
+    heights = sorted(placed.values())
+    assert all(upper - lower > 0.1 for lower, upper in pairwise(heights))
+    assert heights[0] >= 0
+    assert heights[-1] <= 2

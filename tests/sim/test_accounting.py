@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parasim import simulate
+from sim.methods import METHODS
+from sim.result import Result
+
+SECONDS = st.floats(0, 100)
+COMPRESSION = st.fixed_dictionaries(
+    {},
+    optional={"top_k": st.floats(0.01, 1), "bits": st.integers(1, 16), "group_size": st.integers(1, 512)},
+)
+GROUP = st.fixed_dictionaries(
+    {"count": st.integers(1, 3), "uplink": st.floats(1e5, 1e9).map(lambda rate: f"{rate!r}B/s")},
+    optional={
+        "downlink": st.floats(1e5, 1e9).map(lambda rate: f"{rate!r}B/s"),
+        "latency": st.floats(0, 2),
+        "speed": st.floats(0.1, 10),
+        "duplex": st.sampled_from(["full", "half"]),
+    },
+)
+
+
+@st.composite
+def scenarios(draw: st.DrawFn, method: str) -> dict[str, Any]:
+    """Small scenarios of one method with everything else at random."""
+    cyclic = method == "fedcybgd"
+    rounds = draw(st.integers(1, 6))
+    fleet = draw(st.lists(GROUP, min_size=1, max_size=3))
+    clients = sum(group["count"] for group in fleet)
+    members = st.lists(st.integers(0, clients - 1), min_size=1, max_size=1 if cyclic else clients, unique=True)
+    lists = st.lists(members, min_size=rounds, max_size=rounds).map(lambda chosen: {"rounds": chosen})
+    fractions = st.floats(0.05, 1).map(lambda fraction: {"fraction": fraction})
+    row = st.lists(SECONDS, min_size=clients, max_size=clients)
+    scenario = {
+        "model": "smollm2-135m",
+        "method": {"name": method, "staleness": draw(st.integers(1, 4))},
+        "rounds": rounds,
+        "fleet": fleet,
+        "participation": draw(st.one_of(st.just({}), lists) if cyclic else st.one_of(st.just({}), lists, fractions)),
+        "compute": {
+            "seconds": draw(st.one_of(SECONDS, row, st.lists(row, min_size=rounds, max_size=rounds))),
+            "non_overlapping": draw(st.floats(0, 5)),
+        },
+        "wire": {
+            "serialization": draw(st.sampled_from([0.0, 0.3])),
+            "upload": draw(COMPRESSION),
+            "download": draw(COMPRESSION),
+        },
+        "server": {"aggregation": draw(st.sampled_from([0.0, 0.7]))}
+        | draw(st.fixed_dictionaries({}, optional={"ingress": st.just("3MB/s"), "egress": st.just("7MB/s")})),
+        "cyclic": {"download_fraction": draw(st.floats(0, 1))},
+        "seed": draw(st.integers(0, 100)),
+    }
+    if draw(st.booleans()):
+        scenario["payload"] = {"upload": "1MB", "download": draw(st.sampled_from(["1MB", "0.3MB", "0"]))}
+    if not cyclic:
+        schedules = ["random", "sequential", "reverse", "gradient"]
+        scenario["blocks"] = {
+            "layers": draw(st.sampled_from([0.5, 2, 30])),
+            "schedule": draw(st.sampled_from(schedules)),
+        }
+    return scenario
+
+
+def assert_accounted(result: Result) -> None:
+    """Check compute + exposed + waiting + offline = wall-clock for every client, within 4 units in the last place."""
+    wall_clock = result.wall_clock
+    assert math.isfinite(wall_clock)
+    for account in result.accounts.values():
+        parts = (account.compute, account.exposed, account.waiting, account.offline)
+        assert min(parts) >= 0
+        assert abs(math.fsum(parts) - wall_clock) <= 4 * math.ulp(wall_clock)
+        assert 0 <= account.hidden <= account.compute
+        assert 0 <= account.stalled <= account.exposed
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_every_second_of_every_client_is_accounted_for(method: str, data: st.DataObject):
+    result = simulate(data.draw(scenarios(method)))
+    assert_accounted(result)
+    assert sum(result.counts.values()) <= result.scenario.clients
+    for span in result.timeline.spans:
+        assert 0 <= span.start <= span.end <= result.wall_clock

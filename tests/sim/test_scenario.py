@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.errors import ScenarioError
+from sim.scenario import Scenario, json_schema
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+
+FULL: dict[str, Any] = {
+    "name": "cross-silo",
+    "model": "llama-3-8b",
+    "method": {"name": "parablock", "staleness": 1},
+    "rounds": 32,
+    "blocks": {"layers": 2, "schedule": "random"},
+    "local": {"steps": 40, "batch_size": 4, "sequence_length": 512},
+    "lora": {"rank": 32, "targets": ["q_proj", "v_proj"]},
+    "fleet": [
+        {
+            "name": "hospital",
+            "count": 10,
+            "uplink": "100MB/s",
+            "downlink": "100MB/s",
+            "latency": "10ms",
+            "device": "a100",
+            "speed": 1.0,
+            "duplex": "full",
+        }
+    ],
+    "server": {"ingress": "1GB/s", "egress": "1GB/s", "aggregation": "0s"},
+    "participation": {"fraction": 0.2},
+    "wire": {"bytes_per_parameter": 2, "serialization": "0s", "upload": {"top_k": 0.2}, "download": {}},
+    "compute": {"profile": "paper-a100", "dataset": "alpaca-gpt4"},
+    "payload": {"upload": "872MB", "download": "872MB"},
+    "seed": 0,
+}
+"""Every documented field."""
+
+SMALL: dict[str, Any] = {
+    "rounds": 3,
+    "fleet": [{"count": 2}],
+    "payload": {"upload": "1MB"},
+    "compute": {"seconds": 1},
+}
+"""The least that runs without a model, for 2 clients and 3 rounds."""
+
+
+def refused(**fields: Any) -> str:
+    with pytest.raises(ScenarioError) as caught:
+        Scenario.parse(SMALL | fields, "file.yaml")
+    return str(caught.value)
+
+
+def test_every_documented_field_is_read():
+    scenario = Scenario.parse(FULL)
+    group = scenario.fleet[0]
+    assert (scenario.method.name, scenario.method.staleness) == ("parablock", 1)
+    assert (group.uplink, group.down, group.latency, group.duplex) == (100e6, 100e6, 0.01, "full")
+    assert (scenario.server.ingress, scenario.server.aggregation) == (1e9, 0.0)
+    assert scenario.payload is not None
+    assert scenario.payload.down == 872e6
+    assert scenario.lora.targets == ("q_proj", "v_proj")
+    assert (scenario.wire.upload.top_k, scenario.wire.download.top_k) == (0.2, None)
+
+
+def test_the_name_of_a_method_is_enough():
+    assert Scenario.parse(SMALL | {"method": "fedit"}) == Scenario.parse(SMALL | {"method": {"name": "fedit"}})
+
+
+@pytest.mark.parametrize("data", [FULL, SMALL, SMALL | {"compute": {"seconds": [[1, "2s"], [0.1, 1e-9], [3, 4]]}}])
+def test_a_scenario_survives_being_written(data: dict[str, Any]):
+    scenario = Scenario.parse(data)
+    again = Scenario.parse(scenario.model_dump(mode="json", exclude_unset=True))
+    assert again == scenario
+    assert again.model_fields_set == scenario.model_fields_set
+
+
+@given(
+    uplink=st.floats(0.125, 1e18),
+    latency=st.floats(0, 1e12),
+    upload=st.floats(0, 1e18),
+    seconds=st.lists(st.floats(0, 1e12), min_size=2, max_size=2),
+    speed=st.floats(1e-6, 1e6),
+)
+def test_writing_loses_no_digit(uplink: float, latency: float, upload: float, seconds: list[float], speed: float):
+    group = {"count": 2, "uplink": f"{uplink!r}B/s", "latency": latency, "speed": speed}
+    data = SMALL | {"fleet": [group], "payload": {"upload": f"{upload!r}B"}, "compute": {"seconds": seconds}}
+    scenario = Scenario.parse(data)
+    assert scenario.fleet[0].uplink == uplink
+    assert Scenario.parse(scenario.model_dump(mode="json", exclude_unset=True)) == scenario
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_schema_accepts_the_examples(path: Path):
+    jsonschema.validate(yaml.safe_load(path.read_text(encoding="utf-8")), json_schema())
+
+
+def test_the_schema_accepts_every_documented_field():
+    jsonschema.validate(FULL, json_schema())
+    jsonschema.validate(FULL | {"method": "parablock"}, json_schema())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"roundz": 3},
+        {"rounds": "many"},
+        {"rounds": 0},
+        {"fleet": []},
+        {"fleet": [{"uplnk": "1MB/s"}]},
+        {"method": "fedavg"},
+        {"method": {"name": "fedavg"}},
+        {"blocks": {"schedule": "randm"}},
+    ],
+)
+def test_the_schema_refuses_what_the_reader_refuses(change: dict[str, Any]):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(FULL | change, json_schema())
+    with pytest.raises(ScenarioError):
+        Scenario.parse(FULL | change)
+
+
+def test_the_nearest_field_is_suggested_at_every_depth():
+    assert refused(roundz=3) == "file.yaml: roundz: unknown field; did you mean 'rounds'?"
+    assert "fleet.1.uplnk: unknown field; did you mean 'uplink'?" in refused(fleet=[{}, {"uplnk": "1MB/s"}])
+    assert "wire.upload.topk: unknown field; did you mean 'top_k'?" in refused(wire={"upload": {"topk": 0.1}})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rounds": "many"}, "rounds: must be a number, not 'many'"),
+        ({"rounds": 1.5}, "rounds: must be a whole number, not 1.5"),
+        ({"rounds": 1e99}, "rounds: must be far smaller, not 1e+99"),
+        ({"rounds": True}, "rounds: must be a number, not True"),
+        ({"rounds": "3"}, "rounds: must be a number, not '3'"),
+        ({"rounds": 0}, "rounds: must be at least 1, not 0"),
+        ({"rounds": None}, "rounds: must be a whole number, not nothing"),
+        ({"fleet": []}, "fleet: must have at least one entry, not []"),
+        ({"fleet": 3}, "fleet: must be a list, not 3"),
+        ({"fleet": [{"count": 0}]}, "fleet.0.count: must be at least 1, not 0"),
+        ({"fleet": [{"speed": float("nan")}]}, "fleet.0.speed: must be finite, not nan"),
+        ({"fleet": [{"name": "a\x1b[2J"}]}, "fleet.0.name: must be one line of printable text"),
+        ({"fleet": [{"duplex": "hal"}]}, "did you mean 'half'?"),
+        ({"payload": "1MB"}, "payload: must be a mapping of fields (upload, download), not '1MB'"),
+        ({"payload": {}}, "payload.upload: is missing"),
+        ({"payload": None}, "model: needed, because payload is not given"),
+        ({"blocks": {"layers": 0.3}}, "blocks.layers: must be 0.5 or a whole number, not 0.3"),
+        ({"blocks": {"layers": 2, "count": 3}}, "blocks: give layers (per block) or count (of blocks), not both"),
+        ({"blocks": {"schedule": [0, 1]}}, "blocks.schedule: 2 blocks for 3 rounds"),
+        ({"blocks": {"schedule": ["a", 1, 2]}}, "blocks.schedule.0: must be a number, not 'a'"),
+        ({"lora": {"targets": []}}, "lora.targets: must have at least one entry"),
+        ({"participation": {"fraction": 0}}, "participation.fraction: must be greater than 0, not 0"),
+        ({"participation": {"fraction": 1, "rounds": [[0]] * 3}}, "participation: give fraction or rounds, not both"),
+        ({"participation": {"rounds": [[0]] * 2}}, "participation.rounds: 2 lists for 3 rounds"),
+        ({"participation": {"rounds": [[0], [], [1]]}}, "participation.rounds.1: nobody takes part"),
+        ({"participation": {"rounds": [[0], [2], [1]]}}, "participation.rounds.1: no client 2; they are 0 to 1"),
+        ({"participation": {"rounds": [[0], [1], [1, 1]]}}, "participation.rounds.2: names a client twice"),
+        ({"participation": {"rounds": [[0, 1, 2]] * 3}}, "3 participants, but the fleet has 2 clients"),
+        ({"compute": {"seconds": [1, 2, 3]}}, "compute.seconds: 3 numbers for 2 clients"),
+        ({"compute": {"seconds": [[1, 2]]}}, "compute.seconds: 1 rows for 3 rounds"),
+        ({"compute": {"seconds": [[1, 2], [1], [1, 2]]}}, "compute.seconds.1: 1 numbers for 2 clients"),
+        ({"compute": {"seconds": []}}, "compute.seconds: must not be an empty list"),
+        ({"compute": {"seconds": [1, [2]]}}, "compute.seconds: must not mix numbers and lists"),
+        ({"compute": {"seconds": [[[1]]]}}, "compute.seconds: must be a number, a list of them"),
+        (
+            {"compute": {"seconds": 1, "profile": "x"}},
+            "compute: give seconds or a profile (with its dataset), not both",
+        ),
+        ({"compute": {"profile": "x"}}, "model: needed, because compute.seconds is not given"),
+    ],
+)
+def test_what_is_wrong_is_named(fields: dict[str, Any], message: str):
+    # One problem, one line.
+    text = refused(**fields)
+    assert text.startswith("file.yaml: ")
+    assert message in text
+    assert "\n" not in text
+
+
+def test_several_problems_take_a_line_each():
+    text = refused(rounds=0, seed=-1, fleet=[{"uplink": "1MB"}])
+    assert text.splitlines()[0] == "file.yaml:"
+    assert [line.partition(":")[0] for line in text.splitlines()[1:]] == ["  rounds", "  fleet.0.uplink", "  seed"]
+
+
+def test_a_flood_of_problems_is_cut_short():
+    text = refused(**{f"field{number}": 0 for number in range(1000)})
+    assert text.endswith("\n  and more")
+    assert len(text.splitlines()) == 7
+
+
+@pytest.mark.parametrize("data", [None, [], "rounds", 3])
+def test_a_scenario_is_a_mapping(data: object):
+    with pytest.raises(ScenarioError, match="a scenario is a mapping of fields"):
+        Scenario.parse(data)

@@ -1,0 +1,270 @@
+"""One method, trained: learner, checkpoints, metrics, and the model in the end."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sim.costs import Costs, GivenSeconds
+from sim.fleet import Fleet
+from sim.methods import Trains
+from sim.protocols.base import Run
+from sim.protocols.overlapped import Overlapped
+from sim.result import Result
+from sim.scenario import Scenario
+from sim.simulate import Setup, prepare, simulate
+from sim.timeline import Kind
+from train.adapters import LoraSettings
+from train.blocks import Values
+from train.checkpoint import Checkpoint, load, save
+from train.clocks import MeasuredClock, ProfileClock
+from train.learner import ServerSettings, TorchLearner, Trace
+from train.local import LocalSettings
+from train.messages import Messages
+from train.resume import restore, state
+from train.settings import TrainSettings
+from train.trained import TrainedAdapter, TrainedStack, trained_part
+from train.workbench import Workbench
+
+METRICS = (
+    "method",
+    "round",
+    "simulated_s",
+    "train_loss",
+    "eval_loss",
+    "accuracy",
+    "uploaded_bytes",
+    "downloaded_bytes",
+)
+
+Row = dict[str, object]
+
+
+@dataclass
+class Trained:
+    """What training one method gave.
+
+    Attributes
+    ----------
+    result : Result
+        The simulated run, under the clock that was asked for.
+    metrics : list of dict
+        One row per round: `METRICS`.
+    learner : TorchLearner
+        Its model is the server's final one, adapters not yet merged.
+    """
+
+    result: Result
+    metrics: list[Row]
+    learner: TorchLearner
+
+    def save_model(self, folder: Path, tokenizer: Any) -> None:
+        """Save the final model as an ordinary Hugging Face folder, adapters merged.
+
+        Parameters
+        ----------
+        folder : Path
+            Where the model goes; an averaged adapter also goes, by itself, to ``adapter`` beside it.
+        tokenizer : transformers.PreTrainedTokenizerBase or None
+            Saved with the model.
+        """
+        trained = self.learner.trained
+        if isinstance(trained, TrainedAdapter):
+            trained.adapter.save(folder.parent / "adapter")
+            trained.adapter.merge({name: p.detach() for name, p in trained.adapter.part.items()})
+        if isinstance(trained, TrainedAdapter | TrainedStack):
+            trained.adapter.remove()
+        model: Any = self.learner.model
+        model.save_pretrained(str(folder))
+        if tokenizer is not None:
+            tokenizer.save_pretrained(str(folder))
+
+
+@dataclass
+class Recorder:
+    """Metrics and checkpoints, taken whenever a round has been aggregated."""
+
+    learner: TorchLearner
+    settings: TrainSettings
+    method: str
+    rounds: int
+    folder: Path
+    fingerprint: str
+    on_row: Callable[[list[Row]], None]
+    metrics: list[Row] = field(default_factory=list)
+    _seen: int = 0
+    _bytes: dict[Kind, float] = field(default_factory=lambda: {Kind.UPLOAD: 0.0, Kind.DOWNLOAD: 0.0})
+
+    def __call__(self, run: Run, round: int) -> None:
+        """Note a round, unless an earlier process has."""
+        for span in run.timeline.spans[self._seen :]:
+            if span.kind in self._bytes:
+                self._bytes[span.kind] += span.size
+        self._seen = len(run.timeline.spans)
+        if round <= self.learner.replayed_until:
+            return
+        losses = [trace.loss for trace in self.learner.traces if trace.round == round]
+        evaluated = self._evaluate(round)
+        row: Row = {
+            "method": self.method,
+            "round": round,
+            "simulated_s": run.env.now,
+            "train_loss": sum(losses) / len(losses),
+            **evaluated,
+            "uploaded_bytes": int(self._bytes[Kind.UPLOAD]),
+            "downloaded_bytes": int(self._bytes[Kind.DOWNLOAD]),
+        }
+        self.metrics.append(row)
+        last = round + 1 == self.rounds
+        if last or (round + 1) % self.settings.checkpoint_every == 0:
+            record, tensors = state(self.learner)
+            save(self.folder, Checkpoint(round, {**record, "metrics": self.metrics}, tensors), self.fingerprint)
+        self.on_row(self.metrics)
+
+    def _evaluate(self, round: int) -> Row:
+        every, last = self.settings.evaluation, round + 1 == self.rounds
+        with_accuracy = last or (every.accuracy_every is not None and (round + 1) % every.accuracy_every == 0)
+        if not (last or with_accuracy or (round + 1) % every.every == 0):
+            return {"eval_loss": None, "accuracy": None}
+        self.learner.versions.show_newest()
+        measured = self.learner.task.evaluate(self.learner.model, accuracy=with_accuracy)
+        return {"eval_loss": measured.loss, "accuracy": measured.accuracy}
+
+
+def train_method(
+    scenario: Scenario,
+    settings: TrainSettings,
+    bench: Workbench,
+    folder: Path,
+    *,
+    costs: Callable[[Setup], Costs] | None,
+    on_row: Callable[[list[Row]], None] = lambda rows: None,
+    on_update: Callable[[Trace, Values], None] = lambda trace, sent: None,
+) -> Trained:
+    """Train one method, going on from its last checkpoint if there is one.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        The method and everything simulated about it.
+    settings : TrainSettings
+        Everything else.
+    bench : Workbench
+        The base model and the data; left as they are.
+    folder : Path
+        Where checkpoints go.
+    costs : callable or None
+        Gives the costs of a setup, for a simulated clock by profile; None for measured seconds.
+    on_row : callable
+        Given all metrics so far after every round.
+    on_update : callable
+        Given each newly trained update's trace and what was sent of it.
+
+    Raises
+    ------
+    ParaSimError
+        If training diverges, a checkpoint cannot be used or written, or the costs are not known.
+    """
+    setup = prepare(scenario, bench.architecture)
+    model = copy.deepcopy(bench.model)
+    learner = _learner(setup, settings, model, bench, costs, on_update)
+    fingerprint = _fingerprint(scenario, settings, bench, clock="measured" if costs is None else "profile")
+    recorder = Recorder(learner, settings, scenario.method.name, scenario.rounds, folder, fingerprint, on_row)
+    found = load(folder, fingerprint)
+    if found is not None:
+        restore(learner, found.round, found.record, found.tensors)
+        recorder.metrics = list(found.record["metrics"])
+    result = simulate(setup, costs(setup) if costs else _measured(scenario), learner, recorder)
+    learner.versions.show_newest()
+    return Trained(result, recorder.metrics, learner)
+
+
+def _learner(
+    setup: Setup,
+    settings: TrainSettings,
+    model: nn.Module,
+    bench: Workbench,
+    costs: Callable[[Setup], Costs] | None,
+    on_update: Callable[[Trace, Values], None],
+) -> TorchLearner:
+    scenario, method = setup.scenario, setup.method
+    lora = LoraSettings(rank=scenario.lora.rank, targets=scenario.lora.targets)
+    local = LocalSettings(
+        learning_rate=settings.rate(method.name),
+        steps=scenario.local.steps,
+        weight_decay=settings.weight_decay,
+        schedule=settings.schedule,
+        clip_norm=settings.clip_norm,
+        accumulation=settings.accumulation,
+    )
+    wire = scenario.wire
+    messages = Messages(
+        wire.upload,
+        wire.download,
+        error_feedback=settings.error_feedback,
+        stochastic=settings.stochastic_rounding,
+        seed=scenario.seed,
+    )
+    fleet = Fleet(scenario.fleet)
+    return TorchLearner(
+        trained_part(method.trains, model, setup.blocks, lora, seed=scenario.seed),
+        bench.task,
+        local,
+        ServerSettings(settings.global_learning_rate, settings.mean == "weighted", settings.correction),
+        messages,
+        MeasuredClock(fleet) if costs is None else ProfileClock(costs(setup), setup.blocks),
+        setup.schedule,
+        ranked=method.trains is Trains.BLOCK and scenario.blocks.schedule == "gradient",
+        staleness=scenario.method.staleness if issubclass(method.shape, Overlapped) else 0,
+        keep_base=scenario.cyclic.download_fraction < 1,
+        on_update=on_update,
+    )
+
+
+class MeasuredCosts(GivenSeconds):
+    """Costs of a run whose seconds are measured while it trains; only their origin is ever asked for."""
+
+    def provenance(self) -> dict[str, object]:
+        """Say where and with what they are measured."""
+        return {
+            "origin": "measured",
+            "source": "each local update, as it was trained",
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "torch": torch.__version__,
+        }
+
+
+def _measured(scenario: Scenario) -> Costs:
+    return MeasuredCosts(scenario, Fleet(scenario.fleet))
+
+
+def _fingerprint(scenario: Scenario, settings: TrainSettings, bench: Workbench, *, clock: str) -> str:
+    """Digest of what determines a run: another one must not go on from its checkpoints."""
+    digest = hashlib.sha256()
+    for section in (scenario.model_dump(mode="json", exclude={"train", "name"}), settings.model_dump(mode="json")):
+        digest.update(json.dumps(section, sort_keys=True).encode())
+    digest.update(clock.encode())
+    digest.update(repr(bench.partition.clients).encode())
+    for name, parameter in bench.model.named_parameters():
+        # A sum tells weights apart well enough, and costs no copy of the model.
+        digest.update(f"{name} {tuple(parameter.shape)} {float(parameter.double().sum()):.17g}".encode())
+    return digest.hexdigest()
+
+
+def metrics_text(rows: list[Mapping[str, object]]) -> str:
+    """Write metrics as CSV; what was not measured is empty."""
+    lines = [",".join(METRICS)]
+    lines += [",".join("" if row[c] is None else _figure(row[c]) for c in METRICS) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _figure(value: Any) -> str:
+    return repr(value) if isinstance(value, float) else str(value)

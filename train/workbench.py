@@ -1,0 +1,229 @@
+"""From settings to what is trained: the pretrained base, its tokenizer, the split data, the task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sim.architecture import Architecture, UnknownModelTypeError, from_config
+from sim.scenario import Scenario
+from sim.streams import stream
+from train.batching import Batching
+from train.blocks import checkpoint_activations
+from train.clusters import cluster_texts
+from train.data import Truncation, collate, encode, pack
+from train.formats import Example, read_examples
+from train.local import LocalSettings, train_locally
+from train.models import DEMO, demo_config, load_model, load_tokenizer, random_model
+from train.partition import Partition, split_by_label, split_evenly
+from train.settings import TrainSettings
+from train.task import Batch, DataError, Task
+from train.template import Template
+from train.text import TextTask
+from train.tokenizer import word_tokenizer
+from train.vision import ImageTask, digits_config, read_digits
+from train.word_problems import general_text, vocabulary, word_problems
+
+WORD_PROBLEMS, DIGITS = "word-problems", "digits"
+_DEMO_EXAMPLES = 4000
+_DEMO_PRETRAINING_STEPS = 600
+_PRETRAINING_DOCUMENTS = 20_000
+_PACKED_LENGTH = 40
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What all methods of a comparison start from.
+
+    Attributes
+    ----------
+    model : torch.nn.Module
+        The base model, on the CPU or where it is trained.
+    architecture : Architecture
+        Its parameters by layer.
+    tokenizer : object or None
+        Its tokenizer; None for images.
+    task : Task
+        Data, loss and evaluation.
+    partition : Partition
+        Who has which examples.
+    truncation : Truncation or None
+        What was cut off the training examples.
+    """
+
+    model: nn.Module
+    architecture: Architecture
+    tokenizer: Any
+    task: Task
+    partition: Partition
+    truncation: Truncation | None
+
+
+def device_of(settings: TrainSettings) -> torch.device:
+    """Where is trained: as the settings say, or on a GPU if there is one."""
+    if settings.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(settings.device)
+
+
+def build(scenario: Scenario, settings: TrainSettings, progress: Callable[[str, int, int], None]) -> Workbench:
+    """Load the model, split the data, and pretrain the base if that is asked for.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Its `model`, `local`, `fleet` and `seed`.
+    settings : TrainSettings
+        Data, partition, pretraining.
+    progress : callable
+        Told what is being done, the steps done and in total.
+
+    Raises
+    ------
+    ParaSimError
+        If the model or the data cannot be had, or do not fit each other or the fleet.
+    """
+    device = device_of(settings)
+    steps = scenario.local.steps * settings.accumulation
+    batching = Batching(scenario.local.batch_size, steps, scenario.seed)
+    if settings.data.source == DIGITS:
+        return _vision(scenario, settings, batching, device)
+    return _text(scenario, settings, batching, device, progress)
+
+
+def _vision(scenario: Scenario, settings: TrainSettings, batching: Batching, device: torch.device) -> Workbench:
+    training, held_out = read_digits(seed=scenario.seed)
+    partition = _split(training.labels, scenario, settings)
+    task = ImageTask(training, held_out, partition, batching)
+    # The demonstration's language model cannot look at images; its place is taken by a small transformer that can.
+    if scenario.model in (None, DEMO):
+        model = random_model(digits_config(), seed=scenario.seed).to(device)
+    else:
+        model = load_model(str(scenario.model), seed=scenario.seed, device=device)
+    return Workbench(_ready(model, settings), _architecture(model, scenario), None, task, partition, None)
+
+
+def _text(
+    scenario: Scenario,
+    settings: TrainSettings,
+    batching: Batching,
+    device: torch.device,
+    progress: Callable[[str, int, int], None],
+) -> Workbench:
+    name = scenario.model or DEMO
+    if name == DEMO:
+        tokenizer = word_tokenizer(vocabulary())
+        model = random_model(demo_config(len(tokenizer), layers=4, hidden_size=128), seed=scenario.seed).to(device)
+    else:
+        model, tokenizer = load_model(name, seed=scenario.seed, device=device), load_tokenizer(name)
+    template = Template(tokenizer)
+    training, held_out = _examples(scenario, settings)
+    encoded = encode(training, template, scenario.local.sequence_length)
+    labels = [example.label or "" for example in encoded.examples]
+    if settings.partition.kind == "dirichlet" and settings.partition.labels == "clusters":
+        prompts = [example.prompt for example in encoded.examples]
+        labels = cluster_texts(prompts, settings.partition.clusters, seed=scenario.seed)
+    partition = _split(labels, scenario, settings)
+    task = TextTask(
+        encoded,
+        encode(held_out, template, scenario.local.sequence_length),
+        partition,
+        batching,
+        evaluation_batch_size=settings.evaluation.batch_size,
+        answer_tokens=settings.evaluation.answer_tokens,
+    )
+    _pretrain(model, task, template, name, scenario, settings, progress)
+    return Workbench(
+        _ready(model, settings), _architecture(model, scenario), tokenizer, task, partition, encoded.truncation
+    )
+
+
+def _examples(scenario: Scenario, settings: TrainSettings) -> tuple[Sequence[Example], Sequence[Example]]:
+    """Training and held-out examples."""
+    data = settings.data
+    if data.source == WORD_PROBLEMS:
+        count = (data.examples or _DEMO_EXAMPLES) + data.held_out_examples
+        problems: Sequence[Example] = word_problems(count, seed=scenario.seed)
+        return problems[: -data.held_out_examples], problems[-data.held_out_examples :]
+    every = read_examples(data.source, format=data.format, columns=data.columns)  # type: ignore[arg-type]
+    order = stream(scenario.seed, "partition").permutation(len(every))
+    if data.held_out is not None:
+        held_out: Sequence[Example] = read_examples(data.held_out, format=data.format, columns=data.columns)  # type: ignore[arg-type]
+    else:
+        if len(every) <= data.held_out_examples:
+            raise DataError(
+                f"{data.source}: has {len(every)} examples, of which {data.held_out_examples} are to be held out "
+                "(train.data.held_out_examples)"
+            )
+        held_out = [every[index] for index in order[-data.held_out_examples :]]
+        order = order[: -data.held_out_examples]
+    training = [every[index] for index in np.sort(order[: data.examples])]
+    return training, held_out[: data.held_out_examples]
+
+
+def _split(labels: Sequence[str], scenario: Scenario, settings: TrainSettings) -> Partition:
+    how = settings.partition
+    if how.kind == "iid":
+        return split_evenly(labels, scenario.clients, seed=scenario.seed)
+    return split_by_label(labels, scenario.clients, alpha=how.alpha, seed=scenario.seed, minimum=how.minimum)
+
+
+def _pretrain(
+    model: nn.Module,
+    task: TextTask,
+    template: Template,
+    name: str,
+    scenario: Scenario,
+    settings: TrainSettings,
+    progress: Callable[[str, int, int], None],
+) -> None:
+    """Train the whole model centrally on general text for a moment."""
+    pretraining = settings.pretraining
+    steps = _DEMO_PRETRAINING_STEPS if name == DEMO else 0
+    batch_size, rate = 32, 2e-3
+    if pretraining is not None:
+        steps, batch_size, rate = pretraining.steps, pretraining.batch_size, pretraining.learning_rate
+    if not steps:
+        return
+    rows = pack(general_text(_PRETRAINING_DOCUMENTS, seed=scenario.seed), template, _PACKED_LENGTH)
+    order = stream(scenario.seed, "batches", 2**31).integers(len(rows), size=(steps, batch_size))
+
+    done = 0
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        nonlocal done
+        done += 1
+        progress("pretraining the base", done, steps)
+        return task.loss(model, batch)
+
+    train_locally(
+        model,
+        dict(model.named_parameters()),
+        (collate([rows[index] for index in chosen], template.pad) for chosen in order),
+        loss,
+        LocalSettings(learning_rate=rate, steps=steps, schedule="cosine"),
+        keep=True,
+        seed=scenario.seed,
+    )
+
+
+def _ready(model: nn.Module, settings: TrainSettings) -> nn.Module:
+    if settings.activation_checkpointing:
+        checkpoint_activations(model)
+    return model
+
+
+def _architecture(model: Any, scenario: Scenario) -> Architecture:
+    name = scenario.model or DEMO
+    try:
+        return from_config(model.config.to_dict(), name)
+    except UnknownModelTypeError:
+        from train.architecture import architecture_from_transformers
+
+        return architecture_from_transformers(Path(name))
