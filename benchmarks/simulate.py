@@ -59,6 +59,12 @@ def simulate_count(count: int, repeats: int) -> float:
     return statistics.median(times)
 
 
+def row(what: str, seconds: float, against: float | None, ratio: float | None, goal: str) -> None:
+    """Print one line of the table."""
+    figures = [f"{'' if value is None else f'{value:.4g}':>9}" for value in (seconds, against, ratio)]
+    print(f"{what:56}{''.join(figures)}   {goal}")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -66,13 +72,13 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     imports = (sys.executable, "-c", "import typer, rich, numpy")
     help_, base, help_ratio = ratio(repeats, (COMMAND, "--help"), imports)
-    print(f"{'what':58} {'CPU s':>8} {'against':>8} {'ratio':>6}   goal")
-    print(f"{'paraSim --help, against importing typer, rich and numpy':58} {help_:8.3f} {base:8.3f} {help_ratio:6.2f}   1.5")
+    print(f"{'what':56}{'CPU s':>9}{'against':>9}{'ratio':>9}   goal")
+    row("paraSim --help, against importing typer, rich and numpy", help_, base, help_ratio, "1.5")
     with tempfile.TemporaryDirectory() as folder:
         sweeps = [cpu_seconds(COMMAND, "sweep", "--out", f"{folder}/{i}") for i in range(max(3, repeats // 2))]
-    print(f"{'default sweep, 72 runs and both charts':58} {statistics.median(sweeps):8.3f} {'':8} {'':6}   6 s")
+    row("default sweep, 72 runs and both charts", statistics.median(sweeps), None, None, "6 s")
     million, one = simulate_count(10**6, 5 * repeats), simulate_count(1, 5 * repeats)
-    print(f"{'a million alike clients, against one, 32 rounds':58} {million:8.4f} {one:8.4f} {million / one:6.2f}   2")
+    row("a million alike clients, against one, 32 rounds (wall)", million, one, million / one, "2")
 
 
 if __name__ == "__main__":

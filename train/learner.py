@@ -187,7 +187,7 @@ class TorchLearner:
             self._note(trace, update)
             return replace(update, block=block)
         item = self.trained.item(block)
-        start = self._show(client, item)
+        start = self.show_client(client, item)
         start = self.trained.fresh_start(client, round, start)
         result = train_locally(
             self.model,
@@ -241,7 +241,7 @@ class TorchLearner:
         if self._server.correction and self.trained.keeps_own:
             self.clients.setdefault(client, Client()).known.update(versions)
 
-    def _show(self, client: int, trained_item: int) -> Values:
+    def show_client(self, client: int, trained_item: int) -> Values:
         """Let the model be what a client has, and return its values of the item that it trains next."""
         view = self.clients.setdefault(client, Client())
         own_items = {item for item, _ in view.pending}

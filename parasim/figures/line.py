@@ -1,119 +1,54 @@
 """Runtime against one swept quantity, such as the bandwidth: a line per method, on a logarithmic axis.
 
-Lines carry their names at their right ends. Where the communication of one is hidden completely from some
-value on, a thin upright line marks it.
+Lines carry their names at their right ends. Where the communication of one becomes fully hidden, it has a
+marked point and a thin upright line.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parasim.figures import style
-from parasim.figures.runtime import Row, pretty, pretty_name, swept_fields, text
+from parasim.figures.labels import label_ends
+from parasim.figures.runtime import Row, pretty_name, text
 from parasim.figures.style import FigureError
-from sim import units
-from sim.errors import UnitError, nearest
+from sim.errors import UnitError
+from sim.units import bandwidth
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # All lengths are in inches.
-_LEFT, _RIGHT, _BOTTOM, _LABEL_PAD = 0.44, 0.05, 0.36, 0.07
-_LABEL_LINE, _NOTE_LINE = 0.105, 0.12
-_WIDEST_LABEL_IN_COLUMN = 1.05
+_LEFT, _BOTTOM, _TOP, _LABEL_PAD = 0.45, 0.40, 0.22, 0.18
+_PLOT_WIDTH, _PLOT_HEIGHT = 3.6, 2.4
 _STYLES = ("-", "--", ":", "-.")
+_PREFIXES = {"GB/s": 1e9, "MB/s": 1e6, "kB/s": 1e3, "B/s": 1.0}
+_NOTE_HEIGHT = 16
+"""Height of the two lines at an upright line [pt]."""
+
+_Line = tuple[tuple[str, str], ...]
+"""The fields that tell a line from the others, with their values."""
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """What sort of quantity the axis shows: how values are read and how one is written."""
-
-    read: Callable[[str], float]
-    write: Callable[[float], str]
-
-
-def _rounded(write: Callable[[float], str]) -> Callable[[float], str]:
-    """Three digits, and a space before the unit."""
-
-    def short(value: float) -> str:
-        written = write(float(f"{value:.3g}"))
-        number = written.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ/")
-        return f"{number} {written[len(number) :]}"
-
-    return short
-
-
-def _format_duration(seconds: float) -> str:
-    for unit, length in (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3)):
-        if seconds >= length:
-            return f"{seconds / length:.3g}{unit}"
-    return f"{seconds * 1e6:.3g}us"
-
-
-_KINDS = (
-    _Kind(float, lambda value: f"{value:.3g}"),
-    _Kind(units.bandwidth, _rounded(units.format_bandwidth)),
-    _Kind(units.size, _rounded(units.format_size)),
-    _Kind(units.duration, _rounded(_format_duration)),
-)
-
-
-def lines(rows: Sequence[Row], x: str) -> dict[str, list[Row]]:
-    """Sort rows into the lines that `draw_line` draws.
-
-    Parameters
-    ----------
-    rows : sequence of mappings
-        The runs; see `draw_line`.
-    x : str
-        Column of the swept quantity.
-
-    Returns
-    -------
-    dict of str to list of rows
-        The rows of each line by its name: the method, then each other field in which the rows differ.
-
-    Raises
-    ------
-    FigureError
-        If there are no rows or a column is missing.
-    """
-    fields = [field for field in swept_fields(rows, (x, "wall_clock_s")) if field != x]
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(", ".join((text(row, "method"), *_others(row, fields))), []).append(row)
-    return found
-
-
-def _others(row: Row, fields: Sequence[str]) -> list[str]:
-    """Values of the other fields of a row; plain numbers with the last word of their field's name."""
-    values = []
-    for field in fields:
-        value = pretty(field, text(row, field))
-        bare = value.replace(".", "", 1).isdigit()
-        values.append(f"{pretty_name(field.rsplit('.', 1)[-1])} {value}" if bare else value)
-    return values
-
-
-def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Mapping[str, float] | None = None) -> list[Path]:
+def draw_line(
+    rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[tuple[Row, float, float]] = ()
+) -> list[Path]:
     """Draw ``runtime.png`` and ``runtime.svg``: runtime against the column `x`.
 
     Parameters
     ----------
     rows : sequence of mappings
-        One per run, as `parasim.figures.draw_runtime` takes them; here only `method`, the swept fields and
-        `wall_clock_s` [s] are needed.
+        One per run: the swept fields, `method` among them, then `wall_clock_s` [s].
     x : str
-        Column of the swept quantity: positive numbers, or quantities such as ``100MB/s``, ``872MB``, ``10ms``.
+        Column of the swept quantity: positive numbers, or bandwidths such as ``100MB/s``.
     directory : Path
         Where to write the files; made if it is not there.
-    hidden : mapping of str to float, optional
-        For names of lines (see `lines`), the value of `x`, in base units [B/s, B, s], from which on all
-        communication is hidden. A value outside the line's range has no point and is not marked.
+    hidden : sequence of (mapping, float, float)
+        Lines, by their swept fields, where along them communication becomes fully hidden (bandwidths in
+        [B/s]), and the runtime there [s].
 
     Returns
     -------
@@ -123,89 +58,143 @@ def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Mapping[str,
     Raises
     ------
     FigureError
-        If there is nothing to draw, a column is missing, a value has no place on a logarithmic axis, a line has
-        two runtimes for one value, or `hidden` names a line that is not there.
+        If there are no rows, a column is missing, a value has no place on a logarithmic axis, or a line has two
+        runtimes for one value.
     OutputError
         If the files cannot be written.
     """
-    hidden = hidden or {}
-    named = lines(rows, x)
-    kind = _kind([text(row, x) for row in rows], x)
-    curves = {label: _curve(label, members, x, kind) for label, members in named.items()}
-    for label in hidden:
-        if label not in curves:
-            raise FigureError(f"hidden: no line named {label!r}; {nearest(label, curves)}")
+    lines = _lines(rows, x)
     marks = {
-        label: value for label, value in hidden.items() if curves[label][0][0] <= value <= curves[label][-1][0]
+        line: [(value, seconds) for labels, value, seconds in hidden if tuple(labels.items()) == line] for line in lines
     }
-    label_width = max(style.text_width(label, style.SMALL) for label in curves) + _LABEL_PAD
-    width = style.COLUMN_WIDTH if label_width <= _WIDEST_LABEL_IN_COLUMN and len(curves) <= 8 else style.PAGE_WIDTH
-    height = max(1.75, len(curves) * _LABEL_LINE)
-    plot_width = width - _LEFT - _RIGHT - label_width
-    top = 0.08 + 0.14 + len(marks) * _NOTE_LINE
-    with style.sheet(width, _BOTTOM + height + top) as sheet:
-        axes = sheet.axes(_LEFT, _BOTTOM, plot_width, height)
-        unit = _draw_curves(axes, curves, {label: text(members[0], "method") for label, members in named.items()})
-        _draw_ticks(axes, sorted({at for curve in curves.values() for at, _ in curve}), kind, plot_width)
-        axes.set_xlabel(pretty_name(x), labelpad=2)
-        sheet.page.text(0.04, _BOTTOM + height + 0.05, unit.name, size=style.SMALL)
-        _name_curves(axes, curves, unit, (plot_width, height))
-        _mark_hidden(sheet, axes, curves, marks, kind, unit)
+    for line, points in lines.items():
+        # The line bends there, between two runs of the sweep.
+        points[:] = sorted({*points, *marks[line]})
+    told_apart = [column for column in _fields(rows[0], x) if len({text(row, column) for row in rows}) > 1]
+    named = {*told_apart, "method"}
+    names = {line: ", ".join(value for column, value in line if column in named) for line in lines}
+    unit = style.time_unit(max(float(row["wall_clock_s"]) for row in rows))
+    axis_name, scale = _axis(rows, x)
+    colours = style.method_colours(dict(line)["method"] for line in lines)
+    right = max(style.text_width(name, style.SMALL) for name in names.values()) + _LABEL_PAD
+    width, height = _LEFT + _PLOT_WIDTH + right, _BOTTOM + _PLOT_HEIGHT + _TOP
+    with style.sheet(width, height) as sheet:
+        axes = sheet.axes(_LEFT, _BOTTOM, _PLOT_WIDTH, _PLOT_HEIGHT)
+        times = [float(row["wall_clock_s"]) / unit.seconds for row in rows]
+        # Methods differ by factors: a log axis where a linear one would press the fast ones to the floor.
+        factors = max(times) > 5 * min(times) > 0
+        low, high = (min(times) / 1.2, max(times) * 1.2) if factors else (0.0, max(times) * 1.2 or 1.0)
+        axes.set(xscale="log", yscale="log" if factors else "linear", ylim=(low, high))
+        ticks = sorted({_number(text(row, x), x) / scale for row in rows})
+        axes.set_xlim(*_limits(ticks))
+        ends, drawn, notes = {}, dict.fromkeys(colours, 0), 0
+        for line, points in lines.items():
+            method = dict(line)["method"]
+            xs = [value / scale for value, _ in points]
+            ys = [seconds / unit.seconds for _, seconds in points]
+            dashes = _STYLES[drawn[method] % len(_STYLES)]
+            drawn[method] += 1
+            axes.plot(xs, ys, color=colours[method], linewidth=1.2, linestyle=dashes, marker="o", markersize=2.6)
+            for value, seconds in marks[line]:
+                _mark(axes, (value / scale, seconds / unit.seconds), colours[method], axis_name, notes)
+                notes += 1
+            share = math.log(ys[-1] / low) / math.log(high / low) if factors else ys[-1] / high
+            ends[names[line]] = (_BOTTOM + share * _PLOT_HEIGHT, colours[method])
+        _tick(axes, ticks, logarithmic=factors)
+        axes.set_xlabel(axis_name)
+        sheet.page.text(_LEFT - 0.05, height - 0.08, unit.name, size=style.SMALL, ha="right", va="top")
+        label_ends(sheet, ends, _LEFT + _PLOT_WIDTH, _BOTTOM, _BOTTOM + _PLOT_HEIGHT)
         return sheet.save(directory / "runtime")
 
 
-def _kind(values: Sequence[str], x: str) -> _Kind:
-    for kind in _KINDS:
+def _fields(row: Row, x: str) -> list[str]:
+    """Columns that name a run, but the one along the axis."""
+    names = list(row)
+    return [column for column in names[: names.index("wall_clock_s")] if column != x]
+
+
+def _lines(rows: Sequence[Row], x: str) -> dict[_Line, list[tuple[float, float]]]:
+    """Points (x, runtime [s]) of each line."""
+    if not rows:
+        raise FigureError("nothing to draw: there are no rows")
+    lines: dict[_Line, list[tuple[float, float]]] = {}
+    for number, row in enumerate(rows):
+        missing = [column for column in (x, "method", "wall_clock_s") if column not in row]
+        if missing:
+            raise FigureError(f"row {number}: no {', '.join(missing)}; it has {', '.join(row) or 'nothing'}")
+        points = lines.setdefault(tuple((column, text(row, column)) for column in _fields(row, x)), [])
+        value = _number(text(row, x), x)
+        if any(value == other for other, _ in points):
+            raise FigureError(f"two runtimes at {x} {text(row, x)} of one line; tell them apart by a column")
+        points.append((value, float(row["wall_clock_s"])))
+    return lines
+
+
+def _number(value: str, x: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
         try:
-            numbers = [kind.read(value) for value in values]
-        except (ValueError, UnitError):
-            continue
-        if all(0 < number < math.inf for number in numbers):
-            return kind
-        raise FigureError(f"{x}: a logarithmic axis has no place for {values[_first_misfit(numbers)]}; draw bars")
-    raise FigureError(f"{x}: {', '.join(dict.fromkeys(values))} are not quantities of one kind; draw bars")
+            number = bandwidth(value)
+        except UnitError:
+            raise FigureError(f"{x}: {value!r} is neither a number nor a bandwidth; draw bars instead") from None
+    if not 0 < number < math.inf:
+        raise FigureError(f"{x}: {value} has no place on a logarithmic axis; draw bars instead")
+    return number
 
 
-def _first_misfit(numbers: Sequence[float]) -> int:
-    return next(index for index, number in enumerate(numbers) if not 0 < number < math.inf)
+def _axis(rows: Sequence[Row], x: str) -> tuple[str, float]:
+    """Name of the axis, with its unit, and what its numbers are divided by."""
+    name = "bandwidth of every client" if x == "bandwidth" else pretty_name(x)
+    if all(text(row, x).replace(".", "", 1).isdigit() for row in rows):
+        return name, 1.0
+    smallest = min(_number(text(row, x), x) for row in rows)
+    unit = next((unit for unit, size in _PREFIXES.items() if smallest >= size), "B/s")
+    return f"{name} [{unit}]", _PREFIXES[unit]
 
 
-def _curve(label: str, rows: Sequence[Row], x: str, kind: _Kind) -> list[tuple[float, float]]:
-    """Points of a line from left to right: (x, runtime [s])."""
-    points = sorted((kind.read(text(row, x)), float(row["wall_clock_s"])) for row in rows)
-    for (at, _), (following, _) in zip(points, points[1:], strict=False):
-        if at == following:
-            raise FigureError(f"{label}: two runtimes for {x} {kind.write(at)}; tell the rows apart by a column")
-    return points
+def _limits(ticks: Sequence[float]) -> tuple[float, float]:
+    """Where the axis starts and ends: a little outside the first and last value."""
+    margin = (ticks[-1] / ticks[0]) ** 0.05 if len(ticks) > 1 else 2.0
+    return ticks[0] / margin, ticks[-1] * margin
 
 
-def _draw_curves(
-    axes: Axes, curves: Mapping[str, Sequence[tuple[float, float]]], methods: Mapping[str, str]
-) -> style.TimeUnit:
-    colours = style.method_colours(methods.values())
-    times = [seconds for curve in curves.values() for _, seconds in curve]
-    unit = style.time_unit(max(times))
-    drawn: dict[str, int] = {}
-    for label, curve in curves.items():
-        method = methods[label]
-        variant = drawn[method] = drawn.get(method, -1) + 1
-        axes.plot(
-            [at for at, _ in curve],
-            [seconds / unit.seconds for _, seconds in curve],
-            _STYLES[variant % len(_STYLES)],
-            color=colours[method],
-            linewidth=1.2,
-            marker="o",
-            markersize=2.2,
-            clip_on=False,
-            gid=label,
-        )
-    axes.set_xscale("log")
-    if 0 < min(times) < max(times) / 10:
-        axes.set_yscale("log")
-        axes.set_ylim(_down_to_125(min(times) / unit.seconds), None)
-        _write_log_ticks(axes)
-    else:
-        axes.set_ylim(0, max(max(times), 1e-9) / unit.seconds * 1.05)
-        axes.locator_params(axis="y", nbins=5)
-    return unit
+def _mark(axes: Axes, point: tuple[float, float], colour: str, axis_name: str, notes: int) -> None:
+    """Mark where communication becomes hidden, its text below the `notes` ones that are there already."""
+    x, y = point
+    low, high = axes.get_ylim()
+    axes.plot([x, x], [low, high], color=colour, linewidth=0.7, linestyle=":")
+    axes.plot([x], [y], marker="o", markersize=5.5, markerfacecolor="white", markeredgecolor=colour, zorder=5)
+    unit = axis_name.rpartition("[")[2].rstrip("]") if "[" in axis_name else ""
+    on_the_left = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0] > 0.6
+    axes.annotate(
+        f"communication hidden\nfrom {x:.3g} {unit} on".replace("  ", " "),
+        (x, high),
+        xytext=(-4 if on_the_left else 4, -1 - notes * _NOTE_HEIGHT),
+        textcoords="offset points",
+        size=style.SMALL,
+        ha="right" if on_the_left else "left",
+        va="top",
+        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
+    )
+
+
+def _tick(axes: Axes, values: Sequence[float], *, logarithmic: bool) -> None:
+    """Put ticks at the swept values, as far as their numbers do not touch, and at 1, 2, 5 of a logarithmic y."""
+    from matplotlib.ticker import FixedLocator, LogLocator
+
+    low, high = (math.log(limit) for limit in axes.get_xlim())
+    shown: list[float] = []
+    edge = -math.inf
+    for value in values:
+        middle = (math.log(value) - low) / (high - low) * _PLOT_WIDTH
+        half = style.text_width(f"{value:g}", style.SMALL) / 2 + 0.03
+        if middle - half >= edge:
+            shown.append(value)
+            edge = middle + half
+    axes.xaxis.set_major_locator(FixedLocator(shown))
+    if logarithmic:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.minorticks_off()

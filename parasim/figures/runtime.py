@@ -215,7 +215,7 @@ def draw_runtime(rows: Sequence[Row], directory: Path, title: str = "") -> list[
                 axes = sheet.axes(left, bottom, panel_width, panel_height)
                 unit = _draw_panel(axes, chart, (model, panel), longest, (panel_width, panel_height))
                 sheet.page.text(left - 0.05, top - 0.05, unit.name, size=style.SMALL, ha="right", va="top")
-                sheet.page.text(left + 0.06, top - 0.05, chart.heading(panel), size=style.SMALL, va="top", weight="bold")
+                sheet.page.text(left + 0.06, top - 0.05, chart.heading(panel), size=style.SMALL, va="top")
                 top = bottom - _ROW_GAP
             ticks.write(axes)
         return sheet.save(directory / "runtime")
@@ -311,7 +311,7 @@ def _ticks(chart: _Chart, slot: float) -> _Ticks:
     lines = max(label.count("\n") + 1 for label in labels.values())
     rotation = 0 if widest < room - 0.03 else 30
     height = 0.08 + lines * 0.1 if rotation == 0 else 0.14 + widest * math.sin(math.radians(rotation)) + 0.1 * lines
-    return _Ticks(labels, rotation, name, height + 0.13 * bool(name))
+    return _Ticks(labels, rotation, name, height + 0.16 * bool(name))
 
 
 def _group_label(chart: _Chart, group: tuple[str, ...]) -> str:

@@ -65,7 +65,6 @@ def fedavg(
 
 def parablock(
     model: nn.Module, schedule: Sequence[int], batches: Batches, n: int, rate: float, s: int = 1, eta: float = 1.0,
-    after_round: Callable[[int, nn.Module, list[nn.Module], State], None] | None = None,
 ) -> nn.Module:  # fmt: skip
     """Algorithm 2 with staleness s, on N whole models."""
     clients = [copy.deepcopy(model) for _ in range(n)]
@@ -81,8 +80,6 @@ def parablock(
                 add(x, deltas[t - s][i], -eta)
         if aggregate is not None:
             add(model, aggregate, eta)  # line 10
-        if after_round is not None:
-            after_round(t, model, clients, deltas[t][0])
     for t in range(max(0, rounds - s), rounds):  # lines 12-14
         add(model, mean(deltas[t], [1.0] * n), eta)
     return model

@@ -11,7 +11,8 @@ from sim.methods import METHODS
 from tests.oracles import plain_training as plain
 from tests.train.tiny import BLOCKS, LOCAL, LORA, RandomTokens, assert_equal, federate, tiny_model, weights
 from train.adapters import Adapter
-from train.learner import ServerSettings
+from train.learner import ServerSettings, TorchLearner
+from train.trained import TrainedStack
 
 SCHEDULE = [2, 0, 0, 3, 1]
 RATE = LOCAL.learning_rate
@@ -70,18 +71,9 @@ def test_fedcybgd_overwrites_the_block_of_whose_turn_it_is():
 
 def test_flora_merges_the_exact_weighted_sum_of_products():
     # W + scaling sum_i (n_i / sum n) B_i A_i, from the adapters that were really sent.
-    sent = {}
     start = weights(tiny_model())
-
-    def note(run, round, learner):
-        sent[round] = True
-
-    model, learner = federate(method="flora", rounds=1, server=ServerSettings(weighted=True), observe=note)
+    model, learner = federate(method="flora", rounds=1, server=ServerSettings(weighted=True))
     n_i = learner.task.examples
-    fresh, _ = federate(method="flora", rounds=1, fleet=[{"count": 3}], server=ServerSettings(weighted=True))
-    assert_equal(weights(model), weights(fresh), exactly=True)
-    from train.trained import TrainedStack
-
     plain_model = tiny_model()
     stack = TrainedStack(plain_model, LORA, seed=0)
     products: dict[str, torch.Tensor] = {}
@@ -101,22 +93,35 @@ def test_flora_merges_the_exact_weighted_sum_of_products():
 
 
 @pytest.mark.parametrize("staleness", [1, 2])
-def test_after_every_round_a_client_differs_by_its_own_updates_only(staleness: int):
-    # x_i[t+1] - x[t+1] = eta delta_i on the blocks of its last s rounds, and zero elsewhere, checked on the clients'
-    # views as the learner shows them, against N whole models kept by the plain implementation.
-    views = []
-    plain.parablock(
-        tiny_model(), SCHEDULE, batches, 3, RATE, s=staleness,
-        after_round=lambda t, x, clients, _: views.append(
-            [{name: (value - weights(x)[name]).abs().max().item() for name, value in weights(c).items()} for c in clients]
-        ),
-    )  # fmt: skip
-    for t, clients in enumerate(views):
-        own = {b for b in SCHEDULE[max(0, t + 1 - staleness) : t + 1]}
-        for client in clients:
-            for name, difference in client.items():
-                if not any(f"layers.{block}." in name for block in own):
-                    assert difference < 1e-6
+@pytest.mark.parametrize("eta", [1.0, 0.5])
+def test_a_client_differs_from_the_server_by_its_own_updates_only(staleness, eta, monkeypatch):
+    # x_i[t] - x[t] = eta x the sum of delta_i on the blocks of its last s rounds, and zero on every other block:
+    # after the correction, those are the server's.
+    deltas = {}
+    train = TorchLearner.train
+
+    def checked(learner, client, round, block):
+        learner.versions.show_newest()
+        server = weights(learner.model)
+        learner.show_client(client, learner.trained.item(block))
+        difference = {name: value - server[name] for name, value in weights(learner.model).items()}
+        expected = {name: torch.zeros_like(value) for name, value in server.items()}
+        for earlier in range(max(0, round - staleness), round):
+            for name, value in deltas[client, earlier].items():
+                expected[name] += eta * value
+        for name, value in difference.items():
+            torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-6)
+        update = train(learner, client, round, block)
+        deltas[client, round] = learner.clients[client].pending[learner.trained.item(block), round]
+        return update
+
+    monkeypatch.setattr(TorchLearner, "train", checked)
+    federate(
+        method={"name": "parablock", "staleness": staleness},
+        blocks={"layers": 1, "schedule": SCHEDULE},
+        server=ServerSettings(learning_rate=eta),
+    )
+    assert len(deltas) == 3 * len(SCHEDULE)
 
 
 def test_one_client_and_parablock_are_block_coordinate_descent_to_the_bit():

@@ -1,0 +1,9 @@
+"""Settings that all tests share."""
+
+from __future__ import annotations
+
+import os
+
+# Before anything imports PyTorch: its threads would fight over the cores with the other test processes, and spin.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
