@@ -2,7 +2,7 @@
 
 Run with ``python benchmarks/network.py``. Every client computes, uploads, waits for the last upload and downloads;
 access links are lognormal, the server's links bind, latency is zero, as in the heterogeneous SimGrid cases of the
-tests; every span is recorded.
+tests; every span is recorded in the simulator's own timeline.
 
 - *Against re-solving everything*: `Star` and the naive star of the tests run the same 1,000 clients x 3 rounds,
   alternating in one process; the figure is the median of the ratios of CPU times. Both give the same makespan.
@@ -31,6 +31,7 @@ from simpy import Environment, Event
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from sim.network import Network, Star
+from sim.timeline import Kind, Timeline
 from tests.oracles.progressive_filling import NaiveStar
 
 SIZE = 872e6
@@ -42,9 +43,6 @@ SERVER_PER_CLIENT = 1e6
 STAR_RUNS = 7
 """Runs of `Star` for each run of the naive star, of which the median counts."""
 
-Span = tuple[int, int, str, float, float]
-"""Client, round, kind, start [s], end [s]."""
-
 
 @dataclass
 class Fleet:
@@ -52,7 +50,7 @@ class Fleet:
 
     clients: int
     rounds: int
-    spans: list[Span] = field(default_factory=list)
+    timeline: Timeline = field(default_factory=Timeline)
 
     def __post_init__(self) -> None:
         random = np.random.default_rng(np.random.SeedSequence([self.clients, self.rounds]))
@@ -62,7 +60,7 @@ class Fleet:
 
     def run(self, network_class: Callable[[Environment, float, float], Network]) -> float:
         """Simulate, and return the time of the last arrival [s]."""
-        self.spans.clear()
+        self.timeline = Timeline()
         env = Environment()
         server = SERVER_PER_CLIENT * self.clients
         network = network_class(env, server, server)
@@ -70,7 +68,7 @@ class Fleet:
         for client in range(self.clients):
             env.process(self._client(env, network, barriers, client))
         env.run()
-        return max(span[4] for span in self.spans)
+        return self.timeline.end
 
     def _client(
         self, env: Environment, network: Network, barriers: list[Barrier], client: int
@@ -80,13 +78,13 @@ class Fleet:
             start = env.now
             yield env.timeout(self.seconds[index][client])
             computed = env.now
-            self.spans.append((client, index, "compute", start, computed))
+            self.timeline.record(client, index, Kind.COMPUTE, start, computed)
             uploaded = yield network.upload(port, SIZE)
-            self.spans.append((client, index, "upload", computed, uploaded))
+            self.timeline.record(client, index, Kind.UPLOAD, computed, uploaded, SIZE)
             yield barrier.arrive()
             start = env.now
             downloaded = yield network.download(port, SIZE)
-            self.spans.append((client, index, "download", start, downloaded))
+            self.timeline.record(client, index, Kind.DOWNLOAD, start, downloaded, SIZE)
 
 
 class Barrier:

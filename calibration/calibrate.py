@@ -105,6 +105,9 @@ def calibrate(
     device = _usable(request.device)
     subject = Subject(request.model, device)
     planned = planned_points(request.plan, subject.architecture)
+    for one in planned:
+        # An adapter on modules that the model does not have is an error now, not after minutes of measuring.
+        work(subject.architecture, one.point)
     file = _begun(request, subject)
     samples = {sample.point: sample for sample in file.samples}
 

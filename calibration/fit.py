@@ -54,17 +54,18 @@ class Prices:
 
     def step(self, amounts: Work) -> float:
         """Predict the seconds of a step [s]."""
-        return sum(self._phase(phase, amounts) for phase in STEP_PHASES)
+        return sum(self.phase(phase, amounts) for phase in STEP_PHASES)
 
     def update(self, amounts: Work) -> float:
         """Predict what a local update takes beyond its steps [s]."""
-        return self._phase("update", amounts)
+        return self.phase("update", amounts)
 
     def full_pass(self, amounts: Work) -> float:
         """Predict a forward and backward pass without the optimizer [s]."""
         return self.step(amounts) - self.coefficients["optimizer"] * amounts.weights
 
-    def _phase(self, phase: Phase, amounts: Work) -> float:
+    def phase(self, phase: Phase, amounts: Work) -> float:
+        """Predict one phase of a step, or the update's own part [s]."""
         terms = _terms(phase)
         prices = np.array([self.coefficients[term.name] for term in terms])
         return float(_combined(terms, _matrix(terms, [amounts]), prices, self.form)[0])
@@ -157,7 +158,8 @@ def _non_negative(matrix: Array, target: Array, weights: Array) -> Array:
     scale = np.linalg.norm(rows, axis=0)
     scale[scale == 0] = 1.0
     prices, _ = nnls(rows / scale, target * weights)
-    return np.asarray(prices, dtype=np.float64) / scale
+    found: Array = prices / scale
+    return found
 
 
 def summary(errors: Array) -> tuple[float, float]:

@@ -23,14 +23,14 @@ from calibration.plan import Planned
 from calibration.points import Point
 from calibration.stopwatch import Clock, Stopwatch
 from calibration.subject import Subject
-from train.blocks import layer_list
+from train.blocks import Part, layer_list
 from train.evaluate import model_loss
 from train.local import LocalSettings, train_locally
 from train.task import Batch
 
 FEWEST_STEPS = 3
-_MOST_STEPS = 30
-_VISIT_SECONDS = 0.6
+_MOST_STEPS = 60
+_VISIT_SECONDS = 0.6  # [s]
 _FEWEST_VISITS = 3
 _MOST_VISITS = 12
 _SMALL_SPREAD = 0.03
@@ -155,6 +155,7 @@ class Measurer:
     def __init__(self, subject: Subject, clock: Clock):
         self._subject = subject
         self._clock = clock
+        self._warm = False
 
     def visit(self, point: Point, known: Sample | None) -> tuple[Visit, int | None] | str:
         """Train a few steps and time them.
@@ -179,32 +180,33 @@ class Measurer:
         return reason or "out of memory"
 
     def _train(self, point: Point, known: Sample | None) -> tuple[Visit, int | None]:
-        steps = steps_per_visit(known)
+        with self._subject.part(point) as part:
+            if known is not None and known.step_s is not None:
+                return self._timed_update(point, part, steps_per_visit(known.step_s))
+            first = self._timed_update(point, part, FEWEST_STEPS)
+            steps = steps_per_visit(first[0].step)
+            # Where steps are short, three of them say how many it takes, and no more than that.
+            return first if steps == FEWEST_STEPS else self._timed_update(point, part, steps)
+
+    def _timed_update(self, point: Point, part: Part, steps: int) -> tuple[Visit, int | None]:
         on_gpu = self._subject.device.type == "cuda"
-        model = self._subject.model
         batches = random_batches(self._subject.architecture.vocabulary_size, point, steps)
+        settings = LocalSettings(_HARMLESS_RATE, steps)
         watch = Stopwatch(self._clock)
         if on_gpu:
             torch.cuda.reset_peak_memory_stats(self._subject.device)
-        with self._subject.part(point) as part, _marked_head(model, watch):
-            train_locally(
-                model,
-                part,
-                batches,
-                _marked_loss(watch),
-                LocalSettings(_HARMLESS_RATE, steps),
-                warm_up=known is None,
-            )
-            watch.mark()
+        with _marked_head(self._subject.model, watch):
+            # The first step of an update counts little anyway; only what a process does once must be over.
+            train_locally(self._subject.model, part, batches, _marked_loss(watch), settings, warm_up=not self._warm)
+        self._warm = True
+        watch.mark()
         peak = int(torch.cuda.max_memory_allocated(self._subject.device)) if on_gpu else None
         return visit_of(watch.seconds(), steps), peak
 
 
-def steps_per_visit(known: Sample | None) -> int:
-    """Steps of one visit: few where they are long, many where they are short."""
-    if known is None or known.step_s is None:
-        return FEWEST_STEPS
-    return max(FEWEST_STEPS, min(_MOST_STEPS, math.ceil(_VISIT_SECONDS / known.step_s)))
+def steps_per_visit(step: float) -> int:
+    """Steps of one visit: few where one takes long [s], many where it is short."""
+    return max(FEWEST_STEPS, min(_MOST_STEPS, math.ceil(_VISIT_SECONDS / step)))
 
 
 def visit_of(moments: Sequence[float], steps: int) -> Visit:

@@ -120,10 +120,6 @@ class MeasuredProfile:
                 return sample
         return None
 
-    def measured(self, point: Point) -> Sample | None:
-        """The sample of exactly this point."""
-        return next((s for s in self.file.samples if s.point == point and s.visits), None)
-
 
 class MeasuredCosts:
     """Costs of one scenario according to a measured profile."""
@@ -172,11 +168,17 @@ class MeasuredCosts:
                 "median_error_pct": held_out.median_error_pct,
                 "p95_error_pct": held_out.p95_error_pct,
             },
-            "notes": [
-                f"held-out error {held_out.median_error_pct:g} % (median), "
-                f"{held_out.p95_error_pct:g} % (95th percentile)"
-            ],
+            "notes": self._notes(),
         }
+
+    def _notes(self) -> list[str]:
+        held_out, blocks = self._profile.held_out, self._scenario.blocks
+        notes = [
+            f"held-out error {held_out.median_error_pct:g} % (median), {held_out.p95_error_pct:g} % (95th percentile)"
+        ]
+        if self._trains is Trains.BLOCK and blocks.schedule == "gradient" and blocks.gradient_pass is None:
+            notes.append("the gradient-based order's full pass is predicted as a block of all layers without optimizer")
+        return notes
 
     def _point(self, block: Block | None) -> Point:
         local, lora = self._scenario.local, self._scenario.lora

@@ -108,6 +108,11 @@ class Visit(Section):
     update: Seconds
     """What a local update takes beyond its steps."""
 
+    @property
+    def step(self) -> float:
+        """Seconds of a step [s]."""
+        return self.forward + self.head + self.backward
+
 
 class Sample(Section):
     """What was measured of one point."""
@@ -132,7 +137,7 @@ class Sample(Section):
     @classmethod
     def of(cls, point: Point, role: Role, visits: Sequence[Visit], peak_bytes: int | None) -> Sample:
         """Sum visits up."""
-        steps = [visit.forward + visit.head + visit.backward for visit in visits]
+        steps = [visit.step for visit in visits]
         low, high = np.quantile(steps, [0.25, 0.75])
         spread = round(float((high - low) / median(steps)), 4) if len(steps) > 1 else None
         return cls(

@@ -1,1 +1,216 @@
-def granularity(device): return 512 if device!='cpu' else 4096
+"""Memory of a client: predicted by tracing, and held against its device before a simulation is believed.
+
+Without torch there is `least_memory`, a bound that no local update stays below; with it, `traced_memory` follows the
+trainer's own step. Nothing here imports torch before it is asked for a trace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+from calibration.devices import Device, device
+from sim.architecture import Architecture
+from sim.blocks import Block, lora_parameters
+from sim.errors import CostError
+from sim.methods import Trains
+from sim.protocols.overlapped import Overlapped
+from sim.simulate import Setup
+
+if TYPE_CHECKING:
+    from calibration.ledger import Footprint
+    from calibration.shapes import ShapeModel
+
+CUDA_GRANULARITY = 512
+"""What PyTorch's allocator for CUDA rounds every size up to [B]."""
+PAGE = 4096
+"""What a CPU's memory comes in [B]."""
+_BYTES = {"bfloat16": 2, "float32": 4}
+
+
+@dataclass(frozen=True)
+class MemoryWarning:
+    """A group of clients whose device is too small for their local update.
+
+    Attributes
+    ----------
+    group : str
+        Name of the group, or its number.
+    device : str
+        Its device.
+    available : float
+        Memory of the device [B].
+    needed : int
+        Memory of the local update [B].
+    traced : bool
+        Whether `needed` is a traced peak, and not just a lower bound.
+    """
+
+    group: str
+    device: str
+    available: float
+    needed: int
+    traced: bool
+
+    def __str__(self) -> str:
+        least = "" if self.traced else "at least "
+        return (
+            f"clients of {self.group} need {least}{self.needed / 1e9:.1f} GB for a local update, "
+            f"but {self.device} has {self.available / 1e9:.1f} GB"
+        )
+
+
+def fits(setup: Setup, *, traced: bool = False) -> list[MemoryWarning]:
+    """Find the groups whose local update does not fit their device.
+
+    Parameters
+    ----------
+    setup : Setup
+        The scenario and what follows from it.
+    traced : bool
+        Trace the trainer's step, which takes seconds and needs torch, instead of taking the lower bound.
+
+    Returns
+    -------
+    list of MemoryWarning
+        One for each group that does not fit. Nothing is said of groups without a device that the catalogue knows, or
+        of a run without a model.
+    """
+    if setup.architecture is None:
+        return []
+    warnings = []
+    for number, group in enumerate(setup.scenario.fleet):
+        try:
+            own = device(group.device or "")
+        except CostError:
+            continue
+        needed = traced_memory(setup, own).total if traced else least_memory(setup, own.precision)
+        if needed > own.memory:
+            warnings.append(MemoryWarning(group.name or f"group{number}", own.name, own.memory, needed, traced))
+    return warnings
+
+
+def least_memory(setup: Setup, precision: str) -> int:
+    """Bound the memory of a local update from below, by counting alone.
+
+    Parameters
+    ----------
+    setup : Setup
+        The scenario and what follows from it; must name a model.
+    precision : str
+        Type of the base weights.
+
+    Returns
+    -------
+    int
+        Bytes of what is there together in AdamW's step: all weights, and of the trained part its copy, its float32
+        master if the model is narrower, its gradient and two moments [B]. Activations are left out.
+    """
+    trained, added = _trained_parameters(setup)
+    width = _BYTES[precision]
+    master = 4 if width < 4 else 0
+    return width * (_model(setup).parameters + added) + trained * (width + master + 4 + 8)
+
+
+def traced_memory(setup: Setup, device: Device) -> Footprint:
+    """Trace the peak of a local update.
+
+    Parameters
+    ----------
+    setup : Setup
+        The scenario and what follows from it; must name a model.
+    device : Device
+        Decides precision and allocator.
+
+    Returns
+    -------
+    Footprint
+        The largest peak over what is trained: of the blocks, the lowest and the largest one are traced.
+    """
+    scenario = setup.scenario
+    assert scenario.model is not None
+    blocks: set[Block | None] = {None}
+    if setup.blocks is not None:
+        scheduled = [setup.blocks[block] for block in set(setup.schedule) if block is not None]
+        blocks = {
+            min(scheduled, key=lambda block: block.first_layer),
+            max(scheduled, key=lambda block: block.parameters),
+        }
+    lora = (scenario.lora.rank, scenario.lora.targets)
+    shape = (scenario.local.batch_size, scenario.local.sequence_length)
+    trains = setup.method.trains
+    peaks = [_peak(scenario.model, device.precision, trains, block, shape, lora) for block in blocks]
+    return max(peaks, key=lambda peak: peak.total)
+
+
+def second_thread(setup: Setup) -> int:
+    """Memory that a client of an overlapped method holds beyond one of its synchronous counterpart.
+
+    Parameters
+    ----------
+    setup : Setup
+        The scenario and what follows from it.
+
+    Returns
+    -------
+    int
+        (s + 1) x 4 B x the largest trained part's parameters [B] for staleness s; 0 for other methods.
+
+    Notes
+    -----
+    While round t is computed, the client's own updates of rounds t - s to t - 1 are on their way and still needed to
+    take them out again (Algorithm 2, line 9), and one aggregate comes in; all in float32. A synchronous client holds
+    neither while it computes. None of it takes part in computing, so it may lie in the host's memory.
+    """
+    if not issubclass(setup.method.shape, Overlapped):
+        return 0
+    return (setup.scenario.method.staleness + 1) * 4 * _trained_parameters(setup)[0]
+
+
+def granularity(device: str) -> int:
+    """What sizes are rounded up to on a torch device [B]."""
+    return CUDA_GRANULARITY if device.startswith("cuda") else PAGE
+
+
+def _trained_parameters(setup: Setup) -> tuple[int, int]:
+    """Parameters that are trained at most at a time, and those that the method adds to the model."""
+    trains = setup.method.trains
+    if trains is Trains.BLOCK:
+        assert setup.blocks is not None
+        return max(setup.blocks[block].parameters for block in set(setup.schedule) if block is not None), 0
+    if trains is Trains.EVERYTHING:
+        return _model(setup).parameters, 0
+    a, b = lora_parameters(_model(setup), setup.scenario.lora.rank, setup.scenario.lora.targets)
+    return (b if trains is Trains.LORA_B else a + b), a + b
+
+
+def _model(setup: Setup) -> Architecture:
+    if setup.architecture is None:
+        raise CostError("model: is missing; memory follows from a model's layers (`paraSim list models`)")
+    return setup.architecture
+
+
+@cache
+def _peak(
+    model: str,
+    precision: str,
+    trains: Trains,
+    block: Block | None,
+    shape: tuple[int, int],
+    lora: tuple[int, tuple[str, ...] | str],
+) -> Footprint:
+    from calibration.shapes import Step
+    from train.adapters import LoraSettings
+
+    adapter = LoraSettings(rank=lora[0], targets=lora[1])
+    step = Step(trains, block, batch_size=shape[0], sequence_length=shape[1], lora=adapter)
+    rounding = CUDA_GRANULARITY if precision == "bfloat16" else PAGE
+    return _shapes(model, precision).trace(step, granularity=rounding).peak
+
+
+@lru_cache(maxsize=4)
+def _shapes(model: str, precision: str) -> ShapeModel:
+    from calibration.shapes import ShapeModel
+
+    return ShapeModel(model, precision)

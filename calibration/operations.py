@@ -8,10 +8,7 @@ once.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -20,70 +17,9 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
 
+from calibration.operators import Operator, Phase
+
 aten = torch.ops.aten
-
-
-class Phase(StrEnum):
-    """Part of a local update."""
-
-    PREPARATION = "preparation"
-    """Once per update: working copy and master."""
-    FORWARD = "forward"
-    BACKWARD = "backward"
-    OPTIMIZER = "optimizer"
-    """Gradients lifted to float32, AdamW, weights rounded back."""
-    DELTA = "delta"
-    """Once per update: what changed."""
-
-
-@dataclass(frozen=True)
-class Operator:
-    """One kind of call, by what it costs.
-
-    Attributes
-    ----------
-    name : str
-        As PyTorch names it, such as ``aten.mm``.
-    phase : Phase
-        When it runs.
-    precision : str
-        Type that it computes in, such as ``bfloat16``: the widest floating one of its operands.
-    flops : int
-        Floating-point operations of a call that PyTorch has a formula for (matrix products, convolutions,
-        attention), else 0; a multiplication and an addition count 2.
-    traffic : int
-        Bytes read and written [B].
-    """
-
-    name: str
-    phase: Phase
-    precision: str
-    flops: int
-    traffic: int
-
-
-Operators = Mapping[Operator, int]
-"""Operators and how often each is called."""
-
-
-def total_flops(operators: Operators, phases: Iterable[Phase] = Phase) -> int:
-    """Sum floating-point operations.
-
-    Parameters
-    ----------
-    operators : mapping of Operator to int
-        Calls.
-    phases : iterable of Phase
-        Which of them count; all by default.
-    """
-    wanted = set(phases)
-    return sum(operator.flops * calls for operator, calls in operators.items() if operator.phase in wanted)
-
-
-def one_step(operators: Operators) -> Counter[Operator]:
-    """Operators of a step: without what an update does once, whatever its number of steps."""
-    once = (Phase.PREPARATION, Phase.DELTA)
-    return Counter({operator: calls for operator, calls in operators.items() if operator.phase not in once})
 
 
 def describe(func: Any, phase: Phase, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any) -> Operator | None:
@@ -177,11 +113,12 @@ def _aliases(result: Tensor, operands: list[Tensor]) -> bool:
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> int:
-    return int(sdpa_flop_count(query.shape, key.shape, value.shape))
+    return int(sdpa_flop_count(query.shape, key.shape, value.shape))  # type: ignore[no-untyped-call]
 
 
 def _attention_backward(gradient: Tensor, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> int:
-    return int(sdpa_backward_flop_count(gradient.shape, query.shape, key.shape, value.shape))
+    shapes = (gradient.shape, query.shape, key.shape, value.shape)
+    return int(sdpa_backward_flop_count(*shapes))  # type: ignore[no-untyped-call]
 
 
 _FORMULAS: dict[Any, Callable[..., int]] = {

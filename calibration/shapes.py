@@ -93,10 +93,12 @@ class ShapeModel:
             raise CostError(f"precision is {precision!r}, allowed are bfloat16 and float32")
         self.config = transformers_config(model)
         self.architecture = _count(model, self.config)
+        self.precision = precision
         self._dtype: torch.dtype = getattr(torch, precision)
         with torch.device("meta"):
-            self._model: Any = random_model(self.config, seed=0)
-        self._model.config.use_cache = False
+            built: Any = random_model(self.config, seed=0)
+        built.config.use_cache = False
+        self._model: nn.Module = built
 
     def trace(self, step: Step, *, granularity: int = 1) -> Trace:
         """Trace one step.
@@ -231,9 +233,10 @@ def _count(model: str, config: Any) -> Architecture:
 def _filled(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     """Give a model on the meta device fake tensors on a CPU for a while: what is tied stays tied."""
     fakes: dict[int, Tensor] = {}
-    places = []
+    places: list[tuple[dict[str, Any], str, Tensor]] = []
     for module in model.modules():
-        for held in (module._parameters, module._buffers):
+        tables: list[dict[str, Any]] = [module._parameters, module._buffers]
+        for held in tables:
             places += [(held, name, tensor) for name, tensor in held.items() if tensor is not None]
     for held, name, tensor in places:
         if id(tensor) not in fakes:

@@ -37,7 +37,7 @@ class Stopwatch:
     def mark(self) -> None:
         """Note the present moment: now, or when a GPU gets here."""
         if self._clock == "gpu-events":
-            event = torch.cuda.Event(enable_timing=True)
+            event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
             event.record()
             self._marks.append(event)
         elif self._clock == "cpu-time":

@@ -26,7 +26,8 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from calibration.ledger import Category, Footprint, Holding, Ledger
-from calibration.operations import Operator, Operators, Phase, describe, writes
+from calibration.operations import describe, writes
+from calibration.operators import Operator, Operators, Phase
 from train.blocks import Part, activate
 from train.local import LocalSettings, train_locally
 from train.task import Batch
@@ -89,11 +90,11 @@ def trace_update(
     return Trace(tracer.ledger.peak(), dict(tracer.operators))
 
 
-class _Tracer(TorchDispatchMode):
+class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes every operator, and every storage from the operator that makes it to its end."""
 
     def __init__(self, ledger: Ledger):
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.ledger = ledger
         self.operators: Counter[Operator] = Counter()
         self._at_head = False
@@ -125,7 +126,7 @@ class _Tracer(TorchDispatchMode):
         def enters_head(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             self._at_head = True
             if inputs[0].requires_grad:
-                inputs[0].register_hook(leaves_head)
+                inputs[0].register_hook(leaves_head)  # type: ignore[no-untyped-call]
 
         def leaves_head(_: Tensor) -> None:
             self._at_head = False
@@ -147,7 +148,8 @@ class _Tracer(TorchDispatchMode):
                 self.adopt((value for value in state.values() if isinstance(value, Tensor)), Category.MOMENTS)
             self._phase = Phase.DELTA
 
-        hooks: list[Any] = [parameter.register_post_accumulate_grad_hook(accumulated) for parameter in part.values()]
+        parameters: list[Any] = list(part.values())
+        hooks: list[Any] = [parameter.register_post_accumulate_grad_hook(accumulated) for parameter in parameters]
         hooks += [register_optimizer_step_pre_hook(before), register_optimizer_step_post_hook(after)]
         head = getattr(model, "get_output_embeddings", lambda: None)()
         if head is not None:

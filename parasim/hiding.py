@@ -1,17 +1,17 @@
-"""Where communication is fully hidden: the least value of a swept quantity at which no client stalls."""
+"""Where communication is fully hidden: the value of a swept quantity at which clients begin or cease to stall."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from parasim.api import Table, figures
 from sim.errors import ScenarioError, UnitError
-from sim.scenario_file import parse_value, with_field
+from sim.scenario_file import with_field
 from sim.studies.sweep import Axis, Point, Row
 from sim.studies.threshold import least
-from sim.units import bandwidth, format_bandwidth
+from sim.units import quantity
 
 _NEGLIGIBLE = 1e-9
 """Share of the wall-clock below which a stall is rounding."""
@@ -26,17 +26,20 @@ class Hidden:
     labels : dict
         The line: every swept field but the one along the axis.
     value : float
-        Least value of the axis's quantity, bandwidths in [B/s].
+        The axis's quantity there, in base units.
     wall_clock : float
         Runtime there [s].
+    until : bool
+        Whether communication is hidden up to here, instead of from here on.
     """
 
     labels: Row
     value: float
     wall_clock: float
+    until: bool
 
 
-def numeric_axis(table: Table) -> Axis:
+def numeric_axis(axes: Sequence[Axis]) -> Axis:
     """Return the swept quantity that a line chart runs along: the bandwidth, or the first one with numbers.
 
     Raises
@@ -44,37 +47,36 @@ def numeric_axis(table: Table) -> Axis:
     ScenarioError
         If nothing with numbers was swept.
     """
-    candidates = [axis for axis in table.axes if len(axis.values) > 1 and all(map(_is_number, axis.values))]
+    candidates = [axis for axis in axes if len(axis.values) > 1 and all(map(_is_quantity, axis.values))]
     if not candidates:
         raise ScenarioError("--plot line: sweep a quantity with at least two values, such as --bandwidth 10MB/s,1GB/s")
     return next((axis for axis in candidates if axis.column == "bandwidth"), candidates[0])
 
 
 def hiding_points(table: Table, axis: Axis) -> list[Hidden]:
-    """Find, for each line of a chart along `axis`, where the stalls end.
+    """Find, for each line of a chart along `axis`, where the stalls end, or from where on they begin.
 
     Only between two neighbouring runs of which one stalls and the other does not; a line that always or never
     stalls has no such point.
     """
-    rates = axis.column == "bandwidth"
-    read: Callable[[str], float] = bandwidth if rates else float
-    write: Callable[[float], str] = format_bandwidth if rates else str
-    whole = not rates and all(float(value).is_integer() for value in axis.values)
+    unit = quantity(axis.values[0])[1]
+    whole = not unit and all(float(value).is_integer() for value in axis.values)
     found = []
     for labels, runs in _lines(table, axis):
-        runs.sort(key=lambda run: read(run[1].labels[axis.column]))
+        runs.sort(key=lambda run: quantity(run[1].labels[axis.column])[0])
         for (row, point), (next_row, _) in pairwise(runs):
-            if _stalls(row) and not _stalls(next_row):
+            if _stalls(row) != _stalls(next_row):
 
                 def run_at(value: float, point: Point = point) -> Row:
                     data = point.data
                     for field in axis.fields:
-                        data = with_field(data, field, parse_value(write(int(value) if whole else value)))
+                        data = with_field(data, field, int(value) if whole else f"{value!r}{unit}" if unit else value)
                     return {key: str(figure) for key, figure in figures(data).items()}
 
-                bounds = (read(row[axis.column]), read(next_row[axis.column]))
-                value = least(lambda value: not _stalls(run_at(value)), *bounds, whole=whole)
-                found.append(Hidden(labels, value, float(run_at(value)["wall_clock_s"])))
+                bounds = (quantity(row[axis.column])[0], quantity(next_row[axis.column])[0])
+                before = _stalls(row)
+                value = least(lambda value: _stalls(run_at(value)) != before, *bounds, whole=whole)  # noqa: B023
+                found.append(Hidden(labels, value, float(run_at(value)["wall_clock_s"]), until=not before))
     return found
 
 
@@ -91,12 +93,8 @@ def _stalls(row: Row) -> bool:
     return float(row["stalled_communication_s"]) > _NEGLIGIBLE * float(row["wall_clock_s"])
 
 
-def _is_number(text: str) -> bool:
+def _is_quantity(text: str) -> bool:
     try:
-        float(text)
-    except ValueError:
-        try:
-            bandwidth(text)
-        except UnitError:
-            return False
-    return True
+        return quantity(text)[0] > 0
+    except UnitError:
+        return False

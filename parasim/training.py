@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,10 +14,15 @@ from sim.errors import OutputError
 from sim.result import Result, write_atomically
 from sim.scenario import Scenario
 from sim.scenario_file import parse_override, with_field
-from sim.simulate import prepare, simulate
+from sim.simulate import Setup, prepare, simulate
 from sim.timeline import Kind
 
 if TYPE_CHECKING:
+    from sim.architecture import Architecture
+    from train.blocks import Values
+    from train.formats import Example
+    from train.learner import Trace
+    from train.partition import Partition
     from train.run import Row
 
 Clock = Literal["measured", "profile", "both"]
@@ -51,15 +56,15 @@ class Training:
         One row per method and round.
     results : dict of str to Result
         The simulated run of each method.
-    partition : object
-        Who has which examples (`train.partition.Partition`).
+    partition : Partition
+        Who has which examples.
     truncation : str
         What was cut off the training examples; empty if nothing is ever cut.
     """
 
     metrics: list[Row]
     results: dict[str, Result]
-    partition: Any
+    partition: Partition
     truncation: str
 
 
@@ -84,8 +89,8 @@ def train(
     overrides : iterable of str
         Such as ``train.learning_rate=1e-4``.
     directory : path
-        Where everything goes: ``metrics.csv``, ``partition.json``, and per method ``timeline.csv``,
-        ``model`` and ``checkpoints``.
+        Where everything goes: ``metrics.csv``, ``partition.json``, ``held-out.jsonl``, the pretrained ``base``,
+        and per method ``timeline.csv``, ``model`` and ``checkpoints``.
     clock : str
         Simulated seconds of a local update: `measured` here, predicted by the scenario's `profile` (or its given
         seconds), or `both`: measured, and the same run timed by the profile beside it.
@@ -99,6 +104,7 @@ def train(
     ParaSimError
         If anything is wrong with scenario, data or model, training diverges, or results cannot be written.
     """
+    from train.pretraining import pretrain
     from train.run import metrics_text, train_method
     from train.settings import TrainSettings
     from train.workbench import build
@@ -112,14 +118,15 @@ def train(
     _claim(directory)
     for scenario in scenarios:
         settings.rate(scenario.method.name)
-    bench = build(scenarios[0], settings, report)
+    bench = build(scenarios[0], settings)
     by_profile = clock == "profile"
     if clock != "measured":
         for scenario in scenarios:
-            # Refuse before hours of training what no profile covers.
-            costs = costs_of(prepare(scenario, bench.architecture))
-            costs.local_update(0, 0, None)
+            _check_costs(prepare(scenario, bench.architecture))
+    pretrain(bench, scenarios[0], settings, directory / "base", report)
     bench.partition.save(directory / "partition.json")
+    if bench.held_out:
+        write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
     metrics: list[Row] = []
     results: dict[str, Result] = {}
     for scenario in scenarios:
@@ -177,21 +184,40 @@ def _claim(directory: Path) -> None:
         raise OutputError(f"{directory}: cannot be used for results: {error.strerror}") from None
 
 
-def _delta_saver(folder: Path) -> Callable[[Any, Any], None]:
+def _check_costs(setup: Setup) -> None:
+    """Refuse, before hours of training, what no profile covers."""
+    costs = costs_of(setup)
+    for block in setup.blocks or (None,):
+        costs.local_update(0, 0, block)
+    if setup.scenario.blocks.schedule == "gradient":
+        costs.full_pass(0)
+
+
+def _line(example: Example) -> str:
+    return json.dumps({name: value for name, value in asdict(example).items() if value is not None}) + "\n"
+
+
+def _delta_saver(folder: Path) -> Callable[[Trace, Values], None]:
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    def save(trace: Any, sent: Any) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def save(trace: Trace, sent: Values) -> None:
         path = folder / f"round-{trace.round:04d}-client-{trace.client:04d}.safetensors"
         temporary = path.with_suffix(".part")
         metadata = {"seconds": repr(trace.measured), "train_loss": repr(trace.loss)}
-        save_file({name: value.cpu().contiguous() for name, value in sent.items()}, temporary, metadata)
-        temporary.replace(path)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file({name: value.cpu().contiguous() for name, value in sent.items()}, temporary, metadata)
+            temporary.replace(path)
+        except (OSError, SafetensorError) as error:
+            raise OutputError(f"{path}: cannot be written: {error}") from None
+        finally:
+            temporary.unlink(missing_ok=True)
 
     return save
 
 
-def _time_again(scenario: Scenario, architecture: Any, metrics: list[Row], folder: Path) -> None:
+def _time_again(scenario: Scenario, architecture: Architecture, metrics: list[Row], folder: Path) -> None:
     """Time the same run by the profile: what is learned does not depend on how long it takes."""
     setup = prepare(scenario, architecture)
     predicted = simulate(setup, costs_of(setup))

@@ -202,7 +202,8 @@ def _with(node: Any, parts: list[str], depth: int, section: list[str], value: An
     if node is not None and not isinstance(node, dict):
         raise ScenarioError(f"{field}: {above} is {shown(node)}, which has no fields of its own")
     known = fields_below(Scenario, section)
-    if part not in known:
+    # What the train section may hold is the trainer's affair, which checks it when it reads it.
+    if part not in known and section[0] != "train":
         hint = nearest(part, known) if known else f"{above} has no fields of its own"
         raise ScenarioError(f"{field}: unknown field; {hint}")
     fields = node or {}

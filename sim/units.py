@@ -114,6 +114,35 @@ def bandwidth(text: str | float) -> float:
     return value
 
 
+def quantity(text: str) -> tuple[float, str]:
+    """Read a number or a quantity of whatever kind.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``4``, ``0.5``, ``100MB/s``, ``10ms`` or ``872MB``.
+
+    Returns
+    -------
+    tuple of float and str
+        The value in base units, and the base unit: ``B/s``, ``s``, ``B``, or nothing.
+
+    Raises
+    ------
+    UnitError
+        If it is none of them.
+    """
+    try:
+        return float(text), ""
+    except ValueError:
+        for read, unit in ((bandwidth, "B/s"), (duration, "s"), (size, "B")):
+            try:
+                return read(text), unit
+            except UnitError:
+                continue
+    raise UnitError(f"{text!r} is neither a number nor a quantity such as 100MB/s, 10ms or 872MB")
+
+
 def _read(
     text: str | float,
     units: dict[str, float],

@@ -115,8 +115,8 @@ class TorchLearner:
         Order the blocks by their gradients' norms, after a survey.
     staleness : int
         Rounds that clients may train behind the server.
-    keep_base : bool
-        Whether clients may hold base values of items that others have changed.
+    skipping : bool
+        Whether clients skip some downloads, and so may train on versions of any age.
     on_update : callable, optional
         Given each new update's trace and what was sent.
     """
@@ -133,7 +133,7 @@ class TorchLearner:
         *,
         ranked: bool = False,
         staleness: int = 0,
-        keep_base: bool = False,
+        skipping: bool = False,
         on_update: Callable[[Trace, Values], None] = lambda trace, sent: None,
     ):
         self.trained = trained
@@ -141,8 +141,8 @@ class TorchLearner:
         self.traces: list[Trace] = []
         self.clients: dict[int, Client] = {}
         self.messages = messages
-        lag = staleness if server.correction else 10**9
-        self.versions = Versions(trained.part, lag=lag, keep_base=keep_base or not server.correction)
+        held = self._held if skipping or not server.correction else lambda item: ()
+        self.versions = Versions(trained.part, lag=staleness, held=held)
         self._local = local
         self._server = server
         self._clock = clock
@@ -209,6 +209,9 @@ class TorchLearner:
         self._note(trace, update)
         self._on_update(trace, sent)
         return update
+
+    def _held(self, item: int) -> set[int]:
+        return {BASE, *(client.known.get(item, BASE) for client in self.clients.values())}
 
     def _note(self, trace: Trace, update: Update) -> None:
         self.traces.append(trace)

@@ -60,7 +60,8 @@ class Messages:
         return self._compressed(change, self._download, 0, round)
 
     def _compressed(self, message: Mapping[str, Tensor], how: Compression, *keys: int) -> Values:
-        kept = dict(message)
+        # By name: what is drawn, and which of equal values is kept, must not depend on how the message was put together.
+        kept = {name: message[name] for name in sorted(message)}
         if how.top_k is not None:
             kept = top_k(kept, how.top_k)
         if how.bits is not None:

@@ -259,14 +259,25 @@ def _folder_or_hub_id(name: str | Path) -> str:
 
 
 @contextmanager
-def _reading(source: str, what: str) -> Iterator[None]:
-    """Turn whatever transformers raises while it reads `source` into one clear sentence; show no bars."""
+def quiet() -> Iterator[None]:
+    """Let transformers show no progress bars of its own."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
         yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _reading(source: str, what: str) -> Iterator[None]:
+    """Turn whatever transformers raises while it reads `source` into one clear sentence."""
+    try:
+        with quiet():
+            yield
     except Exception as error:  # a foreign or damaged file fails in any of a dozen libraries, each in its way
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ModelError(
@@ -274,6 +285,3 @@ def _reading(source: str, what: str) -> Iterator[None]:
             f"(a model is a local folder, a config.json, an id on the hub, or built in: "
             f"{nearest(source, BUILT_IN)})"
         ) from error
-    finally:
-        if shown:
-            logging.enable_progress_bar()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +12,7 @@ import torch
 from torch import nn
 
 from sim.costs import Costs, GivenSeconds
+from sim.errors import OutputError
 from sim.fleet import Fleet
 from sim.methods import Trains
 from sim.protocols.base import Run
@@ -26,9 +25,11 @@ from train.adapters import LoraSettings
 from train.blocks import Values
 from train.checkpoint import Checkpoint, load, save
 from train.clocks import MeasuredClock, ProfileClock
+from train.fingerprint import fingerprint
 from train.learner import ServerSettings, TorchLearner, Trace
 from train.local import LocalSettings
 from train.messages import Messages
+from train.models import quiet
 from train.resume import restore, state
 from train.settings import TrainSettings
 from train.trained import TrainedAdapter, TrainedStack, trained_part
@@ -75,7 +76,20 @@ class Trained:
             Where the model goes; an averaged adapter also goes, by itself, to ``adapter`` beside it.
         tokenizer : transformers.PreTrainedTokenizerBase or None
             Saved with the model.
+
+        Raises
+        ------
+        OutputError
+            If the folder cannot be written.
         """
+        from safetensors import SafetensorError
+
+        try:
+            self._save_model(folder, tokenizer)
+        except (OSError, SafetensorError) as error:
+            raise OutputError(f"{folder}: the final model cannot be written: {error}") from None
+
+    def _save_model(self, folder: Path, tokenizer: Any) -> None:
         trained = self.learner.trained
         if isinstance(trained, TrainedAdapter):
             trained.adapter.save(folder.parent / "adapter")
@@ -83,7 +97,8 @@ class Trained:
         if isinstance(trained, TrainedAdapter | TrainedStack):
             trained.adapter.remove()
         model: Any = self.learner.model
-        model.save_pretrained(str(folder))
+        with quiet():
+            model.save_pretrained(str(folder))
         if tokenizer is not None:
             tokenizer.save_pretrained(str(folder))
 
@@ -175,14 +190,15 @@ def train_method(
     """
     setup = prepare(scenario, bench.architecture)
     model = copy.deepcopy(bench.model)
-    learner = _learner(setup, settings, model, bench, costs, on_update)
-    fingerprint = _fingerprint(scenario, settings, bench, clock="measured" if costs is None else "profile")
-    recorder = Recorder(learner, settings, scenario.method.name, scenario.rounds, folder, fingerprint, on_row)
-    found = load(folder, fingerprint)
+    predicted = costs(setup) if costs else None
+    learner = _learner(setup, settings, model, bench, predicted, on_update)
+    run = fingerprint(scenario, settings, bench, predicted.provenance() if predicted else None)
+    recorder = Recorder(learner, settings, scenario.method.name, scenario.rounds, folder, run, on_row)
+    found = load(folder, run)
     if found is not None:
         restore(learner, found.round, found.record, found.tensors)
         recorder.metrics = list(found.record["metrics"])
-    result = simulate(setup, costs(setup) if costs else _measured(scenario), learner, recorder)
+    result = simulate(setup, predicted or MeasuredCosts(scenario, Fleet(scenario.fleet)), learner, recorder)
     learner.versions.show_newest()
     return Trained(result, recorder.metrics, learner)
 
@@ -192,7 +208,7 @@ def _learner(
     settings: TrainSettings,
     model: nn.Module,
     bench: Workbench,
-    costs: Callable[[Setup], Costs] | None,
+    costs: Costs | None,
     on_update: Callable[[Trace, Values], None],
 ) -> TorchLearner:
     scenario, method = setup.scenario, setup.method
@@ -220,11 +236,11 @@ def _learner(
         local,
         ServerSettings(settings.global_learning_rate, settings.mean == "weighted", settings.correction),
         messages,
-        MeasuredClock(fleet) if costs is None else ProfileClock(costs(setup), setup.blocks),
+        MeasuredClock(fleet) if costs is None else ProfileClock(costs, setup.blocks),
         setup.schedule,
         ranked=method.trains is Trains.BLOCK and scenario.blocks.schedule == "gradient",
         staleness=scenario.method.staleness if issubclass(method.shape, Overlapped) else 0,
-        keep_base=scenario.cyclic.download_fraction < 1,
+        skipping=scenario.cyclic.download_fraction < 1,
         on_update=on_update,
     )
 
@@ -240,23 +256,6 @@ class MeasuredCosts(GivenSeconds):
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
             "torch": torch.__version__,
         }
-
-
-def _measured(scenario: Scenario) -> Costs:
-    return MeasuredCosts(scenario, Fleet(scenario.fleet))
-
-
-def _fingerprint(scenario: Scenario, settings: TrainSettings, bench: Workbench, *, clock: str) -> str:
-    """Digest of what determines a run: another one must not go on from its checkpoints."""
-    digest = hashlib.sha256()
-    for section in (scenario.model_dump(mode="json", exclude={"train", "name"}), settings.model_dump(mode="json")):
-        digest.update(json.dumps(section, sort_keys=True).encode())
-    digest.update(clock.encode())
-    digest.update(repr(bench.partition.clients).encode())
-    for name, parameter in bench.model.named_parameters():
-        # A sum tells weights apart well enough, and costs no copy of the model.
-        digest.update(f"{name} {tuple(parameter.shape)} {float(parameter.double().sum()):.17g}".encode())
-    return digest.hexdigest()
 
 
 def metrics_text(rows: list[Mapping[str, object]]) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from sim import scenario
 from sim.complaints import explain
 from sim.errors import ScenarioError
 from sim.scenario import Section
+
+
+Rate = Annotated[float, Field(gt=0)]
 
 
 class Data(Section):
@@ -60,7 +64,7 @@ class Pretraining(Section):
     """Central training on general text before anything is federated, so that the base is a pretrained model."""
 
     steps: int = Field(default=0, ge=0)
-    """Steps; 600 for the demonstration's model if left out, 0 for any other."""
+    """Steps; the demonstration's model, which is random before, takes 300 if the section is left out."""
     batch_size: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0)
 
@@ -70,7 +74,7 @@ class TrainSettings(Section):
 
     data: Data = Data()
     partition: Partition = Partition()
-    learning_rate: float | dict[str, float] = 1e-3
+    learning_rate: Rate | Annotated[dict[str, Rate], Field(min_length=1)] = 1e-3
     """Local learning rate; one for all methods, or by method with `default` for the others."""
     weight_decay: float = Field(default=0.0, ge=0)
     schedule: Literal["constant", "cosine"] = "constant"
@@ -125,3 +129,14 @@ class TrainSettings(Section):
             return cls.model_validate(data or {})
         except ValidationError as error:
             raise ScenarioError(f"train:{explain(error, cls)}") from None
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of scenario files with their train section."""
+    schema = scenario.json_schema()
+    section = TrainSettings.model_json_schema()
+    schema["$defs"] |= section.pop("$defs")
+    schema["$defs"]["Train"] = section
+    described = schema["properties"]["train"]
+    schema["properties"]["train"] = {**described, "anyOf": [{"$ref": "#/$defs/Train"}, {"type": "null"}]}
+    return schema

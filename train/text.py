@@ -62,8 +62,7 @@ class TextTask:
         self._batching = batching
         self._width = training.sequence_length if padding == "fixed" else None
         self._evaluation_batch_size = evaluation_batch_size
-        longest_answer = max(len(row.tokens) - row.prompt_length for row in held_out.rows)
-        self._answer_tokens = answer_tokens or longest_answer
+        self._answer_tokens = answer_tokens
 
     @property
     def examples(self) -> Sequence[int]:
@@ -83,30 +82,65 @@ class TextTask:
 
     def evaluate(self, model: Module, *, accuracy: bool = True, progress: Progress | None = None) -> Evaluation:
         """Measure held-out loss and, on those examples whose answer can be checked, exact match."""
-        size = self._evaluation_batch_size
-        # Rows of like length share a batch, so that little of it is padding.
-        rows = sorted(self.held_out.rows, key=lambda row: len(row.tokens))
-        starts = range(0, len(rows), size)
-        batches = [collate(rows[start : start + size], self.held_out.template.pad) for start in starts]
-        checkable = [
-            (row.tokens[: row.prompt_length], example.answer)
-            for row, example in zip(self.held_out.rows, self.held_out.examples, strict=True)
-            if accuracy and example.answer is not None
-        ]
-        steps = len(batches) + -(-len(checkable) // size)
-        loss = held_out_loss(model, batches, _part(progress, 0, steps))
-        matched = None
-        if checkable:
-            matched = exact_match(
-                model,
-                self.held_out.template,
-                [prompt for prompt, _ in checkable],
-                [answer for _, answer in checkable],
-                answer_tokens=self._answer_tokens,
-                batch_size=size,
-                progress=_part(progress, len(batches), steps),
-            )
-        return Evaluation(loss, matched, len(rows))
+        return evaluate_text(
+            model,
+            self.held_out,
+            batch_size=self._evaluation_batch_size,
+            answer_tokens=self._answer_tokens,
+            accuracy=accuracy,
+            progress=progress,
+        )
+
+
+def evaluate_text(
+    model: Module,
+    held_out: Encoding,
+    *,
+    batch_size: int,
+    answer_tokens: int | None = None,
+    accuracy: bool = True,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure held-out loss and, on those examples whose answer can be checked, exact match.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A causal language model of transformers.
+    held_out : Encoding
+        What is measured on.
+    batch_size : int
+        Examples at a time.
+    answer_tokens : int, optional
+        Tokens that a generated answer may take; if left out, those of the longest held-out answer.
+    accuracy : bool
+        Whether to generate answers at all.
+    progress : Progress, optional
+        Called after each batch.
+    """
+    # Rows of like length share a batch, so that little of it is padding.
+    rows = sorted(held_out.rows, key=lambda row: len(row.tokens))
+    starts = range(0, len(rows), batch_size)
+    batches = [collate(rows[start : start + batch_size], held_out.template.pad) for start in starts]
+    checkable = [
+        (row.tokens[: row.prompt_length], example.answer)
+        for row, example in zip(held_out.rows, held_out.examples, strict=True)
+        if accuracy and example.answer is not None
+    ]
+    steps = len(batches) + -(-len(checkable) // batch_size)
+    loss = held_out_loss(model, batches, _part(progress, 0, steps))
+    matched = None
+    if checkable:
+        matched = exact_match(
+            model,
+            held_out.template,
+            [prompt for prompt, _ in checkable],
+            [answer for _, answer in checkable],
+            answer_tokens=answer_tokens or max(len(row.tokens) - row.prompt_length for row in rows),
+            batch_size=batch_size,
+            progress=_part(progress, len(batches), steps),
+        )
+    return Evaluation(loss, matched, len(rows))
 
 
 def _part(progress: Progress | None, before: int, steps: int) -> Progress | None:

@@ -8,7 +8,7 @@ updates in flight.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -28,18 +28,20 @@ class Versions:
         Parameters of an item in the one model.
     lag : int
         Rounds that a client may train behind the server (the staleness of an overlapped protocol).
-    keep_base : bool
-        Whether clients may go back to base values, as FedCyBGD's do that skip downloads.
+    held : callable, optional
+        Versions of an item that clients go back to however old they are, as FedCyBGD's do that skip downloads.
 
     Notes
     -----
     Values are float32. Where the model is, too, its parameters point at them instead of holding copies.
     """
 
-    def __init__(self, part: Callable[[int], Part], *, lag: int, keep_base: bool):
+    def __init__(
+        self, part: Callable[[int], Part], *, lag: int, held: Callable[[int], Collection[int]] = lambda item: ()
+    ):
         self._part = part
         self._lag = lag
-        self._keep_base = keep_base
+        self._held = held
         self.values: dict[int, dict[int, Values]] = {}
         self._shown: dict[int, int | None] = {}
 
@@ -63,10 +65,11 @@ class Versions:
         """Add a change to the newest version of an item, and forget versions that no one will train on again."""
         newest = self.get(item, self.newest(item))
         self.values[item][round] = {name: value + change[name] for name, value in newest.items()}
-        for versions in self.values.values():
+        for other, versions in self.values.items():
+            held = self._held(other)
             # All updates of this round are in, so every client's next one starts from at least this version.
             needed = max((v for v in versions if v <= round - self._lag), default=BASE)
-            for version in [v for v in versions if v < needed and not (v == BASE and self._keep_base)]:
+            for version in [v for v in versions if v < needed and v not in held]:
                 del versions[version]
 
     def show(self, item: int, version: int) -> None:

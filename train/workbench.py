@@ -1,15 +1,16 @@
-"""From settings to what is trained: the pretrained base, its tokenizer, the split data, the task."""
+"""From settings to what is trained: the base model, its tokenizer, the split data, the task."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sim.architecture import Architecture, UnknownModelTypeError, from_config
 from sim.scenario import Scenario
@@ -17,24 +18,20 @@ from sim.streams import stream
 from train.batching import Batching
 from train.blocks import checkpoint_activations
 from train.clusters import cluster_texts
-from train.data import Truncation, collate, encode, pack
+from train.data import Truncation, encode
 from train.formats import Example, read_examples
-from train.local import LocalSettings, train_locally
 from train.models import DEMO, demo_config, load_model, load_tokenizer, random_model
 from train.partition import Partition, split_by_label, split_evenly
 from train.settings import TrainSettings
-from train.task import Batch, DataError, Task
+from train.task import DataError, Task
 from train.template import Template
 from train.text import TextTask
 from train.tokenizer import word_tokenizer
 from train.vision import ImageTask, digits_config, read_digits
-from train.word_problems import general_text, vocabulary, word_problems
+from train.word_problems import vocabulary, word_problems
 
 WORD_PROBLEMS, DIGITS = "word-problems", "digits"
 _DEMO_EXAMPLES = 4000
-_DEMO_PRETRAINING_STEPS = 600
-_PRETRAINING_DOCUMENTS = 20_000
-_PACKED_LENGTH = 40
 
 
 @dataclass(frozen=True)
@@ -53,8 +50,12 @@ class Workbench:
         Data, loss and evaluation.
     partition : Partition
         Who has which examples.
+    data_digest : str
+        Digest of all examples, held-out ones included.
     truncation : Truncation or None
-        What was cut off the training examples.
+        What was cut off the training examples; None for images.
+    held_out : sequence of Example
+        What is measured on, as text; empty for images.
     """
 
     model: nn.Module
@@ -62,7 +63,9 @@ class Workbench:
     tokenizer: Any
     task: Task
     partition: Partition
-    truncation: Truncation | None
+    data_digest: str
+    truncation: Truncation | None = None
+    held_out: Sequence[Example] = ()
 
 
 def device_of(settings: TrainSettings) -> torch.device:
@@ -72,17 +75,15 @@ def device_of(settings: TrainSettings) -> torch.device:
     return torch.device(settings.device)
 
 
-def build(scenario: Scenario, settings: TrainSettings, progress: Callable[[str, int, int], None]) -> Workbench:
-    """Load the model, split the data, and pretrain the base if that is asked for.
+def build(scenario: Scenario, settings: TrainSettings) -> Workbench:
+    """Load the model and split the data.
 
     Parameters
     ----------
     scenario : Scenario
         Its `model`, `local`, `fleet` and `seed`.
     settings : TrainSettings
-        Data, partition, pretraining.
-    progress : callable
-        Told what is being done, the steps done and in total.
+        Data and partition.
 
     Raises
     ------
@@ -94,28 +95,31 @@ def build(scenario: Scenario, settings: TrainSettings, progress: Callable[[str, 
     batching = Batching(scenario.local.batch_size, steps, scenario.seed)
     if settings.data.source == DIGITS:
         return _vision(scenario, settings, batching, device)
-    return _text(scenario, settings, batching, device, progress)
+    return _text(scenario, settings, batching, device)
 
 
 def _vision(scenario: Scenario, settings: TrainSettings, batching: Batching, device: torch.device) -> Workbench:
-    training, held_out = read_digits(seed=scenario.seed)
-    partition = _split(training.labels, scenario, settings)
-    task = ImageTask(training, held_out, partition, batching)
+    model: Any
     # The demonstration's language model cannot look at images; its place is taken by a small transformer that can.
     if scenario.model in (None, DEMO):
         model = random_model(digits_config(), seed=scenario.seed).to(device)
     else:
         model = load_model(str(scenario.model), seed=scenario.seed, device=device)
-    return Workbench(_ready(model, settings), _architecture(model, scenario), None, task, partition, None)
+    if not hasattr(model.config, "image_size"):
+        raise DataError(f"{scenario.model}: train.data.source is {DIGITS}, but this model does not look at images")
+    # Otherwise the first forward pass would note it, and a resumed run that has none would save another config.
+    model.config.problem_type = "single_label_classification"
+    training, held_out = read_digits(
+        side=model.config.image_size, channels=model.config.num_channels, seed=scenario.seed
+    )
+    partition = _split(training.labels, scenario, settings)
+    task = ImageTask(training, held_out, partition, batching)
+    images = (training.pixels, training.classes, held_out.pixels, held_out.classes)
+    digest = _digest(*(array.tobytes() for array in images))
+    return Workbench(_ready(model, settings), _architecture(model, scenario), None, task, partition, digest)
 
 
-def _text(
-    scenario: Scenario,
-    settings: TrainSettings,
-    batching: Batching,
-    device: torch.device,
-    progress: Callable[[str, int, int], None],
-) -> Workbench:
+def _text(scenario: Scenario, settings: TrainSettings, batching: Batching, device: torch.device) -> Workbench:
     name = scenario.model or DEMO
     if name == DEMO:
         tokenizer = word_tokenizer(vocabulary())
@@ -130,18 +134,32 @@ def _text(
         prompts = [example.prompt for example in encoded.examples]
         labels = cluster_texts(prompts, settings.partition.clusters, seed=scenario.seed)
     partition = _split(labels, scenario, settings)
+    measured_on = encode(held_out, template, scenario.local.sequence_length)
     task = TextTask(
         encoded,
-        encode(held_out, template, scenario.local.sequence_length),
+        measured_on,
         partition,
         batching,
         evaluation_batch_size=settings.evaluation.batch_size,
         answer_tokens=settings.evaluation.answer_tokens,
     )
-    _pretrain(model, task, template, name, scenario, settings, progress)
     return Workbench(
-        _ready(model, settings), _architecture(model, scenario), tokenizer, task, partition, encoded.truncation
+        _ready(model, settings),
+        _architecture(model, scenario),
+        tokenizer,
+        task,
+        partition,
+        _digest(*(repr(encoding.rows).encode() for encoding in (encoded, measured_on))),
+        encoded.truncation,
+        held_out,
     )
+
+
+def _digest(*contents: bytes) -> str:
+    digest = hashlib.sha256()
+    for content in contents:
+        digest.update(content)
+    return digest.hexdigest()
 
 
 def _examples(scenario: Scenario, settings: TrainSettings) -> tuple[Sequence[Example], Sequence[Example]]:
@@ -172,45 +190,6 @@ def _split(labels: Sequence[str], scenario: Scenario, settings: TrainSettings) -
     if how.kind == "iid":
         return split_evenly(labels, scenario.clients, seed=scenario.seed)
     return split_by_label(labels, scenario.clients, alpha=how.alpha, seed=scenario.seed, minimum=how.minimum)
-
-
-def _pretrain(
-    model: nn.Module,
-    task: TextTask,
-    template: Template,
-    name: str,
-    scenario: Scenario,
-    settings: TrainSettings,
-    progress: Callable[[str, int, int], None],
-) -> None:
-    """Train the whole model centrally on general text for a moment."""
-    pretraining = settings.pretraining
-    steps = _DEMO_PRETRAINING_STEPS if name == DEMO else 0
-    batch_size, rate = 32, 2e-3
-    if pretraining is not None:
-        steps, batch_size, rate = pretraining.steps, pretraining.batch_size, pretraining.learning_rate
-    if not steps:
-        return
-    rows = pack(general_text(_PRETRAINING_DOCUMENTS, seed=scenario.seed), template, _PACKED_LENGTH)
-    order = stream(scenario.seed, "batches", 2**31).integers(len(rows), size=(steps, batch_size))
-
-    done = 0
-
-    def loss(model: nn.Module, batch: Batch) -> Tensor:
-        nonlocal done
-        done += 1
-        progress("pretraining the base", done, steps)
-        return task.loss(model, batch)
-
-    train_locally(
-        model,
-        dict(model.named_parameters()),
-        (collate([rows[index] for index in chosen], template.pad) for chosen in order),
-        loss,
-        LocalSettings(learning_rate=rate, steps=steps, schedule="cosine"),
-        keep=True,
-        seed=scenario.seed,
-    )
 
 
 def _ready(model: nn.Module, settings: TrainSettings) -> nn.Module:

@@ -174,7 +174,7 @@ def _print(file: MeasuredFile, out: Path, format_: PlainFormat) -> None:
     if format_ is PlainFormat.JSON:
         print(json.dumps(file.model_dump(mode="json", exclude={"samples"}), indent=2))
         return
-    from parasim.cli.explain import print_explanation
+    from parasim.cli.measured import print_explanation
 
     print_explanation(file)
     print(f"Profile: {out}")

@@ -77,7 +77,7 @@ def profiles(
 def _explain(name: str, format_: PlainFormat) -> None:
     from calibration.measured_file import KIND, MeasuredFile
     from calibration.profile import read_profile
-    from parasim.cli.explain import print_explanation
+    from parasim.cli.measured import print_explanation
     from sim.errors import CostError
 
     data = read_profile(name)
@@ -92,11 +92,11 @@ def _explain(name: str, format_: PlainFormat) -> None:
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of scenario files, for editors that complete and check them.
+    """Print the JSON Schema of scenario files, the train section included, for editors that complete and check them.
 
     Example: paraSim list schema > scenario.schema.json
     """
-    from sim.scenario import json_schema
+    from train.settings import json_schema
 
     print(json.dumps(json_schema(), indent=2))
 

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from parasim.cli import calibrate, listing, reproduce, simulate, sweep, train
+from parasim.cli import calibrate, evaluate, explanation, listing, reproduce, simulate, sweep, train
 from sim.errors import ParaSimError
 
 
@@ -40,8 +40,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("simulate")(simulate.command)
+app.command("explain")(explanation.command)
 app.command("sweep")(sweep.command)
 app.command("train")(train.command)
+app.command("evaluate")(evaluate.command)
 app.command("reproduce")(reproduce.command)
 app.command("calibrate")(calibrate.command)
 app.add_typer(listing.app, name="list")

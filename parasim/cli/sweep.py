@@ -157,6 +157,5 @@ def _draw(table: Table, plot: Plot, out: Path) -> list[Path]:
     from parasim.figures.line import draw_line
     from parasim.hiding import hiding_points, numeric_axis
 
-    axis = numeric_axis(table)
-    hidden = [(point.labels, point.value, point.wall_clock) for point in hiding_points(table, axis)]
-    return draw_line(table.rows, axis.column, out, hidden=hidden)
+    axis = numeric_axis(table.axes)
+    return draw_line(table.rows, axis.column, out, hidden=hiding_points(table, axis))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parasim.cli.options import Overrides
+from parasim.cli.progress import patient_threads, stages
 
 if TYPE_CHECKING:
     from parasim.training import Training
@@ -45,6 +44,7 @@ def command(
 
     Example: paraSim train --method parablock,fedbcd --set rounds=16 --out results/quick
     """
+    patient_threads()
     from parasim.training import train
     from sim.studies.sweep import split_values
 
@@ -54,7 +54,7 @@ def command(
     if data:
         overrides.append(f"train.data.source={data}")
     try:
-        with _progress() as report:
+        with stages() as report:
             training = train(
                 file,
                 methods=split_values(method),
@@ -73,29 +73,6 @@ def command(
     print(f"Metrics: {out / 'metrics.csv'}")
     print("Charts: " + ", ".join(map(str, charts)))
     print(f"Models: {out}/<method>/model")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show one bar per stage on a terminal, and nothing elsewhere."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield lambda what, done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        stages: dict[str, TaskID] = {}
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in stages:
-                stages[what] = bar.add_task(what, total=total)
-            bar.update(stages[what], completed=done)
-
-        yield report
 
 
 def _print(training: Training) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from parasim.figures import style
 from parasim.figures.labels import label_ends
 from parasim.figures.runtime import Row, pretty_name, text
 from parasim.figures.style import FigureError
 from sim.errors import UnitError
-from sim.units import bandwidth
+from sim.units import quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 _LEFT, _BOTTOM, _TOP, _LABEL_PAD = 0.45, 0.40, 0.22, 0.18
 _PLOT_WIDTH, _PLOT_HEIGHT = 3.6, 2.4
 _STYLES = ("-", "--", ":", "-.")
-_PREFIXES = {"GB/s": 1e9, "MB/s": 1e6, "kB/s": 1e3, "B/s": 1.0}
+_SCALES = {
+    "B/s": {"GB/s": 1e9, "MB/s": 1e6, "kB/s": 1e3, "B/s": 1.0},
+    "B": {"GB": 1e9, "MB": 1e6, "kB": 1e3, "B": 1.0},
+    "s": {"min": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6},
+}
+"""Units of an axis, by base unit, the largest first."""
 _NOTE_HEIGHT = 16
 """Height of the two lines at an upright line [pt]."""
 
@@ -33,9 +38,27 @@ _Line = tuple[tuple[str, str], ...]
 """The fields that tell a line from the others, with their values."""
 
 
-def draw_line(
-    rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[tuple[Row, float, float]] = ()
-) -> list[Path]:
+class HidingPoint(Protocol):
+    """Where along a line communication becomes, or ceases to be, fully hidden."""
+
+    @property
+    def labels(self) -> Row:
+        """The line, by its swept fields."""
+
+    @property
+    def value(self) -> float:
+        """The quantity along the axis, in base units."""
+
+    @property
+    def wall_clock(self) -> float:
+        """Runtime there [s]."""
+
+    @property
+    def until(self) -> bool:
+        """Whether it is hidden up to here, instead of from here on."""
+
+
+def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[HidingPoint] = ()) -> list[Path]:
     """Draw ``runtime.png`` and ``runtime.svg``: runtime against the column `x`.
 
     Parameters
@@ -43,12 +66,11 @@ def draw_line(
     rows : sequence of mappings
         One per run: the swept fields, `method` among them, then `wall_clock_s` [s].
     x : str
-        Column of the swept quantity: positive numbers, or bandwidths such as ``100MB/s``.
+        Column of the swept quantity: positive numbers, or quantities such as ``100MB/s`` or ``10ms``.
     directory : Path
         Where to write the files; made if it is not there.
-    hidden : sequence of (mapping, float, float)
-        Lines, by their swept fields, where along them communication becomes fully hidden (bandwidths in
-        [B/s]), and the runtime there [s].
+    hidden : sequence of HidingPoint
+        Where along which lines communication becomes, or ceases to be, fully hidden.
 
     Returns
     -------
@@ -64,15 +86,13 @@ def draw_line(
         If the files cannot be written.
     """
     lines = _lines(rows, x)
-    marks = {
-        line: [(value, seconds) for labels, value, seconds in hidden if tuple(labels.items()) == line] for line in lines
-    }
+    marks = {line: [point for point in hidden if tuple(point.labels.items()) == line] for line in lines}
     for line, points in lines.items():
         # The line bends there, between two runs of the sweep.
-        points[:] = sorted({*points, *marks[line]})
+        points[:] = sorted({*points, *((mark.value, mark.wall_clock) for mark in marks[line])})
     told_apart = [column for column in _fields(rows[0], x) if len({text(row, column) for row in rows}) > 1]
     named = {*told_apart, "method"}
-    names = {line: ", ".join(value for column, value in line if column in named) for line in lines}
+    names = {line: _name([pair for pair in line if pair[0] in named]) for line in lines}
     unit = style.time_unit(max(float(row["wall_clock_s"]) for row in rows))
     axis_name, scale = _axis(rows, x)
     colours = style.method_colours(dict(line)["method"] for line in lines)
@@ -95,8 +115,12 @@ def draw_line(
             dashes = _STYLES[drawn[method] % len(_STYLES)]
             drawn[method] += 1
             axes.plot(xs, ys, color=colours[method], linewidth=1.2, linestyle=dashes, marker="o", markersize=2.6)
-            for value, seconds in marks[line]:
-                _mark(axes, (value / scale, seconds / unit.seconds), colours[method], axis_name, notes)
+            for mark in marks[line]:
+                x_unit = axis_name.rpartition("[")[2].rstrip("]") if "[" in axis_name else ""
+                where = f"{mark.value / scale:.3g} {x_unit}".strip()
+                note = f"hidden up to {where}" if mark.until else f"hidden from {where} on"
+                note = f"{names[line]}:\n{note}" if len(hidden) > 1 else f"communication\n{note}"
+                _mark(axes, (mark.value / scale, mark.wall_clock / unit.seconds), colours[method], note, notes)
                 notes += 1
             share = math.log(ys[-1] / low) / math.log(high / low) if factors else ys[-1] / high
             ends[names[line]] = (_BOTTOM + share * _PLOT_HEIGHT, colours[method])
@@ -105,6 +129,14 @@ def draw_line(
         sheet.page.text(_LEFT - 0.05, height - 0.08, unit.name, size=style.SMALL, ha="right", va="top")
         label_ends(sheet, ends, _LEFT + _PLOT_WIDTH, _BOTTOM, _BOTTOM + _PLOT_HEIGHT)
         return sheet.save(directory / "runtime")
+
+
+def _name(fields: Sequence[tuple[str, str]]) -> str:
+    """Name of a line: its method, and every other field with its name, so that numbers speak."""
+    method = next(value for column, value in fields if column == "method")
+    others = [f"{pretty_name(column)} {value}" for column, value in fields if column not in ("method", "model")]
+    models = [value for column, value in fields if column == "model"]
+    return ", ".join([method, *models, *others])
 
 
 def _fields(row: Row, x: str) -> list[str]:
@@ -132,12 +164,9 @@ def _lines(rows: Sequence[Row], x: str) -> dict[_Line, list[tuple[float, float]]
 
 def _number(value: str, x: str) -> float:
     try:
-        number = float(value)
-    except ValueError:
-        try:
-            number = bandwidth(value)
-        except UnitError:
-            raise FigureError(f"{x}: {value!r} is neither a number nor a bandwidth; draw bars instead") from None
+        number = quantity(value)[0]
+    except UnitError as error:
+        raise FigureError(f"{x}: {error}; draw bars instead") from None
     if not 0 < number < math.inf:
         raise FigureError(f"{x}: {value} has no place on a logarithmic axis; draw bars instead")
     return number
@@ -146,11 +175,13 @@ def _number(value: str, x: str) -> float:
 def _axis(rows: Sequence[Row], x: str) -> tuple[str, float]:
     """Name of the axis, with its unit, and what its numbers are divided by."""
     name = "bandwidth of every client" if x == "bandwidth" else pretty_name(x)
-    if all(text(row, x).replace(".", "", 1).isdigit() for row in rows):
+    base = quantity(text(rows[0], x))[1]
+    if not base:
         return name, 1.0
     smallest = min(_number(text(row, x), x) for row in rows)
-    unit = next((unit for unit, size in _PREFIXES.items() if smallest >= size), "B/s")
-    return f"{name} [{unit}]", _PREFIXES[unit]
+    scales = _SCALES[base]
+    unit = next((unit for unit, size in scales.items() if smallest >= size), list(scales)[-1])
+    return f"{name} [{unit}]", scales[unit]
 
 
 def _limits(ticks: Sequence[float]) -> tuple[float, float]:
@@ -159,16 +190,15 @@ def _limits(ticks: Sequence[float]) -> tuple[float, float]:
     return ticks[0] / margin, ticks[-1] * margin
 
 
-def _mark(axes: Axes, point: tuple[float, float], colour: str, axis_name: str, notes: int) -> None:
+def _mark(axes: Axes, point: tuple[float, float], colour: str, note: str, notes: int) -> None:
     """Mark where communication becomes hidden, its text below the `notes` ones that are there already."""
     x, y = point
     low, high = axes.get_ylim()
     axes.plot([x, x], [low, high], color=colour, linewidth=0.7, linestyle=":")
     axes.plot([x], [y], marker="o", markersize=5.5, markerfacecolor="white", markeredgecolor=colour, zorder=5)
-    unit = axis_name.rpartition("[")[2].rstrip("]") if "[" in axis_name else ""
     on_the_left = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0] > 0.6
     axes.annotate(
-        f"communication hidden\nfrom {x:.3g} {unit} on".replace("  ", " "),
+        note,
         (x, high),
         xytext=(-4 if on_the_left else 4, -1 - notes * _NOTE_HEIGHT),
         textcoords="offset points",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.studies.variants import Floats
+from sim.timeline import Kind, Span
 
 _SLACK = 1e-11
 """Transfers that follow one another may seem to overlap by this share of the clock, by rounding."""
@@ -54,3 +57,14 @@ class Occupancy:
         peak = np.cumsum(np.take_along_axis(changes, order, axis=1), axis=1).max(axis=1)
         fits: NDArray[np.bool_] = peak <= self._capacity * (1 + 1e-9)
         return fits
+
+
+def messages_follow_one_another(spans: Iterable[Span]) -> bool:
+    """Tell whether no client has two messages under way at the same time."""
+    free_from: dict[int, float] = {}
+    messages = (span for span in spans if span.kind in (Kind.UPLOAD, Kind.DOWNLOAD))
+    for span in sorted(messages, key=lambda span: (span.start, span.end)):
+        if span.start < free_from.get(span.client, 0.0):
+            return False
+        free_from[span.client] = span.end
+    return True

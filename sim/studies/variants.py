@@ -78,6 +78,9 @@ class Variants:
 
     def split(self, size: int) -> Iterator[Variants]:
         """Cut into parts of at most `size` what-ifs."""
+        if len(self) <= size:
+            yield self
+            return
         for first in range(0, len(self), size):
             yield self[first : first + size]
 

@@ -8,8 +8,8 @@ import pytest
 
 from sim.architecture import catalogue_names
 from sim.methods import METHODS
-from sim.scenario import json_schema
 from tests.parasim.command_line import run
+from train.settings import json_schema
 
 
 def test_models():

@@ -15,6 +15,7 @@ from parasim.figures.parity import draw_parity
 from parasim.figures.runtime import draw_runtime
 from parasim.figures.style import FigureError, format_time, time_unit
 from parasim.figures.training import draw_partition, draw_training
+from parasim.hiding import Hidden
 from train.partition import split_by_label
 
 
@@ -38,7 +39,7 @@ def drawn(kind: str, directory: Path) -> list[Path]:
         return draw_runtime(ROWS, directory)
     if kind == "line":
         labels = {"model": "llama-3-8b", "batch_size": "2", "method": "parablock"}
-        return draw_line(ROWS, "bandwidth", directory, [(labels, 70e6, 1100.0)])
+        return draw_line(ROWS, "bandwidth", directory, [Hidden(labels, 70e6, 1100.0, until=False)])
     if kind == "parity":
         cells = [
             {"method": "fedbcd", "reported_min": 10.0, "predicted_min": 11.0, "role": role}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from sim.errors import ScenarioError
 from sim.fleet import Fleet
 from sim.scenario import Scenario
 from sim.simulate import prepare
+from sim.studies.occupancy import messages_follow_one_another
 from sim.studies.replay import Recording, record, replay
 from sim.studies.variants import Variants
+from sim.timeline import Kind, Timeline
 from tests.sim.runs import rotating, simulated
 from tests.sim.whatifs import scenarios
 
@@ -97,6 +100,18 @@ def test_an_estimate_keeps_the_shares_of_the_servers_link():
     run = recorded(method="fedbcd", rounds=1, server={"ingress": "100MB/s"})
     assert run.estimate(Variants(ingress=column(100e6, 200e6))) == pytest.approx([12, 11])
     assert run.estimate(Variants(uplink=column(200e6))) == pytest.approx([12])
+
+
+def test_messages_that_share_their_clients_link_are_noticed():
+    timeline = Timeline()
+    timeline.record(0, 0, Kind.UPLOAD, 0.0, 2.0)
+    timeline.record(1, 0, Kind.UPLOAD, 1.0, 3.0)
+    timeline.record(0, 0, Kind.DOWNLOAD, 2.0, 4.0)
+    assert messages_follow_one_another(timeline.spans)
+    timeline.record(0, 1, Kind.UPLOAD, 3.0, 5.0)
+    assert not messages_follow_one_another(timeline.spans)
+    shared = replace(recorded(), one_at_a_time=False)
+    assert not shared.replay(Variants(uplink=column(1e8, 2e8))).replayed.any()
 
 
 def test_alike_clients_are_one_column_unless_each_is_asked_for():
@@ -191,6 +206,25 @@ def test_where_a_replay_says_that_it_is_exact_it_is(fields, seed):
     assert answers.wall_clock[answers.replayed] == pytest.approx(events[answers.replayed], rel=1e-9)
     # And where it is not, transfers get less than it took for granted.
     assert np.all(answers.wall_clock <= events * (1 + 1e-9))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    fields=scenarios() | scenarios(server=True),
+    counts=st.lists(st.integers(1, 4), min_size=4, max_size=4),
+    seed=st.integers(0, 10**6),
+)
+def test_alike_clients_replayed_once_are_like_each_by_itself(fields, counts, seed):
+    fields |= {"participation": {}, "compute": {"seconds": 7, "non_overlapping": 2}}
+    fields["fleet"] = [group | {"count": count} for group, count in zip(fields["fleet"], counts, strict=False)]
+    once, each = recorded(**fields), recorded(**fields, each_client=True)
+    variants = drawn_variants(seed, len(once.sites), server="ingress" in fields["server"])
+    answers = once.answer(variants)
+    column_of = [int(np.searchsorted(once.sites, client, side="right")) - 1 for client in each.sites]
+    spread = {name: variants.get(name) for name in ("upload_size", "download_size", "ingress", "egress")}
+    spread |= {name: variants.get(name) for name in ("serialization", "aggregation")}
+    spread |= {name: variants.get(name)[:, column_of] for name in ("uplink", "downlink", "latency", "speed")}
+    assert answers.wall_clock == pytest.approx(each.answer(Variants(**spread)).wall_clock, rel=1e-9)
 
 
 @settings(max_examples=60, deadline=None)

@@ -110,7 +110,7 @@ def federate(
         setup.schedule,
         ranked=scenario.blocks.schedule == "gradient",
         staleness=scenario.method.staleness if overlapped else 0,
-        keep_base=scenario.cyclic.download_fraction < 1,
+        skipping=scenario.cyclic.download_fraction < 1,
     )
     simulate(setup, costs, learner, None if observe is None else lambda run, round: observe(run, round, learner))
     learner.versions.show_newest()

@@ -1,0 +1,128 @@
+"""How far the roofline carries: between threads and precisions of this machine, and against the paper's A100s.
+
+First, one traced step of a small Llama is timed with one and two threads and in float32 and bfloat16, with this
+machine's own matrix rate and bandwidth measured for each; the time of every column is predicted from the first one's
+by the ratio of rooflines. Second, the computation per round that the paper's runtimes imply (profile paper-a100)
+over its 40 inferred steps, beside the roofline of the traced step on an A100.
+
+    python benchmarks/devices.py
+    python benchmarks/devices.py --paper
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# Run as a script, Python looks for modules beside this file and not in the repository's root.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+
+from calibration.devices import Device, device, predict, scale
+from calibration.operators import Operators, one_step
+from calibration.profile import DEFAULT_PROFILE, read_profile
+from calibration.shapes import ShapeModel, Step, filled_batch, transformers_config
+from sim.blocks import partition
+from sim.methods import Trains
+from train.blocks import block_parameters
+from train.evaluate import model_loss
+from train.local import LocalSettings, train_locally
+from train.models import random_model
+
+STEPS = 3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--paper", action="store_true", help="only the paper's A100s")
+    parser.add_argument("--repeats", type=int, default=5)
+    chosen = parser.parse_args()
+    if not chosen.paper:
+        compare_here(chosen.repeats)
+    compare_with_paper()
+
+
+def compare_here(repeats: int) -> None:
+    reference: tuple[Operators, Device, float] | None = None
+    print("threads  precision    measured   scaled from the first    error")
+    for precision in ("float32", "bfloat16"):
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            own, operators = this_machine(precision), traced("demo", precision)
+            seconds = measured("demo", precision, repeats)
+            reference = reference or (operators, own, seconds)
+            scaled = scale(reference[2], reference[:2], (operators, own)).seconds
+            error = 100 * (scaled / seconds - 1)
+            print(f"{threads:>7}  {precision:<10} {seconds:>7.3f} s {scaled:>13.3f} s {error:>+18.0f} %", flush=True)
+
+
+def compare_with_paper() -> None:
+    table = read_profile(DEFAULT_PROFILE)["fit"]["block_seconds"]
+    print("model          data set        batch  implied step  roofline (80 GB)   share   predicted, low to high")
+    for row in table:
+        shapes = ShapeModel(row["model"])
+        blocks = partition(shapes.architecture, 2)
+        middle = Step(Trains.BLOCK, blocks[len(blocks) // 2 - 1], row["batch_size"], 512)
+        operators, own = one_step(shapes.trace(middle).operators), device("a100-80gb")
+        step, guess = row["seconds"] / 40, predict(operators, own)
+        print(
+            f"{row['model']:<14} {row['dataset']:<14} {row['batch_size']:>6} {step:>11.3f} s {guess.low:>15.3f} s "
+            f"{guess.low / step:>8.0%} {guess.seconds:>9.2f} s, {guess.low:.2f} to {guess.high:.2f} s",
+            flush=True,
+        )
+
+
+def traced(model: str, precision: str) -> Operators:
+    shapes = ShapeModel(model, precision)
+    return one_step(shapes.trace(step_of(shapes)).operators)
+
+
+def step_of(shapes: ShapeModel) -> Step:
+    return Step(Trains.BLOCK, partition(shapes.architecture, 2)[1], 4, 256)
+
+
+def measured(model: str, precision: str, repeats: int) -> float:
+    """Fastest seconds per step: others on the machine can only slow it down."""
+    shapes = ShapeModel(model, precision)
+    step = step_of(shapes)
+    assert step.block is not None
+    config = transformers_config(model)
+    built: Any = random_model(config, seed=0)
+    built.config.use_cache = False
+    built = built.to(getattr(torch, precision))
+    part = block_parameters(built, step.block)
+    batches = [filled_batch(config, step)] * STEPS
+    settings = LocalSettings(learning_rate=1e-5, steps=STEPS)
+    updates = (train_locally(built, part, batches, model_loss, settings) for _ in range(repeats + 1))
+    return min(update.seconds for update in updates) / STEPS
+
+
+def this_machine(precision: str) -> Device:
+    """Rates of this machine with the threads that torch is set to."""
+    square = torch.randn(1024, 1024).to(getattr(torch, precision))
+    long = torch.randn(1 << 24)
+    out = torch.empty_like(long)
+    short = torch.randn(8)
+    rate = 2 * 1024**3 / fastest(lambda: square @ square)
+    bandwidth = 2 * long.nbytes / fastest(lambda: torch.add(long, 1.0, out=out))
+    launch = fastest(lambda: [short + short for _ in range(1000)]) / 1000
+    return Device("this machine", 1.0, precision, bandwidth, launch, {precision: rate, "float32": rate}, "measured")
+
+
+def fastest(work: Callable[[], object], repeats: int = 15) -> float:
+    """Shortest of several runs [s]."""
+    best = float("inf")
+    for _ in range(repeats):
+        began = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - began)
+    return best
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""`paraSim explain`: why a run takes as long as it does, and what would make it faster."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parasim.cli.options import OutputDirectory, Overrides, PlainFormat
+
+if TYPE_CHECKING:
+    from sim.studies.explain import Explanation
+
+_WORTH_A_ROW = 0.001
+
+
+def command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Scenario (YAML, TOML or JSON).")],
+    set_: Overrides = [],  # noqa: B006 - typer copies it
+    out: OutputDirectory = None,
+    format_: Annotated[PlainFormat, typer.Option("--format", help="What is printed.")] = PlainFormat.TABLE,
+) -> None:
+    """Explain one run: what its critical path consists of, and what improvements would save, predicted and simulated.
+
+    Example: paraSim explain examples/cross-silo-50.yaml --set fleet.rural.uplink=50Mbit/s --out results/why
+    """
+    from parasim.api import load
+    from parasim.explanation import explain, summary, write_path
+    from sim.result import check_directory, write_atomically
+
+    scenario = load(file, set_)
+    if out is not None:
+        check_directory(out)
+    explanation = explain(scenario)
+    text = json.dumps(summary(explanation), indent=2)
+    if out is not None:
+        from parasim.figures.gantt import draw_gantt
+
+        write_path(explanation, out / "critical_path.csv")
+        explanation.result.write_timeline(out / "timeline.csv")
+        draw_gantt(explanation.result, explanation.path, out)
+        write_atomically(out / "explanation.json", lambda f: f.write(text + "\n"))
+    if format_ is PlainFormat.JSON:
+        print(text)
+    else:
+        print_explanation(explanation)
+        if out is not None:
+            print(f"The critical path, the timeline and its picture are in {out}")
+
+
+def print_explanation(explanation: Explanation) -> None:
+    """Print an explanation: in words, the critical path by resource, and what was predicted and simulated."""
+    from parasim.cli.text import clock, console, origin, plain_table
+    from parasim.explanation import describe, prediction, sentences, who
+    from sim.fleet import Fleet
+    from sim.timeline import SERVER
+
+    result, out = explanation.result, console()
+    scenario, wall_clock = result.scenario, result.wall_clock
+    fleet = Fleet(scenario.fleet)
+    out.print(
+        f"{scenario.name}: {scenario.method.name}, {scenario.rounds:,} rounds, "
+        f"{scenario.clients:,} clients, wall-clock {clock(wall_clock)}\n"
+    )
+    out.print("\n".join(sentences(explanation)) + "\n")
+    table = plain_table("critical path", "of", "time", "share", numbers=("time", "share"))
+    small = [share.seconds for share in explanation.shares if share.seconds < _WORTH_A_ROW * wall_clock]
+    for holder, group, seconds in explanation.shares[: len(explanation.shares) - len(small)]:
+        whose = "server" if group == SERVER else who((group,), fleet)
+        table.add_row(holder.value, whose, clock(seconds), f"{seconds / wall_clock:.1%}")
+    if small:
+        table.add_row("everything else", "", clock(sum(small)), f"{sum(small) / wall_clock:.1%}")
+    out.print(table)
+    out.print()
+    numbers = ("predicted", "simulated", "error", "saves")
+    table = plain_table("change", "predicted", "by", "simulated", "error", "saves", numbers=numbers)
+    for claim in explanation.claims:
+        off = round(claim.predicted / claim.simulated - 1, 3) if claim.simulated else 0.0
+        error = "none" if claim.exact else f"{off + 0.0:+.1%}"
+        saves = clock(claim.saves) if claim.saves >= 0 else f"-{clock(-claim.saves)}"
+        row = clock(claim.predicted), prediction(claim), clock(claim.simulated), error, saves
+        table.add_row(describe(claim.change, explanation), *row)
+    out.print(table)
+    out.print(
+        "\nAn exact replay follows the recorded run; an estimate also keeps each transfer's share of the server's link."
+    )
+    out.print(origin(result.provenance))

@@ -1,0 +1,298 @@
+"""Why a run takes as long as it does, and what would make it faster: shares of the critical path, and claims.
+
+A claim is a change and the wall-clock that it leads to, twice: predicted from the recorded graph, and simulated with
+the change made. Where no link is shared, the prediction is an exact replay; elsewhere it is an estimate that keeps
+every transfer's recorded share of the server's link.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from sim.costs import Costs
+from sim.fleet import Fleet
+from sim.result import Result
+from sim.simulate import Setup
+from sim.studies.critical import CriticalPath, Holder, critical_path, slack
+from sim.studies.replay import Recording, record
+from sim.studies.variants import Floats, Variants
+from sim.timeline import SERVER
+
+WORTH_A_CLAIM = 0.005
+"""Share of the wall-clock that something must hold for its improvement to be worth a line."""
+_NAMED = 0.9
+"""The clients named as a bottleneck hold this share of what all clients hold of that resource."""
+MOST_NAMED = 4
+"""More groups than this are no list that anyone reads."""
+
+
+class Lever(StrEnum):
+    """What can be changed."""
+
+    SPEED = "speed"
+    UPLINK = "uplink"
+    DOWNLINK = "downlink"
+    LINKS = "links"
+    STRAGGLERS = "stragglers"
+    INGRESS = "ingress"
+    EGRESS = "egress"
+    LATENCY = "latency"
+    SERIALIZATION = "serialization"
+    AGGREGATION = "aggregation"
+
+
+LEVER_OF = {
+    Holder.COMPUTING: Lever.SPEED,
+    Holder.UPLINK: Lever.UPLINK,
+    Holder.DOWNLINK: Lever.DOWNLINK,
+    Holder.INGRESS: Lever.INGRESS,
+    Holder.EGRESS: Lever.EGRESS,
+    Holder.LATENCY: Lever.LATENCY,
+    Holder.SERIALIZATION: Lever.SERIALIZATION,
+    Holder.AGGREGATION: Lever.AGGREGATION,
+}
+
+
+class Change(NamedTuple):
+    """An improvement: capacities and speeds are doubled, durations halved, stragglers brought to the median.
+
+    Attributes
+    ----------
+    lever : Lever
+        What is changed.
+    groups : tuple of int
+        Indices of the groups whose clients it is changed for; empty for everyone, or the server.
+    """
+
+    lever: Lever
+    groups: tuple[int, ...] = ()
+
+
+class Share(NamedTuple):
+    """What the clients of one group, or the server, hold of the critical path by one resource.
+
+    Attributes
+    ----------
+    holder : Holder
+        The resource.
+    group : int
+        Index of the group, or `SERVER`.
+    seconds : float
+        [s].
+    """
+
+    holder: Holder
+    group: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a change does.
+
+    Attributes
+    ----------
+    change : Change
+        The change.
+    predicted : float
+        Wall-clock by the recorded graph [s].
+    exact : bool
+        Whether that is an exact replay; otherwise an estimate.
+    simulated : float
+        Wall-clock of the event simulation with the change made [s].
+    saves : float
+        Recorded minus simulated wall-clock [s].
+    """
+
+    change: Change
+    predicted: float
+    exact: bool
+    simulated: float
+    saves: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a run takes as long as it does.
+
+    Attributes
+    ----------
+    result : Result
+        The run.
+    path : CriticalPath
+        What its wall-clock consists of.
+    shares : tuple of Share
+        The path by resource and group, the largest first.
+    slack : tuple of float
+        For each group, the least time by which anything that its clients do could be delayed without the run
+        taking longer [s]; infinite if they never take part.
+    claims : tuple of Claim
+        What changes would do, the most useful first.
+    """
+
+    result: Result
+    path: CriticalPath
+    shares: tuple[Share, ...]
+    slack: tuple[float, ...]
+    claims: tuple[Claim, ...]
+
+    def held(self, holder: Holder) -> float:
+        """Seconds that a resource holds, of all clients together [s]."""
+        return math.fsum(share.seconds for share in self.shares if share.holder is holder)
+
+    def holders(self) -> dict[Holder, float]:
+        """Seconds that each resource holds, the largest first [s]."""
+        held = {holder: self.held(holder) for holder in Holder}
+        return dict(sorted(((h, s) for h, s in held.items() if s > 0), key=lambda item: -item[1]))
+
+
+def explain(setup: Setup, costs: Costs) -> Explanation:
+    """Simulate a scenario, find its critical path, and try what would shorten it.
+
+    Parameters
+    ----------
+    setup : Setup
+        What to simulate.
+    costs : Costs
+        What computing costs.
+
+    Raises
+    ------
+    CostError
+        If a local update's cost is not known.
+    """
+    recording = record(setup, costs)
+    result = recording.result
+    path = critical_path(result)
+    shares = _shares(path, Fleet(setup.scenario.fleet))
+    claims = _claims(recording, tuple(dict.fromkeys(_changes(recording, shares))))
+    return Explanation(result, path, shares, _least_slack(result), claims)
+
+
+def named(shares: tuple[Share, ...], holder: Holder) -> tuple[int, ...]:
+    """Groups that hold nine tenths of what all of them hold of a resource, the largest first."""
+    own = [share for share in shares if share.holder is holder and share.group != SERVER]
+    total, reached = math.fsum(share.seconds for share in own), 0.0
+    groups: list[int] = []
+    for share in own:
+        if reached < _NAMED * total:
+            groups.append(share.group)
+            reached += share.seconds
+    return tuple(groups)
+
+
+def _shares(path: CriticalPath, fleet: Fleet) -> tuple[Share, ...]:
+    seconds: dict[tuple[Holder, int], list[float]] = {}
+    for (holder, client), held in path.held().items():
+        group = SERVER if client == SERVER else fleet.index(client)
+        seconds.setdefault((holder, group), []).append(held)
+    shares = (Share(holder, group, math.fsum(terms)) for (holder, group), terms in seconds.items())
+    return tuple(sorted(shares, key=lambda share: (-share.seconds, share.holder, share.group)))
+
+
+def _least_slack(result: Result) -> tuple[float, ...]:
+    fleet = Fleet(result.scenario.fleet)
+    least = [math.inf] * len(fleet.groups)
+    for span, own in zip(result.timeline.spans, slack(result), strict=True):
+        if span.client != SERVER:
+            group = fleet.index(span.client)
+            least[group] = min(least[group], own)
+    return tuple(least)
+
+
+def _changes(recording: Recording, shares: tuple[Share, ...]) -> Iterator[Change]:
+    """Changes worth trying: all devices and links; the bottleneck alone; what else holds a share of the path."""
+    wall_clock = recording.result.wall_clock
+    groups = len(recording.setup.scenario.fleet)
+    yield Change(Lever.SPEED)
+    yield Change(Lever.UPLINK)
+    yield Change(Lever.DOWNLINK)
+    held: dict[Holder, float] = {}
+    for share in shares:
+        held[share.holder] = held.get(share.holder, 0.0) + share.seconds
+    bottlenecks = {
+        holder: tuple(sorted(named(shares, holder)))
+        for holder in (Holder.COMPUTING, Holder.UPLINK, Holder.DOWNLINK)
+        if held.get(holder, 0.0) > wall_clock / 10
+    }
+    slow_links = set(bottlenecks.get(Holder.UPLINK, ())) & set(bottlenecks.get(Holder.DOWNLINK, ()))
+    if slow_links:
+        yield Change(Lever.LINKS, () if len(slow_links) == groups else tuple(sorted(slow_links)))
+    for holder, bottleneck in bottlenecks.items():
+        is_tried = holder is not Holder.COMPUTING and slow_links.issuperset(bottleneck)
+        if len(bottleneck) < min(groups, MOST_NAMED + 1) and not is_tried:
+            yield Change(LEVER_OF[holder], bottleneck)
+    for holder in (Holder.INGRESS, Holder.EGRESS, Holder.LATENCY, Holder.SERIALIZATION, Holder.AGGREGATION):
+        if held.get(holder, 0.0) > WORTH_A_CLAIM * wall_clock:
+            yield Change(LEVER_OF[holder])
+    behind = _behind_the_median(recording)
+    if behind:
+        yield Change(Lever.STRAGGLERS, behind)
+
+
+def _claims(recording: Recording, changes: Sequence[Change]) -> tuple[Claim, ...]:
+    """Predict and simulate changes; the most useful first."""
+    variants = _variants(recording, changes)
+    replayed, estimates = recording.replay(variants), recording.estimate(variants)
+    claims = []
+    for row, change in enumerate(changes):
+        exact = bool(replayed.replayed[row])
+        predicted = float((replayed.wall_clock if exact else estimates)[row])
+        simulated = recording.simulate(variants, row).wall_clock
+        claims.append(Claim(change, predicted, exact, simulated, recording.result.wall_clock - simulated))
+    return tuple(sorted(claims, key=lambda claim: -claim.saves))
+
+
+def _variants(recording: Recording, changes: Sequence[Change]) -> Variants:
+    """Write changes as what-ifs, one row each."""
+    scenario, group_of_site = recording.setup.scenario, _group_of_sites(recording)
+    values: dict[str, Floats] = {
+        "uplink": recording.uplink,
+        "downlink": recording.downlink,
+        "latency": recording.latency,
+        "speed": recording.speed,
+        "ingress": np.array([[recording.ingress]]),
+        "egress": np.array([[recording.egress]]),
+        "serialization": np.array([[scenario.wire.serialization]]),
+        "aggregation": np.array([[scenario.server.aggregation]]),
+    }
+    values = {name: np.repeat(recorded, len(changes), axis=0) for name, recorded in values.items()}
+    for row, (lever, groups) in enumerate(changes):
+        if lever is Lever.STRAGGLERS:
+            for name, median in _medians(recording).items():
+                values[name][row] = np.maximum(values[name][row], median)
+            continue
+        for name in ("uplink", "downlink") if lever is Lever.LINKS else (lever.value,):
+            factor = 0.5 if lever in (Lever.LATENCY, Lever.SERIALIZATION, Lever.AGGREGATION) else 2.0
+            values[name][row, np.isin(group_of_site, groups) if groups else slice(None)] *= factor
+    return Variants(**values)
+
+
+def _group_of_sites(recording: Recording) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    fleet = Fleet(recording.setup.scenario.fleet)
+    return np.array([fleet.index(site) for site in recording.sites])
+
+
+def _medians(recording: Recording) -> dict[str, float]:
+    """Conditions of the median client that takes part, the lower one of two."""
+    counts = np.array([recording.result.counts[site] for site in recording.sites])
+    medians = {}
+    for name in ("uplink", "downlink", "speed"):
+        values = getattr(recording, name)[0]
+        order = np.argsort(values, kind="stable")
+        reached = np.cumsum(counts[order])
+        medians[name] = float(values[order][np.searchsorted(reached, (reached[-1] + 1) // 2)])
+    return medians
+
+
+def _behind_the_median(recording: Recording) -> tuple[int, ...]:
+    behind = np.zeros(len(recording.sites), dtype=np.bool_)
+    for name, median in _medians(recording).items():
+        behind |= getattr(recording, name)[0] < median
+    return tuple(sorted(set(_group_of_sites(recording)[behind].tolist())))

@@ -1,0 +1,138 @@
+"""The fit: it finds prices that are there, never negative ones, and predicts what it has not seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from calibration.calibrate import fitted
+from calibration.fit import Prices, Times, fit, relative_errors, summary
+from calibration.measured_file import MeasuredFile, Sample
+from calibration.points import Point
+from calibration.terms import TERMS
+from calibration.work import Work, work
+from sim.methods import Trains
+from tests.calibration.synthetic import ARCHITECTURE, PRICES, measured_file, visit
+
+POINTS = [sample.point for sample in measured_file().samples]
+AMOUNTS = [work(ARCHITECTURE, point) for point in POINTS]
+NOTHING = Work(**dict.fromkeys(Work.__dataclass_fields__, 0.0))
+
+
+def times_of(prices: Prices, amounts: list[Work]) -> list[Times]:
+    phases = ("forward", "head", "backward", "update")
+    return [Times(*(prices.phase(phase, one) for phase in phases)) for one in amounts]
+
+
+def test_a_step_is_the_sum_of_its_terms():
+    # constant 2 s, 3 s per 1e12 operations of layers, 5 of the head, 7 s per 1e9 weights.
+    prices = Prices(
+        "sum",
+        dict.fromkeys(PRICES.coefficients, 0.0)
+        | {
+            "forward_constant": 2.0,
+            "forward_layers": 3.0,
+            "head_forward": 5.0,
+            "optimizer": 7.0,
+            "update_weights": 11.0,
+        },
+    )
+    amounts = replace(NOTHING, one=1.0, forward=10.0, head=100.0, weights=1000.0)
+    assert prices.step(amounts) == pytest.approx(2 + 30 + 500 + 7000)
+    assert prices.full_pass(amounts) == pytest.approx(2 + 30 + 500)
+    assert prices.update(amounts) == pytest.approx(11_000)
+
+
+def test_on_a_gpu_the_longer_of_launches_and_work_counts():
+    prices = Prices(
+        "maximum",
+        dict.fromkeys(PRICES.coefficients, 0.0)
+        | {"backward_constant": 1.0, "backward_launch": 2.0, "backward_layers": 4.0, "optimizer": 8.0},
+    )
+    waiting = replace(NOTHING, one=1.0, layers_above=3.0, above=1.0, weights=1.0)
+    assert prices.step(waiting) == pytest.approx(1 + 2 * 3 + 8)  # launches 7 s, work 4 s, and the optimizer
+    busy = replace(waiting, above=100.0)
+    assert prices.step(busy) == pytest.approx(400 + 8)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(0.1, 10), min_size=len(TERMS), max_size=len(TERMS)))
+def test_exact_times_are_predicted_exactly(factors: list[float]):
+    true = Prices(
+        "sum", {name: PRICES.coefficients[name] * f for name, f in zip(PRICES.coefficients, factors, strict=True)}
+    )
+    half = AMOUNTS[::2]
+    found = fit(half, times_of(true, half), "sum")
+    assert min(found.coefficients.values()) >= 0
+    np.testing.assert_allclose(relative_errors(found, half, times_of(true, half)), 0, atol=1e-6)
+
+
+def test_times_that_fall_with_work_get_no_negative_price():
+    falling = [Times(1 / (1 + one.forward * 1e6), 1.0, 1.0, 0.0) for one in AMOUNTS]
+    found = fit(AMOUNTS, falling, "sum")
+    assert min(found.coefficients.values()) >= 0
+    assert found.coefficients["forward_layers"] == 0
+
+
+@pytest.mark.parametrize("launch", [1e-4, 1e-3, 1e-2])
+def test_saturation_is_found(launch: float):
+    # From all points waiting for launches to hardly any.
+    prices = {t.name: launch if t.role == "launch" else 20.0 for t in TERMS}
+    true = Prices("maximum", prices)
+    found = fit(AMOUNTS, times_of(true, AMOUNTS), "maximum")
+    median, _ = summary(relative_errors(found, AMOUNTS, times_of(true, AMOUNTS)))
+    assert median < 1
+
+
+def test_a_small_step_counts_as_much_as_a_large_one():
+    # Two points that no line through the origin meets: relative errors balance, absolute ones would not.
+    amounts = [replace(NOTHING, forward=1.0), replace(NOTHING, forward=1000.0)]
+    found = fit(amounts, [Times(1.0, 0.0, 0.0, 0.0), Times(2000.0, 0.0, 0.0, 0.0)], "sum")
+    # min (x - 1)^2 + (1000 x / 2000 - 1)^2: (x - 1) + (x / 2 - 1) / 2 = 0, x = 1.2
+    assert found.coefficients["forward_layers"] == pytest.approx(1.2)
+
+
+def test_held_out_points_are_not_used():
+    file = measured_file()
+    honest = fitted(file, ARCHITECTURE)
+    spoilt = tuple(
+        Sample.of(s.point, s.role, [visit(ARCHITECTURE, s.point, factor=2.0)], None) if s.role == "held-out" else s
+        for s in file.samples
+    )
+    worse = fitted(file.model_copy(update={"samples": spoilt}), ARCHITECTURE)
+    assert honest.fit == worse.fit
+    assert honest.held_out is not None
+    assert worse.held_out is not None
+    assert honest.held_out.p95_error_pct == pytest.approx(0, abs=0.01)
+    # Twice the time: the prediction is half of it.
+    assert worse.held_out.median_error_pct == pytest.approx(50, abs=0.01)
+
+
+def test_held_levels_are_reported():
+    held = fitted(measured_file(), ARCHITECTURE).held_out
+    assert held is not None
+    assert 2 * held.points >= held.fitted_points
+    assert held.batch_size in (2, 4)
+    assert held.layers == 2
+    assert held.first_layers
+
+
+def test_block_positions_follow_the_structure():
+    file: MeasuredFile = fitted(measured_file(), ARCHITECTURE)
+    assert file.fit is not None
+    steps = [
+        file.fit.prices.step(
+            work(
+                ARCHITECTURE,
+                Point(trains=Trains.BLOCK, batch_size=4, sequence_length=32, first_layer=first, layers=2),
+            )
+        )
+        for first in range(7)
+    ]
+    # Backward grows linearly with the layers above: a second difference of zero.
+    assert np.diff(steps, 2) == pytest.approx(0, abs=1e-9)
+    assert steps[0] > steps[-1]

@@ -1,0 +1,235 @@
+"""A measured profile predicts what it covers, refuses the rest, and is a file that anyone can check."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from calibration.calibrate import fitted
+from calibration.measured import MeasuredProfile
+from calibration.measured_file import MeasuredFile, Sample, Shape, profile_schema
+from calibration.points import Point
+from calibration.profile import load_profile, read_profile, shipped_profiles
+from calibration.work import full_pass_work, work
+from sim.architecture import Architecture, architecture, from_config
+from sim.costs import Costs
+from sim.errors import CostError
+from sim.methods import Trains
+from sim.scenario import Scenario
+from sim.simulate import prepare, simulate
+from tests.calibration.synthetic import ARCHITECTURE, CONFIG, PRICES, measured_file
+
+FILE = fitted(measured_file(), ARCHITECTURE)
+DATA: dict[str, Any] = json.loads(json.dumps(FILE.model_dump(mode="json")))
+PROFILE = MeasuredProfile(FILE)
+
+
+def setup_of(model: Architecture = ARCHITECTURE, **fields: Any) -> Any:
+    data = {
+        "model": "tiny",
+        "method": "fedbcd",
+        "blocks": {"layers": 2},
+        "local": {"steps": 10, "batch_size": 4, "sequence_length": 32},
+        "lora": {"rank": 4, "targets": ["v_proj", "q_proj"]},
+        "fleet": [{"count": 2}, {"count": 1, "speed": 0.5}],
+        "compute": {"profile": "synthetic"},
+    }
+    return prepare(Scenario.parse(data | fields), model)
+
+
+def costs_of(**fields: Any) -> Costs:
+    return PROFILE.costs(setup_of(**fields))
+
+
+@pytest.mark.parametrize(
+    ("method", "trains"),
+    [("fedit", Trains.LORA), ("ffa-lora", Trains.LORA_B), ("full-ft", Trains.EVERYTHING)],
+)
+def test_an_update_is_its_steps_and_what_comes_once(method: str, trains: Trains):
+    adapter = {} if trains is Trains.EVERYTHING else {"rank": 4, "targets": "q_proj+v_proj"}
+    amounts = work(ARCHITECTURE, Point(trains=trains, batch_size=4, sequence_length=32, **adapter))
+    expected = 10 * PRICES.step(amounts) + PRICES.update(amounts)
+    assert costs_of(method=method).local_update(0, 0, None).seconds == pytest.approx(expected, rel=1e-3)
+
+
+def test_blocks_cost_what_their_place_costs_and_slow_clients_take_longer():
+    setup = setup_of()
+    costs = PROFILE.costs(setup)
+    assert setup.blocks is not None
+    for block in setup.blocks:
+        point = Point(trains=Trains.BLOCK, batch_size=4, sequence_length=32, first_layer=block.first_layer, layers=2)
+        amounts = work(ARCHITECTURE, point)
+        expected = 10 * PRICES.step(amounts) + PRICES.update(amounts)
+        assert costs.local_update(0, 0, block).seconds == pytest.approx(expected, rel=1e-3)
+        assert costs.local_update(2, 0, block).seconds == pytest.approx(2 * expected, rel=1e-3)
+        assert costs.local_update(0, 0, block).serial == 0
+    bottom, top = setup.blocks[0], setup.blocks[-1]
+    assert costs.local_update(0, 0, bottom).seconds > costs.local_update(0, 0, top).seconds
+
+
+def test_what_the_scenario_says_cannot_overlap():
+    given = setup_of(compute={"profile": "synthetic", "non_overlapping": "1ms"})
+    assert given.blocks is not None
+    cost = PROFILE.costs(given).local_update(2, 0, given.blocks[0])
+    assert cost.serial == pytest.approx(2e-3)
+
+
+def test_a_full_pass_has_all_gradients_and_no_optimizer():
+    amounts = full_pass_work(ARCHITECTURE, 4, 32)
+    expected = PRICES.step(amounts) - PRICES.coefficients["optimizer"] * amounts.weights
+    assert costs_of().full_pass(0) == pytest.approx(expected, rel=1e-3)
+    blocks = {"layers": 2, "schedule": "gradient", "gradient_pass": "3s"}
+    assert costs_of(blocks=blocks).full_pass(2) == 6
+    unknown = costs_of(blocks={"layers": 2, "schedule": "gradient"})
+    assert any("full pass" in note for note in unknown.provenance()["notes"])  # type: ignore[attr-defined]
+
+
+def test_a_run_says_where_its_numbers_come_from():
+    setup = setup_of()
+    provenance = simulate(setup, PROFILE.costs(setup)).provenance["compute"]
+    assert isinstance(provenance, dict)
+    assert provenance["origin"] == "fitted"
+    assert provenance["device"] == "test chip"
+    assert provenance["date"] == "2026-01-01 00:00 UTC"
+    assert provenance["held_out"]["points"] == FILE.held_out.points  # type: ignore[union-attr]
+
+
+OTHER = from_config(CONFIG | {"num_hidden_layers": 9}, "other")
+UNCOVERED: list[tuple[dict[str, Any], str]] = [
+    ({"local": {"batch_size": 9, "sequence_length": 32}}, "batch sizes 1 to 8"),
+    ({"local": {"batch_size": 4, "sequence_length": 65}}, "sequence lengths 8 to 64"),
+    ({"blocks": {"layers": 8}}, "blocks of 1 to 4 layers"),
+    ({"blocks": {"layers": 0.5}}, "blocks of 1 to 4 layers"),
+    ({"fleet": [{"device": "h100"}]}, "device h100; it covers test chip"),
+    ({"method": "fedit", "lora": {"rank": 5, "targets": ["q_proj", "v_proj"]}}, "lora rank 4 on q_proj+v_proj"),
+    ({"method": "fedit", "lora": {"rank": 4, "targets": "all-linear"}}, "lora rank 4 on q_proj+v_proj"),
+    ({"method": "flora"}, "give compute.seconds"),
+    ({"model": OTHER}, "other; it covers models of the shape of tiny"),
+]
+
+
+@pytest.mark.parametrize(("fields", "covered"), UNCOVERED, ids=lambda case: str(case)[:40])
+def test_what_was_not_measured_is_an_error_that_says_how(fields: dict[str, Any], covered: str):
+    fields = dict(fields)
+    model = fields.pop("model", ARCHITECTURE)
+    with pytest.raises(CostError, match="profile synthetic does not cover") as error:
+        PROFILE.costs(setup_of(model, **fields))
+    assert covered in str(error.value)
+    assert "paraSim calibrate --model" in str(error.value) or "flora" in str(fields)
+
+
+def test_the_named_command_measures_the_old_and_the_new():
+    with pytest.raises(CostError, match="--batch-size 1,2,4,8,16 --sequence-length 8,16,32,64 --layers 1,2,4"):
+        costs_of(local={"batch_size": 16, "sequence_length": 32})
+
+
+def test_the_same_shape_under_another_name_is_covered():
+    assert PROFILE.costs(setup_of(from_config(CONFIG, "my-copy"))).full_pass(0) > 0
+
+
+def test_a_named_device_is_the_profiles_in_any_capitals():
+    assert costs_of(fleet=[{"device": "Test Chip"}]).full_pass(0) > 0
+
+
+def test_what_did_not_fit_into_memory_is_refused():
+    failed = Sample(
+        point=Point(trains=Trains.BLOCK, batch_size=4, sequence_length=16, first_layer=4, layers=2),
+        role="fit",
+        fits=False,
+        reason="out of memory",
+    )
+    profile = MeasuredProfile(FILE.model_copy(update={"samples": (*FILE.samples, failed)}))
+    assert profile.costs(setup_of(local={"batch_size": 2, "sequence_length": 32}))
+    with pytest.raises(CostError, match="does not fit into the memory of test chip"):
+        profile.costs(setup_of())
+
+
+def test_an_interrupted_profile_says_how_to_go_on():
+    with pytest.raises(CostError, match="continue with `paraSim calibrate --model tiny`"):
+        MeasuredProfile(measured_file())
+
+
+def test_a_file_is_read_as_it_was_written(tmp_path: Path):
+    (tmp_path / "p.json").write_text(json.dumps(DATA))
+    profile = load_profile(str(tmp_path / "p.json"))
+    assert isinstance(profile, MeasuredProfile)
+    assert profile.file == FILE
+
+
+def test_files_meet_the_published_schema():
+    jsonschema.validate(DATA, profile_schema())
+    for key in ("device", "versions", "date", "command", "model", "samples", "fit", "held_out"):
+        assert key in profile_schema()["required"]
+
+
+def _spoilt(path: list[Any], value: Any) -> dict[str, Any]:
+    data = copy.deepcopy(DATA)
+    place: Any = data
+    for part in path[:-1]:
+        place = place[part]
+    if value is None:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return data
+
+
+BAD: list[tuple[list[Any], Any, str]] = [
+    (["kind"], "guessed", "unknown kind 'guessed'"),
+    (["extra"], 1, "unknown field"),
+    (["device"], None, "device: is missing"),
+    (["samples", 0, "step_s"], -1.0, "must be at least 0"),
+    (["samples", 0, "step_s"], 1e12, "must be at most"),
+    (["samples", 0, "repeats"], 7, "repeats: 7, but there are 3 visits"),
+    (["samples", 0, "point", "trains"], "luck", "samples"),
+    (["samples", 0, "point", "batch_size"], 0, "must be at least 1"),
+    (["fit", "coefficients", "optimizer", "value"], -0.5, "must be at least 0"),
+    (["fit", "coefficients", "optimizer"], None, "optimizer"),
+    (["fit", "coefficients", "magic"], {"value": 1.0, "unit": "s", "meaning": ""}, "magic"),
+    (["fit", "form"], "product", "form"),
+    (["model", "name"], "x" * 300, "at most 200"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), BAD, ids=lambda case: str(case)[:40])
+def test_a_file_that_is_not_understood_is_refused(tmp_path: Path, path: list[Any], value: Any, message: str):
+    (tmp_path / "p.json").write_text(json.dumps(_spoilt(path, value)))
+    with pytest.raises(CostError) as error:
+        load_profile(str(tmp_path / "p.json"))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("text", ['{"kind": "measured", "kind": "published"}', '{"kind": NaN}', "[" * 10_000, "[]", ""])
+def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, text: str):
+    (tmp_path / "p.json").write_text(text)
+    with pytest.raises(CostError):
+        load_profile(str(tmp_path / "p.json"))
+
+
+MEASURED = [name for name in shipped_profiles() if read_profile(name)["kind"] == "measured"]
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_shipped_profiles_are_what_their_samples_give(name: str):
+    data = read_profile(name)
+    jsonschema.validate(data, profile_schema())
+    file = MeasuredFile.parse(data, name)
+    model = from_config(file.model.config, file.model.name)
+    assert file.model.shape == Shape.of(model)
+    again = fitted(file, model)
+    assert again.held_out == file.held_out
+    assert again.fit is not None
+    assert file.fit is not None
+    for term, coefficient in file.fit.coefficients.items():
+        assert again.fit.coefficients[term].value == pytest.approx(coefficient.value, rel=1e-4, abs=1e-12)
+
+
+def test_the_shipped_profile_of_smollm2_covers_the_catalogues_model():
+    file = load_profile("smollm2-135m-cpu")
+    assert isinstance(file, MeasuredProfile)
+    assert file.file.model.shape == Shape.of(architecture("smollm2-135m"))

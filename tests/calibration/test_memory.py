@@ -1,0 +1,145 @@
+"""Memory against devices, the lower bound, and the buffers of ParaBlock's second thread."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from calibration.devices import device
+from calibration.memory import fits, least_memory, second_thread, traced_memory
+from sim.architecture import architecture
+from sim.learner import Update
+from sim.methods import METHODS
+from sim.scenario import Scenario
+from sim.simulate import Setup, prepare
+from tests.train.tiny import ARCHITECTURE, CONFIG, federate
+from train.learner import TorchLearner
+
+
+def setup(model: str = "llama-3-8b", **fields: Any) -> Setup:
+    return prepare(Scenario.parse({"model": model} | fields), architecture(model))
+
+
+def test_the_bound_by_hand() -> None:
+    # Llama 3-8B in bfloat16: 2 x 8,030,261,248 B of weights. A 2-layer block of 436,224,000: copy 2, master 4,
+    # gradient 4, moments 8.
+    assert least_memory(setup(), "bfloat16") == 2 * 8_030_261_248 + 18 * 436_224_000
+    # In float32 the part is its own master.
+    assert least_memory(setup(), "float32") == 4 * 8_030_261_248 + 16 * 436_224_000
+    # FedIT: A and B of q and v, 13.63 M, are part of the model and trained.
+    adapter = 32 * 32 * (4096 + 4096 + 4096 + 1024)
+    assert least_memory(setup(method="fedit"), "bfloat16") == 2 * (8_030_261_248 + adapter) + 18 * adapter
+    assert least_memory(setup(method="full-ft"), "bfloat16") == 20 * 8_030_261_248
+
+
+def test_groups_that_do_not_fit_are_named() -> None:
+    # 16.1 + 7.9 = 23.9 GB just fit an RTX 4090's 24 GB by counting; 4 layers, 31.8 GB, do not. A device that the
+    # catalogue does not know, or none, is not judged.
+    fleet = [
+        {"name": "desk", "device": "rtx-4090"},
+        {"device": "RTX-4090"},
+        {"device": "abacus"},
+        {"device": "h200"},
+        {},
+    ]
+    assert fits(setup(fleet=fleet)) == []
+    desk, second = fits(setup(fleet=fleet, blocks={"layers": 4}))
+    assert (desk.group, second.group) == ("desk", "group1")
+    assert str(desk) == "clients of desk need at least 31.8 GB for a local update, but rtx-4090 has 24.0 GB"
+
+
+def test_a_trace_finds_what_the_bound_cannot() -> None:
+    # Logits alone take 3 GB at batch 4 x 512: traced, the 23.9 GB are more than 24.
+    fleet = [{"name": "desk", "device": "rtx-4090"}, {"name": "silo", "device": "a100"}]
+    short = {"steps": 1, "batch_size": 4, "sequence_length": 512}
+    only_top = {"layers": 2, "schedule": [15]}
+    (warning,) = fits(setup(fleet=fleet, local=short, blocks=only_top, rounds=1), traced=True)
+    assert (warning.group, warning.traced) == ("desk", True)
+    assert warning.needed > 26e9
+    assert "at least" not in str(warning)
+
+
+def test_a_run_without_a_model_is_not_judged() -> None:
+    given_all = {"compute": {"seconds": 1}, "payload": {"upload": "1MB"}, "fleet": [{"device": "phone"}]}
+    assert fits(prepare(Scenario.parse(given_all), None)) == []
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    st.sampled_from(sorted(METHODS)),
+    st.sampled_from([0.5, 1, 2, 4]),
+    st.sampled_from(["rtx-4090", "phone"]),
+    st.integers(1, 3),
+    st.integers(1, 8),
+)
+def test_no_trace_stays_below_the_bound(
+    tiny_config: Path, method: str, layers: float, on: str, batch_size: int, tokens: int
+) -> None:
+    fields: dict[str, Any] = {
+        "method": method,
+        "blocks": {"layers": layers},
+        "lora": {"rank": 2},
+        "local": {"batch_size": batch_size, "sequence_length": tokens},
+        "fleet": [{"count": 4}],
+    }
+    own = setup(str(tiny_config), **fields)
+    assert traced_memory(own, device(on)).total >= least_memory(own, device(on).precision)
+
+
+@pytest.fixture(scope="module")
+def tiny_config(tmp_path_factory: Any) -> Path:
+    path: Path = tmp_path_factory.mktemp("model") / "config.json"
+    path.write_text(json.dumps(CONFIG))
+    return path
+
+
+@pytest.mark.parametrize("staleness", [1, 2, 3])
+def test_the_second_thread_holds_what_the_learner_has_pending(monkeypatch: pytest.MonkeyPatch, staleness: int) -> None:
+    # A client of ParaBlock that starts round t still needs its own updates of rounds t - s to t - 1; FedBCD's needs
+    # none. The formula adds the aggregate that comes in.
+    parablock = pending_bytes(monkeypatch, method={"name": "parablock", "staleness": staleness})
+    blocks = max(parablock)
+    own = prepare(
+        Scenario.parse(
+            {"model": "tiny", "method": {"name": "parablock", "staleness": staleness}, "blocks": {"layers": 1}}
+        ),
+        ARCHITECTURE,
+    )
+    layer = ARCHITECTURE.layers[0].parameters
+    assert blocks == staleness * 4 * layer
+    assert second_thread(own) == blocks + 4 * layer
+    assert set(pending_bytes(monkeypatch, method="fedbcd")) == {0}
+
+
+def pending_bytes(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> list[int]:
+    """Bytes of a client's own updates under way, whenever it begins to train."""
+    found: list[int] = []
+    train = TorchLearner.train
+
+    def noting(self: TorchLearner, client: int, round: int, block: int | None) -> Update:
+        own = self.clients[client].pending if client in self.clients else {}
+        found.append(sum(value.nbytes for values in own.values() for value in values.values()))
+        return train(self, client, round, block)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TorchLearner, "train", noting)
+        federate(**fields)
+    return found
+
+
+def test_other_methods_have_no_second_thread() -> None:
+    assert second_thread(setup(method="fedbcd")) == 0
+    adapter = 32 * 32 * (4096 + 4096 + 4096 + 1024)
+    assert second_thread(setup(method="overlapped-lora")) == 2 * 4 * adapter
+
+
+def test_counting_and_the_catalogue_need_no_torch() -> None:
+    code = "import sys, calibration.memory, calibration.devices; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,72 @@
+"""Planned points: enough are held out, and what is held out is new to the fit."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calibration.plan import Plan, held_levels, planned_points
+from sim.architecture import architecture
+from sim.errors import ScenarioError
+from sim.methods import Trains
+from tests.calibration.synthetic import ARCHITECTURE, PLAN
+
+PLANS = st.builds(
+    Plan,
+    batch_sizes=st.lists(st.integers(1, 16), min_size=1, max_size=4, unique=True).map(tuple),
+    sequence_lengths=st.lists(st.integers(1, 64), min_size=1, max_size=4, unique=True).map(tuple),
+    layers=st.lists(st.sampled_from([0.5, 1, 2, 4, 8]), min_size=1, max_size=3, unique=True).map(tuple),
+    ranks=st.just((4,)) | st.just(()),
+    targets=st.just(("q_proj", "all-linear")),
+    seed=st.integers(0, 2**32),
+)
+
+
+def test_a_third_is_held_out_and_every_kind_of_level():
+    planned = planned_points(PLAN, ARCHITECTURE)
+    held_out = [one.point for one in planned if one.role == "held-out"]
+    used = [one.point for one in planned if one.role == "fit"]
+    assert 3 * len(held_out) >= len(planned)
+    blocks = [point for point in held_out if point.trains is Trains.BLOCK]
+    for level in ("batch_size", "sequence_length", "layers", "first_layer"):
+        new = {getattr(point, level) for point in blocks} - {getattr(point, level) for point in used}
+        assert new, level
+
+
+def test_the_corners_of_all_ranges_are_in_the_fit():
+    used = [one.point for one in planned_points(PLAN, ARCHITECTURE) if one.role == "fit"]
+    blocks = [point for point in used if point.trains is Trains.BLOCK]
+    # 8 layers: the widest block begins at layer 4 at the latest, the narrowest at layer 7.
+    corners = {(1, 8, 1, 0), (8, 64, 1, 7), (1, 64, 4, 0), (8, 64, 4, 4), (1, 8, 4, 4)}
+    assert corners <= {(p.batch_size, p.sequence_length, p.layers, p.first_layer) for p in blocks}
+
+
+@given(PLANS)
+def test_no_fitted_point_has_a_held_out_level(plan: Plan):
+    held = held_levels(plan)
+    for one in planned_points(plan, ARCHITECTURE):
+        if one.role == "fit":
+            assert one.point.batch_size != held.batch_size
+            assert one.point.sequence_length != held.sequence_length
+            assert one.point.layers is None or one.point.layers != held.layers
+
+
+@given(PLANS)
+def test_points_are_distinct_and_lie_within_the_model(plan: Plan):
+    planned = planned_points(plan, ARCHITECTURE)
+    points = [one.point for one in planned]
+    assert len(set(points)) == len(points)
+    for point in points:
+        if point.first_layer is not None and point.layers is not None:
+            assert 0 <= point.first_layer <= len(ARCHITECTURE.layers) - point.layers
+    assert planned == planned_points(plan, ARCHITECTURE)
+
+
+def test_another_seed_draws_other_points():
+    assert planned_points(PLAN, ARCHITECTURE) != planned_points(PLAN.model_copy(update={"seed": 1}), ARCHITECTURE)
+
+
+def test_a_block_wider_than_the_model_is_refused():
+    with pytest.raises(ScenarioError, match="--layers 64: smollm2-135m has only 30 layers"):
+        planned_points(PLAN.model_copy(update={"layers": (64,)}), architecture("smollm2-135m"))

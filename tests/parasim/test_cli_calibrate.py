@@ -1,0 +1,178 @@
+"""`paraSim calibrate` on a model of a few thousand parameters, and what `paraSim list profiles` says of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import torch
+
+from calibration import calibrate as calibration
+from calibration import measure
+from calibration.measure import Measurer
+from tests.calibration.synthetic import ARCHITECTURE, CONFIG, visit
+from tests.parasim.command_line import refused, run
+
+PLAN = ("--batch-size", "1,2,4", "--sequence-length", "4,8,16", "--layers", "1,2,4", "--rank", "2")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    torch.set_num_threads(1)
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    return tmp_path / "config.json"
+
+
+@pytest.fixture
+def pretended(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Visits take what known prices say, and no time; returns the points visited."""
+    visited: list[Any] = []
+
+    def pretend(self: Measurer, point: Any, known: Any) -> Any:
+        visited.append(point)
+        return visit(ARCHITECTURE, point), None
+
+    monkeypatch.setattr(Measurer, "visit", pretend)
+    return visited
+
+
+def test_a_real_calibration_gives_a_profile_that_simulates(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    out = tmp_path / "tiny.json"
+    small = ("--batch-size", "1,2,4", "--sequence-length", "8", "--layers", "2", "--rank", "2")
+    # A budget of nothing visits every point once, here for the fewest steps.
+    monkeypatch.setattr(measure, "_VISIT_SECONDS", 0.0)
+    outcome = run("calibrate", "--model", config, *small, "--threads", "1", "--budget", "1ms", "--out", out)
+    assert outcome.status == 0, outcome.err
+    assert "held out: error" in outcome.out
+    data = json.loads(out.read_text())
+    assert {sample["repeats"] for sample in data["samples"]} == {1}
+    assert data["device"]["clock"] == "cpu-time"
+    assert data["fit"] is not None
+    scenario = {
+        "model": str(config),
+        "blocks": {"layers": 2},
+        "rounds": 3,
+        "local": {"steps": 2, "batch_size": 3, "sequence_length": 8},
+        "compute": {"profile": str(out)},
+    }
+    (tmp_path / "run.json").write_text(json.dumps(scenario))
+    simulated = run("simulate", tmp_path / "run.json")
+    assert simulated.status == 0, simulated.err
+    assert "profile tiny (measured" in simulated.out
+
+
+def test_an_interrupted_calibration_goes_on(
+    config: Path, tmp_path: Path, pretended: list[Any], monkeypatch: pytest.MonkeyPatch
+):
+    out = tmp_path / "tiny.json"
+    arguments = ("calibrate", "--model", config, *PLAN, "--threads", "1", "--out", out)
+    pretend = Measurer.visit
+
+    def interrupted(self: Measurer, point: Any, known: Any) -> Any:
+        if len(pretended) == 10:
+            raise KeyboardInterrupt
+        return pretend(self, point, known)
+
+    monkeypatch.setattr(Measurer, "visit", interrupted)
+    first = run(*arguments)
+    assert first.status == 130
+    assert "the same command continues" in first.err
+    left = json.loads(out.read_text())
+    assert len(left["samples"]) == 10
+    assert left["fit"] is None
+    assert "measuring was interrupted; continue with `paraSim calibrate" in _refused_simulation(config, out, tmp_path)
+
+    monkeypatch.setattr(Measurer, "visit", pretend)
+    again = run(*arguments)
+    assert again.status == 0, again.err
+    whole = json.loads(out.read_text())
+    assert whole["date"] == left["date"]
+    # Three visits each: those made before the interruption are not made again.
+    assert {sample["repeats"] for sample in whole["samples"]} == {3}
+    assert len(pretended) == 3 * len(whole["samples"])
+
+
+def _refused_simulation(config: Path, profile: Path, folder: Path) -> str:
+    scenario = {"model": str(config), "blocks": {"layers": 2}, "compute": {"profile": str(profile)}}
+    (folder / "run.json").write_text(json.dumps(scenario))
+    return refused("simulate", folder / "run.json")
+
+
+def test_a_file_of_another_calibration_is_left_alone(config: Path, tmp_path: Path, pretended: list[Any]):
+    out = tmp_path / "tiny.json"
+    run("calibrate", "--model", config, *PLAN, "--out", out)
+    before = out.read_bytes()
+    message = refused("calibrate", "--model", config, *PLAN, "--seed", "5", "--out", out)
+    assert "holds another calibration: its plan differs" in message
+    assert out.read_bytes() == before
+
+
+def test_json(config: Path, tmp_path: Path, pretended: list[Any]):
+    outcome = run("calibrate", "--model", config, *PLAN, "--out", tmp_path / "p.json", "--format", "json")
+    printed = json.loads(outcome.out)
+    assert printed["held_out"]["median_error_pct"] < 0.1
+    assert "samples" not in printed
+
+
+def test_a_profile_is_explained(config: Path, tmp_path: Path, pretended: list[Any]):
+    out = tmp_path / "tiny.json"
+    run("calibrate", "--model", config, *PLAN, "--out", out)
+    outcome = run("list", "profiles", "--explain", out)
+    assert outcome.status == 0, outcome.err
+    for words in ("gradients of the trained weights", "AdamW's step", "s per 1e12 operations", "held out: error"):
+        assert words in outcome.out
+    printed = json.loads(run("list", "profiles", "--explain", out, "--format", "json").out)
+    assert printed["fit"]["coefficients"]["optimizer"]["unit"] == "s per 1e9 weights"
+
+
+def test_a_profile_without_a_fit_of_its_own_is_not_explained():
+    assert "only measured profiles" in refused("list", "profiles", "--explain", "paper-a100")
+
+
+def test_the_schema_is_a_schema():
+    schema = json.loads(run("list", "profiles", "--schema").out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--batch-size", "one"), "--batch-size 'one': write it like 1,2,4"),
+        (("--batch-size", "0"), "batch_sizes: must be from 1 to 1,000,000, not 0"),
+        (("--batch-size", ","), "batch_sizes: must have at least one entry"),
+        (("--layers", "1.5"), "layers: must be 0.5 or a whole number, not 1.5"),
+        (("--layers", "16"), "has only 8 layers"),
+        (("--targets", "no_proj"), "no_proj"),
+        (("--budget", "soon"), "soon"),
+        (("--budget", "0s"), "must be longer than nothing"),
+    ],
+)
+def test_bad_options(config: Path, tmp_path: Path, arguments: tuple[str, str], message: str):
+    out = tmp_path / "p.json"
+    assert message in refused("calibrate", "--model", config, "--out", out, *arguments)
+    assert not out.exists()
+
+
+def test_models_that_are_not_there(tmp_path: Path):
+    assert "did you mean 'smollm2-135m'?" in refused(
+        "calibrate", "--model", "smolm2-135m", "--out", tmp_path / "p.json"
+    )
+    vision = refused("calibrate", "--model", "vit-b16", "--out", tmp_path / "p.json")
+    assert "only language models are measured" in vision
+
+
+def test_no_gpu(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(calibration.torch.cuda, "is_available", lambda: False)
+    message = refused("calibrate", "--model", config, "--device", "cuda", "--out", tmp_path / "p.json")
+    assert "PyTorch finds no CUDA device" in message
+
+
+def test_an_unwritable_place_is_found_before_anything_is_measured(config: Path, tmp_path: Path, pretended: list[Any]):
+    (tmp_path / "file").write_text("")
+    refused("calibrate", "--model", config, "--out", tmp_path / "file" / "p.json")
+    assert not pretended

@@ -1,0 +1,189 @@
+"""`paraSim train` and `paraSim evaluate`, from the command line to the files."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from tests.parasim.command_line import refused, run
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SMALL = """
+model: demo
+rounds: 2
+compute: {seconds: 2}
+fleet: [{count: 3, uplink: 1MB/s}]
+blocks: {layers: 1}
+local: {steps: 1, batch_size: 4, sequence_length: 64}
+lora: {rank: 2}
+wire: {bytes_per_parameter: 4}
+train:
+  data: {examples: 60, held_out_examples: 10}
+  pretraining: {steps: 2}
+"""
+DIGITS = ("--data", "digits", "--set", "train.partition.kind=iid")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("scenario") / "small.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(small: Path, tmp_path_factory) -> tuple[Path, str]:
+    """Two methods trained on text by the given seconds; the folder, and what was printed."""
+    out = tmp_path_factory.mktemp("trained")
+    outcome = run("train", small, "--method", "parablock,fedit", "--clock", "profile", "--deltas", "--out", out)
+    assert outcome.status == 0, outcome.err
+    return out, outcome.out
+
+
+def test_what_is_left(trained: tuple[Path, str]):
+    out, printed = trained
+    names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert {
+        "metrics.csv", "partition.json", "held-out.jsonl", "training.png", "training.svg", "partition.png",
+        "parablock/timeline.csv", "parablock/model/config.json", "parablock/model/model.safetensors",
+        "parablock/model/tokenizer.json", "fedit/adapter/adapter_model.safetensors",
+        "parablock/deltas/round-0001-client-0002.safetensors",
+    } <= names  # fmt: skip
+    assert not [name for name in names if "part" in name.rpartition(".")[2] or name.endswith((".pt", ".pkl", ".bin"))]
+    assert "held-out loss" in printed
+    with (out / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["method"], row["round"]) for row in rows] == [
+        ("parablock", "0"), ("parablock", "1"), ("fedit", "0"), ("fedit", "1"),
+    ]  # fmt: skip
+
+
+def test_the_same_command_again_changes_nothing(trained: tuple[Path, str], small: Path):
+    out, printed = trained
+    watched = ["metrics.csv", "parablock/timeline.csv", "parablock/model/model.safetensors", "training.svg"]
+    before = {name: (out / name).read_bytes() for name in watched}
+    again = run("train", small, "--method", "parablock,fedit", "--clock", "profile", "--deltas", "--out", out)
+    assert again.out == printed
+    assert {name: (out / name).read_bytes() for name in watched} == before
+
+
+def test_evaluate_gives_the_figures_of_the_training(trained: tuple[Path, str]):
+    # The held-out file is what the metrics were measured on: the same loss to float tolerance, for both methods.
+    out, _ = trained
+    outcome = run("evaluate", out, "--data", out / "held-out.jsonl", "--format", "json")
+    assert outcome.status == 0, outcome.err
+    with (out / "metrics.csv").open() as file:
+        last = {row["method"]: row for row in csv.DictReader(file)}
+    scores = {score["model"]: score for score in json.loads(outcome.out)}
+    assert scores.keys() == last.keys()
+    for name, score in scores.items():
+        assert score["examples"] == 10
+        assert score["loss"] == pytest.approx(float(last[name]["eval_loss"]), rel=1e-4)
+        assert score["perplexity"] == pytest.approx(2.718281828459045 ** score["loss"])
+        assert score["exact_match"] == float(last[name]["accuracy"])
+
+
+def test_evaluate_one_model_as_a_table(trained: tuple[Path, str]):
+    out, _ = trained
+    outcome = run("evaluate", out / "fedit" / "model", "--data", out / "held-out.jsonl", "--examples", 3)
+    assert outcome.status == 0
+    assert outcome.out.split()[:5] == ["model", "examples", "loss", "perplexity", "exact"]
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "message"),
+    [
+        ("nowhere/at/all", "held-out.jsonl", "there is no such file or folder"),
+        ("fedit/model", "missing.jsonl", "missing.jsonl"),
+        ("fedit/adapter", "held-out.jsonl", "holds no config.json"),
+    ],
+)
+def test_what_evaluate_refuses(model: str, data: str, message: str, trained: tuple[Path, str]):
+    out, _ = trained
+    assert message in refused("evaluate", out / model, "--data", out / data)
+
+
+def test_both_clocks_side_by_side(small: Path, tmp_path: Path):
+    # By the given seconds, one FedBCD round of 2 s and an upload of V bytes at 1 MB/s ends at 2 + V / 1e6.
+    arguments = ("--method", "fedbcd", "--clock", "both", "--out", tmp_path, "--set", "rounds=1")
+    assert run("train", small, *arguments).status == 0
+    with (tmp_path / "fedbcd" / "clocks.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    with (tmp_path / "metrics.csv").open() as file:
+        (metric,) = csv.DictReader(file)
+    size = float(metric["uploaded_bytes"]) / 3
+    assert row["measured_s"] == metric["simulated_s"]
+    assert float(row["profile_s"]) == pytest.approx(2 + size / 1e6, rel=1e-12)
+    assert (tmp_path / "fedbcd" / "timeline-profile.csv").is_file()
+
+
+@pytest.mark.parametrize("clock", ["profile", "both"])
+def test_a_profile_that_does_not_cover_the_run_is_refused_before_training(clock: str, tmp_path: Path):
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL.replace("compute: {seconds: 2}\n", ""))
+    message = refused("train", path, "--clock", clock, "--out", tmp_path / "out")
+    assert "paper-a100" in message
+    assert not list((tmp_path / "out").rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--method", "parablok"), "did you mean 'parablock'?"),
+        (("--set", "train.learning_rat=1"), "did you mean 'learning_rate'?"),
+        (("--set", "train.data.sorce=x"), "did you mean 'source'?"),
+        (("--data", "missing.jsonl"), "missing.jsonl"),
+        (("--model", "./nowhere"), "there is no such file or folder"),
+        (("--set", "fleet.0.count=70"), "70 clients"),
+        (("--set", "train.learning_rate=1e30"), "diverged"),
+        (("--set", "local.sequence_length=3"), "no answer token is left"),
+        (("--set", "lora.targets=[nothing]", "--method", "fedit"), "nothing"),
+        (("--set", "blocks.schedule=[9, 9]"), "9"),
+    ],
+)
+def test_what_is_refused(arguments: tuple[str, ...], message: str, small: Path, tmp_path: Path):
+    given = refused("train", small, "--set", "train.pretraining.steps=0", "--out", tmp_path / "out", *arguments)
+    assert message in given
+    assert "\n" not in given
+
+
+def test_a_full_disk(small: Path, tmp_path: Path, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    message = refused("train", small, *DIGITS, "--out", tmp_path)
+    assert message.endswith("round 0 cannot be written: No space left on device")
+
+
+def test_a_checkpoint_of_other_settings(small: Path, tmp_path: Path):
+    assert run("train", small, *DIGITS, "--out", tmp_path).status == 0
+    assert "belongs to another run" in refused("train", small, *DIGITS, "--set", "seed=1", "--out", tmp_path)
+
+
+def test_a_file_where_results_should_go(small: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    assert "file" in refused("train", small, "--out", tmp_path / "file")
+
+
+def test_digits_are_read(tmp_path: Path):
+    outcome = run("train", EXAMPLES / "digits.yaml", "--method", "parablock,fedbcd", "--out", tmp_path)
+    assert outcome.status == 0, outcome.err
+    with (tmp_path / "metrics.csv").open() as file:
+        last = {row["method"]: float(row["accuracy"]) for row in csv.DictReader(file) if row["accuracy"]}
+    assert last.keys() == {"parablock", "fedbcd"}
+    assert min(last.values()) > 0.9

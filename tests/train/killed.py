@@ -1,0 +1,160 @@
+"""Kill a training with SIGKILL at many points, run it again, and compare every file that it leaves.
+
+Run as a process of its own: it imports everything once and never trains itself, so that it can fork.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import safetensors.torch
+import sklearn.datasets  # noqa: F401 - before the first fork
+import transformers
+from transformers import ViTForImageClassification  # noqa: F401
+
+from parasim.training import train
+from train.checkpoint import CheckpointError
+from train.learner import TorchLearner
+
+SCENARIO: dict[str, Any] = {
+    "rounds": 3,
+    "compute": {"seconds": [3, 4, 7]},
+    "fleet": [{"count": 3, "uplink": "50kB/s"}],
+    "blocks": {"layers": 1},
+    "local": {"steps": 1, "batch_size": 4},
+    "train": {"data": {"source": "digits"}, "learning_rate": 3e-3},
+}
+METHODS = ("parablock", "full-ft")
+UPDATES = SCENARIO["rounds"] * 3 * len(METHODS)
+Arm = Callable[[], None]
+
+
+def die() -> None:
+    """Leave no chance to clean up."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def at_update(number: int) -> Arm:
+    """Die when the number-th local update begins."""
+
+    def arm() -> None:
+        train_update, calls = TorchLearner.train, []
+
+        def wrapped(learner: TorchLearner, client: int, round: int, block: int | None) -> Any:
+            calls.append(1)
+            if len(calls) == number:
+                die()
+            return train_update(learner, client, round, block)
+
+        TorchLearner.train = wrapped  # type: ignore[method-assign]
+
+    return arm
+
+
+def within_write(number: int, share: float) -> Arm:
+    """Die when a share of the number-th file of tensors has been written."""
+
+    def arm() -> None:
+        save_file, calls = safetensors.torch.save_file, []
+
+        def wrapped(tensors: Any, path: Any, *arguments: Any, **options: Any) -> None:
+            save_file(tensors, path, *arguments, **options)
+            calls.append(1)
+            if len(calls) == number:
+                os.truncate(path, int(share * Path(path).stat().st_size))
+                die()
+
+        safetensors.torch.save_file = wrapped
+
+    return arm
+
+
+def at_rename(number: int, *, after: bool) -> Arm:
+    """Die just before or just after the number-th checkpoint gets its name."""
+
+    def arm() -> None:
+        rename, calls = Path.rename, []
+
+        def wrapped(path: Path, target: Any) -> Any:
+            calls.append(1)
+            if len(calls) == number and not after:
+                die()
+            renamed = rename(path, target)
+            if len(calls) == number:
+                die()
+            return renamed
+
+        Path.rename = wrapped  # type: ignore[method-assign, assignment]
+
+    return arm
+
+
+def run(out: Path, arm: Arm | None, delay: float | None = None) -> bool:
+    """Train in a forked process; say whether it was killed."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            if arm is not None:
+                arm()
+            train(SCENARIO, methods=METHODS, directory=out, clock="profile")
+            status = 0
+        finally:
+            os._exit(status)
+    if delay is not None:
+        time.sleep(delay)
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    assert status in (0, signal.SIGKILL), f"the training failed with status {status}"
+    return status == signal.SIGKILL
+
+
+def files(out: Path) -> dict[str, bytes]:
+    """Everything a training leaves, but for the folders of checkpoints: those hold measured seconds."""
+    found = sorted(path for path in out.rglob("*") if path.is_file() and "checkpoints" not in path.parts)
+    return {str(path.relative_to(out)): path.read_bytes() for path in found}
+
+
+def main() -> None:
+    """Kill at fourteen points."""
+    transformers.logging.set_verbosity_error()
+    draw = random.Random(0)
+    arms: list[tuple[Arm | None, float | None]] = [
+        (at_update(number), None) for number in draw.sample(range(1, UPDATES + 1), 5)
+    ]
+    arms += [(within_write(number, draw.random()), None) for number in (1, 2, 5)]
+    arms += [(at_rename(1, after=False), None), (at_rename(2, after=True), None), (at_rename(6, after=False), None)]
+    with tempfile.TemporaryDirectory() as temporary:
+        began = time.monotonic()
+        assert not run(Path(temporary) / "whole", None)
+        took = time.monotonic() - began
+        expected = files(Path(temporary) / "whole")
+        arms += [(None, took * draw.uniform(0.2, 0.9)) for _ in range(3)]
+        for number, (arm, delay) in enumerate(arms):
+            out = Path(temporary) / "killed"
+            # A real-time kill may come after the end on an idle machine: then there was nothing to lose.
+            assert run(out, arm, delay) or delay is not None, f"point {number} was never reached"
+            assert not run(out, None)
+            left = files(out)
+            differ = [name for name in {*left, *expected} if left.get(name) != expected.get(name)]
+            assert not differ, f"point {number}: {differ}"
+            shutil.rmtree(out)
+    print(f"killed at {len(arms)} points, same bytes in {len(expected)} files")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (AssertionError, CheckpointError) as failure:
+        sys.exit(str(failure) or "failed")
