@@ -259,6 +259,6 @@ class PublishedCosts:
                 wrong = f"this adapter; it covers rank {profile.rank} on q_proj and v_proj"
         if wrong:
             raise CostError(
-                f"profile {profile.name} does not cover {wrong}. "
+                f"profile {profile.name} does not cover {wrong.rstrip('?')}{'?' if wrong.endswith('?') else '.'} "
                 "Measure it with `paraSim calibrate`, or give compute.seconds"
             )

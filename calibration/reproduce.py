@@ -66,7 +66,9 @@ class Comparison:
 
     def row(self) -> dict[str, object]:
         """Plain data, minutes and percents rounded for reading."""
-        return asdict(self) | {"predicted_min": round(self.predicted_min, 3), "error_pct": round(self.error_pct, 2)}
+        # Adding zero turns a rounded -0.0 into 0.0.
+        rounded = {"predicted_min": round(self.predicted_min, 3), "error_pct": round(self.error_pct, 2) + 0.0}
+        return asdict(self) | rounded
 
 
 @dataclass(frozen=True)

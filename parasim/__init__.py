@@ -13,6 +13,7 @@ The public API::
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,6 +65,10 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_HOMES[name]), name)
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def _refuse_hidden_packages() -> None:
     """Say it in one sentence when a user's own `sim.py` or `train.py` hides a package of paraSim's."""
     home = Path(__file__).resolve().parent.parent
@@ -72,9 +77,12 @@ def _refuse_hidden_packages() -> None:
         origin = Path(spec.origin).resolve() if spec is not None and spec.origin else None
         if origin != home / package / "__init__.py":
             where = origin or "nothing that can be imported"
-            raise ImportError(
-                f"paraSim's package {package!r} is hidden by {where}: rename that file or run from another directory"
-            )
+            remedy = "rename that file or run from another directory"
+            message = f"paraSim's package {package!r} is hidden by {where}: {remedy}"
+            if sys.argv[:1] == ["-m"]:
+                # `python -m parasim`: a traceback through runpy would bury the sentence.
+                sys.exit(f"paraSim: {message}")
+            raise ImportError(message)
 
 
 _refuse_hidden_packages()

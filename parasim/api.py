@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from calibration.memory import fits
 from calibration.paper import PAPER_MODELS, paper_setting
 from calibration.profile import DEFAULT_PROFILE, load_profile
 from sim import scenario_file
@@ -63,6 +64,8 @@ def load(source: Source, overrides: Iterable[str] = ()) -> Scenario:
         source = source.model_dump(mode="json", exclude_unset=True)
     if isinstance(source, Mapping):
         return Scenario.parse(_overridden(dict(source), overrides))
+    if not isinstance(source, str | Path):
+        raise ScenarioError(f"a scenario is a file, a mapping or a Scenario, not {type(source).__name__}")
     return scenario_file.load(source, overrides)
 
 
@@ -111,7 +114,10 @@ def simulate(source: Source, overrides: Iterable[str] = ()) -> Result:
     ParaSimError
         If the scenario is wrong or its costs are not known.
     """
-    return run_setup(*set_up(load(source, overrides)))
+    setup, costs = set_up(load(source, overrides))
+    result = run_setup(setup, costs)
+    too_large = [str(warning) for warning in fits(setup)]
+    return replace(result, provenance={**result.provenance, "memory": too_large}) if too_large else result
 
 
 @dataclass(frozen=True)
@@ -287,10 +293,11 @@ def _architecture(model: str) -> Architecture:
     try:
         return architecture(model)
     except UnknownModelTypeError as unknown:
+        from train.architecture import architecture_from_transformers
+
         try:
-            from train.architecture import architecture_from_transformers
+            return architecture_from_transformers(model)
         except ImportError:
             raise ArchitectureError(
-                f"{unknown} Other model types need the extra 'train': pip install parasim[train]"
+                f"{unknown}. Other model types are counted with transformers: pip install 'parasim[train]'"
             ) from None
-        return architecture_from_transformers(model)

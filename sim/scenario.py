@@ -38,7 +38,9 @@ def _quantity(read: Callable[[Any], float], write: Callable[[float], str], examp
         except ParaSimError as error:
             raise ValueError(str(error)) from None
 
-    schema = {"anyOf": [{"type": "string"}, {"type": "number"}], "examples": [example]}
+    number = {"type": "number", "minimum": 0} if read is units.duration else {"const": 0}
+    text = {"type": "string", "pattern": r"^\s*\+?[0-9.]+([eE][+-]?[0-9]+)?\s*[A-Za-zµ/]*\s*$"}
+    schema = {"anyOf": [text, number], "examples": [example]}
     return BeforeValidator(parse), PlainSerializer(write, when_used="json"), WithJsonSchema(schema)
 
 
@@ -75,7 +77,7 @@ class Method(Section):
     name: str = "parablock"
     """One of `paraSim list methods`."""
     staleness: Whole = Field(default=1, ge=1, le=1000)
-    """Rounds that an update of an overlapped method may take to arrive (1 in the paper); ignored by others."""
+    """Rounds between an update and its exchange, in overlapped methods: 1 in the paper; others have none."""
 
     @field_validator("name")
     @classmethod
@@ -399,4 +401,10 @@ def json_schema() -> dict[str, Any]:
     name = {"type": "string", "enum": sorted(METHODS)}
     schema["properties"]["method"] = {"anyOf": [name, {"$ref": "#/$defs/Method"}], "default": method.get("default")}
     schema["$defs"]["Method"]["properties"]["name"]["enum"] = sorted(METHODS)
+    # Defaults as a file would write them: with their units, so that an editor may fill them in.
+    for section in (Method, Blocks, Local, Lora, Cyclic, Group, Server, Participation, Compression, Wire, Compute):
+        written = section().model_dump(mode="json")
+        for name, field in schema["$defs"][section.__name__]["properties"].items():
+            if "default" in field:
+                field["default"] = written[name]
     return schema

@@ -85,6 +85,8 @@ def _configuration(path: Path, name: str) -> Any:
 
     fields = read_config(path)
     model_type = fields.get("model_type")
+    if model_type is None:
+        raise ArchitectureError(f"{name}: has no field model_type, which says how the model is built")
     if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
         shown = str(model_type)[:60]
         close = nearest(shown, CONFIG_MAPPING)

@@ -115,6 +115,8 @@ def digits_config(*, hidden_size: int = 64, layers: int = 4) -> Any:
         num_hidden_layers=layers,
         num_attention_heads=4,
         num_labels=10,
+        # Blocks of layers leave embeddings and head as they are drawn: those must be large enough to work with.
+        initializer_range=hidden_size**-0.5,
     )
 
 

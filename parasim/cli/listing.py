@@ -25,7 +25,11 @@ def models(format_: _Format = PlainFormat.TABLE) -> None:
     """
     from sim.architecture import architecture, catalogue_names
 
-    _print([architecture(name).summary() for name in catalogue_names()], format_)
+    rows = [architecture(name).summary() for name in catalogue_names()]
+    if format_ is PlainFormat.TABLE:
+        shown = ("name", "model_type", "layers", "parameters", "parameters_per_layer", "bytes")
+        rows = [{column: row[column] for column in shown} for row in rows]
+    _print(rows, format_)
 
 
 @app.command()

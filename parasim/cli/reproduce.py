@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 def command(
     format_: Annotated[Format, typer.Option("--format", help="What is printed.")] = Format.TABLE,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw a parity plot (.png or .svg).")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also draw a parity plot, as FILE.png and FILE.svg.")
+    ] = None,
 ) -> None:
     """Compare with every runtime cell of the ParaBlock paper: fitted, predicted or unexplained.
 
@@ -46,7 +48,8 @@ def command(
     if plot is not None:
         from parasim.figures.parity import draw_parity
 
-        draw_parity([comparison.row() for comparison in reproduction.comparisons], plot)
+        charts = draw_parity([comparison.row() for comparison in reproduction.comparisons], plot)
+        print("Chart: " + ", ".join(map(str, charts)), file=sys.stderr)
 
 
 def _print(reproduction: Reproduction) -> None:
@@ -58,7 +61,7 @@ def _print(reproduction: Reproduction) -> None:
     table = plain_table(*columns, *numbers, "role", numbers=("MB/s", "batch", *numbers))
     for c in reproduction.comparisons:
         setting = (c.table, c.model, c.dataset, c.method, c.variant, str(c.bandwidth), str(c.batch_size))
-        minutes = (f"{c.reported_min:g}", f"{c.predicted_min:.2f}", f"{c.error_pct:+.1f} %")
+        minutes = (f"{c.reported_min:g}", f"{c.predicted_min:.2f}", f"{round(c.error_pct, 1) + 0.0:+.1f} %")
         table.add_row(*setting, *minutes, c.role, style="dim" if c.role == "unexplained" else None)
     out.print(table)
     out.print("\nSuppositions, and why cells are unexplained:")

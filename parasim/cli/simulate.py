@@ -75,4 +75,10 @@ def print_breakdown(result: Result) -> None:
         f"\nCommunicating is what computing does not cover; hidden communication is covered. "
         f"Uploaded {amount(figures['uploaded_bytes'])}, downloaded {amount(figures['downloaded_bytes'])}."
     )
+    for warning in _texts(result.provenance.get("memory")):
+        out.print(f"Does not fit: {warning}.")
     out.print(origin(result.provenance))
+
+
+def _texts(value: object) -> list[str]:
+    return [str(entry) for entry in value] if isinstance(value, list) else []

@@ -36,6 +36,8 @@ def draw_parity(cells: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
     OutputError
         If the files cannot be written.
     """
+    if path.suffix not in (".png", ".svg"):
+        raise FigureError(f"{path}: a picture ends in .png or .svg")
     if not cells:
         raise FigureError("nothing to draw: there are no cells")
     colours = style.method_colours(str(cell["method"]) for cell in cells)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -55,7 +56,7 @@ def in_order(run: Callable[[Item], Answer], items: Iterable[Item], *, workers: i
         return
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context(method), initializer=_leave_interrupts_to_parent)
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context(method), initializer=_depend_on_parent)
     finished = False
     try:
         source = iter(items)
@@ -81,6 +82,14 @@ def _run_all(run: Callable[[Item], Answer], items: list[Item]) -> list[Answer]:
     return [run(item) for item in items]
 
 
-def _leave_interrupts_to_parent() -> None:
-    """Ctrl-C reaches every process of a terminal; only the parent answers it."""
+def _depend_on_parent() -> None:
+    """Leave Ctrl-C, which reaches every process of a terminal, to the parent; and end when the parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

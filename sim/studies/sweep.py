@@ -157,7 +157,13 @@ def _resume(points: Sequence[Point], directory: Path) -> list[Row]:
     complete = written[: written.rfind("\n") + 1]
     if complete != written:
         write_atomically(results, lambda file: file.write(complete))
-    return list(csv.DictReader(io.StringIO(complete)))
+    rows = list(csv.DictReader(io.StringIO(complete)))
+    for row, point in zip(rows, points, strict=False):
+        if None in row or None in row.values() or any(row.get(name) != label for name, label in point.labels.items()):
+            raise OutputError(f"{results}: is damaged: a line is not the run that belongs there; delete it")
+    if len(rows) > len(points):
+        raise OutputError(f"{results}: is damaged: it has more lines than the sweep has runs; delete it")
+    return rows
 
 
 def _append(path: Path, row: Row, *, first: bool) -> None:
