@@ -35,12 +35,12 @@ DEMONSTRATION: dict[str, Any] = {
     "blocks": {"layers": 1, "schedule": "random"},
     "local": {"steps": 6, "batch_size": 8, "sequence_length": 64},
     "lora": {"rank": 8, "targets": ["q_proj", "v_proj"]},
-    "fleet": [{"name": "client", "count": 10, "uplink": "20MB/s", "downlink": "20MB/s"}],
+    "fleet": [{"name": "client", "count": 10, "uplink": "8MB/s", "downlink": "8MB/s"}],
     "wire": {"bytes_per_parameter": 4},
     "train": {
         "learning_rate": {"default": 2e-3, "fedit": 4e-3},
         "partition": {"kind": "dirichlet", "alpha": 0.5},
-        "evaluation": {"every": 1},
+        "evaluation": {"every": 2},
     },
 }
 """What `paraSim train` does without arguments: a small Llama, word problems, 10 clients."""

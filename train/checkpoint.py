@@ -10,13 +10,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from sim.errors import ParaSimError
+
+if TYPE_CHECKING:
+    import torch
 
 FORMAT = 1
 _PREFIX = "round-"
@@ -69,11 +73,10 @@ def save(folder: Path, checkpoint: Checkpoint, fingerprint: str) -> None:
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        # Copies: tensors that share memory (tied weights, views) are not safetensors' affair.
-        tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in checkpoint.tensors.items()}
+        tensors, same = _apart(checkpoint.tensors)
         save_file(tensors, temporary / "tensors.safetensors")
-        record = {"format": FORMAT, "fingerprint": fingerprint, "round": checkpoint.round, **checkpoint.record}
-        (temporary / "record.json").write_text(json.dumps(record), encoding="utf-8")
+        record = {"format": FORMAT, "fingerprint": fingerprint, "round": checkpoint.round, "same": same}
+        (temporary / "record.json").write_text(json.dumps(record | checkpoint.record), encoding="utf-8")
         for file in temporary.iterdir():
             _to_disk(file)
         shutil.rmtree(final, ignore_errors=True)
@@ -128,9 +131,31 @@ def load(folder: Path, fingerprint: str) -> Checkpoint | None:
                 f"{last}: belongs to another run (other scenario, data, model or settings); "
                 "choose another --out or delete it"
             )
-        return Checkpoint(record["round"], record, load_file(last / "tensors.safetensors"))
+        tensors = load_file(last / "tensors.safetensors")
+        tensors |= {name: tensors[first] for name, first in record["same"].items()}
+        return Checkpoint(record["round"], record, tensors)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise CheckpointError(f"{last}: is damaged ({error}); delete it to start from the beginning") from None
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tell tensors with memory of their own from other names for the same values, which are written once.
+
+    Views of a part of something larger are copied: safetensors writes only what is whole.
+    """
+    names: dict[tuple[int, torch.Size], str] = {}
+    apart: dict[str, Tensor] = {}
+    same: dict[str, str] = {}
+    for name, tensor in tensors.items():
+        key = (tensor.data_ptr(), tensor.shape)
+        whole = tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.nbytes
+        if whole and key in names:
+            same[name] = names[key]
+            continue
+        apart[name] = tensor.detach().cpu() if whole else tensor.detach().cpu().clone().contiguous()
+        if whole:
+            names[key] = name
+    return apart, same
 
 
 def _to_disk(path: Path) -> None:

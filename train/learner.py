@@ -233,6 +233,8 @@ class TorchLearner:
             self.versions.renew(item, round, {name: rate * value for name, value in change.items()})
         for update in updates:
             del self.in_flight[update.client, round]
+            # Events and processes hold on to an update for a while; its tensors need not stay for that.
+            update.content = None
         if self._server.correction:
             # Each of these clients fetches the aggregate before it trains again: nothing of its own is left.
             for update in updates:

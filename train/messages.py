@@ -60,7 +60,7 @@ class Messages:
         return self._compressed(change, self._download, 0, round)
 
     def _compressed(self, message: Mapping[str, Tensor], how: Compression, *keys: int) -> Values:
-        # By name: what is drawn, and which of equal values is kept, must not depend on how the message was put together.
+        # By name: what is drawn, and which of equal values is kept, must not depend on how a message was built.
         kept = {name: message[name] for name in sorted(message)}
         if how.top_k is not None:
             kept = top_k(kept, how.top_k)

@@ -11,7 +11,6 @@ from sim.complaints import explain
 from sim.errors import ScenarioError
 from sim.scenario import Section
 
-
 Rate = Annotated[float, Field(gt=0)]
 
 

@@ -85,7 +85,10 @@ class _Group:
 
 
 def _first(heap: list[_Entry]) -> _Entry:
-    """Return the first valid entry of a heap, dropping void ones before it."""
+    """Return the first valid entry of a heap, dropping void ones before it.
+
+    The callers of every event look at the first entry themselves: most of the time it is valid.
+    """
     entry = heap[0]
     while entry[2].stamp != entry[1]:
         heapq.heappop(heap)
@@ -277,19 +280,29 @@ class Trunk:
                 level = spare / (self._fair_transfers << FIXED_POINT)
             else:
                 level = math.inf if spare >= 0 else -math.inf
-            if (entry := _first(slowest_fair))[0] < level:
+            entry = slowest_fair[0]
+            if entry[2].stamp != entry[1]:
+                entry = _first(slowest_fair)
+            if entry[0] < level:
                 self._take_out(entry[2])
                 self._put_in(entry[2], self._capped)
-            elif -(entry := _first(fastest_capped))[0] > level:
-                self._take_out(entry[2])
-                self._put_in(entry[2], self._fair)
-            else:
+                continue
+            entry = fastest_capped[0]
+            if entry[2].stamp != entry[1]:
+                entry = _first(fastest_capped)
+            if -entry[0] <= level:
                 self._level = level
                 return
+            self._take_out(entry[2])
+            self._put_in(entry[2], self._fair)
 
     def _set_alarm(self) -> None:
-        due = _first(self._capped.by_finish)[0]
-        fair = _first(self._fair.by_finish)
+        entry, fair = self._capped.by_finish[0], self._fair.by_finish[0]
+        if entry[2].stamp != entry[1]:
+            entry = _first(self._capped.by_finish)
+        if fair[2].stamp != fair[1]:
+            fair = _first(self._fair.by_finish)
+        due = entry[0]
         fair_due = math.inf
         if self._fair.links:
             fair_due = self._clock + (fair[0] - self._virtual) / self._level
