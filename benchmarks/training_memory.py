@@ -1,9 +1,9 @@
 """Peak memory of training against the number of clients and the width of blocks.
 
 Every case runs in a process of its own: ParaBlock, two rounds on scikit-learn's digits, a vision transformer of 8
-layers and 6.3 million parameters. `peak` is the resident size at its highest, less what the process held before it
-built the model; `updates` is what the clients' deltas weigh (one block each, float32), and N models is what keeping
-one model per client would take.
+layers and 6.6 million parameters. `peak` is the resident size at its highest, less what the process held before it
+built the model; `updates` is what the clients' deltas weigh (float32; two blocks each, the one that is sent and the one
+that was trained meanwhile), and N models is what keeping one model per client would take.
 
     python benchmarks/training_memory.py
 """
@@ -68,7 +68,7 @@ def main() -> None:
             command = [sys.executable, __file__, str(clients), str(layers)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             used, block, size = json.loads(done.stdout.splitlines()[-1])
-            figures = (used, clients * block, clients * size)
+            figures = (used, 2 * clients * block, clients * size)
             print(f"{clients:>7} {layers:>6}" + "".join(f" {figure / MEGABYTE:>8.0f}" for figure in figures))
 
 

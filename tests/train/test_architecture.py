@@ -289,7 +289,7 @@ def test_layers_of_different_sizes_are_counted_one_by_one(tmp_path: Path):
     ("config", "message"),
     [
         (decoder("lama"), "knows no model type 'lama', did you mean 'llama'"),
-        ({}, "knows no model type 'None'"),
+        ({}, "has no field model_type"),
         ({"model_type": ["llama"]}, "knows no model type"),
         (decoder("llama", hidden_size="wide"), "transformers rejects this configuration"),
         (decoder("bloom", num_attention_heads=5), "transformers cannot build this model"),

@@ -19,6 +19,7 @@ def storages(tensors) -> dict[int, int]:
 def live_after_rounds(clients: int, method: str) -> tuple[list[int], list[int]]:
     """Bytes of all live tensors but the clients' updates, and of the updates, after every round."""
     others, updates = [], []
+    gc.collect()
     before = storages(thing for thing in gc.get_objects() if isinstance(thing, torch.Tensor))
 
     def observe(run, round, learner):
@@ -38,7 +39,7 @@ def live_after_rounds(clients: int, method: str) -> tuple[list[int], list[int]]:
 def test_memory_is_flat_in_the_number_of_clients_but_for_the_updates(method: str):
     few, few_updates = live_after_rounds(10, method)
     many, many_updates = live_after_rounds(200, method)
-    assert many == pytest.approx(few, abs=2_000)
+    assert max(many) <= max(few) + 2_000
     # One block's float32 delta each under way, none once a round of FedBCD has been aggregated.
     assert [20 * size for size in few_updates] == many_updates
     assert (max(many_updates) > 0) == (method == "parablock")

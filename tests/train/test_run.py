@@ -67,7 +67,7 @@ def test_how_often_checkpoints_are_taken_may_change(tmp_path: Path):
 
 def test_a_diverging_loss_leaves_the_last_checkpoint(tmp_path: Path):
     # A rate of 1e30 makes the weights so large that the next loss is not finite.
-    with pytest.raises(TrainingError, match="local training diverged.*lower the learning rate"):
+    with pytest.raises(TrainingError, match=r"local training diverged.*lower the learning rate"):
         train(tmp_path, {"learning_rate": 1e30})
     assert not list(tmp_path.glob(".*"))
 
