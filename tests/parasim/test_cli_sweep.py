@@ -43,8 +43,18 @@ def _no_charts(monkeypatch: pytest.MonkeyPatch):
 def start(*arguments: object) -> subprocess.Popen[str]:
     """Start the real command in a process group of its own, as a terminal does."""
     command = [sys.executable, "-m", "parasim", *map(str, arguments)]
+
+    def heed_interrupts() -> None:
+        # A suite that itself runs in the background has inherited that they are ignored.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=heed_interrupts,
     )
 
 
