@@ -22,6 +22,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from calibration.reproduce import reproduce
     from parasim.api import Table, load, simulate, sweep
+    from parasim.evaluation import evaluate
+    from parasim.explanation import explain
+    from parasim.training import train
     from sim.errors import ParaSimError
     from sim.methods import Method, Trains, register
     from sim.result import Result
@@ -36,11 +39,14 @@ __all__ = [
     "Scenario",
     "Table",
     "Trains",
+    "evaluate",
+    "explain",
     "load",
     "register",
     "reproduce",
     "simulate",
     "sweep",
+    "train",
 ]
 
 # Loaded when asked for, so that `import parasim` and `paraSim --help` cost next to nothing.
@@ -51,11 +57,14 @@ _HOMES = {
     "Scenario": "sim.scenario",
     "Table": "parasim.api",
     "Trains": "sim.methods",
+    "evaluate": "parasim.evaluation",
+    "explain": "parasim.explanation",
     "load": "parasim.api",
     "register": "sim.methods",
     "reproduce": "calibration.reproduce",
     "simulate": "parasim.api",
     "sweep": "parasim.api",
+    "train": "parasim.training",
 }
 
 
