@@ -187,3 +187,25 @@ def test_digits_are_read(tmp_path: Path):
         last = {row["method"]: float(row["accuracy"]) for row in csv.DictReader(file) if row["accuracy"]}
     assert last.keys() == {"parablock", "fedbcd"}
     assert min(last.values()) > 0.9
+
+
+def test_a_method_that_does_not_fit_is_refused_before_any_is_trained(tmp_path: Path):
+    # The demonstration's model has four layers: not one for each of ten clients.
+    outcome = run("train", "--set", "blocks={layers: 1}", "--method", "fedbcd,fedcybgd", "--out", tmp_path / "out")
+    assert outcome.status == 2
+    assert "let clients share: blocks.count" in outcome.err
+    assert not (tmp_path / "out" / "metrics.csv").exists()
+    assert not (tmp_path / "out" / "base").exists()
+
+
+def test_the_demonstration_fits_its_methods():
+    from parasim.api import PAPER_METHODS
+    from parasim.training import DEMONSTRATION
+    from sim.scenario import Scenario
+    from sim.simulate import prepare
+    from train.settings import TrainSettings
+    from train.workbench import build
+
+    scenarios = [Scenario.parse(DEMONSTRATION | {"method": method}) for method in PAPER_METHODS]
+    bench = build(scenarios[0], TrainSettings.parse(scenarios[0].train))
+    assert [len(prepare(scenario, bench.architecture).blocks or ()) for scenario in scenarios] == [4, 4, 0, 4]
