@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from simpy import Environment, Event
+from simpy import Environment, Event, Process
 from simpy.events import EventPriority
 
 LAST = EventPriority(2)
@@ -92,6 +92,29 @@ class EndOfInstant:
     def _happen(self, _: Event) -> None:
         self._pending = False
         self._action()
+
+
+def hand_over(event: Event, value: float) -> None:
+    """Succeed an event at the end of an instant, when nothing else is left to happen in it.
+
+    A single process that waits for it goes on at once: by way of SimPy's queue it would be the very next thing
+    to happen, at the cost of one more event for every transfer.
+
+    Parameters
+    ----------
+    event : Event
+        What has not been triggered yet.
+    value : float
+        Its value.
+    """
+    callbacks = event.callbacks
+    if len(callbacks) == 1 and isinstance(getattr(callbacks[0], "__self__", None), Process):
+        event._ok = True
+        event._value = value
+        event.callbacks = None  # type: ignore[assignment]
+        callbacks[0](event)
+    else:
+        event.succeed(value)
 
 
 class _Triggered(Event):

@@ -23,7 +23,7 @@ import math
 from simpy import Environment, Event
 
 from sim.network.model import check_capacity
-from sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant
+from sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant, hand_over
 
 FIXED_POINT = 80
 """Sums of capacities are integers in units of 2**-80 B/s: adding and subtracting them never rounds."""
@@ -135,6 +135,7 @@ class Trunk:
         self._clock: float = env.now
         self._next_end = math.inf
         self._next_fair = math.inf, _first(self._fair.by_finish)
+        self._arrived: list[Event] = []
         self._touched: dict[Access, None] = {}
         self._stamp = 0
         self._next_drop = 0
@@ -223,6 +224,10 @@ class Trunk:
             self._fair.drop_void()
             self._next_drop = self._stamp + 2 * (self._capped.links + self._fair.links) + 4000
         self._set_alarm()
+        if self._arrived:
+            arrived, self._arrived = self._arrived, []
+            for arrival in arrived:
+                hand_over(arrival, self._clock)
 
     def _finish_due(self) -> None:
         """End the transfers whose last byte arrives now."""
@@ -232,9 +237,10 @@ class Trunk:
         # The alarm was set for this virtual time: rounding must not leave it a hair short for ever.
         if due <= now + slack and access.stamp == stamp and self._virtual < target:
             self._virtual, self._carry = target, 0.0
-        heap = self._capped.by_finish
-        while (entry := _first(heap))[0] <= now + slack:
-            self._finish(entry[2], slack, entry[2].cap)
+        if self._capped.links:
+            heap = self._capped.by_finish
+            while (entry := _first(heap))[0] <= now + slack:
+                self._finish(entry[2], slack, entry[2].cap)
         if self._fair.links:
             heap = self._fair.by_finish
             reached = self._virtual + slack * self._level
@@ -245,11 +251,15 @@ class Trunk:
         """End the first transfer of an access link, and others that are within `slack` [s] of it."""
         self._take_out(access)
         transfers = access.transfers
+        if len(transfers) == 1:
+            self._arrived.append(transfers.pop()[2])
+            access.delivered = 0.0
+            return
         reached = max(access.delivered, transfers[0][0])
         # Infinite rates are allowed, and zero times infinity is not a number.
         due = reached + slack * rate if slack else reached
         while transfers and transfers[0][0] <= due:
-            heapq.heappop(transfers)[2].succeed(self._clock)
+            self._arrived.append(heapq.heappop(transfers)[2])
         if transfers:
             access.delivered = reached
             self._touched[access] = None
