@@ -1,0 +1,101 @@
+"""What every planning question is answered with: per method a value, a reason, and the simulations that check it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Check:
+    """An event simulation at an answer, or just beside it.
+
+    Attributes
+    ----------
+    value : float
+        Of the quantity that was asked for, in base units.
+    wall_clock_s : float
+        What the event simulation says [s].
+    holds : bool
+        Whether that is what was asked for.
+    """
+
+    value: float
+    wall_clock_s: float
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One method's answer.
+
+    Attributes
+    ----------
+    method : str
+        Name of the method, or of the pair of methods that are compared.
+    feasible : bool
+        Whether there is a value.
+    value : float or None
+        In base units (`unit`); None if not feasible.
+    unit : str
+        ``B/s``, ``s``, ``USD``, or empty for a number.
+    wall_clock_s : float or None
+        At the answer, event-simulated [s]; None if it means nothing here.
+    because : str
+        The reason, in words: what limits, or what stands in the way.
+    checked : sequence of Check
+        Simulations at the answer and just beside it.
+    more : mapping
+        What else belongs to this answer (a curve, a share, a cost), as JSON can hold it.
+    """
+
+    method: str
+    feasible: bool
+    value: float | None
+    unit: str
+    wall_clock_s: float | None
+    because: str
+    checked: Sequence[Check] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A question with its answers.
+
+    Attributes
+    ----------
+    question : str
+        As the user would say it, with units.
+    answers : sequence of Answer
+        One per method, or per pair, or per point of a front.
+    columns : sequence of str
+        Headings of the table; a first column ``method`` and a last one ``because`` are always there besides.
+    rows : sequence of sequence of str
+        One per answer: what stands under `columns`, ready to be read.
+    notes : sequence of str
+        Lines below the table: how it was checked, what was assumed.
+    provenance : mapping of str to str
+        Origin of the numbers, as in `Result.provenance`.
+    draw : callable, optional
+        Draws the picture into a directory and returns the files.
+    """
+
+    question: str
+    answers: Sequence[Answer]
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    draw: Callable[[Path], Sequence[Path]] | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Return what `paraSim plan --format json` prints, in base units."""
+        return {
+            "question": self.question,
+            "answers": [asdict(answer) for answer in self.answers],
+            "notes": list(self.notes),
+            "provenance": dict(self.provenance),
+        }
