@@ -25,7 +25,7 @@ from train.text import TextTask
 from train.word_problems import general_text
 from train.workbench import Workbench
 
-DEMONSTRATION = Pretraining(steps=300)
+DEMONSTRATION = Pretraining(steps=800, batch_size=16, learning_rate=3e-3)
 """What the demonstration's model gets unless something else is asked for."""
 
 _DOCUMENTS = 20_000

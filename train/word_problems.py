@@ -145,10 +145,38 @@ _RETELLINGS = (
     "{name} puts {a} {things} in the {place}. {other} took {b} {things} away.",
 )
 _SUMS = (
-    (_sum, "{name} adds {a} and {b}: {working}."),
-    (_difference, "{name} takes {b} from {a}: {working}."),
-    (_product, "{name} counts {a} groups of {b}: {working}."),
-    (_quotient, "{name} puts {a} into {b} groups: {working}."),
+    (
+        _sum,
+        (
+            "{name} adds {a} and {b}: {working}.",
+            "{a} {things} and {b} {things} are {working}.",
+            "{name} has {a} {things} and takes {b} more from the {place}: {working}.",
+        ),
+    ),
+    (
+        _difference,
+        (
+            "{name} takes {b} from {a}: {working}.",
+            "Of {a} {things}, {name} sells {b}: {working}.",
+            "From {b} to {a} it is {working}.",
+        ),
+    ),
+    (
+        _product,
+        (
+            "{name} counts {a} groups of {b}: {working}.",
+            "In each of {a} bags there are {b} {things}: {working}.",
+            "{name} pays {b} dollars {a} times: {working}.",
+        ),
+    ),
+    (
+        _quotient,
+        (
+            "{name} puts {a} into {b} groups: {working}.",
+            "{b} friends get {a} {things}: {working}.",
+            "{name} shares {a} dollars among {b}: {working}.",
+        ),
+    ),
 )
 
 
@@ -210,7 +238,7 @@ def general_text(count: int, *, seed: int) -> list[str]:
     if count < 1:
         raise DataError(f"{count} documents: at least 1 must be asked for")
     generator = np.random.default_rng([seed, 1])
-    writers = (_counting, _facts, _retelling, _facts, _schoolwork)
+    writers = (_counting, _schoolwork, _retelling, _schoolwork, _schoolwork)
     return [writers[index % len(writers)](generator) for index in range(count)]
 
 
@@ -223,7 +251,7 @@ def vocabulary() -> set[str]:
         For `train.tokenizer.word_tokenizer`, the plain template's words included.
     """
     wordings = [wording for kind in _KINDS.values() for wording in kind.wordings]
-    sums = [sentence for _, sentence in _SUMS]
+    sums = [sentence for _, sentences in _SUMS for sentence in sentences]
     texts = [re.sub(r"\{\w+\}", " ", text) for text in (*wordings, *_RETELLINGS, *sums)]
     numbers = map(str, range(LARGEST_NUMBER + 1))
     signs = ("+", "-", "*", "/", "=", "####", ",")
@@ -249,11 +277,6 @@ def _counting(generator: np.random.Generator) -> str:
     return ", ".join(str(start + step * position) for position in range(length)) + "."
 
 
-def _facts(generator: np.random.Generator) -> str:
-    kinds = (_sum, _difference, _product, _quotient)
-    return " ".join(f"{_choice(kinds, generator)(generator).working}." for _ in range(3))
-
-
 def _retelling(generator: np.random.Generator) -> str:
     a, b = (_integer(generator, 1, LARGEST_NUMBER) for _ in range(2))
     return _fill(_choice(_RETELLINGS, generator), _Operands(a, b), generator)
@@ -262,9 +285,8 @@ def _retelling(generator: np.random.Generator) -> str:
 def _schoolwork(generator: np.random.Generator) -> str:
     sentences = []
     for _ in range(2):
-        operands_of, sentence = _choice(_SUMS, generator)
-        operands = operands_of(generator)
-        sentences.append(_fill(sentence, operands, generator))
+        operands_of, wordings = _choice(_SUMS, generator)
+        sentences.append(_fill(_choice(wordings, generator), operands_of(generator), generator))
     return " ".join(sentences)
 
 
