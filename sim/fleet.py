@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from sim.errors import ScenarioError
-from sim.scenario import Group, Scenario
+from sim.scenario import Scenario
+from sim.sections import Group
 from sim.streams import stream
 
 

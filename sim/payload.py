@@ -11,7 +11,8 @@ from sim.blocks import Block, lora_parameters
 from sim.errors import ScenarioError
 from sim.learner import Update
 from sim.methods import Trains
-from sim.scenario import Compression, Scenario
+from sim.scenario import Scenario
+from sim.sections import Compression
 
 
 def kept_values(fraction: float, values: float) -> float:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 Stream = Literal[
-    "schedule", "participation", "cyclic-download", "partition", "batches", "initialisation", "quantization"
+    "schedule", "participation", "cyclic-download", "partition", "batches", "initialisation", "quantization", "jitter"
 ]
 
 _NUMBERS: dict[Stream, int] = {
@@ -22,6 +22,7 @@ _NUMBERS: dict[Stream, int] = {
     "batches": 4,
     "initialisation": 5,
     "quantization": 6,
+    "jitter": 7,
 }
 
 

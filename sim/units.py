@@ -1,4 +1,4 @@
-"""Quantities as people write them: ``100MB/s``, ``1 Gbit/s``, ``250ms``, ``16GiB``.
+"""Quantities as people write them: ``100MB/s``, ``1 Gbit/s``, ``250ms``, ``16GiB``, ``2.5USD``, ``400W``.
 
 Prefixes are decimal (k, M, G, T, P) unless written binary (Ki, Mi, Gi, Ti); a capital ``B`` is a byte, a
 small ``b`` (or ``bit``) a bit, and the two are never guessed from one another. Everything inside paraSim is
@@ -16,6 +16,8 @@ from sim.errors import UnitError
 _LONGEST_DURATION = 1e12
 _LARGEST_SIZE = 1e18
 _HIGHEST_BANDWIDTH = 1e18
+_LARGEST_PRICE = 1e12
+_HIGHEST_POWER = 1e9
 _LOWEST_BANDWIDTH = 0.125
 _LONGEST_TEXT = 60
 
@@ -33,6 +35,9 @@ _BANDWIDTHS: dict[str, float] = {f"{size}/s": value for size, value in _SIZES.it
     for prefix, factor in _PREFIXES.items()
     for unit, bytes_per_second in (("bps", 0.125), ("Bps", 1))
 }
+_MONEY: dict[str, float] = {"USD": 1}
+_PRICES_OF_TRAFFIC: dict[str, float] = {f"USD/{size}": 1 / value for size, value in _SIZES.items()}
+_POWERS: dict[str, float] = {"mW": 1e-3, "W": 1, "kW": 1e3, "MW": 1e6}
 _DURATIONS: dict[str, float] = {
     "ns": 1e-9,
     "us": 1e-6,
@@ -112,6 +117,69 @@ def bandwidth(text: str | float) -> float:
     if value < _LOWEST_BANDWIDTH:
         raise UnitError(f"{_shown(text)}: a bandwidth must be at least 1 bit/s")
     return value
+
+
+def money(text: str | float) -> float:
+    """Read an amount of money.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``500USD``. A bare number has no currency and is refused, except zero.
+
+    Returns
+    -------
+    float
+        The amount [USD], finite and not negative.
+
+    Raises
+    ------
+    UnitError
+        If it is no number, has no or another currency, is negative or not finite.
+    """
+    return _read(text, _MONEY, "an amount of money", "500USD", _LARGEST_PRICE)
+
+
+def price_of_traffic(text: str | float) -> float:
+    """Read what data cost to send.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``0.05USD/GB``.
+
+    Returns
+    -------
+    float
+        The price [USD/B], finite and not negative.
+
+    Raises
+    ------
+    UnitError
+        If it is no number, has no unit or another kind of unit, is negative or not finite.
+    """
+    return _read(text, _PRICES_OF_TRAFFIC, "a price of traffic", "0.05USD/GB", _LARGEST_PRICE)
+
+
+def power(text: str | float) -> float:
+    """Read a power draw.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``400W`` or ``0.4kW``.
+
+    Returns
+    -------
+    float
+        The power [W], finite and not negative.
+
+    Raises
+    ------
+    UnitError
+        If it is no number, has no unit or another kind of unit, is negative or not finite.
+    """
+    return _read(text, _POWERS, "a power draw", "400W", _HIGHEST_POWER)
 
 
 def quantity(text: str) -> tuple[float, str]:
@@ -201,9 +269,29 @@ def format_size(value: float) -> str:
     return f"{_scaled(value)}B"
 
 
+def format_money(value: float) -> str:
+    """Write an amount of money [USD] without losing digits: ``2.5USD``."""
+    return f"{_digits(value)}USD"
+
+
+def format_price_of_traffic(value: float) -> str:
+    """Write a price of traffic [USD/B] as a person would, without losing digits: ``0.05USD/GB``."""
+    per_gigabyte = f"{value / _PRICES_OF_TRAFFIC['USD/GB']:.12g}USD/GB"
+    return per_gigabyte if price_of_traffic(per_gigabyte) == value else f"{_digits(value)}USD/B"
+
+
+def format_power(value: float) -> str:
+    """Write a power draw [W] without losing digits: ``400W``."""
+    return f"{_digits(value)}W"
+
+
 def _scaled(value: float) -> str:
     for prefix in ("P", "T", "G", "M", "k"):
         scaled = value / _PREFIXES[prefix]
         if scaled >= 1 and scaled * _PREFIXES[prefix] == value:
-            return f"{scaled:.12g}{prefix}" if float(f"{scaled:.12g}") == scaled else f"{scaled!r}{prefix}"
+            return f"{_digits(scaled)}{prefix}"
+    return _digits(value)
+
+
+def _digits(value: float) -> str:
     return f"{value:.12g}" if float(f"{value:.12g}") == value else repr(value)

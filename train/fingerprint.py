@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import torch
 
-from sim.scenario import Scenario
+from sim.scenario import PLANNED, Scenario
 from train.settings import TrainSettings
 from train.workbench import Workbench
 
@@ -36,7 +36,7 @@ def fingerprint(
     """
     digest = hashlib.sha256()
     described = [
-        scenario.model_dump(mode="json", exclude={"train", "name"}),
+        scenario.model_dump(mode="json", exclude={"train": True, "name": True, **PLANNED}),
         settings.model_dump(mode="json", exclude={"checkpoint_every"}),
         clock,
         bench.data_digest,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from sim.scenario import Compression
+from sim.sections import Compression
 from sim.streams import stream
 from train.blocks import Values
 from train.compression import quantize, top_k, with_error_feedback

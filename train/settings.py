@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 from sim import scenario
 from sim.complaints import explain
 from sim.errors import ScenarioError
-from sim.scenario import Section
+from sim.fields import Section
 
 Rate = Annotated[float, Field(gt=0)]
 
@@ -63,7 +63,7 @@ class Pretraining(Section):
     """Central training on general text before anything is federated, so that the base is a pretrained model."""
 
     steps: int = Field(default=0, ge=0)
-    """Steps; the demonstration's model, which is random before, takes 300 if the section is left out."""
+    """Steps; the demonstration's model, random before, takes 800 of 16 documents if the section is left out."""
     batch_size: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0)
 

@@ -25,13 +25,6 @@ class DeviceKind(StrEnum):
     CUDA = "cuda"
 
 
-DEFAULTS = {
-    DeviceKind.CPU: ("1,2,4", "32,64,128"),
-    DeviceKind.CUDA: ("1,2,4,8", "256,512,1024,2048"),
-}
-"""Batch sizes and sequence lengths that are measured if none are given."""
-
-
 def command(
     model: Annotated[
         str, typer.Option(help="Catalogue name, demo, or a config.json (or its folder); weights are random.")
@@ -59,13 +52,10 @@ def command(
 
     Example: paraSim calibrate --model smollm2-135m --device cpu --batch-size 1,2,4 --out cpu.json
     """
-    from sim.errors import ScenarioError
-    from sim.units import duration
+    from calibration.plan import DEFAULT_LEVELS
 
-    seconds = duration(budget)
-    if not seconds:
-        raise ScenarioError(f"--budget {budget}: must be longer than nothing")
-    batches, lengths = DEFAULTS[device]
+    seconds = budget_seconds(budget)
+    batches, lengths = (",".join(map(str, levels)) for levels in DEFAULT_LEVELS[device.value])
     plan = _plan(
         {
             "--batch-size": batch_size or batches,
@@ -77,6 +67,23 @@ def command(
         seed,
     )
     _calibrate(model, device, plan, out, name or out.stem, seconds, threads, format_)
+
+
+def budget_seconds(budget: str) -> float:
+    """Read the time budget of measuring [s].
+
+    Raises
+    ------
+    ParaSimError
+        If it is no duration, or none is left.
+    """
+    from sim.errors import ScenarioError
+    from sim.units import duration
+
+    seconds = duration(budget)
+    if not seconds:
+        raise ScenarioError(f"--budget {budget}: must be longer than nothing")
+    return seconds
 
 
 def _plan(options: dict[str, str], seed: int) -> Plan:
@@ -135,7 +142,7 @@ def _calibrate(
         torch.set_num_threads(threads)
     request = Request(model, device.value, plan, out, name, seconds)
     try:
-        with _progress() as progress:
+        with measuring() as progress:
             file = calibrate(request, progress=progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"what was measured is in {out}; the same command continues") from None
@@ -143,7 +150,7 @@ def _calibrate(
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def measuring() -> Iterator[Progress]:
     """Show on a terminal what is measured and how long it will take, and nothing elsewhere."""
     import sys
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parasim.cli.options import OutputDirectory, Overrides, PlainFormat
+from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, TraceFile
 
 if TYPE_CHECKING:
     from sim.studies.explain import Explanation
@@ -21,6 +21,7 @@ def command(
     set_: Overrides = [],  # noqa: B006 - typer copies it
     out: OutputDirectory = None,
     format_: Annotated[PlainFormat, typer.Option("--format", help="What is printed.")] = PlainFormat.TABLE,
+    trace: TraceFile = None,
 ) -> None:
     """Explain one run: what its critical path consists of, and what improvements would save, predicted and simulated.
 
@@ -28,11 +29,15 @@ def command(
     """
     from parasim.api import load
     from parasim.explanation import explain, summary, write_path
+    from parasim.report.record import leave_record
+    from parasim.trace import check_trace_path, write_trace
     from sim.result import check_directory, write_atomically
 
     scenario = load(file, set_)
     if out is not None:
         check_directory(out)
+    if trace is not None:
+        check_trace_path(trace)
     explanation = explain(scenario)
     text = json.dumps(summary(explanation), indent=2)
     if out is not None:
@@ -42,12 +47,19 @@ def command(
         explanation.result.write_timeline(out / "timeline.csv")
         draw_gantt(explanation.result, explanation.path, out)
         write_atomically(out / "explanation.json", lambda f: f.write(text + "\n"))
+        result = json.dumps(explanation.result.summary(), indent=2)
+        write_atomically(out / "result.json", lambda f: f.write(result + "\n"))
+        leave_record(out, "explain", scenario)
+    if trace is not None:
+        write_trace(explanation.result, trace, explanation.path)
     if format_ is PlainFormat.JSON:
         print(text)
     else:
         print_explanation(explanation)
         if out is not None:
             print(f"The critical path, the timeline and its picture are in {out}")
+        if trace is not None:
+            print(f"Trace: {trace}")
 
 
 def print_explanation(explanation: Explanation) -> None:

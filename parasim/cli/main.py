@@ -9,7 +9,19 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from parasim.cli import calibrate, evaluate, explanation, listing, reproduce, simulate, sweep, train
+from parasim.cli import (
+    calibrate,
+    evaluate,
+    explanation,
+    listing,
+    plan,
+    report,
+    reproduce,
+    simulate,
+    sweep,
+    train,
+    validate,
+)
 from sim.errors import ParaSimError
 
 
@@ -42,10 +54,13 @@ app = typer.Typer(
 app.command("simulate")(simulate.command)
 app.command("explain")(explanation.command)
 app.command("sweep")(sweep.command)
+app.command("plan")(plan.command)
 app.command("train")(train.command)
 app.command("evaluate")(evaluate.command)
+app.command("report")(report.command)
 app.command("reproduce")(reproduce.command)
 app.command("calibrate")(calibrate.command)
+app.add_typer(validate.app, name="validate")
 app.add_typer(listing.app, name="list")
 
 

@@ -52,9 +52,25 @@ def print_explanation(file: MeasuredFile) -> None:
         f"{held.points} points held out: error {held.median_error_pct:g} % (median), {held.p95_error_pct:g} % "
         f"(95th percentile). {_levels(file)}"
     )
+    _print_merging(file)
     without = [sample for sample in file.samples if not sample.fits]
     for sample in without:
         out.print(f"Does not fit: {sample.point.label()} ({sample.reason})")
+
+
+def _print_merging(file: MeasuredFile) -> None:
+    """Print what merging a stack of adapters takes, or that it is not known."""
+    from parasim.cli.text import console
+
+    merging, out = file.merging, console()
+    if merging is None:
+        out.print("Merging stacks of adapters was not measured: FLoRA is not covered.")
+        return
+    prices = [f"{one.value:.4g} {one.unit}" for one in merging.coefficients.values() if one.value]
+    out.print(
+        f"Merging a stack of adapters (FLoRA): {', '.join(prices)}; held-out error {merging.median_error_pct:g} % "
+        f"(median), {merging.largest_error_pct:g} % (largest)."
+    )
 
 
 def _levels(file: MeasuredFile) -> str:

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parasim.cli.options import OutputDirectory, Overrides, PlainFormat
+from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, TraceFile
 
 if TYPE_CHECKING:
     from sim.result import Result
+
+
+_WIDE = 100
+"""Columns that a table with times and shares side by side needs."""
 
 
 def command(
@@ -22,28 +26,38 @@ def command(
     collapse: Annotated[
         bool, typer.Option("--collapse", help="One set of timeline rows per group of alike clients.")
     ] = False,
+    trace: TraceFile = None,
 ) -> None:
     """Simulate one scenario: wall-clock, exposed communication, bytes, and where they come from.
 
     Example: paraSim simulate examples/paper.yaml --set fleet.0.uplink=50MB/s --out results/slow
     """
     from parasim.api import load, simulate
+    from parasim.report.record import leave_record
+    from parasim.trace import check_trace_path, write_trace
     from sim.result import check_directory, write_atomically
 
     scenario = load(file, set_)
     if out is not None:
         check_directory(out)
+    if trace is not None:
+        check_trace_path(trace)
     result = simulate(scenario)
     text = json.dumps(result.summary(), indent=2)
     if out is not None:
         result.write_timeline(out / "timeline.csv", collapse=collapse)
         write_atomically(out / "result.json", lambda f: f.write(text + "\n"))
+        leave_record(out, "simulate", scenario)
+    if trace is not None:
+        write_trace(result, trace)
     if format_ is PlainFormat.JSON:
         print(text)
     else:
         print_breakdown(result)
         if out is not None:
             print(f"Timeline and figures are in {out}")
+        if trace is not None:
+            print(f"Trace: {trace}")
 
 
 def print_breakdown(result: Result) -> None:
@@ -64,11 +78,13 @@ def print_breakdown(result: Result) -> None:
         "hidden": "hidden_communication_s",
     }
     table = plain_table("mean client of", "clients", *parts, numbers=("clients", *parts))
+    # On a narrow terminal shares stand below the times.
+    between, digits = (" ", 4) if out.width >= _WIDE else ("\n", 0)
     rows = result.groups() if len(scenario.fleet) > 1 else []
     rows.append({"name": "the fleet", "clients": scenario.clients, **figures})
     for row in rows:
         times = [float(str(row[part])) for part in parts.values()]
-        cells = [f"{clock(time)} {time / wall_clock:4.0%}" if time else "-" for time in times]
+        cells = [f"{clock(time)}{between}{time / wall_clock:{digits}.0%}" if time else "-" for time in times]
         table.add_row(str(row["name"]), f"{row['clients']:,}", *cells)
     out.print(table)
     out.print(

@@ -49,6 +49,7 @@ def command(
     Example: paraSim sweep examples/cross-silo-50.yaml --method parablock,fedbcd --bandwidth 10MB/s,100MB/s
     """
     from parasim.api import sweep
+    from parasim.report.record import leave_record
     from sim.errors import ScenarioError
     from sim.studies.sweep import split_values
 
@@ -91,6 +92,7 @@ def command(
         raise KeyboardInterrupt(
             f"{done[0]} of {done[1]} runs are in {out / 'results.csv'}; the same command continues there"
         ) from None
+    leave_record(out, "sweep", table.points[0].data)
     _print(table, format_)
     charts = _draw(table, plot, out)
     if format_ is Format.TABLE:

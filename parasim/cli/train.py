@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parasim.cli.options import Overrides
+from parasim.cli.options import Overrides, TraceFile
 from parasim.cli.progress import patient_threads, stages
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def command(
         ClockChoice, typer.Option(help="Time updates as measured here, by the scenario's profile, or both.")
     ] = ClockChoice.MEASURED,
     deltas: Annotated[bool, typer.Option("--deltas", help="Keep every update that was sent, as safetensors.")] = False,
+    trace: TraceFile = None,
 ) -> None:
     """Train methods with a real model under the simulated clock: loss against rounds and against wall-clock.
 
@@ -45,9 +46,13 @@ def command(
     Example: paraSim train --method parablock,fedbcd --set rounds=16 --out results/quick
     """
     patient_threads()
+    from parasim.report.record import leave_record
+    from parasim.trace import check_trace_path, write_traces
     from parasim.training import train
     from sim.studies.sweep import split_values
 
+    if trace is not None:
+        check_trace_path(trace)
     overrides = list(set_)
     if model:
         overrides.append(f"model={model}")
@@ -66,6 +71,8 @@ def command(
             )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"what was trained is in {out}; the same command goes on there") from None
+    leave_record(out, "train", next(iter(training.results.values())).scenario)
+    traces = [] if trace is None else write_traces(training.results, trace)
     _print(training)
     from parasim.figures.training import draw_partition, draw_training
 
@@ -73,6 +80,8 @@ def command(
     print(f"Metrics: {out / 'metrics.csv'}")
     print("Charts: " + ", ".join(map(str, charts)))
     print(f"Models: {out}/<method>/model")
+    if traces:
+        print("Traces: " + ", ".join(map(str, traces)))
 
 
 def _print(training: Training) -> None:

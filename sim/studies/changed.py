@@ -11,7 +11,8 @@ from sim.cost_learner import CostLearner
 from sim.costs import Cost, Costs
 from sim.fleet import Fleet
 from sim.result import Result
-from sim.scenario import Group, Scenario
+from sim.scenario import Scenario
+from sim.sections import Group
 from sim.simulate import Setup, simulate
 from sim.studies.variants import Variants
 

@@ -13,7 +13,7 @@ from parasim.explanation import explain, sentences, who
 from parasim.figures.gantt import draw_gantt
 from parasim.figures.style import FigureError
 from sim.fleet import Fleet
-from sim.scenario import Group
+from sim.sections import Group
 from tests.parasim.command_line import refused, run
 
 # FedBCD, 2 rounds: computing 30 s, uploads of 1 s and 9 s, a download of 1 s and 9 s.
@@ -82,6 +82,8 @@ def test_json_and_files(uneven: Path, tmp_path: Path):
         "explanation.json",
         "gantt.png",
         "gantt.svg",
+        "reproduce.json",
+        "result.json",
         "timeline.csv",
     ]
     with (out / "critical_path.csv").open() as file:

@@ -64,7 +64,7 @@ def test_the_table_shows_names_as_they_are(small: Path):
 def test_results_on_disk(small: Path, tmp_path: Path):
     out = tmp_path / "deep" / "er"
     printed = run("simulate", small, "--out", out, "--format", "json").out
-    assert sorted(path.name for path in out.iterdir()) == ["result.json", "timeline.csv"]
+    assert sorted(path.name for path in out.iterdir()) == ["reproduce.json", "result.json", "timeline.csv"]
     assert (out / "result.json").read_text() == printed
     with (out / "timeline.csv").open() as file:
         rows = list(csv.DictReader(file))

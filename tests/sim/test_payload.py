@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.payload import message_bytes
-from sim.scenario import Compression
+from sim.sections import Compression
 from sim.timeline import Kind
 from tests.sim.runs import of, simulated
 

@@ -1,0 +1,33 @@
+"""`paraSim report`: one HTML page about a directory of results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="What --out of simulate, explain, sweep, plan or train wrote to.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="The page; DIR/report.html if left out.")
+    ] = None,
+) -> None:
+    """Make one self-contained HTML page: question, answer, charts, what-ifs to move, and where the numbers come from.
+
+    Example: paraSim report results/why --out why.html
+    """
+    from parasim.report.files import ReportError
+    from parasim.report.made import write_report
+    from sim.result import check_directory
+
+    page = out or directory / "report.html"
+    if page.is_dir():
+        raise ReportError(f"--out {page}: is a directory; give the name of a file, such as {page / 'report.html'}")
+    if directory.is_dir():
+        check_directory(page.parent)
+    write_report(directory, page)
+    print(f"Report: {page}")

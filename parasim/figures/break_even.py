@@ -1,0 +1,202 @@
+"""Break-even map: which of two methods is faster, by how much, over bandwidth and batch size.
+
+A row per batch size, as batch sizes are whole numbers. The deeper a colour, the greater the advantage; thin lines are
+where it is so many times; dots are the break-even points that were simulated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parasim.cli.text import amount
+from parasim.figures import style
+from parasim.figures.bandwidth import bandwidth_axis
+from parasim.figures.style import Sheet
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# All lengths are in inches.
+_LEFT, _BOTTOM, _TOP, _RIGHT, _ROW, _LEAST_HEIGHT = 0.40, 0.42, 0.46, 0.62, 0.30, 1.2
+_WIDTH = 4.6
+_DEEPEST = 0.80
+_DEEPEST_AT = 10.0
+"""Advantage from which on a colour becomes no deeper."""
+_FINE = 801
+_LEVELS = (1.5, 2.0, 3.0, 5.0, 10.0)
+
+
+class Change(Protocol):
+    """A break-even point."""
+
+    @property
+    def above(self) -> float:
+        """Its bandwidth [B/s]."""
+
+
+class Compared(Protocol):
+    """Two methods along the bandwidth, at one batch size."""
+
+    @property
+    def batch_size(self) -> int:
+        """The batch size."""
+
+    @property
+    def bandwidths(self) -> NDArray[np.float64]:
+        """Of every client [B/s]."""
+
+    @property
+    def runtimes(self) -> NDArray[np.float64]:
+        """Of both methods, one row each [s]."""
+
+    @property
+    def crossings(self) -> Sequence[Change]:
+        """Where the faster one changes."""
+
+
+def draw_break_even(lines: Sequence[Compared], methods: tuple[str, str], directory: Path) -> list[Path]:
+    """Draw ``break_even.png`` and ``break_even.svg``.
+
+    Parameters
+    ----------
+    lines : sequence of Compared
+        One per batch size, rising, all at the same bandwidths.
+    methods : tuple of str
+        Names of the two methods.
+    directory : Path
+        Where the files go.
+
+    Raises
+    ------
+    OutputError
+        If the files cannot be written.
+    """
+    height = max(_LEAST_HEIGHT, _ROW * len(lines))
+    with style.sheet(_LEFT + _WIDTH + _RIGHT, _BOTTOM + height + _TOP) as sheet:
+        axes = sheet.axes(_LEFT, _BOTTOM, _WIDTH, height)
+        axes.grid(visible=False)
+        bandwidths = lines[0].bandwidths
+        low, high = float(bandwidths[0]), float(bandwidths[-1])
+        # Positive where the second method takes longer: the first one's advantage, as a logarithm.
+        advantage = np.array([np.log(line.runtimes[1] / line.runtimes[0]) for line in lines])
+        axes.set(xscale="log", xlim=(low, high), ylim=(-0.5, len(lines) - 0.5))
+        _fill(axes, _finer(bandwidths, advantage), methods)
+        _levels(axes, bandwidths, advantage)
+        _boundary(axes, lines)
+        _name_regions(axes, bandwidths, advantage, methods)
+        axes.set_yticks(range(len(lines)), [str(line.batch_size) for line in lines])
+        axes.set_xlabel("bandwidth of every client, up and down")
+        bandwidth_axis(axes.xaxis, low, high)
+        _text(sheet, methods, several=len(lines) > 1)
+        return sheet.save(directory / "break_even")
+
+
+def _text(sheet: Sheet, methods: tuple[str, str], *, several: bool) -> None:
+    sheet.title(f"{methods[0]} or {methods[1]}: the faster one", _LEFT, sheet.height - 0.06)
+    note = "the deeper the colour, the greater its advantage"
+    note += "; thin lines: so many times as fast" if several else ""
+    sheet.page.text(_LEFT, sheet.height - 0.23, note, size=style.SMALL, va="top", color=style.MUTED)
+    sheet.page.text(0.06, sheet.height - 0.43, "batch size", size=style.SMALL, va="center", color=style.INK)
+
+
+def _fill(axes: Axes, grid: tuple[NDArray[np.float64], NDArray[np.float64]], methods: tuple[str, str]) -> None:
+    """Colour each point of the grid (bandwidths, advantages) by the faster method and its advantage."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = style.method_colours(methods)
+    bandwidths, advantage = grid
+    halves = [colours[methods[1]], "#FFFFFF", colours[methods[0]]]
+    shades = LinearSegmentedColormap.from_list("advantage", halves)
+    shares = np.clip(advantage / math.log(_DEEPEST_AT), -1, 1) * _DEEPEST
+    # A step at break-even, so that even a slight advantage has its method's colour.
+    shares = np.where(advantage == 0, 0.0, np.sign(advantage) * (0.16 + 0.84 * np.abs(shares)))
+    rows = np.arange(len(advantage) + 1) - 0.5
+    axes.pcolormesh(_edges(bandwidths), rows, shares, cmap=shades, vmin=-1, vmax=1, rasterized=True, linewidth=0)
+
+
+def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Edges of the cells around values on a logarithmic axis."""
+    middles = np.sqrt(values[:-1] * values[1:])
+    return np.concatenate([values[:1], middles, values[-1:]])
+
+
+def _finer(
+    bandwidths: NDArray[np.float64], advantage: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Interpolate between the bandwidths that were compared, so that colours change where the methods do."""
+    logs = np.log(bandwidths)
+    fine = np.linspace(logs[0], logs[-1], _FINE)
+    return np.exp(fine), np.array([np.interp(fine, logs, row) for row in advantage])
+
+
+def _levels(axes: Axes, bandwidths: NDArray[np.float64], advantage: NDArray[np.float64]) -> None:
+    """Draw lines where one method is so many times as fast, with their numbers."""
+    if len(advantage) < 2:
+        return
+    levels = sorted(sign * math.log(level) for level in _LEVELS for sign in (-1, 1))
+    shown = [level for level in levels if advantage.min() < level < advantage.max()]
+    if not shown:
+        return
+    axes.contour(
+        bandwidths,
+        np.arange(len(advantage)),
+        advantage,
+        levels=shown,
+        colors=style.MUTED,
+        linewidths=0.5,
+        linestyles="-",
+    )
+    for level in shown:
+        # Where the line leaves the lowest row, below that row's break-even point.
+        for position in np.flatnonzero(np.diff(np.sign(advantage[0] - level))):
+            middle = math.sqrt(bandwidths[position] * bandwidths[position + 1])
+            text = f"{math.exp(abs(level)):.3g}×"
+            axes.text(middle, -0.3, text, size=style.SMALL, ha="center", va="center_baseline", color=style.INK)
+
+
+def _boundary(axes: Axes, lines: Sequence[Compared]) -> None:
+    """Draw each row's break-even points, joined into a line, with their bandwidths."""
+    from matplotlib.patheffects import withStroke
+
+    for row, line in enumerate(lines):
+        for crossing in line.crossings:
+            axes.plot([crossing.above] * 2, [row - 0.5, row + 0.5], color=style.INK, linewidth=1.0)
+            label = axes.annotate(
+                amount(crossing.above, "B/s"),
+                (crossing.above, row),
+                xytext=(3, 0),
+                textcoords="offset points",
+                size=style.SMALL,
+                va="center_baseline",
+            )
+            label.set_path_effects([withStroke(linewidth=2.0, foreground="white", alpha=0.7)])
+    for row, (line, above) in enumerate(pairwise(lines)):
+        if len(line.crossings) == len(above.crossings):
+            for one, other in zip(line.crossings, above.crossings, strict=True):
+                axes.plot([one.above, other.above], [row + 0.5] * 2, color=style.INK, linewidth=1.0)
+
+
+def _name_regions(
+    axes: Axes, bandwidths: NDArray[np.float64], advantage: NDArray[np.float64], methods: tuple[str, str]
+) -> None:
+    """Write each method's name in the middle of where it is the faster one."""
+    from matplotlib.patheffects import withStroke
+
+    for method, sign in zip(methods, (1, -1), strict=True):
+        ahead = np.sign(advantage) == sign
+        if not ahead.any():
+            continue
+        # The mean position may lie elsewhere; its nearest neighbour in the region does not.
+        rows, columns = np.nonzero(ahead)
+        away = (rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2
+        nearest = int(away.argmin())
+        row, middle = rows[nearest], bandwidths[columns[nearest]]
+        text = axes.text(middle, row, f"{method}\nfaster", size=style.LARGE, weight="bold", ha="center", va="center")
+        text.set_path_effects([withStroke(linewidth=2.0, foreground="white", alpha=0.7)])

@@ -1,0 +1,191 @@
+"""Wall-clock against cost: every run that could be had, and the front of those that nothing else beats in both.
+
+Runs of the front are numbered, and named beside the chart; what the budget does not pay for is shaded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from parasim.figures import style
+from parasim.figures.style import FigureError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# All lengths are in inches.
+_LEFT, _BOTTOM, _TOP, _GAP = 0.45, 0.40, 0.22, 0.18
+_PLOT_WIDTH, _PLOT_HEIGHT = 3.4, 2.6
+_LINE = 0.125
+_LIST_TITLE = "From the cheapest to the fastest"
+_TOUCHING = 0.11
+"""Marks closer than this share one number."""
+
+
+class Mark(NamedTuple):
+    """One run.
+
+    Attributes
+    ----------
+    method : str
+        Its method.
+    name : str
+        What else tells it from others.
+    cost : float
+        [USD].
+    wall_clock : float
+        [s].
+    """
+
+    method: str
+    name: str
+    cost: float
+    wall_clock: float
+
+
+def draw_pareto(marks: Sequence[Mark], front: Sequence[Mark], limit: float, directory: Path) -> list[Path]:
+    """Draw ``pareto.png`` and ``pareto.svg``.
+
+    Parameters
+    ----------
+    marks : sequence of Mark
+        All runs.
+    front : sequence of Mark
+        Those that nothing beats, the cheapest first.
+    limit : float
+        The budget [USD].
+    directory : Path
+        Where to write the files; made if it is not there.
+
+    Returns
+    -------
+    list of Path
+        The two files.
+
+    Raises
+    ------
+    FigureError
+        If there are no runs, or one takes no time or money and so has no place on logarithmic axes.
+    OutputError
+        If the files cannot be written.
+    """
+    if not front:
+        raise FigureError("nothing to draw: there are no runs")
+    if any(not (mark.cost > 0 and mark.wall_clock > 0) for mark in marks):
+        raise FigureError("a run that costs nothing or takes no time has no place on logarithmic axes")
+    unit = style.time_unit(max(mark.wall_clock for mark in front))
+    colours = style.method_colours(mark.method for mark in marks)
+    entries = [f"{number}  {mark.method}, {mark.name}" for number, mark in enumerate(front, 1)]
+    figures = [_figures(mark, limit, unit) for mark in front]
+    list_width = max(style.text_width(line, style.SMALL) for line in (*entries, *(f"    {line}" for line in figures)))
+    list_width = max(list_width, style.text_width(_LIST_TITLE, style.NORMAL) * 1.12)
+    keys = [style.Key(method, (colour,), "o", filled=True) for method, colour in colours.items()]
+    lines = style.key_lines(keys, _PLOT_WIDTH)
+    top = _TOP + len(lines) * style.KEY_LINE
+    height = max(_BOTTOM + _PLOT_HEIGHT + top, len(front) * 2 * _LINE + _TOP + 0.5)
+    with style.sheet(_LEFT + _PLOT_WIDTH + _GAP + list_width + 0.08, height) as sheet:
+        axes = sheet.axes(_LEFT, height - top - _PLOT_HEIGHT, _PLOT_WIDTH, _PLOT_HEIGHT)
+        axes.grid(axis="x", color=style.GRID, linewidth=0.5)
+        axes.set(xscale="log", yscale="log", xlabel="cost of a run [USD]")
+        axes.set_xlim(*_limits([*(mark.cost for mark in marks)]))
+        axes.set_ylim(*_limits([mark.wall_clock / unit.seconds for mark in marks]))
+        _shade(axes, limit)
+        for mark in marks:
+            axes.plot(
+                mark.cost, mark.wall_clock / unit.seconds, "o", ms=2.4, mew=0, color=colours[mark.method], alpha=0.4
+            )
+        corners = [(mark.cost, mark.wall_clock / unit.seconds) for mark in front]
+        _stairs(axes, corners)
+        for mark, corner in zip(front, corners, strict=True):
+            axes.plot(*corner, "o", ms=4.4, mew=0.7, mec=style.INK, mfc=colours[mark.method], zorder=4)
+        _number(axes, corners)
+        _ticks(axes)
+        sheet.page.text(_LEFT - 0.05, height - top + 0.10, unit.name, size=style.SMALL, ha="right", va="top")
+        sheet.keys(lines, _LEFT, height - 0.08)
+        _list(sheet, list(zip(entries, figures, front, strict=True)), limit)
+        return sheet.save(directory / "pareto")
+
+
+def _list(sheet: style.Sheet, lines: Sequence[tuple[str, str, Mark]], limit: float) -> None:
+    """Name the runs of the front, with their figures, beside the chart."""
+    left, height = _LEFT + _PLOT_WIDTH + _GAP, sheet.height
+    sheet.page.text(left, height - 0.10, _LIST_TITLE, size=style.NORMAL, weight="bold", va="top")
+    for number, (entry, figures, mark) in enumerate(lines):
+        y = height - 0.34 - number * 2 * _LINE
+        colour = style.INK if mark.cost <= limit else style.MUTED
+        sheet.page.text(left, y, entry, size=style.SMALL, va="top", color=colour)
+        y -= 0.85 * _LINE
+        sheet.page.text(left + 0.12, y, figures, size=style.SMALL, va="top", color=style.MUTED)
+
+
+def _figures(mark: Mark, limit: float, unit: style.TimeUnit) -> str:
+    text = f"{mark.cost:.3g} USD, {style.format_time(mark.wall_clock, unit)} {unit.name}"
+    return text if mark.cost <= limit else f"{text}, beyond the budget"
+
+
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    margin = (max(values) / min(values)) ** 0.06 * 1.02
+    return min(values) / margin, max(values) * margin
+
+
+def _shade(axes: Axes, limit: float) -> None:
+    """Shade what the budget does not pay for, as far as that is in the picture."""
+    low, high = axes.get_xlim()
+    if limit >= high:
+        return
+    axes.axvspan(max(limit, low), high, color="#F2F2F2", zorder=0, linewidth=0)
+    axes.axvline(max(limit, low), color=style.MUTED, linewidth=0.7, linestyle=":")
+    on_the_left = limit > math.sqrt(low * high)
+    axes.annotate(
+        f"budget {limit:g} USD",
+        (max(limit, low), axes.get_ylim()[1]),
+        xytext=(-3 if on_the_left else 3, -2),
+        textcoords="offset points",
+        size=style.SMALL,
+        ha="right" if on_the_left else "left",
+        va="top",
+        color=style.MUTED,
+    )
+
+
+def _stairs(axes: Axes, corners: Sequence[tuple[float, float]]) -> None:
+    """Draw the edge of what can be had: between two runs of the front, no more than the cheaper one."""
+    (first, _), (_, last) = corners[0], corners[-1]
+    xs, ys = [first], [axes.get_ylim()[1]]
+    for (x, y), (next_x, _) in pairwise([*corners, (axes.get_xlim()[1], last)]):
+        xs += [x, next_x]
+        ys += [y, y]
+    axes.plot(xs, ys, color=style.INK, linewidth=0.9, zorder=3)
+
+
+def _number(axes: Axes, corners: Sequence[tuple[float, float]]) -> None:
+    """Write the numbers of the front below and left of its marks, where there is nothing else."""
+    (left, right), (bottom, top) = (map(math.log, axes.get_xlim()), map(math.log, axes.get_ylim()))
+    placed: list[tuple[float, float, int, int]] = []
+    for number, (x, y) in enumerate(corners, 1):
+        across = (math.log(x) - left) / (right - left) * _PLOT_WIDTH
+        up = (math.log(y) - bottom) / (top - bottom) * _PLOT_HEIGHT
+        if placed and math.hypot(across - placed[-1][0], up - placed[-1][1]) < _TOUCHING:
+            placed[-1] = (across, up, placed[-1][2], number)
+        else:
+            placed.append((across, up, number, number))
+    for across, up, first, last in placed:
+        text = f"{first}" if first == last else f"{first}-{last}"
+        x = math.exp(left + across / _PLOT_WIDTH * (right - left))
+        y = math.exp(bottom + up / _PLOT_HEIGHT * (top - bottom))
+        axes.annotate(
+            text, (x, y), xytext=(-3.5, -3), textcoords="offset points", size=style.SMALL, ha="right", va="top"
+        )
+
+
+def _ticks(axes: Axes) -> None:
+    from matplotlib.ticker import LogLocator
+
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.minorticks_off()

@@ -1,0 +1,118 @@
+"""Wall-clocks of one scenario along the values of a quantity, for finding where a deadline begins to be met."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from parasim.api import simulate
+from parasim.planning.quantities import Data, Quantity, column
+from parasim.planning.setting import parsed
+from sim.errors import ParaSimError
+from sim.result import Result
+from sim.studies.pool import cores, in_order
+from sim.studies.replay import record
+
+_WORTH_WORKERS = 50_000
+"""Spans to simulate at once that are worth starting worker processes."""
+
+
+class Runtimes:
+    """Wall-clocks of a scenario by the position of a value in a list, each worked out once.
+
+    Where what-ifs of a recorded run can say it, a replay does. Where a replay is not exact because a link is shared,
+    it is a lower bound, as it leaves every transfer its links to itself: what it says to be too slow is, and only the
+    rest is simulated.
+
+    Parameters
+    ----------
+    data : dict
+        The scenario.
+    quantity : Quantity
+        What is varied.
+    values : sequence of float
+        Its values, rising.
+    within : float
+        The deadline beyond which a bound is enough [s].
+    jobs : int or None
+        Worker processes; all cores if None.
+
+    Attributes
+    ----------
+    own : Result
+        The run of the scenario as it is.
+    refused : str
+        Why the last value that the scenario cannot have was refused; empty if there was none.
+    """
+
+    def __init__(self, data: Data, quantity: Quantity, values: Sequence[float], within: float, jobs: int | None = None):
+        self._data, self._quantity, self._values = data, quantity, values
+        self._within, self._jobs = within, jobs or cores()
+        self._recording = record(*parsed(data))
+        self._known: dict[int, float] = {}
+        self._bounds: set[int] = set()
+        self._simulations = 0
+        self.own: Result = self._recording.result
+        self.refused = ""
+
+    def __call__(self, positions: Sequence[int]) -> list[float]:
+        """Wall-clocks at some positions [s]: infinite where the scenario cannot have the value."""
+        new = [position for position in dict.fromkeys(positions) if position not in self._known]
+        self._simulate(self._replay(new) if self._quantity.whatifs and new else new)
+        return [self._known[position] for position in positions]
+
+    @property
+    def replayed(self) -> bool:
+        """Whether the replay was exact throughout, so that nothing had to be simulated to find the answer."""
+        return not self._simulations and not self._bounds
+
+    def at(self, position: int) -> Result:
+        """Simulate the scenario with a value, written as a user would write it."""
+        return simulate(self._quantity.change(self._data, self._values[position]))
+
+    def exactly(self, positions: Sequence[int]) -> None:
+        """Work out wall-clocks at some positions though a bound would do: for `curve`."""
+        self(positions)
+        bounds = sorted(self._bounds.intersection(positions))
+        self._bounds.difference_update(bounds)
+        self._simulate(bounds)
+
+    def curve(self) -> list[tuple[float, float]]:
+        """Values and their wall-clocks [s] as far as they are known, in rising order."""
+        exact = sorted(p for p, time in self._known.items() if p not in self._bounds and time < math.inf)
+        return [(self._values[position], self._known[position]) for position in exact]
+
+    def _replay(self, positions: Sequence[int]) -> list[int]:
+        """Replay what can be replayed, and return the positions that have to be simulated."""
+        assert self._quantity.whatifs is not None
+        values = column([self._values[position] for position in positions])
+        wall_clock, exact = self._recording.replay(self._quantity.whatifs(self._recording, values))
+        left = []
+        for position, time, is_exact in zip(positions, wall_clock.tolist(), exact.tolist(), strict=True):
+            if is_exact or time > self._within:
+                self._known[position] = time
+                self._bounds |= set() if is_exact else {position}
+            else:
+                left.append(position)
+        return left
+
+    def _simulate(self, positions: Sequence[int]) -> None:
+        work = len(positions) * len(self.own.timeline.spans)
+        workers = min(self._jobs, len(positions)) if work > _WORTH_WORKERS else 1
+        run = partial(_wall_clock, self._quantity, self._data)
+        times = in_order(run, [self._values[position] for position in positions], workers=workers)
+        for position, time in zip(positions, times, strict=True):
+            self._simulations += 1
+            if isinstance(time, str):
+                self.refused = time
+            self._known[position] = math.inf if isinstance(time, str) else time
+
+
+def _wall_clock(quantity: Quantity, data: dict[str, Any], value: float) -> float | str:
+    """Wall-clock of a simulated run [s], or why there is none."""
+    try:
+        return simulate(quantity.change(data, value)).wall_clock
+    except ParaSimError as error:
+        return str(error)

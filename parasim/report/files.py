@@ -1,0 +1,133 @@
+"""Reading what commands left in a directory."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from parasim.report.page import Picture, Table
+from parasim.report.record import RECORD, Record
+from sim.errors import ParaSimError
+
+_MOST_PICTURE_BYTES = 4 * 2**20
+
+
+class ReportError(ParaSimError):
+    """A directory holds nothing to report, or is damaged."""
+
+
+def read_record(directory: Path) -> Record | None:
+    """Read how a directory was made; None if it does not say.
+
+    Raises
+    ------
+    ReportError
+        If the file is damaged.
+    """
+    if not (directory / RECORD).exists():
+        return None
+    data = read_json(directory / RECORD)
+    try:
+        return Record(**data)
+    except TypeError:
+        raise ReportError(f"{directory / RECORD}: is not one of paraSim's") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Raises
+    ------
+    ReportError
+        If it cannot be read, or is none.
+    """
+    try:
+        data = json.loads(_text(path))
+    except ValueError:
+        raise ReportError(f"{path}: is damaged: not JSON") from None
+    if not isinstance(data, dict):
+        raise ReportError(f"{path}: is damaged: not one of paraSim's")
+    return data
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read a CSV file's rows by the names of their columns.
+
+    Raises
+    ------
+    ReportError
+        If it cannot be read, or a line has too few or too many cells.
+    """
+    rows = list(csv.DictReader(_text(path).splitlines()))
+    if any(None in row or None in row.values() for row in rows):
+        raise ReportError(f"{path}: is damaged: a line has too few or too many cells")
+    return rows
+
+
+def pictures(directory: Path, titles: Mapping[str, str]) -> list[Picture]:
+    """Embed the SVG pictures of a directory, in the order of their names.
+
+    Parameters
+    ----------
+    directory : Path
+        Where they lie.
+    titles : mapping of str to str
+        Titles by stem; others are called by their names.
+    """
+    found = []
+    for path in sorted(directory.glob("*.svg")):
+        if path.stat().st_size > _MOST_PICTURE_BYTES:
+            continue
+        title = titles.get(path.stem, path.stem.replace("_", " ").replace("-", " ").capitalize())
+        # An SVG inside an `img` runs no scripts and loads nothing, whoever made it.
+        address = f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"
+        found.append(Picture(title, f"{title}, the picture {path.name}; its numbers are in the tables here", address))
+    return found
+
+
+def provenance_table(provenance: Mapping[str, Any], more: Mapping[str, tuple[str, str]] | None = None) -> Table:
+    """Tell what the numbers are made from.
+
+    Parameters
+    ----------
+    provenance : mapping
+        As in `Result.provenance`.
+    more : mapping of str to (str, str), optional
+        Further lines: what, its origin, its source.
+    """
+    names = {"compute": "computing times", "payload": "message sizes", "network": "transfer times"}
+    names |= {"schedule": "order of the blocks", "memory": "memory"}
+    rows = []
+    for what, about in provenance.items():
+        if isinstance(about, Mapping):
+            origin, source = str(about.get("origin", "")), _source(about)
+        else:
+            entries = about if isinstance(about, list) else [about]
+            origin, source = "", "; ".join(map(str, entries))
+        rows.append((names.get(what, what), origin, source))
+    rows += [(what, *told) for what, told in (more or {}).items()]
+    return Table(("what", "origin", "source"), rows)
+
+
+def _source(about: Mapping[str, Any]) -> str:
+    source = str(about.get("source", ""))
+    if "profile" in about:
+        source = f"profile {about['profile']} ({source})"
+    notes = [f"{name.replace('_', ' ')} {about[name]}" for name in ("device", "dataset") if about.get(name)]
+    notes += map(str, about.get("notes", ()))
+    if "gradient_pass" in about:
+        notes.append(str(about["gradient_pass"]))
+    return "; ".join((source, *notes))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ReportError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ReportError(f"{path}: is damaged: not UTF-8 text") from None

@@ -1,0 +1,62 @@
+"""How a directory of results was made: the command, the version and the scenario, beside the results themselves."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from parasim import __version__
+from sim.result import write_atomically
+from sim.scenario import Scenario
+
+RECORD = "reproduce.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """How a directory of results was made.
+
+    Attributes
+    ----------
+    kind : str
+        The subcommand of `paraSim`.
+    command : str
+        The whole command, as a shell takes it.
+    version : str
+        The version of paraSim.
+    scenario : mapping
+        The scenario as plain data, every override applied; of several, the first.
+    """
+
+    kind: str
+    command: str = ""
+    version: str = ""
+    scenario: Mapping[str, Any] = field(default_factory=dict)
+
+
+def leave_record(directory: Path, kind: str, scenario: Scenario | Mapping[str, Any]) -> None:
+    """Write ``reproduce.json`` beside the results of the command that is running.
+
+    Parameters
+    ----------
+    directory : Path
+        Where the results are.
+    kind : str
+        The subcommand.
+    scenario : Scenario or mapping
+        What was run; of several scenarios, the first.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    plain = scenario.model_dump(mode="json", exclude_unset=True) if isinstance(scenario, Scenario) else scenario
+    record = Record(kind, shlex.join(["paraSim", *sys.argv[1:]]), __version__, plain)
+    text = json.dumps(asdict(record), indent=2)
+    write_atomically(directory / RECORD, lambda file: file.write(text + "\n"))

@@ -1,0 +1,237 @@
+"""The sections of a scenario, one class each; their defaults together are the setting of the ParaBlock paper."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_serializer, field_validator, model_validator
+
+from sim import units
+from sim.economy import Watts
+from sim.errors import ParaSimError, nearest
+from sim.fields import Bandwidth, Duration, Line, Money, Number, Section, Size, Whole
+from sim.methods import METHODS
+from sim.uncertainty import Jitter
+
+
+class Method(Section):
+    """Which federated method runs; its name alone is enough."""
+
+    name: str = "parablock"
+    """One of `paraSim list methods`."""
+    staleness: Whole = Field(default=1, ge=1, le=1000)
+    """Rounds between an update and its exchange, in overlapped methods: 1 in the paper; others have none."""
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in METHODS:
+            raise ValueError(f"unknown method {name!r}; {nearest(name, METHODS)}")
+        return name
+
+
+class Blocks(Section):
+    """How the model is cut into blocks and in which order they are trained."""
+
+    layers: Number | None = Field(default=None, gt=0)
+    """Layers per block: 0.5 (attention and MLP apart), 1, 2, 4 ...; 2 if neither this nor `count` is given."""
+    count: Whole | None = Field(default=None, ge=1, le=100_000)
+    """Number of blocks, of sizes as equal as whole layers allow, instead of `layers`."""
+    schedule: Literal["random", "sequential", "reverse", "gradient"] | tuple[Whole, ...] = "random"
+    """Which block each round trains: a rule, or one block (0-based) per round."""
+    gradient_pass: Duration | None = None
+    """Seconds of the extra full pass of the `gradient` schedule, where no profile knows them."""
+
+    @model_validator(mode="after")
+    def _one_partition(self) -> Self:
+        if self.layers is not None and self.count is not None:
+            raise ValueError("give layers (per block) or count (of blocks), not both")
+        return self
+
+    @field_validator("layers")
+    @classmethod
+    def _halves_or_whole(cls, layers: float | None) -> float | None:
+        if layers is not None and layers != 0.5 and not layers.is_integer():
+            raise ValueError(f"must be 0.5 or a whole number, not {layers:g}")
+        return layers
+
+
+class Local(Section):
+    """One local update: the work of a client in a round."""
+
+    steps: Whole = Field(default=40, ge=1)
+    """Optimizer steps K per round."""
+    batch_size: Whole = Field(default=4, ge=1)
+    """Sequences per step (the effective batch size)."""
+    sequence_length: Whole = Field(default=512, ge=1)
+    """Tokens per sequence."""
+
+
+class Lora(Section):
+    """The adapter of the LoRA methods."""
+
+    rank: Whole = Field(default=32, ge=1)
+    """Rank r of the adapter."""
+    targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = ("q_proj", "v_proj")
+    """Module names that get an adapter, or `all-linear`."""
+
+
+class Cyclic(Section):
+    """What is particular to FedCyBGD."""
+
+    download_fraction: Number = Field(default=1.0, ge=0, le=1)
+    """Share of the blocks changed by others that a client downloads in its turn, drawn at random."""
+
+
+class Group(Section):
+    """Clients that are alike. Clients are numbered from 0 in the order of the fleet."""
+
+    name: Line = ""
+    """Free text; `group0`, `group1` ... if left out."""
+    count: Whole = Field(default=1, ge=1, le=10_000_000)
+    """Number of clients."""
+    uplink: Bandwidth = 100e6
+    """Client to server."""
+    downlink: Bandwidth | None = None
+    """Server to client; like the uplink if left out."""
+    latency: Duration = 0.0
+    """One way, paid once per transfer, before the flow starts to share links."""
+    device: Line | None = None
+    """Device that computes; the profile's own if left out."""
+    speed: Number = Field(default=1.0, ge=1e-6, le=1e6)
+    """Computes this many times as fast as the device of the profile (or the given seconds)."""
+    duplex: Literal["full", "half"] = "full"
+    """`half`: up and down share the air, so that their airtimes add up."""
+    gpu_hour: Money | None = None
+    """An hour of the device, for `paraSim plan`; `prices.gpu_hour` if left out."""
+    power: Watts | None = None
+    """What the device draws, for `paraSim plan`; `power` of the scenario if left out."""
+    speed_jitter: Jitter | None = None
+    """How the speed varies, for `paraSim plan`."""
+    uplink_jitter: Jitter | None = None
+    downlink_jitter: Jitter | None = None
+
+    @property
+    def down(self) -> float:
+        """Downlink [B/s]."""
+        return self.uplink if self.downlink is None else self.downlink
+
+    @model_validator(mode="after")
+    def _links_keep_their_bandwidth(self) -> Self:
+        for name in ("uplink_jitter", "downlink_jitter"):
+            jitter = getattr(self, name)
+            if jitter is not None and jitter.per == "round":
+                raise ValueError(f"{name}: links keep their bandwidth during a run; give per: run")
+        return self
+
+
+class Server(Section):
+    """The server's links and its work; a link left out is unlimited."""
+
+    ingress: Bandwidth | None = None
+    """All uploads together."""
+    egress: Bandwidth | None = None
+    """All downloads together."""
+    aggregation: Duration = 0.0
+    """Time to aggregate one round."""
+
+
+class Participation(Section):
+    """Who takes part in a round: everyone if left out."""
+
+    fraction: Number | None = Field(default=None, gt=0, le=1)
+    """This share of the clients, drawn anew each round."""
+    rounds: tuple[tuple[Whole, ...], ...] | None = None
+    """The clients of each round, one list per round."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.fraction is not None and self.rounds is not None:
+            raise ValueError("give fraction or rounds, not both")
+        return self
+
+
+class Compression(Section):
+    """What is left out of a message. Nothing if empty."""
+
+    top_k: Number | None = Field(default=None, gt=0, le=1)
+    """Send only this share of the values, the largest ones, each with its index."""
+    index_bytes: Number = Field(default=4, ge=0, le=16)
+    """Bytes per index of a top-k value."""
+    bits: Whole | None = Field(default=None, ge=1, le=32)
+    """Quantize each value to this many bits."""
+    group_size: Whole = Field(default=256, ge=1)
+    """Values that share one scale when quantized."""
+    scale_bytes: Number = Field(default=4, ge=0, le=16)
+    """Bytes per scale."""
+
+
+class Wire(Section):
+    """How values become bytes."""
+
+    bytes_per_parameter: Number = Field(default=2, ge=0.01, le=16)
+    """2 for bf16, 4 for fp32."""
+    serialization: Duration = 0.0
+    """A client's time to pack or unpack one message, part of that transfer."""
+    upload: Compression = Compression()
+    download: Compression = Compression()
+
+
+class Compute(Section):
+    """How long a local update takes: from a profile, or given in seconds."""
+
+    profile: str | None = None
+    """Name or file of a profile; `paper-a100` if nothing is given."""
+    dataset: str | None = None
+    """Data set, for profiles that tell them apart."""
+    seconds: Duration | tuple[Duration, ...] | tuple[tuple[Duration, ...], ...] | None = None
+    """Instead of a profile: one for all, one per client, or rounds x clients, for a device of speed 1."""
+    non_overlapping: Duration | None = None
+    """Part of a round's computation during which nothing can be sent (the profile's, or none with seconds)."""
+
+    @field_validator("seconds", mode="before")
+    @classmethod
+    def _numbers(cls, value: Any) -> Any:
+        # Tried one by one, the union's branches would answer a bad list with a page of messages.
+        def read(item: Any, depth: int) -> Any:
+            if isinstance(item, list | tuple):
+                if depth == 2:
+                    raise ValueError(
+                        "must be a number, a list of them (one per client), or a list of such lists (rounds x clients)"
+                    )
+                if not item:
+                    raise ValueError("must not be an empty list")
+                if len({isinstance(entry, list | tuple) for entry in item}) > 1:
+                    raise ValueError("must not mix numbers and lists")
+                return tuple(read(entry, depth + 1) for entry in item)
+            try:
+                return units.duration(item)
+            except ParaSimError as error:
+                raise ValueError(str(error)) from None
+
+        return None if value is None else read(value, 0)
+
+    @field_serializer("seconds", when_used="json")
+    def _plain(self, seconds: Any) -> Any:
+        # The union would write a list with the serializer of a single duration.
+        return seconds
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.seconds is not None and (self.profile is not None or self.dataset is not None):
+            raise ValueError("give seconds or a profile (with its dataset), not both")
+        return self
+
+
+class Payload(Section):
+    """Message sizes, instead of those that follow from the model."""
+
+    upload: Size
+    """One client's update."""
+    download: Size | None = None
+    """The aggregate of one block; like the upload if left out."""
+
+    @property
+    def down(self) -> float:
+        """Size of one aggregate [B]."""
+        return self.upload if self.download is None else self.download

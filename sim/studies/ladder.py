@@ -1,0 +1,209 @@
+"""Searching a rising list of values for the least, or the most, with which a run meets a deadline.
+
+Values are taken from a list, so that the one found has a next one on its other side: the answer is the least of that
+list, not the least up to some tolerance. Nothing is taken for granted about how the runtime depends on the value: a
+scan finds between which two values the condition changes, and how often it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from typing import overload
+
+DIGITS = 4
+"""Digits of quantities that are not whole numbers: a step is at most a thousandth."""
+_FIRST, _MANTISSAS = 1000, 9000
+
+_FEW = 12
+"""After so many secants one had better bisect."""
+
+
+class Decimals(Sequence[float]):
+    """All numbers of four digits in a range of powers of ten, in rising order.
+
+    Parameters
+    ----------
+    lowest, highest : int
+        From ``10**lowest`` up to the last one below ``10**highest``.
+    """
+
+    def __init__(self, lowest: int, highest: int):
+        self._lowest = lowest
+        self._length = _MANTISSAS * (highest - lowest)
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> float: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[float]: ...
+    def __getitem__(self, index: int | slice) -> float | list[float]:
+        """Return one of the numbers, or some."""
+        if isinstance(index, slice):
+            return [self[position] for position in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        exponent, mantissa = divmod(index, _MANTISSAS)
+        # Read as text, so that 1234e2 is the number that a file would hold.
+        return float(f"{mantissa + _FIRST}e{exponent + self._lowest - DIGITS + 1}")
+
+    def nearest(self, value: float) -> int:
+        """Position of the number nearest to a positive value."""
+        digits, _, exponent = f"{value:.{DIGITS - 1}e}".partition("e")
+        position: int = (int(exponent) - self._lowest) * _MANTISSAS + round(float(digits) * _FIRST)
+        return min(max(position - _FIRST, 0), len(self) - 1)
+
+
+class Wanted(StrEnum):
+    """Which of the values that meet a deadline is asked for."""
+
+    LEAST = "least"
+    MOST = "most"
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a deadline begins or ceases to be met.
+
+    Attributes
+    ----------
+    index : int or None
+        Position of the least, or the most, value that meets it; None if no scanned one does.
+    beside : int or None
+        Position next to it on the side that was wanted, where it is missed; None at the end of the list.
+    best : int
+        Position with the shortest of the scanned runtimes.
+    changes : int
+        How often the scan changed between met and missed: more than once is no monotone relation.
+    """
+
+    index: int | None
+    beside: int | None
+    best: int
+    changes: int
+
+
+Runtimes = Callable[[Sequence[int]], Sequence[float]]
+"""Wall-clocks at some positions of a list of values [s]."""
+
+
+def search(runtimes: Runtimes, scan: Sequence[int], deadline: float, wanted: Wanted) -> Found:
+    """Find the least, or the most, position whose runtime is within a deadline.
+
+    Parameters
+    ----------
+    runtimes : callable
+        Asked for the scan at once, then for one position after the other.
+    scan : sequence of int
+        Positions to try first, rising. Its first and last ones bound the search.
+    deadline : float
+        [s].
+    wanted : Wanted
+        Which one.
+    """
+    times = runtimes(scan)
+    met = [time <= deadline for time in times]
+    best = scan[min(range(len(scan)), key=lambda number: times[number])]
+    changes = sum(one != other for one, other in pairwise(met))
+    if not any(met):
+        return Found(None, None, best, changes)
+    least = wanted is Wanted.LEAST
+    number = met.index(True) if least else len(met) - 1 - met[::-1].index(True)
+    outside = number - 1 if least else number + 1
+    if not 0 <= outside < len(scan):
+        return Found(scan[number], None, best, changes)
+    meets, misses = scan[number], scan[outside]
+    while abs(meets - misses) > 1:
+        middle = (meets + misses) // 2
+        if runtimes([middle])[0] <= deadline:
+            meets = middle
+        else:
+            misses = middle
+    return Found(meets, misses, best, changes)
+
+
+def spread(size: int, most: int) -> list[int]:
+    """Choose at most so many positions of a list, evenly, its first and last ones among them."""
+    if size <= most:
+        return list(range(size))
+    return sorted({round(number * (size - 1) / (most - 1)) for number in range(most)})
+
+
+def around_line(runtimes: Runtimes, size: int, deadline: float) -> list[int]:
+    """Choose positions around the one where the straight line through two short runs meets a deadline.
+
+    Parameters
+    ----------
+    runtimes : callable
+        Asked for positions 15 and 31, or the last one.
+    size : int
+        Length of the list of values.
+    deadline : float
+        [s].
+    """
+    one, other = min(15, size - 1), min(31, size - 1)
+    first, second = runtimes([one, other])
+    slope = (second - first) / (other - one) if other > one else 0.0
+    guess = other + (deadline - second) / slope if slope > 0 else float(size)
+    guess = round(min(max(guess, 0.0), 2.0 * size))
+    near = (0, guess // 2, guess - 8, guess - 1, guess, guess + 1, guess + 8, 2 * guess + 1)
+    positions = {position for position in near if 0 <= position < size}
+    # Without a position above the guess that is missed, the search would end there.
+    return sorted(positions if max(positions) > guess else positions | {size - 1})
+
+
+def least_near(excess: Callable[[int], float], values: Decimals, guess: int) -> tuple[int | None, int | None]:
+    """Find the first position with no excess, going by secants of the excess over the reciprocal of the value.
+
+    Times are a transfer's bytes over its bandwidth, so that an excess of time is piecewise linear there, and convex
+    where links are not shared: a secant through two values that are too low leads to a third, or to the answer.
+
+    Parameters
+    ----------
+    excess : callable
+        By how much something is exceeded at a position: positive up to somewhere, zero or less from there on.
+    values : Decimals
+        The values.
+    guess : int
+        Where to begin.
+
+    Returns
+    -------
+    tuple of (int or None)
+        The first position without an excess, None if there is none, and the one before it, None if there is none.
+    """
+    low, high = -1, len(values)
+    misses: list[tuple[float, float]] = []
+    tried = 0
+    position = guess
+    while high - low > 1:
+        position = min(max(position, low + 1), high - 1)
+        over = excess(position)
+        if over <= 0:
+            high = position
+        else:
+            low = position
+            misses.append((1 / values[position], over))
+        tried += 1
+        position = _next(values, low, high, sorted(misses)[:2], tried)
+    return (high if high < len(values) else None), (low if low >= 0 else None)
+
+
+def _next(values: Decimals, low: int, high: int, misses: Sequence[tuple[float, float]], tried: int) -> int:
+    """Choose the position to try next, between the highest that is too low and the lowest that is not."""
+    if tried == 1:
+        # The guess may be the answer.
+        return high - 1 if misses == [] else low + 1
+    if tried > _FEW and low >= 0 and high < len(values):
+        return (low + high) // 2
+    if not misses:
+        return values.nearest(values[high] / 2)
+    (x, over), (other_x, other_over) = misses[0], misses[-1]
+    root = x - over * (other_x - x) / (other_over - over) if other_over > over else 0.0
+    if root > 0:
+        return values.nearest(1 / root)
+    return (low + high) // 2 if high < len(values) else values.nearest(2 / x)

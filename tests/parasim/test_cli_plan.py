@@ -1,0 +1,120 @@
+"""`paraSim plan`: one question at a time; tables, JSON, files, and refusals in one line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.parasim.command_line import refused, run
+
+# FedBCD: 40 s + 700 MB / bandwidth.
+SMALL = (
+    "method: fedbcd\nrounds: 4\npayload: {upload: 100MB}\ncompute: {seconds: 10}\nfleet: [{count: 3, uplink: 10MB/s}]\n"
+)
+QUESTION = ("--within", "70s", "--solve-for", "bandwidth")
+SHAPE = {"method", "feasible", "value", "unit", "wall_clock_s", "because", "checked", "more"}
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+def test_the_table(small: Path):
+    outcome = run("plan", small, *QUESTION)
+    assert outcome.status == 0
+    lines = [" ".join(line.split()) for line in outcome.out.splitlines()]
+    assert lines[0] == "Least bandwidth of every client, up and down, with which the run ends within 70 s."
+    row = "fedbcd 110 s 23.34 MB/s 70 s 23.33 MB/s: 0.00429 s late 57% computing, 24% uplink and 18% downlink"
+    assert row in lines
+    assert "Found by exact replay" in outcome.out
+    assert "Computing times are given" in outcome.out
+
+
+def test_json_has_one_shape_for_all_questions(small: Path):
+    for question in (QUESTION, ("--hide-communication", "--method", "parablock,fedbcd")):
+        plan = json.loads(run("plan", small, *question, "--format", "json").out)
+        assert set(plan) >= {"question", "answers"}
+        for answer in plan["answers"]:
+            assert set(answer) == SHAPE
+            assert answer["feasible"] == (answer["value"] is not None)
+            assert all(set(check) == {"value", "wall_clock_s", "holds"} for check in answer["checked"])
+            assert answer["value"] is None or math.isfinite(answer["value"])
+
+
+def test_nothing_that_meets_it_is_an_answer():
+    outcome = run("plan", "--within", "20min", "--solve-for", "bandwidth", "--format", "json")
+    assert outcome.status == 0
+    [answer] = json.loads(outcome.out)["answers"]
+    assert (answer["method"], answer["feasible"], answer["value"]) == ("parablock", False, None)
+
+
+def test_all_methods_those_that_cannot_run_are_named(small: Path):
+    question = ("plan", "--method", "all", *QUESTION, "--set", "fleet.0.count=50", "--format", "json")
+    answers = {answer["method"]: answer for answer in json.loads(run(*question).out)["answers"]}
+    assert len(answers) == 8
+    assert "32 layers" in answers["fedcybgd"]["because"]
+    assert not answers["fedcybgd"]["feasible"]
+
+
+@pytest.mark.parametrize(
+    ("question", "picture"),
+    [
+        (QUESTION, "deadline"),
+        (("--within", "100s", "--solve-for", "rounds"), "deadline"),
+        (("--hide-communication", "--method", "parablock"), "hiding"),
+        (("--break-even", "parablock,fedbcd"), "break_even"),
+    ],
+)
+def test_files(small: Path, tmp_path: Path, question: tuple[str, ...], picture: str):
+    out = tmp_path / "out"
+    printed = run("plan", small, *question, "--out", out, "--format", "json")
+    plan = json.loads((out / "plan.json").read_text())
+    assert plan == json.loads(printed.out)
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        [f"{picture}.png", f"{picture}.svg", "plan.csv", "plan.json", "reproduce.json"]
+    )
+    with (out / "plan.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["method"] for row in rows] == [answer["method"] for answer in plan["answers"]]
+    assert [row["value"] for row in rows] == [
+        "" if answer["value"] is None else str(answer["value"]) for answer in plan["answers"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "no question; ask one of --solve-for"),
+        (("--within", "25min"), "say what to solve for"),
+        (("--solve-for", "bandwidth"), "needs a deadline"),
+        (("--solve-for", "bandwidht", "--within", "1h"), "did you mean 'bandwidth'?"),
+        (("--within", "0s", "--solve-for", "rounds"), "longer than nothing"),
+        (("--within", "1 fortnight", "--solve-for", "rounds"), "unknown unit 'fortnight'"),
+        (("--within", "25min", "--sensitivity"), "--within goes with --solve-for or --confidence"),
+        (("--sensitivity", "--budget", "5USD"), "one question at a time, not --budget and --sensitivity"),
+        (("--break-even", "parablock"), "compares two methods, not 1"),
+        (("--break-even", "parablock,fedot"), "did you mean 'fedit'?"),
+        (("--break-even", "fedit,fedit"), "stands twice"),
+        (("--break-even", "parablock,fedit", "--method", "flora"), "leave out --method"),
+        (("--hide-communication", "--method", ","), "holds no methods"),
+        (("--confidence", "90%"), "probability between 0 and 1"),
+        (("--hide-communication", "--set", "fleet.0.uplnk=1MB/s"), "did you mean 'uplink'?"),
+        (("none.yaml", "--sensitivity"), "no such file"),
+    ],
+)
+def test_mistakes_are_refused_in_one_line(arguments: tuple[str, ...], message: str):
+    refusal = refused("plan", *arguments)
+    assert message in refusal
+    assert "\n" not in refusal
+
+
+def test_nothing_is_written_where_nothing_can_be(small: Path, tmp_path: Path):
+    (tmp_path / "taken").write_text("")
+    assert "is not a directory" in refused("plan", small, *QUESTION, "--out", tmp_path / "taken")

@@ -1,0 +1,197 @@
+"""What meets a deadline: least links and devices, most rounds, and what stands in the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import parasim
+from parasim.figures.deadline import draw_deadline
+from parasim.figures.style import FigureError
+from parasim.planning.answer import Answer
+from parasim.planning.deadline import deadline
+from parasim.planning.quantities import QUANTITIES
+from parasim.planning.setting import batch_sizes, covered, setting, with_clients
+from sim.errors import ScenarioError
+from sim.methods import METHODS
+from sim.scenario import Scenario
+from tests.sim.whatifs import scenarios
+
+# FedBCD: 4 rounds of 10 s, 4 uploads and 3 downloads of 100 MB: 40 s + 700 MB / bandwidth.
+BASE: dict[str, Any] = {
+    "method": "fedbcd",
+    "compute": {"seconds": 10},
+    "payload": {"upload": "100MB"},
+    "rounds": 4,
+    "fleet": [{"count": 3, "uplink": "10MB/s"}],
+}
+
+
+def solve(within: float, quantity: str, *overrides: str, source: Any = BASE) -> Answer:
+    [answer] = deadline(source, overrides, [setting(source)["method"]], within, quantity, jobs=1).answers
+    return answer
+
+
+def checks(answer: Answer) -> list[tuple[float, bool]]:
+    return [(check.value, check.holds) for check in answer.checked]
+
+
+def test_least_bandwidth():
+    # 70 s leave 30 s for 700 MB: 23.33 MB/s, and of four digits 23.34.
+    answer = solve(70, "bandwidth")
+    assert (answer.feasible, answer.value, answer.unit) == (True, 23.34e6, "B/s")
+    assert answer.wall_clock_s == pytest.approx(40 + 700 / 23.34, rel=1e-12)
+    assert checks(answer) == [(23.34e6, True), (23.33e6, False)]
+
+
+def test_a_deadline_that_is_met_on_the_dot_is_met():
+    assert solve(75, "bandwidth").value == 20e6
+
+
+def test_computing_alone_stands_in_the_way():
+    answer = solve(39.9, "bandwidth")
+    assert (answer.feasible, answer.value, answer.wall_clock_s) == (False, None, None)
+    assert answer.because == "even with unlimited bandwidth, computing alone takes 40 s"
+    assert [check.holds for check in answer.checked] == [False]
+
+
+def test_what_else_stands_in_the_way_is_named():
+    # 7 messages of a second of latency.
+    latency = solve(46, "bandwidth", "fleet.0.latency=1s")
+    assert latency.because == "even with unlimited bandwidth, it takes 47 s: computing 40 s and latency 7 s"
+    links = solve(69, "device-speed")
+    assert links.because.endswith("it takes 70 s: uplink 40 s and downlink 30 s")
+    # 3 clients, 15 MB/s: 4 x 20 s up instead of 40.
+    server = solve(90, "bandwidth", "server.ingress=15MB/s")
+    assert server.because == "even with unlimited bandwidth, it takes 2.0 min: server ingress 80 s and computing 40 s"
+
+
+def test_least_device_speed_is_a_multiple():
+    # 80 s leave 10 s for 40 s of computing.
+    assert checks(solve(80, "device-speed")) == [(4.0, True), (3.999, False)]
+    assert checks(solve(80, "device-speed", "fleet.0.speed=2")) == [(2.0, True), (1.999, False)]
+
+
+def test_least_server_links():
+    # 120 s leave 80 - 30 = 50 s for 4 uploads of 3 x 100 MB: 24 MB/s.
+    assert checks(solve(120, "server-ingress")) == [(24e6, True), (23.99e6, False)]
+    # 40 s up leave 40 s for 3 downloads of 3 x 100 MB: 22.5 MB/s.
+    assert checks(solve(120, "server-egress")) == [(22.5e6, True), (22.49e6, False)]
+
+
+def test_most_rounds():
+    # A round takes 30 s, the last one 20 s: 6 rounds in 170 s.
+    assert checks(solve(170, "rounds")) == [(6, True), (7, False)]
+    assert solve(19, "rounds").because.startswith("even with 1 round, it takes 20 s")
+
+
+def test_most_clients_share_the_server():
+    # n x 100 MB through 50 MB/s: 2 n s each way, and no less than 10 s: 40 + 7 x 2 n <= 138 s up to n = 7.
+    server = ("server.ingress=50MB/s", "server.egress=50MB/s")
+    assert checks(solve(139, "clients", *server)) == [(7, True), (8, False)]
+
+
+def test_clients_keep_their_proportions():
+    fleet = [{"name": "a", "count": 6}, {"name": "b", "count": 3}, {"name": "c", "count": 1}]
+
+    def counts(clients: int) -> list[tuple[str, int]]:
+        return [
+            (group.name, group.count) for group in Scenario.parse(with_clients(BASE | {"fleet": fleet}, clients)).fleet
+        ]
+
+    assert counts(20) == [("a", 12), ("b", 6), ("c", 2)]
+    assert counts(3) == [("a", 2), ("b", 1)]
+    assert sum(count for _, count in counts(7)) == 7
+
+
+def test_paper_25_minutes_but_not_20():
+    assert not deadline(None, [], ["parablock"], 20 * 60, "bandwidth").answers[0].feasible
+    [answer] = deadline(None, [], ["parablock"], 25 * 60, "bandwidth").answers
+    assert answer.feasible
+    assert [check.holds for check in answer.checked] == [True, False]
+
+
+def test_batch_sizes_and_widths_of_the_paper():
+    # C = 39.45 s at batch 4, 48.2 s at 5: 21.2 and 25.9 minutes.
+    plan = deadline(None, [], ["parablock"], 25 * 60, "batch-size", jobs=1)
+    assert checks(plan.answers[0]) == [(4, True), (5, False)]
+    plan = deadline(None, [], ["parablock", "fedit"], 25 * 60, "block-width", jobs=1)
+    assert checks(plan.answers[0]) == [(5, True), (6, False)]
+    assert "no blocks of a chosen width" in plan.answers[1].because
+    assert batch_sizes(setting(None)) == [2, 3, 4, 5, 6, 7, 8]
+
+
+def test_methods_that_cannot_run_a_scenario_are_told_apart():
+    runs, refused = covered(None, ["fleet.0.count=50"])
+    assert set(runs) | set(refused) == set(METHODS)
+    assert "32 layers" in refused["fedcybgd"]
+    assert "parablock" in runs
+    with pytest.raises(ScenarioError):
+        covered({**BASE, "payload": {}})
+
+
+def test_what_cannot_be_varied_is_refused():
+    with pytest.raises(ScenarioError, match="did you mean 'bandwidth'"):
+        solve(70, "bandwith")
+    with pytest.raises(ScenarioError, match="no batch size changes the given"):
+        solve(70, "batch-size")
+    with pytest.raises(ScenarioError, match="names no model"):
+        solve(70, "block-width")
+    with pytest.raises(ScenarioError, match="give one for each"):
+        solve(70, "rounds", "blocks.schedule=[0, 1, 2, 3]")
+
+
+@settings(max_examples=40, deadline=None)
+@given(scenarios(), st.floats(1.001, 30))
+def test_the_answer_is_the_least(data: dict[str, Any], times: float):
+    # Somewhere between unlimited links and slow ones.
+    unlimited = parasim.simulate(QUANTITIES["bandwidth"].change(data, 1e15)).wall_clock
+    within = max(unlimited * times, 1e-3)
+    answer = solve(within, "bandwidth", source=data | {"method": data["method"]["name"]})
+    assert answer.feasible
+    assert answer.checked[0].holds
+    assert not any(check.holds for check in answer.checked[1:])
+    assert answer.checked[0].wall_clock_s == answer.wall_clock_s
+
+
+@settings(max_examples=30, deadline=None)
+@given(scenarios(server=True), st.floats(1.01, 3), st.sampled_from(["bandwidth", "server-egress", "server-ingress"]))
+def test_the_answer_has_a_miss_beside_it_where_links_are_shared(data: dict[str, Any], times: float, quantity: str):
+    best = parasim.simulate(QUANTITIES[quantity].change(data, 9e14)).wall_clock
+    answer = solve(max(best * times, 1e-3), quantity, source=data | {"method": data["method"]["name"]})
+    assert answer.feasible
+    assert [check.holds for check in answer.checked] == [True, False][: len(answer.checked)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(scenarios(), st.floats(1e5, 1e9), st.floats(1, 10))
+def test_more_bandwidth_never_slows_an_uncontended_run(data: dict[str, Any], bandwidth: float, times: float):
+    change = QUANTITIES["bandwidth"].change
+    slow, fast = (parasim.simulate(change(data, value)).wall_clock for value in (bandwidth, bandwidth * times))
+    assert fast <= slow * (1 + 1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(scenarios(server=True), st.integers(2, 9))
+def test_more_bytes_at_as_much_more_bandwidth_take_the_same_time(data: dict[str, Any], times: int):
+    grown = {
+        **data,
+        "payload": {way: f"{times * int(size.removesuffix('MB'))}MB" for way, size in data["payload"].items()},
+        "server": data["server"] | {way: _times(data["server"][way], times) for way in ("ingress", "egress")},
+        "fleet": [
+            group | {way: _times(group[way], times) for way in ("uplink", "downlink")} for group in data["fleet"]
+        ],
+    }
+    assert parasim.simulate(grown).wall_clock == pytest.approx(parasim.simulate(data).wall_clock, rel=1e-9)
+
+
+def _times(bandwidth: str, times: int) -> str:
+    return f"{times * float(bandwidth.removesuffix('MB/s'))!r}MB/s"
+
+
+def test_a_picture_needs_runtimes(tmp_path):
+    with pytest.raises(FigureError, match="nothing to draw"):
+        draw_deadline({}, {}, 60, "bandwidth", "B/s", tmp_path)

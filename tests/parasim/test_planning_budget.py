@@ -1,0 +1,194 @@
+"""`paraSim plan --budget`: bills that add up, a front that nothing beats, and devices that were never measured."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import parasim
+from calibration.devices import SCALING_BAND, device, scale
+from parasim.planning.bill import HOUR, MONTH, bill, tariffs
+from parasim.planning.budget import budget, pareto_front
+from parasim.planning.choices import Candidate, Outcome
+from parasim.planning.speeds import reference_step, relative_speed
+from sim.errors import CostError, ScenarioError
+from tests.parasim.command_line import refused, run
+
+# FedBCD, 2 rounds, 2 clients: 2 x 1800 s of computing, 2 uploads and a download of 100 s: 3900 s.
+PLAIN: dict[str, Any] = {
+    "method": "fedbcd",
+    "rounds": 2,
+    "compute": {"seconds": 1800},
+    "payload": {"upload": "10GB"},
+    "fleet": [{"count": 2, "uplink": "100MB/s"}],
+    "prices": {
+        "gpu_hour": "3USD",
+        "upload": "1USD/TB",
+        "download": "0.1USD/GB",
+        "link_month": "730USD",
+        "kilowatt_hour": "0.5USD",
+    },
+    "power": {"compute": "500W", "idle": "100W"},
+    "choices": {"devices": [], "links": [], "layers": []},
+}
+FAST = {"name": "fast", "speed": 2, "gpu_hour": "5USD", "power": {"compute": "1kW", "idle": "0W"}}
+FIBRE = {"name": "fibre", "uplink": "1GB/s", "month": "7300USD", "download": "0.2USD/GB"}
+
+
+def of(*options: dict[str, Any], **fields: Any) -> Any:
+    data = PLAIN | fields | {"choices": {"devices": [o for o in options if "gpu_hour" in o], "links": [], "layers": []}}
+    data["choices"]["links"] = [option for option in options if "uplink" in option]
+    return data
+
+
+def test_a_bill_by_hand():
+    plan = budget(PLAIN, [], ["fedbcd"], 100.0, jobs=1)
+    (answer,) = plan.answers
+    # 2 devices x 3900 s at 3 USD/h; links 2 x 730 USD per 2629800 s; 2 x 2 x 10 GB up, 2 x 10 GB down.
+    # Energy: 2 x (3600 s x 500 W + 300 s x 100 W) = 3.66 MJ = 1.01667 kWh at 0.5 USD.
+    cost = answer.more["cost_usd"]
+    assert cost["gpus"] == pytest.approx(2 * 3900 / 3600 * 3)
+    assert cost["links"] == pytest.approx(2 * 3900 / 2629800 * 730)
+    assert cost["upload"] == pytest.approx(0.04)
+    assert cost["download"] == pytest.approx(2.0)
+    assert cost["electricity"] == pytest.approx(3.66 / 3.6 * 0.5)
+    assert answer.more["energy_j"] == pytest.approx(3.66e6)
+    assert answer.value == pytest.approx(sum(cost.values()))
+    assert answer.wall_clock_s == 3900
+
+
+@pytest.mark.parametrize("billed", ["wall-clock", "presence", "compute"])
+def test_what_is_billed(billed: str):
+    # Clients take turns: each computes for one round, and is offline in the other.
+    data = PLAIN | {"participation": {"rounds": [[0], [1]]}, "prices": {"gpu_hour": "1USD", "billed": billed}}
+    result = parasim.simulate(data)
+    bills = bill(result, result.scenario.prices, tariffs(result.scenario))
+    present = sum(result.wall_clock - account.offline for account in result.accounts.values())
+    expected = {"wall-clock": 2 * result.wall_clock, "presence": present, "compute": 2 * 1800.0}[billed]
+    assert bills.gpus == pytest.approx(expected / HOUR)
+    assert 2 * 1800 < present < 2 * result.wall_clock
+
+
+def test_devices_and_links_are_tried_with_their_own_prices():
+    plan = budget(of(FAST, FIBRE), [], ["fedbcd"], 1000.0, jobs=1)
+    fastest = plan.answers[-1]
+    # 2 x 900 s of computing and 3 x 10 s of sending.
+    assert fastest.wall_clock_s == 1830
+    cost = fastest.more["cost_usd"]
+    assert cost["gpus"] == pytest.approx(2 * 1830 / HOUR * 5)
+    assert cost["links"] == pytest.approx(2 * 1830 / MONTH * 7300)
+    assert (cost["upload"], cost["download"]) == (pytest.approx(0.04), pytest.approx(4.0))
+
+
+def test_some_groups_alone_may_get_them():
+    fleet = [{"name": "a", "uplink": "100MB/s"}, {"name": "b", "uplink": "100MB/s", "gpu_hour": "0USD"}]
+    data = of(FAST, fleet=fleet)
+    data["choices"]["groups"] = ["b"]
+    plan = budget(data, [], ["fedbcd"], 1000.0, jobs=1)
+    # a remains as slow, so that the faster b saves nothing and costs more: only the fleet as it is remains.
+    assert [answer.more["device"] for answer in plan.answers] == ["as it is"]
+    data["choices"]["groups"] = ["c"]
+    with pytest.raises(ScenarioError, match=r"choices\.groups: no group 'c'"):
+        budget(data, [], ["fedbcd"], 1000.0, jobs=1)
+
+
+def test_that_nothing_is_affordable_is_an_answer():
+    plan = budget(PLAIN, [], ["fedbcd"], 1.0, jobs=1)
+    (answer,) = plan.answers
+    assert (answer.feasible, answer.value, answer.wall_clock_s) == (False, None, None)
+    assert "the cheapest of 1 runs costs 11.2 USD" in answer.because
+    assert [check.holds for check in answer.checked] == [False]
+
+
+def outcome(cost: float, wall_clock: float) -> Outcome:
+    bills = bill(parasim.simulate(PLAIN), parasim.load(PLAIN).prices, tariffs(parasim.load(PLAIN)))
+    fixed = type(bills)(cost, 0.0, 0.0, 0.0, 0.0, 1.0)
+    return Outcome(Candidate("fedbcd", None, "", "", {}, (), (), None), wall_clock, fixed)
+
+
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=1, max_size=30))
+def test_the_front_is_what_nothing_beats(points: list[tuple[int, int]]):
+    front = [(one.cost, one.wall_clock) for one in pareto_front([outcome(*point) for point in points])]
+    for cost, time in front:
+        assert not any((other[0] <= cost and other[1] <= time and other != (cost, time)) for other in points), (
+            "a run of the front is beaten"
+        )
+    for cost, time in points:
+        assert any(other[0] <= cost and other[1] <= time for other in front), "a run is neither beaten nor on the front"
+    assert all(a[0] < b[0] and a[1] > b[1] for a, b in pairwise(front))
+
+
+def test_the_papers_setting_as_it_is(tmp_path: Path):
+    outcome = run(
+        "plan", "examples/paper.yaml", "--budget", "500USD", "--format", "json", "--out", tmp_path, "--jobs", 1
+    )
+    data = json.loads(outcome.out)
+    assert all(answer["feasible"] and answer["value"] <= 500 for answer in data["answers"])
+    costs, times = zip(*((a["value"], a["wall_clock_s"]) for a in data["answers"]), strict=True)
+    assert list(costs) == sorted(costs)
+    assert list(times) == sorted(times, reverse=True)
+    assert data["provenance"]["prices"].startswith("assumed: gpu_hour 2USD")
+    assert "extrapolated" in data["provenance"]["speeds"]
+    # Full fine-tuning fits into none of the devices.
+    assert any("full-ft" in note and "161 GB" in note for note in data["notes"])
+    guessed = next(a["more"]["device_speed"] for a in data["answers"] if a["more"]["device"] == "h100")
+    assert guessed["low"] < guessed["value"] < guessed["high"]
+    assert guessed["wall_clock_s"] == sorted(guessed["wall_clock_s"])
+    assert {path.name for path in tmp_path.iterdir()} >= {"plan.json", "plan.csv", "pareto.png", "pareto.svg"}
+
+
+def test_workers_change_nothing():
+    plans = [budget("examples/paper.yaml", [], ["parablock", "fedit"], 20.0, jobs=jobs) for jobs in (1, 2)]
+    assert plans[0].summary() == plans[1].summary()
+
+
+def test_devices_without_a_speed_need_one_to_compare_with():
+    plan = budget(of(FAST | {"name": "h100", "speed": None}), [], ["fedbcd"], 100.0, jobs=1)
+    assert any("h100 is left out, as nothing says how fast it is" in note for note in plan.notes)
+
+
+def test_a_misspelt_device_is_refused():
+    with pytest.raises(ScenarioError, match=r"no device 'h101' in the catalogue; did you mean 'h100'\?"):
+        budget(of(FAST | {"name": "h101", "speed": None}), [], ["fedbcd"], 100.0, jobs=1)
+
+
+def test_speeds_are_rooflines():
+    # An A100 is as fast as itself; an H100 at least as much faster as its bandwidth, at most as its rate is larger.
+    assert relative_speed("a100", "a100").seconds == 1.0
+    h100, a100 = device("h100"), device("a100")
+    guess = relative_speed("h100", "a100")
+    least = h100.bandwidth / a100.bandwidth
+    most = h100.operations_per_second["bfloat16"] / a100.operations_per_second["bfloat16"]
+    assert least < guess.seconds < most
+    assert (guess.low, guess.high) == (guess.seconds / SCALING_BAND, guess.seconds * SCALING_BAND)
+    # Twice the time of a step is half the speed.
+    slower = scale(1.0, (reference_step(), h100), (reference_step(), a100)).seconds
+    assert guess.seconds == pytest.approx(slower, rel=1e-12)
+    assert relative_speed("a100", "h100").seconds == pytest.approx(1 / guess.seconds, rel=1e-12)
+    with pytest.raises(CostError, match="cpu-core computes in float32"):
+        relative_speed("cpu-core", "a100")
+
+
+def test_the_step_that_comes_along_is_the_traced_one():
+    shapes = pytest.importorskip("calibration.shapes")
+    from calibration.operators import one_step
+    from sim.blocks import partition
+    from sim.methods import Trains
+
+    model = shapes.ShapeModel("llama-3-8b")
+    blocks = partition(model.architecture, 2)
+    traced = one_step(model.trace(shapes.Step(Trains.BLOCK, blocks[7], 4, 512)).operators)
+    for name in ("a100", "h100", "l40s"):
+        ratio = scale(1.0, (reference_step(), device(name)), (traced, device(name))).seconds
+        assert ratio == pytest.approx(1.0, rel=0.01)
+
+
+def test_budgets_that_are_none():
+    for amount in ("500", "500EUR", "0USD", "-3USD", "much"):
+        assert refused("plan", "examples/paper.yaml", "--budget", amount)

@@ -1,0 +1,123 @@
+"""`paraSim plan --confidence`: quantiles that cover the truth, errors that are stated, and any number of cores."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import pytest
+
+from parasim.planning.confidence import confidence
+from parasim.planning.samples import CERTAINTY
+from sim.errors import ScenarioError
+from tests.parasim.command_line import refused, run
+
+# One client, FedBCD, one round: computing C / factor, and an upload of 0 bytes: the wall-clock is the jitter's own.
+ALONE: dict[str, Any] = {
+    "method": "fedbcd",
+    "rounds": 1,
+    "compute": {"seconds": 100},
+    "payload": {"upload": "0B"},
+    "fleet": [{"speed_jitter": {"sigma": 0.1}}],
+}
+JITTER = ("fleet.*.speed_jitter.sigma=0.1", "fleet.*.uplink_jitter.sigma=0.3")
+
+
+def truth(probability: float) -> float:
+    """Quantile of 100 s over a lognormal factor, which is lognormal, too."""
+    return 100 * math.exp(0.1 * NormalDist().inv_cdf(probability))
+
+
+def test_the_interval_covers_a_known_quantile():
+    # 40 seeds: with 95 % each, fewer than 33 would happen once in 10,000 times.
+    covered = 0
+    for seed in range(40):
+        (answer,) = confidence(ALONE | {"seed": seed}, [], [], 0.9, jobs=1).answers
+        low, high = answer.more["interval"]
+        covered += low <= truth(0.9) <= high
+        assert answer.more["precise"]
+        assert (high - low) / 2 <= 0.01 * answer.value
+    assert covered >= 33
+
+
+def test_the_interval_covers_a_known_probability():
+    covered = 0
+    for seed in range(20):
+        (answer,) = confidence(ALONE | {"seed": seed}, [], [], 0.5, within=105.0, jobs=1).answers
+        low, high = answer.more["interval"]
+        # 100 / factor <= 105: ln(1.05) / 0.1 deviations.
+        covered += low <= NormalDist().cdf(math.log(1.05) / 0.1) <= high
+        assert (high - low) / 2 <= 0.01
+    assert covered >= 15
+
+
+def test_the_answer_is_checked_at_it_and_just_beside():
+    (answer,) = confidence("examples/paper.yaml", JITTER, [], 0.9, jobs=1).answers
+    at, beside = answer.checked
+    assert at.wall_clock_s == pytest.approx(answer.value, rel=1e-9)
+    assert (at.holds, beside.holds) == (True, False)
+    assert beside.wall_clock_s > answer.value
+    assert answer.more["quantiles_s"]["0.5"] < answer.value < answer.more["quantiles_s"]["0.99"]
+
+
+def test_more_confidence_takes_no_less_time():
+    values = [confidence(ALONE, [], [], p, jobs=1).answers[0].value for p in (0.1, 0.5, 0.9, 0.99)]
+    assert values == sorted(values)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [(), ("server.egress=300MB/s",), ("fleet.*.speed_jitter.per=round", "rounds=3")],
+    ids=["replayed", "contended", "by round"],
+)
+def test_workers_change_nothing(more: tuple[str, ...]):
+    overrides = [*JITTER, "rounds=4", *more]
+    plans = [confidence("examples/paper.yaml", overrides, ["fedbcd"], 0.8, jobs=jobs).summary() for jobs in (1, 2)]
+    assert plans[0] == plans[1]
+    replayed = plans[0]["answers"][0]["more"]["replayed"]
+    assert replayed == 1.0 if not more else replayed < 1.0
+
+
+def test_speeds_that_change_by_the_round_average_out():
+    by_run, by_round = (
+        confidence(ALONE | {"rounds": 16}, [f"fleet.0.speed_jitter.per={per}"], [], 0.9, jobs=1).answers[0]
+        for per in ("run", "round")
+    )
+    # The deviation of a mean of 16 is a quarter: the deadline is later by a quarter as much, nearly.
+    later = [answer.value / answer.more["no_jitter_s"] - 1 for answer in (by_run, by_round)]
+    assert later[1] == pytest.approx(later[0] / 4, rel=0.25)
+
+
+def test_what_is_not_known_is_said():
+    (answer,) = confidence(ALONE, ["server.ingress=1GB/s"], [], 0.9999, jobs=1).answers
+    assert answer.more["interval"][1] is None
+    assert not answer.more["precise"]
+    assert "not known to 1%" in answer.because
+
+
+def test_a_deadline_that_is_met_often_enough_is_feasible():
+    plan = confidence(ALONE, [], [], 0.9, within=truth(0.99), jobs=1)
+    assert plan.answers[0].feasible
+    assert plan.answers[0].because.startswith("more than 0.9; without jitter it meets it")
+    (rarely,) = confidence(ALONE, [], [], 0.9, within=90.0, jobs=1).answers
+    assert not rarely.feasible
+    assert rarely.because.startswith("less than 0.9; without jitter it misses it")
+
+
+def test_a_scenario_without_jitter_is_refused():
+    with pytest.raises(ScenarioError, match=r"nothing varies; give groups of the fleet a speed_jitter"):
+        confidence("examples/paper.yaml", [], [], 0.9)
+
+
+def test_the_command(tmp_path: Path):
+    arguments = ["plan", "examples/planning.yaml", "--confidence", "0.9", "--jobs", 1]
+    data = json.loads(run(*arguments, "--format", "json", "--out", tmp_path).out)
+    assert data["answers"][0]["unit"] == "s"
+    assert data["answers"][0]["more"]["interval_certainty"] == CERTAINTY
+    assert {path.name for path in tmp_path.iterdir()} >= {"confidence.png", "confidence.svg"}
+    assert "seed 7" in data["provenance"]["jitter"]
+    for wrong in ("0", "1", "2", "nan", "x"):
+        assert refused("plan", "examples/planning.yaml", "--confidence", wrong)

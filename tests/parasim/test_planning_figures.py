@@ -1,0 +1,72 @@
+"""The pictures of budgets, deadlines and sensitivities: the same bytes every time, and clear refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from parasim.figures.confidence import Line, draw_confidence
+from parasim.figures.pareto import Mark, draw_pareto
+from parasim.figures.style import FigureError
+from parasim.figures.tornado import Bar, Panel, draw_tornado
+
+MARKS = [
+    Mark("fedit", "a100", 5.0, 3000.0),
+    Mark("parablock", "h100", 9.0, 800.0),
+    Mark("fedbcd", "a100", 12.0, 1500.0),
+]
+TIMES = np.sort(np.random.default_rng(0).lognormal(7, 0.1, 500))
+BARS = [
+    Bar("uplink", "80 MB/s", "120 MB/s", 1400.0, 1150.0, 0.8, 0.81),
+    Bar("latency", "5 ms", "15 ms", 1200.0, 1200.0, 0.0, 0.0),
+]
+
+
+def drawn(kind: str, directory: Path) -> list[Path]:
+    if kind == "pareto":
+        return draw_pareto(MARKS, MARKS[:2], 8.0, directory)
+    if kind == "deadline":
+        return draw_confidence([Line("parablock", TIMES, 1096.0, (1200.0, None))], 0.9, None, directory)
+    if kind == "within":
+        return draw_confidence([Line("fedbcd", TIMES, 1096.0, (0.7, 0.8))], 0.9, 1180.0, directory)
+    return draw_tornado([Panel("parablock", 1200.0, BARS), Panel("fedbcd", 1300.0, BARS * 10)], directory)
+
+
+@pytest.mark.parametrize("kind", ["pareto", "deadline", "within", "tornado"])
+def test_the_same_picture_has_the_same_bytes(kind: str, tmp_path: Path):
+    once, again = drawn(kind, tmp_path / "once"), drawn(kind, tmp_path / "again")
+    assert [path.suffix for path in once] == [".png", ".svg"]
+    assert [path.read_bytes() for path in once] == [path.read_bytes() for path in again]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("pareto", ["From the cheapest to the fastest", "budget 8 USD", "1  fedit, a100", "cost of a run [USD]"]),
+        ("deadline", ["parablock", "without jitter", "wall-clock [minutes]"]),
+        ("within", ["answer, with the interval that holds the truth"]),
+        ("tornado", ["parablock: 20.0 minutes", "uplink", "120 MB/s", "81%", "wall-clock [minutes]"]),
+    ],
+)
+def test_what_is_written_in_it(kind: str, words: list[str], tmp_path: Path):
+    # Every text is a group of outlines with its words in a comment.
+    _, svg = drawn(kind, tmp_path)
+    text = svg.read_text(encoding="utf-8")
+    assert [word for word in words if f"<!-- {word} -->" not in text] == []
+
+
+def test_a_tornado_counts_what_it_leaves_out(tmp_path: Path):
+    assert "8 narrower bars not shown" in drawn("tornado", tmp_path)[1].read_text(encoding="utf-8")
+
+
+def test_nothing_to_draw_is_said(tmp_path: Path):
+    with pytest.raises(FigureError, match="no runs"):
+        draw_pareto([], [], 1.0, tmp_path)
+    with pytest.raises(FigureError, match="no place on logarithmic axes"):
+        draw_pareto([Mark("fedit", "", 0.0, 1.0)], [Mark("fedit", "", 0.0, 1.0)], 1.0, tmp_path)
+    with pytest.raises(FigureError, match="no runs"):
+        draw_confidence([], 0.9, None, tmp_path)
+    with pytest.raises(FigureError, match="no inputs"):
+        draw_tornado([Panel("fedit", 1.0, [])], tmp_path)

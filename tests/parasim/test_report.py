@@ -1,0 +1,267 @@
+"""`paraSim report`: what the page holds, whatever the directory; what it looks like is in test_report_browser.py."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from parasim import simulate
+from parasim.report.charts import ticks
+from parasim.report.made import page_about, write_report
+from parasim.report.page import Page, Section, Table, render
+from parasim.report.whatif import FACTORS, what_ifs
+from sim.scenario import Scenario
+from tests.parasim.command_line import refused, run
+from tests.parasim.results import EVIL, KINDS, SMALL, make_results
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("results")
+    make_results(directory)
+    return directory
+
+
+@pytest.fixture
+def made(results: Path, tmp_path: Path) -> Path:
+    """The same directories, for this test alone."""
+    return Path(shutil.copytree(results, tmp_path / "made"))
+
+
+VOID = {"meta", "link", "input", "img", "br"}
+
+
+class Outline(HTMLParser):
+    """Elements of a page, which must be nested rightly."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("script", "style"):
+            self.texts.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def reported(directory: Path) -> tuple[str, Outline]:
+    write_report(directory, directory / "report.html")
+    html = (directory / "report.html").read_text()
+    return html, Outline(html)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_page_is_whole_and_refers_to_nothing_else(made: Path, kind: str):
+    html, outline = reported(made / kind)
+    assert html.lstrip().startswith("<!DOCTYPE html>")
+    ids = [attributes["id"] for _, attributes in outline.elements if attributes.get("id")]
+    assert len(ids) == len(set(ids))
+    for tag, attributes in outline.elements:
+        assert tag not in ("iframe", "object", "embed", "base")
+        for name in ("src", "href", "xlink:href"):
+            assert (attributes.get(name) or "data:").startswith("data:")
+    assert "@import" not in html
+    assert set(re.findall(r"url\((.*?)\)", html)) <= {"#hatch"}
+    headings = {text.strip() for text in outline.texts}
+    assert {"Question", "Answer", "Where the numbers come from", "How to get it again"} <= headings
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_users_wrote_is_escaped(made: Path, kind: str):
+    html, outline = reported(made / kind)
+    # The page's own script, and the data of the sliders.
+    assert len(outline.all("script")) == (1 if kind in ("plan", "train") else 2)
+    assert "<script>alert" not in html
+    assert "<b>city" not in html
+    assert "<i>own" not in html
+    if kind not in ("train",):
+        assert any(EVIL in text for text in outline.texts)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_chart_can_be_read_without_seeing_it(made: Path, kind: str):
+    _, outline = reported(made / kind)
+    charts = [attributes for attributes in outline.all("svg") if "role" in attributes]
+    assert charts
+    assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in charts)
+    assert len(outline.all("desc")) == len(charts)
+    assert len(outline.all("details")) >= len(charts)
+    assert all(attributes["alt"] for attributes in outline.all("img"))
+    labelled = {attributes["for"] for attributes in outline.all("label")}
+    assert labelled == {attributes["id"] for attributes in outline.all("input")}
+
+
+def test_the_same_directory_gives_the_same_page(made: Path):
+    for kind in KINDS:
+        first = reported(made / kind)[0]
+        assert reported(made / kind)[0] == first
+
+
+def test_what_a_page_of_a_run_says(made: Path):
+    page = page_about(made / "explain")
+    assert page.answer == json.loads((made / "explain" / "explanation.json").read_text())["sentences"]
+    assert page.command.startswith("paraSim explain ")
+    assert "rounds: 3" in page.scenario
+    assert [section.title for section in page.sections] == ["What would help", "Critical path", "Breakdown", "Timeline"]
+    # ParaBlock, 3 rounds: 30 s, then twice max(30, 3 + 3), then 3 s for the slow client's last upload: 93 s.
+    assert page_about(made / "simulate").answer[0] == "93 s for 3 rounds of 3 clients."
+
+
+def test_what_a_page_of_a_sweep_says(made: Path):
+    page = page_about(made / "sweep")
+    # FedBCD at 1 MB/s: 3 x 30 s of computing, 5 transfers of 9 s. ParaBlock at 3 MB/s: 90 s and one of 3 s.
+    assert "parablock is the fastest in 4 of 4 settings." in page.answer
+    assert any(sentence.startswith("The slowest takes 135 s") or "2.2 min" in sentence for sentence in page.answer)
+    assert page.what_if is not None
+    assert [slider.places for slider in page.what_if.sliders] == [["1MB/s", "3MB/s"], ["2", "4"]]
+    cell = page.what_if.cells[0][1][page.what_if.names.index("fedbcd")]
+    assert cell is not None
+    assert sum(cell.lengths) == 135.0
+
+
+def test_what_a_page_of_a_plan_says(made: Path):
+    page = page_about(made / "plan")
+    assert page.answer == [
+        "parablock: 40 MB/s – 48% uplink.",
+        "fedbcd: not possible – computing alone takes 30 min.",
+    ]
+    assert page.command == ""
+    assert "does not say which command" in reported(made / "plan")[0]
+
+
+def test_what_a_page_of_a_training_says(made: Path):
+    page = page_about(made / "train")
+    assert page.answer[0] == (
+        "parablock ends after 38 s and 4 rounds with held-out loss 1.7000 and training loss 2.7000."
+    )
+
+
+def test_what_the_sliders_show_is_what_is_simulated():
+    # Sites that differ, and a server's link that they share: replayed and simulated what-ifs.
+    fields = SMALL | {"method": "fedbcd", "server": {"egress": "12MB/s"}}
+    scenario = Scenario.parse(fields)
+    what_if, notes = what_ifs(scenario)
+    assert what_if is not None
+    assert "event simulation" in notes[0]
+    assert "exact replay" in notes[0]
+    for place in (0, 5, 8, 16):
+        changed = json.loads(json.dumps(fields))
+        for group, link in zip(changed["fleet"], (9e6, 3e6), strict=True):
+            group["uplink"] = f"{link * float(FACTORS[place])!r}B/s"
+        result = simulate(changed)
+        cell = what_if.cells[place][0][0]
+        assert cell is not None
+        assert sum(cell.lengths) == pytest.approx(result.wall_clock, rel=1e-9)
+        assert cell.lengths[0] == pytest.approx(result.mean("compute"), rel=1e-12)
+
+
+def test_methods_and_batch_sizes_are_tried_where_a_profile_covers_them():
+    what_if, notes = what_ifs(Scenario.parse({"model": "llama-3-8b", "rounds": 4}))
+    assert what_if is not None
+    assert what_if.names == ["parablock", "fedbcd", "fedit", "fedcybgd"]
+    assert what_if.sliders[1].places == ["2", "4", "8"]
+    assert what_if.sliders[0].places[what_if.sliders[0].start] == "100 MB/s"
+    assert len([note for note in notes if "fedcybgd" in note]) == 1
+    origins = {cell.origin for row in what_if.cells for bars in row for cell in bars if cell is not None}
+    assert {"fitted", "extrapolated"} <= origins
+
+
+def test_a_long_run_is_not_tried(monkeypatch: pytest.MonkeyPatch):
+    scenario = Scenario.parse({"model": "llama-3-8b", "rounds": 4})
+    monkeypatch.setattr("parasim.report.whatif.MOST_WORK", 100)
+    what_if, notes = what_ifs(scenario)
+    assert what_if is not None
+    assert (what_if.names, len(what_if.sliders)) == (["parablock"], 2)
+    assert any("too long for more methods" in note for note in notes)
+    monkeypatch.setattr("parasim.report.whatif.MOST_WORK", 3)
+    what_if, notes = what_ifs(scenario)
+    assert what_if is None
+    assert "too long" in notes[0]
+
+
+def test_what_was_made_last_is_reported(made: Path):
+    scenario, out = made / "small.json", made / "both"
+    for command, question in (("explain", "Why does"), ("simulate", "How long does"), ("explain", "Why does")):
+        run(command, scenario, "--out", out)
+        assert page_about(out).question.startswith(question)
+
+
+def test_a_run_that_takes_no_time_has_a_page(tmp_path: Path):
+    scenario = tmp_path / "nothing.json"
+    scenario.write_text(json.dumps({"rounds": 1, "payload": {"upload": "0B"}, "compute": {"seconds": 0}}))
+    for command in ("simulate", "sweep"):
+        assert run(command, scenario, "--out", tmp_path / command).status == 0
+        reported(tmp_path / command)
+    assert page_about(tmp_path / "simulate").answer == ["The run takes no time."]
+
+
+def test_empty_sections_are_left_out():
+    page = Page("t", "q", ["a"], [Section("nothing"), Section("something", paragraphs=["here"])], Table((), ()))
+    html = render(page)
+    assert "nothing" not in html
+    assert "something" in html
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (1.2, 1.9), (0.0, 61.0), (3.0e-4, 3.1e-4), (0.0, 1e6)])
+def test_marks_of_an_axis_are_few_and_round(low: float, high: float):
+    marks = ticks(low, high)
+    assert 3 <= len(marks) <= 7
+    assert low <= marks[0]
+    assert marks[-1] <= high
+    steps = np.diff(marks)
+    assert steps == pytest.approx(steps[0])
+    assert f"{steps[0]:.0e}"[0] in "125"
+
+
+def test_the_command(made: Path):
+    outcome = run("report", made / "simulate")
+    assert (outcome.status, outcome.out) == (0, f"Report: {made / 'simulate' / 'report.html'}\n")
+    assert run("report", made / "simulate", "--out", made / "deep" / "page.html").status == 0
+    assert (made / "deep" / "page.html").exists()
+
+
+def test_mistakes_are_refused(made: Path):
+    assert "no such directory" in refused("report", made / "none")
+    assert "is not a directory" in refused("report", made / "small.json")
+    (made / "empty").mkdir()
+    assert "holds no results" in refused("report", made / "empty")
+    assert "is a directory" in refused("report", made / "simulate", "--out", made / "train")
+    (made / "simulate" / "result.json").write_text("{")
+    assert "is damaged: not JSON" in refused("report", made / "simulate")
+    (made / "simulate" / "result.json").write_text('{"name": "x", "method": "fedbcd"}')
+    assert "is damaged: KeyError: 'wall_clock_s'" in refused("report", made / "simulate")
+    (made / "train" / "metrics.csv").write_text("method,round\nparablock\n")
+    assert "too few or too many cells" in refused("report", made / "train")
+    (made / "sweep" / "reproduce.json").write_text('{"what": 1}')
+    assert "reproduce.json: is not one of paraSim's" in refused("report", made / "sweep")
+    assert not list(made.glob("*/report.html"))
+
+
+def test_the_template_is_imported_only_when_a_page_is_made():
+    code = "import sys, parasim.cli.main; sys.exit('jinja2' in sys.modules or 'parasim.report.made' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,285 @@
+"""Traces: what they show, that slices of one track never overlap, that arrows connect slices, and their size."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parasim.trace import write_trace, write_traces
+from parasim.trace.chrome import write_chrome
+from parasim.trace.perfetto import write_perfetto
+from parasim.trace.recording import Slice, Trace
+from sim.errors import OutputError
+from sim.result import Result
+from sim.scenario import Scenario
+from sim.studies.critical import critical_path
+from sim.timeline import SERVER, Kind, Timeline
+from tests.parasim import perfetto_file
+from tests.parasim.command_line import refused, run
+from tests.sim.runs import simulated
+from tests.sim.whatifs import scenarios
+
+SECOND = 10**9
+
+
+def read_chrome(path: Path) -> dict[str, Any]:
+    """Read a JSON trace into what `perfetto_file.read` makes of the other format, as the viewer would."""
+    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    processes, tracks, slices, levels = {}, {}, [], []
+    latest: dict[int, dict[str, Any]] = {}
+    for event in json.loads(text)["traceEvents"]:
+        pid, track = event["pid"], event.get("tid")
+        if event["ph"] == "M" and event["name"] == "process_name":
+            processes[pid] = event["args"]["name"]
+        elif event["ph"] == "M" and event["name"] == "thread_name":
+            tracks[track] = {"name": event["args"]["name"], "process": pid, "counter": False}
+        elif event["ph"] == "X":
+            start, end = event["ts"] * 1000, (event["ts"] + event["dur"]) * 1000
+            latest[track] = {"track": track, "name": event["name"], "start": start, "end": end, "facts": event["args"]}
+            latest[track] |= {"begins": [], "ends": []}
+            slices.append(latest[track])
+        elif event["ph"] in "sf":
+            # An arrow is bound to the slice under way on its track, which is the one that began last.
+            slice_ = latest[track]
+            assert slice_["start"] <= event["ts"] * 1000 <= slice_["end"]
+            slice_["begins" if event["ph"] == "s" else "ends"].append(event["id"])
+        elif event["ph"] == "C":
+            levels.append((event["name"], event["ts"] * 1000, event["args"]["B/s"]))
+    return {"processes": processes, "tracks": tracks, "slices": slices, "levels": levels}
+
+
+READERS = {"run.json": read_chrome, "run.json.gz": read_chrome, "run.pftrace": perfetto_file.read}
+
+
+def traced(result: Result, path: Path, **options: Any) -> dict[str, Any]:
+    write_trace(result, path, **options)
+    return READERS[path.name](path)
+
+
+def shown(trace: dict[str, Any]) -> list[tuple[str, str, str, float, float]]:
+    """Process, track, slice, start and end [s], in the order of time."""
+    rows = []
+    for slice_ in trace["slices"]:
+        track = trace["tracks"][slice_["track"]]
+        process = trace["processes"][track["process"]]
+        rows.append((process, track["name"], slice_["name"], slice_["start"] / SECOND, slice_["end"] / SECOND))
+    return sorted(rows, key=lambda row: (row[3], row[4], row))
+
+
+def check(trace: dict[str, Any]) -> None:
+    """Slices of one track follow one another; every arrow leads from one slice to one that starts later or with it."""
+    by_track: dict[int, list[dict[str, Any]]] = {}
+    begins: dict[int, dict[str, Any]] = {}
+    ends: dict[int, dict[str, Any]] = {}
+    for slice_ in trace["slices"]:
+        assert slice_["end"] >= slice_["start"] >= 0
+        by_track.setdefault(slice_["track"], []).append(slice_)
+        for found, numbers in ((begins, slice_["begins"]), (ends, slice_["ends"])):
+            for number in numbers:
+                assert number not in found
+                found[number] = slice_
+    assert begins.keys() == ends.keys()
+    assert all(begins[number]["start"] <= ends[number]["start"] for number in begins)
+    for slices in by_track.values():
+        assert all(one["end"] <= next_["start"] for one, next_ in pairwise(slices))
+
+
+def arrows(trace: dict[str, Any]) -> set[tuple[str, str]]:
+    """From which slice to which, by process and name."""
+    ends: dict[int, list[str]] = {}
+    for slice_ in trace["slices"]:
+        label = f"{trace['processes'][trace['tracks'][slice_['track']]['process']]}: {slice_['name']}"
+        for side, numbers in enumerate((slice_["begins"], slice_["ends"])):
+            for number in numbers:
+                ends.setdefault(number, ["", ""])[side] = label
+    return {(start, end) for start, end in ends.values()}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_one_round_of_two_clients(name: str, tmp_path: Path):
+    # Computing 10 s; 100 MB at 100 and at 50 MB/s: 1 and 2 s; aggregation 3 s.
+    fleet = [{"name": "fast", "uplink": "100MB/s"}, {"uplink": "50MB/s"}]
+    result = simulated(method="fedbcd", rounds=1, fleet=fleet, server={"aggregation": 3})
+    trace = traced(result, tmp_path / name)
+    check(trace)
+    assert shown(trace) == [
+        ("client 1", "compute", "compute 0", 0.0, 10.0),
+        ("fast", "compute", "compute 0", 0.0, 10.0),
+        ("fast", "uplink", "upload 0", 10.0, 11.0),
+        ("client 1", "uplink", "upload 0", 10.0, 12.0),
+        ("server", "aggregate", "aggregate 0", 12.0, 15.0),
+    ]
+    assert arrows(trace) == {
+        ("fast: compute 0", "fast: upload 0"),
+        ("client 1: compute 0", "client 1: upload 0"),
+        ("fast: upload 0", "server: aggregate 0"),
+        ("client 1: upload 0", "server: aggregate 0"),
+    }
+    [upload] = [s for s in trace["slices"] if s["name"] == "upload 0" and s["end"] == 11 * SECOND]
+    assert upload["facts"]["bytes"] == 100_000_000
+    tracks = {(trace["processes"][t["process"]], t["name"]) for t in trace["tracks"].values() if not t["counter"]}
+    clients = {(client, name) for client in ("fast", "client 1") for name in ("compute", "uplink", "downlink")}
+    assert tracks == clients | {("server", "aggregate")}
+    # 100 + 50 MB/s from 10 s, 50 from 11 s, nothing from 12 s.
+    assert [(time / SECOND, value) for _, time, value in trace["levels"]] == [
+        (10.0, 150_000_000),
+        (11.0, 50_000_000),
+        (12.0, 0),
+    ]
+
+
+@pytest.mark.parametrize("name", READERS)
+@given(fields=scenarios(), data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_slices_never_overlap_and_arrows_connect(tmp_path_factory: Any, name: str, fields: dict[str, Any], data: Any):
+    count = data.draw(st.integers(1, 3), "clients alike")
+    if not fields["participation"]:
+        fields["fleet"][0]["count"] = count
+        fields["compute"]["seconds"] = fields["compute"]["seconds"][0]
+    result = simulated(**fields)
+    trace = traced(result, tmp_path_factory.mktemp("trace") / name)
+    check(trace)
+    spans, counts = result.timeline.spans, result.counts
+    assert len(trace["slices"]) == sum(1 if s.client == SERVER else counts[s.client] for s in spans)
+    for track in {track for track, _, _ in trace["levels"]}:
+        times = [time for which, time, _ in trace["levels"] if which == track]
+        values = [value for which, _, value in trace["levels"] if which == track]
+        assert times == sorted(times)
+        assert min(values) >= 0
+        assert values[-1] == 0
+
+
+def test_the_area_below_a_counter_is_the_bytes(tmp_path: Path):
+    # Ten alike clients and a slower one share an ingress of 300 MB/s; latency and packing carry no bytes.
+    fleet = [{"count": 10, "uplink": "100MB/s", "latency": "1s"}, {"uplink": "20MB/s"}]
+    server, wire = {"ingress": "300MB/s"}, {"serialization": "2s"}
+    result = simulated(method="fedbcd", rounds=3, fleet=fleet, server=server, wire=wire)
+    trace = traced(result, tmp_path / "run.pftrace")
+    for index, part in enumerate(("uploaded", "downloaded")):
+        track = sorted(t for t, about in trace["tracks"].items() if about["counter"])[index]
+        levels = [(time, value) for which, time, value in trace["levels"] if which == track]
+        area = sum(value * (until - time) for (time, value), (until, _) in pairwise(levels)) / SECOND
+        assert area == pytest.approx(result.total(part), rel=1e-6)
+
+
+def test_two_transfers_at_once_lie_on_two_tracks(tmp_path: Path):
+    timeline = Timeline()
+    for start, end in ((0.0, 4.0), (1.0, 3.0), (3.0, 5.0), (4.0, 6.0)):
+        timeline.record(0, 0, Kind.UPLOAD, start, end, 1e6)
+    scenario = Scenario.parse({"payload": {"upload": "1MB"}, "compute": {"seconds": 1}, "fleet": [{}]})
+    result = Result(scenario, timeline, {0: 1}, {0: [(0.0, 6.0)]}, {})
+    trace = traced(result, tmp_path / "run.pftrace")
+    check(trace)
+    assert [(track, start, end) for _, track, _, start, end in shown(trace)] == [
+        ("uplink", 0.0, 4.0),
+        ("uplink 2", 1.0, 3.0),
+        ("uplink 2", 3.0, 5.0),
+        ("uplink", 4.0, 6.0),
+    ]
+
+
+def test_alike_clients_are_shown_each_and_many_together(tmp_path: Path):
+    def clients(count: int) -> list[str]:
+        fleet = [{"name": "site", "count": count}]
+        return [
+            *traced(simulated(method="fedbcd", rounds=1, fleet=fleet), tmp_path / "run.pftrace")["processes"].values()
+        ]
+
+    assert clients(3) == ["server", "site 0", "site 1", "site 2"]
+    assert clients(20_000) == ["server", "site × 20,000"]
+
+
+def test_the_critical_path_is_a_process_of_its_own(tmp_path: Path):
+    result = simulated(method="fedbcd", rounds=1, fleet=[{}, {"name": "slow", "uplink": "50MB/s"}])
+    trace = traced(result, tmp_path / "run.json", critical=critical_path(result))
+    check(trace)
+    assert [row[2:] for row in shown(trace) if row[0] == "critical path"] == [
+        ("computing, slow", 0.0, 10.0),
+        ("uplink, slow", 10.0, 12.0),
+    ]
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path: Path):
+    for name in READERS:
+        files = [tmp_path / folder / name for folder in "ab"]
+        for file in files:
+            write_trace(simulated(rounds=2), file)
+        assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_thousand_clients_stay_small(tmp_path: Path):
+    # A slice and its arrows take the same room in every round, so that two and three rounds tell what 32 take.
+    fleet = [{"uplink": f"{100 + client}MB/s"} for client in range(1000)]
+    sizes = []
+    for rounds in (2, 3):
+        result = simulated(method="parablock", rounds=rounds, fleet=fleet)
+        for name in ("run.json", "run.pftrace"):
+            write_trace(result, tmp_path / name)
+        sizes.append([(tmp_path / name).stat().st_size for name in ("run.json", "run.pftrace")])
+    for two, three in zip(*sizes, strict=True):
+        # Numbers grow by a few digits in later rounds: at most a tenth.
+        assert two + 30 * (three - two) * 1.1 < 100e6
+
+
+@pytest.mark.parametrize("write", [write_chrome, write_perfetto])
+def test_a_trace_is_written_in_a_stream(write: Callable[[BinaryIO, Trace], None]):
+    # From one piece that is written to the next, no more than one slice is made.
+    made, made_before_writing = 0, [0]
+
+    class Counted(Trace):
+        def slices(self) -> Iterator[Slice]:
+            nonlocal made
+            for slice_ in super().slices():
+                made += 1
+                yield slice_
+
+    class File(io.BytesIO):
+        def write(self, piece: Any) -> int:
+            made_before_writing.append(made)
+            return super().write(piece)
+
+    result = simulated(rounds=5)
+    write(File(), Counted(result))
+    assert made > len(result.timeline.spans)
+    assert all(later - earlier <= 1 for earlier, later in pairwise(made_before_writing))
+    assert made_before_writing[-1] == made
+
+
+def test_several_runs_get_a_file_each(tmp_path: Path):
+    one, two = simulated(method="fedbcd", rounds=1), simulated(rounds=1)
+    assert write_traces({"fedbcd": one}, tmp_path / "run.json.gz") == [tmp_path / "run.json.gz"]
+    paths = write_traces({"fedbcd": one, "parablock": two}, tmp_path / "both.json.gz")
+    assert [path.name for path in paths] == ["both-fedbcd.json.gz", "both-parablock.json.gz"]
+    assert [len(read_chrome(path)["slices"]) for path in paths] == [7, 7]
+
+
+def test_what_cannot_be_written_is_refused(tmp_path: Path):
+    for name in ("run.txt", "run", "run.pftrace.gz"):
+        with pytest.raises(OutputError, match=r"ends in \.json, \.json\.gz, \.pftrace"):
+            write_trace(simulated(), tmp_path / name)
+    (tmp_path / "folder.json").mkdir()
+    with pytest.raises(OutputError, match="is a directory"):
+        write_trace(simulated(), tmp_path / "folder.json")
+    with pytest.raises(OutputError, match="292 years"):
+        write_trace(simulated(compute={"seconds": 1e11}), tmp_path / "run.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.json"]
+
+
+def test_the_option_of_simulate_and_explain(tmp_path: Path):
+    scenario = tmp_path / "small.yaml"
+    scenario.write_text("{method: fedbcd, rounds: 2, payload: {upload: 1MB}, compute: {seconds: 3}}")
+    assert run("simulate", scenario, "--trace", tmp_path / "run.json", "--format", "json").status == 0
+    assert len(read_chrome(tmp_path / "run.json")["processes"]) == 11
+    assert run("explain", scenario, "--trace", tmp_path / "run.pftrace").status == 0
+    assert "critical path" in perfetto_file.read(tmp_path / "run.pftrace")["processes"].values()
+    assert "ends in .json" in refused("simulate", scenario, "--trace", tmp_path / "run.trace")
+    assert "ends in .json" in refused("explain", scenario, "--trace", tmp_path / "run.trace")
