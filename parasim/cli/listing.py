@@ -11,7 +11,9 @@ import typer
 from parasim.cli.options import PlainFormat
 
 app = typer.Typer(
-    help="List models, methods and profiles, or print the JSON Schema of scenarios.", no_args_is_help=True
+    help="List models, methods and profiles, or print the JSON Schema of scenarios.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 _Format = Annotated[PlainFormat, typer.Option("--format", help="What is printed.")]

@@ -1,46 +1,14 @@
-"""The command `paraSim`: its subcommands, and how errors and interruptions end it."""
+"""The command `paraSim`, and how errors and interruptions end it."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
-from parasim.cli import (
-    calibrate,
-    evaluate,
-    explanation,
-    listing,
-    plan,
-    report,
-    reproduce,
-    simulate,
-    sweep,
-    train,
-    validate,
-)
+from parasim.cli.commands import Commands
 from sim.errors import ParaSimError
-
-
-class InterruptedRunError(ParaSimError):
-    """The user pressed Ctrl-C."""
-
-    exit_status = 130
-
-
-class Commands(TyperGroup):
-    """The subcommands, whose interruption is left to `main`: typer would end without a word."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the subcommand that was asked for."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as interrupt:
-            raise InterruptedRunError(f"interrupted: {interrupt}" if str(interrupt) else "interrupted") from None
-
 
 app = typer.Typer(
     name="paraSim",
@@ -51,17 +19,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("simulate")(simulate.command)
-app.command("explain")(explanation.command)
-app.command("sweep")(sweep.command)
-app.command("plan")(plan.command)
-app.command("train")(train.command)
-app.command("evaluate")(evaluate.command)
-app.command("report")(report.command)
-app.command("reproduce")(reproduce.command)
-app.command("calibrate")(calibrate.command)
-app.add_typer(validate.app, name="validate")
-app.add_typer(listing.app, name="list")
+
+
+@app.callback()
+def _options() -> None:
+    """Nothing is set for all subcommands alike."""
 
 
 def main() -> None:

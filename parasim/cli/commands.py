@@ -1,0 +1,80 @@
+"""The subcommands of `paraSim`, each loaded when it is asked for: listing them must not cost what running them does."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from sim.errors import ParaSimError
+
+COMMANDS = {
+    "simulate": "Simulate one scenario: wall-clock, exposed communication, bytes, and where they come from.",
+    "explain": "Explain one run: what its critical path consists of, and what improvements would save, predicted and "
+    "simulated.",
+    "sweep": "Sweep fields of a scenario; without options, the ParaBlock paper's Figure 2 for both models.",
+    "plan": "Plan backwards, one question at a time; every answer is checked by simulating it and what is just "
+    "beside it.",
+    "train": "Train methods with a real model under the simulated clock: loss against rounds and against wall-clock.",
+    "evaluate": "Measure models on held-out questions: loss, perplexity, and how many generated answers are right.",
+    "report": "Make one self-contained HTML page: question, answer, charts, what-ifs to move, and where the numbers "
+    "come from.",
+    "reproduce": "Compare with every runtime cell of the ParaBlock paper: fitted, predicted or unexplained.",
+    "calibrate": "Measure real training steps on this machine, fit what they cost, and say how wrong the fit is.",
+    "validate": "Hold predictions against what really happens.",
+    "list": "List models, methods and profiles, or print the JSON Schema of scenarios.",
+}
+"""What each subcommand does, as its own help begins."""
+
+_MODULES = {"explain": "explanation", "list": "listing"}
+
+
+class InterruptedRunError(ParaSimError):
+    """The user pressed Ctrl-C."""
+
+    exit_status = 130
+
+
+class Commands(TyperGroup):
+    """The subcommands, whose interruption is left to `main`: typer would end without a word."""
+
+    def __init__(self, **attributes: Any) -> None:
+        attributes["commands"] = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
+        super().__init__(**attributes)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Load a subcommand, if there is one of that name."""
+        return load(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the list of subcommands without loading any."""
+        listed = TyperGroup(
+            name=self.name,
+            help=self.help,
+            params=self.params,
+            commands=dict(self.commands),
+            rich_markup_mode=self.rich_markup_mode,
+        )
+        listed.format_help(ctx, formatter)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the subcommand that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise InterruptedRunError(f"interrupted: {interrupt}" if str(interrupt) else "interrupted") from None
+
+
+def load(name: str) -> Any:
+    """Load a subcommand."""
+    module = import_module(f"parasim.cli.{_MODULES.get(name, name)}")
+    if hasattr(module, "app"):
+        loaded = typer.main.get_command(module.app)
+    else:
+        alone = typer.Typer(add_completion=False)
+        alone.command(name)(module.command)
+        loaded = typer.main.get_command(alone)
+    loaded.name = name
+    return loaded

@@ -1,0 +1,34 @@
+"""The subcommands of `paraSim`: loaded when asked for, listed as they describe themselves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from parasim.cli.commands import COMMANDS, load
+from tests.parasim.command_line import run
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_says_what_the_command_says(name: str):
+    assert load(name).help.split("\n\n")[0].replace("\n", " ") == COMMANDS[name]
+
+
+def test_help_loads_no_command():
+    code = (
+        "import sys; sys.argv = ['paraSim', '--help']\n"
+        "from parasim.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "loaded = [name for name in sys.modules if name.startswith('parasim.cli.')]\n"
+        "sys.exit(sorted(loaded) != ['parasim.cli.commands', 'parasim.cli.main'])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest():
+    result = run("simulat")
+    assert result.status == 2
+    assert "Did you mean 'simulate'?" in result.err
