@@ -1,4 +1,4 @@
-"""What a local update costs beside a hand-written loop, LoRA, full fine-tuning and BAdam.
+r"""What a local update costs beside a hand-written loop, LoRA, full fine-tuning, BAdam, and what it must cost.
 
 Everything compared in a row runs in turns within one process, forwards and backwards, and the row shows the
 median of the paired ratios. A local update is timed from outside, with all that `train_locally` does around its
@@ -6,53 +6,53 @@ steps (copies, optimizer, delta, restoring); what it is compared with is timed f
 put back to the same start before each turn, outside the time. One thread on a CPU is timed in CPU seconds, which
 other programs on the machine disturb least, everything else in wall-clock seconds.
 
+The floor of a step is the number of operations that it cannot avoid (traced, see `calibration.floor`) at the rate at
+which the device multiplies matrices, which is measured in the same run: the fastest of the model's own products.
+
     python benchmarks/local_training.py
     python benchmarks/local_training.py --device cuda --layers 32 --block-layers 2 --batch-size 4 --sequence-length 512
+    python benchmarks/local_training.py --parts floor --model smollm2-135m --block-layers 2 --sequence-length 128
+    python benchmarks/local_training.py --parts floor --model llama-3-8b --device cuda --block-layers 2 \
+        --batch-size 4 --sequence-length 1024 --compile
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import copy
-import io
 import statistics
 import sys
-import time
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 # Run as a script, Python looks for modules beside this file and not in the repository's root.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from sim.architecture import from_config
+from benchmarks.contenders import Batches, Run, badam, bare_peft, local_update, plain_loop
+from calibration.floor import matrix_products, matrix_rates, unavoidable_flops
+from calibration.shapes import ShapeModel, Step
+from calibration.subject import build_model, model_config
+from sim.architecture import catalogue_names, from_config
 from sim.blocks import ALL_LINEAR, Block, partition
+from sim.methods import Trains
 from train.adapters import Adapter, LoraSettings
-from train.blocks import Part, activate, block_parameters, install, snapshot
-from train.local import LocalSettings, train_locally
+from train.blocks import block_parameters
 from train.models import demo_config, load_model, random_model
-
-RATE = 1e-5
-Batches = Sequence[dict[str, Tensor]]
-
-
-@dataclass(frozen=True)
-class Run:
-    """One contender: what is timed, and what puts it back to its start beforehand."""
-
-    steps: Callable[[], None]
-    start_over: Callable[[], None]
+from train.timing import now
 
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="as train.models.load_model reads it (default: the demo's Llama)")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what is measured (all)")
+    parser.add_argument(
+        "--model", help="a catalogue name (random weights), or as train.models.load_model reads it (a small Llama)"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--layers", type=int, default=8, help="layers of the default model (8)")
     parser.add_argument("--block-layers", type=float, default=1, help="layers per block (1)")
@@ -63,10 +63,14 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rank", type=int, default=8, help="LoRA rank (8)")
     parser.add_argument("--targets", nargs="+", default=["q_proj", "v_proj"], help=f"modules, or {ALL_LINEAR}")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--blocks", type=int, nargs="+", help="blocks to hold against the floor (all)")
+    parser.add_argument("--compile", action="store_true", help="let torch.compile make the model faster")
     return parser.parse_args()
 
 
 def build(chosen: argparse.Namespace) -> Any:
+    if chosen.model and chosen.model.lower() in catalogue_names():
+        return build_model(model_config(chosen.model), torch.device(chosen.device))
     if chosen.model:
         return load_model(chosen.model, device=chosen.device)
     ready: Any = random_model(demo_config(layers=chosen.layers), seed=0)
@@ -80,98 +84,6 @@ def draw(chosen: argparse.Namespace, vocabulary: int) -> Batches:
     return [{"input_ids": batch, "labels": batch} for batch in tokens.to(chosen.device)]
 
 
-def model_loss(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
-    loss: Tensor = model(**batch).loss
-    return loss
-
-
-def local_update(model: nn.Module, part: Part, batches: Batches) -> Run:
-    settings = LocalSettings(RATE, len(batches))
-
-    def steps() -> None:
-        train_locally(model, part, batches, model_loss, settings)
-
-    return Run(steps, start_over=lambda: None)
-
-
-def plain_loop(model: nn.Module, part: Part, batches: Batches) -> Run:
-    """What anyone would write for one update; in bfloat16 with a master copy, like the update it stands beside."""
-    parameters: list[Any] = list(part.values())
-    narrow = parameters[0].dtype != torch.float32
-
-    def steps() -> None:
-        activate(model, part)
-        model.train()
-        masters = [nn.Parameter(one.detach().float()) for one in parameters] if narrow else parameters
-        optimizer = torch.optim.AdamW(masters, lr=RATE, weight_decay=0, fused=True)
-        for batch in batches:
-            model(**batch).loss.backward()
-            if narrow:
-                for parameter, master in zip(parameters, masters, strict=True):
-                    master.grad, parameter.grad = parameter.grad.float(), None
-            optimizer.step()
-            optimizer.zero_grad()
-            if narrow:
-                with torch.no_grad():
-                    for parameter, master in zip(parameters, masters, strict=True):
-                        parameter.copy_(master)
-
-    return from_here(part, steps)
-
-
-def bare_peft(model: nn.Module, lora: LoraSettings, batches: Batches) -> Run:
-    from peft import LoraConfig, get_peft_model
-
-    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
-    config = LoraConfig(r=lora.rank, lora_alpha=round(lora.scaling * lora.rank), target_modules=targets)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft's own affair with transformers
-        adapted = get_peft_model(model, config).train()
-    part = {name: parameter for name, parameter in adapted.named_parameters() if parameter.requires_grad}
-
-    def steps() -> None:
-        optimizer = torch.optim.AdamW(part.values(), lr=RATE, weight_decay=0, fused=True)
-        for batch in batches:
-            adapted(**batch).loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-
-    return from_here(part, steps)
-
-
-def badam(model: nn.Module, part: Part, batches: Batches) -> Run | None:
-    """BAdam's optimizer on the same block, switched to it beforehand; None where the package is absent."""
-    try:
-        from badam import BlockOptimizer  # type: ignore[import-untyped, unused-ignore]
-    except ImportError:
-        return None
-    model.train()
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")  # it warns that the base weights are not bfloat16
-        optimizer = BlockOptimizer(
-            base_optimizer=torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0, fused=True),
-            named_parameters_list=list(model.named_parameters()),
-            block_prefix_list=[list(part)],
-            switch_block_every=10**9,
-            switch_mode="ascending",
-            verbose=0,
-        )
-
-    def steps() -> None:
-        for batch in batches:
-            model(**batch).loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-
-    return from_here(part, steps)
-
-
-def from_here(part: Part, steps: Callable[[], None]) -> Run:
-    """A contender that leaves its part trained, which goes back to its present values each time."""
-    values = snapshot(part)
-    return Run(steps, start_over=lambda: install(part, values))
-
-
 def in_turns(runs: Mapping[str, Run], chosen: argparse.Namespace) -> dict[str, list[float]]:
     """Time [s] of every run in every repeat; the first, which warms up, does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
@@ -182,19 +94,11 @@ def in_turns(runs: Mapping[str, Run], chosen: argparse.Namespace) -> dict[str, l
 
 
 def timed(run: Run, chosen: argparse.Namespace) -> float:
-    alone = chosen.device == "cpu" and chosen.threads == 1
-    clock = time.process_time if alone else time.perf_counter
+    device = torch.device(chosen.device)
     run.start_over()
-    wait(chosen.device)
-    began = clock()
+    began = now(device)
     run.steps()
-    wait(chosen.device)
-    return clock() - began
-
-
-def wait(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
+    return now(device) - began
 
 
 def paired(ours: Sequence[float], theirs: Sequence[float]) -> float:
@@ -265,6 +169,45 @@ def methods(chosen: argparse.Namespace, model: nn.Module, blocks: Sequence[Block
         print(f"  {name:<10}{step:9.2f}{paired(seconds, times['LoRA']):9.3f}")
 
 
+def floors(chosen: argparse.Namespace, model: nn.Module, blocks: Sequence[Block], batches: Batches) -> None:
+    """Steps of every block position against the floor that their operations set."""
+    device = torch.device(chosen.device)
+    dtype = next(model.parameters()).dtype
+    products = matrix_products(model, chosen.batch_size * chosen.sequence_length)
+    rates = matrix_rates(products, dtype, device, partial(now, device))
+    fastest = max(rates, key=lambda product: rates[product])
+    rate = rates[fastest]
+    print(f"\n{str(dtype).removeprefix('torch.')} products of the model's shapes (rows x inner x columns), GFLOP/s:")
+    for product, reached in rates.items():
+        print(
+            f"  {' x '.join(map(str, product)):<24}{reached / 1e9:12.1f}{'  <- the rate' if product == fastest else ''}"
+        )
+    operations = traced(chosen, model, blocks)
+    runs = {
+        str(block.index): local_update(model, block_parameters(model, block), batches)
+        for block in blocks
+        if not chosen.blocks or block.index in chosen.blocks
+    }
+    times = in_turns(runs, chosen)
+    print(f"\n{'block':<8}{'GFLOP':>12}{'floor ms':>12}{'measured ms':>14}{'share of floor speed':>24}")
+    for name, seconds in times.items():
+        step, floor = statistics.median(seconds) / len(batches), operations[int(name)] / rate
+        print(f"{name:<8}{operations[int(name)] / 1e9:12.2f}{floor * 1e3:12.2f}{step * 1e3:14.2f}{floor / step:24.1%}")
+
+
+def traced(chosen: argparse.Namespace, model: Any, blocks: Sequence[Block]) -> dict[int, float]:
+    """Operations of a step of every block that it cannot avoid."""
+    precision = str(next(model.parameters()).dtype).removeprefix("torch.")
+    with tempfile.TemporaryDirectory() as folder:
+        model.config.save_pretrained(folder)
+        shapes = ShapeModel(folder, precision)
+    found = {}
+    for block in blocks:
+        step = Step(Trains.BLOCK, block, chosen.batch_size, chosen.sequence_length)
+        found[block.index] = unavoidable_flops(shapes.trace(step).operators)
+    return found
+
+
 def main() -> None:
     chosen = options()
     torch.set_num_threads(chosen.threads)
@@ -278,10 +221,16 @@ def main() -> None:
         f"torch {torch.__version__}\n{chosen.batch_size} x {chosen.sequence_length} tokens, {chosen.steps} steps per "
         f"update, LoRA rank {chosen.rank} on {', '.join(chosen.targets)}\n"
     )
-    print(f"{'median of paired ratios':<58}{'ratio':>8}{'bound':>8}")
-    loops(chosen, model, blocks, batches)
-    methods(chosen, model, blocks, batches)
+    if chosen.compile:
+        model.compile()
+    if {"loops", "methods"} & set(chosen.parts):
+        print(f"{'median of paired ratios':<58}{'ratio':>8}{'bound':>8}")
+    for part, measure in PARTS.items():
+        if part in chosen.parts:
+            measure(chosen, model, blocks, batches)
 
+
+PARTS = {"loops": loops, "methods": methods, "floor": floors}
 
 if __name__ == "__main__":
     main()

@@ -7,9 +7,11 @@ without running it. Errors are the prediction's, in percent of what was measured
 
 glibc keeps freed blocks of up to 32 MiB for later use, in holes that later tensors do not always fit. On a CPU
 everything is therefore measured twice: with an allocator that gives memory back (MALLOC_MMAP_THRESHOLD_=65536), which
-is what a trace can know, and with the default one.
+is what a trace can know, and with the default one; with `--preload` also with another one, such as tcmalloc, which
+keeps freed memory without wasting it.
 
     python benchmarks/memory.py
+    python benchmarks/memory.py --preload /usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4
     python benchmarks/memory.py --device cuda --case llama-3-8b block:2:0 4 512 --case llama-3-8b lora 4 512
 """
 
@@ -70,20 +72,23 @@ def main() -> None:
         metavar=("MODEL", "TRAINS", "BATCH", "TOKENS"),
         help="TRAINS: block:LAYERS:INDEX, lora, lora-b, everything; with +checkpointing or +all-linear",
     )
+    parser.add_argument("--preload", metavar="LIBRARY", help="measure with this allocator, too (LD_PRELOAD)")
     parser.add_argument("--measure", action="store_true", help="measure the one case here, and print its bytes")
     chosen = parser.parse_args()
     cases = [(m, t, int(b), int(s)) for m, t, b, s in chosen.case] if chosen.case else CASES
     if chosen.measure:
         print(json.dumps(measure(cases[0], chosen.device)))
     else:
-        compare(cases, chosen.device)
+        compare(cases, chosen.device, chosen.preload)
 
 
-def compare(cases: Any, device: str) -> None:
+def compare(cases: Any, device: str, preload: str | None) -> None:
     """Print a row for every case, and how far the predictions are off."""
-    allocators = ("returning", "default") if device == "cpu" else ("default",)
+    allocators = ["returning", "default"] if device == "cpu" else ["default"]
+    if preload:
+        allocators.append(preload)
     errors: dict[str, list[float]] = {allocator: [] for allocator in allocators}
-    titles = "".join(f"{allocator:>22}" for allocator in allocators)
+    titles = "".join(f"{Path(allocator).name[:20]:>22}" for allocator in allocators)
     print(f"{'model':<14} {'trains':<26} {'batch':>5} {'tokens':>6} {'predicted':>10}{titles}")
     for case in cases:
         model, trains, batch_size, tokens = case
@@ -121,6 +126,8 @@ def measure_apart(case: Case, device: str, allocator: str) -> int:
     environment = dict(os.environ)
     if allocator == "returning":
         environment["MALLOC_MMAP_THRESHOLD_"] = "65536"
+    elif allocator != "default":
+        environment["LD_PRELOAD"] = allocator
     command = [sys.executable, __file__, "--measure", "--device", device, "--case", *map(str, case)]
     answer = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
     return int(answer.stdout.splitlines()[-1])

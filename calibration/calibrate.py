@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import platform
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from calibration.fit import fit, relative_errors, summary
+from calibration.here import DeviceKind, device_here, usable, versions_here
 from calibration.measure import Limits, Measurer, Progress, measure_all
-from calibration.measured_file import Device, Fit, HeldOut, MeasuredFile, Model, Shape, Versions
+from calibration.measure_merging import measure_merging
+from calibration.measured_file import Fit, HeldOut, MeasuredFile, Model, Shape
+from calibration.merging import fit_merging
 from calibration.plan import Plan, held_levels, planned_points
 from calibration.profile import read_profile
-from calibration.stopwatch import clock_for
 from calibration.subject import Subject
 from calibration.work import work
 from sim.architecture import Architecture
@@ -27,8 +25,6 @@ from sim.errors import CostError, OutputError
 from sim.methods import Trains
 from sim.result import check_directory, write_atomically
 from train.models import base_dtype
-
-DeviceKind = Literal["cpu", "cuda"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ def calibrate(
         If the model or device cannot be used, or the file holds something else.
     """
     check_directory(request.out.parent)
-    device = _usable(request.device)
+    device = usable(request.device)
     subject = Subject(request.model, device)
     planned = planned_points(request.plan, subject.architecture)
     for one in planned:
@@ -123,6 +119,9 @@ def calibrate(
         finished=lambda: save(current(), request.out),
         progress=progress,
     )
+    if file.merging is None and request.plan.targets:
+        merges = measure_merging(subject, request.plan, file.device.clock, lambda label: progress(0, 0.0, label))
+        file = file.model_copy(update={"merging": fit_merging(merges, subject.architecture)})
     done = fitted(current(), subject.architecture)
     save(done, request.out)
     return done
@@ -170,19 +169,13 @@ def save(file: MeasuredFile, path: Path) -> None:
     write_atomically(path, lambda stream: stream.write(text + "\n"))
 
 
-def _usable(kind: DeviceKind) -> torch.device:
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise CostError("--device cuda: PyTorch finds no CUDA device here; allowed is cpu")
-    return torch.device(kind)
-
-
 def _begun(request: Request, subject: Subject) -> MeasuredFile:
     """A new file, or the one that an interrupted run left."""
     new = MeasuredFile(
         kind="measured",
         name=request.name,
-        device=_device(subject.device),
-        versions=_versions(),
+        device=device_here(request.device, torch.get_num_threads()),
+        versions=versions_here(),
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         command=request.command,
         model=Model(
@@ -208,66 +201,3 @@ def _begun(request: Request, subject: Subject) -> MeasuredFile:
                 f"`{old.command}`, or give another file"
             )
     return old.model_copy(update={"fit": None, "held_out": None})
-
-
-def _device(device: torch.device) -> Device:
-    if device.type == "cuda":
-        found = torch.cuda.get_device_properties(device)
-        return Device(
-            name=found.name,
-            kind="cuda",
-            threads=0,
-            clock=clock_for(device, 0),
-            driver=_or_empty(_driver_version),
-            memory_bytes=found.total_memory,
-        )
-    import psutil  # type: ignore[import-untyped]
-
-    threads = torch.get_num_threads()
-    return Device(
-        name=f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}",
-        kind="cpu",
-        threads=threads,
-        clock=clock_for(device, threads),
-        driver="",
-        memory_bytes=psutil.virtual_memory().total,
-    )
-
-
-def _processor() -> str:
-    """Name of the processor; the kernel knows more than Python."""
-    information = Path("/proc/cpuinfo")
-    if information.is_file():
-        for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _driver_version() -> str:
-    information = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8")
-    return next(word for word in information.split() if word[0].isdigit() and "." in word)
-
-
-def _or_empty(read: Callable[[], str]) -> str:
-    try:
-        return read()
-    except (OSError, StopIteration):
-        return ""
-
-
-def _versions() -> Versions:
-    def of(package: str) -> str:
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            return ""
-
-    return Versions(
-        parasim=of("parasim"),
-        python=platform.python_version(),
-        torch=str(torch.__version__),
-        transformers=of("transformers"),
-        peft=of("peft"),
-        cuda=str(torch.version.cuda or ""),
-    )

@@ -95,7 +95,7 @@ def fit(amounts: Sequence[Work], times: Sequence[Times], form: Form) -> Prices:
         target = np.array([getattr(measured, phase) for measured in times])
         matrix = _matrix(terms, amounts)
         if form == "sum":
-            prices = _non_negative(matrix, target, 1 / steps)
+            prices = non_negative(matrix, target, 1 / steps)
         else:
             prices = _longer_of_two(terms, matrix, target, 1 / steps)
         found |= {term.name: float(price) for term, price in zip(terms, prices, strict=True)}
@@ -131,7 +131,7 @@ def _longer_of_two(terms: Sequence[Term], matrix: Array, target: Array, weights:
     launch = np.array([term.role == "launch" for term in terms])
     work = np.array([term.role == "work" for term in terms])
     if not launch.any() or not work.any():
-        return _non_negative(matrix, target, weights)
+        return non_negative(matrix, target, weights)
     best, least = np.zeros(len(terms)), np.inf
     size = matrix[:, work].sum(axis=1)
     # Where the one turns into the other is not known: begin from several places.
@@ -139,7 +139,7 @@ def _longer_of_two(terms: Sequence[Term], matrix: Array, target: Array, weights:
         waits = size <= np.quantile(size, share) if share else np.zeros(len(size), dtype=bool)
         for _ in range(_PASSES):
             active = np.where(waits[:, None] & work, 0.0, np.where(~waits[:, None] & launch, 0.0, matrix))
-            prices = _non_negative(active, target, weights)
+            prices = non_negative(active, target, weights)
             error = float((((_combined(terms, matrix, prices, "maximum") - target) * weights) ** 2).sum())
             if error < least:
                 best, least = prices, error
@@ -150,8 +150,23 @@ def _longer_of_two(terms: Sequence[Term], matrix: Array, target: Array, weights:
     return best
 
 
-def _non_negative(matrix: Array, target: Array, weights: Array) -> Array:
-    """Non-negative least squares with a weight for each row; columns are scaled, for they differ by magnitudes."""
+def non_negative(matrix: Array, target: Array, weights: Array) -> Array:
+    """Solve non-negative least squares with a weight for each row.
+
+    Parameters
+    ----------
+    matrix : numpy.ndarray
+        Amounts, shape (points, terms); columns may differ by magnitudes.
+    target : numpy.ndarray
+        Times [s], shape (points,).
+    weights : numpy.ndarray
+        Weights of the points' errors, shape (points,).
+
+    Returns
+    -------
+    numpy.ndarray
+        Prices, shape (terms,).
+    """
     from scipy.optimize import nnls  # type: ignore[import-untyped]
 
     rows = matrix * weights[:, None]

@@ -21,12 +21,13 @@ from calibration.measured_file import Sample, Visit
 from calibration.needs import available_bytes, needed_bytes
 from calibration.plan import Planned
 from calibration.points import Point
-from calibration.stopwatch import Clock, Stopwatch
+from calibration.stopwatch import Stopwatch
 from calibration.subject import Subject
 from train.blocks import Part, layer_list
 from train.evaluate import model_loss
 from train.local import LocalSettings, train_locally
 from train.task import Batch
+from train.timing import Clock
 
 FEWEST_STEPS = 3
 _MOST_STEPS = 60

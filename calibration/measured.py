@@ -8,13 +8,14 @@ from functools import cached_property
 from typing import Any
 
 from calibration.measured_file import HeldOut, MeasuredFile, Sample, Shape
+from calibration.merging import Merges
 from calibration.points import ADAPTERS, Point, first_layer_of, join_targets
 from calibration.work import full_pass_work, work
 from sim.architecture import Architecture
 from sim.blocks import Block
 from sim.costs import Cost
 from sim.errors import CostError
-from sim.fleet import Fleet
+from sim.fleet import Cohorts, Fleet
 from sim.methods import Trains
 from sim.simulate import Setup
 
@@ -128,7 +129,9 @@ class MeasuredCosts:
         self._profile = profile
         self._scenario = setup.scenario
         self._fleet = Fleet(setup.scenario.fleet)
-        self._trains = setup.method.trains
+        self._stacks = setup.method.trains is Trains.STACKED_LORA
+        # A client of FLoRA trains an adapter like any other, and merges stacks besides.
+        self._trains = Trains.LORA if self._stacks else setup.method.trains
         self._check(setup)
         assert setup.architecture is not None
         self._architecture: Architecture = setup.architecture
@@ -137,10 +140,16 @@ class MeasuredCosts:
         for block in blocks:
             self._check_range(self._point(block))
             self._seconds[block] = self._update_seconds(block)
+        self._merging = self._merges(setup.cohorts) if self._stacks else None
 
     def local_update(self, client: int, round: int, block: Block | None) -> Cost:
-        """K steps and the constant of an update, over the client's speed; nothing of it keeps links idle."""
+        """K steps and the constant of an update, over the client's speed; nothing of it keeps links idle.
+
+        FLoRA's clients first merge every stack that they have not merged yet.
+        """
         seconds = self._seconds[block]
+        if self._merging is not None:
+            seconds += self._merging.before(client, round)
         speed = self._fleet.group(client).speed
         serial = self._scenario.compute.non_overlapping or 0.0
         return Cost(seconds / speed, min(serial, seconds) / speed)
@@ -178,6 +187,12 @@ class MeasuredCosts:
         ]
         if self._trains is Trains.BLOCK and blocks.schedule == "gradient" and blocks.gradient_pass is None:
             notes.append("the gradient-based order's full pass is predicted as a block of all layers without optimizer")
+        merging = self._profile.file.merging
+        if self._stacks and merging is not None:
+            notes.append(
+                "every client merges the stacks that arrive before it trains: measured by itself, held-out error "
+                f"{merging.median_error_pct:g} % (median)"
+            )
         return notes
 
     def _point(self, block: Block | None) -> Point:
@@ -192,6 +207,16 @@ class MeasuredCosts:
             rank=lora.rank if adapter else None,
             targets=join_targets(lora.targets) if adapter else None,
         )
+
+    def _merges(self, cohorts: Cohorts) -> Merges:
+        """What merging takes, if the profile covers it."""
+        merging, lora = self._profile.file.merging, self._scenario.lora
+        targets, largest = join_targets(lora.targets), lora.rank * max(cohorts.sizes())
+        covered = 0 if merging is None else merging.largest_rank(targets)
+        if merging is None or largest > covered:
+            there = f"it covers stacks of rank up to {covered}" if covered else "merging was not measured"
+            raise self._not_covered(f"merging stacks of rank {largest} on {targets}; {there}", self._architecture.name)
+        return Merges(merging, self._architecture, targets, lora.rank, cohorts)
 
     def _update_seconds(self, block: Block | None) -> float:
         amounts = work(self._architecture, self._point(block))
@@ -236,11 +261,6 @@ class MeasuredCosts:
             )
 
     def _not_covered(self, what: str, model: str) -> CostError:
-        if self._trains is Trains.STACKED_LORA:
-            return CostError(
-                f"profile {self._profile.name} does not cover {what}. Merging stacked adapters is not measured; "
-                "give compute.seconds"
-            )
         return CostError(
             f"profile {self._profile.name} does not cover {what}. Measure it with `{self._command(model)}`, "
             "or give compute.seconds"

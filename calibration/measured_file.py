@@ -15,11 +15,11 @@ from pydantic import Field, ValidationError, model_validator
 from calibration.fit import Form, Prices, Times
 from calibration.plan import Plan, Role
 from calibration.points import Point
-from calibration.terms import TERMS
+from calibration.terms import MERGE_TERMS, TERMS
 from sim.architecture import Architecture
 from sim.complaints import explain
 from sim.errors import CostError
-from sim.scenario import Line, Number, Section, Whole
+from sim.fields import Line, Number, Section, Whole
 
 KIND = "measured"
 LARGEST_NUMBER = 1e9
@@ -209,6 +209,41 @@ class Fit(Section):
         return Prices(self.form, {name: coefficient.value for name, coefficient in self.coefficients.items()})
 
 
+class MergeSample(Section):
+    """What was measured of merging stacks of one size."""
+
+    targets: Line
+    """Modules of the adapter, as in `plan`."""
+    rank: Whole = Field(ge=1, le=1_000_000_000)
+    """Inner dimension of the stack: the clients' ranks together."""
+    role: Role
+    """Whether the fit has seen it."""
+    seconds: Annotated[tuple[Seconds, ...], Field(min_length=1, max_length=1000)]
+    """Of each repeat [s]."""
+
+
+class Merging(Section):
+    """What merging stacks of adapters takes, as every client of FLoRA does."""
+
+    samples: Annotated[tuple[MergeSample, ...], Field(min_length=1, max_length=10_000)]
+    coefficients: dict[str, Coefficient]
+    median_error_pct: Seconds
+    """Of the samples that are held out."""
+    largest_error_pct: Seconds
+
+    def largest_rank(self, targets: str) -> int:
+        """Largest rank of a stack on some modules that was measured; 0 if none was."""
+        return max((sample.rank for sample in self.samples if sample.targets == targets), default=0)
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        known = {term.name for term in MERGE_TERMS}
+        if self.coefficients.keys() != known:
+            other = sorted(self.coefficients.keys() ^ known)[0]
+            raise ValueError(f"coefficients: {other[:60]!r} is missing, or one that this version does not know")
+        return self
+
+
 class HeldOut(Section):
     """How far the fit is from points that it has not seen."""
 
@@ -244,6 +279,8 @@ class MeasuredFile(Section):
     fit: Fit | None
     """Nothing until everything planned was measured."""
     held_out: HeldOut | None
+    merging: Merging | None = None
+    """Nothing where no adapters were planned, or merging was not measured yet: FLoRA is not covered then."""
 
     @classmethod
     def parse(cls, data: Any, source: str) -> MeasuredFile:

@@ -17,13 +17,18 @@ from pydantic import Field, model_validator
 from calibration.points import Point
 from sim.architecture import Architecture
 from sim.errors import ScenarioError
+from sim.fields import Line, Number, Section, Whole
 from sim.methods import Trains
-from sim.scenario import Line, Number, Section, Whole
 
 Role = Literal["fit", "held-out"]
 _Level = TypeVar("_Level", int, float)
 POSITIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Places of blocks between the lowest possible one and the highest."""
+DEFAULT_LEVELS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "cpu": ((1, 2, 4), (32, 64, 128)),
+    "cuda": ((1, 2, 4, 8), (256, 512, 1024, 2048)),
+}
+"""Batch sizes and sequence lengths that are measured on a kind of device if none are given."""
 BLOCK_POINTS = (20, 12)
 """Points of blocks for the fit, and held out from it."""
 

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from sim.architecture import Architecture
 from sim.blocks import ALL_LINEAR, Block
+from sim.fields import Line, Number, Section, Whole
 from sim.methods import Trains
-from sim.scenario import Line, Number, Section, Whole
 
 MEASURED = (Trains.BLOCK, Trains.LORA, Trains.LORA_B, Trains.EVERYTHING)
 ADAPTERS = (Trains.LORA, Trains.LORA_B)

@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-Clock = Literal["wall-clock", "cpu-time", "gpu-events"]
-
-
-def clock_for(device: torch.device, threads: int) -> Clock:
-    """Choose what is read.
-
-    A GPU has its own clock. A single thread's processor time is what its wall-clock would be without other
-    programs; several threads wait for one another, which no processor time shows.
-    """
-    if device.type == "cuda":
-        return "gpu-events"
-    return "cpu-time" if threads == 1 else "wall-clock"
+from train.timing import Clock
 
 
 class Stopwatch:
@@ -27,7 +16,7 @@ class Stopwatch:
     Parameters
     ----------
     clock : str
-        As `clock_for` says.
+        As `train.timing.clock_for` says.
     """
 
     def __init__(self, clock: Clock):

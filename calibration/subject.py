@@ -25,6 +25,7 @@ from sim.errors import ArchitectureError, CostError
 from sim.methods import Trains
 from train.adapters import Adapter, LoraSettings
 from train.blocks import Part, block_parameters
+from train.demonstration import demonstration_config
 from train.models import DEMO, base_dtype, random_model
 
 
@@ -43,23 +44,13 @@ def model_config(name: str) -> dict[str, Any]:
         If there is none.
     """
     if name == DEMO:
-        return demonstration_config()
+        return dict(json.loads(demonstration_config().to_json_string(use_diff=True)))
     if name.lower() in catalogue_names():
         text = resources.files("sim.architecture").joinpath("catalogue.json").read_text(encoding="utf-8")
         return dict(json.loads(text)[name.lower()]["config"])
     if not Path(name).exists():
         architecture(name)
     return dict(read_config(Path(name).expanduser()))
-
-
-def demonstration_config() -> dict[str, Any]:
-    """Configuration of the model that `paraSim train` demonstrates with."""
-    from train.models import demo_config
-    from train.tokenizer import word_tokenizer
-    from train.word_problems import vocabulary
-
-    config = demo_config(len(word_tokenizer(vocabulary())), layers=4, hidden_size=128)
-    return dict(json.loads(config.to_json_string(use_diff=True)))
 
 
 def counted(name: str, config: Mapping[str, Any]) -> Architecture:
@@ -116,12 +107,14 @@ class Subject:
         As in `model_config`.
     device : torch.device
         Where it is measured.
+    config : mapping, optional
+        Its configuration, where it is known already.
     """
 
-    def __init__(self, name: str, device: torch.device):
+    def __init__(self, name: str, device: torch.device, config: Mapping[str, Any] | None = None):
         self.name = name
         self.device = device
-        self.config = model_config(name)
+        self.config = model_config(name) if config is None else dict(config)
         self.architecture = counted(name, self.config)
         self._model: Any = None
 

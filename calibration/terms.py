@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Phase = Literal["forward", "head", "backward", "update"]
+Phase = Literal["forward", "head", "backward", "update", "merge"]
 Role = Literal["work", "launch", "fixed"]
 
 
@@ -18,7 +18,7 @@ class Term:
     name : str
         As in profiles.
     phase : str
-        Which part of a step, or the once of a local update, it belongs to.
+        Which part of a step, or the once of a local update, it belongs to; or merging a stack of adapters.
     amount : str
         Attribute of `calibration.work.Work` that it multiplies.
     role : {"work", "launch", "fixed"}
@@ -85,5 +85,12 @@ TERMS = (
         "update_weights", "update", "weights", "fixed", "s per 1e9 weights", "once per local update: moments and delta"
     ),
 )
+
+MERGE_TERMS = (
+    Term("merge_modules", "merge", "modules", "fixed", "s per module", "merging a stack: once per adapted module"),
+    Term("merge_weights", "merge", "weights", "fixed", "s per 1e9 weights", "merging a stack: adding to the weights"),
+    Term("merge_products", "merge", "products", "fixed", _OPERATIONS, "merging a stack: products of its matrices"),
+)
+"""What FLoRA adds; `amount` is one of `calibration.merging.MergeWork`."""
 
 STEP_PHASES: tuple[Phase, ...] = ("forward", "head", "backward")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from parasim.api import PAPER_METHODS, Source, costs_of
 from sim import scenario_file
 from sim.errors import OutputError
+from sim.methods import Trains
 from sim.result import Result, write_atomically
 from sim.scenario import Scenario
 from sim.scenario_file import parse_override, with_field
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from train.learner import Trace
     from train.partition import Partition
     from train.run import Row
+    from train.settings import TrainSettings
+    from train.workbench import Workbench
 
 Clock = Literal["measured", "profile", "both"]
 Report = Callable[[str, int, int], None]
@@ -39,7 +42,7 @@ DEMONSTRATION: dict[str, Any] = {
     "fleet": [{"name": "client", "count": 10, "uplink": "8MB/s", "downlink": "8MB/s"}],
     "wire": {"bytes_per_parameter": 4},
     "train": {
-        "learning_rate": {"default": 2e-3, "fedit": 4e-3},
+        "learning_rate": {"default": 3e-3, "fedit": 6e-3},
         "partition": {"kind": "dirichlet", "alpha": 0.5},
         "evaluation": {"every": 2},
     },
@@ -103,10 +106,11 @@ def train(
     Raises
     ------
     ParaSimError
-        If anything is wrong with scenario, data or model, training diverges, or results cannot be written.
+        If anything is wrong with scenario, data or model, another process trains in the directory, training
+        diverges, or results cannot be written.
     """
+    from train.lock import locked
     from train.pretraining import pretrain
-    from train.run import metrics_text, train_method
     from train.settings import TrainSettings
     from train.workbench import build
 
@@ -116,50 +120,81 @@ def train(
     scenarios = [_scenario(data, method) for method in methods or [_scenario(data, None).method.name]]
     settings = TrainSettings.parse(scenarios[0].train)
     directory = Path(directory)
-    _claim(directory)
+    with locked(directory):
+        bench = build(scenarios[0], settings)
+        _check(scenarios, settings, bench, clock)
+        pretrain(bench, scenarios[0], settings, directory / "base", report)
+        bench.partition.save(directory / "partition.json")
+        if bench.held_out:
+            write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
+        comparison = _Comparison(settings, bench, directory, clock, save_deltas, report)
+        for scenario in scenarios:
+            comparison.train(scenario)
+    truncation = "" if bench.truncation is None else str(bench.truncation)
+    return Training(comparison.metrics, comparison.results, bench.partition, truncation)
+
+
+def _check(scenarios: Sequence[Scenario], settings: TrainSettings, bench: Workbench, clock: Clock) -> None:
+    """Refuse what is wrong with any method before one is trained for an hour."""
+    from train.adapters import target_modules
+
     for scenario in scenarios:
         settings.rate(scenario.method.name)
-    bench = build(scenarios[0], settings)
-    by_profile = clock == "profile"
-    # Every method is checked before any is trained for an hour.
-    setups = [prepare(scenario, bench.architecture) for scenario in scenarios]
-    if clock != "measured":
-        for setup in setups:
+        setup = prepare(scenario, bench.architecture)
+        if setup.method.trains in (Trains.LORA, Trains.LORA_B, Trains.STACKED_LORA):
+            target_modules(bench.model, scenario.lora.targets)
+        if clock != "measured":
             _check_costs(setup)
-    pretrain(bench, scenarios[0], settings, directory / "base", report)
-    bench.partition.save(directory / "partition.json")
-    if bench.held_out:
-        write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
-    metrics: list[Row] = []
-    results: dict[str, Result] = {}
-    for scenario in scenarios:
-        name = scenario.method.name
-        folder = directory / name
 
-        def on_row(
-            rows: list[Row], name: str = name, rounds: int = scenario.rounds, before: tuple[Row, ...] = tuple(metrics)
-        ) -> None:
-            report(f"training {name}", len(rows), rounds)
-            write_atomically(directory / "metrics.csv", lambda file: file.write(metrics_text([*before, *rows])))
+
+@dataclass
+class _Comparison:
+    """Methods trained one after the other, and what they leave in the directory."""
+
+    settings: TrainSettings
+    bench: Workbench
+    directory: Path
+    clock: Clock
+    save_deltas: bool
+    report: Report
+    metrics: list[Row] = field(default_factory=list)
+    results: dict[str, Result] = field(default_factory=dict)
+
+    def train(self, scenario: Scenario) -> None:
+        """Train one method, or what is left of it, and save what it gives."""
+        from train.run import train_method
+
+        name = scenario.method.name
+        folder = self.directory / name
+
+        def on_row(rows: list[Row]) -> None:
+            self.report(f"training {name}", len(rows), scenario.rounds)
+            self._write(rows)
 
         trained = train_method(
             scenario,
-            settings,
-            bench,
+            self.settings,
+            self.bench,
             folder / "checkpoints",
-            costs=costs_of if by_profile else None,
+            costs=costs_of if self.clock == "profile" else None,
             on_row=on_row,
-            on_update=_delta_saver(folder / "deltas") if save_deltas else lambda trace, sent: None,
+            on_update=_delta_saver(folder / "deltas") if self.save_deltas else lambda trace, sent: None,
         )
-        metrics += trained.metrics
-        results[name] = trained.result
+        # A run that was finished before reports no rows any more.
+        self._write(trained.metrics)
+        self.metrics += trained.metrics
+        self.results[name] = trained.result
         trained.result.write_timeline(folder / "timeline.csv")
-        trained.save_model(folder / "model", bench.tokenizer)
-        if clock == "both":
-            _time_again(scenario, bench.architecture, trained.metrics, folder)
-    write_atomically(directory / "metrics.csv", lambda file: file.write(metrics_text(list(metrics))))
-    truncation = "" if bench.truncation is None else str(bench.truncation)
-    return Training(metrics, results, bench.partition, truncation)
+        trained.save_model(folder / "model", self.bench.tokenizer)
+        if self.clock == "both":
+            _time_again(scenario, self.bench.architecture, trained.metrics, folder)
+
+    def _write(self, rows: list[Row]) -> None:
+        """Write the metrics of the methods that are done, and those of the one that is being trained."""
+        from train.run import metrics_text
+
+        text = metrics_text([*self.metrics, *rows])
+        write_atomically(self.directory / "metrics.csv", lambda file: file.write(text))
 
 
 def _data(source: Source | None, overrides: Iterable[str]) -> dict[str, Any]:
@@ -178,13 +213,6 @@ def _scenario(data: dict[str, Any], method: str | None) -> Scenario:
     # The model's name is the trainer's affair; what a message weighs follows from the model that it loads.
     data = {"model": "demo", **data}
     return Scenario.parse(data if method is None else with_field(data, "method.name", method))
-
-
-def _claim(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{directory}: cannot be used for results: {error.strerror}") from None
 
 
 def _check_costs(setup: Setup) -> None:

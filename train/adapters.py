@@ -85,7 +85,7 @@ class Adapter:
         from peft import LoraConfig, LoraModel
 
         self.settings = settings
-        self._names = _target_modules(model, settings.targets)
+        self._names = target_modules(model, settings.targets)
         self._config = LoraConfig(
             r=settings.rank,
             lora_alpha=settings.scaling * settings.rank,
@@ -216,8 +216,21 @@ def stack(states: Sequence[Mapping[str, Tensor]], weights: Sequence[float]) -> V
     return stacked
 
 
-def _target_modules(model: nn.Module, targets: tuple[str, ...] | str) -> list[str]:
-    """Full names of the linear modules that the targets mean, within the layers only."""
+def target_modules(model: nn.Module, targets: tuple[str, ...] | str) -> list[str]:
+    """Full names of the linear modules that the targets mean, within the layers only.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model, without an adapter.
+    targets : tuple of str or "all-linear"
+        As in `LoraSettings`.
+
+    Raises
+    ------
+    AdapterError
+        If there are no targets, or the model has no linear module of a target's name.
+    """
     from transformers.pytorch_utils import Conv1D
 
     prefix, layers = layer_list(model)

@@ -22,7 +22,7 @@ from sim.errors import ParaSimError
 if TYPE_CHECKING:
     import torch
 
-FORMAT = 1
+FORMAT = 2
 _PREFIX = "round-"
 
 
@@ -39,7 +39,7 @@ class Checkpoint:
     round : int
         Round that had just been aggregated.
     record : dict
-        What is no tensor: the log of updates, metrics, the survey.
+        What is no tensor: the log of updates and merges, metrics, the survey.
     tensors : dict of str to torch.Tensor
         Versions, pending updates, messages, residuals.
     """

@@ -151,6 +151,9 @@ class TorchLearner:
         self.surveyed: dict[int, tuple[float, Tensor]] = {}
         self.simulated: dict[tuple[int, int], tuple[float, float]] = {}
         self.in_flight: dict[tuple[int, int], Values] = {}
+        # Of stacks: what merging each round's took here, and what each client has to merge before it trains [s].
+        self.merge_seconds: dict[int, float] = {}
+        self._to_merge: dict[int, float] = {}
         # Set when a run is resumed: updates that were trained before, and the last round that was aggregated.
         self.replay: dict[tuple[int, int], tuple[Trace, Update]] = {}
         self.replayed_until = -1
@@ -182,6 +185,7 @@ class TorchLearner:
 
     def train(self, client: int, round: int, block: int | None) -> Update:
         """Train on what the client knows now, and note the update as its own."""
+        merging = self._to_merge.pop(client, 0.0)
         if (client, round) in self.replay:
             trace, update = self.replay[client, round]
             self._note(trace, update)
@@ -204,7 +208,7 @@ class TorchLearner:
         sent = self.messages.send(client, item, round, self.trained.message(start, result.delta))
         if self.trained.keeps_own:
             self.clients[client].pending[item, round] = result.delta
-        seconds, serial = self._clock.seconds(client, round, block, result.seconds)
+        seconds, serial = self._clock.seconds(client, round, block, merging + result.seconds)
         update = Update(client, round, block, seconds, serial, sent)
         self._note(trace, update)
         self._on_update(trace, sent)
@@ -227,7 +231,7 @@ class TorchLearner:
         contents = [cast(Values, update.content) for update in updates]
         rate = self._server.learning_rate
         if isinstance(self.trained, TrainedStack):
-            self.trained.merge(contents, weights, rate)
+            self.merge_seconds[round] = self.trained.merge(contents, weights, rate)
         else:
             change = self.messages.broadcast(round, mean(contents, weights))
             self.versions.renew(item, round, {name: rate * value for name, value in change.items()})
@@ -242,7 +246,13 @@ class TorchLearner:
                 own.pop((self.trained.item(update.block), round), None)
 
     def receive(self, client: int, versions: Mapping[int, int]) -> None:
-        """Let a client know versions of the server's items (line 9: its own updates in them are replaced)."""
+        """Let a client know versions of the server's items (line 9: its own updates in them are replaced).
+
+        A client that receives stacks merges them: a part of its next update's seconds.
+        """
+        if isinstance(self.trained, TrainedStack):
+            arrived = sum(self.merge_seconds[round] for round in versions.values())
+            self._to_merge[client] = self._to_merge.get(client, 0.0) + arrived
         if self._server.correction and self.trained.keeps_own:
             self.clients.setdefault(client, Client()).known.update(versions)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from sim.errors import ParaSimError
 from train.blocks import Part, Values, activate, check_fit, install
 from train.task import Batch
+from train.timing import now
 
 Schedule = Literal["constant", "cosine"]
 Loss = Callable[[nn.Module, Batch], Tensor]
@@ -173,25 +173,31 @@ def train_locally(
     prepared = _draw(batches, settings.steps * settings.accumulation, device)
     values = part if start is None else start
     origin = {name: value.detach().to(device) for name, value in values.items()}
-    was_training = model.training
-    activate(model, part)
-    if not was_training:
-        model.train()
-    try:
-        # Dropout draws from torch's global state, which belongs to the caller.
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    # Dropout draws from torch's global state, which belongs to the caller.
+    with _only(part, of=model), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        if warm_up:
             torch.manual_seed(seed)
-            if warm_up:
-                _measure(model, part, origin, prepared[: settings.accumulation], loss, replace(settings, steps=1))
-                torch.manual_seed(seed)
-            delta, losses, seconds = _measure(model, part, origin, prepared, loss, settings)
-    finally:
-        if not was_training:
-            model.eval()
+            _measure(model, part, origin, prepared[: settings.accumulation], loss, replace(settings, steps=1))
+        torch.manual_seed(seed)
+        delta, losses, seconds = _measure(model, part, origin, prepared, loss, settings)
     _check_finite(losses, delta, settings)
     if keep:
         install(part, {name: origin[name].float() + delta[name] for name in part})
     return LocalUpdate(delta, losses.mean().item(), seconds)
+
+
+@contextmanager
+def _only(part: Part, *, of: nn.Module) -> Iterator[None]:
+    """Let a model train a part, and bring it back to evaluating if it was."""
+    was_training = of.training
+    activate(of, part)
+    if not was_training:
+        of.train()
+    try:
+        yield
+    finally:
+        if not was_training:
+            of.eval()
 
 
 def _draw(batches: Iterable[Batch], count: int, device: torch.device) -> list[dict[str, Tensor]]:
@@ -213,7 +219,7 @@ def _measure(
     """Train from `origin` and time it: the delta, the losses of all batches, and the seconds."""
     parameters = list(part.values())
     with _on_copies(part, origin):
-        began = _now(parameters[0].device)
+        began = now(parameters[0].device)
         # A float32 part is its own master; anything narrower gets one, from the unrounded start.
         masters = [
             parameter if parameter.dtype == torch.float32 else nn.Parameter(origin[name].to(torch.float32, copy=True))
@@ -222,7 +228,7 @@ def _measure(
         losses = _descend(model, parameters, masters, batches, loss, settings)
         # In place: what was trained is of no further use, its memory becomes the delta's.
         delta = {name: master.detach().sub_(origin[name]) for name, master in zip(part, masters, strict=True)}
-        seconds = _now(parameters[0].device) - began
+        seconds = now(parameters[0].device) - began
     return delta, losses, seconds
 
 
@@ -283,13 +289,6 @@ def _lift_gradients(lowered: Iterable[tuple[nn.Parameter, nn.Parameter]]) -> Non
             continue
         gradient, parameter.grad = parameter.grad.float(), None
         master.grad = gradient if master.grad is None else master.grad.add_(gradient)
-
-
-def _now(device: torch.device) -> float:
-    """Wall-clock [s] once the device has done all that it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
 
 
 def _check_finite(losses: Tensor, delta: Values, settings: LocalSettings) -> None:

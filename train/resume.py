@@ -24,7 +24,7 @@ def state(learner: TorchLearner) -> tuple[Record, dict[str, Tensor]]:
     Returns
     -------
     tuple of dict and dict of str to torch.Tensor
-        The log of updates and the survey; and alive versions, pending updates, messages that are not
+        The log of updates, merges and the survey; and alive versions, pending updates, messages that are not
         aggregated yet, residuals of error feedback, and merged base weights.
     """
     tensors: dict[str, Tensor] = {}
@@ -48,6 +48,7 @@ def state(learner: TorchLearner) -> tuple[Record, dict[str, Tensor]]:
         "updates": [
             [t.client, t.round, t.loss, t.measured, *learner.simulated[t.client, t.round]] for t in learner.traces
         ],
+        "merges": [[round, seconds] for round, seconds in sorted(learner.merge_seconds.items())],
         "survey": [[client, seconds, norms.tolist()] for client, (seconds, norms) in learner.surveyed.items()],
     }
     return record, tensors
@@ -90,5 +91,6 @@ def restore(learner: TorchLearner, round: int, record: Record, tensors: dict[str
     for client, number, loss, measured, seconds, serial in record["updates"]:
         update = Update(client, number, None, seconds, serial, sent.get((client, number)))
         learner.replay[client, number] = (Trace(client, number, loss, measured), update)
+    learner.merge_seconds = dict(record["merges"])
     for client, seconds, norms in record["survey"]:
         learner.surveyed[client] = (seconds, torch.tensor(norms))

@@ -111,7 +111,7 @@ class Recorder:
     settings: TrainSettings
     method: str
     rounds: int
-    folder: Path
+    folder: Path | None
     fingerprint: str
     on_row: Callable[[list[Row]], None]
     metrics: list[Row] = field(default_factory=list)
@@ -139,7 +139,7 @@ class Recorder:
         }
         self.metrics.append(row)
         last = round + 1 == self.rounds
-        if last or (round + 1) % self.settings.checkpoint_every == 0:
+        if self.folder is not None and (last or (round + 1) % self.settings.checkpoint_every == 0):
             record, tensors = state(self.learner)
             save(self.folder, Checkpoint(round, {**record, "metrics": self.metrics}, tensors), self.fingerprint)
         self.on_row(self.metrics)
@@ -158,7 +158,7 @@ def train_method(
     scenario: Scenario,
     settings: TrainSettings,
     bench: Workbench,
-    folder: Path,
+    folder: Path | None,
     *,
     costs: Callable[[Setup], Costs] | None,
     on_row: Callable[[list[Row]], None] = lambda rows: None,
@@ -174,8 +174,8 @@ def train_method(
         Everything else.
     bench : Workbench
         The base model and the data; left as they are.
-    folder : Path
-        Where checkpoints go.
+    folder : Path or None
+        Where checkpoints go; None to make none.
     costs : callable or None
         Gives the costs of a setup, for a simulated clock by profile; None for measured seconds.
     on_row : callable
@@ -192,9 +192,11 @@ def train_method(
     model = copy.deepcopy(bench.model)
     predicted = costs(setup) if costs else None
     learner = _learner(setup, settings, model, bench, predicted, on_update)
-    run = fingerprint(scenario, settings, bench, predicted.provenance() if predicted else None)
+    run = (
+        "" if folder is None else fingerprint(scenario, settings, bench, predicted.provenance() if predicted else None)
+    )
     recorder = Recorder(learner, settings, scenario.method.name, scenario.rounds, folder, run, on_row)
-    found = load(folder, run)
+    found = None if folder is None else load(folder, run)
     if found is not None:
         restore(learner, found.round, found.record, found.tensors)
         recorder.metrics = list(found.record["metrics"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from train.blocks import activate
 from train.task import Batch
+from train.timing import now
 
 if TYPE_CHECKING:
     from train.local import Loss
@@ -38,17 +38,10 @@ def block_gradient_norms(trained: TrainedBlocks, batch: Batch, loss: Loss) -> tu
     every = {name: parameter for part in parts for name, parameter in part.items()}
     device = next(iter(every.values())).device
     activate(model, every)
-    _synchronize(device)
-    began = time.perf_counter()
+    began = now(device)
     loss(model, batch).backward()  # type: ignore[no-untyped-call]
     norms = torch.stack([torch.nn.utils.get_total_norm([p.grad for p in part.values()]) for part in parts])  # type: ignore[misc]
-    _synchronize(device)
-    seconds = time.perf_counter() - began
+    seconds = now(device) - began
     for parameter in every.values():
         parameter.grad = None
     return norms.float().cpu(), seconds
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -16,6 +16,7 @@ from sim.methods import Trains
 from sim.streams import stream
 from train.adapters import A, Adapter, LoraSettings, stack
 from train.blocks import Part, Values, block_parameters, install
+from train.timing import now
 
 
 class Trained(Protocol):
@@ -174,10 +175,30 @@ class TrainedStack:
     def _bases(self) -> dict[str, nn.Parameter]:
         return {name: p for name, p in self.model.named_parameters() if name.endswith("base_layer.weight")}
 
-    def merge(self, adapters: Sequence[Values], weights: Sequence[float], rate: float) -> None:
-        """Merge `rate` times the weighted sum of the clients' products into the base weights."""
+    def merge(self, adapters: Sequence[Values], weights: Sequence[float], rate: float) -> float:
+        """Merge `rate` times the weighted sum of the clients' products into the base weights.
+
+        Parameters
+        ----------
+        adapters : sequence of values
+            A and B of every client.
+        weights : sequence of float
+            One per client.
+        rate : float
+            Global learning rate.
+
+        Returns
+        -------
+        float
+            Seconds that merging took, as every client that receives the stack has to [s]. Stacking, which the server
+            does, does not count.
+        """
         stacked = stack(adapters, weights)
-        self.adapter.merge({name: rate * value if name.endswith(A) else value for name, value in stacked.items()})
+        scaled = {name: rate * value if name.endswith(A) else value for name, value in stacked.items()}
+        device = next(iter(scaled.values())).device
+        began = now(device)
+        self.adapter.merge(scaled)
+        return now(device) - began
 
 
 def trained_part(

@@ -19,16 +19,16 @@ from train.batching import Batching
 from train.blocks import checkpoint_activations
 from train.clusters import cluster_texts
 from train.data import Truncation, encode
+from train.demonstration import demonstration_config, demonstration_tokenizer
 from train.formats import Example, read_examples
-from train.models import DEMO, demo_config, load_model, load_tokenizer, random_model
+from train.models import DEMO, load_model, load_tokenizer, random_model
 from train.partition import Partition, split_by_label, split_evenly
 from train.settings import TrainSettings
 from train.task import DataError, Task
 from train.template import Template
 from train.text import TextTask
-from train.tokenizer import word_tokenizer
 from train.vision import ImageTask, digits_config, read_digits
-from train.word_problems import vocabulary, word_problems
+from train.word_problems import word_problems
 
 WORD_PROBLEMS, DIGITS = "word-problems", "digits"
 _DEMO_EXAMPLES = 4000
@@ -122,8 +122,8 @@ def _vision(scenario: Scenario, settings: TrainSettings, batching: Batching, dev
 def _text(scenario: Scenario, settings: TrainSettings, batching: Batching, device: torch.device) -> Workbench:
     name = scenario.model or DEMO
     if name == DEMO:
-        tokenizer = word_tokenizer(vocabulary())
-        model = random_model(demo_config(len(tokenizer), layers=4, hidden_size=128), seed=scenario.seed).to(device)
+        tokenizer = demonstration_tokenizer()
+        model = random_model(demonstration_config(), seed=scenario.seed).to(device)
     else:
         model, tokenizer = load_model(name, seed=scenario.seed, device=device), load_tokenizer(name)
     template = Template(tokenizer)

@@ -12,7 +12,8 @@ import pytest
 
 from calibration.calibrate import fitted
 from calibration.measured import MeasuredProfile
-from calibration.measured_file import MeasuredFile, Sample, Shape, profile_schema
+from calibration.measured_file import MeasuredFile, MergeSample, Sample, Shape, profile_schema
+from calibration.merging import fit_merging
 from calibration.points import Point
 from calibration.profile import load_profile, read_profile, shipped_profiles
 from calibration.work import full_pass_work, work
@@ -108,7 +109,7 @@ UNCOVERED: list[tuple[dict[str, Any], str]] = [
     ({"fleet": [{"device": "h100"}]}, "device h100; it covers test chip"),
     ({"method": "fedit", "lora": {"rank": 5, "targets": ["q_proj", "v_proj"]}}, "lora rank 4 on q_proj+v_proj"),
     ({"method": "fedit", "lora": {"rank": 4, "targets": "all-linear"}}, "lora rank 4 on q_proj+v_proj"),
-    ({"method": "flora"}, "give compute.seconds"),
+    ({"method": "flora"}, "merging stacks of rank 12 on q_proj+v_proj; merging was not measured"),
     ({"model": OTHER}, "other; it covers models of the shape of tiny"),
 ]
 
@@ -120,7 +121,7 @@ def test_what_was_not_measured_is_an_error_that_says_how(fields: dict[str, Any],
     with pytest.raises(CostError, match="profile synthetic does not cover") as error:
         PROFILE.costs(setup_of(model, **fields))
     assert covered in str(error.value)
-    assert "paraSim calibrate --model" in str(error.value) or "flora" in str(fields)
+    assert "paraSim calibrate --model" in str(error.value)
 
 
 def test_the_named_command_measures_the_old_and_the_new():
@@ -233,3 +234,57 @@ def test_the_shipped_profile_of_smollm2_covers_the_catalogues_model():
     file = load_profile("smollm2-135m-cpu")
     assert isinstance(file, MeasuredProfile)
     assert file.file.model.shape == Shape.of(architecture("smollm2-135m"))
+
+
+# 8 layers of q (16 x 16) and v (8 x 16): 8 x (256 + 128) weights, 2 operations each and unit of rank.
+PRODUCTS = 2 * 8 * (256 + 128) * 1e-9
+
+
+def merge(rank: int) -> float:
+    """Merging that takes 1 ms per module and 2 s per 1e9 operations."""
+    return 0.016 + 2 * PRODUCTS * rank
+
+
+def with_merging(largest: int = 12) -> MeasuredFile:
+    samples = [
+        MergeSample(targets="q_proj+v_proj", rank=rank, role=role, seconds=(merge(rank),))
+        for rank, role in [(1, "fit"), (2, "held-out"), (largest, "fit")]
+    ]
+    return FILE.model_copy(update={"merging": fit_merging(samples, ARCHITECTURE)})
+
+
+def test_a_client_of_flora_trains_its_adapter_and_merges_what_arrived():
+    # Clients of rank 4. Client 0 is there in rounds 0, 2 and 3: nothing to merge in round 0, the stacks of rounds 0
+    # (two clients) and 1 (one) in round 2, and that of round 2 (all three) in round 3.
+    participation = {"rounds": [[0, 1], [1], [0, 1, 2], [0, 2]]}
+    costs = MeasuredProfile(with_merging()).costs(setup_of(method="flora", rounds=4, participation=participation))
+    alone = costs_of(method="fedit").local_update(0, 0, None).seconds
+    for round, seconds in {0: 0.0, 2: merge(8) + merge(4), 3: merge(12)}.items():
+        assert costs.local_update(0, round, None).seconds == pytest.approx(alone + seconds, rel=1e-4)
+    # Client 2, half as fast, was never there before round 2.
+    late = costs.local_update(2, 2, None).seconds
+    assert late == pytest.approx(2 * (alone + merge(8) + merge(4)), rel=1e-4)
+    assert "merges the stacks that arrive" in str(costs.provenance()["notes"])
+
+
+def test_everyone_merges_every_round():
+    costs = MeasuredProfile(with_merging()).costs(setup_of(method="flora", rounds=3))
+    first, second, third = (costs.local_update(0, round, None).seconds for round in range(3))
+    assert second - first == pytest.approx(merge(12), rel=1e-3)
+    assert third == second
+
+
+def test_larger_stacks_than_measured_are_not_covered():
+    with pytest.raises(CostError, match=r"merging stacks of rank 12 .* it covers stacks of rank up to 8"):
+        MeasuredProfile(with_merging(largest=8)).costs(setup_of(method="flora"))
+
+
+def test_merging_survives_the_file_and_may_be_missing():
+    data = json.loads(json.dumps(with_merging().model_dump(mode="json")))
+    assert MeasuredFile.parse(data, "here") == with_merging()
+    jsonschema.validate(data, profile_schema())
+    older = {key: value for key, value in data.items() if key != "merging"}
+    assert MeasuredFile.parse(older, "here").merging is None
+    del data["merging"]["coefficients"]["merge_weights"]
+    with pytest.raises(CostError, match="merge_weights"):
+        MeasuredFile.parse(data, "here")

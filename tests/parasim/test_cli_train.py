@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 
 from tests.parasim.command_line import refused, run
+from tests.train.test_lock import held
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = """
@@ -209,3 +210,18 @@ def test_the_demonstration_fits_its_methods():
     scenarios = [Scenario.parse(DEMONSTRATION | {"method": method}) for method in PAPER_METHODS]
     bench = build(scenarios[0], TrainSettings.parse(scenarios[0].train))
     assert [len(prepare(scenario, bench.architecture).blocks or ()) for scenario in scenarios] == [4, 4, 0, 4]
+
+
+def test_adapters_of_every_method_are_checked_before_any_is_trained(small: Path, tmp_path: Path):
+    # Sizes on the wire are given, so that nothing else asks for the modules.
+    given = ("--set", "payload={upload: 1MB}", "--set", "lora.targets=[q_porj]")
+    message = refused("train", small, *given, "--method", "fedbcd,fedit", "--out", tmp_path / "out")
+    assert "lora target 'q_porj' is no linear module of this model: did you mean 'q_proj'?" in message
+    assert not (tmp_path / "out" / "metrics.csv").exists()
+
+
+def test_two_trainings_in_one_directory(small: Path, tmp_path: Path):
+    with held(tmp_path) as other:
+        message = refused("train", small, "--out", tmp_path)
+        assert f"another paraSim (process {other.pid}) is writing there" in message
+    assert not (tmp_path / "metrics.csv").exists()

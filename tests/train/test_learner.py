@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
 
 from sim.methods import METHODS
+from sim.scenario import Compression
 from tests.oracles import plain_training as plain
 from tests.train.tiny import BLOCKS, LOCAL, LORA, RandomTokens, assert_equal, federate, tiny_model, weights
 from train.adapters import Adapter
 from train.learner import ServerSettings, TorchLearner
+from train.messages import Messages
 from train.trained import TrainedStack
 
 SCHEDULE = [2, 0, 0, 3, 1]
@@ -252,3 +256,53 @@ def test_versions_that_nobody_trains_on_are_forgotten():
 def test_updates_are_forgotten_once_they_are_aggregated():
     _, learner = federate(rounds=8)
     assert all(not client.pending for client in learner.clients.values())
+
+
+class Measured:
+    """A clock that takes an update's seconds as they were measured."""
+
+    def seconds(self, client: int, round: int, block: int | None, measured: float) -> tuple[float, float]:
+        return measured, 0.0
+
+    def survey_seconds(self, client: int, measured: float) -> float:
+        return measured
+
+
+def test_a_client_of_flora_pays_for_the_stacks_that_reach_it(monkeypatch: pytest.MonkeyPatch):
+    # Merging takes 5 s (three rounds: 5, 7, 9) beside updates of 1 s. Client 0 takes part in rounds 0, 1 and 2, client
+    # 1 in 0 and 2: before round 1 client 0 merges round 0's stack, 1 + 5; before round 2 it merges round 1's, 1 + 7,
+    # and client 1 both, 1 + 5 + 7. Before round 0 there is nothing to merge.
+    merges = iter([5.0, 7.0, 9.0])
+    monkeypatch.setattr(TrainedStack, "merge", lambda self, adapters, weights, rate: next(merges))
+    trained = TrainedStack(tiny_model(), LORA, seed=0)
+    task, rounds = RandomTokens(2), [[0, 1], [0], [0, 1]]
+    learner = TorchLearner(
+        trained, task, LOCAL, ServerSettings(), Messages(Compression(), Compression()), Measured(), [None] * 3
+    )
+    monkeypatch.setattr("train.local.now", ticking())
+    known: dict[int, int] = {}
+    for number, clients in enumerate(rounds):
+        updates = []
+        for client in clients:
+            missing = {item: item for item in range(known.get(client, 0), number)}
+            learner.receive(client, missing)
+            known[client] = number
+            updates.append(learner.train(client, number, None))
+        learner.aggregate(number, number, updates)
+    seconds = {place: pair[0] for place, pair in learner.simulated.items()}
+    assert seconds == {(0, 0): 1, (1, 0): 1, (0, 1): 6, (0, 2): 8, (1, 2): 13}
+    assert learner.merge_seconds == {0: 5.0, 1: 7.0, 2: 9.0}
+
+
+def ticking() -> Any:
+    """A clock that goes on by a second whenever it is read."""
+    count = itertools.count()
+    return lambda device: float(next(count))
+
+
+def test_merging_is_timed_without_stacking(monkeypatch: pytest.MonkeyPatch):
+    # Two readings a second apart around the merge alone.
+    monkeypatch.setattr("train.trained.now", ticking())
+    stack = TrainedStack(tiny_model(), LORA, seed=0)
+    adapter = stack.message(stack.fresh_start(0, 0, {}), {name: torch.zeros(()) for name in stack.part(0)})
+    assert stack.merge([adapter, adapter], [1.0, 1.0], 1.0) == 1.0

@@ -1,0 +1,121 @@
+"""What computes here: the device and the software, as profiles name them."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from calibration.measured_file import Device, Versions
+from sim.errors import CostError
+from train.timing import clock_for
+
+DeviceKind = Literal["cpu", "cuda"]
+
+
+def usable(kind: DeviceKind) -> torch.device:
+    """Find a device of a kind.
+
+    Raises
+    ------
+    CostError
+        If there is none.
+    """
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise CostError("--device cuda: PyTorch finds no CUDA device here; allowed is cpu")
+    return torch.device(kind)
+
+
+def device_here(kind: DeviceKind, threads: int) -> Device:
+    """Describe this machine's device, as profiles name it.
+
+    Parameters
+    ----------
+    kind : {"cpu", "cuda"}
+        Which.
+    threads : int
+        Threads that PyTorch computes with on a CPU.
+
+    Raises
+    ------
+    CostError
+        If there is none.
+    """
+    device = usable(kind)
+    if device.type == "cuda":
+        found = torch.cuda.get_device_properties(device)
+        return Device(
+            name=found.name,
+            kind="cuda",
+            threads=0,
+            clock=clock_for(device, 0),
+            driver=_or_empty(_driver_version),
+            memory_bytes=found.total_memory,
+        )
+    import psutil  # type: ignore[import-untyped]
+
+    return Device(
+        name=f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}",
+        kind="cpu",
+        threads=threads,
+        clock=clock_for(device, threads),
+        driver="",
+        memory_bytes=psutil.virtual_memory().total,
+    )
+
+
+def _processor() -> str:
+    """Name of the processor; the kernel knows more than Python."""
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _driver_version() -> str:
+    information = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8")
+    return next(word for word in information.split() if word[0].isdigit() and "." in word)
+
+
+def _or_empty(read: Callable[[], str]) -> str:
+    try:
+        return read()
+    except (OSError, StopIteration):
+        return ""
+
+
+def versions_here() -> Versions:
+    """Versions of what a profile depends on; empty where something is not installed."""
+
+    def of(package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return ""
+
+    return Versions(
+        parasim=of("parasim"),
+        python=platform.python_version(),
+        torch=str(torch.__version__),
+        transformers=of("transformers"),
+        peft=of("peft"),
+        cuda=str(torch.version.cuda or ""),
+    )
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let PyTorch compute with so many threads on the CPU for a while; with as many as before if 0."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,83 @@
+"""Measure FLoRA's merge with the trainer's own code: stacks of several sizes, on every adapter of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from calibration.measured_file import MergeSample
+from calibration.plan import Plan, Role
+from calibration.points import split_targets
+from calibration.stopwatch import Stopwatch
+from calibration.subject import Subject
+from train.adapters import Adapter, LoraSettings
+from train.blocks import Values
+from train.timing import Clock
+
+STACKED: tuple[tuple[int, Role], ...] = ((1, "fit"), (3, "held-out"), (8, "fit"), (24, "held-out"), (64, "fit"))
+"""Numbers of clients whose adapters are stacked, and what each is measured for."""
+_REPEATS = 5
+
+
+def measure_merging(subject: Subject, plan: Plan, clock: Clock, progress: Callable[[str], None]) -> list[MergeSample]:
+    """Measure merges of stacks from one client's rank to 64 times that.
+
+    Parameters
+    ----------
+    subject : Subject
+        The model; its weights end as they began.
+    plan : Plan
+        Its ranks and targets; the smallest and the largest rank count.
+    clock : str
+        What is read as time.
+    progress : callable
+        Told what is measured next.
+
+    Returns
+    -------
+    list of MergeSample
+        None where the plan has no adapters.
+    """
+    samples = []
+    for targets in plan.targets:
+        # The adapter's own rank does not matter: only what is merged has one.
+        adapter = Adapter(subject.model, LoraSettings(1, targets=split_targets(targets)), seed=0)
+        try:
+            for rank, role in _stacks(plan):
+                progress(f"merging a stack of rank {rank} on {targets}")
+                state = _nothing(adapter, rank)
+                _timed_merge(adapter, state, clock)
+                seconds = tuple(_timed_merge(adapter, state, clock) for _ in range(_REPEATS))
+                samples.append(MergeSample(targets=targets, rank=rank, role=role, seconds=seconds))
+        finally:
+            adapter.remove()
+    return samples
+
+
+def _stacks(plan: Plan) -> Iterator[tuple[int, Role]]:
+    """Ranks of stacks, and what each is for."""
+    roles: dict[int, Role] = {}
+    for rank in sorted({min(plan.ranks), max(plan.ranks)}):
+        for clients, role in STACKED:
+            roles.setdefault(rank * clients, role)
+    yield from sorted(roles.items())
+
+
+def _nothing(adapter: Adapter, rank: int) -> Values:
+    """A stack of zeros: merged, it changes no weight, and takes as long as any other."""
+    found: Values = {}
+    for name, parameter in adapter.part.items():
+        # A is (rank, inputs), B is (outputs, rank); the adapter's own have rank 1.
+        shape = [rank if size == 1 else size for size in parameter.shape]
+        found[name] = torch.zeros(shape, device=parameter.device)
+    return found
+
+
+def _timed_merge(adapter: Any, state: Values, clock: Clock) -> float:
+    watch = Stopwatch(clock)
+    watch.mark()
+    adapter.merge(state)
+    watch.mark()
+    return round(watch.seconds()[-1], 7)

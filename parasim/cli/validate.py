@@ -1,0 +1,144 @@
+"""`paraSim validate`: hold predictions against what really happens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parasim.cli.calibrate import DeviceKind, budget_seconds, measuring
+from parasim.cli.options import Overrides, PlainFormat
+from parasim.cli.progress import patient_threads, stages
+
+if TYPE_CHECKING:
+    from calibration.measure import Progress
+    from parasim.validation import ComputeValidation, Report
+
+app = typer.Typer(help="Hold predictions against what really happens.", no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def group() -> None:
+    """Hold predictions against what really happens."""
+
+
+@app.command()
+def compute(
+    model: Annotated[
+        str, typer.Option(help="Catalogue name, demo, or a config.json (or its folder); weights are random.")
+    ] = "demo",
+    device: Annotated[DeviceKind, typer.Option(help="Where it is measured and trained.")] = DeviceKind.CPU,
+    profile: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A profile of this device, with its model, instead of measuring.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="Methods to train, with commas between them.")] = (
+        "parablock,fedbcd,fedit,full-ft"
+    ),
+    set_: Overrides = [],  # noqa: B006 - typer copies it
+    budget: Annotated[
+        str, typer.Option(help="Time for measuring; every point is measured once all the same.")
+    ] = "2min",
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Threads of PyTorch on a CPU; a profile names its own.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything goes.")] = Path("results/validate"),
+    format_: Annotated[PlainFormat, typer.Option("--format", help="What is printed.")] = PlainFormat.TABLE,
+) -> None:
+    """Calibrate, predict a training run that was no part of it, train it, and compare compute time per round.
+
+    Interrupted, measuring goes on where it stopped: run the same command again.
+
+    Example: paraSim validate compute --model demo --out results/validate
+    """
+    patient_threads()
+    from sim.errors import CostError
+    from sim.studies.sweep import split_values
+
+    seconds = budget_seconds(budget)
+    try:
+        import torch
+
+        from parasim.validation import validate_compute
+    except ImportError as missing:
+        raise CostError(f"validating needs the extra 'train': pip install parasim[train] ({missing})") from None
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        with _bars() as (measured, report):
+            validation = validate_compute(
+                model,
+                device=device.value,
+                profile=profile,
+                seconds=seconds,
+                methods=split_values(method),
+                overrides=set_,
+                directory=out,
+                measuring=measured,
+                report=report,
+            )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"what was measured is in {out}; the same command goes on there") from None
+    if format_ is PlainFormat.JSON:
+        print(json.dumps(validation.summary(), indent=2))
+        return
+    _print(validation, out)
+
+
+@contextmanager
+def _bars() -> Iterator[tuple[Progress, Report]]:
+    """One bar after the other: of measuring, and of training from its first report on."""
+    with ExitStack() as first, ExitStack() as then:
+        measured = first.enter_context(measuring())
+        shown: list[Report] = []
+
+        def report(what: str, done: int, total: int) -> None:
+            if not shown:
+                first.close()
+                shown.append(then.enter_context(stages()))
+            shown[0](what, done, total)
+
+        yield measured, report
+
+
+def _print(validation: ComputeValidation, out: Path) -> None:
+    from parasim.cli.text import clock, console, plain_table
+
+    run, local = validation.run, validation.run["local"]
+    terminal = console()
+    terminal.print(
+        f"{run['model']} on {validation.device}, timed by {validation.clock}. Profile {validation.profile}: held-out "
+        f"error {validation.held_out_pct[0]:.1f} % (median), {validation.held_out_pct[1]:.1f} % (95th percentile).\n"
+        f"A run that it has not seen: {local['steps']} steps of {local['batch_size']} x {local['sequence_length']} "
+        f"tokens a round, blocks of {run['blocks']['layers']:g} layers.\n"
+    )
+    goal = f"within {validation.goal_pct:g} %"
+    numbers = ("rounds", "predicted", "measured", "error", "median round", "worst round")
+    table = plain_table("method", *numbers, goal, numbers=numbers)
+    for method in validation.methods:
+        if method.predicted_s is None or method.measured_s is None:
+            table.add_row(method.method, str(method.rounds), *["-"] * 5, "not covered")
+            continue
+        table.add_row(
+            method.method,
+            str(method.rounds),
+            clock(method.predicted_s),
+            clock(method.measured_s),
+            f"{method.error_pct:+.1f} %",
+            f"{method.median_round_pct:.1f} %",
+            f"{method.largest_round_pct:.1f} %",
+            "yes" if method.met else "NO",
+        )
+    terminal.print(table)
+    for method in validation.methods:
+        if method.reason:
+            terminal.print(f"\n{method.method}: {method.reason}")
+    within = [method for method in validation.methods if method.met]
+    terminal.print(
+        f"\nCompute time per round and client; the goal, an error of {validation.goal_pct:g} % at most, is "
+        f"{'met' if validation.met else 'NOT met'}: {len(within)} of {len(validation.methods)} methods are {goal}."
+    )
+    print(f"Rounds: {out / 'rounds.csv'}")

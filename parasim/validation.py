@@ -1,0 +1,229 @@
+"""`parasim.validation`: hold what a profile predicts against what training takes.
+
+Three steps: calibrate, or take a profile; predict a training run that was no part of it; and train that run with
+`paraSim train`'s own code and its measured clock.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sim.errors import CostError
+from sim.result import write_atomically
+from sim.scenario import Scenario
+from sim.scenario_file import parse_override, with_field
+from sim.simulate import prepare
+
+if TYPE_CHECKING:
+    from calibration.agreement import Agreement, RoundTimes
+    from calibration.measure import Progress
+    from calibration.measured import MeasuredProfile
+    from calibration.plan import Plan
+    from calibration.subject import Subject
+
+DeviceKind = Literal["cpu", "cuda"]
+Report = Callable[[str, int, int], None]
+
+VALIDATED_METHODS = ("parablock", "fedbcd", "fedit", "full-ft")
+GOAL_PCT = {"cpu": 10.0, "cuda": 5.0}
+"""How far predicted and measured compute time per round may be apart [%]."""
+_RANK, _TARGETS, _WIDTHS = 8, "q_proj+v_proj", (1.0, 2.0, 4.0)
+
+
+@dataclass(frozen=True)
+class ComputeValidation:
+    """How far predicted and measured compute times are apart.
+
+    Attributes
+    ----------
+    profile, device, clock : str
+        The profile, its device, and what was read as time.
+    held_out_pct : (float, float)
+        Median and 95th percentile of the profile's own error on points that it was not fitted to [%].
+    run : dict
+        The scenario's fields.
+    goal_pct : float
+        How far apart they may be [%].
+    methods : tuple of Agreement
+        One per method.
+    rounds : tuple of RoundTimes
+        One per method and round.
+    """
+
+    profile: str
+    device: str
+    clock: str
+    held_out_pct: tuple[float, float]
+    run: dict[str, Any]
+    goal_pct: float
+    methods: tuple[Agreement, ...]
+    rounds: tuple[RoundTimes, ...]
+
+    @property
+    def met(self) -> bool:
+        """Whether every method is predicted within the goal."""
+        return all(method.met for method in self.methods)
+
+    def summary(self) -> dict[str, Any]:
+        """Everything but the single rounds, as plain data."""
+        return {name: value for name, value in asdict(self).items() if name != "rounds"} | {"met": self.met}
+
+
+def validate_compute(
+    model: str = "demo",
+    *,
+    device: DeviceKind = "cpu",
+    profile: str | Path | None = None,
+    seconds: float = 120.0,
+    methods: Sequence[str] = VALIDATED_METHODS,
+    overrides: Iterable[str] = (),
+    directory: str | Path,
+    measuring: Progress = lambda visits, seconds_left, label: None,
+    report: Report = lambda what, done, total: None,
+) -> ComputeValidation:
+    """Predict the compute time of a training run from a profile, and train it.
+
+    Parameters
+    ----------
+    model : str
+        What to calibrate, as in `paraSim calibrate`; a profile names its own.
+    device : {"cpu", "cuda"}
+        Where to calibrate; a profile names its own.
+    profile : str or path, optional
+        A profile measured on this device; one is measured into ``profile.json`` if left out.
+    seconds : float
+        Time budget of measuring [s].
+    methods : sequence of str
+        What is trained.
+    overrides : iterable of str
+        Fields of the run, such as ``local.batch_size=3``.
+    directory : path
+        Where everything goes: ``profile.json``, ``rounds.csv`` and ``validation.json``.
+    measuring, report : callable
+        Told how far measuring and training have come.
+
+    Returns
+    -------
+    ComputeValidation
+
+    Raises
+    ------
+    ParaSimError
+        If the model or the profile cannot be used here, the run is wrong, or the profile covers no method of it.
+
+    Notes
+    -----
+    Interrupted, measuring goes on where it stopped; training starts again.
+    """
+    import torch
+
+    from calibration.here import threads
+    from calibration.subject import Subject
+    from calibration.unseen import unseen_run
+    from train.lock import locked
+
+    known = None if profile is None else _given(str(profile))
+    if known is not None:
+        model, device = known.file.model.name, known.file.device.kind
+    subject = Subject(model, torch.device(device), None if known is None else known.file.model.config)
+    layers = len(subject.architecture.layers)
+    plan = _default_plan(device, layers) if known is None else known.file.plan
+    run = unseen_run(model, plan, layers)
+    for override in overrides:
+        run = with_field(run, *parse_override(override))
+    # What is wrong with the run is said before minutes of measuring.
+    scenarios = [Scenario.parse(with_field(run, "method.name", method)) for method in methods]
+    for scenario in scenarios:
+        prepare(scenario, subject.architecture)
+    directory = Path(directory)
+    with locked(directory), threads(0 if known is None else known.file.device.threads):
+        found = known or _measure(model, device, plan, directory, seconds, measuring)
+        agreements, rounds = _compare(found, scenarios, subject, report)
+        file, held_out = found.file, found.held_out
+        errors = (held_out.median_error_pct, held_out.p95_error_pct)
+        validation = ComputeValidation(
+            file.name, file.device.name, file.device.clock, errors, run, GOAL_PCT[device], agreements, rounds
+        )
+        _save(validation, directory)
+    return validation
+
+
+def _given(path: str) -> MeasuredProfile:
+    """Read a profile, which must be of this device."""
+    from calibration.here import device_here
+    from calibration.measured import MeasuredProfile
+    from calibration.profile import load_profile
+
+    found = load_profile(path)
+    if not isinstance(found, MeasuredProfile):
+        raise CostError(f"--profile {path}: was not measured here; give one that paraSim calibrate wrote")
+    there = found.file.device
+    here = device_here(there.kind, there.threads)
+    if here.name != there.name:
+        raise CostError(f"--profile {path}: was measured on {there.name}; this is {here.name}")
+    return found
+
+
+def _default_plan(device: DeviceKind, layers: int) -> Plan:
+    """What is measured where there is no profile yet."""
+    from calibration.plan import DEFAULT_LEVELS, Plan
+
+    batches, lengths = DEFAULT_LEVELS[device]
+    widths = tuple(width for width in _WIDTHS if width <= layers)
+    return Plan(batch_sizes=batches, sequence_lengths=lengths, layers=widths, ranks=(_RANK,), targets=(_TARGETS,))
+
+
+def _measure(
+    model: str, device: DeviceKind, plan: Plan, directory: Path, seconds: float, measuring: Progress
+) -> MeasuredProfile:
+    from calibration.calibrate import Request, calibrate
+    from calibration.measured import MeasuredProfile
+
+    request = Request(model, device, plan, directory / "profile.json", "validation", seconds)
+    return MeasuredProfile(calibrate(request, progress=measuring))
+
+
+def _compare(
+    profile: MeasuredProfile, scenarios: Sequence[Scenario], subject: Subject, report: Report
+) -> tuple[tuple[Agreement, ...], tuple[RoundTimes, ...]]:
+    """Train every method that the profile covers."""
+    from calibration.agreement import Agreement, train_and_predict
+    from calibration.unseen import workbench
+
+    goal = GOAL_PCT[profile.file.device.kind]
+    bench = workbench(subject, scenarios[0])
+    agreements: list[Agreement] = []
+    rounds: list[RoundTimes] = []
+    for scenario in scenarios:
+        name, total = scenario.method.name, scenario.rounds
+        try:
+            profile.costs(prepare(scenario, subject.architecture))
+        except CostError as error:
+            agreements.append(Agreement(name, total, reason=str(error)))
+            continue
+        of_method = partial(_of_method, report, name, total)
+        of_method(0)
+        times = train_and_predict(profile, scenario, bench, of_method)
+        agreements.append(Agreement.of(times, goal))
+        rounds += times
+    if not rounds:
+        raise CostError(agreements[0].reason)
+    return tuple(agreements), tuple(rounds)
+
+
+def _of_method(report: Report, name: str, total: int, done: int) -> None:
+    report(f"training {name}", done, total)
+
+
+def _save(validation: ComputeValidation, directory: Path) -> None:
+    columns = ("method", "round", "first_layer", "predicted_s", "measured_s", "error_pct")
+    rows = [[getattr(times, column) for column in columns] for times in validation.rounds]
+    write_atomically(directory / "rounds.csv", lambda file: csv.writer(file).writerows([columns, *rows]))
+    text = json.dumps(validation.summary(), indent=2)
+    write_atomically(directory / "validation.json", lambda file: file.write(text + "\n"))

@@ -1,0 +1,44 @@
+"""The floor of a step: unavoidable operations and the rate of matrix products, by hand."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from calibration.floor import matrix_products, matrix_rates, unavoidable_flops
+from calibration.operators import Operator, Phase
+from calibration.shapes import ShapeModel, Step
+from sim.blocks import partition
+from sim.methods import Trains
+
+
+def test_half_of_attention_and_nothing_that_comes_once():
+    product = Operator("aten.mm", Phase.FORWARD, "float32", 100, 0)
+    attention = Operator("aten._scaled_dot_product_flash_attention", Phase.BACKWARD, "float32", 40, 0)
+    once = Operator("aten.mm", Phase.PREPARATION, "float32", 7, 0)
+    assert unavoidable_flops({product: 3, attention: 2, once: 5}) == 3 * 100 + 2 * 40 / 2
+
+
+def test_a_block_at_the_top_has_a_lower_floor():
+    shapes = ShapeModel("demo", "float32")
+    bottom, *_, top = partition(shapes.architecture, 1)
+    floors = [unavoidable_flops(shapes.trace(Step(Trains.BLOCK, block, 2, 16)).operators) for block in (bottom, top)]
+    # 2 operations a weight and token forward, and below that nothing can go.
+    forward = 2 * 32 * shapes.architecture.layer_parameters
+    assert floors[0] > floors[1] > forward
+
+
+def test_products_of_every_shape_once():
+    model = nn.Sequential(nn.Linear(3, 5), nn.Linear(3, 5), nn.Linear(5, 2))
+    expected = [(7, 3, 5), (7, 5, 3), (5, 7, 3), (7, 5, 2), (7, 2, 5), (2, 7, 5)]
+    assert matrix_products(model, 7) == expected
+
+
+def test_a_rate_is_operations_over_seconds():
+    # A clock that goes on by a second whenever it is read: a product takes 1 s, and has 2 x 4 x 8 x 16 operations.
+    ticks = itertools.count()
+    rates = matrix_rates([(4, 8, 16)], torch.float32, torch.device("cpu"), lambda: float(next(ticks)))
+    assert rates == {(4, 8, 16): pytest.approx(2 * 4 * 8 * 16)}

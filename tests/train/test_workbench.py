@@ -1,0 +1,134 @@
+"""What all methods start from: data that is split once, digests that tell data apart, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sim.errors import ParaSimError
+from sim.scenario import Scenario
+from tests.train.tiny import CONFIG
+from train.demonstration import demonstration_config, demonstration_tokenizer
+from train.settings import TrainSettings
+from train.workbench import Workbench, build, device_of
+
+
+def built(train: dict[str, Any] | None = None, **fields: Any) -> Workbench:
+    settings = TrainSettings.parse(
+        {"data": {"examples": 60, "held_out_examples": 10}, "partition": {"minimum": 2}} | (train or {})
+    )
+    local = {"steps": 2, "batch_size": 4, "sequence_length": 48}
+    scenario = Scenario.parse({"model": "demo", "fleet": [{"count": 3}], "local": local} | fields)
+    return build(scenario, settings)
+
+
+def problems(path: Path, count: int) -> str:
+    rows = [{"instruction": f"say {n}", "output": f"{n} it is"} for n in range(count)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_the_demonstration_is_the_model_that_it_says_it_is():
+    bench = built()
+    config = demonstration_config()
+    assert len(bench.tokenizer) == len(demonstration_tokenizer()) == config.vocab_size
+    assert bench.architecture.parameters == sum(parameter.numel() for parameter in bench.model.parameters())
+    assert len(bench.architecture.layers) == config.num_hidden_layers
+
+
+def test_calibration_means_the_same_demonstration():
+    from calibration.subject import counted, model_config
+
+    assert counted("demo", model_config("demo")).parameters == built().architecture.parameters
+
+
+def test_every_example_has_one_owner():
+    # 60 examples over 3 clients: each in exactly one share, none lost.
+    bench = built()
+    owned = [index for share in bench.partition.clients for index in share]
+    assert sorted(owned) == list(range(60))
+    assert list(bench.task.examples) == [len(share) for share in bench.partition.clients]
+    assert len(bench.held_out) == 10
+
+
+def test_even_shares_differ_by_one_at_most():
+    sizes = built({"partition": {"kind": "iid"}}, fleet=[{"count": 7}]).task.examples
+    assert sum(sizes) == 60
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_the_digest_tells_data_apart_and_nothing_else():
+    first = built().data_digest
+    assert built().data_digest == first
+    assert built({"partition": {"kind": "iid"}}).data_digest == first
+    assert built(seed=1).data_digest != first
+    assert built({"data": {"examples": 61, "held_out_examples": 10}}).data_digest != first
+
+
+def test_a_seed_gives_the_same_weights_and_leaves_torch_alone():
+    before = torch.random.get_rng_state()
+    one, other = built(seed=3), built(seed=3)
+    assert torch.equal(before, torch.random.get_rng_state())
+    pairs = zip(one.model.parameters(), other.model.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_an_update_draws_its_steps_times_its_accumulation():
+    bench = built({"accumulation": 3, "data": {"examples": 60, "held_out_examples": 10}})
+    assert len(list(bench.task.batches(0, 0))) == 2 * 3
+
+
+def test_held_out_examples_are_no_training_examples(tmp_path: Path):
+    source = problems(tmp_path / "data.jsonl", 30)
+    bench = built({"data": {"source": source, "held_out_examples": 5}}, model=saved(tmp_path / "model"))
+    assert len(bench.held_out) == 5
+    assert sum(bench.task.examples) == 25
+
+
+def test_a_file_of_held_out_examples(tmp_path: Path):
+    source, held_out = problems(tmp_path / "data.jsonl", 30), problems(tmp_path / "held.jsonl", 8)
+    data = {"source": source, "held_out": held_out, "held_out_examples": 6}
+    bench = built({"data": data}, model=saved(tmp_path / "model"))
+    assert [example.prompt for example in bench.held_out] == [f"say {n}" for n in range(6)]
+    assert sum(bench.task.examples) == 30
+
+
+def test_too_few_examples_to_hold_some_out(tmp_path: Path):
+    source = problems(tmp_path / "data.jsonl", 5)
+    with pytest.raises(ParaSimError, match="has 5 examples, of which 5 are to be held out"):
+        built({"data": {"source": source, "held_out_examples": 5}})
+
+
+def test_text_models_do_not_look_at_images(tmp_path: Path):
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    with pytest.raises(ParaSimError, match="this model does not look at images"):
+        built({"data": {"source": "digits"}}, model=str(tmp_path / "config.json"))
+
+
+def test_the_demonstration_of_digits_is_a_transformer_that_looks_at_them():
+    bench = built({"data": {"source": "digits"}})
+    assert bench.tokenizer is None
+    assert bench.truncation is None
+    assert hasattr(bench.model.config, "image_size")
+
+
+def test_devices(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert device_of(TrainSettings()).type == "cuda"
+    assert device_of(TrainSettings(device="cpu")).type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device_of(TrainSettings()).type == "cpu"
+
+
+def saved(folder: Path) -> str:
+    """A folder with a tiny model and the demonstration's tokenizer."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = demonstration_tokenizer()
+    LlamaForCausalLM(LlamaConfig(**CONFIG | {"vocab_size": len(tokenizer)})).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
