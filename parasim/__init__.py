@@ -9,6 +9,9 @@ The public API::
 
     table = parasim.sweep(methods=["parablock", "fedbcd"], bandwidths=["50MB/s", "100MB/s"])
     table.to_dataframe()
+
+    answer = parasim.plan("examples/paper.yaml", methods="all", within="25min", solve_for="bandwidth")
+    answer.to_dataframe()
 """
 
 from __future__ import annotations
@@ -24,17 +27,21 @@ if TYPE_CHECKING:
     from parasim.api import Table, load, simulate, sweep
     from parasim.evaluation import evaluate
     from parasim.explanation import explain
+    from parasim.planning.answer import Plan
+    from parasim.planning.ask import plan
     from parasim.training import train
     from sim.errors import ParaSimError
     from sim.methods import Method, Trains, register
     from sim.result import Result
     from sim.scenario import Scenario
+    from sim.studies.ray_engine import on_ray
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Method",
     "ParaSimError",
+    "Plan",
     "Result",
     "Scenario",
     "Table",
@@ -42,6 +49,8 @@ __all__ = [
     "evaluate",
     "explain",
     "load",
+    "on_ray",
+    "plan",
     "register",
     "reproduce",
     "simulate",
@@ -53,6 +62,7 @@ __all__ = [
 _HOMES = {
     "Method": "sim.methods",
     "ParaSimError": "sim.errors",
+    "Plan": "parasim.planning.answer",
     "Result": "sim.result",
     "Scenario": "sim.scenario",
     "Table": "parasim.api",
@@ -60,6 +70,8 @@ _HOMES = {
     "evaluate": "parasim.evaluation",
     "explain": "parasim.explanation",
     "load": "parasim.api",
+    "on_ray": "sim.studies.ray_engine",
+    "plan": "parasim.planning.ask",
     "register": "sim.methods",
     "reproduce": "calibration.reproduce",
     "simulate": "parasim.api",

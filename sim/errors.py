@@ -40,6 +40,10 @@ class OutputError(ParaSimError):
     """Results cannot be written where they were asked for, or belong to something else."""
 
 
+class EngineError(ParaSimError):
+    """The machines that were to compute cannot be reached, or cannot run paraSim."""
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Say which of `choices` was probably meant, or list them.
 

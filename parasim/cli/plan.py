@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
+from parasim.cli.engines import Address, EngineName, EngineOption, computing_on
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat
 
 if TYPE_CHECKING:
@@ -61,32 +60,34 @@ def command(
     out: OutputDirectory = None,
     format_: Annotated[PlainFormat, typer.Option("--format", help="What is printed.")] = PlainFormat.TABLE,
     jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; all cores if left out.")] = None,
+    engine: EngineOption = EngineName.LOCAL,
+    address: Address = None,
 ) -> None:
     """Plan backwards, one question at a time; every answer is checked by simulating it and what is just beside it.
 
     Example: paraSim plan examples/paper.yaml --method all --within 25min --solve-for bandwidth --out results/plan
     """
+    from parasim.planning.ask import plan as ask
     from parasim.planning.setting import setting
     from parasim.report.record import leave_record
-    from sim.errors import ScenarioError
     from sim.result import check_directory
 
-    questions = {
-        "--solve-for": solve_for,
-        "--hide-communication": "" if hide_communication else None,
-        "--break-even": break_even,
-        "--budget": budget,
-        "--confidence": confidence,
-        "--sensitivity": "" if sensitivity else None,
-    }
-    option, asked = _one_question(questions, within)
-    if option == "--break-even" and method is not None:
-        raise ScenarioError("--break-even names its own two methods; leave out --method")
-    deadline = None if within is None else _seconds(within)
     if out is not None:
         check_directory(out)
-    with _patience():
-        plan = _answer(option, asked, file, set_, method, deadline, jobs)
+    with computing_on(engine, address), _patience():
+        plan = ask(
+            file,
+            set_,
+            methods=method,
+            within=within,
+            solve_for=solve_for,
+            hide_communication=hide_communication,
+            break_even=break_even,
+            budget=budget,
+            confidence=confidence,
+            sensitivity=sensitivity,
+            jobs=jobs,
+        )
     if out is not None:
         files = write(plan, out)
         leave_record(out, "plan", setting(file, set_))
@@ -96,137 +97,6 @@ def command(
     print_plan(plan)
     if out is not None:
         print("Files: " + ", ".join(map(str, files)))
-
-
-def _one_question(questions: dict[str, str | None], within: str | None) -> tuple[str, str]:
-    """Return the option that asks the question, with its value.
-
-    Raises
-    ------
-    ScenarioError
-        If it is not exactly one, or the deadline has nothing to do with it.
-    """
-    from sim.errors import ScenarioError
-
-    asked = [(option, text) for option, text in questions.items() if text is not None]
-    if len(asked) > 1:
-        raise ScenarioError(f"one question at a time, not {' and '.join(option for option, _ in asked)}")
-    if not asked and within is not None:
-        raise ScenarioError(f"--within {within}: say what to solve for, such as --solve-for bandwidth")
-    if not asked:
-        raise ScenarioError(f"no question; ask one of {', '.join(questions)}")
-    option, text = asked[0]
-    if option == "--solve-for" and within is None:
-        raise ScenarioError("--solve-for needs a deadline, such as --within 25min")
-    if within is not None and option not in ("--solve-for", "--confidence"):
-        raise ScenarioError(f"--within goes with --solve-for or --confidence, not with {option}")
-    return option, text
-
-
-def _answer(
-    option: str,
-    asked: str,
-    file: Path | None,
-    overrides: list[str],
-    method: str | None,
-    within: float | None,
-    jobs: int | None,
-) -> Plan:
-    """Ask the one question; the modules that answer are loaded when they are needed."""
-    if option == "--break-even":
-        from parasim.planning.break_even import break_even
-
-        return break_even(file, overrides, _names(option, asked), jobs)
-    methods, refused = _methods(file, overrides, method)
-    if option == "--solve-for":
-        from parasim.planning.deadline import deadline
-
-        assert within is not None
-        plan = deadline(file, overrides, methods, within, asked, jobs)
-    elif option == "--hide-communication":
-        from parasim.planning.hiding import hide_communication
-
-        plan = hide_communication(file, overrides, methods, jobs)
-    elif option == "--budget":
-        from parasim.planning.budget import budget
-        from sim.units import money
-
-        plan = budget(file, overrides, () if method is None else methods, money(asked), jobs)
-    elif option == "--confidence":
-        from parasim.planning.confidence import confidence
-
-        plan = confidence(file, overrides, methods, _probability(asked), within, jobs)
-    else:
-        from parasim.planning.sensitivity import sensitivity
-
-        plan = sensitivity(file, overrides, methods, jobs)
-    return _with_refused(plan, refused)
-
-
-def _probability(text: str) -> float:
-    from sim.errors import ScenarioError
-
-    try:
-        probability = float(text)
-    except ValueError:
-        probability = math.nan
-    if not 0 < probability < 1:
-        raise ScenarioError(f"--confidence {text}: must be a probability between 0 and 1, such as 0.9")
-    return probability
-
-
-def _seconds(within: str) -> float:
-    from sim.errors import ScenarioError, UnitError
-    from sim.units import duration
-
-    try:
-        seconds = duration(within)
-    except UnitError as error:
-        raise ScenarioError(f"--within {error}") from None
-    if not seconds:
-        raise ScenarioError(f"--within {within}: must be longer than nothing")
-    return seconds
-
-
-def _names(option: str, text: str) -> tuple[str, ...]:
-    """Read a list of methods.
-
-    Raises
-    ------
-    ScenarioError
-        If it is empty, or a name is unknown or stands twice.
-    """
-    from sim.errors import ScenarioError, nearest
-    from sim.methods import METHODS
-    from sim.studies.sweep import split_values
-
-    names = split_values(text)
-    if not names:
-        raise ScenarioError(f"{option} {text!r}: holds no methods; separate them with commas")
-    for name in names:
-        if name not in METHODS:
-            raise ScenarioError(f"{option}: unknown method {name!r}; {nearest(name, METHODS)}")
-    if len(set(names)) < len(names):
-        raise ScenarioError(f"{option}: a method stands twice in {', '.join(names)}")
-    return names
-
-
-def _methods(file: Path | None, overrides: list[str], text: str | None) -> tuple[Sequence[str], dict[str, str]]:
-    """Methods to plan for, and of `all`, those that cannot run the scenario, with the reasons."""
-    from parasim.planning.setting import covered, own_method
-
-    if text is None:
-        return [own_method(file, overrides)], {}
-    return covered(file, overrides) if text == "all" else (_names("--method", text), {})
-
-
-def _with_refused(plan: Plan, refused: dict[str, str]) -> Plan:
-    """Name methods that cannot run the scenario as answers that are not feasible."""
-    from parasim.planning.answer import Answer
-
-    answers = [Answer(method, False, None, "", None, reason) for method, reason in refused.items()]
-    row = ("-",) * len(plan.columns)
-    return replace(plan, answers=[*plan.answers, *answers], rows=[*plan.rows, *(row for _ in refused)])
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parasim.cli.engines import Address, EngineName, EngineOption, computing_on
 from parasim.cli.options import Format, Overrides
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def command(
     set_: Overrides = [],  # noqa: B006
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where results and charts go.")] = Path("results/sweep"),
     jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; all cores if left out.")] = None,
+    engine: EngineOption = EngineName.LOCAL,
+    address: Address = None,
     plot: Annotated[Plot, typer.Option(help="Bars, or lines over the swept quantity on a log axis.")] = Plot.BAR,
     format_: Annotated[Format, typer.Option("--format", help="What is printed.")] = Format.TABLE,
 ) -> None:
@@ -73,7 +76,7 @@ def command(
         done = (count, total)
 
     try:
-        with _progress(remember) as progress:
+        with computing_on(engine, address), _progress(remember) as progress:
             table = sweep(
                 file,
                 methods=values_of("--method", method),

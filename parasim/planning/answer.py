@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -99,3 +102,10 @@ class Plan:
             "notes": list(self.notes),
             "provenance": dict(self.provenance),
         }
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return the table as `paraSim plan` prints it: a row per answer, the reason in the last column."""
+        import pandas as pd
+
+        rows = [(answer.method, *row, answer.because) for answer, row in zip(self.answers, self.rows, strict=True)]
+        return pd.DataFrame(rows, columns=["method", *self.columns, "because"])

@@ -10,7 +10,7 @@ import pytest
 
 import parasim
 
-HEAVY = ("torch", "transformers", "peft", "matplotlib", "pandas", "sklearn")
+HEAVY = ("torch", "transformers", "peft", "matplotlib", "pandas", "sklearn", "ray")
 
 
 @pytest.mark.parametrize("name", sorted(parasim.__all__))

@@ -1,0 +1,54 @@
+"""The options `--engine` and `--address`: which machines compute."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class EngineName(StrEnum):
+    """Which machines compute."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+EngineOption = Annotated[
+    EngineName, typer.Option("--engine", help="Compute with worker processes of this machine, or on a Ray cluster.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="The Ray cluster: HOST:PORT, ray://HOST:PORT, local to start one here; this machine's own if left out.",
+    ),
+]
+
+
+@contextmanager
+def computing_on(engine: EngineName, address: str | None) -> Iterator[None]:
+    """Compute with an engine inside a ``with`` block, in which nothing may be printed as a result.
+
+    Raises
+    ------
+    ParaSimError
+        If there is an address without Ray, or the cluster cannot be reached.
+    """
+    if engine is EngineName.LOCAL:
+        if address is not None:
+            from sim.errors import ScenarioError
+
+            raise ScenarioError(f"--address {address}: goes with --engine ray")
+        yield
+        return
+    from sim.studies.ray_engine import on_ray
+
+    # Ray's own messages go to standard output, where results belong.
+    with contextlib.redirect_stdout(sys.stderr), on_ray(address or "auto"):
+        yield

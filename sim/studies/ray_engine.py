@@ -1,0 +1,213 @@
+"""Runs on a Ray cluster: the same answers as here, and a worker that dies costs only its own runs, which are repeated.
+
+Batches are Ray tasks. Ray runs a task again when its worker or machine is lost; as a run has no effect but its answer,
+nobody notices. What the runs have in common is sent once per machine, not with every task.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import re
+import socket
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from sim.errors import EngineError
+from sim.methods import METHODS, Method
+from sim.studies.pool import AHEAD, LocalEngine, using
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+_ATTEMPTS_AGAIN = 3
+"""How often a batch is repeated whose worker died; one that dies every time is a fault of the batch."""
+_PATIENCE = 10.0
+"""How long a machine may take to answer [s]."""
+_BUILT_IN = frozenset(METHODS)
+
+
+class Surroundings(NamedTuple):
+    """What a worker has to share with the process whose runs it does.
+
+    Attributes
+    ----------
+    version : str
+        Of paraSim.
+    directory : str
+        In which relative paths start.
+    methods : mapping of str to Method
+        Registered besides paraSim's own.
+    """
+
+    version: str
+    directory: str
+    methods: Mapping[str, Method]
+
+
+class RayEngine:
+    """The workers of the Ray cluster that this process is connected to."""
+
+    def cores(self) -> int:
+        """Number of processors of the cluster."""
+        import ray
+
+        return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+    def in_order(
+        self, run: Callable[[Item], Answer], items: Iterable[Item], *, workers: int, batch: int
+    ) -> Iterator[Answer]:
+        """Run a function for every item in tasks of the cluster.
+
+        Raises
+        ------
+        EngineError
+            If workers cannot import paraSim, have another version of it, or die again and again.
+        """
+        import ray
+
+        task = ray.remote(num_cpus=1, max_retries=_ATTEMPTS_AGAIN)(_run_all)
+        everyones = ray.put((run, _surroundings()))
+        source = iter(items)
+        running: deque[Any] = deque()
+        try:
+            while True:
+                while len(running) < AHEAD * workers and (todo := list(islice(source, batch))):
+                    running.append(task.remote(everyones, todo))
+                if not running:
+                    break
+                yield from _answers(running[0])
+                running.popleft()
+        finally:
+            # Do not compute what nobody will read.
+            for reference in running:
+                ray.cancel(reference, force=True)
+
+
+@contextmanager
+def on_ray(address: str = "auto") -> Iterator[None]:
+    """Compute on a Ray cluster inside a ``with`` block; results are the same as on this machine.
+
+    Parameters
+    ----------
+    address : str
+        ``auto`` (the cluster that this machine belongs to), ``HOST:PORT`` of its head, ``ray://HOST:PORT`` for a
+        cluster that this machine does not belong to, or ``local`` for one that is started here and stopped afterwards.
+        If this process is already connected to a cluster, that one is used.
+
+    Raises
+    ------
+    EngineError
+        If Ray is not installed, or there is no such cluster.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise EngineError("--engine ray needs Ray: pip install 'parasim[ray]'") from None
+    if ray.is_initialized():
+        with using(RayEngine()):
+            yield
+        return
+    # Of runs that nobody reads any more, Ray would print errors; and it would report on a cluster that it starts.
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    _check_reachable(address)
+    processors = LocalEngine().cores() if address == "local" else None
+    try:
+        ray.init(address=address, num_cpus=processors, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise EngineError(f"--address {address}: no Ray cluster can be reached there: {_in_short(error)}") from None
+    try:
+        with using(RayEngine()):
+            yield
+    finally:
+        ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Try the connection that an address names: Ray itself would go on trying for minutes.
+
+    Raises
+    ------
+    EngineError
+        If nobody answers.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(f"--address {address}: no Ray cluster can be reached there: {error}") from None
+
+
+def _answers(reference: Any) -> list[Any]:
+    """Wait for a task; raise what its run raised, and turn what went wrong around it into words.
+
+    Raises
+    ------
+    EngineError
+        If the task could not be run.
+    """
+    import ray
+
+    try:
+        answers: list[Any] = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        if missing := _missing_module(error):
+            raise EngineError(missing) from None
+        raise error.cause from None
+    except ray.exceptions.WorkerCrashedError:
+        raise EngineError(
+            f"a worker was killed {_ATTEMPTS_AGAIN + 1} times over the same runs, perhaps for want of memory"
+        ) from None
+    except ray.exceptions.RayError as error:
+        raise EngineError(_missing_module(error) or f"the Ray cluster failed: {_in_short(error)}") from None
+    return answers
+
+
+def _missing_module(error: Exception) -> str:
+    """Say what a worker would have to have installed; nothing if that was not the matter."""
+    missing = re.search(r"No module named '[^']*'", str(error))
+    return f"on a worker of the Ray cluster: {missing[0]}; install the same paraSim on all machines" if missing else ""
+
+
+def _in_short(error: Exception) -> str:
+    """First line of a message; and the last one where that only announces a traceback."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return f"{lines[0]} {lines[-1]}" if lines[0].endswith(":") and len(lines) > 1 else lines[0]
+
+
+def _run_all(everyones: tuple[Callable[[Any], Any], Surroundings], items: list[Any]) -> list[Any]:
+    """Run a batch, in a worker."""
+    run, surroundings = everyones
+    _settle(surroundings)
+    return [run(item) for item in items]
+
+
+def _settle(surroundings: Surroundings) -> None:
+    """Make a worker like the process that it works for: only then are its answers the same."""
+    if _version() != surroundings.version:
+        raise EngineError(
+            f"a worker of the Ray cluster has paraSim {_version()}, this is {surroundings.version}; "
+            "install the same on all machines"
+        )
+    if Path(surroundings.directory).is_dir():
+        os.chdir(surroundings.directory)
+    METHODS.update(surroundings.methods)
+
+
+def _surroundings() -> Surroundings:
+    added = {name: method for name, method in METHODS.items() if name not in _BUILT_IN}
+    return Surroundings(_version(), str(Path.cwd()), added)
+
+
+@cache
+def _version() -> str:
+    return importlib.metadata.version("parasim")

@@ -1,0 +1,129 @@
+"""Sweeps and plans on a Ray cluster: byte for byte what they are on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import parasim
+from sim.studies.ray_engine import RayEngine
+from tests.parasim.command_line import refused, run
+
+WITH_RAY = pytest.mark.usefixtures("cluster")
+
+# Two unlike groups on a shared server link, so that what-ifs cannot be replayed and are simulated in workers.
+SMALL = """\
+model: gpt2
+method: parablock
+rounds: 4
+compute: {seconds: 3}
+lora: {targets: [c_attn]}
+server: {egress: 30MB/s}
+fleet:
+  - {name: near, count: 2, uplink: 40MB/s, speed_jitter: {sigma: 0.1}}
+  - {name: far, count: 2, uplink: 10MB/s, latency: 20ms, uplink_jitter: {sigma: 0.2}}
+"""
+SWEEP = ("--method", "parablock,fedbcd", "--bandwidth", ",".join(f"{n}MB/s" for n in range(1, 21)), "--format", "csv")
+QUESTIONS = {
+    "deadline": ("--within", "30s", "--solve-for", "clients"),
+    "hiding": ("--hide-communication",),
+    "break-even": ("--break-even", "parablock,fedit"),
+    "budget": ("--budget", "5USD"),
+    "confidence": ("--confidence", "0.9"),
+    "sensitivity": ("--sensitivity",),
+}
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+def files_of(directory: Path) -> dict[str, bytes]:
+    # reproduce.json holds the command, which differs.
+    return {path.name: path.read_bytes() for path in directory.iterdir() if path.name != "reproduce.json"}
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Note how many workers every stream of runs was sent to: what stays in this process is no test of Ray."""
+    streams: list[int] = []
+    in_order = RayEngine.in_order
+
+    def noted(self: RayEngine, run: Any, items: Any, *, workers: int, batch: int) -> Iterator[Any]:
+        streams.append(workers)
+        return in_order(self, run, items, workers=workers, batch=batch)
+
+    monkeypatch.setattr(RayEngine, "in_order", noted)
+    return streams
+
+
+@WITH_RAY
+def test_a_sweep_is_the_same_to_the_last_byte(small: Path, tmp_path: Path, sent: list[int]):
+    here = run("sweep", small, *SWEEP, "--out", tmp_path / "here")
+    there = run("sweep", small, *SWEEP, "--out", tmp_path / "there", "--engine", "ray")
+    assert here.status == there.status == 0
+    assert here.out == there.out
+    assert files_of(tmp_path / "here") == files_of(tmp_path / "there")
+    assert {"results.csv", "sweep.json", "runtime.png"} <= set(files_of(tmp_path / "there"))
+    assert sent == [2]
+
+
+@WITH_RAY
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_plan_is_the_same_to_the_last_byte(
+    small: Path, question: str, sent: list[int], monkeypatch: pytest.MonkeyPatch
+):
+    if question == "sensitivity":
+        pytest.importorskip("SALib")
+    # As if so few runs were worth sending to workers.
+    for threshold in ("runtimes._WORTH_WORKERS", "budget._SERIAL_BELOW", "sensitivity._SERIAL_BELOW_SPANS"):
+        monkeypatch.setattr(f"parasim.planning.{threshold}", 1)
+    arguments = ("plan", small, *QUESTIONS[question], "--format", "json")
+    here, there = run(*arguments), run(*arguments, "--engine", "ray")
+    assert here.status == there.status == 0, (here, there)
+    assert here.out == there.out
+    assert json.loads(there.out)["answers"]
+    assert sent
+
+
+@WITH_RAY
+def test_a_worker_killed_in_the_middle_of_a_sweep_changes_nothing(small: Path, tmp_path: Path):
+    done: list[int] = []
+
+    def kill_one(count: int, total: int) -> None:
+        done.append(count)
+        if count == 4:
+            os.kill(_a_worker(), signal.SIGKILL)
+
+    methods, bandwidths = ["parablock", "fedbcd"], [f"{n}MB/s" for n in range(1, 41)]
+    here = parasim.sweep(small, methods=methods, bandwidths=bandwidths)
+    with parasim.on_ray():
+        there = parasim.sweep(small, methods=methods, bandwidths=bandwidths, progress=kill_one)
+    assert there.rows == here.rows
+    assert done == list(range(81))
+
+
+def _a_worker() -> int:
+    """Process of some worker of the cluster."""
+    import ray
+
+    @ray.remote
+    def process() -> int:
+        return os.getpid()
+
+    return int(ray.get(process.remote()))
+
+
+def test_an_address_goes_with_ray(small: Path):
+    assert "--address auto: goes with --engine ray" in refused(
+        "plan", small, "--hide-communication", "--address", "auto"
+    )
