@@ -13,7 +13,7 @@ from parasim.figures.style import Key
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LEFT, _BOTTOM, _TOP, _GUTTER = 0.42, 0.36, 0.40, 0.42
+_LEFT, _BOTTOM, _TOP, _GUTTER = 0.50, 0.36, 0.40, 0.42
 _HEIGHT = 1.55
 _CURVE_COLOURS = ("#56B4E9", "#0072B2", "#882255", "#E69F00")
 _DASHES = ("-", "-", "--", ":")
@@ -85,6 +85,8 @@ def draw_convergence(curves: Sequence[Curves], finals: Sequence[Finals], directo
                 left = _LEFT + number * (width + _GUTTER)
                 axes = sheet.axes(left, bottom, width, _HEIGHT)
                 keys = _draw_curves(axes, panel) if isinstance(panel, Curves) else _draw_finals(axes, panel)
+                if not number:
+                    axes.set_ylabel("held-out loss")
                 top = bottom + _HEIGHT + _TOP
                 sheet.page.text(left - 0.32, top - 0.08, panel.title, size=style.NORMAL, weight="bold", va="top")
                 sheet.keys(style.key_lines(keys, width + 0.32), left - 0.32, top - 0.22)
