@@ -1,0 +1,20 @@
+"""The profiles that come with paraSim cover what they were measured for."""
+
+from __future__ import annotations
+
+import copy
+
+from parasim.api import costs_of
+from parasim.training import DEMONSTRATION
+from sim.architecture import from_config
+from sim.scenario import Scenario
+from sim.simulate import prepare
+from train.demonstration import demonstration_config
+
+
+def test_the_demonstrations_profile_covers_the_demonstration():
+    # Its shape follows from the words of the generated problems: another word is another model.
+    scenario = copy.deepcopy(DEMONSTRATION) | {"compute": {"profile": "demo-cpu"}, "method": "parablock"}
+    setup = prepare(Scenario.parse(scenario), from_config(demonstration_config().to_dict(), "demo"))
+    costs = costs_of(setup)
+    assert all(costs.local_update(0, 0, block).seconds > 0 for block in setup.blocks)
