@@ -159,15 +159,22 @@ def _headline(explanation: Explanation) -> str:
     fleet, wall_clock = Fleet(explanation.result.scenario.fleet), explanation.result.wall_clock
     if not wall_clock:
         return "The run takes no time."
-    clauses: list[str] = []
+    held: list[tuple[float, str]] = []
     for holder, seconds in explanation.holders().items():
-        if seconds < _WORTH_A_CLAUSE * wall_clock and clauses:
+        if seconds < _WORTH_A_CLAUSE * wall_clock and held:
             break
-        groups = named(explanation.shares, holder)
         name = f"the {holder.value}" if holder in (Holder.INGRESS, Holder.EGRESS) else holder.value
-        owners = f" of {who(groups, fleet)}" if len(fleet.groups) > 1 and 0 < len(groups) <= MOST_NAMED else ""
-        of = "" if clauses else f" of the {clock(wall_clock)}"
-        clauses.append(f"{seconds / wall_clock:.0%}{of} is {name}{owners}")
+        groups = named(explanation.shares, holder)
+        if len(fleet.groups) > 1 and 0 < len(groups) <= MOST_NAMED:
+            # What is said of some groups is theirs alone, though others hold a little of it, too.
+            name = f"{name} of {who(groups, fleet)}"
+            own = [share for share in explanation.shares if share.holder is holder and share.group in groups]
+            seconds = math.fsum(share.seconds for share in own)
+        held.append((seconds, name))
+    held.sort(key=lambda entry: -entry[0])
+    (most, first), *others = held
+    clauses = [f"{most / wall_clock:.0%} of the {clock(wall_clock)} is {first}"]
+    clauses += [f"{seconds / wall_clock:.0%} is {name}" for seconds, name in others]
     return f"{_listed(clauses)}."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -168,5 +169,9 @@ def check_directory(path: Path) -> None:
     existing = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
     if not existing.is_dir():
         raise OutputError(f"{path}: cannot hold results: {existing} is not a directory")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: cannot hold results: {existing} may not be written to")
+    try:
+        # Rights alone do not tell: a superuser has them all, and some file systems hold no files of anyone.
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError:
+        raise OutputError(f"{path}: cannot hold results: {existing} may not be written to") from None

@@ -43,13 +43,15 @@ def command(
     if out is not None:
         from parasim.figures.gantt import draw_gantt
 
-        write_path(explanation, out / "critical_path.csv")
-        explanation.result.write_timeline(out / "timeline.csv")
-        draw_gantt(explanation.result, explanation.path, out)
-        write_atomically(out / "explanation.json", lambda f: f.write(text + "\n"))
+        names = ("critical_path.csv", "timeline.csv", "explanation.json", "result.json")
+        path, timeline, why, run = files = [out / name for name in names]
+        write_path(explanation, path)
+        explanation.result.write_timeline(timeline)
+        files += draw_gantt(explanation.result, explanation.path, out)
+        write_atomically(why, lambda f: f.write(text + "\n"))
         result = json.dumps(explanation.result.summary(), indent=2)
-        write_atomically(out / "result.json", lambda f: f.write(result + "\n"))
-        leave_record(out, "explain", scenario)
+        write_atomically(run, lambda f: f.write(result + "\n"))
+        leave_record(out, "explain", scenario, files)
     if trace is not None:
         write_trace(explanation.result, trace, explanation.path)
     if format_ is PlainFormat.JSON:
@@ -64,7 +66,7 @@ def command(
 
 def print_explanation(explanation: Explanation) -> None:
     """Print an explanation: in words, the critical path by resource, and what was predicted and simulated."""
-    from parasim.cli.text import clock, console, origin, plain_table
+    from parasim.cli.text import clock, console, origin, plain_table, signed_share
     from parasim.explanation import describe, prediction, sentences, who
     from sim.fleet import Fleet
     from sim.timeline import SERVER
@@ -89,8 +91,8 @@ def print_explanation(explanation: Explanation) -> None:
     numbers = ("predicted", "simulated", "error", "saves")
     table = plain_table("change", "predicted", "by", "simulated", "error", "saves", numbers=numbers)
     for claim in explanation.claims:
-        off = round(claim.predicted / claim.simulated - 1, 3) if claim.simulated else 0.0
-        error = "none" if claim.exact else f"{off + 0.0:+.1%}"
+        off = claim.predicted / claim.simulated - 1 if claim.simulated else 0.0
+        error = "none" if claim.exact else signed_share(off)
         saves = clock(claim.saves) if claim.saves >= 0 else f"-{clock(-claim.saves)}"
         row = clock(claim.predicted), prediction(claim), clock(claim.simulated), error, saves
         table.add_row(describe(claim.change, explanation), *row)

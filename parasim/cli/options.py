@@ -27,10 +27,14 @@ class PlainFormat(StrEnum):
 Overrides = Annotated[
     list[str], typer.Option("--set", metavar="FIELD=VALUE", help="Override a field, such as fleet.0.uplink=20MB/s.")
 ]
-OutputDirectory = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write results to this directory.")]
+OutputDirectory = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Write results to this directory, made if missing.")
+]
 TraceFile = Annotated[
     Path | None,
     typer.Option(
-        "--trace", metavar="FILE", help="Write the run for Perfetto's viewer: a .json, .json.gz or .pftrace file."
+        "--trace",
+        metavar="FILE",
+        help="Write the run for Perfetto's viewer: a .json, .json.gz or .pftrace file, its directory made if missing.",
     ),
 ]

@@ -90,7 +90,7 @@ def command(
         )
     if out is not None:
         files = write(plan, out)
-        leave_record(out, "plan", setting(file, set_))
+        leave_record(out, "plan", setting(file, set_), files)
     if format_ is PlainFormat.JSON:
         print(json.dumps(plan.summary(), indent=2))
         return
@@ -136,6 +136,17 @@ def write(plan: Plan, directory: Path) -> list[Path]:
     return files + list(plan.draw(directory) if plan.draw is not None else ())
 
 
+def _told_apart(plan: Plan) -> list[str]:
+    """Name answers by their methods and as many of the first columns as it takes for no two to be called the same."""
+    names: list[str] = []
+    for columns in range(len(plan.columns) + 1):
+        cells = [(answer.method, *row[:columns]) for answer, row in zip(plan.answers, plan.rows, strict=True)]
+        names = [", ".join(cell for cell in row if cell not in ("", "-")) for row in cells]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
 def print_plan(plan: Plan) -> None:
     """Print a plan: the question, a row per answer, how it was found, and the origin of its numbers."""
     from parasim.cli.text import console, plain_table
@@ -151,10 +162,8 @@ def print_plan(plan: Plan) -> None:
     out.print()
     if not wide:
         # Reasons would be a column of single words.
-        methods = [answer.method for answer in plan.answers]
-        for answer, row in zip(plan.answers, plan.rows, strict=True):
-            told_apart = row[:1] if methods.count(answer.method) > 1 else ()
-            out.print(f"{', '.join((answer.method, *told_apart))}: {answer.because}")
+        for name, answer in zip(_told_apart(plan), plan.answers, strict=True):
+            out.print(f"{name}: {answer.because}")
         out.print()
     for note in plan.notes:
         out.print(note)

@@ -13,7 +13,10 @@ def command(
         Path, typer.Argument(metavar="DIR", help="What --out of simulate, explain, sweep, plan or train wrote to.")
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="The page; DIR/report.html if left out.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="The page; DIR/report.html if left out. Missing directories are made."
+        ),
     ] = None,
 ) -> None:
     """Make one self-contained HTML page: question, answer, charts, what-ifs to move, and where the numbers come from.

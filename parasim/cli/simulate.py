@@ -45,9 +45,10 @@ def command(
     result = simulate(scenario)
     text = json.dumps(result.summary(), indent=2)
     if out is not None:
-        result.write_timeline(out / "timeline.csv", collapse=collapse)
-        write_atomically(out / "result.json", lambda f: f.write(text + "\n"))
-        leave_record(out, "simulate", scenario)
+        files = out / "timeline.csv", out / "result.json"
+        result.write_timeline(files[0], collapse=collapse)
+        write_atomically(files[1], lambda f: f.write(text + "\n"))
+        leave_record(out, "simulate", scenario, files)
     if trace is not None:
         write_trace(result, trace)
     if format_ is PlainFormat.JSON:

@@ -95,9 +95,10 @@ def command(
         raise KeyboardInterrupt(
             f"{done[0]} of {done[1]} runs are in {out / 'results.csv'}; the same command continues there"
         ) from None
-    leave_record(out, "sweep", table.points[0].data)
     _print(table, format_)
     charts = _draw(table, plot, out)
+    files = [out / "results.csv", out / "sweep.json", *charts]
+    leave_record(out, "sweep", table.points[0].data, files)
     if format_ is Format.TABLE:
         print(f"Table: {out / 'results.csv'}")
         print("Chart: " + ", ".join(str(chart) for chart in charts))

@@ -43,6 +43,21 @@ def clock(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
+def signed_share(share: float) -> str:
+    """Write a share with its sign, and one that rounds to nothing without a minus: ``+2.4%``, ``+0.0%``."""
+    return f"{round(share, 3) + 0.0:+.1%}"
+
+
+def deadline_clock(seconds: float) -> str:
+    """Write a duration that somebody chose, such as a deadline: without a fraction, if a unit does that."""
+    for least, unit, name in ((86400 * 3, 86400, "d"), (3600, 3600, "h"), (120, 60, "min")):
+        # Deadlines are held against with a little room for rounding.
+        whole = round(seconds / unit, 6)
+        if seconds >= least and whole.is_integer():
+            return f"{whole:,.0f} {name}"
+    return clock(seconds)
+
+
 def amount(size: float, unit: str = "B") -> str:
     """Write an amount in the decimal prefix with which it is a handy number."""
     for limit, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):

@@ -71,12 +71,13 @@ def command(
             )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"what was trained is in {out}; the same command goes on there") from None
-    leave_record(out, "train", next(iter(training.results.values())).scenario)
     traces = [] if trace is None else write_traces(training.results, trace)
     _print(training)
     from parasim.figures.training import draw_partition, draw_training
 
     charts = [*draw_training(training.metrics, out), *draw_partition(training.partition, out)]
+    scenario = next(iter(training.results.values())).scenario
+    leave_record(out, "train", scenario, [out / "metrics.csv", *charts])
     print(f"Metrics: {out / 'metrics.csv'}")
     print("Charts: " + ", ".join(map(str, charts)))
     print(f"Models: {out}/<method>/model")

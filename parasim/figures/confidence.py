@@ -102,7 +102,7 @@ def draw_confidence(lines: Sequence[Line], probability: float, within: float | N
             _name(axes, f"{line.method}\n{answer}", (float(np.quantile(line.times, share)) / unit.seconds, share))
         sheet.page.text(_LEFT - 0.05, sheet.height - 0.06, "done", size=style.SMALL, ha="right", va="top")
         keys = [style.Key("without jitter", (style.MUTED,), "^", filled=True)]
-        keys += [style.Key("answer, with the interval that holds the truth", (style.MUTED,), "o")]
+        keys += [style.Key("answer, with its 95 % interval", (style.MUTED,), "o")]
         sheet.keys(style.key_lines(keys, _PLOT_WIDTH), _LEFT, sheet.height - 0.04)
         return sheet.save(directory / "confidence")
 

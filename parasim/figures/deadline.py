@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parasim.cli.text import amount, clock
+from parasim.cli.text import amount, deadline_clock
 from parasim.figures import style
 from parasim.figures.bandwidth import bandwidth_axis
 from parasim.figures.labels import label_ends
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # All lengths are in inches.
 _LEFT, _BOTTOM, _TOP, _WIDTH, _HEIGHT, _LABEL_PAD = 0.45, 0.42, 0.30, 4.4, 2.5, 0.18
 _MARGIN = 1.15
+_WIDE = 1e4
+"""From the least to the most, as a factor, where numbers at 2 and 5 would touch."""
 _FAR = 8.0
 """Runtimes so many times the deadline lie outside the picture."""
 
@@ -71,7 +73,7 @@ def draw_deadline(
         axes.set(xscale="log", yscale="log", xlim=(low / _MARGIN, high * _MARGIN), ylim=(bottom, top))
         limit = within / scale.seconds
         axes.axhline(limit, color=style.INK, linewidth=0.8)
-        axes.text(low, limit, f"within {clock(within)}", size=style.SMALL, va="bottom", weight="bold")
+        axes.text(low, limit, f"within {deadline_clock(within)}", size=style.SMALL, va="bottom", weight="bold")
         for method, curve in drawn.items():
             xs, ys = [x for x, _ in curve], [y / scale.seconds for _, y in curve]
             axes.plot(xs, ys, color=colours[method], linewidth=1.3, marker="." if len(xs) < 12 else "", markersize=4)
@@ -81,7 +83,7 @@ def draw_deadline(
             y = wall_clock / scale.seconds
             axes.plot([value, value], [bottom, y], color=colours[method], linewidth=0.7, linestyle=":")
             label = axes.annotate(
-                amount(value, unit) if unit else f"{value:,.4g}",
+                amount(value, unit) if unit else f"{value:,.4g}" if value < 10_000 else f"{value:,.0f}",
                 (value, bottom),
                 xytext=(2, 4),
                 textcoords="offset points",
@@ -102,9 +104,9 @@ def _ticks(axes: Axes, low: float, high: float, unit: str) -> None:
     """Put ticks at powers of ten, or at 1, 2, 5, with plain numbers."""
     from matplotlib.ticker import LogLocator, NullLocator
 
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+    for axis, wide in ((axes.xaxis, high > _WIDE * low), (axes.yaxis, False)):
+        axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=12))
         axis.set_minor_locator(NullLocator())
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 10_000 else f"{value:g}")
     if unit:
         bandwidth_axis(axes.xaxis, low, high)

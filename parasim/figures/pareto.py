@@ -123,7 +123,8 @@ def _list(sheet: style.Sheet, lines: Sequence[tuple[str, str, Mark]], limit: flo
 
 
 def _figures(mark: Mark, limit: float, unit: style.TimeUnit) -> str:
-    text = f"{mark.cost:.3g} USD, {style.format_time(mark.wall_clock, unit)} {unit.name}"
+    cost = f"{mark.cost:,.0f}" if mark.cost >= 1000 else f"{mark.cost:.3g}"
+    text = f"{cost} USD, {style.format_time(mark.wall_clock, unit)} {unit.name}"
     return text if mark.cost <= limit else f"{text}, beyond the budget"
 
 

@@ -18,7 +18,7 @@ class Check:
     Attributes
     ----------
     value : float
-        Of the quantity that was asked for, in base units.
+        Of the quantity that was asked for, in base units. For a sensitivity: of the input that was moved.
     wall_clock_s : float
         What the event simulation says [s].
     holds : bool
@@ -39,9 +39,9 @@ class Answer:
     method : str
         Name of the method, or of the pair of methods that are compared.
     feasible : bool
-        Whether there is a value.
+        Whether there is a value: not where nothing does, and not where nothing is needed.
     value : float or None
-        In base units (`unit`); None if not feasible.
+        In base units (`unit`); None if not feasible. For a sensitivity: the swing of the wall-clock.
     unit : str
         ``B/s``, ``s``, ``USD``, or empty for a number.
     wall_clock_s : float or None

@@ -46,7 +46,7 @@ def plan(
     methods : str, sequence of str or None
         Methods to answer for, or ``all``; the scenario's own if None, and all for a budget.
     within : str, float or None
-        The deadline, such as ``25min``; a number is seconds.
+        The deadline, such as ``25min``; a float is seconds, a text needs a unit.
     solve_for : str or None
         What is to meet the deadline: a key of `parasim.planning.quantities.QUANTITIES`, such as ``bandwidth``.
     hide_communication : bool
@@ -156,6 +156,9 @@ def _probability(asked: object) -> float:
 
 
 def _seconds(within: str | float) -> float:
+    if isinstance(within, str) and _is_number(within):
+        # Elsewhere a bare number is seconds; as a deadline it was as likely meant to be minutes.
+        raise ScenarioError(f"--within {within!r} has no unit; write a duration like 90s, 25min or 4h")
     try:
         seconds = duration(within)
     except UnitError as error:
@@ -163,6 +166,14 @@ def _seconds(within: str | float) -> float:
     if not seconds:
         raise ScenarioError(f"--within {within}: must be longer than nothing")
     return seconds
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _names(option: str, methods: Methods) -> tuple[str, ...]:

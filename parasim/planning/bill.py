@@ -84,6 +84,11 @@ class Bill:
         """All of it [USD]."""
         return math.fsum((self.gpus, self.links, self.upload, self.download, self.electricity))
 
+    @property
+    def kilowatt_hours(self) -> float:
+        """Energy of the run [kWh]."""
+        return self.energy / JOULES_PER_KILOWATT_HOUR
+
 
 def bill(result: Result, prices: Prices, by_group: Sequence[Tariff]) -> Bill:
     """Work out what a run costs.

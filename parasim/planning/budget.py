@@ -8,7 +8,6 @@ from pathlib import Path
 from parasim.api import Source
 from parasim.cli.text import clock, origin
 from parasim.planning.answer import Answer, Check, Plan
-from parasim.planning.bill import JOULES_PER_KILOWATT_HOUR, Bill
 from parasim.planning.choices import Candidate, Outcome, Refused, at_speed, candidates, run
 from parasim.planning.setting import covered, parsed, setting
 from sim.economy import Prices
@@ -21,6 +20,8 @@ _SERIAL_BELOW = 64
 """Fewer runs than this are not worth starting worker processes."""
 _BATCH = 4
 _COLUMNS = ("block", "device", "links", "wall-clock", "cost", "energy")
+_NOTHING = "none"
+"""Stands for a method where no run is affordable."""
 
 
 def budget(
@@ -49,7 +50,7 @@ def budget(
     -------
     Plan
         An answer for each run of the Pareto front within the budget, the cheapest first; its value is the cost. If
-        nothing is, one answer that is not feasible.
+        nothing is, one answer that is not feasible, named `none`, with what the cheapest run would cost.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def budget(
         question=f"What can be had for {dollars(limit)} a run: wall-clock against cost",
         answers=answers,
         columns=_COLUMNS,
-        rows=[_row(outcome) for outcome in affordable] or [_row(front[0])],
+        rows=[_row(outcome) for outcome in affordable] or [_row_of_none(front[0])],
         notes=[*_beyond(front, limit), *notes, *_conditions(setup.scenario, affordable or front[:1])],
         provenance=_provenance(setup.scenario, origin({"compute": costs.provenance()}), outcomes),
         draw=draw,
@@ -110,7 +111,12 @@ def _besides_method(candidate: Candidate) -> str:
 
 def dollars(amount: float) -> str:
     """Write an amount of money as people read it."""
-    return f"{amount:,.0f} USD" if amount >= 1000 else f"{amount:.3g} USD"
+    return rounded(amount, "USD")
+
+
+def rounded(amount: float, unit: str) -> str:
+    """Write an amount with three digits, or to the whole unit where that is more: never as a power of ten."""
+    return f"{amount:,.0f} {unit}" if amount >= 1000 else f"{amount:.3g} {unit}"
 
 
 def _simulated(todo: Sequence[Candidate], notes: list[str], jobs: int | None) -> list[Outcome]:
@@ -151,7 +157,8 @@ def _answers(front: Sequence[Outcome], affordable: Sequence[Outcome], limit: flo
         least = front[0]
         because = f"the cheapest of {tried} runs costs {dollars(least.cost)}: {describe(least.candidate)}"
         check = Check(least.cost, least.wall_clock, holds=False)
-        return [Answer(least.candidate.method, False, None, "USD", None, because, [check], _more(least))]
+        cheapest = {"method": least.candidate.method, "wall_clock_s": least.wall_clock, **_more(least)}
+        return [Answer(_NOTHING, False, None, "USD", None, because, [check], {"cheapest": cheapest})]
     answers = []
     for position, outcome in enumerate(affordable):
         beside = (outcome, *front[position + 1 : position + 2])
@@ -213,13 +220,13 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
         candidate.links,
         clock(outcome.wall_clock),
         dollars(outcome.cost),
-        f"{energy(outcome.bill):.3g} kWh",
+        rounded(outcome.bill.kilowatt_hours, "kWh"),
     )
 
 
-def energy(bill: Bill) -> float:
-    """Energy of a run [kWh]."""
-    return bill.energy / JOULES_PER_KILOWATT_HOUR
+def _row_of_none(least: Outcome) -> tuple[str, ...]:
+    """Tell the least that a run costs from the cost of one that can be had."""
+    return "-", "-", "-", "-", f"at least {dollars(least.cost)}", "-"
 
 
 def _width(candidate: Candidate) -> str:

@@ -176,18 +176,30 @@ def _devices(
 ) -> Iterator[tuple[Device | None, Extrapolation | None]]:
     yield None, None
     reference = str(costs.provenance().get("device") or _common_device(scenario, chosen) or "")
+    unknown = [device.name for device in scenario.choices.devices if device.speed is None]
+    for name in unknown:
+        _check_known(name)
+    if unknown and not reference:
+        _note(
+            notes,
+            f"left out: {', '.join(unknown)}, as the scenario names no one device to compare their speed with; "
+            "name it (fleet.*.device), or give each a speed (choices.devices)",
+        )
     for device in scenario.choices.devices:
-        if device.speed is None:
-            _check_known(device.name)
+        if device.speed is None and not reference:
+            continue
         if device.name.lower() == (_common_device(scenario, chosen) or "").lower():
             continue
         try:
             yield device, None if device.speed is not None else relative_speed(device.name, reference)
         except CostError as error:
-            whose = "" if reference else "; the scenario does not say on which device its seconds are"
-            note = f"{device.name} is left out, as nothing says how fast it is: {error}{whose}"
-            if note not in notes:
-                notes.append(note)
+            _note(notes, f"{device.name} is left out, as nothing says how fast it is: {error}")
+
+
+def _note(notes: list[str], note: str) -> None:
+    """Add a note, which every method would repeat."""
+    if note not in notes:
+        notes.append(note)
 
 
 def _check_known(name: str) -> None:

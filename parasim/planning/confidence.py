@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from parasim.api import Source
-from parasim.cli.text import clock, origin
+from parasim.cli.text import clock, deadline_clock, origin
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.samples import CERTAINTY, PRECISE, Sample, looks_of, sampled
 from parasim.planning.setting import own_method, setting
@@ -72,12 +72,13 @@ def confidence(
         lines = [Line(one.method, one.times, one.planned, one.interval) for one in samples]
         return draw_confidence(lines, probability, within, directory)
 
-    shown = "deadline" if within is None else f"done in {clock(within)}"
+    shown = "deadline" if within is None else f"done in {deadline_clock(within)}"
     return Plan(
         question=(
             f"Deadline that {probability:.10g} of all runs meet"
             if within is None
-            else f"Probability that a run takes no more than {clock(within)}, and whether it is {probability:.10g}"
+            else f"Probability that a run takes no more than {deadline_clock(within)}, "
+            f"and whether it is {probability:.10g}"
         ),
         answers=answers,
         columns=(shown, f"{CERTAINTY:.0%} interval", "median", "no jitter", "runs"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parasim.api import Source
-from parasim.cli.text import clock, origin
+from parasim.cli.text import clock, deadline_clock, origin
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.quantities import Data, Quantity, quantity_named
 from parasim.planning.reasons import in_the_way, time_goes
@@ -93,7 +93,7 @@ def deadline(
         return draw_deadline(curves, answers, within, quantity.meaning, quantity.unit, directory)
 
     return Plan(
-        question=f"{word.capitalize()} {quantity.meaning}, with which the run ends within {clock(within)}.",
+        question=f"{word.capitalize()} {quantity.meaning}, with which the run ends within {deadline_clock(within)}.",
         answers=[one.answer for one in solved],
         columns=("now", f"{word} {quantity.name}", "wall-clock", f"one step {'more' if quantity.most else 'less'}"),
         rows=[one.row for one in solved],
@@ -151,7 +151,7 @@ def _infeasible(
     because = f"even with {extreme}, {in_the_way(result, within)}"
     checked = [Check(values[best], result.wall_clock, result.wall_clock <= within)]
     answer = Answer(method, False, None, quantity.unit, None, because, checked, _now(runs))
-    row = clock(runs.own.wall_clock), "none", f"> {clock(within)}", "-"
+    row = clock(runs.own.wall_clock), "none", f"> {deadline_clock(within)}", "-"
     return _Solved(answer, row, origin(result.provenance), runs, values, _notes(method, quantity, runs, found))
 
 

@@ -43,13 +43,13 @@ class HidingPoint:
     layers : float or None
         Its block width; None where blocks are no matter of width.
     bandwidth : float or None
-        The least of four digits, up and down [B/s]; None if there is none.
+        The least of four digits, up and down [B/s]; None if there is none, or there is nothing to hide.
     wall_clock : float
         There, or with unlimited links if there is none [s].
     checked : sequence of Check
         Simulations there and just below.
     in_the_way : mapping of str to float
-        What keeps communication exposed though links are unlimited [s].
+        What keeps communication exposed though links are unlimited [s]; empty if there is nothing to hide.
     """
 
     group: int | None
@@ -105,10 +105,13 @@ def _points_of(task: tuple[int, float | None, Data]) -> list[HidingPoint]:
         found, below = least_near(excess, BANDWIDTHS, BANDWIDTHS.nearest(guess))
         # The last of the bandwidths is what counts as unlimited.
         assert found is not None
+        if below is None:
+            # Even the slowest link of all holds up no computing.
+            points.append(HidingPoint(group, batch_size, layers, None, unlimited.wall_clock, (), {}))
+            continue
         checked = [
             Check(BANDWIDTHS[position], runs[position].wall_clock, computed(runs[position]) <= end)
             for position in (found, below)
-            if position is not None
         ]
         wall_clock = runs[found].wall_clock
         points.append(HidingPoint(group, batch_size, layers, BANDWIDTHS[found], wall_clock, checked, {}))

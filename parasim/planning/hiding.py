@@ -148,20 +148,24 @@ def _answer(method: str, group: str, point: HidingPoint, curve: Sequence[HidingP
 
 
 def _because(point: HidingPoint) -> str:
+    if _nothing_to_hide(point):
+        return "nothing to hide: whatever the bandwidth, no computing waits for what is sent"
     if point.bandwidth is None:
         least = sum(point.in_the_way.values()) / 100
         parts = [f"{name} {clock(seconds)}" for name, seconds in point.in_the_way.items() if seconds >= least]
         return f"even with unlimited links, computing has to wait for {', '.join(parts)}"
-    if len(point.checked) < 2:
-        return "whatever the bandwidth, there is nothing to hide"
     later = point.checked[1].wall_clock_s - point.checked[0].wall_clock_s
     return f"an update goes up and comes back while the next one is computed; a step less costs {clock(later)}"
 
 
+def _nothing_to_hide(point: HidingPoint) -> bool:
+    return point.bandwidth is None and not point.in_the_way
+
+
 def _row(group: str, point: HidingPoint) -> tuple[str, ...]:
     if point.bandwidth is None:
-        return group, "none", "-", "-"
-    below = amount(point.checked[1].value, "B/s") if len(point.checked) > 1 else "-"
+        return group, "nothing to hide" if _nothing_to_hide(point) else "none", "-", "-"
+    below = amount(point.checked[1].value, "B/s")
     return group, amount(point.bandwidth, "B/s"), clock(point.wall_clock), f"{below}: not hidden"
 
 
@@ -194,11 +198,14 @@ def runtimes(curves: Curves, jobs: int | None = None) -> list[tuple[float, float
 def _together(method: str, data: Data, own: Sequence[HidingPoint]) -> Iterator[str]:
     """Simulate all groups with what they need at once, and say what comes of it."""
     needed = {p.group: p.bandwidth for p in own if p.group is not None and p.bandwidth is not None}
+    if not needed:
+        return
     yield (
         "Each bandwidth, and the next lower one of four digits, was simulated: hidden means that computing ends as "
         "early as with unlimited links."
     )
-    if len(own) < 2 or len(needed) < len(own):
+    # Those who have nothing to hide need nothing.
+    if len(needed) < 2:
         return
     end = computed(simulate(with_links(data, {}))) * (1 + ROUNDING)
     runs: dict[int, Result] = {}

@@ -86,7 +86,9 @@ class Quantity:
         """Write a value as people do."""
         if self.unit:
             return amount(value, self.unit)
-        return f"{value:,g}" if self.most else f"{value:.4g} x"
+        if not self.most:
+            return f"{value:.4g} x"
+        return f"{value:,.0f}" if float(value).is_integer() else f"{value:g}"
 
 
 def quantity_named(name: str) -> Quantity:

@@ -25,6 +25,8 @@ CERTAINTY = 0.95
 """Probability with which an answer's interval holds the truth, over all looks together."""
 PRECISE = 0.01
 """Half width of that interval at which enough runs were drawn, of a deadline as a share of it."""
+MOST_CLIENTS = 20_000
+"""Clients that draw for themselves: each is simulated for itself then, however alike they are otherwise."""
 FIRST_LOOK = 256
 MOST_REPLAYED = 65_536
 MOST_SIMULATED = 1024
@@ -103,15 +105,22 @@ def sampled(data: dict[str, Any], method: str, probability: float, within: float
     Raises
     ------
     ParaSimError
-        If the scenario is wrong or nothing in it varies.
+        If the scenario is wrong, nothing in it varies, or more than `MOST_CLIENTS` clients would draw for themselves.
     """
     setup, costs = parsed(data)
-    if not list(jitters(setup.scenario)):
+    varying = [jitter for _, _, jitter in jitters(setup.scenario)]
+    if not varying:
         raise ScenarioError(
             "--confidence: nothing varies; give groups of the fleet a speed_jitter, uplink_jitter or downlink_jitter, "
             "such as --set 'fleet.*.speed_jitter.sigma=0.1'"
         )
-    recording = record(setup, costs, each_client=True)
+    each_client = any(jitter.each == "client" for jitter in varying)
+    if each_client and setup.scenario.clients > MOST_CLIENTS:
+        raise ScenarioError(
+            f"--confidence: jitter of each client is drawn for up to {MOST_CLIENTS:,} clients, "
+            f"not {setup.scenario.clients:,}; give it each: group, so that all clients of a group draw the same"
+        )
+    recording = record(setup, costs, each_client=each_client)
     looks = looks_of(recording)
     certainty = 1 - (1 - CERTAINTY) / len(looks)
     source = Jitters(recording)

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from parasim.api import Source
-from parasim.cli.text import amount, clock, origin
+from parasim.cli.text import clock, origin
 from parasim.planning import sobol
 from parasim.planning.answer import Answer, Check, Plan
+from parasim.planning.bands import band, called, unit_of, written_band
 from parasim.planning.setting import own_method, parsed, setting
 from sim.errors import ScenarioError
 from sim.fleet import Fleet
@@ -30,12 +31,6 @@ _SERIAL_BELOW_SPANS = 20_000
 """Runs of fewer spans in total are not worth starting worker processes."""
 _AGREES = 1e-9
 _COLUMNS = ("input", "band", "at its low", "at its high", "alone", "with others")
-_CALLED = {
-    "speed": "computing speed",
-    "payload": "message size",
-    "ingress": "server ingress",
-    "egress": "server egress",
-}
 
 
 def sensitivity(
@@ -57,7 +52,8 @@ def sensitivity(
     Returns
     -------
     Plan
-        An answer per method and input, the widest bar first; its value is the width of the bar [s].
+        An answer per method and input, the widest bar first. Its value is the swing of the wall-clock, which is the
+        width of the bar [s]; its checks are at the ends of the input's band, in `more["input_unit"]`.
 
     Raises
     ------
@@ -182,8 +178,8 @@ def _tornado(data: dict[str, Any], method: str, jobs: int | None) -> _Tornado:
     bars = [
         _Bar(
             one,
-            _called(one, fleet),
-            _ends(one),
+            called(one, fleet),
+            written_band(one),
             float(simulated[number]),
             float(simulated[count + number]),
             (bool(agrees[number]), bool(agrees[count + number])),
@@ -211,7 +207,7 @@ def _wall_clock(recording: Recording, variant: Variants) -> float:
 
 
 def _answer(tornado: _Tornado, bar: _Bar) -> Answer:
-    low, high = 1 - bar.input.band, 1 + bar.input.band
+    low, high = band(bar.input)
     return Answer(
         tornado.method,
         True,
@@ -221,7 +217,10 @@ def _answer(tornado: _Tornado, bar: _Bar) -> Answer:
         _because(tornado, bar),
         [Check(low, bar.low, holds=bar.agrees[0]), Check(high, bar.high, holds=bar.agrees[1])],
         {
+            "value_is": "swing of the wall-clock from one end of the input's band to the other",
             "input": bar.name,
+            "input_unit": unit_of(bar.input),
+            "input_value": bar.input.value,
             "band": [low, high],
             "wall_clock_s": [bar.low, bar.high],
             "first_order": bar.alone,
@@ -249,22 +248,6 @@ def _share(index: float) -> str:
     return f"{max(index, 0.0):.1%}"
 
 
-def _called(one: Input, fleet: Fleet) -> str:
-    if one.group is None:
-        return _CALLED.get(one.name, one.name)
-    return f"{one.name} of {fleet.name(one.group)}" if len(fleet.groups) > 1 else one.name
-
-
-def _ends(one: Input) -> tuple[str, str]:
-    """Ends of a band, as people write them."""
-    low, high = one.value * (1 - one.band), one.value * (1 + one.band)
-    if one.name in ("speed", "payload"):
-        return f"{low:.3g} x", f"{high:.3g} x"
-    if one.name in ("latency", "serialization", "aggregation"):
-        return clock(low), clock(high)
-    return amount(low, "B/s"), amount(high, "B/s")
-
-
 def _notes(tornado: _Tornado) -> list[str]:
     indices, name = tornado.indices, tornado.method
     error = max(float(indices.alone_error.max()), float(indices.total_error.max()))
@@ -272,10 +255,16 @@ def _notes(tornado: _Tornado) -> list[str]:
     agreement = (
         "equal to 1e-9" if tornado.exact and tornado.off <= _AGREES else f"up to {tornado.off:.2g} apart, as a share"
     )
+    missed = (
+        f", not {sobol.PRECISE:.0%}: twice as many runs would be more than {sobol.MOST_RUNS:,}"
+        if error > sobol.PRECISE
+        else ""
+    )
     return [
         f"{name}: both ends of every band were simulated; replay or estimate there and simulation are {agreement}",
         f"{name}: shares of the variance (Sobol, first-order and total) from {indices.runs:,} {means}, "
-        f"each within {error:.1%}; runtime {clock(tornado.base)}, standard deviation {clock(indices.deviation)}",
+        f"each within {error:.1%}{missed}; "
+        f"runtime {clock(tornado.base)}, standard deviation {clock(indices.deviation)}",
     ]
 
 

@@ -27,7 +27,7 @@ def setting(source: Source | None, overrides: Iterable[str] = (), method: str | 
     Parameters
     ----------
     source : path, mapping, Scenario or None
-        Where they come from; the ParaBlock paper's setting for Llama 3-8B if None.
+        Where they come from; the ParaBlock paper's setting for Llama 3-8B if None, as many rounds for every method.
     overrides : iterable of str
         Such as ``fleet.0.uplink=20MB/s``.
     method : str or None
@@ -39,8 +39,8 @@ def setting(source: Source | None, overrides: Iterable[str] = (), method: str | 
         If the scenario cannot be read, or an override names no field.
     """
     if source is None:
-        # The paper runs full fine-tuning for fewer rounds than the other methods.
-        data = paper_setting(PAPER_MODELS[0], method if method in METHODS else "parablock")
+        # The paper's fewer rounds of full fine-tuning would not compare with those of the others.
+        data = paper_setting(PAPER_MODELS[0])
     elif isinstance(source, Scenario):
         data = source.model_dump(mode="json", exclude_unset=True)
     else:

@@ -68,18 +68,37 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def pictures(directory: Path, titles: Mapping[str, str]) -> list[Picture]:
-    """Embed the SVG pictures of a directory, in the order of their names.
+def left(directory: Path, record: Record | None, suffix: str) -> list[Path]:
+    """Return the files of one kind that the last command left, in the order of their names.
 
     Parameters
     ----------
     directory : Path
         Where they lie.
+    record : Record or None
+        What names them: files of earlier commands are about other questions.
+    suffix : str
+        Such as ``.svg``.
+    """
+    names = record.files if record is not None else ()
+    # Only what lies in the directory, whatever the record names.
+    return [path for path in sorted(directory.glob(f"*{suffix}")) if path.name in names]
+
+
+def pictures(directory: Path, record: Record | None, titles: Mapping[str, str]) -> list[Picture]:
+    """Embed the SVG pictures that the last command left.
+
+    Parameters
+    ----------
+    directory : Path
+        Where they lie.
+    record : Record or None
+        What names them.
     titles : mapping of str to str
         Titles by stem; others are called by their names.
     """
     found = []
-    for path in sorted(directory.glob("*.svg")):
+    for path in left(directory, record, ".svg"):
         if path.stat().st_size > _MOST_PICTURE_BYTES:
             continue
         title = titles.get(path.stem, path.stem.replace("_", " ").replace("-", " ").capitalize())

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from parasim.cli.text import amount, clock
 from parasim.report.charts import Bar, Part, bars
-from parasim.report.files import pictures, provenance_table, read_json, read_rows
+from parasim.report.files import left, pictures, provenance_table, read_json, read_rows
 from parasim.report.page import Page, Section, Table
 from parasim.report.record import Record
+from sim.units import duration
 
 _TIME = Part("wall-clock", "compute")
 _MOST_ROWS, _MOST_NAMED = 200, 3
+_ABOUT_NUMBERS = ("value_is", "input_unit")
+"""What an answer says of its numbers, which does not tell it from others."""
+_UNLIMITED = 999.9e12
+"""The largest bandwidth that plans try [B/s], which they call unlimited."""
 
 
 def plan_page(directory: Path, record: Record | None) -> Page:
@@ -28,9 +35,9 @@ def plan_page(directory: Path, record: Record | None) -> Page:
         answer=[_sentence(answer) for answer in answers[:12]] or ["Nothing answers it."],
         sections=[
             _answers(answers),
-            Section("Pictures", pictures=pictures(directory, {})),
-            Section("Checked by simulation", paragraphs=plan["notes"], tables=_checks(answers)),
-            Section("Tables", tables=[_csv(path) for path in sorted(directory.glob("*.csv"))]),
+            Section("Pictures", pictures=pictures(directory, record, {})),
+            Section("Checked by simulation", paragraphs=plan["notes"], tables=_checks(answers, _deadline(record))),
+            Section("Tables", tables=[_csv(path) for path in left(directory, record, ".csv")]),
         ],
         provenance=provenance_table(
             {
@@ -72,31 +79,73 @@ def _answers(answers: list[dict[str, Any]]) -> Section:
     return Section("Answers", figures=[bars("Wall-clock at the answers", description, [_TIME], drawn, table)])
 
 
-def _checks(answers: list[dict[str, Any]]) -> list[Table]:
+def _checks(answers: list[dict[str, Any]], deadline: float | None) -> list[Table]:
+    late = [] if deadline is None else ["against the deadline"]
     rows = [
         (
             _name(answer),
-            _value(check["value"], answer["unit"]),
-            clock(check["wall_clock_s"]),
+            _value(check["value"], _unit_of_checks(answer)),
+            _exactly(check["wall_clock_s"]),
+            *([] if deadline is None else [_late(check["wall_clock_s"] - deadline)]),
             "yes" if check["holds"] else "no",
         )
         for answer in answers
         for check in answer["checked"]
     ]
-    return [Table(("method", "with", "simulated wall-clock", "is what was asked for"), rows)] if rows else []
+    return [Table(("method", "with", "simulated wall-clock", *late, "is what was asked for"), rows)] if rows else []
+
+
+def _deadline(record: Record | None) -> float | None:
+    """Return the deadline that the command names [s]; None if it names none."""
+    words = shlex.split(record.command) if record is not None else []
+    given = [after for word, after in pairwise([*words, ""]) if word == "--within"]
+    given += [word.removeprefix("--within=") for word in words if word.startswith("--within=")]
+    # Of an option that is given twice, the command takes the last.
+    return duration(given[-1]) if given else None
+
+
+def _unit_of_checks(answer: Mapping[str, Any]) -> str:
+    """Return the unit of what was varied, which for a sensitivity is an input, maybe a mere factor."""
+    return answer["more"]["input_unit"] or "x" if "input_unit" in answer["more"] else answer["unit"]
+
+
+def _exactly(seconds: float) -> str:
+    """Write a duration so that it can be told from that of a neighbouring value."""
+    text = clock(seconds)
+    return text if text.endswith(" s") else f"{text} ({seconds:,.3f} s)"
+
+
+def _late(seconds: float) -> str:
+    return f"{clock(seconds)} late" if seconds > 0 else f"{clock(-seconds)} early" if seconds else "on the dot"
 
 
 def _csv(path: Path) -> Table:
     rows = read_rows(path)
     more = f" The first {_MOST_ROWS} of {len(rows):,} rows." if len(rows) > _MOST_ROWS else ""
     head = list(rows[0]) if rows else ["no rows"]
-    return Table(head, [list(row.values()) for row in rows[:_MOST_ROWS]], note=f"{path.name}.{more}")
+    told = [[_cell(text) for text in row.values()] for row in rows[:_MOST_ROWS]]
+    return Table(head, told, note=f"{path.name}, rounded.{more}")
+
+
+def _cell(text: str) -> str:
+    """Write a cell of a CSV file as people read it."""
+    if text in ("True", "False"):
+        return "yes" if text == "True" else "no"
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return f"{number:,.0f}" if abs(number) >= 1e5 else f"{number:.6g}"
 
 
 def _name(answer: Mapping[str, Any]) -> str:
     """Tell an answer from the others of its method: by whole numbers and names that belong to it, as a batch size."""
     more = answer.get("more", {}).items()
-    told = [f"{name.replace('_', ' ')} {value}" for name, value in more if isinstance(value, int | str) and value != ""]
+    told = [
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in more
+        if isinstance(value, int | str) and value != "" and name not in _ABOUT_NUMBERS
+    ]
     return ", ".join((answer["method"], *told[:_MOST_NAMED]))
 
 
@@ -105,6 +154,8 @@ def _value(value: float | None, unit: str) -> str:
         return "-"
     if unit == "s":
         return clock(value)
+    if unit == "B/s" and value >= _UNLIMITED:
+        return "unlimited"
     if unit in ("B/s", "B"):
         return amount(value, unit)
     if unit == "USD":

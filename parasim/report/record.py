@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,15 +31,18 @@ class Record:
         The version of paraSim.
     scenario : mapping
         The scenario as plain data, every override applied; of several, the first.
+    files : sequence of str
+        Names of the results and pictures that the command left; whatever else lies there is older.
     """
 
     kind: str
     command: str = ""
     version: str = ""
     scenario: Mapping[str, Any] = field(default_factory=dict)
+    files: Sequence[str] = ()
 
 
-def leave_record(directory: Path, kind: str, scenario: Scenario | Mapping[str, Any]) -> None:
+def leave_record(directory: Path, kind: str, scenario: Scenario | Mapping[str, Any], files: Iterable[Path]) -> None:
     """Write ``reproduce.json`` beside the results of the command that is running.
 
     Parameters
@@ -50,6 +53,8 @@ def leave_record(directory: Path, kind: str, scenario: Scenario | Mapping[str, A
         The subcommand.
     scenario : Scenario or mapping
         What was run; of several scenarios, the first.
+    files : iterable of Path
+        The results and pictures that were written to it.
 
     Raises
     ------
@@ -57,6 +62,6 @@ def leave_record(directory: Path, kind: str, scenario: Scenario | Mapping[str, A
         If it cannot be written.
     """
     plain = scenario.model_dump(mode="json", exclude_unset=True) if isinstance(scenario, Scenario) else scenario
-    record = Record(kind, shlex.join(["paraSim", *sys.argv[1:]]), __version__, plain)
+    record = Record(kind, shlex.join(["paraSim", *sys.argv[1:]]), __version__, plain, [path.name for path in files])
     text = json.dumps(asdict(record), indent=2)
     write_atomically(directory / RECORD, lambda file: file.write(text + "\n"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from parasim.api import load
-from parasim.cli.text import amount, clock
+from parasim.cli.text import amount, clock, signed_share
 from parasim.report.charts import Bar, Part, bars, joined
 from parasim.report.files import provenance_table, read_json
 from parasim.report.page import Page, Section, Table
@@ -155,14 +155,20 @@ def _claims(why: dict[str, Any]) -> Section:
     drawn, told = [], []
     for claim in why["claims"]:
         saves = float(claim["saves_s"])
-        share = saves / wall_clock if wall_clock else 0.0
-        drawn.append(
-            Bar(claim["change"], [max(0.0, saves)], f"{clock(saves) if saves >= 0 else 'nothing'} ({share:.0%})")
-        )
+        # A share that rounds to nothing has no sign.
+        share = round(saves / wall_clock, 3) + 0.0 if wall_clock else 0.0
+        effect = f"{clock(max(0.0, saves))} ({share:.0%})" if share >= 0 else f"{clock(-saves)} longer"
+        drawn.append(Bar(claim["change"], [max(0.0, saves)], effect))
         exact = claim["prediction"] == "exact replay"
         off = claim["predicted_s"] / claim["simulated_s"] - 1 if claim["simulated_s"] else 0.0
-        error = "none" if exact else f"{off:+.1%}"
-        cells = (clock(claim["predicted_s"]), claim["prediction"], clock(claim["simulated_s"]), error, f"{share:.1%}")
+        error = "none" if exact else signed_share(off)
+        cells = (
+            clock(claim["predicted_s"]),
+            claim["prediction"],
+            clock(claim["simulated_s"]),
+            error,
+            f"{share:.1%}",
+        )
         told.append((claim["change"], *cells))
     table = Table(
         ("change", "predicted", "by", "simulated", "error", "saves"),

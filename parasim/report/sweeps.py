@@ -41,7 +41,7 @@ def sweep_page(directory: Path, record: Record | None) -> Page:
         ],
         sections=[
             _breakdown(rows, swept),
-            Section("Pictures", pictures=pictures(directory, _TITLES)),
+            Section("Pictures", pictures=pictures(directory, record, _TITLES)),
         ],
         provenance=Table(
             ("what", "origin", "source"),

@@ -39,7 +39,7 @@ def training_page(directory: Path, record: Record | None) -> Page:
             Section("Loss", figures=_curves(rows, methods)),
             Section("Wall-clock", figures=[_times(last)]),
             *timelines,
-            Section("Pictures", pictures=pictures(directory, _TITLES)),
+            Section("Pictures", pictures=pictures(directory, record, _TITLES)),
         ],
         provenance=Table(
             ("what", "origin", "source"),

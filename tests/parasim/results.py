@@ -34,7 +34,7 @@ def plan() -> dict[str, Any]:
     checked = [Check(40e6, 1499.0, True), Check(39e6, 1501.0, False)]
     answers = [
         Answer("parablock", True, 40e6, "B/s", 1499.0, "48% uplink", checked),
-        Answer("fedbcd", False, None, "B/s", None, "computing alone takes 30 min"),
+        Answer("fedbcd", False, None, "B/s", None, "computing alone takes 30 min", [Check(999.9e12, 1800.0, False)]),
     ]
     whole = Plan(f"Least bandwidth for {EVIL}", answers, (), (), ["Checked."], {"parablock": "fitted: paper-a100"})
     return whole.summary()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from parasim.figures.gantt import draw_gantt
 from parasim.figures.style import FigureError
 from sim.fleet import Fleet
 from sim.sections import Group
+from sim.studies.critical import Holder
+from sim.studies.explain import Share
 from tests.parasim.command_line import refused, run
 
 # FedBCD, 2 rounds: computing 30 s, uploads of 1 s and 9 s, a download of 1 s and 9 s.
@@ -49,6 +52,16 @@ def test_what_is_said(uneven: Path):
         "Doubling every downlink saves 4.5 s (5%).",
         "Off the critical path; could always be later by: city 8 s.",
     ]
+
+
+def test_a_share_that_is_said_of_groups_is_theirs_alone(uneven: Path):
+    # Of 60 s of computing, 3 s are the others': 57 / 87. Of nobody's in particular, all 60: 60 / 87 = 69%, as above.
+    why = explain(uneven)
+    client_3, city = Share(Holder.COMPUTING, 1, 57.0), Share(Holder.COMPUTING, 0, 3.0)
+    shared = replace(why, shares=(client_3, *why.shares[1:], city))
+    assert sentences(shared)[0] == (
+        "66% of the 87 s is computing of client 3, 21% is uplink of client 3 and 10% is downlink of client 3."
+    )
 
 
 def test_what_saves_nothing_is_said_to_save_nothing(uneven: Path):

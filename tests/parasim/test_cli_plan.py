@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import math
 from pathlib import Path
 
 import pytest
 
+from parasim.cli.plan import print_plan
+from parasim.cli.text import deadline_clock
+from parasim.planning.answer import Answer, Plan
 from tests.parasim.command_line import refused, run
 
 # FedBCD: 40 s + 700 MB / bandwidth.
@@ -96,6 +101,7 @@ def test_files(small: Path, tmp_path: Path, question: tuple[str, ...], picture: 
         (("--solve-for", "bandwidth"), "needs a deadline"),
         (("--solve-for", "bandwidht", "--within", "1h"), "did you mean 'bandwidth'?"),
         (("--within", "0s", "--solve-for", "rounds"), "longer than nothing"),
+        (("--within", "25", "--solve-for", "rounds"), "--within '25' has no unit; write a duration like 90s, 25min"),
         (("--within", "1 fortnight", "--solve-for", "rounds"), "unknown unit 'fortnight'"),
         (("--within", "25min", "--sensitivity"), "--within goes with --solve-for or --confidence"),
         (("--sensitivity", "--budget", "5USD"), "one question at a time, not --budget and --sensitivity"),
@@ -113,6 +119,33 @@ def test_mistakes_are_refused_in_one_line(arguments: tuple[str, ...], message: s
     refusal = refused("plan", *arguments)
     assert message in refusal
     assert "\n" not in refusal
+
+
+def test_answers_of_one_method_are_told_apart_where_reasons_stand_below(monkeypatch: pytest.MonkeyPatch):
+    answers = [Answer("fedbcd", True, 1.0, "USD", 1.0, because) for because in ("cheapest", "fastest")]
+    rows = [("", "h100", "1 Gbit/s"), ("", "h100", "10 Gbit/s")]
+    monkeypatch.setattr("parasim.cli.text.PIPE_WIDTH", 80)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        print_plan(Plan("What?", answers, ("block", "device", "links"), rows))
+    lines = printed.getvalue().splitlines()
+    assert "fedbcd, h100, 1 Gbit/s: cheapest" in lines
+    assert "fedbcd, h100, 10 Gbit/s: fastest" in lines
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [
+        (4 * 3600, "4 h"),
+        (1500, "25 min"),
+        (1500 * (1 + 1e-9), "25 min"),
+        (5400, "90 min"),
+        (61, "61 s"),
+        (1501, "25.0 min"),
+    ],
+)
+def test_deadlines_are_written_without_a_fraction(seconds: float, written: str):
+    assert deadline_clock(seconds) == written
 
 
 def test_nothing_is_written_where_nothing_can_be(small: Path, tmp_path: Path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from parasim import Scenario, simulate
-from tests.parasim.command_line import Outcome, run
+from tests.parasim.command_line import Outcome, refused, run
 
 EXAMPLES = [
     # Scenarios with a train section name models that only the trainer builds.
@@ -61,11 +61,23 @@ def test_the_table_shows_names_as_they_are(small: Path):
     assert "Uploaded 4 MB, downloaded 2 MB" in outcome.out
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a directory that holds no files, whoever asks")
+def test_a_place_that_holds_no_files_is_refused_before_anything_is_simulated(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+):
+    simulated: list[object] = []
+    monkeypatch.setattr("parasim.api.simulate", simulated.append)
+    for option, place in (("--out", "/proc/none"), ("--out", "/proc/none/deep"), ("--trace", "/proc/none/run.json")):
+        assert "/proc may not be written to" in refused("simulate", small, option, place)
+    assert simulated == []
+
+
 def test_results_on_disk(small: Path, tmp_path: Path):
     out = tmp_path / "deep" / "er"
     printed = run("simulate", small, "--out", out, "--format", "json").out
     assert sorted(path.name for path in out.iterdir()) == ["reproduce.json", "result.json", "timeline.csv"]
     assert (out / "result.json").read_text() == printed
+    assert json.loads((out / "reproduce.json").read_text())["files"] == ["timeline.csv", "result.json"]
     with (out / "timeline.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["client", "round", "kind", "start_s", "end_s", "bytes", "block"]

@@ -65,6 +65,8 @@ def test_what_is_left(trained: tuple[Path, str]):
         "parablock/deltas/round-0001-client-0002.safetensors",
     } <= names  # fmt: skip
     assert not [name for name in names if "part" in name.rpartition(".")[2] or name.endswith((".pt", ".pkl", ".bin"))]
+    record = json.loads((out / "reproduce.json").read_text())
+    assert {"metrics.csv", "training.svg", "partition.svg"} <= set(record["files"]) <= names
     assert "held-out loss" in printed
     with (out / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))

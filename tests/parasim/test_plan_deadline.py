@@ -114,6 +114,19 @@ def test_paper_25_minutes_but_not_20():
     assert [check.holds for check in answer.checked] == [True, False]
 
 
+@pytest.mark.parametrize("method", ["full-ft", "fedbcd"])
+def test_without_a_file_all_methods_run_the_rounds_of_the_example(method: str):
+    [without] = deadline(None, [], [method], 25 * 60, "bandwidth", jobs=1).answers
+    [example] = deadline("examples/paper.yaml", [f"method={method}"], [method], 25 * 60, "bandwidth", jobs=1).answers
+    assert setting(None, [], method)["rounds"] == 32
+    assert (without.value, without.more, without.because) == (example.value, example.more, example.because)
+
+
+def test_many_clients_are_written_in_full():
+    assert QUANTITIES["clients"].text(12_000_000) == "12,000,000"
+    assert QUANTITIES["block-width"].text(0.5) == "0.5"
+
+
 def test_batch_sizes_and_widths_of_the_paper():
     # C = 39.45 s at batch 4, 48.2 s at 5: 21.2 and 25.9 minutes.
     plan = deadline(None, [], ["parablock"], 25 * 60, "batch-size", jobs=1)

@@ -50,6 +50,16 @@ def test_what_no_bandwidth_hides_is_said():
     assert "does not compute while it communicates" in answer.because
 
 
+def test_nothing_to_hide_is_no_bandwidth():
+    # The only message of a single round is the last upload, which is left over in any case.
+    plan = hide_communication(BASE, ["rounds=1"], ["parablock"], jobs=1)
+    [answer] = plan.answers
+    assert (answer.feasible, answer.value, answer.wall_clock_s, list(answer.checked)) == (False, None, None, [])
+    assert answer.because.startswith("nothing to hide")
+    assert plan.rows == [("client", "nothing to hide", "-", "-")]
+    assert plan.draw is None
+
+
 def test_the_curve_of_the_paper():
     # 2 x 872.4 MB in 39.45 - 1.38 s: 45.84 MB/s. Larger batches have more time, wider blocks more bytes.
     plan = hide_communication(None, [], ["parablock"], jobs=1)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import parasim
 from calibration.devices import SCALING_BAND, device, scale
 from parasim.planning.bill import HOUR, MONTH, bill, tariffs
-from parasim.planning.budget import budget, pareto_front
+from parasim.planning.budget import budget, pareto_front, rounded
 from parasim.planning.choices import Candidate, Outcome
 from parasim.planning.speeds import reference_step, relative_speed
 from sim.errors import CostError, ScenarioError
@@ -104,6 +104,14 @@ def test_that_nothing_is_affordable_is_an_answer():
     assert (answer.feasible, answer.value, answer.wall_clock_s) == (False, None, None)
     assert "the cheapest of 1 runs costs 11.2 USD" in answer.because
     assert [check.holds for check in answer.checked] == [False]
+    assert answer.method == "none"
+    assert plan.rows == [("-", "-", "-", "-", "at least 11.2 USD", "-")]
+    assert answer.more["cheapest"]["method"] == "fedbcd"
+
+
+def test_large_amounts_have_no_exponent():
+    assert rounded(25_100.4, "kWh") == "25,100 kWh"
+    assert rounded(1.663, "kWh") == "1.66 kWh"
 
 
 def outcome(cost: float, wall_clock: float) -> Outcome:
@@ -149,8 +157,11 @@ def test_workers_change_nothing():
 
 
 def test_devices_without_a_speed_need_one_to_compare_with():
-    plan = budget(of(FAST | {"name": "h100", "speed": None}), [], ["fedbcd"], 100.0, jobs=1)
-    assert any("h100 is left out, as nothing says how fast it is" in note for note in plan.notes)
+    unmeasured = [FAST | {"name": name, "speed": None} for name in ("h100", "l40s")]
+    plan = budget(of(*unmeasured), [], ["fedbcd", "fedit"], 100.0, jobs=1)
+    notes = [note for note in plan.notes if "h100" in note or "l40s" in note]
+    assert len(notes) == 1
+    assert notes[0].startswith("left out: h100, l40s, as the scenario names no one device")
 
 
 def test_a_misspelt_device_is_refused():

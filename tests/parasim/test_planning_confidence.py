@@ -112,6 +112,19 @@ def test_a_scenario_without_jitter_is_refused():
         confidence("examples/paper.yaml", [], [], 0.9)
 
 
+@pytest.mark.parametrize("per", ["run", "round"])
+def test_a_group_that_draws_together_may_be_huge(per: str):
+    # All clients are as fast, and send nothing: a million of them take as long as one.
+    jitter = (f"fleet.0.speed_jitter.per={per}", "fleet.0.speed_jitter.each=group")
+    one, million = (confidence(ALONE, [*jitter, f"fleet.0.count={n}"], [], jobs=1).answers[0] for n in (1, 1_000_000))
+    assert (one.value, one.more["interval"]) == (million.value, million.more["interval"])
+
+
+def test_too_many_clients_that_draw_for_themselves_are_refused():
+    with pytest.raises(ScenarioError, match=r"up to 20,000 clients, not 20,001; give it each: group"):
+        confidence(ALONE, ["fleet.0.count=20001"], [], 0.9, jobs=1)
+
+
 def test_the_command(tmp_path: Path):
     arguments = ["plan", "examples/planning.yaml", "--confidence", "0.9", "--jobs", 1]
     data = json.loads(run(*arguments, "--format", "json", "--out", tmp_path).out)

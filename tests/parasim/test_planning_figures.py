@@ -46,7 +46,7 @@ def test_the_same_picture_has_the_same_bytes(kind: str, tmp_path: Path):
     [
         ("pareto", ["From the cheapest to the fastest", "budget 8 USD", "1  fedit, a100", "cost of a run [USD]"]),
         ("deadline", ["parablock", "without jitter", "wall-clock [minutes]"]),
-        ("within", ["answer, with the interval that holds the truth"]),
+        ("within", ["answer, with its 95 % interval"]),
         ("tornado", ["parablock: 20.0 minutes", "uplink", "120 MB/s", "81%", "wall-clock [minutes]"]),
     ],
 )

@@ -43,6 +43,32 @@ def test_bars_by_hand():
     assert all(check.holds for answer in plan.answers for check in answer.checked)
 
 
+def test_checks_are_at_the_ends_of_the_band_in_the_inputs_own_unit():
+    answers = {answer.more["input"]: answer for answer in sensitivity(ADDITIVE, [], [], jobs=1).answers}
+    by_hand = {
+        "uplink": ("B/s", [80e6, 120e6]),
+        "latency": ("s", [0.5, 1.5]),
+        "aggregation": ("s", [1.0, 3.0]),
+        "computing speed": ("", [0.9, 1.1]),
+    }
+    for name, (unit, band) in by_hand.items():
+        answer = answers[name]
+        assert answer.more["input_unit"] == unit
+        assert [check.value for check in answer.checked] == answer.more["band"] == pytest.approx(band, rel=1e-12)
+        assert answer.unit == "s"
+        assert answer.value == abs(answer.checked[0].wall_clock_s - answer.checked[1].wall_clock_s)
+        assert answer.more["value_is"].startswith("swing of the wall-clock")
+
+
+def test_a_sample_that_ends_before_its_goal_is_said(monkeypatch: pytest.MonkeyPatch):
+    # 512 x (4 inputs + 2) runs are 3072; twice as many are more than 5000.
+    monkeypatch.setattr(sobol, "PRECISE", 0.0)
+    monkeypatch.setattr(sobol, "MOST_RUNS", 5000)
+    notes = " ".join(sensitivity(ADDITIVE, [], [], jobs=1).notes)
+    assert "from 3,072 exact replays" in notes
+    assert "not 0%: twice as many runs would be more than 5,000" in notes
+
+
 def test_shares_of_a_sum_are_those_of_its_variances():
     # Of a uniform factor, the runtime's terms have variances width^2 / 12, nearly: 1/x is slightly curved.
     plan = sensitivity(ADDITIVE, [], [], jobs=1)
@@ -100,6 +126,10 @@ def test_bands_come_from_the_profile_where_it_knows_its_error():
     }
     plan = sensitivity(data, [], ["fedbcd"], jobs=1)
     assert plan.provenance["uncertainty"].startswith("the profile's 95th percentile of held-out errors: speed")
+
+
+def test_a_sample_that_reaches_its_goal_says_no_more():
+    assert not any("twice as many" in note for note in sensitivity(ADDITIVE, [], [], jobs=1).notes)
 
 
 def test_the_command_and_its_picture(tmp_path: Path):

@@ -136,6 +136,7 @@ def test_what_a_page_of_a_sweep_says(made: Path):
     page = page_about(made / "sweep")
     # FedBCD at 1 MB/s: 3 x 30 s of computing, 5 transfers of 9 s. ParaBlock at 3 MB/s: 90 s and one of 3 s.
     assert "parablock is the fastest in 4 of 4 settings." in page.answer
+    assert [picture.title for section in page.sections for picture in section.pictures] == ["Runtime by method"]
     assert any(sentence.startswith("The slowest takes 135 s") or "2.2 min" in sentence for sentence in page.answer)
     assert page.what_if is not None
     assert [slider.places for slider in page.what_if.sliders] == [["1MB/s", "3MB/s"], ["2", "4"]]
@@ -152,6 +153,59 @@ def test_what_a_page_of_a_plan_says(made: Path):
     ]
     assert page.command == ""
     assert "does not say which command" in reported(made / "plan")[0]
+
+
+def rows_of(page: Page, title: str) -> list[list[str]]:
+    [section] = [section for section in page.sections if section.title == title]
+    return [list(row) for table in section.tables for row in table.rows]
+
+
+def test_a_page_shows_what_the_last_command_left_and_nothing_older(made: Path):
+    scenario, out = made / "small.json", made / "reused"
+    run("plan", scenario, "--hide-communication", "--out", out)
+    run("simulate", scenario, "--out", out)
+    run("sweep", scenario, "--bandwidth", "1MB/s,3MB/s", "--out", out)
+    # ParaBlock needs 3 x 30 s and one upload of 9 MB: 9 / 3.334 MB/s = 2.69946 s, 9 / 3.333 MB/s = 2.70027 s.
+    assert run("plan", scenario, "--within", "92.7s", "--solve-for", "bandwidth", "--out", out).status == 0
+    assert {path.name for path in out.glob("*.svg")} == {"hiding.svg", "runtime.svg", "deadline.svg"}
+    page = page_about(out)
+    assert [picture.title for section in page.sections for picture in section.pictures] == ["Deadline"]
+    [row] = rows_of(page, "Tables")
+    assert row[:5] == ["parablock", "yes", "3,334,000", "B/s", "92.6995"]
+    assert rows_of(page, "Checked by simulation") == [
+        ["parablock", "3.334 MB/s", "92.7 s", "0.00054 s early", "yes"],
+        ["parablock", "3.333 MB/s", "92.7 s", "0.00027 s late", "no"],
+    ]
+
+
+def test_a_record_names_nothing_outside_its_directory(made: Path):
+    secret = made / "secret.svg"
+    secret.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    record = {"kind": "plan", "files": ["../secret.svg", str(secret), "curve.svg"]}
+    (made / "plan" / "reproduce.json").write_text(json.dumps(record))
+    pictures = [picture for section in page_about(made / "plan").sections for picture in section.pictures]
+    assert [picture.title for picture in pictures] == ["Curve"]
+
+
+def test_checks_of_a_plan_can_be_told_apart(made: Path):
+    # Without a record, nobody knows the deadline; 1,499 s and 1,501 s are both 25.0 min.
+    assert rows_of(page_about(made / "plan"), "Checked by simulation") == [
+        ["parablock", "40 MB/s", "25.0 min (1,499.000 s)", "yes"],
+        ["parablock", "39 MB/s", "25.0 min (1,501.000 s)", "no"],
+        ["fedbcd", "unlimited", "30.0 min (1,800.000 s)", "no"],
+    ]
+
+
+def test_what_rounds_to_nothing_has_no_minus(made: Path):
+    path = made / "explain" / "explanation.json"
+    why = json.loads(path.read_text())
+    why["claims"] = [why["claims"][0] | {"prediction": "estimate", "predicted_s": 92.999, "simulated_s": 93.0}]
+    why["claims"][0]["saves_s"] = -0.001
+    path.write_text(json.dumps(why))
+    html = reported(made / "explain")[0]
+    assert "+0.0%" in html
+    assert "-0.0%" not in html
+    assert "-0%" not in html
 
 
 def test_what_a_page_of_a_training_says(made: Path):
