@@ -16,7 +16,7 @@ _WORTH_A_CLAUSE = 0.01
 
 
 def time_goes(result: Result) -> str:
-    """Say what the wall-clock consists of: ``84% computing, 10% uplink and 6% downlink of rural``."""
+    """Say what the wall-clock consists of: ``84% computing, 10% uplink and 6% downlink (mostly of rural)``."""
     held, wall_clock = _held(result), result.wall_clock
     parts = [
         f"{seconds / wall_clock:.0%} {_named(result, holder)}"
@@ -62,7 +62,8 @@ def _named(result: Result, holder: Holder) -> str:
     groups = named(_shares(result), holder)
     if len(fleet.groups) == 1 or not 0 < len(groups) <= min(MOST_NAMED, len(fleet.groups) - 1):
         return holder.value
-    return f"{holder.value} of {who(groups, fleet)}"
+    # Named groups hold the most of it, not always all.
+    return f"{holder.value} (mostly of {who(groups, fleet)})"
 
 
 def _listed(parts: list[str]) -> str:
