@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from train.adapters import LoraSettings
-from train.blocks import Part, activate, install, snapshot
+from train.blocks import Part, activate, snapshot
 from train.local import LocalSettings, train_locally
 
 RATE = 1e-5
@@ -115,6 +115,15 @@ def badam(model: nn.Module, part: Part, batches: Batches) -> Run | None:
 
 
 def from_here(part: Part, steps: Callable[[], None]) -> Run:
-    """A contender that leaves its part trained, which goes back to its present values each time."""
+    """A contender that leaves its part trained, which goes back to its present values each time.
+
+    It gets them in memory of its own, as a client does that received them and as a local update has them: the same
+    loop over weights that stay where the model's construction put them is up to 4 % faster on some processors.
+    """
     values = snapshot(part)
-    return Run(steps, start_over=lambda: install(part, values))
+
+    def start_over() -> None:
+        for name, parameter in part.items():
+            parameter.data = values[name].clone()
+
+    return Run(steps, start_over)

@@ -115,14 +115,15 @@ def loops(chosen: argparse.Namespace, model: nn.Module, blocks: Sequence[Block],
     for label, block in ((f"block {middle.index}", middle), ("full model", None)):
         # All on one model: where a copy lies in memory changes its speed by several per cent.
         part = block_parameters(model, block) if block else dict(model.named_parameters())
-        runs = {"ours": local_update(model, part, batches), "loop": plain_loop(model, part, batches)}
-        if block is not None:
-            runs["twin"] = plain_loop(model, part, batches)
+        runs = {
+            "ours": local_update(model, part, batches),
+            "loop": plain_loop(model, part, batches),
+            "twin": plain_loop(model, part, batches),
+        }
         times = in_turns(runs, chosen)
         report(f"local update / hand-written loop, {label}", paired(times["ours"], times["loop"]), 1.03)
-        if block is not None:
-            noise = paired(times["twin"], times["loop"])
-            print(f"{'the same loop / itself: what noise alone does':<58}{noise:8.3f}")
+        noise = paired(times["twin"], times["loop"])
+        print(f"{'the same loop / itself: what noise alone does':<58}{noise:8.3f}")
     other = copy.deepcopy(model)
     theirs = badam(other, block_parameters(other, middle), batches)
     if theirs is None:
