@@ -1,13 +1,14 @@
 """Predicted peak memory beside the measured one.
 
-Every case runs in a process of its own: a model with random weights takes two AdamW steps through
+Every case runs in a process of its own: a model with random weights takes eight AdamW steps through
 `train.local.train_locally`, and the peak is read from the allocator (CUDA) or the operating system (CPU: resident
 size, less what the process held before it built the model, libraries warmed up). The prediction traces the same step
 without running it. Errors are the prediction's, in percent of what was measured.
 
 glibc keeps freed blocks of up to 32 MiB for later use, in holes that later tensors do not always fit. On a CPU
-everything is therefore measured twice: with an allocator that gives memory back (MALLOC_MMAP_THRESHOLD_=65536), which
-is what a trace can know, and with the default one; with `--preload` also with another one, such as tcmalloc, which
+everything is therefore measured twice: with an allocator that gives memory back (MALLOC_MMAP_THRESHOLD_=65536),
+against what the tensors need; and with the default one, three times and the median taken, against what a replay of
+the traced allocations says (`calibration.allocator`). With `--preload` also with another one, such as tcmalloc, which
 keeps freed memory without wasting it.
 
     python benchmarks/memory.py
@@ -31,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
+from calibration.allocator import SETTLED, glibc_peak
 from calibration.memory import granularity
 from calibration.shapes import ShapeModel, Step, filled_batch, transformers_config
 from sim.blocks import ALL_LINEAR, partition
@@ -42,6 +44,7 @@ from train.local import LocalSettings, train_locally
 from train.models import base_dtype, demo_config, random_model
 from train.trained import trained_part
 
+REPEATS = 3
 Case = tuple[str, str, int, int]
 CASES: tuple[Case, ...] = (
     ("demo", "block:1:0", 8, 256),
@@ -88,16 +91,19 @@ def compare(cases: Any, device: str, preload: str | None) -> None:
     if preload:
         allocators.append(preload)
     errors: dict[str, list[float]] = {allocator: [] for allocator in allocators}
-    titles = "".join(f"{Path(allocator).name[:20]:>22}" for allocator in allocators)
-    print(f"{'model':<14} {'trains':<26} {'batch':>5} {'tokens':>6} {'predicted':>10}{titles}")
+    titles = "".join(f"{'predicted':>14}{Path(allocator).name[:22]:>22}" for allocator in allocators)
+    print(f"{'model':<14} {'trains':<26} {'batch':>5} {'tokens':>6}{titles}")
     for case in cases:
         model, trains, batch_size, tokens = case
-        predicted = predict(case, device)
-        row = f"{model:<14} {trains:<26} {batch_size:>5} {tokens:>6} {predicted / 2**20:>6.0f} MiB"
+        row = f"{model:<14} {trains:<26} {batch_size:>5} {tokens:>6}"
+        needed = predict(case, device)
         for allocator in allocators:
-            measured = measure_apart(case, device, allocator)
+            settled = allocator == "default" and device == "cpu"
+            predicted = predict_settled(case) if settled else needed
+            repeats = REPEATS if settled else 1
+            measured = statistics.median(measure_apart(case, device, allocator) for _ in range(repeats))
             errors[allocator].append(100 * (predicted / measured - 1))
-            row += f"{measured / 2**20:>10.0f} MiB {errors[allocator][-1]:>+6.1f}%"
+            row += f"{predicted / 2**20:>10.0f} MiB{measured / 2**20:>10.0f} MiB {errors[allocator][-1]:>+6.1f}%"
         print(row, flush=True)
     for allocator, found in errors.items():
         sizes = sorted(map(abs, found))
@@ -108,9 +114,16 @@ def compare(cases: Any, device: str, preload: str | None) -> None:
 
 
 def predict(case: Case, device: str) -> int:
+    """What the tensors need [B]."""
     precision = str(base_dtype(device)).removeprefix("torch.")
     model = ShapeModel(case[0], precision)
     return model.trace(step_of(case, model), granularity=granularity(device)).peak.total
+
+
+def predict_settled(case: Case) -> int:
+    """What glibc's allocator makes of it [B]."""
+    model = ShapeModel(case[0], "float32")
+    return glibc_peak(model, step_of(case, model))
 
 
 def step_of(case: Case, model: ShapeModel) -> Step:
@@ -134,7 +147,7 @@ def measure_apart(case: Case, device: str, allocator: str) -> int:
 
 
 def measure(case: Case, device: str) -> int:
-    """Peak memory of two steps [B], above what the process held before there was a model."""
+    """Peak memory of an update [B], above what the process held before there was a model."""
     step = step_of(case, ShapeModel(case[0]))
     # An adapter, so that its library is loaded too.
     tiny = Step(Trains.LORA, batch_size=2, sequence_length=16)
@@ -155,8 +168,8 @@ def local_update(config: Any, step: Step, device: str) -> None:
         checkpoint_activations(model)
     blocks = None if step.block is None else [step.block]
     part = trained_part(step.trains, model, blocks, step.lora, seed=0).part(0)
-    batches = [{name: tensor.to(device) for name, tensor in filled_batch(config, step).items()}] * 2
-    train_locally(model, part, batches, model_loss, LocalSettings(learning_rate=1e-5, steps=2))
+    batches = [{name: tensor.to(device) for name, tensor in filled_batch(config, step).items()}] * SETTLED
+    train_locally(model, part, batches, model_loss, LocalSettings(learning_rate=1e-5, steps=SETTLED))
 
 
 def resident(which: str = "VmRSS") -> int:

@@ -100,8 +100,8 @@ class ShapeModel:
         built.config.use_cache = False
         self._model: nn.Module = built
 
-    def trace(self, step: Step, *, granularity: int = 1) -> Trace:
-        """Trace one step.
+    def trace(self, step: Step, *, granularity: int = 1, steps: int = 1) -> Trace:
+        """Trace one step, or several that are alike.
 
         Parameters
         ----------
@@ -109,11 +109,13 @@ class ShapeModel:
             What is trained, on what.
         granularity : int
             What the allocator rounds every size up to [B].
+        steps : int
+            Steps of the local update, whose operators are added up.
 
         Returns
         -------
         Trace
-            Peak memory by category, and the operators.
+            Peak memory by category, the operators, and the allocations.
 
         Raises
         ------
@@ -125,7 +127,7 @@ class ShapeModel:
             part = self._part(step, adapter)
             batches = [filled_batch(self.config, step) for _ in range(step.accumulation)]
             with _read_as_eager(padded=step.padded):
-                return trace_update(self._model, part, batches, model_loss, granularity=granularity)
+                return trace_update(self._model, part, batches, model_loss, granularity=granularity, steps=steps)
 
     @contextmanager
     def _trained(self, step: Step) -> Iterator[Adapter | None]:

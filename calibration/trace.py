@@ -1,6 +1,6 @@
 """Trace a local update without running it: the trainer's own code on tensors that have shapes and no memory.
 
-`train.local.train_locally` runs once for one step, forward, backward and AdamW, under PyTorch's `FakeTensorMode`. A
+`train.local.train_locally` runs, forward, backward and AdamW, under PyTorch's `FakeTensorMode`. A
 dispatch mode sees every operator that would reach the device: it notes what the operator costs, and follows the
 storages that it makes until they are gone. Nothing about the step is written down a second time here.
 """
@@ -37,7 +37,7 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Trace:
-    """What one local update of one step does.
+    """What a local update does, of one step unless said otherwise.
 
     Attributes
     ----------
@@ -45,10 +45,13 @@ class Trace:
         Memory at its highest, as in every step but the first: with AdamW's moments there.
     operators : mapping of Operator to int
         Every kind of call, and how often it happens.
+    allocations : sequence of (int, int)
+        What was allocated and freed, in order: see `calibration.ledger.Ledger.events`.
     """
 
     peak: Footprint
     operators: Operators
+    allocations: Sequence[tuple[int, int]]
 
 
 def trace_update(
@@ -58,8 +61,9 @@ def trace_update(
     loss: Callable[[nn.Module, Batch], Tensor],
     *,
     granularity: int = 1,
+    steps: int = 1,
 ) -> Trace:
-    """Trace `train_locally` for one step over the given batches.
+    """Trace `train_locally` over the given batches.
 
     Parameters
     ----------
@@ -68,26 +72,28 @@ def trace_update(
     part : mapping of str to torch.nn.Parameter
         What is trained.
     batches : sequence of mapping of str to torch.Tensor
-        The batches of the step; more than one are accumulated.
+        The batches of a step; more than one are accumulated.
     loss : callable
         Mean loss of the model on a batch.
     granularity : int
         What the allocator rounds every size up to [B].
+    steps : int
+        Steps of the update. One tells its peak and its operators; how an allocator fares shows after several.
 
     Returns
     -------
     Trace
-        Peak memory by category, and the operators.
+        Peak memory by category, the operators, and the allocations.
     """
     # Only what wants a gradient can be watched for one.
     activate(model, part)
     tracer = _Tracer(Ledger(granularity))
     tracer.adopt((*model.parameters(), *model.buffers()), Category.WEIGHTS)
     tracer.adopt((tensor for batch in batches for tensor in batch.values()), Category.TEMPORARIES)
-    settings = LocalSettings(learning_rate=1e-5, steps=1, accumulation=len(batches))
+    settings = LocalSettings(learning_rate=1e-5, steps=steps, accumulation=len(batches))
     with tracer, tracer.watching(model, part):
-        train_locally(model, part, batches, tracer.forward(loss), settings)
-    return Trace(tracer.ledger.peak(), dict(tracer.operators))
+        train_locally(model, part, [*batches] * steps, tracer.forward(loss), settings)
+    return Trace(tracer.ledger.peak(), dict(tracer.operators), tracer.ledger.events())
 
 
 class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
