@@ -7,7 +7,7 @@ field, what was given and what is allowed.
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -75,7 +75,7 @@ def _path(problem: Any) -> tuple[int | str, ...]:
 def _line(path: Sequence[int | str], problem: Any, root: type[BaseModel]) -> str:
     where = ".".join(map(str, path))
     if problem["type"] == "extra_forbidden":
-        hint = nearest(str(path[-1]), fields_below(root, path[:-1]))
+        hint = meant(str(path[-1]), root, path[:-1])
         return f"{where if len(where) <= 80 else shown(where)}: unknown field; {hint}"
     if problem["type"] == "value_error":
         message = problem["msg"].removeprefix("Value error, ")
@@ -90,6 +90,39 @@ def _line(path: Sequence[int | str], problem: Any, root: type[BaseModel]) -> str
         choices = [choice.strip("'") for choice in problem["ctx"]["expected"].replace(" or ", ", ").split(", ")]
         hint = nearest(problem["input"], choices)
     return f"{where}: {words}, not {shown(problem['input'])}" + (f"; {hint}" if hint.startswith("did") else "")
+
+
+def meant(name: str, root: type[BaseModel], above: Sequence[int | str]) -> str:
+    """Say what a field that is not there was probably meant to be.
+
+    Parameters
+    ----------
+    name : str
+        What was given.
+    root : type
+        What the file holds.
+    above : sequence of int or str
+        Path of the section in which it was looked for.
+
+    Returns
+    -------
+    str
+        A clause: a field of like name in this section, the first of the same name elsewhere, or all that the section
+        has.
+    """
+    here = nearest(name, fields_below(root, above))
+    elsewhere = next(_places(root, name), None)
+    return f"did you mean {elsewhere!r}?" if elsewhere and not here.startswith("did") else here
+
+
+def _places(section: type[BaseModel], name: str, above: str = "") -> Iterator[str]:
+    """Paths of the fields of a name."""
+    for field, info in section.model_fields.items():
+        if field == name:
+            yield above + field
+        nested = _section_in(info.annotation)
+        if nested is not None:
+            yield from _places(nested, name, f"{above}{field}.")
 
 
 def fields_below(root: type[BaseModel], path: Sequence[int | str]) -> list[str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sim.architecture import catalogue_names
-from sim.complaints import fields_below, shown
-from sim.errors import ScenarioError, nearest
+from sim.complaints import fields_below, meant, shown
+from sim.errors import ScenarioError
 from sim.scenario import Scenario
 from sim.well_formed import parse_json, parse_toml, parse_yaml
 
@@ -170,7 +170,7 @@ def with_field(data: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
     """
     parts = field.split(".")
     if parts[0] not in Scenario.model_fields:
-        raise ScenarioError(f"{field}: unknown field; {nearest(parts[0], Scenario.model_fields)}")
+        raise ScenarioError(f"{field}: unknown field; {meant(parts[0], Scenario, ())}")
     if len(parts) == 1:
         return data | {field: value}
     section = data.get(parts[0])
@@ -204,7 +204,7 @@ def _with(node: Any, parts: list[str], depth: int, section: list[str], value: An
     known = fields_below(Scenario, section)
     # What the train section may hold is the trainer's affair, which checks it when it reads it.
     if part not in known and section[0] != "train":
-        hint = nearest(part, known) if known else f"{above} has no fields of its own"
+        hint = meant(part, Scenario, section) if known else f"{above} has no fields of its own"
         raise ScenarioError(f"{field}: unknown field; {hint}")
     fields = node or {}
     return fields | {part: _with(fields.get(part), parts, depth + 1, [*section, part], value)}

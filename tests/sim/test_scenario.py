@@ -130,6 +130,7 @@ def test_the_schema_refuses_what_the_reader_refuses(change: dict[str, Any]):
 def test_the_nearest_field_is_suggested_at_every_depth():
     assert refused(roundz=3) == "file.yaml: roundz: unknown field; did you mean 'rounds'?"
     assert "fleet.1.uplnk: unknown field; did you mean 'uplink'?" in refused(fleet=[{}, {"uplnk": "1MB/s"}])
+    assert "did you mean 'server.aggregation'?" in refused(wire={"aggregation": 1})
     assert "wire.upload.topk: unknown field; did you mean 'top_k'?" in refused(wire={"upload": {"topk": 0.1}})
 
 

@@ -237,6 +237,7 @@ def test_the_method_by_name_keeps_its_name_when_a_field_of_it_is_set():
         ("fleet.2.uplink=3", r"fleet has no entry '2'; give 0 to 1, a name, or \* for every one"),
         ("fleet.nowhere.uplink=3", "fleet has no entry 'nowhere'"),
         ("rounds.x=3", "rounds is 3, which has no fields of its own"),
+        ("wire.aggregation=3", "wire.aggregation: unknown field; did you mean 'server.aggregation'"),
         ("name.x=3", "name.x: unknown field; name has no fields of its own"),
         ("lora.targets=[q_proj", "not well-formed"),
     ],
