@@ -21,6 +21,7 @@ from sim.timeline import Kind
 if TYPE_CHECKING:
     from sim.architecture import Architecture
     from train.blocks import Values
+    from train.crew import Crew
     from train.formats import Example
     from train.learner import Trace
     from train.partition import Partition
@@ -84,6 +85,8 @@ def train(
 ) -> Training:
     """Train methods with a real model, going on where an earlier call was interrupted.
 
+    Inside `parasim.on_ray`, the clients of a run are trained by workers of that cluster.
+
     Parameters
     ----------
     source : path, mapping, Scenario or None
@@ -107,12 +110,13 @@ def train(
     ------
     ParaSimError
         If anything is wrong with scenario, data or model, another process trains in the directory, training
-        diverges, or results cannot be written.
+        diverges, results cannot be written, or a cluster's workers cannot be used.
     """
+    from train.crew import crew
     from train.lock import locked
     from train.pretraining import pretrain
     from train.settings import TrainSettings
-    from train.workbench import build
+    from train.workbench import build, device_of
 
     data = _data(source, overrides)
     if source is None:
@@ -120,14 +124,14 @@ def train(
     scenarios = [_scenario(data, method) for method in methods or [_scenario(data, None).method.name]]
     settings = TrainSettings.parse(scenarios[0].train)
     directory = Path(directory)
-    with locked(directory):
+    with locked(directory), crew(device_of(settings), most=scenarios[0].clients) as workers:
         bench = build(scenarios[0], settings)
         _check(scenarios, settings, bench, clock)
         pretrain(bench, scenarios[0], settings, directory / "base", report)
         bench.partition.save(directory / "partition.json")
         if bench.held_out:
             write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
-        comparison = _Comparison(settings, bench, directory, clock, save_deltas, report)
+        comparison = _Comparison(settings, bench, workers, directory, clock, save_deltas, report)
         for scenario in scenarios:
             comparison.train(scenario)
     truncation = "" if bench.truncation is None else str(bench.truncation)
@@ -153,6 +157,7 @@ class _Comparison:
 
     settings: TrainSettings
     bench: Workbench
+    crew: Crew | None
     directory: Path
     clock: Clock
     save_deltas: bool
@@ -177,6 +182,7 @@ class _Comparison:
             self.bench,
             folder / "checkpoints",
             costs=costs_of if self.clock == "profile" else None,
+            crew=self.crew,
             on_row=on_row,
             on_update=_delta_saver(folder / "deltas") if self.save_deltas else lambda trace, sent: None,
         )

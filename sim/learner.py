@@ -6,7 +6,7 @@ the seconds and carries no tensors; the trainer's learner really trains and meas
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,6 +39,22 @@ class Update:
     content: object = None
 
 
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """An update that may still be under way: begun, and to be waited for when it is needed.
+
+    Attributes
+    ----------
+    redeem : callable
+        Waits for the update and returns it; called once.
+    duration : (float, float) or None
+        The update's `seconds` and `serial` [s] where they are known beforehand; None where only computing it tells.
+    """
+
+    redeem: Callable[[], Update]
+    duration: tuple[float, float] | None = None
+
+
 class Learner(Protocol):
     """What computes for a protocol."""
 
@@ -50,8 +66,11 @@ class Learner(Protocol):
         """Block of each round (None for methods without blocks); asked for once, after any survey."""
         ...
 
-    def train(self, client: int, round: int, block: int | None) -> Update:
-        """Compute a local update (Algorithm 1) from what the client knows now."""
+    def train(self, client: int, round: int, block: int | None) -> Update | Promise:
+        """Compute a local update (Algorithm 1) from what the client knows now, or promise it.
+
+        Promises may be redeemed in any order, but all before the next aggregation.
+        """
         ...
 
     def aggregate(self, round: int, item: int, updates: Sequence[Update]) -> None:

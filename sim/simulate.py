@@ -19,8 +19,9 @@ from sim.learner import Learner
 from sim.methods import METHODS, Method, Trains
 from sim.network import star_network
 from sim.payload import Payload, payload
-from sim.protocols.base import Observer, Rules, Run
+from sim.protocols.base import Observer, Run
 from sim.protocols.cyclic import Cyclic
+from sim.protocols.rules import Rules
 from sim.result import Result
 from sim.scenario import Scenario
 from sim.schedule import UNKNOWN_MODEL_BLOCKS, block_schedule

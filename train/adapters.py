@@ -8,6 +8,7 @@ adapter.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -169,7 +170,10 @@ class Adapter:
         from safetensors.torch import save_file
 
         directory.mkdir(parents=True, exist_ok=True)
-        self._config.save_pretrained(str(directory))
+        config = copy.copy(self._config)
+        # `peft` makes a set of them, in another order in every process.
+        config.target_modules = sorted(config.target_modules)
+        config.save_pretrained(str(directory))
         weights = {
             f"base_model.model.{name.replace('.default', '')}": parameter.detach().cpu().contiguous()
             for name, parameter in self.part.items()

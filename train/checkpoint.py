@@ -10,17 +10,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 from sim.errors import ParaSimError
-
-if TYPE_CHECKING:
-    import torch
+from train.packing import apart
 
 FORMAT = 2
 _PREFIX = "round-"
@@ -73,7 +70,7 @@ def save(folder: Path, checkpoint: Checkpoint, fingerprint: str) -> None:
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        tensors, same = _apart(checkpoint.tensors)
+        tensors, same = apart(checkpoint.tensors)
         save_file(tensors, temporary / "tensors.safetensors")
         record = {"format": FORMAT, "fingerprint": fingerprint, "round": checkpoint.round, "same": same}
         (temporary / "record.json").write_text(json.dumps(record | checkpoint.record), encoding="utf-8")
@@ -136,26 +133,6 @@ def load(folder: Path, fingerprint: str) -> Checkpoint | None:
         return Checkpoint(record["round"], record, tensors)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise CheckpointError(f"{last}: is damaged ({error}); delete it to start from the beginning") from None
-
-
-def _apart(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tell tensors with memory of their own from other names for the same values, which are written once.
-
-    Views of a part of something larger are copied: safetensors writes only what is whole.
-    """
-    names: dict[tuple[int, torch.Size], str] = {}
-    apart: dict[str, Tensor] = {}
-    same: dict[str, str] = {}
-    for name, tensor in tensors.items():
-        key = (tensor.data_ptr(), tensor.shape)
-        whole = tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.nbytes
-        if whole and key in names:
-            same[name] = names[key]
-            continue
-        apart[name] = tensor.detach().cpu() if whole else tensor.detach().cpu().clone().contiguous()
-        if whole:
-            names[key] = name
-    return apart, same
 
 
 def _to_disk(path: Path) -> None:

@@ -18,6 +18,10 @@ class MeasuredClock:
     def __init__(self, fleet: Fleet):
         self._fleet = fleet
 
+    def foreseen(self, client: int, round: int, block: int | None) -> tuple[float, float] | None:
+        """Nothing: it has to be measured."""
+        return None
+
     def seconds(self, client: int, round: int, block: int | None, measured: float) -> tuple[float, float]:
         """Scale the measured seconds; the whole update can overlap with communication."""
         return measured / self._fleet.group(client).speed, 0.0
@@ -36,6 +40,10 @@ class ProfileClock:
 
     def seconds(self, client: int, round: int, block: int | None, measured: float) -> tuple[float, float]:
         """Ask for the cost."""
+        return self.foreseen(client, round, block)
+
+    def foreseen(self, client: int, round: int, block: int | None) -> tuple[float, float]:
+        """Ask for the cost, which is known before anything is measured."""
         trained = None if block is None or self._blocks is None else self._blocks[block]
         cost = self._costs.local_update(client, round, trained)
         return cost.seconds, cost.serial

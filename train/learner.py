@@ -1,22 +1,24 @@
 """The learner that really trains: real deltas, real aggregation, and ParaBlock's correction.
 
 It takes the place of `sim.cost_learner.CostLearner` in the same protocols. What each client knows and still has
-under way is bookkeeping (`train.versions`); the one model is shown to one client at a time.
+under way is bookkeeping (`train.versions`); who trains on it, and where, is the affair of `train.jobs`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
-from sim.learner import Update
+from sim.learner import Promise, Update
 from train.aggregate import mean
 from train.blocks import Values
-from train.local import LocalSettings, train_locally
+from train.jobs import Employ, Job, Learned, LocalTrainer
+from train.local import LocalSettings
 from train.messages import Messages
 from train.survey import block_gradient_norms
 from train.task import Task
@@ -26,6 +28,10 @@ from train.versions import BASE, Versions
 
 class Clock(Protocol):
     """How long an update takes in simulated time, given how long it took here."""
+
+    def foreseen(self, client: int, round: int, block: int | None) -> tuple[float, float] | None:
+        """Tell what `seconds` will say, where that does not depend on what is measured."""
+        ...
 
     def seconds(self, client: int, round: int, block: int | None, measured: float) -> tuple[float, float]:
         """Seconds of an update, and the part of them during which nothing can be sent [s]."""
@@ -117,6 +123,8 @@ class TorchLearner:
         Rounds that clients may train behind the server.
     skipping : bool
         Whether clients skip some downloads, and so may train on versions of any age.
+    employ : callable
+        Gives who trains; by default, this process.
     on_update : callable, optional
         Given each new update's trace and what was sent.
     """
@@ -134,6 +142,7 @@ class TorchLearner:
         ranked: bool = False,
         staleness: int = 0,
         skipping: bool = False,
+        employ: Employ = LocalTrainer,
         on_update: Callable[[Trace, Values], None] = lambda trace, sent: None,
     ):
         self.trained = trained
@@ -143,7 +152,7 @@ class TorchLearner:
         self.messages = messages
         held = self._held if skipping or not server.correction else lambda item: ()
         self.versions = Versions(trained.part, lag=staleness, held=held)
-        self._local = local
+        self._trainer = employ(trained, self.versions, task, local)
         self._server = server
         self._clock = clock
         self._schedule = schedule
@@ -158,7 +167,6 @@ class TorchLearner:
         self.replay: dict[tuple[int, int], tuple[Trace, Update]] = {}
         self.replayed_until = -1
         self._on_update = on_update
-        self._warm = False
 
     @property
     def model(self) -> nn.Module:
@@ -183,32 +191,46 @@ class TorchLearner:
         order = norms.sum(dim=0).argsort(descending=True, stable=True).tolist()
         return [order[round % len(order)] for round in range(len(self._schedule))]
 
-    def train(self, client: int, round: int, block: int | None) -> Update:
-        """Train on what the client knows now, and note the update as its own."""
+    def train(self, client: int, round: int, block: int | None) -> Promise:
+        """Have a client train on what it knows now; its update is noted when the promise is redeemed."""
         merging = self._to_merge.pop(client, 0.0)
+        # Promised as it was the first time, so that a resumed run's events come in the same order.
+        duration = self._clock.foreseen(client, round, block)
         if (client, round) in self.replay:
-            trace, update = self.replay[client, round]
-            self._note(trace, update)
-            return replace(update, block=block)
-        item = self.trained.item(block)
-        start = self.show_client(client, item)
-        start = self.trained.fresh_start(client, round, start)
-        result = train_locally(
-            self.model,
-            self.trained.part(item),
-            self.task.batches(client, round),
-            self.task.loss,
-            self._local,
-            start=start,
-            warm_up=not self._warm,
-            seed=client * 1_000_003 + round,
+            return Promise(partial(self._repeated, client, round, block), duration)
+        job = self.job(client, round, block)
+        learned = self._trainer.submit(job)
+        return Promise(lambda: self._finished(job, block, merging, learned()), duration)
+
+    def job(self, client: int, round: int, block: int | None) -> Job:
+        """Put together what a client's update starts from."""
+        view = self.clients.setdefault(client, Client())
+        own: dict[int, list[Values]] = {}
+        for (item, _), delta in sorted(view.pending.items(), key=lambda entry: entry[0]):
+            own.setdefault(item, []).append(delta)
+        return Job(
+            client,
+            round,
+            self.trained.item(block),
+            known=dict(view.known),
+            own=own,
+            rate=self._server.learning_rate,
+            merged=max(self.merge_seconds, default=BASE),
         )
-        self._warm = True
-        trace = Trace(client, round, result.loss, result.seconds)
-        sent = self.messages.send(client, item, round, self.trained.message(start, result.delta))
+
+    def _repeated(self, client: int, round: int, block: int | None) -> Update:
+        trace, update = self.replay[client, round]
+        self._note(trace, update)
+        return replace(update, block=block)
+
+    def _finished(self, job: Job, block: int | None, merging: float, learned: Learned) -> Update:
+        """Note an update as the client's own, and tell what is sent of it."""
+        client, round = job.client, job.round
+        trace = Trace(client, round, learned.loss, learned.seconds)
+        sent = self.messages.send(client, job.item, round, learned.message)
         if self.trained.keeps_own:
-            self.clients[client].pending[item, round] = result.delta
-        seconds, serial = self._clock.seconds(client, round, block, merging + result.seconds)
+            self.clients[client].pending[job.item, round] = learned.message
+        seconds, serial = self._clock.seconds(client, round, block, merging + learned.seconds)
         update = Update(client, round, block, seconds, serial, sent)
         self._note(trace, update)
         self._on_update(trace, sent)
@@ -255,22 +277,3 @@ class TorchLearner:
             self._to_merge[client] = self._to_merge.get(client, 0.0) + arrived
         if self._server.correction and self.trained.keeps_own:
             self.clients.setdefault(client, Client()).known.update(versions)
-
-    def show_client(self, client: int, trained_item: int) -> Values:
-        """Let the model be what a client has, and return its values of the item that it trains next."""
-        view = self.clients.setdefault(client, Client())
-        own_items = {item for item, _ in view.pending}
-        for item in {*self.versions.values, *own_items, trained_item}:
-            version = view.known.get(item, BASE)
-            values = self.versions.get(item, version)
-            own = [delta for (changed, _), delta in sorted(view.pending.items()) if changed == item]
-            if own:
-                rate = self._server.learning_rate
-                for delta in own:
-                    values = {name: value + rate * delta[name] for name, value in values.items()}
-                self.versions.show_private(item, values)
-            else:
-                self.versions.show(item, version)
-            if item == trained_item:
-                start = values
-        return start

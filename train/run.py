@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,16 @@ from train.adapters import LoraSettings
 from train.blocks import Values
 from train.checkpoint import Checkpoint, load, save
 from train.clocks import MeasuredClock, ProfileClock
+from train.crew import Crew
 from train.fingerprint import fingerprint
+from train.jobs import Employ, LocalTrainer
 from train.learner import ServerSettings, TorchLearner, Trace
 from train.local import LocalSettings
 from train.messages import Messages
 from train.models import quiet
 from train.resume import restore, state
 from train.settings import TrainSettings
+from train.trained import Trained as TrainedPart
 from train.trained import TrainedAdapter, TrainedStack, trained_part
 from train.workbench import Workbench
 
@@ -132,7 +137,8 @@ class Recorder:
             "method": self.method,
             "round": round,
             "simulated_s": run.env.now,
-            "train_loss": sum(losses) / len(losses),
+            # Rounded once, so that it does not depend on who was faster.
+            "train_loss": math.fsum(losses) / len(losses),
             **evaluated,
             "uploaded_bytes": int(self._bytes[Kind.UPLOAD]),
             "downloaded_bytes": int(self._bytes[Kind.DOWNLOAD]),
@@ -161,6 +167,7 @@ def train_method(
     folder: Path | None,
     *,
     costs: Callable[[Setup], Costs] | None,
+    crew: Crew | None = None,
     on_row: Callable[[list[Row]], None] = lambda rows: None,
     on_update: Callable[[Trace, Values], None] = lambda trace, sent: None,
 ) -> Trained:
@@ -178,6 +185,8 @@ def train_method(
         Where checkpoints go; None to make none.
     costs : callable or None
         Gives the costs of a setup, for a simulated clock by profile; None for measured seconds.
+    crew : Crew or None
+        Workers that train; None to train in this process.
     on_row : callable
         Given all metrics so far after every round.
     on_update : callable
@@ -191,7 +200,7 @@ def train_method(
     setup = prepare(scenario, bench.architecture)
     model = copy.deepcopy(bench.model)
     predicted = costs(setup) if costs else None
-    learner = _learner(setup, settings, model, bench, predicted, on_update)
+    learner = _learner(setup, settings, model, bench, predicted, crew, on_update)
     run = (
         "" if folder is None else fingerprint(scenario, settings, bench, predicted.provenance() if predicted else None)
     )
@@ -211,6 +220,7 @@ def _learner(
     model: nn.Module,
     bench: Workbench,
     costs: Costs | None,
+    crew: Crew | None,
     on_update: Callable[[Trace, Values], None],
 ) -> TorchLearner:
     scenario, method = setup.scenario, setup.method
@@ -232,8 +242,9 @@ def _learner(
         seed=scenario.seed,
     )
     fleet = Fleet(scenario.fleet)
+    choose = partial(trained_part, method.trains, blocks=setup.blocks, lora=lora, seed=scenario.seed)
     return TorchLearner(
-        trained_part(method.trains, model, setup.blocks, lora, seed=scenario.seed),
+        choose(model),
         bench.task,
         local,
         ServerSettings(settings.global_learning_rate, settings.mean == "weighted", settings.correction),
@@ -243,8 +254,15 @@ def _learner(
         ranked=method.trains is Trains.BLOCK and scenario.blocks.schedule == "gradient",
         staleness=scenario.method.staleness if issubclass(method.shape, Overlapped) else 0,
         skipping=scenario.cyclic.download_fraction < 1,
+        employ=LocalTrainer if crew is None else _hiring(crew, choose, settings),
         on_update=on_update,
     )
+
+
+def _hiring(crew: Crew, choose: Callable[[nn.Module], TrainedPart], settings: TrainSettings) -> Employ:
+    from train.ray_trainer import RayTrainer
+
+    return partial(RayTrainer, crew, choose, settings.activation_checkpointing)
 
 
 class MeasuredCosts(GivenSeconds):

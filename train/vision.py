@@ -168,9 +168,8 @@ class ImageTask:
         for positions in self._batching.order(client, round, len(own)):
             yield _batch(self.training, own[positions])
 
-    def loss(self, model: Module, batch: Batch) -> Tensor:
-        """Compute the mean loss over the batch's images, the model's own (`Task.loss`)."""
-        return model_loss(model, batch)
+    loss = staticmethod(model_loss)
+    """Mean loss over the batch's images, the model's own (`Task.loss`)."""
 
     def evaluate(self, model: Module, *, accuracy: bool = True, progress: Progress | None = None) -> Evaluation:
         """Measure held-out loss and accuracy; both come from the same forward pass."""

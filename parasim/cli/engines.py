@@ -19,9 +19,7 @@ class EngineName(StrEnum):
     RAY = "ray"
 
 
-EngineOption = Annotated[
-    EngineName, typer.Option("--engine", help="Compute with worker processes of this machine, or on a Ray cluster.")
-]
+EngineOption = Annotated[EngineName, typer.Option("--engine", help="Compute on this machine, or on a Ray cluster.")]
 Address = Annotated[
     str | None,
     typer.Option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parasim.cli.engines import Address, EngineName, EngineOption, computing_on
 from parasim.cli.options import Overrides, TraceFile
 from parasim.cli.progress import patient_threads, stages
 
@@ -38,6 +39,8 @@ def command(
     ] = ClockChoice.MEASURED,
     deltas: Annotated[bool, typer.Option("--deltas", help="Keep every update that was sent, as safetensors.")] = False,
     trace: TraceFile = None,
+    engine: EngineOption = EngineName.LOCAL,
+    address: Address = None,
 ) -> None:
     """Train methods with a real model under the simulated clock: loss against rounds and against wall-clock.
 
@@ -59,7 +62,7 @@ def command(
     if data:
         overrides.append(f"train.data.source={data}")
     try:
-        with stages() as report:
+        with computing_on(engine, address), stages() as report:
             training = train(
                 file,
                 methods=split_values(method),

@@ -8,67 +8,19 @@ they waited for, and give back the number of their own span; that is how causes 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import simpy
+from simpy.events import NORMAL
 
-from sim.learner import Learner, Update
+from sim.learner import Learner, Promise, Update
 from sim.network.model import Network, Port
+from sim.network.timing import EndOfInstant
+from sim.protocols.rules import Rules, Sizes
 from sim.timeline import SERVER, Interval, Kind, Timeline
 
 Process = Generator[simpy.Event, Any, None]
 After = tuple[int, ...]
-
-
-class Sizes(Protocol):
-    """What messages weigh [B]."""
-
-    def upload(self, update: Update) -> float:
-        """Size of one client's update [B]."""
-        ...
-
-    def download(self, item: int) -> float:
-        """Size of the server's current version of an item [B]."""
-        ...
-
-    def item(self, round: int, block: int | None) -> int:
-        """Which of the server's items the aggregate of a round is a new version of."""
-        ...
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The numbers of a scenario that protocols need.
-
-    Attributes
-    ----------
-    rounds : int
-        Number of rounds.
-    seed : int
-        Seed of the protocol's own random draws.
-    staleness : int
-        Rounds an update may take, for overlapped protocols.
-    download_fraction : float
-        Share of the changed blocks that a client downloads, for cyclic protocols.
-    serialization : float
-        A client's time to pack or unpack one message [s].
-    aggregation : float
-        The server's time to aggregate a round [s].
-    blocks_named : bool
-        Whether items are blocks, to be named in the timeline.
-    surveyed : bool
-        Whether a full pass on the first participants precedes round 0.
-    """
-
-    rounds: int
-    seed: int = 0
-    staleness: int = 1
-    download_fraction: float = 1.0
-    serialization: float = 0.0
-    aggregation: float = 0.0
-    blocks_named: bool = True
-    surveyed: bool = False
 
 
 class Site:
@@ -86,20 +38,7 @@ class Site:
 
     def train(self, round: int, after: After) -> Training:
         """Compute the local update of a round; the event's value is the update."""
-        run = self.run
-        update = run.learner.train(self.client, round, run.schedule[round])
-        span = run.record(
-            self,
-            round,
-            Kind.COMPUTE,
-            run.env.now,
-            run.env.now + update.seconds,
-            0.0,
-            update.block,
-            after,
-            update.serial,
-        )
-        return Training(run.env, update, span)
+        return Training(self, round, after)
 
     def upload(self, update: Update, after: After, beside: int | None = None) -> Generator[simpy.Event, Any, After]:
         """Send an update to the server, which now counts it among those it has."""
@@ -150,13 +89,75 @@ class Site:
         return (span,)
 
 
-class Training(simpy.Timeout):
-    """A local computation in progress; its value is the update."""
+class Training(simpy.Event):
+    """A local computation in progress; its value is the update.
 
-    def __init__(self, env: simpy.Environment, update: Update, span: int):
-        super().__init__(env, update.seconds, update)
-        self.update = update
-        self.span = span
+    An update that is only promised is waited for as late as the clock allows, so that a learner with several workers
+    can begin others meanwhile: when its training ends, if it is known how long that takes; else at the end of the
+    instant in which it began. An aggregation waits for all that are open.
+
+    Attributes
+    ----------
+    span : int
+        Number of its span; -1 as long as nobody knows how long it takes.
+    serial : float
+        Part at its start during which nothing can be sent [s]; known with the span.
+    """
+
+    def __init__(self, site: Site, round: int, after: After):
+        run = site.run
+        super().__init__(run.env)
+        self.span = -1
+        self._begun: simpy.Event | None = None
+        self._promise: Promise | None = None
+        block = run.schedule[round]
+        self._of = (site, round, block, after)
+        computed = run.learner.train(site.client, round, block)
+        if isinstance(computed, Update):
+            self._value = computed
+            self._take(computed.seconds, computed.serial)
+            return
+        self._promise = computed
+        run.open[self] = None
+        if computed.duration is None:
+            run.end_of_instant.request()
+        else:
+            self.callbacks.append(Training.redeem)
+            self._take(*computed.duration)
+
+    @property
+    def update(self) -> Update:
+        """The update; waited for, if it is only promised yet."""
+        self.redeem()
+        update: Update = self._value
+        return update
+
+    def redeem(self) -> None:
+        """Wait for the update, if it is only promised yet."""
+        if self._promise is None:
+            return
+        promise, self._promise = self._promise, None
+        del self._of[0].run.open[self]
+        self._value = update = promise.redeem()
+        if self.span < 0:
+            self._take(update.seconds, update.serial)
+            if self._begun is not None:
+                self._begun.succeed()
+
+    def begun(self) -> Generator[simpy.Event, Any, None]:
+        """Wait until it is known how long it takes; no time passes."""
+        if self.span < 0:
+            self._begun = self._begun or self.env.event()
+            yield self._begun
+
+    def _take(self, seconds: float, serial: float) -> None:
+        """Record its span, and end so many seconds from now."""
+        site, round, block, after = self._of
+        now = self.env.now
+        self.serial = serial
+        self.span = site.run.record(site, round, Kind.COMPUTE, now, now + seconds, 0.0, block, after, serial)
+        self._ok = True
+        self.env.schedule(self, NORMAL, seconds)
 
 
 class Server:
@@ -195,6 +196,8 @@ class Server:
             yield run.env.timeout(run.rules.aggregation)
         block = run.schedule[round]
         item = run.sizes.item(round, block)
+        # What began to train before must not see the aggregate.
+        run.redeem()
         # By client, not by arrival: the mean must not depend on who was faster.
         updates = sorted(self._received.pop(round), key=lambda update: update.client)
         run.learner.aggregate(round, item, updates)
@@ -221,12 +224,25 @@ class Run:
         self.sites: list[Site] = []
         self.schedule: Sequence[int | None] = ()
         self.observer: Observer | None = None
+        self.open: dict[Training, None] = {}
+        self.end_of_instant = EndOfInstant(env, self._redeem_unknown)
 
     def join(self, client: int, count: int, port: Port, rounds: Sequence[int]) -> Site:
         """Add a site that takes part in the given rounds."""
         site = Site(self, client, count, port, rounds)
         self.sites.append(site)
         return site
+
+    def redeem(self) -> None:
+        """Wait for all updates that are only promised yet, in the order in which they were."""
+        for training in list(self.open):
+            training.redeem()
+
+    def _redeem_unknown(self) -> None:
+        """Wait for those of which nobody knows how long they take: the clock cannot go on before."""
+        for training in list(self.open):
+            if training.span < 0:
+                training.redeem()
 
     def record(
         self,

@@ -95,9 +95,11 @@ class Overlapped(Shape):
         due = round - self.staleness
         sends, fetches = due in pending, site in self.fetching(round)
         beside: int | None = None
-        if work is not None and work.update.serial and (sends or fetches):
-            yield self.run.env.timeout(work.update.serial)
-            beside = work.span
+        if work is not None and (sends or fetches):
+            yield from work.begun()
+            if work.serial:
+                yield self.run.env.timeout(work.serial)
+                beside = work.span
         communicated: After = ()
         if sends:
             communicated = after = yield from site.upload(pending.pop(due), after, beside)

@@ -92,9 +92,14 @@ def using(engine: Engine) -> Iterator[None]:
         _engine.reset(before)
 
 
+def engine() -> Engine:
+    """Tell where runs are computed."""
+    return _engine.get()
+
+
 def cores() -> int:
     """Number of processors that there are for runs."""
-    return _engine.get().cores()
+    return engine().cores()
 
 
 def in_order(run: Callable[[Item], Answer], items: Iterable[Item], *, workers: int, batch: int = 1) -> Iterator[Answer]:
@@ -124,7 +129,7 @@ def in_order(run: Callable[[Item], Answer], items: Iterable[Item], *, workers: i
     """
     if workers <= 1:
         return (run(item) for item in items)
-    return _engine.get().in_order(run, items, workers=workers, batch=batch)
+    return engine().in_order(run, items, workers=workers, batch=batch)
 
 
 def _run_all(run: Callable[[Item], Answer], items: list[Item]) -> list[Answer]:

@@ -26,8 +26,8 @@ from sim.studies.pool import AHEAD, LocalEngine, using
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-_ATTEMPTS_AGAIN = 3
-"""How often a batch is repeated whose worker died; one that dies every time is a fault of the batch."""
+ATTEMPTS_AGAIN = 3
+"""How often work is repeated whose worker died; one that dies every time is a fault of the work."""
 _PATIENCE = 10.0
 """How long a machine may take to answer [s]."""
 _BUILT_IN = frozenset(METHODS)
@@ -60,6 +60,14 @@ class RayEngine:
 
         return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
+    def room(self, *, processors: int, gpus: int = 0) -> int:
+        """Tell how many workers of so many processors and GPUs the cluster's machines have room for."""
+        import ray
+
+        wanted = {name: count for name, count in (("CPU", processors), ("GPU", gpus)) if count}
+        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        return sum(min(int(there.get(name, 0) // count) for name, count in wanted.items()) for there in alive)
+
     def in_order(
         self, run: Callable[[Item], Answer], items: Iterable[Item], *, workers: int, batch: int
     ) -> Iterator[Answer]:
@@ -72,8 +80,8 @@ class RayEngine:
         """
         import ray
 
-        task = ray.remote(num_cpus=1, max_retries=_ATTEMPTS_AGAIN)(_run_all)
-        everyones = ray.put((run, _surroundings()))
+        task = ray.remote(num_cpus=1, max_retries=ATTEMPTS_AGAIN)(_run_all)
+        everyones = ray.put((run, surroundings()))
         source = iter(items)
         running: deque[Any] = deque()
         try:
@@ -148,28 +156,32 @@ def _check_reachable(address: str) -> None:
 
 
 def _answers(reference: Any) -> list[Any]:
-    """Wait for a task; raise what its run raised, and turn what went wrong around it into words.
+    """Wait for a task.
 
     Raises
     ------
     EngineError
-        If the task could not be run.
+        If the task could not be run. What its run raised is raised as it is.
     """
     import ray
 
     try:
         answers: list[Any] = ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
-        if missing := _missing_module(error):
-            raise EngineError(missing) from None
-        raise error.cause from None
     except ray.exceptions.WorkerCrashedError:
         raise EngineError(
-            f"a worker was killed {_ATTEMPTS_AGAIN + 1} times over the same runs, perhaps for want of memory"
+            f"a worker was killed {ATTEMPTS_AGAIN + 1} times over the same runs, perhaps for want of memory"
         ) from None
     except ray.exceptions.RayError as error:
-        raise EngineError(_missing_module(error) or f"the Ray cluster failed: {_in_short(error)}") from None
+        raise in_words(error) from None
     return answers
+
+
+def in_words(error: Any) -> Exception:
+    """Turn what Ray raised into what was raised on the worker; and what went wrong around it, into words."""
+    if missing := _missing_module(error):
+        return EngineError(missing)
+    cause = getattr(error, "cause", None)
+    return cause if isinstance(cause, Exception) else EngineError(f"the Ray cluster failed: {_in_short(error)}")
 
 
 def _missing_module(error: Exception) -> str:
@@ -186,24 +198,31 @@ def _in_short(error: Exception) -> str:
 
 def _run_all(everyones: tuple[Callable[[Any], Any], Surroundings], items: list[Any]) -> list[Any]:
     """Run a batch, in a worker."""
-    run, surroundings = everyones
-    _settle(surroundings)
+    run, around = everyones
+    settle(around)
     return [run(item) for item in items]
 
 
-def _settle(surroundings: Surroundings) -> None:
-    """Make a worker like the process that it works for: only then are its answers the same."""
-    if _version() != surroundings.version:
+def settle(around: Surroundings) -> None:
+    """Make a worker like the process that it works for: only then are its answers the same.
+
+    Raises
+    ------
+    EngineError
+        If it has another version of paraSim.
+    """
+    if _version() != around.version:
         raise EngineError(
-            f"a worker of the Ray cluster has paraSim {_version()}, this is {surroundings.version}; "
+            f"a worker of the Ray cluster has paraSim {_version()}, this is {around.version}; "
             "install the same on all machines"
         )
-    if Path(surroundings.directory).is_dir():
-        os.chdir(surroundings.directory)
-    METHODS.update(surroundings.methods)
+    if Path(around.directory).is_dir():
+        os.chdir(around.directory)
+    METHODS.update(around.methods)
 
 
-def _surroundings() -> Surroundings:
+def surroundings() -> Surroundings:
+    """Describe this process to workers."""
     added = {name: method for name, method in METHODS.items() if name not in _BUILT_IN}
     return Surroundings(_version(), str(Path.cwd()), added)
 

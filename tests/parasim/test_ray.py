@@ -1,4 +1,4 @@
-"""Sweeps and plans on a Ray cluster: byte for byte what they are on this machine."""
+"""Sweeps, plans and training on a Ray cluster: byte for byte what they are on this machine."""
 
 from __future__ import annotations
 
@@ -123,7 +123,57 @@ def _a_worker() -> int:
     return int(ray.get(process.remote()))
 
 
+TRAINED = """\
+rounds: 2
+compute: {seconds: [2, 3, 2]}
+fleet: [{count: 3, uplink: 1MB/s}]
+blocks: {layers: 1}
+local: {steps: 1, batch_size: 4}
+wire: {bytes_per_parameter: 4}
+train: {data: {source: digits}, partition: {kind: iid}}
+"""
+
+
+@WITH_RAY
+def test_a_training_is_the_same_to_the_last_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from train.crew import Crew
+
+    hired: list[int] = []
+    submit = Crew.submit
+
+    def noted(self: Crew, errand: Any) -> Any:
+        hired.append(self.count)
+        return submit(self, errand)
+
+    monkeypatch.setattr(Crew, "submit", noted)
+    path = tmp_path / "trained.yaml"
+    path.write_text(TRAINED)
+    arguments = ("train", path, "--method", "parablock,fedbcd", "--clock", "profile", "--out")
+    here = run(*arguments, tmp_path / "here")
+    assert not hired
+    there = run(*arguments, tmp_path / "there", "--engine", "ray")
+    assert here.status == there.status == 0, (here, there)
+    assert here.out == there.out.replace(str(tmp_path / "there"), str(tmp_path / "here"))
+    # Two workers, for 2 methods x 2 rounds x 3 clients.
+    assert hired == [2] * 12
+    left, expected = trained_files(tmp_path / "there"), trained_files(tmp_path / "here")
+    assert left == expected
+    assert {"metrics.csv", "parablock/timeline.csv", "fedbcd/model/model.safetensors", "training.png"} <= set(left)
+
+
+def trained_files(directory: Path) -> dict[str, bytes]:
+    # A checkpoint holds the seconds that every update really took, and reproduce.json the command.
+    found = (path for path in directory.rglob("*") if path.is_file())
+    names = {path: path.relative_to(directory) for path in found}
+    return {
+        str(name): path.read_bytes()
+        for path, name in names.items()
+        if "checkpoints" not in name.parts and name.name != "reproduce.json"
+    }
+
+
 def test_an_address_goes_with_ray(small: Path):
     assert "--address auto: goes with --engine ray" in refused(
         "plan", small, "--hide-communication", "--address", "auto"
     )
+    assert "--address auto: goes with --engine ray" in refused("train", small, "--address", "auto")

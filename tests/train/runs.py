@@ -47,7 +47,8 @@ def given(setup: Setup) -> Costs:
 
 
 def train(folder: Path, train: dict[str, Any] | None = None, *, on: Workbench | None = None, **fields: Any) -> Trained:
-    """Train the tiny model on three uneven clients for five rounds."""
+    """Train the tiny model on three uneven clients for five rounds, by the given seconds."""
+    options = {"costs": given} | {name: fields.pop(name) for name in ("costs", "crew") if name in fields}
     callbacks = {name: fields.pop(name) for name in ("on_row", "on_update") if name in fields}
     scenario = Scenario.parse(
         {
@@ -62,7 +63,7 @@ def train(folder: Path, train: dict[str, Any] | None = None, *, on: Workbench | 
         | fields
     )
     settings = TrainSettings.parse({"learning_rate": 1e-2} | (train or {}))
-    return train_method(scenario, settings, on or bench(), folder, costs=given, **callbacks)
+    return train_method(scenario, settings, on or bench(), folder, **options, **callbacks)
 
 
 def ended(trained: Trained, folder: Path) -> Ended:

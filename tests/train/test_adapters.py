@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -171,6 +173,15 @@ def test_saved_adapter_is_read_by_peft(tmp_path):
     loaded = PeftModel.from_pretrained(random_model(LLAMA, seed=0), str(tmp_path / "adapter"))
     torch.testing.assert_close(logits(loaded), logits(model.eval()))
     assert not [path for path in (tmp_path / "adapter").iterdir() if path.suffix in {".bin", ".pt", ".pkl"}]
+
+
+def test_a_saved_adapter_is_the_same_file_in_every_process(tmp_path):
+    # Sets of strings come in another order in every process; ten targets are hardly ever sorted by chance.
+    adapter = Adapter(random_model(LLAMA, seed=0), LoraSettings(3, targets="all-linear"), seed=0)
+    adapter.save(tmp_path)
+    targets = json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"]
+    assert len(targets) >= 10
+    assert targets == sorted(targets)
 
 
 def test_scaling_is_alpha_over_rank():

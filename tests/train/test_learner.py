@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from sim.scenario import Compression
 from tests.oracles import plain_training as plain
 from tests.train.tiny import BLOCKS, LOCAL, LORA, RandomTokens, assert_equal, federate, tiny_model, weights
 from train.adapters import Adapter
+from train.jobs import show
 from train.learner import ServerSettings, TorchLearner
 from train.messages import Messages
 from train.trained import TrainedStack
@@ -107,7 +109,7 @@ def test_a_client_differs_from_the_server_by_its_own_updates_only(staleness, eta
     def checked(learner, client, round, block):
         learner.versions.show_newest()
         server = weights(learner.model)
-        learner.show_client(client, learner.trained.item(block))
+        show(learner.job(client, round, block), learner.versions)
         difference = {name: value - server[name] for name, value in weights(learner.model).items()}
         expected = {name: torch.zeros_like(value) for name, value in server.items()}
         for earlier in range(max(0, round - staleness), round):
@@ -115,9 +117,14 @@ def test_a_client_differs_from_the_server_by_its_own_updates_only(staleness, eta
                 expected[name] += eta * value
         for name, value in difference.items():
             torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-6)
-        update = train(learner, client, round, block)
-        deltas[client, round] = learner.clients[client].pending[learner.trained.item(block), round]
-        return update
+        promise = train(learner, client, round, block)
+
+        def redeem():
+            update = promise.redeem()
+            deltas[client, round] = learner.clients[client].pending[learner.trained.item(block), round]
+            return update
+
+        return replace(promise, redeem=redeem)
 
     monkeypatch.setattr(TorchLearner, "train", checked)
     federate(
@@ -261,6 +268,9 @@ def test_updates_are_forgotten_once_they_are_aggregated():
 class Measured:
     """A clock that takes an update's seconds as they were measured."""
 
+    def foreseen(self, client: int, round: int, block: int | None) -> None:
+        return None
+
     def seconds(self, client: int, round: int, block: int | None, measured: float) -> tuple[float, float]:
         return measured, 0.0
 
@@ -287,7 +297,7 @@ def test_a_client_of_flora_pays_for_the_stacks_that_reach_it(monkeypatch: pytest
             missing = {item: item for item in range(known.get(client, 0), number)}
             learner.receive(client, missing)
             known[client] = number
-            updates.append(learner.train(client, number, None))
+            updates.append(learner.train(client, number, None).redeem())
         learner.aggregate(number, number, updates)
     seconds = {place: pair[0] for place, pair in learner.simulated.items()}
     assert seconds == {(0, 0): 1, (1, 0): 1, (0, 1): 6, (0, 2): 8, (1, 2): 13}

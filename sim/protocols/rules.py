@@ -1,0 +1,58 @@
+"""What protocols are told by a scenario: what messages weigh, and a few numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from sim.learner import Update
+
+
+class Sizes(Protocol):
+    """What messages weigh [B]."""
+
+    def upload(self, update: Update) -> float:
+        """Size of one client's update [B]."""
+        ...
+
+    def download(self, item: int) -> float:
+        """Size of the server's current version of an item [B]."""
+        ...
+
+    def item(self, round: int, block: int | None) -> int:
+        """Which of the server's items the aggregate of a round is a new version of."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The numbers of a scenario that protocols need.
+
+    Attributes
+    ----------
+    rounds : int
+        Number of rounds.
+    seed : int
+        Seed of the protocol's own random draws.
+    staleness : int
+        Rounds an update may take, for overlapped protocols.
+    download_fraction : float
+        Share of the changed blocks that a client downloads, for cyclic protocols.
+    serialization : float
+        A client's time to pack or unpack one message [s].
+    aggregation : float
+        The server's time to aggregate a round [s].
+    blocks_named : bool
+        Whether items are blocks, to be named in the timeline.
+    surveyed : bool
+        Whether a full pass on the first participants precedes round 0.
+    """
+
+    rounds: int
+    seed: int = 0
+    staleness: int = 1
+    download_fraction: float = 1.0
+    serialization: float = 0.0
+    aggregation: float = 0.0
+    blocks_named: bool = True
+    surveyed: bool = False

@@ -1,0 +1,156 @@
+"""Clients on workers of a Ray cluster: to the bit what they learn in this process, whatever happens to workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.train.runs import Ended, Interrupted, assert_same, bench, ended, stop_after, train
+from tests.train.tiny import RandomTokens
+from train.crew import Crew
+from train.local import TrainingError
+from train.task import Batch
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "parablock": {},
+    "staleness 2": {"method": {"name": "parablock", "staleness": 2}},
+    "fedbcd, weighted, half the rate": {
+        "method": "fedbcd",
+        "train": {"mean": "weighted", "global_learning_rate": 0.5},
+    },
+    "fedit": {"method": "fedit"},
+    "ffa-lora": {"method": "ffa-lora"},
+    "flora": {"method": "flora"},
+    "fedcybgd that skips downloads": {"method": "fedcybgd", "cyclic": {"download_fraction": 0.5}, "rounds": 7},
+    "full-ft, compressed, with error feedback": {
+        "method": "full-ft",
+        "wire": {"upload": {"top_k": 0.2, "bits": 4}, "download": {"bits": 8}},
+        "train": {"error_feedback": True, "stochastic_rounding": True},
+        "rounds": 3,
+    },
+    "gradient schedule": {"blocks": {"layers": 1, "schedule": "gradient", "gradient_pass": 3}},
+    "cohorts": {"participation": {"rounds": [[0, 1], [2], [0, 2], [1], [0, 1, 2]]}},
+    "activation checkpointing": {"train": {"activation_checkpointing": True}, "rounds": 2},
+    "without the correction": {"train": {"correction": False}},
+}
+
+
+@pytest.fixture(scope="module")
+def workers(cluster: None) -> Iterator[Crew]:
+    """Two workers for all tests."""
+    hired = Crew(2, processors=1)
+    yield hired
+    hired.dismiss()
+
+
+def result(folder: Path, **fields: Any) -> Ended:
+    """Train; FLoRA's adapters are merged at the end of a round, and what is left in the model is nobody's."""
+    left = ended(train(folder / "checkpoints", **fields), folder)
+    if fields.get("method") == "flora":
+        left.weights.update({name: torch.zeros(()) for name in left.weights if "lora_" in name})
+    return left
+
+
+def here_and_there(tmp_path: Path, workers: Crew, **fields: Any) -> tuple[Ended, Ended]:
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    return result(tmp_path / "here", **fields), result(tmp_path / "there", crew=workers, **fields)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_results_are_the_same_to_the_bit(variant: str, tmp_path: Path, workers: Crew):
+    here, there = here_and_there(tmp_path, workers, **VARIANTS[variant])
+    assert_same(there, here)
+
+
+@pytest.mark.parametrize("method", ["parablock", "fedit"])
+def test_what_is_learned_is_the_same_where_time_is_measured(method: str, tmp_path: Path, workers: Crew):
+    here, there = here_and_there(tmp_path, workers, method=method, costs=None)
+    # Bytes too, but for those that other clients have moved by the time a round is done.
+    timed = ("simulated_s", "uploaded_bytes", "downloaded_bytes")
+    learned = [
+        [{name: value for name, value in row.items() if name not in timed} for row in left.metrics]
+        for left in (here, there)
+    ]
+    assert learned[0] == learned[1]
+    assert_same(replace(there, metrics=[], timeline=""), replace(here, metrics=[], timeline=""))
+
+
+@pytest.mark.parametrize("variant", ["parablock", "flora", "full-ft, compressed, with error feedback"])
+@pytest.mark.parametrize("first", ["here", "there"])
+def test_a_run_goes_on_elsewhere(first: str, variant: str, tmp_path: Path, workers: Crew):
+    fields = VARIANTS[variant]
+    (tmp_path / "whole").mkdir()
+    whole = result(tmp_path / "whole", **fields)
+    crews = {"here": None, "there": workers}
+    # In the middle of the second round, so that something is open.
+    with pytest.raises(Interrupted):
+        train(tmp_path / "checkpoints", crew=crews.pop(first), on_update=stop_after(5), **fields)
+    (other,) = crews.values()
+    assert_same(result(tmp_path, crew=other, **fields), whole)
+
+
+def loss_noting_process(folder: Path, model: nn.Module, batch: Batch) -> Tensor:
+    """The model's loss; leave a trace of who computes it."""
+    (folder / f"{os.getpid()}").touch()
+    loss: Tensor = model(**batch).loss
+    return loss
+
+
+def deadly_loss(folder: Path, mine: int, model: nn.Module, batch: Batch) -> Tensor:
+    """The model's loss; but of all processes other than `mine`, the one that has the tenth batch is killed over it."""
+    if os.getpid() != mine:
+        with (folder / "batches").open("a+") as file:
+            file.write(".")
+            file.flush()
+            file.seek(0)
+            count = len(file.read())
+        if count == 10:
+            os.kill(os.getpid(), signal.SIGKILL)
+    loss: Tensor = model(**batch).loss
+    return loss
+
+
+class Tokens(RandomTokens):
+    """Random tokens with another loss."""
+
+    def __init__(self, loss: Any):
+        super().__init__(3)
+        self.loss = loss  # type: ignore[method-assign]
+
+
+def test_workers_share_the_work_and_this_process_does_none(tmp_path: Path, workers: Crew):
+    noted = tmp_path / "processes"
+    noted.mkdir()
+    on = replace(bench(), task=Tokens(partial(loss_noting_process, noted)))
+    train(tmp_path / "checkpoints", crew=workers, on=on, method="fedbcd", train={"evaluation": {"every": 9}}, rounds=4)
+    processes = {int(path.name) for path in noted.iterdir()}
+    # The held-out loss is this process's affair, and another function's.
+    assert len(processes - {os.getpid()}) == 2
+
+
+def test_a_worker_that_is_killed_in_the_middle_changes_nothing(tmp_path: Path, workers: Crew):
+    (tmp_path / "whole").mkdir()
+    whole = result(tmp_path / "whole")
+    on = replace(bench(), task=Tokens(partial(deadly_loss, tmp_path, os.getpid())))
+    assert_same(result(tmp_path, crew=workers, on=on), whole)
+    # 15 updates of two batches, an untimed one before the first of each of two workers, and what was done again.
+    assert len((tmp_path / "batches").read_text()) > 15 * 2 + 2
+
+
+def test_a_diverging_loss_says_the_same(tmp_path: Path, workers: Crew):
+    said = []
+    for hired in (None, workers):
+        with pytest.raises(TrainingError, match="local training diverged") as error:
+            train(tmp_path / str(hired is None), {"learning_rate": 1e30}, crew=hired)
+        said.append(str(error.value))
+    assert said[0] == said[1]
