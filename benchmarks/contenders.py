@@ -90,7 +90,7 @@ def bare_peft(model: nn.Module, lora: LoraSettings, batches: Batches) -> Run:
 def badam(model: nn.Module, part: Part, batches: Batches) -> Run | None:
     """BAdam's optimizer on the same block, switched to it beforehand; None where the package is absent."""
     try:
-        from badam import BlockOptimizer  # type: ignore[import-untyped, unused-ignore]
+        from badam import BlockOptimizer
     except ImportError:
         return None
     model.train()

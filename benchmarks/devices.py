@@ -26,13 +26,13 @@ import torch
 from calibration.devices import Device, device, predict, scale
 from calibration.operators import Operators, one_step
 from calibration.profile import DEFAULT_PROFILE, read_profile
-from calibration.shapes import ShapeModel, Step, filled_batch, transformers_config
+from calibration.shapes import ShapeModel, Step, filled_batch
 from sim.blocks import partition
 from sim.methods import Trains
 from train.blocks import block_parameters
 from train.evaluate import model_loss
 from train.local import LocalSettings, train_locally
-from train.models import random_model
+from train.models import demo_config, random_model
 
 STEPS = 3
 
@@ -53,8 +53,8 @@ def compare_here(repeats: int) -> None:
     for precision in ("float32", "bfloat16"):
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            own, operators = this_machine(precision), traced("demo", precision)
-            seconds = measured("demo", precision, repeats)
+            own, operators = this_machine(precision), traced(precision)
+            seconds = measured(precision, repeats)
             reference = reference or (operators, own, seconds)
             scaled = scale(reference[2], reference[:2], (operators, own)).seconds
             error = 100 * (scaled / seconds - 1)
@@ -77,8 +77,12 @@ def compare_with_paper() -> None:
         )
 
 
-def traced(model: str, precision: str) -> Operators:
-    shapes = ShapeModel(model, precision)
+def small_llama(precision: str) -> ShapeModel:
+    return ShapeModel("small Llama", precision, config=demo_config().to_dict())
+
+
+def traced(precision: str) -> Operators:
+    shapes = small_llama(precision)
     return one_step(shapes.trace(step_of(shapes)).operators)
 
 
@@ -86,17 +90,16 @@ def step_of(shapes: ShapeModel) -> Step:
     return Step(Trains.BLOCK, partition(shapes.architecture, 2)[1], 4, 256)
 
 
-def measured(model: str, precision: str, repeats: int) -> float:
+def measured(precision: str, repeats: int) -> float:
     """Fastest seconds per step: others on the machine can only slow it down."""
-    shapes = ShapeModel(model, precision)
+    shapes = small_llama(precision)
     step = step_of(shapes)
     assert step.block is not None
-    config = transformers_config(model)
-    built: Any = random_model(config, seed=0)
+    built: Any = random_model(shapes.config, seed=0)
     built.config.use_cache = False
     built = built.to(getattr(torch, precision))
     part = block_parameters(built, step.block)
-    batches = [filled_batch(config, step)] * STEPS
+    batches = [filled_batch(shapes.config, step)] * STEPS
     settings = LocalSettings(learning_rate=1e-5, steps=STEPS)
     updates = (train_locally(built, part, batches, model_loss, settings) for _ in range(repeats + 1))
     return min(update.seconds for update in updates) / STEPS

@@ -35,9 +35,10 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.contenders import Batches, Run, badam, bare_peft, local_update, plain_loop
+from calibration.configuration import model_config
 from calibration.floor import matrix_products, matrix_rates, unavoidable_flops
 from calibration.shapes import ShapeModel, Step
-from calibration.subject import build_model, model_config
+from calibration.subject import build_model
 from sim.architecture import catalogue_names, from_config
 from sim.blocks import ALL_LINEAR, Block, partition
 from sim.methods import Trains

@@ -34,7 +34,7 @@ import torch
 
 from calibration.allocator import SETTLED, glibc_peak
 from calibration.memory import granularity
-from calibration.shapes import ShapeModel, Step, filled_batch, transformers_config
+from calibration.shapes import ShapeModel, Step, filled_batch
 from sim.blocks import ALL_LINEAR, partition
 from sim.methods import Trains
 from train.adapters import LoraSettings
@@ -45,12 +45,13 @@ from train.models import base_dtype, demo_config, random_model
 from train.trained import trained_part
 
 REPEATS = 3
+SMALL_LLAMA = "small-llama"
 Case = tuple[str, str, int, int]
 CASES: tuple[Case, ...] = (
-    ("demo", "block:1:0", 8, 256),
-    ("demo", "block:2:3", 16, 128),
-    ("demo", "everything", 8, 256),
-    ("demo", "lora", 8, 256),
+    (SMALL_LLAMA, "block:1:0", 8, 256),
+    (SMALL_LLAMA, "block:2:3", 16, 128),
+    (SMALL_LLAMA, "everything", 8, 256),
+    (SMALL_LLAMA, "lora", 8, 256),
     ("smollm2-135m", "block:2:0", 2, 128),
     ("smollm2-135m", "block:2:7", 2, 128),
     ("smollm2-135m", "block:0.5:20", 2, 128),
@@ -116,14 +117,18 @@ def compare(cases: Any, device: str, preload: str | None) -> None:
 def predict(case: Case, device: str) -> int:
     """What the tensors need [B]."""
     precision = str(base_dtype(device)).removeprefix("torch.")
-    model = ShapeModel(case[0], precision)
+    model = shapes_of(case, precision)
     return model.trace(step_of(case, model), granularity=granularity(device)).peak.total
 
 
 def predict_settled(case: Case) -> int:
     """What glibc's allocator makes of it [B]."""
-    model = ShapeModel(case[0], "float32")
+    model = shapes_of(case, "float32")
     return glibc_peak(model, step_of(case, model))
+
+
+def shapes_of(case: Case, precision: str) -> ShapeModel:
+    return ShapeModel(case[0], precision, config=demo_config().to_dict() if case[0] == SMALL_LLAMA else None)
 
 
 def step_of(case: Case, model: ShapeModel) -> Step:
@@ -148,13 +153,14 @@ def measure_apart(case: Case, device: str, allocator: str) -> int:
 
 def measure(case: Case, device: str) -> int:
     """Peak memory of an update [B], above what the process held before there was a model."""
-    step = step_of(case, ShapeModel(case[0]))
+    shapes = shapes_of(case, "float32")
+    step = step_of(case, shapes)
     # An adapter, so that its library is loaded too.
     tiny = Step(Trains.LORA, batch_size=2, sequence_length=16)
     local_update(demo_config(), tiny, device)
     before = resident() if device == "cpu" else 0
     forget_peak(device)
-    local_update(transformers_config(case[0]), step, device)
+    local_update(shapes.config, step, device)
     return (resident("VmHWM") if device == "cpu" else torch.cuda.max_memory_allocated(device)) - before
 
 

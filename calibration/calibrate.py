@@ -34,7 +34,7 @@ class Request:
     Attributes
     ----------
     model : str
-        As in `calibration.subject.model_config`.
+        As in `calibration.configuration.model_config`.
     device : {"cpu", "cuda"}
         Where.
     plan : Plan

@@ -79,7 +79,7 @@ def read_profile(name_or_path: str) -> dict[str, Any]:
         if not path.is_file():
             raise CostError(
                 f"compute.profile: no profile {name_or_path!r}; {nearest(name_or_path, shipped_profiles())} "
-                "Measure one with `paraSim calibrate`"
+                "(`paraSim calibrate` measures one)"
             )
         if path.stat().st_size > MAX_PROFILE_BYTES:
             raise CostError(f"{path}: larger than {MAX_PROFILE_BYTES // 2**20} MiB; that is no profile")

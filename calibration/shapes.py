@@ -5,28 +5,24 @@ A `ShapeModel` weighs a few megabytes whatever the model's size, and is traced a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from calibration.configuration import counted, for_transformers, model_config
 from calibration.trace import Trace, trace_update
-from sim.architecture import Architecture, UnknownModelTypeError, catalogue_names, from_config, read_config
 from sim.blocks import Block
-from sim.errors import ArchitectureError, CostError, nearest
+from sim.errors import CostError
 from sim.methods import Trains
 from train.adapters import Adapter, LoraSettings
-from train.architecture import architecture_from_transformers
 from train.blocks import Part, block_parameters, checkpoint_activations
 from train.evaluate import model_loss
-from train.models import DEMO, demo_config, random_model
+from train.models import random_model
 
 
 @dataclass(frozen=True)
@@ -79,6 +75,8 @@ class ShapeModel:
         Catalogue name, ``demo``, or the path of a ``config.json``.
     precision : str
         Type of the base weights: ``bfloat16`` (GPUs) or ``float32`` (CPUs).
+    config : mapping, optional
+        Its configuration, where it is known already.
 
     Raises
     ------
@@ -88,11 +86,12 @@ class ShapeModel:
         If the precision is another one.
     """
 
-    def __init__(self, model: str, precision: str = "bfloat16"):
+    def __init__(self, model: str, precision: str = "bfloat16", *, config: Mapping[str, Any] | None = None):
         if precision not in ("bfloat16", "float32"):
             raise CostError(f"precision is {precision!r}, allowed are bfloat16 and float32")
-        self.config = transformers_config(model)
-        self.architecture = _count(model, self.config)
+        fields = model_config(model) if config is None else config
+        self.config = for_transformers(fields)
+        self.architecture = counted(model, fields)
         self.precision = precision
         self._dtype: torch.dtype = getattr(torch, precision)
         with torch.device("meta"):
@@ -185,50 +184,6 @@ def filled_batch(config: Any, step: Step) -> dict[str, Tensor]:
     shape = (step.batch_size, step.sequence_length)
     tokens = torch.zeros(shape, dtype=torch.long)
     return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens), "labels": tokens.clone()}
-
-
-def transformers_config(model: str) -> Any:
-    """Find a model's configuration as transformers reads it.
-
-    Parameters
-    ----------
-    model : str
-        Catalogue name, ``demo``, or the path of a ``config.json`` or its folder.
-
-    Returns
-    -------
-    transformers.PretrainedConfig
-        The configuration.
-
-    Raises
-    ------
-    ArchitectureError
-        If there is none, or transformers does not know its model type.
-    """
-    from transformers import CONFIG_MAPPING
-
-    if model == DEMO:
-        return demo_config()
-    if model.lower() in catalogue_names():
-        text = resources.files("sim.architecture").joinpath("catalogue.json").read_text(encoding="utf-8")
-        fields: Mapping[str, Any] = json.loads(text)[model.lower()]["config"]
-    elif Path(model).exists():
-        fields = read_config(Path(model))
-    else:
-        known = nearest(model, (DEMO, *catalogue_names()))
-        raise ArchitectureError(f"no model {model!r} in the catalogue and no such file; {known}")
-    kind = str(fields.get("model_type"))
-    if kind not in CONFIG_MAPPING:
-        raise ArchitectureError(f"{model}: transformers knows no model type {kind[:60]!r}")
-    return CONFIG_MAPPING[kind].from_dict(dict(fields))
-
-
-def _count(model: str, config: Any) -> Architecture:
-    """Count a model by layers, through transformers where the family is not a known one."""
-    try:
-        return from_config(config.to_dict(), model)
-    except UnknownModelTypeError:
-        return architecture_from_transformers(model)
 
 
 @contextmanager

@@ -2,59 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from calibration.configuration import counted, for_transformers, model_config
 from calibration.points import ADAPTERS, Point, block_at, split_targets
-from sim.architecture import (
-    Architecture,
-    UnknownModelTypeError,
-    architecture,
-    catalogue_names,
-    from_config,
-    read_config,
-)
-from sim.errors import ArchitectureError, CostError
+from sim.architecture import Architecture
+from sim.errors import CostError
 from sim.methods import Trains
 from train.adapters import Adapter, LoraSettings
 from train.blocks import Part, block_parameters
-from train.demonstration import demonstration_config
-from train.models import DEMO, base_dtype, random_model
+from train.models import base_dtype, random_model
 
 
-def model_config(name: str) -> dict[str, Any]:
-    """Find the configuration of a model.
-
-    Parameters
-    ----------
-    name : str
-        A name of the catalogue, ``demo`` (what the trainer demonstrates with), a ``config.json``, or a folder with
-        one.
-
-    Raises
-    ------
-    ArchitectureError
-        If there is none.
-    """
-    if name == DEMO:
-        return dict(json.loads(demonstration_config().to_json_string(use_diff=True)))
-    if name.lower() in catalogue_names():
-        text = resources.files("sim.architecture").joinpath("catalogue.json").read_text(encoding="utf-8")
-        return dict(json.loads(text)[name.lower()]["config"])
-    if not Path(name).exists():
-        architecture(name)
-    return dict(read_config(Path(name).expanduser()))
-
-
-def counted(name: str, config: Mapping[str, Any]) -> Architecture:
-    """Count the parameters of a configuration.
+def language_model(name: str, config: Mapping[str, Any]) -> Architecture:
+    """Count the parameters of a language model.
 
     Raises
     ------
@@ -63,12 +29,7 @@ def counted(name: str, config: Mapping[str, Any]) -> Architecture:
     CostError
         If it is no language model: others are not measured yet.
     """
-    try:
-        found = from_config(config, name)
-    except UnknownModelTypeError:
-        from train.architecture import architecture_from_transformers
-
-        found = architecture_from_transformers(name)
+    found = counted(name, config)
     if not found.vocabulary_size:
         raise CostError(f"--model {name}: only language models are measured, this is a {found.model_type}")
     return found
@@ -82,11 +43,7 @@ def build_model(config: Mapping[str, Any], device: torch.device) -> nn.Module:
     ArchitectureError
         If transformers does not know its type.
     """
-    from transformers import CONFIG_MAPPING
-
-    if config.get("model_type") not in CONFIG_MAPPING:
-        raise ArchitectureError(f"transformers knows no model type {str(config.get('model_type'))[:60]!r}")
-    ready = CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
+    ready = for_transformers(config)
     try:
         # Drawing billions of weights takes minutes on a CPU.
         with torch.device(device):
@@ -104,7 +61,7 @@ class Subject:
     Parameters
     ----------
     name : str
-        As in `model_config`.
+        As in `calibration.configuration.model_config`.
     device : torch.device
         Where it is measured.
     config : mapping, optional
@@ -115,7 +72,7 @@ class Subject:
         self.name = name
         self.device = device
         self.config = model_config(name) if config is None else dict(config)
-        self.architecture = counted(name, self.config)
+        self.architecture = language_model(name, self.config)
         self._model: Any = None
 
     @property

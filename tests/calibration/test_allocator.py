@@ -13,6 +13,7 @@ from calibration.malloc_replay import BESIDE
 from calibration.shapes import ShapeModel, Step
 from sim.blocks import partition
 from sim.errors import CostError
+from train.models import demo_config
 
 MEBIBYTE = 1 << 20
 FREED = -1
@@ -86,7 +87,7 @@ def test_no_less_than_is_in_use_and_no_more_than_was_ever_asked_for(steps: list[
 
 @glibc
 def test_a_local_update_takes_more_than_its_tensors() -> None:
-    model = ShapeModel("demo", "float32")
+    model = ShapeModel("small Llama", "float32", config=demo_config().to_dict())
     step = Step(block=partition(model.architecture, 1)[0], batch_size=8, sequence_length=256)
     assert 1.3 * model.trace(step).peak.total < glibc_peak(model, step, steps=2)
 

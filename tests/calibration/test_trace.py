@@ -21,6 +21,8 @@ from sim.methods import Trains
 from tests.train.tiny import CONFIG, tiny_model
 from train.adapters import LoraSettings
 from train.blocks import activate, block_parameters
+from train.demonstration import demonstration_config
+from train.models import random_model
 
 LAYERS, HIDDEN, MLP, VOCABULARY, WIDTH_OF_KEYS = 4, 16, 24, 24, 8
 """The tiny model: 2 heads of 8 for queries, 1 for keys and values."""
@@ -248,6 +250,11 @@ def test_models_of_the_catalogue_are_traced(model: str) -> None:
     trace = shapes.trace(step)
     assert total_flops(trace.operators, [Phase.FORWARD]) >= 2 * tokens * matrices
     assert trace.peak.total > 2 * shapes.architecture.parameters
+
+
+def test_the_demonstration_is_the_one_that_the_trainer_builds() -> None:
+    built = random_model(demonstration_config(), seed=0)
+    assert ShapeModel("demo").architecture.parameters == sum(parameter.numel() for parameter in built.parameters())
 
 
 def test_what_cannot_be_traced_says_so(single: ShapeModel) -> None:

@@ -1,0 +1,82 @@
+"""Configurations of models: found by name, counted, and read as transformers reads them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from sim.architecture import (
+    Architecture,
+    UnknownModelTypeError,
+    architecture,
+    catalogue_names,
+    from_config,
+    read_config,
+)
+from sim.errors import ArchitectureError
+from train.demonstration import demonstration_config
+from train.models import DEMO
+
+
+def model_config(name: str) -> dict[str, Any]:
+    """Find the configuration of a model.
+
+    Parameters
+    ----------
+    name : str
+        A name of the catalogue, ``demo`` (what the trainer demonstrates with), a ``config.json``, or a folder with
+        one.
+
+    Raises
+    ------
+    ArchitectureError
+        If there is none.
+    """
+    if name == DEMO:
+        return dict(json.loads(demonstration_config().to_json_string(use_diff=True)))
+    if name.lower() in catalogue_names():
+        text = resources.files("sim.architecture").joinpath("catalogue.json").read_text(encoding="utf-8")
+        return dict(json.loads(text)[name.lower()]["config"])
+    if not Path(name).exists():
+        architecture(name)
+    return dict(read_config(Path(name).expanduser()))
+
+
+def counted(name: str, config: Mapping[str, Any]) -> Architecture:
+    """Count the parameters of a configuration, through transformers where the family is not a known one.
+
+    Raises
+    ------
+    ArchitectureError
+        If it cannot be counted.
+    """
+    try:
+        return from_config(config, name)
+    except UnknownModelTypeError:
+        from train.architecture import architecture_from_transformers
+
+        return architecture_from_transformers(name)
+
+
+def for_transformers(config: Mapping[str, Any]) -> Any:
+    """Read a configuration as transformers does.
+
+    Returns
+    -------
+    transformers.PretrainedConfig
+        The configuration.
+
+    Raises
+    ------
+    ArchitectureError
+        If transformers does not know its type.
+    """
+    from transformers import CONFIG_MAPPING
+
+    kind = str(config.get("model_type"))
+    if kind not in CONFIG_MAPPING:
+        raise ArchitectureError(f"transformers knows no model type {kind[:60]!r}")
+    return CONFIG_MAPPING[kind].from_dict(dict(config))
