@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from parasim.report.files import read_record
 from sim.errors import ParaSimError
+from sim.scenario import Scenario
 
 if TYPE_CHECKING:
-    from train.template import Template
+    from train.data import Truncation
+    from train.formats import Example
+    from train.task import Progress
 
 Report = Callable[[str, int, int], None]
+_Measure = Callable[[str, str, "Progress"], "Score"]
+_DIGITS = 10  # different ones
 
 
 @dataclass(frozen=True)
@@ -24,13 +30,19 @@ class Score:
     model : str
         Its method, or what it was asked for by.
     examples : int
-        Held-out examples behind the figures.
+        Held-out examples that were taken.
     loss : float
-        Mean loss [nats] per answer token.
+        Mean loss [nats] per answer token, of images per image.
     perplexity : float
         exp(loss).
     exact_match : float or None
-        Fraction of generated answers that end on the right number; None if no answer can be checked.
+        Fraction of the examples whose generated answer ends on the right number; None if no answer can be checked.
+        One whose question alone fills the sequence cannot be asked: it counts as wrong, and has no part in the loss.
+        Of images the fraction told apart rightly.
+    sequence_length : int or None
+        Where questions with their answers were cut [tokens]; None for images.
+    truncation : Truncation or None
+        What that cost; None for images.
     """
 
     model: str
@@ -38,6 +50,8 @@ class Score:
     loss: float
     perplexity: float
     exact_match: float | None
+    sequence_length: int | None = None
+    truncation: Truncation | None = None
 
 
 def evaluate(
@@ -47,12 +61,13 @@ def evaluate(
     format: str | None = None,
     columns: Mapping[str, str] | None = None,
     examples: int | None = None,
-    sequence_length: int = 512,
+    sequence_length: int | None = None,
     answer_tokens: int | None = None,
     batch_size: int = 32,
+    seed: int | None = None,
     report: Report = lambda what, done, total: None,
 ) -> list[Score]:
-    """Measure language models on a file of questions and answers.
+    """Measure language models on a file of questions and answers, or image classifiers on the digits.
 
     Parameters
     ----------
@@ -60,19 +75,24 @@ def evaluate(
         What `paraSim train` wrote (every method's model in it is measured), a model's folder, a hub id, or a
         packaged model's name.
     data : str or path
-        A file in any format that training reads, such as the ``held-out.jsonl`` of a training, or a hub name.
+        A file in any format that training reads, such as the ``held-out.jsonl`` of a training, or a hub name;
+        ``digits`` for the images that a training on them held out.
     format : str, optional
         The file's format, where its keys do not tell.
     columns : mapping, optional
-        Names of the columns of a file of another kind.
+        Names of the columns of a file of another kind: of its ``prompt``, ``response`` and ``answer``.
     examples : int, optional
-        Only the first so many examples.
-    sequence_length : int
-        Where a prompt with its answer is cut [tokens]; at most what the model can read.
+        Only the first so many examples, or all if there are fewer.
+    sequence_length : int, optional
+        Where a prompt with its answer is cut [tokens], at most what the model can read; 512, or less for a model that
+        reads less, if left out.
     answer_tokens : int, optional
-        Longest generated answer; as long as the longest given one if left out.
+        Longest generated answer; as long as the longest given one, as far as that was not cut, if left out.
     batch_size : int
         Examples at a time.
+    seed : int, optional
+        Of the training, for ``digits``: it decides which images were held out. Read from what the training recorded
+        if left out.
     report : callable
         Told which model is measured, the batches done and in total.
 
@@ -86,30 +106,93 @@ def evaluate(
     ParaSimError
         If a model or the data cannot be read or used.
     """
-    from train.data import encode
-    from train.formats import read_examples
-    from train.text import evaluate_text
+    from train.workbench import DIGITS
 
-    if min(sequence_length, batch_size, 1 if examples is None else examples) < 1:
-        raise ParaSimError("sequence length, batch size and number of examples must be at least 1")
-    held_out = read_examples(data, format=format, columns=columns)[:examples]
+    if min(number for number in (sequence_length, answer_tokens, batch_size, examples, 1) if number is not None) < 1:
+        raise ParaSimError("sequence length, answer tokens, batch size and number of examples must be at least 1")
+    measure = (
+        _on_digits(model, examples, batch_size, seed)
+        if str(data) == DIGITS
+        else _on_text(_questions(data, format, columns)[:examples], sequence_length, answer_tokens, batch_size)
+    )
     scores = []
     for name, source in _models(model).items():
-        network, template = _load(source)
-        readable = getattr(network.config, "max_position_embeddings", None) or sequence_length
 
         def progress(done: int, total: int, name: str = name) -> None:
             report(f"evaluating {name}", done, total)
 
-        measured = evaluate_text(
-            network,
-            encode(held_out, template, min(sequence_length, readable)),
-            batch_size=batch_size,
-            answer_tokens=answer_tokens,
-            progress=progress,
-        )
-        scores.append(Score(name, measured.examples, measured.loss, measured.perplexity, measured.accuracy))
+        scores.append(measure(name, source, progress))
     return scores
+
+
+def _on_text(
+    held_out: Sequence[Example], sequence_length: int | None, answer_tokens: int | None, batch_size: int
+) -> _Measure:
+    from train.data import encode
+    from train.models import load_tokenizer
+    from train.template import Template
+    from train.text import check_sequence_length, evaluate_text
+
+    def measure(name: str, source: str, progress: Progress) -> Score:
+        network = _load(source)
+        if hasattr(network.config, "image_size"):
+            raise ParaSimError(f"{source}: this model looks at images; evaluate it on digits")
+        length = check_sequence_length(network, name, sequence_length, "sequence length")
+        encoded = encode(held_out, Template(load_tokenizer(source)), length)
+        found = evaluate_text(network, encoded, batch_size=batch_size, answer_tokens=answer_tokens, progress=progress)
+        return Score(name, len(held_out), found.loss, found.perplexity, found.accuracy, length, encoded.truncation)
+
+    return measure
+
+
+def _on_digits(model: str | Path, examples: int | None, batch_size: int, seed: int | None) -> _Measure:
+    from train.batching import Batching
+    from train.partition import split_evenly
+    from train.vision import Images, ImageTask, read_digits
+
+    def measure(name: str, source: str, progress: Progress) -> Score:
+        network = _load(source)
+        if not hasattr(network.config, "image_size"):
+            raise ParaSimError(f"{source}: the data are digits, but this model does not look at images")
+        if network.config.num_labels < _DIGITS:
+            raise ParaSimError(f"{source}: this model tells {network.config.num_labels} classes apart, not {_DIGITS}")
+        training, images = read_digits(
+            side=network.config.image_size,
+            channels=network.config.num_channels,
+            seed=_recorded_seed(Path(model)) if seed is None else seed,
+        )
+        images = Images(images.pixels[:examples], images.classes[:examples])
+        # Whose the training images are does not matter here; a task has to say it.
+        task = ImageTask(
+            training,
+            images,
+            split_evenly(training.labels, 1, seed=0),
+            Batching(1, 1),
+            evaluation_batch_size=batch_size,
+        )
+        found = task.evaluate(network, progress=progress)
+        return Score(name, found.examples, found.loss, found.perplexity, found.accuracy)
+
+    return measure
+
+
+def _recorded_seed(model: Path) -> int:
+    """Seed of the training that left a model: of its directory, or of one of the models in it."""
+    folder = model.resolve()
+    for directory in (folder, *folder.parents[:2]) if folder.is_dir() else ():
+        record = read_record(directory)
+        if record is not None and record.kind == "train":
+            return Scenario.parse(dict(record.scenario)).seed
+    raise ParaSimError(f"{model}: no record of its training says which digits it held out; give its seed (--seed)")
+
+
+def _questions(data: str | Path, format: str | None, columns: Mapping[str, str] | None) -> Sequence[Example]:
+    from train.formats import read_examples
+    from train.workbench import WORD_PROBLEMS
+
+    if str(data) == WORD_PROBLEMS:
+        raise ParaSimError(f"{data}: these are generated; evaluate on the held-out.jsonl that the training left")
+    return read_examples(data, format=format, columns=columns)
 
 
 def _models(model: str | Path) -> dict[str, str]:
@@ -123,12 +206,9 @@ def _models(model: str | Path) -> dict[str, str]:
     return {str(model): str(model)}
 
 
-def _load(source: str) -> tuple[Any, Template]:
+def _load(source: str) -> Any:
     import torch
 
-    from train.models import load_model, load_tokenizer
-    from train.template import Template
+    from train.models import load_model
 
-    tokenizer = load_tokenizer(source)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return load_model(source, device=device), Template(tokenizer)
+    return load_model(source, device="cuda" if torch.cuda.is_available() else "cpu")

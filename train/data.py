@@ -72,6 +72,8 @@ class Encoding:
         Those that were kept, in their order.
     rows : tuple of TokenRow
         The tokens of each.
+    dropped : tuple of Example
+        Those that were left out, because their prompt alone fills the sequence.
     truncation : Truncation
         What was cut off or left out.
     template : Template
@@ -82,6 +84,7 @@ class Encoding:
 
     examples: tuple[Example, ...]
     rows: tuple[TokenRow, ...]
+    dropped: tuple[Example, ...]
     truncation: Truncation
     template: Template
     sequence_length: int
@@ -112,12 +115,14 @@ def encode(examples: Sequence[Example], template: Template, sequence_length: int
     prompts = template.prompts([example.prompt for example in examples])
     completions = template.completions([example.response for example in examples])
     kept: list[Example] = []
+    dropped: list[Example] = []
     rows: list[TokenRow] = []
     truncated = lost = 0
     for example, prompt, completion in zip(examples, prompts, completions, strict=True):
         cut = min(len(completion), max(0, len(prompt) + len(completion) - sequence_length))
         lost += cut
         if cut == len(completion):
+            dropped.append(example)
             continue
         truncated += cut > 0
         kept.append(example)
@@ -128,8 +133,8 @@ def encode(examples: Sequence[Example], template: Template, sequence_length: int
             f"the shortest prompt has {min(map(len, prompts), default=0)} tokens"
         )
     answer_tokens = sum(map(len, completions))
-    truncation = Truncation(len(examples), truncated, len(examples) - len(rows), answer_tokens, lost)
-    return Encoding(tuple(kept), tuple(rows), truncation, template, sequence_length)
+    truncation = Truncation(len(examples), truncated, len(dropped), answer_tokens, lost)
+    return Encoding(tuple(kept), tuple(rows), tuple(dropped), truncation, template, sequence_length)
 
 
 def pack(texts: Sequence[str], template: Template, sequence_length: int) -> tuple[TokenRow, ...]:

@@ -43,6 +43,23 @@ def model_loss(model: Module, batch: Batch) -> torch.Tensor:
     return loss
 
 
+def readable_tokens(model: Module) -> int | None:
+    """Longest sequence that a language model was made for.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A causal language model of transformers.
+
+    Returns
+    -------
+    int or None
+        Its length [tokens]; None if the model's configuration names no limit.
+    """
+    limit: int | None = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    return limit
+
+
 @contextmanager
 def evaluating(model: Module) -> Iterator[None]:
     """Switch a model to evaluation without gradients, and back to the mode it was in.
@@ -105,10 +122,11 @@ def exact_match(
     answers: Sequence[str],
     *,
     answer_tokens: int,
+    unasked: int = 0,
     batch_size: int = 32,
     progress: Progress | None = None,
 ) -> float:
-    """Fraction of prompts whose greedily generated answer ends on the right number.
+    """Fraction of questions whose greedily generated answer ends on the right number.
 
     Parameters
     ----------
@@ -122,6 +140,8 @@ def exact_match(
         The right final number of each.
     answer_tokens : int
         How many tokens an answer may take.
+    unasked : int
+        Further questions, too long to be asked: they count as wrong.
     batch_size : int
         Prompts generated at a time.
     progress : Progress, optional
@@ -135,9 +155,10 @@ def exact_match(
     Raises
     ------
     DataError
-        If there is no prompt, or not one answer for each.
+        If there is no question at all, or not one answer for each prompt.
     """
-    if not prompts or len(prompts) != len(answers):
+    questions = len(prompts) + unasked
+    if not questions or len(prompts) != len(answers):
         raise DataError(f"{len(prompts)} prompts and {len(answers)} answers: as many of both are needed")
     # Prompts of like length share a batch, so that little of it is padding.
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
@@ -152,7 +173,7 @@ def exact_match(
                 right += number is not None and number == final_number(answers[index])
             if progress:
                 progress(done, len(starts))
-    return right / len(prompts)
+    return right / questions
 
 
 def generate(model: Module, template: Template, prompts: Sequence[Sequence[int]], answer_tokens: int) -> list[str]:
@@ -167,7 +188,7 @@ def generate(model: Module, template: Template, prompts: Sequence[Sequence[int]]
     prompts : sequence of sequence of int
         Token ids up to where the answer begins.
     answer_tokens : int
-        How many tokens an answer may take.
+        How many tokens an answer may take, if there is room for them in what the model can read.
 
     Returns
     -------
@@ -181,8 +202,9 @@ def generate(model: Module, template: Template, prompts: Sequence[Sequence[int]]
     # Padded on the left, every prompt ends where generation starts; positions follow from the attention mask.
     tokens = [[template.pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
     mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+    limit = readable_tokens(model)
     settings = GenerationConfig(
-        max_new_tokens=answer_tokens,
+        max_new_tokens=min(answer_tokens, limit - width) if limit else answer_tokens,
         do_sample=False,
         use_cache=True,
         eos_token_id=list(template.stops),

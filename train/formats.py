@@ -171,7 +171,7 @@ def _detect(row: Row, place: str) -> _Format:
     known = "; ".join(f"{name} has {', '.join(sorted(form.keys))}" for name, form in _FORMATS.items())
     raise DataError(
         f"{place}: unknown data format with the keys {', '.join(sorted(row)) or '(none)'}: {known}; "
-        "for any other, name the columns"
+        "for any other, name its columns (train.data.columns; --column of paraSim evaluate)"
     )
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from sim.errors import ParaSimError, nearest
 DEMO = "demo"
 SMOLLM2 = "smollm2-135m-instruct"
 BUILT_IN = (DEMO, SMOLLM2)
+_PATIENCE = 10.0  # [s] for the hub's first answer
 LARGEST_CONFIG = 1 << 20  # [B] real configurations are a few kilobytes; anything larger is another file
 
 
@@ -111,7 +113,8 @@ def load_tokenizer(name: str | Path) -> Any:
         folder, file = _smollm2_file()
         source, options = str(folder), {"gguf_file": file}
     else:
-        source, options = _folder_or_hub_id(name), {}
+        source = _folder_or_hub_id(name)
+        options = _reachable(source)
     with _reading(source, "tokenizer"):
         return AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
 
@@ -190,19 +193,20 @@ def _factory(config: Any) -> Any:
     raise ModelError(f"model type {config.model_type!r} is neither a causal language model nor an image classifier")
 
 
-def _read_config(source: str) -> Any:
+def _read_config(source: str, **options: Any) -> Any:
     from transformers import AutoConfig
 
     with _reading(source, "configuration"):
-        return AutoConfig.from_pretrained(source, trust_remote_code=False)
+        return AutoConfig.from_pretrained(source, trust_remote_code=False, **options)
 
 
 def _pretrained(source: str, dtype: torch.dtype) -> nn.Module:
     """Read configuration and weights; weights that do not fill the model are an error, not a fresh start."""
-    factory = _factory(_read_config(source))
+    options = _reachable(source)
+    factory = _factory(_read_config(source, **options))
     with _reading(source, "weights (safetensors)"):
         model, loading = factory.from_pretrained(
-            source, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+            source, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **options
         )
     if missing := sorted(loading["missing_keys"]):
         raise ModelError(f"{source}: the weights lack {len(missing)} tensors of the model, such as {missing[0]}")
@@ -215,7 +219,8 @@ def _packaged_smollm2() -> nn.Module:
     from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
     folder, file = _smollm2_file()
-    with _reading(SMOLLM2, "weights (GGUF)"):
+    # The bar of this conversion asks neither transformers' switch nor whether a terminal is there.
+    with _reading(SMOLLM2, "weights (GGUF)"), redirect_stderr(StringIO()):
         read = AutoModelForCausalLM.from_pretrained(str(folder), gguf_file=file, dtype=torch.float32)
     # The model just read calls itself quantized and could not be saved again; a fresh one does not.
     settings = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
@@ -256,6 +261,22 @@ def _folder_or_hub_id(name: str | Path) -> str:
     if not name or name[0] in ".~":
         raise ModelError(f"{name!r}: there is no such file or folder")
     return name
+
+
+def _reachable(source: str) -> dict[str, Any]:
+    """Options for what is read from a folder or the hub, which is asked once: transformers would try for a minute."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if Path(source).is_dir():
+        return {}
+    try:
+        HfApi().model_info(source, timeout=_PATIENCE)
+    except HfHubHTTPError:
+        pass  # It answers; what it objects to, transformers explains.
+    except Exception:  # no name, no route, no permission to ask: each a class of its own
+        return {"local_files_only": True}
+    return {}
 
 
 @contextmanager

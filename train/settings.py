@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from sim import scenario
 from sim.complaints import explain
-from sim.errors import ScenarioError
+from sim.errors import ScenarioError, nearest
 from sim.fields import Section
+from sim.methods import METHODS
 
 Rate = Annotated[float, Field(gt=0)]
 
@@ -99,6 +100,15 @@ class TrainSettings(Section):
     """Where it is trained; a GPU if there is one."""
     checkpoint_every: int = Field(default=1, ge=1)
     """Rounds between checkpoints."""
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _of_known_methods(cls, rates: float | dict[str, float]) -> float | dict[str, float]:
+        known = (*METHODS, "default")
+        for name in rates if isinstance(rates, dict) else ():
+            if name not in known:
+                raise ValueError(f"no method {name!r}; {nearest(name, known)}")
+        return rates
 
     def rate(self, method: str) -> float:
         """Local learning rate of a method.

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Literal
 
 from train.batching import Batching
 from train.data import Encoding, collate
-from train.evaluate import exact_match, held_out_loss, model_loss
+from train.evaluate import exact_match, held_out_loss, model_loss, readable_tokens
 from train.partition import Partition
 from train.task import Batch, DataError, Evaluation, Progress
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from torch.nn import Module
 
 Padding = Literal["longest", "fixed"]
+USUAL_SEQUENCE_LENGTH = 512
+"""Where examples are cut unless somebody says otherwise [tokens]."""
 
 
 class TextTask:
@@ -76,9 +77,8 @@ class TextTask:
             rows = [self.training.rows[own[position]] for position in positions]
             yield collate(rows, self.training.template.pad, self._width)
 
-    def loss(self, model: Module, batch: Batch) -> Tensor:
-        """Compute the mean loss over the batch's answer tokens, the model's own (`Task.loss`)."""
-        return model_loss(model, batch)
+    loss = staticmethod(model_loss)
+    """Mean loss over the batch's answer tokens, the model's own (`Task.loss`)."""
 
     def evaluate(self, model: Module, *, accuracy: bool = True, progress: Progress | None = None) -> Evaluation:
         """Measure held-out loss and, on those examples whose answer can be checked, exact match."""
@@ -102,6 +102,9 @@ def evaluate_text(
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure held-out loss and, on those examples whose answer can be checked, exact match.
+
+    Examples that were dropped, because their prompt alone fills the sequence, have no part in the loss; in exact
+    match they count as wrong.
 
     Parameters
     ----------
@@ -127,20 +130,54 @@ def evaluate_text(
         for row, example in zip(held_out.rows, held_out.examples, strict=True)
         if accuracy and example.answer is not None
     ]
+    unasked = sum(accuracy and example.answer is not None for example in held_out.dropped)
     steps = len(batches) + -(-len(checkable) // batch_size)
     loss = held_out_loss(model, batches, _part(progress, 0, steps))
     matched = None
-    if checkable:
+    if checkable or unasked:
         matched = exact_match(
             model,
             held_out.template,
             [prompt for prompt, _ in checkable],
             [answer for _, answer in checkable],
             answer_tokens=answer_tokens or max(len(row.tokens) - row.prompt_length for row in rows),
+            unasked=unasked,
             batch_size=batch_size,
             progress=_part(progress, len(batches), steps),
         )
     return Evaluation(loss, matched, len(rows))
+
+
+def check_sequence_length(model: Module, name: str, sequence_length: int | None, field: str) -> int:
+    """Make sure that a model can read sequences as long as is asked for.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A causal language model of transformers.
+    name : str
+        What a message calls it.
+    sequence_length : int, optional
+        The length [tokens]; `USUAL_SEQUENCE_LENGTH`, or as much of it as the model can read, if left out.
+    field : str
+        What a message calls the length.
+
+    Returns
+    -------
+    int
+        The length [tokens].
+
+    Raises
+    ------
+    DataError
+        If the model was made for shorter sequences.
+    """
+    readable = readable_tokens(model)
+    if sequence_length is None:
+        return min(USUAL_SEQUENCE_LENGTH, readable or USUAL_SEQUENCE_LENGTH)
+    if readable and sequence_length > readable:
+        raise DataError(f"{field} is {sequence_length} tokens, but {name} can read {readable} at most")
+    return sequence_length
 
 
 def _part(progress: Progress | None, before: int, steps: int) -> Progress | None:

@@ -26,7 +26,7 @@ from train.partition import Partition, split_by_label, split_evenly
 from train.settings import TrainSettings
 from train.task import DataError, Task
 from train.template import Template
-from train.text import TextTask
+from train.text import TextTask, check_sequence_length
 from train.vision import ImageTask, digits_config, read_digits
 from train.word_problems import word_problems
 
@@ -52,8 +52,10 @@ class Workbench:
         Who has which examples.
     data_digest : str
         Digest of all examples, held-out ones included.
-    truncation : Truncation or None
-        What was cut off the training examples; None for images.
+    truncation, held_out_truncation : Truncation or None
+        What was cut off the training examples, and off those that are measured on; None for images.
+    notes : sequence of str
+        What else the user should know about the data, a sentence each: where there is less than was asked for.
     held_out : sequence of Example
         What is measured on, as text; empty for images.
     """
@@ -65,6 +67,8 @@ class Workbench:
     partition: Partition
     data_digest: str
     truncation: Truncation | None = None
+    held_out_truncation: Truncation | None = None
+    notes: Sequence[str] = ()
     held_out: Sequence[Example] = ()
 
 
@@ -120,21 +124,19 @@ def _vision(scenario: Scenario, settings: TrainSettings, batching: Batching, dev
 
 
 def _text(scenario: Scenario, settings: TrainSettings, batching: Batching, device: torch.device) -> Workbench:
-    name = scenario.model or DEMO
+    name, length = scenario.model or DEMO, scenario.local.sequence_length
+    # Data are read first: what is wrong with them should not have to wait for a large model.
+    training, held_out, notes = _examples(scenario, settings)
     if name == DEMO:
         tokenizer = demonstration_tokenizer()
         model = random_model(demonstration_config(), seed=scenario.seed).to(device)
     else:
         model, tokenizer = load_model(name, seed=scenario.seed, device=device), load_tokenizer(name)
     template = Template(tokenizer)
-    training, held_out = _examples(scenario, settings)
-    encoded = encode(training, template, scenario.local.sequence_length)
-    labels = [example.label or "" for example in encoded.examples]
-    if settings.partition.kind == "dirichlet" and settings.partition.labels == "clusters":
-        prompts = [example.prompt for example in encoded.examples]
-        labels = cluster_texts(prompts, settings.partition.clusters, seed=scenario.seed)
+    check_sequence_length(model, name, length, "local.sequence_length")
+    encoded, measured_on = encode(training, template, length), encode(held_out, template, length)
+    labels = _labels(encoded.examples, scenario, settings)
     partition = _split(labels, scenario, settings)
-    measured_on = encode(held_out, template, scenario.local.sequence_length)
     task = TextTask(
         encoded,
         measured_on,
@@ -151,6 +153,8 @@ def _text(scenario: Scenario, settings: TrainSettings, batching: Batching, devic
         partition,
         _digest(*(repr(encoding.rows).encode() for encoding in (encoded, measured_on))),
         encoded.truncation,
+        measured_on.truncation,
+        [*notes, *_fewer_clusters(labels, settings)],
         held_out,
     )
 
@@ -162,13 +166,15 @@ def _digest(*contents: bytes) -> str:
     return digest.hexdigest()
 
 
-def _examples(scenario: Scenario, settings: TrainSettings) -> tuple[Sequence[Example], Sequence[Example]]:
-    """Training and held-out examples."""
+def _examples(
+    scenario: Scenario, settings: TrainSettings
+) -> tuple[Sequence[Example], Sequence[Example], Sequence[str]]:
+    """Training and held-out examples, and a sentence for each of the two of which there are fewer than asked for."""
     data = settings.data
     if data.source == WORD_PROBLEMS:
         count = (data.examples or _DEMO_EXAMPLES) + data.held_out_examples
         problems: Sequence[Example] = word_problems(count, seed=scenario.seed)
-        return problems[: -data.held_out_examples], problems[-data.held_out_examples :]
+        return problems[: -data.held_out_examples], problems[-data.held_out_examples :], ()
     every = read_examples(data.source, format=data.format, columns=data.columns)  # type: ignore[arg-type]
     order = stream(scenario.seed, "partition").permutation(len(every))
     if data.held_out is not None:
@@ -182,7 +188,40 @@ def _examples(scenario: Scenario, settings: TrainSettings) -> tuple[Sequence[Exa
         held_out = [every[index] for index in order[-data.held_out_examples :]]
         order = order[: -data.held_out_examples]
     training = [every[index] for index in np.sort(order[: data.examples])]
-    return training, held_out[: data.held_out_examples]
+    held_out = held_out[: data.held_out_examples]
+    there = {"examples": len(training), "held_out_examples": len(held_out)}
+    notes = [
+        f"train.data.{field} asks for {getattr(data, field)}, but there are only {count}"
+        for field, count in there.items()
+        # A default is a limit that nobody asked for.
+        if field in data.model_fields_set and count < (getattr(data, field) or 0)
+    ]
+    return training, held_out, notes
+
+
+def _labels(examples: Sequence[Example], scenario: Scenario, settings: TrainSettings) -> Sequence[str]:
+    """What the examples are split by: their labels, or clusters of what they ask."""
+    how = settings.partition
+    labels = [example.label or "" for example in examples]
+    if how.kind == "iid":
+        return labels
+    if how.labels == "clusters":
+        return cluster_texts([example.prompt for example in examples], how.clusters, seed=scenario.seed)
+    if len(set(labels)) == 1:
+        found = "have no labels" if not labels[0] else f"all have the one label {labels[0]!r}"
+        raise DataError(
+            f"{settings.data.source}: the {len(labels)} training examples {found}, so there is nothing to skew the "
+            "clients' shares by (train.partition.kind=dirichlet); take clusters of their texts as labels, "
+            "train.partition.labels=clusters, or split at random, train.partition.kind=iid"
+        )
+    return labels
+
+
+def _fewer_clusters(labels: Sequence[str], settings: TrainSettings) -> Sequence[str]:
+    how, found = settings.partition, len(set(labels))
+    if how.kind == "iid" or how.labels != "clusters" or found == how.clusters:
+        return ()
+    return (f"train.partition.clusters asks for {how.clusters}, but the texts are so alike that they form {found}",)
 
 
 def _split(labels: Sequence[str], scenario: Scenario, settings: TrainSettings) -> Partition:

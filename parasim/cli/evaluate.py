@@ -3,29 +3,51 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from parasim.cli.options import PlainFormat
 from parasim.cli.progress import patient_threads, stages
+from sim.errors import ParaSimError
+
+if TYPE_CHECKING:
+    from parasim.evaluation import Score
 
 
 def command(
     model: Annotated[
         str, typer.Argument(metavar="DIR_OR_MODEL", help="Results of paraSim train, a model's folder, or a hub id.")
     ],
-    data: Annotated[str, typer.Option(metavar="FILE", help="Questions and answers: .json, .jsonl, or a hub name.")],
+    data: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="Questions and answers, .json, .jsonl or a hub name; or digits, for images."),
+    ],
     data_format: Annotated[
         str | None, typer.Option(help="alpaca, mathinstruct, gsm8k, svamp or columns, where the keys do not tell.")
     ] = None,
+    column: Annotated[
+        list[str],
+        typer.Option(metavar="FIELD=NAME", help="Which column of other data is the prompt, the response, the answer."),
+    ] = [],  # noqa: B006 - typer copies it
     examples: Annotated[int | None, typer.Option(help="Only the first so many examples.")] = None,
-    sequence_length: Annotated[int, typer.Option(help="Where a prompt with its answer is cut, in tokens.")] = 512,
+    sequence_length: Annotated[
+        int | None,
+        typer.Option(
+            help="Where a prompt with its answer is cut, in tokens; 512, or what the model can read, if left out."
+        ),
+    ] = None,
     answer_tokens: Annotated[
         int | None, typer.Option(help="Longest generated answer; as long as the longest given one if left out.")
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Examples at a time.")] = 32,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Of the training that held out the digits; as recorded in its directory if left out."),
+    ] = None,
     format_: Annotated[PlainFormat, typer.Option("--format", help="What is printed.")] = PlainFormat.TABLE,
 ) -> None:
     """Measure models on held-out questions: loss, perplexity, and how many generated answers are right.
@@ -40,12 +62,15 @@ def command(
             model,
             data,
             format=data_format,
+            columns=_columns(column),
             examples=examples,
             sequence_length=sequence_length,
             answer_tokens=answer_tokens,
             batch_size=batch_size,
+            seed=seed,
             report=report,
         )
+    _say_what_is_missing(scores, examples)
     if format_ is PlainFormat.JSON:
         print(json.dumps([asdict(score) for score in scores], indent=2))
         return
@@ -57,3 +82,27 @@ def command(
         match = "-" if score.exact_match is None else f"{score.exact_match:.1%}"
         table.add_row(score.model, str(score.examples), f"{score.loss:.4f}", f"{score.perplexity:.4g}", match)
     console().print(table)
+
+
+def _columns(given: Sequence[str]) -> dict[str, str] | None:
+    columns = {}
+    for assignment in given:
+        field, equals, name = assignment.partition("=")
+        if not equals:
+            raise ParaSimError(f"--column {assignment}: must be FIELD=NAME, such as prompt=question")
+        columns[field] = name
+    return columns or None
+
+
+def _say_what_is_missing(scores: Sequence[Score], examples: int | None) -> None:
+    """Say, beside the results, what of the data is not in them."""
+    if examples is not None and scores[0].examples < examples:
+        print(f"There are only {scores[0].examples} examples, not {examples}.", file=sys.stderr)
+    models: dict[str, list[str]] = {}
+    for score in scores:
+        cut = score.truncation
+        if cut is not None and cut.lost_answer_tokens:
+            fate = "; what is dropped has no part in the loss and counts as wrong" if cut.dropped else ""
+            models.setdefault(f"at {score.sequence_length} tokens {cut}{fate}.", []).append(score.model)
+    for loss, names in models.items():
+        print(f"{', '.join(names)}: {loss}", file=sys.stderr)

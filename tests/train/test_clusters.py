@@ -5,6 +5,9 @@ import pytest
 from train.clusters import cluster_texts
 from train.task import DataError
 
+# Scikit-learn's remarks are for programmers: none may reach the user.
+pytestmark = pytest.mark.filterwarnings("error")
+
 FRUIT = ["apples and pears", "pears and plums", "ripe apples, ripe plums", "plums apples pears"]
 METAL = ["copper wire", "copper and tin", "tin wire bends"]
 
@@ -29,6 +32,14 @@ def test_many_words_are_reduced_and_the_seed_decides():
 def test_as_many_clusters_as_cannot_be(clusters):
     with pytest.raises(DataError, match="4 texts cannot form"):
         cluster_texts(FRUIT, clusters, seed=0)
+
+
+def test_texts_that_are_alike():
+    # Two different texts are two clusters, whoever asks for three; one text, many times over, is none to split by.
+    assert set(cluster_texts([FRUIT[0], METAL[0]] * 4, 3, seed=0)) == {"cluster 0", "cluster 1"}
+    assert cluster_texts(FRUIT[:1] * 4, 1, seed=0) == ["cluster 0"] * 4
+    with pytest.raises(DataError, match="the 4 texts are too much alike to form 3 clusters: they form only one"):
+        cluster_texts(FRUIT[:1] * 4, 3, seed=0)
 
 
 def test_texts_without_words():

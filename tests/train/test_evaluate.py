@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
+from transformers import GPT2Config
 
 from train.data import collate, encode
-from train.evaluate import evaluating, exact_match, generate, held_out_loss, model_loss
+from train.evaluate import evaluating, exact_match, generate, held_out_loss, model_loss, readable_tokens
 from train.formats import Example
 from train.models import demo_config, random_model
 from train.task import DataError
@@ -107,6 +108,25 @@ def test_exact_match_by_hand():
     assert calls == [(1, 2), (2, 2)]
     with pytest.raises(DataError, match="0 prompts"):
         exact_match(model, TEMPLATE, [], [], answer_tokens=8)
+
+
+def test_a_question_that_cannot_be_asked_is_answered_wrongly():
+    # One right answer of 1 + 3 questions is 1/4, and none of 2 is 0.
+    prompts = TEMPLATE.prompts(["1"])
+    assert exact_match(Fixed(["#### 2"]), TEMPLATE, prompts, ["2"], answer_tokens=8, unasked=3) == 0.25
+    assert exact_match(Fixed(), TEMPLATE, [], [], answer_tokens=8, unasked=2) == 0
+
+
+def test_answers_end_where_the_model_can_read_no_further():
+    # GPT-2 has a vector for each of its positions and none beyond: 9 tokens of prompt leave room for 3 of 12.
+    size = len(TEMPLATE.tokenizer)
+    config = GPT2Config(vocab_size=size, n_embd=16, n_layer=1, n_head=2, n_positions=12, bos_token_id=0, eos_token_id=0)
+    model = random_model(config, seed=0)
+    (prompt,) = TEMPLATE.prompts(["What is 3 + ?"])
+    assert (len(prompt), readable_tokens(model)) == (9, 12)
+    with evaluating(model):
+        assert generate(model, TEMPLATE, [prompt], 20) == generate(model, TEMPLATE, [prompt], 3)
+    assert readable_tokens(Fixed()) is None
 
 
 def test_left_padding_changes_no_answer(model):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,43 @@ def test_hub_without_network_says_what_a_model_may_be(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelError, match="did you mean 'smollm2-135m-instruct'"):
         load_model("smollm2-135m-instrukt")
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch):
+    # What was downloaded before is found without it; all else fails at once, instead of after retries.
+    asked, read = [], []
+
+    def silent(self, name, **options):
+        asked.append(name)
+        raise ConnectionError("no network")
+
+    def missing(source, **options):
+        read.append(options["local_files_only"])
+        raise OSError("not in the cache")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", silent)
+    for reader, load in (("AutoConfig", load_model), ("AutoTokenizer", load_tokenizer)):
+        monkeypatch.setattr(f"transformers.{reader}.from_pretrained", missing)
+        with pytest.raises(ModelError, match="'gpt3': not in the cache"):
+            load("gpt3")
+    assert (asked, read) == (["gpt3"] * 2, [True] * 2)
+
+
+def test_folders_are_not_asked_for_on_the_hub(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *arguments, **options: pytest.fail("asked"))
+    LlamaForCausalLM(tiny_llama()).save_pretrained(tmp_path)
+    load_model(tmp_path)
+
+
+def test_the_conversion_of_the_packaged_model_shows_no_bar(tmp_path, monkeypatch, capsys):
+    def convert(folder, **options):
+        print("converting: 100%", file=sys.stderr)
+        return LlamaForCausalLM(tiny_llama())
+
+    monkeypatch.setattr("train.models._smollm2_file", lambda: (tmp_path, "model.gguf"))
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", convert)
+    load_model("smollm2-135m-instruct")
+    assert capsys.readouterr().err == ""
 
 
 def test_configurations_have_no_tokenizer(tmp_path):

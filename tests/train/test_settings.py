@@ -35,6 +35,8 @@ def test_rates_by_method():
         ({"learning_rate": {}}, "learning_rate"),
         ({"learning_rate": -1e-3}, "learning_rate"),
         ({"learning_rate": {"fedit": 0}}, "learning_rate"),
+        ({"learning_rate": {"parablok": 1e-3}}, "learning_rate: no method 'parablok'; did you mean 'parablock'?"),
+        ({"learning_rate": {"defualt": 1e-3}}, "did you mean 'default'?"),
         ([1], "must be a mapping of fields"),
     ],
 )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from train.models import demo_config, random_model
 from train.partition import split_by_label, split_evenly
 from train.task import DataError, Task
 from train.template import Template
-from train.text import TextTask
+from train.text import TextTask, check_sequence_length, evaluate_text
 from train.tokenizer import word_tokenizer
 from train.word_problems import vocabulary, word_problems
 
@@ -77,6 +79,34 @@ def test_evaluation_reports_its_steps_and_checks_what_can_be_checked():
     unchecked = encode([Example("What is 1?", "1")], TEMPLATE, 64)
     partition = split_evenly(LABELS, 1, seed=0)
     assert TextTask(TRAINING, unchecked, partition, Batching(1, 1)).evaluate(model).accuracy is None
+
+
+def test_what_is_dropped_counts_as_wrong():
+    # A model that is never right: 0 of the 1 question left, and 0 of 2 with the one that fills the sequence. One that
+    # always is: 1 of 1, and 1 of 2. The loss is that of what is left.
+    model = random_model(demo_config(len(TEMPLATE.tokenizer), layers=1), seed=0)
+    short, long = Example("What is 1?", "1", answer="1"), Example("What is 1?" * 20, "1", answer="1")
+    alone, both = encode([short], TEMPLATE, 64), encode([short, long], TEMPLATE, 64)
+    assert both.dropped == (long,)
+    for text, right in (("#### 2", 0), ("#### 1", 1)):
+        with mock.patch("train.evaluate.generate", lambda *arguments, text=text: [text]):
+            one = evaluate_text(model, alone, batch_size=4)
+            two = evaluate_text(model, both, batch_size=4)
+        assert (one.accuracy, two.accuracy) == (right, right / 2)
+        assert one.loss == two.loss
+    assert evaluate_text(model, both, batch_size=4, accuracy=False).accuracy is None
+
+
+def test_a_sequence_length_that_a_model_can_read():
+    model = random_model(demo_config(len(TEMPLATE.tokenizer), layers=1), seed=0)
+    assert check_sequence_length(model, "demo", 512, "length") == 512
+    assert check_sequence_length(model, "demo", None, "length") == 512
+    with pytest.raises(DataError, match="length is 513 tokens, but demo can read 512 at most"):
+        check_sequence_length(model, "demo", 513, "length")
+    model.config.max_position_embeddings = 100
+    assert check_sequence_length(model, "demo", None, "length") == 100
+    # A module without a configuration names no limit.
+    assert check_sequence_length(torch.nn.Linear(1, 1), "line", 10**6, "length") == 10**6
 
 
 def test_the_loss_is_the_models_own():
