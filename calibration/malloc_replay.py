@@ -15,7 +15,7 @@ ALIGNMENT = 64
 BESIDE = 2 * (176, 104, 24, 16, 32, 24, 312)
 """What PyTorch allocates with every tensor and keeps about as long [B]: the tensor and its storage, their sizes and
 strides, nodes of the graph and what they save. Such sizes were seen with torch 2.13; how many there are was chosen on
-the demonstration model."""
+a small Llama."""
 
 
 _FIELDS = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
