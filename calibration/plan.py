@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self, TypeVar
 
 import numpy as np
@@ -130,6 +130,7 @@ def planned_points(plan: Plan, architecture: Architecture) -> list[Planned]:
         chosen += _without_position(plan, Trains.LORA, held, draw, rank=rank, targets=targets)
         chosen += _without_position(plan, Trains.LORA_B, held, draw, rank=rank, targets=targets)
     chosen += _without_position(plan, Trains.EVERYTHING, held, draw)
+    _hold_out_a_third(chosen, plan, draw)
     return [chosen[index] for index in draw.permutation(len(chosen))]
 
 
@@ -181,6 +182,33 @@ def _without_position(
     inner = inner or [point for point in points if point not in corners]
     fit = [Planned(point, "fit") for point in corners]
     return fit + [Planned(point, "held-out") for point in _some(inner, -(-len(corners) // 2), draw)]
+
+
+def _hold_out_a_third(chosen: list[Planned], plan: Plan, draw: np.random.Generator) -> None:
+    """Of small plans, in which few levels lie in between, hold out points of the fit as well, corners last.
+
+    What is trained keeps two points at least, and blocks one of every level, so that the fit still spans the ranges.
+    """
+    missing = -(-len(chosen) // 3) - sum(one.role == "held-out" for one in chosen)
+    if missing <= 0:
+        return
+    fitted = [index for index, one in enumerate(chosen) if one.role == "fit"]
+    order = sorted(draw.permutation(fitted), key=lambda index: _is_corner(chosen[index].point, plan))
+    for index in order:
+        if not missing:
+            return
+        others = [one.point for one in chosen if one.role == "fit" and one is not chosen[index]]
+        if _spans_without(chosen[index].point, others):
+            chosen[index] = replace(chosen[index], role="held-out")
+            missing -= 1
+
+
+def _spans_without(point: Point, others: Sequence[Point]) -> bool:
+    alike = [o for o in others if (o.trains, o.rank, o.targets) == (point.trains, point.rank, point.targets)]
+    if point.trains is not Trains.BLOCK:
+        return len(alike) >= 2
+    levels = ("batch_size", "sequence_length", "layers")
+    return all(getattr(point, level) in {getattr(other, level) for other in alike} for level in levels)
 
 
 def _levels(values: Sequence[_Level]) -> list[_Level]:

@@ -85,4 +85,6 @@ def _levels(file: MeasuredFile) -> str:
     words = [f"{what} {value:g}" for what, value in named.items() if value is not None]
     if held.first_layers:
         words.append("blocks from layer " + ", ".join(f"{first:g}" for first in held.first_layers))
+    if not words:
+        return "No level was held out as a whole: that takes ranges with levels between their ends."
     return "No fitted point has " + ", ".join(words) + "."

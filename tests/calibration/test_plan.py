@@ -53,6 +53,20 @@ def test_no_fitted_point_has_a_held_out_level(plan: Plan):
 
 
 @given(PLANS)
+def test_a_third_of_small_plans_is_held_out_too(plan: Plan):
+    planned = planned_points(plan, ARCHITECTURE)
+    held_out = sum(one.role == "held-out" for one in planned)
+    fitted = [one.point for one in planned if one.role == "fit"]
+    blocks = [point for point in fitted if point.trains is Trains.BLOCK]
+    # Every level that is not held out as a whole is still there to be fitted.
+    held = held_levels(plan)
+    assert {point.batch_size for point in blocks} >= {min(plan.batch_sizes), max(plan.batch_sizes)}
+    assert {point.sequence_length for point in blocks} >= {min(plan.sequence_lengths), max(plan.sequence_lengths)}
+    assert {point.layers for point in blocks} >= {min(plan.layers), max(plan.layers)} - {held.layers}
+    assert 3 * held_out >= len(planned)
+
+
+@given(PLANS)
 def test_points_are_distinct_and_lie_within_the_model(plan: Plan):
     planned = planned_points(plan, ARCHITECTURE)
     points = [one.point for one in planned]
