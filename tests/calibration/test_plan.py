@@ -63,7 +63,9 @@ def test_a_third_of_small_plans_is_held_out_too(plan: Plan):
     assert {point.batch_size for point in blocks} >= {min(plan.batch_sizes), max(plan.batch_sizes)}
     assert {point.sequence_length for point in blocks} >= {min(plan.sequence_lengths), max(plan.sequence_lengths)}
     assert {point.layers for point in blocks} >= {min(plan.layers), max(plan.layers)} - {held.layers}
-    assert 3 * held_out >= len(planned)
+    # A single point of its kind cannot be missed by the fit.
+    if len(plan.batch_sizes) > 1 and len(plan.sequence_lengths) > 1:
+        assert 3 * held_out >= len(planned)
 
 
 @given(PLANS)
