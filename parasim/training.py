@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from parasim.api import PAPER_METHODS, Source, costs_of
+from parasim.comparison import Base, Clock, Comparison, Report, measure_base
 from sim import scenario_file
-from sim.errors import OutputError
+from sim.errors import ScenarioError
 from sim.methods import Trains
 from sim.result import Result, write_atomically
 from sim.scenario import Scenario
 from sim.scenario_file import parse_override, with_field
-from sim.simulate import Setup, prepare, simulate
-from sim.timeline import Kind
+from sim.simulate import Setup, prepare
 
 if TYPE_CHECKING:
-    from sim.architecture import Architecture
-    from train.blocks import Values
     from train.crew import Crew
+    from train.directory import Terms
     from train.formats import Example
-    from train.learner import Trace
+    from train.metrics import Row
     from train.partition import Partition
-    from train.run import Row
     from train.settings import TrainSettings
     from train.workbench import Workbench
-
-Clock = Literal["measured", "profile", "both"]
-Report = Callable[[str, int, int], None]
 
 DEMONSTRATION: dict[str, Any] = {
     "name": "demonstration",
@@ -58,19 +53,22 @@ class Training:
     Attributes
     ----------
     metrics : list of dict
-        One row per method and round.
+        One row per method and round, those of methods that were trained in the same directory before among them.
+    base : mapping
+        Held-out loss (`eval_loss`) and `accuracy` of the base, before anything is federated.
     results : dict of str to Result
-        The simulated run of each method.
+        The simulated run of each method that was asked for.
     partition : Partition
         Who has which examples.
-    truncation : str
-        What was cut off the training examples; empty if nothing is ever cut.
+    notes : sequence of str
+        What else the user should know, a sentence each: what was cut off the examples, what is not there.
     """
 
     metrics: list[Row]
+    base: Base
     results: dict[str, Result]
     partition: Partition
-    truncation: str
+    notes: Sequence[str]
 
 
 def train(
@@ -97,7 +95,8 @@ def train(
         Such as ``train.learning_rate=1e-4``.
     directory : path
         Where everything goes: ``metrics.csv``, ``partition.json``, ``held-out.jsonl``, the pretrained ``base``,
-        and per method ``timeline.csv``, ``model`` and ``checkpoints``.
+        and per method ``timeline.csv``, ``model`` and ``checkpoints``. It belongs to one set of settings: other methods
+        may be added to it, each with parameters that concern it alone.
     clock : str
         Simulated seconds of a local update: `measured` here, predicted by the scenario's `profile` (or its given
         seconds), or `both`: measured, and the same run timed by the profile beside it.
@@ -109,33 +108,97 @@ def train(
     Raises
     ------
     ParaSimError
-        If anything is wrong with scenario, data or model, another process trains in the directory, training
-        diverges, results cannot be written, or a cluster's workers cannot be used.
+        If anything is wrong with scenario, data or model, the directory belongs to other settings or another process
+        trains in it, training diverges, results cannot be written, or a cluster's workers cannot be used.
     """
     from train.crew import crew
+    from train.directory import agree
     from train.lock import locked
-    from train.pretraining import pretrain
     from train.settings import TrainSettings
-    from train.workbench import build, device_of
+    from train.workbench import device_of
 
     data = _data(source, overrides)
     if source is None:
         methods = methods or PAPER_METHODS
-    scenarios = [_scenario(data, method) for method in methods or [_scenario(data, None).method.name]]
+    scenarios = _scenarios(data, methods)
     settings = TrainSettings.parse(scenarios[0].train)
+    _check_device(settings)
+    terms = _terms(scenarios, settings, clock)
     directory = Path(directory)
     with locked(directory), crew(device_of(settings), most=scenarios[0].clients) as workers:
-        bench = build(scenarios[0], settings)
-        _check(scenarios, settings, bench, clock)
-        pretrain(bench, scenarios[0], settings, directory / "base", report)
-        bench.partition.save(directory / "partition.json")
-        if bench.held_out:
-            write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
-        comparison = _Comparison(settings, bench, workers, directory, clock, save_deltas, report)
-        for scenario in scenarios:
-            comparison.train(scenario)
-    truncation = "" if bench.truncation is None else str(bench.truncation)
-    return Training(comparison.metrics, comparison.results, bench.partition, truncation)
+        # As early as can be: what is refused must not have cost anything, nor have changed what is there.
+        agree(directory, terms)
+        return _train(scenarios, settings, terms, workers, directory, clock, save_deltas, report)
+
+
+def _train(
+    scenarios: Sequence[Scenario],
+    settings: TrainSettings,
+    terms: Terms,
+    crew: Crew | None,
+    directory: Path,
+    clock: Clock,
+    save_deltas: bool,
+    report: Report,
+) -> Training:
+    """Train in a directory that is this process's own and agrees as far as settings tell."""
+    from train.directory import agree, keep, trained_in
+    from train.fingerprint import contents
+    from train.metrics import read_metrics
+    from train.pretraining import pretrain
+    from train.workbench import build
+
+    bench = build(scenarios[0], settings)
+    _check(scenarios, settings, bench, clock)
+    terms = replace(terms, contents=contents(bench))
+    agree(directory, terms)
+    before = trained_in(directory)
+    rows: dict[str, list[Row]] = {}
+    for row in read_metrics(directory / "metrics.csv") if before else ():
+        if row["method"] in before:
+            rows.setdefault(str(row["method"]), []).append(row)
+    pretrained = pretrain(bench, scenarios[0], settings, directory / "base", report)
+    keep(directory, terms)
+    base = measure_base(bench, directory, report, anew=not before)
+    bench.partition.save(directory / "partition.json")
+    if bench.held_out:
+        write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
+    named = str(directory / "base") if pretrained else scenarios[0].model
+    comparison = Comparison(settings, bench, crew, directory, clock, save_deltas, named, report, rows)
+    for scenario in scenarios:
+        comparison.train(scenario)
+    notes = [*_notes(bench), *comparison.notes]
+    if others := [name for name in comparison.rows if name not in comparison.results]:
+        notes.append(f"Metrics and charts also show what was trained here before: {', '.join(others)}.")
+    return Training(comparison.metrics, base, comparison.results, bench.partition, notes)
+
+
+def _notes(bench: Workbench) -> list[str]:
+    """Say what the data lack."""
+    notes = [f"Training data: {bench.truncation}."] if bench.truncation else []
+    cut = bench.held_out_truncation
+    if cut and (cut.truncated or cut.dropped):
+        notes.append(f"Held-out data: {cut}.")
+    return [*notes, *(f"{note}." for note in bench.notes)]
+
+
+def _terms(scenarios: Sequence[Scenario], settings: TrainSettings, clock: Clock) -> Terms:
+    from train.directory import Terms
+    from train.fingerprint import own_settings, shared_settings
+
+    # Measured too, `both` only times the same run a second time.
+    timing = {"--clock": "profile" if clock == "profile" else "measured"}
+    own = {scenario.method.name: own_settings(scenario, settings) | timing for scenario in scenarios}
+    return Terms(shared_settings(scenarios[0], settings), own)
+
+
+def _check_device(settings: TrainSettings) -> None:
+    import torch
+
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise ScenarioError(
+            f"train.device: is cuda, but PyTorch {torch.__version__} finds no GPU here; allowed are cpu and auto"
+        )
 
 
 def _check(scenarios: Sequence[Scenario], settings: TrainSettings, bench: Workbench, clock: Clock) -> None:
@@ -151,58 +214,6 @@ def _check(scenarios: Sequence[Scenario], settings: TrainSettings, bench: Workbe
             _check_costs(setup)
 
 
-@dataclass
-class _Comparison:
-    """Methods trained one after the other, and what they leave in the directory."""
-
-    settings: TrainSettings
-    bench: Workbench
-    crew: Crew | None
-    directory: Path
-    clock: Clock
-    save_deltas: bool
-    report: Report
-    metrics: list[Row] = field(default_factory=list)
-    results: dict[str, Result] = field(default_factory=dict)
-
-    def train(self, scenario: Scenario) -> None:
-        """Train one method, or what is left of it, and save what it gives."""
-        from train.run import train_method
-
-        name = scenario.method.name
-        folder = self.directory / name
-
-        def on_row(rows: list[Row]) -> None:
-            self.report(f"training {name}", len(rows), scenario.rounds)
-            self._write(rows)
-
-        trained = train_method(
-            scenario,
-            self.settings,
-            self.bench,
-            folder / "checkpoints",
-            costs=costs_of if self.clock == "profile" else None,
-            crew=self.crew,
-            on_row=on_row,
-            on_update=_delta_saver(folder / "deltas") if self.save_deltas else lambda trace, sent: None,
-        )
-        # A run that was finished before reports no rows any more.
-        self._write(trained.metrics)
-        self.metrics += trained.metrics
-        self.results[name] = trained.result
-        trained.result.write_timeline(folder / "timeline.csv")
-        trained.save_model(folder / "model", self.bench.tokenizer)
-        if self.clock == "both":
-            _time_again(scenario, self.bench.architecture, trained.metrics, folder)
-
-    def _write(self, rows: list[Row]) -> None:
-        """Write the metrics of the methods that are done, and those of the one that is being trained."""
-        from train.run import metrics_text
-
-        text = metrics_text([*self.metrics, *rows])
-        write_atomically(self.directory / "metrics.csv", lambda file: file.write(text))
-
-
 def _data(source: Source | None, overrides: Iterable[str]) -> dict[str, Any]:
     if source is None:
         data: dict[str, Any] = json.loads(json.dumps(DEMONSTRATION))
@@ -213,6 +224,13 @@ def _data(source: Source | None, overrides: Iterable[str]) -> dict[str, Any]:
     for override in overrides:
         data = with_field(data, *parse_override(override))
     return data
+
+
+def _scenarios(data: dict[str, Any], methods: Sequence[str]) -> list[Scenario]:
+    twice = sorted({method for method in methods if methods.count(method) > 1})
+    if twice:
+        raise ScenarioError(f"methods: {', '.join(twice)} named twice; a method is trained once")
+    return [_scenario(data, method) for method in methods or (None,)]
 
 
 def _scenario(data: dict[str, Any], method: str | None) -> Scenario:
@@ -232,34 +250,3 @@ def _check_costs(setup: Setup) -> None:
 
 def _line(example: Example) -> str:
     return json.dumps({name: value for name, value in asdict(example).items() if value is not None}) + "\n"
-
-
-def _delta_saver(folder: Path) -> Callable[[Trace, Values], None]:
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    def save(trace: Trace, sent: Values) -> None:
-        path = folder / f"round-{trace.round:04d}-client-{trace.client:04d}.safetensors"
-        temporary = path.with_suffix(".part")
-        metadata = {"seconds": repr(trace.measured), "train_loss": repr(trace.loss)}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            save_file({name: value.cpu().contiguous() for name, value in sent.items()}, temporary, metadata)
-            temporary.replace(path)
-        except (OSError, SafetensorError) as error:
-            raise OutputError(f"{path}: cannot be written: {error}") from None
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    return save
-
-
-def _time_again(scenario: Scenario, architecture: Architecture, metrics: list[Row], folder: Path) -> None:
-    """Time the same run by the profile: what is learned does not depend on how long it takes."""
-    setup = prepare(scenario, architecture)
-    predicted = simulate(setup, costs_of(setup))
-    predicted.write_timeline(folder / "timeline-profile.csv")
-    ends = {span.round: span.end for span in predicted.timeline.spans if span.kind is Kind.AGGREGATE}
-    rows = "".join(f"{row['round']},{row['simulated_s']!r},{ends[int(str(row['round']))]!r}\n" for row in metrics)
-    header = "round,measured_s,profile_s\n"
-    write_atomically(folder / "clocks.csv", lambda file: file.write(header + rows))

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from sim.blocks import ALL_LINEAR
 from sim.errors import ParaSimError, nearest
 from train.blocks import Values, layer_list
+from train.packing import save_tensors
 
 A, B = "lora_A.default.weight", "lora_B.default.weight"
 
@@ -159,26 +160,27 @@ class Adapter:
         """Give the model its own modules back; what was not merged is lost."""
         self._tuner.unload()
 
-    def save(self, directory: Path) -> None:
+    def save(self, directory: Path, base: str | None = None) -> None:
         """Write the adapter as `peft` reads it: ``adapter_model.safetensors`` and ``adapter_config.json``.
 
         Parameters
         ----------
         directory : Path
             Folder to write to; made if it is missing.
+        base : str, optional
+            Folder or name of the model that it belongs on, as `peft` looks for it.
         """
-        from safetensors.torch import save_file
-
         directory.mkdir(parents=True, exist_ok=True)
         config = copy.copy(self._config)
         # `peft` makes a set of them, in another order in every process.
         config.target_modules = sorted(config.target_modules)
+        config.base_model_name_or_path = base
         config.save_pretrained(str(directory))
         weights = {
             f"base_model.model.{name.replace('.default', '')}": parameter.detach().cpu().contiguous()
             for name, parameter in self.part.items()
         }
-        save_file(weights, directory / "adapter_model.safetensors", metadata={"format": "pt"})
+        save_tensors(weights, directory / "adapter_model.safetensors", {"format": "pt"})
 
 
 def stack(states: Sequence[Mapping[str, Tensor]], weights: Sequence[float]) -> Values:

@@ -7,6 +7,7 @@ training them again, and trains on where the log ends. So it ends with the same 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -17,10 +18,11 @@ from typing import Any
 from torch import Tensor
 
 from sim.errors import ParaSimError
-from train.packing import apart
+from train.packing import apart, save_tensors
 
-FORMAT = 2
+FORMAT = 3
 _PREFIX = "round-"
+_TENSORS = "tensors.safetensors"
 
 
 class CheckpointError(ParaSimError):
@@ -63,22 +65,26 @@ def save(folder: Path, checkpoint: Checkpoint, fingerprint: str) -> None:
     CheckpointError
         If it cannot be written; the last good one is untouched then.
     """
-    from safetensors.torch import save_file
-
     final = folder / f"{_PREFIX}{checkpoint.round:06d}"
     temporary = folder / f".{final.name}.{os.getpid()}.part"
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         tensors, same = apart(checkpoint.tensors)
-        save_file(tensors, temporary / "tensors.safetensors")
-        record = {"format": FORMAT, "fingerprint": fingerprint, "round": checkpoint.round, "same": same}
+        save_tensors(tensors, temporary / _TENSORS)
+        record = {
+            "format": FORMAT,
+            "fingerprint": fingerprint,
+            "round": checkpoint.round,
+            "same": same,
+            "sha256": digest_of(temporary / _TENSORS),
+        }
         (temporary / "record.json").write_text(json.dumps(record | checkpoint.record), encoding="utf-8")
         for file in temporary.iterdir():
-            _to_disk(file)
+            to_disk(file)
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
-        _to_disk(folder)
+        to_disk(folder)
     except Exception as error:
         # safetensors reports a full disk in an error class of its own.
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -128,14 +134,23 @@ def load(folder: Path, fingerprint: str) -> Checkpoint | None:
                 f"{last}: belongs to another run (other scenario, data, model or settings); "
                 "choose another --out or delete it"
             )
-        tensors = load_file(last / "tensors.safetensors")
+        if record["sha256"] != digest_of(last / _TENSORS):
+            raise ValueError(f"{_TENSORS} is not what was written")
+        tensors = load_file(last / _TENSORS)
         tensors |= {name: tensors[first] for name, first in record["same"].items()}
         return Checkpoint(record["round"], record, tensors)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise CheckpointError(f"{last}: is damaged ({error}); delete it to start from the beginning") from None
 
 
-def _to_disk(path: Path) -> None:
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal: altered ones must not pass for trained weights."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def to_disk(path: Path) -> None:
+    """Have a file or a folder on the disk, not only on its way there."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from sim.blocks import Block
 from sim.costs import Costs
 from sim.fleet import Fleet
+
+
+class Clock(Protocol):
+    """How long an update takes in simulated time, given how long it took here."""
+
+    def foreseen(self, client: int, round: int, block: int | None) -> tuple[float, float] | None:
+        """Tell what `seconds` will say, where that does not depend on what is measured."""
+        ...
+
+    def seconds(self, client: int, round: int, block: int | None, measured: float) -> tuple[float, float]:
+        """Seconds of an update, and the part of them during which nothing can be sent [s]."""
+        ...
+
+    def survey_seconds(self, client: int, measured: float) -> float:
+        """Seconds of the full pass of the gradient-based schedule [s]."""
+        ...
 
 
 class MeasuredClock:

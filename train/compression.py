@@ -6,7 +6,7 @@ Each function returns what the receiver reconstructs. What a compressed message 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -21,8 +21,8 @@ class CompressionError(ParaSimError):
     """A compression was asked for that cannot exist."""
 
 
-def top_k(delta: Mapping[str, Tensor], fraction: float) -> Values:
-    """Keep the entries of largest magnitude over the whole message.
+def top_k(delta: Mapping[str, Tensor], fraction: float, *, by_tensor: bool = False) -> Values:
+    """Keep the entries of largest magnitude.
 
     Parameters
     ----------
@@ -30,6 +30,8 @@ def top_k(delta: Mapping[str, Tensor], fraction: float) -> Values:
         The message, n entries in all, of one precision on one device.
     fraction : float
         Fraction of the entries to keep, in (0, 1]; k = max(1, round(fraction n)).
+    by_tensor : bool
+        Give each tensor its share of k, by its size, instead of looking for the largest over the whole message.
 
     Returns
     -------
@@ -44,10 +46,31 @@ def top_k(delta: Mapping[str, Tensor], fraction: float) -> Values:
     if not 0 < fraction <= 1:
         raise CompressionError(f"top-k fraction is {fraction}, allowed are numbers above 0 and up to 1")
     flat = flatten(delta)
-    kept = flat.abs().topk(max(1, round(fraction * flat.numel())), sorted=False).indices
+    k = max(1, round(fraction * flat.numel()))
+    if not by_tensor:
+        return unflatten(_largest(flat, k), delta)
+    shares = _shares([tensor.numel() for tensor in delta.values()], k)
+    return {
+        name: _largest(tensor.flatten(), share).view_as(tensor)
+        for (name, tensor), share in zip(delta.items(), shares, strict=True)
+    }
+
+
+def _largest(flat: Tensor, k: int) -> Tensor:
+    kept = flat.abs().topk(k, sorted=False).indices
     sparse = torch.zeros_like(flat)
     sparse[kept] = flat[kept]
-    return unflatten(sparse, delta)
+    return sparse
+
+
+def _shares(sizes: Sequence[int], k: int) -> list[int]:
+    """Divide k by size, to whole numbers: what is left over goes to the largest remainders (Hamilton's method)."""
+    total = sum(sizes)
+    shares = [k * size // total for size in sizes]
+    by_remainder = sorted(range(len(sizes)), key=lambda index: -(k * sizes[index] % total))
+    for index in by_remainder[: k - sum(shares)]:
+        shares[index] += 1
+    return shares
 
 
 def quantize(delta: Mapping[str, Tensor], bits: int, *, group: int = 256, seed: int | None = None) -> Values:

@@ -1,22 +1,88 @@
-"""What determines a run, as one digest: checkpoints of any other run must not be gone on from."""
+"""What determines a run: the settings that all methods of a comparison share, a method's own, the data, the weights.
+
+Runs are told apart by one digest of it all: checkpoints of any other run must not be gone on from.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
+from sim.methods import METHODS, Trains
+from sim.protocols.cyclic import Cyclic
+from sim.protocols.overlapped import Overlapped
 from sim.scenario import PLANNED, Scenario
 from train.settings import TrainSettings
 from train.workbench import Workbench
+
+Fields = dict[str, Any]
+
+
+def shared_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
+    """Everything that methods must agree on for their curves to be comparable.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Everything simulated, its method apart.
+    settings : TrainSettings
+        Everything else.
+
+    Returns
+    -------
+    dict
+        By field, as ``--set`` names it: plain values. How often checkpoints are taken is not among them.
+    """
+    simulated = {"name", "method", "lora", "cyclic", "train"}
+    fields = scenario.model_dump(mode="json", exclude={**dict.fromkeys(simulated, True), **PLANNED})
+    return _flat(fields | {"train": settings.model_dump(mode="json", exclude={"checkpoint_every", "learning_rate"})})
+
+
+def own_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
+    """Everything that concerns the scenario's method alone, under the same kind of names."""
+    method = METHODS[scenario.method.name]
+    fields: Fields = {"train": {"learning_rate": settings.rate(method.name)}}
+    if issubclass(method.shape, Overlapped):
+        fields["method"] = {"staleness": scenario.method.staleness}
+    if issubclass(method.shape, Cyclic):
+        fields["cyclic"] = scenario.cyclic.model_dump(mode="json")
+    if method.trains in (Trains.LORA, Trains.LORA_B, Trains.STACKED_LORA):
+        fields["lora"] = scenario.lora.model_dump(mode="json")
+    return _flat(fields)
+
+
+def contents(bench: Workbench) -> dict[str, str]:
+    """Digests of what settings only name.
+
+    Parameters
+    ----------
+    bench : Workbench
+        The base model and the data.
+
+    Returns
+    -------
+    dict of str to str
+        Of the examples, of who has which, and of the model's weights; the same on any number of threads.
+    """
+    weights = hashlib.sha256()
+    for name, parameter in bench.model.named_parameters():
+        weights.update(f"{name} {tuple(parameter.shape)} {_bit_sum(parameter.detach())}".encode())
+    shares = hashlib.sha256(json.dumps(bench.partition.clients).encode())
+    return {
+        "the examples": bench.data_digest,
+        "the clients' shares of the examples": shares.hexdigest(),
+        "the model's weights": weights.hexdigest(),
+    }
 
 
 def fingerprint(
     scenario: Scenario, settings: TrainSettings, bench: Workbench, clock: Mapping[str, object] | None
 ) -> str:
-    """Digest a run's scenario, settings, data, split, base weights and clock.
+    """Digest everything that determines a run.
 
     Parameters
     ----------
@@ -32,20 +98,28 @@ def fingerprint(
     Returns
     -------
     str
-        Hexadecimal; the same on any number of threads. How often checkpoints are taken does not enter.
+        Hexadecimal.
     """
-    digest = hashlib.sha256()
     described = [
-        scenario.model_dump(mode="json", exclude={"train": True, "name": True, **PLANNED}),
-        settings.model_dump(mode="json", exclude={"checkpoint_every"}),
+        scenario.method.name,
+        shared_settings(scenario, settings),
+        own_settings(scenario, settings),
         clock,
-        bench.data_digest,
-        bench.partition.clients,
+        contents(bench),
     ]
-    digest.update(json.dumps(described, sort_keys=True).encode())
-    for name, parameter in bench.model.named_parameters():
-        digest.update(f"{name} {tuple(parameter.shape)} {_bit_sum(parameter.detach())}".encode())
-    return digest.hexdigest()
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def _flat(data: Any, prefix: str = "") -> Fields:
+    """Name every value by its path with dots; a list of plain values is one value."""
+    if isinstance(data, list) and any(isinstance(entry, dict | list) for entry in data):
+        data = dict(enumerate(data))
+    if not isinstance(data, dict):
+        return {prefix: data}
+    fields: Fields = {}
+    for name, value in data.items():
+        fields |= _flat(value, f"{prefix}.{name}" if prefix else str(name))
+    return fields
 
 
 def _bit_sum(tensor: torch.Tensor) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,29 +17,14 @@ from torch import Tensor, nn
 from sim.learner import Promise, Update
 from train.aggregate import mean
 from train.blocks import Values
+from train.clocks import Clock
 from train.jobs import Employ, Job, Learned, LocalTrainer
-from train.local import LocalSettings
+from train.local import LocalSettings, TrainingError
 from train.messages import Messages
 from train.survey import block_gradient_norms
 from train.task import Task
 from train.trained import Trained, TrainedBlocks, TrainedStack
 from train.versions import BASE, Versions
-
-
-class Clock(Protocol):
-    """How long an update takes in simulated time, given how long it took here."""
-
-    def foreseen(self, client: int, round: int, block: int | None) -> tuple[float, float] | None:
-        """Tell what `seconds` will say, where that does not depend on what is measured."""
-        ...
-
-    def seconds(self, client: int, round: int, block: int | None, measured: float) -> tuple[float, float]:
-        """Seconds of an update, and the part of them during which nothing can be sent [s]."""
-        ...
-
-    def survey_seconds(self, client: int, measured: float) -> float:
-        """Seconds of the full pass of the gradient-based schedule [s]."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -154,6 +139,7 @@ class TorchLearner:
         self.versions = Versions(trained.part, lag=staleness, held=held)
         self._trainer = employ(trained, self.versions, task, local)
         self._server = server
+        self._learning_rate = local.learning_rate
         self._clock = clock
         self._schedule = schedule
         self._ranked = ranked
@@ -172,6 +158,14 @@ class TorchLearner:
     def model(self) -> nn.Module:
         """The one model."""
         return self.trained.model
+
+    @property
+    def advice(self) -> str:
+        """What to do about a global model that diverged."""
+        return (
+            f"lower train.global_learning_rate ({self._server.learning_rate:g}) "
+            f"or the clients' train.learning_rate ({self._learning_rate:g})"
+        )
 
     def survey(self, client: int) -> float:
         """Measure the norm of every block's gradient on one of the client's batches."""
@@ -200,7 +194,7 @@ class TorchLearner:
             return Promise(partial(self._repeated, client, round, block), duration)
         job = self.job(client, round, block)
         learned = self._trainer.submit(job)
-        return Promise(lambda: self._finished(job, block, merging, learned()), duration)
+        return Promise(lambda: self._finished(job, block, merging, _awaited(job, learned)), duration)
 
     def job(self, client: int, round: int, block: int | None) -> Job:
         """Put together what a client's update starts from."""
@@ -257,6 +251,7 @@ class TorchLearner:
         else:
             change = self.messages.broadcast(round, mean(contents, weights))
             self.versions.renew(item, round, {name: rate * value for name, value in change.items()})
+        self._check_finite(item, round)
         for update in updates:
             del self.in_flight[update.client, round]
             # Events and processes hold on to an update for a while; its tensors need not stay for that.
@@ -266,6 +261,13 @@ class TorchLearner:
             for update in updates:
                 own = self.clients[update.client].pending if update.client in self.clients else {}
                 own.pop((self.trained.item(update.block), round), None)
+
+    def _check_finite(self, item: int, round: int) -> None:
+        """Refuse a diverged global model before it can be evaluated, saved or sent."""
+        stacked = isinstance(self.trained, TrainedStack)
+        values = self.trained.merged() if stacked else self.versions.get(item, round)
+        if not torch.stack([value.isfinite().all() for value in values.values()]).all():
+            raise TrainingError(f"the global model diverged: it is not finite after round {round}; {self.advice}")
 
     def receive(self, client: int, versions: Mapping[int, int]) -> None:
         """Let a client know versions of the server's items (line 9: its own updates in them are replaced).
@@ -277,3 +279,11 @@ class TorchLearner:
             self._to_merge[client] = self._to_merge.get(client, 0.0) + arrived
         if self._server.correction and self.trained.keeps_own:
             self.clients.setdefault(client, Client()).known.update(versions)
+
+
+def _awaited(job: Job, learned: Callable[[], Learned]) -> Learned:
+    """Wait for an update; say whose it was if it went wrong."""
+    try:
+        return learned()
+    except TrainingError as error:
+        raise TrainingError(f"client {job.client}, round {job.round}: {error}") from None

@@ -296,10 +296,15 @@ def _check_finite(losses: Tensor, delta: Values, settings: LocalSettings) -> Non
     advice = f"lower the learning rate ({settings.learning_rate:g}) or clip the gradients"
     broken = (~torch.isfinite(losses)).nonzero()
     if len(broken):
-        place = int(broken[0])
+        step = int(broken[0]) // settings.accumulation
+        if step == 0:
+            advice = (
+                "nothing was trained yet, so the weights that it started from have diverged: lower "
+                "train.global_learning_rate, or look at the base model and the data"
+            )
         raise TrainingError(
-            f"local training diverged: the loss is {losses[place].item()} in step "
-            f"{place // settings.accumulation + 1} of {settings.steps}; {advice}"
+            f"local training diverged: the loss is {losses[broken[0]].item()} in step "
+            f"{step + 1} of {settings.steps}; {advice}"
         )
     # The last step's gradient shows in no loss any more.
     if not torch.isfinite(nn.utils.get_total_norm(delta.values())):

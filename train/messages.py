@@ -25,6 +25,10 @@ class Messages:
         Whether quantization rounds at random, without bias, instead of to the nearest level.
     seed : int
         Seed of that rounding.
+    values : bool
+        Whether messages hold values that begin afresh in every round, as FLoRA's A and B do, instead of changes. Top-k
+        then takes its share of each tensor by itself: A, drawn at random, would leave nothing of B, which grows from
+        zero. And nothing is owed from one message to the next.
     """
 
     def __init__(
@@ -35,10 +39,12 @@ class Messages:
         error_feedback: bool = False,
         stochastic: bool = False,
         seed: int = 0,
+        values: bool = False,
     ):
         self._upload = upload
         self._download = download
-        self._error_feedback = error_feedback
+        self._values = values
+        self._error_feedback = error_feedback and not values
         self._stochastic = stochastic
         self._seed = seed
         self.residuals: dict[tuple[int, int], Values] = {}
@@ -63,7 +69,7 @@ class Messages:
         # By name: what is drawn, and which of equal values is kept, must not depend on how a message was built.
         kept = {name: message[name] for name in sorted(message)}
         if how.top_k is not None:
-            kept = top_k(kept, how.top_k)
+            kept = top_k(kept, how.top_k, by_tensor=self._values)
         if how.bits is not None:
             seed = int(stream(self._seed, "quantization", *keys).integers(2**31)) if self._stochastic else None
             kept = quantize(kept, how.bits, group=how.group_size, seed=seed)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from stat import S_IMODE
 from typing import NamedTuple
 
 import numpy as np
@@ -46,6 +48,31 @@ def unpack(packed: Packed) -> Values:
     # Copied to where torch itself puts tensors: the last bit of a matrix product may depend on how its factors lie.
     tensors = {name: tensor.clone() for name, tensor in load(packed.data.tobytes()).items()}
     return {name: tensors[packed.same.get(name, name)] for name in packed.order}
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file, readable to whom any other new file is: safetensors writes for its owner alone.
+
+    Parameters
+    ----------
+    tensors : mapping of str to torch.Tensor
+        Contiguous, on the CPU, each with memory of its own.
+    path : Path
+        The file.
+    metadata : mapping of str to str, optional
+        Written into its header.
+
+    Raises
+    ------
+    OSError or SafetensorError
+        If it cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    path.touch()
+    rights = S_IMODE(path.stat().st_mode)
+    save_file(dict(tensors), path, None if metadata is None else dict(metadata))
+    path.chmod(rights)
 
 
 def apart(tensors: Mapping[str, Tensor]) -> tuple[Values, dict[str, str]]:

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from sim.scenario import Scenario
 from sim.streams import stream
-from train.blocks import install
-from train.checkpoint import Checkpoint, load, save
+from train.blocks import Values, install
+from train.checkpoint import CheckpointError, digest_of, to_disk
 from train.data import collate, pack
-from train.local import LocalSettings, train_locally
-from train.models import DEMO
+from train.local import LocalSettings, TrainingError, train_locally
+from train.models import DEMO, quiet
+from train.saving import save_model
 from train.settings import Pretraining, TrainSettings
 from train.task import Batch
 from train.text import TextTask
@@ -28,6 +32,7 @@ from train.workbench import Workbench
 DEMONSTRATION = Pretraining(steps=800, batch_size=16, learning_rate=3e-3)
 """What the demonstration's model gets unless something else is asked for."""
 
+_RECORD = "pretraining.json"
 _DOCUMENTS = 20_000
 _PACKED_LENGTH = 40
 
@@ -38,7 +43,7 @@ def pretrain(
     settings: TrainSettings,
     folder: Path,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
-) -> None:
+) -> bool:
     """Train the whole base centrally, or take it from disk if that has been done.
 
     Parameters
@@ -50,28 +55,78 @@ def pretrain(
     settings : TrainSettings
         Its `pretraining`.
     folder : Path
-        Where the base is kept.
+        Where the base is kept, as an ordinary Hugging Face folder.
     progress : callable
         Told what is being done, the steps done and in total.
+
+    Returns
+    -------
+    bool
+        Whether there is a pretrained base, which then is in the folder.
 
     Raises
     ------
     ParaSimError
-        If training diverges, the base cannot be written, or what is in the folder is another base.
+        If training diverges, the base cannot be written, or what is in the folder is another base or damaged.
     """
     how = settings.pretraining or (DEMONSTRATION if scenario.model in (None, DEMO) else Pretraining())
     task = bench.task
     if not how.steps or not isinstance(task, TextTask):
-        return
+        return False
     part = dict(bench.model.named_parameters())
     described = [scenario.model, scenario.seed, how.model_dump(), {n: list(p.shape) for n, p in part.items()}]
     fingerprint = hashlib.sha256(json.dumps(described).encode()).hexdigest()
-    found = load(folder, fingerprint)
-    if found is not None:
-        install(part, found.tensors)
-        return
-    _train(bench.model, part, task, how, scenario.seed, progress)
-    save(folder, Checkpoint(how.steps, {}, {name: p.detach() for name, p in part.items()}), fingerprint)
+    if folder.exists():
+        install(part, _load(bench.model, folder, fingerprint))
+        return True
+    try:
+        _train(bench.model, part, task, how, scenario.seed, progress)
+    except TrainingError as error:
+        raise TrainingError(f"pretraining the base: {error}") from None
+    _save(bench, folder, fingerprint)
+    return True
+
+
+def _save(bench: Workbench, folder: Path, fingerprint: str) -> None:
+    """Write the base: there whole or not at all."""
+    temporary = folder.with_name(f".{folder.name}.part")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        save_model(bench.model, bench.tokenizer, temporary)
+        record = {"fingerprint": fingerprint, "sha256": _digests(temporary)}
+        (temporary / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        for file in temporary.iterdir():
+            to_disk(file)
+        temporary.rename(folder)
+        to_disk(folder.parent)
+    except Exception as error:
+        # safetensors reports a full disk in an error class of its own.
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise CheckpointError(f"{folder}: the base cannot be written: {reason}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _load(model: Any, folder: Path, fingerprint: str) -> Values:
+    try:
+        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        if record["fingerprint"] != fingerprint:
+            raise CheckpointError(
+                f"{folder}: is a base of another run (other model, seed or train.pretraining); "
+                "choose another --out or delete it"
+            )
+        if record["sha256"] != _digests(folder):
+            raise ValueError("the weights are not what was written")
+        with quiet():
+            # In the precision that it was trained in, whatever the device would choose.
+            base = type(model).from_pretrained(str(folder), dtype=model.dtype, use_safetensors=True)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise CheckpointError(f"{folder}: is damaged ({error}); delete it to start from the beginning") from None
+    return {name: parameter.detach() for name, parameter in base.named_parameters()}
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {path.name: digest_of(path) for path in sorted(folder.glob("*.safetensors"))}
 
 
 def _train(

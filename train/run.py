@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,41 +16,28 @@ from sim.costs import Costs, GivenSeconds
 from sim.errors import OutputError
 from sim.fleet import Fleet
 from sim.methods import Trains
-from sim.protocols.base import Run
 from sim.protocols.overlapped import Overlapped
 from sim.result import Result
 from sim.scenario import Scenario
 from sim.simulate import Setup, prepare, simulate
-from sim.timeline import Kind
 from train.adapters import LoraSettings
 from train.blocks import Values
-from train.checkpoint import Checkpoint, load, save
+from train.checkpoint import load
 from train.clocks import MeasuredClock, ProfileClock
 from train.crew import Crew
 from train.fingerprint import fingerprint
 from train.jobs import Employ, LocalTrainer
 from train.learner import ServerSettings, TorchLearner, Trace
-from train.local import LocalSettings
+from train.local import LocalSettings, TrainingError
 from train.messages import Messages
-from train.models import quiet
-from train.resume import restore, state
+from train.metrics import Row
+from train.recorder import Recorder
+from train.resume import restore
+from train.saving import save_model
 from train.settings import TrainSettings
 from train.trained import Trained as TrainedPart
 from train.trained import TrainedAdapter, TrainedStack, trained_part
 from train.workbench import Workbench
-
-METRICS = (
-    "method",
-    "round",
-    "simulated_s",
-    "train_loss",
-    "eval_loss",
-    "accuracy",
-    "uploaded_bytes",
-    "downloaded_bytes",
-)
-
-Row = dict[str, object]
 
 
 @dataclass
@@ -63,7 +49,7 @@ class Trained:
     result : Result
         The simulated run, under the clock that was asked for.
     metrics : list of dict
-        One row per round: `METRICS`.
+        One row per round: `train.metrics.METRICS`.
     learner : TorchLearner
         Its model is the server's final one, adapters not yet merged.
     """
@@ -72,7 +58,7 @@ class Trained:
     metrics: list[Row]
     learner: TorchLearner
 
-    def save_model(self, folder: Path, tokenizer: Any) -> None:
+    def save_model(self, folder: Path, tokenizer: Any, base: str | None = None) -> None:
         """Save the final model as an ordinary Hugging Face folder, adapters merged.
 
         Parameters
@@ -81,6 +67,8 @@ class Trained:
             Where the model goes; an averaged adapter also goes, by itself, to ``adapter`` beside it.
         tokenizer : transformers.PreTrainedTokenizerBase or None
             Saved with the model.
+        base : str, optional
+            Folder or name of the base model; the adapter names it.
 
         Raises
         ------
@@ -90,74 +78,18 @@ class Trained:
         from safetensors import SafetensorError
 
         try:
-            self._save_model(folder, tokenizer)
+            self._save_model(folder, tokenizer, base)
         except (OSError, SafetensorError) as error:
             raise OutputError(f"{folder}: the final model cannot be written: {error}") from None
 
-    def _save_model(self, folder: Path, tokenizer: Any) -> None:
+    def _save_model(self, folder: Path, tokenizer: Any, base: str | None) -> None:
         trained = self.learner.trained
         if isinstance(trained, TrainedAdapter):
-            trained.adapter.save(folder.parent / "adapter")
+            trained.adapter.save(folder.parent / "adapter", base)
             trained.adapter.merge({name: p.detach() for name, p in trained.adapter.part.items()})
         if isinstance(trained, TrainedAdapter | TrainedStack):
             trained.adapter.remove()
-        model: Any = self.learner.model
-        with quiet():
-            model.save_pretrained(str(folder))
-        if tokenizer is not None:
-            tokenizer.save_pretrained(str(folder))
-
-
-@dataclass
-class Recorder:
-    """Metrics and checkpoints, taken whenever a round has been aggregated."""
-
-    learner: TorchLearner
-    settings: TrainSettings
-    method: str
-    rounds: int
-    folder: Path | None
-    fingerprint: str
-    on_row: Callable[[list[Row]], None]
-    metrics: list[Row] = field(default_factory=list)
-    _seen: int = 0
-    _bytes: dict[Kind, float] = field(default_factory=lambda: {Kind.UPLOAD: 0.0, Kind.DOWNLOAD: 0.0})
-
-    def __call__(self, run: Run, round: int) -> None:
-        """Note a round, unless an earlier process has."""
-        for span in run.timeline.spans[self._seen :]:
-            if span.kind in self._bytes:
-                self._bytes[span.kind] += span.size
-        self._seen = len(run.timeline.spans)
-        if round <= self.learner.replayed_until:
-            return
-        losses = [trace.loss for trace in self.learner.traces if trace.round == round]
-        evaluated = self._evaluate(round)
-        row: Row = {
-            "method": self.method,
-            "round": round,
-            "simulated_s": run.env.now,
-            # Rounded once, so that it does not depend on who was faster.
-            "train_loss": math.fsum(losses) / len(losses),
-            **evaluated,
-            "uploaded_bytes": int(self._bytes[Kind.UPLOAD]),
-            "downloaded_bytes": int(self._bytes[Kind.DOWNLOAD]),
-        }
-        self.metrics.append(row)
-        last = round + 1 == self.rounds
-        if self.folder is not None and (last or (round + 1) % self.settings.checkpoint_every == 0):
-            record, tensors = state(self.learner)
-            save(self.folder, Checkpoint(round, {**record, "metrics": self.metrics}, tensors), self.fingerprint)
-        self.on_row(self.metrics)
-
-    def _evaluate(self, round: int) -> Row:
-        every, last = self.settings.evaluation, round + 1 == self.rounds
-        with_accuracy = last or (every.accuracy_every is not None and (round + 1) % every.accuracy_every == 0)
-        if not (last or with_accuracy or (round + 1) % every.every == 0):
-            return {"eval_loss": None, "accuracy": None}
-        self.learner.versions.show_newest()
-        measured = self.learner.task.evaluate(self.learner.model, accuracy=with_accuracy)
-        return {"eval_loss": measured.loss, "accuracy": measured.accuracy}
+        save_model(self.learner.model, tokenizer, folder)
 
 
 def train_method(
@@ -209,7 +141,10 @@ def train_method(
     if found is not None:
         restore(learner, found.round, found.record, found.tensors)
         recorder.metrics = list(found.record["metrics"])
-    result = simulate(setup, predicted or MeasuredCosts(scenario, Fleet(scenario.fleet)), learner, recorder)
+    try:
+        result = simulate(setup, predicted or MeasuredCosts(scenario, Fleet(scenario.fleet)), learner, recorder)
+    except TrainingError as error:
+        raise TrainingError(f"{scenario.method.name}: {error}") from None
     learner.versions.show_newest()
     return Trained(result, recorder.metrics, learner)
 
@@ -240,6 +175,7 @@ def _learner(
         error_feedback=settings.error_feedback,
         stochastic=settings.stochastic_rounding,
         seed=scenario.seed,
+        values=method.trains is Trains.STACKED_LORA,
     )
     fleet = Fleet(scenario.fleet)
     choose = partial(trained_part, method.trains, blocks=setup.blocks, lora=lora, seed=scenario.seed)
@@ -276,14 +212,3 @@ class MeasuredCosts(GivenSeconds):
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
             "torch": torch.__version__,
         }
-
-
-def metrics_text(rows: list[Mapping[str, object]]) -> str:
-    """Write metrics as CSV; what was not measured is empty."""
-    lines = [",".join(METRICS)]
-    lines += [",".join("" if row[c] is None else _figure(row[c]) for c in METRICS) for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-def _figure(value: Any) -> str:
-    return repr(value) if isinstance(value, float) else str(value)

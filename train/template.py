@@ -10,12 +10,21 @@ that the masked part ends with.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 from train.task import DataError
 
 _PROBE_PROMPT, _PROBE_RESPONSE = "What?", "Probing."
+_PLAIN = (
+    "{% for message in messages %}"
+    "{% if message.role == 'user' %}Question: {{ message.content | trim }}\nAnswer:"
+    "{% elif message.role == 'assistant' %} {{ message.content | trim }}{{ eos_token }}"
+    "{% else %}{{ raise_exception('this model knows questions and answers only') }}"
+    "{% endif %}{% endfor %}"
+)
+_PLAIN_WITH_BEGINNING = "{{ bos_token }}" + _PLAIN
 
 
 class Template:
@@ -87,9 +96,23 @@ class Template:
         """
         return self._tokens([f"{text.strip()}{self._end}" for text in texts])
 
+    def chat_tokenizer(self) -> Any:
+        """Give the tokenizer as it goes with a trained model.
+
+        Returns
+        -------
+        transformers.PreTrainedTokenizerBase
+            Its chat template puts the very frame around a question that the model was trained with.
+        """
+        tokenizer = copy.deepcopy(self.tokenizer)
+        if not self._chat:
+            tokenizer.chat_template = _PLAIN_WITH_BEGINNING if self._beginning() else _PLAIN
+        return tokenizer
+
     @property
     def _chat(self) -> bool:
-        return bool(self.tokenizer.chat_template)
+        # The plain frame is left to this class where it comes back as a chat template: to the same tokens.
+        return self.tokenizer.chat_template not in (None, "", _PLAIN, _PLAIN_WITH_BEGINNING)
 
     def _opening(self, prompt: str) -> str:
         if self._chat:

@@ -29,7 +29,8 @@ def _options() -> None:
 def main() -> None:
     """Run the command line; end with status 2 on a user's error and 130 when interrupted."""
     try:
-        app(standalone_mode=True)
+        # Named, because `python -m parasim` would be shown as that.
+        app(prog_name="paraSim", standalone_mode=True)
     except ParaSimError as error:
         print(f"paraSim: {error}", file=sys.stderr)
         sys.exit(error.exit_status)

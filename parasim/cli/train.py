@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from parasim.cli.engines import Address, EngineName, EngineOption, computing_on
 from parasim.cli.options import Overrides, TraceFile
 from parasim.cli.progress import patient_threads, stages
+from sim.errors import ScenarioError
 
 if TYPE_CHECKING:
     from parasim.training import Training
@@ -27,11 +29,15 @@ class ClockChoice(StrEnum):
 def command(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="Scenario with a train section; a demonstration if none."),
+        typer.Argument(metavar="FILE", help="Scenario with a train section; a demonstration if none."),
     ] = None,
-    model: Annotated[str, typer.Option(help="demo, smollm2-135m-instruct, a folder, a config.json or a hub id.")] = "",
-    data: Annotated[str, typer.Option(help="word-problems, digits, a .json or .jsonl file, or a hub name.")] = "",
-    method: Annotated[str, typer.Option(help="Methods to compare, with commas between them.")] = "",
+    model: Annotated[
+        str | None, typer.Option(help="demo, smollm2-135m-instruct, a folder, a config.json or a hub id.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="word-problems, digits, a .json or .jsonl file, or a hub name.")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="Methods to compare, with commas between them.")] = None,
     set_: Overrides = [],  # noqa: B006 - typer copies it
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything goes.")] = Path("results/train"),
     clock: Annotated[
@@ -52,20 +58,20 @@ def command(
     from parasim.report.record import leave_record
     from parasim.trace import check_trace_path, write_traces
     from parasim.training import train
-    from sim.studies.sweep import split_values
 
     if trace is not None:
         check_trace_path(trace)
+    methods = [] if method is None else [_given("--method", name) for name in method.split(",")]
     overrides = list(set_)
-    if model:
-        overrides.append(f"model={model}")
-    if data:
-        overrides.append(f"train.data.source={data}")
+    if model is not None:
+        overrides.append(f"model={_given('--model', model)}")
+    if data is not None:
+        overrides.append(f"train.data.source={_given('--data', data)}")
     try:
         with computing_on(engine, address), stages() as report:
             training = train(
                 file,
-                methods=split_values(method),
+                methods=methods,
                 overrides=overrides,
                 directory=out,
                 clock=clock.value,
@@ -78,7 +84,8 @@ def command(
     _print(training)
     from parasim.figures.training import draw_partition, draw_training
 
-    charts = [*draw_training(training.metrics, out), *draw_partition(training.partition, out)]
+    base = training.base["eval_loss"]
+    charts = [*draw_training(training.metrics, out, base), *draw_partition(training.partition, out)]
     scenario = next(iter(training.results.values())).scenario
     leave_record(out, "train", scenario, [out / "metrics.csv", *charts])
     print(f"Metrics: {out / 'metrics.csv'}")
@@ -88,25 +95,33 @@ def command(
         print("Traces: " + ", ".join(map(str, traces)))
 
 
+def _given(option: str, value: str) -> str:
+    if not value.strip():
+        raise ScenarioError(f"{option}: is empty; leave it out for the default")
+    return value.strip()
+
+
 def _print(training: Training) -> None:
     from parasim.cli.text import amount, clock, console, plain_table
 
-    numbers = ("wall-clock", "communicating", "train loss", "held-out loss", "accuracy", "uploaded", "downloaded")
+    # No more columns than 80 characters have room for; the training loss is in the metrics.
+    numbers = ("wall-clock", "exposed", "held-out loss", "accuracy", "uploaded", "downloaded")
     table = plain_table("method", *numbers, numbers=numbers)
+    # Headings may take two lines, the names of methods are single words.
+    table.columns[0].no_wrap = True
+    table.add_row("base", "-", "-", *_quality(training.base), "-", "-")
     for name, result in training.results.items():
         last = [row for row in training.metrics if row["method"] == name][-1]
-        accuracy = "-" if last["accuracy"] is None else f"{float(str(last['accuracy'])):.1%}"
-        table.add_row(
-            name,
-            clock(result.wall_clock),
-            clock(result.mean("exposed")),
-            f"{float(str(last['train_loss'])):.4f}",
-            f"{float(str(last['eval_loss'])):.4f}",
-            accuracy,
-            amount(float(str(last["uploaded_bytes"]))),
-            amount(float(str(last["downloaded_bytes"]))),
-        )
+        sizes = (amount(float(str(last[f"{direction}_bytes"]))) for direction in ("uploaded", "downloaded"))
+        table.add_row(name, clock(result.wall_clock), clock(result.mean("exposed")), *_quality(last), *sizes)
     out = console()
     out.print(table)
-    if training.truncation:
-        out.print(f"\nTraining data: {training.truncation}.")
+    if training.notes:
+        out.print()
+    for note in training.notes:
+        out.print(note)
+
+
+def _quality(measured: Mapping[str, Any]) -> tuple[str, str]:
+    accuracy = measured["accuracy"]
+    return f"{measured['eval_loss']:.4f}", "-" if accuracy is None else f"{accuracy:.1%}"

@@ -20,7 +20,7 @@ _LABEL_COLOURS = (
 )  # fmt: skip
 
 
-def draw_training(metrics: Sequence[Mapping[str, Any]], directory: Path) -> list[Path]:
+def draw_training(metrics: Sequence[Mapping[str, Any]], directory: Path, base: float | None = None) -> list[Path]:
     """Draw ``training.png`` and ``training.svg``: held-out loss against rounds and against simulated time.
 
     Parameters
@@ -29,6 +29,8 @@ def draw_training(metrics: Sequence[Mapping[str, Any]], directory: Path) -> list
         `method`, `round`, `simulated_s`, `eval_loss` (None where it was not measured) of each round.
     directory : Path
         Where to write.
+    base : float, optional
+        Held-out loss of the base, where every curve begins.
 
     Returns
     -------
@@ -40,6 +42,8 @@ def draw_training(metrics: Sequence[Mapping[str, Any]], directory: Path) -> list
     FigureError
         If no loss was measured.
     """
+    from matplotlib.ticker import MaxNLocator
+
     curves: dict[str, list[tuple[int, float, float]]] = {}
     for row in metrics:
         if row["eval_loss"] is not None:
@@ -49,10 +53,10 @@ def draw_training(metrics: Sequence[Mapping[str, Any]], directory: Path) -> list
         raise FigureError("nothing to draw: no held-out loss was measured")
     colours = style.method_colours(curves)
     unit = style.time_unit(max(curve[-1][1] for curve in curves.values()))
-    losses = [loss for curve in curves.values() for _, _, loss in curve]
-    low, high = min(losses), max(losses)
-    margin = 0.05 * (high - low) or 0.05
-    low, high = low - margin, high + margin
+    low, high = _limits([loss for curve in curves.values() for _, _, loss in curve], base)
+    if base is not None:
+        curves = {method: [(0, 0.0, base), *curve] for method, curve in curves.items()}
+    start = [base] if base is not None and low < base < high else []
     right = max(style.text_width(method, style.SMALL) for method in curves) + 0.18
     width = _LEFT + 2 * _PANEL_WIDTH + _GUTTER + right
     height = _BOTTOM + _PANEL_HEIGHT + _TOP
@@ -67,9 +71,14 @@ def draw_training(metrics: Sequence[Mapping[str, Any]], directory: Path) -> list
                 axes.plot(xs[-1:], [curve[-1][2]], "o", color=colours[method], markersize=3)
             axes.set_xlim(left=0)
             axes.set_xlabel(name)
+            if start:
+                axes.plot([0], start, "o", color=style.INK, markersize=3, clip_on=False, zorder=4)
+            if number == 0:
+                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             if number:
                 axes.set_yticklabels([])
-        sheet.page.text(0.06, height - 0.06, "held-out loss", size=style.NORMAL, va="top")
+        what = "held-out loss" if base is None or start else f"held-out loss (of the base: {base:.2f})"
+        sheet.page.text(0.06, height - 0.06, what, size=style.NORMAL, va="top")
         ends = {
             method: (_BOTTOM + (curve[-1][2] - low) / (high - low) * _PANEL_HEIGHT, colours[method])
             for method, curve in curves.items()
@@ -77,6 +86,16 @@ def draw_training(metrics: Sequence[Mapping[str, Any]], directory: Path) -> list
         edge = _LEFT + 2 * _PANEL_WIDTH + _GUTTER
         label_ends(sheet, ends, edge, _BOTTOM, _BOTTOM + _PANEL_HEIGHT)
         return sheet.save(directory / "training")
+
+
+def _limits(losses: Sequence[float], base: float | None) -> tuple[float, float]:
+    """Choose what the loss axis shows: the methods, and the base unless it would leave them no height."""
+    low, high = min(losses), max(losses)
+    margin = 0.05 * (high - low) or 0.05
+    low, high = low - margin, high + margin
+    if base is not None and low - (high - low) <= base <= high + (high - low):
+        return min(low, base - margin), max(high, base + margin)
+    return low, high
 
 
 def draw_partition(partition: Partition, directory: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""`paraSim train` and `paraSim evaluate`, from the command line to the files."""
+"""`paraSim train`, from the command line to the files."""
 
 from __future__ import annotations
 
@@ -84,42 +84,6 @@ def test_the_same_command_again_changes_nothing(trained: tuple[Path, str], small
     assert {name: (out / name).read_bytes() for name in watched} == before
 
 
-def test_evaluate_gives_the_figures_of_the_training(trained: tuple[Path, str]):
-    # The held-out file is what the metrics were measured on: the same loss to float tolerance, for both methods.
-    out, _ = trained
-    outcome = run("evaluate", out, "--data", out / "held-out.jsonl", "--format", "json")
-    assert outcome.status == 0, outcome.err
-    with (out / "metrics.csv").open() as file:
-        last = {row["method"]: row for row in csv.DictReader(file)}
-    scores = {score["model"]: score for score in json.loads(outcome.out)}
-    assert scores.keys() == last.keys()
-    for name, score in scores.items():
-        assert score["examples"] == 10
-        assert score["loss"] == pytest.approx(float(last[name]["eval_loss"]), rel=1e-4)
-        assert score["perplexity"] == pytest.approx(2.718281828459045 ** score["loss"])
-        assert score["exact_match"] == float(last[name]["accuracy"])
-
-
-def test_evaluate_one_model_as_a_table(trained: tuple[Path, str]):
-    out, _ = trained
-    outcome = run("evaluate", out / "fedit" / "model", "--data", out / "held-out.jsonl", "--examples", 3)
-    assert outcome.status == 0
-    assert outcome.out.split()[:5] == ["model", "examples", "loss", "perplexity", "exact"]
-
-
-@pytest.mark.parametrize(
-    ("model", "data", "message"),
-    [
-        ("nowhere/at/all", "held-out.jsonl", "there is no such file or folder"),
-        ("fedit/model", "missing.jsonl", "missing.jsonl"),
-        ("fedit/adapter", "held-out.jsonl", "holds no config.json"),
-    ],
-)
-def test_what_evaluate_refuses(model: str, data: str, message: str, trained: tuple[Path, str]):
-    out, _ = trained
-    assert message in refused("evaluate", out / model, "--data", out / data)
-
-
 def test_both_clocks_side_by_side(small: Path, tmp_path: Path):
     # By the given seconds, one FedBCD round of 2 s and an upload of V bytes at 1 MB/s ends at 2 + V / 1e6.
     arguments = ("--method", "fedbcd", "--clock", "both", "--out", tmp_path, "--set", "rounds=1")
@@ -150,6 +114,7 @@ def test_a_profile_that_does_not_cover_the_run_is_refused_before_training(clock:
         (("--set", "train.learning_rat=1"), "did you mean 'learning_rate'?"),
         (("--set", "train.data.sorce=x"), "did you mean 'source'?"),
         (("--data", "missing.jsonl"), "missing.jsonl"),
+        (("--set", "train.learning_rate.parablok=1e-3"), "did you mean 'parablock'?"),
         (("--model", "./nowhere"), "there is no such file or folder"),
         (("--set", "fleet.0.count=70"), "70 clients"),
         (("--set", "train.learning_rate=1e30"), "diverged"),

@@ -67,6 +67,18 @@ def test_the_same_picture_has_the_same_bytes(kind: str, tmp_path: Path):
     assert [path.name for path in sorted((tmp_path / "a").iterdir())] == sorted(path.name for path in first)
 
 
+def test_curves_begin_at_the_base_and_rounds_are_whole(tmp_path: Path):
+    metrics = [
+        {"method": "fedbcd", "round": t, "simulated_s": 10.0 * (t + 1), "eval_loss": 3.0 - 0.1 * t} for t in range(3)
+    ]
+    # After 3 rounds: 0, 1, 2, 3, not 0.5. A base within reach is a point of the picture, one far above a number.
+    near = draw_training(metrics, tmp_path, 3.1)[1].read_text()
+    assert "<!-- held-out loss -->" in near
+    rounds = near[: near.index("<!-- rounds -->")]
+    assert [int(tick) for tick in re.findall(r'id="xtick_.*?<!-- (\S+) -->', rounds, re.DOTALL)] == [0, 1, 2, 3]
+    assert "<!-- held-out loss (of the base: 9.00) -->" in draw_training(metrics, tmp_path, 9.0)[1].read_text()
+
+
 def test_every_bar_has_its_value(tmp_path: Path):
     rows = [row(m, wall_clock_s=60 * minutes) for m, minutes in (("parablock", 21.18), ("fedbcd", 30.2))]
     svg = draw_runtime(rows, tmp_path)[1].read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,13 @@ def test_the_last_one_is_read_and_the_one_before_is_gone(tmp_path: Path):
     assert found is not None
     assert (found.round, found.record["note"], found.tensors["values"].tolist()) == (1, 1, [1.0] * 3)
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_its_files_are_readable_to_the_same_people(tmp_path: Path):
+    save(tmp_path, checkpoint(0), "run")
+    (tmp_path / "any").touch()
+    files = [tmp_path / "any", *(tmp_path / "round-000000").iterdir()]
+    assert len({path.stat().st_mode for path in files}) == 1
 
 
 def test_none_yet(tmp_path: Path):
@@ -71,6 +79,11 @@ def damage(folder: Path, how: str) -> None:
         tensors.write_bytes(tensors.read_bytes()[:-5])
     elif how == "no tensors":
         tensors.unlink()
+    elif how == "tensors altered":
+        tensors.write_bytes(tensors.read_bytes()[:-4] + b"\0\0\0\1")
+    elif how == "tensors of another run":
+        save(folder.parent / "other", Checkpoint(7, {}, {"others": torch.zeros(3)}), "other")
+        shutil.copy(folder.parent / "other" / folder.name / tensors.name, tensors)
     elif how == "record cut short":
         record.write_text(record.read_text()[:20])
     elif how == "record of something else":
@@ -80,7 +93,16 @@ def damage(folder: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "how", ["tensors cut short", "no tensors", "record cut short", "record of something else", "empty record"]
+    "how",
+    [
+        "tensors cut short",
+        "tensors altered",
+        "tensors of another run",
+        "no tensors",
+        "record cut short",
+        "record of something else",
+        "empty record",
+    ],
 )
 def test_a_damaged_one_is_named(how: str, tmp_path: Path):
     save(tmp_path, checkpoint(7), "run")
@@ -99,7 +121,7 @@ def test_another_formats_is_refused(tmp_path: Path):
     save(tmp_path, checkpoint(0), "run")
     record = tmp_path / "round-000000" / "record.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"format": 99}))
-    with pytest.raises(CheckpointError, match="is of format 99, this paraSim reads 2"):
+    with pytest.raises(CheckpointError, match="is of format 99, this paraSim reads 3"):
         load(tmp_path, "run")
 
 

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sim.payload import kept_values
 from train.blocks import flatten
 from train.compression import CompressionError, quantize, top_k, with_error_feedback
 
@@ -45,6 +46,28 @@ def test_top_k_keeps_the_k_largest(delta, fraction):
 def test_top_k_keeps_exactly_k_of_equal_entries(size, fraction):
     sent = top_k({"a": torch.ones(size)}, fraction)["a"]
     assert int(sent.sum()) == max(1, round(fraction * size))
+
+
+def test_top_k_of_each_tensor_by_itself():
+    # 8 entries, fraction 1/2: k = 4 in the proportion 2 : 6, one of a and three of b, though all of a are larger.
+    values = {"a": torch.tensor([9.0, 8.0]), "b": torch.tensor([1.0, -2.0, 3.0, 0.5, -4.0, 0.1])}
+    sent = top_k(values, 1 / 2, by_tensor=True)
+    assert sent["a"].tolist() == [9.0, 0.0]
+    assert sent["b"].tolist() == [0.0, -2.0, 3.0, 0.0, -4.0, 0.0]
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.floats(0.001, 1))
+def test_shares_of_tensors_weigh_what_the_simulator_prices(sizes: list[int], fraction: float):
+    # As many values in all as `sim.payload` counts, and of each tensor its proportion, rounded up or down.
+    total = sum(sizes)
+    sent = top_k({str(n): torch.arange(1.0, size + 1) for n, size in enumerate(sizes)}, fraction, by_tensor=True)
+    kept = [int((tensor != 0).sum()) for tensor in sent.values()]
+    k = sum(kept)
+    assert k == kept_values(fraction, total)
+    for count, size, tensor in zip(kept, sizes, sent.values(), strict=True):
+        assert math.floor(k * size / total) <= count <= math.ceil(k * size / total)
+        # The largest of 1, 2, ... are the last.
+        assert tensor.tolist() == [0.0] * (size - count) + [float(n) for n in range(size - count + 1, size + 1)]
 
 
 def test_quantization_by_hand():

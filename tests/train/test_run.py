@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +14,11 @@ import torch
 
 from sim.errors import OutputError
 from tests.train.runs import Interrupted, bench, stop_after, train
+from tests.train.tiny import RandomTokens
 from train.checkpoint import CheckpointError
 from train.local import TrainingError
-from train.run import METRICS, metrics_text
+from train.metrics import METRICS
+from train.task import Evaluation
 
 
 def test_a_row_per_round(tmp_path: Path):
@@ -30,13 +34,6 @@ def test_a_row_per_round(tmp_path: Path):
 def test_losses_are_measured_as_often_as_asked(tmp_path: Path):
     rows = train(tmp_path, {"evaluation": {"every": 2}}).metrics
     assert [row["eval_loss"] is not None for row in rows] == [False, True, False, True, True]
-
-
-def test_metrics_as_text():
-    row = dict.fromkeys(METRICS, 1) | {"method": "fedbcd", "simulated_s": 0.1, "accuracy": None}
-    lines = metrics_text([row]).splitlines()
-    assert lines[0] == "method,round,simulated_s,train_loss,eval_loss,accuracy,uploaded_bytes,downloaded_bytes"
-    assert lines[1] == "fedbcd,1,0.1,1,1,,1,1"
 
 
 @pytest.mark.parametrize(
@@ -67,9 +64,45 @@ def test_how_often_checkpoints_are_taken_may_change(tmp_path: Path):
 
 def test_a_diverging_loss_leaves_the_last_checkpoint(tmp_path: Path):
     # A rate of 1e30 makes the weights so large that the next loss is not finite.
-    with pytest.raises(TrainingError, match=r"local training diverged.*lower the learning rate"):
+    with pytest.raises(TrainingError, match=r"^parablock: client 0, round 0: .*diverged.*lower the learning rate"):
         train(tmp_path, {"learning_rate": 1e30})
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("method", "rate", "why"),
+    [
+        # The largest float32 is 3.4e38, deltas are about 1e-2: weights of 1e18 are finite, their products are not.
+        ("fedbcd", 1e20, "diverged in round 0: its held-out loss is nan"),
+        ("fedit", 1e30, "diverged in round 0: its held-out loss is nan"),
+        ("fedbcd", 1e42, "diverged: it is not finite after round 0"),
+        ("flora", 1e42, "diverged: it is not finite after round 0"),
+    ],
+)
+def test_a_diverged_global_model_is_an_error_and_kept_nowhere(method: str, rate: float, why: str, tmp_path: Path):
+    rows: list[object] = []
+    with pytest.raises(TrainingError, match=rf"^{method}: the global model {why}; lower train.global_learning_rate"):
+        train(tmp_path, {"global_learning_rate": rate}, method=method, on_row=rows.append)
+    assert not rows
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_diverged_evaluation_leaves_the_last_good_checkpoint(tmp_path: Path):
+    class Diverging(RandomTokens):
+        measured = 0
+
+        def evaluate(self, model, *, accuracy=True, progress=None):
+            self.measured += 1
+            return Evaluation(1.0 if self.measured < 3 else math.inf, None, 2)
+
+    with pytest.raises(TrainingError, match="diverged in round 2: its held-out loss is inf"):
+        train(tmp_path, on=replace(bench(), task=Diverging(3)))
+    assert [path.name for path in tmp_path.iterdir()] == ["round-000001"]
+
+
+def test_weights_that_diverged_unseen_are_not_blamed_on_the_local_rate(tmp_path: Path):
+    with pytest.raises(TrainingError, match=r"round 1: .*nan in step 1 of 2; nothing was trained yet.*global_learning"):
+        train(tmp_path, {"global_learning_rate": 1e20, "evaluation": {"every": 5}}, method="fedbcd")
 
 
 def test_a_full_disk_ends_the_run_and_it_goes_on_when_there_is_room(tmp_path: Path, monkeypatch):
@@ -100,12 +133,14 @@ def test_the_final_model_is_an_ordinary_one_with_the_same_logits(method: str, tm
         context = trained.learner.trained.adapter._tuner.disable_adapter_layers if method == "flora" else lambda: None
         context()
         expected = trained.learner.model(tokens).logits
-        trained.save_model(tmp_path / "model", None)
+        trained.save_model(tmp_path / "model", None, base="results/base")
         saved = AutoModelForCausalLM.from_pretrained(tmp_path / "model").eval()
         torch.testing.assert_close(saved(tokens).logits, expected, rtol=1e-4, atol=1e-5)
         if method in ("fedit", "ffa-lora"):
             base = PeftModel.from_pretrained(bench().model, tmp_path / "adapter").eval()
             torch.testing.assert_close(base(tokens).logits, expected, rtol=1e-4, atol=1e-5)
+            adapter = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+            assert adapter["base_model_name_or_path"] == "results/base"
 
 
 def test_a_model_that_cannot_be_written(tmp_path: Path):

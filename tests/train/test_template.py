@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from tokenizers.processors import TemplateProcessing
 
 from train.task import DataError
 from train.template import Template
@@ -32,6 +33,36 @@ def test_plain_template_token_by_token():
     assert words(template, template.documents(["1 + 2"])[0]) == ["1", "+", "2", "<eos>"]
     assert words(template, template.stops) == ["<eos>"]
     assert words(template, [template.pad]) == ["<pad>"]
+
+
+@pytest.mark.parametrize("beginning", [None, "<bos>"])
+def test_the_plain_frame_as_a_chat_template_gives_the_same_tokens(beginning: str | None):
+    tokenizer = word_tokenizer(WORDS)
+    if beginning is not None:
+        tokenizer.add_special_tokens({"bos_token": beginning})
+        number = tokenizer.bos_token_id
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+            single=f"{beginning} $A", special_tokens=[(beginning, number)]
+        )
+    template = Template(tokenizer)
+    question, answer = " How many?\n", "1 + 2 = 3\n#### 3"
+    chatting = template.chat_tokenizer()
+    assert tokenizer.chat_template is None
+    asked = [{"role": "user", "content": question}]
+    ids = chatting.apply_chat_template(asked, add_generation_prompt=True, return_dict=False)
+    assert ids == template.prompts([question])[0]
+    assert words(template, ids)[: 1 if beginning else 0] == [beginning] * bool(beginning)
+    told = chatting.apply_chat_template([*asked, {"role": "assistant", "content": answer}], return_dict=False)
+    assert told == template.prompts([question])[0] + template.completions([answer])[0]
+    # Read again, by `paraSim evaluate`: neither another frame nor another separator.
+    again = Template(chatting)
+    assert again.prompts([question]) == template.prompts([question])
+    assert again.completions([answer]) == template.completions([answer])
+    assert again.stops == template.stops
+
+
+def test_a_chat_template_of_its_own_is_kept():
+    assert Template(chat_tokenizer()).chat_tokenizer().chat_template == CHAT
 
 
 def test_chat_template_token_by_token():

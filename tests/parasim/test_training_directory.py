@@ -1,0 +1,186 @@
+"""What `paraSim train` leaves in a directory that something was trained in before, and what it says about it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.parasim.command_line import refused, run
+
+SMALL = """
+model: demo
+rounds: 2
+compute: {seconds: 2}
+fleet: [{count: 3, uplink: 1MB/s}]
+blocks: {layers: 1}
+local: {steps: 1, batch_size: 4, sequence_length: 64}
+lora: {rank: 2}
+wire: {bytes_per_parameter: 4}
+train:
+  data: {examples: 60, held_out_examples: 6}
+  partition: {kind: iid}
+  pretraining: {steps: 2}
+"""
+TIMED = ("--clock", "profile")
+QUESTIONS = "".join(
+    json.dumps({"prompt": f"How many is {n} and {n}?", "response": f"{2 * n}"}) + "\n" for n in range(70)
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("scenario") / "small.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(small: Path, tmp_path_factory) -> Path:
+    """Overlapped LoRA, trained for two rounds."""
+    out = tmp_path_factory.mktemp("trained")
+    outcome = run("train", small, "--method", "overlapped-lora", *TIMED, "--out", out)
+    assert outcome.status == 0, outcome.err
+    return out
+
+
+@pytest.fixture
+def out(trained: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(trained, tmp_path / "out"))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Everything in a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("method", ["overlapped-lora", "fedbcd"])
+@pytest.mark.parametrize(
+    ("arguments", "differences"),
+    [
+        (("--data", "questions.jsonl"), "train.data.source was word-problems, is questions.jsonl"),
+        (("--set", "local.steps=2", "--set", "seed=1"), "local.steps was 1, is 2; seed was 0, is 1"),
+    ],
+)
+def test_other_settings_are_refused_and_nothing_is_touched(
+    method: str, arguments: tuple[str, ...], differences: str, small: Path, out: Path, tmp_path: Path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("questions.jsonl").write_text(QUESTIONS)
+    before = files(out)
+    message = refused("train", small, "--method", method, *TIMED, *arguments, "--out", out)
+    assert f"belongs to another run (overlapped-lora): {differences}; choose another --out" in message
+    assert files(out) == before
+
+
+def test_a_methods_own_settings_are_compared_with_its_own(small: Path, out: Path):
+    arguments = ("train", small, "--out", out, "--method", "overlapped-lora")
+    before = files(out)
+    message = refused(*arguments, *TIMED, "--set", "lora.rank=3", "--set", "method.staleness=2")
+    assert "method.staleness for overlapped-lora was 1, is 2; lora.rank for overlapped-lora was 2, is 3;" in message
+    assert "--clock for overlapped-lora was profile, is measured" in refused(*arguments)
+    assert files(out) == before
+
+
+def test_data_that_changed_under_their_name_are_refused(small: Path, tmp_path: Path):
+    data, out = tmp_path / "questions.jsonl", tmp_path / "out"
+    data.write_text(QUESTIONS)
+    arguments = ("train", small, "--method", "fedbcd", *TIMED, "--data", data, "--out", out)
+    assert run(*arguments).status == 0
+    before = files(out)
+    data.write_text(QUESTIONS[QUESTIONS.index("\n") + 1 :])
+    assert "belongs to another run (fedbcd): the examples changed;" in refused(*arguments)
+    assert files(out) == before
+
+
+def test_a_method_that_is_added_keeps_the_others_results(small: Path, out: Path):
+    before = (out / "metrics.csv").read_text()
+    outcome = run("train", small, "--method", "fedbcd", *TIMED, "--out", out)
+    assert outcome.status == 0, outcome.err
+    after = (out / "metrics.csv").read_text()
+    assert after.startswith(before)
+    assert after.count("\nfedbcd,") == 2
+    assert "<!-- overlapped-lora -->" in (out / "training.svg").read_text()
+    assert "Metrics and charts also show what was trained here before: overlapped-lora." in outcome.out
+    # The first one again: nothing changes, whoever comes first in the file.
+    assert run("train", small, "--method", "overlapped-lora", *TIMED, "--out", out).status == 0
+    assert (out / "metrics.csv").read_text() == after
+
+
+def test_updates_of_a_finished_run_cannot_be_kept_any_more(small: Path, out: Path):
+    outcome = run("train", small, "--method", "overlapped-lora", *TIMED, "--deltas", "--out", out)
+    assert outcome.status == 0
+    assert "--deltas: 0 of 6 updates are in" in outcome.out
+    assert not (out / "overlapped-lora" / "deltas").exists()
+
+
+def test_the_base_is_measured_and_can_be_measured_again(trained: Path, small: Path):
+    base = json.loads((trained / "base.json").read_text())
+    outcome = run("evaluate", trained / "base", "--data", trained / "held-out.jsonl", "--format", "json")
+    assert outcome.status == 0, outcome.err
+    (score,) = json.loads(outcome.out)
+    assert score["loss"] == pytest.approx(base["eval_loss"], rel=1e-4)
+    assert score["exact_match"] == base["accuracy"]
+    adapter = json.loads((trained / "overlapped-lora" / "adapter" / "adapter_config.json").read_text())
+    assert adapter["base_model_name_or_path"] == str(trained / "base")
+
+
+def test_all_files_are_readable_to_the_same_people(trained: Path):
+    assert len({path.stat().st_mode for path in trained.rglob("*") if path.is_file()}) == 1
+
+
+def test_the_table_keeps_its_words_on_a_narrow_terminal(small: Path, out: Path, monkeypatch):
+    monkeypatch.setattr("parasim.cli.text.PIPE_WIDTH", 80)
+    lines = run("train", small, "--method", "overlapped-lora", *TIMED, "--out", out).out.splitlines()
+    headings = "method wall-clock exposed held-out loss accuracy uploaded downloaded"
+    assert set(headings.split()) <= set(" ".join(lines[:2]).split())
+    row = next(line for line in lines if line.startswith("overlapped-lora  "))
+    assert row.endswith("kB")
+    assert max(map(len, lines[:4])) <= 80
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--method", "parablock,fedbcd,parablock"), "parablock named twice"),
+        (("--method", ""), "--method: is empty"),
+        (("--method", "fedbcd,"), "--method: is empty"),
+        (("--model", ""), "--model: is empty"),
+        (("--data", " "), "--data: is empty"),
+    ],
+)
+def test_slips_are_refused(arguments: tuple[str, ...], message: str, small: Path, tmp_path: Path):
+    assert message in refused("train", small, *arguments, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_gpu_that_is_not_there(small: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    message = refused("train", small, "--set", "train.device=cuda", "--out", tmp_path / "out")
+    assert message.startswith("train.device: is cuda, but PyTorch")
+
+
+def test_a_checkpoint_whose_tensors_are_another_methods(small: Path, out: Path):
+    assert run("train", small, "--method", "fedbcd", *TIMED, "--out", out).status == 0
+    tensors = "checkpoints/round-000001/tensors.safetensors"
+    shutil.copy(out / "overlapped-lora" / tensors, out / "fedbcd" / tensors)
+    assert "round-000001: is damaged" in refused("train", small, "--method", "fedbcd", *TIMED, "--out", out)
+
+
+def test_a_diverged_model_is_one_line(small: Path, tmp_path: Path):
+    arguments = ("--set", "train.global_learning_rate=1e20", "--method", "fedbcd", "--set", "rounds=1")
+    message = refused("train", small, *TIMED, *arguments, "--out", tmp_path)
+    assert message.startswith("fedbcd: the global model diverged in round 0")
+    assert not (tmp_path / "fedbcd").exists()

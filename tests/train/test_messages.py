@@ -1,0 +1,55 @@
+"""What is left of messages: changes, and values that begin afresh in every round."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from sim.sections import Compression
+from tests.train.runs import bench, train
+from tests.train.tiny import RandomTokens, tiny_model, weights
+from train.messages import Messages
+from train.task import Evaluation
+
+torch.set_num_threads(1)
+
+
+class TheSameTokens(RandomTokens):
+    """One batch for everyone, always, that is measured on too: it can be learned by heart."""
+
+    def batches(self, client: int, round: int):
+        """That batch."""
+        return super().batches(0, 0)
+
+    def evaluate(self, model, *, accuracy=True, progress=None):
+        """Loss on it."""
+        with torch.no_grad():
+            return Evaluation(self.loss(model, next(self.batches(0, 0))).item(), None, 2)
+
+
+def test_flora_learns_with_top_k(tmp_path: Path):
+    # Over the whole message, three in ten of the values are all A's: B, which grows from zero, would stay zero at the
+    # server, and with it every product B A.
+    task = TheSameTokens(3, steps=8)
+    options = {"method": "flora", "rounds": 4, "local": {"steps": 8}, "wire": {"upload": {"top_k": 0.3}}}
+    trained = train(tmp_path, {"learning_rate": 2e-3}, on=replace(bench(), task=task), **options)
+    before = task.evaluate(tiny_model()).loss
+    losses = [float(str(row["eval_loss"])) for row in trained.metrics]
+    assert before > losses[0] > losses[-1]
+    trained.learner.trained.adapter.remove()
+    changed = {
+        name for name, value in weights(trained.learner.model).items() if not value.equal(weights(tiny_model())[name])
+    }
+    assert {name.split(".")[-2] for name in changed} == {"q_proj", "v_proj"}
+
+
+def test_values_owe_nothing():
+    # A and B of the next round start elsewhere: what was left out of these says nothing about those.
+    values = {"a": torch.tensor([1.0, 2.0])}
+    for are_values, second in ((False, [2.5, 0.0]), (True, [0.0, 2.0])):
+        messages = Messages(Compression(top_k=0.5), Compression(), error_feedback=True, values=are_values)
+        assert messages.send(0, 0, 0, values)["a"].tolist() == [0.0, 2.0]
+        # With the 1 that is owed, 1.5 is 2.5.
+        assert messages.send(0, 0, 1, {"a": torch.tensor([1.5, 2.0])})["a"].tolist() == second

@@ -1,0 +1,67 @@
+"""Metrics of training: a row per method and round, and the file that holds them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sim.errors import OutputError
+
+METRICS = (
+    "method",
+    "round",
+    "simulated_s",
+    "train_loss",
+    "eval_loss",
+    "accuracy",
+    "uploaded_bytes",
+    "downloaded_bytes",
+)
+
+Row = dict[str, object]
+
+
+def metrics_text(rows: Iterable[Mapping[str, object]]) -> str:
+    """Write metrics as CSV; what was not measured is empty."""
+    lines = [",".join(METRICS)]
+    lines += [",".join("" if row[c] is None else _figure(row[c]) for c in METRICS) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def read_metrics(path: Path) -> list[Row]:
+    """Read metrics that `metrics_text` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        The file; there are no rows if it is missing.
+
+    Raises
+    ------
+    OutputError
+        If it holds something else.
+    """
+    if not path.exists():
+        return []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [{column: _read(column, row[column]) for column in METRICS} for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OutputError(f"{path}: is damaged ({error}); delete it, and train its methods once more") from None
+
+
+def _figure(value: Any) -> str:
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _read(column: str, text: str | None) -> object:
+    if text is None:
+        raise ValueError(f"a line without {column}")
+    if column == "method":
+        return text
+    if not text:
+        return None
+    # As it was, so that it is written again as it was.
+    return int(text) if text.isdigit() else float(text)

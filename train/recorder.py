@@ -1,0 +1,74 @@
+"""What is noted of a run, whenever a round has been aggregated: a row of metrics, and a checkpoint."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sim.protocols.base import Run
+from sim.timeline import Kind
+from train.checkpoint import Checkpoint, save
+from train.learner import TorchLearner
+from train.local import TrainingError
+from train.metrics import Row
+from train.resume import state
+from train.settings import TrainSettings
+
+
+@dataclass
+class Recorder:
+    """Metrics and checkpoints, taken whenever a round has been aggregated."""
+
+    learner: TorchLearner
+    settings: TrainSettings
+    method: str
+    rounds: int
+    folder: Path | None
+    fingerprint: str
+    on_row: Callable[[list[Row]], None]
+    metrics: list[Row] = field(default_factory=list)
+    _seen: int = 0
+    _bytes: dict[Kind, float] = field(default_factory=lambda: {Kind.UPLOAD: 0.0, Kind.DOWNLOAD: 0.0})
+
+    def __call__(self, run: Run, round: int) -> None:
+        """Note a round, unless an earlier process has."""
+        for span in run.timeline.spans[self._seen :]:
+            if span.kind in self._bytes:
+                self._bytes[span.kind] += span.size
+        self._seen = len(run.timeline.spans)
+        if round <= self.learner.replayed_until:
+            return
+        losses = [trace.loss for trace in self.learner.traces if trace.round == round]
+        evaluated = self._evaluate(round)
+        row: Row = {
+            "method": self.method,
+            "round": round,
+            "simulated_s": run.env.now,
+            # Rounded once, so that it does not depend on who was faster.
+            "train_loss": math.fsum(losses) / len(losses),
+            **evaluated,
+            "uploaded_bytes": int(self._bytes[Kind.UPLOAD]),
+            "downloaded_bytes": int(self._bytes[Kind.DOWNLOAD]),
+        }
+        self.metrics.append(row)
+        last = round + 1 == self.rounds
+        if self.folder is not None and (last or (round + 1) % self.settings.checkpoint_every == 0):
+            record, tensors = state(self.learner)
+            save(self.folder, Checkpoint(round, {**record, "metrics": self.metrics}, tensors), self.fingerprint)
+        self.on_row(self.metrics)
+
+    def _evaluate(self, round: int) -> Row:
+        every, last = self.settings.evaluation, round + 1 == self.rounds
+        with_accuracy = last or (every.accuracy_every is not None and (round + 1) % every.accuracy_every == 0)
+        if not (last or with_accuracy or (round + 1) % every.every == 0):
+            return {"eval_loss": None, "accuracy": None}
+        self.learner.versions.show_newest()
+        measured = self.learner.task.evaluate(self.learner.model, accuracy=with_accuracy)
+        if not math.isfinite(measured.loss):
+            raise TrainingError(
+                f"the global model diverged in round {round}: its held-out loss is {measured.loss}; "
+                f"{self.learner.advice}"
+            )
+        return {"eval_loss": measured.loss, "accuracy": measured.accuracy}
