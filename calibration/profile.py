@@ -45,6 +45,19 @@ def shipped_profiles() -> list[str]:
     return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json"))
 
 
+def covering_profiles(setup: Setup) -> list[str]:
+    """Names of the shipped profiles that cover a scenario."""
+    return [name for name in shipped_profiles() if _covers(load_profile(name), setup)]
+
+
+def _covers(profile: Profile, setup: Setup) -> bool:
+    try:
+        profile.costs(setup)
+    except CostError:
+        return False
+    return True
+
+
 def load_profile(name_or_path: str) -> Profile:
     """Load a shipped profile by name, or a profile file.
 

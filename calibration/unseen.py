@@ -119,8 +119,8 @@ class RandomTokens:
         return model_loss(model, batch)
 
     def evaluate(self, model: nn.Module, *, accuracy: bool = True, progress: Any = None) -> Evaluation:
-        """Measure nothing: random tokens cannot be learned."""
-        return Evaluation(math.nan, None, 0)
+        """Measure nothing: random tokens cannot be learned. The loss over no examples is 0."""
+        return Evaluation(0.0, None, 0)
 
 
 def workbench(subject: Subject, scenario: Scenario) -> Workbench:

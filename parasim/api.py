@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from calibration.memory import fits
 from calibration.paper import PAPER_MODELS, paper_setting
-from calibration.profile import DEFAULT_PROFILE, load_profile
+from calibration.profile import DEFAULT_PROFILE, covering_profiles, load_profile
 from sim import scenario_file
 from sim.architecture import Architecture, UnknownModelTypeError, architecture
 from sim.costs import Costs, GivenSeconds
-from sim.errors import ArchitectureError, ScenarioError
+from sim.errors import ArchitectureError, CostError, ScenarioError
 from sim.fleet import Fleet
 from sim.methods import METHODS
 from sim.result import Result
@@ -92,7 +92,13 @@ def costs_of(setup: Setup) -> Costs:
     scenario = setup.scenario
     if scenario.compute.seconds is not None:
         return GivenSeconds(scenario, Fleet(scenario.fleet))
-    return load_profile(scenario.compute.profile or DEFAULT_PROFILE).costs(setup)
+    try:
+        return load_profile(scenario.compute.profile or DEFAULT_PROFILE).costs(setup)
+    except CostError as error:
+        others = covering_profiles(setup) if scenario.compute.profile is None else []
+        raise CostError(
+            f"{error}; {others[0]} covers it: compute.profile={others[0]}" if others else str(error)
+        ) from None
 
 
 def simulate(source: Source, overrides: Iterable[str] = ()) -> Result:

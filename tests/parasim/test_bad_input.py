@@ -164,3 +164,7 @@ def test_a_file_where_results_should_go(tmp_path: Path, command: str, below: str
     assert "is not a directory" in refused(command, PAPER, "--out", f"{tmp_path}/file{below}")
     assert (tmp_path / "file").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_shipped_profile_that_covers_a_scenario_is_named():
+    assert "demo-cpu covers it: compute.profile=demo-cpu" in refused("simulate", PAPER.parent / "train.yaml")

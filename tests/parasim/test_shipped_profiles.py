@@ -6,10 +6,14 @@ import copy
 
 from parasim.api import costs_of
 from parasim.training import DEMONSTRATION
-from sim.architecture import from_config
+from sim.architecture import architecture, from_config
 from sim.scenario import Scenario
 from sim.simulate import prepare
 from train.demonstration import demonstration_config
+
+
+def test_the_catalogue_knows_the_demonstration():
+    assert architecture("demo") == from_config(demonstration_config().to_dict(), "demo")
 
 
 def test_the_demonstrations_profile_covers_the_demonstration():
