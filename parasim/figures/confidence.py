@@ -1,4 +1,7 @@
-"""How sure a deadline is: the share of runs that are done by a time, a line per method, with the answer marked."""
+"""How sure a deadline is: the share of runs that are done by a time, a line per method, with the answer marked.
+
+What was asked for are dotted lines; methods and their answers are listed beside the chart, the fastest first.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from parasim.cli.text import deadline_clock
 from parasim.figures import style
 from parasim.figures.style import FigureError
 from sim.studies.quantile import quantile_rank
@@ -17,12 +21,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # All lengths are in inches.
-_LEFT, _RIGHT, _BOTTOM, _TOP = 0.45, 0.25, 0.40, 0.24
+_LEFT, _GAP, _BOTTOM, _TOP = 0.45, 0.22, 0.40, 0.36
 _PLOT_WIDTH, _PLOT_HEIGHT = 3.8, 2.3
 _POINTS = 400
 """Points of a line: more samples than that no eye tells apart."""
-_LEVELS = (0.35, 0.55, 0.2, 0.7)
-"""Heights of the lines' names, one after the other, so that they do not touch."""
+_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_TOUCHING = 0.06
+"""Marks of the upright axis closer than this would touch."""
+_LINE, _ENTRY, _SWATCH = 0.12, 0.30, 0.16
 _SHOWN = (0.001, 0.999)
 """Quantiles that the time axis reaches, at least: beyond them, single runs would stretch it."""
 
@@ -80,60 +86,69 @@ def draw_confidence(lines: Sequence[Line], probability: float, within: float | N
     ends += [line.planned for line in lines] + ([] if within is None else [within])
     unit = style.time_unit(max(ends))
     colours = style.method_colours(line.method for line in lines)
-    with style.sheet(_LEFT + _PLOT_WIDTH + _RIGHT, _BOTTOM + _PLOT_HEIGHT + _TOP) as sheet:
+    ordered = sorted(lines, key=lambda line: float(np.median(line.times)))
+    answers = [_answer(line, probability, within, unit) for line in ordered]
+    heading = f"{100 * probability:.4g}% are done in" if within is None else f"are done in {deadline_clock(within)}"
+    texts = [heading, *(line.method for line in lines), *answers]
+    list_width = _SWATCH + 0.06 + max(style.text_width(text, style.SMALL) for text in texts) + 0.08
+    list_left = _LEFT + _PLOT_WIDTH + _GAP
+    with style.sheet(list_left + list_width, _BOTTOM + _PLOT_HEIGHT + _TOP) as sheet:
         axes = sheet.axes(_LEFT, _BOTTOM, _PLOT_WIDTH, _PLOT_HEIGHT)
         margin = 0.06 * (max(ends) - min(ends)) or 0.05 * max(ends)
         axes.set_xlim((min(ends) - margin) / unit.seconds, (max(ends) + margin) / unit.seconds)
-        axes.set(ylim=(0, 1), xlabel=f"wall-clock [{unit.name}]", yticks=[0, 0.25, 0.5, 0.75, 1])
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        if within is None:
-            axes.axhline(probability, color=style.MUTED, linewidth=0.7, linestyle=":")
-        else:
+        axes.set(ylim=(0, 1), xlabel=f"wall-clock [{unit.name}]")
+        axes.set_yticks([probability, *(tick for tick in _TICKS if abs(tick - probability) >= _TOUCHING)])
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
+        axes.axhline(probability, color=style.MUTED, linewidth=0.7, linestyle=":")
+        if within is not None:
             axes.axvline(within / unit.seconds, color=style.MUTED, linewidth=0.7, linestyle=":")
-        for number, line in enumerate(sorted(lines, key=lambda line: float(np.median(line.times)))):
+        for line in ordered:
             colour = colours[line.method]
             shares = np.linspace(0, 1, min(_POINTS, len(line.times)))
             times = np.quantile(line.times, shares, method="inverted_cdf") / unit.seconds
             # Lines end where the picture does, not where their slowest run was.
             axes.plot([*times, axes.get_xlim()[1]], [*shares, 1.0], color=colour, linewidth=1.2)
             axes.plot(line.planned / unit.seconds, 0.0, marker="^", ms=4, color=colour, clip_on=False, zorder=5)
-            answer = _answer(axes, line, probability, within, unit, colour)
-            share = _LEVELS[number % len(_LEVELS)]
-            _name(axes, f"{line.method}\n{answer}", (float(np.quantile(line.times, share)) / unit.seconds, share))
+            _mark(axes, line, probability, within, unit, colour)
         sheet.page.text(_LEFT - 0.05, sheet.height - 0.06, "done", size=style.SMALL, ha="right", va="top")
         keys = [style.Key("without jitter", (style.MUTED,), "^", filled=True)]
         keys += [style.Key("answer, with its 95 % interval", (style.MUTED,), "o")]
         sheet.keys(style.key_lines(keys, _PLOT_WIDTH), _LEFT, sheet.height - 0.04)
+        sheet.page.text(list_left, sheet.height - _TOP, heading, size=style.SMALL, va="top", color=style.MUTED)
+        for number, (line, answer) in enumerate(zip(ordered, answers, strict=True)):
+            y = sheet.height - _TOP - 0.24 - number * _ENTRY
+            sheet.page.plot([list_left, list_left + _SWATCH], [y, y], color=colours[line.method], linewidth=1.2)
+            for row, text in enumerate((line.method, answer)):
+                left = list_left + _SWATCH + 0.06
+                sheet.page.text(left, y - row * _LINE, text, size=style.SMALL, va="center_baseline")
         return sheet.save(directory / "confidence")
 
 
-def _answer(axes: Axes, line: Line, probability: float, within: float | None, unit: style.TimeUnit, colour: str) -> str:
-    """Mark the answer on a line, with what is known of it, and say it."""
+def _answer(line: Line, probability: float, within: float | None, unit: style.TimeUnit) -> str:
+    if within is None:
+        return f"{style.format_time(_deadline(line, probability), unit)} {unit.name}"
     low, high = line.interval
-    mark = {"marker": "o", "ms": 4.4, "mew": 1.0, "mec": colour, "mfc": "white", "zorder": 5, "clip_on": False}
-    if within is not None:
-        share = float(np.searchsorted(line.times, within, side="right")) / len(line.times)
-        assert low is not None
-        assert high is not None
-        axes.plot([within / unit.seconds] * 2, [low, high], color=colour, linewidth=2.6, solid_capstyle="butt")
-        axes.plot(within / unit.seconds, share, **mark)  # type: ignore[arg-type]
-        return f"{share:.1%} ({low:.1%} to {high:.1%})"
-    time = float(line.times[quantile_rank(len(line.times), probability)]) / unit.seconds
-    left, right = ((time if end is None else end / unit.seconds) for end in (low, high))
-    axes.plot([left, right], [probability] * 2, color=colour, linewidth=2.6, solid_capstyle="butt")
-    axes.plot(time, probability, **mark)  # type: ignore[arg-type]
-    return f"{style.format_time(time * unit.seconds, unit)} {unit.name}"
+    assert low is not None
+    assert high is not None
+    return f"{_share(line, within):.1%} ({low:.1%} to {high:.1%})"
 
 
-def _name(axes: Axes, text: str, place: tuple[float, float]) -> None:
-    """Write beside a line, on the side where it is on its way up."""
-    axes.annotate(
-        text,
-        place,
-        xytext=(5, 0),
-        textcoords="offset points",
-        size=style.SMALL,
-        va="center",
-        zorder=6,
-        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
-    )
+def _share(line: Line, within: float) -> float:
+    return float(np.searchsorted(line.times, within, side="right")) / len(line.times)
+
+
+def _deadline(line: Line, probability: float) -> float:
+    return float(line.times[quantile_rank(len(line.times), probability)])
+
+
+def _mark(axes: Axes, line: Line, probability: float, within: float | None, unit: style.TimeUnit, colour: str) -> None:
+    """Mark the answer on a line, with what is known of it."""
+    low, high = line.interval
+    if within is None:
+        x, y = _deadline(line, probability), probability
+        xs, ys = [x if low is None else low, x if high is None else high], [y, y]
+    else:
+        x, y = within, _share(line, within)
+        xs, ys = [x, x], [y if low is None else low, y if high is None else high]
+    axes.plot([end / unit.seconds for end in xs], ys, color=colour, linewidth=2.6, solid_capstyle="butt")
+    axes.plot(x / unit.seconds, y, "o", ms=4.4, mew=1.0, mec=colour, mfc="white", zorder=5, clip_on=False)

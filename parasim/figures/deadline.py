@@ -55,8 +55,6 @@ def draw_deadline(
     OutputError
         If the files cannot be written.
     """
-    from matplotlib.patheffects import withStroke
-
     drawn = {method: curve for method, curve in curves.items() if curve}
     if not drawn:
         raise FigureError("nothing to draw: no runtime is known")
@@ -67,7 +65,8 @@ def draw_deadline(
     bottom, top = min(times) / _MARGIN / scale.seconds, max(times) * _MARGIN / scale.seconds
     colours = style.method_colours(drawn)
     ends: dict[str, tuple[float, str]] = {}
-    right = max(style.text_width(method, style.SMALL) for method in drawn) + _LABEL_PAD
+    names = {method: _name(method, answers, unit) for method in drawn}
+    right = max(style.text_width(name, style.SMALL) for name in names.values()) + _LABEL_PAD
     with style.sheet(_LEFT + _WIDTH + right, _BOTTOM + _HEIGHT + _TOP) as sheet:
         axes = sheet.axes(_LEFT, _BOTTOM, _WIDTH, _HEIGHT)
         axes.set(xscale="log", yscale="log", xlim=(low / _MARGIN, high * _MARGIN), ylim=(bottom, top))
@@ -78,26 +77,27 @@ def draw_deadline(
             xs, ys = [x for x, _ in curve], [y / scale.seconds for _, y in curve]
             axes.plot(xs, ys, color=colours[method], linewidth=1.3, marker="." if len(xs) < 12 else "", markersize=4)
             share = math.log(min(max(ys[-1], bottom), top) / bottom) / math.log(top / bottom)
-            ends[method] = (_BOTTOM + share * _HEIGHT, colours[method])
+            ends[names[method]] = (_BOTTOM + share * _HEIGHT, colours[method])
         for method, (value, wall_clock) in answers.items():
             y = wall_clock / scale.seconds
             axes.plot([value, value], [bottom, y], color=colours[method], linewidth=0.7, linestyle=":")
-            label = axes.annotate(
-                amount(value, unit) if unit else f"{value:,.4g}" if value < 10_000 else f"{value:,.0f}",
-                (value, bottom),
-                xytext=(2, 4),
-                textcoords="offset points",
-                size=style.SMALL,
-                rotation=90,
-                va="bottom",
-            )
-            label.set_path_effects([withStroke(linewidth=2.0, foreground="white")])
             axes.plot([value], [y], "o", ms=5.5, mfc="white", mec=colours[method], zorder=5)
         _ticks(axes, low, high, unit)
         axes.set_xlabel(meaning)
         sheet.page.text(_LEFT - 0.05, sheet.height - 0.1, scale.name, size=style.SMALL, ha="right", va="top")
         label_ends(sheet, ends, _LEFT + _WIDTH, _BOTTOM, _BOTTOM + _HEIGHT)
+        if answers:
+            keys = [style.Key("the answer, written behind its method", (style.MUTED,), "o")]
+            sheet.keys(style.key_lines(keys, _WIDTH), _LEFT, sheet.height - 0.08)
         return sheet.save(directory / "deadline")
+
+
+def _name(method: str, answers: Mapping[str, tuple[float, float]], unit: str) -> str:
+    """Name a line by its method and the answer on it."""
+    if method not in answers:
+        return method
+    value, _ = answers[method]
+    return f"{method}: {amount(value, unit) if unit else f'{value:,.4g}' if value < 10_000 else f'{value:,.0f}'}"
 
 
 def _ticks(axes: Axes, low: float, high: float, unit: str) -> None:

@@ -148,7 +148,7 @@ def _keys(result: Result, rows: Sequence[int]) -> list[Key]:
 def _axis_name(result: Result, rows: Sequence[int], unit: TimeUnit) -> str:
     shown = sum(result.counts[client] for client in rows if client != SERVER)
     hidden = result.scenario.clients - shown
-    note = f"; {shown:,} of {shown + hidden:,} clients, those on the critical path first" if hidden else ""
+    note = f"; {shown:,} of {shown + hidden:,} clients, chosen by their part in the critical path" if hidden else ""
     return f"{unit.name}{note}"
 
 

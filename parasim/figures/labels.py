@@ -1,4 +1,4 @@
-"""Labels beside the right ends of lines, moved apart where they would overlap."""
+"""Labels beside the right ends of lines, moved apart where they would overlap, and cut off where they are too long."""
 
 from __future__ import annotations
 
@@ -38,6 +38,15 @@ def spread(heights: Mapping[str, float], low: float, high: float) -> dict[str, f
         placed[label] = min(placed[label], ceiling)
         ceiling = placed[label] - gap
     return placed
+
+
+def shortened(text: str, width: float, size: float) -> str:
+    """Cut a text off so that it is no wider than a width [in] at a type size [pt]."""
+    if style.text_width(text, size) <= width:
+        return text
+    while text and style.text_width(f"{text}…", size) > width:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
 
 
 def label_ends(sheet: Sheet, ends: Mapping[str, tuple[float, str]], left: float, low: float, high: float) -> None:

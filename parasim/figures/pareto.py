@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # All lengths are in inches.
-_LEFT, _BOTTOM, _TOP, _GAP = 0.45, 0.40, 0.22, 0.18
+_LEFT, _BOTTOM, _TOP, _GAP = 0.45, 0.40, 0.28, 0.18
 _PLOT_WIDTH, _PLOT_HEIGHT = 3.4, 2.6
 _LINE = 0.125
 _LIST_TITLE = "From the cheapest to the fastest"
@@ -140,15 +140,15 @@ def _shade(axes: Axes, limit: float) -> None:
         return
     axes.axvspan(max(limit, low), high, color="#F2F2F2", zorder=0, linewidth=0)
     axes.axvline(max(limit, low), color=style.MUTED, linewidth=0.7, linestyle=":")
-    on_the_left = limit > math.sqrt(low * high)
+    # Above the chart, where there are neither marks nor the front.
     axes.annotate(
-        f"budget {limit:g} USD",
+        f"budget {limit:g} USD" if limit > low else f"budget {limit:g} USD, below all runs",
         (max(limit, low), axes.get_ylim()[1]),
-        xytext=(-3 if on_the_left else 3, -2),
+        xytext=(0, 2.5),
         textcoords="offset points",
         size=style.SMALL,
-        ha="right" if on_the_left else "left",
-        va="top",
+        ha="right" if limit > math.sqrt(low * high) else "left",
+        va="bottom",
         color=style.MUTED,
     )
 

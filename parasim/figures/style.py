@@ -50,6 +50,8 @@ _METHOD_COLOURS = {
     "overlapped-lora": "#882255",
 }
 _OTHER_COLOURS = ("#332288", "#999933", "#88CCEE", "#AA4499", "#44AA99")
+GROUP_COLOURS = ("#332288", "#CC6677", "#44AA99", "#999933", "#AA4499", "#117733", "#88CCEE", "#DDCC77")
+"""Paul Tol's, for groups of clients: no method that paraSim brings along has one of them."""
 
 _SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine has it

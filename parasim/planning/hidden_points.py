@@ -68,7 +68,7 @@ def hiding_points(data: Data, setup: Setup, jobs: int | None) -> list[HidingPoin
     sizes = sorted({*(known[position] for position in spread(len(known), _MOST_BATCHES)), scenario.local.batch_size})
     by_width = scenario.blocks.count is None and setup.architecture is not None and block_widths(setup)
     widths = sorted({*_WIDTHS, own_width(setup)} & set(block_widths(setup))) if by_width else [None]
-    tasks = [(size, width, _varied(data, size, width)) for width in widths for size in sizes]
+    tasks = [(size, width, varied(data, size, width)) for width in widths for size in sizes]
     workers = min(jobs or cores(), len(tasks)) if len(scenario.fleet) > 1 else 1
     return [point for points in in_order(_points_of, tasks, workers=workers) for point in points]
 
@@ -78,7 +78,8 @@ def own_width(setup: Setup) -> float:
     return setup.scenario.blocks.layers or 2.0
 
 
-def _varied(data: Data, batch_size: int, layers: float | None) -> Data:
+def varied(data: Data, batch_size: int, layers: float | None) -> Data:
+    """Give a scenario another batch size and block width."""
     data = with_field(data, "local.batch_size", batch_size)
     return data if layers is None else with_field(data, "blocks.layers", int(layers) if layers >= 1 else layers)
 

@@ -2,7 +2,8 @@
 
 Asked for each group of clients on its own, with the links of all others out of the way, because what holds a round up
 is the slowest: how much its links must carry depends on the computing that everyone waits for. At the end all groups
-are given what they need at once, and the run is simulated again.
+are given what they need at once, and the run is simulated again. Where no bandwidth helps, the answer is another block
+width or batch size.
 """
 
 from __future__ import annotations
@@ -17,20 +18,25 @@ import numpy as np
 from parasim.api import Source, simulate
 from parasim.cli.text import amount, clock, origin
 from parasim.planning.answer import Answer, Plan
-from parasim.planning.hidden_points import UNLIMITED, HidingPoint, hiding_points, own_width, with_links
+from parasim.planning.hidden_points import UNLIMITED, HidingPoint, hiding_points, own_width, varied, with_links
+from parasim.planning.hideable import Choice, changed, hideable, instead
 from parasim.planning.setting import origins, parsed, setting
 from sim.fleet import Fleet
 from sim.protocols.overlapped import Overlapped
 from sim.result import Result
-from sim.simulate import Setup
+from sim.scenario import Scenario
 from sim.studies.hidden import ROUNDING, computed
 from sim.studies.ladder import Decimals, least_near
 from sim.studies.replay import record, replay
-from sim.studies.variants import Variants
+from sim.studies.variants import Floats, Variants
 
 _FACTORS = Decimals(0, 2)
-_DRAWN = 61
-_DRAWN_RANGE = (1 / 6, 30.0)
+_DRAWN, _DRAWN_BELOW, _DRAWN_ABOVE = 61, 1 / 15, 6.0
+"""Bandwidths of a drawn line, and how far around the hiding points they reach."""
+_OTHER_RUNS = (
+    "Other settings are other runs, of as many rounds: narrower blocks train fewer weights in each of them, larger "
+    "batches take longer to compute."
+)
 
 Data = dict[str, Any]
 
@@ -93,22 +99,26 @@ def hide_communication(
             answers.append(Answer(method, False, None, "B/s", None, because))
             rows.append(("-", "none", "-", "-"))
             continue
-        fleet = Fleet(setup.scenario.fleet)
         points = hiding_points(data, setup, jobs)
-        own = [point for point in points if _is_own(point, setup)]
-        for point in own:
-            # Where unlimited links do not help, a point is everyone's.
-            curve = [other for other in points if other.group in (point.group, None)]
-            name = "all" if point.group is None else fleet.name(point.group)
-            answers.append(_answer(method, name, point, curve))
-            rows.append(_row(name, point))
-            curves.append(Curves(method, name, data, point, curve))
-        notes += [*_together(method, data, own), *origins({method: data}, sorted({p.batch_size for p in points}))]
+        own = Choice(setup.scenario.local.batch_size, own_width(setup) if points[0].layers is not None else None)
+        found = _curves(method, data, own, points)
+        choices = hideable(points, own) if any(one.own.group is None for one in found) else []
+        for one in found:
+            answers.append(_answer(one, choices, own))
+            rows.append(_row(one))
+        curves += found
+        if not choices:
+            notes += _together(method, data, [one.own for one in found])
+        for choice in choices:
+            at_choice = [point for point in points if Choice(point.batch_size, point.layers) == choice]
+            notes += _together(f"{method} with {changed(choice, own)}", varied(data, *choice), at_choice)
+        notes += [_OTHER_RUNS] if choices else []
+        notes += origins({method: data}, sorted({point.batch_size for point in points}))
 
     def draw(directory: Path) -> Sequence[Path]:
         from parasim.figures.hiding import draw_hiding
 
-        return draw_hiding([(curves_of, runtimes(curves_of, jobs)) for curves_of in curves], directory)
+        return draw_hiding(list(zip(curves, runtimes(curves, jobs), strict=True)), directory)
 
     return Plan(
         question="Least bandwidth, up and down, at which all communication but the last upload is hidden.",
@@ -117,18 +127,32 @@ def hide_communication(
         rows=rows,
         notes=[*dict.fromkeys(notes)],
         provenance=provenance,
-        draw=draw if any(one.own.bandwidth is not None for one in curves) else None,
+        draw=draw if any(point.bandwidth is not None for one in curves for point in one.points) else None,
     )
 
 
-def _is_own(point: HidingPoint, setup: Setup) -> bool:
-    own_batch = point.batch_size == setup.scenario.local.batch_size
-    return own_batch and point.layers in (None, own_width(setup))
+def _curves(method: str, data: Data, own: Choice, points: Sequence[HidingPoint]) -> list[Curves]:
+    """Part points by group; where unlimited links never help, all groups are one."""
+    fleet = Fleet(Scenario.parse(data).fleet)
+    groups: Sequence[int | None] = sorted({point.group for point in points if point.group is not None}) or [None]
+    curves = []
+    for group in groups:
+        # Where unlimited links do not help, a point is everyone's.
+        curve = [point for point in points if point.group in (group, None)]
+        [as_it_is] = [point for point in curve if Choice(point.batch_size, point.layers) == own]
+        name = "all" if group is None else fleet.name(group)
+        curves.append(Curves(method, name, data, as_it_is, curve))
+    return curves
 
 
-def _answer(method: str, group: str, point: HidingPoint, curve: Sequence[HidingPoint]) -> Answer:
+def _answer(curves: Curves, choices: Sequence[Choice], own: Choice) -> Answer:
+    point = curves.own
+    because = _because(point)
+    if choices:
+        because += f"; {instead(curves.points, choices, own)}"
     more = {
-        "clients": group,
+        "clients": curves.clients,
+        "in_the_way_s": dict(point.in_the_way),
         "curve": [
             {
                 "batch_size": other.batch_size,
@@ -138,13 +162,12 @@ def _answer(method: str, group: str, point: HidingPoint, curve: Sequence[HidingP
                 "in_the_way_s": dict(other.in_the_way),
                 "checked": [vars(check) for check in other.checked],
             }
-            for other in curve
+            for other in curves.points
         ],
     }
-    wall_clock = None if point.bandwidth is None else point.wall_clock
-    return Answer(
-        method, point.bandwidth is not None, point.bandwidth, "B/s", wall_clock, _because(point), point.checked, more
-    )
+    feasible = point.bandwidth is not None
+    wall_clock = point.wall_clock if feasible else None
+    return Answer(curves.method, feasible, point.bandwidth, "B/s", wall_clock, because, point.checked, more)
 
 
 def _because(point: HidingPoint) -> str:
@@ -162,32 +185,38 @@ def _nothing_to_hide(point: HidingPoint) -> bool:
     return point.bandwidth is None and not point.in_the_way
 
 
-def _row(group: str, point: HidingPoint) -> tuple[str, ...]:
+def _row(curves: Curves) -> tuple[str, ...]:
+    point = curves.own
     if point.bandwidth is None:
-        return group, "nothing to hide" if _nothing_to_hide(point) else "none", "-", "-"
+        return curves.clients, "nothing to hide" if _nothing_to_hide(point) else "none", "-", "-"
     below = amount(point.checked[1].value, "B/s")
-    return group, amount(point.bandwidth, "B/s"), clock(point.wall_clock), f"{below}: not hidden"
+    return curves.clients, amount(point.bandwidth, "B/s"), clock(point.wall_clock), f"{below}: not hidden"
 
 
-def runtimes(curves: Curves, jobs: int | None = None) -> list[tuple[float, float]]:
-    """Runtimes along the bandwidth of one group, the links of the others out of the way.
+def runtimes(groups: Sequence[Curves], jobs: int | None = None) -> list[list[tuple[float, float]]]:
+    """Runtimes along the bandwidth of each group, the links of the others out of the way.
 
     Parameters
     ----------
-    curves : Curves
-        Which group; drawn about its hiding point.
+    groups : sequence of Curves
+        Which groups; all are drawn over the same bandwidths, about their hiding points.
     jobs : int or None
         Worker processes; all cores if None.
 
     Returns
     -------
-    list of (float, float)
-        Bandwidths [B/s] and wall-clocks [s]; empty if there is no hiding point.
+    list of list of (float, float)
+        For each group, bandwidths [B/s] and wall-clocks [s]; none for those without a hiding point.
     """
-    if curves.own.bandwidth is None:
-        return []
+    hiding = [curves.own.bandwidth for curves in groups if curves.own.bandwidth is not None]
+    if not hiding:
+        return [[] for _ in groups]
+    bandwidths = np.geomspace(min(hiding) * _DRAWN_BELOW, max(hiding) * _DRAWN_ABOVE, _DRAWN)
+    return [[] if one.own.bandwidth is None else _runtimes(one, bandwidths, jobs) for one in groups]
+
+
+def _runtimes(curves: Curves, bandwidths: Floats, jobs: int | None) -> list[tuple[float, float]]:
     recording = record(*parsed(with_links(curves.data, {})))
-    bandwidths = curves.own.bandwidth * np.geomspace(*_DRAWN_RANGE, _DRAWN)
     fleet = Fleet(recording.setup.scenario.fleet)
     mine = np.array([fleet.index(site) == curves.own.group for site in recording.sites])
     links = np.where(mine[None, :], bandwidths[:, None], UNLIMITED)
@@ -195,9 +224,9 @@ def runtimes(curves: Curves, jobs: int | None = None) -> list[tuple[float, float
     return list(zip(bandwidths.tolist(), times.tolist(), strict=True))
 
 
-def _together(method: str, data: Data, own: Sequence[HidingPoint]) -> Iterator[str]:
+def _together(name: str, data: Data, points: Sequence[HidingPoint]) -> Iterator[str]:
     """Simulate all groups with what they need at once, and say what comes of it."""
-    needed = {p.group: p.bandwidth for p in own if p.group is not None and p.bandwidth is not None}
+    needed = {p.group: p.bandwidth for p in points if p.group is not None and p.bandwidth is not None}
     if not needed:
         return
     yield (
@@ -218,7 +247,7 @@ def _together(method: str, data: Data, own: Sequence[HidingPoint]) -> Iterator[s
     # Those who share rounds share their deadlines: one group's upload leaves less time for the other's download.
     found, _ = least_near(excess, _FACTORS, 0)
     if found is None:
-        yield f"{method}: with these bandwidths for all at once, or up to 100 times them, not all of it is hidden."
+        yield f"{name}: with these bandwidths for all at once, or up to 100 times them, not all of it is hidden."
         return
     these = "these bandwidths" if found == 0 else f"{_FACTORS[found]:g} times these bandwidths"
-    yield f"{method}: {these} for all at once hide it all; it then takes {clock(runs[found].wall_clock)} (simulated)."
+    yield f"{name}: {these} for all at once hide it all; it then takes {clock(runs[found].wall_clock)} (simulated)."

@@ -49,9 +49,17 @@ def plan_page(directory: Path, record: Record | None) -> Page:
 
 
 def _sentence(answer: Mapping[str, Any]) -> str:
-    head = f"{_name(answer)}: {_value(answer['value'], answer['unit']) if answer['feasible'] else 'not possible'}"
     because = str(answer["because"]).rstrip(".")
+    # Neither what is not needed nor what means nothing to a method has a value that could be told.
+    if _nothing_needed(answer) or (answer["feasible"] and answer["value"] is None):
+        return f"{_name(answer)}: {because}."
+    head = f"{_name(answer)}: {_value(answer['value'], answer['unit']) if answer['feasible'] else 'not possible'}"
     return f"{head} – {because}." if because else f"{head}."
+
+
+def _nothing_needed(answer: Mapping[str, Any]) -> bool:
+    """Return whether an answer has no value because there is nothing to hide, not because nothing hides it."""
+    return not answer["feasible"] and answer["more"].get("in_the_way_s") == {}
 
 
 def _answers(answers: list[dict[str, Any]]) -> Section:
@@ -61,7 +69,7 @@ def _answers(answers: list[dict[str, Any]]) -> Section:
         [
             (
                 _name(answer),
-                "yes" if answer["feasible"] else "no",
+                "yes" if answer["feasible"] else "not needed" if _nothing_needed(answer) else "no",
                 _value(answer["value"], answer["unit"]),
                 "-" if answer["wall_clock_s"] is None else clock(answer["wall_clock_s"]),
                 answer["because"],

@@ -69,7 +69,8 @@ def timeline_section(directory: Path, record: Record | None, title: str = "Timel
     description = "Each client has two lanes: messages above, computing below; the table has the times."
     figure = gantt(f"What clients do at first, in {unit.name}", description, lanes, end, _marks(end, unit), table)
     left_out = len(groups) - len(clients)
-    paragraphs = [f"{left_out:,} more rows are left out; those on the critical path come first."] if left_out else []
+    why = "rows are chosen by their part in the critical path"
+    paragraphs = [f"{left_out:,} more rows are left out: {why}."] if left_out else []
     return [Section(title, paragraphs=paragraphs, figures=[figure])]
 
 

@@ -146,7 +146,7 @@ def test_the_picture_has_a_row_per_site_and_says_what_it_leaves_out(uneven: Path
     assert "[uneven], fedbcd: the first 1 of 2 rounds" in texts(rounds=1)
     many = texts("fleet.0.count=40", "participation.fraction=0.5")
     assert {"city 0", "blank: offline"} <= many
-    assert any(text.startswith("seconds; 16 of 41 clients") for text in many)
+    assert "seconds; 16 of 41 clients, chosen by their part in the critical path" in many
 
 
 def test_a_run_without_duration_is_no_picture(uneven: Path, tmp_path: Path):

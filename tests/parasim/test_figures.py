@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from parasim.figures.labels import spread
+from parasim.figures.labels import shortened, spread
 from parasim.figures.line import draw_line
 from parasim.figures.parity import draw_parity
 from parasim.figures.runtime import draw_runtime
-from parasim.figures.style import FigureError, format_time, time_unit
+from parasim.figures.style import FigureError, format_time, text_width, time_unit
 from parasim.figures.training import draw_partition, draw_training
 from parasim.hiding import Hidden
 from train.partition import split_by_label
@@ -129,3 +129,11 @@ def test_labels_move_apart_and_stay_inside():
     assert all(upper - lower > 0.1 for lower, upper in pairwise(heights))
     assert heights[0] >= 0
     assert heights[-1] <= 2
+
+
+def test_a_label_that_is_too_long_is_cut_off():
+    assert shortened("city", 1.0, 6.0) == "city"
+    cut = shortened("clinics of the far north", 0.5, 6.0)
+    assert cut.startswith("clin")
+    assert cut.endswith("…")
+    assert text_width(cut, 6.0) <= 0.5

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from parasim.cli.text import amount
 from parasim.figures.hiding import draw_hiding
 from parasim.figures.style import FigureError
 from parasim.planning.answer import Answer
-from parasim.planning.hiding import hide_communication
+from parasim.planning.hidden_points import HidingPoint
+from parasim.planning.hideable import Choice, hideable
+from parasim.planning.hiding import Curves, hide_communication
 
 BASE: dict[str, Any] = {"compute": {"seconds": 10}, "payload": {"upload": "100MB"}, "rounds": 4}
+WIDTHS = (0.5, 1.0, 2.0, 4.0)
 
 
 def hide(*overrides: str, source: Any = BASE, method: str = "parablock") -> list[Answer]:
@@ -58,6 +64,99 @@ def test_nothing_to_hide_is_no_bandwidth():
     assert answer.because.startswith("nothing to hide")
     assert plan.rows == [("client", "nothing to hide", "-", "-")]
     assert plan.draw is None
+
+
+SERVED: dict[str, Any] = {
+    "model": "llama-3-8b",
+    "compute": {"profile": "paper-a100", "dataset": "alpaca-gpt4"},
+    "rounds": 4,
+    "fleet": [{"name": "city", "count": 2}, {"name": "country", "count": 2, "speed": 0.5}],
+}
+
+
+def test_where_no_bandwidth_helps_narrower_blocks_and_larger_batches_do():
+    # Four blocks of 872.4 MB go down at 55 MB/s in 63.4 s, those half as wide in 31.7 s; a round of the slow ones takes
+    # 2 x 39.45 s at batch size 4, a fifth to a quarter less at 3: enough for one of the two, or at 4 for the wide ones.
+    plan = hide_communication(SERVED, ["local.batch_size=3", "server.egress=55MB/s"], ["parablock"], jobs=1)
+    assert [answer.more["clients"] for answer in plan.answers] == ["city", "country"]
+    assert [(answer.feasible, answer.value) for answer in plan.answers] == [(False, None)] * 2
+    for answer in plan.answers:
+        curve = {(p["batch_size"], p["layers_per_block"]): p for p in answer.more["curve"]}
+        assert set(curve) == {(size, width) for size in range(2, 9) for width in (0.5, 1.0, 2.0, 4.0)}
+        assert curve[3, 2.0]["bandwidth"] is None
+        assert "server egress" in curve[3, 2.0]["in_the_way_s"]
+        narrower, larger = curve[3, 1.0], curve[4, 2.0]
+        assert narrower["bandwidth"] > 0
+        assert larger["bandwidth"] > 0
+        assert answer.because.startswith("even with unlimited links, computing has to wait for server egress")
+        assert f"hidden with blocks of 1 layer from {amount(narrower['bandwidth'], 'B/s')} on" in answer.because
+        assert f"or with batch size 4 from {amount(larger['bandwidth'], 'B/s')} on" in answer.because
+    assert any(note.startswith("parablock with blocks of 1 layer: ") for note in plan.notes)
+    assert any(note.startswith("parablock with batch size 4: ") for note in plan.notes)
+    assert plan.draw is not None
+
+
+def point(group: int | None, batch_size: int, layers: float | None) -> HidingPoint:
+    in_the_way = {"server egress": 1.0} if group is None else {}
+    return HidingPoint(group, batch_size, layers, None if group is None else 1e6, 60.0, (), in_the_way)
+
+
+@pytest.mark.parametrize(
+    ("helping", "chosen"),
+    [
+        ([(4, 0.5), (4, 1.0), (5, 2.0), (6, 2.0), (8, 4.0)], [(4, 1.0), (5, 2.0)]),
+        ([(8, 2.0)], [(8, 2.0)]),
+        # Neither alone: the batch size changes as little as possible, then the width.
+        ([(5, 0.5), (6, 0.5), (6, 1.0)], [(5, 0.5)]),
+        ([(6, 0.5), (6, 1.0)], [(6, 1.0)]),
+        ([], []),
+    ],
+)
+def test_as_little_as_possible_is_changed(helping: list[tuple[int, float]], chosen: list[tuple[int, float]]):
+    points = [point(0 if (size, width) in helping else None, size, width) for size in range(2, 9) for width in WIDTHS]
+    assert hideable(points, Choice(4, 2.0)) == chosen
+
+
+def test_other_batch_sizes_where_blocks_have_no_width():
+    assert hideable([point(None, 4, None), point(0, 6, None), point(0, 8, None)], Choice(4, None)) == [(6, None)]
+
+
+def test_what_nothing_hides_is_one_answer():
+    plan = hide_communication(BASE, ["fleet=[{latency: 6s}, {latency: 7s}]"], ["parablock"], jobs=1)
+    assert [answer.more["clients"] for answer in plan.answers] == ["all"]
+    assert plan.draw is None
+
+
+def group(name: str, own: HidingPoint, points: list[HidingPoint]) -> tuple[Curves, list[tuple[float, float]]]:
+    runtimes = [] if own.bandwidth is None else [(5e5, 120.0), (1e6, 60.0), (2e6, 60.0)]
+    return Curves("parablock", name, {}, own, points), runtimes
+
+
+def words(svg: Path) -> set[str]:
+    """Every text is a group of outlines with its words in a comment."""
+    return set(re.findall(r"<!-- (.*?) -->", svg.read_text(encoding="utf-8")))
+
+
+def test_a_picture_has_a_panel_for_every_group(tmp_path: Path):
+    groups = [group(f"site{n}", point(n, 4, 2.0), [point(n, 4, 2.0), point(n, 6, 2.0)]) for n in range(6)]
+    drawn = words(draw_hiding(groups, tmp_path)[1])
+    assert {*(f"site{n}" for n in range(6)), "hidden from", "the scenario as it is"} <= drawn
+    # More than there are colours: those that need the most, and that there are others.
+    many = [group(f"site{n}", point(n, 4, 2.0), [point(n, 4, 2.0)]) for n in range(50)]
+    drawn = words(draw_hiding(many, tmp_path)[1])
+    assert len({word for word in drawn if word.startswith("site")}) == 8
+    assert "of 8 of 50 groups, those that need the most; by layers per block" in drawn
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_a_picture_without_an_own_point_shows_the_others(groups: int, tmp_path: Path):
+    own, points = point(None, 4, 2.0), [point(None, 4, 2.0), point(None, 4, 4.0)]
+    drawn = words(
+        draw_hiding([group(f"site{n}", own, [*points, point(n, 4, 1.0)]) for n in range(groups)], tmp_path)[1]
+    )
+    assert "Runtime" not in drawn
+    assert "by layers per block; with 2 and 4, at no batch size" in drawn
+    assert {"× as it is: at no bandwidth", "the scenario as it is, which no bandwidth hides"} & drawn
 
 
 def test_the_curve_of_the_paper():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from parasim.figures.confidence import Line, draw_confidence
+from parasim.figures.deadline import draw_deadline
 from parasim.figures.pareto import Mark, draw_pareto
-from parasim.figures.style import FigureError
+from parasim.figures.style import SMALL, FigureError
 from parasim.figures.tornado import Bar, Panel, draw_tornado
 
 MARKS = [
@@ -45,8 +47,8 @@ def test_the_same_picture_has_the_same_bytes(kind: str, tmp_path: Path):
     ("kind", "words"),
     [
         ("pareto", ["From the cheapest to the fastest", "budget 8 USD", "1  fedit, a100", "cost of a run [USD]"]),
-        ("deadline", ["parablock", "without jitter", "wall-clock [minutes]"]),
-        ("within", ["answer, with its 95 % interval"]),
+        ("deadline", ["parablock", "without jitter", "wall-clock [minutes]", "90%", "90% are done in"]),
+        ("within", ["answer, with its 95 % interval", "are done in 19.7 min", "90%", "fedbcd"]),
         ("tornado", ["parablock: 20.0 minutes", "uplink", "120 MB/s", "81%", "wall-clock [minutes]"]),
     ],
 )
@@ -55,6 +57,46 @@ def test_what_is_written_in_it(kind: str, words: list[str], tmp_path: Path):
     _, svg = drawn(kind, tmp_path)
     text = svg.read_text(encoding="utf-8")
     assert [word for word in words if f"<!-- {word} -->" not in text] == []
+
+
+def place(svg: Path, words: str) -> tuple[float, float, str]:
+    """Where a text is anchored [pt, down from the top], and how it is turned."""
+    found = re.search(
+        rf"<!-- {re.escape(words)} -->\s*<g [^>]*translate\(([-\d.]+) ([-\d.]+)\)([^\"]*)", svg.read_text()
+    )
+    assert found is not None, words
+    return float(found[1]), float(found[2]), found[3]
+
+
+def test_answers_that_are_close_are_told_apart(tmp_path: Path):
+    # Beside their methods, one below the other, instead of upright at two points of nearly the same bandwidth.
+    curve = [(1e6, 9e4), (7.9e6, 10_800.0), (1e8, 2e3)]
+    answers = {"parablock": (7.932e6, 10_800.0), "fedbcd": (7.94e6, 10_800.0)}
+    curves = dict.fromkeys(answers, curve)
+    svg = draw_deadline(curves, answers, 10_800.0, "bandwidth", "B/s", tmp_path)[1]
+    places = [place(svg, words) for words in ("parablock: 7.932 MB/s", "fedbcd: 7.94 MB/s")]
+    assert abs(places[0][1] - places[1][1]) > SMALL
+    assert all("rotate" not in turned for _, _, turned in places)
+
+
+@pytest.mark.parametrize(("limit", "words"), [(8.0, "budget 8 USD"), (1.0, "budget 1 USD, below all runs")])
+def test_the_budget_is_written_where_no_line_is(limit: float, words: str, tmp_path: Path):
+    # The front comes down from the upper edge of the chart: above that edge is nothing but the legend.
+    svg = draw_pareto(MARKS, MARKS[:2], limit, tmp_path)[1]
+    edge = min(float(y) for y in re.findall(r'<path d="M [\d.]+ ([\d.]+)', axes_of(svg)))
+    assert place(svg, words)[1] < edge
+
+
+def axes_of(svg: Path) -> str:
+    """The second axes of a picture: the first are the page."""
+    return svg.read_text().split('<g id="axes_2">')[1]
+
+
+def test_methods_are_named_beside_the_chart(tmp_path: Path):
+    line = [Line(method, TIMES, 1096.0, (0.7, 0.8)) for method in ("fedbcd", "parablock")]
+    svg = draw_confidence(line, 0.9, 1180.0, tmp_path)[1]
+    right = max(float(x) for x in re.findall(r'<path d="M ([\d.]+) ', axes_of(svg)))
+    assert all(place(svg, method)[0] >= right for method in ("fedbcd", "parablock"))
 
 
 def test_a_tornado_counts_what_it_leaves_out(tmp_path: Path):

@@ -155,6 +155,39 @@ def test_what_a_page_of_a_plan_says(made: Path):
     assert "does not say which command" in reported(made / "plan")[0]
 
 
+def test_what_is_not_needed_is_not_called_impossible(made: Path):
+    # The only message of a single round is the last upload, which is left over in any case; where 60 s of latency
+    # are longer than 30 s of computing, nothing hides what is sent.
+    out = made / "hiding"
+    assert run("plan", made / "small.json", "--hide-communication", "--set", "rounds=1", "--out", out).status == 0
+    page = page_about(out)
+    assert page.answer == [
+        f"parablock, clients {name}: nothing to hide: whatever the bandwidth, no computing waits for what is sent."
+        for name in ("<b>city</b>", "group1")
+    ]
+    assert [row[1] for row in rows_of(page, "Answers")] == ["not needed"] * 2
+    late = ("--set", "fleet.*.latency=60s", "--set", "rounds=4")
+    assert run("plan", made / "small.json", "--hide-communication", *late, "--out", out).status == 0
+    [sentence] = page_about(out).answer
+    assert sentence.startswith("parablock, clients all: not possible – even with unlimited links")
+
+
+def test_what_any_value_answers_is_told_without_one(made: Path):
+    path = made / "plan" / "plan.json"
+    whole = json.loads(path.read_text())
+    whole["answers"] = [whole["answers"][0] | {"value": None, "because": "block width means nothing to fedit."}]
+    path.write_text(json.dumps(whole))
+    assert page_about(made / "plan").answer == ["parablock: block width means nothing to fedit."]
+
+
+def test_rows_that_are_left_out_are_not_said_to_be_in_another_order(made: Path):
+    many = made / "many.json"
+    many.write_text(json.dumps(SMALL | {"fleet": [{"name": f"c{n}", "uplink": f"{n + 1}MB/s"} for n in range(20)]}))
+    assert run("explain", many, "--out", made / "explain").status == 0
+    html = reported(made / "explain")[0]
+    assert "8 more rows are left out: rows are chosen by their part in the critical path." in html
+
+
 def rows_of(page: Page, title: str) -> list[list[str]]:
     [section] = [section for section in page.sections if section.title == title]
     return [list(row) for table in section.tables for row in table.rows]
