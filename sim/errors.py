@@ -65,3 +65,16 @@ def nearest(word: str, choices: Iterable[str]) -> str:
         match = next(choice for choice in known if choice.lower() == close[0])
         return f"did you mean {match!r}?"
     return "allowed are " + ", ".join(known)
+
+
+def needs(what: str, extra: str) -> str:
+    """Say how to install what is missing, in the clone of paraSim.
+
+    Parameters
+    ----------
+    what : str
+        What cannot be done without.
+    extra : str
+        Optional dependencies of `pyproject.toml`.
+    """
+    return f"{what} needs the extra {extra!r}: pip install -c constraints.txt -e '.[{extra}]'"

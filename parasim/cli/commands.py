@@ -24,7 +24,7 @@ COMMANDS = {
     "reproduce": "Compare with every runtime cell of the ParaBlock paper: fitted, predicted or unexplained.",
     "calibrate": "Measure real training steps on this machine, fit what they cost, and say how wrong the fit is.",
     "validate": "Hold predictions against what really happens.",
-    "list": "List models, methods and profiles, or print the JSON Schema of scenarios.",
+    "list": "List models, methods, profiles and devices, or print the JSON Schema of scenarios.",
 }
 """What each subcommand does, as its own help begins."""
 

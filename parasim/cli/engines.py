@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from sim.errors import ScenarioError
+
 
 class EngineName(StrEnum):
     """Which machines compute."""
@@ -38,10 +40,10 @@ def computing_on(engine: EngineName, address: str | None) -> Iterator[None]:
     ParaSimError
         If there is an address without Ray, or the cluster cannot be reached.
     """
+    if address is not None and not address.strip():
+        raise ScenarioError("--address: is empty; leave it out for the cluster that this machine belongs to")
     if engine is EngineName.LOCAL:
         if address is not None:
-            from sim.errors import ScenarioError
-
             raise ScenarioError(f"--address {address}: goes with --engine ray")
         yield
         return

@@ -14,9 +14,11 @@ import typer
 
 from parasim.cli.engines import Address, EngineName, EngineOption, computing_on
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat
+from parasim.cli.progress import stages
 
 if TYPE_CHECKING:
     from parasim.planning.answer import Plan
+    from parasim.planning.samples import Report
 
 _WIDE = 120
 """Columns of a terminal in which the reasons have room beside the table."""
@@ -27,7 +29,7 @@ _CSV_COLUMNS = ("feasible", "value", "unit", "wall_clock_s")
 
 def command(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Scenario to plan for; the paper's setting if left out.")
+        Path | None, typer.Argument(metavar="FILE", help="Scenario to plan for; the paper's setting if left out.")
     ] = None,
     method: Annotated[
         str | None, typer.Option(help="Methods, with commas between them, or all; the file's own if left out.")
@@ -74,7 +76,7 @@ def command(
 
     if out is not None:
         check_directory(out)
-    with computing_on(engine, address), _patience():
+    with computing_on(engine, address), _patience() if confidence is None else stages() as report:
         plan = ask(
             file,
             set_,
@@ -87,6 +89,7 @@ def command(
             confidence=confidence,
             sensitivity=sensitivity,
             jobs=jobs,
+            report=report,
         )
     if out is not None:
         files = write(plan, out)
@@ -100,15 +103,19 @@ def command(
 
 
 @contextmanager
-def _patience() -> Iterator[None]:
+def _patience() -> Iterator[Report]:
     """Show on a terminal that something is going on, and nothing elsewhere."""
+
+    def unheard(what: str, done: int, total: int) -> None:
+        """Count nothing: how many runs an answer takes is not known."""
+
     if not sys.stderr.isatty():
-        yield
+        yield unheard
         return
     from rich.console import Console
 
     with Console(stderr=True).status("planning: simulating"):
-        yield
+        yield unheard
 
 
 def write(plan: Plan, directory: Path) -> list[Path]:

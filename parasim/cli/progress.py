@@ -32,6 +32,6 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
         def report(what: str, done: int, total: int) -> None:
             if what not in shown:
                 shown[what] = bar.add_task(what, total=total)
-            bar.update(shown[what], completed=done)
+            bar.update(shown[what], completed=done, total=total)
 
         yield report

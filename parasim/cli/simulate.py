@@ -92,8 +92,8 @@ def print_breakdown(result: Result) -> None:
         f"\nCommunicating is what computing does not cover; hidden communication is covered. "
         f"Uploaded {amount(figures['uploaded_bytes'])}, downloaded {amount(figures['downloaded_bytes'])}."
     )
-    for warning in _texts(result.provenance.get("memory")):
-        out.print(f"Does not fit: {warning}.")
+    for sentence in _texts(result.provenance.get("memory")):
+        out.print(sentence)
     out.print(origin(result.provenance))
 
 

@@ -26,7 +26,7 @@ class Plot(StrEnum):
 
 def command(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Scenario to start from; the paper's if left out.")
+        Path | None, typer.Argument(metavar="FILE", help="Scenario to start from; the paper's if left out.")
     ] = None,
     method: Annotated[str | None, typer.Option(help="Methods, with commas between them.")] = None,
     bandwidth: Annotated[
@@ -152,7 +152,10 @@ def _print(table: Table, format_: Format) -> None:
     for row in table.rows:
         times = (clock(float(row[part])) for part in parts.values())
         printed.add_row(*(row[column] for column in swept), *times, row["compute_origin"])
-    console().print(printed)
+    out = console()
+    out.print(printed)
+    for sentence in table.memory:
+        out.print(sentence)
 
 
 def _draw(table: Table, plot: Plot, out: Path) -> list[Path]:

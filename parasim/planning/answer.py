@@ -39,9 +39,10 @@ class Answer:
     method : str
         Name of the method, or of the pair of methods that are compared.
     feasible : bool
-        Whether there is a value: not where nothing does, and not where nothing is needed.
+        Whether something does what was asked for: not where nothing does, and not where nothing is needed.
     value : float or None
-        In base units (`unit`); None if not feasible. For a sensitivity: the swing of the wall-clock.
+        In base units (`unit`); None if not feasible, or if any value does, as it means nothing to the method.
+        For a sensitivity: the swing of the wall-clock.
     unit : str
         ``B/s``, ``s``, ``USD``, or empty for a number.
     wall_clock_s : float or None

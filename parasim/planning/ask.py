@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from parasim.api import Source
+from parasim.memory import memory_of, merged
 from parasim.planning.answer import Answer, Plan
-from parasim.planning.setting import covered, own_method
+from parasim.planning.quantities import quantity_named
+from parasim.planning.setting import covered, own_method, parsed, setting
 from sim.errors import ScenarioError, UnitError, nearest
 from sim.methods import METHODS
 from sim.studies.sweep import split_values
 from sim.units import duration, money
+
+if TYPE_CHECKING:
+    from parasim.planning.samples import Report
 
 Methods = str | Sequence[str]
 """Names in a list, or with commas between them."""
@@ -31,6 +37,7 @@ def plan(
     confidence: str | float | None = None,
     sensitivity: bool = False,
     jobs: int | None = None,
+    report: Report = lambda what, done, total: None,
 ) -> Plan:
     """Plan backwards: ask one question, whose answers are checked by simulation.
 
@@ -61,6 +68,8 @@ def plan(
         What each input's uncertainty does to the runtime.
     jobs : int or None
         Worker processes; all cores if None.
+    report : callable
+        Told for `confidence`, which takes longest, for what runs are drawn, how many there are and at most.
 
     Raises
     ------
@@ -83,10 +92,13 @@ def plan(
             raise ScenarioError("--break-even names its own two methods; leave out --method")
         from parasim.planning import break_even as breaking_even
 
-        return breaking_even.break_even(source, overrides, _names("--break-even", break_even), jobs)
+        pair = _names("--break-even", break_even)
+        return _with_memory(breaking_even.break_even(source, overrides, pair, jobs), source, overrides, pair)
     chosen, refused = _methods(source, overrides, methods)
-    answered = _answer(option, questions[option], source, overrides, chosen, methods is None, deadline, jobs)
-    return _with_refused(answered, refused)
+    answered = _answer(option, questions[option], source, overrides, chosen, methods is None, deadline, jobs, report)
+    # A budget's choices are held against their devices' memory one by one.
+    told = answered if budget else _with_memory(answered, source, overrides, chosen, solve_for)
+    return _with_refused(told, refused)
 
 
 def _answer(
@@ -98,6 +110,7 @@ def _answer(
     by_default: bool,
     within: float | None,
     jobs: int | None,
+    report: Report,
 ) -> Plan:
     """Have the one question answered; the modules that answer are loaded when they are needed."""
     if option == "--solve-for":
@@ -116,7 +129,7 @@ def _answer(
     if option == "--confidence":
         from parasim.planning.confidence import confidence
 
-        return confidence(source, overrides, methods, _probability(asked), within, jobs)
+        return confidence(source, overrides, methods, _probability(asked), within, jobs, report)
     from parasim.planning.sensitivity import sensitivity
 
     return sensitivity(source, overrides, methods, jobs)
@@ -209,3 +222,21 @@ def _with_refused(answered: Plan, refused: Mapping[str, str]) -> Plan:
     answers = [Answer(method, False, None, "", None, reason) for method, reason in refused.items()]
     row = ("-",) * len(answered.columns)
     return replace(answered, answers=[*answered.answers, *answers], rows=[*answered.rows, *(row for _ in refused)])
+
+
+def _with_memory(
+    answered: Plan,
+    source: Source | None,
+    overrides: Sequence[str],
+    methods: Sequence[str],
+    solve_for: str | None = None,
+) -> Plan:
+    """Note for which methods clients lack the memory: at the answer, where it decides about that."""
+    found = {answer.method: answer.value for answer in answered.answers}
+    said = []
+    for method in methods:
+        data, value = setting(source, overrides, method), found.get(method)
+        if solve_for is not None and value is not None:
+            data = quantity_named(solve_for).change(data, value)
+        said.append(({"method": method}, memory_of(*parsed(data))))
+    return replace(answered, notes=[*answered.notes, *merged(said)])

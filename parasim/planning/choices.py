@@ -8,6 +8,7 @@ from typing import Any
 
 from calibration.devices import Extrapolation
 from calibration.devices import device as catalogued
+from calibration.measured import MeasuredCosts
 from calibration.memory import fits
 from parasim.planning.bill import Bill, Tariff, bill, tariffs
 from parasim.planning.setting import block_widths, parsed
@@ -129,7 +130,7 @@ def run(candidate: Candidate) -> Outcome | Refused:
     """Simulate a candidate, if it can be had."""
     try:
         setup, costs = parsed(candidate.data)
-        _check_memory(setup, candidate)
+        _check_memory(setup, costs, candidate)
         result = simulate(setup, costs)
     except CostError as error:
         return Refused(candidate, str(error))
@@ -257,10 +258,10 @@ def _common_link(scenario: Scenario, chosen: tuple[int, ...]) -> str | None:
     return format_bandwidth(uplink) if not links and uplink == downlink else None
 
 
-def _check_memory(setup: Setup, candidate: Candidate) -> None:
+def _check_memory(setup: Setup, costs: Costs, candidate: Candidate) -> None:
     """Refuse devices that the local update cannot fit into."""
     groups = zip(setup.scenario.fleet, candidate.names, strict=True)
     fleet = tuple(group.model_copy(update={"device": name or group.device}) for group, name in groups)
     with_devices = replace(setup, scenario=setup.scenario.model_copy(update={"fleet": fleet}))
-    for warning in fits(with_devices):
+    for warning in fits(with_devices, measured=costs.file if isinstance(costs, MeasuredCosts) else None):
         raise CostError(f"needs at least {warning.needed / 1e9:.0f} GB of memory")

@@ -6,13 +6,14 @@ order statistics, which assumes no distribution.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from parasim.api import Source
 from parasim.cli.text import clock, deadline_clock, origin
 from parasim.planning.answer import Answer, Check, Plan
-from parasim.planning.samples import CERTAINTY, PRECISE, Sample, looks_of, sampled
+from parasim.planning.samples import CERTAINTY, PRECISE, Report, Sample, looks_of, sampled
 from parasim.planning.setting import own_method, setting
 from sim.errors import ScenarioError
 from sim.fleet import Fleet
@@ -29,6 +30,7 @@ def confidence(
     probability: float = 0.9,
     within: float | None = None,
     jobs: int | None = None,
+    report: Report = lambda what, done, total: None,
 ) -> Plan:
     """Find the deadline that each method meets with a probability, or with what probability it meets a deadline.
 
@@ -47,6 +49,8 @@ def confidence(
         whether that is feasible.
     jobs : int or None
         Worker processes; all cores if None. The answer does not depend on it.
+    report : callable
+        Told for what runs are drawn, how many there are and how many there may be at most.
 
     Returns
     -------
@@ -62,7 +66,9 @@ def confidence(
     if within is not None and not within > 0:
         raise ScenarioError(f"--within {within:g}s: must be longer than nothing")
     methods = methods or [own_method(source, overrides)]
-    samples = [sampled(setting(source, overrides, method), method, probability, within, jobs) for method in methods]
+    samples = [
+        sampled(setting(source, overrides, method), method, probability, within, jobs, report) for method in methods
+    ]
     answers = [_answer(sample, probability, within) for sample in samples]
     scenario = samples[0].recording.setup.scenario
 
@@ -113,9 +119,7 @@ def _answer(sample: Sample, probability: float, within: float | None) -> Answer:
         because = _because_within(sample, probability, within)
         return Answer(sample.method, feasible, sample.estimate, "", within, because, checks, more)
     later = sample.estimate / sample.planned - 1
-    because = f"{abs(later):.1%} {'later' if later >= 0 else 'earlier'} than without jitter"
-    if not sample.precise(None):
-        because += f"; not known to {PRECISE:.0%}, more runs were too many"
+    because = f"{abs(later):.1%} {'later' if later >= 0 else 'earlier'} than without jitter{_imprecise(sample, None)}"
     return Answer(sample.method, True, sample.estimate, "s", sample.estimate, because, checks, more)
 
 
@@ -128,7 +132,17 @@ def _because_within(sample: Sample, probability: float, within: float) -> str:
     else:
         verdict = f"{'more' if low > probability else 'less'} than {probability:.10g}"
     without = "meets it" if sample.planned <= within else "misses it"
-    return f"{verdict}; without jitter it {without}"
+    return f"{verdict}; without jitter it {without}{_imprecise(sample, within)}"
+
+
+def _imprecise(sample: Sample, within: float | None) -> str:
+    """Say that the precision that one may expect was not reached, and which one was; nothing if it was."""
+    if sample.precise(within):
+        return ""
+    reached = sample.error / (sample.estimate if within is None else 1.0)
+    but = f" but to {100 * reached:.2g}" if math.isfinite(reached) else ""
+    of = "% of it" if within is None else f" percentage point{'s' if but else ''}"
+    return f"; not known to {100 * PRECISE:g}{but}{of}, more runs were too many"
 
 
 def _row(sample: Sample, within: float | None) -> tuple[str, ...]:

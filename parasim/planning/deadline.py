@@ -15,10 +15,11 @@ from pathlib import Path
 from parasim.api import Source
 from parasim.cli.text import clock, deadline_clock, origin
 from parasim.planning.answer import Answer, Check, Plan
+from parasim.planning.hidden_points import own_width
 from parasim.planning.quantities import Data, Quantity, quantity_named
 from parasim.planning.reasons import in_the_way, time_goes
 from parasim.planning.runtimes import Runtimes
-from parasim.planning.setting import setting
+from parasim.planning.setting import parsed, setting
 from sim.errors import ParaSimError, ScenarioError
 from sim.studies.ladder import Decimals, Found, search, spread
 
@@ -109,7 +110,7 @@ def _solve(data: Data, method: str, quantity: Quantity, within: float, jobs: int
     values = quantity.values(data)
     runs = Runtimes(data, quantity, values, limit, jobs)
     if not values:
-        return _indifferent(method, quantity, runs, limit)
+        return _indifferent(data, method, quantity, runs, limit)
     found = search(runs, quantity.scan(values, runs, limit), limit, quantity.wanted)
     solved = _feasible if found.index is not None else _infeasible
     return solved(method, quantity, values, limit, runs, found)
@@ -155,13 +156,16 @@ def _infeasible(
     return _Solved(answer, row, origin(result.provenance), runs, values, _notes(method, quantity, runs, found))
 
 
-def _indifferent(method: str, quantity: Quantity, runs: Runtimes, within: float) -> _Solved:
-    """Answer where the quantity means nothing to the method, whether or not it meets the deadline."""
+def _indifferent(data: Data, method: str, quantity: Quantity, runs: Runtimes, within: float) -> _Solved:
+    """Answer where the quantity means nothing to the method: any value meets the deadline, or none does."""
     wall_clock = runs.own.wall_clock
-    met = "is met" if wall_clock <= within else "is missed"
-    because = f"{method} has no blocks of a chosen width; the deadline {met} as it is: {time_goes(runs.own)}"
-    answer = Answer(method, False, None, quantity.unit, None, because, more=_now(runs))
-    return _Solved(answer, (clock(wall_clock), "none", "-", "-"), origin(runs.own.provenance), runs, ())
+    met = wall_clock <= within
+    verdict = "is met" if met else "is missed"
+    because = f"{method} has no blocks of a chosen width; the deadline {verdict} as it is: {time_goes(runs.own)}"
+    checked = [Check(own_width(parsed(data)[0]), wall_clock, met)]
+    answer = Answer(method, met, None, quantity.unit, wall_clock if met else None, because, checked, more=_now(runs))
+    there = ("any", clock(wall_clock)) if met else ("none", f"> {deadline_clock(within)}")
+    return _Solved(answer, (clock(wall_clock), *there, "-"), origin(runs.own.provenance), runs, ())
 
 
 def _now(runs: Runtimes) -> dict[str, float]:
@@ -200,4 +204,7 @@ def _curves(
             curves[one.answer.method] = [point for point in one.runs.curve() if low <= point[0] <= high]
         elif one.values:
             curves[one.answer.method] = one.runs.curve()
-    return curves
+    everywhere = sorted({value for curve in curves.values() for value, _ in curve})
+    # To whom the quantity means nothing, as long for any value.
+    flat = {one.answer.method: one.runs.own.wall_clock for one in solved if not one.values}
+    return curves | {method: [(value, wall_clock) for value in everywhere] for method, wall_clock in flat.items()}

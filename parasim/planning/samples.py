@@ -6,7 +6,7 @@ Replay gives their wall-clocks where it is exact, the event simulation elsewhere
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -33,8 +33,13 @@ MOST_SIMULATED = 1024
 _MOST_SPANS = 8_000_000
 """A scenario whose runs are simulated and long gets fewer of them: no more than about this many spans."""
 _NUMBERS_AT_ONCE = 2_000_000
+_SIMULATED_AT_ONCE = 16
+"""Where runs take long, one hears of them more often."""
 _CHECKED = (0.0, 0.5, 1.0)
 """Quantiles whose runs are simulated besides those at the answer."""
+
+Report = Callable[[str, int, int], None]
+"""Told what is being done, the steps done and in total."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,9 @@ class Sample:
         return self.error <= PRECISE * (self.estimate if within is None else 1.0)
 
 
-def sampled(data: dict[str, Any], method: str, probability: float, within: float | None, jobs: int | None) -> Sample:
+def sampled(
+    data: dict[str, Any], method: str, probability: float, within: float | None, jobs: int | None, report: Report
+) -> Sample:
     """Draw runs, twice as many at every look, until the answer is precise or there are as many as may be.
 
     Parameters
@@ -101,6 +108,8 @@ def sampled(data: dict[str, Any], method: str, probability: float, within: float
         A deadline [s], whose probability is asked for.
     jobs : int or None
         Worker processes; all cores if None.
+    report : callable
+        Told the number of runs drawn, and at most.
 
     Raises
     ------
@@ -125,17 +134,23 @@ def sampled(data: dict[str, Any], method: str, probability: float, within: float
     certainty = 1 - (1 - CERTAINTY) / len(looks)
     source = Jitters(recording)
     times: list[Floats] = []
-    exact = 0
+    runs = exact = 0
+    what = f"{method}: runs, at most"
+    report(what, runs, looks[-1])
     sample: Sample | None = None
     for now, before in zip(looks, [0, *looks], strict=False):
         for wall_clock, replayed in _run(recording, source, now - before, jobs):
             times.append(wall_clock)
+            runs += len(wall_clock)
             exact += replayed
+            report(what, runs, looks[-1])
         drawn = np.concatenate(times)
         sample = _concluded(method, recording, drawn, exact / now, probability, within, certainty)
         if sample.precise(within):
             break
     assert sample is not None
+    # All that it takes.
+    report(what, runs, runs)
     return replace(sample, simulated=tuple(_simulated(sample, probability, within)))
 
 
@@ -164,12 +179,14 @@ def _run(recording: Recording, source: Jitters, runs: int, jobs: int | None) -> 
     # The run itself is not needed, and would be sent along with every task.
     lean = replace(recording, result=replace(recording.result, timeline=type(recording.result.timeline)()))
     singles = (one for chunk in chunks for one in _singles(chunk))
-    yield np.array(list(in_order(partial(simulate_drawn, lean), singles, workers=workers, batch=4))), 0
+    for wall_clock in in_order(partial(simulate_drawn, lean), singles, workers=workers, batch=4):
+        yield np.array([wall_clock]), 0
 
 
 def _chunks(recording: Recording, runs: int) -> Iterator[int]:
     numbers = len(recording.sites) * (3 + (recording.setup.scenario.rounds if Jitters(recording).by_round else 0))
-    size = max(1, min(4096, _NUMBERS_AT_ONCE // numbers))
+    most = _SIMULATED_AT_ONCE if _may_be_simulated(recording) else 4096
+    size = max(1, min(most, _NUMBERS_AT_ONCE // numbers))
     while runs > 0:
         yield min(size, runs)
         runs -= size

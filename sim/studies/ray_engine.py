@@ -12,14 +12,14 @@ import os
 import re
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from sim.errors import EngineError
+from sim.errors import EngineError, needs
 from sim.methods import METHODS, Method
 from sim.studies.pool import AHEAD, LocalEngine, using
 
@@ -93,9 +93,19 @@ class RayEngine:
                 yield from _answers(running[0])
                 running.popleft()
         finally:
-            # Do not compute what nobody will read.
-            for reference in running:
-                ray.cancel(reference, force=True)
+            _forget(running)
+
+
+def _forget(running: Collection[Any]) -> None:
+    """Do not compute what nobody will read."""
+    import ray
+
+    if not running:
+        return
+    # Not what has just ended: to cancel that aborts this process, in Ray 2.60, with a failed check of its own.
+    _, unended = ray.wait([*running], num_returns=len(running), timeout=0, fetch_local=False)
+    for reference in unended:
+        ray.cancel(reference, force=True)
 
 
 @contextmanager
@@ -112,12 +122,12 @@ def on_ray(address: str = "auto") -> Iterator[None]:
     Raises
     ------
     EngineError
-        If Ray is not installed, or there is no such cluster.
+        If Ray is not installed, there is no such cluster, or none can be started.
     """
     try:
         import ray
     except ImportError:
-        raise EngineError("--engine ray needs Ray: pip install 'parasim[ray]'") from None
+        raise EngineError(needs("--engine ray", "ray")) from None
     if ray.is_initialized():
         with using(RayEngine()):
             yield
@@ -125,12 +135,16 @@ def on_ray(address: str = "auto") -> Iterator[None]:
     # Of runs that nobody reads any more, Ray would print errors; and it would report on a cluster that it starts.
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    _check_reachable(address)
-    processors = LocalEngine().cores() if address == "local" else None
+    found, failed = _resolved(address)
+    _check_reachable(found, failed)
+    processors = LocalEngine().cores() if found == "local" else None
     try:
+        # Not what was found: Ray looks for a token of its own accord only where it looks for the cluster as well.
         ray.init(address=address, num_cpus=processors, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise EngineError(f"--address {address}: no Ray cluster can be reached there: {_in_short(error)}") from None
+    except Exception as error:
+        # A node that does not start is a plain Exception; the processes that did start would outlive this line.
+        ray.shutdown()
+        raise EngineError(f"{failed}: {_in_short(error)}") from None
     try:
         with using(RayEngine()):
             yield
@@ -138,7 +152,37 @@ def on_ray(address: str = "auto") -> Iterator[None]:
         ray.shutdown()
 
 
-def _check_reachable(address: str) -> None:
+def _resolved(address: str) -> tuple[str, str]:
+    """Find the address that ``auto`` stands for, and what to say if it fails.
+
+    Raises
+    ------
+    EngineError
+        If this machine belongs to no cluster.
+    """
+    named = f"--address {address}"
+    if address == "auto":
+        # Ray has no public function for this, and its own search must be the one that is checked.
+        from ray._private.services import get_ray_address_from_environment
+
+        try:
+            address = get_ray_address_from_environment("auto", None)
+        except ConnectionError:
+            address = ""
+        if not address:
+            raise EngineError(
+                "--engine ray: this machine belongs to no Ray cluster; name one with --address HOST:PORT, "
+                "or have one started with --address local"
+            )
+        if address != os.environ.get("RAY_ADDRESS"):
+            return address, f"--engine ray: this machine's Ray cluster, {address}, cannot be reached"
+        named = f"RAY_ADDRESS {address}"
+    if address == "local":
+        return address, f"{named}: Ray cannot be started here"
+    return address, f"{named}: no Ray cluster can be reached there"
+
+
+def _check_reachable(address: str, failed: str) -> None:
     """Try the connection that an address names: Ray itself would go on trying for minutes.
 
     Raises
@@ -152,7 +196,7 @@ def _check_reachable(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
     except (OSError, OverflowError) as error:
-        raise EngineError(f"--address {address}: no Ray cluster can be reached there: {error}") from None
+        raise EngineError(f"{failed}: {error}") from None
 
 
 def _answers(reference: Any) -> list[Any]:

@@ -151,3 +151,35 @@ def test_deadlines_are_written_without_a_fraction(seconds: float, written: str):
 def test_nothing_is_written_where_nothing_can_be(small: Path, tmp_path: Path):
     (tmp_path / "taken").write_text("")
     assert "is not a directory" in refused("plan", small, *QUESTION, "--out", tmp_path / "taken")
+
+
+# 32.6 GB of Llama 3-8B and a block's working copies, in the 24 GB of an RTX 4090.
+TIGHT = """
+model: llama-3-8b
+rounds: 2
+blocks: {schedule: sequential}
+compute: {seconds: 30}
+fleet: [{name: desks, count: 2, device: RTX 4090}]
+"""
+
+
+@pytest.mark.parametrize(
+    "question",
+    [("--within", "4h", "--solve-for", "bandwidth"), ("--break-even", "parablock,fedbcd"), ("--hide-communication",)],
+)
+def test_what_does_not_fit_is_said_once(tmp_path: Path, question: tuple[str, ...]):
+    (tmp_path / "tight.yaml").write_text(TIGHT)
+    said = "Does not fit: clients of desks need at least 32.6 GB for a local update, but rtx-4090 has 24.0 GB."
+    notes = json.loads(run("plan", tmp_path / "tight.yaml", *question, "--format", "json").out)["notes"]
+    assert notes.count(said) == 1
+    assert " ".join(run("plan", tmp_path / "tight.yaml", *question).out.split()).count(said) == 1
+
+
+def test_memory_is_that_of_the_answer(tmp_path: Path):
+    # Blocks of 2 layers fit 40 GB; the widest that meets the deadline do not.
+    (tmp_path / "roomy.yaml").write_text(TIGHT.replace("RTX 4090", "a100-40gb"))
+    question = ("--within", "4h", "--solve-for", "block-width", "--format", "json")
+    plan = json.loads(run("plan", tmp_path / "roomy.yaml", *question).out)
+    assert plan["answers"][0]["value"] == 32
+    assert [note for note in plan["notes"] if note.startswith("Does not fit: clients of desks need at least 1")]
+    assert "memory" not in json.loads(run("simulate", tmp_path / "roomy.yaml", "--format", "json").out)["provenance"]

@@ -14,7 +14,7 @@ from parasim.figures.style import FigureError
 from parasim.planning.answer import Answer
 from parasim.planning.deadline import deadline
 from parasim.planning.quantities import QUANTITIES
-from parasim.planning.setting import batch_sizes, covered, setting, with_clients
+from parasim.planning.setting import batch_sizes, covered, own_method, setting, with_clients
 from sim.errors import ScenarioError
 from sim.methods import METHODS
 from sim.scenario import Scenario
@@ -31,7 +31,7 @@ BASE: dict[str, Any] = {
 
 
 def solve(within: float, quantity: str, *overrides: str, source: Any = BASE) -> Answer:
-    [answer] = deadline(source, overrides, [setting(source)["method"]], within, quantity, jobs=1).answers
+    [answer] = deadline(source, overrides, [own_method(source)], within, quantity, jobs=1).answers
     return answer
 
 
@@ -133,8 +133,37 @@ def test_batch_sizes_and_widths_of_the_paper():
     assert checks(plan.answers[0]) == [(4, True), (5, False)]
     plan = deadline(None, [], ["parablock", "fedit"], 25 * 60, "block-width", jobs=1)
     assert checks(plan.answers[0]) == [(5, True), (6, False)]
-    assert "no blocks of a chosen width" in plan.answers[1].because
     assert batch_sizes(setting(None)) == [2, 3, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(("within", "met"), [(35 * 60, True), (34 * 60, False)])
+def test_what_means_nothing_to_a_method_keeps_it_from_no_deadline(within: float, met: bool):
+    # FedIT trains adapters, no blocks: 34.5 minutes, whatever the width.
+    plan = deadline(None, [], ["fedit"], within, "block-width", jobs=1)
+    [answer] = plan.answers
+    assert (answer.feasible, answer.value) == (met, None)
+    assert answer.wall_clock_s == (pytest.approx(2070, rel=1e-3) if met else None)
+    assert checks(answer) == [(2.0, met)]
+    assert f"no blocks of a chosen width; the deadline is {'met' if met else 'missed'} as it is" in answer.because
+    assert [row[1:] for row in plan.rows] == [("any", "34.5 min", "-") if met else ("none", "> 34 min", "-")]
+
+
+def test_what_means_nothing_to_a_method_is_drawn_as_a_level_line(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    drawn: dict[str, Any] = {}
+
+    def draw(curves: Any, answers: Any, *rest: Any) -> list[Any]:
+        drawn.update(curves=curves, answers=answers)
+        return []
+
+    monkeypatch.setattr("parasim.figures.deadline.draw_deadline", draw)
+    plan = deadline(None, [], ["parablock", "fedit"], 35 * 60, "block-width", jobs=1)
+    assert plan.draw is not None
+    plan.draw(tmp_path)
+    widths, level = zip(*drawn["curves"]["fedit"], strict=True)
+    assert widths == tuple(width for width, _ in drawn["curves"]["parablock"])
+    assert set(level) == {plan.answers[1].wall_clock_s}
+    assert set(drawn["answers"]) == {"parablock"}
+    assert deadline(None, [], ["fedit"], 35 * 60, "block-width", jobs=1).draw is None
 
 
 def test_methods_that_cannot_run_a_scenario_are_told_apart():
@@ -163,7 +192,7 @@ def test_the_answer_is_the_least(data: dict[str, Any], times: float):
     # Somewhere between unlimited links and slow ones.
     unlimited = parasim.simulate(QUANTITIES["bandwidth"].change(data, 1e15)).wall_clock
     within = max(unlimited * times, 1e-3)
-    answer = solve(within, "bandwidth", source=data | {"method": data["method"]["name"]})
+    answer = solve(within, "bandwidth", source=data)
     assert answer.feasible
     assert answer.checked[0].holds
     assert not any(check.holds for check in answer.checked[1:])
@@ -174,7 +203,7 @@ def test_the_answer_is_the_least(data: dict[str, Any], times: float):
 @given(scenarios(server=True), st.floats(1.01, 3), st.sampled_from(["bandwidth", "server-egress", "server-ingress"]))
 def test_the_answer_has_a_miss_beside_it_where_links_are_shared(data: dict[str, Any], times: float, quantity: str):
     best = parasim.simulate(QUANTITIES[quantity].change(data, 9e14)).wall_clock
-    answer = solve(max(best * times, 1e-3), quantity, source=data | {"method": data["method"]["name"]})
+    answer = solve(max(best * times, 1e-3), quantity, source=data)
     assert answer.feasible
     assert [check.holds for check in answer.checked] == [True, False][: len(answer.checked)]
 

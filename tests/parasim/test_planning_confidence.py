@@ -95,7 +95,27 @@ def test_what_is_not_known_is_said():
     (answer,) = confidence(ALONE, ["server.ingress=1GB/s"], [], 0.9999, jobs=1).answers
     assert answer.more["interval"][1] is None
     assert not answer.more["precise"]
-    assert "not known to 1%" in answer.because
+    assert answer.because.endswith("; not known to 1% of it, more runs were too many")
+
+
+def test_a_probability_that_is_not_known_is_said():
+    # Simulated runs are 1,024 at most. Half the interval about 0.5 is 2.5 deviations of sqrt(0.25 / 1024), 4 points.
+    contended = ("server.ingress=1GB/s", "fleet.0.uplink=2GB/s", "fleet.0.speed_jitter.per=round")
+    (answer,) = confidence(ALONE, contended, [], 0.9, within=100.0, jobs=1).answers
+    low, high = answer.more["interval"]
+    assert not answer.more["precise"]
+    assert answer.more["runs"] == 1024
+    reached = f"not known to 1 but to {50 * (high - low):.2g} percentage points, more runs were too many"
+    assert answer.because == f"less than 0.9; without jitter it meets it; {reached}"
+
+
+def test_runs_are_counted():
+    told: list[tuple[str, int, int]] = []
+    (answer,) = confidence(ALONE, [], [], 0.9, jobs=1, report=lambda *told_of: told.append(told_of)).answers
+    runs = answer.more["runs"]
+    assert told[0] == ("fedbcd: runs, at most", 0, 65536)
+    assert told[-1] == ("fedbcd: runs, at most", runs, runs)
+    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
 
 
 def test_a_deadline_that_is_met_often_enough_is_feasible():

@@ -149,7 +149,7 @@ def test_a_missing_library_is_named():
 
     with mock.patch.object(builtins, "__import__", without):
         message = refused("plan", "examples/planning.yaml", "--sensitivity")
-    assert message.startswith("--sensitivity needs the extra 'plan': pip install 'parasim[plan]'")
+    assert message.startswith("--sensitivity needs the extra 'plan': pip install -c constraints.txt -e '.[plan]' (No ")
 
 
 def test_everything_certain_is_refused():

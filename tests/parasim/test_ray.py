@@ -177,3 +177,4 @@ def test_an_address_goes_with_ray(small: Path):
         "plan", small, "--hide-communication", "--address", "auto"
     )
     assert "--address auto: goes with --engine ray" in refused("train", small, "--address", "auto")
+    assert "--address: is empty" in refused("sweep", small, "--engine", "ray", "--address", "")

@@ -146,17 +146,68 @@ def test_another_version_there_is_refused(monkeypatch: pytest.MonkeyPatch):
         list(in_order(square, [1], workers=2))
 
 
-@WITH_RAY
-def test_an_address_where_nobody_answers_is_refused_at_once(monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def refused_port(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where nobody answers, to a process that is connected to no cluster and sees none on this machine."""
     monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray._private.services.find_gcs_addresses", frozenset)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@WITH_RAY
+def test_an_address_where_nobody_answers_is_refused_at_once(refused_port: str):
+    for address in (refused_port, f"ray://{refused_port}"):
         with pytest.raises(EngineError, match=f"--address {address}: no Ray cluster can be reached"), on_ray(address):
             pass
 
 
+@WITH_RAY
+def test_a_cluster_that_is_gone_is_refused_at_once(refused_port: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # What `ray start` leaves behind where its processes were killed.
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text(refused_port)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    with (
+        pytest.raises(EngineError, match=f"^--engine ray: this machine's Ray cluster, {refused_port}, cannot"),
+        on_ray(),
+    ):
+        pass
+
+
+@WITH_RAY
+def test_an_address_from_the_environment_is_named_as_that(refused_port: str, monkeypatch: pytest.MonkeyPatch):
+    for address in (refused_port, f"ray://{refused_port}"):
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(EngineError, match=f"^RAY_ADDRESS {address}: no Ray cluster can be reached"), on_ray():
+            pass
+
+
+@WITH_RAY
+@pytest.mark.usefixtures("refused_port")
+def test_a_machine_that_belongs_to_no_cluster_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    with pytest.raises(EngineError, match=r"^--engine ray: this machine belongs to no Ray cluster; name one"), on_ray():
+        pass
+
+
+def test_a_cluster_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch):
+    ended = []
+
+    def init(**options: object) -> None:
+        # As Ray raises it: no class of its own.
+        raise Exception("The current node timed out during startup.\nMore.")
+
+    absent = types.SimpleNamespace(is_initialized=lambda: False, init=init, shutdown=lambda: ended.append(True))
+    monkeypatch.setitem(sys.modules, "ray", absent)
+    message = r"^--address local: Ray cannot be started here: The current node timed out during startup\.$"
+    with pytest.raises(EngineError, match=message), on_ray("local"):
+        pass
+    assert ended
+
+
 def test_without_ray_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(EngineError, match=r"pip install 'parasim\[ray\]'"), on_ray():
+    with pytest.raises(EngineError, match=r"pip install -c constraints.txt -e '\.\[ray\]'"), on_ray():
         pass
