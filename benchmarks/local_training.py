@@ -41,6 +41,7 @@ from calibration.shapes import ShapeModel, Step
 from calibration.subject import build_model
 from sim.architecture import catalogue_names, from_config
 from sim.blocks import ALL_LINEAR, Block, partition
+from sim.errors import ParaSimError, ScenarioError
 from sim.methods import Trains
 from train.adapters import Adapter, LoraSettings
 from train.blocks import block_parameters
@@ -66,7 +67,10 @@ def options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--blocks", type=int, nargs="+", help="blocks to hold against the floor (all)")
     parser.add_argument("--compile", action="store_true", help="let torch.compile make the model faster")
-    return parser.parse_args()
+    chosen = parser.parse_args()
+    if chosen.device.startswith("cuda") and not torch.cuda.is_available():
+        parser.error(f"--device {chosen.device}: PyTorch finds no CUDA device here")
+    return chosen
 
 
 def build(chosen: argparse.Namespace) -> Any:
@@ -212,6 +216,8 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     model = build(chosen)
     blocks = partition(from_config(model.config.to_dict(), chosen.model or "small Llama"), chosen.block_layers)
+    if chosen.blocks and not 0 <= min(chosen.blocks) <= max(chosen.blocks) < len(blocks):
+        raise ScenarioError(f"--blocks {' '.join(map(str, chosen.blocks))}: there are blocks 0 to {len(blocks) - 1}")
     batches = draw(chosen, model.config.vocab_size)
     count = sum(parameter.numel() for parameter in model.parameters())
     device = torch.cuda.get_device_name() if chosen.device.startswith("cuda") else f"{chosen.threads} CPU thread(s)"
@@ -232,4 +238,7 @@ def main() -> None:
 PARTS = {"loops": loops, "methods": methods, "floor": floors}
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ParaSimError as error:
+        sys.exit(f"{Path(__file__).name}: error: {error}")

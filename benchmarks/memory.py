@@ -35,7 +35,8 @@ import torch
 from calibration.allocator import SETTLED, glibc_peak
 from calibration.memory import granularity
 from calibration.shapes import ShapeModel, Step, filled_batch
-from sim.blocks import ALL_LINEAR, partition
+from sim.blocks import ALL_LINEAR, Block, partition
+from sim.errors import ParaSimError, ScenarioError
 from sim.methods import Trains
 from train.adapters import LoraSettings
 from train.blocks import checkpoint_activations
@@ -79,7 +80,15 @@ def main() -> None:
     parser.add_argument("--preload", metavar="LIBRARY", help="measure with this allocator, too (LD_PRELOAD)")
     parser.add_argument("--measure", action="store_true", help="measure the one case here, and print its bytes")
     chosen = parser.parse_args()
-    cases = [(m, t, int(b), int(s)) for m, t, b, s in chosen.case] if chosen.case else CASES
+    if chosen.device.startswith("cuda") and not torch.cuda.is_available():
+        parser.error(f"--device {chosen.device}: PyTorch finds no CUDA device here")
+    try:
+        cases = [(m, t, int(b), int(s)) for m, t, b, s in chosen.case] if chosen.case else CASES
+    except ValueError:
+        parser.error("--case: BATCH and TOKENS must be whole numbers")
+    for case in cases if chosen.case else ():
+        # What is wrong with one of them is said before any of them runs.
+        step_of(case, shapes_of(case, "float32"))
     if chosen.measure:
         print(json.dumps(measure(cases[0], chosen.device)))
     else:
@@ -135,9 +144,24 @@ def step_of(case: Case, model: ShapeModel) -> Step:
     _, trains, batch_size, tokens = case
     what, *options = trains.split("+")
     kind, *place = what.split(":")
-    block = partition(model.architecture, float(place[0]))[int(place[1])] if place else None
+    if kind not in (Trains.BLOCK, Trains.LORA, Trains.LORA_B, Trains.EVERYTHING):
+        raise ScenarioError(f"--case {trains}: write it like block:2:0, lora, lora-b or everything")
+    block = block_of(trains, place, model) if kind == Trains.BLOCK else None
     lora = LoraSettings(targets=ALL_LINEAR) if ALL_LINEAR in options else LoraSettings()
     return Step(Trains(kind), block, batch_size, tokens, lora=lora, checkpointing="checkpointing" in options)
+
+
+def block_of(trains: str, place: list[str], model: ShapeModel) -> Block:
+    try:
+        layers, index = float(place[0]), int(place[1])
+    except (ValueError, IndexError):
+        raise ScenarioError(f"--case {trains}: write it like block:LAYERS:INDEX") from None
+    blocks = partition(model.architecture, layers)
+    if not 0 <= index < len(blocks):
+        raise ScenarioError(
+            f"--case {trains}: {model.architecture.name} has blocks 0 to {len(blocks) - 1} of that width"
+        )
+    return blocks[index]
 
 
 def measure_apart(case: Case, device: str, allocator: str) -> int:
@@ -192,4 +216,7 @@ def forget_peak(device: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ParaSimError as error:
+        sys.exit(f"{Path(__file__).name}: error: {error}")

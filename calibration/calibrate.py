@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from calibration.measure import Limits, Measurer, Progress, measure_all
 from calibration.measure_merging import measure_merging
 from calibration.measured_file import Fit, HeldOut, MeasuredFile, Model, Shape
 from calibration.merging import fit_merging
-from calibration.plan import Plan, held_levels, planned_points
+from calibration.plan import Plan, Planned, held_levels, planned_points
 from calibration.profile import read_profile
 from calibration.subject import Subject
 from calibration.work import work
@@ -24,7 +25,10 @@ from sim.architecture import Architecture
 from sim.errors import CostError, OutputError
 from sim.methods import Trains
 from sim.result import check_directory, write_atomically
+from train.lock import locked
 from train.models import base_dtype
+
+_FEWEST_FITTED = 4
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ class Request:
         }
         words = ["paraSim", "calibrate", "--model", self.model, "--device", self.device]
         for option, values in lists.items():
-            words += [option, ",".join(map(str, values))] if values else []
+            # A list that was given as empty has to be given so again: without it, the default counts.
+            words += [option, ",".join(map(str, values))]
         if self.device == "cpu":
             words += ["--threads", str(torch.get_num_threads())]
         words += ["--seed", str(self.plan.seed), "--name", self.name, "--out", str(self.out)]
@@ -95,8 +100,10 @@ def calibrate(
     Raises
     ------
     ParaSimError
-        If the model or device cannot be used, or the file holds something else.
+        If the model or device cannot be used, the file holds something else, or another process writes it.
     """
+    if request.out.is_dir():
+        raise OutputError(f"--out {request.out}: is a folder; give a file, such as {request.out / 'profile.json'}")
     check_directory(request.out.parent)
     device = usable(request.device)
     subject = Subject(request.model, device)
@@ -104,6 +111,14 @@ def calibrate(
     for one in planned:
         # An adapter on modules that the model does not have is an error now, not after minutes of measuring.
         work(subject.architecture, one.point)
+    with locked(request.out.parent, request.out.name):
+        return _measured(request, subject, planned, progress, limits or Limits(request.seconds))
+
+
+def _measured(
+    request: Request, subject: Subject, planned: Sequence[Planned], progress: Progress, limits: Limits
+) -> MeasuredFile:
+    """Measure what is left of the points, and fit."""
     file = _begun(request, subject)
     samples = {sample.point: sample for sample in file.samples}
 
@@ -115,7 +130,7 @@ def calibrate(
         planned,
         samples,
         Measurer(subject, file.device.clock).visit,
-        limits or Limits(request.seconds),
+        limits,
         finished=lambda: save(current(), request.out),
         progress=progress,
     )
@@ -137,8 +152,11 @@ def fitted(file: MeasuredFile, architecture: Architecture) -> MeasuredFile:
     """
     seen = [sample for sample in file.samples if sample.visits and sample.role == "fit"]
     unseen = [sample for sample in file.samples if sample.visits and sample.role == "held-out"]
-    if len(seen) < 4 or not unseen:
-        raise CostError(f"only {len(seen) + len(unseen)} points could be measured: too few for a fit")
+    if len(seen) < _FEWEST_FITTED or not unseen:
+        raise CostError(
+            f"too few points could be measured: {len(seen)} for the fit and {len(unseen)} held out from it; at least "
+            f"{_FEWEST_FITTED} and 1 are needed"
+        )
     amounts = [work(architecture, sample.point) for sample in seen]
     times = [sample.times for sample in seen]
     prices = fit(amounts, times, "maximum" if file.device.kind == "cuda" else "sum")

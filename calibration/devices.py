@@ -8,6 +8,8 @@ from a trace alone has a wide band; one scaled from a measurement keeps that mea
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -90,20 +92,33 @@ def device(name: str) -> Device:
     Parameters
     ----------
     name : str
-        Name in any capitalisation; of a family, such as ``a100``, the member with the least memory.
+        Name in any capitalisation, with hyphens or spaces; of a family, such as ``a100``, the member with the least
+        memory.
 
     Raises
     ------
     CostError
         If the catalogue has no such device.
     """
-    wanted = name.lower()
+    wanted = "-".join(_words(name))
     if wanted in _catalogue():
         return _catalogue()[wanted]
-    family = [known for known in _catalogue().values() if known.name.startswith(f"{wanted}-")]
+    family = [known for known in _catalogue().values() if wanted and known.name.startswith(f"{wanted}-")]
     if not family:
-        raise CostError(f"no device {name!r} in the catalogue; {nearest(name, _catalogue())}")
+        raise CostError(f"no device {name!r} in the catalogue; {closest(name)} (`paraSim list devices`)")
     return min(family, key=lambda known: known.memory)
+
+
+def closest(name: str) -> str:
+    """Say which device of the catalogue was probably meant, or list them.
+
+    Drivers wrap the name in others, as in ``NVIDIA A100-SXM4-80GB``: a device all of whose words are there comes first.
+    """
+    words = _words(name)
+    within = [known for known in _catalogue() if set(known.split("-")) <= set(words)]
+    if within:
+        return f"did you mean {max(within, key=len)!r}?"
+    return nearest("-".join(words), _catalogue())
 
 
 def roofline(operators: Operators, device: Device, share: float = 1.0) -> float:
@@ -177,10 +192,10 @@ def scale(seconds: float, measured_on: tuple[Operators, Device], wanted_on: tupl
     Raises
     ------
     CostError
-        If the measured time is not positive.
+        If the measured time is not positive and finite.
     """
-    if not seconds > 0:
-        raise CostError(f"the measured time is {seconds} s, only a positive one can be scaled")
+    if not 0 < seconds < math.inf:
+        raise CostError(f"the measured time is {seconds} s, only a positive and finite one can be scaled")
     scaled = seconds * roofline(*wanted_on) / roofline(*measured_on)
     return Extrapolation(
         scaled,
@@ -188,6 +203,10 @@ def scale(seconds: float, measured_on: tuple[Operators, Device], wanted_on: tupl
         scaled * SCALING_BAND,
         f"measured on {measured_on[1].name}, scaled to {wanted_on[1].name} by the ratio of their rooflines",
     )
+
+
+def _words(name: str) -> list[str]:
+    return re.split(r"[\s_-]+", name.strip().lower())
 
 
 def _rate(device: Device, precision: str) -> float:

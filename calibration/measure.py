@@ -132,14 +132,20 @@ def _repeats(samples: Mapping[Point, Sample], point: Point) -> int:
 def _time_left(
     planned: Sequence[Planned], samples: Mapping[Point, Sample], limits: Limits, spent: float, visits: int
 ) -> float:
-    """Seconds left at the pace so far, were every point settled after the fewest visits; the budget at most."""
+    """Seconds left at the pace so far, were every point settled after the fewest visits.
+
+    No more than the budget has left, but never less than what the points take that were not visited yet.
+    """
     missing = sum(
         max(1, limits.fewest - _repeats(samples, one.point))
         for one in planned
         if not limits.settled(samples.get(one.point))
     )
     budget = max(0.0, limits.seconds - spent)
-    return min(budget, missing * spent / visits) if visits else budget
+    if not visits:
+        return budget
+    pace = spent / visits
+    return max(min(budget, missing * pace), pace * sum(one.point not in samples for one in planned))
 
 
 class Measurer:

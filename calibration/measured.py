@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from calibration.advice import measuring_command
 from calibration.measured_file import HeldOut, MeasuredFile, Sample, Shape
 from calibration.merging import Merges
-from calibration.points import ADAPTERS, Point, first_layer_of, join_targets
+from calibration.points import ADAPTERS, Point, first_layer_of, in_layers, join_targets
 from calibration.work import full_pass_work, work
 from sim.architecture import Architecture
 from sim.blocks import Block
@@ -46,7 +48,9 @@ class Covered:
 
     def __str__(self) -> str:
         ranges = f"batch sizes {_range(self.batch_sizes)}, sequence lengths {_range(self.sequence_lengths)}"
-        return ranges + (f", blocks of {_range(self.layers)} layers" if self.layers[1] else "")
+        narrowest, widest = self.layers
+        layers = in_layers(widest) if narrowest == widest else f"{_range(self.layers)} layers"
+        return ranges + (f", blocks of {layers}" if widest else "")
 
 
 class MeasuredProfile:
@@ -123,10 +127,12 @@ class MeasuredProfile:
 
 
 class MeasuredCosts:
-    """Costs of one scenario according to a measured profile."""
+    """Costs of one scenario according to a measured profile, which is its `file`."""
 
     def __init__(self, profile: MeasuredProfile, setup: Setup):
+        self.file = profile.file
         self._profile = profile
+        self._setup = setup
         self._scenario = setup.scenario
         self._fleet = Fleet(setup.scenario.fleet)
         self._stacks = setup.method.trains is Trains.STACKED_LORA
@@ -212,10 +218,18 @@ class MeasuredCosts:
         """What merging takes, if the profile covers it."""
         merging, lora = self._profile.file.merging, self._scenario.lora
         targets, largest = join_targets(lora.targets), lora.rank * max(cohorts.sizes())
-        covered = 0 if merging is None else merging.largest_rank(targets)
-        if merging is None or largest > covered:
-            there = f"it covers stacks of rank up to {covered}" if covered else "merging was not measured"
-            raise self._not_covered(f"merging stacks of rank {largest} on {targets}; {there}", self._architecture.name)
+        wanted = f"merging stacks of rank {largest} on {targets}"
+        if merging is None:
+            # Another file would have to measure all the steps again.
+            raise CostError(
+                f"profile {self._profile.name} does not cover {wanted}; merging was not measured. "
+                f"`{self.file.command}`, run on that file, adds it; or give compute.seconds"
+            )
+        covered = merging.largest_rank(targets)
+        if largest > covered:
+            # Stacks are measured up to a multiple of the largest rank.
+            rank = math.ceil(largest * max(self.file.plan.ranks) / covered) if covered else None
+            raise self._not_covered(f"{wanted}; it covers stacks of rank up to {covered}", rank=rank)
         return Merges(merging, self._architecture, targets, lora.rank, cohorts)
 
     def _update_seconds(self, block: Block | None) -> float:
@@ -228,10 +242,10 @@ class MeasuredCosts:
         file, scenario = self._profile.file, self._scenario
         if setup.architecture is None or Shape.of(setup.architecture) != file.model.shape:
             name = setup.architecture.name if setup.architecture else "a run without a model"
-            raise self._not_covered(f"{name}; it covers models of the shape of {file.model.name}", name)
+            raise self._not_covered(f"{name}; it covers models of the shape of {file.model.name}")
         for device in sorted({group.device for group in scenario.fleet if group.device is not None}):
             if device.lower() != file.device.name.lower():
-                raise self._not_covered(f"device {device}; it covers {file.device.name}", setup.architecture.name)
+                raise self._not_covered(f"device {device}; it covers {file.device.name}")
         lora = scenario.lora
         adapter = (join_targets(lora.targets), lora.rank) if self._trains in ADAPTERS else (None, None)
         if (self._trains, *adapter) not in self._profile.covered:
@@ -241,7 +255,7 @@ class MeasuredCosts:
                 else f"{self._trains.value} rank {adapter[1]} on {adapter[0]}"
             )
             covered = ", ".join(_named(*key) for key in self._profile.covered)
-            raise self._not_covered(f"{what}; it covers {covered}", setup.architecture.name)
+            raise self._not_covered(f"{what}; it covers {covered}")
 
     def _check_range(self, point: Point) -> None:
         """Refuse what is smaller or larger than anything measured, or did not fit."""
@@ -252,7 +266,7 @@ class MeasuredCosts:
             and _inside(point.layers or 0.0, covered.layers)
         )
         if not within:
-            raise self._not_covered(f"{point.label()}; it covers {covered}", self._architecture.name)
+            raise self._not_covered(f"{point.label()}; it covers {covered}")
         failed = self._profile.too_large(point)
         if failed is not None:
             raise CostError(
@@ -260,29 +274,11 @@ class MeasuredCosts:
                 f"{self._profile.file.device.name}: already {failed.point.label()} did not ({failed.reason})"
             )
 
-    def _not_covered(self, what: str, model: str) -> CostError:
+    def _not_covered(self, what: str, *, rank: int | None = None) -> CostError:
+        command = measuring_command(self.file, self._setup, self._trains, rank=rank)
         return CostError(
-            f"profile {self._profile.name} does not cover {what}. Measure it with `{self._command(model)}`, "
-            "or give compute.seconds"
+            f"profile {self._profile.name} does not cover {what}. Measure it with `{command}`, or give compute.seconds"
         )
-
-    def _command(self, model: str) -> str:
-        """Command that would measure the scenario together with what is covered, if that is the same model."""
-        file, scenario = self._profile.file, self._scenario
-        widths = {scenario.blocks.layers or 2.0} if self._trains is Trains.BLOCK else set()
-        same = model == file.model.name
-        lists: dict[str, set[Any]] = {
-            "--batch-size": {scenario.local.batch_size} | set(file.plan.batch_sizes if same else ()),
-            "--sequence-length": {scenario.local.sequence_length} | set(file.plan.sequence_lengths if same else ()),
-            "--layers": widths | set(file.plan.layers if same else ()),
-        }
-        words = [f"paraSim calibrate --model {model} --device {file.device.kind}"]
-        words += [
-            f"{option} {','.join(f'{v:g}' for v in sorted(values))}" for option, values in lists.items() if values
-        ]
-        if self._trains in ADAPTERS:
-            words.append(f"--rank {scenario.lora.rank} --targets {join_targets(scenario.lora.targets)}")
-        return " ".join([*words, "--out profile.json"])
 
 
 def _named(trains: Trains, targets: str | None, rank: int | None) -> str:

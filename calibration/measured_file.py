@@ -5,7 +5,7 @@ Everything that the numbers depend on stands in it, and every number that they c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Annotated, Any, Literal, Self
 
@@ -15,9 +15,9 @@ from pydantic import Field, ValidationError, model_validator
 from calibration.fit import Form, Prices, Times
 from calibration.plan import Plan, Role
 from calibration.points import Point
-from calibration.terms import MERGE_TERMS, TERMS
+from calibration.terms import MERGE_TERMS, TERMS, Term
 from sim.architecture import Architecture
-from sim.complaints import explain
+from sim.complaints import explain, shown
 from sim.errors import CostError
 from sim.fields import Line, Number, Section, Whole
 
@@ -90,7 +90,7 @@ class Model(Section):
 
     name: Line
     parameters: Count
-    dtype: Line
+    dtype: Literal["bfloat16", "float32"]
     """Precision of the base weights."""
     attention: Line
     """Implementation of attention in transformers."""
@@ -175,6 +175,17 @@ class Coefficient(Section):
     meaning: Line
 
 
+def _check_terms(coefficients: Mapping[str, Coefficient], terms: Sequence[Term]) -> None:
+    """Refuse prices of other terms, or in other units, than this version multiplies them with."""
+    units = {term.name: term.unit for term in terms}
+    if coefficients.keys() != units.keys():
+        other = sorted(coefficients.keys() ^ units.keys())[0]
+        raise ValueError(f"coefficients: {other[:60]!r} is missing, or one that this version does not know")
+    for name, unit in units.items():
+        if coefficients[name].unit != unit:
+            raise ValueError(f"coefficients.{name}.unit: must be {unit!r}, not {shown(coefficients[name].unit)}")
+
+
 class Fit(Section):
     """The prices of `calibration.terms.TERMS`."""
 
@@ -184,10 +195,7 @@ class Fit(Section):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        known = {term.name for term in TERMS}
-        if self.coefficients.keys() != known:
-            other = sorted(self.coefficients.keys() ^ known)[0]
-            raise ValueError(f"coefficients: {other[:60]!r} is missing, or one that this version does not know")
+        _check_terms(self.coefficients, TERMS)
         return self
 
     @classmethod
@@ -237,10 +245,7 @@ class Merging(Section):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        known = {term.name for term in MERGE_TERMS}
-        if self.coefficients.keys() != known:
-            other = sorted(self.coefficients.keys() ^ known)[0]
-            raise ValueError(f"coefficients: {other[:60]!r} is missing, or one that this version does not know")
+        _check_terms(self.coefficients, MERGE_TERMS)
         return self
 
 
@@ -281,6 +286,12 @@ class MeasuredFile(Section):
     held_out: HeldOut | None
     merging: Merging | None = None
     """Nothing where no adapters were planned, or merging was not measured yet: FLoRA is not covered then."""
+
+    @model_validator(mode="after")
+    def _fitted_to_something(self) -> Self:
+        if self.fit is not None and not any(sample.visits for sample in self.samples):
+            raise ValueError("samples: must hold what the fit is from: they say what it covers")
+        return self
 
     @classmethod
     def parse(cls, data: Any, source: str) -> MeasuredFile:

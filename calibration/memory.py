@@ -6,11 +6,13 @@ trainer's own step. Nothing here imports torch before it is asked for a trace.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
-from calibration.devices import Device, device
+from calibration.devices import Device, closest
+from calibration.measured_file import MeasuredFile
+from calibration.room import Room, room_on
 from sim.architecture import Architecture
 from sim.blocks import Block, lora_parameters
 from sim.errors import CostError
@@ -31,6 +33,7 @@ KEPT = 0.7
 in any trace. Llama, Qwen and SmolLM2 keep 0.74 to 0.94, GPT-2 2.4 to 4.8."""
 LOGITS = 12
 """Bytes per token and word of the vocabulary: logits, their softmax and its gradient in float32, as traced [B]."""
+_MOST_NAMED = 3
 _BYTES = {"bfloat16": 2, "float32": 4}
 
 
@@ -66,34 +69,65 @@ class MemoryWarning:
         )
 
 
-def fits(setup: Setup, *, traced: bool = False) -> list[MemoryWarning]:
+def fits(setup: Setup, *, measured: MeasuredFile | None = None, traced: bool = False) -> list[MemoryWarning]:
     """Find the groups whose local update does not fit their device.
 
     Parameters
     ----------
     setup : Setup
         The scenario and what follows from it.
+    measured : MeasuredFile, optional
+        Profile that the computing times are from: groups that name no device are held against its device.
     traced : bool
         Trace the trainer's step, which takes seconds and needs torch, instead of taking the lower bound.
 
     Returns
     -------
     list of MemoryWarning
-        One for each group that does not fit. Nothing is said of groups without a device that the catalogue knows, or
-        of a run without a model.
+        One for each group that does not fit. Nothing is said of groups whose device nobody knows, or of a run
+        without a model.
     """
     if setup.architecture is None:
         return []
     warnings = []
     for number, group in enumerate(setup.scenario.fleet):
-        try:
-            own = device(group.device or "")
-        except CostError:
+        own = room_on(group.device, measured)
+        if own is None:
             continue
         needed = traced_memory(setup, own).total if traced else least_memory(setup, own.precision)
         if needed > own.memory:
-            warnings.append(MemoryWarning(group.name or f"group{number}", own.name, own.memory, needed, traced))
+            warnings.append(MemoryWarning(group.name or f"group{number}", own.device, own.memory, needed, traced))
     return warnings
+
+
+def said_of_memory(setup: Setup, measured: MeasuredFile | None = None) -> list[str]:
+    """Say in sentences which groups do not fit their device, and which devices nobody knows the memory of.
+
+    Parameters
+    ----------
+    setup : Setup
+        The scenario and what follows from it.
+    measured : MeasuredFile, optional
+        Profile that the computing times are from.
+
+    Returns
+    -------
+    list of str
+        One for all groups that are alike in this, and one for each unknown device.
+    """
+    if setup.architecture is None:
+        return []
+    groups: dict[MemoryWarning, list[str]] = {}
+    for warning in fits(setup, measured=measured):
+        groups.setdefault(replace(warning, group=""), []).append(warning.group)
+    said = [f"Does not fit: {replace(alike, group=_listed(names))}." for alike, names in groups.items()]
+    devices = dict.fromkeys(group.device for group in setup.scenario.fleet if group.device is not None)
+    said += [
+        f"Memory is not judged on {name!r}: the catalogue does not know it; {closest(name)} (`paraSim list devices`)."
+        for name in devices
+        if room_on(name, measured) is None
+    ]
+    return said
 
 
 def least_memory(setup: Setup, precision: str) -> int:
@@ -141,14 +175,14 @@ def _kept_for_backward(setup: Setup, width: int) -> int:
     return tokens * (int(KEPT * width * passed) + LOGITS * model.vocabulary_size)
 
 
-def traced_memory(setup: Setup, device: Device) -> Footprint:
+def traced_memory(setup: Setup, device: Device | Room) -> Footprint:
     """Trace the peak of a local update.
 
     Parameters
     ----------
     setup : Setup
         The scenario and what follows from it; must name a model.
-    device : Device
+    device : Device or Room
         Decides precision and allocator.
 
     Returns
@@ -211,6 +245,11 @@ def _trained_parameters(setup: Setup) -> tuple[int, int]:
         return _model(setup).parameters, 0
     a, b = lora_parameters(_model(setup), setup.scenario.lora.rank, setup.scenario.lora.targets)
     return (b if trains is Trains.LORA_B else a + b), a + b
+
+
+def _listed(groups: list[str]) -> str:
+    more = len(groups) - _MOST_NAMED
+    return ", ".join(groups[:_MOST_NAMED]) + (f" and {more:,} more group{'s' if more > 1 else ''}" if more > 0 else "")
 
 
 def _model(setup: Setup) -> Architecture:

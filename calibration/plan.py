@@ -117,11 +117,15 @@ def planned_points(plan: Plan, architecture: Architecture) -> list[Planned]:
     Raises
     ------
     ScenarioError
-        If a block is wider than the model.
+        If a block is wider than the model, or an adapter's rank larger than the width of its layers.
     """
     if max(plan.layers) > len(architecture.layers):
         raise ScenarioError(
             f"--layers {max(plan.layers):g}: {architecture.name} has only {len(architecture.layers)} layers"
+        )
+    if max(plan.ranks, default=0) > architecture.hidden_size:
+        raise ScenarioError(
+            f"--rank {max(plan.ranks)}: must be at most {architecture.hidden_size}, the width of {architecture.name}"
         )
     draw = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(1,)))
     held = held_levels(plan)

@@ -42,10 +42,15 @@ class Point(Section):
         """Name the point in a line of text."""
         shape = f"{self.batch_size} x {self.sequence_length} tokens"
         if self.trains is Trains.BLOCK:
-            return f"block of {self.layers:g} layers from layer {self.first_layer:g}, {shape}"
+            return f"block of {in_layers(self.layers or 0)} from layer {self.first_layer:g}, {shape}"
         if self.trains in ADAPTERS:
             return f"{self.trains.value} of rank {self.rank} on {self.targets}, {shape}"
         return f"{self.trains.value}, {shape}"
+
+
+def in_layers(width: float) -> str:
+    """Write a width in words: ``1 layer``, ``0.5 layers``."""
+    return f"{width:g} layer" if width == 1 else f"{width:g} layers"
 
 
 def join_targets(targets: tuple[str, ...] | str) -> str:

@@ -17,6 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from calibration.configuration import counted, for_transformers, model_config
 from calibration.trace import Trace, trace_update
 from sim.blocks import Block
+from sim.complaints import shown
 from sim.errors import CostError
 from sim.methods import Trains
 from train.adapters import Adapter, LoraSettings
@@ -60,8 +61,9 @@ class Step:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "sequence_length", "accumulation"):
-            if getattr(self, name) < 1:
-                raise CostError(f"{name} is {getattr(self, name)}, allowed are whole numbers from 1 on")
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise CostError(f"{name} is {shown(value)}, allowed are whole numbers from 1 on")
         if (self.trains is Trains.BLOCK) != (self.block is not None):
             raise CostError(f"training {self.trains} {'needs a block' if self.block is None else 'takes no block'}")
 

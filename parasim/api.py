@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calibration.memory import fits
 from calibration.paper import PAPER_MODELS, paper_setting
 from calibration.profile import DEFAULT_PROFILE, covering_profiles, load_profile
+from parasim.memory import memory_of, merged
 from sim import scenario_file
 from sim.architecture import Architecture, UnknownModelTypeError, architecture
 from sim.costs import Costs, GivenSeconds
-from sim.errors import ArchitectureError, CostError, ScenarioError
+from sim.errors import ArchitectureError, CostError, ScenarioError, needs
 from sim.fleet import Fleet
 from sim.methods import METHODS
 from sim.result import Result
@@ -38,6 +38,9 @@ _OPTIONS = {
     "model": "--model",
     "local.batch_size": "--batch-size",
 }
+
+_BETWEEN_SENTENCES = " | "
+"""Not a line's end: an interrupted sweep's last whole line is known by it."""
 
 Source = str | Path | Mapping[str, Any] | Scenario
 
@@ -122,8 +125,8 @@ def simulate(source: Source, overrides: Iterable[str] = ()) -> Result:
     """
     setup, costs = set_up(load(source, overrides))
     result = run_setup(setup, costs)
-    too_large = [str(warning) for warning in fits(setup)]
-    return replace(result, provenance={**result.provenance, "memory": too_large}) if too_large else result
+    memory = memory_of(setup, costs)
+    return replace(result, provenance={**result.provenance, "memory": memory}) if memory else result
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,14 @@ class Table:
     rows: list[Row]
     axes: tuple[Axis, ...]
     points: list[Point]
+
+    @property
+    def memory(self) -> list[str]:
+        """What is said of clients' memory, a sentence each: the column of that name, what is alike merged."""
+        labels = [{axis.column: row[axis.column] for axis in self.axes} for row in self.rows]
+        # Rows that an older version wrote have no such column.
+        said = [_sentences(row.get("memory", "")) for row in self.rows]
+        return merged(list(zip(labels, said, strict=True)))
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return the rows as a DataFrame, numbers as numbers."""
@@ -215,11 +226,16 @@ def sweep(
 
 
 def figures(data: dict[str, Any]) -> dict[str, object]:
-    """Simulate plain data and return one row's figures: the run's, and the origin of its computing times."""
+    """Simulate plain data and return one row: the run's figures, the origin of computing times, what memory lacks."""
     result = simulate(data)
-    compute = result.provenance["compute"]
+    compute, memory = result.provenance["compute"], result.provenance.get("memory", [])
     assert isinstance(compute, dict)
-    return {**result.figures(), "compute_origin": compute["origin"]}
+    assert isinstance(memory, list)
+    return {**result.figures(), "compute_origin": compute["origin"], "memory": _BETWEEN_SENTENCES.join(memory)}
+
+
+def _sentences(cell: str) -> list[str]:
+    return cell.split(_BETWEEN_SENTENCES) if cell else []
 
 
 def _base(source: str | Path | Mapping[str, Any] | None, overrides: list[str]) -> Callable[[Row], dict[str, Any]]:
@@ -304,6 +320,4 @@ def _architecture(model: str) -> Architecture:
         try:
             return architecture_from_transformers(model)
         except ImportError:
-            raise ArchitectureError(
-                f"{unknown}. Other model types are counted with transformers: pip install 'parasim[train]'"
-            ) from None
+            raise ArchitectureError(f"{unknown}. {needs('Counting any other model type', 'train')}") from None

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sim.errors import CostError
+from sim.errors import CostError, ScenarioError
 from sim.result import write_atomically
 from sim.scenario import Scenario
 from sim.scenario_file import parse_override, with_field
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 DeviceKind = Literal["cpu", "cuda"]
 Report = Callable[[str, int, int], None]
 
+DEFAULT_MODEL = "demo"
 VALIDATED_METHODS = ("parablock", "fedbcd", "fedit", "full-ft")
 GOAL_PCT = {"cpu": 10.0, "cuda": 5.0}
 """How far predicted and measured compute time per round may be apart [%]."""
@@ -76,7 +77,7 @@ class ComputeValidation:
 
 
 def validate_compute(
-    model: str = "demo",
+    model: str | None = None,
     *,
     device: DeviceKind = "cpu",
     profile: str | Path | None = None,
@@ -91,8 +92,8 @@ def validate_compute(
 
     Parameters
     ----------
-    model : str
-        What to calibrate, as in `paraSim calibrate`; a profile names its own.
+    model : str, optional
+        What to calibrate, as in `paraSim calibrate`; that of the profile if left out, or ``demo``.
     device : {"cpu", "cuda"}
         Where to calibrate; a profile names its own.
     profile : str or path, optional
@@ -130,13 +131,22 @@ def validate_compute(
 
     known = None if profile is None else _given(str(profile))
     if known is not None:
+        if model is not None and model != known.file.model.name:
+            raise ScenarioError(f"--model {model}: the profile {profile} is of {known.file.model.name}; leave it out")
         model, device = known.file.model.name, known.file.device.kind
+    model = model or DEFAULT_MODEL
     subject = Subject(model, torch.device(device), None if known is None else known.file.model.config)
     layers = len(subject.architecture.layers)
     plan = _default_plan(device, layers) if known is None else known.file.plan
     run = unseen_run(model, plan, layers)
     for override in overrides:
-        run = with_field(run, *parse_override(override))
+        field, value = parse_override(override)
+        if field == "model":
+            raise ScenarioError(
+                f"--set {override}: give the model that is measured and trained with --model"
+                + (f"; this profile is of {model}" if known is not None else "")
+            )
+        run = with_field(run, field, value)
     # What is wrong with the run is said before minutes of measuring.
     scenarios = [Scenario.parse(with_field(run, "method.name", method)) for method in methods]
     for scenario in scenarios:

@@ -1,4 +1,4 @@
-"""One process at a time in a directory of results: two would overwrite each other's checkpoints and metrics."""
+"""One process at a time in a directory of results, or at one file: two would overwrite what the other writes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ _NAME = ".lock"
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path, file: str = "") -> Iterator[None]:
     """Keep a directory for this process, making it if it is missing.
 
     Parameters
     ----------
     directory : Path
         Where results go.
+    file : str
+        Name of a file in it, to keep no more than that.
 
     Raises
     ------
@@ -33,25 +35,25 @@ def locked(directory: Path) -> Iterator[None]:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        file = os.open(directory / _NAME, os.O_RDWR | os.O_CREAT, 0o666)
+        lock = os.open(directory / (f".{file}{_NAME}" if file else _NAME), os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise OutputError(f"{directory}: cannot be used for results: {error.strerror}") from None
     try:
-        if not _lock(file):
-            holder = os.read(file, 20).decode(errors="replace").strip() or "unknown"
+        if not _lock(lock):
+            holder = os.read(lock, 20).decode(errors="replace").strip() or "unknown"
             raise OutputError(
-                f"--out {directory}: another paraSim (process {holder}) is writing there; wait for its end, or give "
-                "another directory"
+                f"--out {directory / file}: another paraSim (process {holder}) is writing there; wait for its end, or "
+                f"give another {'file' if file else 'directory'}"
             )
-        os.ftruncate(file, 0)
-        os.write(file, f"{os.getpid()}\n".encode())
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
         try:
             yield
         finally:
             # What a run leaves must not depend on which process it was.
-            os.ftruncate(file, 0)
+            os.ftruncate(lock, 0)
     finally:
-        os.close(file)
+        os.close(lock)
 
 
 def _lock(file: int) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from calibration.measure import Progress
     from calibration.measured_file import MeasuredFile
     from calibration.plan import Plan
+
+
+_ADAPTERS = ("--rank", "--targets")
+_Value = TypeVar("_Value")
 
 
 class DeviceKind(StrEnum):
@@ -41,7 +45,7 @@ def command(
     budget: Annotated[
         str, typer.Option(help="Time for measuring; every point is measured once all the same.")
     ] = "9min",
-    threads: Annotated[int | None, typer.Option(min=1, max=1024, help="Threads of PyTorch on a CPU.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of PyTorch on a CPU.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn points.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the profile; the file's if left out.")] = None,
     format_: Annotated[PlainFormat, typer.Option("--format", help="What is printed.")] = PlainFormat.TABLE,
@@ -58,8 +62,8 @@ def command(
     batches, lengths = (",".join(map(str, levels)) for levels in DEFAULT_LEVELS[device.value])
     plan = _plan(
         {
-            "--batch-size": batch_size or batches,
-            "--sequence-length": sequence_length or lengths,
+            "--batch-size": batches if batch_size is None else batch_size,
+            "--sequence-length": lengths if sequence_length is None else sequence_length,
             "--layers": layers,
             "--rank": rank,
             "--targets": targets,
@@ -87,29 +91,34 @@ def budget_seconds(budget: str) -> float:
 
 
 def _plan(options: dict[str, str], seed: int) -> Plan:
-    """Read the lists of the command line."""
+    """Read the lists of the command line: those of adapters may be empty, for none."""
     from pydantic import ValidationError
 
     from calibration.plan import Plan
-    from calibration.points import join_targets, split_targets
     from sim.complaints import explain
     from sim.errors import ScenarioError
-    from sim.studies.sweep import split_values
 
-    def numbers(option: str, read: Callable[[str], float]) -> list[float]:
+    def values(option: str, read: Callable[[str], _Value], like: str = "1,2,4") -> list[_Value]:
+        text = options[option]
+        if not text.strip() and option not in _ADAPTERS:
+            raise ScenarioError(f"{option}: is empty; leave it out for the default")
         try:
-            return [read(value) for value in split_values(options[option])]
+            # An adapter's modules are names, in which nothing can be wrong here but that there are none.
+            found = [read(word) for word in text.split(",")] if text.strip() else []
         except ValueError:
-            raise ScenarioError(f"{option} {options[option]!r}: write it like 1,2,4") from None
+            raise ScenarioError(f"{option} {text!r}: write it like {like}") from None
+        if len(set(found)) < len(found):
+            raise ScenarioError(f"{option} {text!r}: a value stands there twice")
+        return found
 
-    adapters = [join_targets(split_targets(word)) for word in split_values(options["--targets"])]
-    ranks = numbers("--rank", int)
+    adapters = values("--targets", _modules, "q_proj+v_proj,all-linear")
+    ranks = values("--rank", int)
     try:
         return Plan.model_validate(
             {
-                "batch_sizes": numbers("--batch-size", int),
-                "sequence_lengths": numbers("--sequence-length", int),
-                "layers": numbers("--layers", float),
+                "batch_sizes": values("--batch-size", int),
+                "sequence_lengths": values("--sequence-length", int),
+                "layers": values("--layers", float),
                 "ranks": ranks if adapters else [],
                 "targets": adapters if ranks else [],
                 "seed": seed,
@@ -117,6 +126,38 @@ def _plan(options: dict[str, str], seed: int) -> Plan:
         )
     except ValidationError as error:
         raise ScenarioError(f"calibrate:{explain(error, Plan)}") from None
+
+
+def _modules(word: str) -> str:
+    """Read an adapter's modules, in an order of their own."""
+    from calibration.points import join_targets, split_targets
+
+    names = split_targets(word.strip())
+    if isinstance(names, tuple) and not all(name.strip() for name in names):
+        raise ValueError(word)
+    return join_targets(names if isinstance(names, str) else tuple(name.strip() for name in names))
+
+
+def use_threads(count: int | None) -> None:
+    """Let PyTorch compute with so many threads, or with as many as it likes.
+
+    Raises
+    ------
+    ParaSimError
+        If this machine has fewer processors.
+    """
+    import os
+
+    import torch
+
+    from sim.errors import ScenarioError
+
+    if count is None:
+        return
+    processors = os.cpu_count() or count
+    if count > processors:
+        raise ScenarioError(f"--threads {count}: must be at most {processors}, the processors of this machine")
+    torch.set_num_threads(count)
 
 
 def _calibrate(
@@ -129,17 +170,14 @@ def _calibrate(
     threads: int | None,
     format_: PlainFormat,
 ) -> None:
-    from sim.errors import CostError
+    from sim.errors import CostError, needs
 
     try:
-        import torch
-
         from calibration.calibrate import Request, calibrate
     except ImportError as missing:
-        raise CostError(f"calibrating needs the extra 'train': pip install parasim[train] ({missing})") from None
+        raise CostError(f"{needs('calibrating', 'train')} ({missing})") from None
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     request = Request(model, device.value, plan, out, name, seconds)
     try:
         with measuring() as progress:
@@ -170,7 +208,9 @@ def measuring() -> Iterator[Progress]:
         def update(visits: int, seconds_left: float, label: str) -> None:
             elapsed = spent.elapsed or 0.0
             share = elapsed / (elapsed + seconds_left) if elapsed + seconds_left else 1.0
-            bar.update(task, completed=share, description=f"{clock(seconds_left)} left, {label}")
+            # Of merging stacks, which takes seconds, nothing is estimated.
+            left = f"{clock(seconds_left)} left, " if seconds_left else ""
+            bar.update(task, completed=share, description=f"{left}{label}")
 
         yield update
 

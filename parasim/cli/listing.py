@@ -11,7 +11,7 @@ import typer
 from parasim.cli.options import PlainFormat
 
 app = typer.Typer(
-    help="List models, methods and profiles, or print the JSON Schema of scenarios.",
+    help="List models, methods, profiles and devices, or print the JSON Schema of scenarios.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -94,6 +94,43 @@ def _explain(name: str, format_: PlainFormat) -> None:
         print(json.dumps(file.model_dump(mode="json", include={"name", "device", "fit", "held_out"}), indent=2))
     else:
         print_explanation(file)
+
+
+@app.command()
+def devices(format_: _Format = PlainFormat.TABLE) -> None:
+    """List the devices whose memory and rates are known, and where the figures are from.
+
+    Example: paraSim list devices
+    """
+    from calibration.devices import device, known_devices
+    from parasim.cli.text import amount, console, plain_table
+
+    found = [device(name) for name in known_devices()]
+    if format_ is PlainFormat.JSON:
+        rows = [
+            {
+                "name": one.name,
+                "memory_bytes": one.memory,
+                "precision": one.precision,
+                "bandwidth_bytes_per_s": one.bandwidth,
+                "launch_s": one.launch,
+                "operations_per_s": dict(one.operations_per_second),
+                "source": one.source,
+            }
+            for one in found
+        ]
+        _print(rows, format_)
+        return
+    numbers = ("memory", "bandwidth", "bfloat16", "float32")
+    table = plain_table("name", *numbers, "weights in", numbers=numbers)
+    for one in found:
+        rates = [amount(one.operations_per_second[precision], "FLOP/s") for precision in numbers[2:]]
+        table.add_row(one.name, amount(one.memory), amount(one.bandwidth, "B/s"), *rates, one.precision)
+    out = console()
+    out.print(table)
+    out.print("\nDense matrix rates, by vendors' figures or estimated:")
+    for one in found:
+        out.print(f"{one.name}: {one.source}")
 
 
 @app.command()

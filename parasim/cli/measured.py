@@ -52,6 +52,9 @@ def print_explanation(file: MeasuredFile) -> None:
         f"{held.points} points held out: error {held.median_error_pct:g} % (median), {held.p95_error_pct:g} % "
         f"(95th percentile). {_levels(file)}"
     )
+    once = sum(sample.repeats == 1 for sample in measured)
+    if once:
+        out.print(f"{once} of {len(measured)} points were visited once: their spread is unknown (a longer --budget).")
     _print_merging(file)
     without = [sample for sample in file.samples if not sample.fits]
     for sample in without:

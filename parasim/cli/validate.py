@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parasim.cli.calibrate import DeviceKind, budget_seconds, measuring
+from parasim.cli.calibrate import DeviceKind, budget_seconds, measuring, use_threads
 from parasim.cli.options import Overrides, PlainFormat
 from parasim.cli.progress import patient_threads, stages
 
@@ -29,8 +29,9 @@ def group() -> None:
 @app.command()
 def compute(
     model: Annotated[
-        str, typer.Option(help="Catalogue name, demo, or a config.json (or its folder); weights are random.")
-    ] = "demo",
+        str | None,
+        typer.Option(help="Catalogue name, demo (the default), or a config.json (or its folder); weights are random."),
+    ] = None,
     device: Annotated[DeviceKind, typer.Option(help="Where it is measured and trained.")] = DeviceKind.CPU,
     profile: Annotated[
         str | None, typer.Option(metavar="FILE", help="A profile of this device, with its model, instead of measuring.")
@@ -43,7 +44,7 @@ def compute(
         str, typer.Option(help="Time for measuring; every point is measured once all the same.")
     ] = "2min",
     threads: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Threads of PyTorch on a CPU; a profile names its own.")
+        int | None, typer.Option(min=1, help="Threads of PyTorch on a CPU; a profile names its own.")
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything goes.")] = Path("results/validate"),
     format_: Annotated[PlainFormat, typer.Option("--format", help="What is printed.")] = PlainFormat.TABLE,
@@ -55,18 +56,15 @@ def compute(
     Example: paraSim validate compute --model demo --out results/validate
     """
     patient_threads()
-    from sim.errors import CostError
+    from sim.errors import CostError, needs
     from sim.studies.sweep import split_values
 
     seconds = budget_seconds(budget)
     try:
-        import torch
-
         from parasim.validation import validate_compute
     except ImportError as missing:
-        raise CostError(f"validating needs the extra 'train': pip install parasim[train] ({missing})") from None
-    if threads is not None:
-        torch.set_num_threads(threads)
+        raise CostError(f"{needs('validating', 'train')} ({missing})") from None
+    use_threads(threads)
     try:
         with _bars() as (measured, report):
             validation = validate_compute(
@@ -105,6 +103,7 @@ def _bars() -> Iterator[tuple[Progress, Report]]:
 
 
 def _print(validation: ComputeValidation, out: Path) -> None:
+    from calibration.points import in_layers
     from parasim.cli.text import clock, console, plain_table
 
     run, local = validation.run, validation.run["local"]
@@ -113,7 +112,7 @@ def _print(validation: ComputeValidation, out: Path) -> None:
         f"{run['model']} on {validation.device}, timed by {validation.clock}. Profile {validation.profile}: held-out "
         f"error {validation.held_out_pct[0]:.1f} % (median), {validation.held_out_pct[1]:.1f} % (95th percentile).\n"
         f"A run that it has not seen: {local['steps']} steps of {local['batch_size']} x {local['sequence_length']} "
-        f"tokens a round, blocks of {run['blocks']['layers']:g} layers.\n"
+        f"tokens a round, blocks of {in_layers(run['blocks']['layers'])}.\n"
     )
     goal = f"within {validation.goal_pct:g} %"
     numbers = ("rounds", "predicted", "measured", "error", "median round", "worst round")

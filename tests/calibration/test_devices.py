@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 from hypothesis import given
@@ -102,5 +103,29 @@ def test_a_family_means_its_smallest_member_and_a_stranger_is_refused() -> None:
         device("h1000")
     with pytest.raises(CostError, match="no rate for float16"):
         roofline({call(1, 1, "float16"): 1}, device("h100"))
-    with pytest.raises(CostError, match="only a positive one"):
-        scale(0.0, ({}, SLOW), ({}, SLOW))
+    for seconds in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(CostError, match="only a positive and finite one"):
+            scale(seconds, ({}, SLOW), ({}, SLOW))
+
+
+@pytest.mark.parametrize(("name", "found"), [("RTX 4090", "rtx-4090"), ("Jetson_AGX  Orin", "jetson-agx-orin")])
+def test_spaces_hyphens_and_capitals_are_spelling(name: str, found: str) -> None:
+    assert device(name).name == found
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        # As drivers call them.
+        ("NVIDIA A100-SXM4-80GB", "did you mean 'a100-80gb'?"),
+        ("NVIDIA H100 80GB HBM3", "did you mean 'h100'?"),
+        ("NVIDIA GeForce RTX 4090", "did you mean 'rtx-4090'?"),
+        ("rtx-4080", "did you mean 'rtx-4090'?"),
+        ("nonsense", "allowed are a100-40gb, "),
+        ("", "allowed are a100-40gb, "),
+    ],
+)
+def test_a_stranger_is_told_what_was_probably_meant(name: str, hint: str) -> None:
+    with pytest.raises(CostError, match="paraSim list devices") as error:
+        device(name)
+    assert hint in str(error.value)

@@ -107,6 +107,13 @@ def test_the_time_left_is_what_the_missing_visits_take():
     assert bench.left == [100, 3, 2, 1]
 
 
+def test_the_time_left_holds_what_must_be_visited_though_the_budget_is_over():
+    bench = Bench()
+    bench.run(5, Limits(2.5, fewest=2))
+    # Of 2.5 s: 1.5 s are left after the first visit, but 4 points of 1 s each have not been visited.
+    assert bench.left == [2.5, 4, 3, 2, 1]
+
+
 def test_times_by_hand():
     # Steps begin at 10, 13, 15; layers take 1, head 0.25. The first backward takes 1.75, the second 0.75, and
     # 1 s passes after the last loss: beyond two usual backward passes the update took (1.75 - 0.75) + (1 - 0.75).

@@ -30,7 +30,7 @@ DATA: dict[str, Any] = json.loads(json.dumps(FILE.model_dump(mode="json")))
 PROFILE = MeasuredProfile(FILE)
 
 
-def setup_of(model: Architecture = ARCHITECTURE, **fields: Any) -> Any:
+def setup_of(architecture: Architecture = ARCHITECTURE, **fields: Any) -> Any:
     data = {
         "model": "tiny",
         "method": "fedbcd",
@@ -40,7 +40,7 @@ def setup_of(model: Architecture = ARCHITECTURE, **fields: Any) -> Any:
         "fleet": [{"count": 2}, {"count": 1, "speed": 0.5}],
         "compute": {"profile": "synthetic"},
     }
-    return prepare(Scenario.parse(data | fields), model)
+    return prepare(Scenario.parse(data | fields), architecture)
 
 
 def costs_of(**fields: Any) -> Costs:
@@ -129,6 +129,36 @@ def test_the_named_command_measures_the_old_and_the_new():
         costs_of(local={"batch_size": 16, "sequence_length": 32})
 
 
+def test_the_named_command_is_for_the_same_device_and_any_copy_of_the_model():
+    # A config.json of the profile's shape, somewhere else: its plan counts all the same, adapters and all.
+    path = "my models/config.json"
+    own = setup_of(from_config(CONFIG, path), model=path, local={"batch_size": 16, "sequence_length": 32})
+    with pytest.raises(CostError) as error:
+        PROFILE.costs(own)
+    assert (
+        "`paraSim calibrate --model 'my models/config.json' --device cpu --batch-size 1,2,4,8,16 "
+        "--sequence-length 8,16,32,64 --layers 1,2,4 --rank 4 --targets q_proj+v_proj --threads 1 --out profile.json`"
+    ) in str(error.value)
+
+
+def test_a_plan_without_adapters_stays_without():
+    bare = MeasuredProfile(FILE.model_copy(update={"plan": FILE.plan.model_copy(update={"ranks": (), "targets": ()})}))
+    with pytest.raises(CostError, match="--layers 1,2,4 --rank '' --threads 1"):
+        bare.costs(setup_of(local={"batch_size": 16, "sequence_length": 32}))
+
+
+def test_blocks_of_one_layer_are_in_the_singular():
+    with pytest.raises(CostError, match="does not cover block of 1 layer from layer 0, 16 x 32 tokens"):
+        costs_of(blocks={"layers": 1}, local={"batch_size": 16, "sequence_length": 32})
+
+
+def test_merging_is_added_to_the_file_that_there_is():
+    with pytest.raises(CostError) as error:
+        costs_of(method="flora")
+    assert "`paraSim calibrate --model tiny`, run on that file, adds it" in str(error.value)
+    assert "profile.json" not in str(error.value)
+
+
 def test_the_same_shape_under_another_name_is_covered():
     assert PROFILE.costs(setup_of(from_config(CONFIG, "my-copy"))).full_pass(0) > 0
 
@@ -192,7 +222,10 @@ BAD: list[tuple[list[Any], Any, str]] = [
     (["fit", "coefficients", "optimizer", "value"], -0.5, "must be at least 0"),
     (["fit", "coefficients", "optimizer"], None, "optimizer"),
     (["fit", "coefficients", "magic"], {"value": 1.0, "unit": "s", "meaning": ""}, "magic"),
+    (["fit", "coefficients", "optimizer", "unit"], "ms per 1e9 weights", "must be 's per 1e9 weights'"),
     (["fit", "form"], "product", "form"),
+    (["samples"], [], "samples: must hold what the fit is from"),
+    (["model", "dtype"], "float8", "dtype: must be 'bfloat16' or 'float32'"),
     (["model", "name"], "x" * 300, "at most 200"),
 ]
 

@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration.devices import device
-from calibration.memory import fits, least_memory, second_thread, traced_memory
+from calibration.memory import fits, least_memory, said_of_memory, second_thread, traced_memory
+from calibration.profile import load_profile
 from sim.architecture import architecture
 from sim.learner import Update
 from sim.methods import METHODS
 from sim.scenario import Scenario
 from sim.simulate import Setup, prepare
+from tests.calibration.synthetic import measured_file
 from tests.train.tiny import ARCHITECTURE, CONFIG, federate
 from train.learner import TorchLearner
 
@@ -67,6 +69,37 @@ def test_groups_that_do_not_fit_are_named() -> None:
     desk, second = fits(setup(fleet=fleet, local=few, blocks={"layers": 4}))
     assert (desk.group, second.group) == ("desk", "group1")
     assert str(desk) == "clients of desk need at least 31.8 GB for a local update, but rtx-4090 has 24.0 GB"
+
+
+def test_groups_are_told_of_in_one_sentence_and_strangers_once() -> None:
+    phones = [{"name": f"p{number}", "device": "phone"} for number in range(5)]
+    strangers = [{"device": "NVIDIA A100-SXM4-80GB"}, {"device": "NVIDIA A100-SXM4-80GB"}]
+    few = {"batch_size": 1, "sequence_length": 8}
+    # In float32, 4 x 8,030,261,248 + 16 x 436,224,000 B.
+    assert said_of_memory(setup(fleet=[*phones, *strangers], local=few)) == [
+        "Does not fit: clients of p0, p1, p2 and 2 more groups need at least 39.1 GB for a local update, but phone has "
+        "12.0 GB.",
+        "Memory is not judged on 'NVIDIA A100-SXM4-80GB': the catalogue does not know it; did you mean 'a100-80gb'? "
+        "(`paraSim list devices`).",
+    ]
+    (said,) = said_of_memory(setup(fleet=[{"device": "H 100"}, {}], local=few))
+    assert "'H 100': the catalogue does not know it; did you mean 'h100'?" in said
+
+
+def test_clients_of_a_measured_profile_are_held_against_its_device() -> None:
+    file = measured_file()
+    small = file.model_copy(update={"device": file.device.model_copy(update={"memory_bytes": 16_000_000_000})})
+    own = setup(fleet=[{"name": "unnamed"}, {"name": "named", "device": "Test Chip"}, {"device": "h200"}])
+    assert fits(own) == []
+    assert [(found.group, found.device) for found in fits(own, measured=small)] == [
+        ("unnamed", "test chip"),
+        ("named", "test chip"),
+    ]
+    assert len(said_of_memory(own, small)) == 1
+    # Where nobody's profile is meant, the device is a stranger; those of profiles that come along are none.
+    assert "'Test Chip'" in said_of_memory(own)[0]
+    (known,) = {load_profile("demo-cpu").file.device.name}  # type: ignore[attr-defined]
+    assert fits(setup(fleet=[{"device": known}]))[0].available == 25_276_502_016
 
 
 def test_a_trace_finds_what_the_bound_cannot() -> None:

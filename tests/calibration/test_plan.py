@@ -83,6 +83,11 @@ def test_another_seed_draws_other_points():
     assert planned_points(PLAN, ARCHITECTURE) != planned_points(PLAN.model_copy(update={"seed": 1}), ARCHITECTURE)
 
 
+def test_a_rank_beyond_the_width_is_refused():
+    with pytest.raises(ScenarioError, match="--rank 17: must be at most 16, the width of tiny"):
+        planned_points(PLAN.model_copy(update={"ranks": (4, 17)}), ARCHITECTURE)
+
+
 def test_a_block_wider_than_the_model_is_refused():
     with pytest.raises(ScenarioError, match="--layers 64: smollm2-135m has only 30 layers"):
         planned_points(PLAN.model_copy(update={"layers": (64,)}), architecture("smollm2-135m"))

@@ -264,7 +264,8 @@ def test_what_cannot_be_traced_says_so(single: ShapeModel) -> None:
         ShapeModel("demo", "float16")
     with pytest.raises(CostError, match="needs a block"):
         Step(Trains.BLOCK)
-    with pytest.raises(CostError, match="batch_size is 0"):
-        Step(Trains.EVERYTHING, batch_size=0)
+    for size in (0, 2.5, "2", True, None):
+        with pytest.raises(CostError, match=f"batch_size is {'nothing' if size is None else repr(size)}, allowed are"):
+            Step(Trains.EVERYTHING, batch_size=size)  # type: ignore[arg-type]
     with pytest.raises(CostError, match="gpt2 has 1024 positions"):
         ShapeModel("gpt2").trace(Step(Trains.EVERYTHING, sequence_length=1025))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from calibration import measure
 from calibration.measure import Measurer
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, visit
 from tests.parasim.command_line import refused, run
+from train.lock import locked
 
 PLAN = ("--batch-size", "1,2,4", "--sequence-length", "4,8,16", "--layers", "1,2,4", "--rank", "2")
 
@@ -112,6 +114,53 @@ def test_a_file_of_another_calibration_is_left_alone(config: Path, tmp_path: Pat
     assert out.read_bytes() == before
 
 
+def test_the_recorded_command_goes_on_whatever_was_given(config: Path, tmp_path: Path, pretended: list[Any]):
+    # Without adapters, which the command has by default.
+    for number, empty in enumerate((("--rank", ""), ("--targets", ""))):
+        out = tmp_path / f"{number}.json"
+        small = ("--batch-size", "1,2,4", "--sequence-length", "4,8,16", "--layers", "1,2", *empty)
+        first = run("calibrate", "--model", config, *small, "--threads", "1", "--out", out)
+        assert first.status == 0, first.err
+        data = json.loads(out.read_text())
+        assert data["plan"]["ranks"] == []
+        again = run(*shlex.split(data["command"])[1:])
+        assert again.status == 0, again.err
+        assert json.loads(out.read_text())["command"] == data["command"]
+
+
+def test_two_at_once_do_not_write_one_file(config: Path, tmp_path: Path, pretended: list[Any]):
+    out = tmp_path / "tiny.json"
+    arguments = ("calibrate", "--model", config, *PLAN, "--threads", "1", "--out")
+    with locked(tmp_path, "tiny.json"):
+        assert "tiny.json: another paraSim" in refused(*arguments, out)
+        assert not pretended
+        # What else is written to that folder is another matter.
+        assert run(*arguments, tmp_path / "other.json").status == 0
+    assert run(*arguments, out).status == 0
+
+
+def test_a_folder_is_no_file(config: Path, tmp_path: Path, pretended: list[Any]):
+    message = refused("calibrate", "--model", config, *PLAN, "--out", tmp_path)
+    assert message == f"--out {tmp_path}: is a folder; give a file, such as {tmp_path / 'profile.json'}"
+
+
+def test_too_few_points_are_counted(
+    config: Path, tmp_path: Path, pretended: list[Any], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Measurer, "visit", lambda self, point, known: "too large")
+    message = refused("calibrate", "--model", config, *PLAN, "--rank", "", "--out", tmp_path / "p.json")
+    assert "0 for the fit and 0 held out from it; at least 4 and 1 are needed" in message
+
+
+def test_points_that_were_visited_once_are_remarked_on(config: Path, tmp_path: Path, pretended: list[Any]):
+    out = tmp_path / "tiny.json"
+    hasty = run("calibrate", "--model", config, *PLAN, "--budget", "1ns", "--out", out)
+    points = len(json.loads(out.read_text())["samples"])
+    assert f"{points} of {points} points were visited once: their spread is unknown" in " ".join(hasty.out.split())
+    thorough = run("calibrate", "--model", config, *PLAN, "--out", out)
+    assert "visited once" not in thorough.out
+
+
 def test_json(config: Path, tmp_path: Path, pretended: list[Any]):
     outcome = run("calibrate", "--model", config, *PLAN, "--out", tmp_path / "p.json", "--format", "json")
     printed = json.loads(outcome.out)
@@ -144,15 +193,26 @@ def test_the_schema_is_a_schema():
     [
         (("--batch-size", "one"), "--batch-size 'one': write it like 1,2,4"),
         (("--batch-size", "0"), "batch_sizes: must be from 1 to 1,000,000, not 0"),
-        (("--batch-size", ","), "batch_sizes: must have at least one entry"),
+        (("--batch-size", ","), "--batch-size ',': write it like 1,2,4"),
+        (("--batch-size", "1,,2"), "--batch-size '1,,2': write it like 1,2,4"),
+        (("--batch-size", ""), "--batch-size: is empty; leave it out for the default"),
+        (("--sequence-length", " "), "--sequence-length: is empty"),
+        (("--layers", ""), "--layers: is empty"),
+        (("--layers", "1,1.0,2"), "--layers '1,1.0,2': a value stands there twice"),
+        (("--rank", "4,"), "--rank '4,': write it like 1,2,4"),
+        (("--rank", "17"), "--rank 17: must be at most 16, the width of"),
+        (("--targets", "q_proj,,v_proj"), "write it like q_proj+v_proj,all-linear"),
+        (("--targets", "q_proj+"), "write it like q_proj+v_proj,all-linear"),
+        (("--targets", "q_proj+v_proj,v_proj+q_proj"), "a value stands there twice"),
+        (("--threads", "1000000"), "--threads 1000000: must be at most"),
         (("--layers", "1.5"), "layers: must be 0.5 or a whole number, not 1.5"),
         (("--layers", "16"), "has only 8 layers"),
-        (("--targets", "no_proj"), "no_proj"),
+        (("--rank", "2", "--targets", "no_proj"), "no_proj"),
         (("--budget", "soon"), "soon"),
         (("--budget", "0s"), "must be longer than nothing"),
     ],
 )
-def test_bad_options(config: Path, tmp_path: Path, arguments: tuple[str, str], message: str):
+def test_bad_options(config: Path, tmp_path: Path, arguments: tuple[str, ...], message: str):
     out = tmp_path / "p.json"
     assert message in refused("calibrate", "--model", config, "--out", out, *arguments)
     assert not out.exists()

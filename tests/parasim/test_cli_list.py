@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from calibration.devices import known_devices
 from sim.architecture import catalogue_names
 from sim.methods import METHODS
 from tests.parasim.command_line import run
@@ -27,8 +28,19 @@ def test_profiles():
     assert "paper-a100" in {row["name"] for row in listed}
 
 
+def test_devices_with_their_figures_and_sources():
+    listed = {row["name"]: row for row in json.loads(run("list", "devices", "--format", "json").out)}
+    assert set(listed) == set(known_devices())
+    assert listed["rtx-4090"]["memory_bytes"] == 24e9
+    assert listed["h100"]["operations_per_s"] == {"bfloat16": 989.5e12, "float32": 67e12}
+    printed = run("list", "devices").out
+    assert "Snapdragon 8 Gen 3" in printed
+    assert all(row["source"][:40] in printed for row in listed.values())
+
+
 @pytest.mark.parametrize(
-    ("what", "name"), [("models", "llama-3-8b"), ("methods", "fedcybgd"), ("profiles", "paper-a100")]
+    ("what", "name"),
+    [("models", "llama-3-8b"), ("methods", "fedcybgd"), ("profiles", "paper-a100"), ("devices", "phone")],
 )
 def test_tables(what: str, name: str):
     outcome = run("list", what)

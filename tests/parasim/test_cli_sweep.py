@@ -186,3 +186,47 @@ def test_the_default_sweep_is_the_papers_figure(tmp_path: Path):
     # 2 models x 3 bandwidths x 3 batch sizes x 4 methods
     assert len(rows) == 72
     assert len({(row["model"], row["bandwidth"], row["batch_size"], row["method"]) for row in rows}) == 72
+
+
+# Llama 3-8B and a block's working copies, 32.6 GB at batch size 4, in the 24 GB of an RTX 4090; adapters: 26.7 GB.
+TIGHT = """
+model: llama-3-8b
+rounds: 2
+blocks: {schedule: sequential}
+compute: {seconds: 30}
+fleet: [{name: desks, count: 2, device: RTX 4090}]
+"""
+DESKS = "Does not fit: clients of desks need at least"
+
+
+def test_what_does_not_fit_is_said_once_and_in_every_row(tmp_path: Path):
+    (tmp_path / "tight.yaml").write_text(TIGHT)
+    arguments = ("sweep", tmp_path / "tight.yaml", "--method", "parablock,fedbcd,fedit", "--bandwidth", "1MB/s,1GB/s")
+    printed = " ".join(run(*arguments, "--out", tmp_path / "out").out.split())
+    assert printed.count(DESKS) == 2
+    assert f"method parablock, fedbcd: {DESKS} 32.6 GB for a local update, but rtx-4090 has 24.0 GB." in printed
+    assert f"method fedit: {DESKS} 26.7 GB" in printed
+    rows = json.loads(run(*arguments, "--out", tmp_path / "out", "--format", "json").out)
+    assert [DESKS in row["memory"] for row in rows] == [True] * 6
+    # The same sentence as of a single run.
+    alone = json.loads(run("simulate", tmp_path / "tight.yaml", "--format", "json").out)
+    assert alone["provenance"]["memory"] == [rows[0]["memory"]]
+    with (tmp_path / "out" / "results.csv").open() as file:
+        assert [row["memory"] for row in csv.DictReader(file)] == [row["memory"] for row in rows]
+
+
+def test_a_sweep_that_fits_says_nothing_of_memory(large: Path, tmp_path: Path):
+    outcome = run("sweep", large, "--vary", "seed=1,2", "--out", tmp_path / "out")
+    assert "Does not fit" not in outcome.out
+    assert "Memory" not in outcome.out
+    with (tmp_path / "out" / "results.csv").open() as file:
+        assert [row["memory"] for row in csv.DictReader(file)] == ["", ""]
+
+
+def test_an_older_table_has_no_such_column(large: Path, tmp_path: Path):
+    arguments = ("sweep", large, "--vary", "seed=1,2", "--out", tmp_path / "out")
+    run(*arguments)
+    results = tmp_path / "out" / "results.csv"
+    lines = [line.rpartition(",")[0] for line in results.read_text().splitlines()]
+    results.write_text("\n".join(lines) + "\n")
+    assert run(*arguments).status == 0

@@ -200,3 +200,20 @@ def test_a_profile_of_another_device(profile: Path, tmp_path: Path):
 def test_a_run_that_no_method_is_covered_for(profile: Path, tmp_path: Path):
     arguments = ("--profile", profile, "--set", "local.batch_size=64", "--out", tmp_path / "out")
     assert "batch sizes 1 to 8" in refused("validate", "compute", *arguments)
+
+
+@pytest.mark.parametrize("options", [(), ("--profile", "PROFILE")])
+def test_the_model_is_not_a_field_of_the_run(profile: Path, tmp_path: Path, options: tuple[str, ...]):
+    given = [profile if option == "PROFILE" else option for option in options]
+    message = refused("validate", "compute", *given, "--set", "model=llama-3-8b", "--out", tmp_path / "out")
+    assert message.startswith("--set model=llama-3-8b: give the model that is measured and trained with --model")
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_model_than_the_profiles_is_refused(profile: Path, tmp_path: Path):
+    message = refused("validate", "compute", "--profile", profile, "--model", "gpt2", "--out", tmp_path / "out")
+    assert message.startswith(f"--model gpt2: the profile {profile} is of ")
+
+
+def test_more_threads_than_processors_are_refused(tmp_path: Path):
+    assert "must be at most" in refused("validate", "compute", "--threads", "1000000", "--out", tmp_path / "out")

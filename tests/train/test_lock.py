@@ -46,6 +46,16 @@ def test_a_second_process_is_told_who_has_it(tmp_path: Path):
     assert (tmp_path / ".lock").read_bytes() == b""
 
 
+def test_a_file_alone_is_kept_and_its_neighbours_are_free(tmp_path: Path):
+    with locked(tmp_path, "mine.json"), locked(tmp_path, "other.json"), locked(tmp_path):
+        with (
+            pytest.raises(OutputError, match=r"mine\.json: another paraSim .* give another file"),
+            locked(tmp_path, "mine.json"),
+        ):
+            pass
+        assert not (tmp_path / "mine.json").exists()
+
+
 def test_the_lock_of_a_process_that_was_killed_is_gone(tmp_path: Path):
     with held(tmp_path) as other:
         other.kill()

@@ -1,0 +1,71 @@
+"""How much memory there is where a group of clients computes: its device's, by the catalogue or by a measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from calibration.devices import device
+from calibration.measured import MeasuredProfile
+from calibration.measured_file import MeasuredFile
+from calibration.profile import load_profile, shipped_profiles
+from sim.errors import CostError
+
+
+@dataclass(frozen=True)
+class Room:
+    """Memory of a device.
+
+    Attributes
+    ----------
+    device : str
+        Its name.
+    memory : float
+        All of it [B].
+    precision : str
+        Type that base weights are held in there.
+    """
+
+    device: str
+    memory: float
+    precision: str
+
+    @classmethod
+    def of(cls, file: MeasuredFile) -> Room:
+        """Room on the device that a profile was measured on."""
+        return cls(file.device.name, float(file.device.memory_bytes), file.model.dtype)
+
+
+def room_on(name: str | None, measured: MeasuredFile | None = None) -> Room | None:
+    """Find the room on a group's device.
+
+    Parameters
+    ----------
+    name : str or None
+        The group's device, if it names one.
+    measured : MeasuredFile, optional
+        Profile that the computing times are from: a group that names no device computes on the profile's.
+
+    Returns
+    -------
+    Room or None
+        By the catalogue, or else by a measured profile of that device; None if neither knows it.
+    """
+    if measured is not None and (name is None or name.lower() == measured.device.name.lower()):
+        return Room.of(measured)
+    if name is None:
+        return None
+    try:
+        own = device(name)
+    except CostError:
+        return _measured_rooms().get(name.lower())
+    return Room(own.name, own.memory, own.precision)
+
+
+@cache
+def _measured_rooms() -> Mapping[str, Room]:
+    """Room on the devices of the profiles that come along."""
+    profiles = map(load_profile, shipped_profiles())
+    rooms = [Room.of(profile.file) for profile in profiles if isinstance(profile, MeasuredProfile)]
+    return {room.device.lower(): room for room in rooms}
