@@ -16,6 +16,11 @@ def test_the_list_says_what_the_command_says(name: str):
     assert load(name).help.split("\n\n")[0].replace("\n", " ") == COMMANDS[name]
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_may_be_left_out_stands_in_one_pair_of_brackets(name: str):
+    assert "[[" not in run(name, "--help").out
+
+
 def test_help_loads_no_command():
     code = (
         "import sys; sys.argv = ['paraSim', '--help']\n"

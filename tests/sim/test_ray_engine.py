@@ -102,6 +102,18 @@ def test_errors_are_raised_here():
 
 
 @WITH_RAY
+def test_what_nobody_reads_any_more_is_given_up_without_harm():
+    # Work that ends at the very moment at which it is given up: Ray's own check aborted this process then, soon.
+    with on_ray():
+        for _ in range(20):
+            with pytest.raises(ScenarioError, match=r"^no 3$"):
+                list(in_order(refuse, [3, 4], workers=2))
+            answers = in_order(square, range(40), workers=2, batch=2)
+            assert [next(answers) for _ in range(5)] == [0, 1, 4, 9, 16]
+            answers.close()
+
+
+@WITH_RAY
 def test_a_worker_that_dies_costs_its_own_runs_only(tmp_path: Path):
     with on_ray():
         answers = list(in_order(partial(note, tmp_path), range(40), workers=2, batch=4))
