@@ -100,13 +100,24 @@ def device(name: str) -> Device:
     CostError
         If the catalogue has no such device.
     """
+    return family(name)[0]
+
+
+def family(name: str) -> list[Device]:
+    """Find the devices that a name may mean: one, or those of a family, the one with the least memory first.
+
+    Raises
+    ------
+    CostError
+        If the catalogue has no such device.
+    """
     wanted = "-".join(_words(name))
     if wanted in _catalogue():
-        return _catalogue()[wanted]
-    family = [known for known in _catalogue().values() if wanted and known.name.startswith(f"{wanted}-")]
-    if not family:
+        return [_catalogue()[wanted]]
+    members = [known for known in _catalogue().values() if wanted and known.name.startswith(f"{wanted}-")]
+    if not members:
         raise CostError(f"no device {name!r} in the catalogue; {closest(name)} (`paraSim list devices`)")
-    return min(family, key=lambda known: known.memory)
+    return sorted(members, key=lambda known: known.memory)
 
 
 def closest(name: str) -> str:

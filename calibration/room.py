@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from calibration.devices import device
+from calibration.devices import family
 from calibration.measured import MeasuredProfile
 from calibration.measured_file import MeasuredFile
 from calibration.profile import load_profile, shipped_profiles
@@ -50,14 +50,15 @@ def room_on(name: str | None, measured: MeasuredFile | None = None) -> Room | No
     Returns
     -------
     Room or None
-        By the catalogue, or else by a measured profile of that device; None if neither knows it.
+        By the catalogue, or else by a measured profile of that device; None if neither knows it. Of a family, such as
+        ``a100``, that of the largest member: what does not fit there fits none of them.
     """
     if measured is not None and (name is None or name.lower() == measured.device.name.lower()):
         return Room.of(measured)
     if name is None:
         return None
     try:
-        own = device(name)
+        own = family(name)[-1]
     except CostError:
         return _measured_rooms().get(name.lower())
     return Room(own.name, own.memory, own.precision)

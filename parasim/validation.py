@@ -131,22 +131,12 @@ def validate_compute(
 
     known = None if profile is None else _given(str(profile))
     if known is not None:
-        if model is not None and model != known.file.model.name:
-            raise ScenarioError(f"--model {model}: the profile {profile} is of {known.file.model.name}; leave it out")
-        model, device = known.file.model.name, known.file.device.kind
-    model = model or DEFAULT_MODEL
+        device = known.file.device.kind
+    model = _model(model, known)
     subject = Subject(model, torch.device(device), None if known is None else known.file.model.config)
     layers = len(subject.architecture.layers)
     plan = _default_plan(device, layers) if known is None else known.file.plan
-    run = unseen_run(model, plan, layers)
-    for override in overrides:
-        field, value = parse_override(override)
-        if field == "model":
-            raise ScenarioError(
-                f"--set {override}: give the model that is measured and trained with --model"
-                + (f"; this profile is of {model}" if known is not None else "")
-            )
-        run = with_field(run, field, value)
+    run = _overridden(unseen_run(model, plan, layers), overrides)
     # What is wrong with the run is said before minutes of measuring.
     scenarios = [Scenario.parse(with_field(run, "method.name", method)) for method in methods]
     for scenario in scenarios:
@@ -178,6 +168,28 @@ def _given(path: str) -> MeasuredProfile:
     if here.name != there.name:
         raise CostError(f"--profile {path}: was measured on {there.name}; this is {here.name}")
     return found
+
+
+def _model(model: str | None, known: MeasuredProfile | None) -> str:
+    """What is measured and trained: a profile is of one model."""
+    if known is None:
+        return model or DEFAULT_MODEL
+    own = known.file.model.name
+    if model not in (None, own):
+        raise ScenarioError(f"--model {model}: the profile {known.name} is of {own}; leave it out")
+    return own
+
+
+def _overridden(run: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Set fields of the run; its model is chosen before there is one."""
+    for override in overrides:
+        field, value = parse_override(override)
+        if field == "model":
+            raise ScenarioError(
+                f"--set {override}: give the model that is measured and trained with --model, here it is {run['model']}"
+            )
+        run = with_field(run, field, value)
+    return run
 
 
 def _default_plan(device: DeviceKind, layers: int) -> Plan:

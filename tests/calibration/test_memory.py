@@ -86,6 +86,15 @@ def test_groups_are_told_of_in_one_sentence_and_strangers_once() -> None:
     assert "'H 100': the catalogue does not know it; did you mean 'h100'?" in said
 
 
+def test_a_family_is_its_largest_member() -> None:
+    # 43.0 GB at batch size 8: too much for an A100 of 40 GB, and "a100" may be one of 80 GB.
+    eight = {"batch_size": 8, "sequence_length": 512}
+    assert fits(setup(fleet=[{"device": "a100"}], local=eight)) == []
+    assert [found.device for found in fits(setup(fleet=[{"device": "A100 40GB"}], local=eight))] == ["a100-40gb"]
+    everything = setup(method="full-ft", fleet=[{"device": "a100"}], local=eight)
+    assert [found.device for found in fits(everything)] == ["a100-80gb"]
+
+
 def test_clients_of_a_measured_profile_are_held_against_its_device() -> None:
     file = measured_file()
     small = file.model_copy(update={"device": file.device.model_copy(update={"memory_bytes": 16_000_000_000})})
