@@ -69,6 +69,10 @@ class Quantity:
     usual: tuple[float, float] = (1e7, 1e9)
     straight: bool = False
 
+    def __reduce__(self) -> tuple[Callable[[str], Quantity], tuple[str]]:
+        # Functions without a name cannot be sent to worker processes; the quantity's own name can.
+        return quantity_named, (self.name,)
+
     @property
     def most(self) -> bool:
         """Whether the most is asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -237,3 +238,8 @@ def _times(bandwidth: str, times: int) -> str:
 def test_a_picture_needs_runtimes(tmp_path):
     with pytest.raises(FigureError, match="nothing to draw"):
         draw_deadline({}, {}, 60, "bandwidth", "B/s", tmp_path)
+
+
+@pytest.mark.parametrize("name", QUANTITIES)
+def test_quantities_can_be_sent_to_worker_processes(name: str) -> None:
+    assert pickle.loads(pickle.dumps(QUANTITIES[name])) is QUANTITIES[name]
