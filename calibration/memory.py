@@ -53,6 +53,8 @@ class MemoryWarning:
         Memory of the local update [B].
     traced : bool
         Whether `needed` is a traced peak, and not just a lower bound.
+    recomputable : bool
+        Whether it may fit if activations are recomputed in the backward pass instead of kept.
     """
 
     group: str
@@ -60,12 +62,14 @@ class MemoryWarning:
     available: float
     needed: int
     traced: bool
+    recomputable: bool = False
 
     def __str__(self) -> str:
         least = "" if self.traced else "at least "
+        less = "; recomputing activations takes less (train.activation_checkpointing)" if self.recomputable else ""
         return (
             f"clients of {self.group} need {least}{self.needed / 1e9:.1f} GB for a local update, "
-            f"but {self.device} has {self.available / 1e9:.1f} GB"
+            f"but {self.device} has {self.available / 1e9:.1f} GB{less}"
         )
 
 
@@ -96,7 +100,8 @@ def fits(setup: Setup, *, measured: MeasuredFile | None = None, traced: bool = F
             continue
         needed = traced_memory(setup, own).total if traced else least_memory(setup, own.precision)
         if needed > own.memory:
-            warnings.append(MemoryWarning(group.name or f"group{number}", own.device, own.memory, needed, traced))
+            name, recomputable = group.name or f"group{number}", _step_memory(setup, own.precision) <= own.memory
+            warnings.append(MemoryWarning(name, own.device, own.memory, needed, traced, recomputable))
     return warnings
 
 
@@ -147,11 +152,16 @@ def least_memory(setup: Setup, precision: str) -> int:
         narrower, and two moments; with these either the gradient, in AdamW's step, or what the backward pass begins
         with [B].
     """
+    in_step, gradients = _step_memory(setup, precision), 4 * _trained_parameters(setup)[0]
+    return max(in_step, in_step - gradients + _kept_for_backward(setup, _BYTES[precision]))
+
+
+def _step_memory(setup: Setup, precision: str) -> int:
+    """What is there together in AdamW's step, which nothing avoids [B]."""
     trained, added = _trained_parameters(setup)
     width = _BYTES[precision]
     master = 4 if width < 4 else 0
-    resident = width * (_model(setup).parameters + added) + trained * (width + master + 8)
-    return resident + max(4 * trained, _kept_for_backward(setup, width))
+    return width * (_model(setup).parameters + added) + trained * (width + master + 4 + 8)
 
 
 def _kept_for_backward(setup: Setup, width: int) -> int:

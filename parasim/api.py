@@ -124,7 +124,11 @@ def simulate(source: Source, overrides: Iterable[str] = ()) -> Result:
         If the scenario is wrong or its costs are not known.
     """
     setup, costs = set_up(load(source, overrides))
-    result = run_setup(setup, costs)
+    return judged(run_setup(setup, costs), setup, costs)
+
+
+def judged(result: Result, setup: Setup, costs: Costs) -> Result:
+    """Add to a result's provenance, as `memory`, what is to be said of its clients' memory, if anything is."""
     memory = memory_of(setup, costs)
     return replace(result, provenance={**result.provenance, "memory": memory}) if memory else result
 

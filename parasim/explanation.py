@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from parasim.api import Source, load, set_up
+from parasim.api import Source, judged, load, set_up
 from parasim.cli.text import clock
 from sim.fleet import Fleet
 from sim.result import write_atomically
@@ -56,7 +57,9 @@ def explain(source: Source, overrides: Iterable[str] = ()) -> Explanation:
     ParaSimError
         If the scenario is wrong or its costs are not known.
     """
-    return explain_setup(*set_up(load(source, overrides)))
+    setup, costs = set_up(load(source, overrides))
+    explained = explain_setup(setup, costs)
+    return replace(explained, result=judged(explained.result, setup, costs))
 
 
 def sentences(explanation: Explanation) -> list[str]:
@@ -69,7 +72,9 @@ def sentences(explanation: Explanation) -> list[str]:
     if spare:
         more = f", and {len(spare) - MOST_NAMED:,} more groups less" if len(spare) > MOST_NAMED else ""
         said.append(f"Off the critical path; could always be later by: {', '.join(spare[:MOST_NAMED])}{more}.")
-    return said
+    memory = explanation.result.provenance.get("memory", [])
+    assert isinstance(memory, list)
+    return [*said, *memory]
 
 
 def describe(change: Change, explanation: Explanation) -> str:

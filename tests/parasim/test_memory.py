@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import parasim
 from calibration.calibrate import fitted, save
+from parasim.explanation import sentences
 from parasim.memory import merged
 from sim.errors import CostError
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, measured_file
@@ -36,6 +37,7 @@ def test_clients_are_held_against_the_device_that_their_profile_was_measured_on(
     (said,) = parasim.simulate(measured).provenance["memory"]  # type: ignore[misc]
     assert said.startswith("Does not fit: clients of everyone need at least ")
     assert said.endswith("but test chip has 0.0 GB.")
+    assert sentences(parasim.explain(measured))[-1] == said
 
 
 def test_a_budget_does_not_buy_what_does_not_fit(measured: dict[str, object]):
