@@ -2,8 +2,8 @@
 
 Every case runs in a process of its own: a model with random weights takes eight AdamW steps through
 `train.local.train_locally`, and the peak is read from the allocator (CUDA) or the operating system (CPU: resident
-size, less what the process held before it built the model, libraries warmed up). The prediction traces the same step
-without running it. Errors are the prediction's, in percent of what was measured.
+size, less what the process held before it built the model: libraries warmed up, free memory given back). The
+prediction traces the same step without running it. Errors are the prediction's, in percent of what was measured.
 
 glibc keeps freed blocks of up to 32 MiB for later use, in holes that later tensors do not always fit. On a CPU
 everything is therefore measured twice: with an allocator that gives memory back (MALLOC_MMAP_THRESHOLD_=65536),
@@ -19,6 +19,8 @@ keeps freed memory without wasting it.
 from __future__ import annotations
 
 import argparse
+import ctypes
+import gc
 import json
 import os
 import statistics
@@ -182,6 +184,10 @@ def measure(case: Case, device: str) -> int:
     # An adapter, so that its library is loaded too.
     tiny = Step(Trains.LORA, batch_size=2, sequence_length=16)
     local_update(demo_config(), tiny, device)
+    if device == "cpu":
+        # Otherwise what it left free would be used again, and missing from the measured peak.
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)
     before = resident() if device == "cpu" else 0
     forget_peak(device)
     local_update(shapes.config, step, device)

@@ -13,7 +13,6 @@ import platform
 import subprocess
 import sys
 from array import array
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sim.errors import CostError
@@ -54,13 +53,13 @@ def glibc_peak(model: ShapeModel, step: Step, *, steps: int = SETTLED) -> int:
     return replayed_peak(model.trace(step, steps=steps).allocations)
 
 
-def replayed_peak(allocations: Sequence[tuple[int, int]]) -> int:
+def replayed_peak(allocations: array[int]) -> int:
     """Allocate and free as a trace did, in a process of its own.
 
     Parameters
     ----------
-    allocations : sequence of (int, int)
-        See `calibration.ledger.Ledger.events`.
+    allocations : array of int
+        See `calibration.heap.Heap.events`.
 
     Returns
     -------
@@ -80,11 +79,10 @@ def replayed_peak(allocations: Sequence[tuple[int, int]]) -> int:
     # The default allocator as it comes: neither another one nor other settings.
     foreign = ("LD_PRELOAD", "GLIBC_TUNABLES")
     environment = {k: v for k, v in os.environ.items() if k not in foreign and not k.startswith("MALLOC_")}
-    events = array("q", (number for event in allocations for number in event))
     try:
         done = subprocess.run(
             [sys.executable, "-m", "calibration.malloc_replay"],
-            input=events.tobytes(),
+            input=allocations.tobytes(),
             capture_output=True,
             check=True,
             env=environment,

@@ -116,22 +116,6 @@ class Ledger:
         holding.freed = True
         self._events.append((holding, -holding.size))
 
-    def events(self) -> list[tuple[int, int]]:
-        """What happened, in order.
-
-        Returns
-        -------
-        list of (int, int)
-            Number of a holding, in the order of allocation, and its size [B]; -1 in place of the size when it is freed.
-        """
-        numbers: dict[int, int] = {}
-        happened = []
-        for holding, _ in self._events:
-            is_new = id(holding) not in numbers
-            number = numbers.setdefault(id(holding), len(numbers))
-            happened.append((number, holding.size if is_new else -1))
-        return happened
-
     def peak(self) -> Footprint:
         """Memory at its highest, by category.
 

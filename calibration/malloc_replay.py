@@ -1,7 +1,7 @@
 """A program: replay allocations and frees through the C library's own allocator, and print what it took at most.
 
-Reads from standard input, as 64-bit integers, pairs of a number and a size: a size of 0 or more allocates that many
-bytes [B] under that number, -1 frees them. Run in a process of its own by `calibration.allocator`, with glibc.
+Reads `calibration.heap.Heap.events` from standard input, as 64-bit integers. Run in a process of its own by
+`calibration.allocator`, with glibc.
 """
 
 from __future__ import annotations
@@ -9,14 +9,6 @@ from __future__ import annotations
 import ctypes
 import sys
 from array import array
-
-ALIGNMENT = 64
-"""PyTorch's, for memory on a CPU [B]."""
-BESIDE = 2 * (176, 104, 24, 16, 32, 24, 312)
-"""What PyTorch allocates with every tensor and keeps about as long [B]: the tensor and its storage, their sizes and
-strides, nodes of the graph and what they save. Such sizes were seen with torch 2.13; how many there are was chosen on
-a small Llama."""
-
 
 _FIELDS = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
 
@@ -41,17 +33,19 @@ def replay(events: array[int]) -> int:
         return int(info.arena) + int(info.hblkhd)
 
     before = highest = taken()
-    held: dict[int, list[int | None]] = {}
+    held: dict[int, int | None] = {}
     address = ctypes.c_void_p()
     place = ctypes.byref(address)
-    for number, size in zip(events[::2], events[1::2], strict=True):
+    for number, size, alignment in zip(events[::3], events[1::3], events[2::3], strict=True):
         if size < 0:
-            for each in held.pop(number):
-                c.free(each)
+            c.free(held.pop(number))
             continue
-        if c.posix_memalign(place, ALIGNMENT, max(size, 1)):
+        if not alignment:
+            held[number] = c.malloc(size)
+        elif c.posix_memalign(place, alignment, max(size, 1)):
             raise MemoryError
-        held[number] = [address.value, *map(c.malloc, BESIDE)]
+        else:
+            held[number] = address.value
         # Looking costs time, and small pieces hardly move the mark.
         if size >= 1 << 16:
             highest = max(highest, taken())

@@ -8,6 +8,7 @@ storages that it makes until they are gone. Nothing about the step is written do
 from __future__ import annotations
 
 import weakref
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from torch.optim.optimizer import (
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from calibration.heap import Heap
 from calibration.ledger import Category, Footprint, Holding, Ledger
 from calibration.operations import describe, writes
 from calibration.operators import Operator, Operators, Phase
@@ -45,13 +47,13 @@ class Trace:
         Memory at its highest, as in every step but the first: with AdamW's moments there.
     operators : mapping of Operator to int
         Every kind of call, and how often it happens.
-    allocations : sequence of (int, int)
-        What was allocated and freed, in order: see `calibration.ledger.Ledger.events`.
+    allocations : array of int
+        What was allocated and freed, in order: see `calibration.heap.Heap.events`.
     """
 
     peak: Footprint
     operators: Operators
-    allocations: Sequence[tuple[int, int]]
+    allocations: array[int]
 
 
 def trace_update(
@@ -93,7 +95,7 @@ def trace_update(
     settings = LocalSettings(learning_rate=1e-5, steps=steps, accumulation=len(batches))
     with tracer, tracer.watching(model, part):
         train_locally(model, part, [*batches] * steps, tracer.forward(loss), settings)
-    return Trace(tracer.ledger.peak(), dict(tracer.operators), tracer.ledger.events())
+    return Trace(tracer.ledger.peak(), dict(tracer.operators), tracer.heap.events)
 
 
 class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -102,6 +104,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, ledger: Ledger):
         super().__init__()  # type: ignore[no-untyped-call]
         self.ledger = ledger
+        self.heap = Heap()
         self.operators: Counter[Operator] = Counter()
         self._at_head = False
         self._phase = Phase.PREPARATION
@@ -177,6 +180,9 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return True if args[0].dtype == torch.bool else 0
         if packet is aten.nonzero:
             return args[0].new_empty((0, args[0].ndim), dtype=torch.long)
+        self.heap.before(func, args)
+        if func is aten.add.Tensor and self._accumulates(args):
+            func = aten.add_.Tensor
         out = func(*args, **kwargs)
         phase = self._phase_of(func, args)
         operator = describe(func, phase, args, kwargs, out)
@@ -185,6 +191,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for result in pytree.tree_leaves(out):
             if isinstance(result, FakeTensor):
                 self._follow(result, Category.LOGITS if self._at_head else Category.TEMPORARIES, phase)
+        self.heap.after(func, args, out)
         return out
 
     def _phase_of(self, func: Any, args: tuple[Any, ...]) -> Phase:
@@ -203,16 +210,25 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return Phase.OPTIMIZER
         return self._phase
 
+    @staticmethod
+    def _accumulates(args: tuple[Any, ...]) -> bool:
+        """Tell whether the engine adds up gradients, which it does in place unless they are fake."""
+        in_backward = torch._C._current_graph_task_id() != -1 and not torch.is_grad_enabled()
+        return (
+            in_backward and isinstance(args[1], Tensor) and args[0].shape == args[1].shape and args[0].is_contiguous()
+        )
+
     def _follow(self, tensor: Tensor, category: Category, phase: Phase = Phase.PREPARATION) -> Holding:
         """Note a tensor's storage, unless it is known."""
         storage = tensor.untyped_storage()
         key = storage._cdata
         if key in self._alive:
             return self._alive[key][1]
-        holding = self.ledger.allocate(storage.nbytes(), category)
+        holding, pieces = self.ledger.allocate(storage.nbytes(), category), self.heap.storage(storage.nbytes())
 
         def ended(_: Any) -> None:
             self.ledger.free(self._alive.pop(key)[1])
+            self.heap.free(pieces)
 
         self._alive[key] = (weakref.ref(storage, ended), holding)
         if phase is Phase.FORWARD:

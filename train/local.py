@@ -270,6 +270,8 @@ def _descend(
             value = loss(model, batch)
             losses.append(value.detach())
             (value / settings.accumulation).backward()  # type: ignore[no-untyped-call]
+            # The graph hangs on it: its nodes would settle between what the next forward pass keeps.
+            del value
             _lift_gradients(lowered)
         if settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(masters, settings.clip_norm)
