@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from calibration.paper import PAPER_MODELS, paper_setting
 from calibration.profile import DEFAULT_PROFILE, covering_profiles, load_profile
-from parasim.memory import memory_of, merged
+from parasim.memory import COLUMN, cell, memory_of, memory_of_rows
 from sim import scenario_file
 from sim.architecture import Architecture, UnknownModelTypeError, architecture
 from sim.costs import Costs, GivenSeconds
@@ -38,9 +38,6 @@ _OPTIONS = {
     "model": "--model",
     "local.batch_size": "--batch-size",
 }
-
-_BETWEEN_SENTENCES = " | "
-"""Not a line's end: an interrupted sweep's last whole line is known by it."""
 
 Source = str | Path | Mapping[str, Any] | Scenario
 
@@ -154,10 +151,7 @@ class Table:
     @property
     def memory(self) -> list[str]:
         """What is said of clients' memory, a sentence each: the column of that name, what is alike merged."""
-        labels = [{axis.column: row[axis.column] for axis in self.axes} for row in self.rows]
-        # Rows that an older version wrote have no such column.
-        said = [_sentences(row.get("memory", "")) for row in self.rows]
-        return merged(list(zip(labels, said, strict=True)))
+        return memory_of_rows(self.rows, [axis.column for axis in self.axes])
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return the rows as a DataFrame, numbers as numbers."""
@@ -235,11 +229,7 @@ def figures(data: dict[str, Any]) -> dict[str, object]:
     compute, memory = result.provenance["compute"], result.provenance.get("memory", [])
     assert isinstance(compute, dict)
     assert isinstance(memory, list)
-    return {**result.figures(), "compute_origin": compute["origin"], "memory": _BETWEEN_SENTENCES.join(memory)}
-
-
-def _sentences(cell: str) -> list[str]:
-    return cell.split(_BETWEEN_SENTENCES) if cell else []
+    return {**result.figures(), "compute_origin": compute["origin"], COLUMN: cell(memory)}
 
 
 def _base(source: str | Path | Mapping[str, Any] | None, overrides: list[str]) -> Callable[[Row], dict[str, Any]]:

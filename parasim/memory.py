@@ -1,4 +1,4 @@
-"""What is said of clients' memory: of one run, and of the runs of a table, those that are told the same merged."""
+"""What is said of clients' memory: of one run, in a table's cell, and of all its runs, what is alike merged."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from sim.simulate import Setup
 
 Labels = Mapping[str, str]
 
+COLUMN = "memory"
+"""Of a table of runs: what is said of each."""
+_BETWEEN_SENTENCES = " | "
+"""Not a line's end: an interrupted sweep's last whole line is known by it."""
 _MOST_SAID = 6
 _MOST_RUNS = 4
 
@@ -27,6 +31,28 @@ def memory_of(setup: Setup, costs: Costs) -> list[str]:
         Its costs: those of a measured profile know their device's memory.
     """
     return said_of_memory(setup, costs.file if isinstance(costs, MeasuredCosts) else None)
+
+
+def cell(sentences: Sequence[str]) -> str:
+    """Write what is said of a run as one cell of a table."""
+    return _BETWEEN_SENTENCES.join(sentences)
+
+
+def memory_of_rows(rows: Sequence[Labels], columns: Sequence[str]) -> list[str]:
+    """Say once what the rows of a table say, and of which.
+
+    Parameters
+    ----------
+    rows : sequence of mapping of str to str
+        Cells by column.
+    columns : sequence of str
+        Those that tell the rows apart.
+    """
+    # Rows that an older version wrote have no such column.
+    said = (row.get(COLUMN, "") for row in rows)
+    labels = ({column: row[column] for column in columns} for row in rows)
+    sentences = (text.split(_BETWEEN_SENTENCES) if text else [] for text in said)
+    return merged(list(zip(labels, sentences, strict=True)))
 
 
 def merged(runs: Sequence[tuple[Labels, Sequence[str]]]) -> list[str]:

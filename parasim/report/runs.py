@@ -36,7 +36,7 @@ def simulation_page(directory: Path, record: Record | None) -> Page:
     return Page(
         title=f"{result['name']}: {result['method']}",
         question=f"How long does “{result['name']}” take with {result['method']}, and where does the time go?",
-        answer=_where_the_time_goes(result),
+        answer=[*_where_the_time_goes(result), *result["provenance"].get("memory", [])],
         sections=[_breakdown(result), *timeline_section(directory, record)],
         provenance=provenance_table(result["provenance"], _about_what_ifs(what_if)),
         scenario_note=_SCENARIO_NOTE,

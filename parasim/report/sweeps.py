@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from parasim.cli.text import clock
+from parasim.memory import memory_of_rows
 from parasim.report.charts import Bar, bars, joined
 from parasim.report.files import pictures, read_json, read_rows
 from parasim.report.page import Page, Section, Table
@@ -38,6 +39,7 @@ def sweep_page(directory: Path, record: Record | None) -> Page:
         answer=[
             *_answer(rows, swept),
             *([f"{missing:,} of {len(runs):,} runs are missing: the sweep was interrupted."] if missing else []),
+            *memory_of_rows(rows, columns),
         ],
         sections=[
             _breakdown(rows, swept),

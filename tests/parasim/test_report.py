@@ -145,6 +145,19 @@ def test_what_a_page_of_a_sweep_says(made: Path):
     assert sum(cell.lengths) == 135.0
 
 
+def test_what_does_not_fit_is_part_of_the_answer(tmp_path: Path):
+    scenario = tmp_path / "tight.json"
+    desks = {"name": "desks", "count": 2, "device": "rtx-4090"}
+    fields = {"model": "llama-3-8b", "rounds": 2, "compute": {"seconds": 30}, "fleet": [desks]}
+    scenario.write_text(json.dumps(fields | {"blocks": {"schedule": "sequential"}}))
+    said = "Does not fit: clients of desks need at least 32.6 GB for a local update"
+    for command in ("simulate", "explain"):
+        run(command, scenario, "--out", tmp_path / command)
+        assert [sentence.startswith(said) for sentence in page_about(tmp_path / command).answer].count(True) == 1
+    run("sweep", scenario, "--method", "parablock,fedit", "--bandwidth", "1MB/s,1GB/s", "--out", tmp_path / "sweep")
+    assert page_about(tmp_path / "sweep").answer[-2].startswith(f"method parablock: {said}")
+
+
 def test_what_a_page_of_a_plan_says(made: Path):
     page = page_about(made / "plan")
     assert page.answer == [
