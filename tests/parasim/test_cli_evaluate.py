@@ -7,43 +7,16 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.parasim.command_line import refused, run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SMALL = """
-model: demo
-rounds: 2
-compute: {seconds: 2}
-fleet: [{count: 3, uplink: 1MB/s}]
-blocks: {layers: 1}
-local: {steps: 1, batch_size: 4, sequence_length: 64}
-lora: {rank: 2}
-wire: {bytes_per_parameter: 4}
-train:
-  data: {examples: 60, held_out_examples: 10}
-  pretraining: {steps: 2}
-"""
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def out(tmp_path_factory) -> Path:
+@pytest.fixture
+def out(trained: tuple[Path, str]) -> Path:
     """What training two methods on text left."""
-    directory = tmp_path_factory.mktemp("trained")
-    scenario = directory / "small.yaml"
-    scenario.write_text(SMALL)
-    outcome = run("train", scenario, "--method", "parablock,fedit", "--clock", "profile", "--out", directory)
-    assert outcome.status == 0, outcome.err
-    return directory
+    return trained[0]
 
 
 def test_evaluate_gives_the_figures_of_the_training(out: Path):

@@ -9,50 +9,13 @@ from pathlib import Path
 
 import pytest
 import safetensors.torch
-import torch
 
 from tests.parasim.command_line import refused, run
+from tests.parasim.conftest import SMALL_TRAINING
 from tests.train.test_lock import held
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SMALL = """
-model: demo
-rounds: 2
-compute: {seconds: 2}
-fleet: [{count: 3, uplink: 1MB/s}]
-blocks: {layers: 1}
-local: {steps: 1, batch_size: 4, sequence_length: 64}
-lora: {rank: 2}
-wire: {bytes_per_parameter: 4}
-train:
-  data: {examples: 60, held_out_examples: 10}
-  pretraining: {steps: 2}
-"""
 DIGITS = ("--data", "digits", "--set", "train.partition.kind=iid")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("scenario") / "small.yaml"
-    path.write_text(SMALL)
-    return path
-
-
-@pytest.fixture(scope="module")
-def trained(small: Path, tmp_path_factory) -> tuple[Path, str]:
-    """Two methods trained on text by the given seconds; the folder, and what was printed."""
-    out = tmp_path_factory.mktemp("trained")
-    outcome = run("train", small, "--method", "parablock,fedit", "--clock", "profile", "--deltas", "--out", out)
-    assert outcome.status == 0, outcome.err
-    return out, outcome.out
 
 
 def test_what_is_left(trained: tuple[Path, str]):
@@ -75,19 +38,19 @@ def test_what_is_left(trained: tuple[Path, str]):
     ]  # fmt: skip
 
 
-def test_the_same_command_again_changes_nothing(trained: tuple[Path, str], small: Path):
+def test_the_same_command_again_changes_nothing(trained: tuple[Path, str], small_training: Path):
     out, printed = trained
     watched = ["metrics.csv", "parablock/timeline.csv", "parablock/model/model.safetensors", "training.svg"]
     before = {name: (out / name).read_bytes() for name in watched}
-    again = run("train", small, "--method", "parablock,fedit", "--clock", "profile", "--deltas", "--out", out)
+    again = run("train", small_training, "--method", "parablock,fedit", "--clock", "profile", "--deltas", "--out", out)
     assert again.out == printed
     assert {name: (out / name).read_bytes() for name in watched} == before
 
 
-def test_both_clocks_side_by_side(small: Path, tmp_path: Path):
+def test_both_clocks_side_by_side(small_training: Path, tmp_path: Path):
     # By the given seconds, one FedBCD round of 2 s and an upload of V bytes at 1 MB/s ends at 2 + V / 1e6.
     arguments = ("--method", "fedbcd", "--clock", "both", "--out", tmp_path, "--set", "rounds=1")
-    assert run("train", small, *arguments).status == 0
+    assert run("train", small_training, *arguments).status == 0
     with (tmp_path / "fedbcd" / "clocks.csv").open() as file:
         (row,) = csv.DictReader(file)
     with (tmp_path / "metrics.csv").open() as file:
@@ -101,7 +64,7 @@ def test_both_clocks_side_by_side(small: Path, tmp_path: Path):
 @pytest.mark.parametrize("clock", ["profile", "both"])
 def test_a_profile_that_does_not_cover_the_run_is_refused_before_training(clock: str, tmp_path: Path):
     path = tmp_path / "small.yaml"
-    path.write_text(SMALL.replace("compute: {seconds: 2}\n", ""))
+    path.write_text(SMALL_TRAINING.replace("compute: {seconds: 2}\n", ""))
     message = refused("train", path, "--clock", clock, "--out", tmp_path / "out")
     assert "paper-a100" in message
     assert not list((tmp_path / "out").rglob("*.safetensors"))
@@ -123,29 +86,31 @@ def test_a_profile_that_does_not_cover_the_run_is_refused_before_training(clock:
         (("--set", "blocks.schedule=[9, 9]"), "9"),
     ],
 )
-def test_what_is_refused(arguments: tuple[str, ...], message: str, small: Path, tmp_path: Path):
-    given = refused("train", small, "--set", "train.pretraining.steps=0", "--out", tmp_path / "out", *arguments)
+def test_what_is_refused(arguments: tuple[str, ...], message: str, small_training: Path, tmp_path: Path):
+    given = refused(
+        "train", small_training, "--set", "train.pretraining.steps=0", "--out", tmp_path / "out", *arguments
+    )
     assert message in given
     assert "\n" not in given
 
 
-def test_a_full_disk(small: Path, tmp_path: Path, monkeypatch):
+def test_a_full_disk(small_training: Path, tmp_path: Path, monkeypatch):
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(safetensors.torch, "save_file", full)
-    message = refused("train", small, *DIGITS, "--out", tmp_path)
+    message = refused("train", small_training, *DIGITS, "--out", tmp_path)
     assert message.endswith("round 0 cannot be written: No space left on device")
 
 
-def test_a_checkpoint_of_other_settings(small: Path, tmp_path: Path):
-    assert run("train", small, *DIGITS, "--out", tmp_path).status == 0
-    assert "belongs to another run" in refused("train", small, *DIGITS, "--set", "seed=1", "--out", tmp_path)
+def test_a_checkpoint_of_other_settings(small_training: Path, tmp_path: Path):
+    assert run("train", small_training, *DIGITS, "--out", tmp_path).status == 0
+    assert "belongs to another run" in refused("train", small_training, *DIGITS, "--set", "seed=1", "--out", tmp_path)
 
 
-def test_a_file_where_results_should_go(small: Path, tmp_path: Path):
+def test_a_file_where_results_should_go(small_training: Path, tmp_path: Path):
     (tmp_path / "file").write_text("")
-    assert "file" in refused("train", small, "--out", tmp_path / "file")
+    assert "file" in refused("train", small_training, "--out", tmp_path / "file")
 
 
 def test_digits_are_read(tmp_path: Path):
@@ -179,16 +144,16 @@ def test_the_demonstration_fits_its_methods():
     assert [len(prepare(scenario, bench.architecture).blocks or ()) for scenario in scenarios] == [4, 4, 0, 4]
 
 
-def test_adapters_of_every_method_are_checked_before_any_is_trained(small: Path, tmp_path: Path):
+def test_adapters_of_every_method_are_checked_before_any_is_trained(small_training: Path, tmp_path: Path):
     # Sizes on the wire are given, so that nothing else asks for the modules.
     given = ("--set", "payload={upload: 1MB}", "--set", "lora.targets=[q_porj]")
-    message = refused("train", small, *given, "--method", "fedbcd,fedit", "--out", tmp_path / "out")
+    message = refused("train", small_training, *given, "--method", "fedbcd,fedit", "--out", tmp_path / "out")
     assert "lora target 'q_porj' is no linear module of this model: did you mean 'q_proj'?" in message
     assert not (tmp_path / "out" / "metrics.csv").exists()
 
 
-def test_two_trainings_in_one_directory(small: Path, tmp_path: Path):
+def test_two_trainings_in_one_directory(small_training: Path, tmp_path: Path):
     with held(tmp_path) as other:
-        message = refused("train", small, "--out", tmp_path)
+        message = refused("train", small_training, "--out", tmp_path)
         assert f"another paraSim (process {other.pid}) is writing there" in message
     assert not (tmp_path / "metrics.csv").exists()

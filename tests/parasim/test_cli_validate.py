@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from calibration.calibrate import fitted, save
 from calibration.here import device_here
@@ -34,14 +33,6 @@ SMALL = (
 FULL = Point(trains=Trains.EVERYTHING, batch_size=3, sequence_length=48)
 SECONDS = PRICES.step(work(ARCHITECTURE, FULL)) + PRICES.update(work(ARCHITECTURE, FULL))
 """What the pretended measurement predicts for an update of full fine-tuning."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

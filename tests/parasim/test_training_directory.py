@@ -10,39 +10,18 @@ import pytest
 import torch
 
 from tests.parasim.command_line import refused, run
+from tests.parasim.conftest import SMALL_TRAINING
 
-SMALL = """
-model: demo
-rounds: 2
-compute: {seconds: 2}
-fleet: [{count: 3, uplink: 1MB/s}]
-blocks: {layers: 1}
-local: {steps: 1, batch_size: 4, sequence_length: 64}
-lora: {rank: 2}
-wire: {bytes_per_parameter: 4}
-train:
-  data: {examples: 60, held_out_examples: 6}
-  partition: {kind: iid}
-  pretraining: {steps: 2}
-"""
 TIMED = ("--clock", "profile")
 QUESTIONS = "".join(
     json.dumps({"prompt": f"How many is {n} and {n}?", "response": f"{2 * n}"}) + "\n" for n in range(70)
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def small(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("scenario") / "small.yaml"
-    path.write_text(SMALL)
+    path.write_text(SMALL_TRAINING.replace("held_out_examples: 10}", "held_out_examples: 6}\n  partition: {kind: iid}"))
     return path
 
 

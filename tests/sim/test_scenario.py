@@ -97,14 +97,20 @@ def test_writing_loses_no_digit(uplink: float, latency: float, upload: float, se
     assert Scenario.parse(scenario.model_dump(mode="json", exclude_unset=True)) == scenario
 
 
+def accepts(data: dict[str, Any]) -> bool:
+    """Ask the published schema, which must be a schema itself."""
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+    return bool(jsonschema.Draft202012Validator(json_schema()).is_valid(data))
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_schema_accepts_the_examples(path: Path):
-    jsonschema.validate(yaml.safe_load(path.read_text(encoding="utf-8")), json_schema())
+    assert accepts(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def test_the_schema_accepts_every_documented_field():
-    jsonschema.validate(FULL, json_schema())
-    jsonschema.validate(FULL | {"method": "parablock"}, json_schema())
+    assert accepts(FULL)
+    assert accepts(FULL | {"method": "parablock"})
 
 
 @pytest.mark.parametrize(
@@ -121,8 +127,7 @@ def test_the_schema_accepts_every_documented_field():
     ],
 )
 def test_the_schema_refuses_what_the_reader_refuses(change: dict[str, Any]):
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(FULL | change, json_schema())
+    assert not accepts(FULL | change)
     with pytest.raises(ScenarioError):
         Scenario.parse(FULL | change)
 

@@ -16,8 +16,6 @@ from train.blocks import install, snapshot
 from train.local import LocalSettings, train_locally
 from train.models import random_model
 
-torch.set_num_threads(1)
-
 LLAMA = LlamaConfig(
     vocab_size=32,
     hidden_size=16,

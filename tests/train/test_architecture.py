@@ -28,8 +28,6 @@ from sim.blocks import partition
 from sim.errors import ArchitectureError
 from train.architecture import architecture_from_transformers
 
-torch.set_num_threads(1)
-
 DECODER = {
     "hidden_size": 24,
     "intermediate_size": 40,

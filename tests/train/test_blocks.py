@@ -24,8 +24,6 @@ from train.blocks import (
 )
 from train.models import ModelError, random_model
 
-torch.set_num_threads(1)
-
 LLAMA = LlamaConfig(vocab_size=32, hidden_size=16, intermediate_size=24, num_hidden_layers=4, num_attention_heads=2)
 DECODER = {"vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2}
 FAMILIES = {

@@ -12,8 +12,6 @@ from sim.payload import kept_values
 from train.blocks import flatten
 from train.compression import CompressionError, quantize, top_k, with_error_feedback
 
-torch.set_num_threads(1)
-
 SINGLE_EPSILON = 2.0**-23
 entries = st.floats(-1e6, 1e6, width=32).map(lambda value: value if abs(value) > 1e-6 else 0.0)
 messages = st.lists(st.lists(entries, min_size=1, max_size=40), min_size=1, max_size=4).map(

@@ -21,14 +21,6 @@ TEMPLATE = Template(word_tokenizer(WORDS))
 EXAMPLES = [Example(f"What is {a} + {a + 1}?" + " ?" * a, f"#### {2 * a + 1}") for a in range(6)]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def model():
     return random_model(demo_config(len(TEMPLATE.tokenizer), layers=2), seed=0)

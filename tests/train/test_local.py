@@ -15,8 +15,6 @@ from train.blocks import block_parameters, install, snapshot
 from train.local import LocalSettings, TrainingError, train_locally
 from train.models import ModelError, random_model
 
-torch.set_num_threads(1)
-
 CONFIG = LlamaConfig(vocab_size=32, hidden_size=16, intermediate_size=24, num_hidden_layers=3, num_attention_heads=2)
 BATCHES = [
     dict.fromkeys(("input_ids", "labels"), tokens)

@@ -13,8 +13,6 @@ from tests.train.tiny import RandomTokens, tiny_model, weights
 from train.messages import Messages
 from train.task import Evaluation
 
-torch.set_num_threads(1)
-
 
 class TheSameTokens(RandomTokens):
     """One batch for everyone, always, that is measured on too: it can be learned by heart."""

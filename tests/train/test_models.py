@@ -11,8 +11,6 @@ from transformers import LlamaConfig, LlamaForCausalLM, ViTConfig, ViTForImageCl
 
 from train.models import ModelError, base_dtype, demo_config, load_model, load_tokenizer, random_model
 
-torch.set_num_threads(1)
-
 
 def tiny_llama(**changes: object) -> LlamaConfig:
     sizes = {

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sim.scenario import Scenario
@@ -17,8 +16,6 @@ from train.local import TrainingError
 from train.pretraining import pretrain
 from train.settings import TrainSettings
 from train.workbench import Workbench, build
-
-torch.set_num_threads(1)
 
 
 def base(folder: Path, **pretraining: Any) -> tuple[Workbench, bool]:

@@ -27,14 +27,6 @@ def text_task(seed=0, **options) -> Task:
     return TextTask(TRAINING, HELD_OUT, partition, Batching(3, 2, seed), **options)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def same(one, other):
     return all(torch.equal(one[name], other[name]) for name in one)
 

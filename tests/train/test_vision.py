@@ -11,14 +11,6 @@ from train.task import DataError, Task
 from train.vision import ImageTask, digits_config, read_digits
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def digits():
     return read_digits(seed=0)
