@@ -97,9 +97,10 @@ def _refuse_hidden_packages() -> None:
         spec = find_spec(package)
         origin = Path(spec.origin).resolve() if spec is not None and spec.origin else None
         if origin != home / package / "__init__.py":
-            where = origin or "nothing that can be imported"
-            remedy = "rename that file or run from another directory"
-            message = f"paraSim's package {package!r} is hidden by {where}: {remedy}"
+            # A folder without `__init__.py` has no origin, but a place.
+            places = list(spec.submodule_search_locations or []) if spec is not None else []
+            where = origin or (f"the folder {places[0]}" if places else "nothing that can be imported")
+            message = f"paraSim's package {package!r} is hidden by {where}: rename it or run from another directory"
             if sys.argv[:1] == ["-m"]:
                 # `python -m parasim`: a traceback through runpy would bury the sentence.
                 sys.exit(f"paraSim: {message}")

@@ -46,7 +46,7 @@ def test_a_hidden_package_is_named_in_one_line(name: str, tmp_path: Path):
     assert outcome.returncode != 0
     assert outcome.stderr.splitlines() == [
         f"paraSim: paraSim's package {name!r} is hidden by {tmp_path / name}.py: "
-        "rename that file or run from another directory"
+        "rename it or run from another directory"
     ]
     imported = subprocess.run(
         [sys.executable, "-c", "import parasim"], capture_output=True, text=True, cwd=tmp_path, check=False
