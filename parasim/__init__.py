@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from calibration.reproduce import reproduce
-    from parasim.api import Table, load, simulate, sweep
+    from parasim.api import load, simulate
     from parasim.evaluation import evaluate
     from parasim.explanation import explain
     from parasim.planning.answer import Plan
     from parasim.planning.ask import plan
+    from parasim.sweeping import Table, sweep
     from parasim.training import train
     from sim.errors import ParaSimError
     from sim.methods import Method, Trains, register
@@ -65,7 +66,7 @@ _HOMES = {
     "Plan": "parasim.planning.answer",
     "Result": "sim.result",
     "Scenario": "sim.scenario",
-    "Table": "parasim.api",
+    "Table": "parasim.sweeping",
     "Trains": "sim.methods",
     "evaluate": "parasim.evaluation",
     "explain": "parasim.explanation",
@@ -75,7 +76,7 @@ _HOMES = {
     "register": "sim.methods",
     "reproduce": "calibration.reproduce",
     "simulate": "parasim.api",
-    "sweep": "parasim.api",
+    "sweep": "parasim.sweeping",
     "train": "parasim.training",
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from parasim.api import Table, figures
+from parasim.sweeping import Table, figures
 from sim.errors import ScenarioError, UnitError
 from sim.scenario_file import with_field
 from sim.studies.sweep import Axis, Point, Row

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parasim.api import PAPER_METHODS, Source, costs_of
+from parasim.api import Source, costs_of
 from parasim.comparison import Base, Clock, Comparison, Report, measure_base
+from parasim.sweeping import PAPER_METHODS
 from sim import scenario_file
 from sim.errors import ScenarioError
 from sim.methods import Trains

@@ -14,7 +14,7 @@ from parasim.cli.engines import Address, EngineName, EngineOption, computing_on
 from parasim.cli.options import Format, Overrides
 
 if TYPE_CHECKING:
-    from parasim.api import Table
+    from parasim.sweeping import Table
 
 
 class Plot(StrEnum):
@@ -51,8 +51,8 @@ def command(
 
     Example: paraSim sweep examples/cross-silo-50.yaml --method parablock,fedbcd --bandwidth 10MB/s,100MB/s
     """
-    from parasim.api import sweep
     from parasim.report.record import leave_record
+    from parasim.sweeping import sweep
     from sim.errors import ScenarioError
     from sim.studies.sweep import split_values
 

@@ -132,7 +132,7 @@ def test_a_method_that_does_not_fit_is_refused_before_any_is_trained(tmp_path: P
 
 
 def test_the_demonstration_fits_its_methods():
-    from parasim.api import PAPER_METHODS
+    from parasim.sweeping import PAPER_METHODS
     from parasim.training import DEMONSTRATION
     from sim.scenario import Scenario
     from sim.simulate import prepare

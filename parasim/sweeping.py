@@ -1,0 +1,201 @@
+"""Sweeps: every combination of some fields simulated, a row for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from calibration.paper import PAPER_MODELS, paper_setting
+from parasim.api import overridden, set_up, simulate
+from parasim.memory import COLUMN, cell, memory_of_rows
+from sim import scenario_file
+from sim.errors import ScenarioError
+from sim.methods import METHODS
+from sim.scenario import Scenario
+from sim.studies.sweep import Axis, Point, Row, grid, run_sweep
+from sim.units import format_bandwidth
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PAPER_METHODS = ("parablock", "fedbcd", "fedit", "fedcybgd")
+PAPER_BANDWIDTHS = ("50MB/s", "100MB/s", "150MB/s")
+PAPER_BATCH_SIZES = ("2", "4", "8")
+
+# Fields that are swept by an option of their own.
+_OPTIONS = {
+    "method": "--method",
+    "method.name": "--method",
+    "model": "--model",
+    "local.batch_size": "--batch-size",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a sweep.
+
+    Attributes
+    ----------
+    rows : list of dict
+        One per run: the swept fields, then its figures, as text as in results.csv.
+    axes : tuple of Axis
+        What was swept.
+    points : list of Point
+        The scenario of each row.
+    """
+
+    rows: list[Row]
+    axes: tuple[Axis, ...]
+    points: list[Point]
+
+    @property
+    def memory(self) -> list[str]:
+        """What is said of clients' memory, a sentence each: the column of that name, what is alike merged."""
+        return memory_of_rows(self.rows, [axis.column for axis in self.axes])
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return the rows as a DataFrame, numbers as numbers."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.rows)
+        for column in frame.columns:
+            numbers = pd.to_numeric(frame[column], errors="coerce")
+            if numbers.notna().all():
+                frame[column] = numbers
+        return frame
+
+
+def sweep(
+    source: str | Path | Mapping[str, Any] | None = None,
+    *,
+    methods: Sequence[str] = (),
+    bandwidths: Sequence[str] = (),
+    batch_sizes: Sequence[int | str] = (),
+    models: Sequence[str] = (),
+    vary: Mapping[str, Sequence[object]] | None = None,
+    overrides: Iterable[str] = (),
+    directory: str | Path | None = None,
+    jobs: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Table:
+    """Simulate every combination of some fields.
+
+    Parameters
+    ----------
+    source : path, mapping or None
+        The scenario to start from; the paper's setting if None, and its whole Figure 2 if nothing else is said.
+    methods, bandwidths, batch_sizes, models : sequence
+        Values of the method, of every client's up- and downlink, of the batch size and of the model.
+    vary : mapping of str to sequence
+        Values of any other fields, such as ``{"blocks.layers": [1, 2, 4]}``.
+    overrides : iterable of str
+        Fields to set before anything is swept.
+    directory : path or None
+        Where results go row by row; an interrupted sweep continues there.
+    jobs : int or None
+        Worker processes; all cores if None.
+    progress : callable
+        Told the number of runs done and in total.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    ParaSimError
+        Before anything runs, if any of the scenarios is wrong or not covered by its profile.
+    """
+    overrides = list(overrides)
+    if source is None:
+        models = models or PAPER_MODELS
+        if not vary:
+            methods = methods or PAPER_METHODS
+            bandwidths = bandwidths or PAPER_BANDWIDTHS
+            batch_sizes = batch_sizes or PAPER_BATCH_SIZES
+    _check_varied(vary or {})
+    base = _base(source, overrides)
+    axes = _axes(base({}), models, bandwidths, batch_sizes, vary or {}, methods)
+    points = grid(base, axes)
+    for point in points:
+        set_up(Scenario.parse(point.data, _label(point, axes)))
+    rows = run_sweep(points, figures, None if directory is None else Path(directory), jobs=jobs, progress=progress)
+    return Table(rows, tuple(axes), points)
+
+
+def figures(data: dict[str, Any]) -> dict[str, object]:
+    """Simulate plain data and return one row: the run's figures, the origin of computing times, what memory lacks."""
+    result = simulate(data)
+    compute, memory = result.provenance["compute"], result.provenance.get("memory", [])
+    assert isinstance(compute, dict)
+    assert isinstance(memory, list)
+    return {**result.figures(), "compute_origin": compute["origin"], COLUMN: cell(memory)}
+
+
+def _base(source: str | Path | Mapping[str, Any] | None, overrides: list[str]) -> Callable[[Row], dict[str, Any]]:
+    if source is None:
+        # Rounds and bytes on the wire differ between the paper's models and methods.
+        def paper(labels: Row) -> dict[str, Any]:
+            model = labels.get("model", PAPER_MODELS[0])
+            known = model if model in PAPER_MODELS else PAPER_MODELS[0]
+            method = labels.get("method", "parablock")
+            return overridden(paper_setting(known, method if method in METHODS else "parablock"), overrides)
+
+        return paper
+    data = dict(source) if isinstance(source, Mapping) else scenario_file.read(source)
+    data = overridden(data, overrides)
+    return lambda labels: data
+
+
+def _axes(
+    data: dict[str, Any],
+    models: Sequence[str],
+    bandwidths: Sequence[str],
+    batch_sizes: Sequence[int | str],
+    vary: Mapping[str, Sequence[object]],
+    methods: Sequence[str],
+) -> list[Axis]:
+    """Swept fields, the method changing fastest; those not swept keep a column with the scenario's own value."""
+    scenario = Scenario.parse(data)
+    links = {(group.uplink, group.down) for group in scenario.fleet}
+    uplink, downlink = next(iter(links))
+    own_bandwidth = format_bandwidth(uplink) if len(links) == 1 and uplink == downlink else ""
+    columns: list[tuple[str, Sequence[object], tuple[str, ...], str]] = [
+        ("model", models, ("model",), scenario.model or ""),
+        ("bandwidth", bandwidths, ("fleet.*.uplink", "fleet.*.downlink"), own_bandwidth),
+        ("batch_size", batch_sizes, ("local.batch_size",), str(scenario.local.batch_size)),
+        *((field, values, (field,), "") for field, values in vary.items()),
+        ("method", methods, ("method.name",), scenario.method.name),
+    ]
+    axes = []
+    for column, values, fields, own in columns:
+        texts = tuple(str(value) for value in values)
+        if len(set(texts)) < len(texts):
+            raise ScenarioError(f"{column}: a value stands twice in {', '.join(texts)}")
+        # A column with the scenario's own value would be wrong where --vary sets that field.
+        varied = any(_same_field(field, other) for field in fields for other in vary)
+        axes.append(Axis(column, texts, fields) if texts else Axis(column, ("" if varied else own,), ()))
+    return axes
+
+
+def _check_varied(vary: Mapping[str, Sequence[object]]) -> None:
+    """Refuse fields that have an option of their own: their column is that option's."""
+    for field, values in vary.items():
+        if field in _OPTIONS:
+            raise ScenarioError(f"--vary {field}: give its values with {_OPTIONS[field]}")
+        if not values:
+            raise ScenarioError(f"--vary {field}: no values; write it like blocks.layers=1,2,4")
+
+
+def _same_field(one: str, other: str) -> bool:
+    """Tell whether two paths name the same field of some client."""
+    pairs = zip(one.split("."), other.split("."), strict=False)
+    return all(part == counterpart or part == "*" or counterpart == "*" for part, counterpart in pairs)
+
+
+def _label(point: Point, axes: Sequence[Axis]) -> str:
+    """Name a run by what is swept."""
+    return ", ".join(f"{axis.column} {point.labels[axis.column]}" for axis in axes if axis.fields) or "scenario"
