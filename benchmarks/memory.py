@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 
 from calibration.allocator import SETTLED, glibc_peak
-from calibration.memory import granularity
+from calibration.peaks import granularity
 from calibration.shapes import ShapeModel, Step, filled_batch
 from sim.blocks import ALL_LINEAR, Block, partition
 from sim.errors import ParaSimError, ScenarioError

@@ -42,13 +42,12 @@ def replay(events: array[int]) -> int:
             continue
         if not alignment:
             held[number] = c.malloc(size)
-        elif c.posix_memalign(place, alignment, max(size, 1)):
+            continue
+        if c.posix_memalign(place, alignment, max(size, 1)):
             raise MemoryError
-        else:
-            held[number] = address.value
-        # Looking costs time, and small pieces hardly move the mark.
-        if size >= 1 << 16:
-            highest = max(highest, taken())
+        held[number] = address.value
+        # Looking costs time; the objects beside the tensors hardly move the mark.
+        highest = max(highest, taken())
     return highest - before
 
 

@@ -1,33 +1,24 @@
 """Memory of a client: predicted by tracing, and held against its device before a simulation is believed.
 
-Without torch there is `least_memory`, a bound that no local update stays below; with it, `traced_memory` follows the
-trainer's own step. Nothing here imports torch before it is asked for a trace.
+Without torch there is `least_memory`, a bound that no local update stays below; with it, `calibration.peaks` traces
+the trainer's own step.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING
 
-from calibration.devices import Device, closest
+from calibration.devices import closest
 from calibration.measured_file import MeasuredFile
-from calibration.room import Room, room_on
+from calibration.peaks import recomputes, traced_peak
+from calibration.room import room_on
 from sim.architecture import Architecture
-from sim.blocks import Block, lora_parameters
+from sim.blocks import lora_parameters
 from sim.errors import CostError
 from sim.methods import Trains
 from sim.protocols.overlapped import Overlapped
 from sim.simulate import Setup
 
-if TYPE_CHECKING:
-    from calibration.ledger import Footprint
-    from calibration.shapes import ShapeModel
-
-CUDA_GRANULARITY = 512
-"""What PyTorch's allocator for CUDA rounds every size up to [B]."""
-PAGE = 4096
-"""What a CPU's memory comes in [B]."""
 KEPT = 0.7
 """Activations that the backward pass needs, of those that go into and come out of a layer's linear modules: less than
 in any trace. Llama, Qwen and SmolLM2 keep 0.74 to 0.94, GPT-2 2.4 to 4.8."""
@@ -93,14 +84,19 @@ def fits(setup: Setup, *, measured: MeasuredFile | None = None, traced: bool = F
     """
     if setup.architecture is None:
         return []
+    recomputing = recomputes(setup)
     warnings = []
     for number, group in enumerate(setup.scenario.fleet):
         own = room_on(group.device, measured)
         if own is None:
             continue
-        needed = traced_memory(setup, own).total if traced else least_memory(setup, own.precision)
+        if traced:
+            needed = traced_peak(setup, own.precision, recomputing=recomputing).total
+        else:
+            needed = least_memory(setup, own.precision)
         if needed > own.memory:
-            name, recomputable = group.name or f"group{number}", _step_memory(setup, own.precision) <= own.memory
+            name = group.name or f"group{number}"
+            recomputable = not recomputing and _step_memory(setup, own.precision) <= own.memory
             warnings.append(MemoryWarning(name, own.device, own.memory, needed, traced, recomputable))
     return warnings
 
@@ -170,7 +166,7 @@ def _kept_for_backward(setup: Setup, width: int) -> int:
     Nothing is counted of images, nor where the trainer recomputes activations.
     """
     model, local = _model(setup), setup.scenario.local
-    if not model.vocabulary_size or (setup.scenario.train or {}).get("activation_checkpointing"):
+    if not model.vocabulary_size or recomputes(setup):
         return 0
     tokens = local.batch_size * local.sequence_length
     lowest = 0
@@ -183,37 +179,6 @@ def _kept_for_backward(setup: Setup, width: int) -> int:
         for linear in half.linears
     )
     return tokens * (int(KEPT * width * passed) + LOGITS * model.vocabulary_size)
-
-
-def traced_memory(setup: Setup, device: Device | Room) -> Footprint:
-    """Trace the peak of a local update.
-
-    Parameters
-    ----------
-    setup : Setup
-        The scenario and what follows from it; must name a model.
-    device : Device or Room
-        Decides precision and allocator.
-
-    Returns
-    -------
-    Footprint
-        The largest peak over what is trained: of the blocks, the lowest and the largest one are traced.
-    """
-    scenario = setup.scenario
-    assert scenario.model is not None
-    blocks: set[Block | None] = {None}
-    if setup.blocks is not None:
-        scheduled = [setup.blocks[block] for block in set(setup.schedule) if block is not None]
-        blocks = {
-            min(scheduled, key=lambda block: block.first_layer),
-            max(scheduled, key=lambda block: block.parameters),
-        }
-    lora = (scenario.lora.rank, scenario.lora.targets)
-    shape = (scenario.local.batch_size, scenario.local.sequence_length)
-    trains = setup.method.trains
-    peaks = [_peak(scenario.model, device.precision, trains, block, shape, lora) for block in blocks]
-    return max(peaks, key=lambda peak: peak.total)
 
 
 def second_thread(setup: Setup) -> int:
@@ -240,11 +205,6 @@ def second_thread(setup: Setup) -> int:
     return (setup.scenario.method.staleness + 1) * 4 * _trained_parameters(setup)[0]
 
 
-def granularity(device: str) -> int:
-    """What sizes are rounded up to on a torch device [B]."""
-    return CUDA_GRANULARITY if device.startswith("cuda") else PAGE
-
-
 def _trained_parameters(setup: Setup) -> tuple[int, int]:
     """Parameters that are trained at most at a time, and those that the method adds to the model."""
     trains = setup.method.trains
@@ -266,28 +226,3 @@ def _model(setup: Setup) -> Architecture:
     if setup.architecture is None:
         raise CostError("model: is missing; memory follows from a model's layers (`paraSim list models`)")
     return setup.architecture
-
-
-@cache
-def _peak(
-    model: str,
-    precision: str,
-    trains: Trains,
-    block: Block | None,
-    shape: tuple[int, int],
-    lora: tuple[int, tuple[str, ...] | str],
-) -> Footprint:
-    from calibration.shapes import Step
-    from train.adapters import LoraSettings
-
-    adapter = LoraSettings(rank=lora[0], targets=lora[1])
-    step = Step(trains, block, batch_size=shape[0], sequence_length=shape[1], lora=adapter)
-    rounding = CUDA_GRANULARITY if precision == "bfloat16" else PAGE
-    return _shapes(model, precision).trace(step, granularity=rounding).peak
-
-
-@lru_cache(maxsize=4)
-def _shapes(model: str, precision: str) -> ShapeModel:
-    from calibration.shapes import ShapeModel
-
-    return ShapeModel(model, precision)

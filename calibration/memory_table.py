@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from calibration.memory import CUDA_GRANULARITY
+from calibration.peaks import CUDA_GRANULARITY
 from sim.architecture import Architecture
 from sim.blocks import Block, partition, partition_evenly
 from sim.methods import METHODS, Trains

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from parasim.api import load, simulate
     from parasim.evaluation import evaluate
     from parasim.explanation import explain
+    from parasim.footprints import memory_needs
     from parasim.planning.answer import Plan
     from parasim.planning.ask import plan
     from parasim.sweeping import Table, sweep
@@ -50,6 +51,7 @@ __all__ = [
     "evaluate",
     "explain",
     "load",
+    "memory_needs",
     "on_ray",
     "plan",
     "register",
@@ -71,6 +73,7 @@ _HOMES = {
     "evaluate": "parasim.evaluation",
     "explain": "parasim.explanation",
     "load": "parasim.api",
+    "memory_needs": "parasim.footprints",
     "on_ray": "sim.studies.ray_engine",
     "plan": "parasim.planning.ask",
     "register": "sim.methods",

@@ -58,8 +58,19 @@ def set_up(scenario: Scenario) -> tuple[Setup, Costs]:
     ParaSimError
         If the model is not known, the scenario does not fit it, or no profile covers the computation.
     """
-    setup = prepare(scenario, None if scenario.model is None else _architecture(scenario.model))
+    setup = prepared(scenario)
     return setup, costs_of(setup)
+
+
+def prepared(scenario: Scenario) -> Setup:
+    """Find a scenario's model, and what follows from it without costs.
+
+    Raises
+    ------
+    ParaSimError
+        If the model is not known, or the scenario does not fit it.
+    """
+    return prepare(scenario, None if scenario.model is None else _architecture(scenario.model))
 
 
 def costs_of(setup: Setup) -> Costs:

@@ -11,17 +11,12 @@ from parasim.api import Source
 from parasim.memory import memory_of, merged
 from parasim.planning.answer import Answer, Plan
 from parasim.planning.quantities import quantity_named
-from parasim.planning.setting import covered, own_method, parsed, setting
-from sim.errors import ScenarioError, UnitError, nearest
-from sim.methods import METHODS
-from sim.studies.sweep import split_values
+from parasim.planning.setting import Methods, covered, named_methods, own_method, parsed, setting
+from sim.errors import ScenarioError, UnitError
 from sim.units import duration, money
 
 if TYPE_CHECKING:
     from parasim.planning.samples import Report
-
-Methods = str | Sequence[str]
-"""Names in a list, or with commas between them."""
 
 
 def plan(
@@ -92,7 +87,7 @@ def plan(
             raise ScenarioError("--break-even names its own two methods; leave out --method")
         from parasim.planning import break_even as breaking_even
 
-        pair = _names("--break-even", break_even)
+        pair = named_methods("--break-even", break_even)
         return _with_memory(breaking_even.break_even(source, overrides, pair, jobs), source, overrides, pair)
     chosen, refused = _methods(source, overrides, methods)
     answered = _answer(option, questions[option], source, overrides, chosen, methods is None, deadline, jobs, report)
@@ -189,32 +184,13 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _names(option: str, methods: Methods) -> tuple[str, ...]:
-    """Read a list of methods.
-
-    Raises
-    ------
-    ScenarioError
-        If it is empty, or a name is unknown or stands twice.
-    """
-    names = split_values(methods) if isinstance(methods, str) else tuple(methods)
-    if not names:
-        raise ScenarioError(f"{option} {methods!r}: holds no methods; separate them with commas")
-    for name in names:
-        if name not in METHODS:
-            raise ScenarioError(f"{option}: unknown method {name!r}; {nearest(name, METHODS)}")
-    if len(set(names)) < len(names):
-        raise ScenarioError(f"{option}: a method stands twice in {', '.join(names)}")
-    return names
-
-
 def _methods(
     source: Source | None, overrides: Sequence[str], methods: Methods | None
 ) -> tuple[Sequence[str], dict[str, str]]:
     """Methods to plan for, and of `all`, those that cannot run the scenario, with the reasons."""
     if methods is None:
         return [own_method(source, overrides)], {}
-    return covered(source, overrides) if methods == "all" else (_names("--method", methods), {})
+    return covered(source, overrides) if methods == "all" else (named_methods("--method", methods), {})
 
 
 def _with_refused(answered: Plan, refused: Mapping[str, str]) -> Plan:

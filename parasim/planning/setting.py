@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,16 @@ from calibration.paper import PAPER_MODELS, paper_setting
 from parasim.api import Source, set_up
 from sim import scenario_file
 from sim.costs import Costs
-from sim.errors import CostError, ParaSimError, ScenarioError
+from sim.errors import CostError, ParaSimError, ScenarioError, nearest
 from sim.methods import METHODS, Trains
 from sim.protocols.cyclic import Cyclic
 from sim.scenario import Scenario
 from sim.scenario_file import parse_override, with_field
 from sim.simulate import Setup
+from sim.studies.sweep import split_values
 
+Methods = str | Sequence[str]
+"""Names in a list, or with commas between them."""
 MOST_BATCH = 4096
 """Batch sizes above this are not looked for."""
 
@@ -66,8 +69,43 @@ def own_method(source: Source | None, overrides: Iterable[str] = ()) -> str:
     return Scenario.parse(setting(source, overrides)).method.name
 
 
-def covered(source: Source | None, overrides: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
+def named_methods(option: str, methods: Methods) -> tuple[str, ...]:
+    """Read a list of methods.
+
+    Parameters
+    ----------
+    option : str
+        Where it was given.
+    methods : str or sequence of str
+        The list.
+
+    Raises
+    ------
+    ScenarioError
+        If it is empty, or a name is unknown or stands twice.
+    """
+    names = split_values(methods) if isinstance(methods, str) else tuple(methods)
+    if not names:
+        raise ScenarioError(f"{option} {methods!r}: holds no methods; separate them with commas")
+    for name in names:
+        if name not in METHODS:
+            raise ScenarioError(f"{option}: unknown method {name!r}; {nearest(name, METHODS)}")
+    if len(set(names)) < len(names):
+        raise ScenarioError(f"{option}: a method stands twice in {', '.join(names)}")
+    return names
+
+
+def covered(
+    source: Source | None, overrides: Sequence[str] = (), tried: Callable[[dict[str, Any]], object] = parsed
+) -> tuple[list[str], dict[str, str]]:
     """Divide all registered methods into those that a scenario can run, and the reasons of the others.
+
+    Parameters
+    ----------
+    source, overrides
+        As in `setting`.
+    tried : callable
+        Works out plain data, or raises what stands in the way.
 
     Raises
     ------
@@ -79,7 +117,7 @@ def covered(source: Source | None, overrides: Sequence[str] = ()) -> tuple[list[
     own = own_method(source, overrides)
     for method in METHODS:
         try:
-            parsed(setting(source, overrides, method))
+            tried(setting(source, overrides, method))
         except ParaSimError as error:
             # What is wrong with the scenario's own method is wrong with the scenario.
             if method == own:

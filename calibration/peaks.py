@@ -1,0 +1,124 @@
+"""Peak memory of a scenario's local update, traced from the trainer's own step. Imports torch when it is asked."""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+from sim.blocks import Block
+from sim.errors import CostError, needs
+from sim.simulate import Setup
+
+if TYPE_CHECKING:
+    from calibration.ledger import Footprint
+    from calibration.shapes import ShapeModel, Step
+
+CUDA_GRANULARITY = 512
+"""What PyTorch's allocator for CUDA rounds every size up to [B]."""
+PAGE = 4096
+"""What a CPU's memory comes in [B]."""
+
+
+def granularity(device: str) -> int:
+    """What sizes are rounded up to on a torch device [B]."""
+    return CUDA_GRANULARITY if device.startswith("cuda") else PAGE
+
+
+def recomputes(setup: Setup) -> bool:
+    """Tell whether the scenario's trainer recomputes activations in the backward pass instead of keeping them."""
+    return bool((setup.scenario.train or {}).get("activation_checkpointing"))
+
+
+def traced_peak(setup: Setup, precision: str, *, recomputing: bool) -> Footprint:
+    """Trace the peak of a local update.
+
+    Parameters
+    ----------
+    setup : Setup
+        The scenario and what follows from it; must name a model.
+    precision : str
+        Type of the base weights: ``bfloat16``, as on GPUs, or ``float32``, as on CPUs.
+    recomputing : bool
+        Whether activations are recomputed, whatever the scenario says.
+
+    Returns
+    -------
+    Footprint
+        The largest peak over what is trained: of the blocks, the lowest and the largest one are traced.
+
+    Raises
+    ------
+    CostError
+        If torch is not installed, or the scenario names no model.
+    """
+    model = _model(setup)
+    steps = _steps(setup, recomputing=recomputing)
+    return max((_peak(model, precision, step) for step in steps), key=lambda peak: peak.total)
+
+
+def settled_peak(setup: Setup) -> int:
+    """Predict what a process on a CPU takes for a local update, with the allocator that Linux programs have.
+
+    Parameters
+    ----------
+    setup : Setup
+        The scenario and what follows from it; must name a model.
+
+    Returns
+    -------
+    int
+        The most that any of the steps of `traced_peak` takes [B], by `calibration.allocator.glibc_peak`.
+
+    Raises
+    ------
+    CostError
+        If torch is not installed, the scenario names no model, or this system's C library cannot be asked.
+    """
+    model = _model(setup)
+    return max(_settled(model, step) for step in _steps(setup, recomputing=recomputes(setup)))
+
+
+def _steps(setup: Setup, *, recomputing: bool) -> list[Step]:
+    """What is traced: of blocks, the lowest, above which most activations are kept, and the largest."""
+    try:
+        from calibration.shapes import Step
+        from train.adapters import LoraSettings
+    except ImportError as missing:
+        raise CostError(f"{needs('tracing a step', 'train')} ({missing})") from None
+    scenario = setup.scenario
+    blocks: set[Block | None] = {None}
+    if setup.blocks is not None:
+        scheduled = [setup.blocks[block] for block in set(setup.schedule) if block is not None]
+        blocks = {
+            min(scheduled, key=lambda block: block.first_layer),
+            max(scheduled, key=lambda block: block.parameters),
+        }
+    adapter = LoraSettings(rank=scenario.lora.rank, targets=scenario.lora.targets)
+    batch_size, tokens, trains = scenario.local.batch_size, scenario.local.sequence_length, setup.method.trains
+    return [Step(trains, block, batch_size, tokens, lora=adapter, checkpointing=recomputing) for block in blocks]
+
+
+def _model(setup: Setup) -> str:
+    if setup.scenario.model is None:
+        raise CostError("model: is missing; memory follows from a model's layers (`paraSim list models`)")
+    return setup.scenario.model
+
+
+@cache
+def _peak(model: str, precision: str, step: Step) -> Footprint:
+    rounding = CUDA_GRANULARITY if precision == "bfloat16" else PAGE
+    return _shapes(model, precision).trace(step, granularity=rounding).peak
+
+
+@cache
+def _settled(model: str, step: Step) -> int:
+    from calibration.allocator import glibc_peak
+
+    return glibc_peak(_shapes(model, "float32"), step)
+
+
+@lru_cache(maxsize=4)
+def _shapes(model: str, precision: str) -> ShapeModel:
+    from calibration.shapes import ShapeModel
+
+    return ShapeModel(model, precision)

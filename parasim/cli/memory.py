@@ -1,0 +1,127 @@
+"""`paraSim memory`: what a client's local update needs, and where there is room for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parasim.cli.options import Overrides, PlainFormat
+
+if TYPE_CHECKING:
+    from parasim.footprints import Footprints, Need
+
+
+_NEGLIGIBLE = 0.01
+"""Share of the peak below which nobody asks what else there was."""
+
+
+def command(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Scenario to ask about; the paper's setting if left out.")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Methods, with commas between them, or all; the file's own if left out.")
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Devices beside the fleet's own, with commas between them; cpu is this machine."),
+    ] = None,
+    set_: Overrides = [],  # noqa: B006 - typer copies it
+    glibc: Annotated[
+        bool, typer.Option("--glibc", help="Predict what Linux's default allocator makes of it on a CPU; takes longer.")
+    ] = False,
+    format_: Annotated[PlainFormat, typer.Option("--format", help="What is printed.")] = PlainFormat.TABLE,
+) -> None:
+    """Trace what a client's local update needs of memory, by what it is for, and on which devices it fits.
+
+    Example: paraSim memory examples/paper.yaml --method all --device rtx-4090,a100-80gb
+    """
+    from parasim.cli.progress import patient_threads, stages
+
+    patient_threads()
+    from parasim.footprints import memory_needs
+    from sim.errors import CostError
+    from sim.studies.sweep import split_values
+
+    devices = () if device is None else split_values(device)
+    if device is not None and not devices:
+        raise CostError(f"--device {device!r}: holds no devices; separate them with commas")
+    with stages() as report:
+        found = memory_needs(file, set_, methods=method, devices=devices, settled=glibc, report=report)
+    if format_ is PlainFormat.JSON:
+        print(json.dumps(found.summary(), indent=2))
+    else:
+        print_needs(found)
+
+
+def print_needs(found: Footprints) -> None:
+    """Print a table of needs for each precision, one of devices, and what is not known."""
+    from parasim.cli.text import console, plain_table
+
+    out, local = console(), found.scenario.local
+    out.print(f"{found.scenario.model}, local updates on {local.batch_size} x {local.sequence_length} tokens\n")
+    for precision in dict.fromkeys(need.precision for need in found.needs):
+        _print_table([need for need in found.needs if need.precision == precision])
+    if found.fits:
+        table = plain_table("device", "memory", "groups", "fits", "fits lean", "does not fit", numbers=("memory",))
+        for fit in found.fits:
+            lists = (fit.groups, fit.fits, fit.recomputing, fit.too_large)
+            table.add_row(fit.room.device, _size(fit.room.memory), *(", ".join(names) or "-" for names in lists))
+        out.print(table)
+    else:
+        out.print("No device is known: name some with --device, or in the fleet (`paraSim list devices`).")
+    for name in found.unknown:
+        out.print(f"Memory is not judged on {name!r}, which nobody knows (`paraSim list devices`).")
+    for method, reason in found.refused.items():
+        out.print(f"{method} is left out: {reason}")
+
+
+def _print_table(needs: list[Need]) -> None:
+    from parasim.cli.text import console, plain_table
+
+    out = console()
+    settled = any(need.settled is not None for need in needs)
+    parts = [_parts(need) for need in needs]
+    negligible = all(own["other"] < _NEGLIGIBLE * need.kept.total for own, need in zip(parts, needs, strict=True))
+    shown = [part for part in parts[0] if part != "other" or not negligible]
+    columns = (*shown, "peak", "lean", *(["glibc"] if settled else []))
+    table = plain_table("method", *columns, numbers=columns)
+    for own, need in zip(parts, needs, strict=True):
+        totals = (need.kept.total, need.recomputed.total, *([need.settled or 0] if settled else []))
+        table.add_row(need.method, *(_size(own[part]) for part in shown), *map(_size, totals))
+    out.print(table)
+    out.print(
+        f"Weights in {needs[0].precision}. Trained: its copies, master, gradients and moments. Kept: activations for "
+        "the backward pass. Lean: the peak if they are recomputed instead (train.activation_checkpointing). All traced "
+        "from the trainer's own step."
+    )
+    if settled:
+        out.print("glibc: what a process takes with Linux's default allocator, which wastes some; predicted.")
+    flying = [f"{need.method} {_size(need.in_flight)}" for need in needs if need.in_flight]
+    if flying:
+        out.print(f"Beside it, on their way over the network, in any memory: {', '.join(flying)}.")
+    out.print()
+
+
+def _parts(need: Need) -> dict[str, int]:
+    """What is there at the peak, by column."""
+    from calibration.ledger import Category
+
+    found = need.kept.by_category
+    of_trained = (Category.WORKING_COPY, Category.MASTER, Category.GRADIENTS, Category.MOMENTS)
+    named = {
+        "weights": found[Category.WEIGHTS],
+        "trained": sum(found[category] for category in of_trained),
+        "kept": found[Category.ACTIVATIONS],
+        "logits": found[Category.LOGITS],
+    }
+    return {**named, "other": need.kept.total - sum(named.values())}
+
+
+def _size(size: float) -> str:
+    from parasim.cli.text import amount
+
+    return amount(float(f"{size:.3g}"))

@@ -1,0 +1,140 @@
+"""`paraSim memory`: what a local update needs, and where it fits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import parasim
+from parasim.footprints import Footprints
+from tests.parasim.command_line import refused, run
+
+# Two layers of width 16, with embeddings, head and the last norm beside them.
+CONFIG = {
+    "model_type": "llama",
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "vocab_size": 32,
+    "tie_word_embeddings": False,
+}
+LAYER = 4 * 16 * 16 + 3 * 16 * 24 + 2 * 16
+PARAMETERS = 2 * 32 * 16 + 2 * LAYER + 16
+
+
+@pytest.fixture
+def fields(tmp_path: Path) -> dict[str, Any]:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    return {
+        "model": str(tmp_path / "config.json"),
+        "rounds": 4,
+        "blocks": {"layers": 1},
+        "lora": {"rank": 2},
+        "local": {"batch_size": 2, "sequence_length": 8},
+        "fleet": [{"name": "desks", "count": 2, "device": "rtx-4090"}, {"name": "handhelds", "device": "phone"}],
+    }
+
+
+@pytest.fixture
+def file(fields: dict[str, Any], tmp_path: Path) -> Path:
+    path = tmp_path / "scenario.json"
+    path.write_text(json.dumps(fields))
+    return path
+
+
+def test_needs_by_hand(fields: dict[str, Any]):
+    found = parasim.memory_needs(fields, methods="parablock,fedbcd,full-ft")
+    assert [(need.method, need.precision) for need in found.needs] == [
+        (method, precision) for precision in ("bfloat16", "float32") for method in ("parablock", "fedbcd", "full-ft")
+    ]
+    parablock, fedbcd, everything = (need.kept.by_category for need in found.needs[:3])
+    # 2 B for each weight, rounded up to 512 B for each of 21 tensors.
+    assert 2 * PARAMETERS <= parablock["weights"] <= 2 * PARAMETERS + 21 * 512
+    # Of the trained part: 4 B of master and 8 B of moments each, for one layer's 9 tensors or for all.
+    assert 12 * LAYER <= parablock["master"] + parablock["moments"] <= 12 * LAYER + 9 * 4 * 512
+    assert everything["master"] >= 4 * PARAMETERS
+    assert parablock == fedbcd
+    # Staleness 1: one update on its way up, one aggregate on its way down, in float32.
+    assert [need.in_flight for need in found.needs[:3]] == [8 * LAYER, 0, 0]
+    assert all(need.recomputed.total <= need.kept.total for need in found.needs)
+
+
+def test_where_it_fits():
+    fleet = [{"name": "desks", "device": "rtx-4090"}, {"device": "abacus"}, {"name": "more", "device": "rtx-4090"}]
+    found = parasim.memory_needs(
+        {"model": "smollm2-135m", "rounds": 2, "fleet": fleet, "local": {"batch_size": 32, "sequence_length": 512}},
+        methods=("parablock", "full-ft"),
+        devices=("h200",),
+    )
+    by_method = {need.method: need for need in found.needs}
+    (desks, lent) = found.fits
+    assert (desks.groups, lent.groups) == (("desks", "more"), ())
+    assert (desks.fits, desks.recomputing, desks.too_large) == places(by_method, 24e9)
+    assert lent.fits == ("parablock", "full-ft")
+    assert found.unknown == ["abacus"]
+
+
+def places(needs: dict[str, Any], memory: float) -> tuple[tuple[str, ...], ...]:
+    """Where each method belongs: it fits, fits when recomputing, or does not."""
+    kept = {method for method, need in needs.items() if need.kept.total <= memory}
+    lean = {method for method, need in needs.items() if need.recomputed.total <= memory} - kept
+    return tuple(tuple(m for m in needs if m in chosen) for chosen in (kept, lean, set(needs) - kept - lean))
+
+
+def test_the_paper_is_asked_about_if_nothing_else_is():
+    # Llama 3-8B, 4 x 512 tokens, LoRA of rank 32 on q and v: 29.1 GB in all, 20.0 GB if activations are recomputed.
+    found = parasim.memory_needs(methods="fedit", devices=("rtx-4090",))
+    (need,) = found.needs
+    adapters = 32 * 32 * (4096 + 4096 + 4096 + 1024)
+    assert need.kept.by_category["weights"] == pytest.approx(2 * (8_030_261_248 + adapters), rel=1e-6)
+    assert verdicts(found)["rtx-4090"] == ([], ["fedit"], [])
+    assert verdicts(found)["a100-80gb"] == (["fedit"], [], [])
+
+
+def verdicts(found: Footprints) -> dict[str, tuple[list[str], list[str], list[str]]]:
+    return {fit.room.device: (list(fit.fits), list(fit.recomputing), list(fit.too_large)) for fit in found.fits}
+
+
+def test_the_command_prints_what_the_function_finds(file: Path, fields: dict[str, Any]):
+    printed = json.loads(run("memory", file, "--method", "all", "--format", "json").out)
+    assert printed == parasim.memory_needs(fields, methods="all").summary()
+    assert {need["method"] for need in printed["needs"]} >= {"parablock", "fedit", "full-ft"}
+    for need in printed["needs"]:
+        assert sum(need["by_category"].values()) == need["peak_bytes"]
+    lines = run("memory", file, "--method", "parablock,fedit").out.splitlines()
+    assert [line.split()[0] for line in lines if " kB" in line and line[:1] != "B"] == ["parablock", "fedit"] * 2
+    assert any(line.split()[:5] == ["rtx-4090", "24", "GB", "desks", "parablock,"] for line in lines)
+
+
+def test_what_glibc_makes_of_it(file: Path):
+    printed = json.loads(run("memory", file, "--glibc", "--format", "json").out)
+    by_precision = {need["precision"]: need for need in printed["needs"]}
+    assert by_precision["bfloat16"]["glibc_bytes"] is None
+    assert by_precision["float32"]["glibc_bytes"] > by_precision["float32"]["peak_bytes"] / 2
+    assert "glibc: what a process takes" in run("memory", file, "--glibc").out
+
+
+def test_this_machine_is_a_device(file: Path):
+    [*_, here] = json.loads(run("memory", file, "--device", "cpu", "--format", "json").out)["devices"]
+    assert (here["device"], here["precision"], here["fits"]) == ("this machine", "float32", ["parablock"])
+
+
+def test_mistakes_are_refused(file: Path, fields: dict[str, Any], tmp_path: Path):
+    assert "unknown device 'h20'; did you mean 'h200'?" in refused("memory", file, "--device", "h20")
+    assert "holds no devices" in refused("memory", file, "--device", ",")
+    assert "unknown method 'fedbdc'; did you mean 'fedbcd'?" in refused("memory", file, "--method", "fedbdc")
+    assert "--glibc: predicts for CPUs" in refused("memory", "--glibc")
+    bare = tmp_path / "bare.json"
+    bare.write_text(json.dumps({"rounds": 1, "payload": {"upload": "1MB"}, "compute": {"seconds": 1}}))
+    assert "model: is missing" in refused("memory", bare)
+
+
+def test_methods_that_cannot_run_the_scenario_are_left_out_with_the_reason(file: Path):
+    printed = run("memory", file, "--method", "all", "--set", "lora.targets=[nothing]").out
+    assert "fedit is left out: " in printed
+    assert "parablock is left out" not in printed
+    assert [line for line in printed.splitlines() if line.startswith("full-ft ")]
