@@ -32,7 +32,7 @@ from sim.methods import Trains
 from train.blocks import block_parameters
 from train.evaluate import model_loss
 from train.local import LocalSettings, train_locally
-from train.models import demo_config, random_model
+from train.models import demo_config, placed, random_model
 
 STEPS = 3
 
@@ -97,7 +97,7 @@ def measured(precision: str, repeats: int) -> float:
     assert step.block is not None
     built: Any = random_model(shapes.config, seed=0)
     built.config.use_cache = False
-    built = built.to(getattr(torch, precision))
+    placed(built, "cpu", getattr(torch, precision))
     part = block_parameters(built, step.block)
     batches = [filled_batch(shapes.config, step)] * STEPS
     settings = LocalSettings(learning_rate=1e-5, steps=STEPS)

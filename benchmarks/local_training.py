@@ -36,7 +36,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.contenders import Batches, Run, badam, bare_peft, local_update, plain_loop
 from calibration.configuration import model_config
-from calibration.floor import matrix_products, matrix_rates, unavoidable_flops
+from calibration.floor import matrix_products, matrix_rates, timing_on, unavoidable_flops
 from calibration.shapes import ShapeModel, Step
 from calibration.subject import build_model
 from sim.architecture import catalogue_names, from_config
@@ -44,8 +44,8 @@ from sim.blocks import ALL_LINEAR, Block, partition
 from sim.errors import ParaSimError, ScenarioError
 from sim.methods import Trains
 from train.adapters import Adapter, LoraSettings
-from train.blocks import block_parameters
-from train.models import demo_config, load_model, random_model
+from train.blocks import block_parameters, layer_list
+from train.models import base_dtype, demo_config, load_model, placed, random_model
 from train.timing import now
 
 
@@ -66,7 +66,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--targets", nargs="+", default=["q_proj", "v_proj"], help=f"modules, or {ALL_LINEAR}")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--blocks", type=int, nargs="+", help="blocks to hold against the floor (all)")
-    parser.add_argument("--compile", action="store_true", help="let torch.compile make the model faster")
+    parser.add_argument("--compile", action="store_true", help="let torch.compile make the layers faster")
     chosen = parser.parse_args()
     if chosen.device.startswith("cuda") and not torch.cuda.is_available():
         parser.error(f"--device {chosen.device}: PyTorch finds no CUDA device here")
@@ -75,12 +75,12 @@ def options() -> argparse.Namespace:
 
 def build(chosen: argparse.Namespace) -> Any:
     if chosen.model and chosen.model.lower() in catalogue_names():
-        return build_model(model_config(chosen.model), torch.device(chosen.device))
+        return build_model(chosen.model, model_config(chosen.model), torch.device(chosen.device))
     if chosen.model:
         return load_model(chosen.model, device=chosen.device)
     ready: Any = random_model(demo_config(layers=chosen.layers), seed=0)
     ready.config.use_cache = False
-    return ready.to(chosen.device, torch.bfloat16 if chosen.device.startswith("cuda") else torch.float32)
+    return placed(ready, chosen.device, base_dtype(chosen.device))
 
 
 def draw(chosen: argparse.Namespace, vocabulary: int) -> Batches:
@@ -180,17 +180,17 @@ def floors(chosen: argparse.Namespace, model: nn.Module, blocks: Sequence[Block]
     rates = matrix_rates(products, dtype, device, partial(now, device))
     fastest = max(rates, key=lambda product: rates[product])
     rate = rates[fastest]
-    print(f"\n{str(dtype).removeprefix('torch.')} products of the model's shapes (rows x inner x columns), GFLOP/s:")
+    print(
+        f"\n{str(dtype).removeprefix('torch.')} products of the model's shapes (rows x inner x columns), GFLOP/s, "
+        f"{timing_on(device).label}:"
+    )
     for product, reached in rates.items():
         print(
             f"  {' x '.join(map(str, product)):<24}{reached / 1e9:12.1f}{'  <- the rate' if product == fastest else ''}"
         )
-    operations = traced(chosen, model, blocks)
-    runs = {
-        str(block.index): local_update(model, block_parameters(model, block), batches)
-        for block in blocks
-        if not chosen.blocks or block.index in chosen.blocks
-    }
+    compared = [block for block in blocks if not chosen.blocks or block.index in chosen.blocks]
+    operations = traced(chosen, model, compared)
+    runs = {str(block.index): local_update(model, block_parameters(model, block), batches) for block in compared}
     times = in_turns(runs, chosen)
     print(f"\n{'block':<8}{'GFLOP':>12}{'floor ms':>12}{'measured ms':>14}{'share of floor speed':>24}")
     for name, seconds in times.items():
@@ -199,7 +199,7 @@ def floors(chosen: argparse.Namespace, model: nn.Module, blocks: Sequence[Block]
 
 
 def traced(chosen: argparse.Namespace, model: Any, blocks: Sequence[Block]) -> dict[int, float]:
-    """Operations of a step of every block that it cannot avoid."""
+    """Operations of a step of each of these blocks that it cannot avoid."""
     precision = str(next(model.parameters()).dtype).removeprefix("torch.")
     with tempfile.TemporaryDirectory() as folder:
         model.config.save_pretrained(folder)
@@ -209,6 +209,16 @@ def traced(chosen: argparse.Namespace, model: Any, blocks: Sequence[Block]) -> d
         step = Step(Trains.BLOCK, block, chosen.batch_size, chosen.sequence_length)
         found[block.index] = unavoidable_flops(shapes.trace(step).operators)
     return found
+
+
+def compile_layers(model: nn.Module) -> None:
+    """Compile each layer by itself.
+
+    Compiled as a whole, transformers would give attention an explicit mask, which rules out its fast kernels, and
+    every block that trains other layers would be compiled anew, until the compiler gives up.
+    """
+    for layer in layer_list(model)[1]:
+        layer.compile()
 
 
 def main() -> None:
@@ -227,7 +237,7 @@ def main() -> None:
         f"update, LoRA rank {chosen.rank} on {', '.join(chosen.targets)}\n"
     )
     if chosen.compile:
-        model.compile()
+        compile_layers(model)
     if {"loops", "methods"} & set(chosen.parts):
         print(f"{'median of paired ratios':<58}{'ratio':>8}{'bound':>8}")
     for part, measure in PARTS.items():

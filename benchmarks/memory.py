@@ -37,6 +37,7 @@ import torch
 from calibration.allocator import SETTLED, glibc_peak
 from calibration.peaks import granularity
 from calibration.shapes import ShapeModel, Step, filled_batch
+from calibration.subject import build_model
 from sim.blocks import ALL_LINEAR, Block, partition
 from sim.errors import ParaSimError, ScenarioError
 from sim.methods import Trains
@@ -44,7 +45,7 @@ from train.adapters import LoraSettings
 from train.blocks import checkpoint_activations
 from train.evaluate import model_loss
 from train.local import LocalSettings, train_locally
-from train.models import base_dtype, demo_config, random_model
+from train.models import base_dtype, demo_config
 from train.trained import trained_part
 
 REPEATS = 3
@@ -184,20 +185,18 @@ def measure(case: Case, device: str) -> int:
     # An adapter, so that its library is loaded too.
     tiny = Step(Trains.LORA, batch_size=2, sequence_length=16)
     local_update(demo_config(), tiny, device)
+    gc.collect()
     if device == "cpu":
         # Otherwise what it left free would be used again, and missing from the measured peak.
-        gc.collect()
         ctypes.CDLL(None).malloc_trim(0)
-    before = resident() if device == "cpu" else 0
+    before = resident() if device == "cpu" else torch.cuda.memory_allocated(device)
     forget_peak(device)
     local_update(shapes.config, step, device)
     return (resident("VmHWM") if device == "cpu" else torch.cuda.max_memory_allocated(device)) - before
 
 
 def local_update(config: Any, step: Step, device: str) -> None:
-    model: Any = random_model(config, seed=0)
-    model.config.use_cache = False
-    model = model.to(device, base_dtype(device))
+    model = build_model(str(config.model_type), config.to_dict(), torch.device(device))
     if device != "cpu":
         forget_peak(device)
     if step.checkpointing:

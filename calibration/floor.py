@@ -7,6 +7,7 @@ step comes says what is left to gain.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,7 +18,36 @@ from calibration.operators import Operators, one_step
 Product = tuple[int, int, int]
 """Sizes (rows, inner, columns) of one matrix product."""
 _ATTENTION = "scaled_dot_product"
-_TRIES, _WORTH_TIMING = 5, 0.02  # [s]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How a product's rate is measured.
+
+    Attributes
+    ----------
+    tries : int
+        How often; the best counts.
+    seconds : float
+        How long a try multiplies without a break, at least [s].
+    label : str
+        The same in words.
+    """
+
+    tries: int
+    seconds: float
+    label: str
+
+
+def timing_on(device: torch.device) -> Timing:
+    """How the rate of a device is measured.
+
+    A GPU lowers its clock within tenths of a second once its power is used up: training runs at the rate that it
+    sustains. A CPU's is the best of several bursts: others on the machine can only slow it down.
+    """
+    if device.type == "cuda":
+        return Timing(1, 0.5, "sustained over 0.5 s")
+    return Timing(5, 0.02, "best of 5 bursts of 20 ms")
 
 
 def unavoidable_flops(operators: Operators) -> float:
@@ -81,20 +111,20 @@ def matrix_rates(
     Returns
     -------
     dict of (int, int, int) to float
-        Operations per second [1/s], the best of several tries: others on the machine can only slow it down.
+        Operations per second [1/s], measured as `timing_on` says.
     """
-    rates = {}
+    rates, timing = {}, timing_on(device)
     for rows, inner, columns in products:
         # As `nn.Linear` keeps its weight: one factor is read transposed.
         left = torch.randn(rows, inner, device=device, dtype=dtype)
         right = torch.randn(columns, inner, device=device, dtype=dtype)
-        seconds = min(_seconds(left, right, clock) for _ in range(_TRIES))
+        seconds = min(_seconds(left, right, clock, timing.seconds) for _ in range(timing.tries))
         rates[rows, inner, columns] = 2.0 * rows * inner * columns / seconds
     return rates
 
 
-def _seconds(left: Any, right: Any, clock: Callable[[], float]) -> float:
-    """Seconds of one product, averaged over as many as make it worth timing [s]."""
+def _seconds(left: Any, right: Any, clock: Callable[[], float], least: float) -> float:
+    """Seconds of one product, averaged over as many as take a while [s]."""
     left @ right.T
     count = 1
     while True:
@@ -102,6 +132,6 @@ def _seconds(left: Any, right: Any, clock: Callable[[], float]) -> float:
         for _ in range(count):
             left @ right.T
         seconds = clock() - began
-        if seconds >= _WORTH_TIMING:
+        if seconds >= least:
             return seconds / count
         count *= 2

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+import subprocess
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +17,8 @@ from sim.errors import CostError
 from train.timing import clock_for
 
 DeviceKind = Literal["cpu", "cuda"]
+_DRIVER = Path("/proc/driver/nvidia/version")
+_PATIENCE = 10.0  # [s]
 
 
 def usable(kind: DeviceKind) -> torch.device:
@@ -54,7 +57,7 @@ def device_here(kind: DeviceKind, threads: int) -> Device:
             kind="cuda",
             threads=0,
             clock=clock_for(device, 0),
-            driver=_or_empty(_driver_version),
+            driver=_driver_version(),
             memory_bytes=found.total_memory,
         )
     import psutil  # type: ignore[import-untyped]
@@ -80,15 +83,19 @@ def _processor() -> str:
 
 
 def _driver_version() -> str:
-    information = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8")
-    return next(word for word in information.split() if word[0].isdigit() and "." in word)
-
-
-def _or_empty(read: Callable[[], str]) -> str:
+    """Version of the NVIDIA driver: as the kernel says it or, in a container that hides that, as its tool does."""
     try:
-        return read()
+        information = _DRIVER.read_text(encoding="utf-8")
+        return next(word for word in information.split() if word[0].isdigit() and "." in word)
     except (OSError, StopIteration):
+        pass
+    question = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(question, capture_output=True, text=True, timeout=_PATIENCE, check=True)
+    except (OSError, subprocess.SubprocessError):
         return ""
+    # A line for each GPU.
+    return answer.stdout.strip().partition("\n")[0].strip()
 
 
 def versions_here() -> Versions:

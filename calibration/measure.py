@@ -5,7 +5,6 @@ Points are visited in rounds, one after the other, so that a slow minute of the 
 
 from __future__ import annotations
 
-import gc
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from calibration.stopwatch import Stopwatch
 from calibration.subject import Subject
 from train.blocks import Part, layer_list
 from train.evaluate import model_loss
+from train.exhaustion import NoRoomError, with_room
 from train.local import LocalSettings, train_locally
 from train.task import Batch
 from train.timing import Clock
@@ -178,13 +178,9 @@ class Measurer:
             if needed > there:
                 return f"needs about {needed / 1e9:.1f} GB, {there / 1e9:.1f} GB are free"
         try:
-            return self._train(point, known)
-        except torch.OutOfMemoryError as error:
-            reason = str(error).partition("\n")[0][:200]
-        # Only now is the frame gone that held the tensors.
-        gc.collect()
-        torch.cuda.empty_cache()
-        return reason or "out of memory"
+            return with_room(lambda: self._train(point, known))
+        except NoRoomError as lack:
+            return str(lack)
 
     def _train(self, point: Point, known: Sample | None) -> tuple[Visit, int | None]:
         with self._subject.part(point) as part:
@@ -204,11 +200,12 @@ class Measurer:
             torch.cuda.reset_peak_memory_stats(self._subject.device)
         with _marked_head(self._subject.model, watch):
             # The first step of an update counts little anyway; only what a process does once must be over.
-            train_locally(self._subject.model, part, batches, _marked_loss(watch), settings, warm_up=not self._warm)
+            update = train_locally(
+                self._subject.model, part, batches, _marked_loss(watch), settings, warm_up=not self._warm
+            )
         self._warm = True
-        watch.mark()
         peak = int(torch.cuda.max_memory_allocated(self._subject.device)) if on_gpu else None
-        return visit_of(watch.seconds(), steps), peak
+        return visit_of(watch.seconds(), steps, update.seconds), peak
 
 
 def steps_per_visit(step: float) -> int:
@@ -216,28 +213,33 @@ def steps_per_visit(step: float) -> int:
     return max(FEWEST_STEPS, min(_MOST_STEPS, math.ceil(_VISIT_SECONDS / step)))
 
 
-def visit_of(moments: Sequence[float], steps: int) -> Visit:
+def visit_of(moments: Sequence[float], steps: int, seconds: float) -> Visit:
     """Make times of moments.
 
     Parameters
     ----------
     moments : sequence of float
-        Three of each step (its begin, all layers passed forward, loss known) and the end of the update [s]; those
-        of warm-up steps may come before.
+        Three of each step (its begin, all layers passed forward, loss known) [s]; those of warm-up steps may come
+        before.
     steps : int
         Number of steps, at least 3.
+    seconds : float
+        What the whole local update took, as the trainer measures it [s]: from before its first step, when masters
+        and optimizer are made, to its delta.
 
     Returns
     -------
     Visit
         Medians over all steps but the first, which also sets up the optimizer; what it takes longer for that, and
-        what is left after the last step, belong to the update.
+        what the trainer's seconds hold before the first step and after the last one, belong to the update.
     """
-    *marks, end = list(moments)[-(_MARKS_PER_STEP * steps + 1) :]
+    marks = list(moments)[-_MARKS_PER_STEP * steps :]
     start, layers, loss = np.array(marks).reshape(steps, _MARKS_PER_STEP).T
     backward = start[1:] - loss[:-1]
     usual = float(np.median(backward[1:]))
-    update = (backward[0] - usual) + (end - loss[-1] - usual)
+    # The last backward pass ends unmarked, somewhere in the rest.
+    rest_of_update = seconds - (loss[-1] - start[0])
+    update = (backward[0] - usual) + (rest_of_update - usual)
     parts = (np.median((layers - start)[1:]), np.median((loss - layers)[1:]), usual, max(0.0, update))
     forward, head, back, rest = (round(float(part), 7) for part in parts)
     return Visit(forward=forward, head=head, backward=back, update=rest)

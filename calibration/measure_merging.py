@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from calibration.stopwatch import Stopwatch
 from calibration.subject import Subject
 from train.adapters import Adapter, LoraSettings
 from train.blocks import Values
+from train.exhaustion import NoRoomError, with_room
 from train.timing import Clock
 
 STACKED: tuple[tuple[int, Role], ...] = ((1, "fit"), (3, "held-out"), (8, "fit"), (24, "held-out"), (64, "fit"))
@@ -38,7 +40,7 @@ def measure_merging(subject: Subject, plan: Plan, clock: Clock, progress: Callab
     Returns
     -------
     list of MergeSample
-        None where the plan has no adapters.
+        None where the plan has no adapters, and none of a stack that the device has no memory for.
     """
     samples = []
     for targets in plan.targets:
@@ -47,9 +49,11 @@ def measure_merging(subject: Subject, plan: Plan, clock: Clock, progress: Callab
         try:
             for rank, role in _stacks(plan):
                 progress(f"merging a stack of rank {rank} on {targets}")
-                state = _nothing(adapter, rank)
-                _timed_merge(adapter, state, clock)
-                seconds = tuple(_timed_merge(adapter, state, clock) for _ in range(_REPEATS))
+                try:
+                    seconds = with_room(partial(_timed_merges, adapter, rank, clock))
+                except NoRoomError:
+                    # What was measured covers the smaller stacks.
+                    continue
                 samples.append(MergeSample(targets=targets, rank=rank, role=role, seconds=seconds))
         finally:
             adapter.remove()
@@ -73,6 +77,12 @@ def _nothing(adapter: Adapter, rank: int) -> Values:
         shape = [rank if size == 1 else size for size in parameter.shape]
         found[name] = torch.zeros(shape, device=parameter.device)
     return found
+
+
+def _timed_merges(adapter: Adapter, rank: int, clock: Clock) -> tuple[float, ...]:
+    state = _nothing(adapter, rank)
+    _timed_merge(adapter, state, clock)
+    return tuple(_timed_merge(adapter, state, clock) for _ in range(_REPEATS))
 
 
 def _timed_merge(adapter: Any, state: Values, clock: Clock) -> float:

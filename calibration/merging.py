@@ -20,6 +20,8 @@ from sim.architecture import Architecture
 from sim.blocks import ALL_LINEAR
 from sim.fleet import Cohorts
 
+_FEWEST_FITTED = 2
+
 
 @dataclass(frozen=True)
 class MergeWork:
@@ -92,13 +94,19 @@ class Merges:
         return sum(self._seconds[last:round])
 
 
+def enough_merges(samples: Sequence[MergeSample]) -> bool:
+    """Whether merges can be fitted: two stacks, for what grows with the rank and what does not, and one held out."""
+    roles = [sample.role for sample in samples]
+    return roles.count("fit") >= _FEWEST_FITTED and "held-out" in roles
+
+
 def fit_merging(samples: Sequence[MergeSample], architecture: Architecture) -> Merging:
     """Find the prices of a merge, and say how far they are from what they have not seen.
 
     Parameters
     ----------
     samples : sequence of MergeSample
-        What was measured: some for the fit, some held out.
+        What was measured: some for the fit, some held out (`enough_merges`).
     architecture : Architecture
         The model.
     """

@@ -5,10 +5,13 @@ It only guards the measuring machine: what a training run needs is another modul
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from calibration.points import Point
 from calibration.work import work
 from sim.architecture import Architecture
 
+_GROUP = Path("/sys/fs/cgroup")
 _FLOAT = 4
 _COPIES_OF_TRAINED = 7
 """Held values, working copy, start, gradient, two moments, delta."""
@@ -37,7 +40,22 @@ def needed_bytes(architecture: Architecture, point: Point) -> int:
 
 
 def available_bytes() -> int:
-    """Memory that new work may take on this machine [B]."""
+    """Memory that new work may take on this machine [B], or in this container where that is less."""
     import psutil  # type: ignore[import-untyped]
 
-    return int(psutil.virtual_memory().available)
+    there = int(psutil.virtual_memory().available)
+    left = _left_in_group()
+    return there if left is None else min(there, left)
+
+
+def _left_in_group() -> int | None:
+    """What a limit of control groups (version 2) leaves [B]: beyond it Linux kills, whatever the machine has."""
+    try:
+        limit, used, stat = (
+            (_GROUP / f"memory.{name}").read_text(encoding="ascii").strip() for name in ("max", "current", "stat")
+        )
+        # Files that were read count as used, but give way.
+        files = next(int(line.split()[1]) for line in stat.splitlines() if line.startswith("inactive_file "))
+        return None if limit == "max" else max(0, int(limit) - int(used) + files)
+    except (OSError, ValueError, StopIteration):
+        return None

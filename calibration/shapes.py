@@ -23,7 +23,7 @@ from sim.methods import Trains
 from train.adapters import Adapter, LoraSettings
 from train.blocks import Part, block_parameters, checkpoint_activations
 from train.evaluate import model_loss
-from train.models import random_model
+from train.models import placed, random_model
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class ShapeModel:
         with torch.device("meta"):
             built: Any = random_model(self.config, seed=0)
         built.config.use_cache = False
-        self._model: nn.Module = built
+        self._model = placed(built, "meta", self._dtype)
 
     def trace(self, step: Step, *, granularity: int = 1, steps: int = 1) -> Trace:
         """Trace one step, or several that are alike.
@@ -124,7 +124,7 @@ class ShapeModel:
             If the model has no such block or adapter, or does not take such an input.
         """
         self._check_length(step)
-        with self._trained(step) as adapter, FakeTensorMode(), _filled(self._model, self._dtype):
+        with self._trained(step) as adapter, FakeTensorMode(), _filled(self._model):
             part = self._part(step, adapter)
             batches = [filled_batch(self.config, step) for _ in range(step.accumulation)]
             with _read_as_eager(padded=step.padded):
@@ -136,6 +136,14 @@ class ShapeModel:
         is_adapted = step.trains not in (Trains.BLOCK, Trains.EVERYTHING)
         with torch.device("meta"):
             adapter = Adapter(self._model, step.lora, seed=0) if is_adapted else None
+        if adapter is not None:
+            # Where there is memory, peft itself gives an adapter the precision of the weights below it.
+            for parameter in adapter.part.values():
+                parameter.data = parameter.data.to(getattr(torch, self.precision))
+        if adapter is not None:
+            # On a device, adapters take the precision of the weights beside them.
+            for parameter in adapter.part.values():
+                parameter.data = parameter.data.to(self._dtype)
         if step.checkpointing:
             checkpoint_activations(self._model)
         try:
@@ -189,7 +197,7 @@ def filled_batch(config: Any, step: Step) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _filled(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
+def _filled(model: nn.Module) -> Iterator[None]:
     """Give a model on the meta device fake tensors on a CPU for a while: what is tied stays tied."""
     fakes: dict[int, Tensor] = {}
     places: list[tuple[dict[str, Any], str, Tensor]] = []
@@ -199,8 +207,7 @@ def _filled(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
             places += [(held, name, tensor) for name, tensor in held.items() if tensor is not None]
     for held, name, tensor in places:
         if id(tensor) not in fakes:
-            narrow = dtype if tensor.is_floating_point() else tensor.dtype
-            fake = torch.empty(tensor.shape, dtype=narrow, device="cpu")
+            fake = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
             fakes[id(tensor)] = nn.Parameter(fake) if isinstance(tensor, nn.Parameter) else fake
         held[name] = fakes[id(tensor)]
     try:

@@ -10,13 +10,15 @@ import torch
 from torch import nn
 
 from calibration.configuration import counted, for_transformers, model_config
+from calibration.needs import available_bytes
 from calibration.points import ADAPTERS, Point, block_at, split_targets
 from sim.architecture import Architecture
 from sim.errors import CostError
 from sim.methods import Trains
 from train.adapters import Adapter, LoraSettings
 from train.blocks import Part, block_parameters
-from train.models import base_dtype, random_model
+from train.exhaustion import lacks_memory, make_room
+from train.models import base_dtype, placed, random_model
 
 
 def language_model(name: str, config: Mapping[str, Any]) -> Architecture:
@@ -35,24 +37,73 @@ def language_model(name: str, config: Mapping[str, Any]) -> Architecture:
     return found
 
 
-def build_model(config: Mapping[str, Any], device: torch.device) -> nn.Module:
+def build_model(name: str, config: Mapping[str, Any], device: torch.device) -> nn.Module:
     """Build a model with random weights, as the trainer would hold it on this device.
+
+    Parameters
+    ----------
+    name : str
+        What it is called, for messages.
+    config : mapping
+        Its configuration.
+    device : torch.device
+        Where it is held.
 
     Raises
     ------
     ArchitectureError
         If transformers does not know its type.
+    CostError
+        If its weights alone are too large for the device.
     """
     ready = for_transformers(config)
+    parameters = counted(name, config).parameters
+    check_fit(name, parameters, device)
+    model: Any = None
     try:
         # Drawing billions of weights takes minutes on a CPU.
         with torch.device(device):
-            model: Any = random_model(ready, seed=0)
-    except torch.OutOfMemoryError:
+            model = random_model(ready, seed=0)
+    except RuntimeError as error:
+        if not lacks_memory(error):
+            raise
+    if model is None:
+        # In float32 it is twice as large as it will be on the device.
+        make_room()
+        check_fit(name, parameters, torch.device("cpu"))
         model = random_model(ready, seed=0)
     model.config.use_cache = False
-    built: nn.Module = model.to(device=device, dtype=base_dtype(device)).eval()
-    return built
+    return placed(model, device, base_dtype(device)).eval()
+
+
+def check_fit(name: str, parameters: int, device: torch.device) -> None:
+    """Refuse a model whose weights alone are too large, before Linux kills the process that builds it.
+
+    Parameters
+    ----------
+    name : str
+        What it is called, for messages.
+    parameters : int
+        How many it has.
+    device : torch.device
+        Where it would be held, in the precision that the trainer holds it in there.
+
+    Raises
+    ------
+    CostError
+        If it has no room.
+    """
+    if device.type == "cuda":
+        where, there = "this GPU has", torch.cuda.get_device_properties(device).total_memory
+    else:
+        where, there = "this machine has free", available_bytes()
+    precision = base_dtype(device)
+    needed = parameters * precision.itemsize
+    if needed > there:
+        raise CostError(
+            f"--model {name}: {parameters / 1e9:.2f} billion parameters take {needed / 1e9:.1f} GB in "
+            f"{str(precision).removeprefix('torch.')}, more than the {there / 1e9:.1f} GB that {where}"
+        )
 
 
 class Subject:
@@ -79,7 +130,7 @@ class Subject:
     def model(self) -> Any:
         """The model, built when it is first asked for."""
         if self._model is None:
-            self._model = build_model(self.config, self.device)
+            self._model = build_model(self.name, self.config, self.device)
         return self._model
 
     @contextmanager

@@ -8,6 +8,7 @@ code that comes with a model is never run.
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -19,6 +20,7 @@ import torch
 from torch import nn
 
 from sim.errors import ParaSimError, nearest
+from train.exhaustion import lacks_memory
 
 DEMO = "demo"
 SMOLLM2 = "smollm2-135m-instruct"
@@ -83,8 +85,47 @@ def load_model(name: str | Path, *, seed: int = 0, device: torch.device | str = 
         model = _pretrained(_folder_or_hub_id(name), dtype)
     # The cache serves generation, which asks for it by itself; in training it would copy every key and value.
     model.config.use_cache = False
-    ready: nn.Module = model.to(device=device, dtype=dtype).eval()
-    return ready
+    return placed(model, device, dtype).eval()
+
+
+def placed(model: nn.Module, device: torch.device | str, dtype: torch.dtype) -> nn.Module:
+    """Put a model on a device, its parameters in a precision, as transformers would have loaded it there.
+
+    Buffers keep what transformers itself gives them in a model of that precision: a rotary embedding's frequencies stay
+    float32, for rounded to bfloat16 they would turn distant positions by a wrong angle.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A transformers model; changed in place.
+    device : torch.device or str
+        Where it goes.
+    dtype : torch.dtype
+        Precision of its parameters.
+
+    Returns
+    -------
+    torch.nn.Module
+        The same model.
+    """
+    buffers = dict(model.named_buffers(remove_duplicate=False))
+    precisions = _buffer_precisions(model, dtype)
+    model.to(device=device, dtype=dtype)
+    for name, buffer in buffers.items():
+        place, _, own = name.rpartition(".")
+        model.get_submodule(place)._buffers[own] = buffer.to(device=device, dtype=precisions[name])
+    return model
+
+
+def _buffer_precisions(model: Any, dtype: torch.dtype) -> dict[str, torch.dtype]:
+    """Precision of every buffer as transformers builds this model in `dtype`: a model without memory shows it."""
+    own = {name: buffer.dtype for name, buffer in model.named_buffers(remove_duplicate=False)}
+    if dtype == torch.float32:
+        return own
+    # Building notes the precision in the configuration.
+    with torch.device("meta"):
+        alike = _built(copy.deepcopy(model.config), seed=0, dtype=dtype)
+    return own | {name: buffer.dtype for name, buffer in alike.named_buffers(remove_duplicate=False) if name in own}
 
 
 def load_tokenizer(name: str | Path) -> Any:
@@ -170,10 +211,14 @@ def random_model(config: Any, *, seed: int) -> nn.Module:
     ModelError
         If the configuration is of another kind of model, or transformers cannot build it.
     """
+    return _built(config, seed=seed, dtype=torch.float32)
+
+
+def _built(config: Any, *, seed: int, dtype: torch.dtype) -> nn.Module:
     factory = _factory(config)
     with torch.random.fork_rng(devices=[]), _reading(str(config.model_type), "configuration"):
         torch.manual_seed(seed)
-        model: nn.Module = factory.from_config(config, dtype=torch.float32, trust_remote_code=False)
+        model: nn.Module = factory.from_config(config, dtype=dtype, trust_remote_code=False)
     return model
 
 
@@ -300,6 +345,8 @@ def _reading(source: str, what: str) -> Iterator[None]:
         with quiet():
             yield
     except Exception as error:  # a foreign or damaged file fails in any of a dozen libraries, each in its way
+        if lacks_memory(error) or isinstance(error, ModelError):
+            raise  # Nothing is wrong with what was read, or it is said already.
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ModelError(
             f"cannot read the {what} of {source!r}: {reason} "

@@ -25,6 +25,7 @@ from train.blocks import Values
 from train.checkpoint import load
 from train.clocks import MeasuredClock, ProfileClock
 from train.crew import Crew
+from train.exhaustion import make_room
 from train.fingerprint import fingerprint
 from train.jobs import Employ, LocalTrainer
 from train.learner import ServerSettings, TorchLearner, Trace
@@ -130,6 +131,8 @@ def train_method(
         If training diverges, a checkpoint cannot be used or written, or the costs are not known.
     """
     setup = prepare(scenario, bench.architecture)
+    # The model of the method before lives on in reference cycles until somebody looks for them.
+    make_room()
     model = copy.deepcopy(bench.model)
     predicted = costs(setup) if costs else None
     learner = _learner(setup, settings, model, bench, predicted, crew, on_update)
@@ -142,7 +145,9 @@ def train_method(
         restore(learner, found.round, found.record, found.tensors)
         recorder.metrics = list(found.record["metrics"])
     try:
-        result = simulate(setup, predicted or MeasuredCosts(scenario, Fleet(scenario.fleet)), learner, recorder)
+        result = simulate(
+            setup, predicted or MeasuredCosts(scenario, next(model.parameters()).device), learner, recorder
+        )
     except TrainingError as error:
         raise TrainingError(f"{scenario.method.name}: {error}") from None
     learner.versions.show_newest()
@@ -202,13 +207,25 @@ def _hiring(crew: Crew, choose: Callable[[nn.Module], TrainedPart], settings: Tr
 
 
 class MeasuredCosts(GivenSeconds):
-    """Costs of a run whose seconds are measured while it trains; only their origin is ever asked for."""
+    """Costs of a run whose seconds are measured while it trains; only their origin is ever asked for.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        The run.
+    device : torch.device
+        Where it is trained.
+    """
+
+    def __init__(self, scenario: Scenario, device: torch.device):
+        super().__init__(scenario, Fleet(scenario.fleet))
+        self._device = device
 
     def provenance(self) -> dict[str, object]:
         """Say where and with what they are measured."""
         return {
             "origin": "measured",
             "source": "each local update, as it was trained",
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "device": torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu",
             "torch": torch.__version__,
         }

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, field_validator
 from sim import scenario
 from sim.complaints import explain
 from sim.errors import ScenarioError, nearest
-from sim.fields import Section
+from sim.fields import SchemaOfFields, Section
 from sim.methods import METHODS
 
 Rate = Annotated[float, Field(gt=0)]
@@ -143,7 +143,7 @@ class TrainSettings(Section):
 def json_schema() -> dict[str, Any]:
     """JSON Schema of scenario files with their train section."""
     schema = scenario.json_schema()
-    section = TrainSettings.model_json_schema()
+    section = TrainSettings.model_json_schema(schema_generator=SchemaOfFields)
     schema["$defs"] |= section.pop("$defs")
     schema["$defs"]["Train"] = section
     described = schema["properties"]["train"]

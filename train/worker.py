@@ -19,7 +19,7 @@ from sim.studies.ray_engine import Surroundings, settle
 from train.blocks import Values, checkpoint_activations
 from train.jobs import Job, do
 from train.local import LocalSettings, Loss
-from train.models import ModelError, random_model
+from train.models import ModelError, placed, random_model
 from train.packing import Packed, pack, unpack
 from train.trained import Trained
 from train.versions import BASE, Versions
@@ -211,7 +211,7 @@ def build(described: Model) -> tuple[Trained, torch.device]:
     fields = json.loads(described.config)
     config = AutoConfig.for_model(fields.pop("model_type"), attn_implementation=described.attention, **fields)
     device = torch.device(described.device)
-    model = random_model(config, seed=0).to(device=device, dtype=described.precision).eval()
+    model = placed(random_model(config, seed=0), device, described.precision).eval()
     if described.checkpointing:
         checkpoint_activations(model)
     trained = described.choose(model)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from calibration.floor import matrix_products, matrix_rates, unavoidable_flops
+from calibration.floor import matrix_products, matrix_rates, timing_on, unavoidable_flops
 from calibration.operators import Operator, Phase
 from calibration.shapes import ShapeModel, Step
 from sim.blocks import partition
@@ -35,6 +35,26 @@ def test_products_of_every_shape_once():
     model = nn.Sequential(nn.Linear(3, 5), nn.Linear(3, 5), nn.Linear(5, 2))
     expected = [(7, 3, 5), (7, 5, 3), (5, 7, 3), (7, 5, 2), (7, 2, 5), (2, 7, 5)]
     assert matrix_products(model, 7) == expected
+
+
+def test_a_gpus_rate_is_what_it_sustains(monkeypatch: pytest.MonkeyPatch):
+    # Half a second at least, once: products of 1/16 s are repeated 1, 2, 4 and 8 times. A CPU's are 5 bursts of 20 ms,
+    # for which one such product is enough.
+    draw = torch.randn
+    monkeypatch.setattr(torch, "randn", lambda *sizes, device, dtype: draw(*sizes, dtype=dtype))
+    for device, products in (("cuda", 1 + 1 + 2 + 4 + 8), ("cpu", 5 * 2)):
+        done: list[float] = []
+
+        def multiply(left: torch.Tensor, right: torch.Tensor, done: list[float] = done) -> torch.Tensor:
+            done.append(1 / 16)
+            return left
+
+        monkeypatch.setattr(torch.Tensor, "__matmul__", multiply)
+        rates = matrix_rates([(4, 8, 16)], torch.float32, torch.device(device), lambda done=done: sum(done))
+        assert len(done) == products
+        assert rates == {(4, 8, 16): pytest.approx(2 * 4 * 8 * 16 * 16)}
+    assert timing_on(torch.device("cuda")).label == "sustained over 0.5 s"
+    assert "bursts" in timing_on(torch.device("cpu")).label
 
 
 def test_a_rate_is_operations_over_seconds():

@@ -10,13 +10,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calibration import measure_merging as measure_merging_module
 from calibration.measure_merging import STACKED, measure_merging
 from calibration.measured_file import MergeSample
-from calibration.merging import fit_merging, merge_seconds, merge_work
-from calibration.plan import Plan
+from calibration.merging import enough_merges, fit_merging, merge_seconds, merge_work
+from calibration.plan import Plan, Role
 from calibration.subject import Subject
 from calibration.terms import MERGE_TERMS
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG
+from train.adapters import Adapter
+from train.blocks import Values
 
 PLAN = Plan(batch_sizes=(1,), sequence_lengths=(8,), layers=(1,), ranks=(2, 4), targets=("q_proj+v_proj", "all-linear"))
 
@@ -69,3 +72,48 @@ def test_real_merges_leave_the_model_as_it_was(tmp_path: Path):
     assert {sample.role for sample in samples} == {"fit", "held-out"}
     assert min(min(sample.seconds) for sample in samples) > 0
     assert len(labels) == len(samples)
+
+
+@pytest.fixture
+def subject(tmp_path: Path) -> Subject:
+    torch.set_num_threads(1)
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    return Subject(str(tmp_path / "config.json"), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("CUDA error: out of memory")]
+)
+def test_stacks_beyond_the_memory_are_left_out(subject: Subject, error: Exception, monkeypatch: pytest.MonkeyPatch):
+    make = measure_merging_module._nothing
+
+    def nothing(adapter: Adapter, rank: int) -> Values:
+        if rank > 40:
+            raise error
+        return make(adapter, rank)
+
+    monkeypatch.setattr(measure_merging_module, "_nothing", nothing)
+    samples = measure_merging(subject, PLAN, "wall-clock", lambda label: None)
+    # Of 2, 4, 6, 12, 16, 32, 48, 96, 128 and 256.
+    assert [sample.rank for sample in samples] == [2, 4, 6, 12, 16, 32] * 2
+    assert enough_merges(samples)
+    assert fit_merging(samples, subject.architecture).largest_rank("all-linear") == 32
+
+
+def test_other_errors_end_merging(subject: Subject, monkeypatch: pytest.MonkeyPatch):
+    def nothing(adapter: Adapter, rank: int) -> Values:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(measure_merging_module, "_nothing", nothing)
+    with pytest.raises(RuntimeError, match="assert"):
+        measure_merging(subject, PLAN, "wall-clock", lambda label: None)
+
+
+def test_too_few_stacks_are_not_fitted():
+    def stacks(*roles: Role) -> list[MergeSample]:
+        return [MergeSample(targets="q_proj", rank=2**at, role=role, seconds=(1.0,)) for at, role in enumerate(roles)]
+
+    assert not enough_merges([])
+    assert not enough_merges(stacks("fit", "held-out"))
+    assert not enough_merges(stacks("fit", "fit"))
+    assert enough_merges(stacks("fit", "held-out", "fit"))

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import GPT2Config, LlamaConfig
 
 from sim.architecture import from_config
@@ -271,3 +272,33 @@ def test_what_cannot_be_trained_is_refused():
 def test_settings_out_of_range_are_named(changes):
     with pytest.raises(TrainingError, match=next(iter(changes))):
         LocalSettings(**{"learning_rate": 0.1, "steps": 1, **changes})
+
+
+class Waits(TorchDispatchMode):
+    """Counts values that Python reads: for each it would wait for a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        self.count += function is torch.ops.aten._local_scalar_dense.default
+        return function(*arguments, **(keywords or {}))
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_the_only_wait_in_the_steps_is_for_the_attention_mask(accumulation):
+    model = random_model(CONFIG, seed=0)
+    tokens = torch.arange(8)[None]
+    bare = {"input_ids": tokens, "labels": tokens}
+    masked = bare | {"attention_mask": torch.ones_like(tokens)}
+    waits = {}
+    for name, batch in (("bare", bare), ("masked", masked)):
+        for steps in (1, 4):
+            local = LocalSettings(1e-3, steps=steps, accumulation=accumulation)
+            with Waits() as seen:
+                train_locally(model, dict(model.named_parameters()), [batch] * steps * accumulation, model_loss, local)
+            waits[name, steps] = seen.count
+    # Three steps more: no wait without a mask, one per forward pass with it.
+    assert waits["bare", 4] == waits["bare", 1]
+    assert waits["masked", 4] - waits["masked", 1] == 3 * accumulation

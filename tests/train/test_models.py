@@ -1,15 +1,25 @@
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
+import math
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, ViTConfig, ViTForImageClassification
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    ViTConfig,
+    ViTForImageClassification,
+)
 
-from train.models import ModelError, base_dtype, demo_config, load_model, load_tokenizer, random_model
+from train import models
+from train.models import ModelError, base_dtype, demo_config, load_model, load_tokenizer, placed, random_model
 
 
 def tiny_llama(**changes: object) -> LlamaConfig:
@@ -39,6 +49,65 @@ def same_weights(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 def test_base_weights_are_bfloat16_on_cuda_alone():
     assert base_dtype("cpu") == torch.float32
     assert base_dtype("cuda:0") == torch.bfloat16
+
+
+def test_positions_are_not_rounded_with_the_weights():
+    model = placed(random_model(tiny_llama(), seed=0), "cpu", torch.bfloat16)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    # Heads of 8: frequency 10000^(-k/4). In bfloat16 (8 bits) 0.1 is off by 1e-4, at position 2047 by 0.2 of a radian.
+    embedding = model.model.rotary_emb
+    assert torch.equal(embedding.inv_freq, 10000.0 ** (-torch.arange(0, 8, 2).float() / 8))
+    turned, _ = embedding(torch.zeros(1), torch.tensor([[2047]]))
+    expected = [math.cos(2047 * 10000 ** (-k / 4)) for k in range(4)]
+    assert turned.flatten()[:4].tolist() == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_placed_model_is_what_transformers_loads_in_that_precision(tmp_path):
+    saved = LlamaForCausalLM(tiny_llama())
+    saved.save_pretrained(tmp_path)
+    theirs = LlamaForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16)
+    ours = placed(copy.deepcopy(saved), "cpu", torch.bfloat16)
+    for mine, their in (
+        (ours.named_parameters(), theirs.named_parameters()),
+        (ours.named_buffers(), theirs.named_buffers()),
+    ):
+        mine, their = dict(mine), dict(their)
+        assert mine.keys() == their.keys()
+        assert all(mine[name].dtype == their[name].dtype and torch.equal(mine[name], their[name]) for name in mine)
+
+
+def test_buffers_without_a_precision_of_their_own_follow_the_weights():
+    # Such as a scale in Gemma's embedding, which is made in the model's precision.
+    sizes = {name: getattr(tiny_llama(), name) for name in ("vocab_size", "hidden_size", "intermediate_size")}
+    gemma = Gemma3TextConfig(**sizes, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=8)
+    model = random_model(gemma, seed=0)
+    assert model.model.embed_tokens.embed_scale.dtype == torch.float32
+    placed(model, "cpu", torch.bfloat16)
+    assert model.model.embed_tokens.embed_scale.dtype == torch.bfloat16
+    tokens = torch.arange(8)[None]
+    assert torch.isfinite(model(tokens).logits).all()
+    assert model(tokens).logits.dtype == torch.bfloat16
+
+
+def test_in_float32_nothing_changes():
+    model = random_model(tiny_llama(tie_word_embeddings=True), seed=0)
+    before, tokens = copy.deepcopy(model), torch.arange(8)[None]
+    assert placed(model, "cpu", torch.float32) is model
+    assert same_weights(model, before)
+    assert torch.equal(model(tokens).logits, before(tokens).logits)
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("CUDA error: out of memory")]
+)
+def test_a_lack_of_memory_is_not_blamed_on_the_configuration(error, monkeypatch):
+    def explode(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_config", explode)
+    with pytest.raises(type(error), match="out of memory"):
+        random_model(tiny_llama(), seed=0)
 
 
 def test_demo_has_the_parameters_of_its_formula():
@@ -202,3 +271,10 @@ def test_missing_package_says_how_to_get_it(monkeypatch):
 
 def test_demo_takes_the_vocabulary_of_its_tokenizer():
     assert demo_config(vocabulary_size=300, layers=2).vocab_size == 300
+
+
+def test_what_is_wrong_with_a_configuration_is_said_once(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ModelError) as error, models._reading("llama", "configuration"):
+        load_model(tmp_path / "config.json")
+    assert str(error.value).count("cannot read the configuration") == 1

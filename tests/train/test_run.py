@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import errno
+import gc
 import json
 import math
+import weakref
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import safetensors.torch
 import torch
+from torch import nn
 
 from sim.errors import OutputError
+from sim.scenario import Scenario
 from tests.train.runs import Interrupted, bench, stop_after, train
 from tests.train.tiny import RandomTokens
+from train import run
 from train.checkpoint import CheckpointError
 from train.local import TrainingError
 from train.metrics import METRICS
@@ -148,3 +155,30 @@ def test_a_model_that_cannot_be_written(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="the final model cannot be written"):
         trained.save_model(tmp_path / "file" / "model", None)
+
+
+def test_a_finished_methods_model_is_gone_before_the_next_one_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # Models end in reference cycles; Python looks for those in its own time, which may come after the memory is full.
+    gc.disable()
+    try:
+        finished = weakref.ref(train(tmp_path / "first", method="fedit", rounds=1).learner.model)
+        alive: list[bool] = []
+
+        def copied(model: nn.Module) -> nn.Module:
+            alive.append(finished() is not None)
+            return copy.deepcopy(model)
+
+        monkeypatch.setattr(run, "copy", SimpleNamespace(deepcopy=copied))
+        train(tmp_path / "second", method="parablock", rounds=1)
+    finally:
+        gc.enable()
+    assert alive == [False]
+
+
+@pytest.mark.parametrize(("kind", "named"), [("cpu", "cpu"), ("cuda", "NVIDIA Pretended")])
+def test_the_device_that_trained_is_named(kind: str, named: str, monkeypatch: pytest.MonkeyPatch):
+    # There is a GPU in either case.
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "NVIDIA Pretended")
+    scenario = Scenario.parse({"compute": {"seconds": [1]}, "payload": {"upload": "1MB"}, "fleet": [{"count": 1}]})
+    assert run.MeasuredCosts(scenario, torch.device(kind)).provenance()["device"] == named
