@@ -15,9 +15,10 @@ from calibration.fit import fit, relative_errors, summary
 from calibration.here import DeviceKind, device_here, usable, versions_here
 from calibration.measure import Limits, Measurer, Progress, measure_all
 from calibration.measure_merging import measure_merging
-from calibration.measured_file import Fit, HeldOut, MeasuredFile, Model, Shape
-from calibration.merging import fit_merging
-from calibration.plan import Plan, Planned, held_levels, planned_points
+from calibration.measured_file import DATE_FORMAT, Fit, HeldOut, MeasuredFile, Shape
+from calibration.merging import enough_merges, fit_merging
+from calibration.plan import FEWEST_FITTED, Plan, Planned, check_enough, held_levels, planned_points
+from calibration.positions import longest_sequence
 from calibration.profile import read_profile
 from calibration.subject import Subject
 from calibration.work import work
@@ -27,8 +28,6 @@ from sim.methods import Trains
 from sim.result import check_directory, write_atomically
 from train.lock import locked
 from train.models import base_dtype
-
-_FEWEST_FITTED = 4
 
 
 @dataclass(frozen=True)
@@ -104,13 +103,15 @@ def calibrate(
     """
     if request.out.is_dir():
         raise OutputError(f"--out {request.out}: is a folder; give a file, such as {request.out / 'profile.json'}")
+    if request.out.exists() and not request.out.is_file():
+        raise OutputError(f"--out {request.out}: is no regular file; give one, such as profile.json")
     check_directory(request.out.parent)
     device = usable(request.device)
     subject = Subject(request.model, device)
-    planned = planned_points(request.plan, subject.architecture)
-    for one in planned:
-        # An adapter on modules that the model does not have is an error now, not after minutes of measuring.
-        work(subject.architecture, one.point)
+    planned = planned_points(request.plan, subject.architecture, longest=longest_sequence(subject.config))
+    check_enough(planned)
+    # A file that is refused gets no lock beside it; what it holds once it is locked counts.
+    _begun(request, subject)
     with locked(request.out.parent, request.out.name):
         return _measured(request, subject, planned, progress, limits or Limits(request.seconds))
 
@@ -136,7 +137,8 @@ def _measured(
     )
     if file.merging is None and request.plan.targets:
         merges = measure_merging(subject, request.plan, file.device.clock, lambda label: progress(0, 0.0, label))
-        file = file.model_copy(update={"merging": fit_merging(merges, subject.architecture)})
+        if enough_merges(merges):
+            file = file.model_copy(update={"merging": fit_merging(merges, subject.architecture)})
     done = fitted(current(), subject.architecture)
     save(done, request.out)
     return done
@@ -152,10 +154,10 @@ def fitted(file: MeasuredFile, architecture: Architecture) -> MeasuredFile:
     """
     seen = [sample for sample in file.samples if sample.visits and sample.role == "fit"]
     unseen = [sample for sample in file.samples if sample.visits and sample.role == "held-out"]
-    if len(seen) < _FEWEST_FITTED or not unseen:
+    if len(seen) < FEWEST_FITTED or not unseen:
         raise CostError(
             f"too few points could be measured: {len(seen)} for the fit and {len(unseen)} held out from it; at least "
-            f"{_FEWEST_FITTED} and 1 are needed"
+            f"{FEWEST_FITTED} and 1 are needed"
         )
     amounts = [work(architecture, sample.point) for sample in seen]
     times = [sample.times for sample in seen]
@@ -189,29 +191,35 @@ def save(file: MeasuredFile, path: Path) -> None:
 
 def _begun(request: Request, subject: Subject) -> MeasuredFile:
     """A new file, or the one that an interrupted run left."""
-    new = MeasuredFile(
-        kind="measured",
-        name=request.name,
-        device=device_here(request.device, torch.get_num_threads()),
-        versions=versions_here(),
-        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        command=request.command,
-        model=Model(
-            name=request.model,
-            parameters=subject.architecture.parameters,
-            dtype=str(base_dtype(subject.device)).removeprefix("torch."),
-            attention=str(getattr(subject.model.config, "_attn_implementation", "eager")),
-            shape=Shape.of(subject.architecture),
-            config=subject.config,
-        ),
-        plan=request.plan,
-        samples=(),
-        fit=None,
-        held_out=None,
+    new = MeasuredFile.parse(
+        {
+            "kind": "measured",
+            "name": request.name,
+            "device": device_here(request.device, torch.get_num_threads()),
+            "versions": versions_here(),
+            "date": datetime.now(UTC).strftime(DATE_FORMAT),
+            "command": request.command,
+            "model": {
+                "name": request.model,
+                "parameters": subject.architecture.parameters,
+                "dtype": str(base_dtype(subject.device)).removeprefix("torch."),
+                "attention": str(getattr(subject.model.config, "_attn_implementation", "eager")),
+                "shape": Shape.of(subject.architecture),
+                "config": subject.config,
+            },
+            "plan": request.plan,
+            "samples": (),
+            "fit": None,
+            "held_out": None,
+        },
+        "of this calibration",
     )
     if not request.out.exists():
         return new
-    old = MeasuredFile.parse(read_profile(str(request.out)), str(request.out))
+    try:
+        old = MeasuredFile.parse(read_profile(str(request.out)), str(request.out))
+    except CostError as error:
+        raise OutputError(f"--out {request.out}: exists and cannot be continued; give another file: {error}") from None
     for part in ("name", "device", "versions", "model", "plan"):
         if getattr(old, part) != getattr(new, part):
             raise OutputError(

@@ -72,11 +72,15 @@ def for_transformers(config: Mapping[str, Any]) -> Any:
     Raises
     ------
     ArchitectureError
-        If transformers does not know its type.
+        If transformers does not know its type, or refuses what it holds.
     """
     from transformers import CONFIG_MAPPING
 
     kind = str(config.get("model_type"))
     if kind not in CONFIG_MAPPING:
         raise ArchitectureError(f"transformers knows no model type {kind[:60]!r}")
-    return CONFIG_MAPPING[kind].from_dict(dict(config))
+    try:
+        return CONFIG_MAPPING[kind].from_dict(dict(config))
+    except Exception as error:  # each family checks its own configuration and raises what it likes
+        reason = " ".join(str(error).split())
+        raise ArchitectureError(f"transformers rejects this configuration of a {kind}: {reason}") from None

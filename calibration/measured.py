@@ -11,6 +11,7 @@ from typing import Any
 from calibration.advice import measuring_command
 from calibration.measured_file import HeldOut, MeasuredFile, Sample, Shape
 from calibration.merging import Merges
+from calibration.peaks import recomputes
 from calibration.points import ADAPTERS, Point, first_layer_of, in_layers, join_targets
 from calibration.work import full_pass_work, work
 from sim.architecture import Architecture
@@ -246,6 +247,11 @@ class MeasuredCosts:
         for device in sorted({group.device for group in scenario.fleet if group.device is not None}):
             if device.lower() != file.device.name.lower():
                 raise self._not_covered(f"device {device}; it covers {file.device.name}")
+        if recomputes(setup):
+            raise CostError(
+                f"profile {self._profile.name} does not cover train.activation_checkpointing: its steps kept their "
+                "activations. Leave it out, or give compute.seconds"
+            )
         lora = scenario.lora
         adapter = (join_targets(lora.targets), lora.rank) if self._trains in ADAPTERS else (None, None)
         if (self._trains, *adapter) not in self._profile.covered:

@@ -6,11 +6,12 @@ Everything that the numbers depend on stands in it, and every number that they c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from statistics import median
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema, model_validator
 
 from calibration.fit import Form, Prices, Times
 from calibration.plan import Plan, Role
@@ -19,13 +20,33 @@ from calibration.terms import MERGE_TERMS, TERMS, Term
 from sim.architecture import Architecture
 from sim.complaints import explain, shown
 from sim.errors import CostError
-from sim.fields import Line, Number, Section, Whole
+from sim.fields import Line, Number, OneLine, SchemaOfFields, Section, Whole
 
 KIND = "measured"
 LARGEST_NUMBER = 1e9
 
+DATE_FORMAT = "%Y-%m-%d %H:%M UTC"
+
+
+def _moment(text: str) -> str:
+    """Refuse dates that `calibrate` would not write: one digit for two, a thirteenth month."""
+    try:
+        same = datetime.strptime(text, DATE_FORMAT).strftime(DATE_FORMAT) == text
+    except ValueError:
+        same = False
+    if not same:
+        raise ValueError(f"must be a time such as 2026-01-31 09:30 UTC, not {shown(text)}")
+    return text
+
+
+Moment = Annotated[
+    str,
+    AfterValidator(_moment),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} UTC$"}),
+]
 Seconds = Annotated[Number, Field(ge=0, le=LARGEST_NUMBER)]
 Count = Annotated[Whole, Field(ge=0, le=2**62)]
+Layers = Annotated[Number, Field(ge=0, le=10_000)]
 
 
 class Device(Section):
@@ -259,11 +280,11 @@ class HeldOut(Section):
     fitted_median_error_pct: Seconds
     """The same on the points that it has seen."""
     fitted_p95_error_pct: Seconds
-    batch_size: Whole | None
+    batch_size: Count | None
     """Batch size that no point of the fit has."""
-    sequence_length: Whole | None
-    layers: Number | None
-    first_layers: tuple[Number, ...]
+    sequence_length: Count | None
+    layers: Layers | None
+    first_layers: tuple[Layers, ...]
     """Positions that no point of the fit has."""
 
 
@@ -274,9 +295,9 @@ class MeasuredFile(Section):
     name: Line
     device: Device
     versions: Versions
-    date: Line
+    date: Moment
     """When measuring began (UTC)."""
-    command: Annotated[str, Field(max_length=2000)]
+    command: Annotated[OneLine, Field(max_length=2000)]
     """What measures it, or goes on measuring."""
     model: Model
     plan: Plan
@@ -310,4 +331,4 @@ class MeasuredFile(Section):
 
 def profile_schema() -> dict[str, Any]:
     """JSON Schema of measured profiles."""
-    return MeasuredFile.model_json_schema() | {"title": "A measured profile of paraSim"}
+    return MeasuredFile.model_json_schema(schema_generator=SchemaOfFields) | {"title": "A measured profile of paraSim"}

@@ -96,7 +96,7 @@ def fits(setup: Setup, *, measured: MeasuredFile | None = None, traced: bool = F
             needed = least_memory(setup, own.precision)
         if needed > own.memory:
             name = group.name or f"group{number}"
-            recomputable = not recomputing and _step_memory(setup, own.precision) <= own.memory
+            recomputable = not recomputing and least_memory(setup, own.precision, recomputing=True) <= own.memory
             warnings.append(MemoryWarning(name, own.device, own.memory, needed, traced, recomputable))
     return warnings
 
@@ -131,7 +131,7 @@ def said_of_memory(setup: Setup, measured: MeasuredFile | None = None) -> list[s
     return said
 
 
-def least_memory(setup: Setup, precision: str) -> int:
+def least_memory(setup: Setup, precision: str, *, recomputing: bool | None = None) -> int:
     """Bound the memory of a local update from below, by counting alone.
 
     Parameters
@@ -140,6 +140,8 @@ def least_memory(setup: Setup, precision: str) -> int:
         The scenario and what follows from it; must name a model.
     precision : str
         Type of the base weights.
+    recomputing : bool, optional
+        Whether activations are recomputed in the backward pass; as the scenario says if None.
 
     Returns
     -------
@@ -148,8 +150,10 @@ def least_memory(setup: Setup, precision: str) -> int:
         narrower, and two moments; with these either the gradient, in AdamW's step, or what the backward pass begins
         with [B].
     """
+    recomputed = recomputes(setup) if recomputing is None else recomputing
     in_step, gradients = _step_memory(setup, precision), 4 * _trained_parameters(setup)[0]
-    return max(in_step, in_step - gradients + _kept_for_backward(setup, _BYTES[precision]))
+    kept = _kept_for_backward(setup, _BYTES[precision], recomputed=recomputed)
+    return max(in_step, in_step - gradients + kept)
 
 
 def _step_memory(setup: Setup, precision: str) -> int:
@@ -160,24 +164,23 @@ def _step_memory(setup: Setup, precision: str) -> int:
     return width * (_model(setup).parameters + added) + trained * (width + master + 4 + 8)
 
 
-def _kept_for_backward(setup: Setup, width: int) -> int:
-    """Bound what the forward pass keeps from below: activations of the layers from the block on, and the logits [B].
+def _kept_for_backward(setup: Setup, width: int, *, recomputed: bool) -> int:
+    """Bound what the forward pass keeps from below: activations of the layers above the block's lowest, and the logits.
 
-    Nothing is counted of images, nor where the trainer recomputes activations.
+    Of layers that are recomputed, their inputs [B]. Nothing is counted of images.
     """
     model, local = _model(setup), setup.scenario.local
-    if not model.vocabulary_size or recomputes(setup):
+    if not model.vocabulary_size:
         return 0
     tokens = local.batch_size * local.sequence_length
     lowest = 0
     if setup.blocks is not None:
         lowest = min(setup.blocks[block].first_layer for block in set(setup.schedule) if block is not None)
-    passed = sum(
-        linear.inputs + linear.outputs
-        for layer in model.layers[lowest + 1 :]
-        for half in (layer.attention, layer.mlp)
-        for linear in half.linears
-    )
+    above = model.layers[lowest + 1 :]
+    if recomputed:
+        return tokens * (width * model.hidden_size * len(above) + LOGITS * model.vocabulary_size)
+    halves = [half for layer in above for half in (layer.attention, layer.mlp)]
+    passed = sum(linear.inputs + linear.outputs for half in halves for linear in half.linears)
     return tokens * (int(KEPT * width * passed) + LOGITS * model.vocabulary_size)
 
 

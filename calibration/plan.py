@@ -9,26 +9,26 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from calibration.points import Point
 from sim.architecture import Architecture
-from sim.errors import ScenarioError
+from sim.blocks import ALL_LINEAR
+from sim.errors import ScenarioError, nearest
 from sim.fields import Line, Number, Section, Whole
 from sim.methods import Trains
 
 Role = Literal["fit", "held-out"]
 _Level = TypeVar("_Level", int, float)
+_Count = Annotated[Whole, Field(ge=1, le=1_000_000)]
+_Width = Annotated[Number, Field(ge=0.5, le=10_000)]
 POSITIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Places of blocks between the lowest possible one and the highest."""
-DEFAULT_LEVELS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    "cpu": ((1, 2, 4), (32, 64, 128)),
-    "cuda": ((1, 2, 4, 8), (256, 512, 1024, 2048)),
-}
-"""Batch sizes and sequence lengths that are measured on a kind of device if none are given."""
+FEWEST_FITTED = 4
+"""Points that a fit needs; besides, one has to be held out from it."""
 BLOCK_POINTS = (20, 12)
 """Points of blocks for the fit, and held out from it."""
 
@@ -36,13 +36,13 @@ BLOCK_POINTS = (20, 12)
 class Plan(Section):
     """What is to be measured."""
 
-    batch_sizes: tuple[Whole, ...] = Field(min_length=1, max_length=32)
+    batch_sizes: tuple[_Count, ...] = Field(min_length=1, max_length=32)
     """Sequences per step."""
-    sequence_lengths: tuple[Whole, ...] = Field(min_length=1, max_length=32)
+    sequence_lengths: tuple[_Count, ...] = Field(min_length=1, max_length=32)
     """Tokens per sequence."""
-    layers: tuple[Number, ...] = Field(min_length=1, max_length=32)
+    layers: tuple[_Width, ...] = Field(min_length=1, max_length=32)
     """Widths of blocks."""
-    ranks: tuple[Whole, ...] = Field(default=(), max_length=16)
+    ranks: tuple[_Count, ...] = Field(default=(), max_length=16)
     """Ranks of adapters; none to leave adapters out."""
     targets: tuple[Line, ...] = Field(default=(), max_length=16)
     """Modules of adapters, each with + between them."""
@@ -50,11 +50,7 @@ class Plan(Section):
     """Seed of the draws."""
 
     @model_validator(mode="after")
-    def _in_range(self) -> Self:
-        for name in ("batch_sizes", "sequence_lengths", "ranks"):
-            for value in getattr(self, name):
-                if not 1 <= value <= 1_000_000:
-                    raise ValueError(f"{name}: must be from 1 to 1,000,000, not {value}")
+    def _whole_widths(self) -> Self:
         for width in self.layers:
             if width != 0.5 and not (width >= 1 and float(width).is_integer()):
                 raise ValueError(f"layers: must be 0.5 or a whole number, not {width:g}")
@@ -98,7 +94,7 @@ def held_levels(plan: Plan) -> HeldLevels:
     return HeldLevels(middle(plan.batch_sizes), middle(plan.sequence_lengths), middle(plan.layers), position)
 
 
-def planned_points(plan: Plan, architecture: Architecture) -> list[Planned]:
+def planned_points(plan: Plan, architecture: Architecture, *, longest: int | None = None) -> list[Planned]:
     """List the points of a plan in the order in which they are measured.
 
     Parameters
@@ -107,6 +103,8 @@ def planned_points(plan: Plan, architecture: Architecture) -> list[Planned]:
         What is to be measured.
     architecture : Architecture
         The model.
+    longest : int or None
+        As in `calibration.positions.longest_sequence`.
 
     Returns
     -------
@@ -117,16 +115,10 @@ def planned_points(plan: Plan, architecture: Architecture) -> list[Planned]:
     Raises
     ------
     ScenarioError
-        If a block is wider than the model, or an adapter's rank larger than the width of its layers.
+        If a block is wider than the model, an adapter's rank larger than the width of its layers or its modules not
+        the model's, a sequence longer than it has positions, or too little planned for a fit.
     """
-    if max(plan.layers) > len(architecture.layers):
-        raise ScenarioError(
-            f"--layers {max(plan.layers):g}: {architecture.name} has only {len(architecture.layers)} layers"
-        )
-    if max(plan.ranks, default=0) > architecture.hidden_size:
-        raise ScenarioError(
-            f"--rank {max(plan.ranks)}: must be at most {architecture.hidden_size}, the width of {architecture.name}"
-        )
+    _check_model(plan, architecture, longest)
     draw = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(1,)))
     held = held_levels(plan)
     chosen = _blocks(plan, len(architecture.layers), held, draw)
@@ -136,6 +128,44 @@ def planned_points(plan: Plan, architecture: Architecture) -> list[Planned]:
     chosen += _without_position(plan, Trains.EVERYTHING, held, draw)
     _hold_out_a_third(chosen, plan, draw)
     return [chosen[index] for index in draw.permutation(len(chosen))]
+
+
+def check_enough(planned: Sequence[Planned]) -> None:
+    """Refuse a plan from which nothing could be fitted.
+
+    Raises
+    ------
+    ScenarioError
+        Saying how many points there are, and how many are needed.
+    """
+    fitted = sum(one.role == "fit" for one in planned)
+    held_out = len(planned) - fitted
+    if fitted < FEWEST_FITTED or not held_out:
+        raise ScenarioError(
+            f"too few points are planned: {fitted} for the fit and {held_out} held out from it; at least "
+            f"{FEWEST_FITTED} and 1 are needed: give more values of --batch-size, --sequence-length or --layers"
+        )
+
+
+def _check_model(plan: Plan, architecture: Architecture, longest: int | None) -> None:
+    """Refuse what the model does not have."""
+    if max(plan.layers) > len(architecture.layers):
+        raise ScenarioError(
+            f"--layers {max(plan.layers):g}: {architecture.name} has only {len(architecture.layers)} layers"
+        )
+    if max(plan.ranks, default=0) > architecture.hidden_size:
+        raise ScenarioError(
+            f"--rank {max(plan.ranks)}: must be at most {architecture.hidden_size}, the width of {architecture.name}"
+        )
+    if longest is not None and max(plan.sequence_lengths) > longest:
+        raise ScenarioError(
+            f"--sequence-length {max(plan.sequence_lengths)}: {architecture.name} has positions for {longest} tokens"
+        )
+    known = {name for linear in architecture.linears() for name in linear.names} if plan.targets else set()
+    for targets in plan.targets:
+        for name in sorted(set(targets.split("+")) - known - {ALL_LINEAR}):
+            meant = nearest(name, known | {ALL_LINEAR})
+            raise ScenarioError(f"--targets {targets}: {architecture.name} has no module {name!r}; {meant}")
 
 
 def _blocks(plan: Plan, layers: int, held: HeldLevels, draw: np.random.Generator) -> list[Planned]:

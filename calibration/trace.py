@@ -212,11 +212,11 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @staticmethod
     def _accumulates(args: tuple[Any, ...]) -> bool:
-        """Tell whether the engine adds up gradients, which it does in place unless they are fake."""
-        in_backward = torch._C._current_graph_task_id() != -1 and not torch.is_grad_enabled()
-        return (
-            in_backward and isinstance(args[1], Tensor) and args[0].shape == args[1].shape and args[0].is_contiguous()
-        )
+        """Tell whether the engine adds up gradients, which it does in place unless they are views, or fake."""
+        if torch._C._current_graph_task_id() == -1 or torch.is_grad_enabled():
+            return False
+        own, other = args[:2]
+        return isinstance(other, Tensor) and own.shape == other.shape and not own._is_view()
 
     def _follow(self, tensor: Tensor, category: Category, phase: Phase = Phase.PREPARATION) -> Holding:
         """Note a tensor's storage, unless it is known."""

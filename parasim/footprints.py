@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from calibration.measured import MeasuredCosts
+from calibration.measured import MeasuredProfile
 from calibration.memory import second_thread
 from calibration.peaks import settled_peak, traced_peak
+from calibration.profile import DEFAULT_PROFILE, load_profile
 from calibration.room import Room, room_on
-from parasim.api import Source, costs_of, prepared
+from parasim.api import Source, prepared
 from parasim.planning.setting import Methods, covered, named_methods, own_method, setting
 from sim.errors import CostError, nearest
 from sim.scenario import Scenario
@@ -201,12 +202,8 @@ def _methods(
 
 def _rooms(setup: Setup, devices: Sequence[str]) -> tuple[dict[Room, tuple[str, ...]], list[str]]:
     """Rooms to hold it against, with the groups that have them, and devices that nobody knows."""
-    try:
-        costs = costs_of(setup)
-    except CostError:
-        # What a step takes of time is not asked here.
-        costs = None
-    measured = costs.file if isinstance(costs, MeasuredCosts) else None
+    profile = load_profile(setup.scenario.compute.profile or DEFAULT_PROFILE)
+    measured = profile.file if isinstance(profile, MeasuredProfile) else None
     found: dict[Room, tuple[str, ...]] = {}
     unknown = []
     for number, group in enumerate(setup.scenario.fleet):

@@ -34,7 +34,7 @@ DEFAULT_MODEL = "demo"
 VALIDATED_METHODS = ("parablock", "fedbcd", "fedit", "full-ft")
 GOAL_PCT = {"cpu": 10.0, "cuda": 5.0}
 """How far predicted and measured compute time per round may be apart [%]."""
-_RANK, _TARGETS, _WIDTHS = 8, "q_proj+v_proj", (1.0, 2.0, 4.0)
+_RANK = 8
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def validate_compute(
     model = _model(model, known)
     subject = Subject(model, torch.device(device), None if known is None else known.file.model.config)
     layers = len(subject.architecture.layers)
-    plan = _default_plan(device, layers) if known is None else known.file.plan
+    plan = _default_plan(device, subject) if known is None else known.file.plan
     run = _overridden(unseen_run(model, plan, layers), overrides)
     # What is wrong with the run is said before minutes of measuring.
     scenarios = [Scenario.parse(with_field(run, "method.name", method)) for method in methods]
@@ -192,13 +192,14 @@ def _overridden(run: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]
     return run
 
 
-def _default_plan(device: DeviceKind, layers: int) -> Plan:
+def _default_plan(device: DeviceKind, subject: Subject) -> Plan:
     """What is measured where there is no profile yet."""
-    from calibration.plan import DEFAULT_LEVELS, Plan
+    from calibration.defaults import default_levels
+    from calibration.plan import Plan
+    from calibration.positions import longest_sequence
 
-    batches, lengths = DEFAULT_LEVELS[device]
-    widths = tuple(width for width in _WIDTHS if width <= layers)
-    return Plan(batch_sizes=batches, sequence_lengths=lengths, layers=widths, ranks=(_RANK,), targets=(_TARGETS,))
+    longest = longest_sequence(subject.config)
+    return Plan.model_validate(default_levels(device, subject.architecture, longest, rank=_RANK))
 
 
 def _measure(

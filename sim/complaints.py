@@ -38,6 +38,7 @@ _WORDS = {
     "less_than": "must be less than {lt:,}",
     "less_than_equal": "must be at most {le:,}",
     "too_short": "must have at least one entry",
+    "too_long": "must have at most {max_length} entries",
     "tuple_type": "must be a list",
     "model_type": "must be a mapping of fields",
     "model_attributes_type": "must be a mapping of fields",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from sim import units
 from sim.complaints import shown
@@ -43,13 +44,27 @@ def _one_line(text: str) -> str:
 
 Whole = Annotated[int, BeforeValidator(is_number)]
 Number = Annotated[float, BeforeValidator(is_number)]
-Line = Annotated[str, AfterValidator(_one_line), Field(max_length=200)]
+OneLine = Annotated[str, AfterValidator(_one_line)]
+Line = Annotated[OneLine, Field(max_length=200)]
 Bandwidth = Annotated[float, *quantity(units.bandwidth, units.format_bandwidth, "100MB/s")]
 Duration = Annotated[float, *quantity(units.duration, lambda seconds: f"{seconds!r}s", "10ms")]
 Size = Annotated[float, *quantity(units.size, units.format_size, "872MB")]
 Money = Annotated[float, *quantity(units.money, units.format_money, "2.5USD")]
 PriceOfTraffic = Annotated[float, *quantity(units.price_of_traffic, units.format_price_of_traffic, "0.05USD/GB")]
 Power = Annotated[float, *quantity(units.power, units.format_power, "400W")]
+
+
+class SchemaOfFields(GenerateJsonSchema):
+    """Writes the bounds of `Whole` and `Number` as JSON Schema names them.
+
+    Pydantic does so for plain numbers; behind a validator, bounds come out under its own names (``ge``), which JSON
+    Schema does not know and validators therefore pass over.
+    """
+
+    def generate_inner(self, schema: Any) -> JsonSchemaValue:
+        """Write one part of the schema."""
+        keywords = self.ValidationsMapping.numeric
+        return {keywords.get(key, key): value for key, value in super().generate_inner(schema).items()}
 
 
 class Section(BaseModel):

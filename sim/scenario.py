@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from sim.complaints import explain, shown
 from sim.economy import Choices, Prices, Watts
 from sim.errors import ScenarioError
-from sim.fields import Line, Section, Whole
+from sim.fields import Line, SchemaOfFields, Section, Whole
 from sim.methods import METHODS
 from sim.sections import (
     Blocks,
@@ -164,7 +164,7 @@ def _fits(given: int, wanted: int, field: str, things: str, per: str) -> None:
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema of scenario files, the method's name alone included."""
-    schema = Scenario.model_json_schema()
+    schema = Scenario.model_json_schema(schema_generator=SchemaOfFields)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "paraSim scenario"
     method = schema["properties"]["method"]

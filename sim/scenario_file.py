@@ -65,6 +65,8 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Scenario:
 def read(path: str | Path) -> dict[str, Any]:
     """Read a file's fields as plain data, unvalidated; a path of a model or profile is relative to the file.
 
+    A profile is given by path if it ends in ``.json`` or has a ``/``; by name otherwise.
+
     Raises
     ------
     ScenarioError
@@ -81,7 +83,7 @@ def read(path: str | Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ScenarioError(f"{path}: holds {shown(data)}; a scenario is a mapping of fields such as 'rounds: 32'")
     compute = data.get("compute")
-    if isinstance(compute, dict) and "profile" in compute:
+    if isinstance(compute, dict) and _is_path(compute.get("profile")):
         data["compute"] = compute | {"profile": _beside(path, compute["profile"])}
     if "model" in data and str(data["model"]).lower() not in catalogue_names():
         data["model"] = _beside(path, data["model"])
@@ -110,6 +112,11 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise ScenarioError(f"{path}: is not UTF-8 text (line {line})") from None
+
+
+def _is_path(given: Any) -> bool:
+    """Tell the path of a profile from the name of one: a file that happens to lie there must not replace a name."""
+    return isinstance(given, str) and (given.lower().endswith(".json") or any(sign in given for sign in "/\\"))
 
 
 def _beside(path: Path, given: Any) -> Any:

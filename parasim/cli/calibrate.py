@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
 
 
 _ADAPTERS = ("--rank", "--targets")
-_Value = TypeVar("_Value")
+_FIELDS = {
+    "--batch-size": "batch_sizes",
+    "--sequence-length": "sequence_lengths",
+    "--layers": "layers",
+    "--rank": "ranks",
+    "--targets": "targets",
+}
+"""What each option sets in `calibration.plan.Plan`."""
 
 
 class DeviceKind(StrEnum):
@@ -27,6 +35,10 @@ class DeviceKind(StrEnum):
 
     CPU = "cpu"
     CUDA = "cuda"
+
+
+# With loading and merging, one model on a GPU is to take less than 4 minutes.
+_BUDGETS = {DeviceKind.CPU: "9min", DeviceKind.CUDA: "150s"}
 
 
 def command(
@@ -37,14 +49,26 @@ def command(
     device: Annotated[DeviceKind, typer.Option(help="Where it is measured.")] = DeviceKind.CPU,
     batch_size: Annotated[str | None, typer.Option(help="Sequences per step, such as 1,2,4.")] = None,
     sequence_length: Annotated[str | None, typer.Option(help="Tokens per sequence, such as 256,512.")] = None,
-    layers: Annotated[str, typer.Option(help="Layers per block, such as 0.5,1,2,4.")] = "1,2,4",
-    rank: Annotated[str, typer.Option(help="Ranks of LoRA; empty for none.")] = "32",
+    layers: Annotated[
+        str | None, typer.Option(help="Layers per block, such as 0.5,1,2,4; 1,2,4 as far as the model has them.")
+    ] = None,
+    rank: Annotated[
+        str | None, typer.Option(help="Ranks of LoRA, empty for none; 32, or the model's width if that is less.")
+    ] = None,
     targets: Annotated[
-        str, typer.Option(help="Modules of each adapter with + between them, such as q_proj+v_proj,all-linear.")
-    ] = "q_proj+v_proj",
+        str | None,
+        typer.Option(
+            help="Modules of each adapter with + between them, such as q_proj+v_proj,all-linear; "
+            "the usual ones of the model's family if left out."
+        ),
+    ] = None,
     budget: Annotated[
-        str, typer.Option(help="Time for measuring; every point is measured once all the same.")
-    ] = "9min",
+        str | None,
+        typer.Option(
+            help="Time for measuring, 9min on a CPU and 150s on a GPU if left out; "
+            "every point is measured once all the same."
+        ),
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of PyTorch on a CPU.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn points.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the profile; the file's if left out.")] = None,
@@ -56,21 +80,16 @@ def command(
 
     Example: paraSim calibrate --model smollm2-135m --device cpu --batch-size 1,2,4 --out cpu.json
     """
-    from calibration.plan import DEFAULT_LEVELS
-
-    seconds = budget_seconds(budget)
-    batches, lengths = (",".join(map(str, levels)) for levels in DEFAULT_LEVELS[device.value])
-    plan = _plan(
-        {
-            "--batch-size": batches if batch_size is None else batch_size,
-            "--sequence-length": lengths if sequence_length is None else sequence_length,
-            "--layers": layers,
-            "--rank": rank,
-            "--targets": targets,
-        },
-        seed,
-    )
-    _calibrate(model, device, plan, out, name or out.stem, seconds, threads, format_)
+    seconds = budget_seconds(_BUDGETS[device] if budget is None else budget)
+    given = {
+        "--batch-size": batch_size,
+        "--sequence-length": sequence_length,
+        "--layers": layers,
+        "--rank": rank,
+        "--targets": targets,
+    }
+    levels = {_FIELDS[option]: _values(option, text) for option, text in given.items() if text is not None}
+    _calibrate(model, device, levels | {"seed": seed}, out, _named(name, out), seconds, threads, format_)
 
 
 def budget_seconds(budget: str) -> float:
@@ -90,42 +109,65 @@ def budget_seconds(budget: str) -> float:
     return seconds
 
 
-def _plan(options: dict[str, str], seed: int) -> Plan:
-    """Read the lists of the command line: those of adapters may be empty, for none."""
+def _named(name: str | None, out: Path) -> str:
+    """Name the profile; the names of those that come with paraSim are taken, but for measuring them again.
+
+    Raises
+    ------
+    ParaSimError
+        If it is taken.
+    """
+    from calibration.profile import shipped_profiles
+    from sim.errors import ScenarioError
+
+    chosen = name or out.stem
+    if chosen in shipped_profiles() and out.name != f"{chosen}.json":
+        given = f"--name {name}" if name else f"--out {out}"
+        raise ScenarioError(f"{given}: a profile {chosen} comes with paraSim already; give another --name")
+    return chosen
+
+
+def _values(option: str, text: str) -> list[Any]:
+    """Read a list of the command line: those of adapters may be empty, for none."""
+    from sim.errors import ScenarioError
+
+    readers: dict[str, Callable[[str], Any]] = {"--layers": float, "--targets": _modules}
+    read = readers.get(option, int)
+    if not text.strip() and option not in _ADAPTERS:
+        raise ScenarioError(f"{option}: is empty; leave it out for the default")
+    try:
+        # An adapter's modules are names, in which nothing can be wrong here but that there are none.
+        found = [read(word) for word in text.split(",")] if text.strip() else []
+    except ValueError:
+        like = "q_proj+v_proj,all-linear" if option == "--targets" else "1,2,4"
+        raise ScenarioError(f"{option} {text!r}: write it like {like}") from None
+    if len(set(found)) < len(found):
+        raise ScenarioError(f"{option} {text!r}: a value stands there twice")
+    return found
+
+
+def _plan(levels: dict[str, Any]) -> Plan:
+    """Check the levels; messages name the options that they are from.
+
+    Raises
+    ------
+    ParaSimError
+        If one of them is out of range.
+    """
     from pydantic import ValidationError
 
     from calibration.plan import Plan
     from sim.complaints import explain
     from sim.errors import ScenarioError
 
-    def values(option: str, read: Callable[[str], _Value], like: str = "1,2,4") -> list[_Value]:
-        text = options[option]
-        if not text.strip() and option not in _ADAPTERS:
-            raise ScenarioError(f"{option}: is empty; leave it out for the default")
-        try:
-            # An adapter's modules are names, in which nothing can be wrong here but that there are none.
-            found = [read(word) for word in text.split(",")] if text.strip() else []
-        except ValueError:
-            raise ScenarioError(f"{option} {text!r}: write it like {like}") from None
-        if len(set(found)) < len(found):
-            raise ScenarioError(f"{option} {text!r}: a value stands there twice")
-        return found
-
-    adapters = values("--targets", _modules, "q_proj+v_proj,all-linear")
-    ranks = values("--rank", int)
+    if not levels["ranks"] or not levels["targets"]:
+        levels = levels | {"ranks": [], "targets": []}
+    options = {field: option for option, field in _FIELDS.items()} | {"seed": "--seed"}
     try:
-        return Plan.model_validate(
-            {
-                "batch_sizes": values("--batch-size", int),
-                "sequence_lengths": values("--sequence-length", int),
-                "layers": values("--layers", float),
-                "ranks": ranks if adapters else [],
-                "targets": adapters if ranks else [],
-                "seed": seed,
-            }
-        )
+        return Plan.model_validate(levels)
     except ValidationError as error:
-        raise ScenarioError(f"calibrate:{explain(error, Plan)}") from None
+        said = re.sub(r"^\s*(\w+)(\.\d+)?(?=: )", lambda at: options[at[1]], explain(error, Plan), flags=re.MULTILINE)
+        raise ScenarioError(said) from None
 
 
 def _modules(word: str) -> str:
@@ -163,22 +205,29 @@ def use_threads(count: int | None) -> None:
 def _calibrate(
     model: str,
     device: DeviceKind,
-    plan: Plan,
+    levels: dict[str, Any],
     out: Path,
     name: str,
     seconds: float,
     threads: int | None,
     format_: PlainFormat,
 ) -> None:
+    from calibration.defaults import default_levels
     from sim.errors import CostError, needs
 
     try:
         from calibration.calibrate import Request, calibrate
+        from calibration.configuration import model_config
+        from calibration.positions import longest_sequence
+        from calibration.subject import language_model
     except ImportError as missing:
         raise CostError(f"{needs('calibrating', 'train')} ({missing})") from None
 
     use_threads(threads)
-    request = Request(model, device.value, plan, out, name, seconds)
+    config = model_config(model)
+    architecture = language_model(model, config)
+    defaults = default_levels(device.value, architecture, longest_sequence(config))
+    request = Request(model, device.value, _plan(defaults | levels), out, name, seconds)
     try:
         with measuring() as progress:
             file = calibrate(request, progress=progress)

@@ -33,6 +33,9 @@ def print_explanation(file: MeasuredFile) -> None:
         out.print(f"{len(measured)} points measured; interrupted before the fit.")
         return
     table = plain_table("coefficient", "value", "unit", "what it is", numbers=("value",))
+    # A name that goes on in the next line cannot be searched for; the meaning may.
+    for column in table.columns[:-1]:
+        column.no_wrap = True
     for term in TERMS:
         price = file.fit.coefficients[term.name]
         if price.value:

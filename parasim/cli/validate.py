@@ -56,9 +56,13 @@ def compute(
     Example: paraSim validate compute --model demo --out results/validate
     """
     patient_threads()
-    from sim.errors import CostError, needs
+    from sim.errors import CostError, ScenarioError, needs
     from sim.studies.sweep import split_values
 
+    if profile is not None and threads is not None:
+        raise ScenarioError(
+            f"--threads {threads}: the profile names how many; leave one of --profile and --threads out"
+        )
     seconds = budget_seconds(budget)
     try:
         from parasim.validation import validate_compute

@@ -8,7 +8,7 @@ from pathlib import Path
 from parasim.api import Source
 from parasim.cli.text import clock, origin
 from parasim.planning.answer import Answer, Check, Plan
-from parasim.planning.choices import Candidate, Outcome, Refused, at_speed, candidates, run
+from parasim.planning.choices import OWN, Candidate, Outcome, Refused, at_speed, candidates, run
 from parasim.planning.setting import covered, parsed, setting
 from sim.economy import Prices
 from sim.errors import CostError, ScenarioError
@@ -144,12 +144,13 @@ def _left_out(refused: Sequence[Refused]) -> Iterator[str]:
     devices: dict[tuple[str, str], dict[str, None]] = {}
     for one in refused:
         who = ", ".join([one.candidate.method, *filter(None, [_width(one.candidate)])])
-        devices.setdefault((one.reason, who), {})[one.candidate.device] = None
+        where = "the fleet's own devices" if one.candidate.device == OWN else one.candidate.device
+        devices.setdefault((one.reason, who), {})[where] = None
     runs: dict[tuple[str, str], list[str]] = {}
     for (reason, who), names in devices.items():
         runs.setdefault((reason, ", ".join(names)), []).append(who)
     for (reason, where), whose in runs.items():
-        yield f"left out on {where}: {'; '.join(whose)}, which {reason}"
+        yield f"left out on {where}: {'; '.join(whose)}, because {reason}"
 
 
 def _answers(front: Sequence[Outcome], affordable: Sequence[Outcome], limit: float, tried: int) -> list[Answer]:

@@ -264,4 +264,4 @@ def _check_memory(setup: Setup, costs: Costs, candidate: Candidate) -> None:
     fleet = tuple(group.model_copy(update={"device": name or group.device}) for group, name in groups)
     with_devices = replace(setup, scenario=setup.scenario.model_copy(update={"fleet": fleet}))
     for warning in fits(with_devices, measured=costs.file if isinstance(costs, MeasuredCosts) else None):
-        raise CostError(f"needs at least {warning.needed / 1e9:.0f} GB of memory")
+        raise CostError(f"a local update needs at least {warning.needed / 1e9:.0f} GB of memory")

@@ -124,6 +124,11 @@ def test_what_was_not_measured_is_an_error_that_says_how(fields: dict[str, Any],
     assert "paraSim calibrate --model" in str(error.value)
 
 
+def test_steps_that_recompute_their_activations_are_not_covered():
+    with pytest.raises(CostError, match=r"synthetic does not cover train\.activation_checkpointing"):
+        costs_of(train={"activation_checkpointing": True})
+
+
 def test_the_named_command_measures_the_old_and_the_new():
     with pytest.raises(CostError, match="--batch-size 1,2,4,8,16 --sequence-length 8,16,32,64 --layers 1,2,4"):
         costs_of(local={"batch_size": 16, "sequence_length": 32})
@@ -139,6 +144,23 @@ def test_the_named_command_is_for_the_same_device_and_any_copy_of_the_model():
         "`paraSim calibrate --model 'my models/config.json' --device cpu --batch-size 1,2,4,8,16 "
         "--sequence-length 8,16,32,64 --layers 1,2,4 --rank 4 --targets q_proj+v_proj --threads 1 --out profile.json`"
     ) in str(error.value)
+
+
+def test_of_another_device_the_command_is_for_that_one():
+    with pytest.raises(CostError) as error:
+        costs_of(fleet=[{"device": "h100"}])
+    command = str(error.value).split("`")[1]
+    assert "--device cuda" in command
+    assert "--threads" not in command
+    assert command.endswith("--out profile.json  # on h100 itself")
+    with pytest.raises(CostError, match=r"--device cpu .*--out profile\.json  # on phone itself"):
+        costs_of(fleet=[{"device": "phone"}])
+
+
+def test_no_rank_is_advised_that_calibrate_refuses():
+    # The model is 16 wide.
+    with pytest.raises(CostError, match="--rank 4,16 --targets"):
+        costs_of(method="fedit", lora={"rank": 32})
 
 
 def test_a_plan_without_adapters_stays_without():
@@ -227,7 +249,39 @@ BAD: list[tuple[list[Any], Any, str]] = [
     (["samples"], [], "samples: must hold what the fit is from"),
     (["model", "dtype"], "float8", "dtype: must be 'bfloat16' or 'float32'"),
     (["model", "name"], "x" * 300, "at most 200"),
+    (["command"], "paraSim \x1b[2J", "command: must be one line of printable text"),
+    (["command"], "x" * 3000, "at most 2000"),
+    (["date"], "yesterday", "date: must be a time such as 2026-01-31 09:30 UTC, not 'yesterday'"),
+    (["date"], "2026-1-31 9:30 UTC", "date: must be a time"),
+    (["date"], "2026-13-31 09:30 UTC", "date: must be a time"),
 ]
+OUT_OF_BOUNDS: list[tuple[list[Any], Any]] = [
+    (["device", "threads"], -1),
+    (["model", "parameters"], -1),
+    (["samples", 0, "step_s"], -1.0),
+    (["samples", 0, "step_s"], 1e12),
+    (["samples", 0, "point", "batch_size"], 0),
+    (["samples", 0, "point", "layers"], 0),
+    (["samples", 0, "point", "rank"], 0),
+    (["samples", 0, "visits", 0, "head"], -1e-9),
+    (["fit", "coefficients", "optimizer", "value"], -0.5),
+    (["held_out", "median_error_pct"], -1),
+    (["held_out", "batch_size"], -1),
+    (["plan", "batch_sizes"], [0]),
+    (["plan", "sequence_lengths"], [10**9]),
+    (["plan", "layers"], [-1]),
+    (["plan", "ranks"], [-4]),
+    (["plan", "seed"], -1),
+    (["date"], "yesterday"),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), OUT_OF_BOUNDS, ids=lambda case: str(case)[:40])
+def test_the_schema_refuses_what_the_reader_refuses(path: list[Any], value: Any):
+    data = _spoilt(path, value)
+    assert not jsonschema.Draft202012Validator(profile_schema()).is_valid(data)
+    with pytest.raises(CostError):
+        MeasuredFile.parse(data, "spoilt")
 
 
 @pytest.mark.parametrize(("path", "value", "message"), BAD, ids=lambda case: str(case)[:40])

@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from calibration import calibrate as calibration
-from calibration import measure
+from calibration import measure, subject
 from calibration.measure import Measurer
+from sim.architecture import from_config
+from sim.errors import CostError
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, visit
 from tests.parasim.command_line import refused, run
 from train.lock import locked
@@ -139,6 +141,60 @@ def test_two_at_once_do_not_write_one_file(config: Path, tmp_path: Path, pretend
     assert run(*arguments, out).status == 0
 
 
+def test_what_no_profile_can_be_written_to_is_refused_without_a_lock(
+    config: Path, tmp_path: Path, pretended: list[Any]
+):
+    message = refused("calibrate", "--model", config, *PLAN, "--out", "/dev/null")
+    assert message == "--out /dev/null: is no regular file; give one, such as profile.json"
+    before = config.read_text()
+    message = refused("calibrate", "--model", config, *PLAN, "--out", config)
+    assert message.startswith(f"--out {config}: exists and cannot be continued; give another file: ")
+    assert config.read_text() == before
+    assert not pretended
+    assert [file.name for file in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_a_plan_too_small_for_a_fit_is_refused_before_it_is_measured(
+    config: Path, tmp_path: Path, pretended: list[Any]
+):
+    config.write_text(json.dumps(CONFIG | {"num_hidden_layers": 1}))
+    small = ("--batch-size", "1", "--sequence-length", "8", "--layers", "1", "--rank", "")
+    message = refused("calibrate", "--model", config, *small, "--out", tmp_path / "p.json")
+    assert message.startswith("too few points are planned: ")
+    assert not pretended
+
+
+def test_the_defaults_fit_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    torch.set_num_threads(1)
+    small = {"n_embd": 16, "n_layer": 3, "n_head": 2, "n_positions": 64, "vocab_size": 96, "eos_token_id": 0}
+    gpt2 = {"model_type": "gpt2", "bos_token_id": 0} | small
+    (tmp_path / "config.json").write_text(json.dumps(gpt2))
+    model = from_config(gpt2, "gpt2")
+    monkeypatch.setattr(Measurer, "visit", lambda self, point, known: (visit(model, point), None))
+    arguments = ("calibrate", "--model", tmp_path / "config.json", "--budget", "1ns", "--out", tmp_path / "p.json")
+    outcome = run(*arguments)
+    assert outcome.status == 0, outcome.err
+    plan = json.loads((tmp_path / "p.json").read_text())["plan"]
+    assert (plan["layers"], plan["ranks"], plan["targets"]) == ([1, 2], [16], ["c_attn"])
+    assert max(plan["sequence_lengths"]) == 64
+    message = refused(*arguments, "--sequence-length", "32,65")
+    assert message.startswith("--sequence-length 65: ")
+    assert message.endswith(" has positions for 64 tokens")
+
+
+def test_a_shipped_profile_may_be_measured_again(config: Path, tmp_path: Path, pretended: list[Any]):
+    out = tmp_path / "demo-cpu.json"
+    assert run("calibrate", "--model", config, *PLAN, "--name", "demo-cpu", "--out", out).status == 0
+    assert json.loads(out.read_text())["name"] == "demo-cpu"
+
+
+def test_names_of_coefficients_are_whole_at_80_columns(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("parasim.cli.text.PIPE_WIDTH", 80)
+    words = run("list", "profiles", "--explain", "demo-cpu").out.split()
+    prices = json.loads(run("list", "profiles", "--explain", "demo-cpu", "--format", "json").out)["fit"]
+    assert {name for name, price in prices["coefficients"].items() if price["value"]} <= set(words)
+
+
 def test_a_folder_is_no_file(config: Path, tmp_path: Path, pretended: list[Any]):
     message = refused("calibrate", "--model", config, *PLAN, "--out", tmp_path)
     assert message == f"--out {tmp_path}: is a folder; give a file, such as {tmp_path / 'profile.json'}"
@@ -192,7 +248,7 @@ def test_the_schema_is_a_schema():
     ("arguments", "message"),
     [
         (("--batch-size", "one"), "--batch-size 'one': write it like 1,2,4"),
-        (("--batch-size", "0"), "batch_sizes: must be from 1 to 1,000,000, not 0"),
+        (("--batch-size", "0"), "--batch-size: must be at least 1, not 0"),
         (("--batch-size", ","), "--batch-size ',': write it like 1,2,4"),
         (("--batch-size", "1,,2"), "--batch-size '1,,2': write it like 1,2,4"),
         (("--batch-size", ""), "--batch-size: is empty; leave it out for the default"),
@@ -207,6 +263,13 @@ def test_the_schema_is_a_schema():
         (("--threads", "1000000"), "--threads 1000000: must be at most"),
         (("--layers", "1.5"), "layers: must be 0.5 or a whole number, not 1.5"),
         (("--layers", "16"), "has only 8 layers"),
+        (("--layers", "0"), "--layers: must be at least 0.5, not 0"),
+        (("--sequence-length", "100000000"), "--sequence-length: must be at most 1,000,000, not 100000000"),
+        (("--rank", "0"), "--rank: must be at least 1, not 0"),
+        (("--seed", str(2**63)), "--seed: must be less than"),
+        (("--targets", "c_attn"), "--targets c_attn: "),
+        (("--name", "demo-cpu"), "--name demo-cpu: a profile demo-cpu comes with paraSim already"),
+        (("--name", "a\x1b[2J"), "name: must be one line of printable text"),
         (("--rank", "2", "--targets", "no_proj"), "no_proj"),
         (("--budget", "soon"), "soon"),
         (("--budget", "0s"), "must be longer than nothing"),
@@ -215,7 +278,8 @@ def test_the_schema_is_a_schema():
 def test_bad_options(config: Path, tmp_path: Path, arguments: tuple[str, ...], message: str):
     out = tmp_path / "p.json"
     assert message in refused("calibrate", "--model", config, "--out", out, *arguments)
-    assert not out.exists()
+    # No lock either.
+    assert {file.name for file in tmp_path.iterdir()} == {"config.json"}
 
 
 def test_models_that_are_not_there(tmp_path: Path):
@@ -224,6 +288,32 @@ def test_models_that_are_not_there(tmp_path: Path):
     )
     vision = refused("calibrate", "--model", "vit-b16", "--out", tmp_path / "p.json")
     assert "only language models are measured" in vision
+
+
+@pytest.mark.parametrize(
+    ("device", "given", "seconds"), [("cpu", (), 540), ("cuda", (), 150), ("cuda", ("--budget", "1h"), 3600)]
+)
+def test_a_gpu_gets_less_time(
+    config: Path, tmp_path: Path, device: str, given: tuple[str, ...], seconds: int, monkeypatch: pytest.MonkeyPatch
+):
+    def asked(request: calibration.Request, **options: Any) -> Any:
+        raise CostError(f"{request.device}: {request.seconds:g} s")
+
+    monkeypatch.setattr(calibration, "calibrate", asked)
+    message = refused("calibrate", "--model", config, "--device", device, *given, "--out", tmp_path / "p.json")
+    assert f"{device}: {seconds} s" in message
+
+
+def test_a_model_beyond_the_memory_is_refused_before_it_is_built(
+    config: Path, tmp_path: Path, pretended: list[Any], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(subject, "available_bytes", lambda: 1000)
+    monkeypatch.setattr(subject, "random_model", lambda *given, **options: pytest.fail("it was built"))
+    outcome = run("calibrate", "--model", config, *PLAN, "--out", tmp_path / "p.json")
+    assert outcome.status == 2
+    assert len(outcome.err.strip().splitlines()) == 1
+    assert f"--model {config}: " in outcome.err
+    assert not (tmp_path / "p.json").exists()
 
 
 def test_no_gpu(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

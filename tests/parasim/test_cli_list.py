@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,20 @@ def test_tables(what: str, name: str):
 
 def test_the_schema():
     assert json.loads(run("list", "schema").out) == json_schema()
+
+
+def words(node: Any) -> set[str]:
+    """Keys at any depth."""
+    if isinstance(node, dict):
+        return set(node).union(*map(words, node.values()))
+    return set().union(*map(words, node)) if isinstance(node, list) else set()
+
+
+@pytest.mark.parametrize("command", [("schema",), ("profiles", "--schema")])
+def test_bounds_are_called_as_json_schema_calls_them(command: tuple[str, ...]):
+    used = words(json.loads(run("list", *command).out))
+    assert not used & {"ge", "le", "gt", "lt", "multiple_of", "min_length", "max_length"}
+    assert used >= {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 
 
 def test_a_reader_that_stops_early_is_no_error():

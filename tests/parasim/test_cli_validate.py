@@ -170,10 +170,11 @@ def test_an_interrupted_measurement_goes_on(
         (("--model", "smolm2-135m"), "did you mean 'smollm2-135m'?"),
         (("--profile", "paper-a100"), "was not measured here"),
         (("--profile", "nowhere.json"), "no profile 'nowhere.json'"),
+        (("--profile", "nowhere.json", "--threads", "2"), "--threads 2: the profile names how many"),
     ],
 )
 def test_what_is_refused_before_anything_is_measured(
-    arguments: tuple[str, str], message: str, config: Path, tmp_path: Path, pretended: list[Any]
+    arguments: tuple[str, ...], message: str, config: Path, tmp_path: Path, pretended: list[Any]
 ):
     given = refused("validate", "compute", "--model", config, "--out", tmp_path / "out", *arguments)
     assert message in given

@@ -41,7 +41,7 @@ def test_clients_are_held_against_the_device_that_their_profile_was_measured_on(
 
 
 def test_a_budget_does_not_buy_what_does_not_fit(measured: dict[str, object]):
-    with pytest.raises(CostError, match=r"left out on as it is: fedbcd.* which needs at least"):
+    with pytest.raises(CostError, match=r"left out on the fleet's own devices: fedbcd.*, because a local"):
         parasim.plan(measured, budget="5USD", methods="fedbcd")
 
 

@@ -203,3 +203,20 @@ def test_the_step_that_comes_along_is_the_traced_one():
 def test_budgets_that_are_none():
     for amount in ("500", "500EUR", "0USD", "-3USD", "much"):
         assert refused("plan", "examples/paper.yaml", "--budget", amount)
+
+
+def test_what_is_left_out_is_said_in_a_sentence():
+    # The shipped profile was measured with blocks of at most 2 layers.
+    data = {
+        "model": "demo",
+        "method": "fedbcd",
+        "compute": {"profile": "demo-cpu"},
+        "choices": {"devices": [], "links": [], "layers": [4]},
+        "local": {"batch_size": 4, "sequence_length": 32},
+        "blocks": {"layers": 2},
+    }
+    plan = parasim.plan(data, budget="5USD", methods="fedbcd")
+    (said,) = [note for note in plan.notes if note.startswith("left out")]
+    who, _, why = said.partition(", because ")
+    assert who == "left out on the fleet's own devices: fedbcd, 4 layers"
+    assert why.startswith("profile demo-cpu does not cover block of 4 layers")

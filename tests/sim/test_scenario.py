@@ -124,6 +124,14 @@ def test_the_schema_accepts_every_documented_field():
         {"method": "fedavg"},
         {"method": {"name": "fedavg"}},
         {"blocks": {"schedule": "randm"}},
+        {"blocks": {"layers": 0}},
+        {"blocks": {"count": 0}},
+        {"blocks": {"count": 100_001}},
+        {"wire": {"upload": {"top_k": 0}}},
+        {"wire": {"upload": {"top_k": 1.5}}},
+        {"wire": {"upload": {"bits": 33}}},
+        {"participation": {"fraction": -0.1}},
+        {"participation": {"fraction": 2}},
     ],
 )
 def test_the_schema_refuses_what_the_reader_refuses(change: dict[str, Any]):

@@ -187,6 +187,14 @@ def test_a_model_file_is_found_beside_the_scenario_but_the_catalogue_comes_first
     }
 
 
+def test_a_file_beside_the_scenario_does_not_replace_the_profile_of_its_name(tmp_path: Path):
+    write(tmp_path / "demo-cpu", "{}")
+    assert read(write(tmp_path / "a.yaml", "compute: {profile: demo-cpu}"))["compute"] == {"profile": "demo-cpu"}
+    # Written as a path it is one.
+    given = read(write(tmp_path / "a.yaml", "compute: {profile: ./demo-cpu}"))["compute"]["profile"]
+    assert Path(given) == tmp_path / "demo-cpu"
+
+
 TWO_GROUPS = SMALL | {"fleet": [{"name": "near"}, {"name": "far"}]}
 
 
