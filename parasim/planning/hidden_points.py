@@ -11,7 +11,7 @@ from typing import Any
 
 from parasim.api import simulate
 from parasim.planning.answer import Check
-from parasim.planning.setting import batch_sizes, block_widths
+from parasim.planning.setting import batch_sizes, block_widths, is_covered
 from sim.fleet import Fleet
 from sim.result import Result
 from sim.scenario_file import with_field
@@ -62,13 +62,14 @@ class HidingPoint:
 
 
 def hiding_points(data: Data, setup: Setup, jobs: int | None) -> list[HidingPoint]:
-    """Hiding points of every group, for every batch size and block width."""
+    """Hiding points of every group, for every batch size and block width that the costs cover."""
     scenario = setup.scenario
     known = batch_sizes(data)
     sizes = sorted({*(known[position] for position in spread(len(known), _MOST_BATCHES)), scenario.local.batch_size})
     by_width = scenario.blocks.count is None and setup.architecture is not None and block_widths(setup)
     widths = sorted({*_WIDTHS, own_width(setup)} & set(block_widths(setup))) if by_width else [None]
-    tasks = [(size, width, varied(data, size, width)) for width in widths for size in sizes]
+    choices = [(size, width, varied(data, size, width)) for width in widths for size in sizes]
+    tasks = [choice for choice in choices if is_covered(choice[2])]
     workers = min(jobs or cores(), len(tasks)) if len(scenario.fleet) > 1 else 1
     return [point for points in in_order(_points_of, tasks, workers=workers) for point in points]
 

@@ -128,6 +128,15 @@ def covered(
     return runs, refused
 
 
+def is_covered(data: dict[str, Any]) -> bool:
+    """Tell whether the seconds or the profile that a scenario names cover its computation."""
+    try:
+        parsed(data)
+    except CostError:
+        return False
+    return True
+
+
 def batch_sizes(data: dict[str, Any]) -> list[int]:
     """Batch sizes that the scenario's profile covers; only its own where seconds are given, which none changes."""
     scenario = Scenario.parse(data)
@@ -136,11 +145,7 @@ def batch_sizes(data: dict[str, Any]) -> list[int]:
         return [own]
 
     def covers(size: int) -> bool:
-        try:
-            parsed(with_field(data, "local.batch_size", size))
-        except CostError:
-            return False
-        return True
+        return is_covered(with_field(data, "local.batch_size", size))
 
     least = most = own
     while least > 1 and covers(least - 1):

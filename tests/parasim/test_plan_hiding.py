@@ -121,6 +121,14 @@ def test_other_batch_sizes_where_blocks_have_no_width():
     assert hideable([point(None, 4, None), point(0, 6, None), point(0, 8, None)], Choice(4, None)) == [(6, None)]
 
 
+def test_widths_that_no_profile_covers_are_left_out():
+    # demo-cpu was measured for blocks of half a layer to two; the model has four.
+    local = {"batch_size": 4, "sequence_length": 32, "steps": 3}
+    fields = {"model": "demo", "rounds": 4, "blocks": {"layers": 1}, "compute": {"profile": "demo-cpu"}, "local": local}
+    [answer] = hide(source=fields)
+    assert sorted({point["layers_per_block"] for point in answer.more["curve"]}) == [0.5, 1.0, 2.0]
+
+
 def test_what_nothing_hides_is_one_answer():
     plan = hide_communication(BASE, ["fleet=[{latency: 6s}, {latency: 7s}]"], ["parablock"], jobs=1)
     assert [answer.more["clients"] for answer in plan.answers] == ["all"]
