@@ -144,4 +144,9 @@ def _print(validation: ComputeValidation, out: Path) -> None:
         f"\nCompute time per round and client; the goal, an error of {validation.goal_pct:g} % at most, is "
         f"{'met' if validation.met else 'NOT met'}: {len(within)} of {len(validation.methods)} methods are {goal}."
     )
+    if not validation.met:
+        terminal.print(
+            "Errors of one sign usually mean that the machine was busier, or less busy, than while it was measured; a "
+            "longer --budget measures each point more often."
+        )
     print(f"Rounds: {out / 'rounds.csv'}")

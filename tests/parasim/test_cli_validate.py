@@ -104,6 +104,7 @@ def test_a_missed_goal_is_said_and_is_no_failure(profile: Path, tmp_path: Path, 
     outcome = run("validate", "compute", *arguments)
     assert outcome.status == 0, outcome.err
     assert "NOT met: 0 of 1 methods are within 10 %" in outcome.out
+    assert "busier" in outcome.out
 
 
 def test_json_and_the_four_methods(profile: Path, tmp_path: Path, updates_take: Callable[[float], None]):
