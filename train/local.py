@@ -267,6 +267,7 @@ def _descend(
         fused=parameters[0].device.type in ("cpu", "cuda"),
     )
     lowered = [pair for pair in zip(parameters, masters, strict=True) if pair[0] is not pair[1]]
+    in_part = len(parameters) < sum(1 for _ in model.parameters())
     losses = []
     for step in range(settings.steps):
         first = step * settings.accumulation
@@ -274,8 +275,10 @@ def _descend(
             value = loss(model, batch)
             losses.append(value.detach())
             (value / settings.accumulation).backward()  # type: ignore[no-untyped-call]
-            # The graph hangs on it: its nodes would settle between what the next forward pass keeps.
-            del value
+            if in_part:
+                # The graph hangs on it: its nodes would settle between what the next forward pass keeps. Where all is
+                # trained that costs little, and without them glibc would return and fetch the same pages every step.
+                del value
             _lift_gradients(lowered)
         if settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(masters, settings.clip_norm)
