@@ -51,6 +51,8 @@ class Heap:
         self._sequence = _next_node()
         self._made = 0
         self._graph: list[Pieces] = []
+        self._roots: set[int] = set()
+        self._done: list[tuple[list[Pieces], set[int]]] = []
         self._recomputed: list[Pieces] = []
         self._scheduled: Pieces = []
 
@@ -85,17 +87,17 @@ class Heap:
         operands = {id(tensor) for tensor in _tensors(args)}
         for tensor in _tensors(out):
             if id(tensor) not in operands and id(tensor) not in self._known:
-                self._watch(tensor, self._tensor(func))
+                roots = self._roots if self._made and tensor.ndim == 0 else None
+                self._watch(tensor, self._tensor(func), roots)
 
     def _turn(self) -> None:
         """Follow autograd from the forward pass to the backward pass and on."""
         if not _in_backward():
             if self._scheduled:
-                # The loss is gone, and the graph that hung on it.
-                for node in self._graph:
-                    self.free(node)
                 self.free(self._scheduled)
-                self._graph, self._scheduled = [], []
+                self._done.append((self._graph, self._roots))
+                self._graph, self._roots, self._scheduled = [], set(), []
+            self._free_graphs()
         elif not self._scheduled:
             self._scheduled = self.allocate(*SCHEDULED * len(self._graph))
         elif not torch.is_grad_enabled():
@@ -103,6 +105,13 @@ class Heap:
             for node in self._recomputed:
                 self.free(node)
             self._recomputed = []
+
+    def _free_graphs(self) -> None:
+        """Free the graphs that were run backwards, when the loss is gone that they hung on."""
+        for nodes, roots in self._done:
+            for node in nodes if not roots else ():
+                self.free(node)
+        self._done = [graph for graph in self._done if graph[1]]
 
     def _node(self, packet: Any, args: tuple[Any, ...]) -> Pieces:
         inputs = list(_tensors(args))
@@ -127,12 +136,16 @@ class Heap:
             pieces += version + (self.allocate(GRADIENT) if self._made else [])
         return pieces
 
-    def _watch(self, tensor: Tensor, pieces: Pieces) -> None:
+    def _watch(self, tensor: Tensor, pieces: Pieces, roots: set[int] | None) -> None:
         known = id(tensor)
+        if roots is not None:
+            roots.add(known)
 
         def ended(_: Any) -> None:
             del self._known[known]
             self.free(pieces)
+            if roots is not None:
+                roots.discard(known)
 
         self._known[known] = weakref.ref(tensor, ended)
 
