@@ -116,7 +116,7 @@ def planned_points(plan: Plan, architecture: Architecture, *, longest: int | Non
     ------
     ScenarioError
         If a block is wider than the model, an adapter's rank larger than the width of its layers or its modules not
-        the model's, a sequence longer than it has positions, or too little planned for a fit.
+        the model's, or a sequence longer than it has positions.
     """
     _check_model(plan, architecture, longest)
     draw = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(1,)))

@@ -29,7 +29,11 @@ def longest_sequence(config: Mapping[str, Any]) -> int | None:
         If transformers does not know its type, or cannot build it.
     """
     with torch.device("meta"):
-        model = random_model(for_transformers(config), seed=0)
+        return positions_of(random_model(for_transformers(config), seed=0))
+
+
+def positions_of(model: nn.Module) -> int | None:
+    """Longest sequence that a built model has positions for [tokens]; None without a limit."""
     tables = [
         # OPT's table begins with entries that stand for no position.
         module.num_embeddings - int(getattr(module, "offset", 0))

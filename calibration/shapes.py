@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from calibration.configuration import counted, for_transformers, model_config
+from calibration.positions import positions_of
 from calibration.trace import Trace, trace_update
 from sim.blocks import Block
 from sim.complaints import shown
@@ -137,11 +138,7 @@ class ShapeModel:
         with torch.device("meta"):
             adapter = Adapter(self._model, step.lora, seed=0) if is_adapted else None
         if adapter is not None:
-            # Where there is memory, peft itself gives an adapter the precision of the weights below it.
-            for parameter in adapter.part.values():
-                parameter.data = parameter.data.to(getattr(torch, self.precision))
-        if adapter is not None:
-            # On a device, adapters take the precision of the weights beside them.
+            # Where there is memory, peft itself gives an adapter the precision of the weights beside it.
             for parameter in adapter.part.values():
                 parameter.data = parameter.data.to(self._dtype)
         if step.checkpointing:
@@ -163,13 +160,11 @@ class ShapeModel:
 
     def _check_length(self, step: Step) -> None:
         """Refuse more tokens than there are positions: looking them up shows no error where there are no values."""
-        for name, module in self._model.named_modules():
-            if isinstance(module, nn.Embedding) and name.rpartition(".")[2] in ("wpe", "embed_positions"):
-                longest = module.num_embeddings
-                if step.sequence_length > longest:
-                    raise CostError(
-                        f"sequence_length is {step.sequence_length}, {self.architecture.name} has {longest} positions"
-                    )
+        longest = positions_of(self._model)
+        if longest is not None and step.sequence_length > longest:
+            raise CostError(
+                f"sequence_length is {step.sequence_length}, {self.architecture.name} has {longest} positions"
+            )
 
 
 def filled_batch(config: Any, step: Step) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from parasim.cli.plan import print_plan
 from parasim.cli.text import deadline_clock
 from parasim.planning.answer import Answer, Plan
 from tests.parasim.command_line import refused, run
+from tests.parasim.conftest import TIGHT
 
 # FedBCD: 40 s + 700 MB / bandwidth.
 SMALL = (
@@ -151,16 +152,6 @@ def test_deadlines_are_written_without_a_fraction(seconds: float, written: str):
 def test_nothing_is_written_where_nothing_can_be(small: Path, tmp_path: Path):
     (tmp_path / "taken").write_text("")
     assert "is not a directory" in refused("plan", small, *QUESTION, "--out", tmp_path / "taken")
-
-
-# 32.6 GB of Llama 3-8B and a block's working copies, in the 24 GB of an RTX 4090.
-TIGHT = """
-model: llama-3-8b
-rounds: 2
-blocks: {schedule: sequential}
-compute: {seconds: 30}
-fleet: [{name: desks, count: 2, device: RTX 4090}]
-"""
 
 
 @pytest.mark.parametrize(

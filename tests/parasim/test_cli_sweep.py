@@ -15,6 +15,7 @@ import pytest
 import parasim
 from parasim.cli import sweep as sweep_command
 from tests.parasim.command_line import refused, run
+from tests.parasim.conftest import TIGHT
 
 # A run takes some milliseconds: enough to be interrupted among 120 of them.
 LARGE = """
@@ -188,14 +189,6 @@ def test_the_default_sweep_is_the_papers_figure(tmp_path: Path):
     assert len({(row["model"], row["bandwidth"], row["batch_size"], row["method"]) for row in rows}) == 72
 
 
-# Llama 3-8B and a block's working copies, 32.6 GB at batch size 4, in the 24 GB of an RTX 4090; adapters: 26.7 GB.
-TIGHT = """
-model: llama-3-8b
-rounds: 2
-blocks: {schedule: sequential}
-compute: {seconds: 30}
-fleet: [{name: desks, count: 2, device: RTX 4090}]
-"""
 DESKS = "Does not fit: clients of desks need at least"
 
 

@@ -20,6 +20,7 @@ from parasim.report.page import Page, Section, Table, render
 from parasim.report.whatif import FACTORS, what_ifs
 from sim.scenario import Scenario
 from tests.parasim.command_line import refused, run
+from tests.parasim.conftest import TIGHT
 from tests.parasim.results import EVIL, KINDS, SMALL, make_results
 
 
@@ -146,10 +147,8 @@ def test_what_a_page_of_a_sweep_says(made: Path):
 
 
 def test_what_does_not_fit_is_part_of_the_answer(tmp_path: Path):
-    scenario = tmp_path / "tight.json"
-    desks = {"name": "desks", "count": 2, "device": "rtx-4090"}
-    fields = {"model": "llama-3-8b", "rounds": 2, "compute": {"seconds": 30}, "fleet": [desks]}
-    scenario.write_text(json.dumps(fields | {"blocks": {"schedule": "sequential"}}))
+    scenario = tmp_path / "tight.yaml"
+    scenario.write_text(TIGHT)
     said = "Does not fit: clients of desks need at least 32.6 GB for a local update"
     for command in ("simulate", "explain"):
         run(command, scenario, "--out", tmp_path / command)
