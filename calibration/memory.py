@@ -16,7 +16,6 @@ from sim.architecture import Architecture
 from sim.blocks import lora_parameters
 from sim.errors import CostError
 from sim.methods import Trains
-from sim.protocols.overlapped import Overlapped
 from sim.simulate import Setup
 
 KEPT = 0.7
@@ -203,9 +202,9 @@ def second_thread(setup: Setup) -> int:
     take them out again (Algorithm 2, line 9), and one aggregate comes in; all in float32. A synchronous client holds
     neither while it computes. None of it takes part in computing, so it may lie in the host's memory.
     """
-    if not issubclass(setup.method.shape, Overlapped):
+    if not setup.traits.overlaps or setup.staleness is None:
         return 0
-    return (setup.scenario.method.staleness + 1) * 4 * _trained_parameters(setup)[0]
+    return (setup.staleness + 1) * 4 * _trained_parameters(setup)[0]
 
 
 def _trained_parameters(setup: Setup) -> tuple[int, int]:

@@ -41,7 +41,10 @@ class CostLearner:
         cost = self._costs.local_update(client, round, trained)
         return Update(client, round, block, cost.seconds, cost.serial)
 
-    def aggregate(self, round: int, item: int, updates: Sequence[Update]) -> None:
+    def aggregate(self, number: int, item: int, updates: Sequence[Update]) -> None:
+        """Nothing is learned."""
+
+    def drop(self, update: Update) -> None:
         """Nothing is learned."""
 
     def receive(self, client: int, versions: Mapping[int, int]) -> None:

@@ -36,6 +36,12 @@ class NetworkError(ParaSimError):
     """A transfer or link was asked for that cannot exist."""
 
 
+class SimulationError(ParaSimError):
+    """A run stands still: something waits for what never happens, or an update was lost on the way."""
+
+    exit_status = 1
+
+
 class OutputError(ParaSimError):
     """Results cannot be written where they were asked for, or belong to something else."""
 

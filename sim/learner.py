@@ -29,6 +29,12 @@ class Update:
         Part of `seconds`, at its start, during which nothing can be sent [s].
     content : object
         What is learned, for learners that learn; a protocol never looks at it.
+    sequence : int
+        How many updates this client had begun before; noted by the engine.
+    versions : mapping of int to int or None
+        Version of each of the server's items that it was trained on; noted by the engine.
+    weight : float
+        What a policy multiplies it by when it is aggregated.
     """
 
     client: int
@@ -37,6 +43,14 @@ class Update:
     seconds: float
     serial: float = 0.0
     content: object = None
+    sequence: int = 0
+    versions: Mapping[int, int] | None = None
+    weight: float = 1.0
+
+    @property
+    def newest(self) -> int:
+        """Number of the newest aggregation that it was trained on; -1 for none."""
+        return max((self.versions or {}).values(), default=-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +87,15 @@ class Learner(Protocol):
         """
         ...
 
-    def aggregate(self, round: int, item: int, updates: Sequence[Update]) -> None:
-        """Bring all updates of a round into the server's model: a new version of `item`."""
+    def aggregate(self, number: int, item: int, updates: Sequence[Update]) -> None:
+        """Bring updates into the server's model by its aggregation of that number: a new version of `item`.
+
+        The number is the round's, where rounds are aggregated.
+        """
+        ...
+
+    def drop(self, update: Update) -> None:
+        """Learn that an update will never be aggregated."""
         ...
 
     def receive(self, client: int, versions: Mapping[int, int]) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
+from sim.engine.shape import Shape
 from sim.errors import ScenarioError
-from sim.protocols.base import Shape
 from sim.protocols.cyclic import Cyclic
 from sim.protocols.overlapped import Overlapped
 from sim.protocols.synchronous import Synchronous
@@ -43,7 +44,7 @@ class Method:
     """
 
     name: str
-    shape: type[Shape]
+    shape: type[Shape[Any]]
     trains: Trains
     summary: str
 
@@ -63,6 +64,11 @@ def register(method: Method) -> Method:
         raise ScenarioError(f"a method named {method.name!r} is already registered")
     METHODS[method.name] = method
     return method
+
+
+def with_parameter(field: str) -> list[str]:
+    """Name the methods that can be told something under `method:`; all of them for its name."""
+    return [name for name, method in METHODS.items() if field in method.shape.Params.model_fields]
 
 
 for _method in (

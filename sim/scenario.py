@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from sim.complaints import explain, shown
 from sim.economy import Choices, Prices, Watts
+from sim.engine.shape import Params
 from sim.errors import ScenarioError
 from sim.fields import Line, SchemaOfFields, Section, Whole
-from sim.methods import METHODS
+from sim.methods import METHODS, with_parameter
 from sim.sections import (
     Blocks,
     Compression,
@@ -23,7 +24,7 @@ from sim.sections import (
     Group,
     Local,
     Lora,
-    Method,
+    MethodChoice,
     Participation,
     Payload,
     Server,
@@ -32,7 +33,7 @@ from sim.sections import (
 from sim.uncertainty import Uncertainty
 
 _WITH_DEFAULTS = (
-    *(Method, Blocks, Local, Lora, Cyclic, Group, Server, Participation, Compression, Wire, Compute),
+    *(Blocks, Local, Lora, Cyclic, Group, Server, Participation, Compression, Wire, Compute),
     *(Prices, Watts, Choices, Uncertainty),
 )
 
@@ -56,7 +57,7 @@ class Scenario(Section):
     """Free text."""
     model: str | None = Field(default=None, min_length=1)
     """Catalogue name or path of a config.json; not needed if compute and payload are explicit."""
-    method: Method = Method()
+    method: MethodChoice = Field(default_factory=lambda: METHODS[Params().name].shape.Params())
     rounds: Whole = Field(default=32, ge=1, le=1_000_000)
     """Number of rounds; for FedCyBGD the number of turns."""
     blocks: Blocks = Blocks()
@@ -80,10 +81,18 @@ class Scenario(Section):
     seed: Whole = Field(default=0, ge=0, lt=2**63)
     """Seed of every random draw."""
 
-    @field_validator("method", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _method_by_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
+    def _cyclic_told(cls, data: Any) -> Any:
+        """Let the section `cyclic` tell the method what it does not say itself, if it is one that can be told."""
+        if not isinstance(data, dict) or not isinstance(data.get("cyclic"), dict):
+            return data
+        method = data.get("method", Params().name)
+        method = {"name": method} if isinstance(method, str) else method
+        if not isinstance(method, dict):
+            return data
+        own = {field: value for field, value in data["cyclic"].items() if method.get("name") in with_parameter(field)}
+        return data | {"method": own | method}
 
     @property
     def clients(self) -> int:
@@ -167,10 +176,16 @@ def json_schema() -> dict[str, Any]:
     schema = Scenario.model_json_schema(schema_generator=SchemaOfFields)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "paraSim scenario"
-    method = schema["properties"]["method"]
-    name = {"type": "string", "enum": sorted(METHODS)}
-    schema["properties"]["method"] = {"anyOf": [name, {"$ref": "#/$defs/Method"}], "default": method.get("default")}
-    schema["$defs"]["Method"]["properties"]["name"]["enum"] = sorted(METHODS)
+    shapes: dict[type[Params], list[str]] = {method.shape.Params: [] for method in METHODS.values()}
+    for name, method in sorted(METHODS.items()):
+        shapes[method.shape.Params].append(name)
+    choices: list[dict[str, Any]] = [{"type": "string", "enum": sorted(METHODS)}]
+    for params, names in shapes.items():
+        own = params.model_json_schema(schema_generator=SchemaOfFields)
+        own["properties"]["name"] |= {"enum": names}
+        choices.append(own)
+    schema["properties"]["method"] = {"anyOf": choices, "default": {"name": Params().name}}
+    schema["$defs"].pop("Params", None)
     # Defaults as a file would write them: with their units, so that an editor may fill them in.
     for section in _WITH_DEFAULTS:
         written = section().model_dump(mode="json")

@@ -12,6 +12,7 @@ from typing import Any
 from sim.architecture import catalogue_names
 from sim.complaints import fields_below, meant, shown
 from sim.errors import ScenarioError
+from sim.methods import with_parameter
 from sim.scenario import Scenario
 from sim.well_formed import parse_json, parse_toml, parse_yaml
 
@@ -188,6 +189,8 @@ def with_field(data: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
     elif parts[0] == "method" and isinstance(section, str):
         section = {"name": section}
     dropped = _ALTERNATIVES.get((parts[0], parts[1]), ())
+    if parts == ["method", "name"]:
+        dropped = tuple(field for field in section if value not in with_parameter(field))
     if isinstance(section, dict):
         section = {key: kept for key, kept in section.items() if key not in dropped}
     return data | {parts[0]: _with(section, parts, 1, [parts[0]], value)}
@@ -209,6 +212,8 @@ def _with(node: Any, parts: list[str], depth: int, section: list[str], value: An
     if node is not None and not isinstance(node, dict):
         raise ScenarioError(f"{field}: {above} is {shown(node)}, which has no fields of its own")
     known = fields_below(Scenario, section)
+    if section == ["method"] and with_parameter(part):
+        known.append(part)
     # What the train section may hold is the trainer's affair, which checks it when it reads it.
     if part not in known and section[0] != "train":
         hint = meant(part, Scenario, section) if known else f"{above} has no fields of its own"

@@ -4,30 +4,50 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_serializer, field_validator, model_validator
+from pydantic import (
+    Field,
+    PlainValidator,
+    SerializeAsAny,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from sim import units
+from sim.complaints import shown
 from sim.economy import Watts
+from sim.engine.shape import Params
 from sim.errors import ParaSimError, nearest
 from sim.fields import Bandwidth, Duration, Line, Money, Number, Section, Size, Whole
-from sim.methods import METHODS
+from sim.methods import METHODS, with_parameter
 from sim.uncertainty import Jitter
 
 
-class Method(Section):
-    """Which federated method runs; its name alone is enough."""
+def _with_its_parameters(value: Any) -> Params:
+    """Read what stands under `method:`, with the parameters of the shape that its name stands for."""
+    if isinstance(value, Params):
+        return value
+    fields = {"name": value} if isinstance(value, str) else value
+    if not isinstance(fields, dict):
+        raise ValueError(f"must be a method's name, or a mapping with its name, not {shown(value)}")
+    name = fields.get("name", Params().name)
+    if name not in METHODS:
+        raise _at("name", f"unknown method {shown(name)}; {nearest(str(name), METHODS)}", name)
+    for field in fields:
+        if (others := with_parameter(field)) and name not in others:
+            raise _at(field, f"{name} has no such parameter; {' and '.join(others)} do", fields[field])
+    return METHODS[name].shape.Params.model_validate(fields)
 
-    name: str = "parablock"
-    """One of `paraSim list methods`."""
-    staleness: Whole = Field(default=1, ge=1, le=1000)
-    """Rounds between an update and its exchange, in overlapped methods: 1 in the paper; others have none."""
 
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in METHODS:
-            raise ValueError(f"unknown method {name!r}; {nearest(name, METHODS)}")
-        return name
+def _at(field: str, message: str, given: Any) -> ValidationError:
+    problem = PydanticCustomError("value_error", "{message}", {"message": message})
+    return ValidationError.from_exception_data("method", [{"type": problem, "loc": (field,), "input": given}])
+
+
+MethodChoice = Annotated[SerializeAsAny[Params], PlainValidator(_with_its_parameters)]
+"""Which federated method runs; its name alone is enough."""
 
 
 class Blocks(Section):
@@ -77,7 +97,7 @@ class Lora(Section):
 
 
 class Cyclic(Section):
-    """What is particular to FedCyBGD."""
+    """What FedCyBGD is told unless `method` says otherwise: a file for several methods has it here."""
 
     download_fraction: Number = Field(default=1.0, ge=0, le=1)
     """Share of the blocks changed by others that a client downloads in its turn, drawn at random."""

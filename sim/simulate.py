@@ -13,15 +13,16 @@ from sim.architecture import Architecture
 from sim.blocks import Block, partition, partition_evenly
 from sim.cost_learner import CostLearner
 from sim.costs import Costs
+from sim.engine.rules import Rules
+from sim.engine.run import Run
+from sim.engine.server import Observer
+from sim.engine.shape import Traits
 from sim.errors import ScenarioError
 from sim.fleet import Cohorts, Fleet, cohorts, sites
 from sim.learner import Learner
 from sim.methods import METHODS, Method, Trains
 from sim.network import star_network
 from sim.payload import Payload, payload
-from sim.protocols.base import Observer, Run
-from sim.protocols.cyclic import Cyclic
-from sim.protocols.rules import Rules
 from sim.result import Result
 from sim.scenario import Scenario
 from sim.schedule import UNKNOWN_MODEL_BLOCKS, block_schedule
@@ -59,6 +60,16 @@ class Setup:
     cohorts: Cohorts
     payload: Payload
 
+    @property
+    def traits(self) -> Traits:
+        """What the method's shape declares of itself."""
+        return self.method.shape.traits
+
+    @property
+    def staleness(self) -> int | None:
+        """Rounds that a client may train behind the server's model; None where there is no bound."""
+        return self.method.shape.staleness(self.scenario.method)
+
 
 def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
     """Work out blocks, schedule, participants and message sizes.
@@ -76,7 +87,7 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
         If the scenario asks for what the model or the fleet does not have.
     """
     method = METHODS[scenario.method.name]
-    cyclic = issubclass(method.shape, Cyclic)
+    cyclic = method.shape.traits.takes_turns
     who = cohorts(scenario, cyclic=cyclic)
     blocks: tuple[Block, ...] | None = None
     schedule: Sequence[int | None] = [None] * scenario.rounds
@@ -126,6 +137,8 @@ def simulate(setup: Setup, costs: Costs, learner: Learner | None = None, observe
     ------
     CostError
         If a local update's cost is not known.
+    SimulationError
+        If the run stands still, or an update was lost.
     """
     scenario = setup.scenario
     fleet = Fleet(scenario.fleet)
@@ -138,18 +151,20 @@ def simulate(setup: Setup, costs: Costs, learner: Learner | None = None, observe
         half_duplex=half_duplex,
     )
     run = Run(env, network, learner or CostLearner(costs, setup.schedule, setup.blocks), setup.payload, _rules(setup))
-    for first, count, group, rounds in sites(scenario, fleet, setup.cohorts, alike=learner is None):
+    alike = learner is None and setup.traits.collapsible
+    for first, count, group, rounds in sites(scenario, fleet, setup.cohorts, alike=alike):
         port = network.attach(group.uplink, group.down, group.latency, half_duplex=group.duplex == "half", count=count)
         run.join(first, count, port, rounds)
-    run.observer = observer
-    shape = setup.method.shape(run)
+    run.server.observer = observer
+    shape = setup.method.shape(run, scenario.method)
     shape.start()
     with _undisturbed():
-        env.run()
-    wall_clock = run.timeline.end
+        run.finish()
+    timeline = run.world.timeline
+    wall_clock = timeline.end
     return Result(
         scenario,
-        run.timeline,
+        timeline,
         {site.client: site.count for site in run.sites},
         {site.client: shape.presence(site, wall_clock) for site in run.sites},
         _provenance(setup, costs),
@@ -161,8 +176,6 @@ def _rules(setup: Setup) -> Rules:
     return Rules(
         rounds=scenario.rounds,
         seed=scenario.seed,
-        staleness=scenario.method.staleness,
-        download_fraction=scenario.cyclic.download_fraction,
         serialization=scenario.wire.serialization,
         aggregation=scenario.server.aggregation,
         blocks_named=setup.method.trains is Trains.BLOCK,

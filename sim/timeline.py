@@ -27,6 +27,33 @@ class Kind(StrEnum):
     AGGREGATE = "aggregate"
 
 
+class Parts(NamedTuple):
+    """What the time of a message was spent on [s]; together, all of it.
+
+    Attributes
+    ----------
+    packing : float
+        Packing it before, or unpacking it after, its transfer.
+    latency : float
+        Of the link.
+    alone : float
+        What its own access link alone takes.
+    shared : float
+        What it took longer than that, because links were shared.
+    stalled : float
+        During which a link on its path carried nothing.
+    repeated : float
+        What had to be sent again.
+    """
+
+    packing: float
+    latency: float
+    alone: float
+    shared: float = 0.0
+    stalled: float = 0.0
+    repeated: float = 0.0
+
+
 class Span(NamedTuple):
     """One activity.
 
@@ -64,6 +91,7 @@ class Span(NamedTuple):
     causes: tuple[int, ...]
     serial: float = 0.0
     beside: int | None = None
+    parts: Parts | None = None
 
 
 _SPAN = tuple.__new__
@@ -87,11 +115,18 @@ class Timeline:
         causes: tuple[int, ...] = (),
         serial: float = 0.0,
         beside: int | None = None,
+        parts: Parts | None = None,
     ) -> int:
         """Add a span and return its number."""
         # Past the class's own constructor, which costs as much again as all the rest.
-        self.spans.append(_SPAN(Span, (client, round, kind, start, end, size, blocks, causes, serial, beside)))
+        self.spans.append(_SPAN(Span, (client, round, kind, start, end, size, blocks, causes, serial, beside, parts)))
         return len(self.spans) - 1
+
+    def cut(self, end: float) -> None:
+        """Let everything that would end later end at a time [s]."""
+        for number, span in enumerate(self.spans):
+            if span.end > end:
+                self.spans[number] = span._replace(end=end, serial=min(span.serial, end - span.start))
 
     @property
     def end(self) -> float:

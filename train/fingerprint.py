@@ -13,8 +13,6 @@ from typing import Any
 import torch
 
 from sim.methods import METHODS, Trains
-from sim.protocols.cyclic import Cyclic
-from sim.protocols.overlapped import Overlapped
 from sim.scenario import PLANNED, Scenario
 from train.settings import TrainSettings
 from train.workbench import Workbench
@@ -46,10 +44,7 @@ def own_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
     """Everything that concerns the scenario's method alone, under the same kind of names."""
     method = METHODS[scenario.method.name]
     fields: Fields = {"train": {"learning_rate": settings.rate(method.name)}}
-    if issubclass(method.shape, Overlapped):
-        fields["method"] = {"staleness": scenario.method.staleness}
-    if issubclass(method.shape, Cyclic):
-        fields["cyclic"] = scenario.cyclic.model_dump(mode="json")
+    fields["method"] = scenario.method.model_dump(mode="json", exclude={"name"})
     if method.trains in (Trains.LORA, Trains.LORA_B, Trains.STACKED_LORA):
         fields["lora"] = scenario.lora.model_dump(mode="json")
     return _flat(fields)

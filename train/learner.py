@@ -104,10 +104,10 @@ class TorchLearner:
         Block of each round; with `ranked`, ignored but for its length.
     ranked : bool
         Order the blocks by their gradients' norms, after a survey.
-    staleness : int
-        Rounds that clients may train behind the server.
-    skipping : bool
-        Whether clients skip some downloads, and so may train on versions of any age.
+    staleness : int or None
+        Rounds that clients may train behind the server; None where they may train on versions of any age.
+    overlaps : bool
+        Whether a client goes on from its own update before it has the aggregate.
     employ : callable
         Gives who trains; by default, this process.
     on_update : callable, optional
@@ -125,18 +125,23 @@ class TorchLearner:
         schedule: Sequence[int | None],
         *,
         ranked: bool = False,
-        staleness: int = 0,
-        skipping: bool = False,
+        staleness: int | None = 0,
+        overlaps: bool = False,
         employ: Employ = LocalTrainer,
         on_update: Callable[[Trace, Values], None] = lambda trace, sent: None,
     ):
         self.trained = trained
         self.task = task
         self.traces: list[Trace] = []
+        # Training losses of what each aggregation brought in, by its number, until somebody asks.
+        self.losses: dict[int, list[float]] = {}
+        self._loss: dict[tuple[int, int], float] = {}
         self.clients: dict[int, Client] = {}
         self.messages = messages
-        held = self._held if skipping or not server.correction else lambda item: ()
-        self.versions = Versions(trained.part, lag=staleness, held=held)
+        held = self._held if staleness is None or not server.correction else lambda item: ()
+        self.versions = Versions(trained.part, lag=staleness or 0, held=held)
+        # Where a client waits for the aggregate before it trains again, its own update is in it by then.
+        self._keeps_own = trained.keeps_own and (overlaps or not server.correction)
         self._trainer = employ(trained, self.versions, task, local)
         self._server = server
         self._learning_rate = local.learning_rate
@@ -222,7 +227,7 @@ class TorchLearner:
         client, round = job.client, job.round
         trace = Trace(client, round, learned.loss, learned.seconds)
         sent = self.messages.send(client, job.item, round, learned.message)
-        if self.trained.keeps_own:
+        if self._keeps_own:
             self.clients[client].pending[job.item, round] = learned.message
         seconds, serial = self._clock.seconds(client, round, block, merging + learned.seconds)
         update = Update(client, round, block, seconds, serial, sent)
@@ -235,39 +240,46 @@ class TorchLearner:
 
     def _note(self, trace: Trace, update: Update) -> None:
         self.traces.append(trace)
+        self._loss[trace.client, trace.round] = trace.loss
         self.simulated[trace.client, trace.round] = (update.seconds, update.serial)
         if update.content is not None:
             self.in_flight[trace.client, trace.round] = cast(Values, update.content)
 
-    def aggregate(self, round: int, item: int, updates: Sequence[Update]) -> None:
-        """Bring the mean of a round's updates into the server's model (Algorithm 2, line 10)."""
-        if round <= self.replayed_until:
+    def aggregate(self, number: int, item: int, updates: Sequence[Update]) -> None:
+        """Bring the mean of some updates into the server's model (Algorithm 2, line 10)."""
+        if number <= self.replayed_until:
             return
+        self.losses.setdefault(number, []).extend(self._loss[update.client, update.round] for update in updates)
         weights = [float(self.task.examples[u.client]) if self._server.weighted else 1.0 for u in updates]
         contents = [cast(Values, update.content) for update in updates]
         rate = self._server.learning_rate
         if isinstance(self.trained, TrainedStack):
-            self.merge_seconds[round] = self.trained.merge(contents, weights, rate)
+            self.merge_seconds[number] = self.trained.merge(contents, weights, rate)
         else:
-            change = self.messages.broadcast(round, mean(contents, weights))
-            self.versions.renew(item, round, {name: rate * value for name, value in change.items()})
-        self._check_finite(item, round)
+            change = self.messages.broadcast(number, mean(contents, weights, [update.weight for update in updates]))
+            self.versions.renew(item, number, {name: rate * value for name, value in change.items()})
+        self._check_finite(item, number)
         for update in updates:
-            del self.in_flight[update.client, round]
+            del self.in_flight[update.client, update.round]
             # Events and processes hold on to an update for a while; its tensors need not stay for that.
             update.content = None
         if self._server.correction:
             # Each of these clients fetches the aggregate before it trains again: nothing of its own is left.
             for update in updates:
                 own = self.clients[update.client].pending if update.client in self.clients else {}
-                own.pop((self.trained.item(update.block), round), None)
+                own.pop((self.trained.item(update.block), update.round), None)
 
-    def _check_finite(self, item: int, round: int) -> None:
+    def drop(self, update: Update) -> None:
+        """Forget an update that will never be aggregated; its client keeps it if it goes on from its own."""
+        self.in_flight.pop((update.client, update.round), None)
+        update.content = None
+
+    def _check_finite(self, item: int, number: int) -> None:
         """Refuse a diverged global model before it can be evaluated, saved or sent."""
         stacked = isinstance(self.trained, TrainedStack)
-        values = self.trained.merged() if stacked else self.versions.get(item, round)
+        values = self.trained.merged() if stacked else self.versions.get(item, number)
         if not torch.stack([value.isfinite().all() for value in values.values()]).all():
-            raise TrainingError(f"the global model diverged: it is not finite after round {round}; {self.advice}")
+            raise TrainingError(f"the global model diverged: it is not finite after round {number}; {self.advice}")
 
     def receive(self, client: int, versions: Mapping[int, int]) -> None:
         """Let a client know versions of the server's items (line 9: its own updates in them are replaced).

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sim.protocols.base import Run
+from sim.engine.world import World
 from sim.timeline import Kind
 from train.checkpoint import Checkpoint, save
 from train.learner import TorchLearner
@@ -32,20 +32,20 @@ class Recorder:
     _seen: int = 0
     _bytes: dict[Kind, float] = field(default_factory=lambda: {Kind.UPLOAD: 0.0, Kind.DOWNLOAD: 0.0})
 
-    def __call__(self, run: Run, round: int) -> None:
+    def __call__(self, world: World, round: int) -> None:
         """Note a round, unless an earlier process has."""
-        for span in run.timeline.spans[self._seen :]:
+        for span in world.timeline.spans[self._seen :]:
             if span.kind in self._bytes:
                 self._bytes[span.kind] += span.size
-        self._seen = len(run.timeline.spans)
+        self._seen = len(world.timeline.spans)
         if round <= self.learner.replayed_until:
             return
-        losses = [trace.loss for trace in self.learner.traces if trace.round == round]
+        losses = self.learner.losses.pop(round)
         evaluated = self._evaluate(round)
         row: Row = {
             "method": self.method,
             "round": round,
-            "simulated_s": run.env.now,
+            "simulated_s": world.env.now,
             # Rounded once, so that it does not depend on who was faster.
             "train_loss": math.fsum(losses) / len(losses),
             **evaluated,

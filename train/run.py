@@ -16,7 +16,6 @@ from sim.costs import Costs, GivenSeconds
 from sim.errors import OutputError
 from sim.fleet import Fleet
 from sim.methods import Trains
-from sim.protocols.overlapped import Overlapped
 from sim.result import Result
 from sim.scenario import Scenario
 from sim.simulate import Setup, prepare, simulate
@@ -193,8 +192,8 @@ def _learner(
         MeasuredClock(fleet) if costs is None else ProfileClock(costs, setup.blocks),
         setup.schedule,
         ranked=method.trains is Trains.BLOCK and scenario.blocks.schedule == "gradient",
-        staleness=scenario.method.staleness if issubclass(method.shape, Overlapped) else 0,
-        skipping=scenario.cyclic.download_fraction < 1,
+        staleness=setup.staleness,
+        overlaps=setup.traits.overlaps,
         employ=LocalTrainer if crew is None else _hiring(crew, choose, settings),
         on_update=on_update,
     )

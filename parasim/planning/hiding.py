@@ -22,7 +22,6 @@ from parasim.planning.hidden_points import UNLIMITED, HidingPoint, hiding_points
 from parasim.planning.hideable import Choice, changed, hideable, instead
 from parasim.planning.setting import origins, parsed, setting
 from sim.fleet import Fleet
-from sim.protocols.overlapped import Overlapped
 from sim.result import Result
 from sim.scenario import Scenario
 from sim.studies.hidden import ROUNDING, computed
@@ -94,7 +93,7 @@ def hide_communication(
         data = setting(source, overrides, method)
         setup, costs = parsed(data)
         provenance[method] = origin({"compute": costs.provenance()})
-        if not issubclass(setup.method.shape, Overlapped):
+        if not setup.traits.overlaps:
             because = "does not compute while it communicates, so that no bandwidth hides anything"
             answers.append(Answer(method, False, None, "B/s", None, because))
             rows.append(("-", "none", "-", "-"))

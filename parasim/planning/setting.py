@@ -12,7 +12,6 @@ from sim import scenario_file
 from sim.costs import Costs
 from sim.errors import CostError, ParaSimError, ScenarioError, nearest
 from sim.methods import METHODS, Trains
-from sim.protocols.cyclic import Cyclic
 from sim.scenario import Scenario
 from sim.scenario_file import parse_override, with_field
 from sim.simulate import Setup
@@ -181,7 +180,7 @@ def origins(data: Mapping[str, dict[str, Any]], sizes: Iterable[int]) -> list[st
 
 def block_widths(setup: Setup) -> list[float]:
     """Layers per block that a scenario could have: none if its method does not train blocks, or one per client."""
-    if setup.method.trains is not Trains.BLOCK or issubclass(setup.method.shape, Cyclic):
+    if setup.method.trains is not Trains.BLOCK or setup.traits.takes_turns:
         return []
     if setup.architecture is None:
         raise ScenarioError("block width: the scenario names no model, whose layers a block could have")

@@ -94,7 +94,11 @@ class EndOfInstant:
         self._action()
 
 
-def hand_over(event: Event, value: float) -> None:
+class Continued(Event):
+    """An event that happens as soon as what it waits for does, such as a message when its transfer has arrived."""
+
+
+def hand_over(event: Event, value: float | None) -> None:
     """Succeed an event at the end of an instant, when nothing else is left to happen in it.
 
     A single process that waits for it goes on at once: by way of SimPy's queue it would be the very next thing
@@ -104,11 +108,11 @@ def hand_over(event: Event, value: float) -> None:
     ----------
     event : Event
         What has not been triggered yet.
-    value : float
+    value : float or None
         Its value.
     """
     callbacks = event.callbacks
-    if len(callbacks) == 1 and isinstance(getattr(callbacks[0], "__self__", None), Process):
+    if len(callbacks) == 1 and isinstance(getattr(callbacks[0], "__self__", None), (Process, Continued)):
         event._ok = True
         event._value = value
         event.callbacks = None  # type: ignore[assignment]

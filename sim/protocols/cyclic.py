@@ -7,36 +7,57 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sim.protocols.base import Process, Run, Site
+from pydantic import Field
+
+from sim.engine.run import Run
+from sim.engine.shape import Params, Traits
+from sim.engine.site import Site
+from sim.engine.world import Process
+from sim.fields import Number
 from sim.protocols.synchronous import Synchronous
 from sim.streams import stream
 from sim.timeline import Interval
 
 
-class Cyclic(Synchronous):
+class CyclicParams(Params):
+    """What FedCyBGD can be told."""
+
+    download_fraction: Number = Field(default=1.0, ge=0, le=1)
+    """Share of the blocks changed by others that a client downloads in its turn, drawn at random."""
+
+
+class Cyclic(Synchronous[CyclicParams]):
     """A round is one client's turn; the others wait for theirs."""
 
-    def __init__(self, run: Run):
-        super().__init__(run)
+    traits = Traits(causes_fixed=True, takes_turns=True)
+    Params = CyclicParams
+
+    def __init__(self, run: Run, params: CyclicParams):
+        super().__init__(run, params)
         self.draws = stream(run.rules.seed, "cyclic-download")
+
+    @classmethod
+    def staleness(cls, params: CyclicParams) -> int | None:
+        """No bound where a client may skip what others changed."""
+        return 0 if params.download_fraction == 1 else None
 
     def client(self, site: Site) -> Process:
         """One client of FedCyBGD: in its turn, catch up, train its block, and return it."""
         for turn in site.rounds:
-            after = yield self.opened[turn]
-            after = yield from site.fetch(self.wanted(site, turn), after)
-            work = site.train(turn, after)
-            update = yield work
-            yield from site.upload(update, (work.span,))
+            yield site.released(self.opened[turn])
+            yield site.fetch(self.wanted(site, turn))
+            update = yield site.train(turn)
+            yield site.upload(update)
             # The server's block is now this client's own: it has that version without a download.
-            yield self.run.server.aggregated(turn)
-            site.holds(self.run.sizes.item(turn, update.block))
+            yield site.wait(self.run.server.aggregated(turn))
+            item = self.run.world.sizes.item(turn, update.block)
+            site.receive({item: self.run.server.versions[item]})
 
     def wanted(self, site: Site, round: int) -> Sequence[int]:
         """Of the blocks that others changed, the share that is downloaded; the rest stay as they were."""
         missing = sorted(site.missing())
         # Half a block more rounds up: Python's own rule would send 4.5 blocks to 4 and 5.5 to 6.
-        wanted = int(self.run.rules.download_fraction * len(missing) + 0.5)
+        wanted = int(self.params.download_fraction * len(missing) + 0.5)
         if wanted == len(missing):
             return missing
         return sorted(self.draws.choice(missing, size=wanted, replace=False).tolist())

@@ -7,17 +7,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TypeVar
 
-from sim.protocols.base import Process, Run, Shape, Site, survey
+from sim.engine.run import Run
+from sim.engine.shape import Params, Shape, Traits
+from sim.engine.site import Site
+from sim.engine.world import Process
 from sim.timeline import Interval
 
+P = TypeVar("P", bound=Params)
 
-class Synchronous(Shape):
+
+class Synchronous(Shape[P]):
     """Every participant of a round does the same steps, and the server waits for the last of them."""
 
-    def __init__(self, run: Run):
-        self.run = run
-        self.opened = [run.env.event() for _ in range(run.rules.rounds)]
+    traits = Traits(causes_fixed=True, collapsible=True)
+
+    def __init__(self, run: Run, params: P):
+        super().__init__(run, params)
+        self.opened = [run.signal(f"the opening of round {round}") for round in range(run.rules.rounds)]
         # A round's begin is where its participants' presence starts; round 0 begins with the run.
         self.begins = [0.0] * run.rules.rounds
 
@@ -29,14 +37,15 @@ class Synchronous(Shape):
                 participants[round] += site.count
         for round, clients in participants.items():
             self.run.server.expect(round, clients)
-        self.run.env.process(self.server())
+        self.run.process(self.run.server, self.server())
         for site in self.run.sites:
-            self.run.env.process(self.client(site))
+            self.run.process(site, self.client(site))
 
     def server(self) -> Process:
         """Open each round when the one before it is aggregated."""
-        after = yield from survey(self.run)
+        after = yield from self.run.survey()
         for round, opened in enumerate(self.opened):
+            self.run.server.open(round)
             opened.succeed(after)
             after = yield self.run.server.aggregated(round)
             if round + 1 < len(self.opened):
@@ -45,11 +54,10 @@ class Synchronous(Shape):
     def client(self, site: Site) -> Process:
         """One client of FedAvg: catch up, train, upload."""
         for round in site.rounds:
-            after = yield self.opened[round]
-            after = yield from site.fetch(self.wanted(site, round), after)
-            work = site.train(round, after)
-            update = yield work
-            yield from site.upload(update, (work.span,))
+            yield site.released(self.opened[round])
+            yield site.fetch(self.wanted(site, round))
+            update = yield site.train(round)
+            yield site.upload(update)
 
     def wanted(self, site: Site, round: int) -> Sequence[int]:
         """Items that a client downloads before it trains: all that changed since it last took part."""

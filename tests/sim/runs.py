@@ -6,6 +6,7 @@ from typing import Any
 
 from sim.costs import GivenSeconds
 from sim.fleet import Fleet
+from sim.methods import with_parameter
 from sim.result import Result
 from sim.scenario import Scenario
 from sim.simulate import prepare, simulate
@@ -22,6 +23,11 @@ def simulated(**fields: Any) -> Result:
     } | fields
     scenario = Scenario.parse(data)
     return simulate(prepare(scenario, None), GivenSeconds(scenario, Fleet(scenario.fleet)))
+
+
+def with_staleness(name: str, staleness: int) -> dict[str, Any]:
+    """Write a method with its staleness, if it is one that has any."""
+    return {"name": name} | ({"staleness": staleness} if name in with_parameter("staleness") else {})
 
 
 def of(result: Result, kind: Kind, client: int | None = None) -> list[Span]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from parasim import simulate
 from sim.methods import METHODS
 from sim.result import Result
+from tests.sim.runs import with_staleness
 
 SECONDS = st.floats(0, 100)
 COMPRESSION = st.fixed_dictionaries(
@@ -40,7 +41,7 @@ def scenarios(draw: st.DrawFn, method: str) -> dict[str, Any]:
     row = st.lists(SECONDS, min_size=clients, max_size=clients)
     scenario = {
         "model": "smollm2-135m",
-        "method": {"name": method, "staleness": draw(st.integers(1, 4))},
+        "method": with_staleness(method, draw(st.integers(1, 4))),
         "rounds": rounds,
         "fleet": fleet,
         "participation": draw(st.one_of(st.just({}), lists) if cyclic else st.one_of(st.just({}), lists, fractions)),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sim.cost_learner import CostLearner
 from sim.costs import GivenSeconds
+from sim.engine.site import Site
 from sim.errors import ScenarioError
 from sim.fleet import Fleet
 from sim.learner import Promise, Update
@@ -18,7 +19,7 @@ from sim.methods import METHODS
 from sim.result import Result
 from sim.scenario import Scenario
 from sim.simulate import prepare, simulate
-from tests.sim.runs import rotating
+from tests.sim.runs import rotating, with_staleness
 
 DEFAULTS = {
     "compute": {"seconds": 10},
@@ -104,9 +105,9 @@ def graph(result: Result) -> list[tuple[object, ...]]:
 def test_a_promised_run_is_the_same_run(
     kind, method, staleness, seconds, serial, serialization, aggregation, fraction, ingress, rounds
 ):
-    cyclic = METHODS[method].shape.__name__ == "Cyclic"
+    cyclic = METHODS[method].shape.traits.takes_turns
     fields = {
-        "method": {"name": method, "staleness": staleness},
+        "method": with_staleness(method, staleness),
         "compute": {"seconds": seconds, "non_overlapping": serial},
         "fleet": [{"count": 4, "uplink": "100MB/s"}],
         "wire": {"serialization": serialization},
@@ -154,17 +155,14 @@ def test_an_aggregation_waits_for_trainings_that_began_before_it():
 
 def test_a_protocol_that_asks_for_an_update_gets_it(monkeypatch: pytest.MonkeyPatch):
     # A protocol that looks into the update while it is promised (as one may for what cannot overlap) waits for it.
-    from sim.protocols.overlapped import Overlapped
+    meanwhile = Site.meanwhile
 
-    exchange = Overlapped.exchange
-
-    def looking(self, site, round, pending, after, work=None):
-        if work is not None:
-            assert work.update.round == round
-        return exchange(self, site, round, pending, after, work)
+    def looking(self, training, communicate):
+        assert training.update.client == self.client
+        return meanwhile(self, training, communicate)
 
     expected, _ = run(CostLearner)
-    monkeypatch.setattr(Overlapped, "exchange", looking)
+    monkeypatch.setattr(Site, "meanwhile", looking)
     for kind in (Promising, Foreseeing):
         assert graph(run(kind)[0]) == graph(expected)
 

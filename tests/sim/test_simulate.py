@@ -18,7 +18,7 @@ from sim.result import Result
 from sim.scenario import Scenario
 from sim.simulate import prepare, simulate
 from sim.timeline import write_csv
-from tests.sim.runs import simulated
+from tests.sim.runs import simulated, with_staleness
 
 
 def timeline_csv(result: Result, *, collapse: bool = False) -> str:
@@ -80,7 +80,7 @@ def test_rows_have_the_published_columns():
 def test_alike_clients_simulated_once_are_like_each_by_itself(method, counts, ingress, staleness):
     # Seconds given per client forbid the shortcut; all else is equal, so all that is computed must be, too.
     fields = {
-        "method": {"name": method, "staleness": staleness},
+        "method": with_staleness(method, staleness),
         "fleet": [{"count": n, "uplink": f"{40 * (i + 1)}MB/s"} for i, n in enumerate(counts)],
         "server": {"ingress": ingress},
         "rounds": 3,

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from sim.methods import METHODS
+from tests.sim.runs import with_staleness
 
 
 def _bandwidths(draw: st.DrawFn) -> str:
@@ -37,7 +38,7 @@ def scenarios(draw: st.DrawFn, *, server: bool = False) -> dict[str, Any]:
         members = st.sets(st.integers(0, clients - 1), min_size=1).map(sorted)
         participation = {"rounds": draw(st.lists(members, min_size=rounds, max_size=rounds))}
     fields: dict[str, Any] = {
-        "method": {"name": method, "staleness": draw(st.integers(1, 3))},
+        "method": with_staleness(method, draw(st.integers(1, 3))),
         "rounds": rounds,
         "fleet": fleet,
         "participation": participation,

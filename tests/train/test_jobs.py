@@ -39,6 +39,7 @@ def in_midst_of_things(trains: Trains) -> TorchLearner:
         Still(),
         schedule,
         staleness=2,
+        overlaps=True,
     )
     learner.train(0, 0, schedule[0]).redeem()
     return learner

@@ -98,7 +98,6 @@ def federate(
     setup = prepare(scenario, ARCHITECTURE)
     model = model or tiny_model()
     method = METHODS[scenario.method.name]
-    overlapped = method.shape.__name__ == "Overlapped"
     costs = GivenSeconds(scenario, Fleet(scenario.fleet))
     learner = TorchLearner(
         trained_part(method.trains, model, setup.blocks, LORA, seed=scenario.seed),
@@ -109,8 +108,8 @@ def federate(
         ProfileClock(costs, setup.blocks),
         setup.schedule,
         ranked=scenario.blocks.schedule == "gradient",
-        staleness=scenario.method.staleness if overlapped else 0,
-        skipping=scenario.cyclic.download_fraction < 1,
+        staleness=setup.staleness,
+        overlaps=setup.traits.overlaps,
     )
     simulate(setup, costs, learner, None if observe is None else lambda run, round: observe(run, round, learner))
     learner.versions.show_newest()

@@ -1,4 +1,4 @@
-"""What protocols are told by a scenario: what messages weigh, and a few numbers."""
+"""What a scenario tells every protocol: what messages weigh, and a few numbers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Sizes(Protocol):
 
 @dataclass(frozen=True)
 class Rules:
-    """The numbers of a scenario that protocols need.
+    """The numbers of a scenario that all protocols need; those of one alone are its `Params`.
 
     Attributes
     ----------
@@ -34,10 +34,6 @@ class Rules:
         Number of rounds.
     seed : int
         Seed of the protocol's own random draws.
-    staleness : int
-        Rounds an update may take, for overlapped protocols.
-    download_fraction : float
-        Share of the changed blocks that a client downloads, for cyclic protocols.
     serialization : float
         A client's time to pack or unpack one message [s].
     aggregation : float
@@ -50,8 +46,6 @@ class Rules:
 
     rounds: int
     seed: int = 0
-    staleness: int = 1
-    download_fraction: float = 1.0
     serialization: float = 0.0
     aggregation: float = 0.0
     blocks_named: bool = True

@@ -1,0 +1,207 @@
+"""When a server aggregates, and whose updates: policies that know neither clock nor network.
+
+A server tells its policy of every update that it receives; the policy answers with a batch to be aggregated, with the
+reason for which the update is dropped, or with nothing yet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from sim.learner import Update
+
+
+class Received(NamedTuple):
+    """An update that has arrived.
+
+    Attributes
+    ----------
+    update : Update
+        What arrived.
+    span : int
+        Number of its upload's span.
+    clients : int
+        How many it stands for.
+    """
+
+    update: Update
+    span: int
+    clients: int = 1
+
+
+class Batch(NamedTuple):
+    """Updates that are aggregated together, as the aggregation of that number."""
+
+    number: int
+    received: Sequence[Received]
+
+
+class Dropped(NamedTuple):
+    """Why an update will never be aggregated."""
+
+    reason: str
+
+
+class Aggregation:
+    """Base of all policies: by default, nothing is ever aggregated and nothing is late."""
+
+    deadline: float | None = None
+    """Seconds from a round's opening to `due` [s]; None if there is no such thing."""
+
+    def expect(self, round: int, clients: int) -> None:
+        """Learn how many clients take part in a round."""
+
+    def receive(self, received: Received, aggregations: int) -> Batch | Dropped | None:
+        """Take in an update, after so many aggregations."""
+        raise NotImplementedError
+
+    def due(self, round: int) -> Batch | None:
+        """Learn that a round's deadline has passed."""
+        return None
+
+    def waiting(self, round: int) -> str:
+        """Say what a round still waits for."""
+        return "it waits for updates"
+
+    def left_over(self) -> Sequence[Received]:
+        """Updates that a later round would have taken, were there one."""
+        return ()
+
+
+class AllExpected(Aggregation):
+    """A round is aggregated when every client that takes part in it has sent its update."""
+
+    def __init__(self) -> None:
+        self._received: dict[int, list[Received]] = {}
+        self._outstanding: dict[int, int] = {}
+
+    def expect(self, round: int, clients: int) -> None:
+        """Wait for so many."""
+        self._outstanding[round] = clients
+
+    def receive(self, received: Received, aggregations: int) -> Batch | None:
+        """Take in an update; the last one of its round makes the batch."""
+        round = received.update.round
+        self._received.setdefault(round, []).append(received)
+        self._outstanding[round] -= received.clients
+        return Batch(round, self._received.pop(round)) if self._outstanding[round] == 0 else None
+
+    def waiting(self, round: int) -> str:
+        """Count who is missing."""
+        here = sum(received.clients for received in self._received.get(round, ()))
+        return f"{here} of {here + self._outstanding.get(round, 0)} updates are in"
+
+
+@dataclass
+class Quorum(Aggregation):
+    """A round is aggregated when a share of its clients have sent their updates, or when its deadline has passed.
+
+    Where nobody is in at the deadline, the first to arrive is enough.
+
+    Attributes
+    ----------
+    least : float
+        Share of the clients that is enough, above 0 and at most 1.
+    deadline : float or None
+        Seconds from the round's opening [s].
+    late : str
+        What becomes of later updates: ``discard``, or ``next-round`` to have them aggregated with the next one.
+    """
+
+    least: float = 1.0
+    deadline: float | None = None
+    late: Literal["discard", "next-round"] = "discard"
+    _expected: dict[int, int] = field(default_factory=dict)
+    _received: dict[int, list[Received]] = field(default_factory=dict)
+    _closed: set[int] = field(default_factory=set)
+    _overdue: set[int] = field(default_factory=set)
+    _late: list[Received] = field(default_factory=list)
+
+    def expect(self, round: int, clients: int) -> None:
+        """Learn of how many clients the share is taken."""
+        self._expected[round] = clients
+
+    def receive(self, received: Received, aggregations: int) -> Batch | Dropped | None:
+        """Take in an update, late or not."""
+        round = received.update.round
+        if round in self._closed:
+            if self.late == "discard":
+                return Dropped(f"late: round {round} had been aggregated")
+            self._late.append(received)
+            return None
+        own = self._received.setdefault(round, [])
+        own.append(received)
+        enough = 1 if round in self._overdue else math.ceil(self.least * self._expected[round])
+        return self._close(round) if sum(one.clients for one in own) >= enough else None
+
+    def due(self, round: int) -> Batch | None:
+        """Aggregate what there is."""
+        if round in self._closed:
+            return None
+        if not self._received.get(round):
+            self._overdue.add(round)
+            return None
+        return self._close(round)
+
+    def waiting(self, round: int) -> str:
+        """Count who is in."""
+        own = sum(received.clients for received in self._received.get(round, ()))
+        return f"{own} updates are in, {math.ceil(self.least * self._expected.get(round, 0))} are enough"
+
+    def left_over(self) -> Sequence[Received]:
+        """Late ones after the last round."""
+        return self._late
+
+    def _close(self, round: int) -> Batch:
+        self._closed.add(round)
+        batch = Batch(round, [*self._late, *self._received.pop(round)])
+        self._late = []
+        return batch
+
+
+@dataclass
+class Buffer(Aggregation):
+    """Every so many updates are aggregated, whoever sent them.
+
+    Attributes
+    ----------
+    size : int
+        Updates per aggregation.
+    bound : int or None
+        Staler updates are dropped.
+    weigh : callable
+        Weight of an update, given its staleness.
+    """
+
+    size: int
+    bound: int | None = None
+    weigh: Callable[[int], float] = lambda staleness: 1.0
+    _received: list[Received] = field(default_factory=list)
+    _batches: int = 0
+
+    def receive(self, received: Received, aggregations: int) -> Batch | Dropped | None:
+        """Take in an update; the one that fills the buffer makes the batch."""
+        staleness = aggregations - 1 - received.update.newest
+        if self.bound is not None and staleness > self.bound:
+            return Dropped(f"stale by {staleness} aggregations, of which {self.bound} are allowed")
+        received.update.weight = self.weigh(staleness)
+        self._received.append(received)
+        if sum(one.clients for one in self._received) < self.size:
+            return None
+        full, self._received = self._received, []
+        self._batches += 1
+        return Batch(self._batches - 1, full)
+
+    def waiting(self, round: int) -> str:
+        """Count what is in the buffer."""
+        return f"{len(self._received)} of {self.size} updates are in the buffer"
+
+
+class Immediate(Buffer):
+    """Every update is aggregated by itself, when it arrives."""
+
+    def __init__(self, bound: int | None = None, weigh: Callable[[int], float] = lambda staleness: 1.0):
+        super().__init__(1, bound, weigh)

@@ -1,0 +1,150 @@
+"""One simulated run: its world, its server, its sites, and the proof that nothing was left over at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import simpy
+from simpy.core import EmptySchedule, StopSimulation
+
+from sim.engine.message import Message
+from sim.engine.rules import Rules, Sizes
+from sim.engine.server import Server
+from sim.engine.site import Site
+from sim.engine.world import Causes, Process, Signal, World
+from sim.errors import SimulationError
+from sim.learner import Learner
+from sim.network.model import Network, Port
+from sim.timeline import SERVER, Kind
+
+_NAMED = 3
+"""Waiting clients that a message names; the rest are counted."""
+
+
+class Run:
+    """What a shape has to do with: the clock, the server, the sites.
+
+    Attributes
+    ----------
+    over : simpy.Event
+        When it happens, the run ends, whatever is still under way; see `stop`.
+    cancelled : int
+        Updates that were under way then.
+    """
+
+    def __init__(self, env: simpy.Environment, network: Network, learner: Learner, sizes: Sizes, rules: Rules):
+        self.world = World(env, network, learner, sizes, rules)
+        self.env = env
+        self.rules = rules
+        self.server = Server(self.world)
+        self.sites: list[Site] = []
+        self.over = env.event()
+        self.cancelled = 0
+        self._processes: list[tuple[simpy.Process, Site | Server]] = []
+
+    def join(self, client: int, count: int, port: Port, rounds: Sequence[int]) -> Site:
+        """Add a site that takes part in the given rounds."""
+        site = Site(self.world, self.server, client, count, port, rounds)
+        self.sites.append(site)
+        return site
+
+    def signal(self, what: str) -> Signal:
+        """Make something that can be waited for; `what` says what it is, in words."""
+        return Signal(self.env, lambda: what)
+
+    def process(self, actor: Site | Server, generator: Process) -> simpy.Process:
+        """Begin a process of an actor; it has to end before the run does."""
+        process = self.env.process(generator)
+        self._processes.append((process, actor))
+        return process
+
+    def survey(self) -> Generator[simpy.Event, Any, Causes]:
+        """Let the participants of round 0 do the full pass of the gradient-based schedule, if there is one.
+
+        Afterwards the block of every round is known. The pass costs computation; the few numbers that it
+        tells the server are not priced.
+        """
+        spans: list[int] = []
+        world = self.world
+        if self.rules.surveyed:
+            passes = []
+            for site in self.sites:
+                if site.rounds and site.rounds[0] == 0:
+                    seconds = world.learner.survey(site.client)
+                    now = self.env.now
+                    spans.append(world.timeline.record(site.client, 0, Kind.COMPUTE, now, now + seconds))
+                    passes.append(self.env.timeout(seconds))
+            yield self.env.all_of(passes)
+        world.schedule = world.learner.schedule()
+        return tuple(spans)
+
+    def stop(self) -> None:
+        """End the run now: what clients still compute or send is cancelled, and their spans end here."""
+        for site in self.sites:
+            if site.under_way is not None:
+                site.under_way.cancel()
+            self.cancelled += (site.updates - self.server.settled[site.client]) * site.count
+        self.world.timeline.cut(self.env.now)
+        self.over.succeed()
+
+    def finish(self) -> None:
+        """Run all events, and prove that every update was aggregated, dropped for a reason, or cancelled.
+
+        Raises
+        ------
+        SimulationError
+            Who waits for what since when, if anyone does for ever; or which updates or aggregations are missing.
+        """
+        step = self.env.step
+        self.over.callbacks.append(StopSimulation.callback)
+        try:
+            while True:
+                step()
+        except StopSimulation:
+            return
+        except EmptySchedule:
+            self.server.drop_left_over()
+            self._prove_the_end()
+
+    def _prove_the_end(self) -> None:
+        done, rounds = self.server.aggregations, self.rules.rounds
+        stuck = [(process, actor) for process, actor in self._processes if process.is_alive]
+        open_updates = [site for site in self.sites if site.updates > self.server.settled[site.client]]
+        if done >= rounds and not stuck and not open_updates:
+            return
+        reasons = [self._waiting(*waiting) for waiting in stuck[:_NAMED]]
+        if len(stuck) > _NAMED:
+            reasons.append(f"{len(stuck) - _NAMED:,} more clients wait")
+        idle = [site for site in self.sites if site.updates < len(site.rounds)]
+        if idle:
+            first = idle[0]
+            more = f", and {len(idle) - 1:,} more clients fell short" if len(idle) > 1 else ""
+            reasons.append(f"client {first.client} computed {first.updates} of {len(first.rounds)} updates{more}")
+        if open_updates:
+            named = ", ".join(str(site.client) for site in open_updates[:_NAMED])
+            more = f" and {len(open_updates) - _NAMED:,} more" if len(open_updates) > _NAMED else ""
+            reasons.append(f"updates of client {named}{more} were neither aggregated nor dropped")
+        raise SimulationError(
+            f"the run stands still at {self.world.timeline.end:.6g} s, with {done} of {rounds} rounds aggregated: "
+            + "; ".join(reasons or ["nothing is left that could go on"])
+        )
+
+    def _waiting(self, process: simpy.Process, actor: Site | Server) -> str:
+        """Say what one process waits for, and since when."""
+        client = SERVER if isinstance(actor, Server) else actor.client
+        name = "the server" if client == SERVER else f"client {client}"
+        since = max((span.end for span in self.world.timeline.spans if span.client == client), default=0.0)
+        return f"{name} waits for {_described(process.target)} since {since:.6g} s"
+
+
+def _described(event: object) -> str:
+    if isinstance(event, Signal):
+        return event.what()
+    if isinstance(event, Message):
+        return f"its {event.kind.value}"
+    if isinstance(event, simpy.Process):
+        return _described(event.target)
+    if isinstance(event, simpy.events.Condition):
+        return " and ".join(_described(one) for one in event._events if not one.triggered)
+    return "an event that never happens"

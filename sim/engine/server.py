@@ -1,0 +1,111 @@
+"""The server: it receives updates, has its policy say when to aggregate whom, and remembers each item's version."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from operator import attrgetter
+
+from sim.engine.aggregation import Aggregation, AllExpected, Batch, Dropped, Received
+from sim.engine.world import Process, Signal, World
+from sim.learner import Update
+from sim.timeline import SERVER, Kind
+
+Observer = Callable[[World, int], None]
+"""Told the run and the number of the aggregation whenever one is done."""
+
+
+class Server:
+    """Receives and aggregates.
+
+    Attributes
+    ----------
+    policy : Aggregation
+        When to aggregate, and whom; a shape may set another before it starts.
+    versions : dict of int to int
+        Of each item, the number of the aggregation that renewed it last.
+    aggregations : int
+        How many are done.
+    settled : Counter
+        By client, updates of which nothing more is expected: aggregated or dropped.
+    dropped : Counter
+        By reason, updates that were dropped.
+    """
+
+    id = SERVER
+
+    def __init__(self, world: World):
+        self.world = world
+        self.policy: Aggregation = AllExpected()
+        self.versions: dict[int, int] = {}
+        self.aggregations = 0
+        self.settled: Counter[int] = Counter()
+        self.dropped: Counter[str] = Counter()
+        self.observer: Observer | None = None
+        self._aggregated: dict[int, Signal] = {}
+
+    def expect(self, round: int, clients: int) -> None:
+        """Announce how many clients send an update of a round."""
+        self.policy.expect(round, clients)
+
+    def open(self, round: int) -> None:
+        """Begin a round: its deadline, if there is one, runs from now on."""
+        if self.policy.deadline is not None:
+            end = self.world.env.timeout(self.policy.deadline)
+            end.callbacks.append(lambda _: self._begin(self.policy.due(round)))
+
+    def aggregated(self, number: int) -> Signal:
+        """Fire when an aggregation is in the server's model; its value is the cause of what follows."""
+        if number not in self._aggregated:
+            self._aggregated[number] = Signal(
+                self.world.env, lambda: f"aggregation {number} ({self.policy.waiting(number)})"
+            )
+        return self._aggregated[number]
+
+    def receive(self, update: Update, span: int, clients: int) -> None:
+        """Take in one update."""
+        received = Received(update, span, clients)
+        decided = self.policy.receive(received, self.aggregations)
+        if isinstance(decided, Dropped):
+            self._drop(received, decided.reason)
+        else:
+            self._begin(decided)
+
+    def drop_left_over(self) -> None:
+        """Drop what a later round would have aggregated: there is none."""
+        for received in self.policy.left_over():
+            self._drop(received, "late: no round was left")
+
+    def _drop(self, received: Received, reason: str) -> None:
+        self.settled[received.update.client] += 1
+        self.dropped[reason] += received.clients
+        self.world.learner.drop(received.update)
+
+    def _begin(self, batch: Batch | None) -> None:
+        if batch is not None:
+            self.world.env.process(self._aggregate(batch))
+
+    def _aggregate(self, batch: Batch) -> Process:
+        world, number = self.world, batch.number
+        start = world.env.now
+        if world.rules.aggregation:
+            yield world.env.timeout(world.rules.aggregation)
+        # What began to train before must not see the aggregate.
+        world.redeem()
+        # By client, not by arrival: the mean must not depend on who was faster.
+        updates = sorted((received.update for received in batch.received), key=attrgetter("client", "sequence"))
+        by_block: dict[int | None, list[Update]] = {}
+        for update in updates:
+            by_block.setdefault(update.block, []).append(update)
+            self.settled[update.client] += 1
+        for block, own in by_block.items():
+            item = world.sizes.item(number, block)
+            world.learner.aggregate(number, item, own)
+            self.versions[item] = number
+        causes = tuple(received.span for received in batch.received)
+        blocks = world.blocks(*sorted(by_block, key=lambda block: block or 0))
+        span = world.timeline.record(SERVER, number, Kind.AGGREGATE, start, world.env.now, 0.0, blocks, causes)
+        self.aggregations += 1
+        self.aggregated(number).succeed((span,))
+        if self.observer is not None:
+            self.observer(world, number)

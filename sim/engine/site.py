@@ -1,0 +1,155 @@
+"""A client and what it can do: compute, send, fetch, wait.
+
+A *site* is one client, or `count` clients that behave alike in every respect and are therefore simulated once. It
+carries its own causes: an activity is caused by the one before it and by what it has waited for since, so that a
+protocol says who does what when, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import simpy
+
+from sim.engine.message import Fetch, Upload
+from sim.engine.server import Server
+from sim.engine.training import Training
+from sim.engine.world import Causes, Process, World
+from sim.learner import Update
+from sim.network.model import Port
+
+
+class Thread:
+    """What a client does one after the other: its first thread, or a second one beside its computing.
+
+    Attributes
+    ----------
+    site : Site
+        The client.
+    after : tuple of int
+        Spans that its next activity waits for.
+    beside : int or None
+        Span of the computation that it runs beside, if that has a serial part.
+    """
+
+    __slots__ = ("after", "beside", "site", "under_way")
+
+    def __init__(self, site: Site, after: Causes = ()):
+        self.site = site
+        self.after = after
+        self.beside: int | None = None
+        self.under_way: Upload | Fetch | None = None
+
+    def upload(self, update: Update) -> Upload:
+        """Send an update to the server, which has received it when this event happens."""
+        return Upload(self, update)
+
+    def fetch(self, items: Sequence[int]) -> simpy.Event:
+        """Download the server's versions of `items`; nothing happens if there are none."""
+        return Fetch(self, items) if items else self.site.world.nothing
+
+    def wait(self, event: simpy.Event) -> simpy.Event:
+        """Wait for something whose value is causes: what comes next waits for them and for what came before."""
+        return _then(event, self._also)
+
+    def released(self, event: simpy.Event) -> simpy.Event:
+        """Wait for something that has itself waited for all that this client did: its causes are enough."""
+        return _then(event, self._only)
+
+    def _also(self, event: simpy.Event) -> None:
+        self.after = (*(event.value or ()), *self.after)
+
+    def _only(self, event: simpy.Event) -> None:
+        self.after = event.value or ()
+
+
+class Site(Thread):
+    """One client (or `count` alike).
+
+    Attributes
+    ----------
+    client, count : int
+        Number of the (first) client, and for how many it stands.
+    port : Port
+        Its place in the network.
+    rounds : sequence of int
+        Rounds in which it takes part.
+    known : mapping of int to int
+        Version that it has of each of the server's items; replaced, never changed, as updates refer to it.
+    updates : int
+        How many it has begun to compute.
+    """
+
+    __slots__ = ("client", "count", "known", "port", "rounds", "server", "updates", "world")
+
+    def __init__(self, world: World, server: Server, client: int, count: int, port: Port, rounds: Sequence[int]):
+        super().__init__(self)
+        self.world = world
+        self.server = server
+        self.client = client
+        self.count = count
+        self.port = port
+        self.rounds = rounds
+        self.known: Mapping[int, int] = {}
+        self.updates = 0
+
+    def train(self, round: int) -> Training:
+        """Compute the local update of a round; the event's value is the update."""
+        training = Training(self.world, self.client, self.updates, round, self.known, self.after)
+        self.updates += 1
+        if training.span < 0:
+            training.callbacks.append(self._trained)
+        else:
+            self.after = (training.span,)
+        return training
+
+    def meanwhile(self, training: Training, communicate: Callable[[Thread], Process]) -> simpy.Event:
+        """Communicate in a second thread while computing, once nothing forbids it; wait for both.
+
+        Parameters
+        ----------
+        training : Training
+            The computation.
+        communicate : callable
+            Given the second thread, gives its process.
+        """
+        thread = Thread(self, training.causes)
+        both = training & self.world.env.process(_beside(thread, training, communicate))
+
+        def join(_: simpy.Event) -> None:
+            acted = thread.after is not training.causes
+            self.after = (training.span, *thread.after) if acted else (training.span,)
+
+        both.callbacks.append(join)
+        return both
+
+    def missing(self) -> list[int]:
+        """Items of which the server has a newer version than this client."""
+        known = self.known
+        return [item for item, version in self.server.versions.items() if version > known.get(item, -1)]
+
+    def receive(self, versions: Mapping[int, int]) -> None:
+        """Have versions of the server's items, from a download or because they are this client's own work."""
+        self.known = {**self.known, **versions}
+        self.world.learner.receive(self.client, versions)
+
+    def _trained(self, training: simpy.Event) -> None:
+        assert isinstance(training, Training)
+        self.after = (training.span,)
+
+
+def _beside(thread: Thread, training: Training, communicate: Callable[[Thread], Process]) -> Process:
+    yield from training.begun()
+    if training.serial:
+        yield training.env.timeout(training.serial)
+        thread.beside = training.span
+    yield from communicate(thread)
+
+
+def _then(event: simpy.Event, note: Callable[[simpy.Event], None]) -> simpy.Event:
+    """Have something noted when an event happens, before whoever waits for it goes on."""
+    if event.callbacks is None:
+        note(event)
+    else:
+        event.callbacks.append(note)
+    return event

@@ -1,0 +1,105 @@
+"""A local computation in progress."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any
+
+import simpy
+from simpy.events import NORMAL
+
+from sim.engine.world import Causes, World
+from sim.learner import Promise, Update
+from sim.timeline import Kind
+
+
+class Training(simpy.Event):
+    """A local computation in progress; its value is the update.
+
+    An update that is only promised is waited for as late as the clock allows, so that a learner with several workers
+    can begin others meanwhile: when its training ends, if it is known how long that takes; else at the end of the
+    instant in which it began. An aggregation waits for all that are open.
+
+    Parameters
+    ----------
+    world : World
+        The run.
+    client, sequence, round : int
+        Whose update it is, how many this client has computed before, and of which round.
+    versions : mapping of int to int
+        What the client knows of the server's items; never changed afterwards.
+    causes : tuple of int
+        Spans that it waited for.
+
+    Attributes
+    ----------
+    span : int
+        Number of its span; -1 as long as nobody knows how long it takes.
+    serial : float
+        Part at its start during which nothing can be sent [s]; known with the span.
+    """
+
+    def __init__(
+        self, world: World, client: int, sequence: int, round: int, versions: Mapping[int, int], causes: Causes
+    ):
+        super().__init__(world.env)
+        self.span = -1
+        self.causes = causes
+        self._world = world
+        self._begun: simpy.Event | None = None
+        self._promise: Promise | None = None
+        self._of = (client, sequence, round, versions)
+        computed = world.learner.train(client, round, world.schedule[round])
+        if isinstance(computed, Update):
+            self._take(computed)
+            self._last(computed.seconds, computed.serial)
+            return
+        self._promise = computed
+        world.promised[self] = None
+        if computed.duration is None:
+            world.end_of_instant.request()
+        else:
+            self.callbacks.append(Training.redeem)
+            self._last(*computed.duration)
+
+    @property
+    def update(self) -> Update:
+        """The update; waited for, if it is only promised yet."""
+        self.redeem()
+        update: Update = self._value
+        return update
+
+    def redeem(self) -> None:
+        """Wait for the update, if it is only promised yet."""
+        if self._promise is None:
+            return
+        promise, self._promise = self._promise, None
+        del self._world.promised[self]
+        update = promise.redeem()
+        self._take(update)
+        if self.span < 0:
+            self._last(update.seconds, update.serial)
+            if self._begun is not None:
+                self._begun.succeed()
+
+    def begun(self) -> Generator[simpy.Event, Any, None]:
+        """Wait until it is known how long it takes; no time passes."""
+        if self.span < 0:
+            self._begun = self._begun or self.env.event()
+            yield self._begun
+
+    def _take(self, update: Update) -> None:
+        _, update.sequence, _, update.versions = self._of
+        self._value = update
+
+    def _last(self, seconds: float, serial: float) -> None:
+        """Record its span, and end so many seconds from now."""
+        client, _, round, _ = self._of
+        world, now = self._world, self.env.now
+        self.serial = serial
+        blocks = world.blocks(world.schedule[round])
+        self.span = world.timeline.record(
+            client, round, Kind.COMPUTE, now, now + seconds, 0.0, blocks, self.causes, serial
+        )
+        self._ok = True
+        self.env.schedule(self, NORMAL, seconds)

@@ -1,0 +1,91 @@
+"""What all actors of a run share: the clock, the network, the learner, and what happened so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Protocol
+
+import simpy
+
+from sim.engine.rules import Rules, Sizes
+from sim.learner import Learner
+from sim.network.model import Network
+from sim.network.timing import EndOfInstant
+from sim.timeline import Timeline
+
+Process = Generator[simpy.Event, Any, None]
+Causes = tuple[int, ...]
+"""Numbers of the spans that something waited for."""
+
+
+class Signal(simpy.Event):
+    """Something that processes wait for; its value is the causes of whatever happens next.
+
+    Parameters
+    ----------
+    env : simpy.Environment
+        The clock.
+    what : callable
+        Says in words what is waited for, should the run stand still.
+    """
+
+    def __init__(self, env: simpy.Environment, what: Callable[[], str]):
+        super().__init__(env)
+        self.what = what
+
+
+class Redeemable(Protocol):
+    """A computation whose result is only promised yet."""
+
+    @property
+    def span(self) -> int:
+        """Number of its span; -1 as long as nobody knows how long it takes."""
+        ...
+
+    def redeem(self) -> None:
+        """Wait for its result."""
+        ...
+
+
+class World:
+    """The state that actors share.
+
+    Attributes
+    ----------
+    timeline : Timeline
+        Spans so far.
+    schedule : sequence of int or None
+        Block of each round, once it is known.
+    promised : dict
+        Computations whose updates are only promised yet, in the order in which they began.
+    """
+
+    def __init__(self, env: simpy.Environment, network: Network, learner: Learner, sizes: Sizes, rules: Rules):
+        self.env = env
+        self.network = network
+        self.learner = learner
+        self.sizes = sizes
+        self.rules = rules
+        self.timeline = Timeline()
+        self.schedule: Sequence[int | None] = ()
+        self.promised: dict[Redeemable, None] = {}
+        self.end_of_instant = EndOfInstant(env, self._redeem_unknown)
+        # What is yielded where there is nothing to wait for: an event that is over.
+        self.nothing = simpy.Event(env)
+        self.nothing._ok, self.nothing._value = True, None
+        self.nothing.callbacks = None  # type: ignore[assignment]
+
+    def blocks(self, *blocks: int | None) -> tuple[int, ...]:
+        """Name blocks in a span, where the method trains blocks."""
+        return tuple(b for b in blocks if b is not None) if self.rules.blocks_named else ()
+
+    def redeem(self) -> None:
+        """Wait for all updates that are only promised yet, in the order in which they were."""
+        for training in list(self.promised):
+            training.redeem()
+
+    def _redeem_unknown(self) -> None:
+        """Wait for those of which nobody knows how long they take: the clock cannot go on before."""
+        for training in list(self.promised):
+            if training.span < 0:
+                training.redeem()
