@@ -58,48 +58,42 @@ class Message(Continued):
     kind: Kind
 
     def __init__(self, thread: _Thread, size: float):
-        super().__init__(thread.site.world.env)
+        site = thread.site
+        # Like SimPy's own events of this kind, without a call of the base class, for speed.
+        self.env = env = site.world.env
+        self.callbacks = []
         self.thread = thread
         self.size = size
-        self.started: float = self.env.now
-        self.causes = thread.after
+        self.started: float = env.now
         self.transfer: Any = None
         thread.under_way = self
-
-    def _travel(self) -> simpy.Event:
-        """Put it on the network; without any bytes it takes the latency alone."""
-        site = self.thread.site
-        if not self.size:
-            return self.env.timeout(site.port.latency)
-        network = site.world.network
-        send = network.upload if self.kind is Kind.UPLOAD else network.download
-        self.transfer = transfer = send(site.port, self.size)
-        return transfer
-
-    def _record(self, round: int, blocks: tuple[int, ...]) -> int:
-        """Record its span, from the moment it was asked for until now."""
-        thread, now = self.thread, self.env.now
-        site = thread.site
-        parts = self._parts(now)
-        span = site.world.timeline.record(
-            site.client, round, self.kind, self.started, now, self.size, blocks, self.causes, 0.0, thread.beside, parts
-        )
-        thread.after = (span,)
-        thread.under_way = None
-        return span
-
-    def _parts(self, now: float) -> Parts:
-        port, packing = self.thread.site.port, self.thread.site.world.rules.serialization
-        alone = self.size / (port.uplink if self.kind is Kind.UPLOAD else port.downlink)
-        more = now - self.started - packing - port.latency - alone
-        # Times are differences of clock readings, each rounded to some 1e-16 of the clock.
-        rounding = NEGLIGIBLE * (now - self.started) + 1e-12 * now
-        return Parts(packing, port.latency, alone, more if more > rounding else 0.0)
 
     def cancel(self) -> None:
         """Take it off the network, and record what has got through."""
         if self.transfer is not None and not self.transfer.triggered:
             self.size = self.transfer.cancel()
+
+    def _latency(self) -> simpy.Event:
+        """Travel without any bytes."""
+        return self.env.timeout(self.thread.site.port.latency)
+
+    def _record(self, round: int, blocks: tuple[int, ...], bandwidth: float) -> int:
+        """Record its span, from the moment it was asked for until now."""
+        thread, size, started, now = self.thread, self.size, self.started, self.env.now
+        site = thread.site
+        world = site.world
+        packing, latency, alone = world.rules.serialization, site.port.latency, size / bandwidth
+        shared = now - started - packing - latency - alone
+        # Times are differences of clock readings, each rounded to some 1e-16 of the clock.
+        if shared <= NEGLIGIBLE * (now - started) + 1e-12 * now:
+            shared = 0.0
+        parts = Parts(packing, latency, alone, shared)
+        span = world.timeline.record(
+            site.client, round, self.kind, started, now, size, blocks, thread.after, 0.0, thread.beside, parts
+        )
+        thread.after = (span,)
+        thread.under_way = None
+        return span
 
 
 class Upload(Message):
@@ -111,18 +105,19 @@ class Upload(Message):
         world = thread.site.world
         super().__init__(thread, world.sizes.upload(update))
         self.update = update
-        packing = world.rules.serialization
-        if packing:
-            self.env.timeout(packing).callbacks.append(self._send)
+        if world.rules.serialization:
+            self.env.timeout(world.rules.serialization).callbacks.append(self._send)
         else:
             self._send()
 
     def _send(self, _: object = None) -> None:
-        self._travel().callbacks.append(self._arrived)
+        site = self.thread.site
+        self.transfer = transfer = site.world.network.upload(site.port, self.size) if self.size else self._latency()
+        transfer.callbacks.append(self._arrived)
 
     def _arrived(self, _: object) -> None:
         site, update = self.thread.site, self.update
-        span = self._record(update.round, site.world.blocks(update.block))
+        span = self._record(update.round, site.world.named(update.block), site.port.uplink)
         site.server.receive(update, span, site.count)
         hand_over(self, None)
 
@@ -133,11 +128,13 @@ class Fetch(Message):
     kind = Kind.DOWNLOAD
 
     def __init__(self, thread: _Thread, items: Sequence[int]):
-        world = thread.site.world
-        super().__init__(thread, sum(world.sizes.download(item) for item in items))
-        versions = thread.site.server.versions
+        site = thread.site
+        world = site.world
+        super().__init__(thread, sum([world.sizes.download(item) for item in items]))
+        versions = site.server.versions
         self.versions = {item: versions[item] for item in items}
-        self._travel().callbacks.append(self._arrived)
+        self.transfer = transfer = world.network.download(site.port, self.size) if self.size else self._latency()
+        transfer.callbacks.append(self._arrived)
 
     def _arrived(self, _: object) -> None:
         unpacking = self.thread.site.world.rules.serialization
@@ -147,7 +144,8 @@ class Fetch(Message):
             self._unpacked()
 
     def _unpacked(self, _: object = None) -> None:
-        site = self.thread.site
-        site.receive(self.versions)
-        self._record(max(self.versions.values()), site.world.blocks(*self.versions))
+        site, versions = self.thread.site, self.versions
+        site.receive(versions)
+        blocks = tuple(versions) if site.world.rules.blocks_named else ()
+        self._record(max(versions.values()), blocks, site.port.downlink)
         hand_over(self, None)

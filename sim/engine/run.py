@@ -84,7 +84,8 @@ class Run:
         for site in self.sites:
             if site.under_way is not None:
                 site.under_way.cancel()
-            self.cancelled += (site.updates - self.server.settled[site.client]) * site.count
+            self.cancelled += site.updates * site.count
+        self.cancelled -= self.server.settled
         self.world.timeline.cut(self.env.now)
         self.over.succeed()
 
@@ -110,8 +111,8 @@ class Run:
     def _prove_the_end(self) -> None:
         done, rounds = self.server.aggregations, self.rules.rounds
         stuck = [(process, actor) for process, actor in self._processes if process.is_alive]
-        open_updates = [site for site in self.sites if site.updates > self.server.settled[site.client]]
-        if done >= rounds and not stuck and not open_updates:
+        lost = sum(site.updates * site.count for site in self.sites) - self.server.settled
+        if done >= rounds and not stuck and not lost:
             return
         reasons = [self._waiting(*waiting) for waiting in stuck[:_NAMED]]
         if len(stuck) > _NAMED:
@@ -121,10 +122,8 @@ class Run:
             first = idle[0]
             more = f", and {len(idle) - 1:,} more clients fell short" if len(idle) > 1 else ""
             reasons.append(f"client {first.client} computed {first.updates} of {len(first.rounds)} updates{more}")
-        if open_updates:
-            named = ", ".join(str(site.client) for site in open_updates[:_NAMED])
-            more = f" and {len(open_updates) - _NAMED:,} more" if len(open_updates) > _NAMED else ""
-            reasons.append(f"updates of client {named}{more} were neither aggregated nor dropped")
+        if lost:
+            reasons.append(f"{lost:,} updates were computed that were neither aggregated nor dropped")
         raise SimulationError(
             f"the run stands still at {self.world.timeline.end:.6g} s, with {done} of {rounds} rounds aggregated: "
             + "; ".join(reasons or ["nothing is left that could go on"])

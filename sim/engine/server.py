@@ -26,8 +26,8 @@ class Server:
         Of each item, the number of the aggregation that renewed it last.
     aggregations : int
         How many are done.
-    settled : Counter
-        By client, updates of which nothing more is expected: aggregated or dropped.
+    settled : int
+        Updates of which nothing more is expected: aggregated or dropped.
     dropped : Counter
         By reason, updates that were dropped.
     """
@@ -39,7 +39,7 @@ class Server:
         self.policy: Aggregation = AllExpected()
         self.versions: dict[int, int] = {}
         self.aggregations = 0
-        self.settled: Counter[int] = Counter()
+        self.settled = 0
         self.dropped: Counter[str] = Counter()
         self.observer: Observer | None = None
         self._aggregated: dict[int, Signal] = {}
@@ -77,7 +77,7 @@ class Server:
             self._drop(received, "late: no round was left")
 
     def _drop(self, received: Received, reason: str) -> None:
-        self.settled[received.update.client] += 1
+        self.settled += received.clients
         self.dropped[reason] += received.clients
         self.world.learner.drop(received.update)
 
@@ -93,17 +93,15 @@ class Server:
         # What began to train before must not see the aggregate.
         world.redeem()
         # By client, not by arrival: the mean must not depend on who was faster.
-        updates = sorted((received.update for received in batch.received), key=attrgetter("client", "sequence"))
-        by_block: dict[int | None, list[Update]] = {}
-        for update in updates:
-            by_block.setdefault(update.block, []).append(update)
-            self.settled[update.client] += 1
-        for block, own in by_block.items():
+        updates = sorted([received.update for received in batch.received], key=attrgetter("client"))
+        blocks: tuple[int, ...] = ()
+        for block in sorted({update.block for update in updates}, key=lambda block: block or 0):
             item = world.sizes.item(number, block)
-            world.learner.aggregate(number, item, own)
+            world.learner.aggregate(number, item, [update for update in updates if update.block == block])
             self.versions[item] = number
-        causes = tuple(received.span for received in batch.received)
-        blocks = world.blocks(*sorted(by_block, key=lambda block: block or 0))
+            blocks += world.named(block)
+        causes = tuple([received.span for received in batch.received])
+        self.settled += sum([received.clients for received in batch.received])
         span = world.timeline.record(SERVER, number, Kind.AGGREGATE, start, world.env.now, 0.0, blocks, causes)
         self.aggregations += 1
         self.aggregated(number).succeed((span,))

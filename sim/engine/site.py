@@ -113,14 +113,9 @@ class Site(Thread):
         communicate : callable
             Given the second thread, gives its process.
         """
-        thread = Thread(self, training.causes)
-        both = training & self.world.env.process(_beside(thread, training, communicate))
-
-        def join(_: simpy.Event) -> None:
-            acted = thread.after is not training.causes
-            self.after = (training.span, *thread.after) if acted else (training.span,)
-
-        both.callbacks.append(join)
+        thread = _Beside(self, training)
+        both = training & self.world.env.process(thread.run(communicate))
+        both.callbacks.append(thread.join)
         return both
 
     def missing(self) -> list[int]:
@@ -138,12 +133,28 @@ class Site(Thread):
         self.after = (training.span,)
 
 
-def _beside(thread: Thread, training: Training, communicate: Callable[[Thread], Process]) -> Process:
-    yield from training.begun()
-    if training.serial:
-        yield training.env.timeout(training.serial)
-        thread.beside = training.span
-    yield from communicate(thread)
+class _Beside(Thread):
+    """A second thread beside a computation."""
+
+    __slots__ = ("training",)
+
+    def __init__(self, site: Site, training: Training):
+        super().__init__(site, training.causes)
+        self.training = training
+
+    def run(self, communicate: Callable[[Thread], Process]) -> Process:
+        training = self.training
+        if training.span < 0:
+            yield training.begun()
+        if training.serial:
+            yield training.env.timeout(training.serial)
+            self.beside = training.span
+        yield from communicate(self)
+
+    def join(self, _: simpy.Event) -> None:
+        training = self.training
+        acted = self.after is not training.causes
+        self.site.after = (training.span, *self.after) if acted else (training.span,)
 
 
 def _then(event: simpy.Event, note: Callable[[simpy.Event], None]) -> simpy.Event:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import simpy
 from simpy.events import NORMAL
@@ -82,11 +81,10 @@ class Training(simpy.Event):
             if self._begun is not None:
                 self._begun.succeed()
 
-    def begun(self) -> Generator[simpy.Event, Any, None]:
-        """Wait until it is known how long it takes; no time passes."""
-        if self.span < 0:
-            self._begun = self._begun or self.env.event()
-            yield self._begun
+    def begun(self) -> simpy.Event:
+        """Happen when it is known how long it takes, where it is not known yet; no time passes."""
+        self._begun = self._begun or self.env.event()
+        return self._begun
 
     def _take(self, update: Update) -> None:
         _, update.sequence, _, update.versions = self._of
@@ -97,7 +95,7 @@ class Training(simpy.Event):
         client, _, round, _ = self._of
         world, now = self._world, self.env.now
         self.serial = serial
-        blocks = world.blocks(world.schedule[round])
+        blocks = world.named(world.schedule[round])
         self.span = world.timeline.record(
             client, round, Kind.COMPUTE, now, now + seconds, 0.0, blocks, self.causes, serial
         )

@@ -75,9 +75,9 @@ class World:
         self.nothing._ok, self.nothing._value = True, None
         self.nothing.callbacks = None  # type: ignore[assignment]
 
-    def blocks(self, *blocks: int | None) -> tuple[int, ...]:
-        """Name blocks in a span, where the method trains blocks."""
-        return tuple(b for b in blocks if b is not None) if self.rules.blocks_named else ()
+    def named(self, block: int | None) -> tuple[int, ...]:
+        """Name a block in a span, where the method trains blocks."""
+        return (block,) if block is not None and self.rules.blocks_named else ()
 
     def redeem(self) -> None:
         """Wait for all updates that are only promised yet, in the order in which they were."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from sim.engine.run import Run
 from sim.engine.site import Site
@@ -27,8 +28,8 @@ class Stage:
     ----------
     rounds : list of int
         Its rounds.
-    sites : list of Site
-        All that do anything in it, in the order of their numbers.
+    sites : frozenset of Site
+        All that do anything in it.
     computing : dict of int to frozenset of Site
         Who computes in each round of the run.
     begin : float
@@ -36,7 +37,7 @@ class Stage:
     """
 
     rounds: list[int]
-    sites: list[Site]
+    sites: Sites
     computing: dict[int, Sites]
     begin: float = 0.0
     left: int = 0
@@ -82,7 +83,7 @@ class Stages:
         for stage in self._stages:
             stage.begin = run.env.now if stage.rounds[0] else 0.0
             done = run.signal(f"the end of rounds {stage.rounds[0]} to {stage.rounds[-1]}")
-            for site in stage.sites:
+            for site in sorted(stage.sites, key=attrgetter("client")):
                 site.after = after
                 run.process(site, self._taking_part(client, site, stage, done))
             after = yield done
@@ -113,8 +114,7 @@ class Stages:
             if not involved:
                 continue
             if len(involved) > 1 or involved != before:
-                sites = frozenset[Site]().union(*involved)
-                self._stages.append(Stage([], sorted(sites, key=lambda site: site.client), self._computing))
+                self._stages.append(Stage([], _NOBODY.union(*involved), self._computing))
             self._stages[-1].rounds.append(round)
             before = involved
 
