@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from parasim.api import Source, judged, load, set_up
-from parasim.cli.text import clock
+from parasim.text import clock
 from sim.fleet import Fleet
 from sim.result import write_atomically
 from sim.studies.critical import Holder

@@ -247,7 +247,7 @@ def measuring() -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    from parasim.cli.text import clock
+    from parasim.text import clock
 
     columns = (TextColumn("measuring"), BarColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True, markup=False), transient=True) as bar:

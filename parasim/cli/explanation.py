@@ -66,8 +66,8 @@ def command(
 
 def print_explanation(explanation: Explanation) -> None:
     """Print an explanation: in words, the critical path by resource, and what was predicted and simulated."""
-    from parasim.cli.text import clock, console, origin, plain_table, signed_share
     from parasim.explanation import describe, prediction, sentences, who
+    from parasim.text import clock, console, origin, plain_table, signed_share
     from sim.fleet import Fleet
     from sim.timeline import SERVER
 

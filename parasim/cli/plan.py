@@ -156,7 +156,7 @@ def _told_apart(plan: Plan) -> list[str]:
 
 def print_plan(plan: Plan) -> None:
     """Print a plan: the question, a row per answer, how it was found, and the origin of its numbers."""
-    from parasim.cli.text import console, plain_table
+    from parasim.text import console, plain_table
 
     out = console()
     out.print(f"{plan.question}\n")

@@ -63,7 +63,7 @@ def command(
 
 def print_breakdown(result: Result) -> None:
     """Print where a run's time goes, per group and in the mean, and the origin of its numbers."""
-    from parasim.cli.text import amount, clock, console, origin, plain_table
+    from parasim.text import amount, clock, console, origin, plain_table
 
     figures, scenario, wall_clock = result.figures(), result.scenario, result.wall_clock
     out = console()

@@ -108,7 +108,7 @@ def _bars() -> Iterator[tuple[Progress, Report]]:
 
 def _print(validation: ComputeValidation, out: Path) -> None:
     from calibration.points import in_layers
-    from parasim.cli.text import clock, console, plain_table
+    from parasim.text import clock, console, plain_table
 
     run, local = validation.run, validation.run["local"]
     terminal = console()
