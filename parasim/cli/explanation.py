@@ -31,7 +31,7 @@ def command(
     from parasim.explanation import explain, summary, write_path
     from parasim.report.record import leave_record
     from parasim.trace import check_trace_path, write_trace
-    from sim.result import check_directory, write_atomically
+    from sim.atomic_files import check_directory, write_atomically
 
     scenario = load(file, set_)
     if out is not None:

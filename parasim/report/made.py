@@ -15,7 +15,7 @@ from parasim.report.record import Record
 from parasim.report.runs import explanation_page, simulation_page
 from parasim.report.sweeps import sweep_page
 from parasim.report.trainings import training_page
-from sim.result import write_atomically
+from sim.atomic_files import write_atomically
 
 _MAKERS: dict[str, tuple[str, Callable[[Path, Record | None], Page]]] = {
     "explain": ("explanation.json", explanation_page),

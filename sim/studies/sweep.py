@@ -16,8 +16,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from sim.atomic_files import check_directory, write_atomically
 from sim.errors import OutputError
-from sim.result import check_directory, write_atomically
 from sim.scenario_file import parse_value, with_field
 from sim.studies.pool import cores, in_order
 
