@@ -5,12 +5,12 @@ from typing import Any
 
 import jsonschema
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.errors import ScenarioError
 from sim.scenario import Scenario, json_schema
+from sim.scenario_file import read
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 
@@ -105,7 +105,7 @@ def accepts(data: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_schema_accepts_the_examples(path: Path):
-    assert accepts(yaml.safe_load(path.read_text(encoding="utf-8")))
+    assert accepts(read(path))
 
 
 def test_the_schema_accepts_every_documented_field():
