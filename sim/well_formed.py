@@ -29,40 +29,32 @@ MAX_BITS = 256
 class _Composer(Composer):
     """Makes nodes of YAML text, within bounds.
 
-    Refused are explicit tags, which could name any type; aliases of what contains them; and more entries than
-    `MAX_YAML_NODES`, with all aliases expanded: ten lines of aliases to aliases stand for billions.
+    Refused are explicit tags, which could name any type, and more entries than `MAX_YAML_NODES`, counted with all
+    aliases expanded: ten lines of aliases to aliases stand for billions, and one to what contains it has no end.
     """
 
     def __init__(self, loader: Any = None) -> None:
         super().__init__(loader=loader)
         self.warn_double_anchors = False
         self._nodes = 0
-        self._nodes_below: dict[str, int] = {}
+        self._nodes_of_anchor: dict[str, int] = {}
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Make the next node, and count it with all that is below it."""
-        event = self.parser.peek_event()
-        if isinstance(event, AliasEvent):
-            node = super().compose_node(parent, index)
-            if event.anchor not in self._nodes_below:
-                raise ComposerError(None, None, "an alias refers to what contains it", event.start_mark)
-            self._add(self._nodes_below[event.anchor], event)
-            return node
-        if event.ctag is not None:
-            raise ComposerError(None, None, f"the tag {event.tag} is not read; leave it out", event.start_mark)
-        before = self._nodes
-        self._add(1, event)
-        self._nodes_below.pop(event.anchor, None)
+        event, before = self.parser.peek_event(), self._nodes
+        is_alias = isinstance(event, AliasEvent)
+        if not is_alias:
+            if event.ctag is not None:
+                raise ComposerError(None, None, f"the tag {event.tag} is not read; leave it out", event.start_mark)
+            self._nodes_of_anchor[event.anchor] = MAX_YAML_NODES
         node = super().compose_node(parent, index)
-        if event.anchor is not None:
-            self._nodes_below[event.anchor] = self._nodes - before
-        return node
-
-    def _add(self, nodes: int, event: Any) -> None:
-        self._nodes += nodes
+        self._nodes += self._nodes_of_anchor[event.anchor] if is_alias else 1
         if self._nodes > MAX_YAML_NODES:
-            reason = f"more than {MAX_YAML_NODES:,} entries; write lists as long as that in JSON"
+            reason = f"more than {MAX_YAML_NODES:,} entries, aliases expanded; write lists as long as that in JSON"
             raise ComposerError(None, None, reason, event.start_mark)
+        if not is_alias:
+            self._nodes_of_anchor[event.anchor] = self._nodes - before
+        return node
 
 
 class _Constructor(SafeConstructor):
@@ -101,8 +93,8 @@ def parse_yaml(text: str) -> Any:
 def to_yaml(data: Mapping[str, Any]) -> str:
     """Write plain data as YAML, in their order and one field a line."""
     writer = YAML(typ="safe", pure=True)
-    writer.default_flow_style = False  # type: ignore[assignment]  # declared as always None
-    writer.sort_base_mapping_type_on_output = False
+    writer.default_flow_style = False
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # declared to be None
     text = StringIO()
     writer.dump(data, text)
     return text.getvalue()
