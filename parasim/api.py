@@ -12,7 +12,7 @@ from parasim.memory import memory_of
 from sim import scenario_file
 from sim.architecture import Architecture, UnknownModelTypeError, architecture
 from sim.costs import Costs, GivenSeconds
-from sim.errors import ArchitectureError, CostError, ScenarioError, needs
+from sim.errors import ArchitectureError, CostError, ScenarioError, install_hint
 from sim.fleet import Fleet
 from sim.result import Result
 from sim.scenario import Scenario
@@ -139,4 +139,4 @@ def _architecture(model: str) -> Architecture:
         try:
             return architecture_from_transformers(model)
         except ImportError:
-            raise ArchitectureError(f"{unknown}. {needs('Counting any other model type', 'train')}") from None
+            raise ArchitectureError(f"{unknown}. {install_hint('Counting any other model type', 'train')}") from None

@@ -10,9 +10,9 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from sim.complaints import explain, shown
+from sim.complaints import explain
 from sim.economy import Choices, Prices, Watts
-from sim.errors import ScenarioError
+from sim.errors import ScenarioError, shown
 from sim.fields import Line, SchemaOfFields, Section, Whole
 from sim.methods import METHODS
 from sim.sections import (

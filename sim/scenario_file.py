@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sim.architecture import catalogue_names
-from sim.complaints import fields_below, meant, shown
-from sim.errors import ScenarioError
+from sim.complaints import fields_below, meant
+from sim.errors import ScenarioError, shown
 from sim.scenario import Scenario
 from sim.well_formed import parse_json, parse_toml, parse_yaml
 

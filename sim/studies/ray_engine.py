@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from sim.errors import EngineError, needs
+from sim.errors import EngineError, install_hint
 from sim.methods import METHODS, Method
 from sim.studies.pool import AHEAD, LocalEngine, using
 
@@ -127,7 +127,7 @@ def on_ray(address: str = "auto") -> Iterator[None]:
     try:
         import ray
     except ImportError:
-        raise EngineError(needs("--engine ray", "ray")) from None
+        raise EngineError(install_hint("--engine ray", "ray")) from None
     if ray.is_initialized():
         with using(RayEngine()):
             yield
