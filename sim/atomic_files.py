@@ -1,4 +1,4 @@
-"""Files that appear whole under their name or not at all, and directories that are known to be writable."""
+"""Files that are read within a bound and written whole or not at all, and directories known to be writable."""
 
 from __future__ import annotations
 
@@ -9,6 +9,38 @@ from pathlib import Path
 from typing import IO
 
 from sim.errors import OutputError
+
+
+def read_text(path: Path, largest: int) -> str:
+    """Read a file of text, with or without a byte order mark.
+
+    Parameters
+    ----------
+    path : Path
+        A regular file: a pipe or a device would block or never end.
+    largest : int
+        Size that is still read [B].
+
+    Raises
+    ------
+    ValueError
+        With a message that begins with the path: if there is no such file, it cannot be read, is larger or not UTF-8.
+    """
+    try:
+        if not path.is_file():
+            reason = "is a directory" if path.is_dir() else "is not a regular file" if path.exists() else "no such file"
+            raise ValueError(f"{path}: {reason}")
+        with path.open("rb") as file:
+            content = file.read(largest + 1)
+    except OSError as error:
+        raise ValueError(f"{str(path)[:200]}: cannot be read: {error.strerror}") from None
+    if len(content) > largest:
+        raise ValueError(f"{path}: larger than {largest // 2**20} MiB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path}: is not UTF-8 text (line {line})") from None
 
 
 def write_atomically(path: Path, write: Callable[[IO[str]], object]) -> None:
