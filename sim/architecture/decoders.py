@@ -79,6 +79,8 @@ def decoder(config: Configuration) -> Architecture:
         key in family.biases and config.switch(key, default=False) for key in ("attention_bias", "mlp_bias")
     )
     query_bias = bias or family.query_key_value_bias
+    attention: tuple[Linear, ...]
+    mlp: tuple[Linear, ...]
     if family.fused:
         attention = Linear("o_proj", queries, hidden), Linear("qkv_proj", hidden, queries + 2 * keys)
         mlp = Linear("gate_up_proj", hidden, 2 * intermediate), Linear("down_proj", intermediate, hidden)
