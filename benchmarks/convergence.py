@@ -21,7 +21,7 @@ from typing import Any
 
 from parasim.figures.convergence import Curves, Finals, draw_convergence
 from parasim.training import DEMONSTRATION, train
-from sim.result import write_atomically
+from sim.atomic_files import write_atomically
 
 ROUNDS, LOCAL_STEPS, MEASURED_EVERY = 24, 4, 4
 METHODS = ("fedbcd", "parablock")

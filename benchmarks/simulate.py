@@ -46,11 +46,10 @@ def ratio(repeats: int, first: tuple[str, ...], second: tuple[str, ...]) -> tupl
 
 def simulate_count(count: int, repeats: int) -> float:
     """Median time of one simulation of `count` alike clients in this process [s]."""
-    import yaml
-
     import parasim
+    from sim.well_formed import parse_yaml
 
-    data = yaml.safe_load(MILLION.replace("COUNT", str(count)))
+    data = parse_yaml(MILLION.replace("COUNT", str(count)))
     times = []
     for _ in range(repeats):
         start = time.perf_counter()

@@ -23,9 +23,9 @@ from calibration.profile import read_profile
 from calibration.subject import Subject
 from calibration.work import work
 from sim.architecture import Architecture
+from sim.atomic_files import check_directory, write_atomically
 from sim.errors import CostError, OutputError
 from sim.methods import Trains
-from sim.result import check_directory, write_atomically
 from train.lock import locked
 from train.models import base_dtype
 

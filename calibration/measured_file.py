@@ -18,8 +18,8 @@ from calibration.plan import Plan, Role
 from calibration.points import Point
 from calibration.terms import MERGE_TERMS, TERMS, Term
 from sim.architecture import Architecture
-from sim.complaints import explain, shown
-from sim.errors import CostError
+from sim.complaints import explain
+from sim.errors import CostError, shown
 from sim.fields import Line, Number, OneLine, SchemaOfFields, Section, Whole
 
 KIND = "measured"

@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from sim.blocks import Block
-from sim.errors import CostError, needs
+from sim.errors import CostError, install_hint
 from sim.simulate import Setup
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _steps(setup: Setup, *, recomputing: bool) -> list[Step]:
         from calibration.shapes import Step
         from train.adapters import LoraSettings
     except ImportError as missing:
-        raise CostError(f"{needs('tracing a step', 'train')} ({missing})") from None
+        raise CostError(f"{install_hint('tracing a step', 'train')} ({missing})") from None
     scenario = setup.scenario
     blocks: set[Block | None] = {None}
     if setup.blocks is not None:

@@ -10,9 +10,8 @@ from calibration.measured import MeasuredProfile
 from calibration.measured_file import KIND as MEASURED
 from calibration.published import KIND as PUBLISHED
 from calibration.published import PublishedProfile
-from sim.complaints import shown
 from sim.costs import Costs
-from sim.errors import CostError, nearest
+from sim.errors import CostError, nearest, shown
 from sim.simulate import Setup
 from sim.well_formed import parse_json
 

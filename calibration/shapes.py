@@ -18,8 +18,7 @@ from calibration.configuration import counted, for_transformers, model_config
 from calibration.positions import positions_of
 from calibration.trace import Trace, trace_update
 from sim.blocks import Block
-from sim.complaints import shown
-from sim.errors import CostError
+from sim.errors import CostError, shown
 from sim.methods import Trains
 from train.adapters import Adapter, LoraSettings
 from train.blocks import Part, block_parameters, checkpoint_activations

@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 from calibration.profile import DEFAULT_PROFILE, covering_profiles, load_profile
 from parasim.memory import memory_of
-from sim import scenario_file
 from sim.architecture import Architecture, UnknownModelTypeError, architecture
 from sim.costs import Costs, GivenSeconds
-from sim.errors import ArchitectureError, CostError, ScenarioError, needs
+from sim.errors import ArchitectureError, CostError, install_hint
 from sim.fleet import Fleet
 from sim.result import Result
 from sim.scenario import Scenario
-from sim.scenario_file import parse_override, with_field
+from sim.scenario_file import Override, Source, load
 from sim.simulate import Setup, prepare
 from sim.simulate import simulate as run_setup
 
-Source = str | Path | Mapping[str, Any] | Scenario
-
-
-def load(source: Source, overrides: Iterable[str] = ()) -> Scenario:
-    """Read a scenario.
-
-    Parameters
-    ----------
-    source : path, mapping or Scenario
-        A YAML, TOML or JSON file, or the fields themselves.
-    overrides : iterable of str
-        Such as ``fleet.0.uplink=20MB/s``.
-
-    Raises
-    ------
-    ScenarioError
-        If anything is not as it must be.
-    """
-    overrides = list(overrides)
-    if isinstance(source, Scenario):
-        if not overrides:
-            return source
-        source = source.model_dump(mode="json", exclude_unset=True)
-    if isinstance(source, Mapping):
-        return Scenario.parse(overridden(dict(source), overrides))
-    if not isinstance(source, str | Path):
-        raise ScenarioError(f"a scenario is a file, a mapping or a Scenario, not {type(source).__name__}")
-    return scenario_file.load(source, overrides)
+__all__ = ["Override", "Source", "costs_of", "judged", "load", "prepared", "set_up", "simulate"]
 
 
 def set_up(scenario: Scenario) -> tuple[Setup, Costs]:
@@ -93,15 +63,15 @@ def costs_of(setup: Setup) -> Costs:
         ) from None
 
 
-def simulate(source: Source, overrides: Iterable[str] = ()) -> Result:
+def simulate(source: Source, overrides: Iterable[Override] = ()) -> Result:
     """Simulate a scenario.
 
     Parameters
     ----------
     source : path, mapping or Scenario
         What to simulate.
-    overrides : iterable of str
-        Such as ``fleet.0.uplink=20MB/s``.
+    overrides : iterable of str or (str, value)
+        Such as ``fleet.0.uplink=20MB/s`` or ``("rounds", 16)``.
 
     Returns
     -------
@@ -122,13 +92,6 @@ def judged(result: Result, setup: Setup, costs: Costs) -> Result:
     return replace(result, provenance={**result.provenance, "memory": memory}) if memory else result
 
 
-def overridden(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """Set fields of plain data, such as ``fleet.0.uplink=20MB/s``."""
-    for override in overrides:
-        data = with_field(data, *parse_override(override))
-    return data
-
-
 def _architecture(model: str) -> Architecture:
     """Count a model's parameters: by formula for the families we know, through transformers for any other."""
     try:
@@ -139,4 +102,4 @@ def _architecture(model: str) -> Architecture:
         try:
             return architecture_from_transformers(model)
         except ImportError:
-            raise ArchitectureError(f"{unknown}. {needs('Counting any other model type', 'train')}") from None
+            raise ArchitectureError(f"{unknown}. {install_hint('Counting any other model type', 'train')}") from None

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from parasim.api import costs_of
+from sim.atomic_files import write_atomically
 from sim.errors import OutputError
-from sim.result import Result, write_atomically
+from sim.result import Result
 from sim.scenario import Scenario
 from sim.simulate import prepare, simulate
 from sim.timeline import Kind

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import IO
 
 from parasim.api import Source, judged, load, set_up
-from parasim.cli.text import clock
+from parasim.text import clock
+from sim.atomic_files import write_atomically
 from sim.fleet import Fleet
-from sim.result import write_atomically
 from sim.studies.critical import Holder
 from sim.studies.explain import MOST_NAMED, WORTH_A_CLAIM, Change, Claim, Explanation, Lever, named
 from sim.studies.explain import explain as explain_setup

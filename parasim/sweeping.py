@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibration.paper import PAPER_MODELS, paper_setting
-from parasim.api import overridden, set_up, simulate
+from parasim.api import load, set_up, simulate
 from parasim.memory import COLUMN, cell, memory_of_rows
-from sim import scenario_file
 from sim.errors import ScenarioError
 from sim.methods import METHODS
-from sim.scenario import Scenario
+from sim.scenario_file import Override, Source, plain_fields
 from sim.studies.sweep import Axis, Point, Row, grid, run_sweep
 from sim.units import format_bandwidth
 
@@ -69,14 +68,14 @@ class Table:
 
 
 def sweep(
-    source: str | Path | Mapping[str, Any] | None = None,
+    source: Source | None = None,
     *,
     methods: Sequence[str] = (),
     bandwidths: Sequence[str] = (),
     batch_sizes: Sequence[int | str] = (),
     models: Sequence[str] = (),
     vary: Mapping[str, Sequence[object]] | None = None,
-    overrides: Iterable[str] = (),
+    overrides: Iterable[Override] = (),
     directory: str | Path | None = None,
     jobs: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -85,13 +84,13 @@ def sweep(
 
     Parameters
     ----------
-    source : path, mapping or None
+    source : path, mapping, Scenario or None
         The scenario to start from; the paper's setting if None, and its whole Figure 2 if nothing else is said.
     methods, bandwidths, batch_sizes, models : sequence
         Values of the method, of every client's up- and downlink, of the batch size and of the model.
     vary : mapping of str to sequence
         Values of any other fields, such as ``{"blocks.layers": [1, 2, 4]}``.
-    overrides : iterable of str
+    overrides : iterable of str or (str, value)
         Fields to set before anything is swept.
     directory : path or None
         Where results go row by row; an interrupted sweep continues there.
@@ -121,7 +120,7 @@ def sweep(
     axes = _axes(base({}), models, bandwidths, batch_sizes, vary or {}, methods)
     points = grid(base, axes)
     for point in points:
-        set_up(Scenario.parse(point.data, _label(point, axes)))
+        set_up(load(point.data, name=_label(point, axes)))
     rows = run_sweep(points, figures, None if directory is None else Path(directory), jobs=jobs, progress=progress)
     return Table(rows, tuple(axes), points)
 
@@ -135,19 +134,19 @@ def figures(data: dict[str, Any]) -> dict[str, object]:
     return {**result.figures(), "compute_origin": compute["origin"], COLUMN: cell(memory)}
 
 
-def _base(source: str | Path | Mapping[str, Any] | None, overrides: list[str]) -> Callable[[Row], dict[str, Any]]:
-    if source is None:
-        # Rounds and bytes on the wire differ between the paper's models and methods.
-        def paper(labels: Row) -> dict[str, Any]:
-            model = labels.get("model", PAPER_MODELS[0])
-            known = model if model in PAPER_MODELS else PAPER_MODELS[0]
-            method = labels.get("method", "parablock")
-            return overridden(paper_setting(known, method if method in METHODS else "parablock"), overrides)
+def _base(source: Source | None, overrides: Sequence[Override]) -> Callable[[Row], dict[str, Any]]:
+    if source is not None:
+        fields = plain_fields(source, overrides)
+        return lambda labels: fields
 
-        return paper
-    data = dict(source) if isinstance(source, Mapping) else scenario_file.read(source)
-    data = overridden(data, overrides)
-    return lambda labels: data
+    # Rounds and bytes on the wire differ between the paper's models and methods.
+    def paper(labels: Row) -> dict[str, Any]:
+        model = labels.get("model", PAPER_MODELS[0])
+        known = model if model in PAPER_MODELS else PAPER_MODELS[0]
+        method = labels.get("method", "parablock")
+        return plain_fields(paper_setting(known, method if method in METHODS else "parablock"), overrides)
+
+    return paper
 
 
 def _axes(
@@ -159,7 +158,7 @@ def _axes(
     methods: Sequence[str],
 ) -> list[Axis]:
     """Swept fields, the method changing fastest; those not swept keep a column with the scenario's own value."""
-    scenario = Scenario.parse(data)
+    scenario = load(data)
     links = {(group.uplink, group.down) for group in scenario.fleet}
     uplink, downlink = next(iter(links))
     own_bandwidth = format_bandwidth(uplink) if len(links) == 1 and uplink == downlink else ""

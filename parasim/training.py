@@ -12,9 +12,10 @@ from parasim.api import Source, costs_of
 from parasim.comparison import Base, Clock, Comparison, Report, measure_base
 from parasim.sweeping import PAPER_METHODS
 from sim import scenario_file
+from sim.atomic_files import write_atomically
 from sim.errors import ScenarioError
 from sim.methods import Trains
-from sim.result import Result, write_atomically
+from sim.result import Result
 from sim.scenario import Scenario
 from sim.scenario_file import parse_override, with_field
 from sim.simulate import Setup, prepare

@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sim.atomic_files import write_atomically
 from sim.errors import CostError, ScenarioError
-from sim.result import write_atomically
 from sim.scenario import Scenario
 from sim.scenario_file import parse_override, with_field
 from sim.simulate import prepare

@@ -6,22 +6,12 @@ field, what was given and what is allowed.
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from sim.errors import nearest
-
-
-def shown(value: Any) -> str:
-    """Quote a value in a message, briefly whatever it is."""
-    brief = reprlib.Repr()
-    brief.maxstring = brief.maxlong = brief.maxother = 60
-    brief.maxlevel = 2
-    return "nothing" if value is None else brief.repr(value)
-
+from sim.errors import nearest, shown
 
 _WORDS = {
     "missing": "is missing",

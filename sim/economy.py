@@ -40,7 +40,7 @@ class Watts(Section):
     """While it is there and does not."""
 
 
-class Device(Section):
+class DeviceChoice(Section):
     """A device that clients could have instead."""
 
     name: Line
@@ -52,7 +52,7 @@ class Device(Section):
     power: Watts = Watts()
 
 
-class Link(Section):
+class LinkChoice(Section):
     """Access links that clients could have instead."""
 
     name: Line
@@ -68,7 +68,7 @@ class Link(Section):
 
 
 DEVICES = tuple(
-    Device.model_validate({"name": name, "gpu_hour": price, "power": {"compute": power}})
+    DeviceChoice.model_validate({"name": name, "gpu_hour": price, "power": {"compute": power}})
     for name, price, power in (
         ("rtx-4090", "0.5USD", "450W"),
         ("l40s", "1USD", "350W"),
@@ -77,7 +77,7 @@ DEVICES = tuple(
 )
 """Assumed prices; power as the vendors' datasheets limit it."""
 LINKS = tuple(
-    Link.model_validate({"name": name, "uplink": name, "month": price})
+    LinkChoice.model_validate({"name": name, "uplink": name, "month": price})
     for name, price in (("200 Mbit/s", "100USD"), ("1 Gbit/s", "500USD"), ("10 Gbit/s", "2500USD"))
 )
 """Assumed prices."""
@@ -89,8 +89,8 @@ class Choices(Section):
 
     groups: tuple[Line, ...] | None = None
     """Names of the groups that get the chosen device and links; all if left out."""
-    devices: tuple[Device, ...] = DEVICES
-    links: tuple[Link, ...] = LINKS
+    devices: tuple[DeviceChoice, ...] = DEVICES
+    links: tuple[LinkChoice, ...] = LINKS
     layers: tuple[Annotated[float, Field(gt=0), BeforeValidator(is_number)], ...] = LAYERS
     """Block widths, for methods in which all clients train the same block."""
 

@@ -7,6 +7,7 @@ and what is allowed. The command line prints the message and exits with `exit_st
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 
@@ -73,7 +74,18 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     return "allowed are " + ", ".join(known)
 
 
-def needs(what: str, extra: str) -> str:
+def shown(value: object) -> str:
+    """Quote a value in a message, briefly whatever it is."""
+    # Numbers of thousands of digits cannot even be printed.
+    if isinstance(value, int) and value.bit_length() > 256:
+        return "a number of more than 70 digits"
+    brief = reprlib.Repr()
+    brief.maxstring = brief.maxlong = brief.maxother = 60
+    brief.maxlevel = 2
+    return "nothing" if value is None else brief.repr(value)
+
+
+def install_hint(what: str, extra: str) -> str:
     """Say how to install what is missing, in the clone of paraSim.
 
     Parameters

@@ -9,12 +9,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from sim import units
-from sim.complaints import shown
-from sim.errors import ParaSimError
+from sim.errors import ParaSimError, shown
 
 
-def quantity(read: Callable[[Any], float], write: Callable[[float], str], example: str) -> tuple[Any, ...]:
-    """Pydantic's machinery for a quantity: read with its unit, written back with one, a string in the schema."""
+def _reader(read: Callable[[Any], float]) -> Callable[[Any], float]:
+    """Let a quantity's error be one of validation."""
 
     def parse(value: Any) -> float:
         try:
@@ -22,10 +21,18 @@ def quantity(read: Callable[[Any], float], write: Callable[[float], str], exampl
         except ParaSimError as error:
             raise ValueError(str(error)) from None
 
+    return parse
+
+
+read_duration = _reader(units.duration)
+
+
+def quantity(read: Callable[[Any], float], write: Callable[[float], str], example: str) -> tuple[Any, ...]:
+    """Pydantic's machinery for a quantity: read with its unit, written back with one, a string in the schema."""
     number = {"type": "number", "minimum": 0} if read is units.duration else {"const": 0}
     text = {"type": "string", "pattern": r"^\s*\+?[0-9.]+([eE][+-]?[0-9]+)?\s*[A-Za-zµ/]*\s*$"}
     schema = {"anyOf": [text, number], "examples": [example]}
-    return BeforeValidator(parse), PlainSerializer(write, when_used="json"), WithJsonSchema(schema)
+    return BeforeValidator(_reader(read)), PlainSerializer(write, when_used="json"), WithJsonSchema(schema)
 
 
 def is_number(value: Any) -> Any:
@@ -71,3 +78,15 @@ class Section(BaseModel):
     """Base of every part of a scenario: frozen, and an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    def give_one_of(self, *fields: str) -> None:
+        """Refuse several fields that exclude one another.
+
+        Raises
+        ------
+        ValueError
+            If more than one of them is given.
+        """
+        given = [field for field in fields if getattr(self, field) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give {' or '.join(given)}, not both")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO
 
-from sim.errors import OutputError
+from sim.atomic_files import write_atomically
 from sim.fleet import Fleet
 from sim.scenario import Scenario
 from sim.timeline import SERVER, Account, Interval, Timeline, account, write_csv
@@ -135,43 +132,3 @@ class Result:
         """
         collapse = collapse or self.scenario.clients > TIMELINE_CLIENTS
         write_atomically(path, lambda f: write_csv(f, self.timeline.spans, dict(self.counts), collapse=collapse))
-
-
-def write_atomically(path: Path, write: Callable[[IO[str]], object]) -> None:
-    """Write a text file that appears whole under its name, or not at all.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    check_directory(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            write(file)
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def check_directory(path: Path) -> None:
-    """Make sure, before a long run, that results can be written to a directory, which need not exist yet.
-
-    Raises
-    ------
-    OutputError
-        If a file stands in its place, or it may not be written to.
-    """
-    existing = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
-    if not existing.is_dir():
-        raise OutputError(f"{path}: cannot hold results: {existing} is not a directory")
-    try:
-        # Rights alone do not tell: a superuser has them all, and some file systems hold no files of anyone.
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError:
-        raise OutputError(f"{path}: cannot hold results: {existing} may not be written to") from None

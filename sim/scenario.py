@@ -10,30 +10,30 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from sim.complaints import explain, shown
+from sim.complaints import explain
 from sim.economy import Choices, Prices, Watts
 from sim.engine.shape import Params
-from sim.errors import ScenarioError
+from sim.errors import ScenarioError, shown
 from sim.fields import Line, SchemaOfFields, Section, Whole
 from sim.methods import METHODS, with_parameter
 from sim.sections import (
     Blocks,
     Compression,
     Compute,
-    Cyclic,
+    CyclicOptions,
     Group,
     Local,
     Lora,
     MethodChoice,
     Participation,
-    Payload,
-    Server,
+    PayloadSizes,
+    ServerResources,
     Wire,
 )
 from sim.uncertainty import Uncertainty
 
 _WITH_DEFAULTS = (
-    *(Blocks, Local, Lora, Cyclic, Group, Server, Participation, Compression, Wire, Compute),
+    *(Blocks, Local, Lora, CyclicOptions, Group, ServerResources, Participation, Compression, Wire, Compute),
     *(Prices, Watts, Choices, Uncertainty),
 )
 
@@ -63,14 +63,14 @@ class Scenario(Section):
     blocks: Blocks = Blocks()
     local: Local = Local()
     lora: Lora = Lora()
-    cyclic: Cyclic = Cyclic()
+    cyclic: CyclicOptions = CyclicOptions()
     fleet: tuple[Group, ...] = Field(default=(Group(name="client", count=10),), min_length=1, fail_fast=True)
     """Groups of clients; 10 clients on 100 MB/s links if left out."""
-    server: Server = Server()
+    server: ServerResources = ServerResources()
     participation: Participation = Participation()
     wire: Wire = Wire()
     compute: Compute = Compute()
-    payload: Payload | None = None
+    payload: PayloadSizes | None = None
     prices: Prices = Prices()
     """For `paraSim plan`; a simulation does not look at it, nor at the next three."""
     power: Watts = Watts()

@@ -5,20 +5,26 @@ What a file's text may hold is checked in `sim.well_formed`, what its fields mea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sim.architecture import catalogue_names
-from sim.complaints import fields_below, meant, shown
-from sim.errors import ScenarioError
+from sim.atomic_files import read_text
+from sim.complaints import fields_below, meant
+from sim.errors import ScenarioError, shown
 from sim.methods import with_parameter
 from sim.scenario import Scenario
 from sim.well_formed import parse_json, parse_toml, parse_yaml
 
 MAX_FILE_BYTES = 8 * 2**20
 
-_READERS: dict[str, Callable[[str], Any]] = {
+Source = str | Path | Mapping[str, Any] | Scenario
+"""Where a scenario comes from."""
+Override = str | tuple[str, Any]
+"""A field that is set: ``rounds=16``, read as YAML would be, or ``("rounds", 16)``."""
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
     ".yaml": parse_yaml,
     ".yml": parse_yaml,
     ".toml": parse_toml,
@@ -37,30 +43,50 @@ _ALTERNATIVES: dict[tuple[str, str], tuple[str, ...]] = {
 }
 
 
-def load(path: str | Path, overrides: Iterable[str] = ()) -> Scenario:
-    """Read a scenario file and apply overrides.
+def load(source: Source, overrides: Iterable[Override] = (), *, name: str | None = None) -> Scenario:
+    """Read a scenario.
 
     Parameters
     ----------
-    path : path
-        A ``.yaml``, ``.yml``, ``.toml`` or ``.json`` file.
-    overrides : iterable of str
-        Such as ``fleet.0.uplink=20MB/s``, in the order in which they are applied.
-
-    Returns
-    -------
-    Scenario
+    source : path, mapping or Scenario
+        A ``.yaml``, ``.yml``, ``.toml`` or ``.json`` file, or the fields themselves.
+    overrides : iterable of str or (str, value)
+        Such as ``fleet.0.uplink=20MB/s`` or ``("rounds", 16)``, in the order in which they are applied.
+    name : str or None
+        What to call the source in messages; its path if None.
 
     Raises
     ------
     ScenarioError
         Naming the file and the field, if anything is not as it must be.
     """
-    data = read(path)
+    overrides = list(overrides)
+    if isinstance(source, Scenario) and not overrides:
+        return source
+    fields = plain_fields(source, overrides)
+    return Scenario.parse(fields, name or (str(source) if isinstance(source, str | Path) else "scenario"))
+
+
+def plain_fields(source: Source, overrides: Iterable[Override] = ()) -> dict[str, Any]:
+    """Read a scenario's fields as plain data, as `load` does, without validating them.
+
+    Raises
+    ------
+    ScenarioError
+        If a file cannot be read or is not well-formed, or an override names no field.
+    """
+    if isinstance(source, Scenario):
+        fields = source.model_dump(mode="json", exclude_unset=True)
+    elif isinstance(source, Mapping):
+        fields = dict(source)
+    elif isinstance(source, str | Path):
+        fields = read(source)
+    else:
+        raise ScenarioError(f"a scenario is a file, a mapping or a Scenario, not {type(source).__name__}")
     for override in overrides:
-        field, value = parse_override(override)
-        data = with_field(data, field, value)
-    return Scenario.parse(data, str(path))
+        field, value = parse_override(override) if isinstance(override, str) else override
+        fields = with_field(fields, field, value)
+    return fields
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -74,45 +100,25 @@ def read(path: str | Path) -> dict[str, Any]:
         If it cannot be read, is too large, or is not well-formed.
     """
     path = Path(path)
-    text = _text(path)
     try:
-        data = _READERS[path.suffix.lower()](text)
+        text = read_text(path, MAX_FILE_BYTES)
+    except ValueError as error:
+        raise ScenarioError(str(error)) from None
+    if path.suffix.lower() not in _PARSERS:
+        raise ScenarioError(f"{path}: the name of a scenario file ends in {', '.join(_PARSERS)}")
+    try:
+        data = _PARSERS[path.suffix.lower()](text)
     except ValueError as error:
         raise ScenarioError(f"{path}: not well-formed: {error}") from None
-    if data is None or data == {}:
-        raise ScenarioError(f"{path}: is empty; a scenario is a mapping of fields such as 'rounds: 32'")
-    if not isinstance(data, dict):
-        raise ScenarioError(f"{path}: holds {shown(data)}; a scenario is a mapping of fields such as 'rounds: 32'")
+    if not isinstance(data, dict) or not data:
+        held = f"holds {shown(data)}" if data else "is empty"
+        raise ScenarioError(f"{path}: {held}; a scenario is a mapping of fields such as 'rounds: 32'")
     compute = data.get("compute")
     if isinstance(compute, dict) and _is_path(compute.get("profile")):
         data["compute"] = compute | {"profile": _beside(path, compute["profile"])}
     if "model" in data and str(data["model"]).lower() not in catalogue_names():
         data["model"] = _beside(path, data["model"])
     return data
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.is_dir():
-            raise ScenarioError(f"{path}: is a directory; give a scenario file")
-        if not path.exists():
-            raise ScenarioError(f"{path}: no such file")
-        if path.suffix.lower() not in _READERS:
-            raise ScenarioError(f"{path}: the name of a scenario file ends in {', '.join(_READERS)}")
-        if not path.is_file():
-            raise ScenarioError(f"{path}: is not a regular file")
-        with path.open("rb") as file:
-            raw = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        shown = str(path) if len(str(path)) <= 200 else f"{str(path)[:200]}..."
-        raise ScenarioError(f"{shown}: cannot be read: {error.strerror}") from None
-    if len(raw) > MAX_FILE_BYTES:
-        raise ScenarioError(f"{path}: larger than {MAX_FILE_BYTES // 2**20} MiB; that is no scenario")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ScenarioError(f"{path}: is not UTF-8 text (line {line})") from None
 
 
 def _is_path(given: Any) -> bool:

@@ -15,12 +15,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from sim import units
-from sim.complaints import shown
 from sim.economy import Watts
 from sim.engine.shape import Params
-from sim.errors import ParaSimError, nearest
-from sim.fields import Bandwidth, Duration, Line, Money, Number, Section, Size, Whole
+from sim.errors import nearest, shown
+from sim.fields import Bandwidth, Duration, Line, Money, Number, Section, Size, Whole, read_duration
 from sim.methods import METHODS, with_parameter
 from sim.uncertainty import Jitter
 
@@ -64,8 +62,7 @@ class Blocks(Section):
 
     @model_validator(mode="after")
     def _one_partition(self) -> Self:
-        if self.layers is not None and self.count is not None:
-            raise ValueError("give layers (per block) or count (of blocks), not both")
+        self.give_one_of("layers", "count")
         return self
 
     @field_validator("layers")
@@ -96,7 +93,7 @@ class Lora(Section):
     """Module names that get an adapter, or `all-linear`."""
 
 
-class Cyclic(Section):
+class CyclicOptions(Section):
     """What FedCyBGD is told unless `method` says otherwise: a file for several methods has it here."""
 
     download_fraction: Number = Field(default=1.0, ge=0, le=1)
@@ -145,7 +142,7 @@ class Group(Section):
         return self
 
 
-class Server(Section):
+class ServerResources(Section):
     """The server's links and its work; a link left out is unlimited."""
 
     ingress: Bandwidth | None = None
@@ -166,8 +163,7 @@ class Participation(Section):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if self.fraction is not None and self.rounds is not None:
-            raise ValueError("give fraction or rounds, not both")
+        self.give_one_of("fraction", "rounds")
         return self
 
 
@@ -212,22 +208,19 @@ class Compute(Section):
     @field_validator("seconds", mode="before")
     @classmethod
     def _numbers(cls, value: Any) -> Any:
-        # Tried one by one, the union's branches would answer a bad list with a page of messages.
+        # One by one, the union's branches would answer a bad list with a page of messages.
         def read(item: Any, depth: int) -> Any:
-            if isinstance(item, list | tuple):
-                if depth == 2:
-                    raise ValueError(
-                        "must be a number, a list of them (one per client), or a list of such lists (rounds x clients)"
-                    )
-                if not item:
-                    raise ValueError("must not be an empty list")
-                if len({isinstance(entry, list | tuple) for entry in item}) > 1:
-                    raise ValueError("must not mix numbers and lists")
-                return tuple(read(entry, depth + 1) for entry in item)
-            try:
-                return units.duration(item)
-            except ParaSimError as error:
-                raise ValueError(str(error)) from None
+            if not isinstance(item, list | tuple):
+                return read_duration(item)
+            if depth == 2:
+                raise ValueError(
+                    "must be a number, a list of them (one per client), or a list of such lists (rounds x clients)"
+                )
+            if not item:
+                raise ValueError("must not be an empty list")
+            if len({isinstance(entry, list | tuple) for entry in item}) > 1:
+                raise ValueError("must not mix numbers and lists")
+            return tuple(read(entry, depth + 1) for entry in item)
 
         return None if value is None else read(value, 0)
 
@@ -238,12 +231,12 @@ class Compute(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if self.seconds is not None and (self.profile is not None or self.dataset is not None):
-            raise ValueError("give seconds or a profile (with its dataset), not both")
+        self.give_one_of("seconds", "profile")
+        self.give_one_of("seconds", "dataset")
         return self
 
 
-class Payload(Section):
+class PayloadSizes(Section):
     """Message sizes, instead of those that follow from the model."""
 
     upload: Size

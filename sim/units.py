@@ -8,9 +8,8 @@ in base units: seconds, bytes, bytes per second.
 from __future__ import annotations
 
 import re
-import reprlib
 
-from sim.errors import UnitError
+from sim.errors import UnitError, shown
 
 # Beyond these, sums of times would no longer be finite numbers.
 _LONGEST_DURATION = 1e12
@@ -113,9 +112,9 @@ def bandwidth(text: str | float) -> float:
     """
     value = _read(text, _BANDWIDTHS, "a bandwidth", "100MB/s or 1Gbit/s", _HIGHEST_BANDWIDTH)
     if value == 0:
-        raise UnitError(f"{_shown(text)}: a bandwidth must be greater than zero")
+        raise UnitError(f"{shown(text)}: a bandwidth must be greater than zero")
     if value < _LOWEST_BANDWIDTH:
-        raise UnitError(f"{_shown(text)}: a bandwidth must be at least 1 bit/s")
+        raise UnitError(f"{shown(text)}: a bandwidth must be at least 1 bit/s")
     return value
 
 
@@ -224,14 +223,14 @@ def _read(
     if unit:
         if unit not in units:
             hint = _hint(unit, units)
-            raise UnitError(f"{_shown(text)}: unknown unit {unit!r} for {kind}{hint}; write it like {examples}")
+            raise UnitError(f"{shown(text)}: unknown unit {unit!r} for {kind}{hint}; write it like {examples}")
         number *= units[unit]
     elif number != 0 and not bare_is_base_unit:
-        raise UnitError(f"{_shown(text)} has no unit; write {kind} like {examples}")
+        raise UnitError(f"{shown(text)} has no unit; write {kind} like {examples}")
     if number < 0:
-        raise UnitError(f"{_shown(text)}: {kind} cannot be negative")
+        raise UnitError(f"{shown(text)}: {kind} cannot be negative")
     if number > largest:
-        raise UnitError(f"{_shown(text)}: too large for {kind}")
+        raise UnitError(f"{shown(text)}: too large for {kind}")
     return number
 
 
@@ -242,14 +241,8 @@ def _parts(text: str | float, kind: str, examples: str) -> tuple[float, str]:
         # No quantity is longer, and matching a very long text could take very long.
         match = _NUMBER.fullmatch(str(text)[: _LONGEST_TEXT + 1])
     if match is None or len(match[0]) > _LONGEST_TEXT:
-        raise UnitError(f"{_shown(text)} is not {kind}; write it like {examples}")
+        raise UnitError(f"{shown(text)} is not {kind}; write it like {examples}")
     return float(match[1]), match[2]
-
-
-def _shown(text: object) -> str:
-    brief = reprlib.Repr()
-    brief.maxstring = brief.maxlong = brief.maxother = _LONGEST_TEXT
-    return brief.repr(text)
 
 
 def _hint(unit: str, units: dict[str, float]) -> str:

@@ -1,8 +1,8 @@
 """YAML, TOML and JSON text as plain data, within bounds.
 
 A scenario may come from anyone, so reading is bounded in nesting, in what YAML aliases expand to and in the
-length of numbers; a field that stands twice is refused. YAML is read by the core schema of its version 1.2:
-``1e3`` is a number, ``no`` is a word, ``12:30`` is not 750.
+length of numbers; a field that stands twice is refused. YAML is version 1.2: ``1e3`` is a number, ``no`` is a word,
+``12:30`` is not 750; and a date is text.
 """
 
 from __future__ import annotations
@@ -10,15 +10,59 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from io import StringIO
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer, ComposerError, MaxDepthExceededError
+from ruamel.yaml.constructor import SafeConstructor
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent
 
-MAX_NODES = 500_000
+MAX_YAML_NODES = 200_000
 MAX_DEPTH = 50
 MAX_BITS = 256
 """Longest whole number; one of thousands of digits could not even be shown in a message."""
+
+
+class _Composer(Composer):
+    """Makes nodes of YAML text, within bounds.
+
+    Refused are explicit tags, which could name any type, and more entries than `MAX_YAML_NODES`, counted with all
+    aliases expanded: ten lines of aliases to aliases stand for billions, and one to what contains it has no end.
+    """
+
+    def __init__(self, loader: Any = None) -> None:
+        super().__init__(loader=loader)
+        self.warn_double_anchors = False
+        self._nodes = 0
+        self._nodes_of_anchor: dict[str, int] = {}
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Make the next node, and count it with all that is below it."""
+        event, before = self.parser.peek_event(), self._nodes
+        is_alias = isinstance(event, AliasEvent)
+        if not is_alias:
+            if event.ctag is not None:
+                raise ComposerError(None, None, f"the tag {event.tag} is not read; leave it out", event.start_mark)
+            self._nodes_of_anchor[event.anchor] = MAX_YAML_NODES
+        node = super().compose_node(parent, index)
+        self._nodes += self._nodes_of_anchor[event.anchor] if is_alias else 1
+        if self._nodes > MAX_YAML_NODES:
+            reason = f"more than {MAX_YAML_NODES:,} entries, aliases expanded; write lists as long as that in JSON"
+            raise ComposerError(None, None, reason, event.start_mark)
+        if not is_alias:
+            self._nodes_of_anchor[event.anchor] = self._nodes - before
+        return node
+
+
+class _Constructor(SafeConstructor):
+    """Makes plain data of nodes; a date is text."""
+
+
+for _kind in ("timestamp", "value"):
+    _Constructor.add_constructor(f"tag:yaml.org,2002:{_kind}", SafeConstructor.construct_yaml_str)
 
 
 def parse_yaml(text: str) -> Any:
@@ -29,25 +73,31 @@ def parse_yaml(text: str) -> Any:
     ValueError
         If it is not well-formed or out of bounds, saying what is wrong and in which line.
     """
+    reader = YAML(typ="safe", pure=True)
+    reader.max_depth = MAX_DEPTH
+    reader.Composer, reader.Constructor = _Composer, _Constructor
     try:
-        _check_events(text)
-        loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-            if node is None:
-                return None
-            _expanded_nodes(node, {})
-            return _bounded(loader.construct_document(node))
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        # "but found another document" and "second occurrence" are only half a sentence without their context.
-        half = str(error.problem).startswith(("but ", "second "))
-        about = f"{error.context}, " if error.context and half else ""
+        return _parsed(lambda: reader.load(text))
+    except MaxDepthExceededError:
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
+    except MarkedYAMLError as error:
+        # "but found another document" is only half a sentence without its context.
+        about = f"{error.context}, " if error.context and str(error.problem).startswith("but ") else ""
+        problem = str(error.problem).partition(" with value")[0][:200]
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
-        raise ValueError(f"{about}{error.problem}{line}") from None
-    except yaml.YAMLError as error:
+        raise ValueError(f"{about}{problem}{line}") from None
+    except YAMLError as error:
         raise ValueError(str(error).splitlines()[0]) from None
+
+
+def to_yaml(data: Mapping[str, Any]) -> str:
+    """Write plain data as YAML, in their order and one field a line."""
+    writer = YAML(typ="safe", pure=True)
+    writer.default_flow_style = False
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # declared to be None
+    text = StringIO()
+    writer.dump(data, text)
+    return text.getvalue()
 
 
 def parse_json(text: str) -> Any:
@@ -118,83 +168,3 @@ def _bounded(data: Any) -> Any:
             return data
         level = below
     raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """PyYAML's safe loader with the core schema of YAML 1.2 in place of 1.1's numbers, times and truth values."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own name, extended below
-
-
-def _whole_number(_: Any, node: yaml.ScalarNode) -> int:
-    digits = node.value
-    if len(digits) > MAX_BITS:
-        raise ValueError(f"a number of {len(digits):,} digits (line {node.start_mark.line + 1})")
-    return int(digits, 16 if "x" in digits else 8 if "o" in digits else 10)
-
-
-def _number(_: Any, node: yaml.ScalarNode) -> float:
-    return float(node.value.lower().replace(".inf", "inf").replace(".nan", "nan"))
-
-
-for _kind, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("int", r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+", "-+0123456789"),
-    (
-        "float",
-        r"[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf|INF))"
-        r"|\.(?:nan|NaN|NAN)",
-        "-+.0123456789",
-    ),
-    ("merge", r"<<", "<"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), list(_first))
-_Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
-_Loader.add_constructor("tag:yaml.org,2002:float", _number)
-
-
-def _check_events(text: str) -> None:
-    # The event stream is not recursive, so it is safe to look at before anything recursive touches the text.
-    depth = 0
-    for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
-        if number > MAX_NODES:
-            raise ValueError(f"more than {MAX_NODES:,} entries; write lists as long as that in JSON")
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-
-
-def _expanded_nodes(node: yaml.Node, known: dict[int, int]) -> int:
-    """Count nodes with every alias expanded, without expanding them; refuse bombs, loops and double keys."""
-    line = f"(line {node.start_mark.line + 1})"
-    if id(node) in known:
-        if known[id(node)] == 0:
-            raise ValueError(f"an alias refers to what contains it {line}")
-        return known[id(node)]
-    known[id(node)] = 0
-    total = 1
-    children = node.value if isinstance(node, yaml.SequenceNode) else []
-    if isinstance(node, yaml.MappingNode):
-        _check_keys(node)
-        children = [child for pair in node.value for child in pair]
-    for child in children:
-        total += _expanded_nodes(child, known)
-        if total > MAX_NODES:
-            raise ValueError(f"its aliases expand to more than {MAX_NODES:,} entries {line}")
-    known[id(node)] = total
-    return total
-
-
-def _check_keys(node: yaml.MappingNode) -> None:
-    seen: set[str] = set()
-    for key, _ in node.value:
-        line = f"(line {key.start_mark.line + 1})"
-        if not isinstance(key, yaml.ScalarNode):
-            raise ValueError(f"the name of a field is one word {line}")
-        if key.value in seen:
-            raise ValueError(f"the field {key.value!r} stands twice {line}")
-        seen.add(key.value)

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from sim.errors import EngineError
-from sim.studies.pool import engine
-from sim.studies.ray_engine import ATTEMPTS_AGAIN, RayEngine, in_words, surroundings
+from sim.studies.pool import current_pool
+from sim.studies.ray_engine import ATTEMPTS_AGAIN, RayPool, original_error, worker_environment
 
 
 @contextmanager
@@ -40,14 +40,14 @@ def crew(device: torch.device, most: int) -> Iterator[Crew | None]:
     EngineError
         If the cluster has no room for a single worker.
     """
-    where = engine()
-    if not isinstance(where, RayEngine):
+    where = current_pool()
+    if not isinstance(where, RayPool):
         yield None
         return
     gpus = 1 if device.type == "cuda" else 0
     threads = torch.get_num_threads()
     processors = 1 if gpus else threads
-    room = where.room(processors=processors, gpus=gpus)
+    room = where.capacity(processors=processors, gpus=gpus)
     if not room:
         raise EngineError(
             "no machine of the Ray cluster has a GPU, as this one has; train.device=cpu goes without"
@@ -137,7 +137,7 @@ class Crew:
         # Not started anew by Ray: what it was doing goes to whoever is free first.
         worker = ray.remote(**self._needs, max_restarts=0)(Worker).remote()
         self._workers.append(worker)
-        beginning = worker.begin.remote(surroundings(), torch.__version__, torch.get_num_threads())
+        beginning = worker.begin.remote(worker_environment(), torch.__version__, torch.get_num_threads())
         self._busy[beginning] = (worker, None)
 
     def _attend(self, *, patiently: bool) -> None:
@@ -160,13 +160,13 @@ class Crew:
         try:
             answer = ray.get(reference)
         except ray.exceptions.RayActorError as death:
-            self._replace(worker, work, in_words(death))
+            self._replace(worker, work, original_error(death))
             return
         except ray.exceptions.RayError as error:
             if work is None:
-                raise in_words(error) from None
+                raise original_error(error) from None
             # Raised where it is waited for: what is reported must not depend on who was faster.
-            work.error, work.done = in_words(error), True
+            work.error, work.done = original_error(error), True
         else:
             if work is not None:
                 work.answer, work.done = answer, True

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sim.atomic_files import write_atomically
 from sim.errors import OutputError
-from sim.result import write_atomically
 
 RECORD = "settings.json"
 _FORMAT = 1

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from sim.errors import EngineError
-from sim.studies.ray_engine import Surroundings, settle
+from sim.studies.ray_engine import WorkerEnvironment, adopt
 from train.blocks import Values, checkpoint_activations
 from train.jobs import Job, do
 from train.local import LocalSettings, Loss
@@ -135,7 +135,7 @@ class Worker:
         self._merged = BASE
         self._warm = False
 
-    def begin(self, around: Surroundings, torch_version: str, threads: int) -> None:
+    def begin(self, around: WorkerEnvironment, torch_version: str, threads: int) -> None:
         """Become like the process that it works for.
 
         Raises
@@ -143,7 +143,7 @@ class Worker:
         EngineError
             If it has another version of paraSim or of torch.
         """
-        settle(around)
+        adopt(around)
         if torch.__version__ != torch_version:
             raise EngineError(
                 f"a worker of the Ray cluster has torch {torch.__version__}, this is {torch_version}; "

@@ -213,7 +213,7 @@ def _calibrate(
     format_: PlainFormat,
 ) -> None:
     from calibration.defaults import default_levels
-    from sim.errors import CostError, needs
+    from sim.errors import CostError, install_hint
 
     try:
         from calibration.calibrate import Request, calibrate
@@ -221,7 +221,7 @@ def _calibrate(
         from calibration.positions import longest_sequence
         from calibration.subject import language_model
     except ImportError as missing:
-        raise CostError(f"{needs('calibrating', 'train')} ({missing})") from None
+        raise CostError(f"{install_hint('calibrating', 'train')} ({missing})") from None
 
     use_threads(threads)
     config = model_config(model)
@@ -247,7 +247,7 @@ def measuring() -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    from parasim.cli.text import clock
+    from parasim.text import clock
 
     columns = (TextColumn("measuring"), BarColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True, markup=False), transient=True) as bar:

@@ -74,7 +74,7 @@ def command(
     if format_ is PlainFormat.JSON:
         print(json.dumps([asdict(score) for score in scores], indent=2))
         return
-    from parasim.cli.text import console, plain_table
+    from parasim.text import console, plain_table
 
     numbers = ("examples", "loss", "perplexity", "exact match")
     table = plain_table("model", *numbers, numbers=numbers)

@@ -31,7 +31,7 @@ def command(
     from parasim.explanation import explain, summary, write_path
     from parasim.report.record import leave_record
     from parasim.trace import check_trace_path, write_trace
-    from sim.result import check_directory, write_atomically
+    from sim.atomic_files import check_directory, write_atomically
 
     scenario = load(file, set_)
     if out is not None:
@@ -66,8 +66,8 @@ def command(
 
 def print_explanation(explanation: Explanation) -> None:
     """Print an explanation: in words, the critical path by resource, and what was predicted and simulated."""
-    from parasim.cli.text import clock, console, origin, plain_table, signed_share
     from parasim.explanation import describe, prediction, sentences, who
+    from parasim.text import clock, console, origin, plain_table, signed_share
     from sim.fleet import Fleet
     from sim.timeline import SERVER
 

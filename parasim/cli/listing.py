@@ -103,7 +103,7 @@ def devices(format_: _Format = PlainFormat.TABLE) -> None:
     Example: paraSim list devices
     """
     from calibration.devices import device, known_devices
-    from parasim.cli.text import amount, console, plain_table
+    from parasim.text import amount, console, plain_table
 
     found = [device(name) for name in known_devices()]
     if format_ is PlainFormat.JSON:
@@ -148,7 +148,7 @@ def _print(rows: Sequence[Mapping[str, object]], format_: PlainFormat) -> None:
     if format_ is PlainFormat.JSON:
         print(json.dumps(rows, indent=2))
         return
-    from parasim.cli.text import amount, console, plain_table
+    from parasim.text import amount, console, plain_table
 
     first = rows[0]
     headings = {column: column.replace("_", " ") for column in first}

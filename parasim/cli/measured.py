@@ -17,7 +17,7 @@ def print_explanation(file: MeasuredFile) -> None:
         The profile; the fit of an interrupted one is missing.
     """
     from calibration.terms import TERMS
-    from parasim.cli.text import amount, console, plain_table
+    from parasim.text import amount, console, plain_table
 
     out, device, model = console(), file.device, file.model
     measured = [sample for sample in file.samples if sample.visits]
@@ -66,7 +66,7 @@ def print_explanation(file: MeasuredFile) -> None:
 
 def _print_merging(file: MeasuredFile) -> None:
     """Print what merging a stack of adapters takes, or that it is not known."""
-    from parasim.cli.text import console
+    from parasim.text import console
 
     merging, out = file.merging, console()
     if merging is None:

@@ -59,7 +59,7 @@ def command(
 
 def print_needs(found: Footprints) -> None:
     """Print a table of needs for each precision, one of devices, and what is not known."""
-    from parasim.cli.text import console, plain_table
+    from parasim.text import console, plain_table
 
     out, local = console(), found.scenario.local
     out.print(f"{found.scenario.model}, local updates on {local.batch_size} x {local.sequence_length} tokens\n")
@@ -80,7 +80,7 @@ def print_needs(found: Footprints) -> None:
 
 
 def _print_table(needs: list[Need]) -> None:
-    from parasim.cli.text import console, plain_table
+    from parasim.text import console, plain_table
 
     out = console()
     settled = any(need.settled is not None for need in needs)
@@ -122,6 +122,6 @@ def _parts(need: Need) -> dict[str, int]:
 
 
 def _size(size: float) -> str:
-    from parasim.cli.text import amount
+    from parasim.text import amount
 
     return amount(float(f"{size:.3g}"))

@@ -72,7 +72,7 @@ def command(
     from parasim.planning.ask import plan as ask
     from parasim.planning.setting import setting
     from parasim.report.record import leave_record
-    from sim.result import check_directory
+    from sim.atomic_files import check_directory
 
     if out is not None:
         check_directory(out)
@@ -126,7 +126,7 @@ def write(plan: Plan, directory: Path) -> list[Path]:
     OutputError
         If they cannot be written.
     """
-    from sim.result import write_atomically
+    from sim.atomic_files import write_atomically
 
     first, last = _TABLE_COLUMNS
 
@@ -156,7 +156,7 @@ def _told_apart(plan: Plan) -> list[str]:
 
 def print_plan(plan: Plan) -> None:
     """Print a plan: the question, a row per answer, how it was found, and the origin of its numbers."""
-    from parasim.cli.text import console, plain_table
+    from parasim.text import console, plain_table
 
     out = console()
     out.print(f"{plan.question}\n")

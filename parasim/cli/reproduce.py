@@ -53,7 +53,7 @@ def command(
 
 
 def _print(reproduction: Reproduction) -> None:
-    from parasim.cli.text import console, plain_table
+    from parasim.text import console, plain_table
 
     out = console()
     numbers = ("reported", "predicted", "error")

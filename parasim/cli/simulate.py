@@ -35,7 +35,7 @@ def command(
     from parasim.api import load, simulate
     from parasim.report.record import leave_record
     from parasim.trace import check_trace_path, write_trace
-    from sim.result import check_directory, write_atomically
+    from sim.atomic_files import check_directory, write_atomically
 
     scenario = load(file, set_)
     if out is not None:
@@ -63,7 +63,7 @@ def command(
 
 def print_breakdown(result: Result) -> None:
     """Print where a run's time goes, per group and in the mean, and the origin of its numbers."""
-    from parasim.cli.text import amount, clock, console, origin, plain_table
+    from parasim.text import amount, clock, console, origin, plain_table
 
     figures, scenario, wall_clock = result.figures(), result.scenario, result.wall_clock
     out = console()

@@ -139,7 +139,7 @@ def _print(table: Table, format_: Format) -> None:
         writer.writeheader()
         writer.writerows(table.rows)
         return
-    from parasim.cli.text import clock, console, plain_table
+    from parasim.text import clock, console, plain_table
 
     swept = [axis.column for axis in table.axes if len(axis.values) > 1 or axis.column == "method"]
     parts = {

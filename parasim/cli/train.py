@@ -102,7 +102,7 @@ def _given(option: str, value: str) -> str:
 
 
 def _print(training: Training) -> None:
-    from parasim.cli.text import amount, clock, console, plain_table
+    from parasim.text import amount, clock, console, plain_table
 
     # No more columns than 80 characters have room for; the training loss is in the metrics.
     numbers = ("wall-clock", "exposed", "held-out loss", "accuracy", "uploaded", "downloaded")

@@ -56,7 +56,7 @@ def compute(
     Example: paraSim validate compute --model demo --out results/validate
     """
     patient_threads()
-    from sim.errors import CostError, ScenarioError, needs
+    from sim.errors import CostError, ScenarioError, install_hint
     from sim.studies.sweep import split_values
 
     if profile is not None and threads is not None:
@@ -67,7 +67,7 @@ def compute(
     try:
         from parasim.validation import validate_compute
     except ImportError as missing:
-        raise CostError(f"{needs('validating', 'train')} ({missing})") from None
+        raise CostError(f"{install_hint('validating', 'train')} ({missing})") from None
     use_threads(threads)
     try:
         with _bars() as (measured, report):
@@ -108,7 +108,7 @@ def _bars() -> Iterator[tuple[Progress, Report]]:
 
 def _print(validation: ComputeValidation, out: Path) -> None:
     from calibration.points import in_layers
-    from parasim.cli.text import clock, console, plain_table
+    from parasim.text import clock, console, plain_table
 
     run, local = validation.run, validation.run["local"]
     terminal = console()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parasim.cli.text import amount
+from parasim.text import amount
 
 if TYPE_CHECKING:
     from matplotlib.axis import Axis

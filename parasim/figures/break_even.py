@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from parasim.cli.text import amount
 from parasim.figures import style
 from parasim.figures.bandwidth import bandwidth_axis
 from parasim.figures.style import Sheet
+from parasim.text import amount
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

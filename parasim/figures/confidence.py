@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from parasim.cli.text import deadline_clock
 from parasim.figures import style
 from parasim.figures.style import FigureError
+from parasim.text import deadline_clock
 from sim.studies.quantile import quantile_rank
 from sim.studies.variants import Floats
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parasim.cli.text import amount, deadline_clock
 from parasim.figures import style
 from parasim.figures.bandwidth import bandwidth_axis
 from parasim.figures.labels import label_ends
 from parasim.figures.style import FigureError
+from parasim.text import amount, deadline_clock
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from parasim.cli.text import amount, clock
 from parasim.figures import style
 from parasim.figures.bandwidth import bandwidth_axis
 from parasim.figures.labels import label_ends, shortened
 from parasim.figures.style import Sheet
+from parasim.text import amount, clock
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

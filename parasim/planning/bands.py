@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parasim.cli.text import amount, clock
+from parasim.text import amount, clock
 from sim.fleet import Fleet
 from sim.studies.inputs import Input
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sim.economy import Link, Prices, Watts
+from sim.economy import LinkChoice, Prices, Watts
 from sim.fleet import Fleet
 from sim.result import Result
 from sim.scenario import Scenario
@@ -38,7 +38,7 @@ class Tariff:
     upload: float
     download: float
 
-    def with_link(self, link: Link) -> Tariff:
+    def with_link(self, link: LinkChoice) -> Tariff:
         """Return the tariff with other links, whose traffic costs what it did where they do not say."""
         upload = self.upload if link.upload is None else link.upload
         download = self.download if link.download is None else link.download

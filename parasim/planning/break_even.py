@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from parasim.api import Source, simulate
-from parasim.cli.text import amount, clock, origin
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.quantities import QUANTITIES, column
 from parasim.planning.setting import batch_sizes, origins, parsed, setting
+from parasim.text import amount, clock, origin
 from sim.errors import ScenarioError
 from sim.result import Result
 from sim.scenario import Scenario

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from parasim.api import Source
-from parasim.cli.text import clock, origin
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.choices import OWN, Candidate, Outcome, Refused, at_speed, candidates, run
 from parasim.planning.setting import covered, parsed, setting
+from parasim.text import clock, origin
 from sim.economy import Prices
 from sim.errors import CostError, ScenarioError
 from sim.scenario import Scenario

@@ -14,7 +14,7 @@ from parasim.planning.bill import Bill, Tariff, bill, tariffs
 from parasim.planning.setting import block_widths, parsed
 from parasim.planning.speeds import relative_speed
 from sim.costs import Costs
-from sim.economy import Device, Link
+from sim.economy import DeviceChoice, LinkChoice
 from sim.errors import CostError, ScenarioError, nearest
 from sim.fleet import Fleet
 from sim.scenario import Scenario
@@ -174,7 +174,7 @@ def _widths(data: dict[str, Any], setup: Setup) -> Iterator[tuple[float | None, 
 
 def _devices(
     scenario: Scenario, costs: Costs, chosen: tuple[int, ...], notes: list[str]
-) -> Iterator[tuple[Device | None, Extrapolation | None]]:
+) -> Iterator[tuple[DeviceChoice | None, Extrapolation | None]]:
     yield None, None
     reference = str(costs.provenance().get("device") or _common_device(scenario, chosen) or "")
     unknown = [device.name for device in scenario.choices.devices if device.speed is None]
@@ -215,8 +215,8 @@ def _candidate(
     data: dict[str, Any],
     method: str,
     layers: float | None,
-    chosen_device: tuple[Device | None, Extrapolation | None],
-    link: Link | None,
+    chosen_device: tuple[DeviceChoice | None, Extrapolation | None],
+    link: LinkChoice | None,
     chosen: tuple[int, ...],
 ) -> Candidate:
     device, guess = chosen_device

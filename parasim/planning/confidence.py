@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from parasim.api import Source
-from parasim.cli.text import clock, deadline_clock, origin
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.samples import CERTAINTY, PRECISE, Report, Sample, looks_of, sampled
 from parasim.planning.setting import own_method, setting
+from parasim.text import clock, deadline_clock, origin
 from sim.errors import ScenarioError
 from sim.fleet import Fleet
 from sim.scenario import Scenario

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parasim.api import Source
-from parasim.cli.text import clock, deadline_clock, origin
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.hidden_points import own_width
 from parasim.planning.quantities import Data, Quantity, quantity_named
 from parasim.planning.reasons import in_the_way, time_goes
 from parasim.planning.runtimes import Runtimes
 from parasim.planning.setting import parsed, setting
+from parasim.text import clock, deadline_clock, origin
 from sim.errors import ParaSimError, ScenarioError
 from sim.studies.ladder import Decimals, Found, search, spread
 

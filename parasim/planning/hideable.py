@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from parasim.cli.text import amount, clock
 from parasim.planning.hidden_points import HidingPoint
+from parasim.text import amount, clock
 
 
 class Choice(NamedTuple):

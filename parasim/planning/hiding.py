@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from parasim.api import Source, simulate
-from parasim.cli.text import amount, clock, origin
 from parasim.planning.answer import Answer, Plan
 from parasim.planning.hidden_points import UNLIMITED, HidingPoint, hiding_points, own_width, varied, with_links
 from parasim.planning.hideable import Choice, changed, hideable, instead
 from parasim.planning.setting import origins, parsed, setting
+from parasim.text import amount, clock, origin
 from sim.fleet import Fleet
 from sim.result import Result
 from sim.scenario import Scenario

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from parasim.cli.text import amount
 from parasim.planning.setting import batch_sizes, block_widths, parsed, with_clients
+from parasim.text import amount
 from sim.errors import ScenarioError, nearest
 from sim.scenario import Scenario
 from sim.scenario_file import with_field

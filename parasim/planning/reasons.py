@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from parasim.cli.text import clock
 from parasim.explanation import who
+from parasim.text import clock
 from sim.fleet import Fleet
 from sim.result import Result
 from sim.studies.critical import Holder, critical_path

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from parasim.api import Source
-from parasim.cli.text import clock, origin
 from parasim.planning import sobol
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.bands import band, called, unit_of, written_band
 from parasim.planning.setting import own_method, parsed, setting
+from parasim.text import clock, origin
 from sim.errors import ScenarioError
 from sim.fleet import Fleet
 from sim.studies.inputs import Input, Inputs, Runtimes, speed_band

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.errors import ScenarioError, needs
+from sim.errors import ScenarioError, install_hint
 from sim.studies.variants import Floats
 
 FIRST = 512
@@ -57,7 +57,7 @@ def check_installed() -> None:
         import SALib.analyze.sobol
         import SALib.sample.sobol  # noqa: F401
     except ImportError as missing:
-        raise ScenarioError(f"{needs('--sensitivity', 'plan')} ({missing})") from None
+        raise ScenarioError(f"{install_hint('--sensitivity', 'plan')} ({missing})") from None
 
 
 def indices(run: Callable[[Floats], Floats], bounds: Sequence[Sequence[float]], seed: int) -> Indices:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
 from parasim.report.files import ReportError, read_record
 from parasim.report.page import Page, render
 from parasim.report.plans import plan_page
@@ -15,7 +13,8 @@ from parasim.report.record import Record
 from parasim.report.runs import explanation_page, simulation_page
 from parasim.report.sweeps import sweep_page
 from parasim.report.trainings import training_page
-from sim.result import write_atomically
+from sim.atomic_files import write_atomically
+from sim.well_formed import to_yaml
 
 _MAKERS: dict[str, tuple[str, Callable[[Path, Record | None], Page]]] = {
     "explain": ("explanation.json", explanation_page),
@@ -68,5 +67,5 @@ def page_about(directory: Path) -> Page:
         raise ReportError(f"{directory / file}: is damaged: {type(error).__name__}: {error}") from None
     if record is None:
         return replace(page, scenario_note="")
-    scenario = yaml.safe_dump(dict(record.scenario), sort_keys=False, allow_unicode=True) if record.scenario else ""
+    scenario = to_yaml(record.scenario) if record.scenario else ""
     return replace(page, command=record.command, version=record.version, scenario=scenario)

@@ -8,11 +8,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from parasim.cli.text import amount, clock
 from parasim.report.charts import Bar, Part, bars
 from parasim.report.files import left, pictures, provenance_table, read_json, read_rows
 from parasim.report.page import Page, Section, Table
 from parasim.report.record import Record
+from parasim.text import amount, clock
 from sim.units import duration
 
 _TIME = Part("wall-clock", "compute")

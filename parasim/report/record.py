@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from parasim import __version__
-from sim.result import write_atomically
+from sim.atomic_files import write_atomically
 from sim.scenario import Scenario
 
 RECORD = "reproduce.json"

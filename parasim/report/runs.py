@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from parasim.api import load
-from parasim.cli.text import amount, clock, signed_share
 from parasim.report.charts import Bar, Part, bars, joined
 from parasim.report.files import provenance_table, read_json
 from parasim.report.page import Page, Section, Table
 from parasim.report.record import Record
 from parasim.report.timelines import timeline_section
 from parasim.report.whatif import WhatIf, what_ifs
+from parasim.text import amount, clock, signed_share
 
 BREAKDOWN = (
     (Part("computing", "compute"), "compute_s"),

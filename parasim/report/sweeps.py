@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from parasim.cli.text import clock
 from parasim.memory import memory_of_rows
 from parasim.report.charts import Bar, bars, joined
 from parasim.report.files import pictures, read_json, read_rows
@@ -14,6 +13,7 @@ from parasim.report.page import Page, Section, Table
 from parasim.report.record import Record
 from parasim.report.runs import BREAKDOWN
 from parasim.report.whatif import Cell, Slider, WhatIf
+from parasim.text import clock
 
 _MOST_ROWS = 100
 _MOST_BARS = 24

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from parasim.api import load
-from parasim.cli.text import clock
 from parasim.figures.style import TimeUnit, time_unit
 from parasim.report.charts import Lanes, Stretch, gantt, ticks
 from parasim.report.files import read_rows
 from parasim.report.page import Section, Table
 from parasim.report.record import Record
+from parasim.text import clock
 from sim.fleet import Fleet
 
 ROUNDS = 6

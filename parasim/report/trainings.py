@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from parasim.cli.text import amount, clock
 from parasim.report.charts import Bar, Part, bars, joined, lines
 from parasim.report.files import pictures, read_rows
 from parasim.report.page import Figure, Page, Section, Table
 from parasim.report.record import Record
 from parasim.report.timelines import timeline_section
+from parasim.text import amount, clock
 
 _TIME = Part("wall-clock", "compute")
 _TITLES = {"training": "Held-out loss", "partition": "Who had which examples"}

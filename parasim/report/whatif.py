@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from parasim.api import load, set_up
-from parasim.cli.text import amount, clock
 from parasim.report.charts import Bar, Part, bars, joined
 from parasim.report.page import Figure, Table
 from parasim.sweeping import PAPER_METHODS
+from parasim.text import amount, clock
 from sim.errors import ParaSimError
 from sim.scenario import Scenario
 from sim.studies.replay import Answers, Recording, record

@@ -10,8 +10,8 @@ import gzip
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
+from sim.atomic_files import check_directory, write_atomically
 from sim.errors import OutputError
-from sim.result import check_directory, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

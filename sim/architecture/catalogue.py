@@ -12,6 +12,7 @@ from typing import Any
 
 from sim.architecture.families import from_config
 from sim.architecture.model import Architecture
+from sim.atomic_files import read_text
 from sim.errors import ArchitectureError, nearest
 
 LARGEST_FILE = 8 * 2**20
@@ -47,8 +48,13 @@ def architecture(name_or_path: str | os.PathLike[str]) -> Architecture:
     given = os.fspath(name_or_path)
     if given.lower() in _entries():
         return _from_catalogue(given.lower())
-    path = Path(given).expanduser()
-    if not _exists(path):
+    try:
+        path = Path(given).expanduser()
+        exists = path.exists()
+    except (OSError, ValueError, RuntimeError):
+        # What is no path at all, as it is too long or holds a null byte, names no file.
+        exists = False
+    if not exists:
         raise ArchitectureError(_unknown(given))
     return from_config(read_config(path), given)
 
@@ -71,21 +77,13 @@ def read_config(path: Path) -> Mapping[str, Any]:
     ArchitectureError
         If there is no such file, it cannot be read, is larger than `LARGEST_FILE` or is no JSON object.
     """
-    file = path
+    file = path / "config.json" if path.is_dir() else path
+    if file != path and not file.exists():
+        raise ArchitectureError(f"the folder {path} holds no config.json")
     try:
-        if path.is_dir():
-            file = path / "config.json"
-            if not file.exists():
-                raise ArchitectureError(f"the folder {path} holds no config.json")
-        # A pipe or a device would block or never end.
-        if not file.is_file():
-            raise ArchitectureError(f"{file} is not an existing file")
-        with file.open("rb") as stream:
-            text = stream.read(LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:
-        raise ArchitectureError(f"cannot read {path}: {error}") from error
-    if len(text) > LARGEST_FILE:
-        raise ArchitectureError(f"{file} is larger than {LARGEST_FILE // 2**20} MiB, too large for a config.json")
+        text = read_text(file, LARGEST_FILE)
+    except ValueError as error:
+        raise ArchitectureError(str(error)) from None
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -93,14 +91,6 @@ def read_config(path: Path) -> Mapping[str, Any]:
     if not isinstance(config, dict):
         raise ArchitectureError(f"{file} holds no JSON object, so it is not the config.json of a model")
     return config
-
-
-def _exists(path: Path) -> bool:
-    """Tell whether a path exists; what cannot be a path (too long, a null byte) does not."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
 
 
 def _unknown(given: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sim.errors import ArchitectureError
+from sim.architecture.model import Architecture, Half, Layer
+from sim.errors import ArchitectureError, shown
 
 LARGEST_SIZE = 2**28
 LARGEST_LAYER_COUNT = 10_000
@@ -29,6 +30,7 @@ class Configuration:
     def __init__(self, fields: Mapping[str, Any], name: str):
         self._fields = fields
         self.name = name
+        self.model_type = str(fields["model_type"])
 
     def size(self, *keys: str, default: int | None = None, largest: int = LARGEST_SIZE) -> int:
         """Read a positive whole number.
@@ -73,7 +75,7 @@ class Configuration:
             side = self.size(key, default=default)
             return (side, side)
         if len(value) != 2:
-            raise ArchitectureError(f"{self.name}: {key!r} is {_shown(value)}, expected one number or two")
+            raise ArchitectureError(f"{self.name}: {key!r} is {shown(value)}, expected one number or two")
         height, width = (self._checked(side, key, 1, LARGEST_SIZE) for side in value)
         return (height, width)
 
@@ -89,12 +91,12 @@ class Configuration:
         if value is None:
             return default
         if not isinstance(value, bool):
-            raise ArchitectureError(f"{self.name}: {key!r} is {_shown(value)}, expected true or false")
+            raise ArchitectureError(f"{self.name}: {key!r} is {shown(value)}, expected true or false")
         return value
 
-    def layer_count(self, *keys: str) -> int:
-        """Read how often the layer is repeated; raises like `size`."""
-        return self.size(*keys, largest=LARGEST_LAYER_COUNT)
+    def head(self, parameters: int, *, tied: bool) -> int:
+        """Count the output head: none if it shares the embeddings' weights, which it does by default if `tied`."""
+        return 0 if self.switch("tie_word_embeddings", default=tied) else parameters
 
     def label_count(self) -> int:
         """Read the number of classes of a classifier, which a ``config.json`` gives as a list of labels.
@@ -169,13 +171,48 @@ class Configuration:
         if isinstance(value, int) and not isinstance(value, bool) and smallest <= value <= largest:
             return value
         allowed = f"a whole number from {smallest} to {largest}"
-        raise ArchitectureError(f"{self.name}: {key!r} is {_shown(value)}, expected {allowed}")
+        raise ArchitectureError(f"{self.name}: {key!r} is {shown(value)}, expected {allowed}")
 
 
-def _shown(value: object) -> str:
-    """Quote a value briefly: a message must stay readable whatever the file holds."""
-    # An integer of thousands of digits cannot even be printed.
-    if isinstance(value, int) and value.bit_length() > 256:
-        return "a number of more than 70 digits"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def repeated(
+    config: Configuration,
+    *,
+    hidden_size: int,
+    attention_heads: int,
+    head_dimension: int | None = None,
+    attention: Half,
+    mlp: Half,
+    layers: Sequence[str] = ("num_hidden_layers",),
+    **counts: int,
+) -> Architecture:
+    """Make an architecture whose layers are all alike.
+
+    Parameters
+    ----------
+    config : Configuration
+        Says how many layers there are.
+    hidden_size, attention_heads : int
+        As in `Architecture`.
+    head_dimension : int or None
+        Likewise; the hidden size divided among the heads if None.
+    attention, mlp : Half
+        Of every layer.
+    layers : sequence of str
+        Names of the field that holds the number of layers.
+    **counts : int
+        What else an `Architecture` has.
+
+    Raises
+    ------
+    ArchitectureError
+        If the number of layers is missing or out of range, or the hidden size is not a multiple of the heads.
+    """
+    return Architecture(
+        name=config.name,
+        model_type=config.model_type,
+        hidden_size=hidden_size,
+        attention_heads=attention_heads,
+        head_dimension=head_dimension or config.divided(hidden_size, attention_heads),
+        layers=(Layer(attention, mlp),) * config.size(*layers, largest=LARGEST_LAYER_COUNT),
+        **counts,
+    )

@@ -7,127 +7,105 @@ in extra norms and in which of these matrices are fused.
 
 from __future__ import annotations
 
-from sim.architecture.configuration import Configuration
-from sim.architecture.model import Architecture, Half, Layer, Linear
+from dataclasses import dataclass
+
+from sim.architecture.configuration import Configuration, repeated
+from sim.architecture.model import Architecture, Half, Linear
 
 
-def llama(config: Configuration) -> Architecture:
-    """Count a Llama model (also SmolLM2); `attention_bias` and `mlp_bias` are all or nothing."""
-    bias = config.switch("attention_bias", default=False)
-    return _decoder(
-        config, "llama", query_bias=bias, output_bias=bias, mlp_bias=config.switch("mlp_bias", default=False)
-    )
+@dataclass(frozen=True)
+class DecoderFamily:
+    """What a family of decoders has of its own, and transformers' defaults for it.
+
+    Attributes
+    ----------
+    key_value_heads : int or None
+        Where the configuration names none; None for as many as query heads.
+    head_dimension : int or None
+        Likewise; None for the hidden size divided among the heads.
+    tied : bool
+        Whether the head shares the embeddings' weights, where the configuration does not say.
+    biases : tuple of str
+        Switches of the configuration (`attention_bias`, `mlp_bias`) that the family looks at.
+    query_key_value_bias : bool
+        Biases on query, key and value whatever the configuration says, never on the output.
+    query_key_norms : bool
+        A norm over the head for queries and one for keys.
+    norms_per_half : int
+        2 where a half's output is normed as well as its input.
+    fused : bool
+        Query, key and value in one matrix, gate and up in another.
+    """
+
+    key_value_heads: int | None = None
+    head_dimension: int | None = None
+    tied: bool = False
+    biases: tuple[str, ...] = ("attention_bias",)
+    query_key_value_bias: bool = False
+    query_key_norms: bool = False
+    norms_per_half: int = 1
+    fused: bool = False
 
 
-def mistral(config: Configuration) -> Architecture:
-    """Count a Mistral model: Llama without biases, 8 key/value heads unless said otherwise."""
-    return _decoder(config, "mistral", key_value_heads=8)
+DECODERS = {
+    "gemma": DecoderFamily(key_value_heads=16, head_dimension=256, tied=True),
+    "gemma2": DecoderFamily(key_value_heads=4, head_dimension=256, tied=True, norms_per_half=2),
+    "llama": DecoderFamily(biases=("attention_bias", "mlp_bias")),
+    "mistral": DecoderFamily(key_value_heads=8, biases=()),
+    "phi3": DecoderFamily(biases=(), fused=True),
+    "qwen2": DecoderFamily(key_value_heads=32, biases=(), query_key_value_bias=True),
+    "qwen3": DecoderFamily(key_value_heads=32, head_dimension=128, query_key_norms=True),
+}
+"""The families by `model_type`; SmolLM2 is a Llama, Qwen2.5 a Qwen2."""
 
 
-def qwen2(config: Configuration) -> Architecture:
-    """Count a Qwen2 or Qwen2.5 model: biases on query, key and value, never on the output."""
-    return _decoder(config, "qwen2", query_bias=True, key_value_heads=32)
+def decoder(config: Configuration) -> Architecture:
+    """Count a model of one of the `DECODERS`.
 
-
-def qwen3(config: Configuration) -> Architecture:
-    """Count a Qwen3 model: heads of 128, and a norm over the head for queries and for keys."""
-    bias = config.switch("attention_bias", default=False)
-    return _decoder(
-        config,
-        "qwen3",
-        query_bias=bias,
-        output_bias=bias,
-        query_key_norms=True,
-        key_value_heads=32,
-        head_dimension=128,
-    )
-
-
-def gemma(config: Configuration) -> Architecture:
-    """Count a Gemma model: heads of 256, tied embeddings."""
-    bias = config.switch("attention_bias", default=False)
-    return _decoder(
-        config, "gemma", query_bias=bias, output_bias=bias, key_value_heads=16, head_dimension=256, tied=True
-    )
-
-
-def gemma2(config: Configuration) -> Architecture:
-    """Count a Gemma 2 model: Gemma with a second norm in each half, on what the half puts out."""
-    bias = config.switch("attention_bias", default=False)
-    return _decoder(
-        config,
-        "gemma2",
-        query_bias=bias,
-        output_bias=bias,
-        key_value_heads=4,
-        head_dimension=256,
-        tied=True,
-        norms_per_half=2,
-    )
-
-
-def phi3(config: Configuration) -> Architecture:
-    """Count a Phi-3 model: Llama with query, key and value in one matrix, gate and up in another."""
-    return _decoder(config, "phi3", fused=True)
-
-
-def _decoder(
-    config: Configuration,
-    model_type: str,
-    *,
-    query_bias: bool = False,
-    output_bias: bool = False,
-    mlp_bias: bool = False,
-    query_key_norms: bool = False,
-    key_value_heads: int | None = None,
-    head_dimension: int | None = None,
-    tied: bool = False,
-    norms_per_half: int = 1,
-    fused: bool = False,
-) -> Architecture:
-    """Count a decoder; the arguments are the family's own choices and transformers' defaults for it."""
+    Raises
+    ------
+    ArchitectureError
+        If a size is missing, out of range or no whole number.
+    """
+    family = DECODERS[config.model_type]
     hidden = config.size("hidden_size")
     intermediate = config.size("intermediate_size")
     vocabulary = config.size("vocab_size")
     heads = config.size("num_attention_heads")
-    width = config.head_dimension(hidden, heads, default=head_dimension)
-    queries, keys = heads * width, config.key_value_heads(heads, default=key_value_heads) * width
+    width = config.head_dimension(hidden, heads, default=family.head_dimension)
+    queries, keys = heads * width, config.key_value_heads(heads, default=family.key_value_heads) * width
 
-    attention: tuple[Linear, ...] = (
-        Linear("q_proj", hidden, queries, query_bias),
-        Linear("k_proj", hidden, keys, query_bias),
-        Linear("v_proj", hidden, keys, query_bias),
-        Linear("o_proj", queries, hidden, output_bias),
+    bias, mlp_bias = (
+        key in family.biases and config.switch(key, default=False) for key in ("attention_bias", "mlp_bias")
     )
-    mlp: tuple[Linear, ...] = (
-        Linear("gate_proj", hidden, intermediate, mlp_bias),
-        Linear("up_proj", hidden, intermediate, mlp_bias),
-        Linear("down_proj", intermediate, hidden, mlp_bias),
-    )
-    if fused:
-        query, key, value, output = attention
-        attention = (output, _fused("qkv_proj", query, key, value))
-        gate, up, down = mlp
-        mlp = (_fused("gate_up_proj", gate, up), down)
-    norms = norms_per_half * hidden
-    layer = Layer(
-        Half.of("attention", attention, norms + (2 * width if query_key_norms else 0)),
-        Half.of("mlp", mlp, norms),
-    )
-    return Architecture(
-        name=config.name,
-        model_type=model_type,
+    query_bias = bias or family.query_key_value_bias
+    attention: tuple[Linear, ...]
+    mlp: tuple[Linear, ...]
+    if family.fused:
+        attention = Linear("o_proj", queries, hidden), Linear("qkv_proj", hidden, queries + 2 * keys)
+        mlp = Linear("gate_up_proj", hidden, 2 * intermediate), Linear("down_proj", intermediate, hidden)
+    else:
+        attention = (
+            Linear("q_proj", hidden, queries, query_bias),
+            Linear("k_proj", hidden, keys, query_bias),
+            Linear("v_proj", hidden, keys, query_bias),
+            Linear("o_proj", queries, hidden, bias),
+        )
+        mlp = (
+            Linear("gate_proj", hidden, intermediate, mlp_bias),
+            Linear("up_proj", hidden, intermediate, mlp_bias),
+            Linear("down_proj", intermediate, hidden, mlp_bias),
+        )
+    norms = family.norms_per_half * hidden
+    return repeated(
+        config,
         hidden_size=hidden,
         vocabulary_size=vocabulary,
         attention_heads=heads,
         head_dimension=width,
-        layers=(layer,) * config.layer_count("num_hidden_layers"),
+        attention=Half.of("attention", attention, norms + (2 * width if family.query_key_norms else 0)),
+        mlp=Half.of("mlp", mlp, norms),
         embedding_parameters=vocabulary * hidden,
-        head_parameters=0 if config.switch("tie_word_embeddings", default=tied) else vocabulary * hidden,
+        head_parameters=config.head(vocabulary * hidden, tied=family.tied),
         other_parameters=hidden,
     )
-
-
-def _fused(name: str, *linears: Linear) -> Linear:
-    """Stack linear modules of the same input into one."""
-    return Linear(name, linears[0].inputs, sum(linear.outputs for linear in linears), linears[0].bias)

@@ -6,26 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sim.architecture.configuration import Configuration, UnknownModelTypeError
-from sim.architecture.decoders import gemma, gemma2, llama, mistral, phi3, qwen2, qwen3
+from sim.architecture.decoders import DECODERS, decoder
 from sim.architecture.model import Architecture
 from sim.architecture.others import gpt2, gpt_neox, opt, vit
 from sim.errors import nearest
 
 _FAMILIES: dict[str, Callable[[Configuration], Architecture]] = {
-    "gemma": gemma,
-    "gemma2": gemma2,
-    "gpt2": gpt2,
-    "gpt_neox": gpt_neox,
-    "llama": llama,
-    "mistral": mistral,
-    "opt": opt,
-    "phi3": phi3,
-    "qwen2": qwen2,
-    "qwen3": qwen3,
-    "vit": vit,
+    **dict.fromkeys(DECODERS, decoder),
+    **{"gpt2": gpt2, "gpt_neox": gpt_neox, "opt": opt, "vit": vit},
 }
 
-MODEL_TYPES = tuple(_FAMILIES)
+MODEL_TYPES = tuple(sorted(_FAMILIES))
 """Values of `model_type` that `from_config` knows."""
 
 

@@ -6,8 +6,8 @@ matrices.
 
 from __future__ import annotations
 
-from sim.architecture.configuration import Configuration
-from sim.architecture.model import Architecture, Half, Layer, Linear
+from sim.architecture.configuration import Configuration, repeated
+from sim.architecture.model import Architecture, Half, Linear
 from sim.errors import ArchitectureError
 
 
@@ -20,34 +20,23 @@ def gpt2(config: Configuration) -> Architecture:
         If a size is out of range, or the layers also attend to an encoder (`add_cross_attention`).
     """
     if config.switch("add_cross_attention", default=False):
-        raise ArchitectureError(f"{config.name}: GPT-2 with 'add_cross_attention' is not counted here")
+        raise ArchitectureError(f"{config.name}: GPT-2 with 'add_cross_attention' cannot be counted")
     hidden = config.size("n_embd", "hidden_size")
-    heads = config.size("n_head", "num_attention_heads")
     vocabulary = config.size("vocab_size")
     intermediate = config.size("n_inner", default=4 * hidden)
     positions = config.size("n_positions", "max_position_embeddings", default=1024)
-    layer = Layer(
-        Half.of(
-            "attention",
-            (Linear("c_attn", hidden, 3 * hidden, True), Linear("c_proj", hidden, hidden, True)),
-            norms=2 * hidden,
-        ),
-        Half.of(
-            "mlp",
-            (Linear("c_fc", hidden, intermediate, True), Linear("c_proj", intermediate, hidden, True)),
-            norms=2 * hidden,
-        ),
-    )
-    return Architecture(
-        name=config.name,
-        model_type="gpt2",
+    attention = Linear("c_attn", hidden, 3 * hidden, True), Linear("c_proj", hidden, hidden, True)
+    mlp = Linear("c_fc", hidden, intermediate, True), Linear("c_proj", intermediate, hidden, True)
+    return repeated(
+        config,
         hidden_size=hidden,
         vocabulary_size=vocabulary,
-        attention_heads=heads,
-        head_dimension=config.divided(hidden, heads),
-        layers=(layer,) * config.layer_count("n_layer", "num_hidden_layers"),
+        attention_heads=config.size("n_head", "num_attention_heads"),
+        layers=("n_layer", "num_hidden_layers"),
+        attention=Half.of("attention", attention, norms=2 * hidden),
+        mlp=Half.of("mlp", mlp, norms=2 * hidden),
         embedding_parameters=(vocabulary + positions) * hidden,
-        head_parameters=0 if config.switch("tie_word_embeddings", default=True) else vocabulary * hidden,
+        head_parameters=config.head(vocabulary * hidden, tied=True),
         other_parameters=2 * hidden,
     )
 
@@ -55,35 +44,20 @@ def gpt2(config: Configuration) -> Architecture:
 def gpt_neox(config: Configuration) -> Architecture:
     """Count a GPT-NeoX model, such as Pythia; raises `ArchitectureError` if a size is out of range."""
     hidden = config.size("hidden_size")
-    heads = config.size("num_attention_heads")
     vocabulary = config.size("vocab_size")
     intermediate = config.size("intermediate_size")
     bias = config.switch("attention_bias", default=True)
-    layer = Layer(
-        Half.of(
-            "attention",
-            (Linear("query_key_value", hidden, 3 * hidden, bias), Linear("dense", hidden, hidden, bias)),
-            norms=2 * hidden,
-        ),
-        Half.of(
-            "mlp",
-            (
-                Linear("dense_h_to_4h", hidden, intermediate, True),
-                Linear("dense_4h_to_h", intermediate, hidden, True),
-            ),
-            norms=2 * hidden,
-        ),
-    )
-    return Architecture(
-        name=config.name,
-        model_type="gpt_neox",
+    attention = Linear("query_key_value", hidden, 3 * hidden, bias), Linear("dense", hidden, hidden, bias)
+    mlp = Linear("dense_h_to_4h", hidden, intermediate, True), Linear("dense_4h_to_h", intermediate, hidden, True)
+    return repeated(
+        config,
         hidden_size=hidden,
         vocabulary_size=vocabulary,
-        attention_heads=heads,
-        head_dimension=config.divided(hidden, heads),
-        layers=(layer,) * config.layer_count("num_hidden_layers"),
+        attention_heads=config.size("num_attention_heads"),
+        attention=Half.of("attention", attention, norms=2 * hidden),
+        mlp=Half.of("mlp", mlp, norms=2 * hidden),
         embedding_parameters=vocabulary * hidden,
-        head_parameters=0 if config.switch("tie_word_embeddings", default=False) else vocabulary * hidden,
+        head_parameters=config.head(vocabulary * hidden, tied=False),
         other_parameters=2 * hidden,
     )
 
@@ -97,7 +71,6 @@ def opt(config: Configuration) -> Architecture:
         If a size is out of range.
     """
     hidden = config.size("hidden_size")
-    heads = config.size("num_attention_heads")
     vocabulary = config.size("vocab_size")
     intermediate = config.size("ffn_dim")
     embedding = config.size("word_embed_proj_dim", default=hidden)
@@ -107,29 +80,18 @@ def opt(config: Configuration) -> Architecture:
     has_final_norm = config.switch("do_layer_norm_before", default=True) and not config.switch(
         "_remove_final_layer_norm", default=False
     )
-    layer = Layer(
-        Half.of(
-            "attention",
-            tuple(Linear(name, hidden, hidden, bias) for name in ("k_proj", "v_proj", "q_proj", "out_proj")),
-            norms=norm,
-        ),
-        Half.of(
-            "mlp",
-            (Linear("fc1", hidden, intermediate, bias), Linear("fc2", intermediate, hidden, bias)),
-            norms=norm,
-        ),
-    )
-    # Positions 0 and 1 are reserved for padding, hence two more embeddings than positions.
-    return Architecture(
-        name=config.name,
-        model_type="opt",
+    attention = tuple(Linear(name, hidden, hidden, bias) for name in ("k_proj", "v_proj", "q_proj", "out_proj"))
+    mlp = Linear("fc1", hidden, intermediate, bias), Linear("fc2", intermediate, hidden, bias)
+    return repeated(
+        config,
         hidden_size=hidden,
         vocabulary_size=vocabulary,
-        attention_heads=heads,
-        head_dimension=config.divided(hidden, heads),
-        layers=(layer,) * config.layer_count("num_hidden_layers"),
+        attention_heads=config.size("num_attention_heads"),
+        attention=Half.of("attention", attention, norm),
+        mlp=Half.of("mlp", mlp, norm),
+        # Positions 0 and 1 are reserved for padding, hence two more embeddings than positions.
         embedding_parameters=vocabulary * embedding + (positions + 2) * hidden,
-        head_parameters=0 if config.switch("tie_word_embeddings", default=True) else vocabulary * embedding,
+        head_parameters=config.head(vocabulary * embedding, tied=True),
         other_parameters=(0 if embedding == hidden else 2 * embedding * hidden) + (norm if has_final_norm else 0),
     )
 
@@ -154,36 +116,25 @@ def vit(config: Configuration) -> Architecture:
     head_dimension = config.head_dimension(hidden, heads)
     width = heads * head_dimension
     bias = config.switch("qkv_bias", default=True)
-    layer = Layer(
-        Half.of(
-            "attention",
-            (
-                Linear("q_proj", hidden, width, bias, formerly="query"),
-                Linear("k_proj", hidden, width, bias, formerly="key"),
-                Linear("v_proj", hidden, width, bias, formerly="value"),
-                Linear("o_proj", width, hidden, True, formerly="dense"),
-            ),
-            norms=2 * hidden,
-        ),
-        Half.of(
-            "mlp",
-            (
-                Linear("fc1", hidden, intermediate, True, formerly="dense"),
-                Linear("fc2", intermediate, hidden, True, formerly="dense"),
-            ),
-            norms=2 * hidden,
-        ),
+    former_names = {"q_proj": "query", "k_proj": "key", "v_proj": "value"}
+    attention = (
+        *(Linear(name, hidden, width, bias, formerly) for name, formerly in former_names.items()),
+        Linear("o_proj", width, hidden, True, formerly="dense"),
+    )
+    mlp = (
+        Linear("fc1", hidden, intermediate, True, formerly="dense"),
+        Linear("fc2", intermediate, hidden, True, formerly="dense"),
     )
     # The class token is one more position, and an embedding of its own; every patch position has a bias.
     patch_embedding = hidden * (channels * patch_height * patch_width + 1)
-    return Architecture(
-        name=config.name,
-        model_type="vit",
+    return repeated(
+        config,
         hidden_size=hidden,
         vocabulary_size=0,
         attention_heads=heads,
         head_dimension=head_dimension,
-        layers=(layer,) * config.layer_count("num_hidden_layers"),
+        attention=Half.of("attention", attention, norms=2 * hidden),
+        mlp=Half.of("mlp", mlp, norms=2 * hidden),
         embedding_parameters=patch_embedding + hidden + (patches + 1) * hidden,
         head_parameters=config.label_count() * (hidden + 1),
         other_parameters=2 * hidden,

@@ -1,4 +1,4 @@
-"""Runs on a Ray cluster: the same answers as here, and a worker that dies costs only its own runs, which are repeated.
+"""Runs on a Ray cluster, with the same answers as on this machine.
 
 Batches are Ray tasks. Ray runs a task again when its worker or machine is lost; as a run has no effect but its answer,
 nobody notices. What the runs have in common is sent once per machine, not with every task.
@@ -12,19 +12,15 @@ import os
 import re
 import socket
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from sim.errors import EngineError, needs
+from sim.errors import EngineError, install_hint
 from sim.methods import METHODS, Method
-from sim.studies.pool import AHEAD, LocalEngine, using
-
-Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+from sim.studies.pool import Collect, LocalPool, Run, Submit, using
 
 ATTEMPTS_AGAIN = 3
 """How often work is repeated whose worker died; one that dies every time is a fault of the work."""
@@ -33,7 +29,7 @@ _PATIENCE = 10.0
 _BUILT_IN = frozenset(METHODS)
 
 
-class Surroundings(NamedTuple):
+class WorkerEnvironment(NamedTuple):
     """What a worker has to share with the process whose runs it does.
 
     Attributes
@@ -51,7 +47,7 @@ class Surroundings(NamedTuple):
     methods: Mapping[str, Method]
 
 
-class RayEngine:
+class RayPool:
     """The workers of the Ray cluster that this process is connected to."""
 
     def cores(self) -> int:
@@ -60,18 +56,17 @@ class RayEngine:
 
         return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
-    def room(self, *, processors: int, gpus: int = 0) -> int:
-        """Tell how many workers of so many processors and GPUs the cluster's machines have room for."""
+    def capacity(self, *, processors: int, gpus: int = 0) -> int:
+        """Tell how many workers of so many processors and GPUs fit on the cluster's machines."""
         import ray
 
         wanted = {name: count for name, count in (("CPU", processors), ("GPU", gpus)) if count}
         alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         return sum(min(int(there.get(name, 0) // count) for name, count in wanted.items()) for there in alive)
 
-    def in_order(
-        self, run: Callable[[Item], Answer], items: Iterable[Item], *, workers: int, batch: int
-    ) -> Iterator[Answer]:
-        """Run a function for every item in tasks of the cluster.
+    @contextmanager
+    def started(self, run: Run, workers: int) -> Iterator[tuple[Submit, Collect]]:
+        """Have tasks of the cluster compute inside a ``with`` block.
 
         Raises
         ------
@@ -81,31 +76,25 @@ class RayEngine:
         import ray
 
         task = ray.remote(num_cpus=1, max_retries=ATTEMPTS_AGAIN)(_run_all)
-        everyones = ray.put((run, surroundings()))
-        source = iter(items)
+        shared = ray.put((run, worker_environment()))
         running: deque[Any] = deque()
+
+        def submit(items: list[Any]) -> Any:
+            running.append(task.remote(shared, items))
+            return running[-1]
+
+        def collect(reference: Any) -> list[Any]:
+            answers = _answers(reference)
+            running.popleft()
+            return answers
+
         try:
-            while True:
-                while len(running) < AHEAD * workers and (todo := list(islice(source, batch))):
-                    running.append(task.remote(everyones, todo))
-                if not running:
-                    break
-                yield from _answers(running[0])
-                running.popleft()
+            yield submit, collect
         finally:
-            _forget(running)
-
-
-def _forget(running: Collection[Any]) -> None:
-    """Do not compute what nobody will read."""
-    import ray
-
-    if not running:
-        return
-    # Not what has just ended: to cancel that aborts this process, in Ray 2.60, with a failed check of its own.
-    _, unended = ray.wait([*running], num_returns=len(running), timeout=0, fetch_local=False)
-    for reference in unended:
-        ray.cancel(reference, force=True)
+            if running:
+                # Not what has just ended: to cancel that aborts this process, in Ray 2.60, with a failed check.
+                for unended in ray.wait([*running], num_returns=len(running), timeout=0, fetch_local=False)[1]:
+                    ray.cancel(unended, force=True)
 
 
 @contextmanager
@@ -127,9 +116,9 @@ def on_ray(address: str = "auto") -> Iterator[None]:
     try:
         import ray
     except ImportError:
-        raise EngineError(needs("--engine ray", "ray")) from None
+        raise EngineError(install_hint("--engine ray", "ray")) from None
     if ray.is_initialized():
-        with using(RayEngine()):
+        with using(RayPool()):
             yield
         return
     # Of runs that nobody reads any more, Ray would print errors; and it would report on a cluster that it starts.
@@ -137,7 +126,7 @@ def on_ray(address: str = "auto") -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     found, failed = _resolved(address)
     _check_reachable(found, failed)
-    processors = LocalEngine().cores() if found == "local" else None
+    processors = LocalPool().cores() if found == "local" else None
     try:
         # Not what was found: Ray looks for a token of its own accord only where it looks for the cluster as well.
         ray.init(address=address, num_cpus=processors, log_to_driver=False, logging_level=logging.ERROR)
@@ -146,7 +135,7 @@ def on_ray(address: str = "auto") -> Iterator[None]:
         ray.shutdown()
         raise EngineError(f"{failed}: {_in_short(error)}") from None
     try:
-        with using(RayEngine()):
+        with using(RayPool()):
             yield
     finally:
         ray.shutdown()
@@ -216,22 +205,16 @@ def _answers(reference: Any) -> list[Any]:
             f"a worker was killed {ATTEMPTS_AGAIN + 1} times over the same runs, perhaps for want of memory"
         ) from None
     except ray.exceptions.RayError as error:
-        raise in_words(error) from None
+        raise original_error(error) from None
     return answers
 
 
-def in_words(error: Any) -> Exception:
-    """Turn what Ray raised into what was raised on the worker; and what went wrong around it, into words."""
-    if missing := _missing_module(error):
-        return EngineError(missing)
+def original_error(error: Any) -> Exception:
+    """Find what was raised on the worker in what Ray raised; what went wrong around it is an `EngineError`."""
+    if missing := re.search(r"No module named '[^']*'", str(error)):
+        return EngineError(f"on a worker of the Ray cluster: {missing[0]}; install the same paraSim on all machines")
     cause = getattr(error, "cause", None)
     return cause if isinstance(cause, Exception) else EngineError(f"the Ray cluster failed: {_in_short(error)}")
-
-
-def _missing_module(error: Exception) -> str:
-    """Say what a worker would have to have installed; nothing if that was not the matter."""
-    missing = re.search(r"No module named '[^']*'", str(error))
-    return f"on a worker of the Ray cluster: {missing[0]}; install the same paraSim on all machines" if missing else ""
 
 
 def _in_short(error: Exception) -> str:
@@ -240,14 +223,14 @@ def _in_short(error: Exception) -> str:
     return f"{lines[0]} {lines[-1]}" if lines[0].endswith(":") and len(lines) > 1 else lines[0]
 
 
-def _run_all(everyones: tuple[Callable[[Any], Any], Surroundings], items: list[Any]) -> list[Any]:
+def _run_all(shared: tuple[Run, WorkerEnvironment], items: list[Any]) -> list[Any]:
     """Run a batch, in a worker."""
-    run, around = everyones
-    settle(around)
+    run, environment = shared
+    adopt(environment)
     return [run(item) for item in items]
 
 
-def settle(around: Surroundings) -> None:
+def adopt(environment: WorkerEnvironment) -> None:
     """Make a worker like the process that it works for: only then are its answers the same.
 
     Raises
@@ -255,20 +238,20 @@ def settle(around: Surroundings) -> None:
     EngineError
         If it has another version of paraSim.
     """
-    if _version() != around.version:
+    if _version() != environment.version:
         raise EngineError(
-            f"a worker of the Ray cluster has paraSim {_version()}, this is {around.version}; "
+            f"a worker of the Ray cluster has paraSim {_version()}, this is {environment.version}; "
             "install the same on all machines"
         )
-    if Path(around.directory).is_dir():
-        os.chdir(around.directory)
-    METHODS.update(around.methods)
+    if Path(environment.directory).is_dir():
+        os.chdir(environment.directory)
+    METHODS.update(environment.methods)
 
 
-def surroundings() -> Surroundings:
+def worker_environment() -> WorkerEnvironment:
     """Describe this process to workers."""
     added = {name: method for name, method in METHODS.items() if name not in _BUILT_IN}
-    return Surroundings(_version(), str(Path.cwd()), added)
+    return WorkerEnvironment(_version(), str(Path.cwd()), added)
 
 
 @cache

@@ -16,9 +16,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from sim.atomic_files import check_directory, write_atomically
 from sim.errors import OutputError
-from sim.result import check_directory, write_atomically
-from sim.scenario_file import parse_value, with_field
+from sim.scenario_file import parse_value, plain_fields
 from sim.studies.pool import cores, in_order
 
 Row = dict[str, str]
@@ -73,14 +73,12 @@ def grid(base: Callable[[Row], dict[str, Any]], axes: Sequence[Axis]) -> list[Po
     ScenarioError
         If a field does not exist or a value is not well-formed.
     """
+    read = [[(value, parse_value(value) if axis.fields else value) for value in axis.values] for axis in axes]
     points = []
-    for values in product(*(axis.values for axis in axes)):
-        labels = {axis.column: value for axis, value in zip(axes, values, strict=True)}
-        data = base(labels)
-        for axis, value in zip(axes, values, strict=True):
-            for field in axis.fields:
-                data = with_field(data, field, parse_value(value))
-        points.append(Point(labels, data))
+    for values in product(*read):
+        labels = {axis.column: text for axis, (text, _) in zip(axes, values, strict=True)}
+        changes = [(field, value) for axis, (_, value) in zip(axes, values, strict=True) for field in axis.fields]
+        points.append(Point(labels, plain_fields(base(labels), changes)))
     return points
 
 

@@ -189,7 +189,7 @@ def test_a_shipped_profile_may_be_measured_again(config: Path, tmp_path: Path, p
 
 
 def test_names_of_coefficients_are_whole_at_80_columns(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("parasim.cli.text.PIPE_WIDTH", 80)
+    monkeypatch.setattr("parasim.text.PIPE_WIDTH", 80)
     words = run("list", "profiles", "--explain", "demo-cpu").out.split()
     prices = json.loads(run("list", "profiles", "--explain", "demo-cpu", "--format", "json").out)["fit"]
     assert {name for name, price in prices["coefficients"].items() if price["value"]} <= set(words)

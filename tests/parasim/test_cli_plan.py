@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from parasim.cli.plan import print_plan
-from parasim.cli.text import deadline_clock
 from parasim.planning.answer import Answer, Plan
+from parasim.text import deadline_clock
 from tests.parasim.command_line import refused, run
 from tests.parasim.conftest import TIGHT
 
@@ -125,7 +125,7 @@ def test_mistakes_are_refused_in_one_line(arguments: tuple[str, ...], message: s
 def test_answers_of_one_method_are_told_apart_where_reasons_stand_below(monkeypatch: pytest.MonkeyPatch):
     answers = [Answer("fedbcd", True, 1.0, "USD", 1.0, because) for because in ("cheapest", "fastest")]
     rows = [("", "h100", "1 Gbit/s"), ("", "h100", "10 Gbit/s")]
-    monkeypatch.setattr("parasim.cli.text.PIPE_WIDTH", 80)
+    monkeypatch.setattr("parasim.text.PIPE_WIDTH", 80)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         print_plan(Plan("What?", answers, ("block", "device", "links"), rows))

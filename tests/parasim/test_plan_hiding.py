@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from parasim.cli.text import amount
 from parasim.figures.hiding import draw_hiding
 from parasim.figures.style import FigureError
 from parasim.planning.answer import Answer
 from parasim.planning.hidden_points import HidingPoint
 from parasim.planning.hideable import Choice, hideable
 from parasim.planning.hiding import Curves, hide_communication
+from parasim.text import amount
 
 BASE: dict[str, Any] = {"compute": {"seconds": 10}, "payload": {"upload": "100MB"}, "rounds": 4}
 WIDTHS = (0.5, 1.0, 2.0, 4.0)

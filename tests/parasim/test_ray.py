@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import parasim
-from sim.studies.ray_engine import RayEngine
+from sim.studies.ray_engine import RayPool
 from tests.parasim.command_line import refused, run
 
 WITH_RAY = pytest.mark.usefixtures("cluster")
@@ -56,13 +55,13 @@ def files_of(directory: Path) -> dict[str, bytes]:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Note how many workers every stream of runs was sent to: what stays in this process is no test of Ray."""
     streams: list[int] = []
-    in_order = RayEngine.in_order
+    started = RayPool.started
 
-    def noted(self: RayEngine, run: Any, items: Any, *, workers: int, batch: int) -> Iterator[Any]:
+    def noted(self: RayPool, run: Any, workers: int) -> Any:
         streams.append(workers)
-        return in_order(self, run, items, workers=workers, batch=batch)
+        return started(self, run, workers)
 
-    monkeypatch.setattr(RayEngine, "in_order", noted)
+    monkeypatch.setattr(RayPool, "started", noted)
     return streams
 
 

@@ -121,7 +121,7 @@ def test_all_files_are_readable_to_the_same_people(trained: Path):
 
 
 def test_the_table_keeps_its_words_on_a_narrow_terminal(small: Path, out: Path, monkeypatch):
-    monkeypatch.setattr("parasim.cli.text.PIPE_WIDTH", 80)
+    monkeypatch.setattr("parasim.text.PIPE_WIDTH", 80)
     lines = run("train", small, "--method", "overlapped-lora", *TIMED, "--out", out).out.splitlines()
     headings = "method wall-clock exposed held-out loss accuracy uploaded downloaded"
     assert set(headings.split()) <= set(" ".join(lines[:2]).split())

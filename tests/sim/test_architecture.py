@@ -118,10 +118,10 @@ def test_a_config_json_or_its_folder_can_be_given(tmp_path: Path):
         ("lama-3-8b", "did you mean 'llama-3-8b'"),
         ("meta-llama/Meta-Llama-3-8B", "did you mean 'llama-3-8b'"),
         ("no/such/config.json", "there is no such file"),
-        ("", "is not an existing file|holds no config.json"),
+        ("", "holds no config.json"),
         ("\0", "there is no such file"),
         ("x" * 10_000, "there is no such file"),
-        ("/dev/zero", "/dev/zero is not an existing file"),
+        ("/dev/zero", "/dev/zero: is not a regular file"),
     ],
 )
 def test_a_model_that_cannot_be_found_is_an_error(given: str, message: str, tmp_path: Path, monkeypatch):
@@ -136,7 +136,7 @@ def test_a_model_that_cannot_be_found_is_an_error(given: str, message: str, tmp_
     [
         (b"", "not valid JSON"),
         (b'{"model_type": "llama", "hidden_', "not valid JSON"),
-        (b"\xff\xfe\x00garbage\x9c", "not valid JSON"),
+        (b"\xff\xfe\x00garbage\x9c", "not UTF-8 text"),
         (b"[" * 100_000, "not valid JSON"),
         (b'{"model_type": "llama", "hidden_size": ' + b"9" * 10_000 + b"}", "not valid JSON"),
         (b"[1, 2]", "no JSON object"),
@@ -155,7 +155,7 @@ def test_a_folder_without_configuration_is_an_error(tmp_path: Path):
     with pytest.raises(ArchitectureError, match=r"holds no config\.json"):
         architecture(tmp_path)
     (tmp_path / "config.json").mkdir()
-    with pytest.raises(ArchitectureError, match=r"config\.json is not an existing file"):
+    with pytest.raises(ArchitectureError, match=r"config\.json: is a directory"):
         architecture(tmp_path)
 
 
@@ -197,6 +197,23 @@ def test_heads_that_do_not_fit_are_errors():
         from_config(tiny(num_attention_heads=3, num_key_value_heads=3), "tiny")
     with pytest.raises(ArchitectureError, match="4 attention heads cannot share 3 key/value heads"):
         from_config(tiny(num_key_value_heads=3), "tiny")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "embedding"),
+    [
+        # h = 8: a patch of channels x height x width values is embedded with a bias, and there are a class token and a
+        # position for it and for each patch. 224 by 224 pixels in patches of 16 by 16 are 14 x 14, of 3 channels.
+        ({}, 8 * (3 * 16 * 16 + 1) + 8 + 8 * (1 + 14 * 14)),
+        # 14 whole patches of 15 pixels lie beside one another in 224.
+        ({"patch_size": 15}, 8 * (3 * 15 * 15 + 1) + 8 + 8 * (1 + 14 * 14)),
+        # 2 x 3 patches of 16 in 32 x 48 pixels, 4 x 3 of 8 x 16.
+        ({"image_size": [32, 48]}, 8 * (3 * 16 * 16 + 1) + 8 + 8 * (1 + 2 * 3)),
+        ({"image_size": [32, 48], "patch_size": [8, 16], "num_channels": 1}, 8 * (8 * 16 + 1) + 8 + 8 * (1 + 4 * 3)),
+    ],
+)
+def test_the_embeddings_of_a_vision_transformer_by_hand(sizes: dict[str, Any], embedding: int):
+    assert from_config(tiny(model_type="vit") | sizes, "tiny").embedding_parameters == embedding
 
 
 @pytest.mark.parametrize("image", [8, [8], [224, 224, 3], [224, -1], "224"])

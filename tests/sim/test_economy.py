@@ -7,12 +7,12 @@ from typing import Any
 
 import jsonschema
 import pytest
-import yaml
 
 from sim import units
 from sim.economy import Choices, Prices
 from sim.errors import ScenarioError, UnitError
 from sim.scenario import PLANNED, Scenario, json_schema
+from sim.scenario_file import load
 from tests.sim.runs import simulated
 
 SMALL: dict[str, Any] = {"rounds": 3, "payload": {"upload": "1MB"}, "compute": {"seconds": 1}}
@@ -67,7 +67,7 @@ def test_the_schema_knows_the_sections():
 
 def test_the_example_for_planning_is_one():
     path = Path(__file__).parents[2] / "examples" / "planning.yaml"
-    scenario = Scenario.parse(yaml.safe_load(path.read_text(encoding="utf-8")))
+    scenario = load(path)
     assert {"prices", "power", "choices", "uncertainty"} <= scenario.model_fields_set
 
 

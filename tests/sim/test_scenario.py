@@ -5,12 +5,12 @@ from typing import Any
 
 import jsonschema
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.errors import ScenarioError
 from sim.scenario import Scenario, json_schema
+from sim.scenario_file import read
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 
@@ -105,7 +105,7 @@ def accepts(data: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_schema_accepts_the_examples(path: Path):
-    assert accepts(yaml.safe_load(path.read_text(encoding="utf-8")))
+    assert accepts(read(path))
 
 
 def test_the_schema_accepts_every_documented_field():
@@ -167,7 +167,7 @@ def test_the_nearest_field_is_suggested_at_every_depth():
         ({"payload": {}}, "payload.upload: is missing"),
         ({"payload": None}, "model: needed, because payload is not given"),
         ({"blocks": {"layers": 0.3}}, "blocks.layers: must be 0.5 or a whole number, not 0.3"),
-        ({"blocks": {"layers": 2, "count": 3}}, "blocks: give layers (per block) or count (of blocks), not both"),
+        ({"blocks": {"layers": 2, "count": 3}}, "blocks: give layers or count, not both"),
         ({"blocks": {"schedule": [0, 1]}}, "blocks.schedule: 2 blocks for 3 rounds"),
         ({"blocks": {"schedule": ["a", 1, 2]}}, "blocks.schedule.0: must be a number, not 'a'"),
         ({"lora": {"targets": []}}, "lora.targets: must have at least one entry"),
@@ -186,7 +186,7 @@ def test_the_nearest_field_is_suggested_at_every_depth():
         ({"compute": {"seconds": [[[1]]]}}, "compute.seconds: must be a number, a list of them"),
         (
             {"compute": {"seconds": 1, "profile": "x"}},
-            "compute: give seconds or a profile (with its dataset), not both",
+            "compute: give seconds or profile, not both",
         ),
         ({"compute": {"profile": "x"}}, "model: needed, because compute.seconds is not given"),
     ],

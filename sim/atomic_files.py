@@ -1,0 +1,83 @@
+"""Files that are read within a bound and written whole or not at all, and directories known to be writable."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from sim.errors import OutputError
+
+
+def read_text(path: Path, largest: int) -> str:
+    """Read a file of text, with or without a byte order mark.
+
+    Parameters
+    ----------
+    path : Path
+        A regular file: a pipe or a device would block or never end.
+    largest : int
+        Size that is still read [B].
+
+    Raises
+    ------
+    ValueError
+        With a message that begins with the path: if there is no such file, it cannot be read, is larger or not UTF-8.
+    """
+    try:
+        if not path.is_file():
+            reason = "is a directory" if path.is_dir() else "is not a regular file" if path.exists() else "no such file"
+            raise ValueError(f"{path}: {reason}")
+        with path.open("rb") as file:
+            content = file.read(largest + 1)
+    except OSError as error:
+        raise ValueError(f"{str(path)[:200]}: cannot be read: {error.strerror}") from None
+    if len(content) > largest:
+        raise ValueError(f"{path}: larger than {largest // 2**20} MiB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path}: is not UTF-8 text (line {line})") from None
+
+
+def write_atomically(path: Path, write: Callable[[IO[str]], object]) -> None:
+    """Write a text file that appears whole under its name, or not at all.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    check_directory(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            write(file)
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_directory(path: Path) -> None:
+    """Make sure, before a long run, that results can be written to a directory, which need not exist yet.
+
+    Raises
+    ------
+    OutputError
+        If a file stands in its place, or it may not be written to.
+    """
+    existing = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+    if not existing.is_dir():
+        raise OutputError(f"{path}: cannot hold results: {existing} is not a directory")
+    try:
+        # Rights alone do not tell: a superuser has them all, and some file systems hold no files of anyone.
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError:
+        raise OutputError(f"{path}: cannot hold results: {existing} may not be written to") from None
