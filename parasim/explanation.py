@@ -65,6 +65,8 @@ def explain(source: Source, overrides: Iterable[str] = ()) -> Explanation:
 def sentences(explanation: Explanation) -> list[str]:
     """Say where the time goes, what would save some, what would not, and who could be slower."""
     said = [_headline(explanation)]
+    if explanation.not_replayable:
+        said.append(f"Not replayed: {explanation.not_replayable}. The path is this run's own; changes are simulated.")
     said += [f"{describe(claim.change, explanation)} {_effect(claim, explanation)}." for claim in explanation.claims]
     fleet, wall_clock = Fleet(explanation.result.scenario.fleet), explanation.result.wall_clock
     idle = sorted((-slack, group) for group, slack in enumerate(explanation.slack) if slack < math.inf)
@@ -129,12 +131,15 @@ def summary(explanation: Explanation) -> dict[str, object]:
             }
             for claim in explanation.claims
         ],
+        "not_replayable": explanation.not_replayable or None,
         "provenance": dict(result.provenance),
     }
 
 
 def prediction(claim: Claim) -> str:
     """Say how a claim was predicted."""
+    if claim.predicted is None:
+        return "not predicted"
     return "exact replay" if claim.exact else "estimate"
 
 

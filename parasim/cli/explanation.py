@@ -91,10 +91,11 @@ def print_explanation(explanation: Explanation) -> None:
     numbers = ("predicted", "simulated", "error", "saves")
     table = plain_table("change", "predicted", "by", "simulated", "error", "saves", numbers=numbers)
     for claim in explanation.claims:
-        off = claim.predicted / claim.simulated - 1 if claim.simulated else 0.0
-        error = "none" if claim.exact else signed_share(off)
+        off = claim.predicted / claim.simulated - 1 if claim.predicted is not None and claim.simulated else 0.0
+        error = "" if claim.predicted is None else "none" if claim.exact else signed_share(off)
+        predicted = "" if claim.predicted is None else clock(claim.predicted)
         saves = clock(claim.saves) if claim.saves >= 0 else f"-{clock(-claim.saves)}"
-        row = clock(claim.predicted), prediction(claim), clock(claim.simulated), error, saves
+        row = predicted, prediction(claim), clock(claim.simulated), error, saves
         table.add_row(describe(claim.change, explanation), *row)
     out.print(table)
     out.print(

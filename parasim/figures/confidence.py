@@ -14,8 +14,8 @@ import numpy as np
 from parasim.figures import style
 from parasim.figures.style import FigureError
 from parasim.text import deadline_clock
+from sim.studies.conditions import Floats
 from sim.studies.quantile import quantile_rank
-from sim.studies.variants import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

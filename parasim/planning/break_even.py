@@ -25,9 +25,9 @@ from sim.errors import ScenarioError
 from sim.result import Result
 from sim.scenario import Scenario
 from sim.scenario_file import with_field
+from sim.studies.conditions import Floats, Variants
 from sim.studies.ladder import Decimals, spread
 from sim.studies.replay import Recording, record, replay
-from sim.studies.variants import Floats, Variants
 
 _BANDWIDTHS = Decimals(0, 15)
 _LOWEST, _HIGHEST = 1e6, 1e10
@@ -160,7 +160,7 @@ def _line(methods: Sequence[str], one: Data, other: Data, batch_size: int, jobs:
 
 def _range(recording: Recording) -> Floats:
     """Bandwidths to compare at: whole decades around 1 MB/s to 10 GB/s and a decade about the scenario's own."""
-    links = np.concatenate([recording.uplink, recording.downlink])
+    links = np.concatenate([recording.conditions.uplink, recording.conditions.downlink])
     low = math.floor(math.log10(min(_LOWEST, links.min())))
     high = math.ceil(math.log10(max(_HIGHEST, links.max())))
     return np.logspace(low, high, (high - low) * _PER_DECADE + 1)

@@ -24,10 +24,10 @@ from parasim.text import amount, clock, origin
 from sim.fleet import Fleet
 from sim.result import Result
 from sim.scenario import Scenario
+from sim.studies.conditions import Floats, Variants
 from sim.studies.hidden import ROUNDING, computed
 from sim.studies.ladder import Decimals, least_near
 from sim.studies.replay import record, replay
-from sim.studies.variants import Floats, Variants
 
 _FACTORS = Decimals(0, 2)
 _DRAWN, _DRAWN_BELOW, _DRAWN_ABOVE = 61, 1 / 15, 6.0

@@ -17,9 +17,9 @@ from parasim.text import amount
 from sim.errors import ScenarioError, nearest
 from sim.scenario import Scenario
 from sim.scenario_file import with_field
+from sim.studies.conditions import Floats, Variants
 from sim.studies.ladder import Decimals, Runtimes, Wanted, around_line, spread
 from sim.studies.replay import Recording
-from sim.studies.variants import Floats, Variants
 from sim.units import format_bandwidth
 
 _SCANNED = 33
@@ -167,7 +167,7 @@ QUANTITIES = {
             lambda data: Decimals(-3, 4),
             _speed,
             "",
-            lambda recording, values: Variants(speed=recording.speed * values),
+            lambda recording, values: Variants(speed=recording.conditions.speed * values),
             usual=(0.5, 2.0),
         ),
         Quantity(

@@ -15,11 +15,11 @@ import numpy as np
 
 from parasim.planning.setting import parsed
 from sim.errors import ScenarioError
+from sim.studies.conditions import Floats
 from sim.studies.jitter import Draws, Jitters, jitters, simulate_drawn
 from sim.studies.pool import cores, in_order
 from sim.studies.quantile import probability_interval, quantile_rank, quantile_ranks
 from sim.studies.replay import Recording, record, replay
-from sim.studies.variants import Floats
 
 CERTAINTY = 0.95
 """Probability with which an answer's interval holds the truth, over all looks together."""
@@ -164,7 +164,7 @@ def looks_of(recording: Recording) -> list[int]:
 
 
 def _may_be_simulated(recording: Recording) -> bool:
-    limited = not (math.isinf(recording.ingress) and math.isinf(recording.egress))
+    limited = not recording.conditions.unlimited
     return limited or not recording.one_at_a_time or Jitters(recording).by_round
 
 

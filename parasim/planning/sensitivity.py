@@ -22,10 +22,10 @@ from parasim.planning.setting import own_method, parsed, setting
 from parasim.text import clock, origin
 from sim.errors import ScenarioError
 from sim.fleet import Fleet
+from sim.studies.conditions import Floats, Variants
 from sim.studies.inputs import Input, Inputs, Runtimes, speed_band
 from sim.studies.pool import cores, in_order
 from sim.studies.replay import Recording, record
-from sim.studies.variants import Floats, Variants
 
 _SERIAL_BELOW_SPANS = 20_000
 """Runs of fewer spans in total are not worth starting worker processes."""

@@ -19,8 +19,8 @@ from parasim.sweeping import PAPER_METHODS
 from parasim.text import amount, clock
 from sim.errors import ParaSimError
 from sim.scenario import Scenario
+from sim.studies.conditions import Variants
 from sim.studies.replay import Answers, Recording, record
-from sim.studies.variants import Variants
 
 FACTORS = 2.0 ** np.linspace(-2, 2, 17)
 """Multiples of the recorded bandwidths, from a quarter to four times."""
@@ -201,7 +201,7 @@ def _choice(scenario: Scenario, work: int) -> tuple[list[str], list[int], list[s
 
 def _variants(recording: Recording) -> Variants:
     factors = FACTORS[:, None]
-    return Variants(uplink=recording.uplink * factors, downlink=recording.downlink * factors)
+    return Variants(uplink=recording.conditions.uplink * factors, downlink=recording.conditions.downlink * factors)
 
 
 def _cell(answered: tuple[Recording, Answers] | None, place: int) -> Cell | None:

@@ -1,10 +1,12 @@
-"""One what-if, simulated event by event: the reference for the replay, and what stands in where links are shared."""
+"""One what-if, simulated event by event: the reference for the replay, and what stands in where that is not exact."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+
+import numpy as np
 
 from sim.blocks import Block
 from sim.cost_learner import CostLearner
@@ -14,11 +16,11 @@ from sim.result import Result
 from sim.scenario import Scenario
 from sim.sections import Group
 from sim.simulate import Setup, simulate
-from sim.studies.variants import Variants
+from sim.studies.conditions import Conditions
 
 
-def simulate_changed(setup: Setup, costs: Costs, counts: Mapping[int, int], variant: Variants) -> Result:
-    """Simulate a scenario with a what-if's changes.
+def simulate_changed(setup: Setup, costs: Costs, counts: Mapping[int, int], conditions: Conditions) -> Result:
+    """Simulate a scenario under other conditions.
 
     Parameters
     ----------
@@ -28,8 +30,8 @@ def simulate_changed(setup: Setup, costs: Costs, counts: Mapping[int, int], vari
         What its computing costs.
     counts : mapping of int to int
         Number of clients that each site of the recorded run stands for.
-    variant : Variants
-        One what-if, its columns in the order of `counts`.
+    conditions : Conditions
+        One row, its columns in the order of `counts`.
 
     Returns
     -------
@@ -37,26 +39,23 @@ def simulate_changed(setup: Setup, costs: Costs, counts: Mapping[int, int], vari
         Bytes in its timeline are the recorded ones: messages that are twice as large are simulated as links that
         are half as fast, which takes the same time.
     """
-    scenario, sites = setup.scenario, list(counts)
-    fleet, speedups = _changed_fleet(scenario, counts, variant)
-    serialization = _number(variant, "serialization", scenario.wire.serialization)
-    server = scenario.server.model_copy(
-        update={
-            "ingress": _link(variant, "ingress", scenario.server.ingress, "upload_size"),
-            "egress": _link(variant, "egress", scenario.server.egress, "download_size"),
-            "aggregation": _number(variant, "aggregation", scenario.server.aggregation),
-        }
-    )
+    scenario = setup.scenario
+    fleet, speedups = _changed_fleet(scenario, counts, conditions)
+    server = {
+        "ingress": _server_link(conditions.ingress / conditions.upload_size),
+        "egress": _server_link(conditions.egress / conditions.download_size),
+        "aggregation": conditions.aggregation.item(),
+    }
     changed = scenario.model_copy(
         update={
             "fleet": fleet,
-            "server": server,
-            "wire": scenario.wire.model_copy(update={"serialization": serialization}),
+            "server": scenario.server.model_copy(update=server),
+            "wire": scenario.wire.model_copy(update={"serialization": conditions.serialization.item()}),
         }
     )
     new_setup = replace(setup, scenario=changed)
     new_costs = _FasterCosts(costs, speedups)
-    alike = any(counts[site] > 1 for site in sites)
+    alike = any(count > 1 for count in counts.values())
     return simulate(new_setup, new_costs, None if alike else CostLearner(new_costs, setup.schedule, setup.blocks))
 
 
@@ -82,38 +81,34 @@ class _FasterCosts:
 
 
 def _changed_fleet(
-    scenario: Scenario, counts: Mapping[int, int], variant: Variants
+    scenario: Scenario, counts: Mapping[int, int], conditions: Conditions
 ) -> tuple[tuple[Group, ...], dict[int, float]]:
     """A group for each site, and clients that never take part as they are; what computes how much faster."""
-    fleet, columns = Fleet(scenario.fleet), {site: column for column, site in enumerate(counts)}
-    larger = {"uplink": _number(variant, "upload_size", 1.0), "downlink": _number(variant, "download_size", 1.0)}
+    fleet, sites = Fleet(scenario.fleet), len(counts)
+    column = {site: number for number, site in enumerate(counts)}
+    values = {
+        "uplink": conditions.uplink / conditions.upload_size,
+        "downlink": conditions.downlink / conditions.download_size,
+        "latency": conditions.latency,
+        "speed": conditions.speed,
+    }
+    of = {name: np.broadcast_to(row, (1, sites))[0].tolist() for name, row in values.items()}
     groups: list[Group] = []
     speedups: dict[int, float] = {}
     client = 0
     while client < fleet.clients:
         group, count = fleet.group(client), counts.get(client, 1)
-        if client in columns:
-            column = columns[client]
-            speedups[client] = _number(variant, "speed", group.speed, column) / group.speed
-            update = {
-                "count": count,
-                "uplink": _number(variant, "uplink", group.uplink, column) / larger["uplink"],
-                "downlink": _number(variant, "downlink", group.down, column) / larger["downlink"],
-                "latency": _number(variant, "latency", group.latency, column),
-            }
-            groups.append(group.model_copy(update=update))
-        else:
-            groups.append(group.model_copy(update={"count": 1}))
+        update: dict[str, float] = {"count": count}
+        if client in column:
+            site = column[client]
+            speedups[client] = of["speed"][site] / group.speed
+            update |= {name: of[name][site] for name in ("uplink", "downlink", "latency")}
+        groups.append(group.model_copy(update=update))
         client += count
     return tuple(groups), speedups
 
 
-def _number(variant: Variants, name: str, recorded: float, column: int = 0) -> float:
-    values = variant.get(name)
-    return recorded if values is None else float(values[0, min(column, values.shape[1] - 1)])
-
-
-def _link(variant: Variants, name: str, recorded: float | None, larger: str) -> float | None:
-    """Return a server's link, None if it is unlimited."""
-    capacity = _number(variant, name, math.inf if recorded is None else recorded) / _number(variant, larger, 1.0)
-    return None if math.isinf(capacity) else capacity
+def _server_link(capacity: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float | None:
+    """Capacity as a scenario has it: None if it is unlimited."""
+    value: float = capacity.item()
+    return None if math.isinf(value) else value

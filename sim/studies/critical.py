@@ -13,13 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from sim.fleet import Fleet
 from sim.result import Result
-from sim.scenario import Scenario
 from sim.timeline import SERVER, Kind, Span
-
-NEGLIGIBLE = 1e-9
-"""Share of a transfer below which a delay by the server's link is rounding."""
 
 
 class Holder(StrEnum):
@@ -95,67 +90,34 @@ def _length(pieces: Iterable[Piece]) -> float:
     return math.fsum(term for piece in pieces for term in (piece.end, -piece.start))
 
 
-class Dissection:
-    """What the spans of a run are made of.
+def pieces_of(number: int, span: Span) -> Iterator[Piece]:
+    """Divide a span among the resources that it used, in the order of time."""
+    parts = _parts(span)
+    time = span.start
+    for holder, client, seconds in parts[:-1]:
+        end = min(time + seconds, span.end)
+        if end > time:
+            yield Piece(number, holder, client, time, end)
+            time = end
+    if span.end > time:
+        yield Piece(number, *parts[-1][:2], time, span.end)
 
-    Parameters
-    ----------
-    scenario : Scenario
-        What was simulated.
-    """
 
-    def __init__(self, scenario: Scenario):
-        self._fleet = Fleet(scenario.fleet)
-        self._serialization = scenario.wire.serialization
-        self._server_limits = {
-            Kind.UPLOAD: scenario.server.ingress is not None,
-            Kind.DOWNLOAD: scenario.server.egress is not None,
-        }
-
-    def access_seconds(self, span: Span) -> float:
-        """Seconds that a transfer takes on its own access link alone [s]."""
-        group = self._fleet.group(span.client)
-        return span.size / (group.uplink if span.kind is Kind.UPLOAD else group.down)
-
-    def server_seconds(self, span: Span) -> float:
-        """Seconds that the server's link adds to a transfer [s]: exactly 0 where it does not slow it."""
-        if not self._server_limits[span.kind]:
-            return 0.0
-        latency = self._fleet.group(span.client).latency
-        more = span.end - span.start - self._serialization - latency - self.access_seconds(span)
-        # Times are differences of clock readings, each rounded to some 1e-16 of the clock.
-        rounding = NEGLIGIBLE * (span.end - span.start) + 1e-12 * span.end
-        return more if more > rounding else 0.0
-
-    def pieces(self, number: int, span: Span) -> Iterator[Piece]:
-        """Divide a span among the resources that it used, in the order of time."""
-        parts = self._parts(span)
-        time = span.start
-        for holder, client, seconds in parts[:-1]:
-            end = min(time + seconds, span.end)
-            if end > time:
-                yield Piece(number, holder, client, time, end)
-                time = end
-        if span.end > time:
-            yield Piece(number, *parts[-1][:2], time, span.end)
-
-    def _parts(self, span: Span) -> list[tuple[Holder, int, float]]:
-        client, packing = span.client, self._serialization
-        if span.kind is Kind.COMPUTE:
-            return [(Holder.COMPUTING, client, span.end - span.start)]
-        if span.kind is Kind.AGGREGATE:
-            return [(Holder.AGGREGATION, SERVER, span.end - span.start)]
-        uploads = span.kind is Kind.UPLOAD
-        latency, access = self._fleet.group(client).latency, self.access_seconds(span)
-        parts = [
-            (Holder.LATENCY, client, latency),
-            (Holder.UPLINK if uploads else Holder.DOWNLINK, client, access),
-            (Holder.INGRESS if uploads else Holder.EGRESS, SERVER, self.server_seconds(span)),
-        ]
-        packed = (Holder.SERIALIZATION, client, packing)
-        parts = [packed, *parts] if uploads else [*parts, packed]
-        # What is last takes up the rounding, so it must be something that took time.
-        return [part for part in parts if part[2] > 0] or parts[:1]
+def _parts(span: Span) -> list[tuple[Holder, int, float]]:
+    client = span.client
+    if span.parts is None:
+        holder = Holder.AGGREGATION if span.kind is Kind.AGGREGATE else Holder.COMPUTING
+        return [(holder, client, span.end - span.start)]
+    uploads, spent = span.kind is Kind.UPLOAD, span.parts
+    parts = [
+        (Holder.LATENCY, client, spent.latency),
+        (Holder.UPLINK if uploads else Holder.DOWNLINK, client, spent.alone),
+        (Holder.INGRESS if uploads else Holder.EGRESS, SERVER, spent.shared),
+    ]
+    packed = (Holder.SERIALIZATION, client, spent.packing)
+    parts = [packed, *parts] if uploads else [*parts, packed]
+    # What is last takes up the rounding, so it must be something that took time.
+    return [part for part in parts if part[2] > 0] or parts[:1]
 
 
 def critical_path(result: Result) -> CriticalPath:
@@ -173,13 +135,13 @@ def critical_path(result: Result) -> CriticalPath:
         have held the run up just as long. Time before a span in which nothing that it is known to have waited
         for was going on is an `unrecorded wait`; the protocols that paraSim brings along leave none.
     """
-    spans, dissection = result.timeline.spans, Dissection(result.scenario)
+    spans = result.timeline.spans
     backwards: list[Piece] = []
     # The last to end; of several, the one recorded last, which may have waited for the others.
     number: int | None = max(range(len(spans)), key=lambda n: (spans[n].end, n), default=None)
     while number is not None:
         span = spans[number]
-        backwards += reversed(list(dissection.pieces(number, span)))
+        backwards += reversed(list(pieces_of(number, span)))
         if span.beside is not None and _reached(spans, span) < span.start:
             number = span.beside
             work = spans[number]

@@ -19,9 +19,9 @@ from sim.costs import Costs
 from sim.fleet import Fleet
 from sim.result import Result
 from sim.simulate import Setup
+from sim.studies.conditions import Variants
 from sim.studies.critical import CriticalPath, Holder, critical_path, slack
 from sim.studies.replay import Recording, record
-from sim.studies.variants import Floats, Variants
 from sim.timeline import SERVER
 
 WORTH_A_CLAIM = 0.005
@@ -100,8 +100,8 @@ class Claim:
     ----------
     change : Change
         The change.
-    predicted : float
-        Wall-clock by the recorded graph [s].
+    predicted : float or None
+        Wall-clock by the recorded graph [s]; None where that must not be replayed.
     exact : bool
         Whether that is an exact replay; otherwise an estimate.
     simulated : float
@@ -111,7 +111,7 @@ class Claim:
     """
 
     change: Change
-    predicted: float
+    predicted: float | None
     exact: bool
     simulated: float
     saves: float
@@ -132,8 +132,11 @@ class Explanation:
     slack : tuple of float
         For each group, the least time by which anything that its clients do could be delayed without the run
         taking longer [s]; infinite if they never take part.
+        Empty where who waits for whom depends on how long things take.
     claims : tuple of Claim
         What changes would do, the most useful first.
+    not_replayable : str
+        Why nothing was predicted, and the path is that of this run alone; empty if the graph may be replayed.
     """
 
     result: Result
@@ -141,6 +144,7 @@ class Explanation:
     shares: tuple[Share, ...]
     slack: tuple[float, ...]
     claims: tuple[Claim, ...]
+    not_replayable: str = ""
 
     def held(self, holder: Holder) -> float:
         """Seconds that a resource holds, of all clients together [s]."""
@@ -172,7 +176,8 @@ def explain(setup: Setup, costs: Costs) -> Explanation:
     path = critical_path(result)
     shares = _shares(path, Fleet(setup.scenario.fleet))
     claims = _claims(recording, tuple(dict.fromkeys(_changes(recording, shares))))
-    return Explanation(result, path, shares, _least_slack(result), claims)
+    spare = () if recording.not_replayable else _least_slack(result)
+    return Explanation(result, path, shares, spare, claims, recording.not_replayable)
 
 
 def named(shares: tuple[Share, ...], holder: Holder) -> tuple[int, ...]:
@@ -239,11 +244,12 @@ def _changes(recording: Recording, shares: tuple[Share, ...]) -> Iterator[Change
 def _claims(recording: Recording, changes: Sequence[Change]) -> tuple[Claim, ...]:
     """Predict and simulate changes; the most useful first."""
     variants = _variants(recording, changes)
-    replayed, estimates = recording.replay(variants), recording.estimate(variants)
+    replayed = recording.replay(variants)
+    estimates = None if recording.not_replayable else recording.estimate(variants)
     claims = []
     for row, change in enumerate(changes):
         exact = bool(replayed.replayed[row])
-        predicted = float((replayed.wall_clock if exact else estimates)[row])
+        predicted = None if estimates is None else float((replayed.wall_clock if exact else estimates)[row])
         simulated = recording.simulate(variants, row).wall_clock
         claims.append(Claim(change, predicted, exact, simulated, recording.result.wall_clock - simulated))
     return tuple(sorted(claims, key=lambda claim: -claim.saves))
@@ -251,18 +257,8 @@ def _claims(recording: Recording, changes: Sequence[Change]) -> tuple[Claim, ...
 
 def _variants(recording: Recording, changes: Sequence[Change]) -> Variants:
     """Write changes as what-ifs, one row each."""
-    scenario, group_of_site = recording.setup.scenario, _group_of_sites(recording)
-    values: dict[str, Floats] = {
-        "uplink": recording.uplink,
-        "downlink": recording.downlink,
-        "latency": recording.latency,
-        "speed": recording.speed,
-        "ingress": np.array([[recording.ingress]]),
-        "egress": np.array([[recording.egress]]),
-        "serialization": np.array([[scenario.wire.serialization]]),
-        "aggregation": np.array([[scenario.server.aggregation]]),
-    }
-    values = {name: np.repeat(recorded, len(changes), axis=0) for name, recorded in values.items()}
+    group_of_site = _group_of_sites(recording)
+    values = recording.conditions.repeated(len(changes))
     for row, (lever, groups) in enumerate(changes):
         if lever is Lever.STRAGGLERS:
             for name, median in _medians(recording).items():
@@ -284,7 +280,7 @@ def _medians(recording: Recording) -> dict[str, float]:
     counts = np.array([recording.result.counts[site] for site in recording.sites])
     medians = {}
     for name in ("uplink", "downlink", "speed"):
-        values = getattr(recording, name)[0]
+        values = getattr(recording.conditions, name)[0]
         order = np.argsort(values, kind="stable")
         reached = np.cumsum(counts[order])
         medians[name] = float(values[order][np.searchsorted(reached, (reached[-1] + 1) // 2)])
@@ -294,5 +290,5 @@ def _medians(recording: Recording) -> dict[str, float]:
 def _behind_the_median(recording: Recording) -> tuple[int, ...]:
     behind = np.zeros(len(recording.sites), dtype=np.bool_)
     for name, median in _medians(recording).items():
-        behind |= getattr(recording, name)[0] < median
+        behind |= getattr(recording.conditions, name)[0] < median
     return tuple(sorted(set(_group_of_sites(recording)[behind].tolist())))

@@ -11,8 +11,8 @@ import numpy as np
 
 from sim.fleet import Fleet
 from sim.scenario import Scenario
+from sim.studies.conditions import Floats, Variants
 from sim.studies.replay import Recording
-from sim.studies.variants import Floats, Variants
 
 ASSUMED_SPEED_BAND = 0.1
 """Of computing times whose error nobody knows."""
@@ -71,19 +71,7 @@ class Inputs:
             What every input is multiplied by.
         """
         recording = self.recording
-        recorded: dict[str, Floats] = {
-            "uplink": recording.uplink,
-            "downlink": recording.downlink,
-            "latency": recording.latency,
-            "speed": recording.speed,
-            "ingress": np.array([[recording.ingress]]),
-            "egress": np.array([[recording.egress]]),
-            "upload_size": np.ones((1, 1)),
-            "download_size": np.ones((1, 1)),
-            "serialization": np.array([[recording.setup.scenario.wire.serialization]]),
-            "aggregation": np.array([[recording.setup.scenario.server.aggregation]]),
-        }
-        values = {name: np.repeat(column, len(factors), axis=0) for name, column in recorded.items()}
+        values = recording.conditions.repeated(len(factors))
         fleet = Fleet(recording.setup.scenario.fleet)
         group_of_site = np.array([fleet.index(site) for site in recording.sites])
         for column, one in enumerate(self.inputs):
@@ -143,8 +131,8 @@ def _inputs(recording: Recording) -> Iterator[Input]:
         yield Input("uplink", index, group.uplink, band.uplink)
         yield Input("downlink", index, group.down, band.downlink)
         yield Input("latency", index, group.latency, band.latency)
-    yield Input("ingress", None, recording.ingress, band.ingress)
-    yield Input("egress", None, recording.egress, band.egress)
+    yield Input("ingress", None, recording.conditions.ingress.item(), band.ingress)
+    yield Input("egress", None, recording.conditions.egress.item(), band.egress)
     yield Input("serialization", None, scenario.wire.serialization, band.serialization)
     yield Input("aggregation", None, scenario.server.aggregation, band.aggregation)
 

@@ -17,8 +17,8 @@ from sim.fleet import Fleet
 from sim.scenario import Scenario
 from sim.streams import stream
 from sim.studies.changed import simulate_changed
+from sim.studies.conditions import Floats, Variants
 from sim.studies.replay import Recording
-from sim.studies.variants import Floats, Variants
 from sim.uncertainty import Jitter
 
 QUANTITIES = ("speed", "uplink", "downlink")
@@ -72,7 +72,7 @@ class Jitters:
     def draw(self, runs: int) -> Draws:
         """Draw the next runs."""
         rounds, sites = self._scenario.rounds, len(self._recording.sites)
-        values = {name: np.repeat(getattr(self._recording, name), runs, axis=0) for name in QUANTITIES}
+        values = {name: np.repeat(getattr(self._recording.conditions, name), runs, axis=0) for name in QUANTITIES}
         by_round = np.ones((runs, rounds, sites)) if self.by_round else None
         for name, index, jitter in jitters(self._scenario):
             columns = self._groups[index][1]
@@ -127,7 +127,8 @@ def simulate_drawn(recording: Recording, draws: Draws, which: int = 0) -> float:
     """Simulate one of some random runs event by event, and return its wall-clock [s]."""
     variant = draws.variants[which : which + 1]
     costs = recording.costs if draws.by_round is None else _Varying(recording, draws.by_round[which])
-    return simulate_changed(recording.setup, costs, recording.result.counts, variant).wall_clock
+    conditions = recording.conditions.under(variant)
+    return simulate_changed(recording.setup, costs, recording.result.counts, conditions).wall_clock
 
 
 class _Varying:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.studies.variants import Floats
+from sim.studies.conditions import Floats
 from sim.timeline import Kind, Span
 
 _SLACK = 1e-11

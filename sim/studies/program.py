@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.result import Result
-from sim.studies.critical import Dissection
 from sim.timeline import Kind, Span
 
 Floats = NDArray[np.float64]
@@ -135,7 +134,7 @@ def compile_program(result: Result, sites: Sequence[int]) -> Program:
     """
     spans = result.timeline.spans
     builder = _Builder()
-    terms = _Terms(result, sites)
+    terms = _Terms(sites)
     transfers: list[Transfer] = []
     starts: list[int | None] = []
     ends: list[int] = []
@@ -167,9 +166,8 @@ def _direct(span: Span, spans: Sequence[Span]) -> tuple[int, ...]:
 class _Terms:
     """The terms of a run's spans; durations that differ by rounding alone are one."""
 
-    def __init__(self, result: Result, sites: Sequence[int]):
+    def __init__(self, sites: Sequence[int]):
         self._positions = {client: position for position, client in enumerate(sites)}
-        self._dissection = Dissection(result.scenario)
         self._known: dict[int, list[float]] = {}
 
     def of(self, span: Span) -> Term:
@@ -184,8 +182,8 @@ class _Terms:
             if (found := next(same, None)) is None:
                 known.append(found := seconds)
             return Term(span.kind, position, found)
-        added = self._dissection.server_seconds(span)
-        share = span.size / (self._dissection.access_seconds(span) + added) if added else np.inf
+        parts = span.parts
+        share = span.size / (parts.alone + parts.shared) if parts is not None and parts.shared else np.inf
         return Term(span.kind, position, span.size, share)
 
     def serial(self, work: Span) -> Term:

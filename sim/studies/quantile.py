@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sim.studies.variants import Floats
+from sim.studies.conditions import Floats
 
 
 class Ranks(NamedTuple):

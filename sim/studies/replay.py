@@ -4,6 +4,9 @@ Where every transfer has its links to itself, a span's duration follows from the
 a sequence of additions and maxima (`program.py`): exactly what the event simulation would do. Whether that holds is
 found out for every what-if by itself: if the rates of the transfers in progress never add up to more than the
 server's link, max-min sharing gives each of them all it can use. Those for which it does not hold are simulated.
+
+A shape that does not declare its causes fixed is never replayed, nor is a recording that its own replay does not give
+back: then every what-if is simulated.
 """
 
 from __future__ import annotations
@@ -20,23 +23,24 @@ from numpy.typing import NDArray
 
 from sim.cost_learner import CostLearner
 from sim.costs import Costs
-from sim.fleet import Fleet
+from sim.engine.message import NEGLIGIBLE
 from sim.result import Result
 from sim.simulate import Setup, simulate
 from sim.studies.changed import simulate_changed
-from sim.studies.critical import NEGLIGIBLE
+from sim.studies.conditions import Conditions, Floats, Variants
 from sim.studies.occupancy import Occupancy, messages_follow_one_another
 from sim.studies.pool import cores, in_order
 from sim.studies.program import Program, Term, compile_program
-from sim.studies.variants import Floats, Variants
 from sim.timeline import Kind
 
 _BLOCK = 4096
 """What-ifs evaluated together: vectors of 32 KiB, long enough for numpy, and few enough bytes for the caches."""
 _TASK = 8 * _BLOCK
 """What-ifs that a worker process takes at a time."""
-_CONTENDED_TASK = 16
+_SIMULATED_TASK = 16
 """The same where some may have to be simulated."""
+
+_DIFFERS = "replaying the recorded run does not give it back"
 
 
 class Answers(NamedTuple):
@@ -67,56 +71,49 @@ class Recording:
     result : Result
         The run.
     sites : tuple of int
-        Numbers of the simulated clients: the columns of what-ifs.
-    uplink, downlink, latency, speed : array of shape (1, sites)
-        Their recorded conditions [B/s], [B/s], [s], and the scenario's speed.
-    program : Program
-        The graph.
+        Simulated clients, in the order of the columns of what-ifs.
+    conditions : Conditions
+        What they had, in one row.
+    program : Program or None
+        The recorded graph; None if it must not be replayed.
     one_at_a_time : bool
-        Whether no client had two messages under way at once, which would share its link; so it is with all
-        protocols that paraSim brings along. Otherwise no replay counts as exact.
+        Whether no client had two messages under way at once; otherwise nothing is replayed, as they may share a link.
+    not_replayable : str
+        Why every what-if has to be simulated; empty if the graph may be replayed.
     """
 
     setup: Setup
     costs: Costs
     result: Result
     sites: tuple[int, ...]
-    uplink: Floats
-    downlink: Floats
-    latency: Floats
-    speed: Floats
-    program: Program
+    conditions: Conditions
+    program: Program | None
     one_at_a_time: bool
-
-    @property
-    def ingress(self) -> float:
-        """Server's recorded ingress [B/s], infinite if unlimited."""
-        return self.setup.scenario.server.ingress or math.inf
-
-    @property
-    def egress(self) -> float:
-        """Server's recorded egress [B/s], infinite if unlimited."""
-        return self.setup.scenario.server.egress or math.inf
+    not_replayable: str
 
     def replay(self, variants: Variants) -> Answers:
-        """Replay what-ifs; those that are not exact have a wall-clock as if the server's links were unlimited."""
+        """Replay what-ifs; those that are not exact have a lower bound: as if the server's links were unlimited."""
         variants.check_sites(len(self.sites))
-        answers = [self._replay_block(_Conditions(self, block, alone=True)) for block in variants.split(_BLOCK)]
+        answers = [self._replay_block(_Durations(self, block, alone=True)) for block in variants.split(_BLOCK)]
         return Answers(np.concatenate([a.wall_clock for a in answers]), np.concatenate([a.replayed for a in answers]))
 
     def estimate(self, variants: Variants) -> Floats:
         """Replay what-ifs with every share of a server's link as it was recorded, larger only as the link is [s].
 
-        Exact where `replay` is and the recorded run was not contended; an approximation elsewhere.
+        Exact where `replay` is and the recorded run was not contended; an approximation elsewhere; and simulated where
+        the graph must not be replayed.
         """
         variants.check_sites(len(self.sites))
-        blocks = (_Conditions(self, block, alone=False) for block in variants.split(_BLOCK))
+        if self.program is None:
+            return np.array([self.simulate(variants, row).wall_clock for row in range(len(variants))])
+        blocks = (_Durations(self, block, alone=False) for block in variants.split(_BLOCK))
         return np.concatenate([self.program.run(block.duration, block.width) for block in blocks])
 
     def simulate(self, variants: Variants, which: int = 0) -> Result:
         """Simulate one of the what-ifs event by event."""
         variants.check_sites(len(self.sites))
-        return simulate_changed(self.setup, self.costs, self.result.counts, variants[which : which + 1])
+        conditions = self.conditions.under(variants[which : which + 1])
+        return simulate_changed(self.setup, self.costs, self.result.counts, conditions)
 
     def answer(self, variants: Variants) -> Answers:
         """Replay what-ifs, and simulate those for which the replay is not exact."""
@@ -125,21 +122,23 @@ class Recording:
             wall_clock[row] = self.simulate(variants, int(row)).wall_clock
         return Answers(wall_clock, replayed)
 
-    def _replay_block(self, conditions: _Conditions) -> Answers:
-        width = conditions.width
-        limited = conditions.limited()
+    def _replay_block(self, durations: _Durations) -> Answers:
+        width = durations.width
+        if self.program is None:
+            return Answers(np.zeros(width), np.zeros(width, dtype=np.bool_))
+        limited = durations.limited()
         replayed = np.full(width, self.one_at_a_time)
         if not limited:
-            return Answers(self.program.run(conditions.duration, width), replayed)
+            return Answers(self.program.run(durations.duration, width), replayed)
         ends = np.empty((len(self.program.transfers), width))
-        wall_clock = self.program.run(conditions.duration, width, ends)
+        wall_clock = self.program.run(durations.duration, width, ends)
         for kind in limited:
-            replayed &= conditions.occupancy(kind, ends).fits()
+            replayed &= durations.occupancy(kind, ends).fits()
         return Answers(wall_clock, replayed)
 
 
 def record(setup: Setup, costs: Costs, *, each_client: bool = False) -> Recording:
-    """Simulate a scenario once, and keep its graph.
+    """Simulate a scenario once, and keep its graph if that may be replayed.
 
     Parameters
     ----------
@@ -160,20 +159,33 @@ def record(setup: Setup, costs: Costs, *, each_client: bool = False) -> Recordin
     learner = CostLearner(costs, setup.schedule, setup.blocks) if each_client else None
     result = simulate(setup, costs, learner)
     sites = tuple(result.counts)
-    fleet = Fleet(setup.scenario.fleet)
-    groups = [fleet.group(site) for site in sites]
-    return Recording(
+    fixed = setup.traits.causes_fixed
+    recording = Recording(
         setup,
         costs,
         result,
         sites,
-        uplink=np.array([[group.uplink for group in groups]]),
-        downlink=np.array([[group.down for group in groups]]),
-        latency=np.array([[group.latency for group in groups]]),
-        speed=np.array([[group.speed for group in groups]]),
-        program=compile_program(result, sites),
-        one_at_a_time=messages_follow_one_another(result.timeline.spans),
+        Conditions.of(setup.scenario, sites),
+        compile_program(result, sites) if fixed else None,
+        messages_follow_one_another(result.timeline.spans),
+        ""
+        if setup.traits.causes_fixed
+        else f"in {setup.method.name}, who waits for whom depends on how long things take",
     )
+    return recording if _gives_back_itself(recording) else replace(recording, program=None, not_replayable=_DIFFERS)
+
+
+def _gives_back_itself(recording: Recording) -> bool:
+    """Replay the recorded conditions, and compare the end of the run and of every message with the recording."""
+    program, spans = recording.program, recording.result.timeline.spans
+    if program is None:
+        return True
+    durations = _Durations(recording, None, alone=False)
+    ends = np.empty((len(program.transfers), 1))
+    wall_clock = program.run(durations.duration, 1, ends)
+    recorded = np.array([[spans[transfer.number].end] for transfer in program.transfers]).reshape(-1, 1)
+    near = 1e-9 * recording.result.wall_clock
+    return bool(np.all(abs(ends - recorded) <= near) and abs(wall_clock[0] - recording.result.wall_clock) <= near)
 
 
 def replay(recording: Recording, chunks: Iterable[Variants], *, jobs: int | None = None) -> Iterator[Answers]:
@@ -194,13 +206,13 @@ def replay(recording: Recording, chunks: Iterable[Variants], *, jobs: int | None
     Answers
         One per chunk, in their order, the same whatever the number of workers.
     """
-    unlimited = math.isinf(recording.ingress) and math.isinf(recording.egress)
     tasks_of: deque[int] = deque()
 
     def tasks() -> Iterator[Variants]:
         for chunk in chunks:
-            limited = not unlimited or chunk.ingress is not None or chunk.egress is not None
-            parts = list(chunk.split(_CONTENDED_TASK if limited else _TASK))
+            unlimited = recording.conditions.unlimited and chunk.ingress is None and chunk.egress is None
+            simple = unlimited and recording.program is not None
+            parts = list(chunk.split(_TASK if simple else _SIMULATED_TASK))
             tasks_of.append(len(parts))
             yield from parts
 
@@ -212,35 +224,20 @@ def replay(recording: Recording, chunks: Iterable[Variants], *, jobs: int | None
         yield Answers(np.concatenate([p.wall_clock for p in parts]), np.concatenate([p.replayed for p in parts]))
 
 
-class _Conditions:
-    """The durations of terms under a block of what-ifs."""
+class _Durations:
+    """How long terms take under a block of what-ifs, or as recorded."""
 
-    def __init__(self, recording: Recording, variants: Variants, *, alone: bool):
-        self.width = len(variants)
+    def __init__(self, recording: Recording, variants: Variants | None, *, alone: bool):
+        self.width = 1 if variants is None else len(variants)
         self._recording = recording
         self._alone = alone
-        self._values = {
-            name: self._column(variants.get(name), recorded)
-            for name, recorded in (
-                ("uplink", recording.uplink),
-                ("downlink", recording.downlink),
-                ("latency", recording.latency),
-                ("speed", recording.speed),
-                ("upload_size", 1.0),
-                ("download_size", 1.0),
-                ("ingress", recording.ingress),
-                ("egress", recording.egress),
-                ("serialization", recording.setup.scenario.wire.serialization),
-                ("aggregation", recording.setup.scenario.server.aggregation),
-            )
-        }
-        self._recorded_server = {Kind.UPLOAD: recording.ingress, Kind.DOWNLOAD: recording.egress}
+        conditions = recording.conditions if variants is None else recording.conditions.under(variants)
+        # One contiguous row per site; a single one serves for all.
+        self._values = {name: np.ascontiguousarray(values.T) for name, values in vars(conditions).items()}
+        recorded = recording.conditions
+        self._recorded_server = {Kind.UPLOAD: recorded.ingress.item(), Kind.DOWNLOAD: recorded.egress.item()}
+        self._recorded_speed = recorded.speed[0]
         self._counts = [recording.result.counts[site] for site in recording.sites]
-
-    @staticmethod
-    def _column(values: Floats | None, recorded: Floats | float) -> Floats:
-        """Transpose to one contiguous row per site; a single row serves for all."""
-        return np.ascontiguousarray((np.atleast_2d(recorded) if values is None else values).T)
 
     def _of(self, name: str, site: int) -> Floats:
         values = self._values[name]
@@ -252,8 +249,7 @@ class _Conditions:
         if term.kind is Kind.AGGREGATE:
             return self._of("aggregation", 0)
         if term.kind is Kind.COMPUTE:
-            recorded = self._recording.speed[0, term.site]
-            seconds: Floats = term.amount * (recorded / self._of("speed", term.site))
+            seconds: Floats = term.amount * (self._recorded_speed[term.site] / self._of("speed", term.site))
             return seconds
         return self._of("serialization", 0) + self._of("latency", term.site) + self.transfer(term)
 
@@ -288,6 +284,7 @@ class _Conditions:
     def occupancy(self, kind: Kind, ends: Floats) -> Occupancy:
         """Transfers of one direction in time."""
         occupancy = Occupancy(self._of("ingress" if kind is Kind.UPLOAD else "egress", 0), self.width)
+        assert self._recording.program is not None
         for position, (_, term) in enumerate(self._recording.program.transfers):
             if term.kind is kind and term.amount > 0:
                 end = ends[position] - (self._of("serialization", 0) if kind is Kind.DOWNLOAD else 0.0)

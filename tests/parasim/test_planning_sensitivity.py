@@ -13,7 +13,7 @@ import pytest
 
 from parasim.planning import sobol
 from parasim.planning.sensitivity import sensitivity
-from sim.studies.variants import Floats
+from sim.studies.conditions import Floats
 from tests.parasim.command_line import refused, run
 
 # FedBCD, 2 rounds of 10 s; 2 uploads and a download of 1 s: a sum, in which no two inputs meet.

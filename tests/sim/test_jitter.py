@@ -57,7 +57,7 @@ def test_draws_do_not_depend_on_their_portions():
     source = Jitters(recorded(fleet=fleet))
     parts = [source.draw(size).variants for size in (1, 30, 69)]
     for name in ("speed", "uplink"):
-        assert np.array_equal(whole.get(name), np.concatenate([part.get(name) for part in parts]))
+        assert np.array_equal(getattr(whole, name), np.concatenate([getattr(part, name) for part in parts]))
 
 
 def test_jitter_of_one_thing_shifts_no_draw_of_another():

@@ -15,9 +15,9 @@ from sim.errors import ScenarioError
 from sim.fleet import Fleet
 from sim.scenario import Scenario
 from sim.simulate import prepare
+from sim.studies.conditions import PER_CLIENT, Variants
 from sim.studies.occupancy import messages_follow_one_another
 from sim.studies.replay import Recording, record, replay
-from sim.studies.variants import Variants
 from sim.timeline import Kind, Timeline
 from tests.sim.runs import rotating, simulated
 from tests.sim.whatifs import scenarios
@@ -221,9 +221,10 @@ def test_alike_clients_replayed_once_are_like_each_by_itself(fields, counts, see
     variants = drawn_variants(seed, len(once.sites), server="ingress" in fields["server"])
     answers = once.answer(variants)
     column_of = [int(np.searchsorted(once.sites, client, side="right")) - 1 for client in each.sites]
-    spread = {name: variants.get(name) for name in ("upload_size", "download_size", "ingress", "egress")}
-    spread |= {name: variants.get(name) for name in ("serialization", "aggregation")}
-    spread |= {name: variants.get(name)[:, column_of] for name in ("uplink", "downlink", "latency", "speed")}
+    spread = {
+        name: values[:, column_of] if name in PER_CLIENT and values.shape[1] > 1 else values
+        for name, values in variants.given()
+    }
     assert answers.wall_clock == pytest.approx(each.answer(Variants(**spread)).wall_clock, rel=1e-9)
 
 
@@ -233,9 +234,9 @@ def test_a_what_if_is_the_scenario_with_those_fields(fields, factor):
     # The event simulation of a what-if is that of a scenario in which the same is written.
     run = recorded(**fields)
     variants = Variants(
-        uplink=run.uplink * np.array([[factor, *[1.0] * (len(run.sites) - 1)]]),
-        speed=run.speed * factor,
-        latency=run.latency + 0.1,
+        uplink=run.conditions.uplink * np.array([[factor, *[1.0] * (len(run.sites) - 1)]]),
+        speed=run.conditions.speed * factor,
+        latency=run.conditions.latency + 0.1,
     )
     changed = [
         group.model_copy(update={"speed": group.speed * factor, "latency": group.latency + 0.1})
@@ -257,21 +258,26 @@ def test_scaling_laws(fields, factor):
     # Twice the bytes at twice the bandwidth take the same time.
     larger = column(factor)
     same = Variants(
-        uplink=run.uplink * factor, downlink=run.downlink * factor, upload_size=larger, download_size=larger
+        uplink=run.conditions.uplink * factor,
+        downlink=run.conditions.downlink * factor,
+        upload_size=larger,
+        download_size=larger,
     )
     assert run.replay(same).wall_clock == pytest.approx([run.result.wall_clock], rel=1e-9)
     # Everything twice as fast takes half the time.
     faster = Variants(
-        uplink=run.uplink * factor,
-        downlink=run.downlink * factor,
-        speed=run.speed * factor,
-        latency=run.latency / factor,
+        uplink=run.conditions.uplink * factor,
+        downlink=run.conditions.downlink * factor,
+        speed=run.conditions.speed * factor,
+        latency=run.conditions.latency / factor,
         serialization=column(run.setup.scenario.wire.serialization / factor),
         aggregation=column(run.setup.scenario.server.aggregation / factor),
     )
     assert run.replay(faster).wall_clock == pytest.approx([run.result.wall_clock / factor], rel=1e-9)
     # More bandwidth never slows a run on links that nobody shares.
-    assert run.replay(Variants(uplink=run.uplink * (1 + factor))).wall_clock[0] <= run.result.wall_clock * (1 + 1e-9)
+    assert run.replay(Variants(uplink=run.conditions.uplink * (1 + factor))).wall_clock[0] <= run.result.wall_clock * (
+        1 + 1e-9
+    )
 
 
 def test_a_long_run_keeps_few_vectors():
