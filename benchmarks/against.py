@@ -5,9 +5,9 @@
     python benchmarks/against.py --before ../before --parts help,plan --repeats 15
 
 Each part runs in a process of its own, the two versions in turn and the order changing (ABBA), after one run of each
-that does not count. Only the command line, the public API and the checkouts' own
-`benchmarks/replay.py` are used, so that modules may be elsewhere in the two. Printed are medians of the processor
-times of a run, and median and range of the ratios. The sweep and the plan also count what their workers take.
+that does not count. Only the command line, the public API and the checkouts' own `benchmarks/replay.py` are used, so
+that modules may be elsewhere in the two. Printed are medians of the processor times of a run, and median and range of
+the ratios. What workers of the sweep take counts too.
 """
 
 from __future__ import annotations
