@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from sim.engine.selection import Everyone, Fraction, Listed, Selection, Turns
+from sim.engine.shape import Traits
 from sim.errors import ScenarioError
 from sim.scenario import Scenario
 from sim.sections import Group
@@ -71,42 +73,42 @@ class Cohorts:
         return dict(sorted(taken.items()))
 
 
-def cohorts(scenario: Scenario, *, cyclic: bool) -> Cohorts:
+def cohorts(scenario: Scenario, traits: Traits) -> Cohorts:
     """Work out who takes part when.
 
     Parameters
     ----------
     scenario : Scenario
         Its `participation`, `fleet`, `rounds` and `seed`.
-    cyclic : bool
-        Whether clients take turns, one a round, in the order of their numbers.
+    traits : Traits
+        Of the method's shape: whether clients take turns, or take part in numbered rounds at all.
 
     Raises
     ------
     ScenarioError
-        If clients take turns and the scenario asks for something else.
+        If the scenario asks for what the shape does not do.
     """
-    rounds, clients, given = scenario.rounds, scenario.clients, scenario.participation
-    if cyclic:
+    rounds, given = scenario.rounds, scenario.participation
+    everyone = range(scenario.clients)
+    selection: Selection = Everyone()
+    if traits.takes_turns:
         if given.fraction is not None or any(len(members) != 1 for members in given.rounds or ()):
             raise ScenarioError(
                 f"participation: clients of {scenario.method.name} take turns; "
                 "leave it out or give rounds with one client each"
             )
-        return Cohorts(rounds, clients, given.rounds or tuple((turn % clients,) for turn in range(rounds)))
+        selection = Turns()
+    elif not traits.rounds_numbered and (given.fraction is not None or given.rounds is not None):
+        raise ScenarioError(f"participation: clients of {scenario.method.name} begin again by themselves; leave it out")
     if given.rounds is not None:
-        members = tuple(tuple(sorted(members)) for members in given.rounds)
-        everyone = all(len(round_members) == clients for round_members in members)
-        return Cohorts(rounds, clients, None if everyone else members)
-    size = clients if given.fraction is None else max(1, round(given.fraction * clients))
-    if size == clients:
-        return Cohorts(rounds, clients, None)
-    draws = stream(scenario.seed, "participation")
-    return Cohorts(
-        rounds,
-        clients,
-        tuple(tuple(sorted(draws.choice(clients, size, replace=False).tolist())) for _ in range(rounds)),
-    )
+        selection = Listed(given.rounds)
+    elif given.fraction is not None:
+        selection = Fraction(given.fraction, stream(scenario.seed, "participation"))
+    if isinstance(selection, Everyone):
+        return Cohorts(rounds, scenario.clients, None)
+    members = tuple(tuple(selection.select(round, everyone)) for round in range(rounds))
+    all_always = all(len(chosen) == scenario.clients for chosen in members) and not traits.takes_turns
+    return Cohorts(rounds, scenario.clients, None if all_always else members)
 
 
 def sites(

@@ -88,7 +88,7 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
     """
     method = METHODS[scenario.method.name]
     cyclic = method.shape.traits.takes_turns
-    who = cohorts(scenario, cyclic=cyclic)
+    who = cohorts(scenario, method.shape.traits)
     blocks: tuple[Block, ...] | None = None
     schedule: Sequence[int | None] = [None] * scenario.rounds
     if method.trains is Trains.BLOCK:

@@ -162,6 +162,29 @@ class Quorum(Aggregation):
         return batch
 
 
+def weight_of_stale(rule: str, decay: float, grace: int) -> Callable[[int], float]:
+    """Weight of an update that is s aggregations old.
+
+    Parameters
+    ----------
+    rule : str
+        ``constant``: 1. ``polynomial``: (1 + s)^-decay. ``hinge``: 1 up to `grace`, then 1 / (1 + decay (s - grace)).
+    decay : float
+        Not negative.
+    grace : int
+        Aggregations.
+
+    Notes
+    -----
+    Source: Xie, Koyejo and Gupta, "Asynchronous Federated Optimization" (arXiv 1903.03934), section 5.2.
+    """
+    if rule == "polynomial":
+        return lambda staleness: float((1 + staleness) ** -decay)
+    if rule == "hinge":
+        return lambda staleness: 1 / (1 + decay * max(0, staleness - grace))
+    return lambda staleness: 1.0
+
+
 @dataclass
 class Buffer(Aggregation):
     """Every so many updates are aggregated, whoever sent them.

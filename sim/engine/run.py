@@ -80,13 +80,7 @@ class Run:
         return tuple(spans)
 
     def stop(self) -> None:
-        """End the run now: what clients still compute or send is cancelled, and their spans end here."""
-        for site in self.sites:
-            if site.under_way is not None:
-                site.under_way.cancel()
-            self.cancelled += site.updates * site.count
-        self.cancelled -= self.server.settled
-        self.world.timeline.cut(self.env.now)
+        """End the run at this instant: what is still under way then is cancelled."""
         self.over.succeed()
 
     def finish(self) -> None:
@@ -103,10 +97,18 @@ class Run:
             while True:
                 step()
         except StopSimulation:
-            return
+            self._cancel_what_is_under_way()
         except EmptySchedule:
             self.server.drop_left_over()
             self._prove_the_end()
+
+    def _cancel_what_is_under_way(self) -> None:
+        """Let spans end with the run, and messages have sent what they had sent by then."""
+        for site in self.sites:
+            if site.under_way is not None:
+                site.under_way.cancel()
+        self.world.timeline.cut(self.env.now)
+        self.cancelled = sum(site.updates * site.count for site in self.sites) - self.server.settled
 
     def _prove_the_end(self) -> None:
         done, rounds = self.server.aggregations, self.rules.rounds

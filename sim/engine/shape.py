@@ -35,6 +35,8 @@ class Traits:
         Clients that are alike in every respect stay together, so that one of them may stand for all.
     takes_turns : bool
         A round is one client's turn, and each client has a block of its own.
+    rounds_numbered : bool
+        Clients take part in numbered rounds; otherwise each begins again by itself, and `rounds` counts aggregations.
     overlaps : bool
         A client computes and communicates at once, and goes on from its own update before it has the aggregate.
     """
@@ -42,6 +44,7 @@ class Traits:
     causes_fixed: bool = False
     collapsible: bool = False
     takes_turns: bool = False
+    rounds_numbered: bool = True
     overlaps: bool = False
 
 

@@ -1,0 +1,146 @@
+"""Who takes part: policies that choose among the clients that are available, and places that go round among them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Protocol
+
+import numpy as np
+from simpy import Environment
+
+from sim.engine.site import Site
+from sim.engine.world import Causes, Signal
+from sim.network.timing import EndOfInstant
+
+
+class Selection(Protocol):
+    """Chooses the participants of a round."""
+
+    def select(self, number: int, available: Sequence[int]) -> Sequence[int]:
+        """Choose the participants of round `number` among the clients that are available now, in ascending order."""
+        ...
+
+
+class Everyone:
+    """Everyone who is available."""
+
+    def select(self, number: int, available: Sequence[int]) -> Sequence[int]:
+        """Choose all of them."""
+        return available
+
+
+@dataclass(frozen=True)
+class Fraction:
+    """A share of those available, drawn anew each round.
+
+    Attributes
+    ----------
+    share : float
+        Above 0 and at most 1; at least one client is chosen.
+    draws : numpy.random.Generator
+        Where chance comes from.
+    """
+
+    share: float
+    draws: np.random.Generator
+
+    def select(self, number: int, available: Sequence[int]) -> Sequence[int]:
+        """Draw them."""
+        size = max(1, round(self.share * len(available)))
+        if size == len(available):
+            return available
+        drawn: list[int] = self.draws.choice(available, size, replace=False).tolist()
+        return sorted(drawn)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Those of a list for each round, as far as they are available."""
+
+    rounds: Sequence[Sequence[int]]
+
+    def select(self, number: int, available: Sequence[int]) -> Sequence[int]:
+        """Look the round up."""
+        there = set(available)
+        return sorted(client for client in self.rounds[number] if client in there)
+
+
+class Turns:
+    """One client a round, in the order of their numbers."""
+
+    def select(self, number: int, available: Sequence[int]) -> Sequence[int]:
+        """Choose the next one."""
+        return (available[number % len(available)],)
+
+
+@dataclass(frozen=True)
+class OverSelection:
+    """More clients than another policy chooses, drawn from the rest, so that some may be late or fail.
+
+    Attributes
+    ----------
+    selection : Selection
+        The other policy.
+    factor : float
+        How many times as many, at least 1; rounded up.
+    draws : numpy.random.Generator
+        Where chance comes from.
+    """
+
+    selection: Selection
+    factor: float
+    draws: np.random.Generator
+
+    def select(self, number: int, available: Sequence[int]) -> Sequence[int]:
+        """Choose as the other policy does, and draw the rest."""
+        chosen = list(self.selection.select(number, available))
+        others = sorted(set(available) - set(chosen))
+        more = min(math.ceil(self.factor * len(chosen)) - len(chosen), len(others))
+        drawn: list[int] = self.draws.choice(others, more, replace=False).tolist() if more else []
+        return sorted([*chosen, *drawn])
+
+
+class Places:
+    """A number of places at which clients work: those that could begin get them in the order of their numbers, in turn.
+
+    Parameters
+    ----------
+    env : simpy.Environment
+        The clock.
+    places : int
+        How many clients are at work at a time.
+    """
+
+    def __init__(self, env: Environment, places: int):
+        self._env = env
+        self._free = places
+        # Lap and client that got a place last; those that could begin, by the lap and client of their turn.
+        self._last = (0, -1)
+        self._ready: list[tuple[int, int]] = []
+        self._called: dict[int, Signal] = {}
+        self._given_back: Causes = ()
+        # Whoever becomes ready in the same instant, however it came about, takes part in one and the same turn.
+        self._end_of_instant = EndOfInstant(env, self._give)
+
+    def turn(self, site: Site) -> Signal:
+        """Queue for a place; what is returned happens when the client has one."""
+        lap, last = self._last
+        heappush(self._ready, (lap if site.client > last else lap + 1, site.client))
+        self._called[site.client] = Signal(self._env, lambda: "a place to work at")
+        self._end_of_instant.request()
+        return self._called[site.client]
+
+    def give_back(self, site: Site) -> None:
+        """Leave a place."""
+        self._free += 1
+        self._given_back = site.after
+        self._end_of_instant.request()
+
+    def _give(self) -> None:
+        while self._free and self._ready:
+            self._free -= 1
+            self._last = heappop(self._ready)
+            self._called.pop(self._last[1]).succeed(self._given_back)

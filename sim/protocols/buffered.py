@@ -1,0 +1,90 @@
+"""FedBuff's shape in time: clients go at their own pace, and every few updates are aggregated, stale or not.
+
+Sources: Nguyen et al. (arXiv 2106.06639); with a buffer of one, FedAsync and its weights: Xie et al. (1903.03934).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from sim.engine.aggregation import Buffer, weight_of_stale
+from sim.engine.run import Run
+from sim.engine.selection import Places
+from sim.engine.shape import Params, Shape, Traits
+from sim.engine.site import Site
+from sim.engine.world import Process
+from sim.errors import ScenarioError
+from sim.fields import Number, Whole
+
+
+class BufferedParams(Params):
+    """What FedBuff can be told."""
+
+    buffer: Whole = Field(default=10, ge=1)
+    """Updates per aggregation."""
+    concurrency: Whole | None = Field(default=None, ge=1)
+    """Clients that are at work at a time; all if left out."""
+    max_staleness: Whole | None = Field(default=None, ge=0)
+    """Updates that are older than this many aggregations are dropped; none if left out."""
+    weights: Literal["constant", "polynomial", "hinge"] = "constant"
+    """Of an update s aggregations old: 1; (1 + s)^-decay; or 1 up to `grace`, then 1 / (1 + decay (s - grace))."""
+    decay: Number = Field(default=0.5, ge=0)
+    grace: Whole = Field(default=4, ge=0)
+
+
+class AsyncParams(BufferedParams):
+    """What FedAsync can be told: every update is aggregated by itself."""
+
+    buffer: Literal[1] = 1
+
+
+class Buffered(Shape[BufferedParams]):
+    """Who has sent its update makes room, and begins again once there is a newer model and its turn has come."""
+
+    traits = Traits(rounds_numbered=False)
+    Params = BufferedParams
+
+    def __init__(self, run: Run, params: BufferedParams):
+        super().__init__(run, params)
+        if params.buffer > len(run.sites):
+            raise ScenarioError(f"method.buffer: {params.buffer} updates, but there are only {len(run.sites)} clients")
+        weigh = weight_of_stale(params.weights, params.decay, params.grace)
+        run.server.policy = Buffer(params.buffer, params.max_staleness, weigh)
+        self.places = Places(run.env, params.concurrency or len(run.sites))
+
+    @classmethod
+    def staleness(cls, params: BufferedParams) -> int | None:
+        """No bound for what is trained: what is too old is dropped when it arrives."""
+        return None
+
+    def start(self) -> None:
+        """Begin the server's process, which begins the clients'."""
+        self.run.process(self.run.server, self.server())
+
+    def server(self) -> Process:
+        """Let everyone begin, and end the run with the last aggregation."""
+        after = yield from self.run.survey()
+        for site in self.run.sites:
+            site.after = after
+            self.run.process(site, self.client(site))
+        yield self.run.server.aggregated(self.run.rules.rounds - 1)
+        self.run.stop()
+
+    def client(self, site: Site) -> Process:
+        """One client: in its turn fetch what is newer, train, upload; then wait for a model that it has not trained."""
+        while True:
+            yield site.wait(self.places.turn(site))
+            yield site.fetch(site.missing())
+            update = yield site.train(site.updates)
+            yield site.upload(update)
+            self.places.give_back(site)
+            if not site.missing():
+                yield site.wait(self.run.server.aggregated(self.run.server.aggregations))
+
+
+class BufferedAsync(Buffered):
+    """A buffer of one."""
+
+    Params = AsyncParams
