@@ -94,27 +94,29 @@ class EndOfInstant:
         self._action()
 
 
-def hand_over(event: Event, value: float) -> None:
-    """Succeed an event at the end of an instant, when nothing else is left to happen in it.
+def hand_over(events: list[Event], value: float) -> None:
+    """Succeed events at the end of an instant, when nothing else is left to happen in it.
 
-    A single process that waits for it goes on at once: by way of SimPy's queue it would be the very next thing
+    A single process that waits for one goes on at once: by way of SimPy's queue it would be the very next thing
     to happen, at the cost of one more event for every transfer.
 
     Parameters
     ----------
-    event : Event
-        What has not been triggered yet.
+    events : list of Event
+        What has not been triggered yet. All count as triggered before the first process goes on.
     value : float
-        Its value.
+        Their value.
     """
-    callbacks = event.callbacks
-    if len(callbacks) == 1 and isinstance(getattr(callbacks[0], "__self__", None), Process):
+    for event in events:
         event._ok = True
         event._value = value
-        event.callbacks = None  # type: ignore[assignment]
-        callbacks[0](event)
-    else:
-        event.succeed(value)
+    for event in events:
+        callbacks = event.callbacks
+        if len(callbacks) == 1 and isinstance(getattr(callbacks[0], "__self__", None), Process):
+            event.callbacks = None  # type: ignore[assignment]
+            callbacks[0](event)
+        else:
+            event.env.schedule(event)
 
 
 class _Triggered(Event):
