@@ -1,8 +1,8 @@
 """Networks of clients below a server, shared by max-min fairness.
 
 `model.py` is the interface, with the messages in `transfer.py`; `tree.py` the exact and fast tree, whose links are
-in `levels.py`; `general.py` any paths and half duplex, on `filling.py`; `timing.py` the tools on SimPy's clock
-that both need.
+in `access.py`, `levels.py` and `trunk.py`; `general.py` any paths and half duplex, on `filling.py`; `timing.py` the
+tools on SimPy's clock that both need.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def star_network(
     ingress: float = math.inf,
     egress: float = math.inf,
     half_duplex: bool = False,
-    shared: bool = False,  # noqa: ARG001
+    shared: bool = False,
 ) -> Network:
     """Choose the fastest exact network.
 

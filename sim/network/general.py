@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,10 +162,8 @@ class PathNetwork:
     def withdraw(self, transfer: Transfer) -> float:
         """Take out a transfer, and return the bytes of it that are left [B]."""
         self._started = [started for started in self._started if started[0] is not transfer]
-        for row, (other, _) in enumerate(self._going):
-            if other is transfer:
-                break
-        else:
+        row = next((row for row, going in enumerate(self._going) if going[0] is transfer), None)
+        if row is None:
             return transfer.size
         left = float(self._left[row])
         # At an infinite rate no time passes, and zero times infinity is not a number.
@@ -192,11 +190,10 @@ class PathNetwork:
             self._capacities[1:] = [link.capacity for link in self._numbers]
             self._links, self._weights, self._down = self._rows(self._going)
         self._append_started()
-        self._rates = np.zeros(len(self._going))
-        up = ~self._down
-        self._rates[up] = max_min_rates(self._links[up], self._weights[up], np.array(self._capacities))
+        self._rates = max_min_rates(self._links, self._weights, np.array(self._capacities))
+        self._rates[self._down] = 0.0
         self._ends = np.full(len(self._going), np.inf)
-        np.divide(self._left, self._rates, out=self._ends, where=up)
+        np.divide(self._left, self._rates, out=self._ends, where=~self._down)
         self._ends += now
         self._alarm.set(float(self._ends.min(initial=math.inf)))
 
@@ -210,27 +207,32 @@ class PathNetwork:
         if not self._started:
             return
         links, weights, down = self._rows(self._started)
-        more = links.shape[1] - self._links.shape[1]
-        self._links = np.vstack([_widened(self._links, more), _widened(links, -more)])
-        self._weights = np.vstack([_widened(self._weights, more), _widened(weights, -more)])
+        going, hops = self._links.shape
+        both = going + len(links), max(hops, links.shape[1])
+        old_links, old_weights = self._links, self._weights
+        self._links, self._weights = np.zeros(both, np.intp), np.zeros(both)
+        self._links[:going, :hops], self._weights[:going, :hops] = old_links, old_weights
+        self._links[going:, : links.shape[1]], self._weights[going:, : links.shape[1]] = links, weights
         self._down = np.append(self._down, down)
         self._left = np.append(self._left, [transfer.size for transfer, _ in self._started])
         self._going += self._started
         self._started = []
 
     def _rows(self, going: list[tuple[Transfer, Path]]) -> tuple[NDArray[np.intp], Floats, NDArray[np.bool_]]:
-        """Numbers and weights of the links of transfers, and whether one of them has no capacity."""
-        # A link that cannot bind is left out.
+        """Numbers and weights of the links of transfers, and whether one of them is down."""
+        down = [not all(link.capacity for link in path.path()) for _, path in going]
+        # A link that cannot bind is left out, and a transfer that is stalled takes nothing.
         rows = [
             [(self._number(hop.link), path.count * hop.weight) for hop in path.hops if hop.link.capacity < math.inf]
-            for _, path in going
+            if not stalled
+            else []
+            for (_, path), stalled in zip(going, down, strict=True)
         ]
         links = np.zeros((len(rows), max(map(len, rows), default=0)), np.intp)
         weights = np.zeros(links.shape)
         for row, hops in enumerate(rows):
             if hops:
                 links[row, : len(hops)], weights[row, : len(hops)] = zip(*hops, strict=True)
-        down = [not all(link.capacity for link in path.path()) for _, path in going]
         return links, weights, np.array(down, np.bool_)
 
     def _number(self, link: Link) -> int:
@@ -238,10 +240,6 @@ class PathNetwork:
         if number == len(self._capacities):
             self._capacities.append(link.capacity)
         return number
-
-
-def _widened(rows: NDArray[Any], more: int) -> NDArray[Any]:
-    return np.pad(rows, ((0, 0), (0, max(more, 0))))
 
 
 class GeneralTree(Network):

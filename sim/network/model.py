@@ -243,8 +243,8 @@ class Network(ABC):
 
     def _shared(self, uplink: float, downlink: float, above: Shared | None) -> Shared:
         shared = Shared(uplink, downlink, self)
-        shared.up = self._link(uplink, above and above.up)
-        shared.down = self._link(downlink, above and above.down)
+        shared.up = self._link(uplink, above.up if above else None)
+        shared.down = self._link(downlink, above.down if above else None)
         return shared
 
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from simpy import Environment, Event, Process
 from simpy.events import EventPriority
@@ -94,7 +94,7 @@ class EndOfInstant:
         self._action()
 
 
-def hand_over(events: list[Event], value: float) -> None:
+def hand_over(events: Sequence[Event], value: float) -> None:
     """Succeed events at the end of an instant, when nothing else is left to happen in it.
 
     A single process that waits for one goes on at once: by way of SimPy's queue it would be the very next thing
@@ -102,7 +102,7 @@ def hand_over(events: list[Event], value: float) -> None:
 
     Parameters
     ----------
-    events : list of Event
+    events : sequence of Event
         What has not been triggered yet. All count as triggered before the first process goes on.
     value : float
         Their value.

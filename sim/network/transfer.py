@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from simpy import Environment, Event
@@ -49,12 +50,11 @@ class Link:
         check_capacity("link", capacity)
         self.capacity = float(capacity)
         # Times [s] and the capacities from then on; nothing is kept of a link that never changes.
-        self.changes: list[tuple[float, float]] = []
+        self.changes: list[tuple[float, float]] | tuple[()] = ()
 
     def change(self, now: float, capacity: float) -> None:
         """Note a new capacity [B/s] from `now` [s] on."""
-        if not self.changes:
-            self.changes.append((-math.inf, self.capacity))
+        self.changes = self.changes or [(-math.inf, self.capacity)]
         self.changes.append((now, capacity))
         self.capacity = capacity
 
@@ -133,7 +133,7 @@ class Transfer(Event):
         # What SimPy's own initialisation does, without the call, for speed.
         self.env = env = access.env
         self.callbacks = []
-        self.size = size
+        self.size: float = size
         self._access = access
         self._began: SimTime = env._now
         if access.latency:
@@ -202,7 +202,7 @@ class Transfer(Event):
             return self._cut
         if not self.triggered:
             raise NetworkError("the transfer is still under way; what became of it is known when it is over")
-        return self.value, self.size
+        return float(self._value), self.size
 
     def parts(self) -> Parts:
         """Say where the time of a transfer that is over went.
@@ -243,7 +243,7 @@ def _replay(path: Sequence[Link], start: float, end: float, size: float) -> tupl
                 times.add(time)
     moments = sorted(times)
     sending, stalled, left = [], [], size
-    for time, later in zip(moments, moments[1:], strict=False):
+    for time, later in pairwise(moments):
         if not all(link.capacity_at(time) for link in path):
             stalled.append(later - time)
         elif left:

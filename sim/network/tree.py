@@ -16,7 +16,7 @@ by clock at which it ends, for the capped (one heap for the whole tree); and by 
 changes sides. A link that changes sides takes all that is below it along: its own heaps stay as they are.
 
 This is the virtual time of generalised processor sharing (Parekh and Gallager, 1993), nested and with rate caps.
-The links of the tree are in `levels.py`.
+Access links are in `access.py`, shared ones in `levels.py`, the server's in `trunk.py`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from __future__ import annotations
 from typing import cast
 
 from sim.errors import NetworkError
-from sim.network.levels import Access, Branch, Trunk
+from sim.network.access import Access
+from sim.network.levels import Branch
 from sim.network.model import Network, Port, Shared
 from sim.network.transfer import AccessLink, Link
+from sim.network.trunk import Trunk
 
 
 class Tree(Network):

@@ -120,10 +120,9 @@ def _alone(left: float, pieces: list[tuple[float, float, bool]]) -> float:
     """Time that a link takes for bytes while nothing is down."""
     seconds = 0.0
     for elapsed, capacity, down in pieces:
-        if not down:
-            needed = min(left / capacity, elapsed)
-            seconds += needed
-            left -= min(left, needed * capacity) if needed else 0.0
+        if not down and elapsed:
+            seconds += min(left / capacity, elapsed)
+            left = max(left - elapsed * capacity, 0.0)
     return seconds
 
 

@@ -39,7 +39,9 @@ def check(network_class, case):
     for (end, _, transfer), outcome, message in zip(got, ends, case.messages, strict=True):
         parts = transfer.parts()
         assert sum(parts) == pytest.approx(end - message.start, rel=1e-8, abs=1e-9)
-        assert parts.latency == pytest.approx(min(case.clients[message.client].latency, end - message.start), rel=1e-9, abs=1e-12)
+        assert parts.latency == pytest.approx(
+            min(case.clients[message.client].latency, end - message.start), rel=1e-9, abs=1e-12
+        )
         assert parts.alone == pytest.approx(outcome.alone, rel=1e-8, abs=1e-8)
         assert parts.stalled == pytest.approx(outcome.stalled, rel=1e-8, abs=1e-8)
     return True

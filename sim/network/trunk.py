@@ -1,0 +1,141 @@
+"""The server's link in one direction, at the top of a tree, which keeps the clock of all links; see `tree.py`."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import Any
+
+from simpy import Environment
+
+from sim.network.access import LAST_ENTRY, Access, Entry, first
+from sim.network.levels import Branch
+from sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant, hand_over
+from sim.network.transfer import Transfer
+
+
+class Trunk(Branch):
+    """One direction of the server's link, which moves all others along.
+
+    Parameters
+    ----------
+    env : Environment
+        The clock.
+    capacity : float
+        [B/s], `inf` for unlimited.
+    """
+
+    __slots__ = (
+        "_alarm", "_next_drop", "_next_end", "_next_fair", "arrived", "branches", "changed", "clock", "due",
+        "end_of_instant", "env", "lifted", "stamps", "touched",
+    )  # fmt: skip
+
+    def __init__(self, env: Environment, capacity: float) -> None:
+        self.env = env
+        self.trunk = self
+        self.branches: list[Branch] = []
+        super().__init__(capacity, self)
+        self.clock: float = env.now
+        # The capped links of the whole tree, by the time [s] at which something ends.
+        self.due: list[Entry] = [LAST_ENTRY]
+        self.arrived: list[Transfer] = []
+        self.touched: dict[Access, None] = {}
+        # Links above come before those below.
+        self.lifted: dict[Branch, None] = {}
+        self.changed = False
+        self.stamps = 0
+        self._next_end = math.inf
+        self._next_fair = math.inf, LAST_ENTRY
+        self._next_drop = 0
+        self._alarm = Alarm(env, self._settle)
+        self.end_of_instant = EndOfInstant(env, self._settle)
+
+    def lift(self) -> None:
+        """Bring the virtual time up to now."""
+        now: float = self.env.now
+        if now > self.clock:
+            if self.links:
+                self.advance(self.level * (now - self.clock))
+            self.clock = now
+
+    def rate(self) -> float:
+        """Rate of the fair links below up to now [B/s]."""
+        return self.level
+
+    def _settle(self) -> None:
+        """Take the starts, ends and changes of this instant into account, and set the alarm for the next end."""
+        self.lift()
+        if self._next_end <= self.clock * (1 + CLOCK_SLACK):
+            self._finish_next()
+        if self.changed:
+            self.changed = False
+            links: list[Any] = [*self.touched, *self.lifted]
+            for link in links:
+                link.finish_due()
+        self._put_in_touched()
+        if self.lifted:
+            for branch in reversed(self.lifted):
+                branch.balance(branch.above.level)
+                if branch.weight or branch.falling[0] is not LAST_ENTRY:
+                    branch.join()
+            self.lifted.clear()
+        if self.weight or not self.unlimited:
+            self.balance(math.inf)
+        if self.stamps > self._next_drop:
+            self._drop_void()
+        self._set_alarm()
+        if self.arrived:
+            arrived, self.arrived = self.arrived, []
+            hand_over(arrived, self.clock)
+
+    def _finish_next(self) -> None:
+        """End the transfers whose last byte arrives now."""
+        slack = self.clock * CLOCK_SLACK
+        due, (target, stamp, link) = self._next_fair
+        # The alarm was set for this virtual time: rounding must not leave it a hair short for ever.
+        if due <= self.clock + slack and link.stamp == stamp and self.virtual < target:
+            self.virtual, self.carry = target, 0.0
+        while (entry := first(self.due))[0] <= self.clock + slack:
+            link = entry[2]
+            link.finish(slack, link.cap if link.__class__ is Access else link.own)
+        if self.links:
+            reached = self.virtual + slack * self.level
+            while (entry := first(self.ends))[0] <= reached:
+                entry[2].finish(slack, self.level)
+
+    def _put_in_touched(self) -> None:
+        """Put the access links on which transfers started or ended back on the likely side."""
+        if not self.links:
+            self.virtual = self.carry = 0.0
+        for access in self.touched:
+            above = access.above
+            if above is not self:
+                above.lift()
+                if not above.links:
+                    above.virtual = above.carry = 0.0
+            if access.ends:
+                access.cap = access.capacity / len(access.ends)
+                access.weight = access.count * len(access.ends)
+                above.put_in(access, not (access.cap < above.level or above.unlimited))
+        self.touched.clear()
+
+    def _drop_void(self) -> None:
+        """Drop all void entries, once in about as many as there are valid ones, which costs O(1) for each."""
+        self._next_drop = self.stamps + 4000
+        for heap in [self.due, *(heap for link in self.branches for heap in (link.ends, link.rising, link.falling))]:
+            heap[:] = [entry for entry in heap if entry[2].stamp == entry[1]]
+            heapq.heapify(heap)
+            self._next_drop += len(heap)
+
+    def _set_alarm(self) -> None:
+        entry, fair = self.due[0], self.ends[0]
+        if entry[2].stamp != entry[1]:
+            entry = first(self.due)
+        if fair[2].stamp != fair[1]:
+            fair = first(self.ends)
+        fair_due = math.inf
+        if self.links and self.level:
+            fair_due = self.clock + (fair[0] - self.virtual) / self.level
+        self._next_fair = fair_due, fair
+        self._next_end = min(fair_due, entry[0])
+        self._alarm.set(self._next_end)
