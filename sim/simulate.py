@@ -167,7 +167,7 @@ def simulate(setup: Setup, costs: Costs, learner: Learner | None = None, observe
         timeline,
         {site.client: site.count for site in run.sites},
         {site.client: shape.presence(site, wall_clock) for site in run.sites},
-        _provenance(setup, costs),
+        _provenance(setup, costs) | run.unaggregated(),
     )
 
 

@@ -14,11 +14,9 @@ from sim.engine.server import Server
 from sim.engine.world import Causes, World
 from sim.learner import Update
 from sim.network.model import Port
-from sim.network.timing import Continued, hand_over
+from sim.network.timing import Continued, go_on
+from sim.network.transfer import Transfer
 from sim.timeline import Kind, Parts
-
-NEGLIGIBLE = 1e-9
-"""Share of a transfer below which a delay is rounding."""
 
 
 class _Site(Protocol):
@@ -53,47 +51,56 @@ class Message(Continued):
         Whose it is.
     size : float
         [B] per client.
+    round : int
+        Of the update, or of the newest aggregation that it brings.
+    blocks : tuple of int
+        What it is about.
     """
 
     kind: Kind
+    transfer: Transfer | None = None
 
-    def __init__(self, thread: _Thread, size: float):
-        site = thread.site
+    def __init__(self, thread: _Thread, size: float, round: int, blocks: tuple[int, ...]):
         # Like SimPy's own events of this kind, without a call of the base class, for speed.
-        self.env = env = site.world.env
+        self.env = env = thread.site.world.env
         self.callbacks = []
         self.thread = thread
         self.size = size
-        self.started: float = env.now
-        self.transfer: Any = None
+        self.round = round
+        self.blocks = blocks
+        self.started: float = env._now
         thread.under_way = self
 
     def cancel(self) -> None:
         """Take it off the network, and record what has got through."""
-        if self.transfer is not None and not self.transfer.triggered:
-            self.size = self.transfer.cancel()
+        transfer = self.transfer
+        if transfer is None:
+            self.size = 0.0
+        elif not transfer.triggered:
+            self.size = transfer.cancel()
+        self._record()
 
     def _latency(self) -> simpy.Event:
         """Travel without any bytes."""
         return self.env.timeout(self.thread.site.port.latency)
 
-    def _record(self, round: int, blocks: tuple[int, ...], bandwidth: float) -> int:
+    def _record(self) -> int:
         """Record its span, from the moment it was asked for until now."""
-        thread, size, started, now = self.thread, self.size, self.started, self.env.now
+        thread, started, now = self.thread, self.started, self.env._now
         site = thread.site
-        world = site.world
-        packing, latency, alone = world.rules.serialization, site.port.latency, size / bandwidth
-        shared = now - started - packing - latency - alone
-        # Times are differences of clock readings, each rounded to some 1e-16 of the clock.
-        if shared <= NEGLIGIBLE * (now - started) + 1e-12 * now:
-            shared = 0.0
-        parts = Parts(packing, latency, alone, shared)
-        span = world.timeline.record(
-            site.client, round, self.kind, started, now, size, blocks, thread.after, 0.0, thread.beside, parts
+        travelled = (site.port.latency, 0.0, 0.0, 0.0) if self.transfer is None else self.transfer.parts()
+        parts = Parts(site.world.rules.serialization, *travelled)
+        span = site.world.timeline.record(
+            *(site.client, self.round, self.kind, started, now, self.size, self.blocks),
+            *(thread.after, 0.0, thread.beside, parts),
         )
         thread.after = (span,)
         thread.under_way = None
         return span
+
+    def _finish(self) -> None:
+        self._ok, self._value = True, None
+        go_on(self)
 
 
 class Upload(Message):
@@ -103,7 +110,7 @@ class Upload(Message):
 
     def __init__(self, thread: _Thread, update: Update):
         world = thread.site.world
-        super().__init__(thread, world.sizes.upload(update))
+        super().__init__(thread, world.sizes.upload(update), update.round, world.named(update.block))
         self.update = update
         if world.rules.serialization:
             self.env.timeout(world.rules.serialization).callbacks.append(self._send)
@@ -111,15 +118,17 @@ class Upload(Message):
             self._send()
 
     def _send(self, _: object = None) -> None:
-        site = self.thread.site
-        self.transfer = transfer = site.world.network.upload(site.port, self.size) if self.size else self._latency()
-        transfer.callbacks.append(self._arrived)
+        if self.size:
+            site = self.thread.site
+            self.transfer = site.world.network.upload(site.port, self.size)
+            self.transfer.callbacks.append(self._arrived)
+        else:
+            self._latency().callbacks.append(self._arrived)
 
     def _arrived(self, _: object) -> None:
-        site, update = self.thread.site, self.update
-        span = self._record(update.round, site.world.named(update.block), site.port.uplink)
-        site.server.receive(update, span, site.count)
-        hand_over(self, None)
+        site = self.thread.site
+        site.server.receive(self.update, self._record(), site.count)
+        self._finish()
 
 
 class Fetch(Message):
@@ -129,12 +138,15 @@ class Fetch(Message):
 
     def __init__(self, thread: _Thread, items: Sequence[int]):
         site = thread.site
-        world = site.world
-        super().__init__(thread, sum([world.sizes.download(item) for item in items]))
-        versions = site.server.versions
-        self.versions = {item: versions[item] for item in items}
-        self.transfer = transfer = world.network.download(site.port, self.size) if self.size else self._latency()
-        transfer.callbacks.append(self._arrived)
+        world, newest = site.world, site.server.versions
+        self.versions = versions = {item: newest[item] for item in items}
+        blocks = tuple(items) if world.rules.blocks_named else ()
+        super().__init__(thread, sum(map(world.sizes.download, items)), max(versions.values()), blocks)
+        if self.size:
+            self.transfer = world.network.download(site.port, self.size)
+            self.transfer.callbacks.append(self._arrived)
+        else:
+            self._latency().callbacks.append(self._arrived)
 
     def _arrived(self, _: object) -> None:
         unpacking = self.thread.site.world.rules.serialization
@@ -144,8 +156,6 @@ class Fetch(Message):
             self._unpacked()
 
     def _unpacked(self, _: object = None) -> None:
-        site, versions = self.thread.site, self.versions
-        site.receive(versions)
-        blocks = tuple(versions) if site.world.rules.blocks_named else ()
-        self._record(max(versions.values()), blocks, site.port.downlink)
-        hand_over(self, None)
+        self.thread.site.receive(self.versions)
+        self._record()
+        self._finish()

@@ -102,6 +102,12 @@ class Run:
             self.server.drop_left_over()
             self._prove_the_end()
 
+    def unaggregated(self) -> dict[str, object]:
+        """What became of updates that were not aggregated, as `updates` of a result's provenance; nothing if none."""
+        counts = {"dropped": dict(self.server.dropped), "cancelled": self.cancelled}
+        known = {name: count for name, count in counts.items() if count}
+        return {"updates": known} if known else {}
+
     def _cancel_what_is_under_way(self) -> None:
         """Let spans end with the run, and messages have sent what they had sent by then."""
         for site in self.sites:
@@ -119,11 +125,9 @@ class Run:
         reasons = [self._waiting(*waiting) for waiting in stuck[:_NAMED]]
         if len(stuck) > _NAMED:
             reasons.append(f"{len(stuck) - _NAMED:,} more clients wait")
-        idle = [site for site in self.sites if site.updates < len(site.rounds)]
-        if idle:
-            first = idle[0]
-            more = f", and {len(idle) - 1:,} more clients fell short" if len(idle) > 1 else ""
-            reasons.append(f"client {first.client} computed {first.updates} of {len(first.rounds)} updates{more}")
+        if self.sites:
+            last = min(self.sites, key=lambda site: site.updates - len(site.rounds))
+            reasons.append(f"client {last.client} computed {last.updates} of {len(last.rounds)} updates")
         if lost:
             reasons.append(f"{lost:,} updates were computed that were neither aggregated nor dropped")
         raise SimulationError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, TypeVar
 
 from sim.engine.run import Run
@@ -25,6 +25,8 @@ P = TypeVar("P", bound=Params)
 @dataclass(frozen=True)
 class Traits:
     """What others may take for granted about a shape; nothing unless it is declared.
+
+    The first two are not inherited: whoever changes a shape's process declares them anew.
 
     Attributes
     ----------
@@ -61,6 +63,12 @@ class Shape(Generic[P]):
 
     traits: ClassVar[Traits] = Traits()
     Params: ClassVar[type[Params]] = Params
+
+    def __init_subclass__(cls) -> None:
+        """Take back what only this very class's author can vouch for: a new order of things is not the old one's."""
+        super().__init_subclass__()
+        if "traits" not in cls.__dict__:
+            cls.traits = replace(cls.traits, causes_fixed=False, collapsible=False)
 
     def __init__(self, run: Run, params: P):
         self.run = run

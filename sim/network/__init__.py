@@ -1,7 +1,8 @@
-"""Networks of clients around a server, shared by max-min fairness.
+"""Networks of clients below a server, shared by max-min fairness.
 
-`model.py` is the interface; `star.py` the exact and fast star, on `trunk.py`; `general.py` any paths and half
-duplex, on `filling.py`; `timing.py` the two tools on SimPy's clock that both need.
+`model.py` is the interface, with the messages in `transfer.py`; `tree.py` the exact and fast tree, whose links are
+in `access.py`, `levels.py` and `trunk.py`; `general.py` any paths and half duplex, on `filling.py`; `timing.py` the
+tools on SimPy's clock that both need.
 """
 
 from __future__ import annotations
@@ -10,17 +11,34 @@ import math
 
 from simpy import Environment
 
-from sim.network.general import GeneralStar, Hop, Link, PathNetwork
-from sim.network.model import Network, Port
-from sim.network.star import Star
+from sim.network.general import GeneralTree, Hop, PathNetwork
+from sim.network.model import Network, Port, Shared
+from sim.network.transfer import Link, Transfer, TransferParts
+from sim.network.tree import Tree
 
-__all__ = ["GeneralStar", "Hop", "Link", "Network", "PathNetwork", "Port", "Star", "star_network"]
+__all__ = [
+    "GeneralTree",
+    "Hop",
+    "Link",
+    "Network",
+    "PathNetwork",
+    "Port",
+    "Shared",
+    "Transfer",
+    "TransferParts",
+    "Tree",
+    "star_network",
+]
 
 
 def star_network(
-    env: Environment, ingress: float = math.inf, egress: float = math.inf, half_duplex: bool = False
+    env: Environment,
+    ingress: float = math.inf,
+    egress: float = math.inf,
+    half_duplex: bool = False,
+    shared: bool = False,
 ) -> Network:
-    """Choose the fastest exact star.
+    """Choose the fastest exact network.
 
     Parameters
     ----------
@@ -30,15 +48,18 @@ def star_network(
         Capacities of the server's link towards it and away from it [B/s], positive, `inf` for unlimited.
     half_duplex : bool
         Whether any port will be half duplex.
+    shared : bool
+        Whether there will be shared links between clients and server. Both networks take them, at no cost to
+        clients that are directly below the server.
 
     Returns
     -------
     Network
-        A `Star`, or a `GeneralStar` if it has to do half duplex.
+        A `Tree`, or a `GeneralTree` if it has to do half duplex.
 
     Raises
     ------
     NetworkError
         If a capacity is not positive.
     """
-    return GeneralStar(env, ingress, egress) if half_duplex else Star(env, ingress, egress)
+    return GeneralTree(env, ingress, egress) if half_duplex else Tree(env, ingress, egress)

@@ -1,6 +1,6 @@
-"""Max-min fair sharing over any paths, by progressive filling: the general network, and the star built on it.
+"""Max-min fair sharing over any paths, by progressive filling: the general network, and the tree built on it.
 
-Slower than `star.py` (every start or end levels all transfers again), but it takes any set of links, and
+Slower than `tree.py` (every start or end levels all transfers again), but it takes any set of links, and
 constraints in which transfers weigh differently, such as the airtime of a half-duplex client.
 """
 
@@ -8,37 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from simpy import Environment, Event
+from simpy import Environment
 
 from sim.errors import NetworkError
 from sim.network.filling import Floats, max_min_rates
-from sim.network.model import Port, check_capacity, check_count, check_latency, check_size
+from sim.network.model import Network, Port, Shared, check_count, check_latency
 from sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Link:
-    """Something of limited capacity that transfers share.
-
-    Parameters
-    ----------
-    capacity : float
-        [B/s], or whatever the weights of the hops turn B/s into; positive, `inf` for unlimited.
-
-    Raises
-    ------
-    NetworkError
-        If the capacity is not positive.
-    """
-
-    capacity: float
-
-    def __post_init__(self) -> None:
-        check_capacity("link", self.capacity)
+from sim.network.transfer import AccessLink, Link, Transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +29,7 @@ class Hop:
     Parameters
     ----------
     link : Link
-        The link crossed.
+        The link crossed; its capacity is in B/s, or whatever the weight turns B/s into.
     weight : float
         Finite and not negative.
 
@@ -66,14 +47,44 @@ class Hop:
             raise NetworkError(f"weight of a hop is {self.weight}; it must be finite and not negative")
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """A transfer about to share: the numbers and weights of its links, and its size [B]."""
+class Path(AccessLink):
+    """The links that transfers of one kind cross, all at the same time.
 
-    links: list[int]
-    weights: list[float]
-    size: float
-    arrival: Event
+    Parameters
+    ----------
+    network : PathNetwork
+        Where it is.
+    hops : list of Hop
+        The links, with what a transfer takes of them.
+    latency : float
+        Paid before a transfer starts to share [s].
+    count : int
+        Number of equal transfers that one stands for.
+    own : Link, optional
+        The client's own link, with the capacity of one client; the first hop's if not given.
+    """
+
+    def __init__(
+        self, network: PathNetwork, hops: list[Hop], latency: float, count: int, own: Link | None = None
+    ) -> None:
+        self.env = network.env
+        self.network = network
+        self.hops = hops
+        self.latency = latency
+        self.count = count
+        self.own = own or hops[0].link
+
+    def start(self, transfer: Transfer) -> None:
+        """Let a transfer share from now on; see `AccessLink.start`."""
+        self.network.start(transfer, self)
+
+    def withdraw(self, transfer: Transfer) -> float:
+        """Take out a transfer, and return the bytes of it that are left [B]; see `AccessLink.withdraw`."""
+        return self.network.withdraw(transfer)
+
+    def path(self) -> Sequence[Link]:
+        """Links crossed; see `AccessLink.path`."""
+        return [self.own, *(hop.link for hop in self.hops)]
 
 
 class PathNetwork:
@@ -89,28 +100,31 @@ class PathNetwork:
     """
 
     def __init__(self, env: Environment) -> None:
-        self._env = env
+        self.env = env
         # Link 0 is unlimited: it fills up the rows of transfers with few hops, with weight 0.
         self._numbers: dict[Link, int] = {}
         self._capacities = [math.inf]
-        self._started: list[_Start] = []
-        self._arrivals: list[Event] = []
-        self._links: NDArray[np.intp] = np.empty((0, 1), np.intp)
-        self._weights: Floats = np.empty((0, 1))
+        self._started: list[tuple[Transfer, Path]] = []
+        # One row for each transfer under way, in this list and in the arrays.
+        self._going: list[tuple[Transfer, Path]] = []
+        self._links: NDArray[np.intp] = np.empty((0, 0), np.intp)
+        self._weights: Floats = np.empty((0, 0))
+        self._down: NDArray[np.bool_] = np.empty(0, np.bool_)
         self._left: Floats = np.empty(0)
         self._rates: Floats = np.empty(0)
         self._ends: Floats = np.empty(0)
         self._clock = 0.0
+        self._changed = False
         self._alarm = Alarm(env, self._settle)
         self._end_of_instant = EndOfInstant(env, self._settle)
 
-    def transfer(self, path: Sequence[Hop], size: float, latency: float = 0.0, count: int = 1) -> Event:
+    def transfer(self, path: Sequence[Hop], size: float, latency: float = 0.0, count: int = 1) -> Transfer:
         """Send a message along a path of links, all crossed at the same time.
 
         Parameters
         ----------
         path : sequence of Hop
-            The links it crosses, with their weights.
+            The links it crosses, with their weights; its own comes first.
         size : float
             Message size [B], finite and positive.
         latency : float
@@ -120,7 +134,7 @@ class PathNetwork:
 
         Returns
         -------
-        Event
+        Transfer
             Fires when the last byte has arrived; its value is that time [s].
 
         Raises
@@ -130,23 +144,96 @@ class PathNetwork:
         """
         if not path:
             raise NetworkError("the path of a transfer is empty; it must cross at least one link")
-        check_size(size)
         check_latency(latency)
         check_count(count)
-        arrival = Event(self._env)
-        # A link that cannot bind is left out.
-        hops = [hop for hop in path if hop.weight and hop.link.capacity < math.inf]
-        start = _Start(
-            links=[self._number(hop.link) for hop in hops],
-            weights=[count * hop.weight for hop in hops],
-            size=float(size),
-            arrival=arrival,
-        )
-        if latency:
-            self._env.timeout(latency).callbacks.append(lambda _: self._start(start))
-        else:
-            self._start(start)
-        return arrival
+        return Transfer(Path(self, list(path), latency, count), size)
+
+    def change(self, link: Link, capacity: float) -> None:
+        """Change the capacity of a link [B/s] from now on; 0 stalls all that crosses it."""
+        link.change(self.env.now, capacity)
+        self._changed = True
+        self._end_of_instant.request()
+
+    def start(self, transfer: Transfer, path: Path) -> None:
+        """Let a transfer share from now on."""
+        self._started.append((transfer, path))
+        self._end_of_instant.request()
+
+    def withdraw(self, transfer: Transfer) -> float:
+        """Take out a transfer, and return the bytes of it that are left [B]."""
+        self._started = [started for started in self._started if started[0] is not transfer]
+        row = next((row for row, going in enumerate(self._going) if going[0] is transfer), None)
+        if row is None:
+            return transfer.size
+        left = float(self._left[row])
+        # At an infinite rate no time passes, and zero times infinity is not a number.
+        if self.env.now > self._clock:
+            left -= float(self._rates[row]) * (self.env.now - self._clock)
+        self._keep(np.flatnonzero(np.arange(len(self._going)) != row))
+        self._end_of_instant.request()
+        return max(left, 0.0)
+
+    def _settle(self) -> None:
+        """Take the starts, ends and changes of this instant into account, and set the alarm for the next end."""
+        now: float = self.env.now
+        done = self._ends <= now * (1 + CLOCK_SLACK)
+        if done.any():
+            for row in np.flatnonzero(done):
+                self._going[row][0].succeed(now)
+            self._keep(np.flatnonzero(~done))
+        if now > self._clock:
+            self._left = np.maximum(self._left - self._rates * (now - self._clock), 0.0)
+            self._clock = now
+        if self._changed:
+            # All rows anew, as capacities and weights are not what they were.
+            self._changed = False
+            self._capacities[1:] = [link.capacity for link in self._numbers]
+            self._links, self._weights, self._down = self._rows(self._going)
+        self._append_started()
+        self._rates = max_min_rates(self._links, self._weights, np.array(self._capacities))
+        self._rates[self._down] = 0.0
+        self._ends = np.full(len(self._going), np.inf)
+        np.divide(self._left, self._rates, out=self._ends, where=~self._down)
+        self._ends += now
+        self._alarm.set(float(self._ends.min(initial=math.inf)))
+
+    def _keep(self, rows: NDArray[np.intp]) -> None:
+        """Forget all rows but these."""
+        self._going = [self._going[row] for row in rows]
+        self._links, self._weights, self._down = self._links[rows], self._weights[rows], self._down[rows]
+        self._left, self._rates, self._ends = self._left[rows], self._rates[rows], self._ends[rows]
+
+    def _append_started(self) -> None:
+        if not self._started:
+            return
+        links, weights, down = self._rows(self._started)
+        going, hops = self._links.shape
+        both = going + len(links), max(hops, links.shape[1])
+        old_links, old_weights = self._links, self._weights
+        self._links, self._weights = np.zeros(both, np.intp), np.zeros(both)
+        self._links[:going, :hops], self._weights[:going, :hops] = old_links, old_weights
+        self._links[going:, : links.shape[1]], self._weights[going:, : links.shape[1]] = links, weights
+        self._down = np.append(self._down, down)
+        self._left = np.append(self._left, [transfer.size for transfer, _ in self._started])
+        self._going += self._started
+        self._started = []
+
+    def _rows(self, going: list[tuple[Transfer, Path]]) -> tuple[NDArray[np.intp], Floats, NDArray[np.bool_]]:
+        """Numbers and weights of the links of transfers, and whether one of them is down."""
+        down = [not all(link.capacity for link in path.path()) for _, path in going]
+        # A link that cannot bind is left out, and a transfer that is stalled takes nothing.
+        rows = [
+            [(self._number(hop.link), path.count * hop.weight) for hop in path.hops if hop.link.capacity < math.inf]
+            if not stalled
+            else []
+            for (_, path), stalled in zip(going, down, strict=True)
+        ]
+        links = np.zeros((len(rows), max(map(len, rows), default=0)), np.intp)
+        weights = np.zeros(links.shape)
+        for row, hops in enumerate(rows):
+            if hops:
+                links[row, : len(hops)], weights[row, : len(hops)] = zip(*hops, strict=True)
+        return links, weights, np.array(down, np.bool_)
 
     def _number(self, link: Link) -> int:
         number = self._numbers.setdefault(link, len(self._capacities))
@@ -154,120 +241,42 @@ class PathNetwork:
             self._capacities.append(link.capacity)
         return number
 
-    def _start(self, start: _Start) -> None:
-        self._started.append(start)
-        self._end_of_instant.request()
 
-    def _settle(self) -> None:
-        """Take the starts and ends of this instant into account, and set the alarm for the next end."""
-        self._finish_due()
-        now: float = self._env.now
-        # At an infinite rate no time passes, and zero times infinity is not a number.
-        if now > self._clock:
-            self._left = np.maximum(self._left - self._rates * (now - self._clock), 0.0)
-            self._clock = now
-        self._append_started()
-        self._rates = max_min_rates(self._links, self._weights, np.array(self._capacities))
-        self._ends = now + self._left / self._rates
-        self._alarm.set(float(self._ends.min(initial=math.inf)))
-
-    def _finish_due(self) -> None:
-        """End the transfers whose last byte arrives now."""
-        now: float = self._env.now
-        done = self._ends <= now * (1 + CLOCK_SLACK)
-        if not done.any():
-            return
-        for row in np.flatnonzero(done):
-            self._arrivals[row].succeed(now)
-        going = np.flatnonzero(~done)
-        self._arrivals = [self._arrivals[row] for row in going]
-        self._links, self._weights = self._links[going], self._weights[going]
-        self._left, self._rates = self._left[going], self._rates[going]
-
-    def _append_started(self) -> None:
-        if not self._started:
-            return
-        hops = max(self._links.shape[1], *(len(start.links) for start in self._started), 1)
-        going = len(self._arrivals)
-        links = np.zeros((going + len(self._started), hops), np.intp)
-        weights = np.zeros(links.shape)
-        links[:going, : self._links.shape[1]] = self._links
-        weights[:going, : self._weights.shape[1]] = self._weights
-        for row, start in enumerate(self._started, going):
-            links[row, : len(start.links)] = start.links
-            weights[row, : len(start.weights)] = start.weights
-            self._arrivals.append(start.arrival)
-        self._links, self._weights = links, weights
-        self._left = np.append(self._left, [start.size for start in self._started])
-        self._started.clear()
-
-
-@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
-class _GeneralPort(Port):
-    """A port with its own hops in the two directions."""
-
-    star: GeneralStar
-    up: Hop = field(init=False)
-    down: Hop = field(init=False)
-
-    def __post_init__(self) -> None:
-        Port.__post_init__(self)
-        # All weights are multiplied by the count, so the clients' own links are as many times as wide.
-        if self.half_duplex:
-            airtime = Link(self.count)
-            up, down = Hop(airtime, 1 / self.uplink), Hop(airtime, 1 / self.downlink)
-        else:
-            up, down = Hop(Link(self.count * self.uplink)), Hop(Link(self.count * self.downlink))
-        object.__setattr__(self, "up", up)
-        object.__setattr__(self, "down", down)
-
-
-class GeneralStar:
-    """A `Network` like `Star`, on a `PathNetwork`: slower, and able to do half duplex.
+class GeneralTree(Network):
+    """A `Network` like `Tree`, on a `PathNetwork`: slower, and able to do half duplex.
 
     A half-duplex client is one link of capacity 1, its airtime, of which an upload takes rate / uplink and a
     download rate / downlink.
-
-    Parameters
-    ----------
-    env : Environment
-        The clock.
-    ingress, egress : float
-        Capacities of the server's link towards it and away from it [B/s], positive, `inf` for unlimited.
-
-    Raises
-    ------
-    NetworkError
-        If a capacity is not positive.
     """
 
     def __init__(self, env: Environment, ingress: float = math.inf, egress: float = math.inf) -> None:
-        check_capacity("ingress", ingress)
-        check_capacity("egress", egress)
         self._paths = PathNetwork(env)
-        self._ingress = Hop(Link(ingress))
-        self._egress = Hop(Link(egress))
+        # The hops from a shared link to the server.
+        self._hops: dict[Link, list[Hop]] = {}
+        super().__init__(env, ingress, egress)
 
-    def attach(
-        self,
-        uplink: float,
-        downlink: float,
-        latency: float = 0.0,
-        half_duplex: bool = False,
-        count: int = 1,
-    ) -> Port:
-        """Attach a client, or `count` identical ones; see `Network.attach`."""
-        return _GeneralPort(uplink, downlink, latency, half_duplex, count, star=self)
+    def _link(self, capacity: float, above: Link | None) -> Link:
+        link = Link(capacity)
+        self._hops[link] = [Hop(link), *(self._hops[above] if above else [])]
+        return link
 
-    def upload(self, port: Port, size: float) -> Event:
-        """Send `size` bytes from a client to the server; see `Network.upload`."""
-        return self._paths.transfer((self._own(port).up, self._ingress), size, port.latency, port.count)
+    def _connect(self, port: Port, above: Shared) -> None:
+        airtime = Link(port.count) if port.half_duplex else None
+        port.up = self._path(port, port.uplink, airtime, above.up)
+        port.down = self._path(port, port.downlink, airtime, above.down)
 
-    def download(self, port: Port, size: float) -> Event:
-        """Send `size` bytes from the server to a client; see `Network.download`."""
-        return self._paths.transfer((self._egress, self._own(port).down), size, port.latency, port.count)
+    def _path(self, port: Port, capacity: float, airtime: Link | None, above: Link) -> Path:
+        # All weights are multiplied by the count, so the clients' own links are as many times as wide.
+        own = Hop(airtime, 1 / capacity) if airtime else Hop(Link(port.count * capacity))
+        return Path(self._paths, [own, *self._hops[above]], port.latency, port.count, Link(capacity))
 
-    def _own(self, port: Port) -> _GeneralPort:
-        if not isinstance(port, _GeneralPort) or port.star is not self:
-            raise NetworkError("the port was attached to another network")
-        return port
+    def _change(self, owner: Port | Shared, link: Link | AccessLink, capacity: float) -> None:
+        if isinstance(owner, Shared):
+            self._paths.change(cast(Link, link), capacity)
+            return
+        path = cast(Path, link)
+        self._paths.change(path.own, capacity)
+        if owner.half_duplex:
+            path.hops[0] = Hop(path.hops[0].link, 1 / capacity if capacity else 0.0)
+        else:
+            path.hops[0].link.change(self.env.now, owner.count * capacity)

@@ -1,30 +1,53 @@
-"""What a network is to a protocol: clients attached to one server, and the time that messages take.
+"""What a network is to a protocol: clients in a tree of links above which a server stands, and the messages on it.
 
-Protocols know `Port` and `Network` and nothing else, so that any implementation can stand behind them:
-`star.py` holds the exact and fast one, `general.py` one for any paths.
+Protocols know `Network`, `Port`, `Shared` and `Transfer` and nothing else, so that any implementation can stand
+behind them: `tree.py` holds the exact and fast one, `general.py` one for any paths.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Protocol
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 
-from simpy import Event
+from simpy import Environment
 
 from sim.errors import NetworkError
+from sim.network.transfer import AccessLink, Link, Transfer, check_capacity
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
+class Shared:
+    """A link that the clients below it share: of a site, a region, or the server.
+
+    Attributes
+    ----------
+    uplink, downlink : float
+        Capacity towards the server and away from it now [B/s], `inf` for unlimited; `Network.set_capacity` changes it.
+    """
+
+    uplink: float
+    downlink: float
+    network: Network | None = field(default=None, repr=False)
+    up: Link = field(init=False, repr=False)
+    down: Link = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_capacity("uplink", self.uplink)
+        check_capacity("downlink", self.downlink)
+
+
+@dataclass(eq=False, slots=True)
 class Port:
     """The attachment of one client, or of `count` identical ones, to the network.
 
     Parameters
     ----------
     uplink : float
-        Capacity from the client towards the server [B/s], positive, `inf` for unlimited.
+        Capacity from the client towards the server [B/s], positive, `inf` for unlimited;
+        `Network.set_capacity` changes it.
     downlink : float
-        Capacity from the server towards the client [B/s], positive, `inf` for unlimited.
+        Capacity from the server towards the client [B/s], likewise.
     latency : float
         One-way latency [s] of either direction, finite and not negative.
     half_duplex : bool
@@ -32,7 +55,7 @@ class Port:
         upload rate / uplink and download rate / downlink, add up to at most 1.
     count : int
         Multiplicity. The port stands for `count` clients that act as one, each with its own access link: a
-        transfer on it stands for one per client and takes `count` times its rate on the server's link.
+        transfer on it stands for one per client and takes `count` times its rate on the links above.
 
     Raises
     ------
@@ -45,6 +68,9 @@ class Port:
     latency: float = 0.0
     half_duplex: bool = False
     count: int = 1
+    network: Network | None = field(default=None, repr=False)
+    up: AccessLink = field(init=False, repr=False)
+    down: AccessLink = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_capacity("uplink", self.uplink)
@@ -53,12 +79,29 @@ class Port:
         check_count(self.count)
 
 
-class Network(Protocol):
-    """Clients around one server, with max-min fair fluid sharing of every link.
+class Network(ABC):
+    """Clients below one server in a tree of links, with max-min fair fluid sharing of every link.
 
     Rates are those of the max-min fair allocation at every instant: they change whenever a transfer starts or
-    ends. Latency is paid once, before a transfer starts to share (SimGrid's CM02 model). Concurrent transfers
-    of one port in one direction share it like any others.
+    ends and whenever a capacity changes. Latency is paid once, before a transfer starts to share (SimGrid's CM02
+    model). Concurrent transfers of one port in one direction share it like any others.
+
+    Parameters
+    ----------
+    env : Environment
+        The clock.
+    ingress, egress : float
+        Capacities of the server's link towards it and away from it [B/s], positive, `inf` for unlimited.
+
+    Attributes
+    ----------
+    server : Shared
+        The server's link, above all others.
+
+    Raises
+    ------
+    NetworkError
+        If a capacity is not positive.
 
     Notes
     -----
@@ -66,12 +109,15 @@ class Network(Protocol):
     because alarms that have become superfluous cannot be taken back: take times from the events, not from the
     clock after the run.
 
-    What may come later fits behind this interface. *Other topologies* attach clients in their own way and give
-    out their own kind of `Port`; `upload` and `download` stay. *Capacities that vary with time* (traces) are a
-    process that changes a capacity and has the rates levelled again, as if a transfer had started or ended.
-    *An outage* is a capacity of zero for a while (transfers wait) or the failure of the events of the transfers
-    that it interrupts (protocols see an exception at their `yield`).
+    An *outage* is a capacity of zero for a while (transfers wait) or the failure of the transfers that it
+    interrupts (protocols see an exception at their `yield`).
     """
+
+    def __init__(self, env: Environment, ingress: float = math.inf, egress: float = math.inf) -> None:
+        check_capacity("ingress", ingress)
+        check_capacity("egress", egress)
+        self.env = env
+        self.server = self._shared(ingress, egress, None)
 
     def attach(
         self,
@@ -80,8 +126,16 @@ class Network(Protocol):
         latency: float = 0.0,
         half_duplex: bool = False,
         count: int = 1,
+        above: Shared | None = None,
     ) -> Port:
-        """Attach a client, or `count` identical ones; the parameters are those of `Port`.
+        """Attach a client, or `count` identical ones.
+
+        Parameters
+        ----------
+        uplink, downlink, latency, half_duplex, count
+            Those of `Port`.
+        above : Shared, optional
+            The shared link below which the client is; the server's if not given.
 
         Returns
         -------
@@ -91,11 +145,35 @@ class Network(Protocol):
         Raises
         ------
         NetworkError
-            If a figure is out of range, or the network cannot do half duplex.
+            If a figure is out of range, the network cannot do half duplex, or the shared link is of another one.
         """
-        ...
+        port = Port(uplink, downlink, latency, half_duplex, count, self)
+        self._connect(port, self._above(above))
+        return port
 
-    def upload(self, port: Port, size: float) -> Event:
+    def shared(self, uplink: float, downlink: float, above: Shared | None = None) -> Shared:
+        """Make a link that clients share: a site's line, a region's.
+
+        Parameters
+        ----------
+        uplink, downlink : float
+            Capacities towards the server and away from it [B/s], positive, `inf` for unlimited.
+        above : Shared, optional
+            The shared link below which it is; the server's if not given.
+
+        Returns
+        -------
+        Shared
+            What `attach` and `shared` take as `above`.
+
+        Raises
+        ------
+        NetworkError
+            If a capacity is not positive, the network has no shared links, or `above` is of another one.
+        """
+        return self._shared(uplink, downlink, self._above(above))
+
+    def upload(self, port: Port, size: float) -> Transfer:
         """Send a message from a client to the server.
 
         Parameters
@@ -107,7 +185,7 @@ class Network(Protocol):
 
         Returns
         -------
-        Event
+        Transfer
             Fires when the last byte has arrived; its value is that time [s].
 
         Raises
@@ -115,17 +193,71 @@ class Network(Protocol):
         NetworkError
             If `size` is not finite and positive, or the port belongs to another network.
         """
-        ...
+        if port.network is not self:
+            self._check_own(port)
+        return Transfer(port.up, size)
 
-    def download(self, port: Port, size: float) -> Event:
+    def download(self, port: Port, size: float) -> Transfer:
         """Send a message from the server to a client; everything else as in `upload`."""
-        ...
+        if port.network is not self:
+            self._check_own(port)
+        return Transfer(port.down, size)
 
+    def set_capacity(self, link: Port | Shared, uplink: float | None = None, downlink: float | None = None) -> None:
+        """Change the capacity of a link from now on; all rates follow at this instant.
 
-def check_capacity(name: str, capacity: float) -> None:
-    """Raise `NetworkError` unless `capacity` [B/s] is positive (`inf` is); `name` says whose it is."""
-    if not capacity > 0:
-        raise NetworkError(f"{name} is {capacity} B/s; it must be positive, or inf for unlimited")
+        Parameters
+        ----------
+        link : Port or Shared
+            Which link; `server` for the server's own.
+        uplink, downlink : float, optional
+            New capacities [B/s], of each client's link where a port stands for several; 0 stalls all that
+            crosses it, `inf` is unlimited. What is not given stays.
+
+        Raises
+        ------
+        NetworkError
+            If a capacity is negative, or the link belongs to another network.
+        """
+        self._check_own(link)
+        for name, capacity in (("uplink", uplink), ("downlink", downlink)):
+            if capacity is not None and not capacity >= 0:
+                raise NetworkError(f"{name} is {capacity} B/s; it must not be negative; inf is unlimited, 0 is down")
+        if uplink is not None:
+            link.uplink = uplink
+            self._change(link, link.up, float(uplink))
+        if downlink is not None:
+            link.downlink = downlink
+            self._change(link, link.down, float(downlink))
+
+    def _above(self, above: Shared | None) -> Shared:
+        if above is None:
+            return self.server
+        self._check_own(above)
+        return above
+
+    def _check_own(self, link: Port | Shared) -> None:
+        if link.network is not self:
+            kind = "port" if isinstance(link, Port) else "shared link"
+            raise NetworkError(f"the {kind} was attached to another network")
+
+    def _shared(self, uplink: float, downlink: float, above: Shared | None) -> Shared:
+        shared = Shared(uplink, downlink, self)
+        shared.up = self._link(uplink, above.up if above else None)
+        shared.down = self._link(downlink, above.down if above else None)
+        return shared
+
+    @abstractmethod
+    def _link(self, capacity: float, above: Link | None) -> Link:
+        """Make one direction of a shared link; without one above, it is the server's."""
+
+    @abstractmethod
+    def _connect(self, port: Port, above: Shared) -> None:
+        """Make the two access links of a port."""
+
+    @abstractmethod
+    def _change(self, owner: Port | Shared, link: Link | AccessLink, capacity: float) -> None:
+        """Change the capacity of one direction now."""
 
 
 def check_latency(latency: float) -> None:
@@ -138,9 +270,3 @@ def check_count(count: int) -> None:
     """Raise `NetworkError` unless `count` is at least 1."""
     if count < 1:
         raise NetworkError(f"count is {count}; a port or transfer stands for at least 1 client")
-
-
-def check_size(size: float) -> None:
-    """Raise `NetworkError` unless `size` [B] is finite and positive."""
-    if not 0 < size < math.inf:
-        raise NetworkError(f"message size is {size} B; it must be finite and positive")

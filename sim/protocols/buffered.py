@@ -22,8 +22,8 @@ from sim.fields import Number, Whole
 class BufferedParams(Params):
     """What FedBuff can be told."""
 
-    buffer: Whole = Field(default=10, ge=1)
-    """Updates per aggregation."""
+    buffer: Whole | None = Field(default=None, ge=1)
+    """Updates per aggregation; 10 if left out, or as many as there are clients."""
     concurrency: Whole | None = Field(default=None, ge=1)
     """Clients that are at work at a time; all if left out."""
     max_staleness: Whole | None = Field(default=None, ge=0)
@@ -48,11 +48,13 @@ class Buffered(Shape[BufferedParams]):
 
     def __init__(self, run: Run, params: BufferedParams):
         super().__init__(run, params)
-        if params.buffer > len(run.sites):
-            raise ScenarioError(f"method.buffer: {params.buffer} updates, but there are only {len(run.sites)} clients")
+        clients = len(run.sites)
+        buffer = params.buffer or min(10, clients)
+        if buffer > clients:
+            raise ScenarioError(f"method.buffer: {buffer} updates never come together: there are {clients} clients")
         weigh = weight_of_stale(params.weights, params.decay, params.grace)
-        run.server.policy = Buffer(params.buffer, params.max_staleness, weigh)
-        self.places = Places(run.env, params.concurrency or len(run.sites))
+        run.server.policy = Buffer(buffer, params.max_staleness, weigh)
+        self.places = Places(run.env, params.concurrency or clients)
 
     @classmethod
     def staleness(cls, params: BufferedParams) -> int | None:

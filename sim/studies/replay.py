@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from sim.cost_learner import CostLearner
 from sim.costs import Costs
-from sim.engine.message import NEGLIGIBLE
+from sim.network.transfer import NEGLIGIBLE
 from sim.result import Result
 from sim.simulate import Setup, simulate
 from sim.studies.changed import simulate_changed

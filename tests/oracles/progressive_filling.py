@@ -1,15 +1,16 @@
 """Max-min fair sharing, slowly and obviously: the oracles that the networks are compared with.
 
 Nothing here is shared with `sim.network` but the interface, and nothing is clever: every rate is computed anew
-whenever a transfer starts or ends. `max_min_rates` and `arrival_times` work for any links and know no SimPy;
+whenever something changes. `max_min_rates` and `outcomes` work for any links and know no SimPy;
 `NaiveStar` is a `Network`, with the plain way to fill a star, for protocols that react to what happens.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from simpy import Environment, Event
 
@@ -18,11 +19,26 @@ from sim.network.model import Port
 
 @dataclass
 class Transfer:
-    """One message: when it starts to share [s], its size [B], its use of every link it crosses."""
+    """One message: when it starts to share [s], its size [B], its use of every link it crosses.
+
+    A weight that is the name of a link is 1 / its capacity of the moment. `cut` is when it is cancelled [s]; `own`
+    is the link whose time alone is asked for.
+    """
 
     start: float
     size: float
-    weights: dict[str, float]
+    weights: dict[str, float | str]
+    cut: float = math.inf
+    own: str = ""
+
+
+class Outcome(NamedTuple):
+    """When a transfer ended [s], the bytes delivered by then [B], and what of it its link took, or was down [s]."""
+
+    end: float
+    delivered: float
+    alone: float
+    stalled: float
 
 
 def max_min_rates(transfers: list[dict[str, float]], capacities: dict[str, float]) -> list[float]:
@@ -47,32 +63,72 @@ def max_min_rates(transfers: list[dict[str, float]], capacities: dict[str, float
     return rates
 
 
-def arrival_times(transfers: list[Transfer], capacities: dict[str, float]) -> list[float]:
-    """Go from one start or end to the next; in between rates are constant."""
-    ends = [math.nan] * len(transfers)
+def outcomes(
+    transfers: list[Transfer], capacities: dict[str, float], changes: Sequence[tuple[float, str, float]] = ()
+) -> list[Outcome]:
+    """Go from one start, end, cancellation or change of capacity (time, link, value) to the next.
+
+    In between rates are constant. Those due at the time of another event end before it.
+    """
+    capacities = dict(capacities)
+    changes = sorted(changes, key=lambda change: change[0])
+    ends = [(math.nan, 0.0)] * len(transfers)
+    pieces: list[list[tuple[float, float, bool]]] = [[] for _ in transfers]
     left: dict[int, float] = {}
     waiting = sorted(range(len(transfers)), key=lambda i: transfers[i].start)
     now = 0.0
     while waiting or left:
-        going = list(left)
-        rates = max_min_rates([transfers[i].weights for i in going], capacities)
-        until_end = [left[i] / rate for i, rate in zip(going, rates, strict=True)]
-        next_end = now + min(until_end, default=math.inf)
-        next_start = transfers[waiting[0]].start if waiting else math.inf
-        elapsed = max(min(next_start, next_end) - now, 0.0)
+        down = {i: any(not capacities[link] for link in transfers[i].weights) for i in left}
+        going = [i for i in left if not down[i]]
+        weights = [
+            {k: 1 / capacities[w] if isinstance(w, str) else w for k, w in transfers[i].weights.items()} for i in going
+        ]
+        rates = dict(zip(going, max_min_rates(weights, capacities), strict=True))
+        until_end = {i: left[i] / rate for i, rate in rates.items() if rate > 0}
+        soonest = min(until_end.values(), default=math.inf)
+        times = [change[0] for change in changes[:1]] + [transfers[i].start for i in waiting[:1]]
+        next_event = min([*times, *(transfers[i].cut for i in left)], default=math.inf)
+        elapsed = max(min(next_event - now, soonest), 0.0)
+        for i in left:
+            pieces[i].append((elapsed, capacities.get(transfers[i].own, math.inf), down[i]))
         if elapsed > 0:
-            for i, rate in zip(going, rates, strict=True):
+            for i, rate in rates.items():
                 left[i] = max(left[i] - rate * elapsed, 0.0)
-        now += elapsed
-        if next_start <= next_end:
+        if soonest <= (next_event - now) * (1 + 1e-14) and (soonest > 0 or next_event > now):
+            now += elapsed
+            for i, seconds in until_end.items():
+                if seconds <= soonest * (1 + 1e-14):
+                    ends[i] = now, transfers[i].size
+                    del left[i]
+            continue
+        now = next_event
+        while changes and changes[0][0] <= now:
+            _, link, value = changes.pop(0)
+            capacities[link] = value
+        while waiting and transfers[waiting[0]].start <= now:
             first = waiting.pop(0)
             left[first] = transfers[first].size
-        else:
-            for i, seconds in zip(going, until_end, strict=True):
-                if seconds == min(until_end):
-                    ends[i] = next_end
-                    del left[i]
-    return ends
+        for i in [i for i in left if transfers[i].cut <= now]:
+            ends[i] = transfers[i].cut, transfers[i].size - left.pop(i)
+    return [
+        Outcome(*end, _alone(end[1], own), math.fsum(seconds for seconds, _, down in own if down))
+        for end, own in zip(ends, pieces, strict=True)
+    ]
+
+
+def _alone(left: float, pieces: list[tuple[float, float, bool]]) -> float:
+    """Time that a link takes for bytes while nothing is down."""
+    seconds = 0.0
+    for elapsed, capacity, down in pieces:
+        if not down and elapsed:
+            seconds += min(left / capacity, elapsed)
+            left = max(left - elapsed * capacity, 0.0)
+    return seconds
+
+
+def arrival_times(transfers: list[Transfer], capacities: dict[str, float]) -> list[float]:
+    """Times of arrival when nothing changes and nothing is cancelled [s]."""
+    return [outcome.end for outcome in outcomes(transfers, capacities)]
 
 
 class _NaiveTrunk:

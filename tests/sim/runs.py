@@ -9,20 +9,26 @@ from sim.fleet import Fleet
 from sim.methods import with_parameter
 from sim.result import Result
 from sim.scenario import Scenario
-from sim.simulate import prepare, simulate
+from sim.simulate import Setup, prepare, simulate
 from sim.timeline import Kind, Span
+
+DEFAULTS: dict[str, Any] = {
+    "compute": {"seconds": 10},
+    "payload": {"upload": "100MB"},
+    "fleet": [{"count": 3, "uplink": "100MB/s"}],
+    "rounds": 4,
+}
 
 
 def simulated(**fields: Any) -> Result:
     """Simulate explicit seconds and bytes: by default 10 s of computing, and 100 MB messages on 100 MB/s links."""
-    data = {
-        "compute": {"seconds": 10},
-        "payload": {"upload": "100MB"},
-        "fleet": [{"count": 3, "uplink": "100MB/s"}],
-        "rounds": 4,
-    } | fields
-    scenario = Scenario.parse(data)
-    return simulate(prepare(scenario, None), GivenSeconds(scenario, Fleet(scenario.fleet)))
+    return simulate(*prepared(**fields))
+
+
+def prepared(**fields: Any) -> tuple[Setup, GivenSeconds]:
+    """Work out such a scenario without running it."""
+    scenario = Scenario.parse(DEFAULTS | fields)
+    return prepare(scenario, None), GivenSeconds(scenario, Fleet(scenario.fleet))
 
 
 def with_staleness(name: str, staleness: int) -> dict[str, Any]:

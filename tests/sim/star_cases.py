@@ -1,4 +1,4 @@
-"""Random stars with random messages, how a network handles them, and what the oracle says."""
+"""Random stars and trees with random messages, how a network handles them, and what the oracle says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from simpy import Environment
 
 from sim.network import Network
-from tests.oracles.progressive_filling import Transfer, arrival_times
+from tests.oracles.progressive_filling import Outcome, Transfer, outcomes
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,38 @@ class Client:
     latency: float = 0.0
     half_duplex: bool = False
     count: int = 1
+    above: int | None = None
+
+
+@dataclass(frozen=True)
+class Site:
+    """A shared link; `above` is the number of one before it."""
+
+    uplink: float
+    downlink: float
+    above: int | None = None
 
 
 @dataclass(frozen=True)
 class Message:
+    """`patience` is after how long it is cancelled [s]."""
+
     client: int
     upload: bool
     start: float
     size: float
+    patience: float = math.inf
+
+
+@dataclass(frozen=True)
+class Change:
+    """A new capacity in one direction of a client's link, a site's, or (both `None`) the server's."""
+
+    time: float
+    upload: bool
+    capacity: float
+    client: int | None = None
+    site: int | None = None
 
 
 @dataclass(frozen=True)
@@ -36,48 +60,98 @@ class Case:
     egress: float
     clients: tuple[Client, ...]
     messages: tuple[Message, ...]
+    sites: tuple[Site, ...] = ()
+    changes: tuple[Change, ...] = ()
 
 
 def simulate(network_class: Callable[[Environment, float, float], Network], case: Case) -> list[float]:
     """Send every message at its time, and return the times of arrival."""
+    return [end for end, _, _ in run(network_class, case)]
+
+
+def run(network_class, case):
+    """Send every message at its time; return when each ended, the bytes delivered, and its transfer."""
     env = Environment()
     network = network_class(env, case.ingress, case.egress)
-    ports = [
-        network.attach(client.uplink, client.downlink, client.latency, client.half_duplex, client.count)
-        for client in case.clients
-    ]
-    arrivals = [math.nan] * len(case.messages)
+    sites = []
+    for site in case.sites:
+        sites.append(network.shared(site.uplink, site.downlink, _at(sites, site.above)))
+    ports = []
+    for client in case.clients:
+        above = {} if client.above is None else {"above": sites[client.above]}
+        own = (client.uplink, client.downlink, client.latency, client.half_duplex, client.count)
+        ports.append(network.attach(*own, **above))
+    ends = [(math.nan, math.nan, None)] * len(case.messages)
 
     def send(index: int, message: Message):
         yield env.timeout(message.start)
         way = network.upload if message.upload else network.download
-        arrivals[index] = yield way(ports[message.client], message.size)
-        assert arrivals[index] == env.now
+        transfer = way(ports[message.client], message.size)
+        if message.patience < math.inf:
+            yield transfer | env.timeout(message.patience)
+        else:
+            yield transfer
+            assert transfer.value == env.now
+        if transfer.triggered:
+            ends[index] = transfer.value, message.size, transfer
+        else:
+            ends[index] = env.now, transfer.cancel(), transfer
+
+    def change(one: Change):
+        yield env.timeout(one.time)
+        link = ports[one.client] if one.client is not None else _at(sites, one.site) or network.server
+        network.set_capacity(link, **{"uplink" if one.upload else "downlink": one.capacity})
 
     for index, message in enumerate(case.messages):
         env.process(send(index, message))
+    for one in case.changes:
+        env.process(change(one))
     env.run()
-    return arrivals
+    return ends
 
 
-def expected(case: Case) -> list[float]:
+def _at(items, index):
+    return None if index is None else items[index]
+
+
+def _name(upload, client=None, site=None):
+    way = "up" if upload else "down"
+    return f"{way} client {client}" if client is not None else f"{way} site {site}"
+
+
+def oracle(case: Case) -> list[Outcome]:
     """Ask the oracle."""
-    capacities = {"ingress": case.ingress, "egress": case.egress}
-    for number, client in enumerate(case.clients):
-        capacities[f"up {number}"] = client.uplink
-        capacities[f"down {number}"] = client.downlink
-        capacities[f"airtime {number}"] = 1.0
+    capacities = {_name(True): case.ingress, _name(False): case.egress}
+    for kind, links in (("client", case.clients), ("site", case.sites)):
+        for number, link in enumerate(links):
+            capacities[_name(True, **{kind: number})] = link.uplink
+            capacities[_name(False, **{kind: number})] = link.downlink
+            capacities[f"airtime {number}"] = 1.0
     transfers = []
     for message in case.messages:
         client = case.clients[message.client]
-        server = "ingress" if message.upload else "egress"
-        direction = "up" if message.upload else "down"
-        weights = {server: float(client.count), f"{direction} {message.client}": 1.0}
+        own = _name(message.upload, message.client)
+        weights: dict[str, float | str] = {own: 1.0, _name(message.upload): float(client.count)}
+        above = client.above
+        while above is not None:
+            weights[_name(message.upload, site=above)] = float(client.count)
+            above = case.sites[above].above
         if client.half_duplex:
-            capacity = client.uplink if message.upload else client.downlink
-            weights[f"airtime {message.client}"] = 1 / capacity
-        transfers.append(Transfer(message.start + client.latency, message.size, weights))
-    return arrival_times(transfers, capacities)
+            weights[f"airtime {message.client}"] = own
+        start, cut = message.start + client.latency, message.start + message.patience
+        transfers.append(Transfer(start, message.size, weights, max(start, cut), own))
+    changes = [(one.time, _name(one.upload, one.client, one.site), one.capacity) for one in case.changes]
+    ends = outcomes(transfers, capacities, changes)
+    # Cancelled before it began to share.
+    return [
+        end._replace(end=min(end.end, message.start + message.patience))
+        for end, message in zip(ends, case.messages, strict=True)
+    ]
+
+
+def expected(case: Case) -> list[float]:
+    """Ask the oracle for the times of arrival."""
+    return [outcome.end for outcome in oracle(case)]
 
 
 def scaled(case: Case, factor: float) -> Case:
@@ -119,3 +193,29 @@ def cases(draw: st.DrawFn, half_duplex: bool = False, max_messages: int = 14) ->
         )
     )
     return Case(draw(server_capacity), draw(server_capacity), tuple(clients), tuple(messages))
+
+
+@st.composite
+def trees(draw: st.DrawFn, half_duplex: bool = False, max_messages: int = 14) -> Case:
+    """Draw a star, and put shared links of any depth, changes of capacity and cancellations into it."""
+    case = draw(cases(half_duplex, max_messages))
+    sites: list[Site] = []
+    for index in range(draw(st.integers(0, 5))):
+        above = draw(st.none() | st.integers(0, index - 1)) if index else None
+        sites.append(Site(draw(server_capacity), draw(server_capacity), above))
+    place = st.none() | st.integers(0, len(sites) - 1) if sites else st.none()
+    patience = st.just(math.inf) | st.just(math.inf) | start
+    return replace(
+        case,
+        sites=tuple(sites),
+        clients=tuple(replace(client, above=draw(place)) for client in case.clients),
+        messages=tuple(replace(message, patience=draw(patience)) for message in case.messages),
+        changes=tuple(draw(st.lists(changes(len(case.clients), place), max_size=6))),
+    )
+
+
+@st.composite
+def changes(draw: st.DrawFn, clients: int, place: st.SearchStrategy[int | None]) -> Change:
+    client = draw(st.none() | st.integers(0, clients - 1))
+    site = None if client is not None else draw(place)
+    return Change(draw(start), draw(st.booleans()), draw(server_capacity | st.just(0.0)), client, site)

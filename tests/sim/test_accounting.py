@@ -38,13 +38,14 @@ def scenarios(draw: st.DrawFn, method: str) -> dict[str, Any]:
     members = st.lists(st.integers(0, clients - 1), min_size=1, max_size=1 if cyclic else clients, unique=True)
     lists = st.lists(members, min_size=rounds, max_size=rounds).map(lambda chosen: {"rounds": chosen})
     fractions = st.floats(0.05, 1).map(lambda fraction: {"fraction": fraction})
+    ways = [st.just({}), lists, fractions][: 2 if cyclic else 3 if METHODS[method].shape.traits.rounds_numbered else 1]
     row = st.lists(SECONDS, min_size=clients, max_size=clients)
     scenario = {
         "model": "smollm2-135m",
         "method": with_staleness(method, draw(st.integers(1, 4))),
         "rounds": rounds,
         "fleet": fleet,
-        "participation": draw(st.one_of(st.just({}), lists) if cyclic else st.one_of(st.just({}), lists, fractions)),
+        "participation": draw(st.one_of(*ways)),
         "compute": {
             "seconds": draw(st.one_of(SECONDS, row, st.lists(row, min_size=rounds, max_size=rounds))),
             "non_overlapping": draw(st.floats(0, 5)),

@@ -91,7 +91,8 @@ def graph(result: Result) -> list[tuple[object, ...]]:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    method=st.sampled_from(sorted(METHODS)),
+    # Of the others, trainings may be open when the run ends.
+    method=st.sampled_from([name for name in sorted(METHODS) if METHODS[name].shape.traits.rounds_numbered]),
     staleness=st.integers(1, 3),
     seconds=st.lists(st.sampled_from([0, 3, 5.5, 10]), min_size=4, max_size=4),
     serial=st.sampled_from([0, 1]),

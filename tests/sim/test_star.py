@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simpy import Environment
 
-import sim.network.star
+import sim.network.tree
 from sim.errors import NetworkError
-from sim.network import GeneralStar, Star, star_network
+from sim.network import GeneralTree, Tree, star_network
 from tests.oracles.progressive_filling import NaiveStar
 from tests.sim.star_cases import Case, Client, Message, cases, expected, scaled, simulate
 
@@ -21,7 +21,7 @@ DATA = Path(__file__).parent / "data"
 REFERENCE = [f"{links}_{fleet}" for links, fleet in itertools.product(["hom", "het"], ["10x32", "100x10", "1000x3"])]
 
 
-def upload_ends(sizes, access, ingress, starts=None, counts=None, network_class=Star):
+def upload_ends(sizes, access, ingress, starts=None, counts=None, network_class=Tree):
     """Return the arrivals of one upload per client."""
     starts = starts or [0.0] * len(sizes)
     counts = counts or [1] * len(sizes)
@@ -66,9 +66,9 @@ def federated_rounds(network_class, reference, latency):
 @pytest.mark.parametrize(
     ("network_class", "name"),
     [
-        *((Star, name) for name in REFERENCE),
+        *((Tree, name) for name in REFERENCE),
         # The slow solvers take too long on 1,000 clients.
-        *((slow, name) for slow in (GeneralStar, NaiveStar) for name in REFERENCE if "1000x3" not in name),
+        *((slow, name) for slow in (GeneralTree, NaiveStar) for name in REFERENCE if "1000x3" not in name),
     ],
 )
 def test_agrees_with_simgrid(network_class, name):
@@ -124,7 +124,7 @@ def test_transfers_of_one_client_share_its_link():
         (Client(10.0, 4.0),),
         (Message(0, True, 0.0, 10.0), Message(0, True, 0.0, 20.0), Message(0, False, 0.0, 4.0)),
     )
-    assert simulate(Star, case) == pytest.approx([2.0, 3.0, 1.0], rel=1e-12)
+    assert simulate(Tree, case) == pytest.approx([2.0, 3.0, 1.0], rel=1e-12)
 
 
 def test_a_client_with_two_transfers_gets_two_shares_of_the_server():
@@ -135,7 +135,7 @@ def test_a_client_with_two_transfers_gets_two_shares_of_the_server():
         (Client(100.0, 1.0), Client(100.0, 1.0)),
         (Message(0, True, 0.0, 9.0), Message(0, True, 0.0, 9.0), Message(1, True, 0.0, 9.0)),
     )
-    assert simulate(Star, case) == pytest.approx([3.0, 3.0, 3.0], rel=1e-12)
+    assert simulate(Tree, case) == pytest.approx([3.0, 3.0, 3.0], rel=1e-12)
 
 
 def test_latency_is_paid_once_before_sharing():
@@ -146,10 +146,10 @@ def test_latency_is_paid_once_before_sharing():
         (Client(10.0, 1.0), Client(10.0, 1.0, latency=1.0)),
         (Message(0, True, 0.0, 10.0), Message(1, True, 0.0, 10.0)),
     )
-    assert simulate(Star, case) == pytest.approx([1.0, 2.0], rel=1e-12)
+    assert simulate(Tree, case) == pytest.approx([1.0, 2.0], rel=1e-12)
 
 
-@pytest.mark.parametrize("network_class", [Star, GeneralStar])
+@pytest.mark.parametrize("network_class", [Tree, GeneralTree])
 def test_nothing_limits_an_unlimited_transfer_but_latency(network_class):
     case = Case(
         math.inf,
@@ -160,7 +160,7 @@ def test_nothing_limits_an_unlimited_transfer_but_latency(network_class):
     assert simulate(network_class, case) == [0.0, 0.0, 3.25]
 
 
-@pytest.mark.parametrize("network_class", [Star, GeneralStar])
+@pytest.mark.parametrize("network_class", [Tree, GeneralTree])
 def test_a_counted_port_takes_its_count_of_the_server(network_class):
     # 4 clients in one port and one apart, ingress 10 B/s, fast access: 2 B/s each.
     # All send 6 B but the one, 10 B: the four end at 3 s, the one has 4 left at 10 B/s: 3.4 s.
@@ -171,7 +171,7 @@ def test_a_counted_port_takes_its_count_of_the_server(network_class):
 def test_a_process_goes_on_with_the_time_of_arrival():
     # Upload 10 B at 5 B/s, then download 6 B at 3 B/s: 2 s, 4 s; then an upload that starts where another ends.
     env = Environment()
-    star = Star(env)
+    star = Tree(env)
     port = star.attach(uplink=5.0, downlink=3.0)
     times = []
 
@@ -186,7 +186,7 @@ def test_a_process_goes_on_with_the_time_of_arrival():
 
 
 @pytest.mark.parametrize("size", [0.0, -1.0, math.inf, math.nan])
-@pytest.mark.parametrize("network_class", [Star, GeneralStar])
+@pytest.mark.parametrize("network_class", [Tree, GeneralTree])
 def test_sizes_must_be_finite_and_positive(network_class, size):
     network = network_class(Environment())
     port = network.attach(1.0, 1.0)
@@ -195,7 +195,7 @@ def test_sizes_must_be_finite_and_positive(network_class, size):
             way(port, size)
 
 
-@pytest.mark.parametrize("network_class", [Star, GeneralStar])
+@pytest.mark.parametrize("network_class", [Tree, GeneralTree])
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -214,7 +214,7 @@ def test_ports_that_cannot_exist(network_class, name, value):
         network.attach(**{"uplink": 1.0, "downlink": 1.0, name: value})
 
 
-@pytest.mark.parametrize("network_class", [Star, GeneralStar])
+@pytest.mark.parametrize("network_class", [Tree, GeneralTree])
 def test_server_links_that_cannot_exist(network_class):
     with pytest.raises(NetworkError, match="ingress"):
         network_class(Environment(), ingress=0.0)
@@ -222,7 +222,7 @@ def test_server_links_that_cannot_exist(network_class):
         network_class(Environment(), egress=math.nan)
 
 
-@pytest.mark.parametrize("network_class", [Star, GeneralStar])
+@pytest.mark.parametrize("network_class", [Tree, GeneralTree])
 def test_a_port_belongs_to_its_network(network_class):
     env = Environment()
     port = network_class(env).attach(1.0, 1.0)
@@ -232,28 +232,29 @@ def test_a_port_belongs_to_its_network(network_class):
 
 def test_half_duplex_is_not_for_star():
     with pytest.raises(NetworkError, match="half"):
-        Star(Environment()).attach(1.0, 1.0, half_duplex=True)
+        Tree(Environment()).attach(1.0, 1.0, half_duplex=True)
 
 
 def test_star_network_chooses():
-    assert isinstance(star_network(Environment(), 1.0, 1.0, half_duplex=False), Star)
-    assert isinstance(star_network(Environment(), 1.0, 1.0, half_duplex=True), GeneralStar)
+    assert isinstance(star_network(Environment(), 1.0, 1.0, half_duplex=False), Tree)
+    assert isinstance(star_network(Environment(), 1.0, 1.0, shared=True), Tree)
+    assert isinstance(star_network(Environment(), 1.0, 1.0, half_duplex=True, shared=True), GeneralTree)
 
 
 def test_the_documented_example():
-    assert doctest.testmod(sim.network.star).failed == 0
+    assert doctest.testmod(sim.network.tree).failed == 0
 
 
 @settings(max_examples=400, deadline=None)
 @given(cases())
 def test_agrees_with_the_oracle(case):
-    assert simulate(Star, case) == pytest.approx(expected(case), rel=1e-9)
+    assert simulate(Tree, case) == pytest.approx(expected(case), rel=1e-9)
 
 
 @settings(max_examples=100, deadline=None)
 @given(cases(max_messages=40))
 def test_agrees_with_the_naive_star(case):
-    assert simulate(Star, case) == pytest.approx(simulate(NaiveStar, case), rel=1e-9)
+    assert simulate(Tree, case) == pytest.approx(simulate(NaiveStar, case), rel=1e-9)
 
 
 @settings(max_examples=100, deadline=None)
@@ -276,7 +277,7 @@ def test_agrees_with_the_naive_star_round_after_round(links, server, seconds, la
         "bytes_down": 20.0,
         "compute_s": [[second * (1 + client % 3) for client in range(len(links))] for second in seconds],
     }
-    fast_uploads, fast_makespan = federated_rounds(Star, reference, latency)
+    fast_uploads, fast_makespan = federated_rounds(Tree, reference, latency)
     slow_uploads, slow_makespan = federated_rounds(NaiveStar, reference, latency)
     assert fast_uploads == pytest.approx(slow_uploads, rel=1e-9)
     assert fast_makespan == pytest.approx(slow_makespan, rel=1e-9)
@@ -286,7 +287,7 @@ def test_agrees_with_the_naive_star_round_after_round(links, server, seconds, la
 @given(cases())
 def test_no_link_carries_more_than_its_capacity(case):
     # All bytes of messages that are sent and arrive within [a, b] pass in b - a: at most capacity x (b - a).
-    arrivals = simulate(Star, case)
+    arrivals = simulate(Tree, case)
     starts = [message.start + case.clients[message.client].latency for message in case.messages]
     for upload, server in ((True, case.ingress), (False, case.egress)):
         indices = [i for i, message in enumerate(case.messages) if message.upload is upload]
@@ -314,7 +315,7 @@ def test_the_server_never_idles_while_there_is_work(case, server):
     # max over k of start_k + (bytes started at or after start_k) / capacity.
     clients = tuple(Client(math.inf, math.inf, client.latency, count=client.count) for client in case.clients)
     messages = tuple(Message(message.client, True, message.start, message.size) for message in case.messages)
-    arrivals = simulate(Star, Case(server, math.inf, clients, messages))
+    arrivals = simulate(Tree, Case(server, math.inf, clients, messages))
     work = [
         (message.start + clients[message.client].latency, message.size * clients[message.client].count)
         for message in messages
@@ -326,7 +327,7 @@ def test_the_server_never_idles_while_there_is_work(case, server):
 @settings(max_examples=100, deadline=None)
 @given(cases())
 def test_twice_the_bytes_at_twice_the_capacity_take_as_long(case):
-    assert simulate(Star, scaled(case, 2.0)) == pytest.approx(simulate(Star, case), rel=1e-12)
+    assert simulate(Tree, scaled(case, 2.0)) == pytest.approx(simulate(Tree, case), rel=1e-12)
 
 
 @settings(max_examples=100, deadline=None)
@@ -343,8 +344,8 @@ def test_a_port_of_count_n_is_n_ports(case):
         for copy, owner in enumerate(owners)
         if owner == message.client
     ]
-    single = simulate(Star, Case(case.ingress, case.egress, clients, tuple(message for _, message in copies)))
-    counted = simulate(Star, case)
+    single = simulate(Tree, Case(case.ingress, case.egress, clients, tuple(message for _, message in copies)))
+    counted = simulate(Tree, case)
     assert single == pytest.approx([counted[index] for index, _ in copies], rel=1e-9)
 
 
@@ -354,5 +355,5 @@ def test_the_order_of_clients_does_not_matter(case, random):
     order = list(range(len(case.messages)))
     random.shuffle(order)
     shuffled = Case(case.ingress, case.egress, case.clients, tuple(case.messages[i] for i in order))
-    plain = simulate(Star, case)
-    assert simulate(Star, shuffled) == pytest.approx([plain[i] for i in order], rel=1e-12)
+    plain = simulate(Tree, case)
+    assert simulate(Tree, shuffled) == pytest.approx([plain[i] for i in order], rel=1e-12)

@@ -4,7 +4,7 @@ import math
 
 from simpy import Environment
 
-from sim.network.timing import Alarm, EndOfInstant
+from sim.network.timing import Alarm, EndOfInstant, hand_over
 
 
 def test_an_alarm_can_be_moved_either_way_and_switched_off():
@@ -76,3 +76,22 @@ def test_the_end_of_an_instant_can_be_asked_for_again():
     env.process(process())
     env.run()
     assert times == [0.0, 1.0, 2.0]
+
+
+def test_events_that_are_handed_over_have_all_happened_before_anybody_goes_on():
+    env = Environment()
+    events = [env.event() for _ in range(3)]
+    seen = []
+
+    def process(event):
+        value = yield event
+        seen.append((env.now, value, [event.triggered for event in events]))
+
+    # Two wait for the last one, which therefore goes by way of the queue.
+    for event in (*events, events[2]):
+        env.process(process(event))
+    env.run()
+    hand_over(events, 7.0)
+    assert seen == [(0, 7.0, [True] * 3)] * 2
+    env.run()
+    assert seen == [(0, 7.0, [True] * 3)] * 4

@@ -1,0 +1,213 @@
+"""Shared links of a tree in one direction, each with its level and virtual time; see `tree.py`."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import sys
+from typing import Any
+
+from sim.network.access import FIXED_POINT, LAST_ENTRY, Access, Entry, first, fixed_point
+from sim.network.timing import CLOCK_SLACK
+from sim.network.transfer import Link
+
+
+class Branch(Link):
+    """One direction of a shared link, with the links below it.
+
+    Parameters
+    ----------
+    capacity : float
+        [B/s], `inf` for unlimited.
+    above : Branch
+        The link that it shares with others.
+    """
+
+    __slots__ = (
+        "above", "carry", "ends", "fair", "falling", "level", "links", "own", "rising", "room", "share", "since",
+        "stamp", "taken", "trunk", "unlimited", "virtual", "weight",
+    )  # fmt: skip
+
+    def __init__(self, capacity: float, above: Branch) -> None:
+        super().__init__(capacity)
+        self.above = above
+        self.trunk: Any = above.trunk
+        self.trunk.branches.append(self)
+        self.room = fixed_point(self.capacity)
+        self.unlimited = math.isinf(capacity)
+        # The fair links below, by the virtual time at which something ends; all links below, by the level above
+        # which something in them has to change from fair to capped, and below which, negated, from capped to fair.
+        self.ends: list[Entry] = [LAST_ENTRY]
+        self.rising: list[Entry] = [LAST_ENTRY]
+        self.falling: list[Entry] = [LAST_ENTRY]
+        # What the links below take of it: a fixed sum, and `weight` times the level; how many are fair.
+        self.taken = 0
+        self.weight = 0
+        self.links = 0
+        # Virtual time, up to when it joined the link above, and what rounding has kept out of it [B].
+        self.virtual = 0.0
+        self.carry = 0.0
+        # The rate of the fair links below, and what it would be without the links above [B/s].
+        self.level = math.inf
+        self.own = math.inf
+        self.fair = False
+        self.since = 0.0
+        self.stamp: float = -1
+
+    def advance(self, step: float) -> None:
+        """Let virtual time pass [B]."""
+        # Kahan's summation: without the carry, rounding would grow with the number of events.
+        step += self.carry
+        virtual = self.virtual + step
+        self.carry = step - (virtual - self.virtual)
+        self.virtual = virtual
+
+    def rate(self) -> float:
+        """Rate of the fair links below up to now [B/s]."""
+        return self.above.rate() if self.fair else self.own
+
+    def put_in(self, access: Access, fair: bool) -> None:
+        """Add an access link with transfers on one of the sides, from now on."""
+        trunk = self.trunk
+        trunk.stamps = stamp = access.stamp = trunk.stamps + 1
+        access.fair = fair
+        left = access.ends[0][0] - access.virtual
+        cap = access.cap
+        if fair:
+            self.links += 1
+            self.weight += access.weight
+            access.since = self.virtual
+            heapq.heappush(self.ends, (self.virtual + left, stamp, access))
+            heapq.heappush(self.rising, (cap, stamp, access))
+        else:
+            self.taken += access.share
+            access.since = clock = trunk.clock
+            heapq.heappush(trunk.due, (clock + left / cap if cap else math.inf, stamp, access))
+            heapq.heappush(self.falling, (-cap, stamp, access))
+
+    def take_out(self, access: Access) -> None:
+        """Take an access link out, and note what it has delivered."""
+        if access.fair:
+            self.links -= 1
+            self.weight -= access.weight
+            access.virtual += self.virtual - access.since
+        else:
+            self.taken -= access.share
+            # At an infinite rate no time passes, and zero times infinity is not a number.
+            if (clock := self.trunk.clock) > access.since:
+                access.virtual += (clock - access.since) * access.cap
+        access.stamp = -1
+
+    def join(self) -> None:
+        """Put this link with what is below it into the link above, from now on."""
+        above, trunk = self.above, self.trunk
+        trunk.stamps = stamp = self.stamp = trunk.stamps + 1
+        lowest = -first(self.falling)[0]
+        left = first(self.ends)[0] - self.virtual
+        if self.fair:
+            if not above.links:
+                above.virtual = above.carry = 0.0
+            above.links += 1
+            above.weight += self.weight
+            above.taken += self.taken
+            self.since = above.virtual
+            heapq.heappush(above.ends, (above.virtual + left, stamp, self))
+            heapq.heappush(above.rising, (min(self.own, first(self.rising)[0]), stamp, self))
+        else:
+            self.since = trunk.clock
+            if self.weight:
+                lowest = self.own
+                heapq.heappush(trunk.due, (trunk.clock + left / self.own if self.own else math.inf, stamp, self))
+            self.share = self.room if self.weight else self.taken
+            above.taken += self.share
+        if lowest >= 0:
+            heapq.heappush(above.falling, (-lowest, stamp, self))
+
+    def leave(self) -> None:
+        """Take this link out of the link above, and bring its virtual time up to now."""
+        above = self.above
+        if self.fair:
+            above.links -= 1
+            above.weight -= self.weight
+            above.taken -= self.taken
+            self.advance(above.virtual - self.since)
+        else:
+            above.taken -= self.share
+            if self.weight:
+                self.advance((self.trunk.clock - self.since) * self.own)
+        self.stamp = -1
+
+    def lift(self) -> None:
+        """Take this link and all above it out of the next one, until the end of the instant."""
+        if self not in self.trunk.lifted:
+            self.above.lift()
+            if self.stamp >= 0:
+                self.leave()
+            self.trunk.lifted[self] = None
+
+    def set_capacity(self, capacity: float) -> None:
+        """Change the capacity [B/s] from now on."""
+        self.lift()
+        self.trunk.changed = True
+        self.trunk.end_of_instant.request()
+        self.change(self.trunk.env.now, capacity)
+        self.room = fixed_point(capacity)
+        self.unlimited = math.isinf(capacity)
+
+    def finish(self, slack: float, rate: float) -> None:
+        """End what is due first, and others within `slack` [s] of it at `rate` [B/s]."""
+        self.lift()
+        target = first(self.ends)[0]
+        if self.virtual < target:
+            self.virtual, self.carry = target, 0.0
+        reached = self.virtual + slack * rate
+        while (entry := first(self.ends))[0] <= reached:
+            entry[2].finish(slack, rate)
+
+    def finish_due(self) -> None:
+        """End what is due now, before rates change, on a link that has been taken out."""
+        if self.weight:
+            slack, rate = self.trunk.clock * CLOCK_SLACK, self.rate()
+            if first(self.ends)[0] <= self.virtual + slack * rate:
+                self.finish(slack, rate)
+
+    def balance(self, limit: float) -> None:
+        """Let links below change sides until all are on the right one, with a level of at most `limit` [B/s].
+
+        Every change at a level of its own raises that level, so this ends: what a link below takes is a concave
+        function of the level, each side is a line above it, and each change goes to the lower line (Newton's
+        method). Sums are exact and the quotient is correctly rounded, hence monotone: when the rounded values are
+        in strict order, so are the exact ones, and equal values cannot go back and forth.
+        """
+        rising, falling = self.rising, self.falling
+        while True:
+            if self.unlimited:
+                own = math.inf
+            elif self.weight:
+                own = (self.room - self.taken) / (self.weight << FIXED_POINT)
+            else:
+                own = math.inf if self.room >= self.taken else -math.inf
+            level = own if own < limit else limit
+            entry = rising[0]
+            if entry[2].stamp != entry[1]:
+                entry = first(rising)
+            if entry[0] < level or (level == math.inf and self.weight):
+                bound = level
+            else:
+                entry = falling[0]
+                if entry[2].stamp != entry[1]:
+                    entry = first(falling)
+                if -entry[0] <= level:
+                    break
+                # Until all is on the right side, the level can be far too low: go there in steps.
+                bound = max(level, min(-entry[0], sys.float_info.max) / 2)
+            link = entry[2]
+            if link.__class__ is Access:
+                self.take_out(link)
+                self.put_in(link, not link.fair)
+            else:
+                link.leave()
+                link.balance(bound)
+                link.join()
+        self.level, self.own = level, own
+        self.fair = self.weight > 0 and own >= limit

@@ -1,0 +1,254 @@
+"""A message under way: the event that fires when it has arrived, its cancellation, and where its time went."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from simpy import Environment, Event
+from simpy.core import SimTime
+
+from sim.errors import NetworkError
+
+NEGLIGIBLE = 1e-9
+"""Share of a transfer below which a delay by sharing is rounding."""
+
+
+def check_capacity(name: str, capacity: float) -> None:
+    """Raise `NetworkError` unless `capacity` [B/s] is positive (`inf` is); `name` says whose it is."""
+    if not capacity > 0:
+        raise NetworkError(f"{name} is {capacity} B/s; it must be positive, or inf for unlimited")
+
+
+def check_size(size: float) -> None:
+    """Raise `NetworkError` unless `size` [B] is finite and positive."""
+    if not 0 < size < math.inf:
+        raise NetworkError(f"message size is {size} B; it must be finite and positive")
+
+
+class Link:
+    """One direction of a link: what it can carry now, and what it could before.
+
+    Parameters
+    ----------
+    capacity : float
+        [B/s], positive, `inf` for unlimited.
+
+    Raises
+    ------
+    NetworkError
+        If the capacity is not positive.
+    """
+
+    __slots__ = ("capacity", "changes")
+
+    def __init__(self, capacity: float) -> None:
+        check_capacity("link", capacity)
+        self.capacity = float(capacity)
+        # Times [s] and the capacities from then on; nothing is kept of a link that never changes.
+        self.changes: list[tuple[float, float]] | tuple[()] = ()
+
+    def change(self, now: float, capacity: float) -> None:
+        """Note a new capacity [B/s] from `now` [s] on."""
+        self.changes = self.changes or [(-math.inf, self.capacity)]
+        self.changes.append((now, capacity))
+        self.capacity = capacity
+
+    def capacity_at(self, time: float) -> float:
+        """Capacity at a time that is not in the future, after the changes of that instant [B/s]."""
+        if not self.changes:
+            return self.capacity
+        return self.changes[bisect_right(self.changes, (time, math.inf)) - 1][1]
+
+
+class AccessLink(ABC):
+    """Where the transfers of a port in one direction start."""
+
+    __slots__ = ()
+
+    env: Environment
+    latency: float
+
+    @abstractmethod
+    def start(self, transfer: Transfer) -> None:
+        """Let a transfer share from now on."""
+
+    @abstractmethod
+    def withdraw(self, transfer: Transfer) -> float:
+        """Take out a transfer that has not arrived, and return the bytes of it that are left [B]."""
+
+    @abstractmethod
+    def path(self) -> Sequence[Link]:
+        """Links that a transfer crosses; first the client's own, with the capacity of one client."""
+
+
+class TransferParts(NamedTuple):
+    """Where the time of a transfer went.
+
+    Attributes
+    ----------
+    latency : float
+        Paid before it began to share [s].
+    alone : float
+        What its own access link alone would have taken for the bytes delivered, while no link was down [s].
+    shared : float
+        What sharing with others, and the links above, made it take longer [s]: exactly 0 where that is rounding.
+    stalled : float
+        During which a link on its path had no capacity [s].
+    """
+
+    latency: float
+    alone: float
+    shared: float
+    stalled: float
+
+
+class Transfer(Event):
+    """A message on its way: an event that fires when the last byte has arrived, with that time [s] as its value.
+
+    Parameters
+    ----------
+    access : AccessLink
+        The access link on which it starts.
+    size : float
+        Bytes per client [B], finite and positive.
+
+    Raises
+    ------
+    NetworkError
+        If the size is out of range.
+    """
+
+    __slots__ = ("_access", "_began", "size")
+
+    _cut: tuple[float, float] | None = None
+
+    def __init__(self, access: AccessLink, size: float) -> None:
+        if not 0 < size < math.inf:
+            check_size(size)
+        # What SimPy's own initialisation does, without the call, for speed.
+        self.env = env = access.env
+        self.callbacks = []
+        self.size: float = size
+        self._access = access
+        self._began: SimTime = env._now
+        if access.latency:
+            env.timeout(access.latency).callbacks.append(self._share)
+        else:
+            access.start(self)
+
+    def _share(self, _: Event) -> None:
+        if self._cut is None:
+            self._access.start(self)
+
+    def cancel(self) -> float:
+        """Take the transfer out of the network now; it never fires.
+
+        Returns
+        -------
+        float
+            Bytes per client delivered so far [B].
+
+        Raises
+        ------
+        NetworkError
+            If it has arrived, or was cancelled before.
+        """
+        if self._cut is not None or self.triggered:
+            raise NetworkError("the transfer has arrived or was cancelled before; it cannot be cancelled any more")
+        delivered = self.size - self._access.withdraw(self)
+        self._cut = float(self.env.now), delivered
+        return delivered
+
+    def fail(self, exception: BaseException) -> float:  # type: ignore[override]
+        """Take the transfer out of the network now, and raise an exception in the process that waits for it.
+
+        Parameters
+        ----------
+        exception : BaseException
+            What the process sees at its `yield`.
+
+        Returns
+        -------
+        float
+            Bytes per client delivered so far [B].
+
+        Raises
+        ------
+        NetworkError
+            If it has arrived, or was cancelled before.
+        """
+        delivered = self.cancel()
+        super().fail(exception)  # type: ignore[arg-type]
+        return delivered
+
+    @property
+    def delivered(self) -> float:
+        """Bytes per client that arrived [B], once the transfer is over.
+
+        Raises
+        ------
+        NetworkError
+            If it is still under way.
+        """
+        return self._end()[1]
+
+    def _end(self) -> tuple[float, float]:
+        if self._cut is not None:
+            return self._cut
+        if not self.triggered:
+            raise NetworkError("the transfer is still under way; what became of it is known when it is over")
+        return float(self._value), self.size
+
+    def parts(self) -> TransferParts:
+        """Say where the time of a transfer that is over went.
+
+        Returns
+        -------
+        TransferParts
+            Seconds that add up to its duration but for rounding.
+
+        Raises
+        ------
+        NetworkError
+            If it is still under way.
+        """
+        end, delivered = self._end()
+        latency = self._access.latency
+        if end - self._began < latency:
+            return TransferParts(end - self._began, 0.0, 0.0, 0.0)
+        path = self._access.path()
+        if any(link.changes for link in path):
+            alone, stalled = _replay(path, self._began + latency, end, delivered)
+        else:
+            alone, stalled = delivered / path[0].capacity, 0.0
+        more = end - self._began - latency - alone - stalled
+        # Times are differences of clock readings, each rounded to some 1e-16 of the clock.
+        rounding = NEGLIGIBLE * (end - self._began) + 1e-12 * end
+        return TransferParts(latency, alone, more if more > rounding else 0.0, stalled)
+
+
+def _replay(path: Sequence[Link], start: float, end: float, size: float) -> tuple[float, float]:
+    """Send `size` bytes over the first link alone, while none is down; return the seconds it sends and is down."""
+    times = {start, end}
+    for link in path:
+        for time, _ in reversed(link.changes):
+            if time <= start:
+                break
+            if time < end:
+                times.add(time)
+    moments = sorted(times)
+    sending, stalled, left = [], [], size
+    for time, later in pairwise(moments):
+        if not all(link.capacity_at(time) for link in path):
+            stalled.append(later - time)
+        elif left:
+            capacity = path[0].capacity_at(time)
+            most = capacity * (later - time)
+            sending.append(later - time if most < left else left / capacity)
+            left = left - most if most < left else 0.0
+    return math.fsum(sending), math.fsum(stalled)

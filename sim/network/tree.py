@@ -1,0 +1,61 @@
+"""Trees of links above full-duplex clients: exact max-min fairness in O(depth log n) per start or end.
+
+Uploads and downloads never meet, so that a tree of links is two, one for each direction. In each, transfers cross
+an access link, any number of shared links, and the server's. With the capacity C of a link and the transfers, or
+links, below it, let the *level* L of the link solve sum_i U_i(L) = C, or be infinite, where U_i(x) is what i takes
+when all its transfers are offered a rate of x: x itself for a transfer, min(C_i, sum_j U_j(x)) for a link. The
+max-min fair rate of a transfer is the lowest level on its path: a link's level depends on what is below it only.
+That splits the links below any link in two:
+
+- *capped* ones (level below that of the link above) take their capacity and run at a level of their own;
+- *fair* ones run at the level of the link above. With its virtual time V, dV/dt = level, what ends first in a fair
+  one ends when V reaches a value known from the start, however often the level changes in between.
+
+So every link has a virtual time, and heaps of what is below it: by the virtual time at which it ends, for the fair;
+by clock at which it ends, for the capped (one heap for the whole tree); and by the levels at which something below
+changes sides. A link that changes sides takes all that is below it along: its own heaps stay as they are.
+
+This is the virtual time of generalised processor sharing (Parekh and Gallager, 1993), nested and with rate caps.
+Access links are in `access.py`, shared ones in `levels.py`, the server's in `trunk.py`.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from sim.errors import NetworkError
+from sim.network.access import Access
+from sim.network.levels import Branch
+from sim.network.model import Network, Port, Shared
+from sim.network.transfer import AccessLink, Link
+from sim.network.trunk import Trunk
+
+
+class Tree(Network):
+    """A `Network` of full-duplex clients below shared links of any depth; without them it is a star.
+
+    Examples
+    --------
+    >>> from simpy import Environment
+    >>> env = Environment()
+    >>> tree = Tree(env, ingress=100e6)
+    >>> port = tree.attach(uplink=25e6, downlink=100e6)
+    >>> env.run(until=tree.upload(port, size=50e6))
+    2.0
+    >>> site = tree.shared(uplink=10e6, downlink=50e6)
+    >>> port = tree.attach(uplink=25e6, downlink=100e6, above=site)
+    >>> env.run(until=tree.upload(port, size=50e6))
+    7.0
+    """
+
+    def _link(self, capacity: float, above: Link | None) -> Link:
+        return Trunk(self.env, capacity) if above is None else Branch(capacity, cast(Branch, above))
+
+    def _connect(self, port: Port, above: Shared) -> None:
+        if port.half_duplex:
+            raise NetworkError("a Tree is full duplex only; attach half-duplex ports to a GeneralTree")
+        port.up = Access(port.uplink, port.count, port.latency, cast(Branch, above.up))
+        port.down = Access(port.downlink, port.count, port.latency, cast(Branch, above.down))
+
+    def _change(self, owner: Port | Shared, link: Link | AccessLink, capacity: float) -> None:
+        cast("Access | Branch", link).set_capacity(capacity)

@@ -1,0 +1,119 @@
+"""Policies of aggregation, asked directly: who is aggregated when, and who is dropped why."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.engine.aggregation import (
+    AllExpected,
+    Batch,
+    Buffer,
+    Dropped,
+    Immediate,
+    Quorum,
+    Received,
+    weight_of_stale,
+)
+from sim.learner import Update
+
+
+def received(client: int, round: int = 0, trained_on: int = -1, clients: int = 1) -> Received:
+    """An update of a round, trained on some aggregation's model."""
+    return Received(
+        Update(client, round, None, 1.0, versions={0: trained_on}), span=10 * round + client, clients=clients
+    )
+
+
+def clients(batch: Batch | Dropped | None) -> list[int]:
+    """Whose updates a batch holds."""
+    assert isinstance(batch, Batch)
+    return [one.update.client for one in batch.received]
+
+
+def test_all_expected_waits_for_everyone_and_counts_clients_not_messages():
+    policy = AllExpected()
+    policy.expect(0, 3)
+    policy.expect(1, 1)
+    assert policy.receive(received(0, clients=2), 0) is None
+    assert "2 of 3" in policy.waiting(0)
+    # Another round's does not count.
+    assert clients(policy.receive(received(0, round=1), 0)) == [0]
+    batch = policy.receive(received(2), 0)
+    assert (clients(batch), batch.number) == ([0, 2], 0)
+
+
+def test_a_quorum_is_a_share_rounded_up():
+    # 0.5 of 5 clients: 3 are enough.
+    policy = Quorum(0.5)
+    policy.expect(0, 5)
+    assert policy.receive(received(4), 0) is None
+    assert policy.receive(received(1), 0) is None
+    assert clients(policy.receive(received(2), 0)) == [4, 1, 2]
+    # Who comes later is dropped, and it says why.
+    dropped = policy.receive(received(0), 1)
+    assert isinstance(dropped, Dropped)
+    assert "round 0" in dropped.reason
+    assert policy.left_over() == []
+
+
+def test_late_updates_go_into_the_next_round_without_counting_for_it():
+    policy = Quorum(0.5, late="next-round")
+    for round in (0, 1):
+        policy.expect(round, 2)
+    assert clients(policy.receive(received(0), 0)) == [0]
+    assert policy.receive(received(1), 1) is None
+    assert [one.update.client for one in policy.left_over()] == [1]
+    batch = policy.receive(received(0, round=1), 1)
+    assert ([(one.update.client, one.update.round) for one in batch.received], batch.number) == ([(1, 0), (0, 1)], 1)
+    assert policy.left_over() == []
+
+
+def test_a_deadline_takes_what_there_is():
+    policy = Quorum(1.0, deadline=60.0)
+    policy.expect(0, 3)
+    policy.receive(received(2), 0)
+    assert clients(policy.due(0)) == [2]
+    # Once only.
+    assert policy.due(0) is None
+
+
+def test_after_a_deadline_with_nobody_there_the_first_is_enough():
+    policy = Quorum(1.0, deadline=60.0)
+    policy.expect(0, 3)
+    assert policy.due(0) is None
+    assert clients(policy.receive(received(1), 0)) == [1]
+
+
+def test_a_buffer_is_filled_by_anyone():
+    policy = Buffer(2)
+    assert policy.receive(received(3, round=5), 0) is None
+    batch = policy.receive(received(3, round=6), 0)
+    assert (clients(batch), batch.number) == ([3, 3], 0)
+    policy.receive(received(0), 1)
+    assert policy.receive(received(1), 1).number == 1
+
+
+@pytest.mark.parametrize(("trained_on", "aggregations", "staleness"), [(-1, 0, 0), (-1, 3, 3), (2, 3, 0), (0, 3, 2)])
+def test_staleness_counts_aggregations_since_the_version_trained_on(trained_on, aggregations, staleness):
+    # Trained on the model after aggregation v, with n done: those of numbers v + 1 to n - 1 are missing in it.
+    seen: list[int] = []
+    policy = Buffer(1, weigh=lambda s: seen.append(s) or 0.25)
+    batch = policy.receive(received(0, trained_on=trained_on), aggregations)
+    assert seen == [staleness]
+    assert batch.received[0].update.weight == 0.25
+    bounded = Immediate(bound=2).receive(received(0, trained_on=trained_on), aggregations)
+    assert isinstance(bounded, Dropped) == (staleness > 2)
+
+
+@pytest.mark.parametrize(
+    ("rule", "staleness", "weight"),
+    [
+        ("constant", 7, 1.0),
+        ("polynomial", 0, 1.0),
+        ("polynomial", 3, 0.5),  # (1 + 3) ** -0.5
+        ("hinge", 4, 1.0),
+        ("hinge", 6, 0.5),  # 1 / (1 + 0.5 * (6 - 4))
+    ],
+)
+def test_weights_of_stale_updates(rule, staleness, weight):
+    assert weight_of_stale(rule, 0.5, 4)(staleness) == pytest.approx(weight, rel=1e-15)

@@ -1,0 +1,91 @@
+"""What the engine promises: no wrong answer marked exact, and no run that stands still taken for a result."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.errors import ScenarioError, SimulationError
+from sim.methods import METHODS
+from sim.studies.conditions import Variants
+from sim.studies.explain import explain
+from sim.studies.replay import record
+from sim.timeline import Kind
+from tests.sim.runs import of, prepared, simulated
+from tests.sim.users.own_fedbuff import OWN_FEDBUFF
+from tests.sim.users.vanishing import SWALLOWING, VANISHING
+
+FLEET = [{"uplink": f"{rate}MB/s"} for rate in (100, 50, 25, 12.5)]
+
+
+@pytest.fixture(autouse=True)
+def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    for method in (OWN_FEDBUFF, VANISHING, SWALLOWING):
+        monkeypatch.setitem(METHODS, method.name, method)
+
+
+def test_a_shape_that_declares_nothing_is_never_replayed():
+    # With every client twice as fast, who comes third in the buffer changes; the recorded graph does not know.
+    recording = record(*prepared(method="own-fedbuff", fleet=FLEET, compute={"seconds": [10, 13, 17, 23]}, rounds=6))
+    assert "own-fedbuff" in recording.not_replayable
+    faster = Variants(uplink=recording.conditions.uplink * [[1, 1, 8, 8]])
+    assert not recording.replay(faster).replayed.any()
+    answer = recording.answer(faster)
+    simulated_again = recording.simulate(faster).wall_clock
+    assert answer.wall_clock[0] == recording.estimate(faster)[0] == simulated_again
+    # What a replay of its graph would have said, were its causes fixed: something else.
+    assert simulated_again < recording.result.wall_clock
+
+
+def test_a_shape_that_declares_nothing_is_never_collapsed():
+    assert len(simulated(method="own-fedbuff", fleet=[{"count": 4}], rounds=2).counts) == 4
+    assert len(simulated(method="full-ft", fleet=[{"count": 4}], rounds=2).counts) == 1
+
+
+def test_a_shape_that_declares_nothing_is_explained_by_simulation_alone():
+    explanation = explain(*prepared(method="own-fedbuff", fleet=FLEET, rounds=4))
+    assert explanation.not_replayable
+    assert explanation.slack == ()
+    assert explanation.claims
+    assert all(claim.predicted is None and not claim.exact for claim in explanation.claims)
+    # The path is that of this run: it is as long as the run, and knows what all of it was.
+    assert explanation.path.length == explanation.result.wall_clock
+
+
+def test_a_shape_that_declares_too_much_is_not_believed(monkeypatch: pytest.MonkeyPatch):
+    # The recorded graph must give back its own recording. Forgetting what was waited for breaks that.
+    setup, costs = prepared(method="full-ft", fleet=FLEET, rounds=3)
+    assert not record(setup, costs).not_replayable
+    monkeypatch.setattr("sim.engine.site.Site.released", lambda self, event: event)
+    assert record(setup, costs).not_replayable
+
+
+def test_a_client_that_vanishes_is_no_result():
+    with pytest.raises(SimulationError) as stopped:
+        simulated(method="vanishing", rounds=8)
+    # Two rounds: 10 s + 1 s up, then 1 s down + 10 s + 1 s up: 23 s.
+    assert stopped.value.exit_status == 1
+    message = str(stopped.value)
+    assert "2 of 8 rounds" in message
+    assert "the server waits for aggregation 2 (2 of 3 updates are in) since 23 s" in message
+    assert "client 1 computed 2 of 8 updates" in message
+    assert "\n" not in message
+
+
+def test_an_update_that_is_lost_is_no_result():
+    with pytest.raises(SimulationError, match=r"3 updates were computed that were neither aggregated nor dropped"):
+        simulated(method="swallowing", rounds=3)
+
+
+def test_a_parameter_of_another_shape_is_refused():
+    for method, field in (("fedbcd", "staleness"), ("parablock", "buffer"), ("fedit", "download_fraction")):
+        with pytest.raises(ScenarioError, match=rf"method\.{field}: {method} has no such parameter"):
+            simulated(method={"name": method, field: 1})
+
+
+def test_a_method_of_ones_own_needs_nothing_but_its_file():
+    result = simulated(method="own-fedbuff", fleet=FLEET, compute={"seconds": [10, 13, 17, 23]}, rounds=2)
+    # By hand, 100 MB a message: clients 0, 1 and 2 are in at 11, 15 and 21; then client 0 at 22, 1 at 30 and 3 at 31.
+    assert [span.start for span in of(result, Kind.AGGREGATE)] == [21, 31]
+    assert result.wall_clock == 31
+    # What was under way then ends with the run: client 0 is computing, client 2 too, client 1 fetches.
+    assert max(span.end for span in result.timeline.spans) == 31
