@@ -47,5 +47,8 @@ class CostLearner:
     def drop(self, update: Update) -> None:
         """Nothing is learned."""
 
+    def serve(self, client: int, versions: Mapping[int, int]) -> None:
+        """Nothing is learned."""
+
     def receive(self, client: int, versions: Mapping[int, int]) -> None:
         """Nothing is learned."""

@@ -98,6 +98,10 @@ class Learner(Protocol):
         """Learn that an update will never be aggregated."""
         ...
 
+    def serve(self, client: int, versions: Mapping[int, int]) -> None:
+        """Begin to send versions of items to a client: they have to stay until it receives them."""
+        ...
+
     def receive(self, client: int, versions: Mapping[int, int]) -> None:
         """Install versions of items on a client: item to the round that renewed it last.
 

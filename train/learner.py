@@ -154,6 +154,8 @@ class TorchLearner:
         # Of stacks: what merging each round's took here, and what each client has to merge before it trains [s].
         self.merge_seconds: dict[int, float] = {}
         self._to_merge: dict[int, float] = {}
+        # Versions that are on their way to each client.
+        self._served: dict[int, Mapping[int, int]] = {}
         # Set when a run is resumed: updates that were trained before, and the last round that was aggregated.
         self.replay: dict[tuple[int, int], tuple[Trace, Update]] = {}
         self.replayed_until = -1
@@ -236,7 +238,8 @@ class TorchLearner:
         return update
 
     def _held(self, item: int) -> set[int]:
-        return {BASE, *(client.known.get(item, BASE) for client in self.clients.values())}
+        known = {client.known.get(item, BASE) for client in self.clients.values()}
+        return {BASE, *known, *(versions[item] for versions in self._served.values() if item in versions)}
 
     def _note(self, trace: Trace, update: Update) -> None:
         self.traces.append(trace)
@@ -281,11 +284,16 @@ class TorchLearner:
         if not torch.stack([value.isfinite().all() for value in values.values()]).all():
             raise TrainingError(f"the global model diverged: it is not finite after round {number}; {self.advice}")
 
+    def serve(self, client: int, versions: Mapping[int, int]) -> None:
+        """Hold versions that are on their way to a client."""
+        self._served[client] = versions
+
     def receive(self, client: int, versions: Mapping[int, int]) -> None:
         """Let a client know versions of the server's items (line 9: its own updates in them are replaced).
 
         A client that receives stacks merges them: a part of its next update's seconds.
         """
+        self._served.pop(client, None)
         if isinstance(self.trained, TrainedStack):
             arrived = sum(self.merge_seconds[round] for round in versions.values())
             self._to_merge[client] = self._to_merge.get(client, 0.0) + arrived

@@ -140,6 +140,7 @@ class Fetch(Message):
         site = thread.site
         world, newest = site.world, site.server.versions
         self.versions = versions = {item: newest[item] for item in items}
+        world.learner.serve(site.client, versions)
         blocks = tuple(items) if world.rules.blocks_named else ()
         super().__init__(thread, sum(map(world.sizes.download, items)), max(versions.values()), blocks)
         if self.size:

@@ -1,0 +1,56 @@
+"""FedBuff trained: bit for bit the synchronous method where the buffer waits for all, and by hand where it does not."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from tests.oracles import plain_training as plain
+from tests.train.tiny import LOCAL, RandomTokens, assert_equal, federate, tiny_model, weights
+
+FLEET = [{"uplink": "100MB/s"}, {"uplink": "50MB/s"}, {"uplink": "20MB/s"}]
+RATE = LOCAL.learning_rate
+UNEVEN = {"fleet": FLEET, "compute": {"seconds": [10, 12, 17]}}
+
+
+def batches(client: int, sequence: int):
+    return list(RandomTokens(3).batches(client, sequence))
+
+
+@pytest.mark.parametrize("fields", [UNEVEN, {}], ids=["uneven", "alike"])
+def test_a_buffer_for_everyone_trains_the_same_bits(fields):
+    buffered, _ = federate(method={"name": "fedbuff", "buffer": 3}, rounds=3, **fields)
+    synchronous, _ = federate(method="full-ft", rounds=3, **fields)
+    assert_equal(weights(buffered), weights(synchronous), exactly=True)
+
+
+@pytest.mark.parametrize("rule", ["constant", "polynomial"])
+def test_stale_updates_are_trained_on_what_their_clients_had(rule: str):
+    # tests/sim/test_buffered.py has the same run by hand: client, its how-manieth update, trained after which
+    # aggregation, and how many came up meanwhile.
+    arrivals = [(0, 0, -1, 0), (1, 0, -1, 1), (2, 0, -1, 2), (0, 1, 0, 2), (1, 1, 1, 2), (0, 2, 3, 1)]
+    model, _ = federate(method={"name": "fedasync", "weights": rule}, rounds=6, **UNEVEN)
+    server = tiny_model()
+    names = [name for name, _ in server.named_parameters()]
+    versions = [copy.deepcopy(server)]
+    for client, sequence, trained_after, staleness in arrivals:
+        delta = plain.local_training(versions[trained_after + 1], names, batches(client, sequence), RATE)
+        factor = (1 + staleness) ** -0.5 if rule == "polynomial" else 1.0
+        plain.add(server, {name: factor * value for name, value in delta.items()})
+        versions.append(copy.deepcopy(server))
+    assert_equal(weights(model), weights(server))
+
+
+def test_dropped_updates_leave_no_trace_in_the_model():
+    # Bound 1: client 2's first update, two behind, is dropped; the rest is as if it had never been sent.
+    model, learner = federate(method={"name": "fedasync", "max_staleness": 1}, rounds=3, **UNEVEN)
+    server = tiny_model()
+    names = [name for name, _ in server.named_parameters()]
+    after_first = None
+    for client, sequence in ((0, 0), (1, 0), (0, 1)):
+        start = after_first if sequence else tiny_model()
+        plain.add(server, plain.local_training(start, names, batches(client, sequence), RATE))
+        after_first = after_first or copy.deepcopy(server)
+    assert_equal(weights(model), weights(server))
+    assert (2, 0) not in learner.in_flight
