@@ -12,7 +12,7 @@ from typing import Any
 
 from sim.engine.shape import Shape
 from sim.errors import ScenarioError
-from sim.protocols.buffered import Buffered, BufferedAsync
+from sim.protocols.buffered import Asynchronous, Buffered
 from sim.protocols.cyclic import Cyclic
 from sim.protocols.overlapped import Overlapped
 from sim.protocols.synchronous import Synchronous
@@ -81,7 +81,7 @@ for _method in (
     Method("fedcybgd", Cyclic, Trains.BLOCK, "clients take turns, each training a block of its own"),
     Method("full-ft", Synchronous, Trains.EVERYTHING, "FedAvg on all weights"),
     Method("fedbuff", Buffered, Trains.EVERYTHING, "clients at their own pace; every few updates are aggregated"),
-    Method("fedasync", BufferedAsync, Trains.EVERYTHING, "FedBuff that aggregates every update by itself"),
+    Method("fedasync", Asynchronous, Trains.EVERYTHING, "FedBuff that aggregates every update by itself"),
     Method("overlapped-lora", Overlapped, Trains.LORA, "ParaBlock's overlap with FedIT's adapters"),
 ):
     register(_method)

@@ -3,8 +3,6 @@
 Sources: Nguyen et al. (arXiv 2106.06639); with a buffer of one, FedAsync and its weights: Xie et al. (1903.03934).
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field
@@ -19,11 +17,9 @@ from sim.errors import ScenarioError
 from sim.fields import Number, Whole
 
 
-class BufferedParams(Params):
-    """What FedBuff can be told."""
+class AsyncParams(Params):
+    """What FedAsync can be told."""
 
-    buffer: Whole | None = Field(default=None, ge=1)
-    """Updates per aggregation; 10 if left out, or as many as there are clients."""
     concurrency: Whole | None = Field(default=None, ge=1)
     """Clients that are at work at a time; all if left out."""
     max_staleness: Whole | None = Field(default=None, ge=0)
@@ -34,22 +30,23 @@ class BufferedParams(Params):
     grace: Whole = Field(default=4, ge=0)
 
 
-class AsyncParams(BufferedParams):
-    """What FedAsync can be told: every update is aggregated by itself."""
+class BufferedParams(AsyncParams):
+    """What FedBuff can be told besides."""
 
-    buffer: Literal[1] = 1
+    buffer: Whole | None = Field(default=None, ge=1)
+    """Updates per aggregation; 10 if left out, or as many as there are clients."""
 
 
-class Buffered(Shape[BufferedParams]):
+class Asynchronous(Shape[AsyncParams]):
     """Who has sent its update makes room, and begins again once there is a newer model and its turn has come."""
 
     traits = Traits(rounds_numbered=False)
-    Params = BufferedParams
+    Params = AsyncParams
 
-    def __init__(self, run: Run, params: BufferedParams):
+    def __init__(self, run: Run, params: AsyncParams):
         super().__init__(run, params)
         clients = len(run.sites)
-        buffer = params.buffer or min(10, clients)
+        buffer = (params.buffer or min(10, clients)) if isinstance(params, BufferedParams) else 1
         if buffer > clients:
             raise ScenarioError(f"method.buffer: {buffer} updates never come together: there are {clients} clients")
         weigh = weight_of_stale(params.weights, params.decay, params.grace)
@@ -57,12 +54,12 @@ class Buffered(Shape[BufferedParams]):
         self.places = Places(run.env, params.concurrency or clients)
 
     @classmethod
-    def staleness(cls, params: BufferedParams) -> int | None:
+    def staleness(cls, params: AsyncParams) -> int | None:
         """No bound for what is trained: what is too old is dropped when it arrives."""
         return None
 
     def start(self) -> None:
-        """Begin the server's process, which begins the clients'."""
+        """Begin the server, which begins the clients."""
         self.run.process(self.run.server, self.server())
 
     def server(self) -> Process:
@@ -86,7 +83,7 @@ class Buffered(Shape[BufferedParams]):
                 yield site.wait(self.run.server.aggregated(self.run.server.aggregations))
 
 
-class BufferedAsync(Buffered):
-    """A buffer of one."""
+class Buffered(Asynchronous):
+    """The same, with several updates an aggregation."""
 
-    Params = AsyncParams
+    Params = BufferedParams
