@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from sim.complaints import explain
+from sim.complaints import validation_message
 from sim.economy import Choices, Prices, Watts
 from sim.errors import ScenarioError, shown
 from sim.fields import Line, SchemaOfFields, Section, Whole
@@ -154,7 +154,7 @@ class Scenario(Section):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise ScenarioError(f"{source}:{explain(error, cls)}") from None
+            raise ScenarioError(f"{source}:{validation_message(error, cls)}") from None
 
 
 def _fits(given: int, wanted: int, field: str, things: str, per: str) -> None:
