@@ -13,6 +13,7 @@ from sim.architecture import catalogue_names
 from sim.atomic_files import read_text
 from sim.complaints import fields_below, meant
 from sim.errors import ScenarioError, shown
+from sim.fields import Section
 from sim.scenario import Scenario
 from sim.well_formed import parse_json, parse_toml, parse_yaml
 
@@ -28,17 +29,6 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     ".yml": parse_yaml,
     ".toml": parse_toml,
     ".json": parse_json,
-}
-
-# Fields that exclude one another: overriding one takes the others away.
-_ALTERNATIVES: dict[tuple[str, str], tuple[str, ...]] = {
-    ("compute", "seconds"): ("profile", "dataset"),
-    ("compute", "profile"): ("seconds",),
-    ("compute", "dataset"): ("seconds",),
-    ("participation", "fraction"): ("rounds",),
-    ("participation", "rounds"): ("fraction",),
-    ("blocks", "layers"): ("count",),
-    ("blocks", "count"): ("layers",),
 }
 
 
@@ -187,15 +177,16 @@ def with_field(data: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
     if len(parts) == 1:
         return data | {field: value}
     section = data.get(parts[0])
+    default = Scenario.model_fields[parts[0]].default
     if section is None:
-        default = Scenario.model_fields[parts[0]].default
         is_list = isinstance(default, tuple)
         section = [g.model_dump(mode="json", exclude_defaults=True) for g in default] if is_list else {}
     elif parts[0] == "method" and isinstance(section, str):
         section = {"name": section}
-    dropped = _ALTERNATIVES.get((parts[0], parts[1]), ())
-    if isinstance(section, dict):
-        section = {key: kept for key, kept in section.items() if key not in dropped}
+    if isinstance(section, dict) and isinstance(default, Section):
+        # What is set takes away what it excludes.
+        excluded = {name for pair in default.alternatives if parts[1] in pair for name in pair} - {parts[1]}
+        section = {key: kept for key, kept in section.items() if key not in excluded}
     return data | {parts[0]: _with(section, parts, 1, [parts[0]], value)}
 
 

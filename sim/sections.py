@@ -32,6 +32,8 @@ class Method(Section):
 class Blocks(Section):
     """How the model is cut into blocks and in which order they are trained."""
 
+    alternatives = (("layers", "count"),)
+
     layers: Number | None = Field(default=None, gt=0)
     """Layers per block: 0.5 (attention and MLP apart), 1, 2, 4 ...; 2 if neither this nor `count` is given."""
     count: Whole | None = Field(default=None, ge=1, le=100_000)
@@ -40,11 +42,6 @@ class Blocks(Section):
     """Which block each round trains: a rule, or one block (0-based) per round."""
     gradient_pass: Duration | None = None
     """Seconds of the extra full pass of the `gradient` schedule, where no profile knows them."""
-
-    @model_validator(mode="after")
-    def _one_partition(self) -> Self:
-        self.give_one_of("layers", "count")
-        return self
 
     @field_validator("layers")
     @classmethod
@@ -137,15 +134,12 @@ class ServerResources(Section):
 class Participation(Section):
     """Who takes part in a round: everyone if left out."""
 
+    alternatives = (("fraction", "rounds"),)
+
     fraction: Number | None = Field(default=None, gt=0, le=1)
     """This share of the clients, drawn anew each round."""
     rounds: tuple[tuple[Whole, ...], ...] | None = None
     """The clients of each round, one list per round."""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        self.give_one_of("fraction", "rounds")
-        return self
 
 
 class Compression(Section):
@@ -176,6 +170,8 @@ class Wire(Section):
 
 class Compute(Section):
     """How long a local update takes: from a profile, or given in seconds."""
+
+    alternatives = (("seconds", "profile"), ("seconds", "dataset"))
 
     profile: str | None = None
     """Name or file of a profile; `paper-a100` if nothing is given."""
@@ -209,12 +205,6 @@ class Compute(Section):
     def _plain(self, seconds: Any) -> Any:
         # The union would write a list with the serializer of a single duration.
         return seconds
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        self.give_one_of("seconds", "profile")
-        self.give_one_of("seconds", "dataset")
-        return self
 
 
 class PayloadSizes(Section):
