@@ -156,11 +156,9 @@ def _resume(points: Sequence[Point], directory: Path) -> list[Row]:
     if complete != written:
         write_atomically(results, lambda file: file.write(complete))
     rows = list(csv.DictReader(io.StringIO(complete)))
-    for row, point in zip(rows, points, strict=False):
-        if None in row or None in row.values() or any(row.get(name) != label for name, label in point.labels.items()):
-            raise OutputError(f"{results}: is damaged: a line is not the run that belongs there; delete it")
-    if len(rows) > len(points):
-        raise OutputError(f"{results}: is damaged: it has more lines than the sweep has runs; delete it")
+    labels = [{name: row.get(name) for name in points[0].labels} for row in rows if None not in (*row, *row.values())]
+    if len(labels) < len(rows) or labels != [point.labels for point in points[: len(rows)]]:
+        raise OutputError(f"{results}: is damaged: its lines are not the runs that belong there; delete it")
     return rows
 
 
