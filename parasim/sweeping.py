@@ -159,9 +159,8 @@ def _axes(
 ) -> list[Axis]:
     """Swept fields, the method changing fastest; those not swept keep a column with the scenario's own value."""
     scenario = load(data)
-    links = {(group.uplink, group.down) for group in scenario.fleet}
-    uplink, downlink = next(iter(links))
-    own_bandwidth = format_bandwidth(uplink) if len(links) == 1 and uplink == downlink else ""
+    links = {link for group in scenario.fleet for link in (group.uplink, group.down)}
+    own_bandwidth = format_bandwidth(*links) if len(links) == 1 else ""
     columns: list[tuple[str, Sequence[object], tuple[str, ...], str]] = [
         ("model", models, ("model",), scenario.model or ""),
         ("bandwidth", bandwidths, ("fleet.*.uplink", "fleet.*.downlink"), own_bandwidth),
