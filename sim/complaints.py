@@ -67,17 +67,17 @@ def _path(problem: Any) -> tuple[int | str, ...]:
 
 def _line(path: Sequence[int | str], problem: Any, root: type[BaseModel]) -> str:
     kind, given, where = problem["type"], problem["input"], ".".join(map(str, path))
+    place = f"{where if len(where) <= 80 else shown(where)}: " if where else ""
     if kind == "extra_forbidden":
-        hint = meant(str(path[-1]), root, path[:-1])
-        return f"{where if len(where) <= 80 else shown(where)}: unknown field; {hint}"
+        return f"{place}unknown field; {meant(str(path[-1]), root, path[:-1])}"
     if kind == "value_error":
-        return f"{where}: {problem['ctx']['error']}" if where else str(problem["ctx"]["error"])
+        return f"{place}{problem['ctx']['error']}"
     words = _WORDS.get(kind, problem["msg"]).format(**problem.get("ctx", {}))
     if kind == "missing":
-        return f"{where}: {words}"
+        return f"{place}{words}"
     if kind.startswith("model_"):
         words += f" ({', '.join(fields_below(root, path))})"
-    line = f"{where}: {words}, not {shown(given)}"
+    line = f"{place}{words}, not {shown(given)}"
     if kind == "literal_error" and isinstance(given, str):
         hint = nearest(given, re.findall(r"'(.*?)'", problem["ctx"]["expected"]))
         line += f"; {hint}" if hint.startswith("did") else ""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_serializer, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator
 
 from sim.economy import Watts
 from sim.errors import nearest
 from sim.fields import Bandwidth, Duration, Line, Money, Number, Section, Size, Whole, read_duration
 from sim.methods import METHODS
-from sim.uncertainty import Jitter
+from sim.uncertainty import Jitter, LinkJitter
 
 
 class Method(Section):
@@ -103,21 +103,13 @@ class Group(Section):
     """What the device draws, for `paraSim plan`; `power` of the scenario if left out."""
     speed_jitter: Jitter | None = None
     """How the speed varies, for `paraSim plan`."""
-    uplink_jitter: Jitter | None = None
-    downlink_jitter: Jitter | None = None
+    uplink_jitter: LinkJitter | None = None
+    downlink_jitter: LinkJitter | None = None
 
     @property
     def down(self) -> float:
         """Downlink [B/s]."""
         return self.uplink if self.downlink is None else self.downlink
-
-    @model_validator(mode="after")
-    def _links_keep_their_bandwidth(self) -> Self:
-        for name in ("uplink_jitter", "downlink_jitter"):
-            jitter = getattr(self, name)
-            if jitter is not None and jitter.per == "round":
-                raise ValueError(f"{name}: links keep their bandwidth during a run; give per: run")
-        return self
 
 
 class ServerResources(Section):
