@@ -76,7 +76,7 @@ def _line(path: Sequence[int | str], problem: Any, root: type[BaseModel]) -> str
     if kind == "missing":
         return f"{place}{words}"
     if kind.startswith("model_"):
-        words += f" ({', '.join(fields_below(root, path))})"
+        words += f" ({', '.join(_fields_at(root, path))})"
     line = f"{place}{words}, not {shown(given)}"
     if kind == "literal_error" and isinstance(given, str):
         hint = nearest(given, re.findall(r"'(.*?)'", problem["ctx"]["expected"]))
@@ -102,7 +102,7 @@ def meant(name: str, root: type[BaseModel], above: Sequence[int | str]) -> str:
         A clause: a field of like name in this section, the first of the same name elsewhere, or all that the section
         has.
     """
-    nearby = nearest(name, fields_below(root, above))
+    nearby = nearest(name, _fields_at(root, above))
     elsewhere = next(_places(root, name), None)
     return f"did you mean {elsewhere!r}?" if elsewhere and not nearby.startswith("did") else nearby
 
@@ -116,13 +116,18 @@ def _places(section: type[BaseModel], name: str, above: str = "") -> Iterator[st
             yield from _places(nested, name, f"{above}{field}.")
 
 
-def fields_below(root: type[BaseModel], path: Sequence[int | str]) -> list[str]:
-    """Names of the fields of `root` below a path such as ``["fleet", 0]``; empty if there are none."""
+def section_at(root: type[BaseModel], path: Sequence[int | str]) -> type[BaseModel] | None:
+    """Find what `root` holds at a path such as ``["fleet", 0]``, if that is a section or a list of them."""
     section: type[BaseModel] | None = root
     for part in path:
         if not isinstance(part, int):
             field = section.model_fields.get(str(part)) if section else None
             section = _section_in(field.annotation) if field else None
+    return section
+
+
+def _fields_at(root: type[BaseModel], path: Sequence[int | str]) -> list[str]:
+    section = section_at(root, path)
     return list(section.model_fields) if section else []
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sim.architecture import catalogue_names
 from sim.atomic_files import read_text
-from sim.complaints import fields_below, meant
+from sim.complaints import meant, section_at
 from sim.errors import ScenarioError, shown
 from sim.fields import Section
 from sim.scenario import Scenario
@@ -171,26 +171,11 @@ def with_field(data: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
     ScenarioError
         If there is no such field.
     """
-    parts = field.split(".")
-    if parts[0] not in Scenario.model_fields:
-        raise ScenarioError(f"{field}: unknown field; {meant(parts[0], Scenario, ())}")
-    if len(parts) == 1:
-        return data | {field: value}
-    section = data.get(parts[0])
-    default = Scenario.model_fields[parts[0]].default
-    if section is None:
-        is_list = isinstance(default, tuple)
-        section = [g.model_dump(mode="json", exclude_defaults=True) for g in default] if is_list else {}
-    elif parts[0] == "method" and isinstance(section, str):
-        section = {"name": section}
-    if isinstance(section, dict) and isinstance(default, Section):
-        # What is set takes away what it excludes.
-        excluded = {name for pair in default.alternatives if parts[1] in pair for name in pair} - {parts[1]}
-        section = {key: kept for key, kept in section.items() if key not in excluded}
-    return data | {parts[0]: _with(section, parts, 1, [parts[0]], value)}
+    changed: dict[str, Any] = _with_field(data, field.split("."), 0, [], value)
+    return changed
 
 
-def _with(node: Any, parts: list[str], depth: int, section: list[str], value: Any) -> Any:
+def _with_field(node: Any, parts: list[str], depth: int, section: list[str], value: Any) -> Any:
     """Copy a part of the data with the rest of a path set; `section` is the path so far without list entries."""
     if depth == len(parts):
         return value
@@ -201,17 +186,28 @@ def _with(node: Any, parts: list[str], depth: int, section: list[str], value: An
             last = len(node) - 1
             raise ScenarioError(f"{field}: {above} has no entry {part!r}; give 0 to {last}, a name, or * for every one")
         return [
-            _with(entry, parts, depth + 1, section, value) if i in chosen else entry for i, entry in enumerate(node)
+            _with_field(entry, parts, depth + 1, section, value) if i in chosen else entry
+            for i, entry in enumerate(node)
         ]
     if node is not None and not isinstance(node, dict):
         raise ScenarioError(f"{field}: {above} is {shown(node)}, which has no fields of its own")
-    known = fields_below(Scenario, section)
+    kind = section_at(Scenario, section)
+    info = kind.model_fields.get(part) if kind else None
     # What the train section may hold is the trainer's affair, which checks it when it reads it.
-    if part not in known and section[0] != "train":
-        hint = meant(part, Scenario, section) if known else f"{above} has no fields of its own"
+    if info is None and section[:1] != ["train"]:
+        hint = meant(part, Scenario, section) if kind else f"{above} has no fields of its own"
         raise ScenarioError(f"{field}: unknown field; {hint}")
     fields = node or {}
-    return fields | {part: _with(fields.get(part), parts, depth + 1, [*section, part], value)}
+    # What is set takes away what it excludes.
+    excluded = {name for pair in getattr(kind, "alternatives", ()) if part in pair for name in pair} - {part}
+    below = fields.get(part)
+    if below is None and info is not None and isinstance(info.default, tuple):
+        entries = [entry for entry in info.default if isinstance(entry, Section)]
+        below = [entry.model_dump(mode="json", exclude_defaults=True) for entry in entries] or None
+    elif part == "method" and isinstance(below, str):
+        below = {"name": below}
+    kept = {name: given for name, given in fields.items() if name not in excluded}
+    return kept | {part: _with_field(below, parts, depth + 1, [*section, part], value)}
 
 
 def _entries(node: Sequence[Any], part: str) -> set[int]:

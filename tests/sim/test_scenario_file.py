@@ -250,6 +250,19 @@ def test_an_override_takes_away_what_it_excludes():
     assert overridden("participation.fraction=0.5", base=everyone_by_list).participation.rounds is None
 
 
+def test_an_override_stays_where_the_field_stood():
+    assert list(with_field({"rounds": 1, "seed": 2}, "rounds", 3)) == ["rounds", "seed"]
+    assert list(with_field({"local": {"steps": 1, "batch_size": 2}}, "local.steps", 3)["local"]) == [
+        "steps",
+        "batch_size",
+    ]
+
+
+def test_an_entry_of_a_default_list_is_changed_alone():
+    prices = [device.gpu_hour for device in overridden("choices.devices.l40s.gpu_hour=9USD").choices.devices]
+    assert prices == [0.5, 9, 3]
+
+
 def test_an_override_of_a_default_fleet_keeps_its_clients():
     assert overridden("fleet.*.uplink=1MB/s", base={"model": "gpt2"}).clients == 10
 
