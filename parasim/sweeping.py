@@ -13,7 +13,7 @@ from parasim.memory import COLUMN, cell, memory_of_rows
 from sim.errors import ScenarioError
 from sim.methods import METHODS
 from sim.scenario_file import Override, Source, plain_fields
-from sim.studies.sweep import Axis, Point, Row, grid, run_sweep
+from sim.studies.sweep import Axis, Row, SweepPoint, grid, run_sweep
 from sim.units import format_bandwidth
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ class Table:
         One per run: the swept fields, then its figures, as text as in results.csv.
     axes : tuple of Axis
         What was swept.
-    points : list of Point
+    points : list of SweepPoint
         The scenario of each row.
     """
 
     rows: list[Row]
     axes: tuple[Axis, ...]
-    points: list[Point]
+    points: list[SweepPoint]
 
     @property
     def memory(self) -> list[str]:
@@ -194,6 +194,6 @@ def _same_field(one: str, other: str) -> bool:
     return all(part == counterpart or part == "*" or counterpart == "*" for part, counterpart in pairs)
 
 
-def _label(point: Point, axes: Sequence[Axis]) -> str:
+def _label(point: SweepPoint, axes: Sequence[Axis]) -> str:
     """Name a run by what is swept."""
     return ", ".join(f"{axis.column} {point.labels[axis.column]}" for axis in axes if axis.fields) or "scenario"

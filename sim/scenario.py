@@ -105,7 +105,7 @@ class Scenario(Section):
         return self
 
     def _check_participants(self) -> None:
-        lists = self.participation.rounds
+        lists, clients = self.participation.rounds, self.clients
         if lists is None:
             return
         _fits(len(lists), self.rounds, "participation.rounds", "lists", "rounds")
@@ -113,13 +113,12 @@ class Scenario(Section):
             where = f"participation.rounds.{number}"
             if not members:
                 raise ValueError(f"{where}: nobody takes part")
-            if len(members) > self.clients:
-                raise ValueError(f"{where}: {len(members)} participants, but the fleet has {self.clients} clients")
+            if len(members) > clients:
+                raise ValueError(f"{where}: {len(members)} participants, but the fleet has {clients} clients")
             if len(set(members)) < len(members):
                 raise ValueError(f"{where}: names a client twice")
-            for client in members:
-                if not 0 <= client < self.clients:
-                    raise ValueError(f"{where}: no client {client}; they are 0 to {self.clients - 1}")
+            if unknown := [client for client in members if not 0 <= client < clients]:
+                raise ValueError(f"{where}: no client {unknown[0]}; they are 0 to {clients - 1}")
 
     def _check_seconds(self) -> None:
         seconds = self.compute.seconds
