@@ -90,6 +90,17 @@ def test_yaml_scalars(text: str, value: object):
     assert type(read_value) is type(value)
 
 
+@pytest.mark.parametrize("version", ["1.1", "1.2"])
+def test_documents_of_either_version_are_read_alike(version: str):
+    assert parse_yaml(f"%YAML {version}\n---\n[no, 12:30, 1e3, 010]") == ["no", "12:30", 1000.0, 10]
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.3", "2.0", "x"])
+def test_versions_that_do_not_exist_are_refused(version: str):
+    with pytest.raises(ValueError, match=r".+"):
+        parse_yaml(f"%YAML {version}\n---\na: 1")
+
+
 def test_aliases_and_merges_are_followed():
     assert parse_yaml("a: &x {u: 1}\nb: {<<: *x, v: 2}\nc: [*x, *x]") == {
         "a": {"u": 1},
