@@ -18,7 +18,7 @@ from calibration.plan import Plan, Role
 from calibration.points import Point
 from calibration.terms import MERGE_TERMS, TERMS, Term
 from sim.architecture import Architecture
-from sim.complaints import explain
+from sim.complaints import validation_message
 from sim.errors import CostError, shown
 from sim.fields import Line, Number, OneLine, SchemaOfFields, Section, Whole
 
@@ -326,7 +326,7 @@ class MeasuredFile(Section):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise CostError(f"profile {source}:{explain(error, cls)}") from None
+            raise CostError(f"profile {source}:{validation_message(error, cls)}") from None
 
 
 def profile_schema() -> dict[str, Any]:

@@ -23,71 +23,52 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from calibration.reproduce import reproduce
-    from parasim.api import load, simulate
-    from parasim.evaluation import evaluate
-    from parasim.explanation import explain
-    from parasim.footprints import memory_needs
-    from parasim.planning.answer import Plan
-    from parasim.planning.ask import plan
-    from parasim.sweeping import Table, sweep
-    from parasim.training import train
-    from sim.errors import ParaSimError
-    from sim.methods import Method, Trains, register
-    from sim.result import Result
-    from sim.scenario import Scenario
-    from sim.studies.ray_engine import on_ray
+    from calibration.reproduce import reproduce as reproduce
+    from parasim.api import load as load
+    from parasim.api import simulate as simulate
+    from parasim.evaluation import evaluate as evaluate
+    from parasim.explanation import explain as explain
+    from parasim.footprints import memory_needs as memory_needs
+    from parasim.planning.answer import Plan as Plan
+    from parasim.planning.ask import plan as plan
+    from parasim.sweeping import Table as Table
+    from parasim.sweeping import sweep as sweep
+    from parasim.training import train as train
+    from sim.errors import ParaSimError as ParaSimError
+    from sim.methods import Method as Method
+    from sim.methods import Trains as Trains
+    from sim.methods import register as register
+    from sim.result import Result as Result
+    from sim.scenario import Scenario as Scenario
+    from sim.studies.ray_engine import on_ray as on_ray
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Method",
-    "ParaSimError",
-    "Plan",
-    "Result",
-    "Scenario",
-    "Table",
-    "Trains",
-    "evaluate",
-    "explain",
-    "load",
-    "memory_needs",
-    "on_ray",
-    "plan",
-    "register",
-    "reproduce",
-    "simulate",
-    "sweep",
-    "train",
-]
-
 # Loaded when asked for, so that `import parasim` and `paraSim --help` cost next to nothing.
-_HOMES = {
-    "Method": "sim.methods",
+_MODULES = {
+    **dict.fromkeys(("Method", "Trains", "register"), "sim.methods"),
+    **dict.fromkeys(("load", "simulate"), "parasim.api"),
+    **dict.fromkeys(("Table", "sweep"), "parasim.sweeping"),
     "ParaSimError": "sim.errors",
     "Plan": "parasim.planning.answer",
     "Result": "sim.result",
     "Scenario": "sim.scenario",
-    "Table": "parasim.sweeping",
-    "Trains": "sim.methods",
     "evaluate": "parasim.evaluation",
     "explain": "parasim.explanation",
-    "load": "parasim.api",
     "memory_needs": "parasim.footprints",
     "on_ray": "sim.studies.ray_engine",
     "plan": "parasim.planning.ask",
-    "register": "sim.methods",
     "reproduce": "calibration.reproduce",
-    "simulate": "parasim.api",
-    "sweep": "parasim.sweeping",
     "train": "parasim.training",
 }
 
+__all__ = sorted(_MODULES)
+
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'parasim' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from parasim.sweeping import Table, figures
 from sim.errors import ScenarioError, UnitError
 from sim.scenario_file import with_field
-from sim.studies.sweep import Axis, Point, Row
+from sim.studies.sweep import Axis, Row, SweepPoint
 from sim.studies.threshold import least
 from sim.units import quantity
 
@@ -67,7 +67,7 @@ def hiding_points(table: Table, axis: Axis) -> list[Hidden]:
         for (row, point), (next_row, _) in pairwise(runs):
             if _stalls(row) != _stalls(next_row):
 
-                def run_at(value: float, point: Point = point) -> Row:
+                def run_at(value: float, point: SweepPoint = point) -> Row:
                     data = point.data
                     for field in axis.fields:
                         data = with_field(data, field, int(value) if whole else f"{value!r}{unit}" if unit else value)
@@ -80,8 +80,8 @@ def hiding_points(table: Table, axis: Axis) -> list[Hidden]:
     return found
 
 
-def _lines(table: Table, axis: Axis) -> Iterator[tuple[Row, list[tuple[Row, Point]]]]:
-    lines: dict[tuple[tuple[str, str], ...], list[tuple[Row, Point]]] = {}
+def _lines(table: Table, axis: Axis) -> Iterator[tuple[Row, list[tuple[Row, SweepPoint]]]]:
+    lines: dict[tuple[tuple[str, str], ...], list[tuple[Row, SweepPoint]]] = {}
     for row, point in zip(table.rows, table.points, strict=True):
         labels = tuple((column, value) for column, value in point.labels.items() if column != axis.column)
         lines.setdefault(labels, []).append((row, point))

@@ -13,7 +13,7 @@ from parasim.memory import COLUMN, cell, memory_of_rows
 from sim.errors import ScenarioError
 from sim.methods import METHODS
 from sim.scenario_file import Override, Source, plain_fields
-from sim.studies.sweep import Axis, Point, Row, grid, run_sweep
+from sim.studies.sweep import Axis, Row, SweepPoint, grid, run_sweep
 from sim.units import format_bandwidth
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ class Table:
         One per run: the swept fields, then its figures, as text as in results.csv.
     axes : tuple of Axis
         What was swept.
-    points : list of Point
+    points : list of SweepPoint
         The scenario of each row.
     """
 
     rows: list[Row]
     axes: tuple[Axis, ...]
-    points: list[Point]
+    points: list[SweepPoint]
 
     @property
     def memory(self) -> list[str]:
@@ -159,9 +159,8 @@ def _axes(
 ) -> list[Axis]:
     """Swept fields, the method changing fastest; those not swept keep a column with the scenario's own value."""
     scenario = load(data)
-    links = {(group.uplink, group.down) for group in scenario.fleet}
-    uplink, downlink = next(iter(links))
-    own_bandwidth = format_bandwidth(uplink) if len(links) == 1 and uplink == downlink else ""
+    links = {link for group in scenario.fleet for link in (group.uplink, group.down)}
+    own_bandwidth = format_bandwidth(*links) if len(links) == 1 else ""
     columns: list[tuple[str, Sequence[object], tuple[str, ...], str]] = [
         ("model", models, ("model",), scenario.model or ""),
         ("bandwidth", bandwidths, ("fleet.*.uplink", "fleet.*.downlink"), own_bandwidth),
@@ -195,6 +194,6 @@ def _same_field(one: str, other: str) -> bool:
     return all(part == counterpart or part == "*" or counterpart == "*" for part, counterpart in pairs)
 
 
-def _label(point: Point, axes: Sequence[Axis]) -> str:
+def _label(point: SweepPoint, axes: Sequence[Axis]) -> str:
     """Name a run by what is swept."""
     return ", ".join(f"{axis.column} {point.labels[axis.column]}" for axis in axes if axis.fields) or "scenario"

@@ -1,12 +1,14 @@
-"""What is wrong with a file's fields, in the words of the person who wrote it.
+"""Messages about a file's fields, in the words of the person who wrote it.
 
-Pydantic checks the fields and complains in its own terms; here its complaints become lines that name the
-field, what was given and what is allowed.
+Pydantic checks the fields and reports errors in its own terms; these become lines that name the field, what was given
+and what is allowed.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -35,26 +37,26 @@ _WORDS = {
     "literal_error": "must be {expected}",
     "invalid_key": "the name of a field must be text",
 }
-"""Pydantic's complaints, by type, in the words of a scenario file."""
+"""What to say for each type of pydantic's errors."""
 
-_SHOWN_PROBLEMS = 5
+_MOST_LINES = 5
 
 
-def explain(error: ValidationError, root: type[BaseModel]) -> str:
-    """Say, to follow a colon, what is wrong with data for a `root`: one line, or one for each problem."""
+def validation_message(error: ValidationError, root: type[BaseModel]) -> str:
+    """Say, to follow a colon, what is wrong with data for a `root`: one line, or one for each field."""
     # Where a list is given, what is wrong with it as a list says more than that it is no word.
     problems = error.errors(include_url=False)
     problems.sort(key=lambda problem: problem["type"] == "literal_error" and not isinstance(problem["input"], str))
     # Of a list that is wrong because an entry is, only the entry is worth a line; so with a union's branches.
-    inner = {path[:length] for path in map(_path, problems) for length in range(len(path))}
-    lines: dict[tuple[int | str, ...], str] = {}
+    above = {path[:length] for path in map(_path, problems) for length in range(len(path))}
+    first: dict[tuple[int | str, ...], Any] = {}
     for problem in problems:
-        path = _path(problem)
-        if path not in inner and path not in lines:
-            if len(lines) == _SHOWN_PROBLEMS:
-                return "".join(f"\n  {line}" for line in [*lines.values(), "and more"])
-            lines[path] = _line(path, problem, root)
-    return "".join(f"\n  {line}" for line in lines.values()) if len(lines) > 1 else " " + "".join(lines.values())
+        if _path(problem) not in above:
+            first.setdefault(_path(problem), problem)
+    lines = [_line(path, problem, root) for path, problem in islice(first.items(), _MOST_LINES)]
+    if len(first) > _MOST_LINES:
+        lines.append("and more")
+    return "".join(f"\n  {line}" for line in lines) if len(lines) > 1 else " " + "".join(lines)
 
 
 def _path(problem: Any) -> tuple[int | str, ...]:
@@ -64,23 +66,22 @@ def _path(problem: Any) -> tuple[int | str, ...]:
 
 
 def _line(path: Sequence[int | str], problem: Any, root: type[BaseModel]) -> str:
-    where = ".".join(map(str, path))
-    if problem["type"] == "extra_forbidden":
-        hint = meant(str(path[-1]), root, path[:-1])
-        return f"{where if len(where) <= 80 else shown(where)}: unknown field; {hint}"
-    if problem["type"] == "value_error":
-        message = problem["msg"].removeprefix("Value error, ")
-        return f"{where}: {message}" if where else message
-    words = _WORDS.get(problem["type"], problem["msg"]).format(**problem.get("ctx", {}))
-    if problem["type"] == "missing":
-        return f"{where}: {words}"
-    if problem["type"].startswith("model_"):
-        words += f" ({', '.join(fields_below(root, path))})"
-    hint = ""
-    if problem["type"] == "literal_error" and isinstance(problem["input"], str):
-        choices = [choice.strip("'") for choice in problem["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        hint = nearest(problem["input"], choices)
-    return f"{where}: {words}, not {shown(problem['input'])}" + (f"; {hint}" if hint.startswith("did") else "")
+    kind, given, where = problem["type"], problem["input"], ".".join(map(str, path))
+    place = f"{where if len(where) <= 80 else shown(where)}: " if where else ""
+    if kind == "extra_forbidden":
+        return f"{place}unknown field; {meant(str(path[-1]), root, path[:-1])}"
+    if kind == "value_error":
+        return f"{place}{problem['ctx']['error']}"
+    words = _WORDS.get(kind, problem["msg"]).format(**problem.get("ctx", {}))
+    if kind == "missing":
+        return f"{place}{words}"
+    if kind.startswith("model_"):
+        words += f" ({', '.join(_fields_at(root, path))})"
+    line = f"{place}{words}, not {shown(given)}"
+    if kind == "literal_error" and isinstance(given, str):
+        hint = nearest(given, re.findall(r"'(.*?)'", problem["ctx"]["expected"]))
+        line += f"; {hint}" if hint.startswith("did") else ""
+    return line
 
 
 def meant(name: str, root: type[BaseModel], above: Sequence[int | str]) -> str:
@@ -101,9 +102,9 @@ def meant(name: str, root: type[BaseModel], above: Sequence[int | str]) -> str:
         A clause: a field of like name in this section, the first of the same name elsewhere, or all that the section
         has.
     """
-    here = nearest(name, fields_below(root, above))
+    nearby = nearest(name, _fields_at(root, above))
     elsewhere = next(_places(root, name), None)
-    return f"did you mean {elsewhere!r}?" if elsewhere and not here.startswith("did") else here
+    return f"did you mean {elsewhere!r}?" if elsewhere and not nearby.startswith("did") else nearby
 
 
 def _places(section: type[BaseModel], name: str, above: str = "") -> Iterator[str]:
@@ -111,32 +112,27 @@ def _places(section: type[BaseModel], name: str, above: str = "") -> Iterator[st
     for field, info in section.model_fields.items():
         if field == name:
             yield above + field
-        nested = _section_in(info.annotation)
-        if nested is not None:
+        if nested := _section_in(info.annotation):
             yield from _places(nested, name, f"{above}{field}.")
 
 
-def fields_below(root: type[BaseModel], path: Sequence[int | str]) -> list[str]:
-    """Names of the fields of `root` below a path such as ``["fleet", 0]``; empty if there are none."""
-    section = root
+def section_at(root: type[BaseModel], path: Sequence[int | str]) -> type[BaseModel] | None:
+    """Find what `root` holds at a path such as ``["fleet", 0]``, if that is a section or a list of them."""
+    section: type[BaseModel] | None = root
     for part in path:
-        if isinstance(part, int):
-            continue
-        field = section.model_fields.get(str(part))
-        if field is None:
-            return []
-        nested = _section_in(field.annotation)
-        if nested is None:
-            return []
-        section = nested
-    return list(section.model_fields)
+        if not isinstance(part, int):
+            field = section.model_fields.get(str(part)) if section else None
+            section = _section_in(field.annotation) if field else None
+    return section
+
+
+def _fields_at(root: type[BaseModel], path: Sequence[int | str]) -> list[str]:
+    section = section_at(root, path)
+    return list(section.model_fields) if section else []
 
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """Find the section that a field holds, or holds a list of."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _section_in(inner)
-        if found is not None:
-            return found
-    return None
+    return next(filter(None, map(_section_in, getattr(annotation, "__args__", ()))), None)

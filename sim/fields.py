@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from sim import units
@@ -79,14 +88,12 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
-    def give_one_of(self, *fields: str) -> None:
-        """Refuse several fields that exclude one another.
+    alternatives: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Pairs of fields that exclude one another."""
 
-        Raises
-        ------
-        ValueError
-            If more than one of them is given.
-        """
-        given = [field for field in fields if getattr(self, field) is not None]
-        if len(given) > 1:
-            raise ValueError(f"give {' or '.join(given)}, not both")
+    @model_validator(mode="after")
+    def _one_of_each_pair(self) -> Self:
+        for one, other in self.alternatives:
+            if getattr(self, one) is not None and getattr(self, other) is not None:
+                raise ValueError(f"give {one} or {other}, not both")
+        return self

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from sim.complaints import explain
+from sim.complaints import validation_message
 from sim.economy import Choices, Prices, Watts
 from sim.engine.shape import Params
 from sim.errors import ScenarioError, shown
@@ -114,7 +114,7 @@ class Scenario(Section):
         return self
 
     def _check_participants(self) -> None:
-        lists = self.participation.rounds
+        lists, clients = self.participation.rounds, self.clients
         if lists is None:
             return
         _fits(len(lists), self.rounds, "participation.rounds", "lists", "rounds")
@@ -122,13 +122,12 @@ class Scenario(Section):
             where = f"participation.rounds.{number}"
             if not members:
                 raise ValueError(f"{where}: nobody takes part")
-            if len(members) > self.clients:
-                raise ValueError(f"{where}: {len(members)} participants, but the fleet has {self.clients} clients")
+            if len(members) > clients:
+                raise ValueError(f"{where}: {len(members)} participants, but the fleet has {clients} clients")
             if len(set(members)) < len(members):
                 raise ValueError(f"{where}: names a client twice")
-            for client in members:
-                if not 0 <= client < self.clients:
-                    raise ValueError(f"{where}: no client {client}; they are 0 to {self.clients - 1}")
+            if unknown := [client for client in members if not 0 <= client < clients]:
+                raise ValueError(f"{where}: no client {unknown[0]}; they are 0 to {clients - 1}")
 
     def _check_seconds(self) -> None:
         seconds = self.compute.seconds
@@ -163,7 +162,7 @@ class Scenario(Section):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise ScenarioError(f"{source}:{explain(error, cls)}") from None
+            raise ScenarioError(f"{source}:{validation_message(error, cls)}") from None
 
 
 def _fits(given: int, wanted: int, field: str, things: str, per: str) -> None:

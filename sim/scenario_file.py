@@ -11,8 +11,9 @@ from typing import Any
 
 from sim.architecture import catalogue_names
 from sim.atomic_files import read_text
-from sim.complaints import fields_below, meant
+from sim.complaints import meant, section_at
 from sim.errors import ScenarioError, shown
+from sim.fields import Section
 from sim.methods import with_parameter
 from sim.scenario import Scenario
 from sim.well_formed import parse_json, parse_toml, parse_yaml
@@ -29,17 +30,6 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     ".yml": parse_yaml,
     ".toml": parse_toml,
     ".json": parse_json,
-}
-
-# Fields that exclude one another: overriding one takes the others away.
-_ALTERNATIVES: dict[tuple[str, str], tuple[str, ...]] = {
-    ("compute", "seconds"): ("profile", "dataset"),
-    ("compute", "profile"): ("seconds",),
-    ("compute", "dataset"): ("seconds",),
-    ("participation", "fraction"): ("rounds",),
-    ("participation", "rounds"): ("fraction",),
-    ("blocks", "layers"): ("count",),
-    ("blocks", "count"): ("layers",),
 }
 
 
@@ -182,27 +172,11 @@ def with_field(data: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
     ScenarioError
         If there is no such field.
     """
-    parts = field.split(".")
-    if parts[0] not in Scenario.model_fields:
-        raise ScenarioError(f"{field}: unknown field; {meant(parts[0], Scenario, ())}")
-    if len(parts) == 1:
-        return data | {field: value}
-    section = data.get(parts[0])
-    if section is None:
-        default = Scenario.model_fields[parts[0]].default
-        is_list = isinstance(default, tuple)
-        section = [g.model_dump(mode="json", exclude_defaults=True) for g in default] if is_list else {}
-    elif parts[0] == "method" and isinstance(section, str):
-        section = {"name": section}
-    dropped = _ALTERNATIVES.get((parts[0], parts[1]), ())
-    if parts == ["method", "name"]:
-        dropped = tuple(field for field in section if value not in with_parameter(field))
-    if isinstance(section, dict):
-        section = {key: kept for key, kept in section.items() if key not in dropped}
-    return data | {parts[0]: _with(section, parts, 1, [parts[0]], value)}
+    changed: dict[str, Any] = _with_field(data, field.split("."), 0, [], value)
+    return changed
 
 
-def _with(node: Any, parts: list[str], depth: int, section: list[str], value: Any) -> Any:
+def _with_field(node: Any, parts: list[str], depth: int, section: list[str], value: Any) -> Any:
     """Copy a part of the data with the rest of a path set; `section` is the path so far without list entries."""
     if depth == len(parts):
         return value
@@ -213,19 +187,31 @@ def _with(node: Any, parts: list[str], depth: int, section: list[str], value: An
             last = len(node) - 1
             raise ScenarioError(f"{field}: {above} has no entry {part!r}; give 0 to {last}, a name, or * for every one")
         return [
-            _with(entry, parts, depth + 1, section, value) if i in chosen else entry for i, entry in enumerate(node)
+            _with_field(entry, parts, depth + 1, section, value) if i in chosen else entry
+            for i, entry in enumerate(node)
         ]
     if node is not None and not isinstance(node, dict):
         raise ScenarioError(f"{field}: {above} is {shown(node)}, which has no fields of its own")
-    known = fields_below(Scenario, section)
-    if section == ["method"] and with_parameter(part):
-        known.append(part)
+    kind = section_at(Scenario, section)
+    info = kind.model_fields.get(part) if kind else None
+    is_parameter = section == ["method"] and bool(with_parameter(part))
     # What the train section may hold is the trainer's affair, which checks it when it reads it.
-    if part not in known and section[0] != "train":
-        hint = meant(part, Scenario, section) if known else f"{above} has no fields of its own"
+    if info is None and not is_parameter and section[:1] != ["train"]:
+        hint = meant(part, Scenario, section) if kind else f"{above} has no fields of its own"
         raise ScenarioError(f"{field}: unknown field; {hint}")
     fields = node or {}
-    return fields | {part: _with(fields.get(part), parts, depth + 1, [*section, part], value)}
+    # What is set takes away what it excludes.
+    excluded = {name for pair in getattr(kind, "alternatives", ()) if part in pair for name in pair} - {part}
+    if is_parameter and part == "name":
+        excluded = {name for name in fields if value not in with_parameter(name)}
+    below = fields.get(part)
+    if below is None and info is not None and isinstance(info.default, tuple):
+        entries = [entry for entry in info.default if isinstance(entry, Section)]
+        below = [entry.model_dump(mode="json", exclude_defaults=True) for entry in entries] or None
+    elif part == "method" and isinstance(below, str):
+        below = {"name": below}
+    kept = {name: given for name, given in fields.items() if name not in excluded}
+    return kept | {part: _with_field(below, parts, depth + 1, [*section, part], value)}
 
 
 def _entries(node: Sequence[Any], part: str) -> set[int]:

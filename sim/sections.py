@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    Field,
-    PlainValidator,
-    SerializeAsAny,
-    ValidationError,
-    field_serializer,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PlainValidator, SerializeAsAny, ValidationError, field_serializer, field_validator
 from pydantic_core import PydanticCustomError
 
 from sim.economy import Watts
@@ -20,7 +12,7 @@ from sim.engine.shape import Params
 from sim.errors import nearest, shown
 from sim.fields import Bandwidth, Duration, Line, Money, Number, Section, Size, Whole, read_duration
 from sim.methods import METHODS, with_parameter
-from sim.uncertainty import Jitter
+from sim.uncertainty import Jitter, LinkJitter
 
 
 def _with_its_parameters(value: Any) -> Params:
@@ -40,7 +32,7 @@ def _with_its_parameters(value: Any) -> Params:
 
 
 def _at(field: str, message: str, given: Any) -> ValidationError:
-    problem = PydanticCustomError("value_error", "{message}", {"message": message})
+    problem = PydanticCustomError("value_error", "{error}", {"error": message})
     return ValidationError.from_exception_data("method", [{"type": problem, "loc": (field,), "input": given}])
 
 
@@ -51,6 +43,8 @@ MethodChoice = Annotated[SerializeAsAny[Params], PlainValidator(_with_its_parame
 class Blocks(Section):
     """How the model is cut into blocks and in which order they are trained."""
 
+    alternatives = (("layers", "count"),)
+
     layers: Number | None = Field(default=None, gt=0)
     """Layers per block: 0.5 (attention and MLP apart), 1, 2, 4 ...; 2 if neither this nor `count` is given."""
     count: Whole | None = Field(default=None, ge=1, le=100_000)
@@ -59,11 +53,6 @@ class Blocks(Section):
     """Which block each round trains: a rule, or one block (0-based) per round."""
     gradient_pass: Duration | None = None
     """Seconds of the extra full pass of the `gradient` schedule, where no profile knows them."""
-
-    @model_validator(mode="after")
-    def _one_partition(self) -> Self:
-        self.give_one_of("layers", "count")
-        return self
 
     @field_validator("layers")
     @classmethod
@@ -125,21 +114,13 @@ class Group(Section):
     """What the device draws, for `paraSim plan`; `power` of the scenario if left out."""
     speed_jitter: Jitter | None = None
     """How the speed varies, for `paraSim plan`."""
-    uplink_jitter: Jitter | None = None
-    downlink_jitter: Jitter | None = None
+    uplink_jitter: LinkJitter | None = None
+    downlink_jitter: LinkJitter | None = None
 
     @property
     def down(self) -> float:
         """Downlink [B/s]."""
         return self.uplink if self.downlink is None else self.downlink
-
-    @model_validator(mode="after")
-    def _links_keep_their_bandwidth(self) -> Self:
-        for name in ("uplink_jitter", "downlink_jitter"):
-            jitter = getattr(self, name)
-            if jitter is not None and jitter.per == "round":
-                raise ValueError(f"{name}: links keep their bandwidth during a run; give per: run")
-        return self
 
 
 class ServerResources(Section):
@@ -156,15 +137,12 @@ class ServerResources(Section):
 class Participation(Section):
     """Who takes part in a round: everyone if left out."""
 
+    alternatives = (("fraction", "rounds"),)
+
     fraction: Number | None = Field(default=None, gt=0, le=1)
     """This share of the clients, drawn anew each round."""
     rounds: tuple[tuple[Whole, ...], ...] | None = None
     """The clients of each round, one list per round."""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        self.give_one_of("fraction", "rounds")
-        return self
 
 
 class Compression(Section):
@@ -195,6 +173,8 @@ class Wire(Section):
 
 class Compute(Section):
     """How long a local update takes: from a profile, or given in seconds."""
+
+    alternatives = (("seconds", "profile"), ("seconds", "dataset"))
 
     profile: str | None = None
     """Name or file of a profile; `paper-a100` if nothing is given."""
@@ -228,12 +208,6 @@ class Compute(Section):
     def _plain(self, seconds: Any) -> Any:
         # The union would write a list with the serializer of a single duration.
         return seconds
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        self.give_one_of("seconds", "profile")
-        self.give_one_of("seconds", "dataset")
-        return self
 
 
 class PayloadSizes(Section):

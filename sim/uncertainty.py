@@ -56,6 +56,13 @@ class Jitter(Section):
         return self
 
 
+class LinkJitter(Jitter):
+    """The same for a bandwidth, which keeps during a run."""
+
+    per: Literal["run"] = "run"
+    """A link has the same bandwidth from start to end."""
+
+
 class Uncertainty(Section):
     """How far each input may be off, as a share of it: 0.2 is from 20 % less to 20 % more. 0 for what is certain."""
 

@@ -19,6 +19,7 @@ from ruamel.yaml.composer import Composer, ComposerError, MaxDepthExceededError
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent
+from ruamel.yaml.resolver import VersionedResolver
 
 MAX_YAML_NODES = 200_000
 MAX_DEPTH = 50
@@ -57,6 +58,15 @@ class _Composer(Composer):
         return node
 
 
+class _Resolver(VersionedResolver):
+    """Tells numbers from words by the rules of YAML 1.2, whatever version a document claims to be."""
+
+    @property
+    def processing_version(self) -> tuple[int, int]:
+        """Version of YAML."""
+        return (1, 2)
+
+
 class _Constructor(SafeConstructor):
     """Makes plain data of nodes; a date is text."""
 
@@ -75,7 +85,7 @@ def parse_yaml(text: str) -> Any:
     """
     reader = YAML(typ="safe", pure=True)
     reader.max_depth = MAX_DEPTH
-    reader.Composer, reader.Constructor = _Composer, _Constructor
+    reader.Composer, reader.Constructor, reader.Resolver = _Composer, _Constructor, _Resolver
     try:
         return _parsed(lambda: reader.load(text))
     except MaxDepthExceededError:
@@ -86,7 +96,8 @@ def parse_yaml(text: str) -> Any:
         problem = str(error.problem).partition(" with value")[0][:200]
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
         raise ValueError(f"{about}{problem}{line}") from None
-    except YAMLError as error:
+    except (YAMLError, AssertionError) as error:
+        # A version of YAML that does not exist fails an assertion of ruamel's.
         raise ValueError(str(error).splitlines()[0]) from None
 
 

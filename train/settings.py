@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from sim import scenario
-from sim.complaints import explain
+from sim.complaints import validation_message
 from sim.errors import ScenarioError, nearest
 from sim.fields import SchemaOfFields, Section
 from sim.methods import METHODS
@@ -137,7 +137,7 @@ class TrainSettings(Section):
         try:
             return cls.model_validate(data or {})
         except ValidationError as error:
-            raise ScenarioError(f"train:{explain(error, cls)}") from None
+            raise ScenarioError(f"train:{validation_message(error, cls)}") from None
 
 
 def json_schema() -> dict[str, Any]:

@@ -157,7 +157,7 @@ def _plan(levels: dict[str, Any]) -> Plan:
     from pydantic import ValidationError
 
     from calibration.plan import Plan
-    from sim.complaints import explain
+    from sim.complaints import validation_message
     from sim.errors import ScenarioError
 
     if not levels["ranks"] or not levels["targets"]:
@@ -166,7 +166,9 @@ def _plan(levels: dict[str, Any]) -> Plan:
     try:
         return Plan.model_validate(levels)
     except ValidationError as error:
-        said = re.sub(r"^\s*(\w+)(\.\d+)?(?=: )", lambda at: options[at[1]], explain(error, Plan), flags=re.MULTILINE)
+        said = re.sub(
+            r"^\s*(\w+)(\.\d+)?(?=: )", lambda at: options[at[1]], validation_message(error, Plan), flags=re.MULTILINE
+        )
         raise ScenarioError(said) from None
 
 

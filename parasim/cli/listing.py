@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -107,16 +108,9 @@ def devices(format_: _Format = PlainFormat.TABLE) -> None:
 
     found = [device(name) for name in known_devices()]
     if format_ is PlainFormat.JSON:
+        units = {"memory": "_bytes", "bandwidth": "_bytes_per_s", "launch": "_s"}
         rows = [
-            {
-                "name": one.name,
-                "memory_bytes": one.memory,
-                "precision": one.precision,
-                "bandwidth_bytes_per_s": one.bandwidth,
-                "launch_s": one.launch,
-                "operations_per_s": dict(one.operations_per_second),
-                "source": one.source,
-            }
+            {key.replace("per_second", "per_s") + units.get(key, ""): value for key, value in asdict(one).items()}
             for one in found
         ]
         _print(rows, format_)

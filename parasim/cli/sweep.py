@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 
 from parasim.cli.engines import Address, EngineName, EngineOption, computing_on
 from parasim.cli.options import Format, Overrides
+from parasim.cli.progress import stages
 
 if TYPE_CHECKING:
     from parasim.sweeping import Table
@@ -63,20 +63,22 @@ def command(
 
     varied: dict[str, tuple[str, ...]] = {}
     for text in vary:
-        field, equals, values = text.partition("=")
-        if not field or not equals or not split_values(values):
+        field, _, values = text.partition("=")
+        if not field or not split_values(values):
             raise ScenarioError(f"--vary {text}: write it like blocks.layers=1,2,4")
         if field in varied:
             raise ScenarioError(f"--vary {field} is given twice; write all its values in one")
         varied[field] = split_values(values)
-    done = (0, 0)
-
-    def remember(count: int, total: int) -> None:
-        nonlocal done
-        done = (count, total)
+    done, total = 0, 0
 
     try:
-        with computing_on(engine, address), _progress(remember) as progress:
+        with computing_on(engine, address), stages() as report:
+
+            def progress(*counts: int) -> None:
+                nonlocal done, total
+                done, total = counts
+                report("simulating", done, total)
+
             table = sweep(
                 file,
                 methods=values_of("--method", method),
@@ -90,12 +92,14 @@ def command(
                 progress=progress,
             )
     except KeyboardInterrupt:
-        if done[1] == 0:
-            raise KeyboardInterrupt("nothing was run yet") from None
-        raise KeyboardInterrupt(
-            f"{done[0]} of {done[1]} runs are in {out / 'results.csv'}; the same command continues there"
-        ) from None
-    _print(table, format_)
+        kept = f"{done} of {total} runs are in {out / 'results.csv'}; the same command continues there"
+        raise KeyboardInterrupt(kept if total else "nothing was run yet") from None
+    if format_ is Format.JSON:
+        print(json.dumps(table.to_dataframe().to_dict("records"), indent=2))
+    elif format_ is Format.CSV:
+        print((out / "results.csv").read_text(encoding="utf-8"), end="")
+    else:
+        _print(table)
     charts = _draw(table, plot, out)
     files = [out / "results.csv", out / "sweep.json", *charts]
     leave_record(out, "sweep", table.points[0].data, files)
@@ -104,41 +108,7 @@ def command(
         print("Chart: " + ", ".join(str(chart) for chart in charts))
 
 
-@contextmanager
-def _progress(remember: Callable[[int, int], None]) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on a terminal, and nothing elsewhere."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield remember
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("runs", total=None)
-
-        def update(count: int, total: int) -> None:
-            remember(count, total)
-            bar.update(task, completed=count, total=total)
-
-        yield update
-
-
-def _print(table: Table, format_: Format) -> None:
-    import csv
-    import json
-    import sys
-
-    if format_ is Format.JSON:
-        print(json.dumps(table.to_dataframe().to_dict("records"), indent=2))
-        return
-    if format_ is Format.CSV:
-        writer = csv.DictWriter(sys.stdout, table.rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table.rows)
-        return
+def _print(table: Table) -> None:
     from parasim.text import clock, console, plain_table
 
     swept = [axis.column for axis in table.axes if len(axis.values) > 1 or axis.column == "method"]

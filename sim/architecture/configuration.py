@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sim.architecture.model import Architecture, Half, Layer
+from sim.architecture.model import Architecture, Half, Layer, Linear
 from sim.errors import ArchitectureError, shown
 
 LARGEST_SIZE = 2**28
@@ -94,10 +94,6 @@ class Configuration:
             raise ArchitectureError(f"{self.name}: {key!r} is {shown(value)}, expected true or false")
         return value
 
-    def head(self, parameters: int, *, tied: bool) -> int:
-        """Count the output head: none if it shares the embeddings' weights, which it does by default if `tied`."""
-        return 0 if self.switch("tie_word_embeddings", default=tied) else parameters
-
     def label_count(self) -> int:
         """Read the number of classes of a classifier, which a ``config.json`` gives as a list of labels.
 
@@ -149,22 +145,8 @@ class Configuration:
             If there is neither and the hidden size is not a multiple of the heads.
         """
         if default is None and self._fields.get("head_dim") is None:
-            return self.divided(hidden_size, heads)
+            return divided(self.name, hidden_size, heads)
         return self.size("head_dim", default=default)
-
-    def divided(self, hidden_size: int, heads: int) -> int:
-        """Divide the hidden size among the heads.
-
-        Raises
-        ------
-        ArchitectureError
-            If it is not a multiple of the heads.
-        """
-        if hidden_size % heads:
-            raise ArchitectureError(
-                f"{self.name}: hidden size {hidden_size} is not a multiple of its {heads} attention heads"
-            )
-        return hidden_size // heads
 
     def _checked(self, value: object, key: str, smallest: int, largest: int) -> int:
         # JSON's true is an int to Python, yet no size.
@@ -177,42 +159,68 @@ class Configuration:
 def repeated(
     config: Configuration,
     *,
-    hidden_size: int,
-    attention_heads: int,
+    hidden: int,
+    heads: int,
+    attention: Iterable[Linear],
+    mlp: Iterable[Linear],
+    norms: tuple[int, int],
+    embeddings: int,
+    vocabulary: int = 0,
+    head: int = 0,
+    tied: bool | None = False,
+    other: int,
     head_dimension: int | None = None,
-    attention: Half,
-    mlp: Half,
     layers: Sequence[str] = ("num_hidden_layers",),
-    **counts: int,
 ) -> Architecture:
     """Make an architecture whose layers are all alike.
 
     Parameters
     ----------
     config : Configuration
-        Says how many layers there are.
-    hidden_size, attention_heads : int
-        As in `Architecture`.
+        Says how many layers there are, and whether the head shares the embeddings' weights.
+    hidden, heads, vocabulary : int
+        Hidden size, query heads and tokens.
+    attention, mlp : iterable of Linear
+        Linear modules of every layer's halves.
+    norms : tuple of int
+        Parameters of the norms that belong to them.
+    embeddings, head, other : int
+        Parameters outside the layers; `head` where it has weights of its own.
+    tied : bool or None
+        Whether it has none where the configuration does not say; None if it always has, as a classifier's.
     head_dimension : int or None
-        Likewise; the hidden size divided among the heads if None.
-    attention, mlp : Half
-        Of every layer.
+        Width of one head; the hidden size divided among the heads if None.
     layers : sequence of str
         Names of the field that holds the number of layers.
-    **counts : int
-        What else an `Architecture` has.
 
     Raises
     ------
     ArchitectureError
         If the number of layers is missing or out of range, or the hidden size is not a multiple of the heads.
     """
+    layer = Layer(Half.of("attention", tuple(attention), norms[0]), Half.of("mlp", tuple(mlp), norms[1]))
     return Architecture(
         name=config.name,
         model_type=config.model_type,
-        hidden_size=hidden_size,
-        attention_heads=attention_heads,
-        head_dimension=head_dimension or config.divided(hidden_size, attention_heads),
-        layers=(Layer(attention, mlp),) * config.size(*layers, largest=LARGEST_LAYER_COUNT),
-        **counts,
+        hidden_size=hidden,
+        vocabulary_size=vocabulary,
+        attention_heads=heads,
+        head_dimension=head_dimension or divided(config.name, hidden, heads),
+        layers=(layer,) * config.size(*layers, largest=LARGEST_LAYER_COUNT),
+        embedding_parameters=embeddings,
+        head_parameters=0 if tied is not None and config.switch("tie_word_embeddings", default=tied) else head,
+        other_parameters=other,
     )
+
+
+def divided(model: str, hidden_size: int, heads: int) -> int:
+    """Divide the hidden size of a model among its heads.
+
+    Raises
+    ------
+    ArchitectureError
+        If it is not a multiple of the heads.
+    """
+    if hidden_size % heads:
+        raise ArchitectureError(f"{model}: hidden size {hidden_size} is not a multiple of its {heads} attention heads")
+    return hidden_size // heads

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sim.architecture.configuration import Configuration, repeated
-from sim.architecture.model import Architecture, Half, Linear
+from sim.architecture.model import Architecture, Linear
 
 
 @dataclass(frozen=True)
@@ -99,13 +99,15 @@ def decoder(config: Configuration) -> Architecture:
     norms = family.norms_per_half * hidden
     return repeated(
         config,
-        hidden_size=hidden,
-        vocabulary_size=vocabulary,
-        attention_heads=heads,
+        hidden=hidden,
+        heads=heads,
         head_dimension=width,
-        attention=Half.of("attention", attention, norms + (2 * width if family.query_key_norms else 0)),
-        mlp=Half.of("mlp", mlp, norms),
-        embedding_parameters=vocabulary * hidden,
-        head_parameters=config.head(vocabulary * hidden, tied=family.tied),
-        other_parameters=hidden,
+        attention=attention,
+        mlp=mlp,
+        norms=(norms + (2 * width if family.query_key_norms else 0), norms),
+        vocabulary=vocabulary,
+        embeddings=vocabulary * hidden,
+        head=vocabulary * hidden,
+        tied=family.tied,
+        other=hidden,
     )

@@ -7,7 +7,7 @@ matrices.
 from __future__ import annotations
 
 from sim.architecture.configuration import Configuration, repeated
-from sim.architecture.model import Architecture, Half, Linear
+from sim.architecture.model import Architecture, Linear
 from sim.errors import ArchitectureError
 
 
@@ -25,19 +25,19 @@ def gpt2(config: Configuration) -> Architecture:
     vocabulary = config.size("vocab_size")
     intermediate = config.size("n_inner", default=4 * hidden)
     positions = config.size("n_positions", "max_position_embeddings", default=1024)
-    attention = Linear("c_attn", hidden, 3 * hidden, True), Linear("c_proj", hidden, hidden, True)
-    mlp = Linear("c_fc", hidden, intermediate, True), Linear("c_proj", intermediate, hidden, True)
     return repeated(
         config,
-        hidden_size=hidden,
-        vocabulary_size=vocabulary,
-        attention_heads=config.size("n_head", "num_attention_heads"),
+        hidden=hidden,
+        heads=config.size("n_head", "num_attention_heads"),
         layers=("n_layer", "num_hidden_layers"),
-        attention=Half.of("attention", attention, norms=2 * hidden),
-        mlp=Half.of("mlp", mlp, norms=2 * hidden),
-        embedding_parameters=(vocabulary + positions) * hidden,
-        head_parameters=config.head(vocabulary * hidden, tied=True),
-        other_parameters=2 * hidden,
+        attention=[Linear("c_attn", hidden, 3 * hidden, True), Linear("c_proj", hidden, hidden, True)],
+        mlp=[Linear("c_fc", hidden, intermediate, True), Linear("c_proj", intermediate, hidden, True)],
+        norms=(2 * hidden, 2 * hidden),
+        vocabulary=vocabulary,
+        embeddings=(vocabulary + positions) * hidden,
+        head=vocabulary * hidden,
+        tied=True,
+        other=2 * hidden,
     )
 
 
@@ -47,18 +47,17 @@ def gpt_neox(config: Configuration) -> Architecture:
     vocabulary = config.size("vocab_size")
     intermediate = config.size("intermediate_size")
     bias = config.switch("attention_bias", default=True)
-    attention = Linear("query_key_value", hidden, 3 * hidden, bias), Linear("dense", hidden, hidden, bias)
-    mlp = Linear("dense_h_to_4h", hidden, intermediate, True), Linear("dense_4h_to_h", intermediate, hidden, True)
     return repeated(
         config,
-        hidden_size=hidden,
-        vocabulary_size=vocabulary,
-        attention_heads=config.size("num_attention_heads"),
-        attention=Half.of("attention", attention, norms=2 * hidden),
-        mlp=Half.of("mlp", mlp, norms=2 * hidden),
-        embedding_parameters=vocabulary * hidden,
-        head_parameters=config.head(vocabulary * hidden, tied=False),
-        other_parameters=2 * hidden,
+        hidden=hidden,
+        heads=config.size("num_attention_heads"),
+        attention=[Linear("query_key_value", hidden, 3 * hidden, bias), Linear("dense", hidden, hidden, bias)],
+        mlp=[Linear("dense_h_to_4h", hidden, intermediate, True), Linear("dense_4h_to_h", intermediate, hidden, True)],
+        norms=(2 * hidden, 2 * hidden),
+        vocabulary=vocabulary,
+        embeddings=vocabulary * hidden,
+        head=vocabulary * hidden,
+        other=2 * hidden,
     )
 
 
@@ -80,19 +79,19 @@ def opt(config: Configuration) -> Architecture:
     has_final_norm = config.switch("do_layer_norm_before", default=True) and not config.switch(
         "_remove_final_layer_norm", default=False
     )
-    attention = tuple(Linear(name, hidden, hidden, bias) for name in ("k_proj", "v_proj", "q_proj", "out_proj"))
-    mlp = Linear("fc1", hidden, intermediate, bias), Linear("fc2", intermediate, hidden, bias)
     return repeated(
         config,
-        hidden_size=hidden,
-        vocabulary_size=vocabulary,
-        attention_heads=config.size("num_attention_heads"),
-        attention=Half.of("attention", attention, norm),
-        mlp=Half.of("mlp", mlp, norm),
+        hidden=hidden,
+        heads=config.size("num_attention_heads"),
+        attention=[Linear(name, hidden, hidden, bias) for name in ("k_proj", "v_proj", "q_proj", "out_proj")],
+        mlp=[Linear("fc1", hidden, intermediate, bias), Linear("fc2", intermediate, hidden, bias)],
+        norms=(norm, norm),
+        vocabulary=vocabulary,
         # Positions 0 and 1 are reserved for padding, hence two more embeddings than positions.
-        embedding_parameters=vocabulary * embedding + (positions + 2) * hidden,
-        head_parameters=config.head(vocabulary * embedding, tied=True),
-        other_parameters=(0 if embedding == hidden else 2 * embedding * hidden) + (norm if has_final_norm else 0),
+        embeddings=vocabulary * embedding + (positions + 2) * hidden,
+        head=vocabulary * embedding,
+        tied=True,
+        other=(0 if embedding == hidden else 2 * embedding * hidden) + (norm if has_final_norm else 0),
     )
 
 
@@ -117,25 +116,19 @@ def vit(config: Configuration) -> Architecture:
     width = heads * head_dimension
     bias = config.switch("qkv_bias", default=True)
     former_names = {"q_proj": "query", "k_proj": "key", "v_proj": "value"}
-    attention = (
-        *(Linear(name, hidden, width, bias, formerly) for name, formerly in former_names.items()),
-        Linear("o_proj", width, hidden, True, formerly="dense"),
-    )
-    mlp = (
-        Linear("fc1", hidden, intermediate, True, formerly="dense"),
-        Linear("fc2", intermediate, hidden, True, formerly="dense"),
-    )
+    attention = [Linear(name, hidden, width, bias, formerly) for name, formerly in former_names.items()]
     # The class token is one more position, and an embedding of its own; every patch position has a bias.
     patch_embedding = hidden * (channels * patch_height * patch_width + 1)
     return repeated(
         config,
-        hidden_size=hidden,
-        vocabulary_size=0,
-        attention_heads=heads,
+        hidden=hidden,
+        heads=heads,
         head_dimension=head_dimension,
-        attention=Half.of("attention", attention, norms=2 * hidden),
-        mlp=Half.of("mlp", mlp, norms=2 * hidden),
-        embedding_parameters=patch_embedding + hidden + (patches + 1) * hidden,
-        head_parameters=config.label_count() * (hidden + 1),
-        other_parameters=2 * hidden,
+        attention=[*attention, Linear("o_proj", width, hidden, True, "dense")],
+        mlp=[Linear("fc1", hidden, intermediate, True, "dense"), Linear("fc2", intermediate, hidden, True, "dense")],
+        norms=(2 * hidden, 2 * hidden),
+        embeddings=patch_embedding + hidden + (patches + 1) * hidden,
+        head=config.label_count() * (hidden + 1),
+        tied=None,
+        other=2 * hidden,
     )

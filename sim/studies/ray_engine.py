@@ -117,10 +117,27 @@ def on_ray(address: str = "auto") -> Iterator[None]:
         import ray
     except ImportError:
         raise EngineError(install_hint("--engine ray", "ray")) from None
-    if ray.is_initialized():
+    connected = ray.is_initialized()
+    if not connected:
+        _connect(address)
+    try:
         with using(RayPool()):
             yield
-        return
+    finally:
+        if not connected:
+            ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    """Connect this process to a cluster.
+
+    Raises
+    ------
+    EngineError
+        If there is none, or none can be started.
+    """
+    import ray
+
     # Of runs that nobody reads any more, Ray would print errors; and it would report on a cluster that it starts.
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -134,11 +151,6 @@ def on_ray(address: str = "auto") -> Iterator[None]:
         # A node that does not start is a plain Exception; the processes that did start would outlive this line.
         ray.shutdown()
         raise EngineError(f"{failed}: {_in_short(error)}") from None
-    try:
-        with using(RayPool()):
-            yield
-    finally:
-        ray.shutdown()
 
 
 def _resolved(address: str) -> tuple[str, str]:

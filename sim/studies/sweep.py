@@ -51,14 +51,14 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Point:
+class SweepPoint:
     """One run of a sweep: its labels in the results and its scenario as plain data."""
 
     labels: Row
     data: dict[str, Any]
 
 
-def grid(base: Callable[[Row], dict[str, Any]], axes: Sequence[Axis]) -> list[Point]:
+def grid(base: Callable[[Row], dict[str, Any]], axes: Sequence[Axis]) -> list[SweepPoint]:
     """List the runs of a sweep, the last axis changing fastest.
 
     Parameters
@@ -78,12 +78,12 @@ def grid(base: Callable[[Row], dict[str, Any]], axes: Sequence[Axis]) -> list[Po
     for values in product(*read):
         labels = {axis.column: text for axis, (text, _) in zip(axes, values, strict=True)}
         changes = [(field, value) for axis, (_, value) in zip(axes, values, strict=True) for field in axis.fields]
-        points.append(Point(labels, plain_fields(base(labels), changes)))
+        points.append(SweepPoint(labels, plain_fields(base(labels), changes)))
     return points
 
 
 def run_sweep(
-    points: Sequence[Point],
+    points: Sequence[SweepPoint],
     run: Run,
     directory: Path | None,
     *,
@@ -94,7 +94,7 @@ def run_sweep(
 
     Parameters
     ----------
-    points : sequence of Point
+    points : sequence of SweepPoint
         What to run.
     run : callable
         Simulates one; must be importable by worker processes.
@@ -128,14 +128,14 @@ def run_sweep(
     return rows
 
 
-def _figures(points: Sequence[Point], run: Run, jobs: int | None) -> Iterator[Mapping[str, object]]:
+def _figures(points: Sequence[SweepPoint], run: Run, jobs: int | None) -> Iterator[Mapping[str, object]]:
     """Simulate points in order: in this process if they are few, in workers otherwise."""
     workers = min(jobs or cores(), len(points)) if len(points) >= _SERIAL_BELOW else 1
     batch = max(1, min(16, len(points) // (4 * workers)))
     return in_order(run, (point.data for point in points), workers=workers, batch=batch)
 
 
-def _resume(points: Sequence[Point], directory: Path) -> list[Row]:
+def _resume(points: Sequence[SweepPoint], directory: Path) -> list[Row]:
     """Claim the directory for this sweep and return the rows that an earlier, interrupted one left."""
     digest = hashlib.sha256(json.dumps([p.data for p in points], sort_keys=True).encode()).hexdigest()
     note, results = directory / "sweep.json", directory / "results.csv"
@@ -156,11 +156,9 @@ def _resume(points: Sequence[Point], directory: Path) -> list[Row]:
     if complete != written:
         write_atomically(results, lambda file: file.write(complete))
     rows = list(csv.DictReader(io.StringIO(complete)))
-    for row, point in zip(rows, points, strict=False):
-        if None in row or None in row.values() or any(row.get(name) != label for name, label in point.labels.items()):
-            raise OutputError(f"{results}: is damaged: a line is not the run that belongs there; delete it")
-    if len(rows) > len(points):
-        raise OutputError(f"{results}: is damaged: it has more lines than the sweep has runs; delete it")
+    labels = [{name: row.get(name) for name in points[0].labels} for row in rows if None not in (*row, *row.values())]
+    if len(labels) < len(rows) or labels != [point.labels for point in points[: len(rows)]]:
+        raise OutputError(f"{results}: is damaged: its lines are not the runs that belong there; delete it")
     return rows
 
 

@@ -75,7 +75,7 @@ def test_a_reader_that_stops_early_is_no_error():
     assert process.stderr is not None
     process.stdout.close()
     err = process.stderr.read()
-    process.wait(timeout=30)
+    process.wait()
     assert err == b""
 
 

@@ -156,41 +156,42 @@ def test_another_sweeps_directory_is_refused(large: Path, tmp_path: Path):
     run("sweep", large, "--vary", "seed=1,2", "--out", tmp_path / "out")
     before = (tmp_path / "out" / "results.csv").read_bytes()
     message = refused("sweep", large, "--vary", "seed=1,3", "--out", tmp_path / "out")
-    assert "holds the results of another sweep; choose another with --out, or delete it" in message
+    assert str(tmp_path / "out") in message
     assert (tmp_path / "out" / "results.csv").read_bytes() == before
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "place"),
     [
         (["--vary", "blocks.layers"], "--vary blocks.layers: write it like blocks.layers=1,2,4"),
-        (["--vary", "blocks.layers="], "write it like blocks.layers=1,2,4"),
-        (["--vary", "=1,2"], "write it like blocks.layers=1,2,4"),
+        (["--vary", "blocks.layers="], "--vary blocks.layers="),
+        (["--vary", "=1,2"], "--vary =1,2"),
         (["--vary", "seed=1", "--vary", "seed=2"], "--vary seed is given twice"),
         (["--vary", "seed=1,1"], "seed: a value stands twice in 1, 1"),
-        (["--vary", "seed=1,x"], "seed x: seed: must be a number, not 'x'"),
-        (["--vary", "blocks.layrs=1"], "did you mean 'layers'?"),
-        (["--vary", "lora.targets=[q_proj"], "not well-formed"),
+        (["--vary", "seed=1,x"], "seed x: seed: "),
+        (["--vary", "blocks.layrs=1"], "'layers'"),
+        (["--vary", "lora.targets=[q_proj"], "'[q_proj'"),
         (["--vary", "method=fedit"], "--vary method: give its values with --method"),
-        (["--vary", "local.batch_size=2,4"], "give its values with --batch-size"),
-        (["--method", "fedbcd,parablok"], "method parablok: method.name: unknown method 'parablok'; did you mean"),
+        (["--vary", "local.batch_size=2,4"], "--batch-size"),
+        (["--vary", "bandwidth=1MB/s,2MB/s"], "bandwidth: "),
+        (["--method", "fedbcd,parablok"], "method parablok: method.name: "),
         (["--method", ","], "--method ',': holds no values"),
-        (["--bandwidth", "5"], "fleet.0.uplink: 5 has no unit"),
-        (["--batch-size", "2,four"], "local.batch_size: must be a number, not 'four'"),
-        (["--model", "gpt2,gpt3"], "'gpt3' is no name of the catalogue"),
-        (["--set", "roundz=1"], "did you mean 'rounds'?"),
+        (["--bandwidth", "5"], "fleet.0.uplink: "),
+        (["--batch-size", "2,four"], "local.batch_size: "),
+        (["--model", "gpt2,gpt3"], "'gpt3'"),
+        (["--set", "roundz=1"], "'rounds'"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_written(
-    large: Path, tmp_path: Path, arguments: list[str], message: str
+    large: Path, tmp_path: Path, arguments: list[str], place: str
 ):
-    assert message in refused("sweep", large, *arguments, "--out", tmp_path / "out")
+    assert place in refused("sweep", large, *arguments, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_one_run_that_is_not_covered_refuses_the_whole_sweep(tmp_path: Path):
     message = refused("sweep", "--batch-size", "2,64", "--out", tmp_path / "out")
-    assert "does not cover batch size 64; it covers 2 to 8" in message
+    assert "batch size 64" in message
     assert "paraSim calibrate" in message
     assert not (tmp_path / "out").exists()
 

@@ -216,6 +216,12 @@ def test_the_embeddings_of_a_vision_transformer_by_hand(sizes: dict[str, Any], e
     assert from_config(tiny(model_type="vit") | sizes, "tiny").embedding_parameters == embedding
 
 
+def test_a_classifier_shares_no_weights_with_embeddings():
+    # 3 labels, each with 8 weights and a bias.
+    model = from_config(tiny(model_type="vit", num_labels=3, tie_word_embeddings=True), "tiny")
+    assert model.head_parameters == 3 * (8 + 1)
+
+
 @pytest.mark.parametrize("image", [8, [8], [224, 224, 3], [224, -1], "224"])
 def test_an_image_without_room_for_a_patch_is_an_error(image: object):
     vit = tiny(model_type="vit", image_size=image, patch_size=16)

@@ -116,7 +116,7 @@ def test_every_activity_waited_for_what_began_it():
     [
         ({"method": fedbuff(buffer=4)}, "method.buffer"),
         ({"method": fedbuff(buffer=0)}, "method.buffer"),
-        ({"method": {"name": "fedasync", "buffer": 2}}, "method.buffer"),
+        ({"method": {"name": "fedasync", "buffer": 1}}, "method.buffer"),
         ({"method": "fedbuff", "participation": {"fraction": 0.5}}, "participation"),
     ],
 )

@@ -90,6 +90,17 @@ def test_yaml_scalars(text: str, value: object):
     assert type(read_value) is type(value)
 
 
+@pytest.mark.parametrize("version", ["1.1", "1.2"])
+def test_documents_of_either_version_are_read_alike(version: str):
+    assert parse_yaml(f"%YAML {version}\n---\n[no, 12:30, 1e3, 010]") == ["no", "12:30", 1000.0, 10]
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.3", "2.0", "x"])
+def test_versions_that_do_not_exist_are_refused(version: str):
+    with pytest.raises(ValueError, match=r".+"):
+        parse_yaml(f"%YAML {version}\n---\na: 1")
+
+
 def test_aliases_and_merges_are_followed():
     assert parse_yaml("a: &x {u: 1}\nb: {<<: *x, v: 2}\nc: [*x, *x]") == {
         "a": {"u": 1},
@@ -249,6 +260,19 @@ def test_an_override_takes_away_what_it_excludes():
     assert overridden("compute.profile=x", base=FULL | {"compute": {"seconds": 1}}).compute.profile == "x"
     everyone_by_list = SMALL | {"participation": {"rounds": [[0]] * 3}}
     assert overridden("participation.fraction=0.5", base=everyone_by_list).participation.rounds is None
+
+
+def test_an_override_stays_where_the_field_stood():
+    assert list(with_field({"rounds": 1, "seed": 2}, "rounds", 3)) == ["rounds", "seed"]
+    assert list(with_field({"local": {"steps": 1, "batch_size": 2}}, "local.steps", 3)["local"]) == [
+        "steps",
+        "batch_size",
+    ]
+
+
+def test_an_entry_of_a_default_list_is_changed_alone():
+    prices = [device.gpu_hour for device in overridden("choices.devices.l40s.gpu_hour=9USD").choices.devices]
+    assert prices == [0.5, 9, 3]
 
 
 def test_an_override_of_a_default_fleet_keeps_its_clients():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.errors import OutputError, ScenarioError
-from sim.studies.sweep import Axis, Point, grid, run_sweep, split_values
+from sim.studies.sweep import Axis, SweepPoint, grid, run_sweep, split_values
 
 CALLS: list[float] = []
 
@@ -25,7 +25,7 @@ def die(data: dict[str, Any]) -> dict[str, object]:
     os._exit(9)
 
 
-def points(count: int) -> list[Point]:
+def points(count: int) -> list[SweepPoint]:
     return grid(lambda labels: {}, [Axis("seed", tuple(map(str, range(count))), ("seed",))])
 
 
