@@ -129,7 +129,7 @@ class Quorum(Aggregation):
         round = received.update.round
         if round in self._closed:
             if self.late == "discard":
-                return Dropped(f"late: round {round} had been aggregated")
+                return Dropped("late: its round had been aggregated")
             self._late.append(received)
             return None
         own = self._received.setdefault(round, [])

@@ -54,7 +54,8 @@ class Thread:
 
     def released(self, event: simpy.Event) -> simpy.Event:
         """Wait for something that has itself waited for all that this client did: its causes are enough."""
-        return _then(event, self._only)
+        # What fired before this client came to wait for it has not waited for all that it did.
+        return _then(event, self._only if event.callbacks is not None else self._also)
 
     def _also(self, event: simpy.Event) -> None:
         self.after = (*(event.value or ()), *self.after)

@@ -137,8 +137,11 @@ def critical_path(result: Result) -> CriticalPath:
     """
     spans = result.timeline.spans
     backwards: list[Piece] = []
-    # The last to end; of several, the one recorded last, which may have waited for the others.
-    number: int | None = max(range(len(spans)), key=lambda n: (spans[n].end, n), default=None)
+    # The last to end; of several, the server's or the one recorded last, which may have waited for the others: clients'
+    # spans that were cut off by the end of the run did not bring it about.
+    number: int | None = max(
+        range(len(spans)), key=lambda n: (spans[n].end, spans[n].client == SERVER, n), default=None
+    )
     while number is not None:
         span = spans[number]
         backwards += reversed(list(pieces_of(number, span)))

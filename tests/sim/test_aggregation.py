@@ -52,7 +52,7 @@ def test_a_quorum_is_a_share_rounded_up():
     # Who comes later is dropped, and it says why.
     dropped = policy.receive(received(0), 1)
     assert isinstance(dropped, Dropped)
-    assert "round 0" in dropped.reason
+    assert "late" in dropped.reason
     assert policy.left_over() == []
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from sim.engine.aggregation import Quorum
+from sim.engine.world import Process
 from sim.errors import ScenarioError, SimulationError
-from sim.methods import METHODS
+from sim.methods import METHODS, Method, Trains
+from sim.protocols.synchronous import Synchronous
 from sim.studies.conditions import Variants
+from sim.studies.critical import Holder
 from sim.studies.explain import explain
 from sim.studies.replay import record
 from sim.timeline import Kind
@@ -89,3 +93,39 @@ def test_a_method_of_ones_own_needs_nothing_but_its_file():
     assert result.wall_clock == 31
     # What was under way then ends with the run: client 0 is computing, client 2 too, client 1 fetches.
     assert max(span.end for span in result.timeline.spans) == 31
+
+
+class Impatient(Synchronous):
+    """FedAvg that goes on as soon as half of the clients are in."""
+
+    def start(self) -> None:
+        self.run.server.policy = Quorum(0.5)
+        super().start()
+
+    def server(self) -> Process:
+        yield from super().server()
+        self.run.stop()
+
+
+def test_a_quorum_ends_rounds_without_the_late_and_the_path_knows_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(METHODS, "impatient", Method("impatient", Impatient, Trains.EVERYTHING, "half is enough"))
+    explanation = explain(*prepared(method="impatient", fleet=[{}, {}, {"speed": 0.1}, {"speed": 0.1}], rounds=3))
+    result = explanation.result
+    # Clients 0 and 1: 10 s and 1 s up, then twice 1 s down, 10 s, 1 s up: 11, 23, 35. The others' 100 s never end.
+    assert [span.start for span in of(result, Kind.AGGREGATE)] == [11, 23, 35]
+    assert result.provenance["updates"] == {"cancelled": 2}
+    assert {share.group for share in explanation.shares} <= {0, 1}
+    assert not any(share.holder is Holder.UNRECORDED for share in explanation.shares)
+
+
+def test_who_comes_late_is_dropped_and_goes_on_from_where_it_is(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(METHODS, "impatient", Method("impatient", Impatient, Trains.EVERYTHING, "half is enough"))
+    # Client 1 computes 15 s: its first update is in at 16, too late; round 1 is open since 11, so it goes on at once:
+    # 1 s down, 15 s, 1 s up: in at 33, too late for round 1 (aggregated at 23); then the run ends at 35.
+    result = simulated(method="impatient", fleet=[{}, {"speed": 2 / 3}], rounds=3)
+    assert [span.start for span in of(result, Kind.COMPUTE, 1)] == pytest.approx([0, 17, 34])
+    assert result.provenance["updates"] == {"dropped": {"late: its round had been aggregated": 2}, "cancelled": 1}
+    # What client 1 did next waited for its own last upload.
+    spans = result.timeline.spans
+    for span in of(result, Kind.DOWNLOAD, 1):
+        assert max(spans[cause].end for cause in span.causes) == pytest.approx(span.start)
