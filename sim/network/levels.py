@@ -72,7 +72,7 @@ class Branch(Link):
         trunk.stamps = stamp = access.stamp = trunk.stamps + 1
         access.fair = fair
         left = access.ends[0][0] - access.virtual
-        cap = access.cap
+        cap = access.own
         if fair:
             self.links += 1
             self.weight += access.weight
@@ -95,7 +95,7 @@ class Branch(Link):
             self.taken -= access.share
             # At an infinite rate no time passes, and zero times infinity is not a number.
             if (clock := self.trunk.clock) > access.since:
-                access.virtual += (clock - access.since) * access.cap
+                access.virtual += (clock - access.since) * access.own
         access.stamp = -1
 
     def join(self) -> None:

@@ -58,10 +58,6 @@ class Trunk(Branch):
                 self.advance(self.level * (now - self.clock))
             self.clock = now
 
-    def rate(self) -> float:
-        """Rate of the fair links below up to now [B/s]."""
-        return self.level
-
     def _settle(self) -> None:
         """Take the starts, ends and changes of this instant into account, and set the alarm for the next end."""
         self.lift()
@@ -96,8 +92,7 @@ class Trunk(Branch):
         if due <= self.clock + slack and link.stamp == stamp and self.virtual < target:
             self.virtual, self.carry = target, 0.0
         while (entry := first(self.due))[0] <= self.clock + slack:
-            link = entry[2]
-            link.finish(slack, link.cap if link.__class__ is Access else link.own)
+            entry[2].finish(slack, entry[2].own)
         if self.links:
             reached = self.virtual + slack * self.level
             while (entry := first(self.ends))[0] <= reached:
@@ -114,9 +109,9 @@ class Trunk(Branch):
                 if not above.links:
                     above.virtual = above.carry = 0.0
             if access.ends:
-                access.cap = access.capacity / len(access.ends)
+                access.own = access.capacity / len(access.ends)
                 access.weight = access.count * len(access.ends)
-                above.put_in(access, not (access.cap < above.level or above.unlimited))
+                above.put_in(access, not (access.own < above.level or above.unlimited))
         self.touched.clear()
 
     def _drop_void(self) -> None:

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from simpy import Environment
 
 from sim.errors import NetworkError
-from sim.network import GeneralTree, Tree
+from sim.network import PathNetwork, Tree
 from tests.oracles.progressive_filling import Outcome
 from tests.sim.star_cases import Case, Change, Client, Message, Site, oracle, run, simulate, trees
 
-both = pytest.mark.parametrize("network_class", [Tree, GeneralTree])
+both = pytest.mark.parametrize("network_class", [Tree, PathNetwork])
 
 
 def uploads(*messages):
@@ -63,7 +63,7 @@ def test_half_duplex_below_a_site():
     # u / 10 + d / 10 <= 1 and u <= 1 by the site: u = 1, d = 9 B/s. 3 B up in 3 s, 18 B down in 2 s.
     messages = Message(0, True, 0.0, 3.0), Message(0, False, 0.0, 18.0)
     case = Case(math.inf, math.inf, (Client(10.0, 10.0, half_duplex=True, above=0),), messages, (Site(1.0, math.inf),))
-    assert simulate(GeneralTree, case) == pytest.approx([3.0, 2.0], rel=1e-12)
+    assert simulate(PathNetwork, case) == pytest.approx([3.0, 2.0], rel=1e-12)
 
 
 @both
@@ -88,7 +88,7 @@ def test_capacities_change_at_once(network_class, where):
 @both
 def test_a_half_duplex_client_can_lose_one_direction(network_class):
     # Half duplex: 10/3 B/s each (see the star's test); from 3 s no uploads: downloads alone at 5 B/s. Full: 10 and 5.
-    half = network_class is GeneralTree
+    half = network_class is PathNetwork
     messages = Message(0, True, 0.0, 40.0), Message(0, False, 0.0, 20.0)
     changes = Change(3.0, True, 0.0, client=0), Change(10.0, True, 10.0, client=0)
     case = Case(math.inf, math.inf, (Client(10.0, 5.0, half_duplex=half),), messages, changes=changes)
@@ -389,7 +389,7 @@ def test_the_tree_agrees_with_the_oracle(case):
 @given(trees(half_duplex=True))
 def test_the_general_tree_agrees_with_the_oracle(case):
     case = restored(case)
-    assume(agrees(GeneralTree, case, oracle(case)))
+    assume(agrees(PathNetwork, case, oracle(case)))
 
 
 def random_tree(seed, clients, messages, sites):
@@ -442,7 +442,7 @@ def test_larger_random_trees_agree_with_progressive_filling():
     for seed in range(60):
         case = random_tree(1000 + seed, clients=60, messages=120, sites=12)
         twin = []
-        for end, delivered, transfer in run(GeneralTree, case):
+        for end, delivered, transfer in run(PathNetwork, case):
             parts = transfer.parts()
             twin.append(Outcome(end, delivered, parts.alone, parts.stalled))
         clear += agrees(Tree, case, twin)
