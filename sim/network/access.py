@@ -96,7 +96,7 @@ class Access(Link):
     def _leave(self) -> None:
         """Take it out of the link above until the end of the instant, when its rate is set anew."""
         if self.stamp >= 0:
-            self.above.lift()
+            self.above.detach()
             self.above.take_out(self)
         self.trunk.touched[self] = None
         self.trunk.end_of_instant.request()
@@ -143,7 +143,7 @@ class Access(Link):
         """End the first transfer, and others that are within `slack` [s] of it at `rate` [B/s]."""
         above, trunk = self.above, self.trunk
         if self.stamp >= 0:
-            above.lift()
+            above.detach()
             above.take_out(self)
         ends = self.ends
         if len(ends) == 1:

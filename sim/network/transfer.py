@@ -42,7 +42,7 @@ class Link:
     def __init__(self, capacity: float) -> None:
         check_capacity("link", capacity)
         self.capacity = float(capacity)
-        # Times [s] and the capacities from then on; nothing is kept of a link that never changes.
+        # Times [s] and the capacities from then on, all that there were; nothing of a link that never changes.
         self.changes: list[tuple[float, float]] | tuple[()] = ()
 
     def change(self, now: float, capacity: float) -> None:
@@ -155,6 +155,8 @@ class Transfer(Event):
     def fail(self, exception: BaseException) -> float:  # type: ignore[override]
         """Take the transfer out of the network now, and raise an exception in the process that waits for it.
 
+        As with any event of SimPy, a failure that nobody waits for ends the run.
+
         Parameters
         ----------
         exception : BaseException
@@ -207,7 +209,7 @@ class Transfer(Event):
         """
         end, delivered = self._end()
         latency = self.access.latency
-        if end - self._began < latency:
+        if self._cut is not None and end - self._began < latency:
             return Parts(end - self._began, 0.0, 0.0, 0.0)
         path = self.access.path()
         if any(link.changes for link in path):

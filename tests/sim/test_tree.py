@@ -342,15 +342,28 @@ def test_void_entries_are_dropped():
     assert len(trunk.due) < 20_000
 
 
+SITES = Site(1e10, 1.0), Site(1e10, 1.0, above=0)
+
+
 @both
 @pytest.mark.parametrize("above", [None, 0, 1])
 def test_what_went_before_costs_no_precision(network_class, above):
-    # 1e12 B in 1e3 s, some idle time, then two of 1 B that share 1e9 B/s.
-    sites = Site(1e9, 1.0), Site(1e9, 1.0, above=0)
-    messages = uploads((0, 0.0, 1e12), (0, 2000.0, 1.0), (1, 2000.0, 3.0))
-    case = Case(1e9, 1.0, (Client(math.inf, 1.0, above=above),) * 2, messages, sites)
+    # 1e12 B in 1e3 s, some idle time, then 1.1 B and 3.3 B that share 1 B/s: 2.2 s, and 2.2 s more.
+    messages = uploads((0, 0.0, 1e12), (0, 2000.0, 1.1), (1, 2000.0, 3.3))
+    case = Case(1e9, 1.0, (Client(math.inf, 1.0, above=above),) * 2, messages, SITES, (Change(1500.0, True, 1.0),))
+    assert simulate(network_class, case) == pytest.approx([1000.0, 2002.2, 2004.4], rel=1e-14)
+
+
+@both
+@pytest.mark.parametrize("above", [None, 0, 1])
+def test_a_level_may_fall_by_nine_orders_of_magnitude(network_class, above):
+    # 1e12 B pass in 1e3 s, with 100 B left then for 1 B/s, which others of 1 B share one after the other: what a
+    # virtual time of 1e12 B rounds is 1e8 times what a rate of 1 B/s makes of a rounding of the clock.
+    messages = uploads((0, 0.0, 1e12 + 100.0), *((1, 1010.0 + 3.3 * index, 1.0) for index in range(20)))
+    case = Case(1e9, 1.0, (Client(math.inf, 1.0, above=above),) * 2, messages, SITES, (Change(1000.0, True, 1.0),))
     ends = simulate(network_class, case)
-    assert [end - 2000.0 for end in ends[1:]] == pytest.approx([2e-9, 4e-9], abs=1e-12)
+    assert ends[0] == pytest.approx(1120.0, abs=0.01)
+    assert ends[1:] == pytest.approx([1012.0 + 3.3 * index for index in range(20)], abs=0.01)
 
 
 def restored(case):
