@@ -24,8 +24,8 @@ class Branch(Link):
     """
 
     __slots__ = (
-        "above", "capped_sum", "carry", "ends", "exact_capacity", "fair", "fair_links", "falling", "level", "own", "rising",
-        "share", "since", "stamp", "trunk", "unlimited", "virtual", "weight",
+        "above", "capped_sum", "carry", "ends", "exact_capacity", "fair", "fair_links", "falling", "level", "own",
+        "rising", "share", "since", "stamp", "trunk", "unlimited", "virtual", "weight",
     )  # fmt: skip
 
     def __init__(self, capacity: float, above: Branch) -> None:

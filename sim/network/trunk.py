@@ -26,8 +26,8 @@ class Trunk(Branch):
     """
 
     __slots__ = (
-        "_alarm", "_next_drop", "_next_end", "_next_fair", "arrived", "branches", "changed", "clock", "due",
-        "end_of_instant", "env", "detached", "stamps", "touched",
+        "_alarm", "_next_drop", "_next_end", "_next_fair", "arrived", "branches", "changed", "clock", "detached",
+        "due", "end_of_instant", "env", "stamps", "touched",
     )  # fmt: skip
 
     def __init__(self, env: Environment, capacity: float) -> None:
