@@ -11,13 +11,12 @@ import math
 
 from simpy import Environment
 
-from sim.network.general import GeneralTree, Hop, PathNetwork
+from sim.network.general import Hop, PathNetwork
 from sim.network.model import Network, Port, Shared
 from sim.network.transfer import Link, Transfer, TransferParts
 from sim.network.tree import Tree
 
 __all__ = [
-    "GeneralTree",
     "Hop",
     "Link",
     "Network",
@@ -55,11 +54,11 @@ def star_network(
     Returns
     -------
     Network
-        A `Tree`, or a `GeneralTree` if it has to do half duplex.
+        A `Tree`, or a `PathNetwork` if it has to do half duplex.
 
     Raises
     ------
     NetworkError
         If a capacity is not positive.
     """
-    return GeneralTree(env, ingress, egress) if half_duplex else Tree(env, ingress, egress)
+    return PathNetwork(env, ingress, egress) if half_duplex else Tree(env, ingress, egress)

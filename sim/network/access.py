@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from sim.network.timing import CLOCK_SLACK
-from sim.network.transfer import AccessLink, Link, Transfer
+from sim.network.transfer import Link, Transfer
 
 FIXED_POINT = 80
 """Sums of capacities are integers in units of 2**-80 B/s: adding and subtracting them never rounds."""
@@ -43,7 +43,7 @@ def fixed_point(value: float) -> int:
     return (numerator << FIXED_POINT) // denominator
 
 
-class Access(Link, AccessLink):
+class Access(Link):
     """One direction of a port: an access link with the transfers on it.
 
     Parameters
@@ -59,7 +59,7 @@ class Access(Link, AccessLink):
     """
 
     __slots__ = (
-        "above", "cap", "count", "ends", "env", "fair", "latency", "share", "since", "stamp", "trunk", "virtual",
+        "above", "count", "ends", "env", "fair", "latency", "own", "share", "since", "stamp", "trunk", "virtual",
         "weight",
     )  # fmt: skip
 
@@ -74,7 +74,7 @@ class Access(Link, AccessLink):
         self.env = above.trunk.env
         # What it takes of the link above when capped; the most that each of its transfers can get [B/s].
         self.share = count * fixed_point(self.capacity)
-        self.cap = self.capacity
+        self.own = self.capacity
         # Clients times transfers: what it takes of the link above for every B/s of the level when fair.
         self.weight = 0
         # Heap of (value of `virtual` at which it ends, tie-breaker, transfer).
@@ -89,29 +89,22 @@ class Access(Link, AccessLink):
 
     def start(self, transfer: Transfer) -> None:
         """Let a transfer share from now on; see `AccessLink.start`."""
-        trunk = self.trunk
-        if self.stamp >= 0:
-            self.above.lift()
-            self.above.take_out(self)
-        trunk.stamps += 1
-        heapq.heappush(self.ends, (self.virtual + transfer.size, trunk.stamps, transfer))
-        trunk.touched[self] = None
-        trunk.end_of_instant.request()
+        self._leave()
+        self.trunk.stamps += 1
+        heapq.heappush(self.ends, (self.virtual + transfer.size, self.trunk.stamps, transfer))
 
     def _leave(self) -> None:
         """Take it out of the link above until the end of the instant, when its rate is set anew."""
         if self.stamp >= 0:
-            self.above.lift()
+            self.above.detach()
             self.above.take_out(self)
         self.trunk.touched[self] = None
         self.trunk.end_of_instant.request()
 
     def withdraw(self, transfer: Transfer) -> float:
         """Take out a transfer, and return the bytes of it that are left [B]; see `AccessLink.withdraw`."""
-        for entry in self.ends:
-            if entry[2] is transfer:
-                break
-        else:
+        entry = next((entry for entry in self.ends if entry[2] is transfer), None)
+        if entry is None:
             return transfer.size
         self._leave()
         left: float = entry[0] - self.virtual
@@ -129,7 +122,14 @@ class Access(Link, AccessLink):
             self.trunk.changed = True
             self.finish_due()
         self.change(self.env.now, capacity)
+        self.trunk.varied = True
         self.share = self.count * fixed_point(capacity)
+
+    @property
+    def varied(self) -> bool:
+        """Whether any capacity of the network has changed; see `AccessLink.varied`."""
+        varied: bool = self.trunk.varied
+        return varied
 
     def path(self) -> list[Any]:
         """Links from the client to the server; see `AccessLink.path`."""
@@ -143,7 +143,7 @@ class Access(Link, AccessLink):
     def finish_due(self) -> None:
         """End what is due now, before rates change, on a link that has been taken out."""
         slack = self.trunk.clock * CLOCK_SLACK
-        rate = self.above.rate() if self.fair else self.cap
+        rate = self.above.rate() if self.fair else self.own
         if self.virtual and self.ends and self.ends[0][0] <= self.virtual + (slack * rate if slack else 0.0):
             self.finish(slack, rate)
 
@@ -151,8 +151,7 @@ class Access(Link, AccessLink):
         """End the first transfer, and others that are within `slack` [s] of it at `rate` [B/s]."""
         above, trunk = self.above, self.trunk
         if self.stamp >= 0:
-            if above is not trunk:
-                above.lift()
+            above.detach()
             above.take_out(self)
         ends = self.ends
         if len(ends) == 1:

@@ -1,4 +1,4 @@
-"""Max-min fair sharing over any paths, by progressive filling: the general network, and the tree built on it.
+"""Max-min fair sharing over any paths, by progressive filling.
 
 Slower than `tree.py` (every start or end levels all transfers again), but it takes any set of links, and
 constraints in which transfers weigh differently, such as the airtime of a half-duplex client.
@@ -47,7 +47,7 @@ class Hop:
             raise NetworkError(f"weight of a hop is {self.weight}; it must be finite and not negative")
 
 
-class Path(AccessLink):
+class Path:
     """The links that transfers of one kind cross, all at the same time.
 
     Parameters
@@ -60,53 +60,60 @@ class Path(AccessLink):
         Paid before a transfer starts to share [s].
     count : int
         Number of equal transfers that one stands for.
-    own : Link, optional
-        The client's own link, with the capacity of one client; the first hop's if not given.
+    own : Link
+        The client's own link, with the capacity of one client.
     """
 
-    def __init__(
-        self, network: PathNetwork, hops: list[Hop], latency: float, count: int, own: Link | None = None
-    ) -> None:
+    def __init__(self, network: PathNetwork, hops: list[Hop], latency: float, count: int, own: Link) -> None:
         self.env = network.env
         self.network = network
         self.hops = hops
         self.latency = latency
         self.count = count
-        self.own = own or hops[0].link
+        self.own = own
+
+    @property
+    def capacity(self) -> float:
+        """Of one client's own link [B/s]."""
+        return self.own.capacity
+
+    @property
+    def varied(self) -> bool:
+        """Whether any capacity of the network has changed; see `AccessLink.varied`."""
+        return self.network.varied
 
     def start(self, transfer: Transfer) -> None:
         """Let a transfer share from now on; see `AccessLink.start`."""
-        self.network.start(transfer, self)
+        self.network.start(transfer)
 
     def withdraw(self, transfer: Transfer) -> float:
         """Take out a transfer, and return the bytes of it that are left [B]; see `AccessLink.withdraw`."""
         return self.network.withdraw(transfer)
 
-    def path(self) -> Sequence[Link]:
+    def path(self) -> list[Link]:
         """Links crossed; see `AccessLink.path`."""
         return [self.own, *(hop.link for hop in self.hops)]
 
 
-class PathNetwork:
-    """Transfers over any paths; rates are max-min fair at every instant.
+class PathNetwork(Network):
+    """A `Network` like `Tree`: slower, but it does half duplex, and takes messages along any other paths.
 
     With rate r_f of transfer f and its weight w_fl on link l, the allocation is the max-min fair one under
-    sum_f w_fl r_f <= C_l for every link l.
-
-    Parameters
-    ----------
-    env : Environment
-        The clock.
+    sum_f w_fl r_f <= C_l for every link l. A half-duplex client is one link of capacity 1, its airtime, of which an
+    upload takes rate / uplink and a download rate / downlink.
     """
 
-    def __init__(self, env: Environment) -> None:
-        self.env = env
+    def __init__(self, env: Environment, ingress: float = math.inf, egress: float = math.inf) -> None:
+        # The hops from a shared link to the server.
+        self._hops: dict[Link, list[Hop]] = {}
+        super().__init__(env, ingress, egress)
         # Link 0 is unlimited: it fills up the rows of transfers with few hops, with weight 0.
         self._numbers: dict[Link, int] = {}
         self._capacities = [math.inf]
-        self._started: list[tuple[Transfer, Path]] = []
+        self._started: list[Transfer] = []
+        self.varied = False
         # One row for each transfer under way, in this list and in the arrays.
-        self._going: list[tuple[Transfer, Path]] = []
+        self._going: list[Transfer] = []
         self._links: NDArray[np.intp] = np.empty((0, 0), np.intp)
         self._weights: Floats = np.empty((0, 0))
         self._down: NDArray[np.bool_] = np.empty(0, np.bool_)
@@ -146,25 +153,19 @@ class PathNetwork:
             raise NetworkError("the path of a transfer is empty; it must cross at least one link")
         check_latency(latency)
         check_count(count)
-        return Transfer(Path(self, list(path), latency, count), size)
+        return Transfer(Path(self, list(path), latency, count, path[0].link), size)
 
-    def change(self, link: Link, capacity: float) -> None:
-        """Change the capacity of a link [B/s] from now on; 0 stalls all that crosses it."""
-        link.change(self.env.now, capacity)
-        self._changed = True
-        self._end_of_instant.request()
-
-    def start(self, transfer: Transfer, path: Path) -> None:
+    def start(self, transfer: Transfer) -> None:
         """Let a transfer share from now on."""
-        self._started.append((transfer, path))
+        self._started.append(transfer)
         self._end_of_instant.request()
 
     def withdraw(self, transfer: Transfer) -> float:
         """Take out a transfer, and return the bytes of it that are left [B]."""
-        self._started = [started for started in self._started if started[0] is not transfer]
-        row = next((row for row, going in enumerate(self._going) if going[0] is transfer), None)
-        if row is None:
+        if transfer not in self._going:
+            self._started = [started for started in self._started if started is not transfer]
             return transfer.size
+        row = self._going.index(transfer)
         left = float(self._left[row])
         # At an infinite rate no time passes, and zero times infinity is not a number.
         if self.env.now > self._clock:
@@ -173,13 +174,41 @@ class PathNetwork:
         self._end_of_instant.request()
         return max(left, 0.0)
 
+    def _link(self, capacity: float, above: Link | None) -> Link:
+        link = Link(capacity)
+        self._hops[link] = [Hop(link), *(self._hops[above] if above else [])]
+        return link
+
+    def _connect(self, port: Port, above: Shared) -> None:
+        airtime = Link(port.count) if port.half_duplex else None
+        port.up = self._path(port, port.uplink, airtime, above.up)
+        port.down = self._path(port, port.downlink, airtime, above.down)
+
+    def _path(self, port: Port, capacity: float, airtime: Link | None, above: Link) -> Path:
+        # All weights are multiplied by the count, so the clients' own links are as many times as wide.
+        first = Hop(airtime, 1 / capacity) if airtime else Hop(Link(port.count * capacity))
+        return Path(self, [first, *self._hops[above]], port.latency, port.count, Link(capacity))
+
+    def _change(self, owner: Port | Shared, link: Link | AccessLink, capacity: float) -> None:
+        now: float = self.env.now
+        if isinstance(link, Path):
+            link.own.change(now, capacity)
+            if isinstance(owner, Port) and owner.half_duplex:
+                link.hops[0] = Hop(link.hops[0].link, 1 / capacity if capacity else 0.0)
+            else:
+                link.hops[0].link.change(now, link.count * capacity)
+        else:
+            cast(Link, link).change(now, capacity)
+        self._changed = self.varied = True
+        self._end_of_instant.request()
+
     def _settle(self) -> None:
         """Take the starts, ends and changes of this instant into account, and set the alarm for the next end."""
         now: float = self.env.now
         done = self._ends <= now * (1 + CLOCK_SLACK)
         if done.any():
             for row in np.flatnonzero(done):
-                self._going[row][0].succeed(now)
+                self._going[row].succeed(now)
             self._keep(np.flatnonzero(~done))
         if now > self._clock:
             self._left = np.maximum(self._left - self._rates * (now - self._clock), 0.0)
@@ -214,19 +243,20 @@ class PathNetwork:
         self._links[:going, :hops], self._weights[:going, :hops] = old_links, old_weights
         self._links[going:, : links.shape[1]], self._weights[going:, : links.shape[1]] = links, weights
         self._down = np.append(self._down, down)
-        self._left = np.append(self._left, [transfer.size for transfer, _ in self._started])
+        self._left = np.append(self._left, [transfer.size for transfer in self._started])
         self._going += self._started
         self._started = []
 
-    def _rows(self, going: list[tuple[Transfer, Path]]) -> tuple[NDArray[np.intp], Floats, NDArray[np.bool_]]:
+    def _rows(self, going: list[Transfer]) -> tuple[NDArray[np.intp], Floats, NDArray[np.bool_]]:
         """Numbers and weights of the links of transfers, and whether one of them is down."""
-        down = [not all(link.capacity for link in path.path()) for _, path in going]
+        paths = [cast(Path, transfer.access) for transfer in going]
+        down = [not all(link.capacity for link in path.path()) for path in paths]
         # A link that cannot bind is left out, and a transfer that is stalled takes nothing.
         rows = [
             [(self._number(hop.link), path.count * hop.weight) for hop in path.hops if hop.link.capacity < math.inf]
             if not stalled
             else []
-            for (_, path), stalled in zip(going, down, strict=True)
+            for path, stalled in zip(paths, down, strict=True)
         ]
         links = np.zeros((len(rows), max(map(len, rows), default=0)), np.intp)
         weights = np.zeros(links.shape)
@@ -240,43 +270,3 @@ class PathNetwork:
         if number == len(self._capacities):
             self._capacities.append(link.capacity)
         return number
-
-
-class GeneralTree(Network):
-    """A `Network` like `Tree`, on a `PathNetwork`: slower, and able to do half duplex.
-
-    A half-duplex client is one link of capacity 1, its airtime, of which an upload takes rate / uplink and a
-    download rate / downlink.
-    """
-
-    def __init__(self, env: Environment, ingress: float = math.inf, egress: float = math.inf) -> None:
-        self._paths = PathNetwork(env)
-        # The hops from a shared link to the server.
-        self._hops: dict[Link, list[Hop]] = {}
-        super().__init__(env, ingress, egress)
-
-    def _link(self, capacity: float, above: Link | None) -> Link:
-        link = Link(capacity)
-        self._hops[link] = [Hop(link), *(self._hops[above] if above else [])]
-        return link
-
-    def _connect(self, port: Port, above: Shared) -> None:
-        airtime = Link(port.count) if port.half_duplex else None
-        port.up = self._path(port, port.uplink, airtime, above.up)
-        port.down = self._path(port, port.downlink, airtime, above.down)
-
-    def _path(self, port: Port, capacity: float, airtime: Link | None, above: Link) -> Path:
-        # All weights are multiplied by the count, so the clients' own links are as many times as wide.
-        own = Hop(airtime, 1 / capacity) if airtime else Hop(Link(port.count * capacity))
-        return Path(self._paths, [own, *self._hops[above]], port.latency, port.count, Link(capacity))
-
-    def _change(self, owner: Port | Shared, link: Link | AccessLink, capacity: float) -> None:
-        if isinstance(owner, Shared):
-            self._paths.change(cast(Link, link), capacity)
-            return
-        path = cast(Path, link)
-        self._paths.change(path.own, capacity)
-        if owner.half_duplex:
-            path.hops[0] = Hop(path.hops[0].link, 1 / capacity if capacity else 0.0)
-        else:
-            path.hops[0].link.change(self.env.now, owner.count * capacity)

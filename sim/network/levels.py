@@ -24,8 +24,8 @@ class Branch(Link):
     """
 
     __slots__ = (
-        "above", "carry", "ends", "fair", "falling", "level", "links", "own", "rising", "room", "share", "since",
-        "stamp", "taken", "trunk", "unlimited", "virtual", "weight",
+        "above", "capped_sum", "carry", "ends", "exact_capacity", "fair", "fair_links", "falling", "level", "own",
+        "rising", "share", "since", "stamp", "trunk", "unlimited", "virtual", "weight",
     )  # fmt: skip
 
     def __init__(self, capacity: float, above: Branch) -> None:
@@ -33,17 +33,18 @@ class Branch(Link):
         self.above = above
         self.trunk: Any = above.trunk
         self.trunk.branches.append(self)
-        self.room = fixed_point(self.capacity)
+        self.exact_capacity = fixed_point(self.capacity)
         self.unlimited = math.isinf(capacity)
         # The fair links below, by the virtual time at which something ends; all links below, by the level above
         # which something in them has to change from fair to capped, and below which, negated, from capped to fair.
         self.ends: list[Entry] = [LAST_ENTRY]
         self.rising: list[Entry] = [LAST_ENTRY]
         self.falling: list[Entry] = [LAST_ENTRY]
-        # What the links below take of it: a fixed sum, and `weight` times the level; how many are fair.
-        self.taken = 0
+        # What the links below take of it: `capped_sum` whatever the level, and `weight` times the level; how many
+        # of them are fair.
+        self.capped_sum = 0
         self.weight = 0
-        self.links = 0
+        self.fair_links = 0
         # Virtual time, up to when it joined the link above, and what rounding has kept out of it [B].
         self.virtual = 0.0
         self.carry = 0.0
@@ -72,15 +73,15 @@ class Branch(Link):
         trunk.stamps = stamp = access.stamp = trunk.stamps + 1
         access.fair = fair
         left = access.ends[0][0] - access.virtual
-        cap = access.cap
+        cap = access.own
         if fair:
-            self.links += 1
+            self.fair_links += 1
             self.weight += access.weight
             access.since = self.virtual
             heapq.heappush(self.ends, (self.virtual + left, stamp, access))
             heapq.heappush(self.rising, (cap, stamp, access))
         else:
-            self.taken += access.share
+            self.capped_sum += access.share
             access.since = clock = trunk.clock
             heapq.heappush(trunk.due, (clock + left / cap if cap else math.inf, stamp, access))
             heapq.heappush(self.falling, (-cap, stamp, access))
@@ -88,14 +89,14 @@ class Branch(Link):
     def take_out(self, access: Access) -> None:
         """Take an access link out, and note what it has delivered."""
         if access.fair:
-            self.links -= 1
+            self.fair_links -= 1
             self.weight -= access.weight
             access.virtual += self.virtual - access.since
         else:
-            self.taken -= access.share
+            self.capped_sum -= access.share
             # At an infinite rate no time passes, and zero times infinity is not a number.
             if (clock := self.trunk.clock) > access.since:
-                access.virtual += (clock - access.since) * access.cap
+                access.virtual += (clock - access.since) * access.own
         access.stamp = -1
 
     def join(self) -> None:
@@ -105,11 +106,11 @@ class Branch(Link):
         lowest = -first(self.falling)[0]
         left = first(self.ends)[0] - self.virtual
         if self.fair:
-            if not above.links:
+            if not above.fair_links:
                 above.virtual = above.carry = 0.0
-            above.links += 1
+            above.fair_links += 1
             above.weight += self.weight
-            above.taken += self.taken
+            above.capped_sum += self.capped_sum
             self.since = above.virtual
             heapq.heappush(above.ends, (above.virtual + left, stamp, self))
             heapq.heappush(above.rising, (min(self.own, first(self.rising)[0]), stamp, self))
@@ -118,8 +119,8 @@ class Branch(Link):
             if self.weight:
                 lowest = self.own
                 heapq.heappush(trunk.due, (trunk.clock + left / self.own if self.own else math.inf, stamp, self))
-            self.share = self.room if self.weight else self.taken
-            above.taken += self.share
+            self.share = self.exact_capacity if self.weight else self.capped_sum
+            above.capped_sum += self.share
         if lowest >= 0:
             heapq.heappush(above.falling, (-lowest, stamp, self))
 
@@ -127,40 +128,39 @@ class Branch(Link):
         """Take this link out of the link above, and bring its virtual time up to now."""
         above = self.above
         if self.fair:
-            above.links -= 1
+            above.fair_links -= 1
             above.weight -= self.weight
-            above.taken -= self.taken
+            above.capped_sum -= self.capped_sum
             self.advance(above.virtual - self.since)
         else:
-            above.taken -= self.share
+            above.capped_sum -= self.share
             if self.weight:
                 self.advance((self.trunk.clock - self.since) * self.own)
         self.stamp = -1
 
-    def lift(self) -> None:
+    def detach(self) -> None:
         """Take this link and all above it out of the next one, until the end of the instant."""
-        if self not in self.trunk.lifted:
-            self.above.lift()
+        if self not in self.trunk.detached:
+            self.above.detach()
             if self.stamp >= 0:
                 self.leave()
-            self.trunk.lifted[self] = None
+            self.trunk.detached[self] = None
 
     def set_capacity(self, capacity: float) -> None:
         """Change the capacity [B/s] from now on."""
-        self.lift()
+        self.detach()
         self.trunk.changed = True
         self.trunk.end_of_instant.request()
         self.change(self.trunk.env.now, capacity)
-        self.room = fixed_point(capacity)
+        self.trunk.varied = True
+        self.exact_capacity = fixed_point(capacity)
         self.unlimited = math.isinf(capacity)
 
     def finish(self, slack: float, rate: float) -> None:
         """End what is due first, and others within `slack` [s] of it at `rate` [B/s]."""
-        self.lift()
-        target = first(self.ends)[0]
-        if self.virtual < target:
-            self.virtual, self.carry = target, 0.0
-        reached = self.virtual + slack * rate
+        self.detach()
+        # It was the turn of this link: rounding must not leave it a hair short.
+        reached = max(self.virtual, first(self.ends)[0]) + slack * rate
         while (entry := first(self.ends))[0] <= reached:
             entry[2].finish(slack, rate)
 
@@ -184,9 +184,9 @@ class Branch(Link):
             if self.unlimited:
                 own = math.inf
             elif self.weight:
-                own = (self.room - self.taken) / (self.weight << FIXED_POINT)
+                own = (self.exact_capacity - self.capped_sum) / (self.weight << FIXED_POINT)
             else:
-                own = math.inf if self.room >= self.taken else -math.inf
+                own = math.inf if self.exact_capacity >= self.capped_sum else -math.inf
             level = own if own < limit else limit
             entry = rising[0]
             if entry[2].stamp != entry[1]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from simpy import Environment, Event
 from simpy.core import SimTime
@@ -22,12 +21,6 @@ def check_capacity(name: str, capacity: float) -> None:
     """Raise `NetworkError` unless `capacity` [B/s] is positive (`inf` is); `name` says whose it is."""
     if not capacity > 0:
         raise NetworkError(f"{name} is {capacity} B/s; it must be positive, or inf for unlimited")
-
-
-def check_size(size: float) -> None:
-    """Raise `NetworkError` unless `size` [B] is finite and positive."""
-    if not 0 < size < math.inf:
-        raise NetworkError(f"message size is {size} B; it must be finite and positive")
 
 
 class Link:
@@ -49,7 +42,7 @@ class Link:
     def __init__(self, capacity: float) -> None:
         check_capacity("link", capacity)
         self.capacity = float(capacity)
-        # Times [s] and the capacities from then on; nothing is kept of a link that never changes.
+        # Times [s] and the capacities from then on, all that there were; nothing of a link that never changes.
         self.changes: list[tuple[float, float]] | tuple[()] = ()
 
     def change(self, now: float, capacity: float) -> None:
@@ -65,23 +58,26 @@ class Link:
         return self.changes[bisect_right(self.changes, (time, math.inf)) - 1][1]
 
 
-class AccessLink(ABC):
+class AccessLink(Protocol):
     """Where the transfers of a port in one direction start."""
-
-    __slots__ = ()
 
     env: Environment
     latency: float
 
-    @abstractmethod
+    @property
+    def capacity(self) -> float:
+        """Of one client's own link [B/s]."""
+
+    @property
+    def varied(self) -> bool:
+        """Whether any capacity of the network has changed so far."""
+
     def start(self, transfer: Transfer) -> None:
         """Let a transfer share from now on."""
 
-    @abstractmethod
     def withdraw(self, transfer: Transfer) -> float:
         """Take out a transfer that has not arrived, and return the bytes of it that are left [B]."""
 
-    @abstractmethod
     def path(self) -> Sequence[Link]:
         """Links that a transfer crosses; first the client's own, with the capacity of one client."""
 
@@ -123,18 +119,18 @@ class Transfer(Event):
         If the size is out of range.
     """
 
-    __slots__ = ("_access", "_began", "size")
+    __slots__ = ("_began", "access", "size")
 
     _cut: tuple[float, float] | None = None
 
     def __init__(self, access: AccessLink, size: float) -> None:
         if not 0 < size < math.inf:
-            check_size(size)
+            raise NetworkError(f"message size is {size} B; it must be finite and positive")
         # What SimPy's own initialisation does, without the call, for speed.
         self.env = env = access.env
         self.callbacks = []
         self.size: float = size
-        self._access = access
+        self.access = access
         self._began: SimTime = env._now
         if access.latency:
             env.timeout(access.latency).callbacks.append(self._share)
@@ -143,7 +139,7 @@ class Transfer(Event):
 
     def _share(self, _: Event) -> None:
         if self._cut is None:
-            self._access.start(self)
+            self.access.start(self)
 
     def cancel(self) -> float:
         """Take the transfer out of the network now; it never fires.
@@ -160,12 +156,14 @@ class Transfer(Event):
         """
         if self._cut is not None or self.triggered:
             raise NetworkError("the transfer has arrived or was cancelled before; it cannot be cancelled any more")
-        delivered = self.size - self._access.withdraw(self)
+        delivered = self.size - self.access.withdraw(self)
         self._cut = float(self.env.now), delivered
         return delivered
 
     def fail(self, exception: BaseException) -> float:  # type: ignore[override]
         """Take the transfer out of the network now, and raise an exception in the process that waits for it.
+
+        As with any event of SimPy, a failure that nobody waits for ends the run.
 
         Parameters
         ----------
@@ -217,19 +215,23 @@ class Transfer(Event):
         NetworkError
             If it is still under way.
         """
+        access, began = self.access, self._began
+        latency = access.latency
         end, delivered = self._end()
-        latency = self._access.latency
-        if end - self._began < latency:
-            return TransferParts(end - self._began, 0.0, 0.0, 0.0)
-        path = self._access.path()
-        if any(link.changes for link in path):
-            alone, stalled = _replay(path, self._began + latency, end, delivered)
+        if self._cut is not None and end - began < latency:
+            return TransferParts(end - began, 0.0, 0.0, 0.0)
+        if access.varied:
+            alone, stalled = _replay(access.path(), began + latency, end, delivered)
         else:
-            alone, stalled = delivered / path[0].capacity, 0.0
-        more = end - self._began - latency - alone - stalled
+            alone, stalled = delivered / access.capacity, 0.0
+        shared = end - began - latency - alone - stalled
         # Times are differences of clock readings, each rounded to some 1e-16 of the clock.
-        rounding = NEGLIGIBLE * (end - self._began) + 1e-12 * end
-        return TransferParts(latency, alone, more if more > rounding else 0.0, stalled)
+        if shared <= NEGLIGIBLE * (end - began) + 1e-12 * end:
+            shared = 0.0
+        return _PARTS(TransferParts, (latency, alone, shared, stalled))
+
+
+_PARTS = tuple.__new__
 
 
 def _replay(path: Sequence[Link], start: float, end: float, size: float) -> tuple[float, float]:

@@ -53,7 +53,7 @@ class Tree(Network):
 
     def _connect(self, port: Port, above: Shared) -> None:
         if port.half_duplex:
-            raise NetworkError("a Tree is full duplex only; attach half-duplex ports to a GeneralTree")
+            raise NetworkError("a Tree is full duplex only; attach half-duplex ports to a PathNetwork")
         port.up = Access(port.uplink, port.count, port.latency, cast(Branch, above.up))
         port.down = Access(port.downlink, port.count, port.latency, cast(Branch, above.down))
 

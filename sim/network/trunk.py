@@ -26,9 +26,22 @@ class Trunk(Branch):
     """
 
     __slots__ = (
-        "_alarm", "_next_drop", "_next_end", "_next_fair", "arrived", "branches", "changed", "clock", "due",
-        "end_of_instant", "env", "lifted", "stamps", "touched",
-    )  # fmt: skip
+        "_alarm",
+        "_next_drop",
+        "_next_end",
+        "_next_fair",
+        "arrived",
+        "branches",
+        "changed",
+        "clock",
+        "detached",
+        "due",
+        "end_of_instant",
+        "env",
+        "stamps",
+        "touched",
+        "varied",
+    )
 
     def __init__(self, env: Environment, capacity: float) -> None:
         self.env = env
@@ -41,8 +54,9 @@ class Trunk(Branch):
         self.arrived: list[Transfer] = []
         self.touched: dict[Access, None] = {}
         # Links above come before those below.
-        self.lifted: dict[Branch, None] = {}
+        self.detached: dict[Branch, None] = {}
         self.changed = False
+        self.varied = False
         self.stamps = 0
         self._next_end = math.inf
         self._next_fair = math.inf, LAST_ENTRY
@@ -50,35 +64,31 @@ class Trunk(Branch):
         self._alarm = Alarm(env, self._settle)
         self.end_of_instant = EndOfInstant(env, self._settle)
 
-    def lift(self) -> None:
+    def detach(self) -> None:
         """Bring the virtual time up to now."""
         now: float = self.env.now
         if now > self.clock:
-            if self.links:
+            if self.fair_links:
                 self.advance(self.level * (now - self.clock))
             self.clock = now
 
-    def rate(self) -> float:
-        """Rate of the fair links below up to now [B/s]."""
-        return self.level
-
     def _settle(self) -> None:
         """Take the starts, ends and changes of this instant into account, and set the alarm for the next end."""
-        self.lift()
+        self.detach()
         if self._next_end <= self.clock * (1 + CLOCK_SLACK):
             self._finish_next()
         if self.changed:
             self.changed = False
-            links: list[Any] = [*self.touched, *self.lifted]
+            links: list[Any] = [*self.touched, *self.detached]
             for link in links:
                 link.finish_due()
         self._put_in_touched()
-        if self.lifted:
-            for branch in reversed(self.lifted):
+        if self.detached:
+            for branch in reversed(self.detached):
                 branch.balance(branch.above.level)
                 if branch.weight or branch.falling[0] is not LAST_ENTRY:
                     branch.join()
-            self.lifted.clear()
+            self.detached.clear()
         if self.weight or not self.unlimited:
             self.balance(math.inf)
         if self.stamps > self._next_drop:
@@ -96,27 +106,26 @@ class Trunk(Branch):
         if due <= self.clock + slack and link.stamp == stamp and self.virtual < target:
             self.virtual, self.carry = target, 0.0
         while (entry := first(self.due))[0] <= self.clock + slack:
-            link = entry[2]
-            link.finish(slack, link.cap if link.__class__ is Access else link.own)
-        if self.links:
+            entry[2].finish(slack, entry[2].own)
+        if self.fair_links:
             reached = self.virtual + slack * self.level
             while (entry := first(self.ends))[0] <= reached:
                 entry[2].finish(slack, self.level)
 
     def _put_in_touched(self) -> None:
         """Put the access links on which transfers started or ended back on the likely side."""
-        if not self.links:
+        if not self.fair_links:
             self.virtual = self.carry = 0.0
         for access in self.touched:
             above = access.above
             if above is not self:
-                above.lift()
-                if not above.links:
+                above.detach()
+                if not above.fair_links:
                     above.virtual = above.carry = 0.0
             if access.ends:
-                access.cap = access.capacity / len(access.ends)
+                access.own = access.capacity / len(access.ends)
                 access.weight = access.count * len(access.ends)
-                above.put_in(access, not (access.cap < above.level or above.unlimited))
+                above.put_in(access, not (access.own < above.level or above.unlimited))
         self.touched.clear()
 
     def _drop_void(self) -> None:
@@ -134,7 +143,7 @@ class Trunk(Branch):
         if fair[2].stamp != fair[1]:
             fair = first(self.ends)
         fair_due = math.inf
-        if self.links and self.level:
+        if self.fair_links and self.level:
             fair_due = self.clock + (fair[0] - self.virtual) / self.level
         self._next_fair = fair_due, fair
         self._next_end = min(fair_due, entry[0])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from simpy import Environment
 
 from sim.errors import NetworkError
-from sim.network import GeneralTree, Hop, Link, PathNetwork
+from sim.network import Hop, Link, PathNetwork
 from tests.oracles.progressive_filling import Transfer, arrival_times
 from tests.sim.star_cases import Case, Client, Message, cases, expected, scaled, simulate
 
@@ -60,10 +60,10 @@ def test_half_duplex_shares_the_airtime():
         (Client(10.0, 5.0, half_duplex=True),),
         (Message(0, True, 0.0, 10.0), Message(0, False, 0.0, 20.0)),
     )
-    assert simulate(GeneralTree, case) == pytest.approx([3.0, 5.0], rel=1e-12)
+    assert simulate(PathNetwork, case) == pytest.approx([3.0, 5.0], rel=1e-12)
     # Full duplex: 10 B at 10 B/s, 20 B at 5 B/s.
     full = Case(math.inf, math.inf, (Client(10.0, 5.0),), case.messages)
-    assert simulate(GeneralTree, full) == pytest.approx([1.0, 4.0], rel=1e-12)
+    assert simulate(PathNetwork, full) == pytest.approx([1.0, 4.0], rel=1e-12)
 
 
 def test_half_duplex_leaves_to_one_direction_what_the_server_denies_the_other():
@@ -75,7 +75,7 @@ def test_half_duplex_leaves_to_one_direction_what_the_server_denies_the_other():
         (Client(10.0, 10.0, half_duplex=True),),
         (Message(0, True, 0.0, 3.0), Message(0, False, 0.0, 18.0)),
     )
-    assert simulate(GeneralTree, case) == pytest.approx([3.0, 2.0], rel=1e-12)
+    assert simulate(PathNetwork, case) == pytest.approx([3.0, 2.0], rel=1e-12)
 
 
 def test_an_unlimited_direction_takes_no_airtime():
@@ -86,7 +86,7 @@ def test_an_unlimited_direction_takes_no_airtime():
         (Client(math.inf, 5.0, half_duplex=True),),
         (Message(0, True, 0.0, 1e9), Message(0, False, 0.0, 10.0)),
     )
-    assert simulate(GeneralTree, case) == pytest.approx([0.0, 2.0], rel=1e-12)
+    assert simulate(PathNetwork, case) == pytest.approx([0.0, 2.0], rel=1e-12)
 
 
 def test_an_empty_path_is_refused():
@@ -123,7 +123,7 @@ def test_links_that_cannot_exist(value):
 @settings(max_examples=200, deadline=None)
 @given(cases(half_duplex=True))
 def test_the_star_agrees_with_the_oracle(case):
-    assert simulate(GeneralTree, case) == pytest.approx(expected(case), rel=1e-9)
+    assert simulate(PathNetwork, case) == pytest.approx(expected(case), rel=1e-9)
 
 
 @settings(max_examples=200, deadline=None)
@@ -164,4 +164,4 @@ def test_any_paths_agree_with_the_oracle(capacities, data):
 @settings(max_examples=50, deadline=None)
 @given(cases(half_duplex=True))
 def test_twice_the_bytes_at_twice_the_capacity_take_as_long(case):
-    assert simulate(GeneralTree, scaled(case, 2.0)) == pytest.approx(simulate(GeneralTree, case), rel=1e-12)
+    assert simulate(PathNetwork, scaled(case, 2.0)) == pytest.approx(simulate(PathNetwork, case), rel=1e-12)

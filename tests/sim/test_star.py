@@ -13,7 +13,7 @@ from simpy import Environment
 
 import sim.network.tree
 from sim.errors import NetworkError
-from sim.network import GeneralTree, Tree, star_network
+from sim.network import PathNetwork, Tree, star_network
 from tests.oracles.progressive_filling import NaiveStar
 from tests.sim.star_cases import Case, Client, Message, cases, expected, scaled, simulate
 
@@ -68,7 +68,7 @@ def federated_rounds(network_class, reference, latency):
     [
         *((Tree, name) for name in REFERENCE),
         # The slow solvers take too long on 1,000 clients.
-        *((slow, name) for slow in (GeneralTree, NaiveStar) for name in REFERENCE if "1000x3" not in name),
+        *((slow, name) for slow in (PathNetwork, NaiveStar) for name in REFERENCE if "1000x3" not in name),
     ],
 )
 def test_agrees_with_simgrid(network_class, name):
@@ -149,7 +149,7 @@ def test_latency_is_paid_once_before_sharing():
     assert simulate(Tree, case) == pytest.approx([1.0, 2.0], rel=1e-12)
 
 
-@pytest.mark.parametrize("network_class", [Tree, GeneralTree])
+@pytest.mark.parametrize("network_class", [Tree, PathNetwork])
 def test_nothing_limits_an_unlimited_transfer_but_latency(network_class):
     case = Case(
         math.inf,
@@ -160,7 +160,7 @@ def test_nothing_limits_an_unlimited_transfer_but_latency(network_class):
     assert simulate(network_class, case) == [0.0, 0.0, 3.25]
 
 
-@pytest.mark.parametrize("network_class", [Tree, GeneralTree])
+@pytest.mark.parametrize("network_class", [Tree, PathNetwork])
 def test_a_counted_port_takes_its_count_of_the_server(network_class):
     # 4 clients in one port and one apart, ingress 10 B/s, fast access: 2 B/s each.
     # All send 6 B but the one, 10 B: the four end at 3 s, the one has 4 left at 10 B/s: 3.4 s.
@@ -186,7 +186,7 @@ def test_a_process_goes_on_with_the_time_of_arrival():
 
 
 @pytest.mark.parametrize("size", [0.0, -1.0, math.inf, math.nan])
-@pytest.mark.parametrize("network_class", [Tree, GeneralTree])
+@pytest.mark.parametrize("network_class", [Tree, PathNetwork])
 def test_sizes_must_be_finite_and_positive(network_class, size):
     network = network_class(Environment())
     port = network.attach(1.0, 1.0)
@@ -195,7 +195,7 @@ def test_sizes_must_be_finite_and_positive(network_class, size):
             way(port, size)
 
 
-@pytest.mark.parametrize("network_class", [Tree, GeneralTree])
+@pytest.mark.parametrize("network_class", [Tree, PathNetwork])
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -214,7 +214,7 @@ def test_ports_that_cannot_exist(network_class, name, value):
         network.attach(**{"uplink": 1.0, "downlink": 1.0, name: value})
 
 
-@pytest.mark.parametrize("network_class", [Tree, GeneralTree])
+@pytest.mark.parametrize("network_class", [Tree, PathNetwork])
 def test_server_links_that_cannot_exist(network_class):
     with pytest.raises(NetworkError, match="ingress"):
         network_class(Environment(), ingress=0.0)
@@ -222,7 +222,7 @@ def test_server_links_that_cannot_exist(network_class):
         network_class(Environment(), egress=math.nan)
 
 
-@pytest.mark.parametrize("network_class", [Tree, GeneralTree])
+@pytest.mark.parametrize("network_class", [Tree, PathNetwork])
 def test_a_port_belongs_to_its_network(network_class):
     env = Environment()
     port = network_class(env).attach(1.0, 1.0)
@@ -238,7 +238,7 @@ def test_half_duplex_is_not_for_star():
 def test_star_network_chooses():
     assert isinstance(star_network(Environment(), 1.0, 1.0, half_duplex=False), Tree)
     assert isinstance(star_network(Environment(), 1.0, 1.0, shared=True), Tree)
-    assert isinstance(star_network(Environment(), 1.0, 1.0, half_duplex=True, shared=True), GeneralTree)
+    assert isinstance(star_network(Environment(), 1.0, 1.0, half_duplex=True, shared=True), PathNetwork)
 
 
 def test_the_documented_example():

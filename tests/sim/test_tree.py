@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from simpy import Environment
 
 from sim.errors import NetworkError
-from sim.network import GeneralTree, Tree
+from sim.network import PathNetwork, Tree
 from tests.oracles.progressive_filling import Outcome
 from tests.sim.star_cases import Case, Change, Client, Message, Site, oracle, run, simulate, trees
 
-both = pytest.mark.parametrize("network_class", [Tree, GeneralTree])
+both = pytest.mark.parametrize("network_class", [Tree, PathNetwork])
 
 
 def uploads(*messages):
@@ -63,7 +63,7 @@ def test_half_duplex_below_a_site():
     # u / 10 + d / 10 <= 1 and u <= 1 by the site: u = 1, d = 9 B/s. 3 B up in 3 s, 18 B down in 2 s.
     messages = Message(0, True, 0.0, 3.0), Message(0, False, 0.0, 18.0)
     case = Case(math.inf, math.inf, (Client(10.0, 10.0, half_duplex=True, above=0),), messages, (Site(1.0, math.inf),))
-    assert simulate(GeneralTree, case) == pytest.approx([3.0, 2.0], rel=1e-12)
+    assert simulate(PathNetwork, case) == pytest.approx([3.0, 2.0], rel=1e-12)
 
 
 @both
@@ -88,7 +88,7 @@ def test_capacities_change_at_once(network_class, where):
 @both
 def test_a_half_duplex_client_can_lose_one_direction(network_class):
     # Half duplex: 10/3 B/s each (see the star's test); from 3 s no uploads: downloads alone at 5 B/s. Full: 10 and 5.
-    half = network_class is GeneralTree
+    half = network_class is PathNetwork
     messages = Message(0, True, 0.0, 40.0), Message(0, False, 0.0, 20.0)
     changes = Change(3.0, True, 0.0, client=0), Change(10.0, True, 10.0, client=0)
     case = Case(math.inf, math.inf, (Client(10.0, 5.0, half_duplex=half),), messages, changes=changes)
@@ -342,15 +342,28 @@ def test_void_entries_are_dropped():
     assert len(trunk.due) < 20_000
 
 
+SITES = Site(1e10, 1.0), Site(1e10, 1.0, above=0)
+
+
 @both
 @pytest.mark.parametrize("above", [None, 0, 1])
 def test_what_went_before_costs_no_precision(network_class, above):
-    # 1e12 B in 1e3 s, some idle time, then two of 1 B that share 1e9 B/s.
-    sites = Site(1e9, 1.0), Site(1e9, 1.0, above=0)
-    messages = uploads((0, 0.0, 1e12), (0, 2000.0, 1.0), (1, 2000.0, 3.0))
-    case = Case(1e9, 1.0, (Client(math.inf, 1.0, above=above),) * 2, messages, sites)
+    # 1e12 B in 1e3 s, some idle time, then 1.1 B and 3.3 B that share 1 B/s: 2.2 s, and 2.2 s more.
+    messages = uploads((0, 0.0, 1e12), (0, 2000.0, 1.1), (1, 2000.0, 3.3))
+    case = Case(1e9, 1.0, (Client(math.inf, 1.0, above=above),) * 2, messages, SITES, (Change(1500.0, True, 1.0),))
+    assert simulate(network_class, case) == pytest.approx([1000.0, 2002.2, 2004.4], rel=1e-14)
+
+
+@both
+@pytest.mark.parametrize("above", [None, 0, 1])
+def test_a_level_may_fall_by_nine_orders_of_magnitude(network_class, above):
+    # 1e12 B pass in 1e3 s, with 100 B left then for 1 B/s, which others of 1 B share one after the other: what a
+    # virtual time of 1e12 B rounds is 1e8 times what a rate of 1 B/s makes of a rounding of the clock.
+    messages = uploads((0, 0.0, 1e12 + 100.0), *((1, 1010.0 + 3.3 * index, 1.0) for index in range(20)))
+    case = Case(1e9, 1.0, (Client(math.inf, 1.0, above=above),) * 2, messages, SITES, (Change(1000.0, True, 1.0),))
     ends = simulate(network_class, case)
-    assert [end - 2000.0 for end in ends[1:]] == pytest.approx([2e-9, 4e-9], abs=1e-12)
+    assert ends[0] == pytest.approx(1120.0, abs=0.01)
+    assert ends[1:] == pytest.approx([1012.0 + 3.3 * index for index in range(20)], abs=0.01)
 
 
 def restored(case):
@@ -389,7 +402,7 @@ def test_the_tree_agrees_with_the_oracle(case):
 @given(trees(half_duplex=True))
 def test_the_general_tree_agrees_with_the_oracle(case):
     case = restored(case)
-    assume(agrees(GeneralTree, case, oracle(case)))
+    assume(agrees(PathNetwork, case, oracle(case)))
 
 
 def random_tree(seed, clients, messages, sites):
@@ -442,7 +455,7 @@ def test_larger_random_trees_agree_with_progressive_filling():
     for seed in range(60):
         case = random_tree(1000 + seed, clients=60, messages=120, sites=12)
         twin = []
-        for end, delivered, transfer in run(GeneralTree, case):
+        for end, delivered, transfer in run(PathNetwork, case):
             parts = transfer.parts()
             twin.append(Outcome(end, delivered, parts.alone, parts.stalled))
         clear += agrees(Tree, case, twin)
