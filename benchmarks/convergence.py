@@ -19,7 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parasim.figures.convergence import Curves, Finals, draw_convergence
+# Run as a script, Python looks for modules beside this file and not in the repository's root.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.convergence_figure import Curves, Finals, draw_convergence
 from parasim.training import DEMONSTRATION, train
 from sim.result import write_atomically
 
