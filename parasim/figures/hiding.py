@@ -27,7 +27,8 @@ from parasim.figures.hiding_panels import (
     subject,
 )
 from parasim.figures.labels import shortened
-from parasim.figures.style import FigureError, Key
+from parasim.figures.sheet import Key, sheet
+from parasim.figures.style import FigureError
 
 # All lengths are in inches.
 _LEFT, _BOTTOM, _HEIGHT = 0.42, 0.40, 2.0
@@ -86,13 +87,13 @@ def _draw_one(curve: Curves, directory: Path, *, alike: bool) -> list[Path]:
     left = _LEFT + _RUNTIME_WIDTH + _GAP if curve.runtimes else _PANEL_LEFT
     about = ["" if alike else f"of {curve.name}", subject([curve]), "× as it is: at no bandwidth" * curve.refused]
     lines = [*filter(None, about)]
-    with style.sheet(width, _BOTTOM + _HEIGHT + head_height(lines)) as sheet:
+    with sheet(width, _BOTTOM + _HEIGHT + head_height(lines)) as drawn:
         if curve.runtimes:
-            draw_runtimes(sheet, Box(_LEFT, _BOTTOM, _RUNTIME_WIDTH, _HEIGHT), [curve], alike=alike)
+            draw_runtimes(drawn, Box(_LEFT, _BOTTOM, _RUNTIME_WIDTH, _HEIGHT), [curve], alike=alike)
         box = Box(left, _BOTTOM, _CURVE_WIDTH, _HEIGHT)
-        draw_panel(sheet, box, curve, bandwidth_range([curve]), batch_sizes([curve])).set_xlabel("batch size")
-        head(sheet, box, _TITLE, lines)
-        return sheet.save(directory / "hiding")
+        draw_panel(drawn, box, curve, bandwidth_range([curve]), batch_sizes([curve])).set_xlabel("batch size")
+        head(drawn, box, _TITLE, lines)
+        return drawn.save(directory / "hiding")
 
 
 def _draw_several(curves: Sequence[Curves], of: int, directory: Path, *, alike: bool) -> list[Path]:
@@ -100,27 +101,27 @@ def _draw_several(curves: Sequence[Curves], of: int, directory: Path, *, alike: 
     rows = math.ceil(len(curves) / _COLUMNS)
     row = _PANEL_NAME + _PANEL_HEIGHT + _PANEL_GAP
     grid = TOP + rows * row + _BOTTOM - _PANEL_GAP + 0.14
-    with style.sheet(style.PAGE_WIDTH, grid + (TOP + _HEIGHT + _BOTTOM + 0.1 if lines else 0.0)) as sheet:
+    with sheet(style.PAGE_WIDTH, grid + (TOP + _HEIGHT + _BOTTOM + 0.1 if lines else 0.0)) as drawn:
         if lines:
-            box = Box(_PANEL_LEFT, sheet.height - TOP - _HEIGHT, _SEVERAL_WIDTH, _HEIGHT)
-            draw_runtimes(sheet, box, lines, alike=alike)
-            draw_list(sheet, box.left + box.width + _LIST_GAP, sheet.height - TOP, lines)
+            box = Box(_PANEL_LEFT, drawn.height - TOP - _HEIGHT, _SEVERAL_WIDTH, _HEIGHT)
+            draw_runtimes(drawn, box, lines, alike=alike)
+            draw_list(drawn, box.left + box.width + _LIST_GAP, drawn.height - TOP, lines)
         shown = f"of {len(curves)} of {of} groups, those that need the most; " if len(curves) < of else ""
-        head(sheet, Box(_PANEL_LEFT, 0.0, 0.0, grid - TOP), _TITLE, [shown + subject(curves)])
+        head(drawn, Box(_PANEL_LEFT, 0.0, 0.0, grid - TOP), _TITLE, [shown + subject(curves)])
         keys = [Key("the scenario as it is", (style.MUTED,), "o")] if lines else []
         if any(curve.refused for curve in curves):
             keys.append(Key("the scenario as it is, which no bandwidth hides", (style.MUTED,), "x"))
-        sheet.keys(style.key_lines(keys, style.PAGE_WIDTH), _PANEL_LEFT, grid - 0.36)
+        drawn.keys(keys, _PANEL_LEFT, grid - 0.36, style.PAGE_WIDTH)
         bandwidths, sizes = bandwidth_range(curves), batch_sizes(curves)
         for number, curve in enumerate(curves):
             left = _PANEL_LEFT + number % _COLUMNS * _PANEL_STEP
             bottom = grid - TOP - 0.14 - (number // _COLUMNS + 1) * row + _PANEL_GAP
-            axes = draw_panel(sheet, Box(left, bottom, _PANEL_WIDTH, _PANEL_HEIGHT), curve, bandwidths, sizes)
+            axes = draw_panel(drawn, Box(left, bottom, _PANEL_WIDTH, _PANEL_HEIGHT), curve, bandwidths, sizes)
             if number % _COLUMNS:
                 axes.set_yticklabels([])
             if number + _COLUMNS >= len(curves):
                 axes.set_xlabel("batch size", labelpad=2)
             name = shortened(curve.name, _PANEL_WIDTH, style.NORMAL)
-            top = bottom + _PANEL_HEIGHT + 0.09
-            sheet.page.text(left, top, name, size=style.NORMAL, weight="bold", color=curve.colour)
-        return sheet.save(directory / "hiding")
+            looks = {"size": style.NORMAL, "weight": "bold", "va": "baseline", "color": curve.colour}
+            drawn.text(left, bottom + _PANEL_HEIGHT + 0.09, name, **looks)
+        return drawn.save(directory / "hiding")

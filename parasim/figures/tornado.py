@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from parasim.figures import style
+from parasim.figures.sheet import KEY_LINE, Key, Sheet, sheet
 from parasim.figures.style import FigureError
 
 if TYPE_CHECKING:
@@ -94,42 +95,41 @@ def draw_tornado(panels: Sequence[Panel], directory: Path) -> list[Path]:
     left = max(style.text_width(bar.name, style.NORMAL) for panel in shown for bar in panel.bars) + _PAD + 0.06
     heights = [len(panel.bars) * _ROW for panel in shown]
     width = left + _PLOT_WIDTH + _PAD + 2 * _COLUMN + _RIGHT
-    height = sum(heights) + len(panels) * (_TOP + _BOTTOM) + style.KEY_LINE
+    height = sum(heights) + len(panels) * (_TOP + _BOTTOM) + KEY_LINE
     # The ends of the bands are written beyond the bars.
     scale = max(max(times) - min(times), 1e-9 * max(times)) / (_PLOT_WIDTH - 2 * end_width)
     limits = ((min(times) - end_width * scale) / unit.seconds, (max(times) + end_width * scale) / unit.seconds)
-    with style.sheet(width, height) as sheet:
-        top = height - style.KEY_LINE
-        keys = [style.Key("at the low end of its band", (LOW,)), style.Key("at the high end", (HIGH,))]
-        sheet.keys(style.key_lines(keys, _PLOT_WIDTH), left, height - 0.04)
+    with sheet(width, height) as drawn:
+        keys = [Key("at the low end of its band", (LOW,)), Key("at the high end", (HIGH,))]
+        drawn.keys(keys, left, height - 0.04, _PLOT_WIDTH)
+        top = height - KEY_LINE
         for panel, whole, rows_height in zip(shown, panels, heights, strict=True):
             bottom = top - _TOP - rows_height
-            axes = sheet.axes(left, bottom, _PLOT_WIDTH, rows_height)
-            axes.grid(visible=False)
-            axes.grid(axis="x", color=style.GRID, linewidth=0.5)
+            axes = drawn.axes(left, bottom, _PLOT_WIDTH, rows_height, grid="x")
             axes.spines["left"].set_visible(False)
             axes.set(xlim=limits, ylim=(len(panel.bars) - 0.5, -0.5), yticks=[])
-            base = panel.base / unit.seconds
-            for row, bar in enumerate(panel.bars):
-                _draw_bar(axes, row, bar, base, unit)
-                y = bottom + rows_height - (row + 0.5) * _ROW
-                sheet.page.text(left - _PAD, y, bar.name, ha="right", va="center_baseline")
-                for column, share in enumerate((bar.alone, bar.total)):
-                    x = left + _PLOT_WIDTH + _PAD + (column + 1) * _COLUMN - 0.06
-                    text = f"{max(share, 0.0):.0%}" if share >= 0.005 else "-"
-                    sheet.page.text(x, y, text, size=style.SMALL, ha="right", va="center_baseline")
-            axes.axvline(base, color=style.INK, linewidth=0.8)
+            axes.axvline(panel.base / unit.seconds, color=style.INK, linewidth=0.8, zorder=3)
             title = f"{panel.method}: {style.format_time(panel.base, unit)} {unit.name}"
-            sheet.title(title, left, bottom + rows_height + 0.2)
-            head = bottom + rows_height + 0.05
-            for column, text in enumerate(("variance:\nalone", "with\nothers")):
-                x = left + _PLOT_WIDTH + _PAD + (column + 1) * _COLUMN - 0.06
-                sheet.page.text(x, head, text, size=style.SMALL, ha="right", va="bottom", color=style.MUTED)
+            drawn.title(title, left, bottom + rows_height + 0.2)
+            _draw_bars(drawn, axes, panel, left, bottom + rows_height, unit)
             hidden = len(whole.bars) - len(panel.bars)
             more = f"; {hidden} narrower bars not shown" if hidden else ""
             axes.set_xlabel(f"wall-clock [{unit.name}]{more}")
             top = bottom - _BOTTOM
-        return sheet.save(directory / "tornado")
+        return drawn.save(directory / "tornado")
+
+
+def _draw_bars(drawn: Sheet, axes: Axes, panel: Panel, left: float, top: float, unit: style.TimeUnit) -> None:
+    """Draw the rows of a panel, its upper left corner at (left, top) [in]: names, bars, shares of the variance."""
+    columns = [left + _PLOT_WIDTH + _PAD + number * _COLUMN - 0.06 for number in (1, 2)]
+    for x, heading in zip(columns, ("variance:\nalone", "with\nothers"), strict=True):
+        drawn.text(x, top + 0.05, heading, ha="right", va="bottom", color=style.MUTED)
+    for row, bar in enumerate(panel.bars):
+        _draw_bar(axes, row, bar, panel.base / unit.seconds, unit)
+        y = top - (row + 0.5) * _ROW
+        drawn.text(left - _PAD, y, bar.name, ha="right", size=style.NORMAL)
+        for x, share in zip(columns, (bar.alone, bar.total), strict=True):
+            drawn.text(x, y, f"{share:.0%}" if share >= 0.005 else "-", ha="right")
 
 
 def _draw_bar(axes: Axes, row: int, bar: Bar, base: float, unit: style.TimeUnit) -> None:
