@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from parasim.figures import style
 from parasim.figures.labels import shortened
 from parasim.figures.sheet import Drawing, Key, Sheet, fill, keys_height
 
 # All lengths are in inches.
-_ROW, _BAR, _GAP, _MARGIN = 0.29, 0.11, 0.1, 0.02
+_ROW, _BAR, _GAP = 0.31, 0.11, 0.1
 
 
 class BarPart(NamedTuple):
@@ -43,22 +43,22 @@ def bars_drawing(parts: Sequence[BarPart], bars: Sequence[StackedBar], width: fl
     longest = max((sum(bar.lengths) for bar in bars), default=0.0) or 1.0
     present = [any(bar.lengths[number] > 0 for bar in bars) for number in range(len(parts))]
     keys = [Key(part.name, (part.colour,)) for part, shown in zip(parts, present, strict=True) if shown]
-    head = keys_height(keys, width - _MARGIN) + _GAP if len(parts) > 1 else 0.0
+    head = keys_height(keys, width) + _GAP if len(parts) > 1 else 0.0
+    looks: dict[str, Any] = {"size": style.NORMAL}
 
     def draw(drawn: Sheet) -> None:
         if len(parts) > 1:
-            drawn.keys(keys, _MARGIN, drawn.height, width - _MARGIN)
-        inch = (width - 2 * _MARGIN) / longest
+            drawn.keys(keys, 0.0, drawn.height, width)
         for number, bar in enumerate(bars):
             top = drawn.height - head - number * _ROW
-            space = width - style.text_width(bar.text, style.SMALL) - _GAP
-            drawn.text(_MARGIN, top - 0.07, shortened(bar.name, space, style.SMALL))
-            drawn.text(width - _MARGIN, top - 0.07, bar.text, ha="right")
-            left = _MARGIN
+            space = width - style.text_width(bar.text, style.NORMAL) - _GAP
+            drawn.text(0.0, top - 0.07, shortened(bar.name, space, style.NORMAL), **looks)
+            drawn.text(width, top - 0.07, bar.text, ha="right", **looks)
+            left = 0.0
             for part, length in zip(parts, bar.lengths, strict=True):
                 if length > 0:
-                    box = drawn.page.barh(top - 0.14 - _BAR / 2, length * inch, _BAR, left)[0]
-                    fill(box, part.colour)
-                    left += length * inch
+                    share = length / longest * width
+                    fill(drawn.page.barh(top - 0.15 - _BAR / 2, share, _BAR, left)[0], part.colour)
+                    left += share
 
     return Drawing(width, head + len(bars) * _ROW, draw)

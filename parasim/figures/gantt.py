@@ -147,7 +147,7 @@ def gantt_drawing(schedule: Schedule, rounds: int = 8, title: str = "", width: f
     unit = style.time_unit(end)
     keys, note = _keys(schedule, clients, end), _axis_name(schedule, clients, unit)
     if style.text_width(note, style.NORMAL) > width - left:
-        note = note.replace("; ", ";\n").replace(", chosen", ",\nchosen")
+        note = note.replace(", chosen", ",\nchosen")
     head = _MARGIN + _TITLE * bool(title) + keys_height(keys, width - 2 * _MARGIN) + _LEGEND_GAP
     bottom, height = _BOTTOM + _BOTTOM_LINE * note.count("\n"), len(clients) * _ROW
 
@@ -159,6 +159,8 @@ def gantt_drawing(schedule: Schedule, rounds: int = 8, title: str = "", width: f
         axes.spines["left"].set_visible(False)
         axes.set(xlim=(0, end / unit.seconds), ylim=(0, len(clients)), yticks=[])
         axes.set_xlabel(note, labelpad=2)
+        if not schedule.presence:
+            axes.hlines(range(1, len(clients)), 0, end / unit.seconds, color=style.GRID, linewidth=0.5, zorder=0.5)
         lowest = {client: len(clients) - 1 - index for index, client in enumerate(clients)}
         chart = _Chart(axes, unit, end, shortest, (width - left - _RIGHT) / end)
         for client, row in lowest.items():

@@ -138,7 +138,7 @@ class Sheet:
     def _key(self, key: Key, left: float, middle: float) -> None:
         if key.marker:
             colour = key.colours[0]
-            looks: dict[str, Any] = {"ms": 3.4, "mew": 0.7, "mec": colour, "mfc": colour if key.filled else "white"}
+            looks: dict[str, Any] = {"ms": 3.4, "mew": 0.7, "mec": colour, "mfc": colour if key.filled else "none"}
             self.page.plot([left + _SWATCH / 2], [middle], key.marker, **looks)
         elif key.colours:
             # Several colours share one swatch: "the colour of the method, whichever it is".

@@ -24,6 +24,8 @@ POINTS_PER_INCH = 72.0
 INK = "#262626"
 MUTED = "#6E6E6E"
 GRID = "#E4E4E4"
+COMPUTE, SAVED = "#0072B2", "#009E73"
+"""Computing of whatever method, and time that a change saves."""
 EXPOSED = "#D55E00"
 """Exposed communication of every method; no method has this colour."""
 WAITING = "#D6D6D6"

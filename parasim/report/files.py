@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,12 @@ from parasim.report.record import RECORD, Record
 from sim.errors import ParaSimError
 
 _MOST_PICTURE_BYTES = 4 * 2**20
+_PROVENANCE = {
+    "compute": "computing times",
+    "payload": "message sizes",
+    "network": "transfer times",
+    "schedule": "order of the blocks",
+}
 
 
 class ReportError(ParaSimError):
@@ -108,28 +114,24 @@ def pictures(directory: Path, record: Record | None, titles: Mapping[str, str]) 
     return found
 
 
-def provenance_table(provenance: Mapping[str, Any], more: Mapping[str, tuple[str, str]] | None = None) -> Table:
+def provenance_table(provenance: Mapping[str, Any], more: Sequence[tuple[str, str, str]] = ()) -> Table:
     """Tell what the numbers are made from.
 
     Parameters
     ----------
     provenance : mapping
         As in `Result.provenance`.
-    more : mapping of str to (str, str), optional
+    more : sequence of (str, str, str)
         Further lines: what, its origin, its source.
     """
-    names = {"compute": "computing times", "payload": "message sizes", "network": "transfer times"}
-    names |= {"schedule": "order of the blocks", "memory": "memory"}
     rows = []
     for what, about in provenance.items():
         if isinstance(about, Mapping):
             origin, source = str(about.get("origin", "")), _source(about)
         else:
-            entries = about if isinstance(about, list) else [about]
-            origin, source = "", "; ".join(map(str, entries))
-        rows.append((names.get(what, what), origin, source))
-    rows += [(what, *told) for what, told in (more or {}).items()]
-    return Table(("what", "origin", "source"), rows)
+            origin, source = "", "; ".join(map(str, about if isinstance(about, list) else [about]))
+        rows.append((_PROVENANCE.get(what, what), origin, source))
+    return Table(("what", "origin", "source"), [*rows, *more])
 
 
 def _source(about: Mapping[str, Any]) -> str:
@@ -137,10 +139,7 @@ def _source(about: Mapping[str, Any]) -> str:
     if "profile" in about:
         source = f"profile {about['profile']} ({source})"
     notes = [f"{name.replace('_', ' ')} {about[name]}" for name in ("device", "dataset") if about.get(name)]
-    notes += map(str, about.get("notes", ()))
-    if "gradient_pass" in about:
-        notes.append(str(about["gradient_pass"]))
-    return "; ".join((source, *notes))
+    return "; ".join(map(str, (source, *notes, *about.get("notes", ()), *filter(None, [about.get("gradient_pass")]))))
 
 
 def _text(path: Path) -> str:

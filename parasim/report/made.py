@@ -9,9 +9,10 @@ from pathlib import Path
 import yaml
 
 from parasim.report.files import ReportError, read_record
-from parasim.report.page import Page, render
+from parasim.report.page import Page
 from parasim.report.plans import plan_page
 from parasim.report.record import Record
+from parasim.report.render import render
 from parasim.report.runs import explanation_page, simulation_page
 from parasim.report.sweeps import sweep_page
 from parasim.report.trainings import training_page

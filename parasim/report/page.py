@@ -1,22 +1,16 @@
-"""What a page consists of, and how it becomes HTML."""
+"""What a page consists of."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
-    from parasim.report.whatif import WhatIf
-
-_HERE = Path(__file__).parent
+from parasim.cli.text import clock
+from parasim.figures.bars import BarPart
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A table of texts.
 
     Attributes
@@ -37,38 +31,26 @@ class Table:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Key:
-    """An entry of a legend: the text, and the class of CSS that has its colour."""
-
-    label: str
-    style: str
-
-
-@dataclass(frozen=True)
-class Figure:
+class Chart(NamedTuple):
     """A chart with the numbers behind it.
 
     Attributes
     ----------
-    title : str
-        Above it.
-    svg : Markup
-        The chart.
-    keys : sequence of Key
-        Its legend.
+    title, description : str
+        What it shows, above it and for those who do not see it.
+    pictures : sequence of str
+        SVG files: for a wide page, and for a narrow one.
     table : Table
         The numbers.
     """
 
     title: str
-    svg: Markup
-    keys: Sequence[Key]
+    description: str
+    pictures: Sequence[str]
     table: Table
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """A picture that lies in the directory, embedded as it is: title, text instead of it, ``data:`` address."""
 
     title: str
@@ -82,12 +64,80 @@ class Section:
 
     title: str
     paragraphs: Sequence[str] = ()
-    figures: Sequence[Figure] = ()
+    charts: Sequence[Chart] = ()
     tables: Sequence[Table] = ()
     pictures: Sequence[Picture] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.paragraphs or self.figures or self.tables or self.pictures)
+        return bool(self.paragraphs or self.charts or self.tables or self.pictures)
+
+
+class Cell(NamedTuple):
+    """One bar at one place of the sliders.
+
+    Attributes
+    ----------
+    lengths : sequence of float
+        Of its parts [s].
+    origin : str
+        Where its computing times come from.
+    """
+
+    lengths: Sequence[float]
+    origin: str
+
+
+class Slider(NamedTuple):
+    """A slider: what it moves, what is written at each of its places, and where it stands at first."""
+
+    name: str
+    places: Sequence[str]
+    start: int
+
+
+class WhatIf(NamedTuple):
+    """Bars that sliders move.
+
+    Attributes
+    ----------
+    sliders : sequence of Slider
+        One or two.
+    parts : sequence of BarPart
+        What bars consist of.
+    names : sequence of str
+        The bars.
+    cells : sequence of sequence of sequence of Cell
+        By place of the first slider, of the second (a single one if there is none), and bar; None where no profile
+        covers it.
+    """
+
+    sliders: Sequence[Slider]
+    parts: Sequence[BarPart]
+    names: Sequence[str]
+    cells: Sequence[Sequence[Sequence[Cell | None]]]
+
+    def plain(self) -> dict[str, Any]:
+        """Return what the page shows: for each cell, shares of the longest bar by part, and the texts of its row."""
+        longest = max(sum(cell.lengths) for row in self.cells for bars in row for cell in bars if cell) or 1.0
+
+        def told(cell: Cell | None) -> tuple[list[float], list[str]]:
+            if cell is None:
+                unknown = [*("-" for _ in self.parts), "not covered", "no profile covers it"]
+                return [0.0 for _ in self.parts], unknown
+            texts = [*map(clock, cell.lengths), clock(sum(cell.lengths)), cell.origin]
+            return [round(100 * part / longest, 3) for part in cell.lengths], texts
+
+        cells = [[[told(cell) for cell in bars] for bars in row] for row in self.cells]
+        start = [slider.start for slider in self.sliders] + [0]
+        places = [slider.places for slider in self.sliders]
+        return {"places": places, "start": start, "names": self.names, "cells": cells}
+
+    def table(self) -> Table:
+        """The numbers as they are before anything is moved."""
+        plain = self.plain()
+        first, second, *_ = plain["start"]
+        rows = [(name, *texts) for name, (_, texts) in zip(self.names, plain["cells"][first][second], strict=True)]
+        return Table(("", *(part.name for part in self.parts), "wall-clock", "computing times are"), rows)
 
 
 @dataclass(frozen=True)
@@ -125,25 +175,7 @@ class Page:
     what_if_notes: Sequence[str] = field(default_factory=tuple)
 
 
-def render(page: Page) -> str:
-    """Turn a page into one HTML file without any reference to another.
-
-    Returns
-    -------
-    str
-        Everything that comes from outside (names, sentences, scenarios) is escaped.
-    """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    # The two files are paraSim's own; nothing else enters the page unescaped but the charts, which escape themselves.
-    style, script = (Markup((_HERE / name).read_text(encoding="utf-8")) for name in ("page.css", "page.js"))
-    return environment.get_template("page.html").render(page=page, style=style, script=script)
+def joined(texts: Iterable[str]) -> str:
+    """Join texts into one sentence's enumeration."""
+    *first, last = list(texts) or [""]
+    return f"{', '.join(first)} and {last}" if first else last

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from parasim.cli.text import amount, clock
-from parasim.report.charts import Bar, Part, bars
+from parasim.figures.bars import StackedBar, bars_drawing
+from parasim.report.charts import WALL_CLOCK, chart
 from parasim.report.files import left, pictures, provenance_table, read_json, read_rows
 from parasim.report.page import Page, Section, Table
 from parasim.report.record import Record
 from sim.units import duration
 
-_TIME = Part("wall-clock", "compute")
 _MOST_ROWS, _MOST_NAMED = 200, 3
 _ABOUT_NUMBERS = ("value_is", "input_unit")
 """What an answer says of its numbers, which does not tell it from others."""
@@ -80,11 +81,12 @@ def _answers(answers: list[dict[str, Any]]) -> Section:
     if not timed:
         return Section("Answers", tables=[table])
     drawn = [
-        Bar(f"{_name(a)}: {_value(a['value'], a['unit'])}", [float(a["wall_clock_s"])], clock(a["wall_clock_s"]))
+        StackedBar(f"{_name(a)}: {_value(a['value'], a['unit'])}", [float(a["wall_clock_s"])], clock(a["wall_clock_s"]))
         for a in timed
     ]
+    draw = partial(bars_drawing, [WALL_CLOCK], drawn)
     description = "Wall-clock of each answer, by event simulation."
-    return Section("Answers", figures=[bars("Wall-clock at the answers", description, [_TIME], drawn, table)])
+    return Section("Answers", charts=[chart("Wall-clock at the answers", description, draw, table)])
 
 
 def _checks(answers: list[dict[str, Any]], deadline: float | None) -> list[Table]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from parasim.cli.text import clock
+from parasim.figures.bars import StackedBar, bars_drawing
 from parasim.memory import memory_of_rows
-from parasim.report.charts import Bar, bars, joined
+from parasim.report.charts import chart
 from parasim.report.files import pictures, read_json, read_rows
-from parasim.report.page import Page, Section, Table
+from parasim.report.page import Cell, Page, Section, Slider, Table, WhatIf, joined
 from parasim.report.record import Record
 from parasim.report.runs import BREAKDOWN
-from parasim.report.whatif import Cell, Slider, WhatIf
 
 _MOST_ROWS = 100
 _MOST_BARS = 24
@@ -79,24 +80,19 @@ def _answer(rows: Sequence[Row], swept: Sequence[str]) -> list[str]:
 
 
 def _breakdown(rows: Sequence[Row], swept: Sequence[str]) -> Section:
-    shown = rows[:_MOST_ROWS]
-    drawn = [
-        Bar(_label(row, swept), [float(row[column]) for _, column in BREAKDOWN], clock(_seconds(row))) for row in shown
-    ]
-    head = (*(c.replace("_", " ") for c in swept), "wall-clock", *(p.name for p, _ in BREAKDOWN), "computing times are")
+    shown, parts = rows[:_MOST_ROWS], list(BREAKDOWN.values())
+    times = [[float(row[column]) for column in BREAKDOWN] for row in shown]
+    drawn = [StackedBar(_label(row, swept), own, clock(_seconds(row))) for row, own in zip(shown, times, strict=True)]
+    head = (*(c.replace("_", " ") for c in swept), "wall-clock", *(p.name for p in parts), "computing times are")
     told = [
-        (
-            *(row[column] for column in swept),
-            clock(_seconds(row)),
-            *(clock(float(row[column])) for _, column in BREAKDOWN),
-            row["compute_origin"],
-        )
-        for row in shown
+        (*(row[column] for column in swept), clock(_seconds(row)), *map(clock, own), row["compute_origin"])
+        for row, own in zip(shown, times, strict=True)
     ]
     note = f"The first {_MOST_ROWS} of {len(rows):,} runs; results.csv has all." if len(rows) > _MOST_ROWS else ""
     description = "A bar for each run: what the mean client does during the wall-clock, which is the bar's length."
-    figure = bars("Wall-clock of each run", description, [p for p, _ in BREAKDOWN], drawn, Table(head, told, note=note))
-    return Section("Breakdown", paragraphs=[note] if note else [], figures=[figure])
+    draw = partial(bars_drawing, parts, drawn)
+    whole = chart("Wall-clock of each run", description, draw, Table(head, told, note=note))
+    return Section("Breakdown", paragraphs=[note] if note else [], charts=[whole])
 
 
 def _what_if(rows: Sequence[Row], swept: Sequence[str]) -> tuple[WhatIf | None, list[str]]:
@@ -105,27 +101,20 @@ def _what_if(rows: Sequence[Row], swept: Sequence[str]) -> tuple[WhatIf | None, 
     if not moved:
         return None, []
     others = [column for column in swept if column not in moved] or ["method"]
-    places = {column: list(dict.fromkeys(row[column] for row in rows)) for column in moved}
     names = list(dict.fromkeys(_label(row, others) for row in rows))
     if len(names) > _MOST_BARS:
         return None, [f"The sweep has {len(names):,} bars for each bandwidth, too many to be moved; see the breakdown."]
-    by_place = {(*(row[column] for column in moved), _label(row, others)): row for row in rows}
-    first, *rest = (places[column] for column in moved)
-    cells = [
-        [
-            [_cell(by_place.get((one, *((other,) if rest else ()), name))) for name in names]
-            for other in (rest[0] if rest else [""])
-        ]
-        for one in first
-    ]
-    sliders = [Slider(_SLIDERS[column], places[column], 0) for column in moved]
-    return WhatIf(sliders, [part for part, _ in BREAKDOWN], names, cells), [
-        "The sliders choose among the runs of the sweep."
-    ]
-
-
-def _cell(row: Row | None) -> Cell | None:
-    return None if row is None else Cell([float(row[column]) for _, column in BREAKDOWN], row["compute_origin"])
+    sliders = [Slider(_SLIDERS[column], list(dict.fromkeys(row[column] for row in rows)), 0) for column in moved]
+    found = {
+        (*(row[column] for column in moved), _label(row, others)): Cell(
+            [float(row[column]) for column in BREAKDOWN], row["compute_origin"]
+        )
+        for row in rows
+    }
+    second = [(place,) for place in sliders[1].places] if len(sliders) > 1 else [()]
+    cells = [[[found.get((one, *other, name)) for name in names] for other in second] for one in sliders[0].places]
+    notes = ["The sliders choose among the runs of the sweep."]
+    return WhatIf(sliders, list(BREAKDOWN.values()), names, cells), notes
 
 
 def _label(row: Row, columns: Sequence[str]) -> str:

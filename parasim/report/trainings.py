@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from parasim.cli.text import amount, clock
-from parasim.report.charts import Bar, Part, bars, joined, lines
-from parasim.report.files import pictures, read_rows
-from parasim.report.page import Figure, Page, Section, Table
+from parasim.figures.bars import StackedBar, bars_drawing
+from parasim.figures.training import training_drawing
+from parasim.report.charts import WALL_CLOCK, chart
+from parasim.report.files import pictures, read_json, read_rows
+from parasim.report.page import Chart, Page, Section, Table, joined
 from parasim.report.record import Record
 from parasim.report.timelines import timeline_section
 
-_TIME = Part("wall-clock", "compute")
-_TITLES = {"training": "Held-out loss", "partition": "Who had which examples"}
+_TITLES = {"partition": "Who had which examples"}
 
 Row = Mapping[str, str]
 
@@ -36,10 +39,12 @@ def training_page(directory: Path, record: Record | None) -> Page:
         else f"How well does {methods[0]} learn, and how long does it take?",
         answer=[_sentence(method, row) for method, row in last.items()],
         sections=[
-            Section("Loss", figures=_curves(rows, methods)),
-            Section("Wall-clock", figures=[_times(last)]),
+            Section("Loss", charts=[_losses(rows, _base(directory))]),
+            Section("Wall-clock", charts=[_times(last)]),
             *timelines,
-            Section("Pictures", pictures=pictures(directory, record, _TITLES)),
+            Section(
+                "Pictures", pictures=[p for p in pictures(directory, record, _TITLES) if p.title in _TITLES.values()]
+            ),
         ],
         provenance=Table(
             ("what", "origin", "source"),
@@ -54,6 +59,12 @@ def training_page(directory: Path, record: Record | None) -> Page:
     )
 
 
+def _base(directory: Path) -> float | None:
+    """Held-out loss of the base, where every curve begins, if the training left it."""
+    path = directory / "base.json"
+    return float(read_json(path)["eval_loss"]) if path.exists() else None
+
+
 def _sentence(method: str, row: Row) -> str:
     told = [f"training loss {float(row['train_loss']):.4f}"]
     if row["eval_loss"]:
@@ -64,47 +75,27 @@ def _sentence(method: str, row: Row) -> str:
     return f"{method} ends after {when} with {joined(told)}."
 
 
-def _curves(rows: Sequence[Row], methods: Sequence[str]) -> list[Figure]:
+def _losses(rows: Sequence[Row], base: float | None) -> Chart:
     measured = [row for row in rows if row["eval_loss"]]
     column, name = ("eval_loss", "held-out loss") if measured else ("train_loss", "training loss")
-    table = Table(
-        ("method", "round", "wall-clock", name),
-        [
-            (row["method"], str(int(row["round"]) + 1), clock(float(row["simulated_s"])), f"{float(row[column]):.4f}")
-            for row in measured or rows
-        ],
-        numbers=3,
-    )
-    figures = []
-    for x, title in (("round", "rounds"), ("simulated_s", "simulated wall-clock")):
-        curves = {
-            method: [
-                (float(row[x]) + (x == "round"), float(row[column]))
-                for row in measured or rows
-                if row["method"] == method
-            ]
-            for method in methods
-        }
-        curves = {method: curve for method, curve in curves.items() if curve}
-        longest = max(point for curve in curves.values() for point, _ in curve)
-        end = f"{longest:,.0f} rounds" if x == "round" else clock(longest)
-        description = f"The {name} of each method; the table has the numbers."
-        figures.append(lines(f"{name.capitalize()} against {title}", description, curves, ("0", end), table))
-    return figures
+    drawn: list[dict[str, Any]] = [{**row, column: float(row[column])} for row in measured or rows]
+    told = [
+        (row["method"], str(int(row["round"]) + 1), clock(float(row["simulated_s"])), f"{row[column]:.4f}")
+        for row in drawn
+    ]
+    table = Table(("method", "round", "wall-clock", name), told, numbers=3)
+    draw = partial(training_drawing, drawn, column, base if measured else None)
+    description = f"The {name} of each method against rounds and against simulated time; the table has the numbers."
+    return chart(f"{name.capitalize()} against rounds and simulated wall-clock", description, draw, table)
 
 
-def _times(last: Mapping[str, Row]) -> Figure:
-    drawn = [Bar(method, [float(row["simulated_s"])], clock(float(row["simulated_s"]))) for method, row in last.items()]
-    table = Table(
-        ("method", "wall-clock", "uploaded", "downloaded"),
-        [
-            (
-                method,
-                clock(float(row["simulated_s"])),
-                *(amount(float(row[f"{way}_bytes"])) for way in ("uploaded", "downloaded")),
-            )
-            for method, row in last.items()
-        ],
-        numbers=3,
-    )
-    return bars("Wall-clock of the training", "Simulated wall-clock of each method.", [_TIME], drawn, table)
+def _times(last: Mapping[str, Row]) -> Chart:
+    seconds = {method: float(row["simulated_s"]) for method, row in last.items()}
+    told = [
+        (method, clock(seconds[method]), *(amount(float(row[f"{way}_bytes"])) for way in ("uploaded", "downloaded")))
+        for method, row in last.items()
+    ]
+    table = Table(("method", "wall-clock", "uploaded", "downloaded"), told, numbers=3)
+    drawn = [StackedBar(method, [time], clock(time)) for method, time in seconds.items()]
+    draw = partial(bars_drawing, [WALL_CLOCK], drawn)
+    return chart("Wall-clock of the training", "Simulated wall-clock of each method.", draw, table)

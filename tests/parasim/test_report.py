@@ -10,13 +10,15 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from parasim import simulate
-from parasim.report.charts import ticks
+from parasim.figures import style
+from parasim.figures.bars import BarPart, StackedBar, bars_drawing
+from parasim.report.charts import css_fill, inlined
 from parasim.report.made import page_about, write_report
-from parasim.report.page import Page, Section, Table, render
+from parasim.report.page import Page, Section, Table
+from parasim.report.render import render
 from parasim.report.whatif import FACTORS, what_ifs
 from sim.scenario import Scenario
 from tests.parasim.command_line import refused, run
@@ -85,9 +87,11 @@ def test_a_page_is_whole_and_refers_to_nothing_else(made: Path, kind: str):
     for tag, attributes in outline.elements:
         assert tag not in ("iframe", "object", "embed", "base")
         for name in ("src", "href", "xlink:href"):
-            assert (attributes.get(name) or "data:").startswith("data:")
+            assert (attributes.get(name) or "data:").startswith(("data:", "#"))
     assert "@import" not in html
-    assert set(re.findall(r"url\((.*?)\)", html)) <= {"#hatch"}
+    # What is clipped or hatched refers to names of the page itself.
+    assert {name.removeprefix("#") for name in re.findall(r"url\((.*?)\)", html)} <= set(ids)
+    assert {a["xlink:href"] for _, a in outline.elements if a.get("xlink:href")} <= {f"#{name}" for name in ids}
     headings = {text.strip() for text in outline.texts}
     assert {"Question", "Answer", "Where the numbers come from", "How to get it again"} <= headings
 
@@ -111,7 +115,9 @@ def test_every_chart_can_be_read_without_seeing_it(made: Path, kind: str):
     assert charts
     assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in charts)
     assert len(outline.all("desc")) == len(charts)
-    assert len(outline.all("details")) >= len(charts)
+    # Each is there for a wide and for a narrow page, with one table.
+    assert 2 * len(outline.all("details")) >= len(charts)
+    assert [chart["class"] for chart in charts] == ["wide", "narrow"] * (len(charts) // 2)
     assert all(attributes["alt"] for attributes in outline.all("img"))
     labelled = {attributes["for"] for attributes in outline.all("label")}
     assert labelled == {attributes["id"] for attributes in outline.all("input")}
@@ -192,12 +198,12 @@ def test_what_any_value_answers_is_told_without_one(made: Path):
     assert page_about(made / "plan").answer == ["parablock: block width means nothing to fedit."]
 
 
-def test_rows_that_are_left_out_are_not_said_to_be_in_another_order(made: Path):
+def test_clients_that_are_left_out_are_counted(made: Path):
     many = made / "many.json"
     many.write_text(json.dumps(SMALL | {"fleet": [{"name": f"c{n}", "uplink": f"{n + 1}MB/s"} for n in range(20)]}))
     assert run("explain", many, "--out", made / "explain").status == 0
     html = reported(made / "explain")[0]
-    assert "8 more rows are left out: rows are chosen by their part in the critical path." in html
+    assert "16 of 20 clients, chosen by their part in the critical path" in html
 
 
 def rows_of(page: Page, title: str) -> list[list[str]]:
@@ -279,7 +285,7 @@ def test_what_the_sliders_show_is_what_is_simulated():
         assert cell.lengths[0] == pytest.approx(result.mean("compute"), rel=1e-12)
 
 
-def test_methods_and_batch_sizes_are_tried_where_a_profile_covers_them():
+def test_methods_and_batch_sizes_are_computed_where_a_profile_covers_them():
     what_if, notes = what_ifs(Scenario.parse({"model": "llama-3-8b", "rounds": 4}))
     assert what_if is not None
     assert what_if.names == ["parablock", "fedbcd", "fedit", "fedcybgd"]
@@ -290,13 +296,13 @@ def test_methods_and_batch_sizes_are_tried_where_a_profile_covers_them():
     assert {"fitted", "extrapolated"} <= origins
 
 
-def test_a_long_run_is_not_tried(monkeypatch: pytest.MonkeyPatch):
+def test_a_long_run_is_not_replayed(monkeypatch: pytest.MonkeyPatch):
     scenario = Scenario.parse({"model": "llama-3-8b", "rounds": 4})
     monkeypatch.setattr("parasim.report.whatif.MOST_WORK", 100)
     what_if, notes = what_ifs(scenario)
     assert what_if is not None
     assert (what_if.names, len(what_if.sliders)) == (["parablock"], 2)
-    assert any("too long for more methods" in note for note in notes)
+    assert any("too long" in note for note in notes)
     monkeypatch.setattr("parasim.report.whatif.MOST_WORK", 3)
     what_if, notes = what_ifs(scenario)
     assert what_if is None
@@ -326,15 +332,15 @@ def test_empty_sections_are_left_out():
     assert "something" in html
 
 
-@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (1.2, 1.9), (0.0, 61.0), (3.0e-4, 3.1e-4), (0.0, 1e6)])
-def test_marks_of_an_axis_are_few_and_round(low: float, high: float):
-    marks = ticks(low, high)
-    assert 3 <= len(marks) <= 7
-    assert low <= marks[0]
-    assert marks[-1] <= high
-    steps = np.diff(marks)
-    assert steps == pytest.approx(steps[0])
-    assert f"{steps[0]:.0e}"[0] in "125"
+def test_pictures_follow_the_colours_of_the_page_and_share_no_names():
+    picture = bars_drawing([BarPart("a", style.WAITING), BarPart("b", style.EXPOSED)], [StackedBar("<x>", [1, 2], "3")])
+    element = inlined(picture.svg(), "p7")
+    assert "&lt;x&gt;" in element
+    assert style.WAITING.lower() not in element
+    assert "var(--waiting)" in element
+    assert css_fill(style.WAITING) == "var(--waiting)"
+    assert all(name.startswith("p7-") for name in re.findall(r'\bid="([^"]*)"', element))
+    assert all(name.startswith("p7-") for name in re.findall(r'(?:href="|url\()#([^")]*)', element))
 
 
 def test_the_command(made: Path):
