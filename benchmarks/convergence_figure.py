@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from parasim.figures import style
-from parasim.figures.style import Key
+from parasim.figures.sheet import Key, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,21 +76,21 @@ def draw_convergence(curves: Sequence[Curves], finals: Sequence[Finals], directo
         The two files.
     """
     height = 2 * (_BOTTOM + _HEIGHT + _TOP)
-    with style.sheet(style.PAGE_WIDTH, height) as sheet:
+    with sheet(style.PAGE_WIDTH, height) as drawn:
         rows: tuple[Sequence[Curves | Finals], ...] = (curves, finals)
         for row, panels in enumerate(rows):
             width = (style.PAGE_WIDTH - 0.1 - _LEFT - (len(panels) - 1) * _GUTTER) / len(panels)
             bottom = _BOTTOM + (1 - row) * (_BOTTOM + _HEIGHT + _TOP)
             for number, panel in enumerate(panels):
                 left = _LEFT + number * (width + _GUTTER)
-                axes = sheet.axes(left, bottom, width, _HEIGHT)
+                axes = drawn.axes(left, bottom, width, _HEIGHT)
                 keys = _draw_curves(axes, panel) if isinstance(panel, Curves) else _draw_finals(axes, panel)
                 if not number:
                     axes.set_ylabel("held-out loss")
                 top = bottom + _HEIGHT + _TOP
-                sheet.page.text(left - 0.32, top - 0.08, panel.title, size=style.NORMAL, weight="bold", va="top")
-                sheet.keys(style.key_lines(keys, width + 0.32), left - 0.32, top - 0.22)
-        return sheet.save(directory / "convergence")
+                drawn.page.text(left - 0.32, top - 0.08, panel.title, size=style.NORMAL, weight="bold", va="top")
+                drawn.keys(keys, left - 0.32, top - 0.22, width + 0.32)
+        return drawn.save(directory / "convergence")
 
 
 def _draw_curves(axes: Axes, panel: Curves) -> list[Key]:

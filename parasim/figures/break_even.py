@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from parasim.cli.text import amount
 from parasim.figures import style
-from parasim.figures.sheet import sheet
+from parasim.figures.sheet import note, sheet
 from parasim.figures.ticks import bandwidth_ticks
 
 if TYPE_CHECKING:
@@ -145,8 +145,8 @@ def _boundary(axes: Axes, lines: Sequence[Compared]) -> None:
     for row, line in enumerate(lines):
         for crossing in line.crossings:
             axes.plot([crossing.above] * 2, [row - 0.5, row + 0.5], color=style.INK, linewidth=1.0)
-            looks = {"xytext": (3, 0), "textcoords": "offset points", "va": "center_baseline", "size": style.SMALL}
-            _stand_out(axes.annotate(amount(crossing.above, "B/s"), (crossing.above, row), **looks))
+            text = amount(crossing.above, "B/s")
+            _stand_out(note(axes, text, (crossing.above, row), (3, 0), va="center_baseline"))
     for row, (line, above) in enumerate(pairwise(lines)):
         if len(line.crossings) == len(above.crossings):
             for one, other in zip(line.crossings, above.crossings, strict=True):
@@ -162,9 +162,9 @@ def _name_regions(
         if len(rows):
             # The mean position may lie elsewhere; its nearest neighbour in the region does not.
             nearest = int(((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2).argmin())
-            place = bandwidths[columns[nearest]], rows[nearest]
-            looks = {"size": style.LARGE, "weight": "bold", "ha": "center", "va": "center"}
-            _stand_out(axes.text(*place, f"{method}\nfaster", **looks))
+            x, y = bandwidths[columns[nearest]], rows[nearest]
+            text = f"{method}\nfaster"
+            _stand_out(axes.text(x, y, text, size=style.LARGE, weight="bold", ha="center", va="center"))
 
 
 def _stand_out(text: Text) -> None:

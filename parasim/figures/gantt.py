@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from parasim.figures import style
 from parasim.figures.labels import shortened
@@ -226,7 +226,7 @@ class _Chart:
             # A thin white edge keeps one round's bar apart from the next one's.
             self._bars(times, row + low, height, colour, linewidth=0.5 if kind is Kind.COMPUTE else 0.0)
         low, height = _LANES[True]
-        looks = {"size": style.SMALL - 1, "color": "white", "ha": "center", "va": "center_baseline"}
+        looks: dict[str, Any] = {"size": style.SMALL - 1, "color": "white", "ha": "center", "va": "center_baseline"}
         for span in spans:
             # The number of the round, where a computation is long enough for it.
             start, end = span.start, min(span.end, self.end)
@@ -239,7 +239,7 @@ class _Chart:
         """Outline the critical path, with a line where it goes from one lane to another."""
         from matplotlib.patches import Rectangle
 
-        looks = {"color": style.INK, "linewidth": _OUTLINE}
+        looks: dict[str, Any] = {"color": style.INK, "linewidth": _OUTLINE}
         before: float | None = None
         for span, start, end in _joined(path):
             if start >= self.end:
@@ -252,10 +252,10 @@ class _Chart:
             low, height = _LANES[span.kind is Kind.COMPUTE]
             low += rows[span.client]
             x, width = start / self.unit.seconds, (min(end, self.end) - start) / self.unit.seconds
-            self.axes.add_patch(Rectangle((x, low), width, height, fill=False, zorder=4, **looks))  # type: ignore[arg-type]
+            self.axes.add_patch(Rectangle((x, low), width, height, fill=False, zorder=4, **looks))
             if before is not None and before != low:
                 ends = (before, low + height) if before > low else (before + height, low)
-                self.axes.plot([x, x], ends, zorder=0.9, solid_capstyle="butt", **looks)  # type: ignore[arg-type]
+                self.axes.plot([x, x], ends, zorder=0.9, solid_capstyle="butt", **looks)
             before = low
 
     def _bars(

@@ -255,4 +255,5 @@ def _lighter(colour: str, share: float) -> str:
     """Mix a colour with a share of white."""
     from matplotlib.colors import to_hex, to_rgb
 
-    return to_hex([part + (1 - part) * share for part in to_rgb(colour)])
+    red, green, blue = (part + (1 - part) * share for part in to_rgb(colour))
+    return to_hex((red, green, blue))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from parasim.figures import style
 from parasim.figures.labels import label_ends
 from parasim.figures.rows import Row, check_columns, pretty_name, text
-from parasim.figures.sheet import ring, sheet
+from parasim.figures.sheet import note, ring, sheet
 from parasim.figures.style import FigureError
 from parasim.figures.ticks import log_ticks
 from sim.errors import UnitError
@@ -120,9 +120,9 @@ def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hid
             axes.plot(xs, ys, color=colours[method], linewidth=1.2, linestyle=dashes, marker="o", markersize=2.6)
             for mark in marks[line]:
                 where = f"{mark.value / scale:.3g} {x_unit}".strip()
-                note = f"hidden up to {where}" if mark.until else f"hidden from {where} on"
-                note = f"{names[line]}:\n{note}" if len(hidden) > 1 else f"communication\n{note}"
-                _mark(axes, (mark.value / scale, mark.wall_clock / unit.seconds), colours[method], note, notes)
+                since = f"hidden up to {where}" if mark.until else f"hidden from {where} on"
+                told = f"{names[line]}:\n{since}" if len(hidden) > 1 else f"communication\n{since}"
+                _mark(axes, (mark.value / scale, mark.wall_clock / unit.seconds), colours[method], told, notes)
                 notes += 1
             ends[names[line]] = (ys[-1], colours[method])
         _tick(axes, values, logarithmic=factors)
@@ -180,23 +180,16 @@ def _axis(rows: Sequence[Row], x: str) -> tuple[str, str, float]:
     return f"{name} [{unit}]", unit, scales[unit]
 
 
-def _mark(axes: Axes, point: tuple[float, float], colour: str, note: str, notes: int) -> None:
+def _mark(axes: Axes, point: tuple[float, float], colour: str, text: str, notes: int) -> None:
     """Mark where communication becomes hidden, its text below the `notes` ones that are there already."""
     x, y = point
     low, high = axes.get_ylim()
     axes.plot([x, x], [low, high], color=colour, linewidth=0.7, linestyle=":")
     ring(axes, x, y, colour)
     on_the_left = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0] > 0.6
-    axes.annotate(
-        note,
-        (x, high),
-        xytext=(-4 if on_the_left else 4, -1 - notes * _NOTE_HEIGHT),
-        textcoords="offset points",
-        size=style.SMALL,
-        ha="right" if on_the_left else "left",
-        va="top",
-        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
-    )
+    offset = -4 if on_the_left else 4, -1 - notes * _NOTE_HEIGHT
+    box = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+    note(axes, text, (x, high), offset, ha="right" if on_the_left else "left", va="top", bbox=box)
 
 
 def _tick(axes: Axes, values: Sequence[float], *, logarithmic: bool) -> None:

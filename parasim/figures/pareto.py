@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from parasim.figures import style
-from parasim.figures.sheet import Key, Sheet, keys_height, sheet
+from parasim.figures.sheet import Key, Sheet, keys_height, note, sheet
 from parasim.figures.style import FigureError
 from parasim.figures.ticks import log_ticks
 
@@ -94,8 +94,8 @@ def draw_pareto(marks: Sequence[Mark], front: Sequence[Mark], limit: float, dire
         axes.set_ylim(*_limits([mark.wall_clock / unit.seconds for mark in marks]))
         _shade(axes, limit)
         for mark in marks:
-            looks = {"ms": 2.4, "mew": 0, "color": colours[mark.method], "alpha": 0.4}
-            axes.plot(mark.cost, mark.wall_clock / unit.seconds, "o", **looks)
+            x, y = mark.cost, mark.wall_clock / unit.seconds
+            axes.plot(x, y, "o", ms=2.4, mew=0, color=colours[mark.method], alpha=0.4)
         corners = [(mark.cost, mark.wall_clock / unit.seconds) for mark in front]
         # Between two runs of the front, what can be had is no more than the cheaper one.
         xs, ys = zip((corners[0][0], axes.get_ylim()[1]), *corners, (axes.get_xlim()[1], corners[-1][1]), strict=True)
@@ -137,24 +137,18 @@ def _shade(axes: Axes, limit: float) -> None:
     low, high = axes.get_xlim()
     if limit >= high:
         return
-    axes.axvspan(max(limit, low), high, color="#F2F2F2", zorder=0, linewidth=0)
-    axes.axvline(max(limit, low), color=style.MUTED, linewidth=0.7, linestyle=":")
+    edge = max(limit, low)
+    axes.axvspan(edge, high, color="#F2F2F2", zorder=0, linewidth=0)
+    axes.axvline(edge, color=style.MUTED, linewidth=0.7, linestyle=":")
+    text = f"budget {limit:g} USD" + (", below all runs" if limit <= low else "")
+    side = "right" if limit > math.sqrt(low * high) else "left"
     # Above the chart, where there are neither marks nor the front.
-    axes.annotate(
-        f"budget {limit:g} USD" if limit > low else f"budget {limit:g} USD, below all runs",
-        (max(limit, low), axes.get_ylim()[1]),
-        xytext=(0, 2.5),
-        textcoords="offset points",
-        size=style.SMALL,
-        ha="right" if limit > math.sqrt(low * high) else "left",
-        va="bottom",
-        color=style.MUTED,
-    )
+    note(axes, text, (edge, axes.get_ylim()[1]), (0, 2.5), ha=side, va="bottom", color=style.MUTED)
 
 
 def _number(axes: Axes, corners: Sequence[tuple[float, float]]) -> None:
     """Write the numbers of the front below and left of its marks, where there is nothing else."""
-    inches = axes.figure.dpi_scale_trans.inverted()  # type: ignore[union-attr]
+    inches = axes.figure.dpi_scale_trans.inverted()
     places = inches.transform(axes.transData.transform(corners))
     groups: list[list[int]] = []
     for number, place in enumerate(places):
@@ -164,5 +158,4 @@ def _number(axes: Axes, corners: Sequence[tuple[float, float]]) -> None:
             groups.append([number])
     for group in groups:
         text = "-".join(str(number + 1) for number in dict.fromkeys((group[0], group[-1])))
-        looks = {"xytext": (-3.5, -3), "textcoords": "offset points", "ha": "right", "va": "top"}
-        axes.annotate(text, corners[group[-1]], size=style.SMALL, **looks)
+        note(axes, text, corners[group[-1]], (-3.5, -3), ha="right", va="top")

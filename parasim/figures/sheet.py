@@ -19,6 +19,7 @@ from sim.errors import OutputError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
 
 _PNG_DPI = 220
 _SWATCH, _PAD, _GAP, KEY_LINE = 0.10, 0.04, 0.13, 0.135
@@ -121,7 +122,8 @@ class Sheet:
 
     def text(self, left: float, middle: float, text: str, **looks: Any) -> None:
         """Write small text in the middle of a line at a height [in], unless matplotlib's `looks` say otherwise."""
-        self.page.text(left, middle, text, **{"size": style.SMALL, "va": "center_baseline"} | looks)
+        looks = {"size": style.SMALL, "va": "center_baseline", **looks}
+        self.page.text(left, middle, text, **looks)
 
     def unit(self, axes: Axes, name: str, above: float = 0.14) -> None:
         """Write the unit of a vertical axis above it, by so many inches."""
@@ -234,3 +236,9 @@ def fill(bar: Any, colour: str) -> None:
 def ring(axes: Axes, x: float, y: float, colour: str, size: float = 5.5) -> None:
     """Mark a point by a white disc with an edge in a colour, as large as `size` [pt]."""
     axes.plot([x], [y], "o", ms=size, mfc="white", mec=colour, zorder=5, clip_on=False)
+
+
+def note(axes: Axes, text: str, place: tuple[float, float], offset: tuple[float, float], **looks: Any) -> Annotation:
+    """Write small text beside a point: so far right of it and above it [pt]."""
+    looks = {"size": style.SMALL, **looks}
+    return axes.annotate(text, place, offset, textcoords="offset points", **looks)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from parasim.figures import style
-from parasim.figures.sheet import KEY_LINE, Key, Sheet, sheet
+from parasim.figures.sheet import KEY_LINE, Key, Sheet, note, sheet
 from parasim.figures.style import FigureError
 
 if TYPE_CHECKING:
@@ -138,18 +138,8 @@ def _draw_bar(axes: Axes, row: int, bar: Bar, base: float, unit: style.TimeUnit)
     # Where both make the run longer, the longer bar is drawn first, so that both are seen.
     for time, _, colour in sorted(ends, key=lambda end: -abs(end[0] - base)):
         axes.barh(row, time - base, _BAR, left=base, color=colour)
-    slower = max(ends)
-    for end in ends:
-        time, text, _ = end
-        on_the_right = end is slower
-        place = max(time, base) if on_the_right else min(time, base)
-        axes.annotate(
-            text,
-            (place, row),
-            xytext=(3 if on_the_right else -3, 0),
-            textcoords="offset points",
-            size=style.SMALL,
-            ha="left" if on_the_right else "right",
-            va="center_baseline",
-            color=style.MUTED,
-        )
+    # The end that makes the run longer is written on the right, even where both do.
+    (shorter, left, _), (longer, right, _) = sorted(ends)
+    looks: dict[str, Any] = {"va": "center_baseline", "color": style.MUTED}
+    note(axes, left, (min(shorter, base), row), (-3, 0), ha="right", **looks)
+    note(axes, right, (max(longer, base), row), (3, 0), **looks)
