@@ -7,12 +7,13 @@ to see on a dark page become the variables that `page.css` gives a value for lig
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from parasim.figures import style
-from parasim.figures.bars import BarPart
+from parasim.figures.bars import BarPart, StackedBar, bars_drawing
 from parasim.figures.sheet import Drawing
-from parasim.report.page import Chart, Table
+from parasim.report.page import PageChart, PageTable
 
 _NARROW = 2.85
 """Width of the picture for a telephone [in]; text keeps its size, so that it fills more of it."""
@@ -33,19 +34,22 @@ WALL_CLOCK = BarPart("wall-clock", style.COMPUTE)
 """What bars without parts show."""
 
 
-def chart(title: str, description: str, draw: Callable[[float], Drawing], table: Table) -> Chart:
+def chart(draw: Callable[[float], Drawing], table: PageTable) -> PageChart:
     """Draw a chart for wide and for narrow pages.
 
     Parameters
     ----------
-    title, description : str
-        What is shown, and what it says, for those who do not see it.
     draw : callable
         Makes the drawing for a width [in].
-    table : Table
+    table : PageTable
         The numbers.
     """
-    return Chart(title, description, [draw(width).svg() for width in (style.PAGE_WIDTH, _NARROW)], table)
+    return PageChart([draw(width).svg() for width in (style.PAGE_WIDTH, _NARROW)], table)
+
+
+def bar_chart(parts: Sequence[BarPart], bars: Sequence[StackedBar], table: PageTable) -> PageChart:
+    """Draw bars for wide and for narrow pages."""
+    return chart(partial(bars_drawing, parts, bars), table)
 
 
 def inlined(svg: str, prefix: str) -> str:

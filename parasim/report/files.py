@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from parasim.report.page import Picture, Table
+from parasim.report.page import PagePicture, PageTable
 from parasim.report.record import RECORD, Record
 from sim.errors import ParaSimError
 
@@ -91,7 +91,7 @@ def left(directory: Path, record: Record | None, suffix: str) -> list[Path]:
     return [path for path in sorted(directory.glob(f"*{suffix}")) if path.name in names]
 
 
-def pictures(directory: Path, record: Record | None, titles: Mapping[str, str]) -> list[Picture]:
+def pictures(directory: Path, record: Record | None, titles: Mapping[str, str]) -> list[PagePicture]:
     """Embed the SVG pictures that the last command left.
 
     Parameters
@@ -110,11 +110,11 @@ def pictures(directory: Path, record: Record | None, titles: Mapping[str, str]) 
         title = titles.get(path.stem, path.stem.replace("_", " ").replace("-", " ").capitalize())
         # An SVG inside an `img` runs no scripts and loads nothing, whoever made it.
         address = f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"
-        found.append(Picture(title, f"{title}, the picture {path.name}; its numbers are in the tables here", address))
+        found.append(PagePicture(title, path.name, address))
     return found
 
 
-def provenance_table(provenance: Mapping[str, Any], more: Sequence[tuple[str, str, str]] = ()) -> Table:
+def provenance_table(provenance: Mapping[str, Any], more: Sequence[tuple[str, str, str]] = ()) -> PageTable:
     """Tell what the numbers are made from.
 
     Parameters
@@ -131,7 +131,7 @@ def provenance_table(provenance: Mapping[str, Any], more: Sequence[tuple[str, st
         else:
             origin, source = "", "; ".join(map(str, about if isinstance(about, list) else [about]))
         rows.append((_PROVENANCE.get(what, what), origin, source))
-    return Table(("what", "origin", "source"), [*rows, *more])
+    return PageTable(("what", "origin", "source"), [*rows, *more])
 
 
 def _source(about: Mapping[str, Any]) -> str:

@@ -1,16 +1,15 @@
-"""What a page consists of."""
+"""What pages are made of: tables, charts, embedded pictures, and bars that sliders move."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from parasim.cli.text import clock
 from parasim.figures.bars import BarPart
 
 
-class Table(NamedTuple):
+class PageTable(NamedTuple):
     """A table of texts.
 
     Attributes
@@ -31,45 +30,19 @@ class Table(NamedTuple):
     note: str = ""
 
 
-class Chart(NamedTuple):
-    """A chart with the numbers behind it.
+class PageChart(NamedTuple):
+    """A chart: SVG files for a wide page and for a narrow one, and the numbers behind it."""
 
-    Attributes
-    ----------
-    title, description : str
-        What it shows, above it and for those who do not see it.
-    pictures : sequence of str
-        SVG files: for a wide page, and for a narrow one.
-    table : Table
-        The numbers.
-    """
-
-    title: str
-    description: str
     pictures: Sequence[str]
-    table: Table
+    table: PageTable
 
 
-class Picture(NamedTuple):
-    """A picture that lies in the directory, embedded as it is: title, text instead of it, ``data:`` address."""
+class PagePicture(NamedTuple):
+    """A picture that lies in the directory, embedded as it is: title, name of the file, ``data:`` address."""
 
     title: str
-    alternative: str
+    name: str
     address: str
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of a page; one that holds nothing is left out."""
-
-    title: str
-    paragraphs: Sequence[str] = ()
-    charts: Sequence[Chart] = ()
-    tables: Sequence[Table] = ()
-    pictures: Sequence[Picture] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.paragraphs or self.charts or self.tables or self.pictures)
 
 
 class Cell(NamedTuple):
@@ -129,50 +102,7 @@ class WhatIf(NamedTuple):
 
         cells = [[[told(cell) for cell in bars] for bars in row] for row in self.cells]
         start = [slider.start for slider in self.sliders] + [0]
-        places = [slider.places for slider in self.sliders]
-        return {"places": places, "start": start, "names": self.names, "cells": cells}
-
-    def table(self) -> Table:
-        """The numbers as they are before anything is moved."""
-        plain = self.plain()
-        first, second, *_ = plain["start"]
-        rows = [(name, *texts) for name, (_, texts) in zip(self.names, plain["cells"][first][second], strict=True)]
-        return Table(("", *(part.name for part in self.parts), "wall-clock", "computing times are"), rows)
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page about one directory of results.
-
-    Attributes
-    ----------
-    title : str
-        What it is about.
-    question, answer : str, sequence of str
-        In words.
-    sections : sequence of Section
-        Charts and tables.
-    provenance : Table
-        Where the numbers come from.
-    command, version, scenario, scenario_note : str
-        How to get them again; empty where the directory does not say.
-    what_if : WhatIf, optional
-        What can be moved.
-    what_if_notes : sequence of str
-        How that was computed, or why there is nothing to move.
-    """
-
-    title: str
-    question: str
-    answer: Sequence[str]
-    sections: Sequence[Section]
-    provenance: Table
-    command: str = ""
-    version: str = ""
-    scenario: str = ""
-    scenario_note: str = ""
-    what_if: WhatIf | None = None
-    what_if_notes: Sequence[str] = field(default_factory=tuple)
+        return {"places": [s.places for s in self.sliders], "start": start, "names": self.names, "cells": cells}
 
 
 def joined(texts: Iterable[str]) -> str:

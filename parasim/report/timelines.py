@@ -11,7 +11,7 @@ from parasim.cli.text import clock
 from parasim.figures.gantt import Schedule, client_name, gantt_drawing, window
 from parasim.report.charts import chart
 from parasim.report.files import read_rows
-from parasim.report.page import Section, Table
+from parasim.report.page import PageChart, PageTable
 from parasim.report.record import Record
 from sim.fleet import Fleet
 from sim.timeline import SERVER, Kind, Span
@@ -21,8 +21,8 @@ ROUNDS = 8
 _MOST_LINES = 300
 
 
-def timeline_section(directory: Path, record: Record | None, title: str = "Timeline") -> list[Section]:
-    """Show what clients do in the first rounds; nothing if the directory holds no timeline.
+def timeline_chart(directory: Path, record: Record | None) -> PageChart | None:
+    """Show what clients do in the first rounds; None if the directory holds no timeline.
 
     Parameters
     ----------
@@ -30,25 +30,21 @@ def timeline_section(directory: Path, record: Record | None, title: str = "Timel
         Where ``timeline.csv`` lies, and ``critical_path.csv`` if there is one.
     record : Record or None
         Whose scenario names the clients.
-    title : str
-        Of the section.
     """
     if not (directory / "timeline.csv").exists():
-        return []
+        return None
     schedule = _schedule(directory, record)
     end = window(schedule.spans, ROUNDS)
     if end <= 0:
-        return []
+        return None
     told = [
         (schedule.names[span.client], span.kind.value, str(span.round), clock(span.start), clock(span.end))
         for span in sorted(schedule.spans, key=lambda span: (span.client, span.start))
         if span.start < end and span.client != SERVER
     ]
     note = f"The first {_MOST_LINES} of {len(told):,} lines; timeline.csv has all." if len(told) > _MOST_LINES else ""
-    table = Table(("client", "what", "round", "from", "to"), told[:_MOST_LINES], numbers=3, note=note)
-    description = "Each client has two lanes: computing above, messages below; the table has the times."
-    draw = partial(gantt_drawing, schedule, ROUNDS, "")
-    return [Section(title, charts=[chart("What clients do at first", description, draw, table)])]
+    table = PageTable(("client", "what", "round", "from", "to"), told[:_MOST_LINES], numbers=3, note=note)
+    return chart(partial(gantt_drawing, schedule, ROUNDS, ""), table)
 
 
 def _schedule(directory: Path, record: Record | None) -> Schedule:
