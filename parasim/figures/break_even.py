@@ -34,7 +34,7 @@ _FINE = 801
 _LEVELS = (1.5, 2.0, 3.0, 5.0, 10.0)
 
 
-class Change(Protocol):
+class BreakEvenPoint(Protocol):
     """A break-even point."""
 
     @property
@@ -42,7 +42,7 @@ class Change(Protocol):
         """Its bandwidth [B/s]."""
 
 
-class Compared(Protocol):
+class ComparedMethods(Protocol):
     """Two methods along the bandwidth, at one batch size."""
 
     @property
@@ -58,16 +58,16 @@ class Compared(Protocol):
         """Of both methods, one row each [s]."""
 
     @property
-    def crossings(self) -> Sequence[Change]:
+    def crossings(self) -> Sequence[BreakEvenPoint]:
         """Where the faster one changes."""
 
 
-def draw_break_even(lines: Sequence[Compared], methods: tuple[str, str], directory: Path) -> list[Path]:
+def draw_break_even(lines: Sequence[ComparedMethods], methods: tuple[str, str], directory: Path) -> list[Path]:
     """Draw ``break_even.png`` and ``break_even.svg``.
 
     Parameters
     ----------
-    lines : sequence of Compared
+    lines : sequence of ComparedMethods
         One per batch size, rising, all at the same bandwidths.
     methods : tuple of str
         Names of the two methods.
@@ -140,7 +140,7 @@ def _levels(axes: Axes, bandwidths: NDArray[np.float64], advantage: NDArray[np.f
             axes.text(middle, -0.3, text, size=style.SMALL, ha="center", va="center_baseline", color=style.INK)
 
 
-def _boundary(axes: Axes, lines: Sequence[Compared]) -> None:
+def _boundary(axes: Axes, lines: Sequence[ComparedMethods]) -> None:
     """Draw each row's break-even points, joined into a line, with their bandwidths."""
     for row, line in enumerate(lines):
         for crossing in line.crossings:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ COLOURS = {Kind.COMPUTE: "#0072B2", Kind.UPLOAD: "#E69F00", Kind.DOWNLOAD: "#009
 _PRESENT = "#F3F3F3"
 
 # All lengths are in inches; a row's unit is 1, its lanes are given from its lower edge.
-_ROW, _RIGHT, _MARGIN, _TITLE, _LEGEND_GAP, _BOTTOM, _BOTTOM_LINE = 0.27, 0.12, 0.06, 0.17, 0.09, 0.36, 0.12
+_ROW, _RIGHT, _MARGIN, _TITLE, _LEGEND_GAP, _BOTTOM, _BOTTOM_LINE = 0.27, 0.12, 0.06, 0.17, 0.095, 0.36, 0.12
 _LANES = {True: (0.48, 0.40), False: (0.08, 0.40)}
 _BAND = (0.04, 0.88)
 _NAME_GAP, _WIDEST_NAME = 0.07, 0.2
@@ -139,8 +140,7 @@ def gantt_drawing(schedule: Schedule, rounds: int = 8, title: str = "", width: f
     end = window(schedule.spans, rounds)
     if end <= 0:
         raise FigureError("nothing to draw: the run takes no time")
-    shortest = _THINNEST / width * end
-    clients = _rows(schedule, end, shortest)
+    clients = _rows(schedule, end, _THINNEST / width * end)
     longest = width * _WIDEST_NAME
     names = {client: shortened(schedule.names[client], longest, style.SMALL) for client in clients}
     left = _MARGIN + max(style.text_width(name, style.SMALL) for name in names.values()) + _NAME_GAP
@@ -162,7 +162,7 @@ def gantt_drawing(schedule: Schedule, rounds: int = 8, title: str = "", width: f
         if not schedule.presence:
             axes.hlines(range(1, len(clients)), 0, end / unit.seconds, color=style.GRID, linewidth=0.5, zorder=0.5)
         lowest = {client: len(clients) - 1 - index for index, client in enumerate(clients)}
-        chart = _Chart(axes, unit, end, shortest, (width - left - _RIGHT) / end)
+        chart = _Lanes(axes, unit, end, (width - left - _RIGHT) / end)
         for client, row in lowest.items():
             chart.draw_row(schedule, client, row)
             drawn.text(left - _NAME_GAP, bottom + (row + 0.5) * _ROW, names[client], ha="right")
@@ -203,23 +203,22 @@ def _axis_name(schedule: Schedule, clients: Sequence[int], unit: TimeUnit) -> st
 
 
 @dataclass(frozen=True)
-class _Chart:
-    """Axes in units of time along x and rows along y, up to an end [s], and inches per second."""
+class _Lanes:
+    """Axes in units of time along x, up to an end [s], and rows along y."""
 
     axes: Axes
     unit: TimeUnit
     end: float
-    shortest: float
-    inches: float
+    inches_per_second: float
 
     def draw_row(self, schedule: Schedule, client: int, row: int) -> None:
         """Draw what one client or the server does."""
         spans = [span for span in schedule.spans if span.client == client]
+        # Behind the lines of the critical path, which pass between the bars: waiting is what nothing covers.
         present = schedule.presence.get(client, ())
-        # Behind the lines of the critical path, which pass between the bars.
-        self._bars(present, row + _BAND[0], _BAND[1], _PRESENT, zorder=0.5)
-        waiting = _without(present, sorted((span.start, span.end) for span in spans))
-        self._bars(waiting, row + _BAND[0], _BAND[1], style.WAITING, zorder=0.6)
+        self._bars(present, row + _BAND[0], _BAND[1], style.WAITING, zorder=0.5)
+        busy = [(span.start, span.end) for span in spans] if present else []
+        self._bars(busy, row + _BAND[0], _BAND[1], _PRESENT, zorder=0.6)
         for kind, colour in COLOURS.items():
             low, height = _LANES[kind is Kind.COMPUTE]
             times = [(span.start, span.end) for span in spans if span.kind is kind]
@@ -231,7 +230,7 @@ class _Chart:
             # The number of the round, where a computation is long enough for it.
             start, end = span.start, min(span.end, self.end)
             needed = style.text_width(str(span.round), style.SMALL) + 0.03
-            if span.kind is Kind.COMPUTE and (end - start) * self.inches > needed:
+            if span.kind is Kind.COMPUTE and (end - start) * self.inches_per_second > needed:
                 middle = (start + end) / 2 / self.unit.seconds
                 self.axes.text(middle, row + low + height / 2, str(span.round), **looks)
 
@@ -241,10 +240,10 @@ class _Chart:
 
         looks: dict[str, Any] = {"color": style.INK, "linewidth": _OUTLINE}
         before: float | None = None
-        for span, start, end in _joined(path):
-            if start >= self.end:
-                break
-            if end - start < self.shortest:
+        for span, pieces in groupby(path, key=lambda piece: piece[0]):
+            own = list(pieces)
+            start, end = own[0][1], own[-1][2]
+            if start >= self.end or (end - start) * self.inches_per_second < _THINNEST:
                 continue
             if span.client not in rows:
                 before = None
@@ -272,28 +271,3 @@ class _Chart:
         if shown:
             bars = self.axes.broken_barh(shown, (low, height), facecolors=colour, linewidth=linewidth)
             bars.set(edgecolor="white", zorder=zorder)
-
-
-def _without(intervals: Sequence[Interval], taken: Sequence[Interval]) -> list[Interval]:
-    """What is left of intervals without others, which are in order of their starts."""
-    left: list[Interval] = []
-    for start, end in intervals:
-        reached = start
-        for begin, finish in taken:
-            if begin > reached and reached < end:
-                left.append((reached, min(begin, end)))
-            reached = max(reached, finish)
-        if reached < end:
-            left.append((reached, end))
-    return left
-
-
-def _joined(path: Sequence[tuple[Span, float, float]]) -> list[tuple[Span, float, float]]:
-    """Parts of the path in one lane; the pieces of a span are one part."""
-    parts: list[tuple[Span, float, float]] = []
-    for span, start, end in path:
-        if parts and parts[-1][0] == span:
-            parts[-1] = (span, parts[-1][1], end)
-        else:
-            parts.append((span, start, end))
-    return parts

@@ -15,8 +15,8 @@ from parasim.figures import style
 from parasim.figures.hiding_panels import (
     TOP,
     Box,
-    Curves,
-    Group,
+    HidingCurves,
+    HidingGroup,
     bandwidth_range,
     batch_sizes,
     draw_list,
@@ -40,12 +40,12 @@ _TITLE = "Bandwidth from which on all is hidden"
 _MOST = len(style.GROUP_COLOURS)
 
 
-def draw_hiding(groups: Sequence[tuple[Group, Sequence[tuple[float, float]]]], directory: Path) -> list[Path]:
+def draw_hiding(groups: Sequence[tuple[HidingGroup, Sequence[tuple[float, float]]]], directory: Path) -> list[Path]:
     """Draw ``hiding.png`` and ``hiding.svg``.
 
     Parameters
     ----------
-    groups : sequence of (Group, sequence of (float, float))
+    groups : sequence of (HidingGroup, sequence of (float, float))
         Each with runtimes [s] along its bandwidth [B/s]; none where the scenario as it is hides nothing.
     directory : Path
         Where the files go.
@@ -68,7 +68,7 @@ def draw_hiding(groups: Sequence[tuple[Group, Sequence[tuple[float, float]]]], d
     return _draw_several(curves, len(drawn), directory, alike=alike)
 
 
-def _named(drawn: Sequence[tuple[Group, Sequence[tuple[float, float]]]], *, alike: bool) -> list[Curves]:
+def _named(drawn: Sequence[tuple[HidingGroup, Sequence[tuple[float, float]]]], *, alike: bool) -> list[HidingCurves]:
     """Name and colour groups: as many as there are colours, those that need the most, in their own order."""
     need = [max(point.bandwidth or 0.0 for point in group.points) for group, _ in drawn]
     shown = sorted(sorted(range(len(drawn)), key=lambda number: -need[number])[:_MOST])
@@ -78,11 +78,11 @@ def _named(drawn: Sequence[tuple[Group, Sequence[tuple[float, float]]]], *, alik
         group, runtimes = drawn[number]
         name = group.method if alike else group.clients if len(methods) == 1 else f"{group.method}, {group.clients}"
         # A method has its colour everywhere, but the groups of one would all have the same.
-        curves.append(Curves(name, methods[group.method] if alike else colour, group, runtimes))
+        curves.append(HidingCurves(name, methods[group.method] if alike else colour, group, runtimes))
     return curves
 
 
-def _draw_one(curve: Curves, directory: Path, *, alike: bool) -> list[Path]:
+def _draw_one(curve: HidingCurves, directory: Path, *, alike: bool) -> list[Path]:
     width = style.PAGE_WIDTH if curve.runtimes else style.COLUMN_WIDTH
     left = _LEFT + _RUNTIME_WIDTH + _GAP if curve.runtimes else _PANEL_LEFT
     about = ["" if alike else f"of {curve.name}", subject([curve]), "× as it is: at no bandwidth" * curve.refused]
@@ -96,7 +96,7 @@ def _draw_one(curve: Curves, directory: Path, *, alike: bool) -> list[Path]:
         return drawn.save(directory / "hiding")
 
 
-def _draw_several(curves: Sequence[Curves], of: int, directory: Path, *, alike: bool) -> list[Path]:
+def _draw_several(curves: Sequence[HidingCurves], of: int, directory: Path, *, alike: bool) -> list[Path]:
     lines = [curve for curve in curves if curve.runtimes]
     rows = math.ceil(len(curves) / _COLUMNS)
     row = _PANEL_NAME + _PANEL_HEIGHT + _PANEL_GAP

@@ -28,7 +28,7 @@ _NARROW = 1.9
 """Panels less wide [in] have only the numbers at their lines."""
 
 
-class Point(Protocol):
+class PointOfHiding(Protocol):
     """Where communication becomes hidden in one scenario."""
 
     @property
@@ -52,7 +52,7 @@ class Point(Protocol):
         """What keeps communication exposed though links are unlimited [s]."""
 
 
-class Group(Protocol):
+class HidingGroup(Protocol):
     """A group of clients under one method."""
 
     @property
@@ -64,23 +64,23 @@ class Group(Protocol):
         """Name of the group."""
 
     @property
-    def own(self) -> Point:
+    def own(self) -> PointOfHiding:
         """Hiding point of the scenario as it is."""
 
     @property
-    def points(self) -> Sequence[Point]:
+    def points(self) -> Sequence[PointOfHiding]:
         """Hiding points for other batch sizes and block widths."""
 
 
 @dataclass(frozen=True)
-class Curves:
+class HidingCurves:
     """A group as it is drawn.
 
     Attributes
     ----------
     name, colour : str
         What it is called in the picture, and its colour.
-    group : Group
+    group : HidingGroup
         Its hiding points.
     runtimes : sequence of (float, float)
         Runtimes [s] along its bandwidth [B/s]; none where the scenario as it is hides nothing.
@@ -88,7 +88,7 @@ class Curves:
 
     name: str
     colour: str
-    group: Group
+    group: HidingGroup
     runtimes: Sequence[tuple[float, float]]
 
     @property
@@ -117,7 +117,7 @@ class Box(NamedTuple):
     height: float
 
 
-def draw_runtimes(sheet: Sheet, box: Box, curves: Sequence[Curves], *, alike: bool) -> None:
+def draw_runtimes(sheet: Sheet, box: Box, curves: Sequence[HidingCurves], *, alike: bool) -> None:
     """Draw runtimes against bandwidth with the hiding points on them, and under a title their unit.
 
     Parameters
@@ -126,7 +126,7 @@ def draw_runtimes(sheet: Sheet, box: Box, curves: Sequence[Curves], *, alike: bo
         The picture.
     box : Box
         Where in it.
-    curves : sequence of Curves
+    curves : sequence of HidingCurves
         The groups, which all have runtimes.
     alike : bool
         Whether each stands for all clients of its method.
@@ -162,7 +162,7 @@ def _linewidths(lines: int) -> list[float]:
     return [1.3 + 2.2 * (lines - 1 - number) / max(5, lines - 1) for number in range(lines)]
 
 
-def draw_list(sheet: Sheet, left: float, top: float, curves: Sequence[Curves]) -> None:
+def draw_list(sheet: Sheet, left: float, top: float, curves: Sequence[HidingCurves]) -> None:
     """Name the lines of the runtimes, from there to the right edge: those that need the most first."""
     right, start = sheet.width - 0.1, left + _SWATCH + 0.06
     sheet.text(right, top, "hidden from", ha="right", va="top", color=style.MUTED)
@@ -177,7 +177,9 @@ def draw_list(sheet: Sheet, left: float, top: float, curves: Sequence[Curves]) -
         sheet.text(start, y, shortened(curve.name, space, style.SMALL))
 
 
-def draw_panel(sheet: Sheet, box: Box, curve: Curves, bandwidths: tuple[float, float], sizes: Sequence[int]) -> Axes:
+def draw_panel(
+    sheet: Sheet, box: Box, curve: HidingCurves, bandwidths: tuple[float, float], sizes: Sequence[int]
+) -> Axes:
     """Draw a group's hiding points over the batch size, a line per block width.
 
     Parameters
@@ -186,7 +188,7 @@ def draw_panel(sheet: Sheet, box: Box, curve: Curves, bandwidths: tuple[float, f
         The picture.
     box : Box
         Where in it.
-    curve : Curves
+    curve : HidingCurves
         The group.
     bandwidths : (float, float)
         Between which the axis goes [B/s].
@@ -216,19 +218,19 @@ def draw_panel(sheet: Sheet, box: Box, curve: Curves, bandwidths: tuple[float, f
     return axes
 
 
-def bandwidth_range(curves: Sequence[Curves]) -> tuple[float, float]:
+def bandwidth_range(curves: Sequence[HidingCurves]) -> tuple[float, float]:
     """Bandwidths that an axis for all hiding points of some groups begins and ends with [B/s]."""
     values = [bandwidth for curve in curves for _, _, bandwidth in curve.hidden]
     return min(values) / _MARGIN, max(values) * _MARGIN
 
 
-def batch_sizes(curves: Sequence[Curves]) -> list[int]:
+def batch_sizes(curves: Sequence[HidingCurves]) -> list[int]:
     """Batch sizes that have a place on an axis for some groups: those of hiding points, and the scenario's own."""
     sizes = {size for curve in curves for _, size, _ in curve.hidden}
     return sorted(sizes | {curve.group.own.batch_size for curve in curves if curve.refused})
 
 
-def subject(curves: Sequence[Curves]) -> str:
+def subject(curves: Sequence[HidingCurves]) -> str:
     """Say what the lines of panels are, and which block widths have none."""
     compared = sorted({width for curve in curves for width in curve.widths if width is not None})
     if not compared:

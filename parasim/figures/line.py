@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from parasim.figures import style
 from parasim.figures.labels import label_ends
@@ -22,6 +22,8 @@ from sim.units import quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from parasim.hiding import Hidden
 
 # All lengths are in inches.
 _LEFT, _BOTTOM, _TOP, _LABEL_PAD = 0.45, 0.40, 0.22, 0.18
@@ -40,27 +42,7 @@ _Line = tuple[tuple[str, str], ...]
 """The fields that tell a line from the others, with their values."""
 
 
-class HidingPoint(Protocol):
-    """Where along a line communication becomes, or ceases to be, fully hidden."""
-
-    @property
-    def labels(self) -> Row:
-        """The line, by its swept fields."""
-
-    @property
-    def value(self) -> float:
-        """The quantity along the axis, in base units."""
-
-    @property
-    def wall_clock(self) -> float:
-        """Runtime there [s]."""
-
-    @property
-    def until(self) -> bool:
-        """Whether it is hidden up to here, instead of from here on."""
-
-
-def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[HidingPoint] = ()) -> list[Path]:
+def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hidden] = ()) -> list[Path]:
     """Draw ``runtime.png`` and ``runtime.svg``: runtime against the column `x`.
 
     Parameters
@@ -71,7 +53,7 @@ def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hid
         Column of the swept quantity: positive numbers, or quantities such as ``100MB/s`` or ``10ms``.
     directory : Path
         Where to write the files; made if it is not there.
-    hidden : sequence of HidingPoint
+    hidden : sequence of Hidden
         Where along which lines communication becomes, or ceases to be, fully hidden.
 
     Returns

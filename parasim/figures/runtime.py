@@ -38,7 +38,7 @@ _WIDEST_PICTURE = 40.0
 
 
 @dataclass(frozen=True)
-class _Chart:
+class _Arrangement:
     """The rows, arranged: what is a column, a panel, a group, a bar."""
 
     models: Sequence[str]
@@ -142,7 +142,7 @@ def draw_runtime(rows: Sequence[Row], directory: Path, title: str = "") -> list[
         return drawn.save(directory / "runtime")
 
 
-def _arrange(rows: Sequence[Row]) -> _Chart:
+def _arrange(rows: Sequence[Row]) -> _Arrangement:
     check_columns(rows, ("method", "wall_clock_s", *_PARTS))
     # What stands before the wall-clock tells rows apart; where computing times come from is nobody's choice.
     labels = dict.fromkeys(name for row in rows for name in list(row)[: list(row).index("wall_clock_s")])
@@ -167,7 +167,7 @@ def _arrange(rows: Sequence[Row]) -> _Chart:
         bars[key] = row
     models, panels, groups, methods = (list(dict.fromkeys(parts)) for parts in zip(*bars, strict=True))
     batch = "" if "batch_size" in swept else text(rows[0], "batch_size")
-    return _Chart(models, panels, groups, methods, group_fields, f"batch size {batch}" if batch else "", bars)
+    return _Arrangement(models, panels, groups, methods, group_fields, f"batch size {batch}" if batch else "", bars)
 
 
 def _pretty(column: str, value: str) -> str:
@@ -177,7 +177,7 @@ def _pretty(column: str, value: str) -> str:
     return (f"{value[:digits]} {value[digits:]}" if spaced else value) or "as given"
 
 
-def _keys(chart: _Chart) -> list[Key]:
+def _keys(chart: _Arrangement) -> list[Key]:
     colours = style.method_colours(chart.methods)
     if len(chart.groups) > 1:
         keys = [Key("compute:"), *(Key(method, (colour,)) for method, colour in colours.items())]
@@ -196,7 +196,7 @@ def _is_extrapolated(row: Row) -> bool:
 
 
 def _draw_panel(
-    axes: Axes, chart: _Chart, panel: tuple[str, str], longest: float, size: tuple[float, float]
+    axes: Axes, chart: _Arrangement, panel: tuple[str, str], longest: float, size: tuple[float, float]
 ) -> style.TimeUnit:
     """Draw the bars of one panel; return the unit of its axis."""
     unit = style.time_unit(longest)
@@ -235,7 +235,7 @@ class _Ticks(NamedTuple):
     height: float
 
 
-def _ticks(chart: _Chart, slot: float) -> _Ticks:
+def _ticks(chart: _Arrangement, slot: float) -> _Ticks:
     if len(chart.groups) == 1:
         labels = {chart.place(chart.groups[0], method): method for method in chart.methods}
         name, space = "", slot
@@ -251,7 +251,7 @@ def _ticks(chart: _Chart, slot: float) -> _Ticks:
     return _Ticks(labels, rotation, name, height + 0.16 * bool(name))
 
 
-def _group_label(chart: _Chart, group: tuple[str, ...]) -> str:
+def _group_label(chart: _Arrangement, group: tuple[str, ...]) -> str:
     """Values of a group: the first alone, as the axis names it, the others each with its name on a line."""
     first, *others = (_pretty(field, value) for field, value in zip(chart.group_fields, group, strict=True))
     names = (field.rsplit(".", 1)[-1].replace("_", " ") for field in chart.group_fields[1:])

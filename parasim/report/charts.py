@@ -66,13 +66,19 @@ def inlined(svg: str, prefix: str) -> str:
     assert view is not None
     body = svg[svg.index("</metadata>") + len("</metadata>") : svg.rindex("</svg>")]
     body = re.sub(r"<!--.*?-->|<style.*?</style>|\n\s*", " ", body, flags=re.DOTALL)
-    body = re.sub(r'<g id="[^"]*"', "<g", body)
-    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", body)
+    # Only tags: texts are what somebody wrote.
+    return f'viewBox="{view[1]}">{re.sub("<[^>]*>", lambda tag: _adapted(tag[0], prefix), body)}'
+
+
+def _adapted(tag: str, prefix: str) -> str:
+    """Adapt a tag to a page: its names, its font, and the colours that the page decides on."""
+    tag = re.sub(r'^<g id="[^"]*"', "<g", tag)
+    tag = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", tag)
     # A hundredth of a point is more than a screen tells apart.
-    body = re.sub(r"(\.\d\d)\d+", r"\1", body).replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
+    tag = re.sub(r"(\.\d\d)\d+", r"\1", tag).replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
     for colour, name in _VARIABLES.items():
-        body = body.replace(colour.lower(), f"var(--{name})")
-    return f'viewBox="{view[1]}">{body.replace("stroke: #ffffff", "stroke: var(--page)")}'
+        tag = tag.replace(colour.lower(), f"var(--{name})")
+    return tag.replace("stroke: #ffffff", "stroke: var(--page)")
 
 
 def css_fill(colour: str) -> str:

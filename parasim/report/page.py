@@ -45,7 +45,7 @@ class PagePicture(NamedTuple):
     address: str
 
 
-class Cell(NamedTuple):
+class WhatIfBar(NamedTuple):
     """One bar at one place of the sliders.
 
     Attributes
@@ -79,7 +79,7 @@ class WhatIf(NamedTuple):
         What bars consist of.
     names : sequence of str
         The bars.
-    cells : sequence of sequence of sequence of Cell
+    cells : sequence of sequence of sequence of WhatIfBar
         By place of the first slider, of the second (a single one if there is none), and bar; None where no profile
         covers it.
     """
@@ -87,13 +87,13 @@ class WhatIf(NamedTuple):
     sliders: Sequence[Slider]
     parts: Sequence[BarPart]
     names: Sequence[str]
-    cells: Sequence[Sequence[Sequence[Cell | None]]]
+    cells: Sequence[Sequence[Sequence[WhatIfBar | None]]]
 
     def plain(self) -> dict[str, Any]:
         """Return what the page shows: for each cell, shares of the longest bar by part, and the texts of its row."""
         longest = max(sum(cell.lengths) for row in self.cells for bars in row for cell in bars if cell) or 1.0
 
-        def told(cell: Cell | None) -> tuple[list[float], list[str]]:
+        def told(cell: WhatIfBar | None) -> tuple[list[float], list[str]]:
             if cell is None:
                 unknown = [*("-" for _ in self.parts), "not covered", "no profile covers it"]
                 return [0.0 for _ in self.parts], unknown

@@ -12,7 +12,7 @@ from parasim.figures.bars import StackedBar
 from parasim.memory import memory_of_rows
 from parasim.report.charts import bar_chart
 from parasim.report.files import pictures, read_json, read_rows
-from parasim.report.page import Cell, PageChart, PageTable, Slider, WhatIf, joined
+from parasim.report.page import PageChart, PageTable, Slider, WhatIf, WhatIfBar, joined
 from parasim.report.record import Record
 from parasim.report.runs import BREAKDOWN
 
@@ -96,7 +96,7 @@ def _what_if(rows: Sequence[Row], swept: Sequence[str]) -> tuple[WhatIf | None, 
     found = {}
     for row in rows:
         place = (*(row[column] for column in moved), _label(row, others))
-        found[place] = Cell([float(row[column]) for column in BREAKDOWN], row["compute_origin"])
+        found[place] = WhatIfBar([float(row[column]) for column in BREAKDOWN], row["compute_origin"])
     second = [(place,) for place in sliders[1].places] if len(sliders) > 1 else [()]
     cells = [[[found.get((one, *other, name)) for name in names] for other in second] for one in sliders[0].places]
     notes = ["The sliders choose among the runs of the sweep."]

@@ -15,7 +15,7 @@ from parasim.api import load, set_up
 from parasim.cli.text import amount
 from parasim.figures import style
 from parasim.figures.bars import BarPart
-from parasim.report.page import Cell, Slider, WhatIf, joined
+from parasim.report.page import Slider, WhatIf, WhatIfBar, joined
 from parasim.sweeping import PAPER_METHODS
 from sim.errors import ParaSimError
 from sim.scenario import Scenario
@@ -56,7 +56,7 @@ def what_ifs(scenario: Scenario) -> tuple[WhatIf | None, list[str]]:
     methods, batches, notes = _choice(scenario, work)
     if work > MOST_WORK:
         return None, ["The run is too long to replay it for other bandwidths while this page is made."]
-    answered: dict[tuple[int, str], list[Cell]] = {}
+    answered: dict[tuple[int, str], list[WhatIfBar]] = {}
     left_out: dict[str, str] = {}
     replayed = 0
     for batch, method in product(batches, methods):
@@ -108,11 +108,13 @@ def _variants(recording: Recording) -> Variants:
     return Variants(uplink=recording.uplink * factors, downlink=recording.downlink * factors)
 
 
-def _cells(recording: Recording, answers: Answers) -> list[Cell]:
+def _cells(recording: Recording, answers: Answers) -> list[WhatIfBar]:
     # How long is computed does not depend on the links; everything else of a client's time does.
     computing = recording.result.mean("compute")
     compute: Any = recording.result.provenance["compute"]
-    return [Cell((computing, float(wall_clock) - computing), compute["origin"]) for wall_clock in answers.wall_clock]
+    return [
+        WhatIfBar((computing, float(wall_clock) - computing), compute["origin"]) for wall_clock in answers.wall_clock
+    ]
 
 
 def _bandwidths(scenario: Scenario) -> Slider:

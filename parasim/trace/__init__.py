@@ -56,10 +56,10 @@ def write_trace(result: Result, path: Path, critical: CriticalPath | None = None
     OutputError
         If the file cannot be written, or the run is too long for a trace.
     """
-    from parasim.trace.events import Trace
+    from parasim.trace.events import RunTrace
 
     check_trace_path(path)
-    trace = Trace(result, critical)
+    trace = RunTrace(result, critical)
 
     def write(file: IO[str]) -> None:
         # The file is opened as text; what a trace is written to is the bytes below.

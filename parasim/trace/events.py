@@ -35,7 +35,7 @@ _CRITICAL_PATH = "critical path"
 Event = dict[str, Any]
 
 
-class Trace:
+class RunTrace:
     """A run, ready to be written.
 
     Parameters

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -355,9 +356,13 @@ def test_a_run_that_takes_no_time_has_a_page(tmp_path: Path):
 
 
 def test_pictures_follow_the_colours_of_the_page_and_share_no_names():
-    picture = bars_drawing([BarPart("a", style.WAITING), BarPart("b", style.EXPOSED)], [StackedBar("<x>", [1, 2], "3")])
+    said = '<x> #262626 id="y" 1.2345'
+    picture = bars_drawing([BarPart("a", style.WAITING), BarPart("b", style.EXPOSED)], [StackedBar(said, [1, 2], "3")])
     element = inlined(picture.svg(), "p7")
-    assert "&lt;x&gt;" in element
+    # Texts stay what they are; names and colours in tags are the page's.
+    [text] = [text for text in re.findall(r"<text[^>]*>(.*?)</text>", element) if "&lt;" in text]
+    assert unescape(text) == said
+    element = re.sub(r"(?<=>)[^<]*", "", element)
     assert style.WAITING.lower() not in element
     assert "var(--waiting)" in element
     assert css_fill(style.WAITING) == "var(--waiting)"

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parasim.trace import write_events, write_trace, write_traces
-from parasim.trace.events import Event, Trace
+from parasim.trace.events import Event, RunTrace
 from sim.errors import OutputError
 from sim.result import Result
 from sim.scenario import Scenario
@@ -226,7 +226,7 @@ def test_a_trace_is_written_in_a_stream():
     # From one piece that is written to the next, no more than one event is made.
     made, made_before_writing = 0, [0]
 
-    class Counted(Trace):
+    class Counted(RunTrace):
         def events(self) -> Iterator[Event]:
             nonlocal made
             for event in super().events():
