@@ -5,21 +5,15 @@ from __future__ import annotations
 import base64
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from parasim.report.page import PagePicture, PageTable
+from parasim.report.page import PagePicture
 from parasim.report.record import RECORD, Record
 from sim.errors import ParaSimError
 
 _MOST_PICTURE_BYTES = 4 * 2**20
-_PROVENANCE = {
-    "compute": "computing times",
-    "payload": "message sizes",
-    "network": "transfer times",
-    "schedule": "order of the blocks",
-}
 
 
 class ReportError(ParaSimError):
@@ -112,34 +106,6 @@ def pictures(directory: Path, record: Record | None, titles: Mapping[str, str]) 
         address = f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"
         found.append(PagePicture(title, path.name, address))
     return found
-
-
-def provenance_table(provenance: Mapping[str, Any], more: Sequence[tuple[str, str, str]] = ()) -> PageTable:
-    """Tell what the numbers are made from.
-
-    Parameters
-    ----------
-    provenance : mapping
-        As in `Result.provenance`.
-    more : sequence of (str, str, str)
-        Further lines: what, its origin, its source.
-    """
-    rows = []
-    for what, about in provenance.items():
-        if isinstance(about, Mapping):
-            origin, source = str(about.get("origin", "")), _source(about)
-        else:
-            origin, source = "", "; ".join(map(str, about if isinstance(about, list) else [about]))
-        rows.append((_PROVENANCE.get(what, what), origin, source))
-    return PageTable(("what", "origin", "source"), [*rows, *more])
-
-
-def _source(about: Mapping[str, Any]) -> str:
-    source = str(about.get("source", ""))
-    if "profile" in about:
-        source = f"profile {about['profile']} ({source})"
-    notes = [f"{name.replace('_', ' ')} {about[name]}" for name in ("device", "dataset") if about.get(name)]
-    return "; ".join(map(str, (source, *notes, *about.get("notes", ()), *filter(None, [about.get("gradient_pass")]))))
 
 
 def _text(path: Path) -> str:

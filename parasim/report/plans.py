@@ -11,7 +11,7 @@ from typing import Any
 from parasim.cli.text import amount, clock
 from parasim.figures.bars import StackedBar
 from parasim.report.charts import WALL_CLOCK, bar_chart
-from parasim.report.files import left, pictures, provenance_table, read_json, read_rows
+from parasim.report.files import left, pictures, read_json, read_rows
 from parasim.report.page import PageTable
 from parasim.report.record import Record
 from sim.units import duration
@@ -53,9 +53,6 @@ def about_plan(directory: Path, record: Record | None) -> dict[str, Any]:
     timed = [(a, float(a["wall_clock_s"])) for a in answers if a["wall_clock_s"] is not None]
     bars = [StackedBar(f"{a['name']}: {a['value']}", [seconds], clock(seconds)) for a, seconds in timed]
     name = record.scenario.get("name") if record is not None else None
-    sources = {
-        what: about if isinstance(about, Mapping) else {"source": about} for what, about in plan["provenance"].items()
-    }
     return {
         "title": f"{name}: plan" if name else "Plan",
         "question": plan["question"],
@@ -66,7 +63,7 @@ def about_plan(directory: Path, record: Record | None) -> dict[str, Any]:
         "notes": plan["notes"],
         "checks": _checks(plan["answers"], _deadline(record)),
         "tables": [_csv(path) for path in left(directory, record, ".csv")],
-        "provenance": provenance_table(sources),
+        "provenance": plan["provenance"],
     }
 
 

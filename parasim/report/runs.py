@@ -10,7 +10,7 @@ from parasim.cli.text import clock, signed_share
 from parasim.figures import style
 from parasim.figures.bars import BarPart, StackedBar
 from parasim.report.charts import bar_chart
-from parasim.report.files import provenance_table, read_json
+from parasim.report.files import read_json
 from parasim.report.page import PageChart, PageTable
 from parasim.report.record import Record
 from parasim.report.timelines import timeline_chart
@@ -27,12 +27,6 @@ BREAKDOWN = {
 _SHARE = BarPart("of the wall-clock", style.COMPUTE)
 _SAVED = BarPart("saved, as simulated", style.SAVED)
 _WORTH_A_BAR = 0.001
-_SAVINGS = (
-    "savings",
-    "predicted and simulated",
-    "predicted from the recorded run; then the event simulation was run with the change made",
-)
-_WHAT_IFS = ("what-ifs", "replayed or simulated", "from the scenario, when this page was made; see there")
 
 
 def about_simulation(directory: Path, record: Record | None) -> dict[str, Any]:
@@ -45,7 +39,7 @@ def about_simulation(directory: Path, record: Record | None) -> dict[str, Any]:
         "shares": [f"{share:.0%} {name}" for name, share in shares.items() if share >= _WORTH_A_BAR],
         "breakdown": _breakdown(result),
         "clients": timeline_chart(directory, record),
-        **_what_ifs(record, result["provenance"], []),
+        **_what_ifs(record),
     }
 
 
@@ -63,17 +57,16 @@ def about_explanation(directory: Path, record: Record | None) -> dict[str, Any]:
         "slack": PageTable(("clients", "slack"), slack, numbers=1, note=note),
         "breakdown": _breakdown(read_json(result)) if result.exists() else None,
         "clients": timeline_chart(directory, record),
-        **_what_ifs(record, why["provenance"], [_SAVINGS]),
+        **_what_ifs(record),
     }
 
 
-def _what_ifs(record: Record | None, provenance: dict[str, Any], more: list[tuple[str, str, str]]) -> dict[str, Any]:
+def _what_ifs(record: Record | None) -> dict[str, Any]:
     if record is None:
-        what_if, notes = None, ["The directory does not say which scenario was run, so that there is nothing to move."]
-    else:
-        what_if, notes = what_ifs(load(record.scenario))
-    rows = more if what_if is None else [*more, _WHAT_IFS]
-    return {"what_if": what_if, "what_if_notes": notes, "provenance": provenance_table(provenance, rows)}
+        note = "The directory does not say which scenario was run, so that there is nothing to move."
+        return {"what_if": None, "what_if_notes": [note]}
+    what_if, notes = what_ifs(load(record.scenario))
+    return {"what_if": what_if, "what_if_notes": notes}
 
 
 def _breakdown(result: dict[str, Any]) -> PageChart:

@@ -20,10 +20,6 @@ _MOST_ROWS = 100
 _MOST_BARS = 24
 _SLIDERS = {"bandwidth": "Bandwidth of every client", "batch_size": "Batch size"}
 _TITLES = {"runtime": "Runtime by method", "line": "Runtime along what was swept"}
-_PROVENANCE = [
-    ("message sizes", "computed or given", "the scenario's payload, or its model's parameters"),
-    ("transfer times", "simulated", "max-min fair fluid sharing of a star"),
-]
 
 Row = Mapping[str, str]
 
@@ -51,7 +47,7 @@ def about_sweep(directory: Path, record: Record | None) -> dict[str, Any]:
         "memory": memory_of_rows(rows, columns),
         "breakdown": _breakdown(rows, swept),
         "pictures": pictures(directory, record, _TITLES),
-        "provenance": PageTable(("what", "origin", "source"), [*computing, *_PROVENANCE]),
+        "computing": computing,
         "what_if": what_if,
         "what_if_notes": notes,
     }

@@ -16,12 +16,6 @@ from parasim.report.record import Record
 from parasim.report.timelines import timeline_chart
 
 _TITLES = {"partition": "Who had which examples"}
-_PROVENANCE = [
-    ("losses and accuracy", "measured", "real training; held-out examples no client trained on"),
-    ("computing times", "measured", "as the updates were computed, unless --clock profile was given"),
-    ("message sizes", "counted", "the values that were sent"),
-    ("transfer times", "simulated", "max-min fair fluid sharing of a star"),
-]
 
 
 def about_training(directory: Path, record: Record | None) -> dict[str, Any]:
@@ -49,7 +43,6 @@ def about_training(directory: Path, record: Record | None) -> dict[str, Any]:
         "times": _times(last),
         "clients": {method: timeline_chart(directory / method, record) for method in last},
         "pictures": [p for p in pictures(directory, record, _TITLES) if p.title in _TITLES.values()],
-        "provenance": PageTable(("what", "origin", "source"), _PROVENANCE),
     }
 
 
