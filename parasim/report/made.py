@@ -45,7 +45,7 @@ def write_report(directory: Path, out: Path) -> None:
     Raises
     ------
     ParaSimError
-        If the directory holds nothing of that kind or is damaged, the scenario cannot be simulated here, or the file
+        If the directory holds nothing of that kind or is damaged, the scenario cannot be simulated, or the file
         cannot be written.
     """
     html = page_about(directory)
@@ -85,7 +85,7 @@ def _filled_in(kind: str, record: Record | None, about: Mapping[str, Any]) -> st
         keep_trailing_newline=True,
     )
     pictures = count()
-    environment.filters |= {
+    filters: dict[str, Callable[..., str]] = {
         "clock": lambda seconds: clock(float(seconds)),
         "amount": amount,
         "joined": joined,
@@ -93,10 +93,10 @@ def _filled_in(kind: str, record: Record | None, about: Mapping[str, Any]) -> st
         "fill": css_fill,
         "inlined": lambda svg: Markup(inlined(svg, f"p{next(pictures)}")),
     }
+    environment.filters |= filters
     # The two files are paraSim's own; nothing else enters the page unescaped but the charts, which escape themselves.
     style, script = (Markup((_TEMPLATES / f"page.{name}").read_text(encoding="utf-8")) for name in ("css", "js"))
     scenario = None if record is None else record.scenario
     text = yaml.safe_dump(dict(scenario), sort_keys=False, allow_unicode=True) if scenario else ""
-    always = {"record": record, "scenario": text, "style": style, "script": script}
-    unmoved = {"what_if": None, "what_if_notes": []}
-    return environment.get_template(f"{kind}.html").render(always | unmoved | about)
+    values = {"record": record, "scenario": text, "style": style, "script": script, "what_if": None, **about}
+    return environment.get_template(f"{kind}.html").render(values)

@@ -47,7 +47,7 @@ def what_ifs(scenario: Scenario) -> tuple[WhatIf | None, list[str]]:
     Raises
     ------
     ParaSimError
-        If the scenario cannot be simulated here.
+        If the scenario cannot be simulated on this machine.
     """
     own_method, own_batch = scenario.method.name, scenario.local.batch_size
     recording = record(*set_up(scenario))
