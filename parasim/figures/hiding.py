@@ -11,21 +11,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from parasim.figures import hiding_panels as panels
 from parasim.figures import style
-from parasim.figures.hiding_panels import (
-    TOP,
-    Box,
-    HidingCurves,
-    HidingGroup,
-    bandwidth_range,
-    batch_sizes,
-    draw_list,
-    draw_panel,
-    draw_runtimes,
-    head,
-    head_height,
-    subject,
-)
+from parasim.figures.hiding_panels import TOP, Box, HidingCurves, HidingGroup
 from parasim.figures.labels import shortened
 from parasim.figures.sheet import Key, sheet
 from parasim.figures.style import FigureError
@@ -85,14 +73,15 @@ def _named(drawn: Sequence[tuple[HidingGroup, Sequence[tuple[float, float]]]], *
 def _draw_one(curve: HidingCurves, directory: Path, *, alike: bool) -> list[Path]:
     width = style.PAGE_WIDTH if curve.runtimes else style.COLUMN_WIDTH
     left = _LEFT + _RUNTIME_WIDTH + _GAP if curve.runtimes else _PANEL_LEFT
-    about = ["" if alike else f"of {curve.name}", subject([curve]), "× as it is: at no bandwidth" * curve.refused]
-    lines = [*filter(None, about)]
-    with sheet(width, _BOTTOM + _HEIGHT + head_height(lines)) as drawn:
+    whose = "" if alike else f"of {curve.name}"
+    lines = [*filter(None, (whose, panels.subject([curve]), "× as it is: at no bandwidth" * curve.refused))]
+    with sheet(width, _BOTTOM + _HEIGHT + panels.head_height(lines)) as drawn:
         if curve.runtimes:
-            draw_runtimes(drawn, Box(_LEFT, _BOTTOM, _RUNTIME_WIDTH, _HEIGHT), [curve], alike=alike)
+            panels.draw_runtimes(drawn, Box(_LEFT, _BOTTOM, _RUNTIME_WIDTH, _HEIGHT), [curve], alike=alike)
         box = Box(left, _BOTTOM, _CURVE_WIDTH, _HEIGHT)
-        draw_panel(drawn, box, curve, bandwidth_range([curve]), batch_sizes([curve])).set_xlabel("batch size")
-        head(drawn, box, _TITLE, lines)
+        axes = panels.draw_panel(drawn, box, curve, panels.bandwidth_range([curve]), panels.batch_sizes([curve]))
+        axes.set_xlabel("batch size")
+        panels.head(drawn, box, _TITLE, lines)
         return drawn.save(directory / "hiding")
 
 
@@ -104,19 +93,19 @@ def _draw_several(curves: Sequence[HidingCurves], of: int, directory: Path, *, a
     with sheet(style.PAGE_WIDTH, grid + (TOP + _HEIGHT + _BOTTOM + 0.1 if lines else 0.0)) as drawn:
         if lines:
             box = Box(_PANEL_LEFT, drawn.height - TOP - _HEIGHT, _SEVERAL_WIDTH, _HEIGHT)
-            draw_runtimes(drawn, box, lines, alike=alike)
-            draw_list(drawn, box.left + box.width + _LIST_GAP, drawn.height - TOP, lines)
+            panels.draw_runtimes(drawn, box, lines, alike=alike)
+            panels.draw_list(drawn, box.left + box.width + _LIST_GAP, drawn.height - TOP, lines)
         shown = f"of {len(curves)} of {of} groups, those that need the most; " if len(curves) < of else ""
-        head(drawn, Box(_PANEL_LEFT, 0.0, 0.0, grid - TOP), _TITLE, [shown + subject(curves)])
+        panels.head(drawn, Box(_PANEL_LEFT, 0.0, 0.0, grid - TOP), _TITLE, [shown + panels.subject(curves)])
         keys = [Key("the scenario as it is", (style.MUTED,), "o")] if lines else []
         if any(curve.refused for curve in curves):
             keys.append(Key("the scenario as it is, which no bandwidth hides", (style.MUTED,), "x"))
         drawn.keys(keys, _PANEL_LEFT, grid - 0.36, style.PAGE_WIDTH)
-        bandwidths, sizes = bandwidth_range(curves), batch_sizes(curves)
+        bandwidths, sizes = panels.bandwidth_range(curves), panels.batch_sizes(curves)
         for number, curve in enumerate(curves):
             left = _PANEL_LEFT + number % _COLUMNS * _PANEL_STEP
             bottom = grid - TOP - 0.14 - (number // _COLUMNS + 1) * row + _PANEL_GAP
-            axes = draw_panel(drawn, Box(left, bottom, _PANEL_WIDTH, _PANEL_HEIGHT), curve, bandwidths, sizes)
+            axes = panels.draw_panel(drawn, Box(left, bottom, _PANEL_WIDTH, _PANEL_HEIGHT), curve, bandwidths, sizes)
             if number % _COLUMNS:
                 axes.set_yticklabels([])
             if number + _COLUMNS >= len(curves):

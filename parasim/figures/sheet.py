@@ -6,15 +6,15 @@ Files are the same bytes from run to run.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from parasim.figures import style
-from sim.errors import OutputError
+from sim.result import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,7 +140,7 @@ class Sheet:
     def _key(self, key: Key, left: float, middle: float) -> None:
         if key.marker:
             colour = key.colours[0]
-            looks: dict[str, Any] = {"ms": 3.4, "mew": 0.7, "mec": colour, "mfc": colour if key.filled else "none"}
+            looks: dict[str, Any] = {"ms": 3.4, "mew": 0.7, "mec": colour, "mfc": colour if key.filled else "white"}
             self.page.plot([left + _SWATCH / 2], [middle], key.marker, **looks)
         elif key.colours:
             # Several colours share one swatch: "the colour of the method, whichever it is".
@@ -160,15 +160,9 @@ class Sheet:
         paths = []
         for suffix, metadata in _METADATA.items():
             path = stem.with_name(f"{stem.name}.{suffix}")
-            temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self.figure.savefig(temporary, format=suffix, dpi=_PNG_DPI, metadata=metadata)
-                temporary.replace(path)
-            except OSError as error:
-                raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
-            finally:
-                temporary.unlink(missing_ok=True)
+            save = partial(self.figure.savefig, format=suffix, dpi=_PNG_DPI, metadata=metadata)
+            # The file is opened as text; what a picture is written to is the bytes below.
+            write_atomically(path, lambda file, save=save: save(file.buffer))  # type: ignore[misc]
             paths.append(path)
         return paths
 

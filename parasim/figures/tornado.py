@@ -108,10 +108,10 @@ def draw_tornado(panels: Sequence[Panel], directory: Path) -> list[Path]:
             axes = drawn.axes(left, bottom, _PLOT_WIDTH, rows_height, grid="x")
             axes.spines["left"].set_visible(False)
             axes.set(xlim=limits, ylim=(len(panel.bars) - 0.5, -0.5), yticks=[])
-            axes.axvline(panel.base / unit.seconds, color=style.INK, linewidth=0.8, zorder=3)
+            _draw_bars(drawn, axes, panel, left, bottom + rows_height, unit)
+            axes.axvline(panel.base / unit.seconds, color=style.INK, linewidth=0.8)
             title = f"{panel.method}: {style.format_time(panel.base, unit)} {unit.name}"
             drawn.title(title, left, bottom + rows_height + 0.2)
-            _draw_bars(drawn, axes, panel, left, bottom + rows_height, unit)
             hidden = len(whole.bars) - len(panel.bars)
             more = f"; {hidden} narrower bars not shown" if hidden else ""
             axes.set_xlabel(f"wall-clock [{unit.name}]{more}")

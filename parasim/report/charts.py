@@ -78,7 +78,8 @@ def _adapted(tag: str, prefix: str) -> str:
     tag = re.sub(r"(\.\d\d)\d+", r"\1", tag).replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
     for colour, name in _VARIABLES.items():
         tag = tag.replace(colour.lower(), f"var(--{name})")
-    return tag.replace("stroke: #ffffff", "stroke: var(--page)")
+    # White text stands in bars, whose colours stay.
+    return tag if tag.startswith("<text") else tag.replace("#ffffff", "var(--page)")
 
 
 def css_fill(colour: str) -> str:
