@@ -32,7 +32,7 @@ _PRESENT = "#F3F3F3"
 _ROW, _RIGHT, _MARGIN, _TITLE, _LEGEND_GAP, _BOTTOM, _BOTTOM_LINE = 0.27, 0.12, 0.06, 0.17, 0.095, 0.36, 0.12
 _LANES = {True: (0.48, 0.40), False: (0.08, 0.40)}
 _BAND = (0.04, 0.88)
-_NAME_GAP, _WIDEST_NAME = 0.07, 0.2
+_NAME_GAP, _WIDEST_NAME = 0.07, 0.35
 _OUTLINE = 0.9
 _MOST_ROWS = 16
 _THINNEST = 0.012
@@ -141,8 +141,7 @@ def gantt_drawing(schedule: Schedule, rounds: int = 8, title: str = "", width: f
     if end <= 0:
         raise FigureError("nothing to draw: the run takes no time")
     clients = _rows(schedule, end, _THINNEST / width * end)
-    longest = width * _WIDEST_NAME
-    names = {client: shortened(schedule.names[client], longest, style.SMALL) for client in clients}
+    names = {client: _short(schedule.names[client], width * _WIDEST_NAME) for client in clients}
     left = _MARGIN + max(style.text_width(name, style.SMALL) for name in names.values()) + _NAME_GAP
     unit = style.time_unit(end)
     keys, note = _keys(schedule, clients, end), _axis_name(schedule, clients, unit)
@@ -169,6 +168,13 @@ def gantt_drawing(schedule: Schedule, rounds: int = 8, title: str = "", width: f
         chart.outline(schedule.path, lowest)
 
     return Drawing(width, head + height + bottom, draw)
+
+
+def _short(name: str, width: float) -> str:
+    """Cut a name off so that it is no wider than a width [in], but keep the number at its end."""
+    group, space, number = name.rpartition(" ")
+    end = space + number if group else ""
+    return shortened(group or name, width - style.text_width(end, style.SMALL), style.SMALL) + end
 
 
 def _rows(schedule: Schedule, end: float, shortest: float) -> list[int]:
