@@ -56,6 +56,8 @@ class Schedule:
         Number of all clients.
     presence : mapping of int to sequence of (float, float)
         When each client takes part [s]; where that is not known, waiting is not shown.
+    end : float
+        Where the picture ends [s].
     """
 
     spans: Sequence[Span]
@@ -64,6 +66,7 @@ class Schedule:
     counts: Mapping[int, int]
     clients: int
     presence: Mapping[int, Sequence[Interval]]
+    end: float
 
 
 def client_name(fleet: Fleet, client: int, count: int = 1) -> str:
@@ -104,11 +107,12 @@ def draw_gantt(result: Result, path: CriticalPath, directory: Path, rounds: int 
     scenario, spans, fleet = result.scenario, result.timeline.spans, Fleet(result.scenario.fleet)
     pieces = [(spans[piece.span], piece.start, piece.end) for piece in path.pieces]
     names = {client: client_name(fleet, client, count) for client, count in result.counts.items()} | {SERVER: "server"}
-    schedule = Schedule(spans, pieces, names, result.counts, scenario.clients, result.presence)
+    end = window(spans, rounds)
+    schedule = Schedule(spans, pieces, names, result.counts, scenario.clients, result.presence, end)
     many = f"{scenario.rounds:,} rounds" if scenario.rounds > 1 else "one round"
-    cut = window(spans, rounds) < result.wall_clock
-    title = f"{scenario.name}, {scenario.method.name}: {f'the first {rounds} of ' if cut else ''}{many}"
-    return gantt_drawing(schedule, rounds, title).save(directory / "gantt")
+    cut = f"the first {rounds} of " if end < result.wall_clock else ""
+    title = f"{scenario.name}, {scenario.method.name}: {cut}{many}"
+    return gantt_drawing(schedule, title).save(directory / "gantt")
 
 
 def window(spans: Sequence[Span], rounds: int) -> float:
@@ -118,15 +122,13 @@ def window(spans: Sequence[Span], rounds: int) -> float:
     return max((s.end for s in spans if s.kind is Kind.COMPUTE and s.round < rounds), default=0.0)
 
 
-def gantt_drawing(schedule: Schedule, rounds: int = 8, title: str = "", width: float = style.PAGE_WIDTH) -> Drawing:
-    """Draw the first rounds of a schedule.
+def gantt_drawing(schedule: Schedule, title: str = "", width: float = style.PAGE_WIDTH) -> Drawing:
+    """Draw a schedule.
 
     Parameters
     ----------
     schedule : Schedule
         What is done when.
-    rounds : int
-        As in `draw_gantt`.
     title : str
         Written above, if not empty.
     width : float
@@ -137,7 +139,7 @@ def gantt_drawing(schedule: Schedule, rounds: int = 8, title: str = "", width: f
     FigureError
         If nothing takes any time.
     """
-    end = window(schedule.spans, rounds)
+    end = schedule.end
     if end <= 0:
         raise FigureError("nothing to draw: the run takes no time")
     clients = _rows(schedule, end, _THINNEST / width * end)

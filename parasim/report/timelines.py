@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -33,49 +33,53 @@ def timeline_chart(directory: Path, record: Record | None) -> PageChart | None:
     """
     if not (directory / "timeline.csv").exists():
         return None
-    schedule = _schedule(directory, record)
-    end = window(schedule.spans, ROUNDS)
+    rows = read_rows(directory / "timeline.csv")
+    spans = [_span(row) for row in rows]
+    end = window(spans, ROUNDS)
     if end <= 0:
         return None
+    counts = {span.client: int(row.get("count", 1)) for span, row in zip(spans, rows, strict=True)}
+    critical = directory / "critical_path.csv"
+    pieces = [_span(row) for row in read_rows(critical)] if critical.exists() else []
+    schedule = _schedule([span for span in spans if span.start < end], pieces, counts, end, record)
     told = [
         (schedule.names[span.client], span.kind.value, str(span.round), clock(span.start), clock(span.end))
         for span in sorted(schedule.spans, key=lambda span: (span.client, span.start))
-        if span.start < end and span.client != SERVER
+        if span.client != SERVER
     ]
     note = f"The first {_MOST_LINES} of {len(told):,} lines; timeline.csv has all." if len(told) > _MOST_LINES else ""
     table = PageTable(("client", "what", "round", "from", "to"), told[:_MOST_LINES], numbers=3, note=note)
-    return chart(partial(gantt_drawing, schedule, ROUNDS, ""), table)
+    return chart(partial(gantt_drawing, schedule, ""), table)
 
 
-def _schedule(directory: Path, record: Record | None) -> Schedule:
-    """Read what was done, with one row for clients of a group that do the same at the same times."""
-    rows, critical = read_rows(directory / "timeline.csv"), directory / "critical_path.csv"
-    spans: dict[int, list[Span]] = {}
-    for row in rows:
-        span = _span(row)
-        spans.setdefault(span.client, []).append(span)
-    counts = {_span(row).client: int(row.get("count", 1)) for row in rows}
-    server = spans.pop(SERVER, [])
+def _schedule(
+    spans: Sequence[Span], pieces: Sequence[Span], counts: Mapping[int, int], end: float, record: Record | None
+) -> Schedule:
+    """Give clients of a group that do the same at the same times one row, named after the group."""
     scenario = None if record is None else load(record.scenario)
     fleet = None if scenario is None else Fleet(scenario.fleet)
+    doing: dict[int, list[Span]] = {}
+    for span in spans:
+        doing.setdefault(span.client, []).append(span)
+    server = doing.pop(SERVER, [])
     first: dict[object, int] = {}
     leader = {SERVER: SERVER}
-    for client, own in sorted(spans.items()):
+    for client, own in sorted(doing.items()):
         group = None if fleet is None else fleet.index(client)
         leader[client] = first.setdefault((group, *(span[1:] for span in own)), client)
     alike = dict.fromkeys(first.values(), 0)
-    for client in spans:
+    for client in doing:
         alike[leader[client]] += counts[client]
     names = {client: _name(fleet, client, count) for client, count in alike.items()} | {SERVER: "server"}
-    path = []
-    for row in read_rows(critical) if critical.exists() else []:
-        piece = _span(row)
-        # All pieces of one span belong to the same one, whatever their times.
-        span = piece._replace(client=leader[piece.client], start=0.0, end=0.0)
-        path.append((span, piece.start, piece.end))
-    shown = [*server, *(span for client in alike for span in spans[client])]
+    # All pieces of one span belong to the same one, whatever their times.
+    path = [
+        (piece._replace(client=leader[piece.client], start=0.0, end=0.0), piece.start, piece.end)
+        for piece in pieces
+        if piece.start < end
+    ]
+    shown = [*server, *(span for client in alike for span in doing[client])]
     clients = sum(alike.values()) if scenario is None else scenario.clients
-    return Schedule(shown, path, names, alike, clients, {})
+    return Schedule(shown, path, names, alike, clients, {}, end)
 
 
 def _span(row: Mapping[str, str]) -> Span:

@@ -98,7 +98,7 @@ def test_a_picture_for_a_page_has_text_that_can_be_searched():
 def test_clients_with_long_names_can_be_told_apart():
     spans = [Span(client, 0, Kind.COMPUTE, 0.0, 10.0 + client, 0.0, (), ()) for client in range(12)]
     names = {client: f"clinics of the far and snowy north {client}" for client in range(12)}
-    schedule = Schedule(spans, [(spans[11], 0.0, 21.0)], names, dict.fromkeys(names, 1), 40, {})
+    schedule = Schedule(spans, [(spans[11], 0.0, 21.0)], names, dict.fromkeys(names, 1), 40, {}, 21.0)
     drawing = gantt_drawing(schedule, width=2.85)
     words = re.findall(r"<text[^>]*>(.*?)</text>", drawing.svg())
     shown = [word for word in words if word.startswith("clinics")]
@@ -108,7 +108,7 @@ def test_clients_with_long_names_can_be_told_apart():
     # Without knowing who takes part when, nobody is said to wait.
     assert "waiting" not in words
     with pytest.raises(FigureError):
-        gantt_drawing(Schedule([], [], {}, {}, 0, {}))
+        gantt_drawing(Schedule([], [], {}, {}, 0, {}, 0.0))
 
 
 def test_every_bar_has_its_value(tmp_path: Path):
