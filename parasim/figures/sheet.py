@@ -157,13 +157,14 @@ class Sheet:
         OutputError
             If they cannot be written.
         """
-        paths = []
-        for suffix, metadata in _METADATA.items():
-            path = stem.with_name(f"{stem.name}.{suffix}")
-            save = partial(self.figure.savefig, format=suffix, dpi=_PNG_DPI, metadata=metadata)
+
+        def write(file: Any, suffix: str) -> None:
             # The file is opened as text; what a picture is written to is the bytes below.
-            write_atomically(path, lambda file, save=save: save(file.buffer))  # type: ignore[misc]
-            paths.append(path)
+            self.figure.savefig(file.buffer, format=suffix, dpi=_PNG_DPI, metadata=_METADATA[suffix])
+
+        paths = [stem.with_name(f"{stem.name}.{suffix}") for suffix in _METADATA]
+        for path, suffix in zip(paths, _METADATA, strict=True):
+            write_atomically(path, partial(write, suffix=suffix))
         return paths
 
 
