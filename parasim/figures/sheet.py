@@ -225,7 +225,7 @@ def fill(bar: Any, colour: str) -> None:
     if colour == style.EXPOSED:
         bar.set(hatch="//////", edgecolor="white", linewidth=0)
     elif colour == style.OFFLINE:
-        bar.set(edgecolor="#B0B0B0", linewidth=0.4, linestyle=":")
+        bar.set(edgecolor=style.EDGE, linewidth=0.4, linestyle=":")
 
 
 def ring(axes: Axes, x: float, y: float, colour: str, size: float = 5.5) -> None:

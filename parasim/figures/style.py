@@ -29,6 +29,8 @@ COMPUTE, SAVED = "#0072B2", "#009E73"
 EXPOSED = "#D55E00"
 """Exposed communication of every method; no method has this colour."""
 WAITING = "#D6D6D6"
+EDGE = "#B0B0B0"
+"""Outline of what is pale."""
 OFFLINE = "#F4F4F4"
 
 _METHOD_COLOURS = {

@@ -23,7 +23,7 @@ _VARIABLES = {
     style.GRID: "grid",
     style.WAITING: "waiting",
     style.OFFLINE: "offline",
-    "#B0B0B0": "edge",
+    style.EDGE: "edge",
     "#1A1A1A": "black",
     "#882255": "plum",
     "#332288": "indigo",
