@@ -19,7 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parasim.figures.convergence import Curves, Finals, draw_convergence
+# Run as a script, Python looks for modules beside this file and not in the repository's root.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.convergence_figure import FinalLosses, LossCurves, draw_convergence
 from parasim.training import DEMONSTRATION, train
 from sim.atomic_files import write_atomically
 
@@ -160,9 +163,9 @@ def main() -> None:
         lines.append((run.group, run.choice, run.method, seed, last["eval_loss"], last["accuracy"]))
     write_atomically(options.out / "convergence.csv", lambda file: csv.writer(file).writerows(lines))
     draw_convergence(
-        [Curves(group, rounds, curves[group]) for group in ("staleness", "correction")],
+        [LossCurves(group, rounds, curves[group]) for group in ("staleness", "correction")],
         [
-            Finals(
+            FinalLosses(
                 group, choices, {m: [[r["eval_loss"] for r in finals[group][c, m]] for c in choices] for m in METHODS}
             )
             for group, choices in (("Dirichlet alpha", ALPHAS), ("layers per block", WIDTHS), ("schedule", SCHEDULES))

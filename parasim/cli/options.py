@@ -35,6 +35,6 @@ TraceFile = Annotated[
     typer.Option(
         "--trace",
         metavar="FILE",
-        help="Write the run for Perfetto's viewer: a .json, .json.gz or .pftrace file, its directory made if missing.",
+        help="Write the run for Perfetto's viewer: a .json or .json.gz file, its directory made if missing.",
     ),
 ]

@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parasim.figures import style
-from parasim.figures.bandwidth import bandwidth_axis
-from parasim.figures.style import Sheet
+from parasim.figures.sheet import note, sheet
+from parasim.figures.ticks import bandwidth_ticks
 from parasim.text import amount
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.text import Text
 
 # All lengths are in inches.
 _LEFT, _BOTTOM, _TOP, _RIGHT, _ROW, _LEAST_HEIGHT = 0.40, 0.42, 0.46, 0.62, 0.30, 1.2
@@ -33,7 +34,7 @@ _FINE = 801
 _LEVELS = (1.5, 2.0, 3.0, 5.0, 10.0)
 
 
-class Change(Protocol):
+class BreakEvenPoint(Protocol):
     """A break-even point."""
 
     @property
@@ -41,7 +42,7 @@ class Change(Protocol):
         """Its bandwidth [B/s]."""
 
 
-class Compared(Protocol):
+class ComparedMethods(Protocol):
     """Two methods along the bandwidth, at one batch size."""
 
     @property
@@ -57,16 +58,16 @@ class Compared(Protocol):
         """Of both methods, one row each [s]."""
 
     @property
-    def crossings(self) -> Sequence[Change]:
+    def crossings(self) -> Sequence[BreakEvenPoint]:
         """Where the faster one changes."""
 
 
-def draw_break_even(lines: Sequence[Compared], methods: tuple[str, str], directory: Path) -> list[Path]:
+def draw_break_even(lines: Sequence[ComparedMethods], methods: tuple[str, str], directory: Path) -> list[Path]:
     """Draw ``break_even.png`` and ``break_even.svg``.
 
     Parameters
     ----------
-    lines : sequence of Compared
+    lines : sequence of ComparedMethods
         One per batch size, rising, all at the same bandwidths.
     methods : tuple of str
         Names of the two methods.
@@ -79,61 +80,46 @@ def draw_break_even(lines: Sequence[Compared], methods: tuple[str, str], directo
         If the files cannot be written.
     """
     height = max(_LEAST_HEIGHT, _ROW * len(lines))
-    with style.sheet(_LEFT + _WIDTH + _RIGHT, _BOTTOM + height + _TOP) as sheet:
-        axes = sheet.axes(_LEFT, _BOTTOM, _WIDTH, height)
-        axes.grid(visible=False)
+    with sheet(_LEFT + _WIDTH + _RIGHT, _BOTTOM + height + _TOP) as drawn:
+        axes = drawn.axes(_LEFT, _BOTTOM, _WIDTH, height, grid="")
         bandwidths = lines[0].bandwidths
         low, high = float(bandwidths[0]), float(bandwidths[-1])
         # Positive where the second method takes longer: the first one's advantage, as a logarithm.
         advantage = np.array([np.log(line.runtimes[1] / line.runtimes[0]) for line in lines])
         axes.set(xscale="log", xlim=(low, high), ylim=(-0.5, len(lines) - 0.5))
-        _fill(axes, _finer(bandwidths, advantage), methods)
+        _colour(axes, bandwidths, advantage, methods)
         _levels(axes, bandwidths, advantage)
         _boundary(axes, lines)
         _name_regions(axes, bandwidths, advantage, methods)
         axes.set_yticks(range(len(lines)), [str(line.batch_size) for line in lines])
         axes.set_xlabel("bandwidth of every client, up and down")
-        bandwidth_axis(axes.xaxis, low, high)
-        _text(sheet, methods, several=len(lines) > 1)
-        return sheet.save(directory / "break_even")
+        bandwidth_ticks(axes.xaxis, low, high)
+        drawn.title(f"{methods[0]} or {methods[1]}: the faster one", _LEFT, drawn.height - 0.06)
+        note = "the deeper the colour, the greater its advantage"
+        note += "; thin lines: so many times as fast" if len(lines) > 1 else ""
+        drawn.text(_LEFT, drawn.height - 0.23, note, va="top", color=style.MUTED)
+        drawn.text(0.06, drawn.height - 0.43, "batch size", va="center")
+        return drawn.save(directory / "break_even")
 
 
-def _text(sheet: Sheet, methods: tuple[str, str], *, several: bool) -> None:
-    sheet.title(f"{methods[0]} or {methods[1]}: the faster one", _LEFT, sheet.height - 0.06)
-    note = "the deeper the colour, the greater its advantage"
-    note += "; thin lines: so many times as fast" if several else ""
-    sheet.page.text(_LEFT, sheet.height - 0.23, note, size=style.SMALL, va="top", color=style.MUTED)
-    sheet.page.text(0.06, sheet.height - 0.43, "batch size", size=style.SMALL, va="center", color=style.INK)
-
-
-def _fill(axes: Axes, grid: tuple[NDArray[np.float64], NDArray[np.float64]], methods: tuple[str, str]) -> None:
-    """Colour each point of the grid (bandwidths, advantages) by the faster method and its advantage."""
+def _colour(
+    axes: Axes, bandwidths: NDArray[np.float64], advantage: NDArray[np.float64], methods: tuple[str, str]
+) -> None:
+    """Colour each bandwidth and batch size by the faster method and its advantage."""
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = style.method_colours(methods)
-    bandwidths, advantage = grid
-    halves = [colours[methods[1]], "#FFFFFF", colours[methods[0]]]
-    shades = LinearSegmentedColormap.from_list("advantage", halves)
-    shares = np.clip(advantage / math.log(_DEEPEST_AT), -1, 1) * _DEEPEST
-    # A step at break-even, so that even a slight advantage has its method's colour.
-    shares = np.where(advantage == 0, 0.0, np.sign(advantage) * (0.16 + 0.84 * np.abs(shares)))
-    rows = np.arange(len(advantage) + 1) - 0.5
-    axes.pcolormesh(_edges(bandwidths), rows, shares, cmap=shades, vmin=-1, vmax=1, rasterized=True, linewidth=0)
-
-
-def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Edges of the cells around values on a logarithmic axis."""
-    middles = np.sqrt(values[:-1] * values[1:])
-    return np.concatenate([values[:1], middles, values[-1:]])
-
-
-def _finer(
-    bandwidths: NDArray[np.float64], advantage: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Interpolate between the bandwidths that were compared, so that colours change where the methods do."""
+    shades = LinearSegmentedColormap.from_list("advantage", [colours[methods[1]], "#FFFFFF", colours[methods[0]]])
+    # Interpolated between the bandwidths that were compared, so that colours change where the methods do.
     logs = np.log(bandwidths)
     fine = np.linspace(logs[0], logs[-1], _FINE)
-    return np.exp(fine), np.array([np.interp(fine, logs, row) for row in advantage])
+    finer = np.array([np.interp(fine, logs, row) for row in advantage])
+    shares = np.clip(finer / math.log(_DEEPEST_AT), -1, 1) * _DEEPEST
+    # A step at break-even, so that even a slight advantage has its method's colour.
+    shares = np.where(finer == 0, 0.0, np.sign(finer) * (0.16 + 0.84 * np.abs(shares)))
+    edges = np.exp(np.concatenate([fine[:1], (fine[:-1] + fine[1:]) / 2, fine[-1:]]))
+    rows = np.arange(len(advantage) + 1) - 0.5
+    axes.pcolormesh(edges, rows, shares, cmap=shades, vmin=-1, vmax=1, rasterized=True, linewidth=0)
 
 
 def _levels(axes: Axes, bandwidths: NDArray[np.float64], advantage: NDArray[np.float64]) -> None:
@@ -144,15 +130,8 @@ def _levels(axes: Axes, bandwidths: NDArray[np.float64], advantage: NDArray[np.f
     shown = [level for level in levels if advantage.min() < level < advantage.max()]
     if not shown:
         return
-    axes.contour(
-        bandwidths,
-        np.arange(len(advantage)),
-        advantage,
-        levels=shown,
-        colors=style.MUTED,
-        linewidths=0.5,
-        linestyles="-",
-    )
+    rows = np.arange(len(advantage))
+    axes.contour(bandwidths, rows, advantage, shown, colors=style.MUTED, linewidths=0.5, linestyles="-")
     for level in shown:
         # Where the line leaves the lowest row, below that row's break-even point.
         for position in np.flatnonzero(np.diff(np.sign(advantage[0] - level))):
@@ -161,22 +140,13 @@ def _levels(axes: Axes, bandwidths: NDArray[np.float64], advantage: NDArray[np.f
             axes.text(middle, -0.3, text, size=style.SMALL, ha="center", va="center_baseline", color=style.INK)
 
 
-def _boundary(axes: Axes, lines: Sequence[Compared]) -> None:
+def _boundary(axes: Axes, lines: Sequence[ComparedMethods]) -> None:
     """Draw each row's break-even points, joined into a line, with their bandwidths."""
-    from matplotlib.patheffects import withStroke
-
     for row, line in enumerate(lines):
         for crossing in line.crossings:
             axes.plot([crossing.above] * 2, [row - 0.5, row + 0.5], color=style.INK, linewidth=1.0)
-            label = axes.annotate(
-                amount(crossing.above, "B/s"),
-                (crossing.above, row),
-                xytext=(3, 0),
-                textcoords="offset points",
-                size=style.SMALL,
-                va="center_baseline",
-            )
-            label.set_path_effects([withStroke(linewidth=2.0, foreground="white", alpha=0.7)])
+            text = amount(crossing.above, "B/s")
+            _stand_out(note(axes, text, (crossing.above, row), (3, 0), va="center_baseline"))
     for row, (line, above) in enumerate(pairwise(lines)):
         if len(line.crossings) == len(above.crossings):
             for one, other in zip(line.crossings, above.crossings, strict=True):
@@ -187,16 +157,18 @@ def _name_regions(
     axes: Axes, bandwidths: NDArray[np.float64], advantage: NDArray[np.float64], methods: tuple[str, str]
 ) -> None:
     """Write each method's name in the middle of where it is the faster one."""
+    for method, sign in zip(methods, (1, -1), strict=True):
+        rows, columns = np.nonzero(np.sign(advantage) == sign)
+        if len(rows):
+            # The mean position may lie elsewhere; its nearest neighbour in the region does not.
+            nearest = int(((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2).argmin())
+            x, y = bandwidths[columns[nearest]], rows[nearest]
+            text = f"{method}\nfaster"
+            _stand_out(axes.text(x, y, text, size=style.LARGE, weight="bold", ha="center", va="center"))
+
+
+def _stand_out(text: Text) -> None:
+    """Put a light edge around a text that stands on colours."""
     from matplotlib.patheffects import withStroke
 
-    for method, sign in zip(methods, (1, -1), strict=True):
-        ahead = np.sign(advantage) == sign
-        if not ahead.any():
-            continue
-        # The mean position may lie elsewhere; its nearest neighbour in the region does not.
-        rows, columns = np.nonzero(ahead)
-        away = (rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2
-        nearest = int(away.argmin())
-        row, middle = rows[nearest], bandwidths[columns[nearest]]
-        text = axes.text(middle, row, f"{method}\nfaster", size=style.LARGE, weight="bold", ha="center", va="center")
-        text.set_path_effects([withStroke(linewidth=2.0, foreground="white", alpha=0.7)])
+    text.set_path_effects([withStroke(linewidth=2.0, foreground="white", alpha=0.7)])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from parasim.figures import style
+from parasim.figures.sheet import Key, ring, sheet
 from parasim.figures.style import FigureError
 from parasim.text import deadline_clock
 from sim.studies.conditions import Floats
@@ -92,8 +93,8 @@ def draw_confidence(lines: Sequence[Line], probability: float, within: float | N
     texts = [heading, *(line.method for line in lines), *answers]
     list_width = _SWATCH + 0.06 + max(style.text_width(text, style.SMALL) for text in texts) + 0.08
     list_left = _LEFT + _PLOT_WIDTH + _GAP
-    with style.sheet(list_left + list_width, _BOTTOM + _PLOT_HEIGHT + _TOP) as sheet:
-        axes = sheet.axes(_LEFT, _BOTTOM, _PLOT_WIDTH, _PLOT_HEIGHT)
+    with sheet(list_left + list_width, _BOTTOM + _PLOT_HEIGHT + _TOP) as drawn:
+        axes = drawn.axes(_LEFT, _BOTTOM, _PLOT_WIDTH, _PLOT_HEIGHT)
         margin = 0.06 * (max(ends) - min(ends)) or 0.05 * max(ends)
         axes.set_xlim((min(ends) - margin) / unit.seconds, (max(ends) + margin) / unit.seconds)
         axes.set(ylim=(0, 1), xlabel=f"wall-clock [{unit.name}]")
@@ -110,18 +111,17 @@ def draw_confidence(lines: Sequence[Line], probability: float, within: float | N
             axes.plot([*times, axes.get_xlim()[1]], [*shares, 1.0], color=colour, linewidth=1.2)
             axes.plot(line.planned / unit.seconds, 0.0, marker="^", ms=4, color=colour, clip_on=False, zorder=5)
             _mark(axes, line, probability, within, unit, colour)
-        sheet.page.text(_LEFT - 0.05, sheet.height - 0.06, "done", size=style.SMALL, ha="right", va="top")
-        keys = [style.Key("without jitter", (style.MUTED,), "^", filled=True)]
-        keys += [style.Key("answer, with its 95 % interval", (style.MUTED,), "o")]
-        sheet.keys(style.key_lines(keys, _PLOT_WIDTH), _LEFT, sheet.height - 0.04)
-        sheet.page.text(list_left, sheet.height - _TOP, heading, size=style.SMALL, va="top", color=style.MUTED)
+        drawn.unit(axes, "done", above=_TOP - 0.06)
+        keys = [Key("without jitter", (style.MUTED,), "^", filled=True)]
+        keys += [Key("answer, with its 95 % interval", (style.MUTED,), "o")]
+        drawn.keys(keys, _LEFT, drawn.height - 0.04, _PLOT_WIDTH)
+        drawn.text(list_left, drawn.height - _TOP, heading, va="top", color=style.MUTED)
         for number, (line, answer) in enumerate(zip(ordered, answers, strict=True)):
-            y = sheet.height - _TOP - 0.24 - number * _ENTRY
-            sheet.page.plot([list_left, list_left + _SWATCH], [y, y], color=colours[line.method], linewidth=1.2)
+            y = drawn.height - _TOP - 0.24 - number * _ENTRY
+            drawn.page.plot([list_left, list_left + _SWATCH], [y, y], color=colours[line.method], linewidth=1.2)
             for row, text in enumerate((line.method, answer)):
-                left = list_left + _SWATCH + 0.06
-                sheet.page.text(left, y - row * _LINE, text, size=style.SMALL, va="center_baseline")
-        return sheet.save(directory / "confidence")
+                drawn.text(list_left + _SWATCH + 0.06, y - row * _LINE, text)
+        return drawn.save(directory / "confidence")
 
 
 def _answer(line: Line, probability: float, within: float | None, unit: style.TimeUnit) -> str:
@@ -151,4 +151,4 @@ def _mark(axes: Axes, line: Line, probability: float, within: float | None, unit
         x, y = within, _share(line, within)
         xs, ys = [x, x], [y if low is None else low, y if high is None else high]
     axes.plot([end / unit.seconds for end in xs], ys, color=colour, linewidth=2.6, solid_capstyle="butt")
-    axes.plot(x / unit.seconds, y, "o", ms=4.4, mew=1.0, mec=colour, mfc="white", zorder=5, clip_on=False)
+    ring(axes, x / unit.seconds, y, colour, size=4.4)

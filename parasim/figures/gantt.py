@@ -2,22 +2,25 @@
 
 Each client has a row with two lanes, one for computing and one for messages, because the two overlap. Clients that
 are alike and were simulated once have one row; where there are many clients, those that hold the critical path are
-shown, and as many others as there is room for.
+shown, and as many others as there is space for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from parasim.figures import style
-from parasim.figures.style import FigureError, Key, TimeUnit
+from parasim.figures.labels import shortened
+from parasim.figures.sheet import Drawing, Key, Sheet, keys_height
+from parasim.figures.style import FigureError, TimeUnit
 from sim.fleet import Fleet
 from sim.result import Result
-from sim.studies.critical import CriticalPath, Piece
-from sim.timeline import SERVER, Interval, Kind
+from sim.studies.critical import CriticalPath
+from sim.timeline import SERVER, Interval, Kind, Span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,13 +29,53 @@ COLOURS = {Kind.COMPUTE: "#0072B2", Kind.UPLOAD: "#E69F00", Kind.DOWNLOAD: "#009
 _PRESENT = "#F3F3F3"
 
 # All lengths are in inches; a row's unit is 1, its lanes are given from its lower edge.
-_ROW, _RIGHT, _TOP, _BOTTOM = 0.27, 0.12, 0.46, 0.36
+_ROW, _RIGHT, _MARGIN, _TITLE, _LEGEND_GAP, _BOTTOM, _BOTTOM_LINE = 0.27, 0.12, 0.06, 0.17, 0.095, 0.36, 0.12
 _LANES = {True: (0.48, 0.40), False: (0.08, 0.40)}
 _BAND = (0.04, 0.88)
-_NAME_GAP = 0.07
+_NAME_GAP, _WIDEST_NAME = 0.07, 0.35
 _OUTLINE = 0.9
 _MOST_ROWS = 16
 _THINNEST = 0.012
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What a Gantt chart shows.
+
+    Attributes
+    ----------
+    spans : sequence of Span
+        What clients and the server do.
+    path : sequence of (Span, float, float)
+        The critical path in the order of time: whose span each piece belongs to, its start and end [s].
+    names : mapping of int to str
+        The rows by number of client, the server's too.
+    counts : mapping of int to int
+        Number of alike clients that a row stands for.
+    clients : int
+        Number of all clients.
+    presence : mapping of int to sequence of (float, float)
+        When each client takes part [s]; where that is not known, waiting is not shown.
+    end : float
+        Where the picture ends [s].
+    """
+
+    spans: Sequence[Span]
+    path: Sequence[tuple[Span, float, float]]
+    names: Mapping[int, str]
+    counts: Mapping[int, int]
+    clients: int
+    presence: Mapping[int, Sequence[Interval]]
+    end: float
+
+
+def client_name(fleet: Fleet, client: int, count: int = 1) -> str:
+    """Name a client after its group: alone, with its number, or for so many alike ones."""
+    group = fleet.group(client)
+    if group.count == 1 and group.name:
+        return group.name
+    name = group.name or "client"
+    return f"{name} × {count:,}" if count > 1 else f"{name} {client}"
 
 
 def draw_gantt(result: Result, path: CriticalPath, directory: Path, rounds: int = 8) -> list[Path]:
@@ -61,197 +104,178 @@ def draw_gantt(result: Result, path: CriticalPath, directory: Path, rounds: int 
     OutputError
         If the files cannot be written.
     """
-    end = _window(result, rounds)
+    scenario, spans, fleet = result.scenario, result.timeline.spans, Fleet(result.scenario.fleet)
+    pieces = [(spans[piece.span], piece.start, piece.end) for piece in path.pieces]
+    names = {client: client_name(fleet, client, count) for client, count in result.counts.items()} | {SERVER: "server"}
+    end = window(spans, rounds)
+    schedule = Schedule(spans, pieces, names, result.counts, scenario.clients, result.presence, end)
+    many = f"{scenario.rounds:,} rounds" if scenario.rounds > 1 else "one round"
+    cut = f"the first {rounds} of " if end < result.wall_clock else ""
+    title = f"{scenario.name}, {scenario.method.name}: {cut}{many}"
+    return gantt_drawing(schedule, title).save(directory / "gantt")
+
+
+def window(spans: Sequence[Span], rounds: int) -> float:
+    """End of the picture [s]: of the run, or of the last computation of its first rounds."""
+    if max((span.round for span in spans), default=0) < rounds:
+        return max((span.end for span in spans), default=0.0)
+    return max((s.end for s in spans if s.kind is Kind.COMPUTE and s.round < rounds), default=0.0)
+
+
+def gantt_drawing(schedule: Schedule, title: str = "", width: float = style.PAGE_WIDTH) -> Drawing:
+    """Draw a schedule.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        What is done when.
+    title : str
+        Written above, if not empty.
+    width : float
+        Of the picture [in].
+
+    Raises
+    ------
+    FigureError
+        If nothing takes any time.
+    """
+    end = schedule.end
     if end <= 0:
         raise FigureError("nothing to draw: the run takes no time")
-    rows = _rows(result, path, end)
-    names = {client: _name(result, client) for client in rows}
-    left = 0.06 + max(style.text_width(name, style.SMALL) for name in names.values()) + _NAME_GAP
-    height = len(rows) * _ROW
+    clients = _rows(schedule, end, _THINNEST / width * end)
+    names = {client: _short(schedule.names[client], width * _WIDEST_NAME) for client in clients}
+    left = _MARGIN + max(style.text_width(name, style.SMALL) for name in names.values()) + _NAME_GAP
     unit = style.time_unit(end)
-    with style.sheet(style.PAGE_WIDTH, _TOP + height + _BOTTOM) as sheet:
-        top = sheet.height - 0.06
-        sheet.title(_title(result, rounds, end), 0.06, top)
-        keys = _keys(result, rows)
-        sheet.keys(style.key_lines(keys, sheet.width - 0.12), 0.06, top - 0.17)
-        axes = sheet.axes(left, _BOTTOM, sheet.width - left - _RIGHT, height)
-        axes.grid(visible=False)
+    keys, note = _keys(schedule, clients, end), _axis_name(schedule, clients, unit)
+    if style.text_width(note, style.NORMAL) > width - left:
+        note = note.replace(", chosen", ",\nchosen")
+    head = _MARGIN + _TITLE * bool(title) + keys_height(keys, width - 2 * _MARGIN) + _LEGEND_GAP
+    bottom, height = _BOTTOM + _BOTTOM_LINE * note.count("\n"), len(clients) * _ROW
+
+    def draw(drawn: Sheet) -> None:
+        top = drawn.height - _MARGIN
+        drawn.title(title, _MARGIN, top)
+        drawn.keys(keys, _MARGIN, top - _TITLE * bool(title), width - 2 * _MARGIN)
+        axes = drawn.axes(left, bottom, width - left - _RIGHT, height, grid="")
         axes.spines["left"].set_visible(False)
-        axes.set(xlim=(0, end / unit.seconds), ylim=(0, len(rows)), yticks=[])
-        axes.set_xlabel(_axis_name(result, rows, unit), labelpad=2)
-        chart = _Chart(axes, unit, end, {client: len(rows) - 1 - index for index, client in enumerate(rows)})
-        for client in rows:
-            chart.draw_row(result, client)
-            middle = _BOTTOM + (chart.bottoms[client] + 0.5) * _ROW
-            sheet.page.text(left - _NAME_GAP, middle, names[client], size=style.SMALL, ha="right", va="center_baseline")
-        chart.outline(result, path)
-        return sheet.save(directory / "gantt")
+        axes.set(xlim=(0, end / unit.seconds), ylim=(0, len(clients)), yticks=[])
+        axes.set_xlabel(note, labelpad=2)
+        if not schedule.presence:
+            axes.hlines(range(1, len(clients)), 0, end / unit.seconds, color=style.GRID, linewidth=0.5, zorder=0.5)
+        lowest = {client: len(clients) - 1 - index for index, client in enumerate(clients)}
+        chart = _Lanes(axes, unit, end, (width - left - _RIGHT) / end)
+        for client, row in lowest.items():
+            chart.draw_row(schedule, client, row)
+            drawn.text(left - _NAME_GAP, bottom + (row + 0.5) * _ROW, names[client], ha="right")
+        chart.outline(schedule.path, lowest)
+
+    return Drawing(width, head + height + bottom, draw)
 
 
-def _window(result: Result, rounds: int) -> float:
-    """End of the picture [s]: of the run, or of the last computation of its first rounds."""
-    if result.scenario.rounds <= rounds:
-        return result.wall_clock
-    computing = (s.end for s in result.timeline.spans if s.kind is Kind.COMPUTE and s.round < rounds)
-    return max(computing, default=0.0)
+def _short(name: str, width: float) -> str:
+    """Cut a name off so that it is no wider than a width [in], but keep the number at its end."""
+    group, space, number = name.rpartition(" ")
+    end = space + number if group else ""
+    return shortened(group or name, width - style.text_width(end, style.SMALL), style.SMALL) + end
 
 
-def _rows(result: Result, path: CriticalPath, end: float) -> list[int]:
+def _rows(schedule: Schedule, end: float, shortest: float) -> list[int]:
     """Clients to show, in the order of their numbers, and the server below them if its work takes time."""
-    spans = result.timeline.spans
-    active = {span.client for span in spans if span.start < end and span.client != SERVER}
-    held: dict[int, float] = dict.fromkeys(sorted(active), 0.0)
-    for piece in path.pieces:
-        client = spans[piece.span].client
-        if client != SERVER and piece.start < end:
-            held[client] += piece.end - piece.start
+    held = dict.fromkeys(sorted({s.client for s in schedule.spans if s.start < end and s.client != SERVER}), 0.0)
+    for span, start, until in schedule.path:
+        if span.client in held and start < end:
+            held[span.client] += until - start
     shown = sorted(sorted(held, key=lambda client: -held[client])[:_MOST_ROWS])
-    aggregates = [s.end - s.start for s in spans if s.kind is Kind.AGGREGATE and s.start < end]
-    return [*shown, SERVER] if max(aggregates, default=0.0) > _shortest(end) else shown
+    aggregates = [s.end - s.start for s in schedule.spans if s.kind is Kind.AGGREGATE and s.start < end]
+    return [*shown, SERVER] if max(aggregates, default=0.0) > shortest else shown
 
 
-def _shortest(end: float) -> float:
-    """Shortest stretch [s] that is wide enough to be seen."""
-    return _THINNEST / style.PAGE_WIDTH * end
-
-
-def _name(result: Result, client: int) -> str:
-    if client == SERVER:
-        return "server"
-    fleet = Fleet(result.scenario.fleet)
-    group, name = fleet.group(client), fleet.group(client).name or "client"
-    if group.count == 1 and group.name:
-        return name
-    count = result.counts[client]
-    return f"{name} × {count:,}" if count > 1 else f"{name} {client}"
-
-
-def _title(result: Result, rounds: int, end: float) -> str:
-    scenario = result.scenario
-    what = f"{scenario.name}, {scenario.method.name}"
-    if end >= result.wall_clock:
-        return f"{what}: {scenario.rounds} rounds" if scenario.rounds > 1 else f"{what}: one round"
-    return f"{what}: the first {rounds} of {scenario.rounds:,} rounds"
-
-
-def _keys(result: Result, rows: Sequence[int]) -> list[Key]:
+def _keys(schedule: Schedule, clients: Sequence[int], end: float) -> list[Key]:
     keys = [Key("computing (number of the round)", (COLOURS[Kind.COMPUTE],))]
     keys += [Key(kind.value, (COLOURS[kind],)) for kind in (Kind.UPLOAD, Kind.DOWNLOAD)]
-    if SERVER in rows:
+    if SERVER in clients:
         keys.append(Key("aggregation", (COLOURS[Kind.AGGREGATE],)))
-    keys.append(Key("waiting", (style.WAITING,)))
-    if any(list(result.presence[client]) != [(0.0, result.wall_clock)] for client in rows if client != SERVER):
-        keys.append(Key("blank: offline"))
-    return [*keys, Key("critical path", (style.INK,), "s")]
+    if schedule.presence:
+        keys.append(Key("waiting", (style.WAITING,)))
+        present = [list(schedule.presence[client]) for client in clients if client != SERVER]
+        if any(len(times) != 1 or times[0][0] > 0 or times[0][1] < end for times in present):
+            keys.append(Key("blank: offline"))
+    return [*keys, Key("critical path", (style.INK,), "s")] if schedule.path else keys
 
 
-def _axis_name(result: Result, rows: Sequence[int], unit: TimeUnit) -> str:
-    shown = sum(result.counts[client] for client in rows if client != SERVER)
-    hidden = result.scenario.clients - shown
-    note = f"; {shown:,} of {shown + hidden:,} clients, chosen by their part in the critical path" if hidden else ""
-    return f"{unit.name}{note}"
+def _axis_name(schedule: Schedule, clients: Sequence[int], unit: TimeUnit) -> str:
+    shown = sum(schedule.counts[client] for client in clients if client != SERVER)
+    if shown == schedule.clients:
+        return unit.name
+    return f"{unit.name}; {shown:,} of {schedule.clients:,} clients, chosen by their part in the critical path"
 
 
 @dataclass(frozen=True)
-class _Chart:
-    """Axes in units of time along x and rows along y."""
+class _Lanes:
+    """Axes in units of time along x, up to an end [s], and rows along y."""
 
     axes: Axes
     unit: TimeUnit
     end: float
-    bottoms: dict[int, int]
+    inches_per_second: float
 
-    def draw_row(self, result: Result, client: int) -> None:
+    def draw_row(self, schedule: Schedule, client: int, row: int) -> None:
         """Draw what one client or the server does."""
-        bottom = self.bottoms[client]
-        presence = [] if client == SERVER else result.presence[client]
-        busy = sorted((span.start, span.end) for span in result.timeline.spans if span.client == client)
-        # Behind the lines of the critical path, which pass between the bars.
-        self._bars(presence, bottom + _BAND[0], _BAND[1], _PRESENT, zorder=0.5)
-        self._bars(_without(presence, busy), bottom + _BAND[0], _BAND[1], style.WAITING, zorder=0.6)
+        spans = [span for span in schedule.spans if span.client == client]
+        # Behind the lines of the critical path, which pass between the bars: waiting is what nothing covers.
+        present = schedule.presence.get(client, ())
+        self._bars(present, row + _BAND[0], _BAND[1], style.WAITING, zorder=0.5)
+        busy = [(span.start, span.end) for span in spans] if present else []
+        self._bars(busy, row + _BAND[0], _BAND[1], _PRESENT, zorder=0.6)
         for kind, colour in COLOURS.items():
             low, height = _LANES[kind is Kind.COMPUTE]
-            spans = [span for span in result.timeline.spans if span.client == client and span.kind is kind]
+            times = [(span.start, span.end) for span in spans if span.kind is kind]
             # A thin white edge keeps one round's bar apart from the next one's.
-            edge = 0.5 if kind is Kind.COMPUTE else 0.0
-            self._bars([(span.start, span.end) for span in spans], bottom + low, height, colour, linewidth=edge)
-            if kind is Kind.COMPUTE:
-                for span in spans:
-                    self._number(span.round, (span.start, min(span.end, self.end)), bottom + low + height / 2)
+            self._bars(times, row + low, height, colour, linewidth=0.5 if kind is Kind.COMPUTE else 0.0)
+        low, height = _LANES[True]
+        looks: dict[str, Any] = {"size": style.SMALL - 1, "color": "white", "ha": "center", "va": "center_baseline"}
+        for span in spans:
+            # The number of the round, where a computation is long enough for it.
+            start, end = span.start, min(span.end, self.end)
+            needed = style.text_width(str(span.round), style.SMALL) + 0.03
+            if span.kind is Kind.COMPUTE and (end - start) * self.inches_per_second > needed:
+                middle = (start + end) / 2 / self.unit.seconds
+                self.axes.text(middle, row + low + height / 2, str(span.round), **looks)
 
-    def outline(self, result: Result, path: CriticalPath) -> None:
+    def outline(self, path: Sequence[tuple[Span, float, float]], rows: Mapping[int, int]) -> None:
         """Outline the critical path, with a line where it goes from one lane to another."""
         from matplotlib.patches import Rectangle
 
-        previous: tuple[float, float] | None = None
-        for start, end, client, computing in _stretches(result, path.pieces):
-            if start >= self.end:
-                break
-            if end - start < _shortest(self.end):
+        looks: dict[str, Any] = {"color": style.INK, "linewidth": _OUTLINE}
+        before: float | None = None
+        for span, pieces in groupby(path, key=lambda piece: piece[0]):
+            own = list(pieces)
+            start, end = own[0][1], own[-1][2]
+            if start >= self.end or (end - start) * self.inches_per_second < _THINNEST:
                 continue
-            if client not in self.bottoms:
-                previous = None
+            if span.client not in rows:
+                before = None
                 continue
-            low, height = _LANES[computing]
-            low += self.bottoms[client]
+            low, height = _LANES[span.kind is Kind.COMPUTE]
+            low += rows[span.client]
             x, width = start / self.unit.seconds, (min(end, self.end) - start) / self.unit.seconds
-            box = Rectangle((x, low), width, height, fill=False, edgecolor=style.INK, linewidth=_OUTLINE, zorder=4)
-            self.axes.add_patch(box)
-            if previous is not None and previous[0] != low:
-                ends = (previous[0], low + height) if previous[0] > low else (previous[1], low)
-                self.axes.plot([x, x], ends, color=style.INK, linewidth=_OUTLINE, zorder=0.9, solid_capstyle="butt")
-            previous = (low, low + height)
+            self.axes.add_patch(Rectangle((x, low), width, height, fill=False, zorder=4, **looks))
+            if before is not None and before != low:
+                ends = (before, low + height) if before > low else (before + height, low)
+                self.axes.plot([x, x], ends, zorder=0.9, solid_capstyle="butt", **looks)
+            before = low
 
     def _bars(
         self,
-        intervals: Sequence[Interval],
+        times: Sequence[Interval],
         low: float,
         height: float,
         colour: str,
         linewidth: float = 0.0,
-        zorder: float = 1.0,
+        zorder: float = 1,
     ) -> None:
         scale = self.unit.seconds
-        shown = [(s / scale, (min(e, self.end) - s) / scale) for s, e in intervals if s < min(e, self.end)]
+        shown = [(s / scale, (min(e, self.end) - s) / scale) for s, e in times if s < min(e, self.end)]
         if shown:
             bars = self.axes.broken_barh(shown, (low, height), facecolors=colour, linewidth=linewidth)
             bars.set(edgecolor="white", zorder=zorder)
-
-    def _number(self, round: int, interval: Interval, middle: float) -> None:
-        """Write the number of a round into its computation, where there is room."""
-        inch = self.axes.get_position().width * style.PAGE_WIDTH / self.end
-        if (interval[1] - interval[0]) * inch > style.text_width(str(round), style.SMALL) + 0.03:
-            x = sum(interval) / 2 / self.unit.seconds
-            self.axes.text(
-                x, middle, str(round), size=style.SMALL - 1, color="white", ha="center", va="center_baseline"
-            )
-
-
-def _without(intervals: Sequence[Interval], taken: Sequence[Interval]) -> list[Interval]:
-    """What is left of intervals without others, which are in order of their starts."""
-    left: list[Interval] = []
-    for start, end in intervals:
-        reached = start
-        for begin, finish in taken:
-            if begin > reached and reached < end:
-                left.append((reached, min(begin, end)))
-            reached = max(reached, finish)
-        if reached < end:
-            left.append((reached, end))
-    return left
-
-
-def _stretches(result: Result, pieces: Sequence[Piece]) -> list[tuple[float, float, int, bool]]:
-    """Parts of the path in one lane: start, end [s], client, whether it computes. Pieces of a span are one."""
-    spans = result.timeline.spans
-    stretches: list[tuple[float, float, int, bool]] = []
-    last = None
-    for piece in pieces:
-        span = spans[piece.span]
-        if last == piece.span:
-            start, _, client, computing = stretches.pop()
-            stretches.append((start, piece.end, client, computing))
-        else:
-            stretches.append((piece.start, piece.end, span.client, span.kind is Kind.COMPUTE))
-        last = piece.span
-    return stretches

@@ -11,23 +11,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from parasim.figures import hiding_panels as panels
 from parasim.figures import style
-from parasim.figures.hiding_panels import (
-    TOP,
-    Box,
-    Curves,
-    Group,
-    bandwidth_range,
-    batch_sizes,
-    draw_list,
-    draw_panel,
-    draw_runtimes,
-    head,
-    head_height,
-    subject,
-)
+from parasim.figures.hiding_panels import TOP, Box, HidingCurves, HidingGroup
 from parasim.figures.labels import shortened
-from parasim.figures.style import FigureError, Key
+from parasim.figures.sheet import Key, sheet
+from parasim.figures.style import FigureError
 
 # All lengths are in inches.
 _LEFT, _BOTTOM, _HEIGHT = 0.42, 0.40, 2.0
@@ -39,12 +28,12 @@ _TITLE = "Bandwidth from which on all is hidden"
 _MOST = len(style.GROUP_COLOURS)
 
 
-def draw_hiding(groups: Sequence[tuple[Group, Sequence[tuple[float, float]]]], directory: Path) -> list[Path]:
+def draw_hiding(groups: Sequence[tuple[HidingGroup, Sequence[tuple[float, float]]]], directory: Path) -> list[Path]:
     """Draw ``hiding.png`` and ``hiding.svg``.
 
     Parameters
     ----------
-    groups : sequence of (Group, sequence of (float, float))
+    groups : sequence of (HidingGroup, sequence of (float, float))
         Each with runtimes [s] along its bandwidth [B/s]; none where the scenario as it is hides nothing.
     directory : Path
         Where the files go.
@@ -67,7 +56,7 @@ def draw_hiding(groups: Sequence[tuple[Group, Sequence[tuple[float, float]]]], d
     return _draw_several(curves, len(drawn), directory, alike=alike)
 
 
-def _named(drawn: Sequence[tuple[Group, Sequence[tuple[float, float]]]], *, alike: bool) -> list[Curves]:
+def _named(drawn: Sequence[tuple[HidingGroup, Sequence[tuple[float, float]]]], *, alike: bool) -> list[HidingCurves]:
     """Name and colour groups: as many as there are colours, those that need the most, in their own order."""
     need = [max(point.bandwidth or 0.0 for point in group.points) for group, _ in drawn]
     shown = sorted(sorted(range(len(drawn)), key=lambda number: -need[number])[:_MOST])
@@ -77,50 +66,51 @@ def _named(drawn: Sequence[tuple[Group, Sequence[tuple[float, float]]]], *, alik
         group, runtimes = drawn[number]
         name = group.method if alike else group.clients if len(methods) == 1 else f"{group.method}, {group.clients}"
         # A method has its colour everywhere, but the groups of one would all have the same.
-        curves.append(Curves(name, methods[group.method] if alike else colour, group, runtimes))
+        curves.append(HidingCurves(name, methods[group.method] if alike else colour, group, runtimes))
     return curves
 
 
-def _draw_one(curve: Curves, directory: Path, *, alike: bool) -> list[Path]:
+def _draw_one(curve: HidingCurves, directory: Path, *, alike: bool) -> list[Path]:
     width = style.PAGE_WIDTH if curve.runtimes else style.COLUMN_WIDTH
     left = _LEFT + _RUNTIME_WIDTH + _GAP if curve.runtimes else _PANEL_LEFT
-    about = ["" if alike else f"of {curve.name}", subject([curve]), "× as it is: at no bandwidth" * curve.refused]
-    lines = [*filter(None, about)]
-    with style.sheet(width, _BOTTOM + _HEIGHT + head_height(lines)) as sheet:
+    whose = "" if alike else f"of {curve.name}"
+    lines = [*filter(None, (whose, panels.subject([curve]), "× as it is: at no bandwidth" * curve.refused))]
+    with sheet(width, _BOTTOM + _HEIGHT + panels.head_height(lines)) as drawn:
         if curve.runtimes:
-            draw_runtimes(sheet, Box(_LEFT, _BOTTOM, _RUNTIME_WIDTH, _HEIGHT), [curve], alike=alike)
+            panels.draw_runtimes(drawn, Box(_LEFT, _BOTTOM, _RUNTIME_WIDTH, _HEIGHT), [curve], alike=alike)
         box = Box(left, _BOTTOM, _CURVE_WIDTH, _HEIGHT)
-        draw_panel(sheet, box, curve, bandwidth_range([curve]), batch_sizes([curve])).set_xlabel("batch size")
-        head(sheet, box, _TITLE, lines)
-        return sheet.save(directory / "hiding")
+        axes = panels.draw_panel(drawn, box, curve, panels.bandwidth_range([curve]), panels.batch_sizes([curve]))
+        axes.set_xlabel("batch size")
+        panels.head(drawn, box, _TITLE, lines)
+        return drawn.save(directory / "hiding")
 
 
-def _draw_several(curves: Sequence[Curves], of: int, directory: Path, *, alike: bool) -> list[Path]:
+def _draw_several(curves: Sequence[HidingCurves], of: int, directory: Path, *, alike: bool) -> list[Path]:
     lines = [curve for curve in curves if curve.runtimes]
     rows = math.ceil(len(curves) / _COLUMNS)
     row = _PANEL_NAME + _PANEL_HEIGHT + _PANEL_GAP
     grid = TOP + rows * row + _BOTTOM - _PANEL_GAP + 0.14
-    with style.sheet(style.PAGE_WIDTH, grid + (TOP + _HEIGHT + _BOTTOM + 0.1 if lines else 0.0)) as sheet:
+    with sheet(style.PAGE_WIDTH, grid + (TOP + _HEIGHT + _BOTTOM + 0.1 if lines else 0.0)) as drawn:
         if lines:
-            box = Box(_PANEL_LEFT, sheet.height - TOP - _HEIGHT, _SEVERAL_WIDTH, _HEIGHT)
-            draw_runtimes(sheet, box, lines, alike=alike)
-            draw_list(sheet, box.left + box.width + _LIST_GAP, sheet.height - TOP, lines)
+            box = Box(_PANEL_LEFT, drawn.height - TOP - _HEIGHT, _SEVERAL_WIDTH, _HEIGHT)
+            panels.draw_runtimes(drawn, box, lines, alike=alike)
+            panels.draw_list(drawn, box.left + box.width + _LIST_GAP, drawn.height - TOP, lines)
         shown = f"of {len(curves)} of {of} groups, those that need the most; " if len(curves) < of else ""
-        head(sheet, Box(_PANEL_LEFT, 0.0, 0.0, grid - TOP), _TITLE, [shown + subject(curves)])
+        panels.head(drawn, Box(_PANEL_LEFT, 0.0, 0.0, grid - TOP), _TITLE, [shown + panels.subject(curves)])
         keys = [Key("the scenario as it is", (style.MUTED,), "o")] if lines else []
         if any(curve.refused for curve in curves):
             keys.append(Key("the scenario as it is, which no bandwidth hides", (style.MUTED,), "x"))
-        sheet.keys(style.key_lines(keys, style.PAGE_WIDTH), _PANEL_LEFT, grid - 0.36)
-        bandwidths, sizes = bandwidth_range(curves), batch_sizes(curves)
+        drawn.keys(keys, _PANEL_LEFT, grid - 0.36, style.PAGE_WIDTH)
+        bandwidths, sizes = panels.bandwidth_range(curves), panels.batch_sizes(curves)
         for number, curve in enumerate(curves):
             left = _PANEL_LEFT + number % _COLUMNS * _PANEL_STEP
             bottom = grid - TOP - 0.14 - (number // _COLUMNS + 1) * row + _PANEL_GAP
-            axes = draw_panel(sheet, Box(left, bottom, _PANEL_WIDTH, _PANEL_HEIGHT), curve, bandwidths, sizes)
+            axes = panels.draw_panel(drawn, Box(left, bottom, _PANEL_WIDTH, _PANEL_HEIGHT), curve, bandwidths, sizes)
             if number % _COLUMNS:
                 axes.set_yticklabels([])
             if number + _COLUMNS >= len(curves):
                 axes.set_xlabel("batch size", labelpad=2)
             name = shortened(curve.name, _PANEL_WIDTH, style.NORMAL)
-            top = bottom + _PANEL_HEIGHT + 0.09
-            sheet.page.text(left, top, name, size=style.NORMAL, weight="bold", color=curve.colour)
-        return sheet.save(directory / "hiding")
+            looks = {"size": style.NORMAL, "weight": "bold", "va": "baseline", "color": curve.colour}
+            drawn.text(left, bottom + _PANEL_HEIGHT + 0.09, name, **looks)
+        return drawn.save(directory / "hiding")

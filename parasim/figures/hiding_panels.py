@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from parasim.figures import style
-from parasim.figures.bandwidth import bandwidth_axis
 from parasim.figures.labels import label_ends, shortened
-from parasim.figures.style import Sheet
+from parasim.figures.sheet import Sheet, ring
+from parasim.figures.ticks import bandwidth_ticks
 from parasim.text import amount, clock
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_ROOM = 1.12
+_MARGIN = 1.12
 _LIGHTEST = 0.55
 _HIGHEST = 4.0
 """Where links are slow, runtimes grow without bounds: what matters is where they level off."""
@@ -29,7 +28,7 @@ _NARROW = 1.9
 """Panels less wide [in] have only the numbers at their lines."""
 
 
-class Point(Protocol):
+class PointOfHiding(Protocol):
     """Where communication becomes hidden in one scenario."""
 
     @property
@@ -53,7 +52,7 @@ class Point(Protocol):
         """What keeps communication exposed though links are unlimited [s]."""
 
 
-class Group(Protocol):
+class HidingGroup(Protocol):
     """A group of clients under one method."""
 
     @property
@@ -65,23 +64,23 @@ class Group(Protocol):
         """Name of the group."""
 
     @property
-    def own(self) -> Point:
+    def own(self) -> PointOfHiding:
         """Hiding point of the scenario as it is."""
 
     @property
-    def points(self) -> Sequence[Point]:
+    def points(self) -> Sequence[PointOfHiding]:
         """Hiding points for other batch sizes and block widths."""
 
 
 @dataclass(frozen=True)
-class Curves:
+class HidingCurves:
     """A group as it is drawn.
 
     Attributes
     ----------
     name, colour : str
         What it is called in the picture, and its colour.
-    group : Group
+    group : HidingGroup
         Its hiding points.
     runtimes : sequence of (float, float)
         Runtimes [s] along its bandwidth [B/s]; none where the scenario as it is hides nothing.
@@ -89,7 +88,7 @@ class Curves:
 
     name: str
     colour: str
-    group: Group
+    group: HidingGroup
     runtimes: Sequence[tuple[float, float]]
 
     @property
@@ -100,7 +99,7 @@ class Curves:
 
     @property
     def widths(self) -> list[float | None]:
-        """Block widths that were tried, the narrowest first."""
+        """Block widths that were compared, the narrowest first."""
         return sorted({point.layers for point in self.group.points}, key=lambda width: width or 0.0)
 
     @property
@@ -118,7 +117,7 @@ class Box(NamedTuple):
     height: float
 
 
-def draw_runtimes(sheet: Sheet, box: Box, curves: Sequence[Curves], *, alike: bool) -> None:
+def draw_runtimes(sheet: Sheet, box: Box, curves: Sequence[HidingCurves], *, alike: bool) -> None:
     """Draw runtimes against bandwidth with the hiding points on them, and under a title their unit.
 
     Parameters
@@ -127,7 +126,7 @@ def draw_runtimes(sheet: Sheet, box: Box, curves: Sequence[Curves], *, alike: bo
         The picture.
     box : Box
         Where in it.
-    curves : sequence of Curves
+    curves : sequence of HidingCurves
         The groups, which all have runtimes.
     alike : bool
         Whether each stands for all clients of its method.
@@ -144,17 +143,16 @@ def draw_runtimes(sheet: Sheet, box: Box, curves: Sequence[Curves], *, alike: bo
     for curve, linewidth in zip(curves, _linewidths(len(curves)), strict=True):
         xs, ys = [x for x, _ in curve.runtimes], [seconds / unit.seconds for _, seconds in curve.runtimes]
         axes.plot(xs, ys, color=curve.colour, linewidth=linewidth)
-        assert curve.group.own.bandwidth is not None
-        x, y = curve.group.own.bandwidth, curve.group.own.wall_clock / unit.seconds
+        x, y = curve.group.own.bandwidth or 0.0, curve.group.own.wall_clock / unit.seconds
         if len(curves) == 1:
             top = 0.93 * ceiling / unit.seconds
             axes.plot([x, x], [y, top], color=curve.colour, linewidth=0.6)
             note = f"{curve.name}: {clock(curve.group.own.wall_clock)}\nhidden from {amount(x, 'B/s')} on"
-            axes.text(x * 1.06, top, note, size=style.SMALL, va="top", color=style.INK, linespacing=1.25)
+            axes.text(x * 1.06, top, note, size=style.SMALL, va="top", linespacing=1.25)
         else:
             axes.plot([x, x], [0, y], color=curve.colour, linewidth=0.7, linestyle=":")
-        _mark(axes, x, y, curve.colour)
-    bandwidth_axis(axes.xaxis, low, high)
+        ring(axes, x, y, curve.colour)
+    bandwidth_ticks(axes.xaxis, low, high)
     axes.set_xlabel("bandwidth of every client" if alike else "bandwidth of the group, others unlimited")
     head(sheet, box, "Runtime", [unit.name])
 
@@ -164,23 +162,24 @@ def _linewidths(lines: int) -> list[float]:
     return [1.3 + 2.2 * (lines - 1 - number) / max(5, lines - 1) for number in range(lines)]
 
 
-def draw_list(sheet: Sheet, left: float, top: float, curves: Sequence[Curves]) -> None:
+def draw_list(sheet: Sheet, left: float, top: float, curves: Sequence[HidingCurves]) -> None:
     """Name the lines of the runtimes, from there to the right edge: those that need the most first."""
-    right = sheet.width - 0.1
-    sheet.page.text(right, top, "hidden from", size=style.SMALL, ha="right", va="top", color=style.MUTED)
+    right, start = sheet.width - 0.1, left + _SWATCH + 0.06
+    sheet.text(right, top, "hidden from", ha="right", va="top", color=style.MUTED)
     lines = zip(curves, _linewidths(len(curves)), strict=True)
     ordered = sorted(lines, key=lambda line: -(line[0].group.own.bandwidth or 0.0))
     for number, (curve, linewidth) in enumerate(ordered):
         y = top - (number + 1.6) * _LINE
         sheet.page.plot([left, left + _SWATCH], [y, y], color=curve.colour, linewidth=linewidth, solid_capstyle="butt")
         least = amount(curve.group.own.bandwidth or 0.0, "B/s")
-        sheet.page.text(right, y, least, size=style.SMALL, ha="right", va="center_baseline")
-        start = left + _SWATCH + 0.06
-        name = shortened(curve.name, right - style.text_width(least, style.SMALL) - 0.1 - start, style.SMALL)
-        sheet.page.text(start, y, name, size=style.SMALL, va="center_baseline")
+        sheet.text(right, y, least, ha="right")
+        space = right - style.text_width(least, style.SMALL) - 0.1 - start
+        sheet.text(start, y, shortened(curve.name, space, style.SMALL))
 
 
-def draw_panel(sheet: Sheet, box: Box, curve: Curves, bandwidths: tuple[float, float], sizes: Sequence[int]) -> Axes:
+def draw_panel(
+    sheet: Sheet, box: Box, curve: HidingCurves, bandwidths: tuple[float, float], sizes: Sequence[int]
+) -> Axes:
     """Draw a group's hiding points over the batch size, a line per block width.
 
     Parameters
@@ -189,7 +188,7 @@ def draw_panel(sheet: Sheet, box: Box, curve: Curves, bandwidths: tuple[float, f
         The picture.
     box : Box
         Where in it.
-    curve : Curves
+    curve : HidingCurves
         The group.
     bandwidths : (float, float)
         Between which the axis goes [B/s].
@@ -205,46 +204,40 @@ def draw_panel(sheet: Sheet, box: Box, curve: Curves, bandwidths: tuple[float, f
         if not line:
             continue
         shade = _lighter(curve.colour, _LIGHTEST * (1 - (number + 1) / len(curve.widths)))
-        xs, ys = [size for size, _ in line], [bandwidth for _, bandwidth in line]
-        axes.plot(xs, ys, color=shade, linewidth=1.3, marker="o", markersize=2.6)
+        axes.plot(*zip(*line, strict=True), color=shade, linewidth=1.3, marker="o", markersize=2.6)
         if width is not None:
-            share = math.log(ys[-1] / low) / math.log(high / low)
-            name = _width_name(width) if box.width > _NARROW else f"{width:g}"
-            ends[name] = (box.bottom + share * box.height, shade)
+            layers = f" layer{'s' * (width != 1)}" if box.width > _NARROW else ""
+            ends[f"{width:g}{layers}"] = (line[-1][1], shade)
     own = curve.group.own
     if own.bandwidth is not None:
-        _mark(axes, own.batch_size, own.bandwidth, curve.colour)
+        ring(axes, own.batch_size, own.bandwidth, curve.colour)
     elif curve.refused:
         axes.plot([own.batch_size], [high], "x", ms=4.2, mew=1.1, color=curve.colour, clip_on=False, zorder=5)
-    bandwidth_axis(axes.yaxis, low, high)
-    label_ends(sheet, ends, box.left + box.width, box.bottom, box.bottom + box.height)
+    bandwidth_ticks(axes.yaxis, low, high)
+    label_ends(sheet, axes, ends)
     return axes
 
 
-def bandwidth_range(curves: Sequence[Curves]) -> tuple[float, float]:
+def bandwidth_range(curves: Sequence[HidingCurves]) -> tuple[float, float]:
     """Bandwidths that an axis for all hiding points of some groups begins and ends with [B/s]."""
     values = [bandwidth for curve in curves for _, _, bandwidth in curve.hidden]
-    return min(values) / _ROOM, max(values) * _ROOM
+    return min(values) / _MARGIN, max(values) * _MARGIN
 
 
-def batch_sizes(curves: Sequence[Curves]) -> list[int]:
+def batch_sizes(curves: Sequence[HidingCurves]) -> list[int]:
     """Batch sizes that have a place on an axis for some groups: those of hiding points, and the scenario's own."""
     sizes = {size for curve in curves for _, size, _ in curve.hidden}
     return sorted(sizes | {curve.group.own.batch_size for curve in curves if curve.refused})
 
 
-def subject(curves: Sequence[Curves]) -> str:
+def subject(curves: Sequence[HidingCurves]) -> str:
     """Say what the lines of panels are, and which block widths have none."""
-    tried = sorted({width for curve in curves for width in curve.widths if width is not None})
-    if not tried:
+    compared = sorted({width for curve in curves for width in curve.widths if width is not None})
+    if not compared:
         return ""
     helped = {width for curve in curves for width, _, _ in curve.hidden}
-    never = [f"{width:g}" for width in tried if width not in helped]
+    never = [f"{width:g}" for width in compared if width not in helped]
     return "by layers per block" + (f"; with {' and '.join(never)}, at no batch size" if never else "")
-
-
-def _width_name(width: float) -> str:
-    return f"{width:g} layer" if width == 1 else f"{width:g} layers"
 
 
 def head(sheet: Sheet, box: Box, title: str, lines: Sequence[str]) -> None:
@@ -252,8 +245,7 @@ def head(sheet: Sheet, box: Box, title: str, lines: Sequence[str]) -> None:
     top = box.bottom + box.height + head_height(lines) - 0.06
     sheet.title(title, box.left, top)
     for number, line in enumerate(lines):
-        y = top - 0.18 - number * _SUBJECT_LINE
-        sheet.page.text(box.left, y, line, size=style.SMALL, va="top", color=style.MUTED)
+        sheet.text(box.left, top - 0.18 - number * _SUBJECT_LINE, line, va="top", color=style.MUTED)
 
 
 def head_height(lines: Sequence[str]) -> float:
@@ -261,13 +253,9 @@ def head_height(lines: Sequence[str]) -> float:
     return TOP + _SUBJECT_LINE * max(0, len(lines) - 1)
 
 
-def _mark(axes: Axes, x: float, y: float, colour: str) -> None:
-    axes.plot([x], [y], "o", markersize=5.5, markerfacecolor="white", markeredgecolor=colour, zorder=5, clip_on=False)
-
-
 def _lighter(colour: str, share: float) -> str:
     """Mix a colour with a share of white."""
     from matplotlib.colors import to_hex, to_rgb
 
-    red, green, blue = to_rgb(colour)
-    return to_hex((red + (1 - red) * share, green + (1 - green) * share, blue + (1 - blue) * share))
+    red, green, blue = (part + (1 - part) * share for part in to_rgb(colour))
+    return to_hex((red, green, blue))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from parasim.figures import style
-from parasim.figures.style import Sheet
+from parasim.figures.sheet import Sheet
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _LINE = 0.105
 """Height of a line of small type [in]."""
@@ -49,19 +53,24 @@ def shortened(text: str, width: float, size: float) -> str:
     return f"{text.rstrip()}…"
 
 
-def label_ends(sheet: Sheet, ends: Mapping[str, tuple[float, str]], left: float, low: float, high: float) -> None:
+def label_ends(sheet: Sheet, axes: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
     """Write labels at the right ends of lines.
 
     Parameters
     ----------
     sheet : Sheet
         The picture.
+    axes : matplotlib Axes
+        Where the lines are.
     ends : mapping of str to (float, str)
-        For each label, the height of its line's end [in] and its colour.
-    left, low, high : float
-        Where the axes end on the right, and between which heights [in].
+        For each label, the value at which its line ends, and its colour.
     """
-    for label, height in spread({label: end for label, (end, _) in ends.items()}, low, high).items():
-        end, colour = ends[label]
-        sheet.page.plot([left + 0.02, left + 0.09], [end, height], color=colour, linewidth=0.6)
-        sheet.page.text(left + 0.11, height, label, size=style.SMALL, va="center", color=style.INK)
+    inches = axes.transData + sheet.page.transData.inverted()
+    low, high = sorted(axes.get_ylim())
+    left, bottom = sheet.page.transData.inverted().transform(axes.transAxes.transform((1, 0)))
+    top = bottom + axes.get_position().height * sheet.height
+    x = axes.get_xlim()[1]
+    heights = {label: inches.transform((x, min(max(y, low), high)))[1] for label, (y, _) in ends.items()}
+    for label, height in spread(heights, bottom, top).items():
+        sheet.page.plot([left + 0.02, left + 0.09], [heights[label], height], color=ends[label][1], linewidth=0.6)
+        sheet.text(left + 0.11, height, label, va="center")

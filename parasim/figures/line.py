@@ -9,22 +9,26 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from parasim.figures import style
 from parasim.figures.labels import label_ends
-from parasim.figures.runtime import Row, pretty_name, text
+from parasim.figures.rows import Row, check_columns, pretty_name, text
+from parasim.figures.sheet import note, ring, sheet
 from parasim.figures.style import FigureError
+from parasim.figures.ticks import log_ticks
 from sim.errors import UnitError
 from sim.units import quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from parasim.hiding import Hidden
+
 # All lengths are in inches.
 _LEFT, _BOTTOM, _TOP, _LABEL_PAD = 0.45, 0.40, 0.22, 0.18
 _PLOT_WIDTH, _PLOT_HEIGHT = 3.6, 2.4
-_STYLES = ("-", "--", ":", "-.")
+_DASHES = ("-", "--", ":", "-.")
 _SCALES = {
     "B/s": {"GB/s": 1e9, "MB/s": 1e6, "kB/s": 1e3, "B/s": 1.0},
     "B": {"GB": 1e9, "MB": 1e6, "kB": 1e3, "B": 1.0},
@@ -38,27 +42,7 @@ _Line = tuple[tuple[str, str], ...]
 """The fields that tell a line from the others, with their values."""
 
 
-class HidingPoint(Protocol):
-    """Where along a line communication becomes, or ceases to be, fully hidden."""
-
-    @property
-    def labels(self) -> Row:
-        """The line, by its swept fields."""
-
-    @property
-    def value(self) -> float:
-        """The quantity along the axis, in base units."""
-
-    @property
-    def wall_clock(self) -> float:
-        """Runtime there [s]."""
-
-    @property
-    def until(self) -> bool:
-        """Whether it is hidden up to here, instead of from here on."""
-
-
-def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[HidingPoint] = ()) -> list[Path]:
+def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hidden] = ()) -> list[Path]:
     """Draw ``runtime.png`` and ``runtime.svg``: runtime against the column `x`.
 
     Parameters
@@ -69,7 +53,7 @@ def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hid
         Column of the swept quantity: positive numbers, or quantities such as ``100MB/s`` or ``10ms``.
     directory : Path
         Where to write the files; made if it is not there.
-    hidden : sequence of HidingPoint
+    hidden : sequence of Hidden
         Where along which lines communication becomes, or ceases to be, fully hidden.
 
     Returns
@@ -93,42 +77,40 @@ def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hid
     told_apart = [column for column in _fields(rows[0], x) if len({text(row, column) for row in rows}) > 1]
     named = {*told_apart, "method"}
     names = {line: _name([pair for pair in line if pair[0] in named]) for line in lines}
-    unit = style.time_unit(max(float(row["wall_clock_s"]) for row in rows))
-    axis_name, scale = _axis(rows, x)
+    times = [float(row["wall_clock_s"]) for row in rows]
+    unit = style.time_unit(max(times))
+    axis_name, x_unit, scale = _axis(rows, x)
     colours = style.method_colours(dict(line)["method"] for line in lines)
     right = max(style.text_width(name, style.SMALL) for name in names.values()) + _LABEL_PAD
-    width, height = _LEFT + _PLOT_WIDTH + right, _BOTTOM + _PLOT_HEIGHT + _TOP
-    with style.sheet(width, height) as sheet:
-        axes = sheet.axes(_LEFT, _BOTTOM, _PLOT_WIDTH, _PLOT_HEIGHT)
-        times = [float(row["wall_clock_s"]) / unit.seconds for row in rows]
+    with sheet(_LEFT + _PLOT_WIDTH + right, _BOTTOM + _PLOT_HEIGHT + _TOP) as drawn:
+        axes = drawn.axes(_LEFT, _BOTTOM, _PLOT_WIDTH, _PLOT_HEIGHT)
         # Methods differ by factors: a log axis where a linear one would press the fast ones to the floor.
         factors = max(times) > 5 * min(times) > 0
-        low, high = (min(times) / 1.2, max(times) * 1.2) if factors else (0.0, max(times) * 1.2 or 1.0)
-        axes.set(xscale="log", yscale="log" if factors else "linear", ylim=(low, high))
-        ticks = sorted({_number(text(row, x), x) / scale for row in rows})
-        axes.set_xlim(*_limits(ticks))
-        ends, drawn, notes = {}, dict.fromkeys(colours, 0), 0
+        low, high = (min(times) / 1.2, max(times) * 1.2) if factors else (0.0, max(times) * 1.2 or unit.seconds)
+        axes.set(xscale="log", yscale="log" if factors else "linear", xlabel=axis_name)
+        axes.set_ylim(low / unit.seconds, high / unit.seconds)
+        values = sorted({_number(text(row, x), x) / scale for row in rows})
+        margin = (values[-1] / values[0]) ** 0.05 if len(values) > 1 else 2.0
+        axes.set_xlim(values[0] / margin, values[-1] * margin)
+        ends, lines_of, notes = {}, dict.fromkeys(colours, 0), 0
         for line, points in lines.items():
             method = dict(line)["method"]
             xs = [value / scale for value, _ in points]
             ys = [seconds / unit.seconds for _, seconds in points]
-            dashes = _STYLES[drawn[method] % len(_STYLES)]
-            drawn[method] += 1
+            dashes = _DASHES[lines_of[method] % len(_DASHES)]
+            lines_of[method] += 1
             axes.plot(xs, ys, color=colours[method], linewidth=1.2, linestyle=dashes, marker="o", markersize=2.6)
             for mark in marks[line]:
-                x_unit = axis_name.rpartition("[")[2].rstrip("]") if "[" in axis_name else ""
                 where = f"{mark.value / scale:.3g} {x_unit}".strip()
-                note = f"hidden up to {where}" if mark.until else f"hidden from {where} on"
-                note = f"{names[line]}:\n{note}" if len(hidden) > 1 else f"communication\n{note}"
-                _mark(axes, (mark.value / scale, mark.wall_clock / unit.seconds), colours[method], note, notes)
+                since = f"hidden up to {where}" if mark.until else f"hidden from {where} on"
+                told = f"{names[line]}:\n{since}" if len(hidden) > 1 else f"communication\n{since}"
+                _mark(axes, (mark.value / scale, mark.wall_clock / unit.seconds), colours[method], told, notes)
                 notes += 1
-            share = math.log(ys[-1] / low) / math.log(high / low) if factors else ys[-1] / high
-            ends[names[line]] = (_BOTTOM + share * _PLOT_HEIGHT, colours[method])
-        _tick(axes, ticks, logarithmic=factors)
-        axes.set_xlabel(axis_name)
-        sheet.page.text(_LEFT - 0.05, height - 0.08, unit.name, size=style.SMALL, ha="right", va="top")
-        label_ends(sheet, ends, _LEFT + _PLOT_WIDTH, _BOTTOM, _BOTTOM + _PLOT_HEIGHT)
-        return sheet.save(directory / "runtime")
+            ends[names[line]] = (ys[-1], colours[method])
+        _tick(axes, values, logarithmic=factors)
+        drawn.unit(axes, unit.name)
+        label_ends(drawn, axes, ends)
+        return drawn.save(directory / "runtime")
 
 
 def _name(fields: Sequence[tuple[str, str]]) -> str:
@@ -147,13 +129,9 @@ def _fields(row: Row, x: str) -> list[str]:
 
 def _lines(rows: Sequence[Row], x: str) -> dict[_Line, list[tuple[float, float]]]:
     """Points (x, runtime [s]) of each line."""
-    if not rows:
-        raise FigureError("nothing to draw: there are no rows")
+    check_columns(rows, (x, "method", "wall_clock_s"))
     lines: dict[_Line, list[tuple[float, float]]] = {}
-    for number, row in enumerate(rows):
-        missing = [column for column in (x, "method", "wall_clock_s") if column not in row]
-        if missing:
-            raise FigureError(f"row {number}: no {', '.join(missing)}; it has {', '.join(row) or 'nothing'}")
+    for row in rows:
         points = lines.setdefault(tuple((column, text(row, column)) for column in _fields(row, x)), [])
         value = _number(text(row, x), x)
         if any(value == other for other, _ in points):
@@ -172,47 +150,32 @@ def _number(value: str, x: str) -> float:
     return number
 
 
-def _axis(rows: Sequence[Row], x: str) -> tuple[str, float]:
-    """Name of the axis, with its unit, and what its numbers are divided by."""
+def _axis(rows: Sequence[Row], x: str) -> tuple[str, str, float]:
+    """Name of the axis, its unit, and what its numbers are divided by."""
     name = "bandwidth of every client" if x == "bandwidth" else pretty_name(x)
     base = quantity(text(rows[0], x))[1]
     if not base:
-        return name, 1.0
+        return name, "", 1.0
     smallest = min(_number(text(row, x), x) for row in rows)
     scales = _SCALES[base]
     unit = next((unit for unit, size in scales.items() if smallest >= size), list(scales)[-1])
-    return f"{name} [{unit}]", scales[unit]
+    return f"{name} [{unit}]", unit, scales[unit]
 
 
-def _limits(ticks: Sequence[float]) -> tuple[float, float]:
-    """Where the axis starts and ends: a little outside the first and last value."""
-    margin = (ticks[-1] / ticks[0]) ** 0.05 if len(ticks) > 1 else 2.0
-    return ticks[0] / margin, ticks[-1] * margin
-
-
-def _mark(axes: Axes, point: tuple[float, float], colour: str, note: str, notes: int) -> None:
+def _mark(axes: Axes, point: tuple[float, float], colour: str, text: str, notes: int) -> None:
     """Mark where communication becomes hidden, its text below the `notes` ones that are there already."""
     x, y = point
     low, high = axes.get_ylim()
     axes.plot([x, x], [low, high], color=colour, linewidth=0.7, linestyle=":")
-    axes.plot([x], [y], marker="o", markersize=5.5, markerfacecolor="white", markeredgecolor=colour, zorder=5)
+    ring(axes, x, y, colour)
     on_the_left = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0] > 0.6
-    axes.annotate(
-        note,
-        (x, high),
-        xytext=(-4 if on_the_left else 4, -1 - notes * _NOTE_HEIGHT),
-        textcoords="offset points",
-        size=style.SMALL,
-        ha="right" if on_the_left else "left",
-        va="top",
-        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
-    )
+    offset = -4 if on_the_left else 4, -1 - notes * _NOTE_HEIGHT
+    box = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+    note(axes, text, (x, high), offset, ha="right" if on_the_left else "left", va="top", bbox=box)
 
 
 def _tick(axes: Axes, values: Sequence[float], *, logarithmic: bool) -> None:
     """Put ticks at the swept values, as far as their numbers do not touch, and at 1, 2, 5 of a logarithmic y."""
-    from matplotlib.ticker import FixedLocator, LogLocator
-
     low, high = (math.log(limit) for limit in axes.get_xlim())
     shown: list[float] = []
     edge = -math.inf
@@ -222,9 +185,7 @@ def _tick(axes: Axes, values: Sequence[float], *, logarithmic: bool) -> None:
         if middle - half >= edge:
             shown.append(value)
             edge = middle + half
-    axes.xaxis.set_major_locator(FixedLocator(shown))
-    if logarithmic:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xticks(shown, [f"{value:g}" for value in shown])
     axes.minorticks_off()
+    if logarithmic:
+        log_ticks(axes.yaxis)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from parasim.figures import style
+from parasim.figures.sheet import Key, Sheet, keys_height, note, sheet
 from parasim.figures.style import FigureError
+from parasim.figures.ticks import log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,43 +84,41 @@ def draw_pareto(marks: Sequence[Mark], front: Sequence[Mark], limit: float, dire
     figures = [_figures(mark, limit, unit) for mark in front]
     list_width = max(style.text_width(line, style.SMALL) for line in (*entries, *(f"    {line}" for line in figures)))
     list_width = max(list_width, style.text_width(_LIST_TITLE, style.NORMAL) * 1.12)
-    keys = [style.Key(method, (colour,), "o", filled=True) for method, colour in colours.items()]
-    lines = style.key_lines(keys, _PLOT_WIDTH)
-    top = _TOP + len(lines) * style.KEY_LINE
+    keys = [Key(method, (colour,), "o", filled=True) for method, colour in colours.items()]
+    top = _TOP + keys_height(keys, _PLOT_WIDTH)
     height = max(_BOTTOM + _PLOT_HEIGHT + top, len(front) * 2 * _LINE + _TOP + 0.5)
-    with style.sheet(_LEFT + _PLOT_WIDTH + _GAP + list_width + 0.08, height) as sheet:
-        axes = sheet.axes(_LEFT, height - top - _PLOT_HEIGHT, _PLOT_WIDTH, _PLOT_HEIGHT)
-        axes.grid(axis="x", color=style.GRID, linewidth=0.5)
+    with sheet(_LEFT + _PLOT_WIDTH + _GAP + list_width + 0.08, height) as drawn:
+        axes = drawn.axes(_LEFT, height - top - _PLOT_HEIGHT, _PLOT_WIDTH, _PLOT_HEIGHT, grid="both")
         axes.set(xscale="log", yscale="log", xlabel="cost of a run [USD]")
-        axes.set_xlim(*_limits([*(mark.cost for mark in marks)]))
+        axes.set_xlim(*_limits([mark.cost for mark in marks]))
         axes.set_ylim(*_limits([mark.wall_clock / unit.seconds for mark in marks]))
         _shade(axes, limit)
         for mark in marks:
-            axes.plot(
-                mark.cost, mark.wall_clock / unit.seconds, "o", ms=2.4, mew=0, color=colours[mark.method], alpha=0.4
-            )
+            x, y = mark.cost, mark.wall_clock / unit.seconds
+            axes.plot(x, y, "o", ms=2.4, mew=0, color=colours[mark.method], alpha=0.4)
         corners = [(mark.cost, mark.wall_clock / unit.seconds) for mark in front]
-        _stairs(axes, corners)
+        # Between two runs of the front, what can be had is no more than the cheaper one.
+        xs, ys = zip((corners[0][0], axes.get_ylim()[1]), *corners, (axes.get_xlim()[1], corners[-1][1]), strict=True)
+        axes.plot(xs, ys, color=style.INK, linewidth=0.9, zorder=3, drawstyle="steps-post")
         for mark, corner in zip(front, corners, strict=True):
             axes.plot(*corner, "o", ms=4.4, mew=0.7, mec=style.INK, mfc=colours[mark.method], zorder=4)
         _number(axes, corners)
-        _ticks(axes)
-        sheet.page.text(_LEFT - 0.05, height - top + 0.10, unit.name, size=style.SMALL, ha="right", va="top")
-        sheet.keys(lines, _LEFT, height - 0.08)
-        _list(sheet, list(zip(entries, figures, front, strict=True)), limit)
-        return sheet.save(directory / "pareto")
+        for axis in (axes.xaxis, axes.yaxis):
+            log_ticks(axis)
+        drawn.unit(axes, unit.name, above=0.10)
+        drawn.keys(keys, _LEFT, height - 0.08, _PLOT_WIDTH)
+        _list(drawn, list(zip(entries, figures, front, strict=True)), limit)
+        return drawn.save(directory / "pareto")
 
 
-def _list(sheet: style.Sheet, lines: Sequence[tuple[str, str, Mark]], limit: float) -> None:
+def _list(drawn: Sheet, lines: Sequence[tuple[str, str, Mark]], limit: float) -> None:
     """Name the runs of the front, with their figures, beside the chart."""
-    left, height = _LEFT + _PLOT_WIDTH + _GAP, sheet.height
-    sheet.page.text(left, height - 0.10, _LIST_TITLE, size=style.NORMAL, weight="bold", va="top")
+    left, height = _LEFT + _PLOT_WIDTH + _GAP, drawn.height
+    drawn.text(left, height - 0.10, _LIST_TITLE, size=style.NORMAL, weight="bold", va="top")
     for number, (entry, figures, mark) in enumerate(lines):
         y = height - 0.34 - number * 2 * _LINE
-        colour = style.INK if mark.cost <= limit else style.MUTED
-        sheet.page.text(left, y, entry, size=style.SMALL, va="top", color=colour)
-        y -= 0.85 * _LINE
-        sheet.page.text(left + 0.12, y, figures, size=style.SMALL, va="top", color=style.MUTED)
+        drawn.text(left, y, entry, va="top", color=style.INK if mark.cost <= limit else style.MUTED)
+        drawn.text(left + 0.12, y - 0.85 * _LINE, figures, va="top", color=style.MUTED)
 
 
 def _figures(mark: Mark, limit: float, unit: style.TimeUnit) -> str:
@@ -138,55 +137,25 @@ def _shade(axes: Axes, limit: float) -> None:
     low, high = axes.get_xlim()
     if limit >= high:
         return
-    axes.axvspan(max(limit, low), high, color="#F2F2F2", zorder=0, linewidth=0)
-    axes.axvline(max(limit, low), color=style.MUTED, linewidth=0.7, linestyle=":")
+    edge = max(limit, low)
+    axes.axvspan(edge, high, color="#F2F2F2", zorder=0, linewidth=0)
+    axes.axvline(edge, color=style.MUTED, linewidth=0.7, linestyle=":")
+    text = f"budget {limit:g} USD" + (", below all runs" if limit <= low else "")
+    side = "right" if limit > math.sqrt(low * high) else "left"
     # Above the chart, where there are neither marks nor the front.
-    axes.annotate(
-        f"budget {limit:g} USD" if limit > low else f"budget {limit:g} USD, below all runs",
-        (max(limit, low), axes.get_ylim()[1]),
-        xytext=(0, 2.5),
-        textcoords="offset points",
-        size=style.SMALL,
-        ha="right" if limit > math.sqrt(low * high) else "left",
-        va="bottom",
-        color=style.MUTED,
-    )
-
-
-def _stairs(axes: Axes, corners: Sequence[tuple[float, float]]) -> None:
-    """Draw the edge of what can be had: between two runs of the front, no more than the cheaper one."""
-    (first, _), (_, last) = corners[0], corners[-1]
-    xs, ys = [first], [axes.get_ylim()[1]]
-    for (x, y), (next_x, _) in pairwise([*corners, (axes.get_xlim()[1], last)]):
-        xs += [x, next_x]
-        ys += [y, y]
-    axes.plot(xs, ys, color=style.INK, linewidth=0.9, zorder=3)
+    note(axes, text, (edge, axes.get_ylim()[1]), (0, 2.5), ha=side, va="bottom", color=style.MUTED)
 
 
 def _number(axes: Axes, corners: Sequence[tuple[float, float]]) -> None:
     """Write the numbers of the front below and left of its marks, where there is nothing else."""
-    (left, right), (bottom, top) = (map(math.log, axes.get_xlim()), map(math.log, axes.get_ylim()))
-    placed: list[tuple[float, float, int, int]] = []
-    for number, (x, y) in enumerate(corners, 1):
-        across = (math.log(x) - left) / (right - left) * _PLOT_WIDTH
-        up = (math.log(y) - bottom) / (top - bottom) * _PLOT_HEIGHT
-        if placed and math.hypot(across - placed[-1][0], up - placed[-1][1]) < _TOUCHING:
-            placed[-1] = (across, up, placed[-1][2], number)
+    inches = axes.figure.dpi_scale_trans.inverted()
+    places = inches.transform(axes.transData.transform(corners))
+    groups: list[list[int]] = []
+    for number, place in enumerate(places):
+        if groups and math.dist(place, places[groups[-1][-1]]) < _TOUCHING:
+            groups[-1].append(number)
         else:
-            placed.append((across, up, number, number))
-    for across, up, first, last in placed:
-        text = f"{first}" if first == last else f"{first}-{last}"
-        x = math.exp(left + across / _PLOT_WIDTH * (right - left))
-        y = math.exp(bottom + up / _PLOT_HEIGHT * (top - bottom))
-        axes.annotate(
-            text, (x, y), xytext=(-3.5, -3), textcoords="offset points", size=style.SMALL, ha="right", va="top"
-        )
-
-
-def _ticks(axes: Axes) -> None:
-    from matplotlib.ticker import LogLocator
-
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.minorticks_off()
+            groups.append([number])
+    for group in groups:
+        text = "-".join(str(number + 1) for number in dict.fromkeys((group[0], group[-1])))
+        note(axes, text, corners[group[-1]], (-3.5, -3), ha="right", va="top")

@@ -10,16 +10,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from parasim.figures import style
-from parasim.figures.style import FigureError, Key
+from parasim.figures.rows import Row, check_columns, pretty_name, text
+from parasim.figures.sheet import Key, fill, keys_height, sheet
+from parasim.figures.style import FigureError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Row = Mapping[str, Any]
-"""One run: the fields that name it, then from `wall_clock_s` on the figures."""
 
 _PARTS = {
     "compute_s": "compute",
@@ -28,7 +27,6 @@ _PARTS = {
     "offline_s": "offline",
 }
 _PART_COLOURS = {"exposed_communication_s": style.EXPOSED, "waiting_s": style.WAITING, "offline_s": style.OFFLINE}
-_AS_GIVEN = "as given"
 
 # All lengths are in inches, gaps between groups in bars.
 _LEFT, _RIGHT, _GUTTER, _INDENT = 0.42, 0.04, 0.46, 0.06
@@ -39,83 +37,31 @@ _NARROWEST_LABELLED = 0.095
 _WIDEST_PICTURE = 40.0
 
 
-def swept_fields(rows: Sequence[Row], wanted: Sequence[str] = ("wall_clock_s",)) -> list[str]:
-    """Fields that tell the rows apart, besides method, in the order of their columns.
-
-    Parameters
-    ----------
-    rows : sequence of Row
-        The runs. What stands before `wall_clock_s` names a run; what follows are its figures.
-    wanted : sequence of str
-        Columns that every row must have.
-
-    Raises
-    ------
-    FigureError
-        If there are no rows, or a row lacks `method` or a wanted column.
-    """
-    if not rows:
-        raise FigureError("nothing to draw: there are no rows")
-    for number, row in enumerate(rows):
-        missing = [column for column in ("method", *wanted) if column not in row]
-        if missing:
-            raise FigureError(f"row {number}: no {', '.join(missing)}; it has {', '.join(row) or 'nothing'}")
-    columns: dict[str, None] = {}
-    for row in rows:
-        names = list(row)
-        columns.update(dict.fromkeys(names[: names.index("wall_clock_s")]))
-    columns.pop("method", None)
-    # Not a choice that anyone swept, wherever a table puts it.
-    columns.pop("compute_origin", None)
-    return [column for column in columns if len({text(row, column) for row in rows}) > 1]
-
-
-def text(row: Row, column: str) -> str:
-    """A field as text; empty if it is missing."""
-    value = row.get(column)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return "" if value is None else str(value)
-
-
-def pretty(column: str, value: str) -> str:
-    """A field's value as a reader wants it: a space between number and unit."""
-    if not value:
-        return _AS_GIVEN
-    digits = len(value) - len(value.lstrip("0123456789."))
-    return f"{value[:digits]} {value[digits:]}" if column == "bandwidth" and 0 < digits < len(value) else value
-
-
-def pretty_name(column: str) -> str:
-    """A field's name as a reader wants it: ``batch size``, ``local steps``."""
-    return column.replace("_", " ").replace(".", " ")
-
-
 @dataclass(frozen=True)
-class _Chart:
+class _Arrangement:
     """The rows, arranged: what is a column, a panel, a group, a bar."""
 
-    models: list[str]
-    panels: list[str]
-    groups: list[tuple[str, ...]]
-    group_fields: list[str]
-    methods: list[str]
+    models: Sequence[str]
+    panels: Sequence[str]
+    groups: Sequence[tuple[str, ...]]
+    methods: Sequence[str]
+    group_fields: Sequence[str]
     constant: str
     bars: Mapping[tuple[str, str, tuple[str, ...], str], Row]
 
     @property
+    def group_width(self) -> float:
+        """Width of a group and the gap beside it, in bars."""
+        return len(self.methods) + _GROUP_GAP
+
+    @property
     def slots(self) -> float:
         """Width of a panel, in bars."""
-        return len(self.groups) * (len(self.methods) + _GROUP_GAP)
+        return len(self.groups) * self.group_width
 
     def place(self, group: tuple[str, ...], method: str) -> float:
         """Middle of a bar, in bars from the left."""
-        first = self.groups.index(group) * (len(self.methods) + _GROUP_GAP) + _GROUP_GAP / 2
-        return first + self.methods.index(method) + 0.5
-
-    def present(self, part: str) -> bool:
-        """Whether a part of the wall-clock is more than nothing anywhere."""
-        return any(float(row[part]) > 0 for row in self.bars.values())
+        return self.groups.index(group) * self.group_width + (_GROUP_GAP + 1) / 2 + self.methods.index(method)
 
     def longest(self, model: str) -> dict[str, float]:
         """Longest runtime [s] to show in each panel of a model: one for all, unless one would look empty with it."""
@@ -129,36 +75,8 @@ class _Chart:
     def heading(self, panel: str) -> str:
         """What holds for all bars of a panel."""
         varied = "bandwidth" in self.group_fields
-        rate = "" if varied or not (panel or len(self.panels) > 1) else pretty("bandwidth", panel)
+        rate = "" if varied or not (panel or len(self.panels) > 1) else _pretty("bandwidth", panel)
         return ", ".join(filter(None, (rate, self.constant)))
-
-
-def _arrange(rows: Sequence[Row]) -> _Chart:
-    swept = swept_fields(rows, ("wall_clock_s", *_PARTS))
-    group_fields = [field for field in swept if field not in ("model", "bandwidth")]
-    group_fields.sort(key=lambda field: field != "batch_size")
-    panel_field = "bandwidth"
-    if not group_fields and "bandwidth" in swept:
-        # Panels of one group each would waste the page: the bandwidths become the groups.
-        group_fields, panel_field = ["bandwidth"], ""
-    bars: dict[tuple[str, str, tuple[str, ...], str], Row] = {}
-    for row in rows:
-        group = tuple(text(row, field) for field in group_fields)
-        key = (text(row, "model"), text(row, panel_field), group, text(row, "method"))
-        if key in bars:
-            fields = ", ".join(filter(None, (*key[:2], *group, key[3])))
-            raise FigureError(f"two rows for one bar: {fields}; tell them apart by a column before wall_clock_s")
-        bars[key] = row
-    batch = "" if "batch_size" in swept else text(rows[0], "batch_size")
-    return _Chart(
-        models=list(dict.fromkeys(key[0] for key in bars)),
-        panels=list(dict.fromkeys(key[1] for key in bars)),
-        groups=list(dict.fromkeys(key[2] for key in bars)),
-        group_fields=group_fields,
-        methods=list(dict.fromkeys(key[3] for key in bars)),
-        constant=f"batch size {batch}" if batch else "",
-        bars=bars,
-    )
 
 
 def draw_runtime(rows: Sequence[Row], directory: Path, title: str = "") -> list[Path]:
@@ -196,38 +114,78 @@ def draw_runtime(rows: Sequence[Row], directory: Path, title: str = "") -> list[
     panel_width = (width - _LEFT - _RIGHT - (columns - 1) * _GUTTER) / columns
     panel_height = 1.9 if len(chart.panels) == 1 else 1.2
     ticks = _ticks(chart, panel_width / chart.slots)
-    keys = style.key_lines(_keys(chart), width - _INDENT - _RIGHT)
-
+    keys, keys_width = _keys(chart), width - _INDENT - _RIGHT
     above_keys = 0.05 + _TITLE * bool(title)
-    header = above_keys + len(keys) * style.KEY_LINE + 0.08
+    header = above_keys + keys_height(keys, keys_width) + 0.08
     name = _NAME * any(chart.models)
     band = name + len(chart.panels) * (_HEAD + panel_height + _ROW_GAP) + ticks.height
-    with style.sheet(width, header + math.ceil(len(chart.models) / columns) * band) as sheet:
-        sheet.title(title, _INDENT, sheet.height - 0.05)
-        sheet.keys(keys, _INDENT, sheet.height - above_keys)
+    with sheet(width, header + math.ceil(len(chart.models) / columns) * band) as drawn:
+        drawn.title(title, _INDENT, drawn.height - 0.05)
+        drawn.keys(keys, _INDENT, drawn.height - above_keys, keys_width)
         for number, model in enumerate(chart.models):
             left = _LEFT + number % columns * (panel_width + _GUTTER)
-            top = sheet.height - header - number // columns * band
-            sheet.title(model, left, top)
+            top = drawn.height - header - number // columns * band
+            drawn.title(model, left, top)
             top -= name
             for panel, longest in chart.longest(model).items():
                 bottom = top - _HEAD - panel_height
-                axes = sheet.axes(left, bottom, panel_width, panel_height)
+                axes = drawn.axes(left, bottom, panel_width, panel_height)
                 unit = _draw_panel(axes, chart, (model, panel), longest, (panel_width, panel_height))
-                sheet.page.text(left - 0.05, top - 0.05, unit.name, size=style.SMALL, ha="right", va="top")
-                sheet.page.text(left + 0.06, top - 0.05, chart.heading(panel), size=style.SMALL, va="top")
+                drawn.unit(axes, unit.name, above=_HEAD - 0.05)
+                drawn.text(left + 0.06, top - 0.05, chart.heading(panel), va="top")
                 top = bottom - _ROW_GAP
-            ticks.write(axes)
-        return sheet.save(directory / "runtime")
+            # Under the lowest panel of each column.
+            turned: Any = {"rotation": ticks.rotation, "ha": "right", "rotation_mode": "anchor"}
+            axes.set_xticks(list(ticks.labels), list(ticks.labels.values()), **turned if ticks.rotation else {})
+            axes.tick_params(axis="x", length=0, pad=6)
+            axes.set_xlabel(ticks.name, labelpad=2)
+        return drawn.save(directory / "runtime")
 
 
-def _keys(chart: _Chart) -> list[Key]:
+def _arrange(rows: Sequence[Row]) -> _Arrangement:
+    check_columns(rows, ("method", "wall_clock_s", *_PARTS))
+    # What stands before the wall-clock tells rows apart; where computing times come from is nobody's choice.
+    labels = dict.fromkeys(name for row in rows for name in list(row)[: list(row).index("wall_clock_s")])
+    swept = [
+        name
+        for name in labels
+        if name not in ("method", "compute_origin") and len({text(row, name) for row in rows}) > 1
+    ]
+    group_fields = [field for field in swept if field not in ("model", "bandwidth")]
+    group_fields.sort(key=lambda field: field != "batch_size")
+    panel_field = "bandwidth"
+    if not group_fields and "bandwidth" in swept:
+        # Panels of one group each would waste the page: the bandwidths become the groups.
+        group_fields, panel_field = ["bandwidth"], ""
+    bars: dict[tuple[str, str, tuple[str, ...], str], Row] = {}
+    for row in rows:
+        group = tuple(text(row, field) for field in group_fields)
+        key = (text(row, "model"), text(row, panel_field), group, text(row, "method"))
+        if key in bars:
+            fields = ", ".join(filter(None, (*key[:2], *group, key[3])))
+            raise FigureError(f"two rows for one bar: {fields}; tell them apart by a column before wall_clock_s")
+        bars[key] = row
+    models, panels, groups, methods = (list(dict.fromkeys(parts)) for parts in zip(*bars, strict=True))
+    batch = "" if "batch_size" in swept else text(rows[0], "batch_size")
+    return _Arrangement(models, panels, groups, methods, group_fields, f"batch size {batch}" if batch else "", bars)
+
+
+def _pretty(column: str, value: str) -> str:
+    """Write a field's value as a reader wants it: a space between number and unit."""
+    digits = len(value) - len(value.lstrip("0123456789."))
+    spaced = column == "bandwidth" and 0 < digits < len(value)
+    return (f"{value[:digits]} {value[digits:]}" if spaced else value) or "as given"
+
+
+def _keys(chart: _Arrangement) -> list[Key]:
     colours = style.method_colours(chart.methods)
     if len(chart.groups) > 1:
         keys = [Key("compute:"), *(Key(method, (colour,)) for method, colour in colours.items())]
     else:
         keys = [Key("compute", tuple(colours.values())[:4])]
-    keys += [Key(_PARTS[part], (colour,)) for part, colour in _PART_COLOURS.items() if chart.present(part)]
+    for part, colour in _PART_COLOURS.items():
+        if any(float(row[part]) > 0 for row in chart.bars.values()):
+            keys.append(Key(_PARTS[part], (colour,)))
     if any(_is_extrapolated(row) for row in chart.bars.values()):
         keys.append(Key("compute time extrapolated", (style.MUTED,), marker="D"))
     return keys
@@ -238,84 +196,63 @@ def _is_extrapolated(row: Row) -> bool:
 
 
 def _draw_panel(
-    axes: Axes, chart: _Chart, panel: tuple[str, str], longest: float, size: tuple[float, float]
+    axes: Axes, chart: _Arrangement, panel: tuple[str, str], longest: float, size: tuple[float, float]
 ) -> style.TimeUnit:
     """Draw the bars of one panel; return the unit of its axis."""
     unit = style.time_unit(longest)
-    runs = {chart.place(*key[2:]): row for key, row in chart.bars.items() if key[:2] == panel}
-    labels = {place: style.format_time(float(row["wall_clock_s"]), unit) for place, row in runs.items()}
-    widest = max(style.text_width(label, style.SMALL) for label in labels.values())
+    colours = style.method_colours(chart.methods)
+    runs = [(chart.place(*key[2:]), colours[key[3]], row) for key, row in chart.bars.items() if key[:2] == panel]
+    labels = [style.format_time(float(row["wall_clock_s"]), unit) for _, _, row in runs]
+    widest = max(style.text_width(label, style.SMALL) for label in labels)
     slot = size[0] / chart.slots
     upright = widest < slot
-    # Room for the figure above the longest bar, whatever the height of the panel.
+    # Space for the figure above the longest bar, whatever the height of the panel.
     top = max(longest / unit.seconds, 1e-9) / (1 - ((0.1 if upright else widest) + 0.04) / size[1])
     inch = top / size[1]
     axes.set(xlim=(0, chart.slots), ylim=(0, top), xticks=[])
     axes.locator_params(axis="y", nbins=4)
-
-    colours = style.method_colours(chart.methods)
-    by_place = {chart.place(group, method): colours[method] for _, _, group, method in chart.bars}
-    for place, row in runs.items():
+    looks: Any = {"size": style.SMALL, "ha": "center", "va": "bottom", "rotation": 0 if upright else 90}
+    for (place, colour, row), label in zip(runs, labels, strict=True):
         bottom = 0.0
         for part in _PARTS:
             height = float(row[part]) / unit.seconds
             if height > 0:
-                colour = _PART_COLOURS.get(part, by_place[place])
-                (bar,) = axes.bar(place, height, 0.84, bottom, color=colour)
-                style.finish(bar, colour)
+                fill(axes.bar(place, height, 0.84, bottom)[0], _PART_COLOURS.get(part, colour))
                 bottom += height
         if slot >= _NARROWEST_LABELLED * 0.99:
-            axes.text(
-                place,
-                float(row["wall_clock_s"]) / unit.seconds + 0.02 * inch,
-                labels[place],
-                size=style.SMALL,
-                ha="center",
-                va="bottom",
-                rotation=0 if upright else 90,
-            )
-    marked = [place for place, row in runs.items() if _is_extrapolated(row)]
+            axes.text(place, float(row["wall_clock_s"]) / unit.seconds + 0.02 * inch, label, **looks)
+    marked = [place for place, _, row in runs if _is_extrapolated(row)]
     axes.plot(marked, [-0.045 * inch] * len(marked), "D", ms=2.4, mew=0.6, mec=style.MUTED, mfc="white", clip_on=False)
     return unit
 
 
-@dataclass(frozen=True)
-class _Ticks:
-    """What is written under the lowest panel of each column."""
+class _Ticks(NamedTuple):
+    """What is written under the lowest panel of each column, by place, and the height that it takes [in]."""
 
     labels: Mapping[float, str]
     rotation: float
     name: str
     height: float
 
-    def write(self, axes: Axes) -> None:
-        """Write it."""
-        turned: dict[str, Any] = (
-            {"rotation": self.rotation, "ha": "right", "rotation_mode": "anchor"} if self.rotation else {}
-        )
-        axes.set_xticks(list(self.labels), list(self.labels.values()), **turned)
-        axes.tick_params(axis="x", length=0, pad=6)
-        axes.set_xlabel(self.name, labelpad=2)
 
-
-def _ticks(chart: _Chart, slot: float) -> _Ticks:
+def _ticks(chart: _Arrangement, slot: float) -> _Ticks:
     if len(chart.groups) == 1:
         labels = {chart.place(chart.groups[0], method): method for method in chart.methods}
-        name, room = "", slot
+        name, space = "", slot
     else:
         middle = (len(chart.methods) - 1) / 2
         first = chart.methods[0]
         labels = {chart.place(group, first) + middle: _group_label(chart, group) for group in chart.groups}
-        name, room = pretty_name(chart.group_fields[0]), slot * (len(chart.methods) + _GROUP_GAP)
+        name, space = pretty_name(chart.group_fields[0]), slot * chart.group_width
     widest = max(style.text_width(label, style.SMALL) for label in labels.values())
     lines = max(label.count("\n") + 1 for label in labels.values())
-    rotation = 0 if widest < room - 0.03 else 30
+    rotation = 0 if widest < space - 0.03 else 30
     height = 0.08 + lines * 0.1 if rotation == 0 else 0.14 + widest * math.sin(math.radians(rotation)) + 0.1 * lines
     return _Ticks(labels, rotation, name, height + 0.16 * bool(name))
 
 
-def _group_label(chart: _Chart, group: tuple[str, ...]) -> str:
+def _group_label(chart: _Arrangement, group: tuple[str, ...]) -> str:
     """Values of a group: the first alone, as the axis names it, the others each with its name on a line."""
-    first, *others = (pretty(field, value) for field, value in zip(chart.group_fields, group, strict=True))
-    named = (f"{field.rsplit('.', 1)[-1]} {value}" for field, value in zip(chart.group_fields[1:], others, strict=True))
-    return "\n".join((first, *(line.replace("_", " ") for line in named)))
+    first, *others = (_pretty(field, value) for field, value in zip(chart.group_fields, group, strict=True))
+    names = (field.rsplit(".", 1)[-1].replace("_", " ") for field in chart.group_fields[1:])
+    return "\n".join((first, *(f"{name} {value}" for name, value in zip(names, others, strict=True))))

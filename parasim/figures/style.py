@@ -1,25 +1,16 @@
-"""The visual language of all pictures: colours, type sizes, units of time, legends, and how files are written.
+"""The visual language of all pictures: colours, type sizes, and units of time.
 
-Pictures are drawn at the size they are printed at (a column is 3.3 in wide, a page 7 in), are laid out in
-inches, and have no text below 6 pt. Colours are Okabe and Ito's, told apart by colour-blind readers too; a
-method has the same one everywhere. Files are the same bytes from run to run.
+Pictures are drawn at the size they are printed at (a column is 3.3 in wide, a page 7 in) and have no text below 6 pt.
+Colours are Okabe and Ito's, told apart by colour-blind readers too; a method has the same one everywhere.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from sim.errors import OutputError, ParaSimError
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from sim.errors import ParaSimError
 
 COLUMN_WIDTH = 3.3
 """Width of a picture in one column of a two-column page [in]."""
@@ -29,14 +20,17 @@ PAGE_WIDTH = 7.0
 SMALL, NORMAL, LARGE = 6.0, 7.0, 8.0
 """Type sizes of labels at marks, of all other text, and of titles [pt]."""
 POINTS_PER_INCH = 72.0
-PNG_DPI = 220
 
 INK = "#262626"
 MUTED = "#6E6E6E"
 GRID = "#E4E4E4"
+COMPUTE, SAVED = "#0072B2", "#009E73"
+"""Computing of whatever method, and time that a change saves."""
 EXPOSED = "#D55E00"
 """Exposed communication of every method; no method has this colour."""
 WAITING = "#D6D6D6"
+EDGE = "#B0B0B0"
+"""Outline of what is pale."""
 OFFLINE = "#F4F4F4"
 
 _METHOD_COLOURS = {
@@ -53,7 +47,7 @@ _OTHER_COLOURS = ("#332288", "#999933", "#88CCEE", "#AA4499", "#44AA99")
 GROUP_COLOURS = ("#332288", "#CC6677", "#44AA99", "#999933", "#AA4499", "#117733", "#88CCEE", "#DDCC77")
 """Paul Tol's, for groups of clients: no method that paraSim brings along has one of them."""
 
-_SETTINGS: dict[Any, Any] = {
+SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine has it
     "font.size": NORMAL,
     "text.color": INK,
@@ -62,22 +56,15 @@ _SETTINGS: dict[Any, Any] = {
     "axes.labelsize": NORMAL,
     "axes.linewidth": 0.6,
     "axes.axisbelow": True,
-    "xtick.labelsize": SMALL,
-    "ytick.labelsize": SMALL,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.0,
-    "ytick.major.size": 2.0,
     "hatch.linewidth": 0.5,
     # Outlines instead of text: an SVG looks the same wherever it is opened, whatever fonts are there.
     "svg.fonttype": "path",
     # Element names are drawn from this salt instead of a random one.
     "svg.hashsalt": "paraSim",
 }
+"""What differs from matplotlib's defaults."""
+_TICKS = {"labelsize": SMALL, "color": MUTED, "labelcolor": INK, "major.width": 0.6, "major.size": 2.0}
+SETTINGS |= {f"{axis}tick.{name}": value for axis in "xy" for name, value in _TICKS.items()}
 
 
 class FigureError(ParaSimError):
@@ -139,166 +126,3 @@ def text_width(text: str, size: float) -> float:
     font = FontProperties(family="DejaVu Sans", size=size)
     widths = [text_to_path.get_text_width_height_descent(line, font, False)[0] for line in text.split("\n")]
     return float(max(widths)) / POINTS_PER_INCH
-
-
-class Key(NamedTuple):
-    """One entry of a legend: colours side by side, or a marker, or neither (a heading), and its text.
-
-    Attributes
-    ----------
-    label : str
-        The text.
-    colours : tuple of str
-        Fill, or colour of the marker.
-    marker : str
-        Matplotlib's name of a marker; a small box if empty.
-    filled : bool
-        Whether the marker is filled.
-    """
-
-    label: str
-    colours: tuple[str, ...] = ()
-    marker: str = ""
-    filled: bool = False
-
-
-_KEY_SWATCH, _KEY_PAD, _KEY_GAP, KEY_LINE = 0.10, 0.04, 0.13, 0.135
-
-
-def key_lines(keys: Sequence[Key], width: float) -> list[list[tuple[float, Key]]]:
-    """Break a legend into lines.
-
-    Parameters
-    ----------
-    keys : sequence of Key
-        Its entries.
-    width : float
-        Space for a line [in].
-
-    Returns
-    -------
-    list of list of (float, Key)
-        For each line, where each of its entries starts [in].
-    """
-    lines: list[list[tuple[float, Key]]] = []
-    start = width + 1
-    for key in keys:
-        length = text_width(key.label, SMALL) + (_KEY_SWATCH + _KEY_PAD if key.colours else 0)
-        if start + length > width:
-            lines.append([])
-            start = 0.0
-        lines[-1].append((start, key))
-        start += length + _KEY_GAP
-    return lines
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """An empty picture, laid out in inches from its lower left corner.
-
-    Attributes
-    ----------
-    figure : matplotlib Figure
-        The picture.
-    page : matplotlib Axes
-        An invisible plane over all of it whose unit is the inch, for titles and legends.
-    width, height : float
-        Its size [in].
-    """
-
-    figure: Figure
-    page: Axes
-    width: float
-    height: float
-
-    def axes(self, left: float, bottom: float, width: float, height: float) -> Axes:
-        """Add axes without frame on the right and top, with a light grid along y; all lengths in inches."""
-        box = (left / self.width, bottom / self.height, width / self.width, height / self.height)
-        axes = self.figure.add_axes(box)
-        axes.spines[["right", "top"]].set_visible(False)
-        axes.grid(axis="y", color=GRID, linewidth=0.5)
-        return axes
-
-    def title(self, text: str, left: float, top: float) -> None:
-        """Write the title of the picture or of a column, its upper edge at `top` [in]."""
-        self.page.text(left, top, text, size=LARGE, weight="bold", va="top")
-
-    def keys(self, lines: Sequence[Sequence[tuple[float, Key]]], left: float, top: float) -> None:
-        """Draw a legend (see `key_lines`) from its upper left corner [in]."""
-        for number, line in enumerate(lines):
-            middle = top - (number + 0.5) * KEY_LINE
-            for start, key in line:
-                self._key(key, left + start, middle)
-
-    def _key(self, key: Key, left: float, middle: float) -> None:
-        if key.marker:
-            fill = key.colours[0] if key.filled else "white"
-            self.page.plot(
-                [left + _KEY_SWATCH / 2], [middle], key.marker, ms=3.4, mew=0.7, mec=key.colours[0], mfc=fill
-            )
-        elif key.colours:
-            # Several colours share one swatch: "the colour of the method, whichever it is".
-            width = _KEY_SWATCH / len(key.colours)
-            lefts = [left + index * width for index in range(len(key.colours))]
-            bars = self.page.bar(lefts, 0.08, width, middle - 0.04, align="edge", color=key.colours)
-            for bar, colour in zip(bars, key.colours, strict=True):
-                finish(bar, colour)
-        start = left + (_KEY_SWATCH + _KEY_PAD if key.colours else 0)
-        self.page.text(start, middle, key.label, size=SMALL, va="center_baseline")
-
-    def save(self, stem: Path) -> list[Path]:
-        """Write ``stem.png`` and ``stem.svg``, each complete or not at all.
-
-        Raises
-        ------
-        OutputError
-            If they cannot be written.
-        """
-        # A date or version in the file would change its bytes though the picture is the same.
-        metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
-        paths = []
-        for suffix, facts in metadata.items():
-            path = stem.with_name(f"{stem.name}.{suffix}")
-            temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self.figure.savefig(temporary, format=suffix, dpi=PNG_DPI, metadata=facts)
-                temporary.replace(path)
-            except OSError as error:
-                raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
-            finally:
-                temporary.unlink(missing_ok=True)
-            paths.append(path)
-        return paths
-
-
-def finish(bar: object, colour: str) -> None:
-    """Give a bar the details that go with its colour: white stripes for exposed communication, an outline if pale."""
-    from matplotlib.patches import Patch
-
-    assert isinstance(bar, Patch)
-    if colour == EXPOSED:
-        bar.set(hatch="//////", edgecolor="white", linewidth=0)
-    elif colour == OFFLINE:
-        bar.set(edgecolor="#B0B0B0", linewidth=0.4, linestyle=":")
-
-
-@contextmanager
-def sheet(width: float, height: float) -> Iterator[Sheet]:
-    """Open an empty picture of a size [in]; draw and save it inside the ``with``.
-
-    A user's own matplotlib settings neither change the picture nor are changed by it.
-    """
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS)
-        figure = Figure(figsize=(width, height))
-        FigureCanvasAgg(figure)
-        page = figure.add_axes((0, 0, 1, 1))
-        page.set(xlim=(0, width), ylim=(0, height), autoscale_on=False)
-        page.set_axis_off()
-        yield Sheet(figure, page, width, height)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from parasim.figures import style
+from parasim.figures.sheet import KEY_LINE, Key, Sheet, note, sheet
 from parasim.figures.style import FigureError
 
 if TYPE_CHECKING:
@@ -94,42 +95,41 @@ def draw_tornado(panels: Sequence[Panel], directory: Path) -> list[Path]:
     left = max(style.text_width(bar.name, style.NORMAL) for panel in shown for bar in panel.bars) + _PAD + 0.06
     heights = [len(panel.bars) * _ROW for panel in shown]
     width = left + _PLOT_WIDTH + _PAD + 2 * _COLUMN + _RIGHT
-    height = sum(heights) + len(panels) * (_TOP + _BOTTOM) + style.KEY_LINE
+    height = sum(heights) + len(panels) * (_TOP + _BOTTOM) + KEY_LINE
     # The ends of the bands are written beyond the bars.
     scale = max(max(times) - min(times), 1e-9 * max(times)) / (_PLOT_WIDTH - 2 * end_width)
     limits = ((min(times) - end_width * scale) / unit.seconds, (max(times) + end_width * scale) / unit.seconds)
-    with style.sheet(width, height) as sheet:
-        top = height - style.KEY_LINE
-        keys = [style.Key("at the low end of its band", (LOW,)), style.Key("at the high end", (HIGH,))]
-        sheet.keys(style.key_lines(keys, _PLOT_WIDTH), left, height - 0.04)
+    with sheet(width, height) as drawn:
+        keys = [Key("at the low end of its band", (LOW,)), Key("at the high end", (HIGH,))]
+        drawn.keys(keys, left, height - 0.04, _PLOT_WIDTH)
+        top = height - KEY_LINE
         for panel, whole, rows_height in zip(shown, panels, heights, strict=True):
             bottom = top - _TOP - rows_height
-            axes = sheet.axes(left, bottom, _PLOT_WIDTH, rows_height)
-            axes.grid(visible=False)
-            axes.grid(axis="x", color=style.GRID, linewidth=0.5)
+            axes = drawn.axes(left, bottom, _PLOT_WIDTH, rows_height, grid="x")
             axes.spines["left"].set_visible(False)
             axes.set(xlim=limits, ylim=(len(panel.bars) - 0.5, -0.5), yticks=[])
-            base = panel.base / unit.seconds
-            for row, bar in enumerate(panel.bars):
-                _draw_bar(axes, row, bar, base, unit)
-                y = bottom + rows_height - (row + 0.5) * _ROW
-                sheet.page.text(left - _PAD, y, bar.name, ha="right", va="center_baseline")
-                for column, share in enumerate((bar.alone, bar.total)):
-                    x = left + _PLOT_WIDTH + _PAD + (column + 1) * _COLUMN - 0.06
-                    text = f"{max(share, 0.0):.0%}" if share >= 0.005 else "-"
-                    sheet.page.text(x, y, text, size=style.SMALL, ha="right", va="center_baseline")
-            axes.axvline(base, color=style.INK, linewidth=0.8)
+            _draw_bars(drawn, axes, panel, left, bottom + rows_height, unit)
+            axes.axvline(panel.base / unit.seconds, color=style.INK, linewidth=0.8)
             title = f"{panel.method}: {style.format_time(panel.base, unit)} {unit.name}"
-            sheet.title(title, left, bottom + rows_height + 0.2)
-            head = bottom + rows_height + 0.05
-            for column, text in enumerate(("variance:\nalone", "with\nothers")):
-                x = left + _PLOT_WIDTH + _PAD + (column + 1) * _COLUMN - 0.06
-                sheet.page.text(x, head, text, size=style.SMALL, ha="right", va="bottom", color=style.MUTED)
+            drawn.title(title, left, bottom + rows_height + 0.2)
             hidden = len(whole.bars) - len(panel.bars)
             more = f"; {hidden} narrower bars not shown" if hidden else ""
             axes.set_xlabel(f"wall-clock [{unit.name}]{more}")
             top = bottom - _BOTTOM
-        return sheet.save(directory / "tornado")
+        return drawn.save(directory / "tornado")
+
+
+def _draw_bars(drawn: Sheet, axes: Axes, panel: Panel, left: float, top: float, unit: style.TimeUnit) -> None:
+    """Draw the rows of a panel, its upper left corner at (left, top) [in]: names, bars, shares of the variance."""
+    columns = [left + _PLOT_WIDTH + _PAD + number * _COLUMN - 0.06 for number in (1, 2)]
+    for x, heading in zip(columns, ("variance:\nalone", "with\nothers"), strict=True):
+        drawn.text(x, top + 0.05, heading, ha="right", va="bottom", color=style.MUTED)
+    for row, bar in enumerate(panel.bars):
+        _draw_bar(axes, row, bar, panel.base / unit.seconds, unit)
+        y = top - (row + 0.5) * _ROW
+        drawn.text(left - _PAD, y, bar.name, ha="right", size=style.NORMAL)
+        for x, share in zip(columns, (bar.alone, bar.total), strict=True):
+            drawn.text(x, y, f"{share:.0%}" if share >= 0.005 else "-", ha="right")
 
 
 def _draw_bar(axes: Axes, row: int, bar: Bar, base: float, unit: style.TimeUnit) -> None:
@@ -138,18 +138,8 @@ def _draw_bar(axes: Axes, row: int, bar: Bar, base: float, unit: style.TimeUnit)
     # Where both make the run longer, the longer bar is drawn first, so that both are seen.
     for time, _, colour in sorted(ends, key=lambda end: -abs(end[0] - base)):
         axes.barh(row, time - base, _BAR, left=base, color=colour)
-    slower = max(ends)
-    for end in ends:
-        time, text, _ = end
-        on_the_right = end is slower
-        place = max(time, base) if on_the_right else min(time, base)
-        axes.annotate(
-            text,
-            (place, row),
-            xytext=(3 if on_the_right else -3, 0),
-            textcoords="offset points",
-            size=style.SMALL,
-            ha="left" if on_the_right else "right",
-            va="center_baseline",
-            color=style.MUTED,
-        )
+    # The end that makes the run longer is written on the right, even where both do.
+    (shorter, left, _), (longer, right, _) = sorted(ends)
+    looks: dict[str, Any] = {"va": "center_baseline", "color": style.MUTED}
+    note(axes, left, (min(shorter, base), row), (-3, 0), ha="right", **looks)
+    note(axes, right, (max(longer, base), row), (3, 0), **looks)

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from parasim.figures import style
 from parasim.figures.labels import label_ends
-from parasim.figures.style import FigureError, Key
+from parasim.figures.sheet import Drawing, Key, Sheet, keys_height, sheet
+from parasim.figures.style import FigureError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from train.partition import Partition
 
 _LEFT, _BOTTOM, _TOP, _GUTTER = 0.42, 0.40, 0.30, 0.28
-_PANEL_WIDTH, _PANEL_HEIGHT = 2.6, 1.9
+_PANEL_HEIGHT, _NARROW = 1.9, 5.0
+_LOSSES = {"eval_loss": "held-out loss", "train_loss": "training loss"}
 _LABEL_COLOURS = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#994F00", "#F0E442", "#882255", "#999933", "#44AA99",
 )  # fmt: skip
@@ -42,50 +46,81 @@ def draw_training(metrics: Sequence[Mapping[str, Any]], directory: Path, base: f
     FigureError
         If no loss was measured.
     """
-    from matplotlib.ticker import MaxNLocator
+    return training_drawing(metrics, "eval_loss", base).save(directory / "training")
 
+
+def training_drawing(
+    metrics: Sequence[Mapping[str, Any]], column: str, base: float | None = None, width: float = style.PAGE_WIDTH
+) -> Drawing:
+    """Draw losses as `draw_training` does.
+
+    Parameters
+    ----------
+    metrics : sequence of mappings
+        As there.
+    column : str
+        ``eval_loss`` or ``train_loss``.
+    base : float, optional
+        As there.
+    width : float
+        Of the picture [in]; where two panels side by side would be narrow, one stands below the other.
+
+    Raises
+    ------
+    FigureError
+        If no loss was measured.
+    """
     curves: dict[str, list[tuple[int, float, float]]] = {}
     for row in metrics:
-        if row["eval_loss"] is not None:
-            point = (int(row["round"]) + 1, float(row["simulated_s"]), float(row["eval_loss"]))
+        if row[column] is not None:
+            point = (int(row["round"]) + 1, float(row["simulated_s"]), float(row[column]))
             curves.setdefault(str(row["method"]), []).append(point)
     if not curves:
         raise FigureError("nothing to draw: no held-out loss was measured")
-    colours = style.method_colours(curves)
     unit = style.time_unit(max(curve[-1][1] for curve in curves.values()))
-    low, high = _limits([loss for curve in curves.values() for _, _, loss in curve], base)
+    limits = _limits([loss for curve in curves.values() for _, _, loss in curve], base)
+    start = base is not None and limits[0] < base < limits[1]
     if base is not None:
         curves = {method: [(0, 0.0, base), *curve] for method, curve in curves.items()}
-    start = [base] if base is not None and low < base < high else []
+    what = _LOSSES[column]
+    what += "" if base is None or start else f" (of the base: {base:.2f})"
     right = max(style.text_width(method, style.SMALL) for method in curves) + 0.18
-    width = _LEFT + 2 * _PANEL_WIDTH + _GUTTER + right
-    height = _BOTTOM + _PANEL_HEIGHT + _TOP
-    with style.sheet(width, height) as sheet:
+    columns = 2 if width > _NARROW else 1
+    panel_width = (width - _LEFT - right - (columns - 1) * _GUTTER) / columns
+    panel = _BOTTOM + _PANEL_HEIGHT + _TOP
+
+    def draw(drawn: Sheet) -> None:
+        drawn.text(0.06, drawn.height - 0.06, what, size=style.NORMAL, va="top")
         for number, name in enumerate(("rounds", f"simulated {unit.name}")):
-            left = _LEFT + number * (_PANEL_WIDTH + _GUTTER)
-            axes = sheet.axes(left, _BOTTOM, _PANEL_WIDTH, _PANEL_HEIGHT)
-            axes.set_ylim(low, high)
-            for method, curve in curves.items():
-                xs = [point[0] if number == 0 else point[1] / unit.seconds for point in curve]
-                axes.plot(xs, [point[2] for point in curve], color=colours[method], linewidth=1.2)
-                axes.plot(xs[-1:], [curve[-1][2]], "o", color=colours[method], markersize=3)
-            axes.set_xlim(left=0)
-            axes.set_xlabel(name)
+            left = _LEFT + number % columns * (panel_width + _GUTTER)
+            bottom = drawn.height - panel * (number // columns + 1) + _BOTTOM
+            axes = drawn.axes(left, bottom, panel_width, _PANEL_HEIGHT)
+            axes.set(ylim=limits, xlabel=name)
+            ends = _draw_curves(axes, curves, number, unit.seconds if number else 1.0)
             if start:
-                axes.plot([0], start, "o", color=style.INK, markersize=3, clip_on=False, zorder=4)
-            if number == 0:
-                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            if number:
+                axes.plot([0], [base or 0.0], "o", color=style.INK, markersize=3, clip_on=False, zorder=4)
+            if number % columns:
                 axes.set_yticklabels([])
-        what = "held-out loss" if base is None or start else f"held-out loss (of the base: {base:.2f})"
-        sheet.page.text(0.06, height - 0.06, what, size=style.NORMAL, va="top")
-        ends = {
-            method: (_BOTTOM + (curve[-1][2] - low) / (high - low) * _PANEL_HEIGHT, colours[method])
-            for method, curve in curves.items()
-        }
-        edge = _LEFT + 2 * _PANEL_WIDTH + _GUTTER
-        label_ends(sheet, ends, edge, _BOTTOM, _BOTTOM + _PANEL_HEIGHT)
-        return sheet.save(directory / "training")
+            if number % columns == columns - 1:
+                label_ends(drawn, axes, ends)
+
+    return Drawing(width, panel * (2 // columns), draw)
+
+
+def _draw_curves(
+    axes: Axes, curves: Mapping[str, Sequence[tuple[int, float, float]]], x: int, scale: float
+) -> dict[str, tuple[float, str]]:
+    """Draw losses against rounds (x = 0) or seconds (x = 1), divided by a scale; return where they end."""
+    from matplotlib.ticker import MaxNLocator
+
+    colours = style.method_colours(curves)
+    for method, curve in curves.items():
+        xs, losses = [point[x] / scale for point in curve], [point[2] for point in curve]
+        axes.plot(xs, losses, color=colours[method], linewidth=1.2)
+        axes.plot(xs[-1:], losses[-1:], "o", color=colours[method], markersize=3)
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=x == 0))
+    return {method: (curve[-1][2], colours[method]) for method, curve in curves.items()}
 
 
 def _limits(losses: Sequence[float], base: float | None) -> tuple[float, float]:
@@ -118,18 +153,16 @@ def draw_partition(partition: Partition, directory: Path) -> list[Path]:
     colours = {label: _LABEL_COLOURS[number % len(_LABEL_COLOURS)] for number, label in enumerate(counts)}
     plot_width, plot_height = max(2.8, min(6.5, 0.22 * clients)), 1.5
     width = _LEFT + plot_width + 0.1
-    lines = style.key_lines([Key(label or "all", (colour,)) for label, colour in colours.items()], width - 0.12)
-    height = _BOTTOM + plot_height + 0.3 + len(lines) * style.KEY_LINE
-    with style.sheet(width, height) as sheet:
-        sheet.keys(lines, 0.06, height - 0.05)
-        sheet.page.text(0.06, _BOTTOM + plot_height + 0.18, "examples", size=style.SMALL, va="top")
-        axes = sheet.axes(_LEFT, _BOTTOM, plot_width, plot_height)
+    keys = [Key(label or "all", (colour,)) for label, colour in colours.items()]
+    height = _BOTTOM + plot_height + 0.3 + keys_height(keys, width - 0.12)
+    with sheet(width, height) as drawn:
+        drawn.keys(keys, 0.06, height - 0.05, width - 0.12)
+        drawn.text(0.06, _BOTTOM + plot_height + 0.18, "examples", va="top")
+        axes = drawn.axes(_LEFT, _BOTTOM, plot_width, plot_height)
         bottoms = [0] * clients
         for label, numbers in counts.items():
             axes.bar(range(clients), numbers, 0.8, bottoms, color=colours[label])
             bottoms = [bottom + number for bottom, number in zip(bottoms, numbers, strict=True)]
-        axes.set_xlim(-0.6, clients - 0.4)
         step = 1 if clients <= 20 else 5 if clients <= 100 else 50
-        axes.set_xticks(range(0, clients, step))
-        axes.set_xlabel("client")
-        return sheet.save(directory / "partition")
+        axes.set(xlim=(-0.6, clients - 0.4), xticks=range(0, clients, step), xlabel="client")
+        return drawn.save(directory / "partition")

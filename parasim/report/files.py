@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from parasim.report.page import Picture, Table
+from parasim.report.page import PagePicture
 from parasim.report.record import RECORD, Record
 from sim.errors import ParaSimError
 
@@ -85,7 +85,7 @@ def left(directory: Path, record: Record | None, suffix: str) -> list[Path]:
     return [path for path in sorted(directory.glob(f"*{suffix}")) if path.name in names]
 
 
-def pictures(directory: Path, record: Record | None, titles: Mapping[str, str]) -> list[Picture]:
+def pictures(directory: Path, record: Record | None, titles: Mapping[str, str]) -> list[PagePicture]:
     """Embed the SVG pictures that the last command left.
 
     Parameters
@@ -104,43 +104,8 @@ def pictures(directory: Path, record: Record | None, titles: Mapping[str, str]) 
         title = titles.get(path.stem, path.stem.replace("_", " ").replace("-", " ").capitalize())
         # An SVG inside an `img` runs no scripts and loads nothing, whoever made it.
         address = f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"
-        found.append(Picture(title, f"{title}, the picture {path.name}; its numbers are in the tables here", address))
+        found.append(PagePicture(title, path.name, address))
     return found
-
-
-def provenance_table(provenance: Mapping[str, Any], more: Mapping[str, tuple[str, str]] | None = None) -> Table:
-    """Tell what the numbers are made from.
-
-    Parameters
-    ----------
-    provenance : mapping
-        As in `Result.provenance`.
-    more : mapping of str to (str, str), optional
-        Further lines: what, its origin, its source.
-    """
-    names = {"compute": "computing times", "payload": "message sizes", "network": "transfer times"}
-    names |= {"schedule": "order of the blocks", "memory": "memory"}
-    rows = []
-    for what, about in provenance.items():
-        if isinstance(about, Mapping):
-            origin, source = str(about.get("origin", "")), _source(about)
-        else:
-            entries = about if isinstance(about, list) else [about]
-            origin, source = "", "; ".join(map(str, entries))
-        rows.append((names.get(what, what), origin, source))
-    rows += [(what, *told) for what, told in (more or {}).items()]
-    return Table(("what", "origin", "source"), rows)
-
-
-def _source(about: Mapping[str, Any]) -> str:
-    source = str(about.get("source", ""))
-    if "profile" in about:
-        source = f"profile {about['profile']} ({source})"
-    notes = [f"{name.replace('_', ' ')} {about[name]}" for name in ("device", "dataset") if about.get(name)]
-    notes += map(str, about.get("notes", ()))
-    if "gradient_pass" in about:
-        notes.append(str(about["gradient_pass"]))
-    return "; ".join((source, *notes))
 
 
 def _text(path: Path) -> str:

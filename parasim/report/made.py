@@ -1,28 +1,35 @@
-"""What a directory holds, and the page about it."""
+"""What a directory holds, and the page about it: the template of its kind, filled in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
+from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
+from markupsafe import Markup
+
+from parasim.report.charts import css_fill, inlined
 from parasim.report.files import ReportError, read_record
-from parasim.report.page import Page, render
-from parasim.report.plans import plan_page
+from parasim.report.page import joined
+from parasim.report.plans import about_plan
 from parasim.report.record import Record
-from parasim.report.runs import explanation_page, simulation_page
-from parasim.report.sweeps import sweep_page
-from parasim.report.trainings import training_page
+from parasim.report.runs import about_explanation, about_simulation
+from parasim.report.sweeps import about_sweep
+from parasim.report.trainings import about_training
+from parasim.text import amount, clock
 from sim.atomic_files import write_atomically
 from sim.well_formed import to_yaml
 
-_MAKERS: dict[str, tuple[str, Callable[[Path, Record | None], Page]]] = {
-    "explain": ("explanation.json", explanation_page),
-    "plan": ("plan.json", plan_page),
-    "train": ("metrics.csv", training_page),
-    "sweep": ("results.csv", sweep_page),
-    "simulate": ("result.json", simulation_page),
+_KINDS: dict[str, tuple[str, Callable[[Path, Record | None], Mapping[str, Any]]]] = {
+    "explain": ("explanation.json", about_explanation),
+    "plan": ("plan.json", about_plan),
+    "train": ("metrics.csv", about_training),
+    "sweep": ("results.csv", about_sweep),
+    "simulate": ("result.json", about_simulation),
 }
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(directory: Path, out: Path) -> None:
@@ -38,34 +45,58 @@ def write_report(directory: Path, out: Path) -> None:
     Raises
     ------
     ParaSimError
-        If the directory holds nothing of that kind or is damaged, the scenario cannot be simulated here, or the file
+        If the directory holds nothing of that kind or is damaged, the scenario cannot be simulated, or the file
         cannot be written.
     """
-    html = render(page_about(directory))
+    html = page_about(directory)
     write_atomically(out, lambda file: file.write(html))
 
 
-def page_about(directory: Path) -> Page:
+def page_about(directory: Path) -> str:
     """Make the page about a directory; the parameters and errors are those of `write_report`."""
     if not directory.is_dir():
         raise ReportError(f"{directory}: {'is not a directory' if directory.exists() else 'no such directory'}")
     record = read_record(directory)
-    kinds = [kind for kind, (file, _) in _MAKERS.items() if (directory / file).exists()]
+    kinds = [kind for kind, (file, _) in _KINDS.items() if (directory / file).exists()]
     if not kinds:
         raise ReportError(
-            f"{directory}: holds no results; give a directory that --out of {', '.join(_MAKERS)} wrote, "
-            f"with {' or '.join(file for file, _ in _MAKERS.values())} in it"
+            f"{directory}: holds no results; give a directory that --out of {', '.join(_KINDS)} wrote, "
+            f"with {' or '.join(file for file, _ in _KINDS.values())} in it"
         )
     # Of several, what was made last is what the record tells.
     kind = record.kind if record is not None and record.kind in kinds else kinds[0]
     if record is not None and record.kind != kind:
         record = None
-    file, make = _MAKERS[kind]
+    file, about = _KINDS[kind]
     try:
-        page = make(directory, record)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+        return _filled_in(kind, record, about(directory, record))
+    except (KeyError, IndexError, TypeError, ValueError, UndefinedError) as error:
         raise ReportError(f"{directory / file}: is damaged: {type(error).__name__}: {error}") from None
-    if record is None:
-        return replace(page, scenario_note="")
-    scenario = to_yaml(record.scenario) if record.scenario else ""
-    return replace(page, command=record.command, version=record.version, scenario=scenario)
+
+
+def _filled_in(kind: str, record: Record | None, about: Mapping[str, Any]) -> str:
+    """Fill in a template; everything that comes from outside (names, sentences, scenarios) is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    pictures = count()
+    filters: dict[str, Callable[..., str]] = {
+        "clock": lambda seconds: clock(float(seconds)),
+        "amount": amount,
+        "joined": joined,
+        "thousands": "{:,}".format,
+        "fill": css_fill,
+        "inlined": lambda svg: Markup(inlined(svg, f"p{next(pictures)}")),
+    }
+    environment.filters |= filters
+    # The two files are paraSim's own; nothing else enters the page unescaped but the charts, which escape themselves.
+    style, script = (Markup((_TEMPLATES / f"page.{name}").read_text(encoding="utf-8")) for name in ("css", "js"))
+    scenario = None if record is None else record.scenario
+    text = to_yaml(scenario) if scenario else ""
+    values = {"record": record, "scenario": text, "style": style, "script": script, "what_if": None, **about}
+    return environment.get_template(f"{kind}.html").render(values)

@@ -1,22 +1,15 @@
-"""What a page consists of, and how it becomes HTML."""
+"""What pages are made of: tables, charts, embedded pictures, and bars that sliders move."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
-    from parasim.report.whatif import WhatIf
-
-_HERE = Path(__file__).parent
+from parasim.figures.bars import BarPart
+from parasim.text import clock
 
 
-@dataclass(frozen=True)
-class Table:
+class PageTable(NamedTuple):
     """A table of texts.
 
     Attributes
@@ -37,113 +30,82 @@ class Table:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Key:
-    """An entry of a legend: the text, and the class of CSS that has its colour."""
+class PageChart(NamedTuple):
+    """A chart: SVG files for a wide page and for a narrow one, and the numbers behind it."""
 
-    label: str
-    style: str
+    pictures: Sequence[str]
+    table: PageTable
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A chart with the numbers behind it.
-
-    Attributes
-    ----------
-    title : str
-        Above it.
-    svg : Markup
-        The chart.
-    keys : sequence of Key
-        Its legend.
-    table : Table
-        The numbers.
-    """
+class PagePicture(NamedTuple):
+    """A picture that lies in the directory, embedded as it is: title, name of the file, ``data:`` address."""
 
     title: str
-    svg: Markup
-    keys: Sequence[Key]
-    table: Table
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture that lies in the directory, embedded as it is: title, text instead of it, ``data:`` address."""
-
-    title: str
-    alternative: str
+    name: str
     address: str
 
 
-@dataclass(frozen=True)
-class Section:
-    """A part of a page; one that holds nothing is left out."""
-
-    title: str
-    paragraphs: Sequence[str] = ()
-    figures: Sequence[Figure] = ()
-    tables: Sequence[Table] = ()
-    pictures: Sequence[Picture] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.paragraphs or self.figures or self.tables or self.pictures)
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page about one directory of results.
+class WhatIfBar(NamedTuple):
+    """One bar at one place of the sliders.
 
     Attributes
     ----------
-    title : str
-        What it is about.
-    question, answer : str, sequence of str
-        In words.
-    sections : sequence of Section
-        Charts and tables.
-    provenance : Table
-        Where the numbers come from.
-    command, version, scenario, scenario_note : str
-        How to get them again; empty where the directory does not say.
-    what_if : WhatIf, optional
-        What can be moved.
-    what_if_notes : sequence of str
-        How that was computed, or why there is nothing to move.
+    lengths : sequence of float
+        Of its parts [s].
+    origin : str
+        Where its computing times come from.
     """
 
-    title: str
-    question: str
-    answer: Sequence[str]
-    sections: Sequence[Section]
-    provenance: Table
-    command: str = ""
-    version: str = ""
-    scenario: str = ""
-    scenario_note: str = ""
-    what_if: WhatIf | None = None
-    what_if_notes: Sequence[str] = field(default_factory=tuple)
+    lengths: Sequence[float]
+    origin: str
 
 
-def render(page: Page) -> str:
-    """Turn a page into one HTML file without any reference to another.
+class Slider(NamedTuple):
+    """A slider: what it moves, what is written at each of its places, and where it stands at first."""
 
-    Returns
-    -------
-    str
-        Everything that comes from outside (names, sentences, scenarios) is escaped.
+    name: str
+    places: Sequence[str]
+    start: int
+
+
+class WhatIf(NamedTuple):
+    """Bars that sliders move.
+
+    Attributes
+    ----------
+    sliders : sequence of Slider
+        One or two.
+    parts : sequence of BarPart
+        What bars consist of.
+    names : sequence of str
+        The bars.
+    cells : sequence of sequence of sequence of WhatIfBar
+        By place of the first slider, of the second (a single one if there is none), and bar; None where no profile
+        covers it.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    # The two files are paraSim's own; nothing else enters the page unescaped but the charts, which escape themselves.
-    style, script = (Markup((_HERE / name).read_text(encoding="utf-8")) for name in ("page.css", "page.js"))
-    return environment.get_template("page.html").render(page=page, style=style, script=script)
+    sliders: Sequence[Slider]
+    parts: Sequence[BarPart]
+    names: Sequence[str]
+    cells: Sequence[Sequence[Sequence[WhatIfBar | None]]]
+
+    def plain(self) -> dict[str, Any]:
+        """Return what the page shows: for each cell, shares of the longest bar by part, and the texts of its row."""
+        longest = max(sum(cell.lengths) for row in self.cells for bars in row for cell in bars if cell) or 1.0
+
+        def told(cell: WhatIfBar | None) -> tuple[list[float], list[str]]:
+            if cell is None:
+                unknown = [*("-" for _ in self.parts), "not covered", "no profile covers it"]
+                return [0.0 for _ in self.parts], unknown
+            texts = [*map(clock, cell.lengths), clock(sum(cell.lengths)), cell.origin]
+            return [round(100 * part / longest, 3) for part in cell.lengths], texts
+
+        cells = [[[told(cell) for cell in bars] for bars in row] for row in self.cells]
+        start = [slider.start for slider in self.sliders] + [0]
+        return {"places": [s.places for s in self.sliders], "start": start, "names": self.names, "cells": cells}
+
+
+def joined(texts: Iterable[str]) -> str:
+    """Join texts into one sentence's enumeration."""
+    *first, last = list(texts) or [""]
+    return f"{', '.join(first)} and {last}" if first else last

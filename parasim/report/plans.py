@@ -1,4 +1,4 @@
-"""Pages about what `paraSim plan` left: its answers, how they were checked, and its pictures."""
+"""What pages tell about what `paraSim plan` left: its answers, how they were checked, and its pictures."""
 
 from __future__ import annotations
 
@@ -8,53 +8,63 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from parasim.report.charts import Bar, Part, bars
-from parasim.report.files import left, pictures, provenance_table, read_json, read_rows
-from parasim.report.page import Page, Section, Table
+from parasim.figures.bars import StackedBar
+from parasim.report.charts import WALL_CLOCK, bar_chart
+from parasim.report.files import left, pictures, read_json, read_rows
+from parasim.report.page import PageTable
 from parasim.report.record import Record
 from parasim.text import amount, clock
 from sim.units import duration
 
-_TIME = Part("wall-clock", "compute")
 _MOST_ROWS, _MOST_NAMED = 200, 3
 _ABOUT_NUMBERS = ("value_is", "input_unit")
 """What an answer says of its numbers, which does not tell it from others."""
 _UNLIMITED = 999.9e12
-"""The largest bandwidth that plans try [B/s], which they call unlimited."""
+"""The largest bandwidth of plans [B/s], which they call unlimited."""
 
 
-def plan_page(directory: Path, record: Record | None) -> Page:
-    """Make the page about a directory of `paraSim plan`."""
+def about_plan(directory: Path, record: Record | None) -> dict[str, Any]:
+    """Read what the page about a directory of `paraSim plan` tells."""
     plan = read_json(directory / "plan.json")
-    answers: list[dict[str, Any]] = plan["answers"]
-    provenance = plan["provenance"]
-    name = str(record.scenario.get("name", "")) if record is not None else ""
-    return Page(
-        title=f"{name}: plan" if name else "Plan",
-        question=plan["question"],
-        answer=[_sentence(answer) for answer in answers[:12]] or ["Nothing answers it."],
-        sections=[
-            _answers(answers),
-            Section("Pictures", pictures=pictures(directory, record, {})),
-            Section("Checked by simulation", paragraphs=plan["notes"], tables=_checks(answers, _deadline(record))),
-            Section("Tables", tables=[_csv(path) for path in left(directory, record, ".csv")]),
+    answers = [
+        {
+            **answer,
+            "name": _name(answer),
+            "value": _value(answer["value"], answer["unit"]),
+            "because": str(answer["because"]).rstrip("."),
+            # Neither what is not needed nor what means nothing to a method has a value that could be told.
+            "without_value": _nothing_needed(answer) or (answer["feasible"] and answer["value"] is None),
+        }
+        for answer in plan["answers"]
+    ]
+    table = PageTable(
+        ("method", "possible", "answer", "wall-clock there", "because"),
+        [
+            (
+                answer["name"],
+                "yes" if answer["feasible"] else "not needed" if _nothing_needed(answer) else "no",
+                answer["value"],
+                "-" if answer["wall_clock_s"] is None else clock(answer["wall_clock_s"]),
+                told["because"],
+            )
+            for answer, told in zip(answers, plan["answers"], strict=True)
         ],
-        provenance=provenance_table(
-            {
-                what: about if isinstance(about, Mapping) else {"origin": "", "source": about}
-                for what, about in provenance.items()
-            }
-        ),
     )
-
-
-def _sentence(answer: Mapping[str, Any]) -> str:
-    because = str(answer["because"]).rstrip(".")
-    # Neither what is not needed nor what means nothing to a method has a value that could be told.
-    if _nothing_needed(answer) or (answer["feasible"] and answer["value"] is None):
-        return f"{_name(answer)}: {because}."
-    head = f"{_name(answer)}: {_value(answer['value'], answer['unit']) if answer['feasible'] else 'not possible'}"
-    return f"{head} – {because}." if because else f"{head}."
+    timed = [(a, float(a["wall_clock_s"])) for a in answers if a["wall_clock_s"] is not None]
+    bars = [StackedBar(f"{a['name']}: {a['value']}", [seconds], clock(seconds)) for a, seconds in timed]
+    name = record.scenario.get("name") if record is not None else None
+    return {
+        "title": f"{name}: plan" if name else "Plan",
+        "question": plan["question"],
+        "answers": answers,
+        "table": table,
+        "timed": bar_chart([WALL_CLOCK], bars, table) if bars else None,
+        "pictures": pictures(directory, record, {}),
+        "notes": plan["notes"],
+        "checks": _checks(plan["answers"], _deadline(record)),
+        "tables": [_csv(path) for path in left(directory, record, ".csv")],
+        "provenance": plan["provenance"],
+    }
 
 
 def _nothing_needed(answer: Mapping[str, Any]) -> bool:
@@ -62,33 +72,7 @@ def _nothing_needed(answer: Mapping[str, Any]) -> bool:
     return not answer["feasible"] and answer["more"].get("in_the_way_s") == {}
 
 
-def _answers(answers: list[dict[str, Any]]) -> Section:
-    timed = [answer for answer in answers if answer["wall_clock_s"] is not None]
-    table = Table(
-        ("method", "possible", "answer", "wall-clock there", "because"),
-        [
-            (
-                _name(answer),
-                "yes" if answer["feasible"] else "not needed" if _nothing_needed(answer) else "no",
-                _value(answer["value"], answer["unit"]),
-                "-" if answer["wall_clock_s"] is None else clock(answer["wall_clock_s"]),
-                answer["because"],
-            )
-            for answer in answers
-        ],
-    )
-    if not timed:
-        return Section("Answers", tables=[table])
-    drawn = [
-        Bar(f"{_name(a)}: {_value(a['value'], a['unit'])}", [float(a["wall_clock_s"])], clock(a["wall_clock_s"]))
-        for a in timed
-    ]
-    description = "Wall-clock of each answer, by event simulation."
-    return Section("Answers", figures=[bars("Wall-clock at the answers", description, [_TIME], drawn, table)])
-
-
-def _checks(answers: list[dict[str, Any]], deadline: float | None) -> list[Table]:
-    late = [] if deadline is None else ["against the deadline"]
+def _checks(answers: list[dict[str, Any]], deadline: float | None) -> PageTable:
     rows = [
         (
             _name(answer),
@@ -100,7 +84,8 @@ def _checks(answers: list[dict[str, Any]], deadline: float | None) -> list[Table
         for answer in answers
         for check in answer["checked"]
     ]
-    return [Table(("method", "with", "simulated wall-clock", *late, "is what was asked for"), rows)] if rows else []
+    late = [] if deadline is None else ["against the deadline"]
+    return PageTable(("method", "with", "simulated wall-clock", *late, "is what was asked for"), rows)
 
 
 def _deadline(record: Record | None) -> float | None:
@@ -127,12 +112,12 @@ def _late(seconds: float) -> str:
     return f"{clock(seconds)} late" if seconds > 0 else f"{clock(-seconds)} early" if seconds else "on the dot"
 
 
-def _csv(path: Path) -> Table:
+def _csv(path: Path) -> PageTable:
     rows = read_rows(path)
     more = f" The first {_MOST_ROWS} of {len(rows):,} rows." if len(rows) > _MOST_ROWS else ""
     head = list(rows[0]) if rows else ["no rows"]
     told = [[_cell(text) for text in row.values()] for row in rows[:_MOST_ROWS]]
-    return Table(head, told, note=f"{path.name}, rounded.{more}")
+    return PageTable(head, told, note=f"{path.name}, rounded.{more}")
 
 
 def _cell(text: str) -> str:

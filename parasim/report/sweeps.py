@@ -1,18 +1,19 @@
-"""Pages about what `paraSim sweep` left."""
+"""What pages tell about what `paraSim sweep` left."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from parasim.figures.bars import StackedBar
 from parasim.memory import memory_of_rows
-from parasim.report.charts import Bar, bars, joined
+from parasim.report.charts import bar_chart
 from parasim.report.files import pictures, read_json, read_rows
-from parasim.report.page import Page, Section, Table
+from parasim.report.page import PageChart, PageTable, Slider, WhatIf, WhatIfBar, joined
 from parasim.report.record import Record
 from parasim.report.runs import BREAKDOWN
-from parasim.report.whatif import Cell, Slider, WhatIf
 from parasim.text import clock
 
 _MOST_ROWS = 100
@@ -23,80 +24,59 @@ _TITLES = {"runtime": "Runtime by method", "line": "Runtime along what was swept
 Row = Mapping[str, str]
 
 
-def sweep_page(directory: Path, record: Record | None) -> Page:
-    """Make the page about a directory of `paraSim sweep`."""
+def about_sweep(directory: Path, record: Record | None) -> dict[str, Any]:
+    """Read what the page about a directory of `paraSim sweep` tells."""
     rows = read_rows(directory / "results.csv")
     runs = read_json(directory / "sweep.json")["runs"]
     columns = list(runs[0])
     swept = [column for column in columns if len({row[column] for row in rows}) > 1] or ["method"]
+    names = [column.replace("_", " ") for column in swept]
     what_if, notes = _what_if(rows, swept)
-    name = str(record.scenario.get("name", "")) if record is not None else ""
-    missing = len(runs) - len(rows)
+    name = record.scenario.get("name") if record is not None and "model" not in swept else None
     origins = Counter(row["compute_origin"] for row in rows)
-    return Page(
-        title=f"{name}: {_listed(swept)}" if name and "model" not in swept else f"Sweep over {_listed(swept)}",
-        question=f"How does the wall-clock depend on {_listed(swept)}?",
-        answer=[
-            *_answer(rows, swept),
-            *([f"{missing:,} of {len(runs):,} runs are missing: the sweep was interrupted."] if missing else []),
-            *memory_of_rows(rows, columns),
-        ],
-        sections=[
-            _breakdown(rows, swept),
-            Section("Pictures", pictures=pictures(directory, record, _TITLES)),
-        ],
-        provenance=Table(
-            ("what", "origin", "source"),
-            [
-                *(("computing times", o, f"{n:,} of {len(rows):,} runs; see the column") for o, n in origins.items()),
-                ("message sizes", "computed or given", "the scenario's payload, or its model's parameters"),
-                ("transfer times", "simulated", "max-min fair fluid sharing of a star"),
-            ],
-        ),
-        scenario_note="The scenario above is that of the first run; the others differ in what was swept.",
-        what_if=what_if,
-        what_if_notes=notes,
-    )
+    computing = [("computing times", o, f"{n:,} of {len(rows):,} runs; see the column") for o, n in origins.items()]
+    ordered = sorted(({**row, "label": _label(row, swept)} for row in rows), key=_seconds)
+    return {
+        "title": f"{name}: {joined(names)}" if name else f"Sweep over {joined(names)}",
+        "swept": names,
+        "wins": _wins(rows, swept),
+        "fastest": ordered[0],
+        "slowest": ordered[-1],
+        "done": len(rows),
+        "planned": len(runs),
+        "memory": memory_of_rows(rows, columns),
+        "breakdown": _breakdown(rows, swept),
+        "pictures": pictures(directory, record, _TITLES),
+        "computing": computing,
+        "what_if": what_if,
+        "what_if_notes": notes,
+    }
 
 
-def _answer(rows: Sequence[Row], swept: Sequence[str]) -> list[str]:
-    fastest = min(rows, key=_seconds)
-    slowest = max(rows, key=_seconds)
-    told = [
-        f"The fastest of {len(rows):,} runs takes {clock(_seconds(fastest))}: {_label(fastest, swept)}.",
-        f"The slowest takes {clock(_seconds(slowest))}: {_label(slowest, swept)}.",
-    ]
-    if "method" in swept and len(swept) > 1:
-        others = [column for column in swept if column != "method"]
-        settings: dict[str, list[Row]] = {}
-        for row in rows:
-            settings.setdefault(_label(row, others), []).append(row)
-        wins = Counter(min(alike, key=_seconds)["method"] for alike in settings.values())
-        told.insert(
-            0, f"{joined(f'{m} is the fastest in {n} of {len(settings)} settings' for m, n in wins.most_common())}."
-        )
-    return told
+def _wins(rows: Sequence[Row], swept: Sequence[str]) -> list[str]:
+    """Say in how many settings each method is the fastest, if there are several of both."""
+    others = [column for column in swept if column != "method"]
+    if not others or len(others) == len(swept):
+        return []
+    fastest: dict[str, Row] = {}
+    for row in rows:
+        setting = _label(row, others)
+        if setting not in fastest or _seconds(row) < _seconds(fastest[setting]):
+            fastest[setting] = row
+    wins = Counter(row["method"] for row in fastest.values())
+    return [f"{method} is the fastest in {n} of {len(fastest)} settings" for method, n in wins.most_common()]
 
 
-def _breakdown(rows: Sequence[Row], swept: Sequence[str]) -> Section:
-    shown = rows[:_MOST_ROWS]
-    drawn = [
-        Bar(_label(row, swept), [float(row[column]) for _, column in BREAKDOWN], clock(_seconds(row))) for row in shown
-    ]
-    head = (*(c.replace("_", " ") for c in swept), "wall-clock", *(p.name for p, _ in BREAKDOWN), "computing times are")
-    told = [
-        (
-            *(row[column] for column in swept),
-            clock(_seconds(row)),
-            *(clock(float(row[column])) for _, column in BREAKDOWN),
-            row["compute_origin"],
-        )
-        for row in shown
-    ]
+def _breakdown(rows: Sequence[Row], swept: Sequence[str]) -> PageChart:
+    parts = list(BREAKDOWN.values())
+    bars, told = [], []
+    for row in rows[:_MOST_ROWS]:
+        times = [float(row[column]) for column in BREAKDOWN]
+        bars.append(StackedBar(_label(row, swept), times, clock(_seconds(row))))
+        told.append((*(row[column] for column in swept), bars[-1].text, *map(clock, times), row["compute_origin"]))
+    head = (*(c.replace("_", " ") for c in swept), "wall-clock", *(p.name for p in parts), "computing times are")
     note = f"The first {_MOST_ROWS} of {len(rows):,} runs; results.csv has all." if len(rows) > _MOST_ROWS else ""
-    description = "A bar for each run: what the mean client does during the wall-clock, which is the bar's length."
-    figure = bars("Wall-clock of each run", description, [p for p, _ in BREAKDOWN], drawn, Table(head, told, note=note))
-    return Section("Breakdown", paragraphs=[note] if note else [], figures=[figure])
+    return bar_chart(parts, bars, PageTable(head, told, note=note))
 
 
 def _what_if(rows: Sequence[Row], swept: Sequence[str]) -> tuple[WhatIf | None, list[str]]:
@@ -105,42 +85,24 @@ def _what_if(rows: Sequence[Row], swept: Sequence[str]) -> tuple[WhatIf | None, 
     if not moved:
         return None, []
     others = [column for column in swept if column not in moved] or ["method"]
-    places = {column: list(dict.fromkeys(row[column] for row in rows)) for column in moved}
     names = list(dict.fromkeys(_label(row, others) for row in rows))
     if len(names) > _MOST_BARS:
         return None, [f"The sweep has {len(names):,} bars for each bandwidth, too many to be moved; see the breakdown."]
-    by_place = {(*(row[column] for column in moved), _label(row, others)): row for row in rows}
-    first, *rest = (places[column] for column in moved)
-    cells = [
-        [
-            [_cell(by_place.get((one, *((other,) if rest else ()), name))) for name in names]
-            for other in (rest[0] if rest else [""])
-        ]
-        for one in first
-    ]
-    sliders = [Slider(_SLIDERS[column], places[column], 0) for column in moved]
-    return WhatIf(sliders, [part for part, _ in BREAKDOWN], names, cells), [
-        "The sliders choose among the runs of the sweep."
-    ]
-
-
-def _cell(row: Row | None) -> Cell | None:
-    return None if row is None else Cell([float(row[column]) for _, column in BREAKDOWN], row["compute_origin"])
+    sliders = [Slider(_SLIDERS[column], list(dict.fromkeys(row[column] for row in rows)), 0) for column in moved]
+    found = {}
+    for row in rows:
+        place = (*(row[column] for column in moved), _label(row, others))
+        found[place] = WhatIfBar([float(row[column]) for column in BREAKDOWN], row["compute_origin"])
+    second = [(place,) for place in sliders[1].places] if len(sliders) > 1 else [()]
+    cells = [[[found.get((one, *other, name)) for name in names] for other in second] for one in sliders[0].places]
+    notes = ["The sliders choose among the runs of the sweep."]
+    return WhatIf(sliders, list(BREAKDOWN.values()), names, cells), notes
 
 
 def _label(row: Row, columns: Sequence[str]) -> str:
-    return ", ".join(
-        f"batch {row[c]}" if c == "batch_size" else row[c] if _says(c) else f"{c} {row[c]}" for c in columns
-    )
-
-
-def _says(column: str) -> bool:
-    """Tell whether a value of a column says by itself what it is."""
-    return column in ("model", "method", "bandwidth")
-
-
-def _listed(columns: Sequence[str]) -> str:
-    return joined(column.replace("_", " ") for column in columns)
+    """Name a run by some columns; models, methods and bandwidths say by themselves what they are."""
+    names = {"batch_size": "batch ", "model": "", "method": "", "bandwidth": ""}
+    return ", ".join(f"{names.get(column, f'{column} ')}{row[column]}" for column in columns)
 
 
 def _seconds(row: Row) -> float:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from parasim.api import load
-from parasim.figures.style import TimeUnit, time_unit
-from parasim.report.charts import Lanes, Stretch, gantt, ticks
+from parasim.figures.gantt import Schedule, client_name, gantt_drawing, window
+from parasim.report.charts import chart
 from parasim.report.files import read_rows
-from parasim.report.page import Section, Table
+from parasim.report.page import PageChart, PageTable
 from parasim.report.record import Record
 from parasim.text import clock
 from sim.fleet import Fleet
+from sim.timeline import SERVER, Kind, Span
 
-ROUNDS = 6
+ROUNDS = 8
 """Rounds that are shown."""
-_MOST_ROWS = 12
 _MOST_LINES = 300
 
-Row = dict[str, str]
 
-
-def timeline_section(directory: Path, record: Record | None, title: str = "Timeline") -> list[Section]:
-    """Show what clients do in the first rounds; nothing if the directory holds no timeline.
+def timeline_chart(directory: Path, record: Record | None) -> PageChart | None:
+    """Show what clients do in the first rounds; None if the directory holds no timeline.
 
     Parameters
     ----------
@@ -31,83 +30,64 @@ def timeline_section(directory: Path, record: Record | None, title: str = "Timel
         Where ``timeline.csv`` lies, and ``critical_path.csv`` if there is one.
     record : Record or None
         Whose scenario names the clients.
-    title : str
-        Of the section.
     """
-    path, critical = directory / "timeline.csv", directory / "critical_path.csv"
-    if not path.exists():
-        return []
-    rows = read_rows(path)
-    pieces = read_rows(critical) if critical.exists() else []
-    end = max((float(r["end_s"]) for r in rows if r["kind"] == "compute" and int(r["round"]) < ROUNDS), default=0.0)
-    if int(max(rows, key=lambda row: int(row["round"]))["round"]) < ROUNDS:
-        end = max(float(row["end_s"]) for row in rows)
+    if not (directory / "timeline.csv").exists():
+        return None
+    rows = read_rows(directory / "timeline.csv")
+    spans = [_span(row) for row in rows]
+    end = window(spans, ROUNDS)
     if end <= 0:
-        return []
-    shown = [row for row in rows if float(row["start_s"]) < end]
-    held = {(row["client"], row["kind"], row["round"]) for row in pieces}
-    fleet = None if record is None else Fleet(load(record.scenario).fleet)
-    by_client: dict[str, list[Row]] = {}
-    for row in shown:
-        by_client.setdefault(row["client"], []).append(row)
-    by_client.pop("server", None)
-    groups = _alike(by_client, fleet)
-    clients = _chosen(groups, pieces)
-    lanes, told = [], []
-    for client in clients:
-        name = _name(client, groups[client], fleet)
-        stretches = [(row["kind"], _stretch(row, name, held)) for row in by_client[client]]
-        computing = [stretch for kind, stretch in stretches if kind == "compute"]
-        lanes.append(Lanes(name, [s for kind, s in stretches if kind != "compute"], computing))
-        told += [
-            (name, row["kind"], row["round"], *(clock(float(row[end])) for end in ("start_s", "end_s")))
-            for row in by_client[client]
-        ]
-    unit = time_unit(end)
+        return None
+    counts = {span.client: int(row.get("count", 1)) for span, row in zip(spans, rows, strict=True)}
+    critical = directory / "critical_path.csv"
+    pieces = [_span(row) for row in read_rows(critical)] if critical.exists() else []
+    schedule = _schedule([span for span in spans if span.start < end], pieces, counts, end, record)
+    told = [
+        (schedule.names[span.client], span.kind.value, str(span.round), clock(span.start), clock(span.end))
+        for span in sorted(schedule.spans, key=lambda span: (span.client, span.start))
+        if span.client != SERVER
+    ]
     note = f"The first {_MOST_LINES} of {len(told):,} lines; timeline.csv has all." if len(told) > _MOST_LINES else ""
-    table = Table(("client", "what", "round", "from", "to"), told[:_MOST_LINES], numbers=3, note=note)
-    description = "Each client has two lanes: messages above, computing below; the table has the times."
-    figure = gantt(f"What clients do at first, in {unit.name}", description, lanes, end, _marks(end, unit), table)
-    left_out = len(groups) - len(clients)
-    why = "rows are chosen by their part in the critical path"
-    paragraphs = [f"{left_out:,} more rows are left out: {why}."] if left_out else []
-    return [Section(title, paragraphs=paragraphs, figures=[figure])]
+    table = PageTable(("client", "what", "round", "from", "to"), told[:_MOST_LINES], numbers=3, note=note)
+    return chart(partial(gantt_drawing, schedule, ""), table)
 
 
-def _alike(by_client: dict[str, list[Row]], fleet: Fleet | None) -> dict[str, int]:
-    """First client of those of a group that do the same at the same times, and how many they are."""
-    first: dict[object, str] = {}
-    counts: dict[str, int] = {}
-    for client in sorted(by_client, key=int):
-        group = None if fleet is None else fleet.index(int(client))
-        doing = tuple((row["kind"], row["round"], row["start_s"], row["end_s"]) for row in by_client[client])
-        leader = first.setdefault((group, doing), client)
-        counts[leader] = counts.get(leader, 0) + int(by_client[client][0].get("count", 1))
-    return counts
+def _schedule(
+    spans: Sequence[Span], pieces: Sequence[Span], counts: Mapping[int, int], end: float, record: Record | None
+) -> Schedule:
+    """Give clients of a group that do the same at the same times one row, named after the group."""
+    scenario = None if record is None else load(record.scenario)
+    fleet = None if scenario is None else Fleet(scenario.fleet)
+    doing: dict[int, list[Span]] = {}
+    for span in spans:
+        doing.setdefault(span.client, []).append(span)
+    server = doing.pop(SERVER, [])
+    first: dict[object, int] = {}
+    leader = {SERVER: SERVER}
+    for client, own in sorted(doing.items()):
+        group = None if fleet is None else fleet.index(client)
+        leader[client] = first.setdefault((group, *(span[1:] for span in own)), client)
+    alike = dict.fromkeys(first.values(), 0)
+    for client in doing:
+        alike[leader[client]] += counts[client]
+    names = {client: _name(fleet, client, count) for client, count in alike.items()} | {SERVER: "server"}
+    # All pieces of one span belong to the same one, whatever their times.
+    path = [
+        (piece._replace(client=leader[piece.client], start=0.0, end=0.0), piece.start, piece.end)
+        for piece in pieces
+        if piece.start < end
+    ]
+    shown = [*server, *(span for client in alike for span in doing[client])]
+    clients = sum(alike.values()) if scenario is None else scenario.clients
+    return Schedule(shown, path, names, alike, clients, {}, end)
 
 
-def _chosen(groups: dict[str, int], pieces: Sequence[Row]) -> list[str]:
-    """Rows to show: those that hold most of the critical path, then by number; in the order of numbers."""
-    held = dict.fromkeys(groups, 0.0)
-    for piece in pieces:
-        if piece["client"] in held:
-            held[piece["client"]] += float(piece["end_s"]) - float(piece["start_s"])
-    return sorted(sorted(held, key=lambda client: (-held[client], int(client)))[:_MOST_ROWS], key=int)
+def _span(row: Mapping[str, str]) -> Span:
+    client = SERVER if row["client"] == "server" else int(row["client"])
+    return Span(client, int(row["round"]), Kind(row["kind"]), float(row["start_s"]), float(row["end_s"]), 0.0, (), ())
 
 
-def _stretch(row: Row, name: str, held: set[tuple[str, str, str]]) -> Stretch:
-    start, end, kind = float(row["start_s"]), float(row["end_s"]), row["kind"]
-    critical = " critical" if (row["client"], kind, row["round"]) in held else ""
-    return Stretch(start, end, f"{kind}{critical}", f"{name}: {kind} {row['round']}, {clock(start)} to {clock(end)}")
-
-
-def _name(client: str, count: int, fleet: Fleet | None) -> str:
-    group = None if fleet is None else fleet.group(int(client))
-    name = "client" if group is None else group.name or "client"
-    if count > 1:
-        return f"{name} × {count:,}"
-    return name if group is not None and group.count == 1 and group.name else f"{name} {client}"
-
-
-def _marks(end: float, unit: TimeUnit) -> dict[float, str]:
-    return {mark * unit.seconds: f"{mark:g}" for mark in ticks(0.0, end / unit.seconds)}
+def _name(fleet: Fleet | None, client: int, count: int) -> str:
+    if fleet is not None:
+        return client_name(fleet, client, count)
+    return f"client × {count:,}" if count > 1 else f"client {client}"

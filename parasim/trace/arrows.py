@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,21 +15,6 @@ _MOST_CAUSES = 4
 """A client's span with more causes, at a barrier of many clients, gets an arrow only from the last of them to end."""
 
 Integers = NDArray[np.int64]
-
-
-class Arrow(NamedTuple):
-    """The beginning of an arrow.
-
-    Attributes
-    ----------
-    number : int
-        Number of the arrow.
-    time : int
-        A time at which the slice that it begins in is under way [ns].
-    """
-
-    number: int
-    time: int
 
 
 class Arrows:
@@ -61,8 +45,14 @@ class Arrows:
         self._first_by_effect = np.searchsorted(self._effect, numbers)
         self._arrow_number: Integers = np.cumsum(np.array(many, dtype=np.int64))
 
-    def begin(self, number: int, copy: int) -> Iterator[Arrow]:
-        """Arrows that begin in one copy of a span; where only the effect has copies, they begin in the first."""
+    def begin(self, number: int, copy: int) -> Iterator[tuple[int, int]]:
+        """Arrows that begin in one copy of a span; where only the effect has copies, they begin in the first.
+
+        Yields
+        ------
+        (int, int)
+            Number of the arrow, and a time at which the slice that it begins in is under way [ns].
+        """
         spans = self._spans
         span = spans[number]
         for pair in self._by_cause[self._first_by_cause[number] : self._first_by_cause[number + 1]].tolist():
@@ -71,10 +61,9 @@ class Arrows:
             # A microsecond before the end the slice is surely the one that is under way on its track.
             time = max(nanoseconds(span.start), min(nanoseconds(span.end) - 1000, nanoseconds(effect.start)))
             if effect.client in (SERVER, span.client):
-                yield Arrow(first + copy, time)
+                yield first + copy, time
             elif copy == 0:
-                for arrow in range(first, end):
-                    yield Arrow(arrow, time)
+                yield from ((arrow, time) for arrow in range(first, end))
 
     def end(self, number: int, copy: int) -> Iterator[int]:
         """Arrows that end in one copy of a span."""

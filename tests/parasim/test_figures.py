@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from parasim.figures import style
+from parasim.figures.bars import BarPart, StackedBar, bars_drawing
+from parasim.figures.gantt import Schedule, gantt_drawing
 from parasim.figures.labels import shortened, spread
 from parasim.figures.line import draw_line
 from parasim.figures.parity import draw_parity
@@ -16,6 +19,7 @@ from parasim.figures.runtime import draw_runtime
 from parasim.figures.style import FigureError, format_time, text_width, time_unit
 from parasim.figures.training import draw_partition, draw_training
 from parasim.hiding import Hidden
+from sim.timeline import Kind, Span
 from train.partition import split_by_label
 
 
@@ -77,6 +81,34 @@ def test_curves_begin_at_the_base_and_rounds_are_whole(tmp_path: Path):
     rounds = near[: near.index("<!-- rounds -->")]
     assert [int(tick) for tick in re.findall(r'id="xtick_.*?<!-- (\S+) -->', rounds, re.DOTALL)] == [0, 1, 2, 3]
     assert "<!-- held-out loss (of the base: 9.00) -->" in draw_training(metrics, tmp_path, 9.0)[1].read_text()
+
+
+def test_a_picture_for_a_page_has_text_that_can_be_searched():
+    bars = [StackedBar("rural < city", [1.0, 0.0, 2.0], "3 s"), StackedBar("c" * 200, [1.0, 1.0, 0.0], "2 s")]
+    parts = [BarPart("computing", style.COMPUTE), BarPart("never", style.OFFLINE), BarPart("waiting", style.WAITING)]
+    first, second = (bars_drawing(parts, bars, width=2.85).svg() for _ in range(2))
+    assert first == second
+    words = re.findall(r"<text[^>]*>(.*?)</text>", first)
+    assert {"rural &lt; city", "3 s", "2 s", "computing", "waiting"} < set(words)
+    # What is too long for a narrow page is cut off; the longest bar is as wide as the page.
+    assert any(word.startswith("cc") and word.endswith("…") for word in words)
+    assert max(float(x) for x in re.findall(r"L ([\d.]+) ", first)) == pytest.approx(2.85 * 72, abs=0.01)
+
+
+def test_clients_with_long_names_can_be_told_apart():
+    spans = [Span(client, 0, Kind.COMPUTE, 0.0, 10.0 + client, 0.0, (), ()) for client in range(12)]
+    names = {client: f"clinics of the far and snowy north {client}" for client in range(12)}
+    schedule = Schedule(spans, [(spans[11], 0.0, 21.0)], names, dict.fromkeys(names, 1), 40, {}, 21.0)
+    drawing = gantt_drawing(schedule, width=2.85)
+    words = re.findall(r"<text[^>]*>(.*?)</text>", drawing.svg())
+    shown = [word for word in words if word.startswith("clinics")]
+    assert len(set(shown)) == 12
+    assert any(word.endswith("… 11") for word in shown)
+    assert any(word.startswith("seconds; 12 of 40 clients") for word in words)
+    # Without knowing who takes part when, nobody is said to wait.
+    assert "waiting" not in words
+    with pytest.raises(FigureError):
+        gantt_drawing(Schedule([], [], {}, {}, 0, {}, 0.0))
 
 
 def test_every_bar_has_its_value(tmp_path: Path):

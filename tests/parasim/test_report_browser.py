@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.parasim.browser import CHROMIUM, Tab, tab
+from tests.parasim.browser import CHROMIUM, BrowserError, Tab, tab
 from tests.parasim.command_line import run
 from tests.parasim.results import KINDS, make_results
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 
-WIDTHS = "[...document.querySelectorAll('#what-if-chart g.bar rect')].map(box => box.getAttribute('width')).join()"
-TEXTS = "[...document.querySelectorAll('#what-if-chart text.end')].map(text => text.textContent).join()"
+WIDTHS = "[...document.querySelectorAll('#what-if-chart .track i')].map(box => box.style.width).join()"
+TEXTS = "[...document.querySelectorAll('#what-if-chart .bar .end')].map(text => text.textContent).join()"
 CELLS = "[...document.querySelectorAll('#what-if-chart tbody td')].map(cell => cell.textContent).join()"
 ARROW_LEFT, TAB, END = 37, 9, 35
 
@@ -31,7 +32,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Tab]:
-    with tab() as opened:
+    with contextlib.ExitStack() as stack:
+        try:
+            opened = stack.enter_context(tab())
+        except BrowserError as error:
+            pytest.skip(f"Chromium does not start on this machine: {error}")
         yield opened
 
 
@@ -42,18 +47,28 @@ def test_no_errors_no_requests_and_nothing_beside_the_page(made: Path, browser: 
     browser.open(page, width)
     assert browser.value("document.querySelectorAll('h1').length") == 1
     assert browser.value("document.documentElement.scrollWidth") <= width
-    # What is left of one chart's text may not run into what is right of it.
-    overlapping = browser.value(
-        """[...document.querySelectorAll('g.bar')].filter(bar => {
-             const boxes = [...bar.querySelectorAll('text')].map(text => text.getBoundingClientRect());
-             const shown = boxes.filter(box => box.width > 0);
-             return shown.length === 2 && shown[0].right > shown[1].left;
-           }).length"""
+    # One picture of each chart is shown, as wide as the page has space for; no two texts of it overlap.
+    shown, overlapping = browser.value(
+        """(() => {
+             const shown = [...document.querySelectorAll('figure svg')].filter(svg => svg.checkVisibility());
+             const overlapping = shown.flatMap(svg => {
+               const boxes = [...svg.querySelectorAll('text')].map(text => text.getBoundingClientRect());
+               return boxes.flatMap((one, n) => boxes.slice(n + 1).filter(other => one.left < other.right - 1
+                 && other.left < one.right - 1 && one.top < other.bottom - 3 && other.top < one.bottom - 3));
+             });
+             return [shown.length, overlapping.length];
+           })()"""
     )
+    assert shown == browser.value("document.querySelectorAll('figure svg.wide').length") > 0
     assert overlapping == 0
+    # Small text of the pictures is not much smaller than the page's.
+    assert browser.value(
+        """[...document.querySelectorAll('figure svg text')].filter(text => text.checkVisibility())
+             .every(text => text.getBoundingClientRect().height > 8)"""
+    )
     browser.value("document.querySelectorAll('details').forEach(details => details.open = true)")
     assert browser.value("document.documentElement.scrollWidth") <= width
-    assert browser.complaints == []
+    assert browser.problems == []
     assert [url for url in browser.requested if not url.startswith("data:")] == [page.as_uri()]
 
 
@@ -74,18 +89,33 @@ def test_a_slider_moves_bars_texts_and_table(made: Path, browser: Tab, kind: str
     assert browser.value("document.getElementById('what-if-said').textContent") != ""
     browser.value("document.getElementById('what-if-reset').click()")
     assert [browser.value(what) for what in (WIDTHS, TEXTS, CELLS)] == before
-    assert browser.complaints == []
+    assert browser.problems == []
 
 
 def test_the_bars_are_as_long_as_their_numbers(made: Path, browser: Tab):
     # FedBCD 135 s and ParaBlock at 1 MB/s: 30 + 2 x 30 + 9 = 99 s; the longest bar is as wide as the chart.
     browser.open(made / "sweep" / "report.html", 1000)
     chart, *bars = browser.value(
-        """[document.querySelector('#what-if-chart svg.bars'), ...document.querySelectorAll('#what-if-chart g.bar')]
-             .map(shape => [...(shape.tagName === 'g' ? shape.querySelectorAll('rect') : [shape])]
+        """[document.querySelector('#what-if-chart .bars'), ...document.querySelectorAll('#what-if-chart .track')]
+             .map(shape => [...(shape.className === 'track' ? shape.querySelectorAll('i') : [shape])]
                .reduce((sum, box) => sum + box.getBoundingClientRect().width, 0))"""
     )
     assert bars == pytest.approx([chart, chart * 99 / 135], rel=0.01)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_of_pictures_stands_out_from_the_page(made: Path, browser: Tab, scheme: str):
+    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    browser.open(made / "explain" / "report.html", 1000)
+    page, *texts = browser.value(
+        """[getComputedStyle(document.body).backgroundColor,
+            ...[...document.querySelectorAll('figure svg.wide text')].map(text => getComputedStyle(text).fill)]
+             .map(colour => colour.match(/[0-9]+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 3)"""
+    )
+    # Numbers inside of bars are white in both.
+    assert (page > 200) == (scheme == "light")
+    assert min(abs(text - page) for text in texts if text < 255) > 80
+    browser.call("Emulation.setEmulatedMedia", features=[])
 
 
 def test_everything_can_be_reached_by_keyboard(made: Path, browser: Tab):

@@ -21,7 +21,7 @@
   const whatIf = JSON.parse(data.textContent);
   const sliders = whatIf.places.map((_, number) => document.getElementById(`slider-${number}`));
   const outputs = whatIf.places.map((_, number) => document.getElementById(`output-${number}`));
-  const bars = document.querySelectorAll("#what-if-chart g.bar");
+  const bars = document.querySelectorAll("#what-if-chart .bar");
   const rows = document.querySelectorAll("#what-if-chart tbody tr");
   const said = document.getElementById("what-if-said");
 
@@ -34,14 +34,10 @@
     });
     const cells = whatIf.cells[places[0]][places.length > 1 ? places[1] : 0];
     cells.forEach(([shares, texts], bar) => {
-      let start = 0;
-      bars[bar].querySelectorAll("rect").forEach((box, part) => {
-        const share = shares.length ? shares[part] : 0;
-        box.setAttribute("x", `${start}%`);
-        box.setAttribute("width", `${share}%`);
-        start += share;
+      bars[bar].querySelectorAll("i").forEach((box, part) => {
+        box.style.width = `${shares[part]}%`;
       });
-      bars[bar].querySelector("text.end").textContent = texts[texts.length - 2];
+      bars[bar].querySelector(".end").textContent = texts[texts.length - 2];
       texts.forEach((text, column) => {
         rows[bar].cells[column + 1].textContent = text;
       });

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from parasim.figures import style
-from parasim.figures.style import Key
+from parasim.figures.sheet import Key, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ Curve = Sequence[Sequence[float]]
 """Losses by seed, then by point of measurement."""
 
 
-class Curves(NamedTuple):
+class LossCurves(NamedTuple):
     """A panel of losses against rounds.
 
     Attributes
@@ -40,7 +40,7 @@ class Curves(NamedTuple):
     curves: Mapping[str, Curve]
 
 
-class Finals(NamedTuple):
+class FinalLosses(NamedTuple):
     """A panel of final losses.
 
     Attributes
@@ -58,14 +58,14 @@ class Finals(NamedTuple):
     losses: Mapping[str, Sequence[Sequence[float]]]
 
 
-def draw_convergence(curves: Sequence[Curves], finals: Sequence[Finals], directory: Path) -> list[Path]:
+def draw_convergence(curves: Sequence[LossCurves], finals: Sequence[FinalLosses], directory: Path) -> list[Path]:
     """Draw ``convergence.png`` and ``convergence.svg``: curves above, final losses below.
 
     Parameters
     ----------
-    curves : sequence of Curves
+    curves : sequence of LossCurves
         Panels of the upper row.
-    finals : sequence of Finals
+    finals : sequence of FinalLosses
         Panels of the lower row.
     directory : Path
         Where to write.
@@ -76,24 +76,24 @@ def draw_convergence(curves: Sequence[Curves], finals: Sequence[Finals], directo
         The two files.
     """
     height = 2 * (_BOTTOM + _HEIGHT + _TOP)
-    with style.sheet(style.PAGE_WIDTH, height) as sheet:
-        rows: tuple[Sequence[Curves | Finals], ...] = (curves, finals)
+    with sheet(style.PAGE_WIDTH, height) as drawn:
+        rows: tuple[Sequence[LossCurves | FinalLosses], ...] = (curves, finals)
         for row, panels in enumerate(rows):
             width = (style.PAGE_WIDTH - 0.1 - _LEFT - (len(panels) - 1) * _GUTTER) / len(panels)
             bottom = _BOTTOM + (1 - row) * (_BOTTOM + _HEIGHT + _TOP)
             for number, panel in enumerate(panels):
                 left = _LEFT + number * (width + _GUTTER)
-                axes = sheet.axes(left, bottom, width, _HEIGHT)
-                keys = _draw_curves(axes, panel) if isinstance(panel, Curves) else _draw_finals(axes, panel)
+                axes = drawn.axes(left, bottom, width, _HEIGHT)
+                keys = _draw_curves(axes, panel) if isinstance(panel, LossCurves) else _draw_finals(axes, panel)
                 if not number:
                     axes.set_ylabel("held-out loss")
                 top = bottom + _HEIGHT + _TOP
-                sheet.page.text(left - 0.32, top - 0.08, panel.title, size=style.NORMAL, weight="bold", va="top")
-                sheet.keys(style.key_lines(keys, width + 0.32), left - 0.32, top - 0.22)
-        return sheet.save(directory / "convergence")
+                drawn.page.text(left - 0.32, top - 0.08, panel.title, size=style.NORMAL, weight="bold", va="top")
+                drawn.keys(keys, left - 0.32, top - 0.22, width + 0.32)
+        return drawn.save(directory / "convergence")
 
 
-def _draw_curves(axes: Axes, panel: Curves) -> list[Key]:
+def _draw_curves(axes: Axes, panel: LossCurves) -> list[Key]:
     for (_, curve), colour, dashes in zip(panel.curves.items(), _CURVE_COLOURS, _DASHES, strict=False):
         by_round = list(zip(*curve, strict=True))
         means = [statistics.fmean(losses) for losses in by_round]
@@ -106,7 +106,7 @@ def _draw_curves(axes: Axes, panel: Curves) -> list[Key]:
     return [Key(name, (colour,)) for name, colour in zip(panel.curves, _CURVE_COLOURS, strict=False)]
 
 
-def _draw_finals(axes: Axes, panel: Finals) -> list[Key]:
+def _draw_finals(axes: Axes, panel: FinalLosses) -> list[Key]:
     colours = style.method_colours(panel.losses)
     for number, (method, by_choice) in enumerate(panel.losses.items()):
         shift = 0.26 * (number - (len(panel.losses) - 1) / 2)

@@ -1,0 +1,40 @@
+"""Rows of results as pictures read them: the fields that name a run, then from `wall_clock_s` on its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from parasim.figures.style import FigureError
+
+Row = Mapping[str, Any]
+"""One run."""
+
+
+def check_columns(rows: Sequence[Row], wanted: Sequence[str]) -> None:
+    """Make sure that there are rows, and that each has the columns that a picture needs.
+
+    Raises
+    ------
+    FigureError
+        If there are no rows, or a row lacks a column.
+    """
+    if not rows:
+        raise FigureError("nothing to draw: there are no rows")
+    for number, row in enumerate(rows):
+        missing = [column for column in wanted if column not in row]
+        if missing:
+            raise FigureError(f"row {number}: no {', '.join(missing)}; it has {', '.join(row) or 'nothing'}")
+
+
+def text(row: Row, column: str) -> str:
+    """A field as text; empty if it is missing."""
+    value = row.get(column)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else str(value)
+
+
+def pretty_name(column: str) -> str:
+    """A field's name as a reader wants it: ``batch size``, ``local steps``."""
+    return column.replace("_", " ").replace(".", " ")

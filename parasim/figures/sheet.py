@@ -1,0 +1,239 @@
+"""An empty picture that is laid out in inches: axes, titles, legends, and how files are written.
+
+Files are the same bytes from run to run.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from parasim.figures import style
+from sim.atomic_files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
+
+_PNG_DPI = 220
+_SWATCH, _PAD, _GAP, KEY_LINE = 0.10, 0.04, 0.13, 0.135
+# A date or version in the file would change its bytes though the picture is the same.
+_METADATA: dict[str, dict[str, None]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+
+
+class Key(NamedTuple):
+    """One entry of a legend: colours side by side, or a marker, or neither (a heading), and its text.
+
+    Attributes
+    ----------
+    label : str
+        The text.
+    colours : tuple of str
+        Fill, or colour of the marker.
+    marker : str
+        Matplotlib's name of a marker; a small box if empty.
+    filled : bool
+        Whether the marker is filled.
+    """
+
+    label: str
+    colours: tuple[str, ...] = ()
+    marker: str = ""
+    filled: bool = False
+
+
+def key_lines(keys: Sequence[Key], width: float) -> list[list[tuple[float, Key]]]:
+    """Break a legend into lines.
+
+    Parameters
+    ----------
+    keys : sequence of Key
+        Its entries.
+    width : float
+        Space for a line [in].
+
+    Returns
+    -------
+    list of list of (float, Key)
+        For each line, where each of its entries starts [in].
+    """
+    lines: list[list[tuple[float, Key]]] = []
+    start = width + 1
+    for key in keys:
+        length = style.text_width(key.label, style.SMALL) + (_SWATCH + _PAD if key.colours else 0)
+        if start + length > width:
+            lines.append([])
+            start = 0.0
+        lines[-1].append((start, key))
+        start += length + _GAP
+    return lines
+
+
+def keys_height(keys: Sequence[Key], width: float) -> float:
+    """Height of a legend in a space of some width [in]."""
+    return len(key_lines(keys, width)) * KEY_LINE
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """An empty picture, laid out in inches from its lower left corner.
+
+    Attributes
+    ----------
+    figure : matplotlib Figure
+        The picture.
+    page : matplotlib Axes
+        An invisible plane over all of it whose unit is the inch, for titles and legends.
+    width, height : float
+        Its size [in].
+    """
+
+    figure: Figure
+    page: Axes
+    width: float
+    height: float
+
+    def axes(self, left: float, bottom: float, width: float, height: float, grid: str = "y") -> Axes:
+        """Add axes without frame on the right and top; all lengths in inches.
+
+        Parameters
+        ----------
+        left, bottom, width, height : float
+            Where they stand.
+        grid : str
+            Light lines at the ticks of ``"x"``, ``"y"``, ``"both"`` or none (empty).
+        """
+        box = (left / self.width, bottom / self.height, width / self.width, height / self.height)
+        axes = self.figure.add_axes(box)
+        axes.spines[["right", "top"]].set_visible(False)
+        if grid:
+            axes.grid(axis=grid, color=style.GRID, linewidth=0.5)  # type: ignore[arg-type]
+        return axes
+
+    def title(self, text: str, left: float, top: float) -> None:
+        """Write the title of the picture or of a column, its upper edge at `top` [in]."""
+        self.page.text(left, top, text, size=style.LARGE, weight="bold", va="top")
+
+    def text(self, left: float, middle: float, text: str, **looks: Any) -> None:
+        """Write small text in the middle of a line at a height [in], unless matplotlib's `looks` say otherwise."""
+        looks = {"size": style.SMALL, "va": "center_baseline", **looks}
+        self.page.text(left, middle, text, **looks)
+
+    def unit(self, axes: Axes, name: str, above: float = 0.14) -> None:
+        """Write the unit of a vertical axis above it, by so many inches."""
+        left, top = axes.get_position().x0 * self.width, axes.get_position().y1 * self.height
+        self.text(left - 0.05, top + above, name, ha="right", va="top")
+
+    def keys(self, keys: Sequence[Key], left: float, top: float, width: float) -> None:
+        """Draw a legend in a space of some width, from its upper left corner [in]."""
+        for number, line in enumerate(key_lines(keys, width)):
+            middle = top - (number + 0.5) * KEY_LINE
+            for start, key in line:
+                self._key(key, left + start, middle)
+
+    def _key(self, key: Key, left: float, middle: float) -> None:
+        if key.marker:
+            colour = key.colours[0]
+            looks: dict[str, Any] = {"ms": 3.4, "mew": 0.7, "mec": colour, "mfc": colour if key.filled else "white"}
+            self.page.plot([left + _SWATCH / 2], [middle], key.marker, **looks)
+        elif key.colours:
+            # Several colours share one swatch: "the colour of the method, whichever it is".
+            width = _SWATCH / len(key.colours)
+            for index, colour in enumerate(key.colours):
+                fill(self.page.bar(left + index * width, 0.08, width, middle - 0.04, align="edge")[0], colour)
+        self.text(left + (_SWATCH + _PAD if key.colours else 0), middle, key.label)
+
+    def save(self, stem: Path) -> list[Path]:
+        """Write ``stem.png`` and ``stem.svg``, each complete or not at all.
+
+        Raises
+        ------
+        OutputError
+            If they cannot be written.
+        """
+
+        def write(file: Any, suffix: str) -> None:
+            # The file is opened as text; what a picture is written to is the bytes below.
+            self.figure.savefig(file.buffer, format=suffix, dpi=_PNG_DPI, metadata=_METADATA[suffix])
+
+        paths = [stem.with_name(f"{stem.name}.{suffix}") for suffix in _METADATA]
+        for path, suffix in zip(paths, _METADATA, strict=True):
+            write_atomically(path, partial(write, suffix=suffix))
+        return paths
+
+
+@contextmanager
+def sheet(width: float, height: float, **settings: Any) -> Iterator[Sheet]:
+    """Open an empty picture of a size [in]; draw and save it inside the ``with``.
+
+    A user's own matplotlib settings neither change the picture nor are changed by it.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(style.SETTINGS | settings)
+        figure = Figure(figsize=(width, height))
+        FigureCanvasAgg(figure)
+        page = figure.add_axes((0, 0, 1, 1))
+        page.set(xlim=(0, width), ylim=(0, height), autoscale_on=False)
+        page.set_axis_off()
+        yield Sheet(figure, page, width, height)
+
+
+class Drawing(NamedTuple):
+    """A picture that can become files or a part of a page.
+
+    Attributes
+    ----------
+    width, height : float
+        Its size [in].
+    draw : callable
+        Draws it on a sheet of that size.
+    """
+
+    width: float
+    height: float
+    draw: Callable[[Sheet], None]
+
+    def save(self, stem: Path) -> list[Path]:
+        """Write ``stem.png`` and ``stem.svg``; errors as from `Sheet.save`."""
+        with sheet(self.width, self.height) as drawn:
+            self.draw(drawn)
+            return drawn.save(stem)
+
+    def svg(self) -> str:
+        """Return it as an SVG without background, whose text is text."""
+        file = io.StringIO()
+        with sheet(self.width, self.height, **{"svg.fonttype": "none"}) as drawn:
+            self.draw(drawn)
+            drawn.figure.savefig(file, format="svg", transparent=True, metadata=_METADATA["svg"])
+        return file.getvalue()
+
+
+def fill(bar: Any, colour: str) -> None:
+    """Give a bar its colour and what goes with it: white stripes for exposed communication, an outline if pale."""
+    bar.set(facecolor=colour)
+    if colour == style.EXPOSED:
+        bar.set(hatch="//////", edgecolor="white", linewidth=0)
+    elif colour == style.OFFLINE:
+        bar.set(edgecolor=style.EDGE, linewidth=0.4, linestyle=":")
+
+
+def ring(axes: Axes, x: float, y: float, colour: str, size: float = 5.5) -> None:
+    """Mark a point by a white disc with an edge in a colour, as large as `size` [pt]."""
+    axes.plot([x], [y], "o", ms=size, mfc="white", mec=colour, zorder=5, clip_on=False)
+
+
+def note(axes: Axes, text: str, place: tuple[float, float], offset: tuple[float, float], **looks: Any) -> Annotation:
+    """Write small text beside a point: so far right of it and above it [pt]."""
+    looks = {"size": style.SMALL, **looks}
+    return axes.annotate(text, place, offset, textcoords="offset points", **looks)

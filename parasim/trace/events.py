@@ -1,0 +1,215 @@
+"""What a trace consists of: processes with tracks, slices on them, arrows between slices, and levels of counters.
+
+Every event is made as it is written. Besides the timeline, only a few bytes per span are kept: their order, on which
+track of its kind each lies, and who waited for whom.
+
+Times are whole microseconds: the viewer keeps nanoseconds and would round fractions in its own way, so that slices
+which follow one another could overlap. Arrows follow their slice directly, because an arrow belongs to the slice that
+was the last to begin on its track.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from parasim.trace.arrows import NANOSECONDS, Arrows, Integers, nanoseconds
+from sim.errors import OutputError
+from sim.fleet import Fleet
+from sim.result import TIMELINE_CLIENTS, Result
+from sim.studies.critical import CriticalPath
+from sim.timeline import SERVER, Kind, Span
+
+_SERVER_PROCESS, _FIRST_CLIENT_PROCESS = 1, 2
+_TRACKS = {Kind.COMPUTE: "compute", Kind.UPLOAD: "uplink", Kind.DOWNLOAD: "downlink", Kind.AGGREGATE: "aggregate"}
+_COUNTERS = {
+    Kind.UPLOAD: "server ingress, mean rate of each transfer",
+    Kind.DOWNLOAD: "server egress, mean rate of each transfer",
+}
+_CRITICAL_PATH = "critical path"
+
+Event = dict[str, Any]
+
+
+class RunTrace:
+    """A run, ready to be written.
+
+    Parameters
+    ----------
+    result : Result
+        The run.
+    critical : CriticalPath or None
+        Its critical path, if that is to be shown.
+
+    Raises
+    ------
+    OutputError
+        If the run is too long for times in nanoseconds.
+    """
+
+    def __init__(self, result: Result, critical: CriticalPath | None = None):
+        if result.wall_clock * NANOSECONDS >= 2**63:
+            raise OutputError(f"a trace holds at most 292 years, and this run takes {result.wall_clock:.3g} s")
+        self._result = result
+        self._critical = critical
+        self._fleet = Fleet(result.scenario.fleet)
+        spans = result.timeline.spans
+        # Causes have lower numbers than what waits for them, and end before it starts.
+        self._order = sorted(range(len(spans)), key=lambda number: (spans[number].start, number))
+        self._each_client = result.scenario.clients <= TIMELINE_CLIENTS
+        self._lane_of, lanes = _lanes(spans, self._order)
+        # Numbers of processes, of the critical path and its track, and of all other tracks follow one another.
+        self._critical_process = _FIRST_CLIENT_PROCESS + result.scenario.clients
+        self._offset: dict[tuple[int, Kind, int], int] = {}
+        self._tracks: dict[int, list[str]] = {}
+        self._first_track: dict[int, int] = {}
+        free = self._critical_process + 2
+        for client in (SERVER, *result.counts):
+            names = self._tracks[client] = []
+            for kind, name in _TRACKS.items():
+                if (client == SERVER) == (kind is Kind.AGGREGATE):
+                    for lane in range(lanes.get((client, kind), 1)):
+                        self._offset[client, kind, lane] = len(names)
+                        names.append(name if lane == 0 else f"{name} {lane + 1}")
+            self._first_track[client] = free
+            free += self._copies(client) * len(names)
+        self._arrows = Arrows(spans, self._copies)
+
+    def events(self) -> Iterator[Event]:
+        """All events: names of processes and tracks, slices in the order of their starts, then counters."""
+        for place, (pid, name, tracks) in enumerate(self._processes()):
+            yield {"ph": "M", "pid": pid, "name": "process_name", "args": {"name": name}}
+            yield {"ph": "M", "pid": pid, "name": "process_sort_index", "args": {"sort_index": place}}
+            for index, (tid, track) in enumerate(tracks):
+                on = {"ph": "M", "pid": pid, "tid": tid}
+                yield on | {"name": "thread_name", "args": {"name": track}}
+                yield on | {"name": "thread_sort_index", "args": {"sort_index": index}}
+        for number in self._order:
+            for copy in range(self._copies(self._result.timeline.spans[number].client)):
+                yield from self._slice(number, copy)
+        yield from self._critical_slices()
+        yield from self._levels()
+
+    def _processes(self) -> Iterator[tuple[int, str, list[tuple[int, str]]]]:
+        """Number, name and tracks of each process, in the order in which they are shown."""
+        if self._critical is not None:
+            yield self._critical_process, _CRITICAL_PATH, [(self._critical_process + 1, _CRITICAL_PATH)]
+        for client in (SERVER, *self._result.counts):
+            for copy in range(self._copies(client)):
+                tracks = list(enumerate(self._tracks[client], self._track(client, copy)))
+                yield self._process(client, copy), self._name(client, copy), tracks
+
+    def _slice(self, number: int, copy: int) -> Iterator[Event]:
+        """One copy of a span, then the arrows that end and begin in it."""
+        span = self._result.timeline.spans[number]
+        track = self._track(span.client, copy) + self._offset[span.client, span.kind, self._lane_of[number]]
+        where = {"pid": self._process(span.client, copy), "tid": track}
+        start = _microseconds(span.start)
+        yield _complete(where, span.start, span.end, f"{span.kind.value} {span.round}", _facts(span))
+        for arrow in self._arrows.end(number, copy):
+            yield {"ph": "f", "bp": "e", **where, "ts": start, "id": arrow, "cat": "cause", "name": "cause"}
+        for arrow, time in self._arrows.begin(number, copy):
+            yield {"ph": "s", **where, "ts": time // 1000, "id": arrow, "cat": "cause", "name": "cause"}
+
+    def _critical_slices(self) -> Iterator[Event]:
+        where = {"pid": self._critical_process, "tid": self._critical_process + 1}
+        for piece in () if self._critical is None else self._critical.pieces:
+            name = f"{piece.holder.value}, {self._name(piece.client, 0)}"
+            facts = {"round": self._result.timeline.spans[piece.span].round}
+            yield _complete(where, piece.start, piece.end, name, facts)
+
+    def _levels(self) -> Iterator[Event]:
+        """How much of the server's links is used, in the order of time.
+
+        A transfer counts with its mean rate: its bytes over the time that is left of it after latency and
+        serialization. Where a link is shared, true rates change while a transfer is under way, so that the sum may
+        for a while be above the link's capacity or below it; the bytes, the area below the line, are right.
+        """
+        level = dict.fromkeys(_COUNTERS, 0)
+        for time, together in groupby(self._changes(), key=lambda change: change[0]):
+            changes = list(together)
+            for _, kind, difference in changes:
+                level[kind] += difference
+            for kind in sorted({kind for _, kind, _ in changes}):
+                on = {"ph": "C", "pid": _SERVER_PROCESS, "ts": time // 1000, "name": _COUNTERS[kind]}
+                yield on | {"args": {"B/s": level[kind]}}
+
+    def _changes(self) -> Iterator[tuple[int, Kind, int]]:
+        """Beginnings and ends of transfers in the order of time; whole numbers add up to 0 again."""
+        waiting = list[tuple[int, Kind, int]]()
+        serialization = self._result.scenario.wire.serialization
+        for number in self._order:
+            span = self._result.timeline.spans[number]
+            if span.kind not in _COUNTERS:
+                continue
+            while waiting and waiting[0][0] < nanoseconds(span.start):
+                yield heapq.heappop(waiting)
+            start, end = span.start + self._fleet.group(span.client).latency, span.end
+            if span.kind is Kind.UPLOAD:
+                start += serialization
+            else:
+                end -= serialization
+            if end > start:
+                rate = round(span.size * self._result.counts[span.client] / (end - start))
+                heapq.heappush(waiting, (nanoseconds(start), span.kind, rate))
+                heapq.heappush(waiting, (nanoseconds(end), span.kind, -rate))
+        while waiting:
+            yield heapq.heappop(waiting)
+
+    def _copies(self, client: int) -> int:
+        """Processes that a simulated client is shown as."""
+        return 1 if client == SERVER or not self._each_client else self._result.counts[client]
+
+    def _process(self, client: int, copy: int) -> int:
+        return _SERVER_PROCESS if client == SERVER else _FIRST_CLIENT_PROCESS + client + copy
+
+    def _track(self, client: int, copy: int) -> int:
+        """Number of the first track of a process."""
+        return self._first_track[client] + copy * len(self._tracks[client])
+
+    def _name(self, client: int, copy: int) -> str:
+        if client == SERVER:
+            return "server"
+        group, count = self._fleet.group(client), self._result.counts[client]
+        name = group.name or "client"
+        if count > self._copies(client):
+            return f"{name} × {count:,}"
+        return name if group.count == 1 and group.name else f"{name} {client + copy}"
+
+
+def _complete(where: Event, start: float, end: float, name: str, facts: Event) -> Event:
+    """Make a slice; its end is rounded, not its length, so that the next one can begin there."""
+    begin = _microseconds(start)
+    return {"ph": "X", **where, "ts": begin, "dur": _microseconds(end) - begin, "name": name, "args": facts}
+
+
+def _microseconds(seconds: float) -> int:
+    return nanoseconds(seconds) // 1000
+
+
+def _lanes(spans: Sequence[Span], order: Sequence[int]) -> tuple[Integers, dict[tuple[int, Kind], int]]:
+    """Put what one client does at the same time in one way on different lanes: of each span, and how many."""
+    lane_of = np.zeros(len(spans), dtype=np.int64)
+    free_from: dict[tuple[int, Kind], list[float]] = {}
+    for number in order:
+        span = spans[number]
+        ends = free_from.setdefault((span.client, span.kind), [])
+        lane = next((lane for lane, end in enumerate(ends) if end <= span.start), len(ends))
+        if lane == len(ends):
+            ends.append(span.end)
+        ends[lane] = span.end
+        lane_of[number] = lane
+    return lane_of, {key: len(ends) for key, ends in free_from.items()}
+
+
+def _facts(span: Span) -> Event:
+    facts: Event = {"round": span.round}
+    if span.blocks:
+        facts["blocks"] = ", ".join(map(str, span.blocks))
+    if span.size:
+        facts["bytes"] = int(span.size) if span.size == int(span.size) else span.size
+    return facts
