@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from parasim.explanation import explain
     from parasim.footprints import memory_needs
     from parasim.planning.answer import Plan
-    from parasim.planning.ask import plan
+    from parasim.planning.plan import plan
     from parasim.sweeping import Table, sweep
     from parasim.training import train
     from sim.errors import ParaSimError
@@ -75,7 +75,7 @@ _HOMES = {
     "load": "parasim.api",
     "memory_needs": "parasim.footprints",
     "on_ray": "sim.studies.ray_engine",
-    "plan": "parasim.planning.ask",
+    "plan": "parasim.planning.plan",
     "register": "sim.methods",
     "reproduce": "calibration.reproduce",
     "simulate": "parasim.api",

@@ -18,7 +18,7 @@ from parasim.cli.progress import stages
 
 if TYPE_CHECKING:
     from parasim.planning.answer import Plan
-    from parasim.planning.samples import Report
+    from parasim.planning.risk.random_runs import Report
 
 _WIDE = 120
 """Columns of a terminal in which the reasons have room beside the table."""
@@ -69,8 +69,8 @@ def command(
 
     Example: paraSim plan examples/paper.yaml --method all --within 25min --solve-for bandwidth --out results/plan
     """
-    from parasim.planning.ask import plan as ask
-    from parasim.planning.setting import setting
+    from parasim.planning.methods import scenario_of
+    from parasim.planning.plan import plan as ask
     from parasim.report.record import leave_record
     from sim.result import check_directory
 
@@ -93,7 +93,7 @@ def command(
         )
     if out is not None:
         files = write(plan, out)
-        leave_record(out, "plan", setting(file, set_), files)
+        leave_record(out, "plan", scenario_of(file, set_), files)
     if format_ is PlainFormat.JSON:
         print(json.dumps(plan.summary(), indent=2))
         return
@@ -133,9 +133,9 @@ def write(plan: Plan, directory: Path) -> list[Path]:
     def write_table(file: IO[str]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow((first, *_CSV_COLUMNS, *plan.columns, last))
-        for answer, row in zip(plan.answers, plan.rows, strict=True):
+        for answer in plan.answers:
             figures = ["" if (figure := getattr(answer, name)) is None else figure for name in _CSV_COLUMNS]
-            writer.writerow((answer.method, *figures, *row, answer.because))
+            writer.writerow((answer.method, *figures, *answer.row, answer.because))
 
     files = [directory / "plan.json", directory / "plan.csv"]
     write_atomically(files[0], lambda file: file.write(json.dumps(plan.summary(), indent=2) + "\n"))
@@ -147,7 +147,7 @@ def _told_apart(plan: Plan) -> list[str]:
     """Name answers by their methods and as many of the first columns as it takes for no two to be called the same."""
     names: list[str] = []
     for columns in range(len(plan.columns) + 1):
-        cells = [(answer.method, *row[:columns]) for answer, row in zip(plan.answers, plan.rows, strict=True)]
+        cells = [row[: columns + 1] for row in plan.table]
         names = [", ".join(cell for cell in row if cell not in ("", "-")) for row in cells]
         if len(set(names)) == len(names):
             break
@@ -163,8 +163,8 @@ def print_plan(plan: Plan) -> None:
     first, last = _TABLE_COLUMNS
     wide = out.width >= _WIDE
     table = plain_table(first, *plan.columns, *([last] if wide else []))
-    for answer, row in zip(plan.answers, plan.rows, strict=True):
-        table.add_row(answer.method, *row, *([answer.because] if wide else []))
+    for row in plan.table:
+        table.add_row(*(row if wide else row[:-1]))
     out.print(table)
     out.print()
     if not wide:

@@ -123,12 +123,14 @@ def test_mistakes_are_refused_in_one_line(arguments: tuple[str, ...], message: s
 
 
 def test_answers_of_one_method_are_told_apart_where_reasons_stand_below(monkeypatch: pytest.MonkeyPatch):
-    answers = [Answer("fedbcd", True, 1.0, "USD", 1.0, because) for because in ("cheapest", "fastest")]
-    rows = [("", "h100", "1 Gbit/s"), ("", "h100", "10 Gbit/s")]
+    answers = [
+        Answer("fedbcd", True, 1.0, "USD", 1.0, because, row=("", "h100", links))
+        for because, links in (("cheapest", "1 Gbit/s"), ("fastest", "10 Gbit/s"))
+    ]
     monkeypatch.setattr("parasim.cli.text.PIPE_WIDTH", 80)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        print_plan(Plan("What?", answers, ("block", "device", "links"), rows))
+        print_plan(Plan("What?", answers, ("block", "device", "links")))
     lines = printed.getvalue().splitlines()
     assert "fedbcd, h100, 1 Gbit/s: cheapest" in lines
     assert "fedbcd, h100, 10 Gbit/s: fastest" in lines

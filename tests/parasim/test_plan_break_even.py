@@ -6,11 +6,17 @@ from typing import Any
 
 import pytest
 
-from parasim.planning.break_even import break_even, faster
+import parasim
+from parasim.planning.answer import Plan
+from parasim.planning.questions.break_even import faster
 from sim.errors import ScenarioError
 
 # FedBCD takes 40 s + 700 MB / b; ParaBlock, hidden from 20 MB/s on, 40 s + 100 MB / b.
 BASE: dict[str, Any] = {"compute": {"seconds": 10}, "payload": {"upload": "100MB"}, "rounds": 4}
+
+
+def break_even(source: Any, overrides: list[str], methods: list[str], jobs: int = 1) -> Plan:
+    return parasim.plan(source, overrides, break_even=methods, jobs=jobs)
 
 
 def test_one_is_faster_throughout():
@@ -54,7 +60,7 @@ def test_a_shared_server_is_simulated():
     # At 15 MB/s both take 74.3 s to the last bit: that is where neither is faster any more.
     plan = break_even(source, overrides, ["parablock", "fedcybgd"], jobs=1)
     assert [answer.value for answer in plan.answers] == [15e6]
-    assert "simulations where links are shared" in plan.notes[0]
+    assert "simulation where links are shared" in plan.notes[0]
     for answer in plan.answers:
         assert all(check.holds for check in answer.checked)
 

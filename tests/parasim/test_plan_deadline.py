@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
@@ -12,10 +11,11 @@ from hypothesis import strategies as st
 import parasim
 from parasim.figures.deadline import draw_deadline
 from parasim.figures.style import FigureError
-from parasim.planning.answer import Answer
-from parasim.planning.deadline import deadline
-from parasim.planning.quantities import QUANTITIES
-from parasim.planning.setting import batch_sizes, covered, own_method, setting, with_clients
+from parasim.planning.answer import Answer, Plan
+from parasim.planning.changes import with_clients
+from parasim.planning.methods import Case, by_method, scenario_of
+from parasim.planning.search.quantities import QUANTITIES
+from parasim.planning.search.ranges import batch_sizes
 from sim.errors import ScenarioError
 from sim.methods import METHODS
 from sim.scenario import Scenario
@@ -31,8 +31,12 @@ BASE: dict[str, Any] = {
 }
 
 
+def deadline(source: Any, methods: list[str] | None, within: float, quantity: str, *overrides: str) -> Plan:
+    return parasim.plan(source, overrides, methods=methods, within=within, solve_for=quantity, jobs=1)
+
+
 def solve(within: float, quantity: str, *overrides: str, source: Any = BASE) -> Answer:
-    [answer] = deadline(source, overrides, [own_method(source)], within, quantity, jobs=1).answers
+    [answer] = deadline(source, None, within, quantity, *overrides).answers
     return answer
 
 
@@ -99,9 +103,8 @@ def test_clients_keep_their_proportions():
     fleet = [{"name": "a", "count": 6}, {"name": "b", "count": 3}, {"name": "c", "count": 1}]
 
     def counts(clients: int) -> list[tuple[str, int]]:
-        return [
-            (group.name, group.count) for group in Scenario.parse(with_clients(BASE | {"fleet": fleet}, clients)).fleet
-        ]
+        changed = with_clients(Scenario.parse(BASE | {"fleet": fleet}), clients)
+        return [(group.name, group.count) for group in changed.fleet]
 
     assert counts(20) == [("a", 12), ("b", 6), ("c", 2)]
     assert counts(3) == [("a", 2), ("b", 1)]
@@ -109,17 +112,17 @@ def test_clients_keep_their_proportions():
 
 
 def test_paper_25_minutes_but_not_20():
-    assert not deadline(None, [], ["parablock"], 20 * 60, "bandwidth").answers[0].feasible
-    [answer] = deadline(None, [], ["parablock"], 25 * 60, "bandwidth").answers
+    assert not deadline(None, ["parablock"], 20 * 60, "bandwidth").answers[0].feasible
+    [answer] = deadline(None, ["parablock"], 25 * 60, "bandwidth").answers
     assert answer.feasible
     assert [check.holds for check in answer.checked] == [True, False]
 
 
 @pytest.mark.parametrize("method", ["full-ft", "fedbcd"])
 def test_without_a_file_all_methods_run_the_rounds_of_the_example(method: str):
-    [without] = deadline(None, [], [method], 25 * 60, "bandwidth", jobs=1).answers
-    [example] = deadline("examples/paper.yaml", [f"method={method}"], [method], 25 * 60, "bandwidth", jobs=1).answers
-    assert setting(None, [], method)["rounds"] == 32
+    [without] = deadline(None, [method], 25 * 60, "bandwidth").answers
+    [example] = deadline("examples/paper.yaml", None, 25 * 60, "bandwidth", f"method={method}").answers
+    assert scenario_of(None).rounds == 32
     assert (without.value, without.more, without.because) == (example.value, example.more, example.because)
 
 
@@ -130,23 +133,25 @@ def test_many_clients_are_written_in_full():
 
 def test_batch_sizes_and_widths_of_the_paper():
     # C = 39.45 s at batch 4, 48.2 s at 5: 21.2 and 25.9 minutes.
-    plan = deadline(None, [], ["parablock"], 25 * 60, "batch-size", jobs=1)
+    plan = deadline(None, ["parablock"], 25 * 60, "batch-size")
     assert checks(plan.answers[0]) == [(4, True), (5, False)]
-    plan = deadline(None, [], ["parablock", "fedit"], 25 * 60, "block-width", jobs=1)
+    plan = deadline(None, ["parablock", "fedit"], 25 * 60, "block-width")
     assert checks(plan.answers[0]) == [(5, True), (6, False)]
-    assert batch_sizes(setting(None)) == [2, 3, 4, 5, 6, 7, 8]
+    assert batch_sizes(scenario_of(None)) == [2, 3, 4, 5, 6, 7, 8]
 
 
 @pytest.mark.parametrize(("within", "met"), [(35 * 60, True), (34 * 60, False)])
 def test_what_means_nothing_to_a_method_keeps_it_from_no_deadline(within: float, met: bool):
     # FedIT trains adapters, no blocks: 34.5 minutes, whatever the width.
-    plan = deadline(None, [], ["fedit"], within, "block-width", jobs=1)
+    plan = deadline(None, ["fedit"], within, "block-width")
     [answer] = plan.answers
     assert (answer.feasible, answer.value) == (met, None)
     assert answer.wall_clock_s == (pytest.approx(2070, rel=1e-3) if met else None)
     assert checks(answer) == [(2.0, met)]
     assert f"no blocks of a chosen width; the deadline is {'met' if met else 'missed'} as it is" in answer.because
-    assert [row[1:] for row in plan.rows] == [("any", "34.5 min", "-") if met else ("none", "> 34 min", "-")]
+    assert [tuple(answer.row[1:]) for answer in plan.answers] == [
+        ("any", "34.5 min", "-") if met else ("none", "> 34 min", "-")
+    ]
 
 
 def test_what_means_nothing_to_a_method_is_drawn_as_a_level_line(tmp_path, monkeypatch: pytest.MonkeyPatch):
@@ -157,23 +162,23 @@ def test_what_means_nothing_to_a_method_is_drawn_as_a_level_line(tmp_path, monke
         return []
 
     monkeypatch.setattr("parasim.figures.deadline.draw_deadline", draw)
-    plan = deadline(None, [], ["parablock", "fedit"], 35 * 60, "block-width", jobs=1)
+    plan = deadline(None, ["parablock", "fedit"], 35 * 60, "block-width")
     assert plan.draw is not None
     plan.draw(tmp_path)
     widths, level = zip(*drawn["curves"]["fedit"], strict=True)
     assert widths == tuple(width for width, _ in drawn["curves"]["parablock"])
     assert set(level) == {plan.answers[1].wall_clock_s}
     assert set(drawn["answers"]) == {"parablock"}
-    assert deadline(None, [], ["fedit"], 35 * 60, "block-width", jobs=1).draw is None
+    assert deadline(None, ["fedit"], 35 * 60, "block-width").draw is None
 
 
 def test_methods_that_cannot_run_a_scenario_are_told_apart():
-    runs, refused = covered(None, ["fleet.0.count=50"])
+    runs, refused = by_method(scenario_of(None, ["fleet.0.count=50"]), "all", Case.of)
     assert set(runs) | set(refused) == set(METHODS)
     assert "32 layers" in refused["fedcybgd"]
     assert "parablock" in runs
     with pytest.raises(ScenarioError):
-        covered({**BASE, "payload": {}})
+        by_method(scenario_of({**BASE, "payload": {}}), "all", Case.of)
 
 
 def test_what_cannot_be_varied_is_refused():
@@ -191,7 +196,7 @@ def test_what_cannot_be_varied_is_refused():
 @given(scenarios(), st.floats(1.001, 30))
 def test_the_answer_is_the_least(data: dict[str, Any], times: float):
     # Somewhere between unlimited links and slow ones.
-    unlimited = parasim.simulate(QUANTITIES["bandwidth"].change(data, 1e15)).wall_clock
+    unlimited = parasim.simulate(QUANTITIES["bandwidth"].change(Scenario.parse(data), 1e15)).wall_clock
     within = max(unlimited * times, 1e-3)
     answer = solve(within, "bandwidth", source=data)
     assert answer.feasible
@@ -203,7 +208,7 @@ def test_the_answer_is_the_least(data: dict[str, Any], times: float):
 @settings(max_examples=30, deadline=None)
 @given(scenarios(server=True), st.floats(1.01, 3), st.sampled_from(["bandwidth", "server-egress", "server-ingress"]))
 def test_the_answer_has_a_miss_beside_it_where_links_are_shared(data: dict[str, Any], times: float, quantity: str):
-    best = parasim.simulate(QUANTITIES[quantity].change(data, 9e14)).wall_clock
+    best = parasim.simulate(QUANTITIES[quantity].change(Scenario.parse(data), 9e14)).wall_clock
     answer = solve(max(best * times, 1e-3), quantity, source=data)
     assert answer.feasible
     assert [check.holds for check in answer.checked] == [True, False][: len(answer.checked)]
@@ -213,7 +218,9 @@ def test_the_answer_has_a_miss_beside_it_where_links_are_shared(data: dict[str, 
 @given(scenarios(), st.floats(1e5, 1e9), st.floats(1, 10))
 def test_more_bandwidth_never_slows_an_uncontended_run(data: dict[str, Any], bandwidth: float, times: float):
     change = QUANTITIES["bandwidth"].change
-    slow, fast = (parasim.simulate(change(data, value)).wall_clock for value in (bandwidth, bandwidth * times))
+    slow, fast = (
+        parasim.simulate(change(Scenario.parse(data), value)).wall_clock for value in (bandwidth, bandwidth * times)
+    )
     assert fast <= slow * (1 + 1e-9)
 
 
@@ -238,9 +245,3 @@ def _times(bandwidth: str, times: int) -> str:
 def test_a_picture_needs_runtimes(tmp_path):
     with pytest.raises(FigureError, match="nothing to draw"):
         draw_deadline({}, {}, 60, "bandwidth", "B/s", tmp_path)
-
-
-@pytest.mark.parametrize("name", QUANTITIES)
-def test_quantities_can_be_sent_to_worker_processes(name: str) -> None:
-    # Copied as it is sent: by its name, and not by its functions, which no other process could find.
-    assert copy.copy(QUANTITIES[name]) is QUANTITIES[name]

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 import parasim
 from calibration.devices import SCALING_BAND, device, scale
-from parasim.planning.bill import HOUR, MONTH, bill, tariffs
-from parasim.planning.budget import budget, pareto_front, rounded
-from parasim.planning.choices import Candidate, Outcome
-from parasim.planning.speeds import reference_step, relative_speed
+from parasim.planning.answer import Plan
+from parasim.planning.cost.bill import HOUR, MONTH, bill, tariffs
+from parasim.planning.cost.choices import Candidate, Outcome
+from parasim.planning.cost.speeds import reference_step, relative_speed
+from parasim.planning.questions.budget import pareto_front
+from parasim.sentences import rounded
 from sim.errors import CostError, ScenarioError
 from tests.parasim.command_line import refused, run
 
@@ -39,6 +41,10 @@ PLAIN: dict[str, Any] = {
 }
 FAST = {"name": "fast", "speed": 2, "gpu_hour": "5USD", "power": {"compute": "1kW", "idle": "0W"}}
 FIBRE = {"name": "fibre", "uplink": "1GB/s", "month": "7300USD", "download": "0.2USD/GB"}
+
+
+def budget(source: Any, overrides: list[str], methods: list[str], limit: float, jobs: int) -> Plan:
+    return parasim.plan(source, overrides, methods=methods, budget=f"{limit}USD", jobs=jobs)
 
 
 def of(*options: dict[str, Any], **fields: Any) -> Any:
@@ -105,7 +111,7 @@ def test_that_nothing_is_affordable_is_an_answer():
     assert "the cheapest of 1 runs costs 11.2 USD" in answer.because
     assert [check.holds for check in answer.checked] == [False]
     assert answer.method == "none"
-    assert plan.rows == [("-", "-", "-", "-", "at least 11.2 USD", "-")]
+    assert answer.row == ("-", "-", "-", "-", "at least 11.2 USD", "-")
     assert answer.more["cheapest"]["method"] == "fedbcd"
 
 
@@ -117,7 +123,7 @@ def test_large_amounts_have_no_exponent():
 def outcome(cost: float, wall_clock: float) -> Outcome:
     bills = bill(parasim.simulate(PLAIN), parasim.load(PLAIN).prices, tariffs(parasim.load(PLAIN)))
     fixed = type(bills)(cost, 0.0, 0.0, 0.0, 0.0, 1.0)
-    return Outcome(Candidate("fedbcd", None, "", "", {}, (), (), None), wall_clock, fixed)
+    return Outcome(Candidate(parasim.load(PLAIN), None, "", "", (), {}, None), wall_clock, fixed)
 
 
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=1, max_size=30))

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from parasim.planning.confidence import confidence
-from parasim.planning.samples import CERTAINTY
+import parasim
+from parasim.planning.answer import Plan
+from parasim.planning.risk.random_runs import CERTAINTY
 from sim.errors import ScenarioError
 from tests.parasim.command_line import refused, run
 
@@ -24,6 +25,10 @@ ALONE: dict[str, Any] = {
     "fleet": [{"speed_jitter": {"sigma": 0.1}}],
 }
 JITTER = ("fleet.*.speed_jitter.sigma=0.1", "fleet.*.uplink_jitter.sigma=0.3")
+
+
+def confidence(source: Any, overrides: Any, methods: list[str], probability: float = 0.9, **more: Any) -> Plan:
+    return parasim.plan(source, overrides, methods=methods or None, confidence=probability, **more)
 
 
 def truth(probability: float) -> float:

@@ -1,11 +1,11 @@
-"""Why a plan's answer is what it is: what the critical path of a run consists of, in a clause."""
+"""Why a run takes as long as it does, in a clause: what its critical path consists of."""
 
 from __future__ import annotations
 
 import math
 
-from parasim.cli.text import clock
 from parasim.explanation import who
+from parasim.sentences import say
 from sim.fleet import Fleet
 from sim.result import Result
 from sim.studies.critical import Holder, critical_path
@@ -17,26 +17,27 @@ _WORTH_A_CLAUSE = 0.01
 
 def time_goes(result: Result) -> str:
     """Say what the wall-clock consists of: ``84% computing, 10% uplink and 6% downlink (mostly of rural)``."""
-    held, wall_clock = _held(result), result.wall_clock
+    shares = {holder: seconds / result.wall_clock for holder, seconds in _held(result).items()}
     parts = [
-        f"{seconds / wall_clock:.0%} {_named(result, holder)}"
-        for holder, seconds in held.items()
-        if seconds >= _WORTH_A_CLAUSE * wall_clock
+        say("path.share", share=share, resource=_named(result, holder))
+        for holder, share in shares.items()
+        if share >= _WORTH_A_CLAUSE
     ]
-    return _listed(parts) if parts else "the run takes no time"
+    return say("path.shares", parts=parts) if parts else say("path.no_time")
 
 
 def in_the_way(result: Result, within: float) -> str:
     """Say what makes a run longer than a deadline: computing alone, or everything there is."""
-    held, wall_clock = _held(result), result.wall_clock
+    held = _held(result)
     if held.get(Holder.COMPUTING, 0.0) > within:
-        return f"{_named(result, Holder.COMPUTING)} alone takes {clock(held[Holder.COMPUTING])}"
+        resource = _named(result, Holder.COMPUTING)
+        return say("path.alone", resource=resource, seconds=held[Holder.COMPUTING])
     parts = [
-        f"{_named(result, holder)} {clock(seconds)}"
+        say("path.seconds", resource=_named(result, holder), seconds=seconds)
         for holder, seconds in held.items()
-        if seconds >= _WORTH_A_CLAUSE * wall_clock
+        if seconds >= _WORTH_A_CLAUSE * result.wall_clock
     ]
-    return f"it takes {clock(wall_clock)}: {_listed(parts)}"
+    return say("path.takes", wall_clock=result.wall_clock, parts=parts)
 
 
 def _held(result: Result) -> dict[Holder, float]:
@@ -59,12 +60,10 @@ def _shares(result: Result) -> tuple[Share, ...]:
 def _named(result: Result, holder: Holder) -> str:
     """Name a resource, and whose it is where clients differ."""
     fleet = Fleet(result.scenario.fleet)
+    if len(fleet.groups) == 1:
+        return holder.value
     groups = named(_shares(result), holder)
-    if len(fleet.groups) == 1 or not 0 < len(groups) <= min(MOST_NAMED, len(fleet.groups) - 1):
+    if not 0 < len(groups) <= min(MOST_NAMED, len(fleet.groups) - 1):
         return holder.value
     # Named groups hold the most of it, not always all.
-    return f"{holder.value} (mostly of {who(groups, fleet)})"
-
-
-def _listed(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return say("path.mostly", resource=holder.value, groups=who(groups, fleet))

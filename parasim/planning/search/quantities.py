@@ -8,26 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from parasim.api import prepared
 from parasim.cli.text import amount
-from parasim.planning.setting import batch_sizes, block_widths, parsed, with_clients
+from parasim.planning import changes
+from parasim.planning.methods import Case
+from parasim.planning.search.ranges import batch_sizes, block_widths
 from sim.errors import ScenarioError, nearest
 from sim.scenario import Scenario
-from sim.scenario_file import with_field
-from sim.studies.ladder import Decimals, Runtimes, Wanted, around_line, spread
+from sim.studies.ladder import Decimals, around_line, spread
 from sim.studies.replay import Recording
 from sim.studies.variants import Floats, Variants
-from sim.units import format_bandwidth
 
 _SCANNED = 33
 _MOST_SPANS = 400_000
 """A run of more spans than about this is none that one repeats for a plan."""
 _MOST_CLIENTS = 1000
-
-Data = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -42,16 +40,14 @@ class Quantity:
         What it is, in the words of an answer.
     extreme : str
         Its most favourable value in words: what stands in the way is what is left there.
-    wanted : Wanted
-        Whether the least or the most is asked for.
     values : callable
         Values that it may take in a scenario, rising; none if it means nothing there.
     change : callable
-        A scenario's plain data with a value.
+        A scenario with a value.
     unit : str
         Base unit, or empty for a number.
-    whatifs : callable, optional
-        The same as what-ifs of a recorded run, where those can say it.
+    what_ifs : callable, optional
+        The same as what-ifs of a recorded run, where those can say it: then the least is asked for, else the most.
     usual : tuple of (float, float)
         Where a picture without any answer shows it.
     straight : bool
@@ -61,30 +57,27 @@ class Quantity:
     name: str
     meaning: str
     extreme: str
-    wanted: Wanted
-    values: Callable[[Data], Sequence[float]]
-    change: Callable[[Data, float], Data]
+    values: Callable[[Case], Sequence[float]]
+    change: Callable[[Scenario, float], Scenario]
     unit: str = ""
-    whatifs: Callable[[Recording, Floats], Variants] | None = None
+    what_ifs: Callable[[Recording, Floats], Variants] | None = None
     usual: tuple[float, float] = (1e7, 1e9)
     straight: bool = False
-
-    def __reduce__(self) -> tuple[Callable[[str], Quantity], tuple[str]]:
-        # Functions without a name cannot be sent to worker processes; the quantity's own name can.
-        return quantity_named, (self.name,)
 
     @property
     def most(self) -> bool:
         """Whether the most is asked for."""
-        return self.wanted is Wanted.MOST
+        return self.what_ifs is None
 
-    def scan(self, values: Sequence[float], runtimes: Runtimes, deadline: float) -> list[int]:
-        """Positions to try first: all of a short list; around a straight line's guess; powers of two; or evenly."""
+    def scan(
+        self, values: Sequence[float], runtimes: Callable[[Sequence[int]], Sequence[float]], deadline: float
+    ) -> list[int]:
+        """Positions to begin with: all of a short list; around a straight line's guess; powers of two; or evenly."""
         if self.straight:
             return around_line(runtimes, len(values), deadline)
         if isinstance(values, range):
             return sorted({0, *(2**power - 1 for power in range(len(values).bit_length())), len(values) - 1})
-        return spread(len(values), _SCANNED if self.whatifs else len(values))
+        return spread(len(values), len(values) if self.most else _SCANNED)
 
     def text(self, value: float) -> str:
         """Write a value as people do."""
@@ -93,6 +86,11 @@ class Quantity:
         if not self.most:
             return f"{value:.4g} x"
         return f"{value:,.0f}" if float(value).is_integer() else f"{value:g}"
+
+    def in_recording(self, recording: Recording, values: Sequence[float]) -> Variants:
+        """Write values as what-ifs of a recorded run."""
+        assert self.what_ifs is not None
+        return self.what_ifs(recording, np.array(values, dtype=np.float64)[:, None])
 
 
 def quantity_named(name: str) -> Quantity:
@@ -108,42 +106,21 @@ def quantity_named(name: str) -> Quantity:
     return QUANTITIES[name]
 
 
-def _bandwidth(data: Data, value: float) -> Data:
-    link = format_bandwidth(value)
-    return with_field(with_field(data, "fleet.*.uplink", link), "fleet.*.downlink", link)
-
-
-def _speed(data: Data, value: float) -> Data:
-    for number, group in enumerate(Scenario.parse(data).fleet):
-        data = with_field(data, f"fleet.{number}.speed", group.speed * value)
-    return data
-
-
-def _server(field: str) -> Callable[[Data, float], Data]:
-    return lambda data, value: with_field(data, f"server.{field}", format_bandwidth(value))
-
-
-def _batch_sizes(data: Data) -> Sequence[float]:
-    if Scenario.parse(data).compute.seconds is not None:
+def _batch_sizes(case: Case) -> Sequence[float]:
+    if case.scenario.compute.seconds is not None:
         raise ScenarioError("--solve-for batch-size: no batch size changes the given compute.seconds; name a profile")
-    return batch_sizes(data)
+    return batch_sizes(case.scenario)
 
 
-def _rounds(data: Data) -> Sequence[float]:
-    # The scenario's own schedule or participants, where they are listed, are for its own number of rounds.
-    setup, _ = parsed(with_field(data, "rounds", 1))
-    sites = len(setup.scenario.fleet) if setup.cohorts.members is None else max(setup.cohorts.sizes())
+def _rounds(case: Case) -> Sequence[float]:
+    cohorts = prepared(changes.with_rounds(case.scenario, 1)).cohorts
+    sites = len(case.scenario.fleet) if cohorts.members is None else max(cohorts.sizes())
     return range(1, max(1000, _MOST_SPANS // (4 * sites)) + 1)
 
 
-def _clients(data: Data) -> Sequence[float]:
-    # Seconds per client or lists of participants are for the scenario's own number of clients.
-    parsed(with_clients(data, 1))
-    return range(1, max(_MOST_CLIENTS, 8 * Scenario.parse(data).clients) + 1)
-
-
-def _layers(value: float) -> float | int:
-    return int(value) if value.is_integer() else value
+def _clients(case: Case) -> Sequence[float]:
+    prepared(changes.with_clients(case.scenario, 1))
+    return range(1, max(_MOST_CLIENTS, 8 * case.scenario.clients) + 1)
 
 
 QUANTITIES = {
@@ -153,9 +130,8 @@ QUANTITIES = {
             "bandwidth",
             "bandwidth of every client, up and down",
             "unlimited bandwidth",
-            Wanted.LEAST,
-            lambda data: Decimals(2, 15),
-            _bandwidth,
+            lambda case: Decimals(2, 15),
+            changes.with_bandwidth,
             "B/s",
             lambda recording, values: Variants(uplink=values, downlink=values),
         ),
@@ -163,9 +139,8 @@ QUANTITIES = {
             "device-speed",
             "speed of every device, as a multiple of its own",
             "devices that need no time",
-            Wanted.LEAST,
-            lambda data: Decimals(-3, 4),
-            _speed,
+            lambda case: Decimals(-3, 4),
+            changes.with_speedup,
             "",
             lambda recording, values: Variants(speed=recording.speed * values),
             usual=(0.5, 2.0),
@@ -174,9 +149,8 @@ QUANTITIES = {
             "server-egress",
             "egress of the server",
             "unlimited egress",
-            Wanted.LEAST,
-            lambda data: Decimals(2, 15),
-            _server("egress"),
+            lambda case: Decimals(2, 15),
+            changes.with_server_egress,
             "B/s",
             lambda recording, values: Variants(egress=values),
         ),
@@ -184,49 +158,32 @@ QUANTITIES = {
             "server-ingress",
             "ingress of the server",
             "unlimited ingress",
-            Wanted.LEAST,
-            lambda data: Decimals(2, 15),
-            _server("ingress"),
+            lambda case: Decimals(2, 15),
+            changes.with_server_ingress,
             "B/s",
             lambda recording, values: Variants(ingress=values),
         ),
-        Quantity(
-            "rounds",
-            "number of rounds",
-            "{} round",
-            Wanted.MOST,
-            _rounds,
-            lambda data, value: with_field(data, "rounds", int(value)),
-            straight=True,
-        ),
+        Quantity("rounds", "number of rounds", "{} round", _rounds, changes.with_rounds, straight=True),
         Quantity(
             "batch-size",
             "batch size, at as many steps as before",
             "batch size {}, the smallest that the profile covers",
-            Wanted.MOST,
             _batch_sizes,
-            lambda data, value: with_field(data, "local.batch_size", int(value)),
+            changes.with_batch_size,
         ),
         Quantity(
             "clients",
             "number of clients, in the fleet's proportions",
             "the most favourable number of clients, {}",
-            Wanted.MOST,
             _clients,
-            lambda data, value: with_clients(data, int(value)),
+            changes.with_clients,
         ),
         Quantity(
             "block-width",
             "layers per block",
             "the most favourable width, {} layers",
-            Wanted.MOST,
-            lambda data: block_widths(parsed(data)[0]),
-            lambda data, value: with_field(data, "blocks.layers", _layers(value)),
+            lambda case: block_widths(case.setup),
+            changes.with_block_width,
         ),
     )
 }
-
-
-def column(values: Sequence[float]) -> Floats:
-    """Write values as the rows of what-ifs."""
-    return np.array(values, dtype=np.float64)[:, None]

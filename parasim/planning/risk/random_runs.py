@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
 
 import numpy as np
 
-from parasim.planning.setting import parsed
+from parasim.planning.methods import Case
+from parasim.planning.search.how_found import not_replayable
 from sim.errors import ScenarioError
 from sim.studies.jitter import Draws, Jitters, jitters, simulate_drawn
 from sim.studies.pool import cores, in_order
@@ -43,65 +43,98 @@ Report = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Sample:
-    """Wall-clocks of random runs of one method, and what they say.
+class RandomRuns:
+    """Random runs of one method, and what they say.
 
     Attributes
     ----------
-    method : str
-        The method.
     recording : Recording
-        Its run without jitter.
+        The run without jitter.
     drawn : array of shape (runs,)
         Wall-clocks in the order in which they were drawn [s].
-    times : array of shape (runs,)
-        The same, sorted [s].
-    estimate : float
-        The deadline [s], or the probability.
-    interval : tuple of float or None
-        What holds the truth with `CERTAINTY`; None where there are too few runs to say.
-    replayed : float
-        Share of the runs that were replayed, not simulated.
+    replayed : int
+        How many of them were replayed, not simulated.
+    probability : float
+        Which quantile is asked for.
+    within : float or None
+        The deadline whose probability is asked for instead [s].
+    looks : int
+        At how many growing samples the answer may be looked at, which share the certainty.
     simulated : tuple of (int, float)
-        Some runs, by their position in `drawn`, and their event-simulated wall-clocks [s].
+        Some runs, by their position in `drawn`, and their event-simulated wall-clocks [s]: first those at the answer.
     """
 
-    method: str
     recording: Recording
     drawn: Floats
-    times: Floats
-    estimate: float
-    interval: tuple[float | None, float | None]
-    replayed: float
+    replayed: int
+    probability: float
+    within: float | None
+    looks: int
     simulated: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return self.recording.setup.scenario.method.name
 
     @property
     def planned(self) -> float:
         """Wall-clock without jitter [s]."""
         return self.recording.result.wall_clock
 
+    @cached_property
+    def times(self) -> Floats:
+        """Wall-clocks, sorted, of shape (runs,) [s]."""
+        return np.sort(self.drawn)
+
+    def quantile(self, share: float) -> float:
+        """Wall-clock that a share of the runs does not exceed [s]."""
+        return float(self.times[quantile_rank(len(self.times), share)])
+
+    @property
+    def hits(self) -> int:
+        """How many runs meet the answer: the deadline found, or the one that was given."""
+        if self.within is None:
+            return quantile_rank(len(self.times), self.probability) + 1
+        return int(np.searchsorted(self.times, self.within, side="right"))
+
+    @property
+    def estimate(self) -> float:
+        """The answer: the deadline [s], or the probability."""
+        return self.quantile(self.probability) if self.within is None else self.hits / len(self.times)
+
+    @cached_property
+    def interval(self) -> tuple[float | None, float | None]:
+        """What holds the truth with `CERTAINTY`; None where there are too few runs to say."""
+        certainty = 1 - (1 - CERTAINTY) / self.looks
+        if self.within is not None:
+            return probability_interval(self.hits, len(self.times), certainty)
+        low, high = quantile_ranks(len(self.times), self.probability, certainty)
+        return None if low is None else float(self.times[low]), None if high is None else float(self.times[high])
+
     @property
     def error(self) -> float:
-        """Half the interval's width; infinite where there is no interval."""
+        """Half the interval's width, of a deadline as a share of it; infinite where there is no interval."""
         low, high = self.interval
-        return math.inf if low is None or high is None else (high - low) / 2
+        if low is None or high is None:
+            return math.inf
+        return (high - low) / 2 / ((self.within is None and self.estimate) or 1.0)
 
-    def precise(self, within: float | None) -> bool:
+    @property
+    def precise(self) -> bool:
         """Whether the answer is known well enough."""
-        return self.error <= PRECISE * (self.estimate if within is None else 1.0)
+        return self.error <= PRECISE
 
 
-def sampled(
-    data: dict[str, Any], method: str, probability: float, within: float | None, jobs: int | None, report: Report
-) -> Sample:
+def random_runs(
+    case: Case, probability: float, within: float | None, jobs: int | None, report: Report = lambda *_: None
+) -> RandomRuns:
     """Draw runs, twice as many at every look, until the answer is precise or there are as many as may be.
 
     Parameters
     ----------
-    data : dict
-        The scenario's fields.
-    method : str
-        Its method.
+    case : Case
+        What varies.
     probability : float
         Which quantile is asked for, unless `within` is given.
     within : float or None
@@ -113,49 +146,44 @@ def sampled(
 
     Raises
     ------
-    ParaSimError
-        If the scenario is wrong, nothing in it varies, or more than `MOST_CLIENTS` clients would draw for themselves.
+    ScenarioError
+        If nothing varies, or more than `MOST_CLIENTS` clients would draw for themselves.
     """
-    setup, costs = parsed(data)
-    varying = [jitter for _, _, jitter in jitters(setup.scenario)]
+    varying = [jitter for _, _, jitter in jitters(case.scenario)]
     if not varying:
         raise ScenarioError(
             "--confidence: nothing varies; give groups of the fleet a speed_jitter, uplink_jitter or downlink_jitter, "
             "such as --set 'fleet.*.speed_jitter.sigma=0.1'"
         )
     each_client = any(jitter.each == "client" for jitter in varying)
-    if each_client and setup.scenario.clients > MOST_CLIENTS:
+    if each_client and case.scenario.clients > MOST_CLIENTS:
         raise ScenarioError(
             f"--confidence: jitter of each client is drawn for up to {MOST_CLIENTS:,} clients, "
-            f"not {setup.scenario.clients:,}; give it each: group, so that all clients of a group draw the same"
+            f"not {case.scenario.clients:,}; give it each: group, so that all clients of a group draw the same"
         )
-    recording = record(setup, costs, each_client=each_client)
-    looks = looks_of(recording)
-    certainty = 1 - (1 - CERTAINTY) / len(looks)
+    recording = record(case.setup, case.costs, each_client=each_client)
+    # Fixed beforehand, as the certainty is divided among them.
+    looks = _looks(recording)
     source = Jitters(recording)
     times: list[Floats] = []
-    runs = exact = 0
-    what = f"{method}: runs, at most"
-    report(what, runs, looks[-1])
-    sample: Sample | None = None
-    for now, before in zip(looks, [0, *looks], strict=False):
-        for wall_clock, replayed in _run(recording, source, now - before, jobs):
+    drawn = replayed = 0
+    what = f"{case.method}: runs, at most"
+    report(what, drawn, looks[-1])
+    for look in looks:
+        for wall_clock, exact in _drawn(recording, source, look - drawn, jobs):
             times.append(wall_clock)
-            runs += len(wall_clock)
-            exact += replayed
-            report(what, runs, looks[-1])
-        drawn = np.concatenate(times)
-        sample = _concluded(method, recording, drawn, exact / now, probability, within, certainty)
-        if sample.precise(within):
+            drawn += len(wall_clock)
+            replayed += exact
+            report(what, drawn, looks[-1])
+        runs = RandomRuns(recording, np.concatenate(times), replayed, probability, within, len(looks))
+        if runs.precise:
             break
-    assert sample is not None
     # All that it takes.
-    report(what, runs, runs)
-    return replace(sample, simulated=tuple(_simulated(sample, probability, within)))
+    report(what, drawn, drawn)
+    return replace(runs, simulated=tuple(_simulated(runs)))
 
 
-def looks_of(recording: Recording) -> list[int]:
-    """Numbers of runs at which the answer is looked at: fixed beforehand, as its certainty is divided among them."""
+def _looks(recording: Recording) -> list[int]:
     most = MOST_REPLAYED
     if _may_be_simulated(recording):
         spans = max(1, len(recording.result.timeline.spans))
@@ -165,10 +193,11 @@ def looks_of(recording: Recording) -> list[int]:
 
 def _may_be_simulated(recording: Recording) -> bool:
     limited = not (math.isinf(recording.ingress) and math.isinf(recording.egress))
-    return limited or not recording.one_at_a_time or Jitters(recording).by_round
+    by_round = Jitters(recording).by_round
+    return limited or by_round or not recording.one_at_a_time or bool(not_replayable(recording))
 
 
-def _run(recording: Recording, source: Jitters, runs: int, jobs: int | None) -> Iterator[tuple[Floats, int]]:
+def _drawn(recording: Recording, source: Jitters, runs: int, jobs: int | None) -> Iterator[tuple[Floats, int]]:
     """Draw runs and work out their wall-clocks, with the number of those that were replayed."""
     chunks = (source.draw(size) for size in _chunks(recording, runs))
     workers = (jobs or cores()) if _may_be_simulated(recording) else 1
@@ -178,7 +207,7 @@ def _run(recording: Recording, source: Jitters, runs: int, jobs: int | None) -> 
         return
     # The run itself is not needed, and would be sent along with every task.
     lean = replace(recording, result=replace(recording.result, timeline=type(recording.result.timeline)()))
-    singles = (one for chunk in chunks for one in _singles(chunk))
+    singles = (_single(chunk, row) for chunk in chunks for row in range(len(chunk.variants)))
     for wall_clock in in_order(partial(simulate_drawn, lean), singles, workers=workers, batch=4):
         yield np.array([wall_clock]), 0
 
@@ -192,52 +221,22 @@ def _chunks(recording: Recording, runs: int) -> Iterator[int]:
         runs -= size
 
 
-def _singles(draws: Draws) -> Iterator[Draws]:
-    for row in range(len(draws.variants)):
-        yield _single(draws, row)
-
-
 def _single(draws: Draws, row: int) -> Draws:
     rows = slice(row, row + 1)
     return Draws(draws.variants[rows], None if draws.by_round is None else draws.by_round[rows])
 
 
-def _concluded(
-    method: str,
-    recording: Recording,
-    drawn: Floats,
-    replayed: float,
-    probability: float,
-    within: float | None,
-    certainty: float,
-) -> Sample:
-    times, runs = np.sort(drawn), len(drawn)
-    if within is not None:
-        hits = int(np.searchsorted(times, within, side="right"))
-        interval = probability_interval(hits, runs, certainty)
-        return Sample(method, recording, drawn, times, hits / runs, interval, replayed)
-    ranks = quantile_ranks(runs, probability, certainty)
-    low, high = (None if rank is None else float(times[rank]) for rank in ranks)
-    estimate = float(times[quantile_rank(runs, probability)])
-    return Sample(method, recording, drawn, times, estimate, (low, high), replayed)
-
-
-def _simulated(sample: Sample, probability: float, within: float | None) -> Iterator[tuple[int, float]]:
+def _simulated(runs: RandomRuns) -> Iterator[tuple[int, float]]:
     """Simulate the slowest run that meets the answer, the next slower one, and a few others."""
-    order = np.argsort(sample.drawn, kind="stable")
-    runs = len(order)
-    if within is None:
-        last = quantile_rank(runs, probability)
-    else:
-        last = int(np.searchsorted(sample.times, within, side="right")) - 1
-    ranks = [rank for rank in (last, last + 1) if 0 <= rank < runs]
-    wanted = [int(order[rank]) for rank in [*ranks, *(round(share * (runs - 1)) for share in _CHECKED)]]
+    order, count = np.argsort(runs.drawn, kind="stable"), len(runs.drawn)
+    ranks = [rank for rank in (runs.hits - 1, runs.hits) if 0 <= rank < count]
+    wanted = [int(order[rank]) for rank in [*ranks, *(round(share * (count - 1)) for share in _CHECKED)]]
     found: dict[int, float] = {}
-    first, source = 0, Jitters(sample.recording)
-    for size in _chunks(sample.recording, runs):
+    first, source = 0, Jitters(runs.recording)
+    for size in _chunks(runs.recording, count):
         draws = source.draw(size)
         for position in wanted:
             if first <= position < first + size:
-                found[position] = simulate_drawn(sample.recording, _single(draws, position - first))
+                found[position] = float(simulate_drawn(runs.recording, _single(draws, position - first)))
         first += size
     yield from ((position, found[position]) for position in dict.fromkeys(wanted))

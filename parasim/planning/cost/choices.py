@@ -1,0 +1,245 @@
+"""Every run that a budget could be spent on: methods x block widths x devices x links, as scenarios of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from calibration.devices import Extrapolation
+from calibration.devices import device as catalogued
+from calibration.measured import MeasuredCosts
+from calibration.memory import fits
+from parasim.planning.changes import GroupChange, with_block_width, with_groups
+from parasim.planning.cost.bill import Bill, Tariff, bill, tariffs
+from parasim.planning.cost.speeds import relative_speed
+from parasim.planning.methods import Case
+from parasim.planning.search.ranges import block_widths, own_width
+from parasim.sentences import say
+from sim.economy import Device, Link
+from sim.errors import CostError, ScenarioError, nearest
+from sim.fleet import Fleet
+from sim.scenario import Scenario
+from sim.units import format_bandwidth
+
+OWN = "as it is"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A run that one could pay for.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        What is run.
+    layers : float or None
+        Block width, where it is a choice.
+    device, links : str
+        Their names.
+    by_group : tuple of Tariff
+        What it pays.
+    devices : dict of int to str
+        Devices of the groups that get another one, to hold their memory against.
+    speed : Extrapolation or None
+        Of the device, where it is a guess.
+    """
+
+    scenario: Scenario
+    layers: float | None
+    device: str
+    links: str
+    by_group: tuple[Tariff, ...]
+    devices: dict[int, str]
+    speed: Extrapolation | None
+
+    @property
+    def method(self) -> str:
+        """Name of its method."""
+        return self.scenario.method.name
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a candidate costs and takes.
+
+    Attributes
+    ----------
+    candidate : Candidate
+        Which.
+    wall_clock : float
+        Event-simulated [s].
+    bill : Bill
+        Its cost.
+    """
+
+    candidate: Candidate
+    wall_clock: float
+    bill: Bill
+
+    @property
+    def cost(self) -> float:
+        """What it costs [USD]."""
+        return self.bill.total
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A candidate that cannot be had, with the reason."""
+
+    candidate: Candidate
+    reason: str
+
+
+def candidates(case: Case, notes: list[str]) -> Iterator[Candidate]:
+    """List the runs of one method to choose from.
+
+    Parameters
+    ----------
+    case : Case
+        The scenario under the method.
+    notes : list of str
+        Gets a line for each choice that cannot be had.
+
+    Raises
+    ------
+    ScenarioError
+        If it has no such groups, or no device of such a name is known.
+    """
+    chosen = _chosen_groups(case.scenario)
+    devices = list(_devices(case, chosen, notes))
+    for layers, scenario in _widths(case):
+        for device, guess in devices:
+            for link in (None, *case.scenario.choices.links):
+                yield _candidate(scenario, layers, device, guess, link, chosen)
+
+
+def run(candidate: Candidate) -> Outcome | Refused:
+    """Simulate a candidate, if it can be had."""
+    try:
+        case = Case.of(candidate.scenario)
+        _check_memory(case, candidate)
+        return _outcome(case, candidate)
+    except CostError as error:
+        return Refused(candidate, str(error))
+
+
+def at_speed(candidate: Candidate, speed: float) -> Outcome:
+    """Simulate a candidate as if the device that was chosen had another speed."""
+    speeds = dict.fromkeys(candidate.devices, GroupChange(speed=speed))
+    return _outcome(Case.of(with_groups(candidate.scenario, speeds)), candidate)
+
+
+def _outcome(case: Case, candidate: Candidate) -> Outcome:
+    result = case.simulate()
+    return Outcome(candidate, result.wall_clock, bill(result, case.scenario.prices, candidate.by_group))
+
+
+def _chosen_groups(scenario: Scenario) -> tuple[int, ...]:
+    """Positions of the groups that get what is chosen."""
+    fleet = Fleet(scenario.fleet)
+    names = [fleet.name(index) for index in range(len(fleet.groups))]
+    wanted = scenario.choices.groups
+    for name in wanted or ():
+        if name not in names:
+            raise ScenarioError(f"choices.groups: no group {name!r}; {nearest(name, names)}")
+    return tuple(index for index, name in enumerate(names) if wanted is None or name in wanted)
+
+
+def _widths(case: Case) -> Iterator[tuple[float | None, Scenario]]:
+    """Block widths to choose from, the scenario's own first, with the scenario that has them."""
+    scenario = case.scenario
+    known = block_widths(case.setup) if case.setup.architecture is not None else []
+    own = None if scenario.blocks.count is not None else own_width(case.setup)
+    yield own if known else None, scenario
+    if isinstance(scenario.blocks.schedule, tuple):
+        # A list of blocks, one per round, is for the scenario's own partition.
+        return
+    for layers in scenario.choices.layers:
+        if layers != own and layers in known:
+            yield layers, with_block_width(scenario, layers)
+
+
+def _devices(
+    case: Case, chosen: tuple[int, ...], notes: list[str]
+) -> Iterator[tuple[Device | None, Extrapolation | None]]:
+    """Devices to choose from, with their speeds where those are guesses; first what the fleet has."""
+    yield None, None
+    devices, own = case.scenario.choices.devices, _common_device(case.scenario, chosen) or ""
+    reference = str(case.costs.provenance().get("device") or own)
+    unknown = [device.name for device in devices if device.speed is None]
+    for name in unknown:
+        _check_known(name)
+    if unknown and not reference:
+        _note(notes, say("budget.no_reference", devices=unknown))
+    for device in devices:
+        if (device.speed is None and not reference) or device.name.lower() == own.lower():
+            continue
+        try:
+            yield device, None if device.speed is not None else relative_speed(device.name, reference)
+        except CostError as error:
+            _note(notes, say("budget.no_speed", device=device.name, error=error))
+
+
+def _note(notes: list[str], note: str) -> None:
+    """Add a note, which every method would repeat."""
+    if note not in notes:
+        notes.append(note)
+
+
+def _check_known(name: str) -> None:
+    """Refuse a name that is probably misspelt: a device that is known but cannot be compared is merely left out."""
+    try:
+        catalogued(name)
+    except CostError as error:
+        raise ScenarioError(f"choices.devices: {error} If it is no slip, give its speed") from None
+
+
+def _candidate(
+    scenario: Scenario,
+    layers: float | None,
+    device: Device | None,
+    guess: Extrapolation | None,
+    link: Link | None,
+    chosen: tuple[int, ...],
+) -> Candidate:
+    by_group = list(tariffs(scenario))
+    speed = None if device is None else device.speed if guess is None else guess.seconds
+    change = GroupChange(speed=speed)
+    if link is not None:
+        change = GroupChange(link.uplink, link.uplink if link.downlink is None else link.downlink, speed)
+    for number in chosen:
+        if device is not None:
+            by_group[number] = replace(by_group[number], gpu_hour=device.gpu_hour, watts=device.power)
+        if link is not None:
+            by_group[number] = by_group[number].with_link(link)
+    return Candidate(
+        with_groups(scenario, dict.fromkeys(chosen, change)),
+        layers,
+        device.name if device else _common_device(scenario, chosen) or OWN,
+        link.name if link else _common_link(scenario, chosen) or OWN,
+        tuple(by_group),
+        {} if device is None else dict.fromkeys(chosen, device.name),
+        guess,
+    )
+
+
+def _common_device(scenario: Scenario, chosen: tuple[int, ...]) -> str | None:
+    devices = {scenario.fleet[number].device for number in chosen}
+    return devices.pop() if len(devices) == 1 else None
+
+
+def _common_link(scenario: Scenario, chosen: tuple[int, ...]) -> str | None:
+    links = {(scenario.fleet[number].uplink, scenario.fleet[number].down) for number in chosen}
+    uplink, downlink = links.pop()
+    return format_bandwidth(uplink) if not links and uplink == downlink else None
+
+
+def _check_memory(case: Case, candidate: Candidate) -> None:
+    """Refuse devices that the local update cannot fit into."""
+    fleet = list(case.scenario.fleet)
+    for number, device in candidate.devices.items():
+        fleet[number] = fleet[number].model_copy(update={"device": device})
+    with_devices = replace(case.setup, scenario=case.scenario.model_copy(update={"fleet": tuple(fleet)}))
+    costs = case.costs
+    for warning in fits(with_devices, measured=costs.file if isinstance(costs, MeasuredCosts) else None):
+        raise CostError(say("budget.no_memory", gigabytes=warning.needed / 1e9))
