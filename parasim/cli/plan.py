@@ -18,7 +18,7 @@ from parasim.cli.progress import stages
 
 if TYPE_CHECKING:
     from parasim.planning.answer import Plan
-    from parasim.planning.risk.random_runs import Report
+    from parasim.planning.methods import Report
 
 _WIDE = 120
 """Columns of a terminal in which the reasons have room beside the table."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from calibration.paper import PAPER_MODELS, paper_setting
 from parasim.api import Source, load, set_up
+from parasim.cli.text import origin
 from sim.costs import Costs
 from sim.errors import ParaSimError, ScenarioError, nearest
 from sim.methods import METHODS
@@ -18,6 +19,8 @@ from sim.studies.sweep import split_values
 
 Methods = str | Sequence[str]
 """Names in a list, or with commas between them."""
+Report = Callable[[str, int, int], None]
+"""Told what is being done, the steps done and in total."""
 Prepared = TypeVar("Prepared")
 
 
@@ -60,6 +63,42 @@ class Case:
     def simulate(self) -> Result:
         """Simulate it event by event."""
         return simulate(self.setup, self.costs)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, as `parasim.plan` took it apart.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        What it is asked about, with its own method.
+    cases : list of Case
+        The scenario under each method that is to be answered for.
+    left_out : mapping of str to str
+        For a budget that may choose any method: those that cannot run the scenario, with the reasons.
+    asked : str
+        What is asked for: a quantity, an amount of money, a probability; as it was written.
+    within : float or None
+        The deadline [s].
+    jobs : int or None
+        Worker processes; all cores if None.
+    report : callable
+        Told what is being done, the steps done and in total.
+    """
+
+    scenario: Scenario
+    cases: list[Case]
+    left_out: Mapping[str, str]
+    asked: str
+    within: float | None
+    jobs: int | None
+    report: Report
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """Where each method's computing times are from."""
+        return {case.method: origin({"compute": case.costs.provenance()}) for case in self.cases}
 
 
 def simulated(scenario: Scenario) -> Result:

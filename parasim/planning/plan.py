@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from importlib import import_module
 
 from parasim.api import Source
 from parasim.memory import memory_of, merged
 from parasim.planning.answer import Answer, Plan
-from parasim.planning.methods import Case, Methods, by_method, named_methods, scenario_of
-from parasim.planning.search.quantities import Quantity, quantity_named
+from parasim.planning.methods import Case, Methods, Question, Report, by_method, named_methods, scenario_of
+from parasim.planning.search.quantities import Change, quantity_named
 from sim.errors import ScenarioError, UnitError
-from sim.units import duration, format_money, money
+from sim.units import duration
 
-if TYPE_CHECKING:
-    from parasim.planning.risk.random_runs import Report
+_MODULES = {
+    "--solve-for": "deadline",
+    "--hide-communication": "hiding",
+    "--break-even": "break_even",
+    "--budget": "budget",
+    "--confidence": "confidence",
+    "--sensitivity": "sensitivity",
+}
 
 
 def plan(
@@ -81,47 +86,21 @@ def plan(
     }
     option = _one_question(asked, within)
     deadline = None if within is None else _seconds(within)
-    quantity = None if solve_for is None else quantity_named(solve_for)
     if break_even is not None:
         if methods is not None:
             raise ScenarioError("--break-even names its own two methods; leave out --method")
         methods = named_methods("--break-even", break_even)
     scenario = scenario_of(source, overrides)
     prepared, refused = by_method(scenario, "all" if budget and methods is None else methods, Case.of)
-    cases = list(prepared.values())
-    # The questions' modules are loaded when they are asked.
-    if budget is not None:
-        from parasim.planning.questions.budget import budget as answer_budget
-
-        left_out, refused = (refused, {}) if methods is None else ({}, refused)
-        own = prepared.get(scenario.method.name) or Case.of(scenario)
-        answered = answer_budget(own, cases, left_out, _dollars(budget), jobs)
-    elif option == "--hide-communication":
-        from parasim.planning.questions.hiding import hide_communication as answer_hiding
-
-        answered = answer_hiding(cases, jobs)
-    elif option == "--break-even":
-        from parasim.planning.questions.break_even import break_even as answer_break_even
-
-        answered = answer_break_even(cases, jobs)
-    elif option == "--confidence":
-        from parasim.planning.questions.confidence import confidence as answer_confidence
-
-        answered = answer_confidence(cases, _probability(confidence), deadline, jobs, report)
-    elif option == "--sensitivity":
-        from parasim.planning.questions.sensitivity import sensitivity as answer_sensitivity
-
-        answered = answer_sensitivity(cases, jobs)
-    else:
-        from parasim.planning.questions.deadline import deadline as answer_deadline
-
-        assert deadline is not None
-        assert quantity is not None
-        answered = answer_deadline(cases, deadline, quantity, jobs)
+    cases, left_out = list(prepared.values()), refused if methods is None else {}
+    question = Question(scenario, cases, left_out, str(asked[option]), deadline, jobs, report)
+    # Each is loaded when it is asked.
+    answered: Plan = import_module(f"parasim.planning.questions.{_MODULES[option]}").answer(question)
+    change = None if solve_for is None else quantity_named(solve_for).change
     # A budget's choices are held against their devices' memory one by one.
-    notes = [*answered.notes, *([] if budget else _memory(answered, cases, quantity))]
+    notes = [*answered.notes, *([] if budget else _memory(answered, cases, change))]
     row = ("-",) * len(answered.columns)
-    others = [Answer(method, False, None, "", None, reason, row=row) for method, reason in refused.items()]
+    others = [Answer(m, False, None, "", None, why, row=row) for m, why in refused.items() if m not in left_out]
     return replace(answered, answers=[*answered.answers, *others], notes=notes)
 
 
@@ -148,30 +127,9 @@ def _one_question(questions: Mapping[str, object], within: str | float | None) -
     return option
 
 
-def _number(text: object) -> float:
-    try:
-        return float(str(text))
-    except ValueError:
-        return math.nan
-
-
-def _probability(asked: object) -> float:
-    probability = _number(asked)
-    if not 0 < probability < 1:
-        raise ScenarioError(f"--confidence {asked}: must be a probability between 0 and 1, such as 0.9")
-    return probability
-
-
-def _dollars(asked: str) -> float:
-    amount = money(asked)
-    if not amount > 0:
-        raise ScenarioError(f"--budget {format_money(amount)}: must be more than nothing")
-    return amount
-
-
 def _seconds(within: str | float) -> float:
-    if isinstance(within, str) and not math.isnan(_number(within)):
-        # Elsewhere a bare number is seconds; as a deadline it was as likely meant to be minutes.
+    # Elsewhere a bare number is seconds; as a deadline it was as likely meant to be minutes.
+    if isinstance(within, str) and within.strip("+-0123456789.eE ") == "":
         raise ScenarioError(f"--within {within!r} has no unit; write a duration like 90s, 25min or 4h")
     try:
         seconds = duration(within)
@@ -182,13 +140,12 @@ def _seconds(within: str | float) -> float:
     return seconds
 
 
-def _memory(answered: Plan, cases: Sequence[Case], quantity: Quantity | None) -> list[str]:
+def _memory(answered: Plan, cases: Sequence[Case], change: Change | None) -> list[str]:
     """Say for which methods clients lack the memory: at the answer, where it decides about that."""
     values = {answer.method: answer.value for answer in answered.answers}
     said = []
     for case in cases:
         value = values.get(case.method)
-        if quantity is not None and value is not None:
-            case = Case.of(quantity.change(case.scenario, value))
-        said.append(({"method": case.method}, memory_of(case.setup, case.costs)))
+        at = case if change is None or value is None else Case.of(change(case.scenario, value))
+        said.append(({"method": case.method}, memory_of(at.setup, at.costs)))
     return merged(said)

@@ -161,7 +161,7 @@ def test_what_means_nothing_to_a_method_is_drawn_as_a_level_line(tmp_path, monke
         drawn.update(curves=curves, answers=answers)
         return []
 
-    monkeypatch.setattr("parasim.figures.deadline.draw_deadline", draw)
+    monkeypatch.setattr("parasim.planning.questions.deadline.draw_deadline", draw)
     plan = deadline(None, ["parablock", "fedit"], 35 * 60, "block-width")
     assert plan.draw is not None
     plan.draw(tmp_path)

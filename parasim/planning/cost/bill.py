@@ -103,15 +103,11 @@ def bill(result: Result, prices: Prices, by_group: Sequence[Tariff]) -> Bill:
         One per group of the fleet.
     """
     fleet, wall_clock = Fleet(result.scenario.fleet), result.wall_clock
-    parts: list[tuple[float, float, float, float, float]] = []
-    for index, (group, tariff) in enumerate(zip(fleet.groups, by_group, strict=True)):
+    groups = []
+    for index, tariff in enumerate(by_group):
         clients = range(fleet.firsts[index], fleet.firsts[index + 1])
-        computing = result.mean("compute", clients)
-        billed = {
-            "wall-clock": wall_clock,
-            "presence": wall_clock - result.mean("offline", clients),
-            "compute": computing,
-        }[prices.billed]
+        computing, present = result.mean("compute", clients), wall_clock - result.mean("offline", clients)
+        billed = {"wall-clock": wall_clock, "presence": present, "compute": computing}[prices.billed]
         each = (
             billed / HOUR * tariff.gpu_hour,
             wall_clock / MONTH * tariff.link_month,
@@ -119,8 +115,6 @@ def bill(result: Result, prices: Prices, by_group: Sequence[Tariff]) -> Bill:
             result.mean("downloaded", clients) * tariff.download,
             computing * tariff.watts.compute + (wall_clock - computing) * tariff.watts.idle,
         )
-        gpus, links, upload, download, energy = (group.count * part for part in each)
-        parts.append((gpus, links, upload, download, energy))
-    gpus, links, upload, download, energy = (math.fsum(column) for column in zip(*parts, strict=True))
-    electricity = energy / JOULES_PER_KILOWATT_HOUR * prices.kilowatt_hour
-    return Bill(gpus, links, upload, download, electricity, energy)
+        groups.append([len(clients) * part for part in each])
+    gpus, links, upload, download, energy = (math.fsum(parts) for parts in zip(*groups, strict=True))
+    return Bill(gpus, links, upload, download, energy / JOULES_PER_KILOWATT_HOUR * prices.kilowatt_hour, energy)

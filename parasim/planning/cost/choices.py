@@ -57,6 +57,18 @@ class Candidate:
         """Name of its method."""
         return self.scenario.method.name
 
+    @property
+    def width(self) -> str:
+        """Block width as people write it; empty where it is no choice."""
+        if self.layers is None:
+            return ""
+        return "half a layer" if self.layers == 0.5 else f"{self.layers:g} layer{'s' * (self.layers > 1)}"
+
+    @property
+    def chosen(self) -> str:
+        """What tells it from other runs of its method: ``2 layers, h100, 1 Gbit/s``."""
+        return ", ".join(filter(None, (self.width, self.device, self.links)))
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -82,14 +94,6 @@ class Outcome:
         return self.bill.total
 
 
-@dataclass(frozen=True)
-class Refused:
-    """A candidate that cannot be had, with the reason."""
-
-    candidate: Candidate
-    reason: str
-
-
 def candidates(case: Case, notes: list[str]) -> Iterator[Candidate]:
     """List the runs of one method to choose from.
 
@@ -113,14 +117,14 @@ def candidates(case: Case, notes: list[str]) -> Iterator[Candidate]:
                 yield _candidate(scenario, layers, device, guess, link, chosen)
 
 
-def run(candidate: Candidate) -> Outcome | Refused:
-    """Simulate a candidate, if it can be had."""
+def run(candidate: Candidate) -> Outcome | str:
+    """Simulate a candidate, or say why it cannot be had."""
     try:
         case = Case.of(candidate.scenario)
         _check_memory(case, candidate)
         return _outcome(case, candidate)
     except CostError as error:
-        return Refused(candidate, str(error))
+        return str(error)
 
 
 def at_speed(candidate: Candidate, speed: float) -> Outcome:
@@ -168,30 +172,20 @@ def _devices(
     reference = str(case.costs.provenance().get("device") or own)
     unknown = [device.name for device in devices if device.speed is None]
     for name in unknown:
-        _check_known(name)
+        try:
+            catalogued(name)
+        except CostError as error:
+            # Probably misspelt: a device that is known but cannot be compared is merely left out.
+            raise ScenarioError(f"choices.devices: {error} If it is no slip, give its speed") from None
     if unknown and not reference:
-        _note(notes, say("budget.no_reference", devices=unknown))
+        notes.append(say("budget.no_reference", devices=unknown))
     for device in devices:
         if (device.speed is None and not reference) or device.name.lower() == own.lower():
             continue
         try:
             yield device, None if device.speed is not None else relative_speed(device.name, reference)
         except CostError as error:
-            _note(notes, say("budget.no_speed", device=device.name, error=error))
-
-
-def _note(notes: list[str], note: str) -> None:
-    """Add a note, which every method would repeat."""
-    if note not in notes:
-        notes.append(note)
-
-
-def _check_known(name: str) -> None:
-    """Refuse a name that is probably misspelt: a device that is known but cannot be compared is merely left out."""
-    try:
-        catalogued(name)
-    except CostError as error:
-        raise ScenarioError(f"choices.devices: {error} If it is no slip, give its speed") from None
+            notes.append(say("budget.no_speed", device=device.name, error=error))
 
 
 def _candidate(

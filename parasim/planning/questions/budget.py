@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 
+from calibration.devices import Extrapolation
 from parasim.cli.text import clock, origin
+from parasim.figures.pareto import Mark, draw_pareto
 from parasim.planning.answer import Answer, Check, Plan
-from parasim.planning.cost.choices import OWN, Candidate, Outcome, Refused, at_speed, candidates, run
-from parasim.planning.methods import Case
+from parasim.planning.cost.choices import OWN, Candidate, Outcome, at_speed, candidates, run
+from parasim.planning.methods import Case, Question
 from parasim.sentences import rounded, say
-from sim.errors import CostError
+from sim.economy import Prices
+from sim.errors import CostError, ScenarioError
 from sim.scenario import Scenario
 from sim.studies.pool import cores, in_order
-from sim.units import format_money, format_power, format_price_of_traffic
+from sim.units import format_money, format_power, format_price_of_traffic, money
 
 _SERIAL_BELOW = 64
 """Fewer runs than this are not worth starting worker processes."""
@@ -22,21 +24,8 @@ _NOTHING = "none"
 """Stands for a method where no run is affordable."""
 
 
-def budget(own: Case, cases: Sequence[Case], refused: Mapping[str, str], limit: float, jobs: int | None) -> Plan:
+def answer(question: Question) -> Plan:
     """Find what is cheapest, what is fastest within a budget, and every good compromise between them.
-
-    Parameters
-    ----------
-    own : Case
-        The scenario with its own method, its prices and choices.
-    cases : sequence of Case
-        The scenario under each method that may be chosen.
-    refused : mapping of str to str
-        Methods that cannot run it, with the reasons.
-    limit : float
-        The budget of one run [USD].
-    jobs : int or None
-        Worker processes; all cores if None.
 
     Returns
     -------
@@ -47,29 +36,33 @@ def budget(own: Case, cases: Sequence[Case], refused: Mapping[str, str], limit: 
     Raises
     ------
     ParaSimError
-        If the scenario's choices are wrong, or no run can be had.
+        If it is no amount of money, the scenario's choices are wrong, or no run can be had.
     """
-    notes = [say("budget.method_left_out", method=method, reason=reason) for method, reason in refused.items()]
-    outcomes = _simulated([one for case in cases for one in candidates(case, notes)], notes, jobs)
+    limit, scenario = money(question.asked), question.scenario
+    if not limit > 0:
+        raise ScenarioError(f"--budget {format_money(limit)}: must be more than nothing")
+    notes = [say("budget.method_left_out", method=method, reason=why) for method, why in question.left_out.items()]
+    todo = [candidate for case in question.cases for candidate in candidates(case, notes)]
+    # Every method says the same of devices that nobody can have.
+    notes = [*dict.fromkeys(notes)]
+    outcomes = _simulated(todo, notes, question.jobs)
     front = pareto_front(outcomes)
     affordable = [outcome for outcome in front if outcome.cost <= limit]
-
-    def draw(directory: Path) -> Sequence[Path]:
-        from parasim.figures.pareto import Mark, draw_pareto
-
-        def marks(runs: Sequence[Outcome]) -> list[Mark]:
-            return [Mark(run.candidate.method, _choices(run.candidate), run.cost, run.wall_clock) for run in runs]
-
-        return draw_pareto(marks(outcomes), marks(front), limit, directory)
-
+    # What more money would buy, if there are runs within the budget and beyond it.
+    beyond = [say("budget.beyond", run=front[-1])] if 0 < len(affordable) < len(front) else []
+    [own] = [case for case in question.cases if case.method == scenario.method.name] or [Case.of(scenario)]
     return Plan(
         question=say("budget.question", limit=limit),
         answers=list(_answers(front, affordable, limit, len(outcomes))),
         columns=("block", "device", "links", "wall-clock", "cost", "energy"),
-        notes=[*_beyond(front, limit), *notes, *_conditions(own.scenario, affordable or front[:1])],
+        notes=[*beyond, *notes, *_conditions(scenario, affordable or front[:1])],
         provenance=_provenance(own, outcomes),
-        draw=draw,
+        draw=lambda directory: draw_pareto(_marks(outcomes), _marks(front), limit, directory),
     )
+
+
+def _marks(runs: Iterable[Outcome]) -> list[Mark]:
+    return [Mark(run.candidate.method, run.candidate.chosen, run.cost, run.wall_clock) for run in runs]
 
 
 def pareto_front(outcomes: Iterable[Outcome]) -> list[Outcome]:
@@ -79,21 +72,6 @@ def pareto_front(outcomes: Iterable[Outcome]) -> list[Outcome]:
         if not front or outcome.wall_clock < front[-1].wall_clock:
             front.append(outcome)
     return front
-
-
-def _described(candidate: Candidate) -> str:
-    """Say what a run is: ``parablock, 2 layers, h100, 1 Gbit/s``."""
-    return f"{candidate.method}, {_choices(candidate)}"
-
-
-def _choices(candidate: Candidate) -> str:
-    return ", ".join(filter(None, [_width(candidate), candidate.device, candidate.links]))
-
-
-def _width(candidate: Candidate) -> str:
-    if candidate.layers is None:
-        return ""
-    return "half a layer" if candidate.layers == 0.5 else f"{candidate.layers:g} layer{'s' * (candidate.layers > 1)}"
 
 
 def _simulated(todo: Sequence[Candidate], notes: list[str], jobs: int | None) -> list[Outcome]:
@@ -106,57 +84,49 @@ def _simulated(todo: Sequence[Candidate], notes: list[str], jobs: int | None) ->
     """
     workers = min(jobs or cores(), len(todo) // _BATCH) if len(todo) >= _SERIAL_BELOW else 1
     outcomes: list[Outcome] = []
-    refused: list[Refused] = []
-    for one in in_order(run, todo, workers=workers, batch=_BATCH):
-        outcomes.append(one) if isinstance(one, Outcome) else refused.append(one)
-    lines = list(_left_out(refused))
+    # Told together: the devices of each reason and run, and the runs of those.
+    devices: dict[tuple[str, str], dict[str, None]] = {}
+    for candidate, found in zip(todo, in_order(run, todo, workers=workers, batch=_BATCH), strict=True):
+        if isinstance(found, Outcome):
+            outcomes.append(found)
+            continue
+        who = ", ".join(filter(None, [candidate.method, candidate.width]))
+        where = say("budget.own_devices") if candidate.device == OWN else candidate.device
+        devices.setdefault((found, who), {})[where] = None
+    runs: dict[tuple[str, str], list[str]] = {}
+    for (reason, who), names in devices.items():
+        runs.setdefault((reason, ", ".join(names)), []).append(who)
+    lines = [
+        say("budget.left_out", devices=where, runs="; ".join(whose), reason=why) for (why, where), whose in runs.items()
+    ]
     if not outcomes:
         raise CostError("no run that could be had: " + "; ".join(lines))
     notes += lines
     return outcomes
 
 
-def _left_out(refused: Sequence[Refused]) -> Iterator[str]:
-    """Say what cannot be had: the devices of each reason and run together, and the runs of those together."""
-    devices: dict[tuple[str, str], dict[str, None]] = {}
-    for one in refused:
-        who = ", ".join([one.candidate.method, *filter(None, [_width(one.candidate)])])
-        where = say("budget.own_devices") if one.candidate.device == OWN else one.candidate.device
-        devices.setdefault((one.reason, who), {})[where] = None
-    runs: dict[tuple[str, str], list[str]] = {}
-    for (reason, who), names in devices.items():
-        runs.setdefault((reason, ", ".join(names)), []).append(who)
-    for (reason, where), whose in runs.items():
-        yield say("budget.left_out", devices=where, runs="; ".join(whose), reason=reason)
-
-
 def _answers(front: Sequence[Outcome], affordable: Sequence[Outcome], limit: float, runs: int) -> Iterator[Answer]:
     if not affordable:
         least = front[0]
-        because = say("budget.cheapest_run", runs=runs, cost=least.cost, run=_described(least.candidate))
+        because = say("budget.cheapest_run", runs=runs, run=least)
         check = Check(least.cost, least.wall_clock, holds=False)
-        more: dict[str, object] = {
-            "cheapest": {"method": least.candidate.method, "wall_clock_s": least.wall_clock, **_more(least)}
-        }
+        cheapest = {"method": least.candidate.method, "wall_clock_s": least.wall_clock, **_more(least)}
         row = ("-", "-", "-", "-", say("budget.at_least", cost=least.cost), "-")
-        yield Answer(_NOTHING, False, None, "USD", None, because, [check], more, row)
+        yield Answer(_NOTHING, False, None, "USD", None, because, [check], {"cheapest": cheapest}, row)
     for position, outcome in enumerate(affordable):
-        before = affordable[position - 1] if position else None
-        reasons = []
-        if before is None:
+        reasons, candidate, cost = [], outcome.candidate, outcome.cost
+        if position == 0:
             reasons.append(say("budget.cheapest", runs=runs))
         if outcome is affordable[-1]:
             reasons.append(say("budget.fastest"))
-        if before is not None:
-            saved, paid = before.wall_clock - outcome.wall_clock, outcome.cost - before.cost
-            reasons.append(say("budget.saves", saved=saved, paid=paid))
-        candidate, bill = outcome.candidate, outcome.bill
-        energy = rounded(bill.kilowatt_hours, "kWh")
-        chosen = (_width(candidate), candidate.device, candidate.links)
-        row = (*chosen, clock(outcome.wall_clock), rounded(outcome.cost, "USD"), energy)
+        if position:
+            before = affordable[position - 1]
+            reasons.append(say("budget.saves", saved=before.wall_clock - outcome.wall_clock, paid=cost - before.cost))
+        written = (clock(outcome.wall_clock), rounded(cost, "USD"), rounded(outcome.bill.kilowatt_hours, "kWh"))
+        row = (candidate.width, candidate.device, candidate.links, *written)
         checks = [Check(one.cost, one.wall_clock, holds=one.cost <= limit) for one in front[position : position + 2]]
         because, more = ", ".join(reasons), _more(outcome)
-        yield Answer(candidate.method, True, outcome.cost, "USD", outcome.wall_clock, because, checks, more, row)
+        yield Answer(candidate.method, True, cost, "USD", outcome.wall_clock, because, checks, more, row)
 
 
 def _more(outcome: Outcome) -> dict[str, object]:
@@ -166,7 +136,7 @@ def _more(outcome: Outcome) -> dict[str, object]:
         "device": candidate.device,
         "links": candidate.links,
         "energy_j": bill.energy,
-        "cost_usd": {part: getattr(bill, part) for part in ("gpus", "links", "upload", "download", "electricity")},
+        "cost_usd": {part: cost for part, cost in vars(bill).items() if part != "energy"},
     }
     if speed is not None:
         slow, fast = at_speed(candidate, speed.low), at_speed(candidate, speed.high)
@@ -181,50 +151,38 @@ def _more(outcome: Outcome) -> dict[str, object]:
     return more
 
 
-def _beyond(front: Sequence[Outcome], limit: float) -> list[str]:
-    """Say what more money, or none at all, would buy."""
-    fastest = front[-1]
-    if fastest.cost <= limit or front[0].cost > limit:
-        return []
-    run = _described(fastest.candidate)
-    return [say("budget.beyond", cost=fastest.cost, wall_clock=fastest.wall_clock, run=run)]
-
-
 def _conditions(scenario: Scenario, shown: Sequence[Outcome]) -> list[str]:
     """Say what the figures rest on."""
-    guessed = {one.candidate.device: one.candidate.speed for one in shown if one.candidate.speed is not None}
-    speeds = [say("budget.speed", device=name, **vars(speed)) for name, speed in guessed.items()]
+    speeds = [say("budget.speed", device=device, speed=speed) for device, speed in _guessed(shown).items()]
     billed = say(f"budget.billed_{scenario.prices.billed.replace('-', '_')}")
-    return [
-        say("budget.all_simulated"),
-        say("budget.conditions", billed=billed),
-        say("budget.same_rounds"),
-        *([say("budget.speeds", speeds=speeds)] if speeds else []),
-    ]
+    said = [say("budget.all_simulated"), say("budget.conditions", billed=billed), say("budget.same_rounds")]
+    return [*said, say("budget.speeds", speeds=speeds)] if speeds else said
+
+
+def _guessed(outcomes: Sequence[Outcome]) -> dict[str, Extrapolation]:
+    return {one.candidate.device: one.candidate.speed for one in outcomes if one.candidate.speed is not None}
 
 
 def _provenance(own: Case, outcomes: Sequence[Outcome]) -> dict[str, str]:
-    scenario = own.scenario
-    guessed = {one.candidate.device: one.candidate.speed for one in outcomes if one.candidate.speed is not None}
+    scenario, watts = own.scenario, own.scenario.power
     given = [device.name for device in scenario.choices.devices if device.speed is not None]
-    speeds = [say("budget.origin_of_speed", **vars(speed)) for speed in guessed.values()]
+    speeds = [say("budget.origin_of_speed", speed=speed) for speed in _guessed(outcomes).values()]
     speeds += [say("budget.given_speeds", devices=given)] if given else []
     kind = {field: "given" if field in scenario.model_fields_set else "assumed" for field in ("power", "choices")}
-    watts = {"compute": format_power(scenario.power.compute), "idle": format_power(scenario.power.idle)}
+    drawn = {"compute": format_power(watts.compute), "idle": format_power(watts.idle)}
     return {
         "compute": origin({"compute": own.costs.provenance()}),
-        "prices": _prices(scenario),
-        "power": say("budget.power", kind=kind["power"], **watts),
+        "prices": _prices(scenario.prices),
+        "power": say("budget.power", kind=kind["power"], **drawn),
         "choices": say("budget.choices", kind=kind["choices"]),
         "speeds": "; ".join(speeds) or say("budget.no_devices"),
     }
 
 
-def _prices(scenario: Scenario) -> str:
-    parts: dict[str, list[str]] = {}
-    for kind, given in (("given", True), ("assumed", False)):
-        for name in ("gpu_hour", "upload", "download", "link_month", "kilowatt_hour"):
-            if (name in scenario.prices.model_fields_set) is given:
-                write = format_price_of_traffic if name in ("upload", "download") else format_money
-                parts.setdefault(kind, []).append(f"{name} {write(getattr(scenario.prices, name))}")
-    return "; ".join(f"{kind}: {', '.join(written)}" for kind, written in parts.items())
+def _prices(prices: Prices) -> str:
+    parts: dict[str, list[str]] = {"given": [], "assumed": []}
+    for name in ("gpu_hour", "upload", "download", "link_month", "kilowatt_hour"):
+        write = format_price_of_traffic if name in ("upload", "download") else format_money
+        kind = "given" if name in prices.model_fields_set else "assumed"
+        parts[kind].append(f"{name} {write(getattr(prices, name))}")
+    return "; ".join(f"{kind}: {', '.join(written)}" for kind, written in parts.items() if written)

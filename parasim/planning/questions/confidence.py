@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
-from parasim.cli.text import clock, deadline_clock, origin
+from parasim.cli.text import clock, deadline_clock
+from parasim.figures.confidence import Line, draw_confidence
 from parasim.planning.answer import Answer, Check, Plan
-from parasim.planning.methods import Case
-from parasim.planning.risk.random_runs import CERTAINTY, PRECISE, RandomRuns, Report, random_runs
+from parasim.planning.methods import Question
+from parasim.planning.risk.random_runs import CERTAINTY, PRECISE, RandomRuns, random_runs
 from parasim.planning.search.how_found import not_replayable
 from parasim.sentences import say
+from sim.errors import ScenarioError
 from sim.fleet import Fleet
 from sim.scenario import Scenario
 from sim.studies.jitter import jitters
@@ -24,56 +25,39 @@ from sim.uncertainty import Jitter
 _QUANTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 
 
-def confidence(
-    cases: Sequence[Case], probability: float, within: float | None, jobs: int | None, report: Report
-) -> Plan:
+def answer(question: Question) -> Plan:
     """Find the deadline that each method meets with a probability, or with what probability it meets a deadline.
 
-    Parameters
-    ----------
-    cases : sequence of Case
-        The scenario under each method, with jitter in its fleet.
-    probability : float
-        In (0, 1).
-    within : float or None
-        A deadline [s]: the answer's value is the probability to meet it, and whether it reaches `probability` decides
-        whether that is feasible.
-    jobs : int or None
-        Worker processes; all cores if None. The answer does not depend on it.
-    report : callable
-        Told for what runs are drawn, how many there are and how many there may be at most.
+    Returns
+    -------
+    Plan
+        With a deadline, its values are the probabilities to meet it, and whether that reaches the one asked for decides
+        whether it is feasible. It does not depend on the number of workers.
 
     Raises
     ------
     ScenarioError
-        If nothing in the scenario varies.
+        If it is no probability, or nothing in the scenario varies.
     """
-    sampled = [random_runs(case, probability, within, jobs, report) for case in cases]
-    scenario = cases[0].scenario
-
-    def draw(directory: Path) -> Sequence[Path]:
-        from parasim.figures.confidence import Line, draw_confidence
-
-        lines = [Line(one.method, one.times, one.planned, one.interval) for one in sampled]
-        return draw_confidence(lines, probability, within, directory)
-
+    try:
+        probability = float(question.asked)
+    except ValueError:
+        probability = math.nan
+    if not 0 < probability < 1:
+        raise ScenarioError(f"--confidence {question.asked}: must be a probability between 0 and 1, such as 0.9")
+    within, scenario = question.within, question.cases[0].scenario
+    sampled = [random_runs(case, probability, within, question.jobs, question.report) for case in question.cases]
+    lines = [Line(one.method, one.times, one.planned, one.interval) for one in sampled]
     varying = [_described(scenario, *one) for one in jitters(scenario)]
+    jitter = say("confidence.jitter", varying="; ".join(varying), seed=scenario.seed)
+    asked = "deadline" if within is None else f"done in {deadline_clock(within)}"
     return Plan(
         question=say(f"confidence.{'deadline' if within is None else 'probability'}", share=probability, within=within),
         answers=[_answer(runs) for runs in sampled],
-        columns=(
-            "deadline" if within is None else f"done in {deadline_clock(within)}",
-            f"{CERTAINTY:.0%} interval",
-            "median",
-            "no jitter",
-            "runs",
-        ),
+        columns=(asked, f"{CERTAINTY:.0%} interval", "median", "no jitter", "runs"),
         notes=_notes(sampled),
-        provenance={
-            **{runs.method: origin({"compute": runs.recording.costs.provenance()}) for runs in sampled},
-            "jitter": say("confidence.jitter", varying="; ".join(varying), seed=scenario.seed),
-        },
-        draw=draw,
+        provenance=question.origins | {"jitter": jitter},
+        draw=lambda directory: draw_confidence(lines, probability, within, directory),
     )
 
 
@@ -89,54 +73,40 @@ def _answer(runs: RandomRuns) -> Answer:
         "replayed": runs.replayed / len(runs.times),
         "quantiles_s": {f"{share:g}": runs.quantile(share) for share in _QUANTILES},
     }
-
-    def written(value: float | None) -> str:
-        if value is None:
-            return "unknown"
-        return clock(value) if runs.within is None else f"{value:.4g}"
-
-    interval = " to ".join(map(written, runs.interval))
-    row = (written(runs.estimate), interval, clock(runs.quantile(0.5)), clock(runs.planned), f"{len(runs.times):,}")
-    feasible = runs.within is None or runs.estimate >= runs.probability
-    unit = "s" if runs.within is None else ""
-    because = _because(runs) + _imprecise(runs)
-    return Answer(runs.method, feasible, runs.estimate, unit, deadline, because, checks, more, row)
+    write = clock if runs.within is None else "{:.4g}".format
+    interval = " to ".join("unknown" if end is None else write(end) for end in runs.interval)
+    row = (write(runs.estimate), interval, clock(runs.quantile(0.5)), clock(runs.planned), f"{len(runs.times):,}")
+    feasible, unit = runs.within is None or runs.estimate >= runs.probability, "s" if runs.within is None else ""
+    return Answer(runs.method, feasible, runs.estimate, unit, deadline, _because(runs), checks, more, row)
 
 
 def _because(runs: RandomRuns) -> str:
+    imprecise = ""
+    if not runs.precise:
+        # The precision that one may expect was not reached; if it is known, which one was.
+        known = "unknown" if math.isinf(runs.error) else "imprecise"
+        sentence = f"confidence.{known}_{'deadline' if runs.within is None else 'probability'}"
+        imprecise = say(sentence, wanted=100 * PRECISE, reached=100 * runs.error)
     if runs.within is None:
         later = runs.estimate / runs.planned - 1
-        return say(f"confidence.{'later' if later >= 0 else 'earlier'}", share=abs(later))
+        return say(f"confidence.{'later' if later >= 0 else 'earlier'}", share=abs(later), imprecise=imprecise)
     low, high = runs.interval
     assert low is not None
     assert high is not None
     verdict = "too_close" if low <= runs.probability <= high else "more" if low > runs.probability else "less"
     without = "meets" if runs.planned <= runs.within else "misses"
-    return say(f"confidence.{verdict}", share=runs.probability, without=without)
-
-
-def _imprecise(runs: RandomRuns) -> str:
-    """Say that the precision that one may expect was not reached, and which one was; nothing if it was."""
-    if runs.precise:
-        return ""
-    sentence = "deadline" if runs.within is None else "probability"
-    reached = "unknown" if math.isinf(runs.error) else "imprecise"
-    return say(f"confidence.{reached}_{sentence}", wanted=100 * PRECISE, reached=100 * runs.error)
+    return say(f"confidence.{verdict}", runs=runs, without=without, imprecise=imprecise)
 
 
 def _notes(sampled: Sequence[RandomRuns]) -> list[str]:
     """Say how the answers were found and checked."""
-    off = max(abs(runs.drawn[n] / time - 1) for runs in sampled for n, time in runs.simulated if time > 0)
-    replayed = sum(runs.replayed for runs in sampled)
+    off = max(float(abs(runs.drawn[n] / time - 1)) for runs in sampled for n, time in runs.simulated if time > 0)
+    differ = say("found.equal" if off <= 1e-9 else "found.apart", off=off)
+    replayed, checked = sum(runs.replayed for runs in sampled), sum(len(runs.simulated) for runs in sampled)
+    simulated = sum(len(runs.times) for runs in sampled) - replayed
     reasons = dict.fromkeys(filter(None, (not_replayable(runs.recording) for runs in sampled)))
     return [
-        say(
-            "confidence.how",
-            replayed=replayed,
-            simulated=sum(len(runs.times) for runs in sampled) - replayed,
-            checked=sum(len(runs.simulated) for runs in sampled),
-            differ=say("found.equal" if off <= 1e-9 else "found.apart", off=float(off)),
-        ),
+        say("confidence.how", replayed=replayed, simulated=simulated, checked=checked, differ=differ),
         *(say("confidence.not_replayable", reason=reason) for reason in reasons),
         say("confidence.intervals", looks=max(runs.looks for runs in sampled)),
         say("confidence.same_blocks"),
@@ -145,14 +115,8 @@ def _notes(sampled: Sequence[RandomRuns]) -> list[str]:
 
 def _described(scenario: Scenario, name: str, index: int, jitter: Jitter) -> str:
     """Say what varies how."""
-    parameters = [value for value in (jitter.sigma, jitter.low, jitter.mode, jitter.high) if value is not None]
-    return say(
-        f"confidence.{'observed' if jitter.values is not None else 'distributed'}",
-        name=name,
-        group=Fleet(scenario.fleet).name(index),
-        distribution=jitter.distribution,
-        parameters=" to ".join(f"{value:g}" for value in parameters),
-        values=len(jitter.values or ()),
-        per=jitter.per,
-        shared=say("confidence.shared") if jitter.each == "group" else "",
-    )
+    given = [value for value in (jitter.sigma, jitter.low, jitter.mode, jitter.high) if value is not None]
+    parameters = " to ".join(f"{value:g}" for value in given) or len(jitter.values or ())
+    group, shared = Fleet(scenario.fleet).name(index), say("confidence.shared") if jitter.each == "group" else ""
+    sentence = "confidence.distributed" if given else "confidence.observed"
+    return say(sentence, name=name, group=group, jitter=jitter, parameters=parameters, shared=shared)

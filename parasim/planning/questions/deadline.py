@@ -13,20 +13,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parasim.cli.text import clock, deadline_clock, origin
+from parasim.explanation import who
+from parasim.figures.deadline import draw_deadline
 from parasim.planning.answer import Answer, Check, Plan
-from parasim.planning.methods import Case
-from parasim.planning.questions.reasons import in_the_way, time_goes
-from parasim.planning.search.quantities import Quantity
+from parasim.planning.methods import Case, Question
+from parasim.planning.search.quantities import Quantity, quantity_named
 from parasim.planning.search.ranges import own_width
 from parasim.planning.search.runtimes import RuntimesByValue
 from parasim.sentences import say
 from sim.errors import ParaSimError, ScenarioError
+from sim.fleet import Fleet
 from sim.result import Result
+from sim.studies.critical import Holder, critical_path
+from sim.studies.explain import MOST_NAMED, named, shares_by_group
 from sim.studies.ladder import Decimals, deadline_search, spread
 
 ROUNDING = 1e-9
 """Share of a deadline that is rounding."""
 
+_WORTH_A_CLAUSE = 0.01
+"""Share of the wall-clock that a resource must hold to be named."""
 _DRAWN = 41
 _BEYOND = 8.0
 """How far beyond the answers, as a factor, a picture goes."""
@@ -42,32 +48,21 @@ class _Solved:
     notes: Sequence[str] = ()
 
 
-def deadline(cases: Sequence[Case], within: float, quantity: Quantity, jobs: int | None) -> Plan:
+def answer(question: Question) -> Plan:
     """Find, for each method, the least or the most of a quantity with which a run meets a deadline.
-
-    Parameters
-    ----------
-    cases : sequence of Case
-        The scenario under each method.
-    within : float
-        The deadline [s].
-    quantity : Quantity
-        What is to meet it.
-    jobs : int or None
-        Worker processes; all cores if None.
 
     Raises
     ------
     ParaSimError
-        If the quantity cannot be varied in the scenario.
+        If there is no such quantity, or it cannot be varied in the scenario.
     """
+    quantity, within = quantity_named(question.asked), question.within
+    assert within is not None
     # A run that ends on the dot meets its deadline, however its sums were rounded.
-    solved = [_solve(case, quantity, within * (1 + ROUNDING), jobs) for case in cases]
+    solved = [_solve(case, quantity, within * (1 + ROUNDING), question.jobs) for case in question.cases]
     word = "largest" if quantity.most else "least"
 
     def draw(directory: Path) -> Sequence[Path]:
-        from parasim.figures.deadline import draw_deadline
-
         answers = {
             one.answer.method: (one.answer.value, one.answer.wall_clock_s)
             for one in solved
@@ -107,7 +102,7 @@ def _solve(case: Case, quantity: Quantity, within: float, jobs: int | None) -> _
         # Any value meets the deadline, or none does.
         met = check(own_width(case.setup), now_s := runs.own.wall_clock)
         verdict = "met" if met.holds else "missed"
-        because = say("deadline.no_width", method=case.method, verdict=verdict, path=time_goes(runs.own))
+        because = say("deadline.no_width", method=case.method, verdict=verdict, path=_time_goes(runs.own))
         row = ("any", clock(now_s), "-") if met.holds else ("none", missed, "-")
         return solved(None, runs.own, because, [met], *row)
     found = deadline_search(runs, quantity.scan(values, runs, within), within, most=quantity.most)
@@ -121,11 +116,11 @@ def _solve(case: Case, quantity: Quantity, within: float, jobs: int | None) -> _
         best = found.best if quantity.most else len(values) - 1
         if runs([best])[0] == math.inf:
             raise ScenarioError(f"--solve-for {quantity.name}: {runs.refused}")
-        result, extreme = runs.at(best), quantity.extreme.format(quantity.text(values[best]))
-        because = say("deadline.even_with", extreme=extreme, obstacle=in_the_way(result, within))
+        result, extreme = runs.at(best), quantity.extreme(values[best])
+        because = say("deadline.even_with", extreme=extreme, obstacle=_in_the_way(result, within))
         return solved(None, result, because, [check(values[best], result.wall_clock)], "none", missed, "-")
     result = runs.at(found.index)
-    checked, because = [check(values[found.index], result.wall_clock)], time_goes(result)
+    checked, because = [check(values[found.index], result.wall_clock)], _time_goes(result)
     if found.beside is None:
         beside = "not simulated"
         because = say("deadline.end_of_scale", more="more" if quantity.most else "less", path=because)
@@ -160,3 +155,38 @@ def _curves(
     # To whom the quantity means nothing, as long for any value.
     flat = {one.answer.method: one.runs.own.wall_clock for one in solved if not one.runs.values}
     return curves | {method: [(value, wall_clock) for value in everywhere] for method, wall_clock in flat.items()}
+
+
+def _time_goes(result: Result) -> str:
+    """Say what the wall-clock consists of: ``84% computing, 10% uplink and 6% downlink (mostly of rural)``."""
+    parts = [
+        say("path.share", share=seconds / result.wall_clock, resource=name)
+        for _, name, seconds in _held(result)
+        if seconds >= _WORTH_A_CLAUSE * result.wall_clock
+    ]
+    return say("path.shares", parts=parts) if parts else say("path.no_time")
+
+
+def _in_the_way(result: Result, within: float) -> str:
+    """Say what makes a run longer than a deadline: computing alone, or everything there is."""
+    parts = []
+    for holder, name, seconds in _held(result):
+        if holder is Holder.COMPUTING and seconds > within:
+            return say("path.alone", resource=name, seconds=seconds)
+        if seconds >= _WORTH_A_CLAUSE * result.wall_clock:
+            parts.append(say("path.seconds", resource=name, seconds=seconds))
+    return say("path.takes", wall_clock=result.wall_clock, parts=parts)
+
+
+def _held(result: Result) -> list[tuple[Holder, str, float]]:
+    """Resources of the critical path, named with their owners where clients differ, and seconds, the largest first."""
+    fleet = Fleet(result.scenario.fleet)
+    shares = shares_by_group(critical_path(result), fleet)
+    held = []
+    for holder in dict.fromkeys(share.holder for share in shares):
+        seconds, groups = math.fsum(share.seconds for share in shares if share.holder is holder), named(shares, holder)
+        # Named groups hold the most of it, not always all.
+        owned = 0 < len(groups) <= min(MOST_NAMED, len(fleet.groups) - 1)
+        name = say("path.mostly", resource=holder.value, groups=who(groups, fleet)) if owned else holder.value
+        held.append((holder, name, seconds))
+    return sorted(held, key=lambda item: -item[2])

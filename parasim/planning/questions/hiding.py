@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from parasim.cli.text import amount, clock, origin
+from parasim.cli.text import amount, clock
+from parasim.figures.hiding import draw_hiding
 from parasim.planning.answer import Answer, Plan
-from parasim.planning.methods import Case
+from parasim.planning.methods import Case, Question
 from parasim.planning.search.hiding_points import (
     GroupHidingPoint,
     Workload,
@@ -65,20 +65,16 @@ class GroupCurve:
         return self.case.method
 
 
-def hide_communication(cases: Sequence[Case], jobs: int | None) -> Plan:
+def answer(question: Question) -> Plan:
     """Find the bandwidth at which a method hides all of its communication, by group, batch size and block width.
 
-    Parameters
-    ----------
-    cases : sequence of Case
-        The scenario under each method; those that do not overlap get an answer that says so.
-    jobs : int or None
-        Worker processes; all cores if None.
+    Methods that do not overlap get an answer that says so.
     """
+    jobs = question.jobs
     answers: list[Answer] = []
     notes: list[str] = []
     curves: list[GroupCurve] = []
-    for case in cases:
+    for case in question.cases:
         if not issubclass(case.setup.method.shape, Overlapped):
             because = say("hiding.no_overlap")
             answers.append(Answer(case.method, False, None, "B/s", None, because, row=("-", "none", "-", "-")))
@@ -95,19 +91,14 @@ def hide_communication(cases: Sequence[Case], jobs: int | None) -> Plan:
             notes += _together(name, other.of(case.scenario), [point for point in points if point.workload == other])
         notes += [say("hiding.other_runs")] if workloads else []
         notes += origins([case], sorted({point.batch_size for point in points}))
-
-    def draw(directory: Path) -> Sequence[Path]:
-        from parasim.figures.hiding import draw_hiding
-
-        return draw_hiding(list(zip(curves, _runtimes(curves, jobs), strict=True)), directory)
-
+    drawn = any(point.bandwidth is not None for one in curves for point in one.points)
     return Plan(
         question=say("hiding.question"),
         answers=answers,
         columns=("clients", "bandwidth", "wall-clock", "a step less"),
         notes=[*dict.fromkeys(notes)],
-        provenance={case.method: origin({"compute": case.costs.provenance()}) for case in cases},
-        draw=draw if any(point.bandwidth is not None for one in curves for point in one.points) else None,
+        provenance=question.origins,
+        draw=(lambda d: draw_hiding(list(zip(curves, _runtimes(curves, jobs), strict=True)), d)) if drawn else None,
     )
 
 
@@ -139,12 +130,9 @@ def hideable(points: Sequence[GroupHidingPoint], own: Workload) -> list[Workload
 
 def _changed(other: Workload, own: Workload) -> str:
     """Say what differs: ``blocks of 1 layer``, ``batch size 6``, or both."""
-    parts = []
-    if other.layers != own.layers:
-        parts.append(say("hiding.one_layer" if other.layers == 1 else "hiding.layers", layers=other.layers))
-    if other.batch_size != own.batch_size:
-        parts.append(say("hiding.batch_size", size=other.batch_size))
-    return " and ".join(parts)
+    layers = say("hiding.one_layer" if other.layers == 1 else "hiding.layers", workload=other)
+    size = say("hiding.batch_size", workload=other)
+    return " and ".join([layers] * (other.layers != own.layers) + [size] * (other.batch_size != own.batch_size))
 
 
 def _curves(case: Case, own: Workload, points: Sequence[GroupHidingPoint]) -> list[GroupCurve]:
@@ -161,49 +149,29 @@ def _curves(case: Case, own: Workload, points: Sequence[GroupHidingPoint]) -> li
 
 
 def _answer(curve: GroupCurve, workloads: Sequence[Workload]) -> Answer:
-    point = curve.own
-    because = _because(point)
-    if workloads:
-        by_workload = {point.workload: point for point in curve.points}
-        ways = []
-        for other in workloads:
-            there = by_workload[other]
-            least = say("hiding.any_bandwidth" if there.bandwidth is None else "hiding.from_on", least=there.bandwidth)
-            changed = _changed(other, point.workload)
-            ways.append(say("hiding.way", changed=changed, least=least, wall_clock=there.wall_clock))
-        because = say("hiding.instead", because=because, ways=" or ".join(ways))
+    point, ways, wall_clock = curve.own, [], None
+    for there in (point for workload in workloads for point in curve.points if point.workload == workload):
+        least = say("hiding.any_bandwidth" if there.bandwidth is None else "hiding.from_on", point=there)
+        ways.append(say("hiding.way", changed=_changed(there.workload, point.workload), least=least, point=there))
+    row: tuple[str, ...] = ("none", "-", "-")
+    if point.bandwidth is not None:
+        because = say("hiding.hidden", later=point.checked[1].wall_clock_s - point.checked[0].wall_clock_s)
+        wall_clock, below = point.wall_clock, say("hiding.not_hidden", bandwidth=point.checked[1].value)
+        row = (amount(point.bandwidth, "B/s"), clock(point.wall_clock), below)
+    elif point.in_the_way:
+        large = {name: s for name, s in point.in_the_way.items() if s >= sum(point.in_the_way.values()) / 100}
+        parts = [say("path.seconds", resource=name, seconds=seconds) for name, seconds in large.items()]
+        because = say("hiding.in_the_way", parts=parts)
+    else:
+        because, row = say("hiding.nothing_to_hide"), ("nothing to hide", "-", "-")
+    because = say("hiding.instead", because=because, ways=" or ".join(ways)) if ways else because
     more = {
         "clients": curve.clients,
         "in_the_way_s": dict(point.in_the_way),
-        "curve": [
-            {
-                "batch_size": other.batch_size,
-                "layers_per_block": other.layers,
-                "bandwidth": other.bandwidth,
-                "wall_clock_s": other.wall_clock,
-                "in_the_way_s": dict(other.in_the_way),
-                "checked": [vars(check) for check in other.checked],
-            }
-            for other in curve.points
-        ],
+        "curve": [other.as_json() for other in curve.points],
     }
-    if point.bandwidth is None:
-        row = (curve.clients, "nothing to hide" if point.nothing_to_hide else "none", "-", "-")
-        return Answer(curve.method, False, None, "B/s", None, because, point.checked, more, row)
-    below = say("hiding.not_hidden", bandwidth=point.checked[1].value)
-    row = (curve.clients, amount(point.bandwidth, "B/s"), clock(point.wall_clock), below)
-    return Answer(curve.method, True, point.bandwidth, "B/s", point.wall_clock, because, point.checked, more, row)
-
-
-def _because(point: GroupHidingPoint) -> str:
-    if point.nothing_to_hide:
-        return say("hiding.nothing_to_hide")
-    if point.bandwidth is None:
-        least = sum(point.in_the_way.values()) / 100
-        held = [(resource, seconds) for resource, seconds in point.in_the_way.items() if seconds >= least]
-        parts = [say("path.seconds", resource=resource, seconds=seconds) for resource, seconds in held]
-        return say("hiding.in_the_way", parts=parts)
-    return say("hiding.hidden", later=point.checked[1].wall_clock_s - point.checked[0].wall_clock_s)
+    value, row = point.bandwidth, (curve.clients, *row)
+    return Answer(curve.method, value is not None, value, "B/s", wall_clock, because, point.checked, more, row)
 
 
 def _together(name: str, scenario: Scenario, points: Sequence[GroupHidingPoint]) -> Iterator[str]:
@@ -219,9 +187,8 @@ def _together(name: str, scenario: Scenario, points: Sequence[GroupHidingPoint])
     if found is None:
         yield say("hiding.not_together", name=name)
         return
-    factor, wall_clock = found
-    these = say("hiding.these" if factor == 1 else "hiding.times_these", factor=factor)
-    yield say("hiding.together", name=name, these=these, wall_clock=wall_clock)
+    these = say("hiding.these" if found.factor == 1 else "hiding.times_these", factor=found.factor)
+    yield say("hiding.together", name=name, these=these, wall_clock=found.wall_clock)
 
 
 def _runtimes(curves: Sequence[GroupCurve], jobs: int | None) -> list[list[tuple[float, float]]]:

@@ -7,16 +7,15 @@ are shared, and simulated where no replay holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from parasim.cli.text import amount, clock, origin, signed_share
+from parasim.cli.text import amount, clock, signed_share
+from parasim.figures.tornado import Bar, Panel, draw_tornado
 from parasim.planning.answer import Answer, Check, Plan
-from parasim.planning.methods import Case
+from parasim.planning.methods import Question
 from parasim.planning.risk import sobol
 from parasim.planning.search.how_found import how_found, not_replayable
 from parasim.sentences import say
@@ -40,102 +39,17 @@ _CALLED = {
 }
 
 
-@dataclass(frozen=True)
-class InputEffect:
-    """What one input does.
+class _Shares(NamedTuple):
+    """Shares of the variance, how they were found, and by how much that is off from the simulation, as a share."""
 
-    Attributes
-    ----------
-    input : Input
-        Which.
-    name : str
-        What people call it.
-    low, high : float
-        Wall-clock at either end of its band, event-simulated [s].
-    agrees : tuple of bool
-        Whether the replay says the same, or does not claim to be exact.
-    alone, total, error : float
-        Sobol indices, first-order and total, and half the width of the wider one's interval.
-    """
-
-    input: Input
-    name: str
-    low: float
-    high: float
-    agrees: tuple[bool, bool]
-    alone: float
-    total: float
-    error: float
-
-    @property
-    def swing(self) -> float:
-        """How far apart the ends are [s]."""
-        return abs(self.high - self.low)
-
-    @property
-    def band(self) -> tuple[float, float]:
-        """Low and high end of its band, in base units."""
-        return self.input.value * (1 - self.input.band), self.input.value * (1 + self.input.band)
-
-    @property
-    def unit(self) -> str:
-        """Base unit; empty for a factor."""
-        if self.input.name in ("speed", "payload"):
-            return ""
-        return "s" if self.input.name in ("latency", "serialization", "aggregation") else "B/s"
-
-    @property
-    def ends(self) -> tuple[str, str]:
-        """Low and high end of its band, as people write them."""
-        written = {"": "{:.3g} x".format, "s": clock, "B/s": partial(amount, unit="B/s")}[self.unit]
-        low, high = self.band
-        return written(low), written(high)
-
-
-@dataclass(frozen=True)
-class InputEffects:
-    """What all inputs of one method do.
-
-    Attributes
-    ----------
-    recording : Recording
-        Its run as the scenario says.
-    inputs : tuple of InputEffect
-        The widest swing first.
-    indices : Indices
-        What their shares rest on.
-    exact : bool
-        Whether these were exact replays.
-    off : float
-        By how much what stands for the simulation was off at most, at the ends of the bands, as a share.
-    """
-
-    recording: Recording
-    inputs: tuple[InputEffect, ...]
     indices: sobol.Indices
+    how: str
     exact: bool
     off: float
 
-    @property
-    def method(self) -> str:
-        """Name of the method."""
-        return self.recording.setup.scenario.method.name
 
-    @property
-    def base(self) -> float:
-        """Wall-clock as the scenario says [s]."""
-        return self.recording.result.wall_clock
-
-
-def sensitivity(cases: Sequence[Case], jobs: int | None) -> Plan:
+def answer(question: Question) -> Plan:
     """Find what each input's uncertainty does to the runtime.
-
-    Parameters
-    ----------
-    cases : sequence of Case
-        The scenario, with its `uncertainty`, under each method.
-    jobs : int or None
-        Worker processes; all cores if None.
 
     Returns
     -------
@@ -149,65 +63,79 @@ def sensitivity(cases: Sequence[Case], jobs: int | None) -> Plan:
         If everything is certain, or SALib is missing.
     """
     sobol.check_installed()
-    effects = [_effects(case, jobs) for case in cases]
-
-    def draw(directory: Path) -> Sequence[Path]:
-        from parasim.figures.tornado import Bar, Panel, draw_tornado
-
-        panels = []
-        for of in effects:
-            bars = [Bar(one.name, *one.ends, one.low, one.high, one.alone, one.total) for one in of.inputs]
-            panels.append(Panel(of.method, of.base, bars))
-        return draw_tornado(panels, directory)
-
+    recordings = [record(case.setup, case.costs) for case in question.cases]
+    tornados = [_tornado(recording, question.jobs) for recording in recordings]
+    panels = [panel for panel, _, _ in tornados]
     return Plan(
         question=say("sensitivity.question"),
-        answers=[_answer(of, one) for of in effects for one in of.inputs],
+        answers=[answer for _, answers, _ in tornados for answer in answers],
         columns=("input", "band", "at its low", "at its high", "alone", "with others"),
-        notes=[note for of in effects for note in _notes(of)],
-        provenance={
-            **{of.method: origin({"compute": of.recording.costs.provenance()}) for of in effects},
-            "uncertainty": _bands(effects[0].recording),
-        },
-        draw=draw,
+        notes=[note for _, _, notes in tornados for note in notes],
+        provenance=question.origins | {"uncertainty": _bands(recordings[0])},
+        draw=lambda directory: draw_tornado(panels, directory),
     )
 
 
-def _effects(case: Case, jobs: int | None) -> InputEffects:
-    recording = record(case.setup, case.costs)
-    inputs = Inputs.of(recording)
+def _tornado(recording: Recording, jobs: int | None) -> tuple[Panel, list[Answer], list[str]]:
+    scenario, inputs = recording.setup.scenario, Inputs.of(recording)
+    method, fleet = scenario.method.name, Fleet(scenario.fleet)
     if not inputs.inputs:
         raise ScenarioError("--sensitivity: everything is certain; the section uncertainty gives inputs a band")
     ends = inputs.variants(inputs.ends())
-    simulated = _simulated(recording, ends, jobs)
-    replayed = recording.replay(ends)
+    simulated, replayed = _simulated(recording, jobs, ends), recording.replay(ends)
     agrees = ~replayed.replayed | (np.abs(replayed.wall_clock - simulated) <= _AGREES * simulated)
-    runtimes = Runtimes(inputs)
-    seed, bounds = case.scenario.seed, inputs.bounds()
-    if not_replayable(recording):
-        run: Callable[[Floats], Floats] = lambda factors: _simulated(recording, inputs.variants(factors), jobs)  # noqa: E731
-        indices, exact = sobol.indices(run, bounds, seed, _FIRST_SIMULATED, _MOST_SIMULATED), False
-        standing_in = simulated
-    else:
-        indices, exact = sobol.indices(runtimes, bounds, seed), runtimes.exact
-        standing_in = replayed.wall_clock if exact else recording.estimate(ends)
-    count, fleet = len(inputs.inputs), Fleet(case.scenario.fleet)
-    effects = [
-        InputEffect(
-            one,
-            _called(one, fleet),
-            float(simulated[n]),
-            float(simulated[count + n]),
-            (bool(agrees[n]), bool(agrees[count + n])),
-            float(indices.alone[n]),
-            float(indices.total[n]),
-            float(indices.errors[n]),
+    shares = _shares(inputs, simulated, jobs)
+    base, count = recording.result.wall_clock, len(inputs.inputs)
+    effects = []
+    for n, one in enumerate(inputs.inputs):
+        alone, total = float(shares.indices.alone[n]), float(shares.indices.total[n])
+        times, holds = simulated[n::count].tolist(), agrees[n::count].tolist()
+        name, band, unit = _called(one, fleet), [one.value * (1 - one.band), one.value * (1 + one.band)], _unit(one)
+        low_end, high_end = (
+            clock(end) if unit == "s" else amount(end, unit) if unit else f"{end:.3g} x" for end in band
         )
-        for n, one in enumerate(inputs.inputs)
-    ]
+        low, high = times
+        more = {
+            "value_is": say("sensitivity.value"),
+            "input": name,
+            "input_unit": unit,
+            "input_value": one.value,
+            "band": band,
+            "wall_clock_s": times,
+            "first_order": alone,
+            "total": total,
+            "index_error": float(shares.indices.errors[n]),
+        }
+        checks = [Check(*each) for each in zip(band, times, holds, strict=True)]
+        # Estimates of what is 0 scatter about it.
+        written = [f"{max(share, 0.0):.1%}" for share in (alone, total)]
+        row = (name, f"{low_end} to {high_end}", clock(low), clock(high), *written)
+        swing, because = abs(high - low), _because(low, high, base, total)
+        answer = Answer(method, True, swing, "s", base, because, checks, more, row)
+        effects.append((answer, Bar(name, low_end, high_end, low, high, alone, total)))
+    effects.sort(key=lambda effect: -(effect[0].value or 0.0))
+    panel = Panel(method, base, [bar for _, bar in effects])
+    return panel, [answer for answer, _ in effects], _notes(method, base, shares)
+
+
+def _shares(inputs: Inputs, simulated: Floats, jobs: int | None) -> _Shares:
+    """Estimate shares of the variance, and hold what stands for the simulation against it at the ends of all bands."""
+    recording, seed = inputs.recording, inputs.recording.setup.scenario.seed
+    if not_replayable(recording):
+        indices = sobol.indices(
+            lambda factors: _simulated(recording, jobs, inputs.variants(factors)),
+            inputs.bounds(),
+            seed,
+            _FIRST_SIMULATED,
+            _MOST_SIMULATED,
+        )
+        return _Shares(indices, how_found(recording, replayed=False, simulated=True), False, 0.0)
+    runtimes = Runtimes(inputs)
+    indices, ends = sobol.indices(runtimes, inputs.bounds(), seed), inputs.variants(inputs.ends())
+    standing_in = recording.replay(ends).wall_clock if runtimes.exact else recording.estimate(ends)
     off = float(np.max(np.abs(standing_in / simulated - 1))) if simulated.all() else 0.0
-    effects.sort(key=lambda one: -one.swing)
-    return InputEffects(recording, tuple(effects), indices, exact, off)
+    how = how_found(recording, replayed=True, simulated=False) if runtimes.exact else say("found.estimates")
+    return _Shares(indices, how, runtimes.exact, off)
 
 
 def _called(one: Input, fleet: Fleet) -> str:
@@ -217,7 +145,14 @@ def _called(one: Input, fleet: Fleet) -> str:
     return f"{one.name} of {fleet.name(one.group)}" if len(fleet.groups) > 1 else one.name
 
 
-def _simulated(recording: Recording, variants: Variants, jobs: int | None) -> Floats:
+def _unit(one: Input) -> str:
+    """Base unit of an input; empty for a factor."""
+    if one.name in ("speed", "payload"):
+        return ""
+    return "s" if one.name in ("latency", "serialization", "aggregation") else "B/s"
+
+
+def _simulated(recording: Recording, jobs: int | None, variants: Variants) -> Floats:
     """Simulate what-ifs event by event."""
     rows = [variants[row : row + 1] for row in range(len(variants))]
     few = len(recording.result.timeline.spans) * len(rows) < _SERIAL_BELOW_SPANS
@@ -229,50 +164,20 @@ def _wall_clock(recording: Recording, variant: Variants) -> float:
     return recording.simulate(variant).wall_clock
 
 
-def _answer(of: InputEffects, one: InputEffect) -> Answer:
-    more = {
-        "value_is": say("sensitivity.value"),
-        "input": one.name,
-        "input_unit": one.unit,
-        "input_value": one.input.value,
-        "band": list(one.band),
-        "wall_clock_s": [one.low, one.high],
-        "first_order": one.alone,
-        "total": one.total,
-        "index_error": one.error,
-    }
-    checks = [Check(value, time, ok) for value, time, ok in zip(one.band, (one.low, one.high), one.agrees, strict=True)]
-    # Estimates of what is 0 scatter about it.
-    shares = (f"{max(share, 0.0):.1%}" for share in (one.alone, one.total))
-    row = (one.name, " to ".join(one.ends), clock(one.low), clock(one.high), *shares)
-    if one.swing > _AGREES * of.base:
-        low, high = signed_share(one.low / of.base - 1), signed_share(one.high / of.base - 1)
-        because = say("sensitivity.from_to", low=low, high=high)
-    else:
-        because = say("sensitivity.nothing" if one.total < 1e-6 else "sensitivity.with_others")
-    return Answer(of.method, True, one.swing, "s", of.base, because, checks, more, row)
+def _because(low: float, high: float, base: float, total: float) -> str:
+    if abs(high - low) > _AGREES * base:
+        return say("sensitivity.from_to", low=signed_share(low / base - 1), high=signed_share(high / base - 1))
+    return say("sensitivity.nothing" if total < 1e-6 else "sensitivity.with_others")
 
 
-def _notes(of: InputEffects) -> list[str]:
-    indices, error = of.indices, float(of.indices.errors.max())
-    if not_replayable(of.recording) or of.exact:
-        how = how_found(of.recording, replayed=True, simulated=False)
-    else:
-        how = say("found.estimates")
-    agreement = "sensitivity.equal" if of.exact and of.off <= _AGREES else "sensitivity.apart"
+def _notes(method: str, base: float, shares: _Shares) -> list[str]:
+    indices, error = shares.indices, float(shares.indices.errors.max())
+    agreement = "sensitivity.equal" if shares.exact and shares.off <= _AGREES else "sensitivity.apart"
     missed = say("sensitivity.missed", goal=sobol.PRECISE, most=sobol.MOST_RUNS) if error > sobol.PRECISE else ""
+    runs = {"runs": indices.runs, "how": shares.how, "error": error, "missed": missed}
     return [
-        say("sensitivity.ends", method=of.method, agreement=say(agreement, off=of.off)),
-        say(
-            "sensitivity.shares",
-            method=of.method,
-            runs=indices.runs,
-            how=how,
-            error=error,
-            missed=missed,
-            base=of.base,
-            deviation=indices.deviation,
-        ),
+        say("sensitivity.ends", method=method, agreement=say(agreement, off=shares.off)),
+        say("sensitivity.shares", method=method, **runs, base=base, deviation=indices.deviation),
     ]
 
 

@@ -6,13 +6,13 @@ Replay gives their wall-clocks where it is exact, the event simulation elsewhere
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
 
-from parasim.planning.methods import Case
+from parasim.planning.methods import Case, Report
 from parasim.planning.search.how_found import not_replayable
 from sim.errors import ScenarioError
 from sim.studies.jitter import Draws, Jitters, jitters, simulate_drawn
@@ -37,9 +37,6 @@ _SIMULATED_AT_ONCE = 16
 """Where runs take long, one hears of them more often."""
 _CHECKED = (0.0, 0.5, 1.0)
 """Quantiles whose runs are simulated besides those at the answer."""
-
-Report = Callable[[str, int, int], None]
-"""Told what is being done, the steps done and in total."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +123,7 @@ class RandomRuns:
         return self.error <= PRECISE
 
 
-def random_runs(
-    case: Case, probability: float, within: float | None, jobs: int | None, report: Report = lambda *_: None
-) -> RandomRuns:
+def random_runs(case: Case, probability: float, within: float | None, jobs: int | None, report: Report) -> RandomRuns:
     """Draw runs, twice as many at every look, until the answer is precise or there are as many as may be.
 
     Parameters

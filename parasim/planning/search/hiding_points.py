@@ -94,10 +94,16 @@ class GroupHidingPoint:
         """Block width of the scenario, if that is a choice."""
         return self.workload.layers
 
-    @property
-    def nothing_to_hide(self) -> bool:
-        """Whether no computing waits for anything sent, whatever the bandwidth."""
-        return self.bandwidth is None and not self.in_the_way
+    def as_json(self) -> dict[str, object]:
+        """Return it as JSON can hold it."""
+        return {
+            "batch_size": self.batch_size,
+            "layers_per_block": self.layers,
+            "bandwidth": self.bandwidth,
+            "wall_clock_s": self.wall_clock,
+            "in_the_way_s": dict(self.in_the_way),
+            "checked": [vars(check) for check in self.checked],
+        }
 
 
 def own_workload(case: Case) -> Workload:
@@ -140,8 +146,15 @@ def _points_of(task: tuple[Workload, Scenario]) -> list[GroupHidingPoint]:
     return points
 
 
-def factor_for_all(scenario: Scenario, needed: Mapping[int, float]) -> tuple[float, float] | None:
-    """Find how many times what each group needs alone they need together, and the wall-clock then [s].
+class Together(NamedTuple):
+    """How many times what each group needs alone they need together, and the wall-clock then [s]."""
+
+    factor: float
+    wall_clock: float
+
+
+def factor_for_all(scenario: Scenario, needed: Mapping[int, float]) -> Together | None:
+    """Find how many times what each group needs alone they need together.
 
     Those who share rounds share their deadlines: one group's upload leaves less time for the other's download.
 
@@ -154,12 +167,12 @@ def factor_for_all(scenario: Scenario, needed: Mapping[int, float]) -> tuple[flo
 
     Returns
     -------
-    (float, float) or None
+    Together or None
         None if 100 times as much does not hide it all.
     """
     runs = _Hidden(scenario, simulated(with_only(scenario, {})), _FACTORS, needed)
     found, _ = secant_search(runs, _FACTORS, 0)
-    return None if found is None else (_FACTORS[found], runs.results[found].wall_clock)
+    return None if found is None else Together(_FACTORS[found], runs.results[found].wall_clock)
 
 
 class _Hidden:

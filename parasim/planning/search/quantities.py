@@ -16,9 +16,10 @@ from parasim.cli.text import amount
 from parasim.planning import changes
 from parasim.planning.methods import Case
 from parasim.planning.search.ranges import batch_sizes, block_widths
+from parasim.sentences import say
 from sim.errors import ScenarioError, nearest
 from sim.scenario import Scenario
-from sim.studies.ladder import Decimals, around_line, spread
+from sim.studies.ladder import Decimals, RuntimesAt, around_line, spread
 from sim.studies.replay import Recording
 from sim.studies.variants import Floats, Variants
 
@@ -27,19 +28,18 @@ _MOST_SPANS = 400_000
 """A run of more spans than about this is none that one repeats for a plan."""
 _MOST_CLIENTS = 1000
 
+Change = Callable[[Scenario, float], Scenario]
+"""A scenario with a value."""
+
 
 @dataclass(frozen=True)
 class Quantity:
-    """Something to solve for.
+    """Something to solve for; its texts are those of ``[quantity]`` in ``sentences.toml``.
 
     Attributes
     ----------
     name : str
         As on the command line.
-    meaning : str
-        What it is, in the words of an answer.
-    extreme : str
-        Its most favourable value in words: what stands in the way is what is left there.
     values : callable
         Values that it may take in a scenario, rising; none if it means nothing there.
     change : callable
@@ -55,10 +55,8 @@ class Quantity:
     """
 
     name: str
-    meaning: str
-    extreme: str
     values: Callable[[Case], Sequence[float]]
-    change: Callable[[Scenario, float], Scenario]
+    change: Change
     unit: str = ""
     what_ifs: Callable[[Recording, Floats], Variants] | None = None
     usual: tuple[float, float] = (1e7, 1e9)
@@ -69,9 +67,16 @@ class Quantity:
         """Whether the most is asked for."""
         return self.what_ifs is None
 
-    def scan(
-        self, values: Sequence[float], runtimes: Callable[[Sequence[int]], Sequence[float]], deadline: float
-    ) -> list[int]:
+    @property
+    def meaning(self) -> str:
+        """What it is, in the words of an answer."""
+        return say(f"quantity.{self.name}")
+
+    def extreme(self, value: float) -> str:
+        """Say what its most favourable value is: what stands in the way is what is left there."""
+        return say(f"most_favourable.{self.name}", value=self.text(value))
+
+    def scan(self, values: Sequence[float], runtimes: RuntimesAt, deadline: float) -> list[int]:
         """Positions to begin with: all of a short list; around a straight line's guess; powers of two; or evenly."""
         if self.straight:
             return around_line(runtimes, len(values), deadline)
@@ -87,7 +92,7 @@ class Quantity:
             return f"{value:.4g} x"
         return f"{value:,.0f}" if float(value).is_integer() else f"{value:g}"
 
-    def in_recording(self, recording: Recording, values: Sequence[float]) -> Variants:
+    def in_recording(self, recording: Recording, values: Sequence[float] | Floats) -> Variants:
         """Write values as what-ifs of a recorded run."""
         assert self.what_ifs is not None
         return self.what_ifs(recording, np.array(values, dtype=np.float64)[:, None])
@@ -104,6 +109,14 @@ def quantity_named(name: str) -> Quantity:
     if name not in QUANTITIES:
         raise ScenarioError(f"--solve-for {name}: {nearest(name, QUANTITIES)}")
     return QUANTITIES[name]
+
+
+def _bandwidths(_: Case) -> Sequence[float]:
+    return Decimals(2, 15)
+
+
+def _speedups(_: Case) -> Sequence[float]:
+    return Decimals(-3, 4)
 
 
 def _batch_sizes(case: Case) -> Sequence[float]:
@@ -123,67 +136,22 @@ def _clients(case: Case) -> Sequence[float]:
     return range(1, max(_MOST_CLIENTS, 8 * case.scenario.clients) + 1)
 
 
+def _block_widths(case: Case) -> Sequence[float]:
+    return block_widths(case.setup)
+
+
 QUANTITIES = {
     quantity.name: quantity
     for quantity in (
+        Quantity("bandwidth", _bandwidths, changes.with_bandwidth, "B/s", lambda _, b: Variants(uplink=b, downlink=b)),
         Quantity(
-            "bandwidth",
-            "bandwidth of every client, up and down",
-            "unlimited bandwidth",
-            lambda case: Decimals(2, 15),
-            changes.with_bandwidth,
-            "B/s",
-            lambda recording, values: Variants(uplink=values, downlink=values),
+            "device-speed", _speedups, changes.with_speedup, "", lambda r, x: Variants(speed=r.speed * x), (0.5, 2.0)
         ),
-        Quantity(
-            "device-speed",
-            "speed of every device, as a multiple of its own",
-            "devices that need no time",
-            lambda case: Decimals(-3, 4),
-            changes.with_speedup,
-            "",
-            lambda recording, values: Variants(speed=recording.speed * values),
-            usual=(0.5, 2.0),
-        ),
-        Quantity(
-            "server-egress",
-            "egress of the server",
-            "unlimited egress",
-            lambda case: Decimals(2, 15),
-            changes.with_server_egress,
-            "B/s",
-            lambda recording, values: Variants(egress=values),
-        ),
-        Quantity(
-            "server-ingress",
-            "ingress of the server",
-            "unlimited ingress",
-            lambda case: Decimals(2, 15),
-            changes.with_server_ingress,
-            "B/s",
-            lambda recording, values: Variants(ingress=values),
-        ),
-        Quantity("rounds", "number of rounds", "{} round", _rounds, changes.with_rounds, straight=True),
-        Quantity(
-            "batch-size",
-            "batch size, at as many steps as before",
-            "batch size {}, the smallest that the profile covers",
-            _batch_sizes,
-            changes.with_batch_size,
-        ),
-        Quantity(
-            "clients",
-            "number of clients, in the fleet's proportions",
-            "the most favourable number of clients, {}",
-            _clients,
-            changes.with_clients,
-        ),
-        Quantity(
-            "block-width",
-            "layers per block",
-            "the most favourable width, {} layers",
-            lambda case: block_widths(case.setup),
-            changes.with_block_width,
-        ),
+        Quantity("server-egress", _bandwidths, changes.with_server_egress, "B/s", lambda _, b: Variants(egress=b)),
+        Quantity("server-ingress", _bandwidths, changes.with_server_ingress, "B/s", lambda _, b: Variants(ingress=b)),
+        Quantity("rounds", _rounds, changes.with_rounds, straight=True),
+        Quantity("batch-size", _batch_sizes, changes.with_batch_size),
+        Quantity("clients", _clients, changes.with_clients),
+        Quantity("block-width", _block_widths, changes.with_block_width),
     )
 }
