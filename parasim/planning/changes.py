@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -12,25 +11,8 @@ from sim.scenario import Scenario
 from sim.sections import Group
 
 
-@dataclass(frozen=True)
-class GroupChange:
-    """What one group of clients gets; None keeps what it has.
-
-    Attributes
-    ----------
-    uplink, downlink : float, optional
-        Its links [B/s].
-    speed : float, optional
-        Of its devices, as in the scenario.
-    """
-
-    uplink: float | None = None
-    downlink: float | None = None
-    speed: float | None = None
-
-
-def with_groups(scenario: Scenario, changes: Mapping[int, GroupChange]) -> Scenario:
-    """Change groups of the fleet, by their positions.
+def with_groups(scenario: Scenario, changes: Mapping[int, Mapping[str, object]]) -> Scenario:
+    """Change fields of groups, by their positions in the fleet; links in B/s.
 
     Raises
     ------
@@ -39,13 +21,11 @@ def with_groups(scenario: Scenario, changes: Mapping[int, GroupChange]) -> Scena
     """
     fleet = list(scenario.fleet)
     for number, change in changes.items():
-        given = {name: value for name, value in vars(change).items() if value is not None}
-        if change.speed is not None:
-            try:
-                Group.model_validate({"speed": change.speed})
-            except ValidationError as error:
-                raise ScenarioError(f"speed {change.speed:g}: {error.errors()[0]['msg']}") from None
-        fleet[number] = fleet[number].model_copy(update=given)
+        try:
+            Group.model_validate({name: value for name, value in change.items() if name == "speed"})
+        except ValidationError as error:
+            raise ScenarioError(f"speed {change['speed']}: {error.errors()[0]['msg']}") from None
+        fleet[number] = fleet[number].model_copy(update=change)
     return scenario.model_copy(update={"fleet": tuple(fleet)})
 
 
@@ -56,13 +36,12 @@ def with_bandwidth(scenario: Scenario, bandwidth: float) -> Scenario:
 
 def with_links(scenario: Scenario, bandwidths: Mapping[int, float]) -> Scenario:
     """Give some groups, by their positions, links of a bandwidth, up and down [B/s]."""
-    return with_groups(scenario, {group: GroupChange(link, link) for group, link in bandwidths.items()})
+    return with_groups(scenario, {group: {"uplink": link, "downlink": link} for group, link in bandwidths.items()})
 
 
 def with_speedup(scenario: Scenario, factor: float) -> Scenario:
     """Make every device so many times as fast as it is."""
-    speeds = {n: GroupChange(speed=group.speed * factor) for n, group in enumerate(scenario.fleet)}
-    return with_groups(scenario, speeds)
+    return with_groups(scenario, {n: {"speed": group.speed * factor} for n, group in enumerate(scenario.fleet)})
 
 
 def with_server_ingress(scenario: Scenario, ingress: float) -> Scenario:

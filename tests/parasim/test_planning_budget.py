@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import parasim
 from calibration.devices import SCALING_BAND, device, scale
 from parasim.planning.answer import Plan
-from parasim.planning.cost.bill import HOUR, MONTH, bill, tariffs
+from parasim.planning.cost.bill import HOUR, MONTH, Bill, bill
 from parasim.planning.cost.choices import Candidate, Outcome
 from parasim.planning.cost.speeds import reference_step, relative_speed
 from parasim.planning.questions.budget import pareto_front
@@ -74,7 +74,7 @@ def test_what_is_billed(billed: str):
     # Clients take turns: each computes for one round, and is offline in the other.
     data = PLAIN | {"participation": {"rounds": [[0], [1]]}, "prices": {"gpu_hour": "1USD", "billed": billed}}
     result = parasim.simulate(data)
-    bills = bill(result, result.scenario.prices, tariffs(result.scenario))
+    bills = bill(result, {})
     present = sum(result.wall_clock - account.offline for account in result.accounts.values())
     expected = {"wall-clock": 2 * result.wall_clock, "presence": present, "compute": 2 * 1800.0}[billed]
     assert bills.gpus == pytest.approx(expected / HOUR)
@@ -121,9 +121,8 @@ def test_large_amounts_have_no_exponent():
 
 
 def outcome(cost: float, wall_clock: float) -> Outcome:
-    bills = bill(parasim.simulate(PLAIN), parasim.load(PLAIN).prices, tariffs(parasim.load(PLAIN)))
-    fixed = type(bills)(cost, 0.0, 0.0, 0.0, 0.0, 1.0)
-    return Outcome(Candidate(parasim.load(PLAIN), None, "", "", (), {}, None), wall_clock, fixed)
+    candidate = Candidate(parasim.load(PLAIN), None, "", "", (), None, None, None)
+    return Outcome(candidate, wall_clock, Bill(cost, 0.0, 0.0, 0.0, 0.0, 1.0))
 
 
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=1, max_size=30))

@@ -3,61 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sim.economy import Link, Prices, Watts
+from sim.economy import Link
 from sim.fleet import Fleet
 from sim.result import Result
-from sim.scenario import Scenario
 
 HOUR = 3600.0
 MONTH = 365.25 / 12 * 24 * HOUR
 JOULES_PER_KILOWATT_HOUR = 3.6e6
-
-
-@dataclass(frozen=True)
-class Tariff:
-    """What clients of one group pay.
-
-    Attributes
-    ----------
-    gpu_hour : float
-        Per billed hour of the device [USD].
-    watts : Watts
-        What the device draws.
-    link_month : float
-        Per month of the client's links [USD].
-    upload, download : float
-        Per byte [USD/B].
-    """
-
-    gpu_hour: float
-    watts: Watts
-    link_month: float
-    upload: float
-    download: float
-
-    def with_link(self, link: Link) -> Tariff:
-        """Return the tariff with other links, whose traffic costs what it did where they do not say."""
-        upload = self.upload if link.upload is None else link.upload
-        download = self.download if link.download is None else link.download
-        return Tariff(self.gpu_hour, self.watts, link.month, upload, download)
-
-
-def tariffs(scenario: Scenario) -> tuple[Tariff, ...]:
-    """Tariff of each group of a scenario as it is."""
-    prices = scenario.prices
-    return tuple(
-        Tariff(
-            prices.gpu_hour if group.gpu_hour is None else group.gpu_hour,
-            group.power or scenario.power,
-            prices.link_month,
-            prices.upload,
-            prices.download,
-        )
-        for group in scenario.fleet
-    )
 
 
 @dataclass(frozen=True)
@@ -90,31 +45,36 @@ class Bill:
         return self.energy / JOULES_PER_KILOWATT_HOUR
 
 
-def bill(result: Result, prices: Prices, by_group: Sequence[Tariff]) -> Bill:
-    """Work out what a run costs.
+def bill(result: Result, links: Mapping[int, Link]) -> Bill:
+    """Work out what a run costs, by the prices of its scenario.
 
     Parameters
     ----------
     result : Result
         The run.
-    prices : Prices
-        Which hours are billed, and electricity.
-    by_group : sequence of Tariff
-        One per group of the fleet.
+    links : mapping of int to Link
+        Groups that have other links, whose traffic costs what it did where they do not say.
     """
-    fleet, wall_clock = Fleet(result.scenario.fleet), result.wall_clock
+    scenario, wall_clock = result.scenario, result.wall_clock
+    prices, fleet = scenario.prices, Fleet(scenario.fleet)
     groups = []
-    for index, tariff in enumerate(by_group):
+    for index, group in enumerate(fleet.groups):
         clients = range(fleet.firsts[index], fleet.firsts[index + 1])
         computing, present = result.mean("compute", clients), wall_clock - result.mean("offline", clients)
         billed = {"wall-clock": wall_clock, "presence": present, "compute": computing}[prices.billed]
+        watts, link = group.power or scenario.power, links.get(index)
+        month, upload, download = prices.link_month, prices.upload, prices.download
+        if link is not None:
+            month = link.month
+            upload = upload if link.upload is None else link.upload
+            download = download if link.download is None else link.download
         each = (
-            billed / HOUR * tariff.gpu_hour,
-            wall_clock / MONTH * tariff.link_month,
-            result.mean("uploaded", clients) * tariff.upload,
-            result.mean("downloaded", clients) * tariff.download,
-            computing * tariff.watts.compute + (wall_clock - computing) * tariff.watts.idle,
+            billed / HOUR * (prices.gpu_hour if group.gpu_hour is None else group.gpu_hour),
+            wall_clock / MONTH * month,
+            result.mean("uploaded", clients) * upload,
+            result.mean("downloaded", clients) * download,
+            computing * watts.compute + (wall_clock - computing) * watts.idle,
         )
-        groups.append([len(clients) * part for part in each])
-    gpus, links, upload, download, energy = (math.fsum(parts) for parts in zip(*groups, strict=True))
-    return Bill(gpus, links, upload, download, energy / JOULES_PER_KILOWATT_HOUR * prices.kilowatt_hour, energy)
+        groups.append([group.count * part for part in each])
+    gpus, sums, uploads, downloads, energy = (math.fsum(parts) for parts in zip(*groups, strict=True))
+    return Bill(gpus, sums, uploads, downloads, energy / JOULES_PER_KILOWATT_HOUR * prices.kilowatt_hour, energy)

@@ -9,8 +9,8 @@ from calibration.devices import Extrapolation
 from calibration.devices import device as catalogued
 from calibration.measured import MeasuredCosts
 from calibration.memory import fits
-from parasim.planning.changes import GroupChange, with_block_width, with_groups
-from parasim.planning.cost.bill import Bill, Tariff, bill, tariffs
+from parasim.planning.changes import with_block_width, with_groups
+from parasim.planning.cost.bill import Bill, bill
 from parasim.planning.cost.speeds import relative_speed
 from parasim.planning.methods import Case
 from parasim.planning.search.ranges import block_widths, own_width
@@ -36,10 +36,12 @@ class Candidate:
         Block width, where it is a choice.
     device, links : str
         Their names.
-    by_group : tuple of Tariff
-        What it pays.
-    devices : dict of int to str
-        Devices of the groups that get another one, to hold their memory against.
+    groups : tuple of int
+        Positions of the groups that get what is chosen.
+    new_device : str or None
+        Its name, if they get another one.
+    new_links : Link or None
+        Their links, if they get other ones.
     speed : Extrapolation or None
         Of the device, where it is a guess.
     """
@@ -48,8 +50,9 @@ class Candidate:
     layers: float | None
     device: str
     links: str
-    by_group: tuple[Tariff, ...]
-    devices: dict[int, str]
+    groups: tuple[int, ...]
+    new_device: str | None
+    new_links: Link | None
     speed: Extrapolation | None
 
     @property
@@ -109,12 +112,25 @@ def candidates(case: Case, notes: list[str]) -> Iterator[Candidate]:
     ScenarioError
         If it has no such groups, or no device of such a name is known.
     """
-    chosen = _chosen_groups(case.scenario)
-    devices = list(_devices(case, chosen, notes))
+    groups = _chosen_groups(case.scenario)
+    own_device, own_links = _common_device(case.scenario, groups), _common_links(case.scenario, groups)
+    devices = list(_devices(case, own_device, notes))
     for layers, scenario in _widths(case):
         for device, guess in devices:
-            for link in (None, *case.scenario.choices.links):
-                yield _candidate(scenario, layers, device, guess, link, chosen)
+            for links in (None, *case.scenario.choices.links):
+                change: dict[str, object] = {}
+                if device is not None:
+                    speed = device.speed if guess is None else guess.seconds
+                    change |= {"speed": speed, "gpu_hour": device.gpu_hour, "power": device.power}
+                if links is not None:
+                    downlink = links.uplink if links.downlink is None else links.downlink
+                    change |= {"uplink": links.uplink, "downlink": downlink}
+                changed, new_device = (
+                    with_groups(scenario, dict.fromkeys(groups, change)),
+                    device.name if device else None,
+                )
+                names = new_device or own_device or OWN, links.name if links else own_links or OWN
+                yield Candidate(changed, layers, *names, groups, new_device, links, guess)
 
 
 def run(candidate: Candidate) -> Outcome | str:
@@ -129,13 +145,13 @@ def run(candidate: Candidate) -> Outcome | str:
 
 def at_speed(candidate: Candidate, speed: float) -> Outcome:
     """Simulate a candidate as if the device that was chosen had another speed."""
-    speeds = dict.fromkeys(candidate.devices, GroupChange(speed=speed))
+    speeds = {group: {"speed": speed} for group in candidate.groups}
     return _outcome(Case.of(with_groups(candidate.scenario, speeds)), candidate)
 
 
 def _outcome(case: Case, candidate: Candidate) -> Outcome:
-    result = case.simulate()
-    return Outcome(candidate, result.wall_clock, bill(result, case.scenario.prices, candidate.by_group))
+    result, links = case.simulate(), candidate.new_links
+    return Outcome(candidate, result.wall_clock, bill(result, dict.fromkeys(candidate.groups, links) if links else {}))
 
 
 def _chosen_groups(scenario: Scenario) -> tuple[int, ...]:
@@ -163,13 +179,11 @@ def _widths(case: Case) -> Iterator[tuple[float | None, Scenario]]:
             yield layers, with_block_width(scenario, layers)
 
 
-def _devices(
-    case: Case, chosen: tuple[int, ...], notes: list[str]
-) -> Iterator[tuple[Device | None, Extrapolation | None]]:
+def _devices(case: Case, own: str | None, notes: list[str]) -> Iterator[tuple[Device | None, Extrapolation | None]]:
     """Devices to choose from, with their speeds where those are guesses; first what the fleet has."""
     yield None, None
-    devices, own = case.scenario.choices.devices, _common_device(case.scenario, chosen) or ""
-    reference = str(case.costs.provenance().get("device") or own)
+    devices = case.scenario.choices.devices
+    reference = str(case.costs.provenance().get("device") or own or "")
     unknown = [device.name for device in devices if device.speed is None]
     for name in unknown:
         try:
@@ -180,7 +194,7 @@ def _devices(
     if unknown and not reference:
         notes.append(say("budget.no_reference", devices=unknown))
     for device in devices:
-        if (device.speed is None and not reference) or device.name.lower() == own.lower():
+        if (device.speed is None and not reference) or device.name.lower() == (own or "").lower():
             continue
         try:
             yield device, None if device.speed is not None else relative_speed(device.name, reference)
@@ -188,52 +202,20 @@ def _devices(
             notes.append(say("budget.no_speed", device=device.name, error=error))
 
 
-def _candidate(
-    scenario: Scenario,
-    layers: float | None,
-    device: Device | None,
-    guess: Extrapolation | None,
-    link: Link | None,
-    chosen: tuple[int, ...],
-) -> Candidate:
-    by_group = list(tariffs(scenario))
-    speed = None if device is None else device.speed if guess is None else guess.seconds
-    change = GroupChange(speed=speed)
-    if link is not None:
-        change = GroupChange(link.uplink, link.uplink if link.downlink is None else link.downlink, speed)
-    for number in chosen:
-        if device is not None:
-            by_group[number] = replace(by_group[number], gpu_hour=device.gpu_hour, watts=device.power)
-        if link is not None:
-            by_group[number] = by_group[number].with_link(link)
-    return Candidate(
-        with_groups(scenario, dict.fromkeys(chosen, change)),
-        layers,
-        device.name if device else _common_device(scenario, chosen) or OWN,
-        link.name if link else _common_link(scenario, chosen) or OWN,
-        tuple(by_group),
-        {} if device is None else dict.fromkeys(chosen, device.name),
-        guess,
-    )
-
-
-def _common_device(scenario: Scenario, chosen: tuple[int, ...]) -> str | None:
-    devices = {scenario.fleet[number].device for number in chosen}
+def _common_device(scenario: Scenario, groups: tuple[int, ...]) -> str | None:
+    devices = {scenario.fleet[number].device for number in groups}
     return devices.pop() if len(devices) == 1 else None
 
 
-def _common_link(scenario: Scenario, chosen: tuple[int, ...]) -> str | None:
-    links = {(scenario.fleet[number].uplink, scenario.fleet[number].down) for number in chosen}
-    uplink, downlink = links.pop()
-    return format_bandwidth(uplink) if not links and uplink == downlink else None
+def _common_links(scenario: Scenario, groups: tuple[int, ...]) -> str | None:
+    links = {link for number in groups for link in (scenario.fleet[number].uplink, scenario.fleet[number].down)}
+    return format_bandwidth(links.pop()) if len(links) == 1 else None
 
 
 def _check_memory(case: Case, candidate: Candidate) -> None:
     """Refuse devices that the local update cannot fit into."""
-    fleet = list(case.scenario.fleet)
-    for number, device in candidate.devices.items():
-        fleet[number] = fleet[number].model_copy(update={"device": device})
-    with_devices = replace(case.setup, scenario=case.scenario.model_copy(update={"fleet": tuple(fleet)}))
-    costs = case.costs
-    for warning in fits(with_devices, measured=costs.file if isinstance(costs, MeasuredCosts) else None):
+    costs, device = case.costs, candidate.new_device
+    scenario = with_groups(case.scenario, dict.fromkeys(candidate.groups, {"device": device} if device else {}))
+    measured = costs.file if isinstance(costs, MeasuredCosts) else None
+    for warning in fits(replace(case.setup, scenario=scenario), measured=measured):
         raise CostError(say("budget.no_memory", gigabytes=warning.needed / 1e9))

@@ -31,12 +31,6 @@ _SERIAL_BELOW_SPANS = 20_000
 _FIRST_SIMULATED, _MOST_SIMULATED = 64, 4096
 """Base samples and runs of indices, where each run is simulated."""
 _AGREES = 1e-9
-_CALLED = {
-    "speed": "computing speed",
-    "payload": "message size",
-    "ingress": "server ingress",
-    "egress": "server egress",
-}
 
 
 class _Shares(NamedTuple):
@@ -46,6 +40,7 @@ class _Shares(NamedTuple):
     how: str
     exact: bool
     off: float
+    most_runs: int
 
 
 def answer(question: Question) -> Plan:
@@ -122,27 +117,21 @@ def _shares(inputs: Inputs, simulated: Floats, jobs: int | None) -> _Shares:
     """Estimate shares of the variance, and hold what stands for the simulation against it at the ends of all bands."""
     recording, seed = inputs.recording, inputs.recording.setup.scenario.seed
     if not_replayable(recording):
-        indices = sobol.indices(
-            lambda factors: _simulated(recording, jobs, inputs.variants(factors)),
-            inputs.bounds(),
-            seed,
-            _FIRST_SIMULATED,
-            _MOST_SIMULATED,
-        )
-        return _Shares(indices, how_found(recording, replayed=False, simulated=True), False, 0.0)
+        run = partial(_simulated_factors, inputs, jobs)
+        indices = sobol.indices(run, inputs.bounds(), seed, _FIRST_SIMULATED, _MOST_SIMULATED)
+        return _Shares(indices, how_found(recording, replayed=False, simulated=True), False, 0.0, _MOST_SIMULATED)
     runtimes = Runtimes(inputs)
     indices, ends = sobol.indices(runtimes, inputs.bounds(), seed), inputs.variants(inputs.ends())
     standing_in = recording.replay(ends).wall_clock if runtimes.exact else recording.estimate(ends)
     off = float(np.max(np.abs(standing_in / simulated - 1))) if simulated.all() else 0.0
     how = how_found(recording, replayed=True, simulated=False) if runtimes.exact else say("found.estimates")
-    return _Shares(indices, how, runtimes.exact, off)
+    return _Shares(indices, how, runtimes.exact, off, sobol.MOST_RUNS)
 
 
 def _called(one: Input, fleet: Fleet) -> str:
     """Name an input, with its group where there are several."""
-    if one.group is None:
-        return _CALLED.get(one.name, one.name)
-    return f"{one.name} of {fleet.name(one.group)}" if len(fleet.groups) > 1 else one.name
+    name = say(f"input.{one.name}")
+    return name if one.group is None or len(fleet.groups) == 1 else f"{name} of {fleet.name(one.group)}"
 
 
 def _unit(one: Input) -> str:
@@ -160,6 +149,10 @@ def _simulated(recording: Recording, jobs: int | None, variants: Variants) -> Fl
     return np.array(list(in_order(partial(_wall_clock, recording), rows, workers=workers)))
 
 
+def _simulated_factors(inputs: Inputs, jobs: int | None, factors: Floats) -> Floats:
+    return _simulated(inputs.recording, jobs, inputs.variants(factors))
+
+
 def _wall_clock(recording: Recording, variant: Variants) -> float:
     return recording.simulate(variant).wall_clock
 
@@ -173,7 +166,7 @@ def _because(low: float, high: float, base: float, total: float) -> str:
 def _notes(method: str, base: float, shares: _Shares) -> list[str]:
     indices, error = shares.indices, float(shares.indices.errors.max())
     agreement = "sensitivity.equal" if shares.exact and shares.off <= _AGREES else "sensitivity.apart"
-    missed = say("sensitivity.missed", goal=sobol.PRECISE, most=sobol.MOST_RUNS) if error > sobol.PRECISE else ""
+    missed = say("sensitivity.missed", goal=sobol.PRECISE, most=shares.most_runs) if error > sobol.PRECISE else ""
     runs = {"runs": indices.runs, "how": shares.how, "error": error, "missed": missed}
     return [
         say("sensitivity.ends", method=method, agreement=say(agreement, off=shares.off)),

@@ -14,6 +14,7 @@ import numpy as np
 
 from parasim.planning.methods import Case, Report
 from parasim.planning.search.how_found import not_replayable
+from parasim.sentences import say
 from sim.errors import ScenarioError
 from sim.studies.jitter import Draws, Jitters, jitters, simulate_drawn
 from sim.studies.pool import cores, in_order
@@ -146,16 +147,10 @@ def random_runs(case: Case, probability: float, within: float | None, jobs: int 
     """
     varying = [jitter for _, _, jitter in jitters(case.scenario)]
     if not varying:
-        raise ScenarioError(
-            "--confidence: nothing varies; give groups of the fleet a speed_jitter, uplink_jitter or downlink_jitter, "
-            "such as --set 'fleet.*.speed_jitter.sigma=0.1'"
-        )
+        raise ScenarioError(say("confidence.nothing_varies"))
     each_client = any(jitter.each == "client" for jitter in varying)
     if each_client and case.scenario.clients > MOST_CLIENTS:
-        raise ScenarioError(
-            f"--confidence: jitter of each client is drawn for up to {MOST_CLIENTS:,} clients, "
-            f"not {case.scenario.clients:,}; give it each: group, so that all clients of a group draw the same"
-        )
+        raise ScenarioError(say("confidence.too_many_clients", most=MOST_CLIENTS, scenario=case.scenario))
     recording = record(case.setup, case.costs, each_client=each_client)
     # Fixed beforehand, as the certainty is divided among them.
     looks = _looks(recording)
@@ -225,13 +220,12 @@ def _simulated(runs: RandomRuns) -> Iterator[tuple[int, float]]:
     """Simulate the slowest run that meets the answer, the next slower one, and a few others."""
     order, count = np.argsort(runs.drawn, kind="stable"), len(runs.drawn)
     ranks = [rank for rank in (runs.hits - 1, runs.hits) if 0 <= rank < count]
-    wanted = [int(order[rank]) for rank in [*ranks, *(round(share * (count - 1)) for share in _CHECKED)]]
+    ranks += [round(share * (count - 1)) for share in _CHECKED]
+    wanted = dict.fromkeys(order[ranks].tolist())
     found: dict[int, float] = {}
     first, source = 0, Jitters(runs.recording)
     for size in _chunks(runs.recording, count):
-        draws = source.draw(size)
-        for position in wanted:
-            if first <= position < first + size:
-                found[position] = float(simulate_drawn(runs.recording, _single(draws, position - first)))
+        draws, drawn = source.draw(size), range(first, first + size)
+        found |= {n: float(simulate_drawn(runs.recording, draws, n - first)) for n in wanted if n in drawn}
         first += size
-    yield from ((position, found[position]) for position in dict.fromkeys(wanted))
+    yield from ((position, found[position]) for position in wanted)

@@ -65,8 +65,8 @@ class GroupHidingPoint:
     ----------
     group : int or None
         Index of the group; None for all, where even unlimited links do not hide the communication.
-    workload : Workload
-        Of the scenario.
+    batch_size, layers
+        Workload of the scenario.
     bandwidth : float or None
         The least of four digits, up and down [B/s]; None if there is none, or there is nothing to hide.
     wall_clock : float
@@ -78,21 +78,17 @@ class GroupHidingPoint:
     """
 
     group: int | None
-    workload: Workload
+    batch_size: int
+    layers: float | None
     bandwidth: float | None
     wall_clock: float
     checked: Sequence[Check] = ()
     in_the_way: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def batch_size(self) -> int:
-        """Batch size of the scenario."""
-        return self.workload.batch_size
-
-    @property
-    def layers(self) -> float | None:
-        """Block width of the scenario, if that is a choice."""
-        return self.workload.layers
+    def workload(self) -> Workload:
+        """Batch size and block width."""
+        return Workload(self.batch_size, self.layers)
 
     def as_json(self) -> dict[str, object]:
         """Return it as JSON can hold it."""
@@ -128,7 +124,7 @@ def _points_of(task: tuple[Workload, Scenario]) -> list[GroupHidingPoint]:
     unlimited = simulated(with_only(scenario, {}))
     in_the_way = {holder.value: seconds for holder, seconds in exposed_before(unlimited).items()}
     if in_the_way:
-        return [GroupHidingPoint(None, workload, None, unlimited.wall_clock, in_the_way=in_the_way)]
+        return [GroupHidingPoint(None, *workload, None, unlimited.wall_clock, in_the_way=in_the_way)]
     fleet = Fleet(scenario.fleet)
     points = []
     for group in range(len(fleet.groups)):
@@ -139,10 +135,10 @@ def _points_of(task: tuple[Workload, Scenario]) -> list[GroupHidingPoint]:
         assert found is not None
         if below is None:
             # Even the slowest link of all holds up no computing.
-            points.append(GroupHidingPoint(group, workload, None, unlimited.wall_clock))
+            points.append(GroupHidingPoint(group, *workload, None, unlimited.wall_clock))
             continue
         checked = [Check(BANDWIDTHS[at], runs.results[at].wall_clock, runs(at) <= 0) for at in (found, below)]
-        points.append(GroupHidingPoint(group, workload, BANDWIDTHS[found], checked[0].wall_clock_s, checked))
+        points.append(GroupHidingPoint(group, *workload, BANDWIDTHS[found], checked[0].wall_clock_s, checked))
     return points
 
 
