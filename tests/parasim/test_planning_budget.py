@@ -225,3 +225,11 @@ def test_what_is_left_out_is_said_in_a_sentence():
     who, _, why = said.partition(", because ")
     assert who == "left out on the fleet's own devices: fedbcd, 4 layers"
     assert why.startswith("profile demo-cpu does not cover block of 4 layers")
+
+
+@pytest.mark.parametrize(("field", "one"), [("devices", FAST), ("links", FIBRE)])
+def test_choices_are_told_apart_by_their_names(field: str, one: dict[str, Any]):
+    alike = {"choices": {field: [one | {"name": "first"}, one, one]}}
+    with pytest.raises(ScenarioError, match=rf"{field}: '{one['name']}' stands there twice"):
+        parasim.load(PLAIN | alike)
+    parasim.load(PLAIN | {"choices": {field: [one | {"name": "first"}, one]}})
