@@ -34,12 +34,12 @@ _AGREES = 1e-9
 
 
 class _Shares(NamedTuple):
-    """Shares of the variance, how they were found, and by how much that is off from the simulation, as a share."""
+    """Shares of the variance, how they were found, and by how much that is off from a simulation, if it is none."""
 
     indices: sobol.Indices
     how: str
     exact: bool
-    off: float
+    off: float | None
     most_runs: int
 
 
@@ -119,7 +119,7 @@ def _shares(inputs: Inputs, simulated: Floats, jobs: int | None) -> _Shares:
     if not_replayable(recording):
         run = partial(_simulated_factors, inputs, jobs)
         indices = sobol.indices(run, inputs.bounds(), seed, _FIRST_SIMULATED, _MOST_SIMULATED)
-        return _Shares(indices, how_found(recording, replayed=False, simulated=True), False, 0.0, _MOST_SIMULATED)
+        return _Shares(indices, how_found(recording, replayed=False, simulated=True), False, None, _MOST_SIMULATED)
     runtimes = Runtimes(inputs)
     indices, ends = sobol.indices(runtimes, inputs.bounds(), seed), inputs.variants(inputs.ends())
     standing_in = recording.replay(ends).wall_clock if runtimes.exact else recording.estimate(ends)
@@ -165,11 +165,12 @@ def _because(low: float, high: float, base: float, total: float) -> str:
 
 def _notes(method: str, base: float, shares: _Shares) -> list[str]:
     indices, error = shares.indices, float(shares.indices.errors.max())
-    agreement = "sensitivity.equal" if shares.exact and shares.off <= _AGREES else "sensitivity.apart"
+    equal = shares.exact and shares.off is not None and shares.off <= _AGREES
+    agreement = say("sensitivity.equal" if equal else "sensitivity.apart", off=shares.off or 0.0)
     missed = say("sensitivity.missed", goal=sobol.PRECISE, most=shares.most_runs) if error > sobol.PRECISE else ""
     runs = {"runs": indices.runs, "how": shares.how, "error": error, "missed": missed}
     return [
-        say("sensitivity.ends", method=method, agreement=say(agreement, off=shares.off)),
+        say(f"sensitivity.{'simulated' if shares.off is None else 'ends'}", method=method, agreement=agreement),
         say("sensitivity.shares", method=method, **runs, base=base, deviation=indices.deviation),
     ]
 
