@@ -10,7 +10,7 @@ from parasim.api import Source
 from parasim.memory import memory_of, merged
 from parasim.planning.answer import Answer, Plan
 from parasim.planning.methods import Case, Methods, Question, Report, by_method, named_methods, scenario_of
-from parasim.planning.search.quantities import Change, quantity_named
+from parasim.planning.search.quantities import WithValue, quantity_named
 from sim.errors import ScenarioError, UnitError
 from sim.units import duration
 
@@ -140,7 +140,7 @@ def _seconds(within: str | float) -> float:
     return seconds
 
 
-def _memory(answered: Plan, cases: Sequence[Case], change: Change | None) -> list[str]:
+def _memory(answered: Plan, cases: Sequence[Case], change: WithValue | None) -> list[str]:
     """Say for which methods clients lack the memory: at the answer, where it decides about that."""
     values = {answer.method: answer.value for answer in answered.answers}
     said = []

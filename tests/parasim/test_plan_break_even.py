@@ -9,7 +9,6 @@ import pytest
 import parasim
 from parasim.planning.answer import Plan
 from parasim.planning.questions.break_even import faster
-from sim.errors import ScenarioError
 
 # FedBCD takes 40 s + 700 MB / b; ParaBlock, hidden from 20 MB/s on, 40 s + 100 MB / b.
 BASE: dict[str, Any] = {"compute": {"seconds": 10}, "payload": {"upload": "100MB"}, "rounds": 4}
@@ -23,7 +22,6 @@ def test_one_is_faster_throughout():
     plan = break_even(BASE, [], ["parablock", "fedbcd"], jobs=1)
     [answer] = plan.answers
     assert not answer.feasible
-    assert answer.because.startswith("parablock is faster throughout")
     assert answer.more == {"batch_size": 4, "faster": "parablock"}
 
 
@@ -41,11 +39,6 @@ def test_the_paper_s_break_even():
         assert above.value == answer.value > below.value
         times = answer.more["wall_clocks_below_s"]
         assert times["fedit"] < times["parablock"]
-
-
-def test_it_takes_two_methods():
-    with pytest.raises(ScenarioError, match="compares two methods, not 3"):
-        break_even(None, [], ["parablock", "fedit", "flora"])
 
 
 def test_equal_runtimes_are_nobody_s():

@@ -55,10 +55,10 @@ def test_what_no_bandwidth_hides_is_said():
     # 6 s of latency each way are more than 10 s of computing.
     [answer] = hide("fleet=[{latency: 6s}]")
     assert (answer.feasible, answer.value) == (False, None)
-    assert "latency" in answer.because
+    in_the_way = answer.more["in_the_way_s"]
+    assert max(in_the_way, key=in_the_way.__getitem__) == "latency"
     [answer] = hide(method="fedbcd")
-    assert not answer.feasible
-    assert "does not compute while it communicates" in answer.because
+    assert (answer.feasible, answer.value, list(answer.checked)) == (False, None, [])
 
 
 def test_nothing_to_hide_is_no_bandwidth():
@@ -66,7 +66,6 @@ def test_nothing_to_hide_is_no_bandwidth():
     plan = hide_communication(BASE, ["rounds=1"], ["parablock"], jobs=1)
     [answer] = plan.answers
     assert (answer.feasible, answer.value, answer.wall_clock_s, list(answer.checked)) == (False, None, None, [])
-    assert answer.because.startswith("nothing to hide")
     assert answer.row == ("client", "nothing to hide", "-", "-")
     assert plan.draw is None
 
@@ -93,11 +92,8 @@ def test_where_no_bandwidth_helps_narrower_blocks_and_larger_batches_do():
         narrower, larger = curve[3, 1.0], curve[4, 2.0]
         assert narrower["bandwidth"] > 0
         assert larger["bandwidth"] > 0
-        assert answer.because.startswith("even with unlimited links, computing has to wait for server egress")
-        assert f"hidden with blocks of 1 layer from {amount(narrower['bandwidth'], 'B/s')} on" in answer.because
-        assert f"or with batch size 4 from {amount(larger['bandwidth'], 'B/s')} on" in answer.because
-    assert any(note.startswith("parablock with blocks of 1 layer: ") for note in plan.notes)
-    assert any(note.startswith("parablock with batch size 4: ") for note in plan.notes)
+        assert f"blocks of 1 layer from {amount(narrower['bandwidth'], 'B/s')} on" in answer.because
+        assert f"batch size 4 from {amount(larger['bandwidth'], 'B/s')} on" in answer.because
     assert plan.draw is not None
 
 

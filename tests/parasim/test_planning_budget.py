@@ -108,7 +108,6 @@ def test_that_nothing_is_affordable_is_an_answer():
     plan = budget(PLAIN, [], ["fedbcd"], 1.0, jobs=1)
     (answer,) = plan.answers
     assert (answer.feasible, answer.value, answer.wall_clock_s) == (False, None, None)
-    assert "the cheapest of 1 runs costs 11.2 USD" in answer.because
     assert [check.holds for check in answer.checked] == [False]
     assert answer.method == "none"
     assert answer.row == ("-", "-", "-", "-", "at least 11.2 USD", "-")
@@ -166,7 +165,7 @@ def test_devices_without_a_speed_need_one_to_compare_with():
     plan = budget(of(*unmeasured), [], ["fedbcd", "fedit"], 100.0, jobs=1)
     notes = [note for note in plan.notes if "h100" in note or "l40s" in note]
     assert len(notes) == 1
-    assert notes[0].startswith("left out: h100, l40s, as the scenario names no one device")
+    assert "h100, l40s" in notes[0]
 
 
 def test_a_misspelt_device_is_refused():

@@ -9,6 +9,9 @@ import pytest
 
 import parasim
 from parasim.planning.answer import Plan
+from parasim.planning.questions import confidence, sensitivity
+from parasim.planning.risk import random_runs
+from parasim.planning.search import how_found
 from sim.studies.replay import Answers, Recording
 from sim.studies.variants import Floats, Variants
 
@@ -34,8 +37,8 @@ def _no_replay_holds(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Recording, "replay", wrong)
     monkeypatch.setattr(Recording, "estimate", never)
-    for module in ("search.how_found", "risk.random_runs", "questions.confidence", "questions.sensitivity"):
-        monkeypatch.setattr(f"parasim.planning.{module}.not_replayable", lambda recording: REASON)
+    for module in (how_found, random_runs, confidence, sensitivity):
+        monkeypatch.setattr(module, "not_replayable", lambda recording: REASON)
 
 
 def said(plan: Plan) -> str:

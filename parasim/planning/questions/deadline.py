@@ -82,7 +82,7 @@ def answer(question: Question) -> Plan:
 
 
 def _solve(case: Case, quantity: Quantity, within: float, jobs: int | None) -> _Solved:
-    values = quantity.values(case)
+    values = quantity.values_in(case)
     runs = RuntimesByValue(case, quantity, values, within, jobs)
     now = clock(runs.own.wall_clock)
     missed = f"> {deadline_clock(within)}"

@@ -28,7 +28,9 @@ _MOST_SPANS = 400_000
 """A run of more spans than about this is none that one repeats for a plan."""
 _MOST_CLIENTS = 1000
 
-Change = Callable[[Scenario, float], Scenario]
+_LINKS, _SPEEDUPS = Decimals(2, 15), Decimals(-3, 4)
+
+WithValue = Callable[[Scenario, float], Scenario]
 """A scenario with a value."""
 
 
@@ -40,8 +42,8 @@ class Quantity:
     ----------
     name : str
         As on the command line.
-    values : callable
-        Values that it may take in a scenario, rising; none if it means nothing there.
+    values : sequence of float, or callable
+        Values that it may take, or that it may take in a scenario, rising; none if it means nothing there.
     change : callable
         A scenario with a value.
     unit : str
@@ -55,12 +57,16 @@ class Quantity:
     """
 
     name: str
-    values: Callable[[Case], Sequence[float]]
-    change: Change
+    values: Sequence[float] | Callable[[Case], Sequence[float]]
+    change: WithValue
     unit: str = ""
     what_ifs: Callable[[Recording, Floats], Variants] | None = None
     usual: tuple[float, float] = (1e7, 1e9)
     straight: bool = False
+
+    def values_in(self, case: Case) -> Sequence[float]:
+        """Values that it may take in a scenario, rising."""
+        return self.values(case) if callable(self.values) else self.values
 
     @property
     def most(self) -> bool:
@@ -111,14 +117,6 @@ def quantity_named(name: str) -> Quantity:
     return QUANTITIES[name]
 
 
-def _bandwidths(_: Case) -> Sequence[float]:
-    return Decimals(2, 15)
-
-
-def _speedups(_: Case) -> Sequence[float]:
-    return Decimals(-3, 4)
-
-
 def _batch_sizes(case: Case) -> Sequence[float]:
     if case.scenario.compute.seconds is not None:
         raise ScenarioError("--solve-for batch-size: no batch size changes the given compute.seconds; name a profile")
@@ -136,22 +134,18 @@ def _clients(case: Case) -> Sequence[float]:
     return range(1, max(_MOST_CLIENTS, 8 * case.scenario.clients) + 1)
 
 
-def _block_widths(case: Case) -> Sequence[float]:
-    return block_widths(case.setup)
-
-
 QUANTITIES = {
     quantity.name: quantity
     for quantity in (
-        Quantity("bandwidth", _bandwidths, changes.with_bandwidth, "B/s", lambda _, b: Variants(uplink=b, downlink=b)),
+        Quantity("bandwidth", _LINKS, changes.with_bandwidth, "B/s", lambda _, b: Variants(uplink=b, downlink=b)),
         Quantity(
-            "device-speed", _speedups, changes.with_speedup, "", lambda r, x: Variants(speed=r.speed * x), (0.5, 2.0)
+            "device-speed", _SPEEDUPS, changes.with_speedup, "", lambda r, x: Variants(speed=r.speed * x), (0.5, 2)
         ),
-        Quantity("server-egress", _bandwidths, changes.with_server_egress, "B/s", lambda _, b: Variants(egress=b)),
-        Quantity("server-ingress", _bandwidths, changes.with_server_ingress, "B/s", lambda _, b: Variants(ingress=b)),
+        Quantity("server-egress", _LINKS, changes.with_server_egress, "B/s", lambda _, b: Variants(egress=b)),
+        Quantity("server-ingress", _LINKS, changes.with_server_ingress, "B/s", lambda _, b: Variants(ingress=b)),
         Quantity("rounds", _rounds, changes.with_rounds, straight=True),
         Quantity("batch-size", _batch_sizes, changes.with_batch_size),
         Quantity("clients", _clients, changes.with_clients),
-        Quantity("block-width", _block_widths, changes.with_block_width),
+        Quantity("block-width", lambda case: block_widths(case.setup), changes.with_block_width),
     )
 }
