@@ -88,7 +88,7 @@ def _solve(case: Case, quantity: Quantity, within: float, jobs: int | None) -> _
     missed = f"> {deadline_clock(within)}"
 
     def solved(value: float | None, result: Result, because: str, checked: Sequence[Check], *row: str) -> _Solved:
-        feasible = checked[0].holds
+        feasible = value is not None or (not values and checked[0].holds)
         wall_clock = result.wall_clock if feasible else None
         more = {"now_wall_clock_s": runs.own.wall_clock}
         answer = Answer(case.method, feasible, value, quantity.unit, wall_clock, because, checked, more, (now, *row))

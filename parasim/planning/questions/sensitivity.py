@@ -8,7 +8,6 @@ are shared, and simulated where no replay holds.
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
@@ -31,16 +30,6 @@ _SERIAL_BELOW_SPANS = 20_000
 _FIRST_SIMULATED, _MOST_SIMULATED = 64, 4096
 """Base samples and runs of indices, where each run is simulated."""
 _AGREES = 1e-9
-
-
-class _Shares(NamedTuple):
-    """Shares of the variance, how they were found, and by how much that is off from a simulation, if it is none."""
-
-    indices: sobol.Indices
-    how: str
-    exact: bool
-    off: float | None
-    most_runs: int
 
 
 def answer(question: Question) -> Plan:
@@ -79,11 +68,11 @@ def _tornado(recording: Recording, jobs: int | None) -> tuple[Panel, list[Answer
     ends = inputs.variants(inputs.ends())
     simulated, replayed = _simulated(recording, jobs, ends), recording.replay(ends)
     agrees = ~replayed.replayed | (np.abs(replayed.wall_clock - simulated) <= _AGREES * simulated)
-    shares = _shares(inputs, simulated, jobs)
+    indices, notes = _shares(inputs, simulated, jobs)
     base, count = recording.result.wall_clock, len(inputs.inputs)
     effects = []
     for n, one in enumerate(inputs.inputs):
-        alone, total = float(shares.indices.alone[n]), float(shares.indices.total[n])
+        alone, total = float(indices.alone[n]), float(indices.total[n])
         times, holds = simulated[n::count].tolist(), agrees[n::count].tolist()
         name, band, unit = _called(one, fleet), [one.value * (1 - one.band), one.value * (1 + one.band)], _unit(one)
         low_end, high_end = (
@@ -99,7 +88,7 @@ def _tornado(recording: Recording, jobs: int | None) -> tuple[Panel, list[Answer
             "wall_clock_s": times,
             "first_order": alone,
             "total": total,
-            "index_error": float(shares.indices.errors[n]),
+            "index_error": float(indices.errors[n]),
         }
         checks = [Check(*each) for each in zip(band, times, holds, strict=True)]
         # Estimates of what is 0 scatter about it.
@@ -110,22 +99,29 @@ def _tornado(recording: Recording, jobs: int | None) -> tuple[Panel, list[Answer
         effects.append((answer, Bar(name, low_end, high_end, low, high, alone, total)))
     effects.sort(key=lambda effect: -(effect[0].value or 0.0))
     panel = Panel(method, base, [bar for _, bar in effects])
-    return panel, [answer for answer, _ in effects], _notes(method, base, shares)
+    return panel, [answer for answer, _ in effects], notes
 
 
-def _shares(inputs: Inputs, simulated: Floats, jobs: int | None) -> _Shares:
-    """Estimate shares of the variance, and hold what stands for the simulation against it at the ends of all bands."""
-    recording, seed = inputs.recording, inputs.recording.setup.scenario.seed
+def _shares(inputs: Inputs, simulated: Floats, jobs: int | None) -> tuple[sobol.Indices, list[str]]:
+    """Estimate shares of the variance, and say how, and how far that is off from the simulation at the ends."""
+    recording, bounds, seed = inputs.recording, inputs.bounds(), inputs.recording.setup.scenario.seed
+    method, most_runs = recording.setup.scenario.method.name, sobol.MOST_RUNS
     if not_replayable(recording):
-        run = partial(_simulated_factors, inputs, jobs)
-        indices = sobol.indices(run, inputs.bounds(), seed, _FIRST_SIMULATED, _MOST_SIMULATED)
-        return _Shares(indices, how_found(recording, replayed=False, simulated=True), False, None, _MOST_SIMULATED)
-    runtimes = Runtimes(inputs)
-    indices, ends = sobol.indices(runtimes, inputs.bounds(), seed), inputs.variants(inputs.ends())
-    standing_in = recording.replay(ends).wall_clock if runtimes.exact else recording.estimate(ends)
-    off = float(np.max(np.abs(standing_in / simulated - 1))) if simulated.all() else 0.0
-    how = how_found(recording, replayed=True, simulated=False) if runtimes.exact else say("found.estimates")
-    return _Shares(indices, how, runtimes.exact, off, sobol.MOST_RUNS)
+        run, most_runs = partial(_simulated_factors, inputs, jobs), _MOST_SIMULATED
+        indices = sobol.indices(run, bounds, seed, _FIRST_SIMULATED, most_runs)
+        how, ends = how_found(recording, replayed=False, simulated=True), say("sensitivity.simulated", method=method)
+    else:
+        runtimes, variants = Runtimes(inputs), inputs.variants(inputs.ends())
+        indices = sobol.indices(runtimes, bounds, seed)
+        standing_in = recording.replay(variants).wall_clock if runtimes.exact else recording.estimate(variants)
+        off = float(np.max(np.abs(standing_in / simulated - 1))) if simulated.all() else 0.0
+        how = how_found(recording, replayed=True, simulated=False) if runtimes.exact else say("found.estimates")
+        agreement = say(f"sensitivity.{'equal' if runtimes.exact and off <= _AGREES else 'apart'}", off=off)
+        ends = say("sensitivity.ends", method=method, agreement=agreement)
+    error = float(indices.errors.max())
+    missed = say("sensitivity.missed", goal=sobol.PRECISE, most=most_runs) if error > sobol.PRECISE else ""
+    base, found = recording.result.wall_clock, {"indices": indices, "how": how, "error": error, "missed": missed}
+    return indices, [ends, say("sensitivity.shares", method=method, base=base, **found)]
 
 
 def _called(one: Input, fleet: Fleet) -> str:
@@ -161,18 +157,6 @@ def _because(low: float, high: float, base: float, total: float) -> str:
     if abs(high - low) > _AGREES * base:
         return say("sensitivity.from_to", low=signed_share(low / base - 1), high=signed_share(high / base - 1))
     return say("sensitivity.nothing" if total < 1e-6 else "sensitivity.with_others")
-
-
-def _notes(method: str, base: float, shares: _Shares) -> list[str]:
-    indices, error = shares.indices, float(shares.indices.errors.max())
-    equal = shares.exact and shares.off is not None and shares.off <= _AGREES
-    agreement = say("sensitivity.equal" if equal else "sensitivity.apart", off=shares.off or 0.0)
-    missed = say("sensitivity.missed", goal=sobol.PRECISE, most=shares.most_runs) if error > sobol.PRECISE else ""
-    runs = {"runs": indices.runs, "how": shares.how, "error": error, "missed": missed}
-    return [
-        say(f"sensitivity.{'simulated' if shares.off is None else 'ends'}", method=method, agreement=agreement),
-        say("sensitivity.shares", method=method, **runs, base=base, deviation=indices.deviation),
-    ]
 
 
 def _bands(recording: Recording) -> str:
