@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from sim.well_formed import parse_json
 
 DEFAULT_PROFILE = "paper-a100"
 MAX_PROFILE_BYTES = 16 * 2**20
+_SHIPPED = resources.files("calibration") / "profiles"
 
 
 class Profile(Protocol):
@@ -40,8 +42,7 @@ class Profile(Protocol):
 
 def shipped_profiles() -> list[str]:
     """Names of the profiles that come with paraSim."""
-    folder = resources.files("calibration") / "profiles"
-    return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json"))
+    return sorted(entry.name.removesuffix(".json") for entry in _SHIPPED.iterdir() if entry.name.endswith(".json"))
 
 
 def covering_profiles(setup: Setup) -> list[str]:
@@ -58,14 +59,22 @@ def _covers(profile: Profile, setup: Setup) -> bool:
 
 
 def load_profile(name_or_path: str) -> Profile:
-    """Load a shipped profile by name, or a profile file.
+    """Load a shipped profile by name, or a profile file: once, as long as the file stays the same.
 
     Raises
     ------
     CostError
         If there is none, or it is not understood.
     """
-    data = read_profile(name_or_path)
+    path = _file_of(name_or_path)
+    status = path.stat()
+    return _parsed(name_or_path, path.resolve(), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=32)
+def _parsed(name_or_path: str, path: Path, modified: int, size: int) -> Profile:
+    """Parse a file that is known by its path, its time of change and its size."""
+    data = _read(name_or_path, path)
     try:
         if data["kind"] == PUBLISHED:
             return PublishedProfile.from_json(data)
@@ -84,20 +93,26 @@ def read_profile(name_or_path: str) -> dict[str, Any]:
     CostError
         If there is none, it is too large, or no JSON object.
     """
+    return _read(name_or_path, _file_of(name_or_path))
+
+
+def _file_of(name_or_path: str) -> Path:
     if name_or_path in shipped_profiles():
-        text = (resources.files("calibration") / "profiles" / f"{name_or_path}.json").read_text(encoding="utf-8")
-    else:
-        path = Path(name_or_path)
-        if not path.is_file():
-            raise CostError(
-                f"compute.profile: no profile {name_or_path!r}; {nearest(name_or_path, shipped_profiles())} "
-                "(`paraSim calibrate` measures one)"
-            )
-        if path.stat().st_size > MAX_PROFILE_BYTES:
-            raise CostError(f"{path}: larger than {MAX_PROFILE_BYTES // 2**20} MiB; that is no profile")
-        text = path.read_text(encoding="utf-8", errors="replace")
+        return Path(str(_SHIPPED / f"{name_or_path}.json"))
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise CostError(
+            f"compute.profile: no profile {name_or_path!r}; {nearest(name_or_path, shipped_profiles())} "
+            "(`paraSim calibrate` measures one)"
+        )
+    return path
+
+
+def _read(name_or_path: str, path: Path) -> dict[str, Any]:
+    if path.stat().st_size > MAX_PROFILE_BYTES:
+        raise CostError(f"{path}: larger than {MAX_PROFILE_BYTES // 2**20} MiB; that is no profile")
     try:
-        data = parse_json(text)
+        data = parse_json(path.read_text(encoding="utf-8", errors="replace"))
     except ValueError as error:
         raise CostError(f"profile {name_or_path}: not well-formed JSON: {error}") from None
     if not isinstance(data, dict):

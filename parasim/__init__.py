@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from parasim.explanation import explain as explain
     from parasim.footprints import memory_needs as memory_needs
     from parasim.planning.answer import Plan as Plan
-    from parasim.planning.ask import plan as plan
+    from parasim.planning.plan import plan as plan
     from parasim.sweeping import Table as Table
     from parasim.sweeping import sweep as sweep
     from parasim.training import train as train
@@ -57,7 +57,7 @@ _MODULES = {
     "explain": "parasim.explanation",
     "memory_needs": "parasim.footprints",
     "on_ray": "sim.studies.ray_engine",
-    "plan": "parasim.planning.ask",
+    "plan": "parasim.planning.plan",
     "reproduce": "calibration.reproduce",
     "train": "parasim.training",
 }

@@ -7,39 +7,20 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from parasim.api import Source, judged, load, set_up
-from parasim.text import clock
+from parasim.sentences import listed, say
 from sim.atomic_files import write_atomically
 from sim.fleet import Fleet
 from sim.studies.critical import Holder
-from sim.studies.explain import MOST_NAMED, WORTH_A_CLAIM, Change, Claim, Explanation, Lever, named
+from sim.studies.explain import MOST_NAMED, WORTH_A_CLAIM, Change, Claim, Explanation, named
 from sim.studies.explain import explain as explain_setup
 from sim.timeline import SERVER
 
 PATH_COLUMNS = ("client", "round", "kind", "resource", "start_s", "end_s")
 
 _WORTH_A_CLAUSE = 0.05
-
-_EVERYONES = {
-    Lever.SPEED: "Doubling the speed of every device",
-    Lever.UPLINK: "Doubling every uplink",
-    Lever.DOWNLINK: "Doubling every downlink",
-    Lever.LINKS: "Doubling every uplink and downlink",
-    Lever.INGRESS: "Doubling the server's ingress",
-    Lever.EGRESS: "Doubling the server's egress",
-    Lever.LATENCY: "Halving every latency",
-    Lever.SERIALIZATION: "Halving the time to pack and unpack messages",
-    Lever.AGGREGATION: "Halving the time to aggregate",
-}
-_SOMES = {
-    Lever.SPEED: "Doubling the speed of the devices of {}",
-    Lever.UPLINK: "Doubling the uplink of {}",
-    Lever.DOWNLINK: "Doubling the downlink of {}",
-    Lever.LINKS: "Doubling both links of {}",
-    Lever.STRAGGLERS: "Bringing links and devices of {} up to the median client's",
-}
 
 
 def explain(source: Source, overrides: Iterable[str] = ()) -> Explanation:
@@ -70,10 +51,11 @@ def sentences(explanation: Explanation) -> list[str]:
     said += [f"{describe(claim.change, explanation)} {_effect(claim, explanation)}." for claim in explanation.claims]
     fleet, wall_clock = Fleet(explanation.result.scenario.fleet), explanation.result.wall_clock
     idle = sorted((-slack, group) for group, slack in enumerate(explanation.slack) if slack < math.inf)
-    spare = [f"{who((group,), fleet)} {clock(-slack)}" for slack, group in idle if -slack > WORTH_A_CLAIM * wall_clock]
-    if spare:
-        more = f", and {len(spare) - MOST_NAMED:,} more groups less" if len(spare) > MOST_NAMED else ""
-        said.append(f"Off the critical path; could always be later by: {', '.join(spare[:MOST_NAMED])}{more}.")
+    later = [(who((group,), fleet), -slack) for slack, group in idle if -slack > WORTH_A_CLAIM * wall_clock]
+    if later:
+        groups = [say("explain.later", group=group, slack=slack) for group, slack in later[:MOST_NAMED]]
+        more = say("explain.more_groups", groups=len(later) - MOST_NAMED) if len(later) > MOST_NAMED else ""
+        said.append(say("explain.off_the_path", groups=groups, more=more))
     memory = explanation.result.provenance.get("memory", [])
     assert isinstance(memory, list)
     return [*said, *memory]
@@ -82,8 +64,9 @@ def sentences(explanation: Explanation) -> list[str]:
 def describe(change: Change, explanation: Explanation) -> str:
     """Say what a change is: ``Doubling the uplink of rural``."""
     if not change.groups:
-        return _EVERYONES[change.lever]
-    return _SOMES[change.lever].format(who(change.groups, Fleet(explanation.result.scenario.fleet)))
+        return say(f"change_for_all.{change.lever.value}")
+    groups = who(change.groups, Fleet(explanation.result.scenario.fleet))
+    return say(f"change_for_some.{change.lever.value}", groups=groups)
 
 
 def who(groups: Iterable[int], fleet: Fleet) -> str:
@@ -92,12 +75,12 @@ def who(groups: Iterable[int], fleet: Fleet) -> str:
     numbered = [group for group in groups if not fleet.groups[group].name and fleet.groups[group].count == 1]
     names = [fleet.name(group) for group in groups if group not in numbered]
     if numbered:
-        sites = _listed([str(fleet.firsts[group]) for group in numbered])
+        sites = listed([str(fleet.firsts[group]) for group in numbered])
         names.append(f"client {sites}" if len(numbered) == 1 else f"clients {sites}")
-    return _listed(names)
+    return listed(names)
 
 
-def summary(explanation: Explanation) -> dict[str, object]:
+def summary(explanation: Explanation) -> dict[str, Any]:
     """Return an explanation as `paraSim explain --format json` prints it, in seconds."""
     result = explanation.result
     fleet = Fleet(result.scenario.fleet)
@@ -168,7 +151,7 @@ def _headline(explanation: Explanation) -> str:
     """Say what holds the most of the time, and whose it is."""
     fleet, wall_clock = Fleet(explanation.result.scenario.fleet), explanation.result.wall_clock
     if not wall_clock:
-        return "The run takes no time."
+        return say("explain.no_time")
     held: list[tuple[float, str]] = []
     for holder, seconds in explanation.holders().items():
         if seconds < _WORTH_A_CLAUSE * wall_clock and held:
@@ -177,28 +160,27 @@ def _headline(explanation: Explanation) -> str:
         groups = named(explanation.shares, holder)
         if len(fleet.groups) > 1 and 0 < len(groups) <= MOST_NAMED:
             # What is said of some groups is theirs alone, though others hold a little of it, too.
-            name = f"{name} of {who(groups, fleet)}"
+            name = say("explain.owned", resource=name, groups=who(groups, fleet))
             own = [share for share in explanation.shares if share.holder is holder and share.group in groups]
             seconds = math.fsum(share.seconds for share in own)
         held.append((seconds, name))
     held.sort(key=lambda entry: -entry[0])
-    (most, first), *others = held
-    clauses = [f"{most / wall_clock:.0%} of the {clock(wall_clock)} is {first}"]
-    clauses += [f"{seconds / wall_clock:.0%} is {name}" for seconds, name in others]
-    return f"{_listed(clauses)}."
+    clauses = [
+        say(
+            f"explain.{'clause' if number else 'first'}",
+            share=seconds / wall_clock,
+            resource=name,
+            wall_clock=wall_clock,
+        )
+        for number, (seconds, name) in enumerate(held)
+    ]
+    return say("explain.headline", clauses=clauses)
 
 
 def _effect(claim: Claim, explanation: Explanation) -> str:
-    wall_clock = explanation.result.wall_clock
-    share = claim.saves / wall_clock if wall_clock else 0.0
+    wall_clock, saves = explanation.result.wall_clock, claim.saves
+    share = saves / wall_clock if wall_clock else 0.0
     if abs(share) < 1e-9:
-        return "saves nothing"
-    if share < 0:
-        return f"makes the run {clock(-claim.saves)} longer"
-    if share < WORTH_A_CLAIM:
-        return f"saves next to nothing ({clock(claim.saves)})"
-    return f"saves {clock(claim.saves)} ({share:.0%})"
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+        return say("explain.saves_nothing")
+    kind = "longer" if share < 0 else "saves_little" if share < WORTH_A_CLAIM else "saves"
+    return say(f"explain.{kind}", seconds=abs(saves), share=share)

@@ -12,7 +12,7 @@ from calibration.peaks import settled_peak, traced_peak
 from calibration.profile import DEFAULT_PROFILE, load_profile
 from calibration.room import Room, room_on
 from parasim.api import Source, prepared
-from parasim.planning.setting import Methods, covered, named_methods, own_method, setting
+from parasim.planning.methods import Methods, by_method, scenario_of
 from sim.errors import CostError, nearest
 from sim.scenario import Scenario
 from sim.simulate import Setup
@@ -172,9 +172,7 @@ def memory_needs(
         If the scenario is wrong or names no model, a device is not known, torch is missing, or `settled` is asked for
         without any device that computes in float32.
     """
-    overrides = list(overrides)
-    names, refused = _methods(source, overrides, methods)
-    setups = {name: prepared(Scenario.parse(setting(source, overrides, name))) for name in names}
+    setups, refused = by_method(scenario_of(source, overrides), methods, prepared)
     own = next(iter(setups.values()))
     asked, unknown = _rooms(own, devices)
     precisions = list(dict.fromkeys(room.precision for room in asked)) or ["bfloat16"]
@@ -188,16 +186,6 @@ def memory_needs(
     return Footprints(
         own.scenario, needs, [_fit(room, groups, needs) for room, groups in asked.items()], unknown, refused
     )
-
-
-def _methods(
-    source: Source | None, overrides: list[str], methods: Methods | None
-) -> tuple[Sequence[str], dict[str, str]]:
-    if methods is None:
-        return [own_method(source, overrides)], {}
-    if methods == "all":
-        return covered(source, overrides, lambda data: prepared(Scenario.parse(data)))
-    return named_methods("--method", methods), {}
 
 
 def _rooms(setup: Setup, devices: Sequence[str]) -> tuple[dict[Room, tuple[str, ...]], list[str]]:

@@ -10,7 +10,7 @@ from parasim.sweeping import Table, figures
 from sim.errors import ScenarioError, UnitError
 from sim.scenario_file import with_field
 from sim.studies.sweep import Axis, Row, SweepPoint
-from sim.studies.threshold import least
+from sim.studies.threshold import bisect
 from sim.units import quantity
 
 _NEGLIGIBLE = 1e-9
@@ -75,7 +75,7 @@ def hiding_points(table: Table, axis: Axis) -> list[Hidden]:
 
                 bounds = (quantity(row[axis.column])[0], quantity(next_row[axis.column])[0])
                 before = _stalls(row)
-                value = least(lambda value: _stalls(run_at(value)) != before, *bounds, whole=whole)  # noqa: B023
+                value = bisect(lambda value: _stalls(run_at(value)) != before, *bounds, whole=whole)  # noqa: B023
                 found.append(Hidden(labels, value, float(run_at(value)["wall_clock_s"]), until=not before))
     return found
 

@@ -66,39 +66,34 @@ def command(
 
 def print_explanation(explanation: Explanation) -> None:
     """Print an explanation: in words, the critical path by resource, and what was predicted and simulated."""
-    from parasim.explanation import describe, prediction, sentences, who
+    from parasim.explanation import summary
     from parasim.text import clock, console, origin, plain_table, signed_share
-    from sim.fleet import Fleet
-    from sim.timeline import SERVER
 
-    result, out = explanation.result, console()
-    scenario, wall_clock = result.scenario, result.wall_clock
-    fleet = Fleet(scenario.fleet)
+    scenario, out, said = explanation.result.scenario, console(), summary(explanation)
     out.print(
         f"{scenario.name}: {scenario.method.name}, {scenario.rounds:,} rounds, "
-        f"{scenario.clients:,} clients, wall-clock {clock(wall_clock)}\n"
+        f"{scenario.clients:,} clients, wall-clock {clock(explanation.result.wall_clock)}\n"
     )
-    out.print("\n".join(sentences(explanation)) + "\n")
+    out.print("\n".join(said["sentences"]) + "\n")
     table = plain_table("critical path", "of", "time", "share", numbers=("time", "share"))
-    small = [share.seconds for share in explanation.shares if share.seconds < _WORTH_A_ROW * wall_clock]
-    for holder, group, seconds in explanation.shares[: len(explanation.shares) - len(small)]:
-        whose = "server" if group == SERVER else who((group,), fleet)
-        table.add_row(holder.value, whose, clock(seconds), f"{seconds / wall_clock:.1%}")
-    if small:
-        table.add_row("everything else", "", clock(sum(small)), f"{sum(small) / wall_clock:.1%}")
+    large = [share for share in said["shares"] if share["share"] >= _WORTH_A_ROW]
+    for share in large:
+        table.add_row(share["resource"], share["group"], clock(share["seconds"]), f"{share['share']:.1%}")
+    if small := said["shares"][len(large) :]:
+        seconds, shares = (sum(share[name] for share in small) for name in ("seconds", "share"))
+        table.add_row("everything else", "", clock(seconds), f"{shares:.1%}")
     out.print(table)
     out.print()
     numbers = ("predicted", "simulated", "error", "saves")
     table = plain_table("change", "predicted", "by", "simulated", "error", "saves", numbers=numbers)
-    for claim in explanation.claims:
+    for row, claim in zip(said["claims"], explanation.claims, strict=True):
         off = claim.predicted / claim.simulated - 1 if claim.predicted is not None and claim.simulated else 0.0
         error = "" if claim.predicted is None else "none" if claim.exact else signed_share(off)
         predicted = "" if claim.predicted is None else clock(claim.predicted)
         saves = clock(claim.saves) if claim.saves >= 0 else f"-{clock(-claim.saves)}"
-        row = predicted, prediction(claim), clock(claim.simulated), error, saves
-        table.add_row(describe(claim.change, explanation), *row)
+        table.add_row(row["change"], predicted, row["prediction"], clock(claim.simulated), error, saves)
     out.print(table)
     out.print(
         "\nAn exact replay follows the recorded run; an estimate also keeps each transfer's share of the server's link."
     )
-    out.print(origin(result.provenance))
+    out.print(origin(explanation.result.provenance))

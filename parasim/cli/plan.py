@@ -18,12 +18,10 @@ from parasim.cli.progress import stages
 
 if TYPE_CHECKING:
     from parasim.planning.answer import Plan
-    from parasim.planning.samples import Report
+    from parasim.planning.methods import Report
 
 _WIDE = 120
 """Columns of a terminal in which the reasons have room beside the table."""
-_TABLE_COLUMNS = ("method", "because")
-"""First and last column of every table."""
 _CSV_COLUMNS = ("feasible", "value", "unit", "wall_clock_s")
 
 
@@ -69,17 +67,17 @@ def command(
 
     Example: paraSim plan examples/paper.yaml --method all --within 25min --solve-for bandwidth --out results/plan
     """
-    from parasim.planning.ask import plan as ask
-    from parasim.planning.setting import setting
+    from parasim.planning.methods import scenario_of
+    from parasim.planning.plan import plan as ask
     from parasim.report.record import leave_record
     from sim.atomic_files import check_directory
 
     if out is not None:
         check_directory(out)
+    scenario = scenario_of(file, set_)
     with computing_on(engine, address), _patience() if confidence is None else stages() as report:
         plan = ask(
-            file,
-            set_,
+            scenario,
             methods=method,
             within=within,
             solve_for=solve_for,
@@ -93,7 +91,7 @@ def command(
         )
     if out is not None:
         files = write(plan, out)
-        leave_record(out, "plan", setting(file, set_), files)
+        leave_record(out, "plan", scenario, files)
     if format_ is PlainFormat.JSON:
         print(json.dumps(plan.summary(), indent=2))
         return
@@ -128,14 +126,12 @@ def write(plan: Plan, directory: Path) -> list[Path]:
     """
     from sim.atomic_files import write_atomically
 
-    first, last = _TABLE_COLUMNS
-
     def write_table(file: IO[str]) -> None:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((first, *_CSV_COLUMNS, *plan.columns, last))
-        for answer, row in zip(plan.answers, plan.rows, strict=True):
+        writer.writerow(("method", *_CSV_COLUMNS, *plan.columns, "because"))
+        for answer in plan.answers:
             figures = ["" if (figure := getattr(answer, name)) is None else figure for name in _CSV_COLUMNS]
-            writer.writerow((answer.method, *figures, *row, answer.because))
+            writer.writerow((answer.method, *figures, *answer.row, answer.because))
 
     files = [directory / "plan.json", directory / "plan.csv"]
     write_atomically(files[0], lambda file: file.write(json.dumps(plan.summary(), indent=2) + "\n"))
@@ -145,10 +141,8 @@ def write(plan: Plan, directory: Path) -> list[Path]:
 
 def _told_apart(plan: Plan) -> list[str]:
     """Name answers by their methods and as many of the first columns as it takes for no two to be called the same."""
-    names: list[str] = []
-    for columns in range(len(plan.columns) + 1):
-        cells = [(answer.method, *row[:columns]) for answer, row in zip(plan.answers, plan.rows, strict=True)]
-        names = [", ".join(cell for cell in row if cell not in ("", "-")) for row in cells]
+    for columns in range(1, len(plan.columns) + 2):
+        names = [", ".join(cell for cell in row[:columns] if cell not in ("", "-")) for row in plan.table]
         if len(set(names)) == len(names):
             break
     return names
@@ -160,11 +154,10 @@ def print_plan(plan: Plan) -> None:
 
     out = console()
     out.print(f"{plan.question}\n")
-    first, last = _TABLE_COLUMNS
     wide = out.width >= _WIDE
-    table = plain_table(first, *plan.columns, *([last] if wide else []))
-    for answer, row in zip(plan.answers, plan.rows, strict=True):
-        table.add_row(answer.method, *row, *([answer.because] if wide else []))
+    table = plain_table("method", *plan.columns, *(["because"] if wide else []))
+    for row in plan.table:
+        table.add_row(*(row if wide else row[:-1]))
     out.print(table)
     out.print()
     if not wide:

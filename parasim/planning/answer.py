@@ -53,6 +53,8 @@ class Answer:
         Simulations at the answer and just beside it.
     more : mapping
         What else belongs to this answer (a curve, a share, a cost), as JSON can hold it.
+    row : sequence of str
+        What stands under the columns of the table, ready to be read.
     """
 
     method: str
@@ -63,6 +65,7 @@ class Answer:
     because: str
     checked: Sequence[Check] = ()
     more: Mapping[str, Any] = field(default_factory=dict)
+    row: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,6 @@ class Plan:
         One per method, or per pair, or per point of a front.
     columns : sequence of str
         Headings of the table; a first column ``method`` and a last one ``because`` are always there besides.
-    rows : sequence of sequence of str
-        One per answer: what stands under `columns`, ready to be read.
     notes : sequence of str
         Lines below the table: how it was checked, what was assumed.
     provenance : mapping of str to str
@@ -90,16 +91,23 @@ class Plan:
     question: str
     answers: Sequence[Answer]
     columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
     draw: Callable[[Path], Sequence[Path]] | None = None
 
+    @property
+    def table(self) -> list[tuple[str, ...]]:
+        """Rows as they are printed: the method, what stands under `columns`, and the reason."""
+        return [(answer.method, *answer.row, answer.because) for answer in self.answers]
+
     def summary(self) -> dict[str, Any]:
         """Return what `paraSim plan --format json` prints, in base units."""
+        answers = [asdict(answer) for answer in self.answers]
+        for answer in answers:
+            del answer["row"]
         return {
             "question": self.question,
-            "answers": [asdict(answer) for answer in self.answers],
+            "answers": answers,
             "notes": list(self.notes),
             "provenance": dict(self.provenance),
         }
@@ -108,5 +116,4 @@ class Plan:
         """Return the table as `paraSim plan` prints it: a row per answer, the reason in the last column."""
         import pandas as pd
 
-        rows = [(answer.method, *row, answer.because) for answer, row in zip(self.answers, self.rows, strict=True)]
-        return pd.DataFrame(rows, columns=["method", *self.columns, "because"])
+        return pd.DataFrame(self.table, columns=["method", *self.columns, "because"])

@@ -174,7 +174,7 @@ def explain(setup: Setup, costs: Costs) -> Explanation:
     recording = record(setup, costs)
     result = recording.result
     path = critical_path(result)
-    shares = _shares(path, Fleet(setup.scenario.fleet))
+    shares = shares_by_group(path, Fleet(setup.scenario.fleet))
     claims = _claims(recording, tuple(dict.fromkeys(_changes(recording, shares))))
     spare = () if recording.not_replayable else _least_slack(result)
     return Explanation(result, path, shares, spare, claims, recording.not_replayable)
@@ -192,7 +192,8 @@ def named(shares: tuple[Share, ...], holder: Holder) -> tuple[int, ...]:
     return tuple(groups)
 
 
-def _shares(path: CriticalPath, fleet: Fleet) -> tuple[Share, ...]:
+def shares_by_group(path: CriticalPath, fleet: Fleet) -> tuple[Share, ...]:
+    """Seconds of a critical path by resource and group, the largest first."""
     seconds: dict[tuple[Holder, int], list[float]] = {}
     for (holder, client), held in path.held().items():
         group = SERVER if client == SERVER else fleet.index(client)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import pairwise
 from typing import overload
 
@@ -18,7 +17,7 @@ DIGITS = 4
 _FIRST, _MANTISSAS = 1000, 9000
 
 _FEW = 12
-"""After so many secants one had better bisect."""
+"""After so many secants, halving the range is the safer way."""
 
 
 class Decimals(Sequence[float]):
@@ -58,13 +57,6 @@ class Decimals(Sequence[float]):
         return min(max(position - _FIRST, 0), len(self) - 1)
 
 
-class Wanted(StrEnum):
-    """Which of the values that meet a deadline is asked for."""
-
-    LEAST = "least"
-    MOST = "most"
-
-
 @dataclass(frozen=True)
 class Found:
     """Where a deadline begins or ceases to be met.
@@ -87,11 +79,11 @@ class Found:
     changes: int
 
 
-Runtimes = Callable[[Sequence[int]], Sequence[float]]
+RuntimesAt = Callable[[Sequence[int]], Sequence[float]]
 """Wall-clocks at some positions of a list of values [s]."""
 
 
-def search(runtimes: Runtimes, scan: Sequence[int], deadline: float, wanted: Wanted) -> Found:
+def deadline_search(runtimes: RuntimesAt, scan: Sequence[int], deadline: float, *, most: bool) -> Found:
     """Find the least, or the most, position whose runtime is within a deadline.
 
     Parameters
@@ -99,11 +91,11 @@ def search(runtimes: Runtimes, scan: Sequence[int], deadline: float, wanted: Wan
     runtimes : callable
         Asked for the scan at once, then for one position after the other.
     scan : sequence of int
-        Positions to try first, rising. Its first and last ones bound the search.
+        Positions to begin with, rising. Its first and last ones bound the search.
     deadline : float
         [s].
-    wanted : Wanted
-        Which one.
+    most : bool
+        Whether the most is wanted, not the least.
     """
     times = runtimes(scan)
     met = [time <= deadline for time in times]
@@ -111,9 +103,8 @@ def search(runtimes: Runtimes, scan: Sequence[int], deadline: float, wanted: Wan
     changes = sum(one != other for one, other in pairwise(met))
     if not any(met):
         return Found(None, None, best, changes)
-    least = wanted is Wanted.LEAST
-    number = met.index(True) if least else len(met) - 1 - met[::-1].index(True)
-    outside = number - 1 if least else number + 1
+    number = len(met) - 1 - met[::-1].index(True) if most else met.index(True)
+    outside = number + 1 if most else number - 1
     if not 0 <= outside < len(scan):
         return Found(scan[number], None, best, changes)
     meets, misses = scan[number], scan[outside]
@@ -133,7 +124,7 @@ def spread(size: int, most: int) -> list[int]:
     return sorted({round(number * (size - 1) / (most - 1)) for number in range(most)})
 
 
-def around_line(runtimes: Runtimes, size: int, deadline: float) -> list[int]:
+def around_line(runtimes: RuntimesAt, size: int, deadline: float) -> list[int]:
     """Choose positions around the one where the straight line through two short runs meets a deadline.
 
     Parameters
@@ -156,7 +147,7 @@ def around_line(runtimes: Runtimes, size: int, deadline: float) -> list[int]:
     return sorted(positions if max(positions) > guess else positions | {size - 1})
 
 
-def least_near(excess: Callable[[int], float], values: Decimals, guess: int) -> tuple[int | None, int | None]:
+def secant_search(excess: Callable[[int], float], values: Decimals, guess: int) -> tuple[int | None, int | None]:
     """Find the first position with no excess, going by secants of the excess over the reciprocal of the value.
 
     Times are a transfer's bytes over its bandwidth, so that an excess of time is piecewise linear there, and convex
@@ -178,7 +169,7 @@ def least_near(excess: Callable[[int], float], values: Decimals, guess: int) -> 
     """
     low, high = -1, len(values)
     misses: list[tuple[float, float]] = []
-    tried = 0
+    steps = 0
     position = guess
     while high - low > 1:
         position = min(max(position, low + 1), high - 1)
@@ -188,17 +179,17 @@ def least_near(excess: Callable[[int], float], values: Decimals, guess: int) -> 
         else:
             low = position
             misses.append((1 / values[position], over))
-        tried += 1
-        position = _next(values, low, high, sorted(misses)[:2], tried)
+        steps += 1
+        position = _next(values, low, high, sorted(misses)[:2], steps)
     return (high if high < len(values) else None), (low if low >= 0 else None)
 
 
-def _next(values: Decimals, low: int, high: int, misses: Sequence[tuple[float, float]], tried: int) -> int:
-    """Choose the position to try next, between the highest that is too low and the lowest that is not."""
-    if tried == 1:
+def _next(values: Decimals, low: int, high: int, misses: Sequence[tuple[float, float]], steps: int) -> int:
+    """Choose the next position, between the highest that is too low and the lowest that is not."""
+    if steps == 1:
         # The guess may be the answer.
         return high - 1 if misses == [] else low + 1
-    if tried > _FEW and low >= 0 and high < len(values):
+    if steps > _FEW and low >= 0 and high < len(values):
         return (low + high) // 2
     if not misses:
         return values.nearest(values[high] / 2)

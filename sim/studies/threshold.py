@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 
-def least(holds: Callable[[float], bool], low: float, high: float, *, whole: bool, precision: float = 1e-4) -> float:
+def bisect(holds: Callable[[float], bool], low: float, high: float, *, whole: bool, precision: float = 1e-4) -> float:
     """Bisect between a value at which a monotone condition fails and one at which it holds.
 
     Parameters

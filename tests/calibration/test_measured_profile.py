@@ -375,3 +375,16 @@ def test_merging_survives_the_file_and_may_be_missing():
     del data["merging"]["coefficients"]["merge_weights"]
     with pytest.raises(CostError, match="merge_weights"):
         MeasuredFile.parse(data, "here")
+
+
+def test_a_profile_is_parsed_once_as_long_as_its_file_stays_the_same(tmp_path: Path):
+    path = tmp_path / "own.json"
+    data = read_profile("demo-cpu")
+    path.write_text(json.dumps(data))
+    first = load_profile(str(path))
+    assert load_profile(str(path)) is first
+    path.write_text(json.dumps(data | {"name": "another name"}))
+    assert load_profile(str(path)).name == "another name"
+    path.unlink()
+    with pytest.raises(CostError, match="no profile"):
+        load_profile(str(path))

@@ -36,7 +36,7 @@ def plan() -> dict[str, Any]:
         Answer("parablock", True, 40e6, "B/s", 1499.0, "48% uplink", checked),
         Answer("fedbcd", False, None, "B/s", None, "computing alone takes 30 min", [Check(999.9e12, 1800.0, False)]),
     ]
-    whole = Plan(f"Least bandwidth for {EVIL}", answers, (), (), ["Checked."], {"parablock": "fitted: paper-a100"})
+    whole = Plan(f"Least bandwidth for {EVIL}", answers, (), ["Checked."], {"parablock": "fitted: paper-a100"})
     return whole.summary()
 
 

@@ -14,6 +14,7 @@ import pytest
 from parasim.cli.plan import print_plan
 from parasim.planning.answer import Answer, Plan
 from parasim.text import deadline_clock
+from sim.methods import METHODS
 from tests.parasim.command_line import refused, run
 from tests.parasim.conftest import TIGHT
 
@@ -64,7 +65,7 @@ def test_nothing_that_meets_it_is_an_answer():
 def test_all_methods_those_that_cannot_run_are_named(small: Path):
     question = ("plan", "--method", "all", *QUESTION, "--set", "fleet.0.count=50", "--format", "json")
     answers = {answer["method"]: answer for answer in json.loads(run(*question).out)["answers"]}
-    assert len(answers) == 8
+    assert set(answers) == set(METHODS)
     assert "32 layers" in answers["fedcybgd"]["because"]
     assert not answers["fedcybgd"]["feasible"]
 
@@ -123,12 +124,14 @@ def test_mistakes_are_refused_in_one_line(arguments: tuple[str, ...], message: s
 
 
 def test_answers_of_one_method_are_told_apart_where_reasons_stand_below(monkeypatch: pytest.MonkeyPatch):
-    answers = [Answer("fedbcd", True, 1.0, "USD", 1.0, because) for because in ("cheapest", "fastest")]
-    rows = [("", "h100", "1 Gbit/s"), ("", "h100", "10 Gbit/s")]
+    answers = [
+        Answer("fedbcd", True, 1.0, "USD", 1.0, because, row=("", "h100", links))
+        for because, links in (("cheapest", "1 Gbit/s"), ("fastest", "10 Gbit/s"))
+    ]
     monkeypatch.setattr("parasim.text.PIPE_WIDTH", 80)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        print_plan(Plan("What?", answers, ("block", "device", "links"), rows))
+        print_plan(Plan("What?", answers, ("block", "device", "links")))
     lines = printed.getvalue().splitlines()
     assert "fedbcd, h100, 1 Gbit/s: cheapest" in lines
     assert "fedbcd, h100, 10 Gbit/s: fastest" in lines

@@ -7,7 +7,7 @@ import pytest
 import parasim
 from parasim.hiding import hiding_points, numeric_axis
 from sim.errors import ScenarioError
-from sim.studies.threshold import least
+from sim.studies.threshold import bisect
 
 BASE = {
     "compute": {"seconds": 10},
@@ -45,6 +45,6 @@ def test_an_axis_needs_numbers():
 
 
 def test_bisection_finds_the_least_value():
-    assert least(lambda x: x >= 37, 1, 1000, whole=True) == 37
-    assert least(lambda x: x >= 3.7, 1, 1000, whole=False) == pytest.approx(3.7, rel=2e-4)
-    assert least(lambda x: x >= 3.7, 1, 1000, whole=False) >= 3.7
+    assert bisect(lambda x: x >= 37, 1, 1000, whole=True) == 37
+    assert bisect(lambda x: x >= 3.7, 1, 1000, whole=False) == pytest.approx(3.7, rel=2e-4)
+    assert bisect(lambda x: x >= 3.7, 1, 1000, whole=False) >= 3.7

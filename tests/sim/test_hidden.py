@@ -35,3 +35,22 @@ def test_the_guess_is_right_for_clients_that_are_alike():
     # A second of latency each way leaves 8 s.
     assert guess_hiding(run("1PB/s", latency="1s"), range(1)) == pytest.approx(25e6, rel=1e-6)
     assert guess_hiding(run("1PB/s"), range(5, 6)) == 1e6
+
+
+def test_the_guess_for_some_clients_leaves_the_others_out():
+    fleet = [{"uplink": "1PB/s", "speed": speed} for speed in (0.5, 1)]
+    uneven = parasim.simulate(BASE | {"fleet": fleet})
+    # 2 x 100 MB beside the 20 s that one client computes, and the 10 s of the other.
+    assert guess_hiding(uneven, range(1)) == pytest.approx(10e6, rel=1e-6)
+    assert guess_hiding(uneven, range(1, 2)) == pytest.approx(20e6, rel=1e-6)
+
+
+def test_the_guess_is_for_the_round_with_the_least_time_to_send_in():
+    seconds = [[10], [8], [10], [10]]
+    uneven = parasim.simulate(BASE | {"fleet": [{"uplink": "1PB/s"}], "compute": {"seconds": seconds}})
+    assert guess_hiding(uneven, range(1)) == pytest.approx(25e6, rel=1e-6)
+    # 2 of 10 s of computing, in which nothing can be sent, leave as little.
+    serial = parasim.simulate(
+        BASE | {"fleet": [{"uplink": "1PB/s"}], "compute": {"seconds": 10, "non_overlapping": "2s"}}
+    )
+    assert guess_hiding(serial, range(1)) == pytest.approx(25e6, rel=1e-6)

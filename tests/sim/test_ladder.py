@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.studies.ladder import Decimals, Wanted, around_line, least_near, search, spread
+from sim.studies.ladder import Decimals, around_line, deadline_search, secant_search, spread
 
 NUMBERS = Decimals(0, 3)
 
@@ -31,18 +31,20 @@ def test_nearest_is_the_inverse(position: int):
 def test_least_and_most_have_their_neighbours(first: int, points: int):
     # The runtime is the position itself, so that a deadline of `first` is met up to there, and its mirror from there.
     size = 501
-    most = search(lambda positions: [float(p) for p in positions], spread(size, points), first, Wanted.MOST)
+    most = deadline_search(lambda positions: [float(p) for p in positions], spread(size, points), first, most=True)
     assert (most.index, most.beside) == (first, first + 1 if first < size - 1 else None)
-    least = search(lambda positions: [float(size - p) for p in positions], spread(size, points), first, Wanted.LEAST)
+    least = deadline_search(
+        lambda positions: [float(size - p) for p in positions], spread(size, points), first, most=False
+    )
     assert least.index == (size - first if first > 0 else None)
     assert least.beside == (size - first - 1 if first > 0 else None)
 
 
 def test_a_relation_with_two_changes_is_seen():
     times = {0: 5.0, 1: 1.0, 2: 5.0, 3: 1.0}
-    found = search(lambda positions: [times[p] for p in positions], range(4), 2.0, Wanted.LEAST)
+    found = deadline_search(lambda positions: [times[p] for p in positions], range(4), 2.0, most=False)
     assert (found.index, found.beside, found.changes) == (1, 0, 3)
-    assert search(lambda positions: [9.0 - p for p in positions], range(4), 2.0, Wanted.LEAST).best == 3
+    assert deadline_search(lambda positions: [9.0 - p for p in positions], range(4), 2.0, most=False).best == 3
 
 
 @given(st.floats(0.1, 100), st.floats(0, 500), st.integers(1, 5000))
@@ -54,7 +56,7 @@ def test_a_straight_line_is_found_with_few_runs(slope: float, start: float, answ
         return [start + slope * position for position in positions]
 
     deadline = start + slope * (answer + 0.5)
-    found = search(runtimes, around_line(runtimes, 10_000, deadline), deadline, Wanted.MOST)
+    found = deadline_search(runtimes, around_line(runtimes, 10_000, deadline), deadline, most=True)
     assert (found.index, found.beside) == (answer, answer + 1)
     assert len(asked) <= 16
 
@@ -65,7 +67,7 @@ def test_secants_find_the_first_without_excess(pieces: list[tuple[float, float]]
     def excess(position: int) -> float:
         return max(size / NUMBERS[position] - time for size, time in pieces)
 
-    found, below = least_near(excess, NUMBERS, NUMBERS.nearest(guess))
+    found, below = secant_search(excess, NUMBERS, NUMBERS.nearest(guess))
     # It never rises again, so that the two neighbours say it all.
     assert found is None or excess(found) <= 0
     assert below is None or excess(below) > 0
@@ -80,7 +82,7 @@ def test_secants_are_few():
         asked.append(NUMBERS[position])
         return 700 / NUMBERS[position] - 35
 
-    found, below = least_near(excess, NUMBERS, NUMBERS.nearest(90))
+    found, below = secant_search(excess, NUMBERS, NUMBERS.nearest(90))
     assert found is not None
     assert below is not None
     assert (NUMBERS[found], NUMBERS[below]) == (20.0, 19.99)

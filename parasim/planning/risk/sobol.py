@@ -44,6 +44,11 @@ class Indices:
     runs: int
     deviation: float
 
+    @property
+    def errors(self) -> Floats:
+        """Half width of the wider interval of each input, of shape (inputs,)."""
+        return np.maximum(self.alone_error, self.total_error)
+
 
 def check_installed() -> None:
     """Make sure that SALib is there.
@@ -60,7 +65,13 @@ def check_installed() -> None:
         raise ScenarioError(f"{install_hint('--sensitivity', 'plan')} ({missing})") from None
 
 
-def indices(run: Callable[[Floats], Floats], bounds: Sequence[Sequence[float]], seed: int) -> Indices:
+def indices(
+    run: Callable[[Floats], Floats],
+    bounds: Sequence[Sequence[float]],
+    seed: int,
+    first: int | None = None,
+    most_runs: int | None = None,
+) -> Indices:
     """Estimate Sobol indices.
 
     Parameters
@@ -71,12 +82,14 @@ def indices(run: Callable[[Floats], Floats], bounds: Sequence[Sequence[float]], 
         Between which each input is drawn evenly.
     seed : int
         Of the sequence and the bootstrap.
+    first, most_runs : int or None
+        Base samples to begin with, and runs at most; `FIRST` and `MOST_RUNS` if None.
     """
     from SALib.analyze import sobol as analysis
     from SALib.sample import sobol as sampling
 
     problem = {"num_vars": len(bounds), "names": [str(n) for n in range(len(bounds))], "bounds": list(bounds)}
-    samples = FIRST
+    samples = first or FIRST
     while True:
         # Generators, since SALib takes a seed of 0 for none.
         points = sampling.sample(problem, samples, calc_second_order=False, seed=np.random.default_rng(seed))
@@ -86,8 +99,7 @@ def indices(run: Callable[[Floats], Floats], bounds: Sequence[Sequence[float]], 
             nothing = np.zeros(len(bounds))
             return Indices(nothing, nothing, nothing, nothing, len(times), 0.0)
         found = analysis.analyze(problem, times, calc_second_order=False, seed=np.random.default_rng(seed))
-        errors = found["S1_conf"], found["ST_conf"]
-        precise = max(float(error.max()) for error in errors) <= PRECISE
-        if precise or 2 * len(times) > MOST_RUNS:
-            return Indices(found["S1"], found["ST"], *errors, len(times), deviation)
+        estimated = Indices(found["S1"], found["ST"], found["S1_conf"], found["ST_conf"], len(times), deviation)
+        if float(estimated.errors.max()) <= PRECISE or 2 * len(times) > (most_runs or MOST_RUNS):
+            return estimated
         samples *= 2

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
-from parasim.api import simulate
-from parasim.planning.quantities import Data, Quantity, column
-from parasim.planning.setting import parsed
+from parasim.planning.methods import Case, simulated
+from parasim.planning.search.how_found import how_found, shortest
+from parasim.planning.search.quantities import Quantity, quantity_named
 from sim.errors import ParaSimError
 from sim.result import Result
+from sim.scenario import Scenario
 from sim.studies.pool import cores, in_order
 from sim.studies.replay import record
 
@@ -19,7 +19,7 @@ _WORTH_WORKERS = 50_000
 """Spans to simulate at once that are worth starting worker processes."""
 
 
-class Runtimes:
+class RuntimesByValue:
     """Wall-clocks of a scenario by the position of a value in a list, each worked out once.
 
     Where what-ifs of a recorded run can say it, a replay does. Where a replay is not exact because a link is shared,
@@ -28,7 +28,7 @@ class Runtimes:
 
     Parameters
     ----------
-    data : dict
+    case : Case
         The scenario.
     quantity : Quantity
         What is varied.
@@ -47,10 +47,10 @@ class Runtimes:
         Why the last value that the scenario cannot have was refused; empty if there was none.
     """
 
-    def __init__(self, data: Data, quantity: Quantity, values: Sequence[float], within: float, jobs: int | None = None):
-        self._data, self._quantity, self._values = data, quantity, values
+    def __init__(self, case: Case, quantity: Quantity, values: Sequence[float], within: float, jobs: int | None = None):
+        self._scenario, self._quantity, self.values = case.scenario, quantity, values
         self._within, self._jobs = within, jobs or cores()
-        self._recording = record(*parsed(data))
+        self._recording = record(case.setup, case.costs)
         self._known: dict[int, float] = {}
         self._bounds: set[int] = set()
         self._simulations = 0
@@ -60,17 +60,18 @@ class Runtimes:
     def __call__(self, positions: Sequence[int]) -> list[float]:
         """Wall-clocks at some positions [s]: infinite where the scenario cannot have the value."""
         new = [position for position in dict.fromkeys(positions) if position not in self._known]
-        self._simulate(self._replay(new) if self._quantity.whatifs and new else new)
+        self._simulate(new if self._quantity.most or not new else self._replay(new))
         return [self._known[position] for position in positions]
 
-    @property
-    def replayed(self) -> bool:
-        """Whether the replay was exact throughout, so that nothing had to be simulated to find the answer."""
-        return not self._simulations and not self._bounds
+    def how(self) -> str:
+        """Say how the wall-clocks were found so far."""
+        if self._quantity.most:
+            return how_found(replayed=False, simulated=True)
+        return how_found(self._recording, replayed=True, simulated=bool(self._simulations or self._bounds))
 
     def at(self, position: int) -> Result:
         """Simulate the scenario with a value, written as a user would write it."""
-        return simulate(self._quantity.change(self._data, self._values[position]))
+        return simulated(self._quantity.change(self._scenario, self.values[position]))
 
     def exactly(self, positions: Sequence[int]) -> None:
         """Work out wall-clocks at some positions though a bound would do: for `curve`."""
@@ -82,18 +83,17 @@ class Runtimes:
     def curve(self) -> list[tuple[float, float]]:
         """Values and their wall-clocks [s] as far as they are known, in rising order."""
         exact = sorted(p for p, time in self._known.items() if p not in self._bounds and time < math.inf)
-        return [(self._values[position], self._known[position]) for position in exact]
+        return [(self.values[position], self._known[position]) for position in exact]
 
     def _replay(self, positions: Sequence[int]) -> list[int]:
         """Replay what can be replayed, and return the positions that have to be simulated."""
-        assert self._quantity.whatifs is not None
-        values = column([self._values[position] for position in positions])
-        wall_clock, exact = self._recording.replay(self._quantity.whatifs(self._recording, values))
+        values = [self.values[position] for position in positions]
+        least, most = shortest(self._recording, self._quantity.in_recording(self._recording, values))
         left = []
-        for position, time, is_exact in zip(positions, wall_clock.tolist(), exact.tolist(), strict=True):
-            if is_exact or time > self._within:
-                self._known[position] = time
-                self._bounds |= set() if is_exact else {position}
+        for position, low, high in zip(positions, least.tolist(), most.tolist(), strict=True):
+            if low == high or low > self._within:
+                self._known[position] = low
+                self._bounds |= set() if low == high else {position}
             else:
                 left.append(position)
         return left
@@ -101,8 +101,8 @@ class Runtimes:
     def _simulate(self, positions: Sequence[int]) -> None:
         work = len(positions) * len(self.own.timeline.spans)
         workers = min(self._jobs, len(positions)) if work > _WORTH_WORKERS else 1
-        run = partial(_wall_clock, self._quantity, self._data)
-        times = in_order(run, [self._values[position] for position in positions], workers=workers)
+        run = partial(_wall_clock, self._quantity.name, self._scenario)
+        times = in_order(run, [self.values[position] for position in positions], workers=workers)
         for position, time in zip(positions, times, strict=True):
             self._simulations += 1
             if isinstance(time, str):
@@ -110,9 +110,9 @@ class Runtimes:
             self._known[position] = math.inf if isinstance(time, str) else time
 
 
-def _wall_clock(quantity: Quantity, data: dict[str, Any], value: float) -> float | str:
+def _wall_clock(quantity: str, scenario: Scenario, value: float) -> float | str:
     """Wall-clock of a simulated run [s], or why there is none."""
     try:
-        return simulate(quantity.change(data, value)).wall_clock
+        return simulated(quantity_named(quantity).change(scenario, value)).wall_clock
     except ParaSimError as error:
         return str(error)

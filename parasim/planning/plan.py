@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from importlib import import_module
 
 from parasim.api import Source
 from parasim.memory import memory_of, merged
 from parasim.planning.answer import Answer, Plan
-from parasim.planning.quantities import quantity_named
-from parasim.planning.setting import Methods, covered, named_methods, own_method, parsed, setting
+from parasim.planning.methods import Case, Methods, Question, Report, by_method, named_methods, scenario_of
+from parasim.planning.search.quantities import WithValue, quantity_named
 from sim.errors import ScenarioError, UnitError
-from sim.units import duration, money
+from sim.units import duration
 
-if TYPE_CHECKING:
-    from parasim.planning.samples import Report
+_MODULES = {
+    "--solve-for": "deadline",
+    "--hide-communication": "hiding",
+    "--break-even": "break_even",
+    "--budget": "budget",
+    "--confidence": "confidence",
+    "--sensitivity": "sensitivity",
+}
 
 
 def plan(
@@ -50,7 +55,7 @@ def plan(
     within : str, float or None
         The deadline, such as ``25min``; a float is seconds, a text needs a unit.
     solve_for : str or None
-        What is to meet the deadline: a key of `parasim.planning.quantities.QUANTITIES`, such as ``bandwidth``.
+        What is to meet the deadline: a key of `parasim.planning.search.quantities.QUANTITIES`, such as ``bandwidth``.
     hide_communication : bool
         At which bandwidth all communication is hidden.
     break_even : str, sequence of str or None
@@ -71,8 +76,7 @@ def plan(
     ParaSimError
         If it is not one question, the scenario is wrong, or a method cannot run it.
     """
-    overrides = list(overrides)
-    questions: dict[str, object] = {
+    asked = {
         "--solve-for": solve_for,
         "--hide-communication": hide_communication or None,
         "--break-even": break_even,
@@ -80,54 +84,24 @@ def plan(
         "--confidence": confidence,
         "--sensitivity": sensitivity or None,
     }
-    option = _one_question(questions, within)
+    option = _one_question(asked, within)
     deadline = None if within is None else _seconds(within)
     if break_even is not None:
         if methods is not None:
             raise ScenarioError("--break-even names its own two methods; leave out --method")
-        from parasim.planning import break_even as breaking_even
-
-        pair = named_methods("--break-even", break_even)
-        return _with_memory(breaking_even.break_even(source, overrides, pair, jobs), source, overrides, pair)
-    chosen, refused = _methods(source, overrides, methods)
-    answered = _answer(option, questions[option], source, overrides, chosen, methods is None, deadline, jobs, report)
+        methods = named_methods("--break-even", break_even)
+    scenario = scenario_of(source, overrides)
+    prepared, refused = by_method(scenario, "all" if budget and methods is None else methods, Case.of)
+    cases, left_out = list(prepared.values()), refused if methods is None else {}
+    question = Question(scenario, cases, left_out, str(asked[option]), deadline, jobs, report)
+    # Each is loaded when it is asked.
+    answered: Plan = import_module(f"parasim.planning.questions.{_MODULES[option]}").answer(question)
+    change = None if solve_for is None else quantity_named(solve_for).change
     # A budget's choices are held against their devices' memory one by one.
-    told = answered if budget else _with_memory(answered, source, overrides, chosen, solve_for)
-    return _with_refused(told, refused)
-
-
-def _answer(
-    option: str,
-    asked: object,
-    source: Source | None,
-    overrides: Sequence[str],
-    methods: Sequence[str],
-    by_default: bool,
-    within: float | None,
-    jobs: int | None,
-    report: Report,
-) -> Plan:
-    """Have the one question answered; the modules that answer are loaded when they are needed."""
-    if option == "--solve-for":
-        from parasim.planning.deadline import deadline
-
-        assert within is not None
-        return deadline(source, overrides, methods, within, str(asked), jobs)
-    if option == "--hide-communication":
-        from parasim.planning.hiding import hide_communication
-
-        return hide_communication(source, overrides, methods, jobs)
-    if option == "--budget":
-        from parasim.planning.budget import budget
-
-        return budget(source, overrides, () if by_default else methods, money(str(asked)), jobs)
-    if option == "--confidence":
-        from parasim.planning.confidence import confidence
-
-        return confidence(source, overrides, methods, _probability(asked), within, jobs, report)
-    from parasim.planning.sensitivity import sensitivity
-
-    return sensitivity(source, overrides, methods, jobs)
+    notes = [*answered.notes, *([] if budget else _memory(answered, cases, change))]
+    row = ("-",) * len(answered.columns)
+    others = [Answer(m, False, None, "", None, why, row=row) for m, why in refused.items() if m not in left_out]
+    return replace(answered, answers=[*answered.answers, *others], notes=notes)
 
 
 def _one_question(questions: Mapping[str, object], within: str | float | None) -> str:
@@ -153,19 +127,9 @@ def _one_question(questions: Mapping[str, object], within: str | float | None) -
     return option
 
 
-def _probability(asked: object) -> float:
-    try:
-        probability = float(str(asked))
-    except ValueError:
-        probability = math.nan
-    if not 0 < probability < 1:
-        raise ScenarioError(f"--confidence {asked}: must be a probability between 0 and 1, such as 0.9")
-    return probability
-
-
 def _seconds(within: str | float) -> float:
-    if isinstance(within, str) and _is_number(within):
-        # Elsewhere a bare number is seconds; as a deadline it was as likely meant to be minutes.
+    # Elsewhere a bare number is seconds; as a deadline it was as likely meant to be minutes.
+    if isinstance(within, str) and within.strip("+-0123456789.eE ") == "":
         raise ScenarioError(f"--within {within!r} has no unit; write a duration like 90s, 25min or 4h")
     try:
         seconds = duration(within)
@@ -176,43 +140,12 @@ def _seconds(within: str | float) -> float:
     return seconds
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _methods(
-    source: Source | None, overrides: Sequence[str], methods: Methods | None
-) -> tuple[Sequence[str], dict[str, str]]:
-    """Methods to plan for, and of `all`, those that cannot run the scenario, with the reasons."""
-    if methods is None:
-        return [own_method(source, overrides)], {}
-    return covered(source, overrides) if methods == "all" else (named_methods("--method", methods), {})
-
-
-def _with_refused(answered: Plan, refused: Mapping[str, str]) -> Plan:
-    """Name methods that cannot run the scenario as answers that are not feasible."""
-    answers = [Answer(method, False, None, "", None, reason) for method, reason in refused.items()]
-    row = ("-",) * len(answered.columns)
-    return replace(answered, answers=[*answered.answers, *answers], rows=[*answered.rows, *(row for _ in refused)])
-
-
-def _with_memory(
-    answered: Plan,
-    source: Source | None,
-    overrides: Sequence[str],
-    methods: Sequence[str],
-    solve_for: str | None = None,
-) -> Plan:
-    """Note for which methods clients lack the memory: at the answer, where it decides about that."""
-    found = {answer.method: answer.value for answer in answered.answers}
+def _memory(answered: Plan, cases: Sequence[Case], change: WithValue | None) -> list[str]:
+    """Say for which methods clients lack the memory: at the answer, where it decides about that."""
+    values = {answer.method: answer.value for answer in answered.answers}
     said = []
-    for method in methods:
-        data, value = setting(source, overrides, method), found.get(method)
-        if solve_for is not None and value is not None:
-            data = quantity_named(solve_for).change(data, value)
-        said.append(({"method": method}, memory_of(*parsed(data))))
-    return replace(answered, notes=[*answered.notes, *merged(said)])
+    for case in cases:
+        value = values.get(case.method)
+        at = case if change is None or value is None else Case.of(change(case.scenario, value))
+        said.append(({"method": case.method}, memory_of(at.setup, at.costs)))
+    return merged(said)

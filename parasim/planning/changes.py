@@ -1,0 +1,103 @@
+"""What a plan changes in a scenario: functions from a `Scenario` to another one that a user could have written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+
+from sim.errors import ScenarioError
+from sim.scenario import Scenario
+from sim.sections import Group
+
+
+def with_groups(scenario: Scenario, changes: Mapping[int, Mapping[str, object]]) -> Scenario:
+    """Change fields of groups, by their positions in the fleet; links in B/s.
+
+    Raises
+    ------
+    ScenarioError
+        If a scenario cannot have such a speed.
+    """
+    fleet = list(scenario.fleet)
+    for number, change in changes.items():
+        try:
+            Group.model_validate({name: value for name, value in change.items() if name == "speed"})
+        except ValidationError as error:
+            raise ScenarioError(f"speed {change['speed']}: {error.errors()[0]['msg']}") from None
+        fleet[number] = fleet[number].model_copy(update=change)
+    return scenario.model_copy(update={"fleet": tuple(fleet)})
+
+
+def with_bandwidth(scenario: Scenario, bandwidth: float) -> Scenario:
+    """Give every client links of a bandwidth, up and down [B/s]."""
+    return with_links(scenario, dict.fromkeys(range(len(scenario.fleet)), bandwidth))
+
+
+def with_links(scenario: Scenario, bandwidths: Mapping[int, float]) -> Scenario:
+    """Give some groups, by their positions, links of a bandwidth, up and down [B/s]."""
+    return with_groups(scenario, {group: {"uplink": link, "downlink": link} for group, link in bandwidths.items()})
+
+
+def with_speedup(scenario: Scenario, factor: float) -> Scenario:
+    """Make every device so many times as fast as it is."""
+    return with_groups(scenario, {n: {"speed": group.speed * factor} for n, group in enumerate(scenario.fleet)})
+
+
+def with_server_ingress(scenario: Scenario, ingress: float) -> Scenario:
+    """Give the server an ingress [B/s]."""
+    return scenario.model_copy(update={"server": scenario.server.model_copy(update={"ingress": ingress})})
+
+
+def with_server_egress(scenario: Scenario, egress: float) -> Scenario:
+    """Give the server an egress [B/s]."""
+    return scenario.model_copy(update={"server": scenario.server.model_copy(update={"egress": egress})})
+
+
+def with_batch_size(scenario: Scenario, size: float) -> Scenario:
+    """Change the batch size, at as many steps as before."""
+    return scenario.model_copy(update={"local": scenario.local.model_copy(update={"batch_size": int(size)})})
+
+
+def with_block_width(scenario: Scenario, layers: float) -> Scenario:
+    """Cut the model into blocks of so many layers, instead of into a number of blocks."""
+    blocks = scenario.blocks.model_copy(update={"layers": layers, "count": None})
+    return scenario.model_copy(update={"blocks": blocks})
+
+
+def with_rounds(scenario: Scenario, rounds: float) -> Scenario:
+    """Change the number of rounds.
+
+    Raises
+    ------
+    ScenarioError
+        If the scenario lists something for each of its own rounds.
+    """
+    return _checked(scenario, "--solve-for rounds: the scenario fits no other number", rounds=int(rounds))
+
+
+def with_clients(scenario: Scenario, clients: float) -> Scenario:
+    """Change the number of clients, the groups keeping their shares as nearly as whole clients allow.
+
+    Raises
+    ------
+    ScenarioError
+        If the scenario lists something for each of its own clients.
+    """
+    groups = scenario.fleet
+    # Largest remainders: the groups whose shares were cut most get the clients that are left.
+    shares = [group.count * int(clients) / scenario.clients for group in groups]
+    counts = [int(share) for share in shares]
+    by_remainder = sorted(range(len(groups)), key=lambda index: (counts[index] - shares[index], index))
+    for index in by_remainder[: int(clients) - sum(counts)]:
+        counts[index] += 1
+    fleet = tuple(g.model_copy(update={"count": n}) for g, n in zip(groups, counts, strict=True) if n)
+    return _checked(scenario, "--solve-for clients: the scenario fits no other number", fleet=fleet)
+
+
+def _checked(scenario: Scenario, question: str, **fields: object) -> Scenario:
+    """Replace fields that others may have to fit, and hold the scenario against all of its rules again.
+
+    A message begins with the question, as the scenario itself is right.
+    """
+    return Scenario.parse({name: getattr(scenario, name) for name in scenario.model_fields_set} | fields, question)

@@ -1,0 +1,1 @@
+"""What a run costs, and which other devices and links it could have."""

@@ -1,0 +1,223 @@
+"""Every run that a budget could be spent on: methods x block widths x devices x links, as scenarios of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from calibration.devices import Extrapolation
+from calibration.devices import device as catalogued
+from calibration.measured import MeasuredCosts
+from calibration.memory import fits
+from parasim.planning.changes import with_block_width, with_groups
+from parasim.planning.cost.bill import Bill, bill
+from parasim.planning.cost.speeds import relative_speed
+from parasim.planning.methods import Case
+from parasim.planning.search.ranges import block_widths, own_width
+from parasim.sentences import say
+from sim.economy import DeviceChoice, LinkChoice
+from sim.errors import CostError, ScenarioError, nearest
+from sim.fleet import Fleet
+from sim.scenario import Scenario
+from sim.units import format_bandwidth
+
+OWN = "as it is"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A run that one could pay for.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        What is run.
+    layers : float or None
+        Block width, where it is a choice.
+    device, links : str
+        Their names.
+    groups : tuple of int
+        Positions of the groups that get what is chosen.
+    new_device : str or None
+        Its name, if they get another one.
+    new_links : LinkChoice or None
+        Their links, if they get other ones.
+    speed : Extrapolation or None
+        Of the device, where it is a guess.
+    """
+
+    scenario: Scenario
+    layers: float | None
+    device: str
+    links: str
+    groups: tuple[int, ...]
+    new_device: str | None
+    new_links: LinkChoice | None
+    speed: Extrapolation | None
+
+    @property
+    def method(self) -> str:
+        """Name of its method."""
+        return self.scenario.method.name
+
+    @property
+    def width(self) -> str:
+        """Block width as people write it; empty where it is no choice."""
+        if self.layers is None:
+            return ""
+        return "half a layer" if self.layers == 0.5 else f"{self.layers:g} layer{'s' * (self.layers > 1)}"
+
+    @property
+    def chosen(self) -> str:
+        """What tells it from other runs of its method: ``2 layers, h100, 1 Gbit/s``."""
+        return ", ".join(filter(None, (self.width, self.device, self.links)))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a candidate costs and takes.
+
+    Attributes
+    ----------
+    candidate : Candidate
+        Which.
+    wall_clock : float
+        Event-simulated [s].
+    bill : Bill
+        Its cost.
+    """
+
+    candidate: Candidate
+    wall_clock: float
+    bill: Bill
+
+    @property
+    def cost(self) -> float:
+        """What it costs [USD]."""
+        return self.bill.total
+
+
+def candidates(case: Case, notes: list[str]) -> Iterator[Candidate]:
+    """List the runs of one method to choose from.
+
+    Parameters
+    ----------
+    case : Case
+        The scenario under the method.
+    notes : list of str
+        Gets a line for each choice that cannot be had.
+
+    Raises
+    ------
+    ScenarioError
+        If it has no such groups, or no device of such a name is known.
+    """
+    groups = _chosen_groups(case.scenario)
+    own_device, own_links = _common_device(case.scenario, groups), _common_links(case.scenario, groups)
+    devices = list(_devices(case, own_device, notes))
+    for layers, scenario in _widths(case):
+        for device, guess in devices:
+            for links in (None, *case.scenario.choices.links):
+                change: dict[str, object] = {}
+                if device is not None:
+                    speed = device.speed if guess is None else guess.seconds
+                    change |= {"speed": speed, "gpu_hour": device.gpu_hour, "power": device.power}
+                if links is not None:
+                    downlink = links.uplink if links.downlink is None else links.downlink
+                    change |= {"uplink": links.uplink, "downlink": downlink}
+                changed, new_device = (
+                    with_groups(scenario, dict.fromkeys(groups, change)),
+                    device.name if device else None,
+                )
+                names = new_device or own_device or OWN, links.name if links else own_links or OWN
+                yield Candidate(changed, layers, *names, groups, new_device, links, guess)
+
+
+def run(candidate: Candidate) -> Outcome | str:
+    """Simulate a candidate, or say why it cannot be had."""
+    try:
+        case = Case.of(candidate.scenario)
+        _check_memory(case, candidate)
+        return _outcome(case, candidate)
+    except CostError as error:
+        return str(error)
+
+
+def at_speed(candidate: Candidate, speed: float) -> Outcome:
+    """Simulate a candidate as if the device that was chosen had another speed."""
+    speeds = {group: {"speed": speed} for group in candidate.groups}
+    return _outcome(Case.of(with_groups(candidate.scenario, speeds)), candidate)
+
+
+def _outcome(case: Case, candidate: Candidate) -> Outcome:
+    result, links = case.simulate(), candidate.new_links
+    return Outcome(candidate, result.wall_clock, bill(result, dict.fromkeys(candidate.groups, links) if links else {}))
+
+
+def _chosen_groups(scenario: Scenario) -> tuple[int, ...]:
+    """Positions of the groups that get what is chosen."""
+    fleet = Fleet(scenario.fleet)
+    names = [fleet.name(index) for index in range(len(fleet.groups))]
+    wanted = scenario.choices.groups
+    for name in wanted or ():
+        if name not in names:
+            raise ScenarioError(f"choices.groups: no group {name!r}; {nearest(name, names)}")
+    return tuple(index for index, name in enumerate(names) if wanted is None or name in wanted)
+
+
+def _widths(case: Case) -> Iterator[tuple[float | None, Scenario]]:
+    """Block widths to choose from, the scenario's own first, with the scenario that has them."""
+    scenario = case.scenario
+    known = block_widths(case.setup) if case.setup.architecture is not None else []
+    own = None if scenario.blocks.count is not None else own_width(case.setup)
+    yield own if known else None, scenario
+    if isinstance(scenario.blocks.schedule, tuple):
+        # A list of blocks, one per round, is for the scenario's own partition.
+        return
+    for layers in scenario.choices.layers:
+        if layers != own and layers in known:
+            yield layers, with_block_width(scenario, layers)
+
+
+def _devices(
+    case: Case, own: str | None, notes: list[str]
+) -> Iterator[tuple[DeviceChoice | None, Extrapolation | None]]:
+    """Devices to choose from, with their speeds where those are guesses; first what the fleet has."""
+    yield None, None
+    devices = case.scenario.choices.devices
+    reference = str(case.costs.provenance().get("device") or own or "")
+    unknown = [device.name for device in devices if device.speed is None]
+    for name in unknown:
+        try:
+            catalogued(name)
+        except CostError as error:
+            # Probably misspelt: a device that is known but cannot be compared is merely left out.
+            raise ScenarioError(f"choices.devices: {error} If it is no slip, give its speed") from None
+    if unknown and not reference:
+        notes.append(say("budget.no_reference", devices=unknown))
+    for device in devices:
+        if (device.speed is None and not reference) or device.name.lower() == (own or "").lower():
+            continue
+        try:
+            yield device, None if device.speed is not None else relative_speed(device.name, reference)
+        except CostError as error:
+            notes.append(say("budget.no_speed", device=device.name, error=error))
+
+
+def _common_device(scenario: Scenario, groups: tuple[int, ...]) -> str | None:
+    devices = {scenario.fleet[number].device for number in groups}
+    return devices.pop() if len(devices) == 1 else None
+
+
+def _common_links(scenario: Scenario, groups: tuple[int, ...]) -> str | None:
+    links = {link for number in groups for link in (scenario.fleet[number].uplink, scenario.fleet[number].down)}
+    return format_bandwidth(links.pop()) if len(links) == 1 else None
+
+
+def _check_memory(case: Case, candidate: Candidate) -> None:
+    """Refuse devices that the local update cannot fit into."""
+    costs, device = case.costs, candidate.new_device
+    scenario = with_groups(case.scenario, dict.fromkeys(candidate.groups, {"device": device} if device else {}))
+    measured = costs.file if isinstance(costs, MeasuredCosts) else None
+    for warning in fits(replace(case.setup, scenario=scenario), measured=measured):
+        raise CostError(say("budget.no_memory", gigabytes=warning.needed / 1e9))

@@ -1,0 +1,205 @@
+"""`paraSim plan --break-even A,B`: where one method overtakes the other, over bandwidth and batch size.
+
+For each batch size both methods are recorded once and replayed over a grid of bandwidths, which shows how often the
+faster one changes; each change is then narrowed down to two neighbouring bandwidths of four digits, and both methods
+are simulated at both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from parasim.figures.break_even import draw_break_even
+from parasim.planning.answer import Answer, Check, Plan
+from parasim.planning.changes import with_bandwidth, with_batch_size
+from parasim.planning.methods import Case, Question, simulated
+from parasim.planning.search.how_found import how_found, runtimes_of
+from parasim.planning.search.quantities import QUANTITIES
+from parasim.planning.search.ranges import BANDWIDTHS, compared_batch_sizes, origins
+from parasim.sentences import say
+from parasim.text import amount, clock
+from sim.errors import ScenarioError
+from sim.studies.conditions import Floats
+from sim.studies.replay import Recording, record
+
+_LOWEST, _HIGHEST = 1e6, 1e10
+_PER_DECADE = 10
+_ALIKE = 0.001
+TIE = 1e-9
+"""Runtimes that differ by no more than this share are equal."""
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Where the faster of two methods changes.
+
+    Attributes
+    ----------
+    below, above : float
+        Neighbouring bandwidths of four digits, the last before and the first after the change [B/s].
+    faster_below, faster_above : str
+        Names of the faster methods there; empty where both take as long.
+    """
+
+    below: float
+    above: float
+    faster_below: str
+    faster_above: str
+
+
+@dataclass(frozen=True)
+class MethodsCompared:
+    """Two methods compared along the bandwidth, at one batch size.
+
+    Attributes
+    ----------
+    methods : tuple of (str, str)
+        Their names.
+    batch_size : int
+        The batch size.
+    recordings : list of Recording
+        Their runs.
+    bandwidths : array of shape (bandwidths,)
+        Of every client, up and down [B/s].
+    runtimes : array of shape (2, bandwidths)
+        Of both methods [s].
+    exact : bool
+        Whether all runtimes are exact replays; otherwise some were simulated.
+    crossings : list of Crossing
+        Where the faster one changes, in rising order.
+    """
+
+    methods: tuple[str, str]
+    batch_size: int
+    recordings: list[Recording]
+    bandwidths: Floats
+    runtimes: Floats
+    exact: bool
+    crossings: list[Crossing]
+
+
+def answer(question: Question) -> Plan:
+    """Find where one of two methods overtakes the other, over bandwidth and batch size.
+
+    Raises
+    ------
+    ScenarioError
+        If these are not two methods.
+    """
+    cases = question.cases
+    if len(cases) != 2:
+        raise ScenarioError(f"--break-even compares two methods, not {len(cases)}; write it like parablock,fedit")
+    one, other = cases
+    methods, sizes = (one.method, other.method), compared_batch_sizes(one.scenario, other.scenario)
+    lines = [_compared(cases, methods, size, question.jobs) for size in sizes]
+    low, high = lines[0].bandwidths[0], lines[0].bandwidths[-1]
+    return Plan(
+        question=say("break_even.question", one=one.method, other=other.method, low=low, high=high),
+        answers=[answer for line in lines for answer in _answers(line)],
+        columns=("batch size", "break-even", "faster below", "faster above", "wall-clock there"),
+        notes=[*_notes(lines), *origins(cases, sizes)],
+        provenance=question.origins,
+        draw=lambda directory: draw_break_even(lines, methods, directory),
+    )
+
+
+def faster(methods: Sequence[str], one: float, other: float) -> str:
+    """Name the faster of two methods by their runtimes [s]; empty if both take as long."""
+    if math.isclose(one, other, rel_tol=TIE):
+        return ""
+    return methods[0] if one < other else methods[1]
+
+
+def _compared(cases: Sequence[Case], methods: tuple[str, str], batch_size: int, jobs: int | None) -> MethodsCompared:
+    sized = [Case.of(with_batch_size(case.scenario, batch_size)) for case in cases]
+    recordings = [record(case.setup, case.costs) for case in sized]
+    bandwidths, bandwidth = _range(recordings[0]), QUANTITIES["bandwidth"]
+    answers = [runtimes_of(each, bandwidth.in_recording(each, bandwidths), jobs) for each in recordings]
+    runtimes = np.array([answer.wall_clock for answer in answers])
+    names = [faster(methods, *pair) for pair in runtimes.T.tolist()]
+
+    def faster_at(position: int) -> str:
+        links = [bandwidth.in_recording(recording, [BANDWIDTHS[position]]) for recording in recordings]
+        times = [float(r.answer(link).wall_clock[0]) for r, link in zip(recordings, links, strict=True)]
+        return faster(methods, *times)
+
+    crossings = []
+    for between, (before, after) in zip(pairwise(bandwidths), pairwise(names), strict=True):
+        if before != after:
+            low, high = (BANDWIDTHS.nearest(bandwidth) for bandwidth in between)
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if faster_at(middle) == before else (low, middle)
+            crossings.append(Crossing(BANDWIDTHS[low], BANDWIDTHS[high], before, after))
+    exact = all(bool(answer.replayed.all()) for answer in answers)
+    return MethodsCompared(methods, batch_size, recordings, bandwidths, runtimes, exact, crossings)
+
+
+def _range(recording: Recording) -> Floats:
+    """Bandwidths to compare at: whole decades around 1 MB/s to 10 GB/s and a decade about the scenario's own."""
+    links = np.concatenate([recording.conditions.uplink, recording.conditions.downlink])
+    low = math.floor(math.log10(min(_LOWEST, links.min())))
+    high = math.ceil(math.log10(max(_HIGHEST, links.max())))
+    return np.logspace(low, high, (high - low) * _PER_DECADE + 1)
+
+
+def _answers(line: MethodsCompared) -> Iterator[Answer]:
+    """One answer for each crossing, or one that there is none; at each of them, both methods are simulated."""
+    methods, pair, size = line.methods, ", ".join(line.methods), str(line.batch_size)
+    because = _because(line)
+    if not line.crossings:
+        [name] = {faster(methods, *times) for times in line.runtimes.T.tolist()}
+        ratios = np.sort(line.runtimes.max(axis=0) / line.runtimes.min(axis=0))
+        sentence = "break_even.throughout" if name else "break_even.no_difference"
+        because = say(sentence, method=name, least=ratios[0], most=ratios[-1], because=because)
+        row = (size, "none", name or "neither", name or "neither", "-")
+        more: dict[str, object] = {"batch_size": line.batch_size, "faster": name}
+        yield Answer(pair, False, None, "B/s", None, because, more=more, row=row)
+    for one in line.crossings:
+        scenarios = [recording.setup.scenario for recording in line.recordings]
+        above, below = (
+            [simulated(with_bandwidth(scenario, bandwidth)).wall_clock for scenario in scenarios]
+            for bandwidth in (one.above, one.below)
+        )
+        # At the break-even itself they may take exactly as long; what was faster no longer is.
+        checked = [
+            Check(one.above, above[0], faster(methods, *above) != one.faster_below),
+            Check(one.below, below[0], faster(methods, *below) == one.faster_below),
+        ]
+        more = {
+            "batch_size": line.batch_size,
+            "faster_below": one.faster_below,
+            "faster_above": one.faster_above,
+            "wall_clocks_above_s": dict(zip(methods, above, strict=True)),
+            "wall_clocks_below_s": dict(zip(methods, below, strict=True)),
+        }
+        names = (one.faster_below or "neither", one.faster_above or "neither")
+        row = (size, amount(one.above, "B/s"), *names, clock(above[0]))
+        yield Answer(pair, True, one.above, "B/s", above[0], because, checked, more, row)
+
+
+def _because(line: MethodsCompared) -> str:
+    """Say what one method needs more of, and what less."""
+    results = [recording.result for recording in line.recordings]
+    moved = [float(result.total("uploaded")) + float(result.total("downloaded")) for result in results]
+    computing = [result.mean("compute") for result in results]
+    parts = [
+        say(f"break_even.{what}_as" if abs(first / second - 1) < _ALIKE else f"break_even.{what}", ratio=first / second)
+        for what, (first, second) in (("moves", moved), ("computes", computing))
+        if second > 0
+    ]
+    return say("break_even.because", method=line.methods[0], parts=parts) if parts else say("break_even.idle")
+
+
+def _notes(lines: Sequence[MethodsCompared]) -> Iterator[str]:
+    recordings = [recording for line in lines for recording in line.recordings]
+    how = how_found(*recordings, replayed=True, simulated=not all(line.exact for line in lines))
+    yield say("break_even.how", bandwidths=len(lines[0].bandwidths), how=how)
+    several = [str(line.batch_size) for line in lines if len(line.crossings) > 1]
+    if several:
+        yield say("break_even.several", sizes=several)

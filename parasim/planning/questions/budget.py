@@ -1,0 +1,188 @@
+"""`paraSim plan --budget`: what can be had for the money, from the cheapest run to the fastest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from calibration.devices import Extrapolation
+from parasim.figures.pareto import Mark, draw_pareto
+from parasim.planning.answer import Answer, Check, Plan
+from parasim.planning.cost.choices import OWN, Candidate, Outcome, at_speed, candidates, run
+from parasim.planning.methods import Case, Question
+from parasim.sentences import rounded, say
+from parasim.text import clock, origin
+from sim.economy import Prices
+from sim.errors import CostError, ScenarioError
+from sim.scenario import Scenario
+from sim.studies.pool import cores, in_order
+from sim.units import format_money, format_power, format_price_of_traffic, money
+
+_SERIAL_BELOW = 64
+"""Fewer runs than this are not worth starting worker processes."""
+_BATCH = 4
+_NOTHING = "none"
+"""Stands for a method where no run is affordable."""
+
+
+def answer(question: Question) -> Plan:
+    """Find what is cheapest, what is fastest within a budget, and every good compromise between them.
+
+    Returns
+    -------
+    Plan
+        An answer for each run of the Pareto front within the budget, the cheapest first; its value is the cost. If
+        nothing is, one answer that is not feasible, named `none`, with what the cheapest run would cost.
+
+    Raises
+    ------
+    ParaSimError
+        If it is no amount of money, the scenario's choices are wrong, or no run can be had.
+    """
+    limit, scenario = money(question.asked), question.scenario
+    if not limit > 0:
+        raise ScenarioError(f"--budget {format_money(limit)}: must be more than nothing")
+    notes = [say("budget.method_left_out", method=method, reason=why) for method, why in question.left_out.items()]
+    todo = [candidate for case in question.cases for candidate in candidates(case, notes)]
+    # Every method says the same of devices that nobody can have.
+    notes = [*dict.fromkeys(notes)]
+    outcomes = _simulated(todo, notes, question.jobs)
+    front = pareto_front(outcomes)
+    affordable = [outcome for outcome in front if outcome.cost <= limit]
+    # What more money would buy, if there are runs within the budget and beyond it.
+    beyond = [say("budget.beyond", run=front[-1])] if 0 < len(affordable) < len(front) else []
+    [own] = [case for case in question.cases if case.method == scenario.method.name] or [Case.of(scenario)]
+    return Plan(
+        question=say("budget.question", limit=limit),
+        answers=list(_answers(front, affordable, limit, len(outcomes))),
+        columns=("block", "device", "links", "wall-clock", "cost", "energy"),
+        notes=[*beyond, *notes, *_conditions(scenario, affordable or front[:1])],
+        provenance=_provenance(own, outcomes),
+        draw=lambda directory: draw_pareto(_marks(outcomes), _marks(front), limit, directory),
+    )
+
+
+def _marks(runs: Iterable[Outcome]) -> list[Mark]:
+    return [Mark(run.candidate.method, run.candidate.chosen, run.cost, run.wall_clock) for run in runs]
+
+
+def pareto_front(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Keep what nothing else beats or equals in both cost and wall-clock, the cheapest first."""
+    front: list[Outcome] = []
+    for outcome in sorted(outcomes, key=lambda one: (one.cost, one.wall_clock)):
+        if not front or outcome.wall_clock < front[-1].wall_clock:
+            front.append(outcome)
+    return front
+
+
+def _simulated(todo: Sequence[Candidate], notes: list[str], jobs: int | None) -> list[Outcome]:
+    """Simulate all candidates; note those that cannot be.
+
+    Raises
+    ------
+    CostError
+        If none of them can be.
+    """
+    workers = min(jobs or cores(), len(todo) // _BATCH) if len(todo) >= _SERIAL_BELOW else 1
+    outcomes: list[Outcome] = []
+    # Told together: the devices of each reason and run, and the runs of those.
+    devices: dict[tuple[str, str], dict[str, None]] = {}
+    for candidate, found in zip(todo, in_order(run, todo, workers=workers, batch=_BATCH), strict=True):
+        if isinstance(found, Outcome):
+            outcomes.append(found)
+            continue
+        who = ", ".join(filter(None, [candidate.method, candidate.width]))
+        where = say("budget.own_devices") if candidate.device == OWN else candidate.device
+        devices.setdefault((found, who), {})[where] = None
+    runs: dict[tuple[str, str], list[str]] = {}
+    for (reason, who), names in devices.items():
+        runs.setdefault((reason, ", ".join(names)), []).append(who)
+    lines = [
+        say("budget.left_out", devices=where, runs="; ".join(whose), reason=why) for (why, where), whose in runs.items()
+    ]
+    if not outcomes:
+        raise CostError("no run that could be had: " + "; ".join(lines))
+    notes += lines
+    return outcomes
+
+
+def _answers(front: Sequence[Outcome], affordable: Sequence[Outcome], limit: float, runs: int) -> Iterator[Answer]:
+    if not affordable:
+        least = front[0]
+        because = say("budget.cheapest_run", runs=runs, run=least)
+        check = Check(least.cost, least.wall_clock, holds=False)
+        cheapest = {"method": least.candidate.method, "wall_clock_s": least.wall_clock, **_more(least)}
+        row = ("-", "-", "-", "-", say("budget.at_least", cost=least.cost), "-")
+        yield Answer(_NOTHING, False, None, "USD", None, because, [check], {"cheapest": cheapest}, row)
+    for position, outcome in enumerate(affordable):
+        reasons, candidate, cost = [], outcome.candidate, outcome.cost
+        if position == 0:
+            reasons.append(say("budget.cheapest", runs=runs))
+        if outcome is affordable[-1]:
+            reasons.append(say("budget.fastest"))
+        if position:
+            before = affordable[position - 1]
+            reasons.append(say("budget.saves", saved=before.wall_clock - outcome.wall_clock, paid=cost - before.cost))
+        written = (clock(outcome.wall_clock), rounded(cost, "USD"), rounded(outcome.bill.kilowatt_hours, "kWh"))
+        row = (candidate.width, candidate.device, candidate.links, *written)
+        checks = [Check(one.cost, one.wall_clock, holds=one.cost <= limit) for one in front[position : position + 2]]
+        because, more = ", ".join(reasons), _more(outcome)
+        yield Answer(candidate.method, True, cost, "USD", outcome.wall_clock, because, checks, more, row)
+
+
+def _more(outcome: Outcome) -> dict[str, object]:
+    candidate, bill, speed = outcome.candidate, outcome.bill, outcome.candidate.speed
+    more: dict[str, object] = {
+        "layers": candidate.layers,
+        "device": candidate.device,
+        "links": candidate.links,
+        "energy_j": bill.energy,
+        "cost_usd": {part: cost for part, cost in vars(bill).items() if part != "energy"},
+    }
+    if speed is not None:
+        slow, fast = at_speed(candidate, speed.low), at_speed(candidate, speed.high)
+        more["device_speed"] = {
+            "value": speed.seconds,
+            "low": speed.low,
+            "high": speed.high,
+            "origin": speed.origin,
+            "wall_clock_s": [fast.wall_clock, slow.wall_clock],
+            "cost_usd": sorted([fast.cost, slow.cost]),
+        }
+    return more
+
+
+def _conditions(scenario: Scenario, shown: Sequence[Outcome]) -> list[str]:
+    """Say what the figures rest on."""
+    speeds = [say("budget.speed", device=device, speed=speed) for device, speed in _guessed(shown).items()]
+    billed = say(f"budget.billed_{scenario.prices.billed.replace('-', '_')}")
+    said = [say("budget.all_simulated"), say("budget.conditions", billed=billed), say("budget.same_rounds")]
+    return [*said, say("budget.speeds", speeds=speeds)] if speeds else said
+
+
+def _guessed(outcomes: Sequence[Outcome]) -> dict[str, Extrapolation]:
+    return {one.candidate.device: one.candidate.speed for one in outcomes if one.candidate.speed is not None}
+
+
+def _provenance(own: Case, outcomes: Sequence[Outcome]) -> dict[str, str]:
+    scenario, watts = own.scenario, own.scenario.power
+    given = [device.name for device in scenario.choices.devices if device.speed is not None]
+    speeds = [say("budget.origin_of_speed", speed=speed) for speed in _guessed(outcomes).values()]
+    speeds += [say("budget.given_speeds", devices=given)] if given else []
+    kind = {field: "given" if field in scenario.model_fields_set else "assumed" for field in ("power", "choices")}
+    drawn = {"compute": format_power(watts.compute), "idle": format_power(watts.idle)}
+    return {
+        "compute": origin({"compute": own.costs.provenance()}),
+        "prices": _prices(scenario.prices),
+        "power": say("budget.power", kind=kind["power"], **drawn),
+        "choices": say("budget.choices", kind=kind["choices"]),
+        "speeds": "; ".join(speeds) or say("budget.no_devices"),
+    }
+
+
+def _prices(prices: Prices) -> str:
+    parts: dict[str, list[str]] = {"given": [], "assumed": []}
+    for name in ("gpu_hour", "upload", "download", "link_month", "kilowatt_hour"):
+        write = format_price_of_traffic if name in ("upload", "download") else format_money
+        kind = "given" if name in prices.model_fields_set else "assumed"
+        parts[kind].append(f"{name} {write(getattr(prices, name))}")
+    return "; ".join(f"{kind}: {', '.join(written)}" for kind, written in parts.items() if written)

@@ -1,0 +1,121 @@
+"""`paraSim plan --confidence`: the deadline that a run meets with a probability, or the probability to meet a deadline.
+
+Runs are drawn from the scenario's jitter until the answer's own error is small. The error is that of order statistics,
+which assumes no distribution.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from parasim.figures.confidence import Line, draw_confidence
+from parasim.planning.answer import Answer, Check, Plan
+from parasim.planning.methods import Question
+from parasim.planning.risk.random_runs import CERTAINTY, PRECISE, RandomRuns, random_runs
+from parasim.sentences import say
+from parasim.text import clock, deadline_clock
+from sim.errors import ScenarioError
+from sim.fleet import Fleet
+from sim.scenario import Scenario
+from sim.studies.jitter import jitters
+from sim.uncertainty import Jitter
+
+_QUANTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
+
+
+def answer(question: Question) -> Plan:
+    """Find the deadline that each method meets with a probability, or with what probability it meets a deadline.
+
+    Returns
+    -------
+    Plan
+        With a deadline, its values are the probabilities to meet it, and whether that reaches the one asked for decides
+        whether it is feasible. It does not depend on the number of workers.
+
+    Raises
+    ------
+    ScenarioError
+        If it is no probability, or nothing in the scenario varies.
+    """
+    try:
+        probability = float(question.asked)
+    except ValueError:
+        probability = math.nan
+    if not 0 < probability < 1:
+        raise ScenarioError(f"--confidence {question.asked}: must be a probability between 0 and 1, such as 0.9")
+    within, scenario = question.within, question.cases[0].scenario
+    sampled = [random_runs(case, probability, within, question.jobs, question.report) for case in question.cases]
+    lines = [Line(one.method, one.times, one.planned, one.interval) for one in sampled]
+    varying = [_described(scenario, *one) for one in jitters(scenario)]
+    jitter = say("confidence.jitter", varying="; ".join(varying), seed=scenario.seed)
+    asked = "deadline" if within is None else f"done in {deadline_clock(within)}"
+    return Plan(
+        question=say(f"confidence.{'deadline' if within is None else 'probability'}", share=probability, within=within),
+        answers=[_answer(runs) for runs in sampled],
+        columns=(asked, f"{CERTAINTY:.0%} interval", "median", "no jitter", "runs"),
+        notes=_notes(sampled),
+        provenance=question.origins | {"jitter": jitter},
+        draw=lambda directory: draw_confidence(lines, probability, within, directory),
+    )
+
+
+def _answer(runs: RandomRuns) -> Answer:
+    deadline = runs.estimate if runs.within is None else runs.within
+    checks = [Check(deadline, time, time <= deadline * (1 + 1e-9)) for _, time in runs.simulated[:2]]
+    more = {
+        "runs": len(runs.times),
+        "interval": list(runs.interval),
+        "interval_certainty": CERTAINTY,
+        "precise": runs.precise,
+        "no_jitter_s": runs.planned,
+        "replayed": runs.replayed / len(runs.times),
+        "quantiles_s": {f"{share:g}": runs.quantile(share) for share in _QUANTILES},
+    }
+    write = clock if runs.within is None else "{:.4g}".format
+    interval = " to ".join("unknown" if end is None else write(end) for end in runs.interval)
+    row = (write(runs.estimate), interval, clock(runs.quantile(0.5)), clock(runs.planned), f"{len(runs.times):,}")
+    feasible, unit = runs.within is None or runs.estimate >= runs.probability, "s" if runs.within is None else ""
+    return Answer(runs.method, feasible, runs.estimate, unit, deadline, _because(runs), checks, more, row)
+
+
+def _because(runs: RandomRuns) -> str:
+    imprecise = ""
+    if not runs.precise:
+        # The precision that one may expect was not reached; if it is known, which one was.
+        known = "unknown" if math.isinf(runs.error) else "imprecise"
+        sentence = f"confidence.{known}_{'deadline' if runs.within is None else 'probability'}"
+        imprecise = say(sentence, wanted=100 * PRECISE, reached=100 * runs.error)
+    if runs.within is None:
+        later = runs.estimate / runs.planned - 1
+        return say(f"confidence.{'later' if later >= 0 else 'earlier'}", share=abs(later), imprecise=imprecise)
+    low, high = runs.interval
+    assert low is not None
+    assert high is not None
+    verdict = "too_close" if low <= runs.probability <= high else "more" if low > runs.probability else "less"
+    without = "meets" if runs.planned <= runs.within else "misses"
+    return say(f"confidence.{verdict}", runs=runs, without=without, imprecise=imprecise)
+
+
+def _notes(sampled: Sequence[RandomRuns]) -> list[str]:
+    """Say how the answers were found and checked."""
+    off = max(float(abs(runs.drawn[n] / time - 1)) for runs in sampled for n, time in runs.simulated if time > 0)
+    differ = say("found.equal" if off <= 1e-9 else "found.apart", off=off)
+    replayed, checked = sum(runs.replayed for runs in sampled), sum(len(runs.simulated) for runs in sampled)
+    simulated = sum(len(runs.times) for runs in sampled) - replayed
+    reasons = dict.fromkeys(filter(None, (runs.recording.not_replayable for runs in sampled)))
+    return [
+        say("confidence.how", replayed=replayed, simulated=simulated, checked=checked, differ=differ),
+        *(say("confidence.not_replayable", reason=reason) for reason in reasons),
+        say("confidence.intervals", looks=max(runs.looks for runs in sampled)),
+        say("confidence.same_blocks"),
+    ]
+
+
+def _described(scenario: Scenario, name: str, index: int, jitter: Jitter) -> str:
+    """Say what varies how."""
+    given = [value for value in (jitter.sigma, jitter.low, jitter.mode, jitter.high) if value is not None]
+    parameters = " to ".join(f"{value:g}" for value in given) or len(jitter.values or ())
+    group, shared = Fleet(scenario.fleet).name(index), say("confidence.shared") if jitter.each == "group" else ""
+    sentence = "confidence.distributed" if given else "confidence.observed"
+    return say(sentence, name=name, group=group, jitter=jitter, parameters=parameters, shared=shared)

@@ -1,0 +1,192 @@
+"""`paraSim plan --within D --solve-for QUANTITY`: what meets a deadline, or what stands in the way.
+
+Links, devices and the server are searched by replay of one recorded run where that is exact, everything else by
+simulation. The answer and the value beside it are simulated as scenarios of their own in any case, and so is the most
+favourable value, whose critical path says what stands in the way if that does not help.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from parasim.explanation import who
+from parasim.figures.deadline import draw_deadline
+from parasim.planning.answer import Answer, Check, Plan
+from parasim.planning.methods import Case, Question
+from parasim.planning.search.quantities import Quantity, quantity_named
+from parasim.planning.search.ranges import own_width
+from parasim.planning.search.runtimes import RuntimesByValue
+from parasim.sentences import say
+from parasim.text import clock, deadline_clock, origin
+from sim.errors import ParaSimError, ScenarioError
+from sim.fleet import Fleet
+from sim.result import Result
+from sim.studies.critical import Holder, critical_path
+from sim.studies.explain import MOST_NAMED, named, shares_by_group
+from sim.studies.ladder import Decimals, deadline_search, spread
+
+ROUNDING = 1e-9
+"""Share of a deadline that is rounding."""
+
+_WORTH_A_CLAUSE = 0.01
+"""Share of the wall-clock that a resource must hold to be named."""
+_DRAWN = 41
+_BEYOND = 8.0
+"""How far beyond the answers, as a factor, a picture goes."""
+
+
+@dataclass(frozen=True)
+class _Solved:
+    """One method's answer, where its numbers are from, and what the picture is drawn of."""
+
+    answer: Answer
+    origin: str
+    runs: RuntimesByValue
+    notes: Sequence[str] = ()
+
+
+def answer(question: Question) -> Plan:
+    """Find, for each method, the least or the most of a quantity with which a run meets a deadline.
+
+    Raises
+    ------
+    ParaSimError
+        If there is no such quantity, or it cannot be varied in the scenario.
+    """
+    quantity, within = quantity_named(question.asked), question.within
+    assert within is not None
+    # A run that ends on the dot meets its deadline, however its sums were rounded.
+    solved = [_solve(case, quantity, within * (1 + ROUNDING), question.jobs) for case in question.cases]
+    word = "largest" if quantity.most else "least"
+
+    def draw(directory: Path) -> Sequence[Path]:
+        answers = {
+            one.answer.method: (one.answer.value, one.answer.wall_clock_s)
+            for one in solved
+            if one.answer.value is not None and one.answer.wall_clock_s is not None
+        }
+        curves = _curves(solved, quantity, [value for value, _ in answers.values()])
+        return draw_deadline(curves, answers, within, quantity.meaning, quantity.unit, directory)
+
+    return Plan(
+        question=say("deadline.question", word=word.capitalize(), meaning=quantity.meaning, within=within),
+        answers=[one.answer for one in solved],
+        columns=("now", f"{word} {quantity.name}", "wall-clock", f"one step {'more' if quantity.most else 'less'}"),
+        notes=[*dict.fromkeys(note for one in solved for note in one.notes)],
+        provenance={one.answer.method: one.origin for one in solved},
+        draw=draw if any(one.runs.values for one in solved) else None,
+    )
+
+
+def _solve(case: Case, quantity: Quantity, within: float, jobs: int | None) -> _Solved:
+    values = quantity.values_in(case)
+    runs = RuntimesByValue(case, quantity, values, within, jobs)
+    now = clock(runs.own.wall_clock)
+    missed = f"> {deadline_clock(within)}"
+
+    def solved(value: float | None, result: Result, because: str, checked: Sequence[Check], *row: str) -> _Solved:
+        feasible = value is not None or (not values and checked[0].holds)
+        wall_clock = result.wall_clock if feasible else None
+        more = {"now_wall_clock_s": runs.own.wall_clock}
+        answer = Answer(case.method, feasible, value, quantity.unit, wall_clock, because, checked, more, (now, *row))
+        return _Solved(answer, origin(result.provenance), runs, notes)
+
+    def check(value: float, wall_clock: float) -> Check:
+        return Check(value, wall_clock, wall_clock <= within)
+
+    notes: list[str] = []
+    if not values:
+        # Any value meets the deadline, or none does.
+        met = check(own_width(case.setup), now_s := runs.own.wall_clock)
+        verdict = "met" if met.holds else "missed"
+        because = say("deadline.no_width", method=case.method, verdict=verdict, path=_time_goes(runs.own))
+        row = ("any", clock(now_s), "-") if met.holds else ("none", missed, "-")
+        return solved(None, runs.own, because, [met], *row)
+    found = deadline_search(runs, quantity.scan(values, runs, within), within, most=quantity.most)
+    notes.append(say("deadline.how", how=runs.how()))
+    if found.changes > 1:
+        again = "met" if quantity.most else "missed"
+        notes.append(
+            say("deadline.changes", method=case.method, quantity=quantity.name, times=found.changes, again=again)
+        )
+    if found.index is None:
+        best = found.best if quantity.most else len(values) - 1
+        if runs([best])[0] == math.inf:
+            raise ScenarioError(f"--solve-for {quantity.name}: {runs.refused}")
+        result, extreme = runs.at(best), quantity.extreme(values[best])
+        because = say("deadline.even_with", extreme=extreme, obstacle=_in_the_way(result, within))
+        return solved(None, result, because, [check(values[best], result.wall_clock)], "none", missed, "-")
+    result = runs.at(found.index)
+    checked, because = [check(values[found.index], result.wall_clock)], _time_goes(result)
+    if found.beside is None:
+        beside = "not simulated"
+        because = say("deadline.end_of_scale", more="more" if quantity.most else "less", path=because)
+    else:
+        other = quantity.text(values[found.beside])
+        try:
+            checked.append(check(values[found.beside], runs.at(found.beside).wall_clock))
+            beside = say("deadline.late", value=other, late=checked[1].wall_clock_s - within)
+        except ParaSimError as error:
+            beside = "impossible"
+            because = say("deadline.impossible", value=other, error=error, path=because)
+    row = quantity.text(values[found.index]), clock(result.wall_clock), beside
+    return solved(values[found.index], result, because, checked, *row)
+
+
+def _curves(
+    solved: Sequence[_Solved], quantity: Quantity, answers: Sequence[float]
+) -> dict[str, Sequence[tuple[float, float]]]:
+    """Runtimes of each method by the quantity: about the answers, or where such a quantity usually is."""
+    curves: dict[str, Sequence[tuple[float, float]]] = {}
+    for one in solved:
+        runs = one.runs
+        if isinstance(runs.values, Decimals):
+            low, high = min(answers, default=quantity.usual[0]), max(answers, default=quantity.usual[1])
+            first, last = runs.values.nearest(low / _BEYOND), runs.values.nearest(high * _BEYOND)
+            runs.exactly([first + position for position in spread(last - first + 1, _DRAWN)])
+            low, high = runs.values[first], runs.values[last]
+            curves[one.answer.method] = [point for point in runs.curve() if low <= point[0] <= high]
+        elif runs.values:
+            curves[one.answer.method] = runs.curve()
+    everywhere = sorted({value for curve in curves.values() for value, _ in curve})
+    # To whom the quantity means nothing, as long for any value.
+    flat = {one.answer.method: one.runs.own.wall_clock for one in solved if not one.runs.values}
+    return curves | {method: [(value, wall_clock) for value in everywhere] for method, wall_clock in flat.items()}
+
+
+def _time_goes(result: Result) -> str:
+    """Say what the wall-clock consists of: ``84% computing, 10% uplink and 6% downlink (mostly of rural)``."""
+    parts = [
+        say("path.share", share=seconds / result.wall_clock, resource=name)
+        for _, name, seconds in _held(result)
+        if seconds >= _WORTH_A_CLAUSE * result.wall_clock
+    ]
+    return say("path.shares", parts=parts) if parts else say("path.no_time")
+
+
+def _in_the_way(result: Result, within: float) -> str:
+    """Say what makes a run longer than a deadline: computing alone, or everything there is."""
+    parts = []
+    for holder, name, seconds in _held(result):
+        if holder is Holder.COMPUTING and seconds > within:
+            return say("path.alone", resource=name, seconds=seconds)
+        if seconds >= _WORTH_A_CLAUSE * result.wall_clock:
+            parts.append(say("path.seconds", resource=name, seconds=seconds))
+    return say("path.takes", wall_clock=result.wall_clock, parts=parts)
+
+
+def _held(result: Result) -> list[tuple[Holder, str, float]]:
+    """Resources of the critical path, named with their owners where clients differ, and seconds, the largest first."""
+    fleet = Fleet(result.scenario.fleet)
+    shares = shares_by_group(critical_path(result), fleet)
+    held = []
+    for holder in dict.fromkeys(share.holder for share in shares):
+        seconds, groups = math.fsum(share.seconds for share in shares if share.holder is holder), named(shares, holder)
+        # Named groups hold the most of it, not always all.
+        owned = 0 < len(groups) <= min(MOST_NAMED, len(fleet.groups) - 1)
+        name = say("path.mostly", resource=holder.value, groups=who(groups, fleet)) if owned else holder.value
+        held.append((holder, name, seconds))
+    return sorted(held, key=lambda item: -item[2])

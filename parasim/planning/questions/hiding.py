@@ -1,0 +1,208 @@
+"""`paraSim plan --hide-communication`: the bandwidth from which on an overlapped method hides what it sends.
+
+Asked for each group of clients on its own, with the links of all others out of the way, because what holds a round up
+is the slowest: how much its links must carry depends on the computing that everyone waits for. At the end all groups
+are given what they need at once, and the run is simulated again. Where no bandwidth helps, the answer is another block
+width or batch size: narrower blocks are smaller messages, larger batches leave more computing to hide them behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from parasim.figures.hiding import draw_hiding
+from parasim.planning.answer import Answer, Plan
+from parasim.planning.methods import Case, Question
+from parasim.planning.search.hiding_points import (
+    GroupHidingPoint,
+    Workload,
+    factor_for_all,
+    hiding_points,
+    own_workload,
+    with_only,
+)
+from parasim.planning.search.how_found import runtimes_of
+from parasim.planning.search.ranges import UNLIMITED, origins
+from parasim.sentences import say
+from parasim.text import amount, clock
+from sim.fleet import Fleet
+from sim.scenario import Scenario
+from sim.studies.conditions import Floats, Variants
+from sim.studies.replay import record
+
+_DRAWN, _DRAWN_BELOW, _DRAWN_ABOVE = 61, 1 / 15, 6.0
+"""Bandwidths of a drawn line, and how far around the hiding points they reach."""
+
+
+@dataclass(frozen=True)
+class GroupCurve:
+    """Hiding points of one group of clients under one method.
+
+    Attributes
+    ----------
+    case : Case
+        The scenario.
+    clients : str
+        Name of the group.
+    own : GroupHidingPoint
+        As the scenario is.
+    points : sequence of GroupHidingPoint
+        For other batch sizes and block widths.
+    """
+
+    case: Case
+    clients: str
+    own: GroupHidingPoint
+    points: Sequence[GroupHidingPoint]
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return self.case.method
+
+
+def answer(question: Question) -> Plan:
+    """Find the bandwidth at which a method hides all of its communication, by group, batch size and block width.
+
+    Methods that do not overlap get an answer that says so.
+    """
+    jobs = question.jobs
+    answers: list[Answer] = []
+    notes: list[str] = []
+    curves: list[GroupCurve] = []
+    for case in question.cases:
+        if not case.setup.traits.overlaps:
+            because = say("hiding.no_overlap")
+            answers.append(Answer(case.method, False, None, "B/s", None, because, row=("-", "none", "-", "-")))
+            continue
+        points, own = hiding_points(case, jobs), own_workload(case)
+        found = _curves(case, own, points)
+        workloads = hideable(points, own) if any(one.own.group is None for one in found) else []
+        answers += [_answer(one, workloads) for one in found]
+        curves += found
+        if not workloads:
+            notes += _together(case.method, case.scenario, [one.own for one in found])
+        for other in workloads:
+            name = say("hiding.method_with", method=case.method, changed=_changed(other, own))
+            notes += _together(name, other.of(case.scenario), [point for point in points if point.workload == other])
+        notes += [say("hiding.other_runs")] if workloads else []
+        notes += origins([case], sorted({point.batch_size for point in points}))
+    drawn = any(point.bandwidth is not None for one in curves for point in one.points)
+    return Plan(
+        question=say("hiding.question"),
+        answers=answers,
+        columns=("clients", "bandwidth", "wall-clock", "a step less"),
+        notes=[*dict.fromkeys(notes)],
+        provenance=question.origins,
+        draw=(lambda d: draw_hiding(list(zip(curves, _runtimes(curves, jobs), strict=True)), d)) if drawn else None,
+    )
+
+
+def hideable(points: Sequence[GroupHidingPoint], own: Workload) -> list[Workload]:
+    """Choose what to change so that communication can be hidden: as little as possible, one thing alone if that does.
+
+    Parameters
+    ----------
+    points : sequence of GroupHidingPoint
+        Of every group, batch size and block width.
+    own : Workload
+        The scenario's own, at which it cannot.
+
+    Returns
+    -------
+    list of Workload
+        The widest of the narrower blocks, and the smallest of the larger batches; if neither helps, the nearest batch
+        size at which some width does; empty if nothing does.
+    """
+    # A point that is everyone's says that unlimited links do not help.
+    helping = {point.workload for point in points if point.group is not None}
+    narrower = [one for one in helping if one.batch_size == own.batch_size and one.width < own.width]
+    larger = [one for one in helping if one.batch_size > own.batch_size and one.layers == own.layers]
+    alone = [*sorted(narrower, key=lambda one: one.width)[-1:], *sorted(larger)[:1]]
+    if alone or not helping:
+        return alone
+    return [min(helping, key=lambda one: (abs(one.batch_size - own.batch_size), -one.width))]
+
+
+def _changed(other: Workload, own: Workload) -> str:
+    """Say what differs: ``blocks of 1 layer``, ``batch size 6``, or both."""
+    layers = say("hiding.one_layer" if other.layers == 1 else "hiding.layers", workload=other)
+    size = say("hiding.batch_size", workload=other)
+    return " and ".join([layers] * (other.layers != own.layers) + [size] * (other.batch_size != own.batch_size))
+
+
+def _curves(case: Case, own: Workload, points: Sequence[GroupHidingPoint]) -> list[GroupCurve]:
+    """Part points by group; where unlimited links never help, all groups are one."""
+    fleet = Fleet(case.scenario.fleet)
+    groups: Sequence[int | None] = sorted({point.group for point in points if point.group is not None}) or [None]
+    curves = []
+    for group in groups:
+        # Where unlimited links do not help, a point is everyone's.
+        curve = [point for point in points if point.group in (group, None)]
+        [as_it_is] = [point for point in curve if point.workload == own]
+        curves.append(GroupCurve(case, "all" if group is None else fleet.name(group), as_it_is, curve))
+    return curves
+
+
+def _answer(curve: GroupCurve, workloads: Sequence[Workload]) -> Answer:
+    point, ways, wall_clock = curve.own, [], None
+    for there in (point for workload in workloads for point in curve.points if point.workload == workload):
+        least = say("hiding.any_bandwidth" if there.bandwidth is None else "hiding.from_on", point=there)
+        ways.append(say("hiding.way", changed=_changed(there.workload, point.workload), least=least, point=there))
+    row: tuple[str, ...] = ("none", "-", "-")
+    if point.bandwidth is not None:
+        because = say("hiding.hidden", later=point.checked[1].wall_clock_s - point.checked[0].wall_clock_s)
+        wall_clock, below = point.wall_clock, say("hiding.not_hidden", bandwidth=point.checked[1].value)
+        row = (amount(point.bandwidth, "B/s"), clock(point.wall_clock), below)
+    elif point.in_the_way:
+        large = {name: s for name, s in point.in_the_way.items() if s >= sum(point.in_the_way.values()) / 100}
+        parts = [say("path.seconds", resource=name, seconds=seconds) for name, seconds in large.items()]
+        because = say("hiding.in_the_way", parts=parts)
+    else:
+        because, row = say("hiding.nothing_to_hide"), ("nothing to hide", "-", "-")
+    because = say("hiding.instead", because=because, ways=" or ".join(ways)) if ways else because
+    more = {
+        "clients": curve.clients,
+        "in_the_way_s": dict(point.in_the_way),
+        "curve": [other.as_json() for other in curve.points],
+    }
+    value, row = point.bandwidth, (curve.clients, *row)
+    return Answer(curve.method, value is not None, value, "B/s", wall_clock, because, point.checked, more, row)
+
+
+def _together(name: str, scenario: Scenario, points: Sequence[GroupHidingPoint]) -> Iterator[str]:
+    """Simulate all groups with what they need at once, and say what comes of it."""
+    needed = {p.group: p.bandwidth for p in points if p.group is not None and p.bandwidth is not None}
+    if not needed:
+        return
+    yield say("hiding.simulated")
+    # Those who have nothing to hide need nothing.
+    if len(needed) < 2:
+        return
+    found = factor_for_all(scenario, needed)
+    if found is None:
+        yield say("hiding.not_together", name=name)
+        return
+    these = say("hiding.these" if found.factor == 1 else "hiding.times_these", factor=found.factor)
+    yield say("hiding.together", name=name, these=these, wall_clock=found.wall_clock)
+
+
+def _runtimes(curves: Sequence[GroupCurve], jobs: int | None) -> list[list[tuple[float, float]]]:
+    """Runtimes [s] along the bandwidth [B/s] of each group, all over the same bandwidths about their hiding points."""
+    hiding = [curve.own.bandwidth for curve in curves if curve.own.bandwidth is not None]
+    if not hiding:
+        return [[] for _ in curves]
+    bandwidths = np.geomspace(min(hiding) * _DRAWN_BELOW, max(hiding) * _DRAWN_ABOVE, _DRAWN)
+    return [[] if curve.own.bandwidth is None else _runtimes_of(curve, bandwidths, jobs) for curve in curves]
+
+
+def _runtimes_of(curve: GroupCurve, bandwidths: Floats, jobs: int | None) -> list[tuple[float, float]]:
+    case = Case.of(with_only(curve.case.scenario, {}))
+    recording, fleet = record(case.setup, case.costs), Fleet(case.scenario.fleet)
+    mine = np.array([fleet.index(site) == curve.own.group for site in recording.sites])
+    links = np.where(mine[None, :], bandwidths[:, None], UNLIMITED)
+    times = runtimes_of(recording, Variants(uplink=links, downlink=links), jobs).wall_clock
+    return list(zip(bandwidths.tolist(), times.tolist(), strict=True))

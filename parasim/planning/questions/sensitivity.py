@@ -1,0 +1,171 @@
+"""`paraSim plan --sensitivity`: what the uncertainty of each input does to the runtime.
+
+Each input goes to the ends of its band, one at a time (the bars of a tornado chart), and all go through their bands
+together (Sobol indices). The former is simulated; the latter is replayed where that is exact, estimated where links
+are shared, and simulated where no replay holds.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from parasim.figures.tornado import Bar, Panel, draw_tornado
+from parasim.planning.answer import Answer, Check, Plan
+from parasim.planning.methods import Question
+from parasim.planning.risk import sobol
+from parasim.planning.search.how_found import how_found
+from parasim.sentences import say
+from parasim.text import amount, clock, signed_share
+from sim.errors import ScenarioError
+from sim.fleet import Fleet
+from sim.studies.conditions import Floats, Variants
+from sim.studies.inputs import Input, Inputs, Runtimes, speed_band
+from sim.studies.pool import cores, in_order
+from sim.studies.replay import Recording, record
+
+_SERIAL_BELOW_SPANS = 20_000
+"""Runs of fewer spans in total are not worth starting worker processes."""
+_FIRST_SIMULATED, _MOST_SIMULATED = 64, 4096
+"""Base samples and runs of indices, where each run is simulated."""
+_AGREES = 1e-9
+
+
+def answer(question: Question) -> Plan:
+    """Find what each input's uncertainty does to the runtime.
+
+    Returns
+    -------
+    Plan
+        An answer per method and input, the widest swing first. Its value is the swing of the wall-clock [s]; its
+        checks are at the ends of the input's band, in `more["input_unit"]`.
+
+    Raises
+    ------
+    ScenarioError
+        If everything is certain, or SALib is missing.
+    """
+    sobol.check_installed()
+    recordings = [record(case.setup, case.costs) for case in question.cases]
+    tornados = [_tornado(recording, question.jobs) for recording in recordings]
+    panels = [panel for panel, _, _ in tornados]
+    return Plan(
+        question=say("sensitivity.question"),
+        answers=[answer for _, answers, _ in tornados for answer in answers],
+        columns=("input", "band", "at its low", "at its high", "alone", "with others"),
+        notes=[note for _, _, notes in tornados for note in notes],
+        provenance=question.origins | {"uncertainty": _bands(recordings[0])},
+        draw=lambda directory: draw_tornado(panels, directory),
+    )
+
+
+def _tornado(recording: Recording, jobs: int | None) -> tuple[Panel, list[Answer], list[str]]:
+    scenario, inputs = recording.setup.scenario, Inputs.of(recording)
+    method, fleet = scenario.method.name, Fleet(scenario.fleet)
+    if not inputs.inputs:
+        raise ScenarioError("--sensitivity: everything is certain; the section uncertainty gives inputs a band")
+    ends = inputs.variants(inputs.ends())
+    simulated, replayed = _simulated(recording, jobs, ends), recording.replay(ends)
+    agrees = ~replayed.replayed | (np.abs(replayed.wall_clock - simulated) <= _AGREES * simulated)
+    indices, notes = _shares(inputs, simulated, jobs)
+    base, count = recording.result.wall_clock, len(inputs.inputs)
+    effects = []
+    for n, one in enumerate(inputs.inputs):
+        alone, total = float(indices.alone[n]), float(indices.total[n])
+        times, holds = simulated[n::count].tolist(), agrees[n::count].tolist()
+        name, band, unit = _called(one, fleet), [one.value * (1 - one.band), one.value * (1 + one.band)], _unit(one)
+        low_end, high_end = (
+            clock(end) if unit == "s" else amount(end, unit) if unit else f"{end:.3g} x" for end in band
+        )
+        low, high = times
+        more = {
+            "value_is": say("sensitivity.value"),
+            "input": name,
+            "input_unit": unit,
+            "input_value": one.value,
+            "band": band,
+            "wall_clock_s": times,
+            "first_order": alone,
+            "total": total,
+            "index_error": float(indices.errors[n]),
+        }
+        checks = [Check(*each) for each in zip(band, times, holds, strict=True)]
+        # Estimates of what is 0 scatter about it.
+        written = [f"{max(share, 0.0):.1%}" for share in (alone, total)]
+        row = (name, f"{low_end} to {high_end}", clock(low), clock(high), *written)
+        swing, because = abs(high - low), _because(low, high, base, total)
+        answer = Answer(method, True, swing, "s", base, because, checks, more, row)
+        effects.append((answer, Bar(name, low_end, high_end, low, high, alone, total)))
+    effects.sort(key=lambda effect: -(effect[0].value or 0.0))
+    panel = Panel(method, base, [bar for _, bar in effects])
+    return panel, [answer for answer, _ in effects], notes
+
+
+def _shares(inputs: Inputs, simulated: Floats, jobs: int | None) -> tuple[sobol.Indices, list[str]]:
+    """Estimate shares of the variance, and say how, and how far that is off from the simulation at the ends."""
+    recording, bounds, seed = inputs.recording, inputs.bounds(), inputs.recording.setup.scenario.seed
+    method, most_runs = recording.setup.scenario.method.name, sobol.MOST_RUNS
+    if recording.not_replayable:
+        run, most_runs = partial(_simulated_factors, inputs, jobs), _MOST_SIMULATED
+        indices = sobol.indices(run, bounds, seed, _FIRST_SIMULATED, most_runs)
+        how, ends = how_found(recording, replayed=False, simulated=True), say("sensitivity.simulated", method=method)
+    else:
+        runtimes, variants = Runtimes(inputs), inputs.variants(inputs.ends())
+        indices = sobol.indices(runtimes, bounds, seed)
+        standing_in = recording.replay(variants).wall_clock if runtimes.exact else recording.estimate(variants)
+        off = float(np.max(np.abs(standing_in / simulated - 1))) if simulated.all() else 0.0
+        how = how_found(recording, replayed=True, simulated=False) if runtimes.exact else say("found.estimates")
+        agreement = say(f"sensitivity.{'equal' if runtimes.exact and off <= _AGREES else 'apart'}", off=off)
+        ends = say("sensitivity.ends", method=method, agreement=agreement)
+    error = float(indices.errors.max())
+    missed = say("sensitivity.missed", goal=sobol.PRECISE, most=most_runs) if error > sobol.PRECISE else ""
+    base, found = recording.result.wall_clock, {"indices": indices, "how": how, "error": error, "missed": missed}
+    return indices, [ends, say("sensitivity.shares", method=method, base=base, **found)]
+
+
+def _called(one: Input, fleet: Fleet) -> str:
+    """Name an input, with its group where there are several."""
+    name = say(f"input.{one.name}")
+    return name if one.group is None or len(fleet.groups) == 1 else f"{name} of {fleet.name(one.group)}"
+
+
+def _unit(one: Input) -> str:
+    """Base unit of an input; empty for a factor."""
+    if one.name in ("speed", "payload"):
+        return ""
+    return "s" if one.name in ("latency", "serialization", "aggregation") else "B/s"
+
+
+def _simulated(recording: Recording, jobs: int | None, variants: Variants) -> Floats:
+    """Simulate what-ifs event by event."""
+    rows = [variants[row : row + 1] for row in range(len(variants))]
+    few = len(recording.result.timeline.spans) * len(rows) < _SERIAL_BELOW_SPANS
+    workers = 1 if few else min(jobs or cores(), len(rows))
+    return np.array(list(in_order(partial(_wall_clock, recording), rows, workers=workers)))
+
+
+def _simulated_factors(inputs: Inputs, jobs: int | None, factors: Floats) -> Floats:
+    return _simulated(inputs.recording, jobs, inputs.variants(factors))
+
+
+def _wall_clock(recording: Recording, variant: Variants) -> float:
+    return recording.simulate(variant).wall_clock
+
+
+def _because(low: float, high: float, base: float, total: float) -> str:
+    if abs(high - low) > _AGREES * base:
+        return say("sensitivity.from_to", low=signed_share(low / base - 1), high=signed_share(high / base - 1))
+    return say("sensitivity.nothing" if total < 1e-6 else "sensitivity.with_others")
+
+
+def _bands(recording: Recording) -> str:
+    """Say where each band is from."""
+    uncertainty = recording.setup.scenario.uncertainty
+    share, source = speed_band(recording)
+    bands: dict[str, list[str]] = {source: [f"speed {share:.3g}"]}
+    for name in type(uncertainty).model_fields:
+        if name != "speed":
+            kind = "given" if name in uncertainty.model_fields_set else "assumed"
+            bands.setdefault(kind, []).append(f"{name} {getattr(uncertainty, name):g}")
+    return say("sensitivity.bands", bands="; ".join(f"{kind}: {', '.join(names)}" for kind, names in bands.items()))

@@ -1,0 +1,229 @@
+"""Random runs of a scenario, as many as an answer about them needs, and what is known of it with so many.
+
+Replay gives their wall-clocks where it is exact, the event simulation elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+
+import numpy as np
+
+from parasim.planning.methods import Case, Report
+from parasim.sentences import say
+from sim.errors import ScenarioError
+from sim.studies.conditions import Floats
+from sim.studies.jitter import Draws, Jitters, jitters, simulate_drawn
+from sim.studies.pool import cores, in_order
+from sim.studies.quantile import probability_interval, quantile_rank, quantile_ranks
+from sim.studies.replay import Recording, record, replay
+
+CERTAINTY = 0.95
+"""Probability with which an answer's interval holds the truth, over all looks together."""
+PRECISE = 0.01
+"""Half width of that interval at which enough runs were drawn, of a deadline as a share of it."""
+MOST_CLIENTS = 20_000
+"""Clients that draw for themselves: each is simulated for itself then, however alike they are otherwise."""
+FIRST_LOOK = 256
+MOST_REPLAYED = 65_536
+MOST_SIMULATED = 1024
+_MOST_SPANS = 8_000_000
+"""A scenario whose runs are simulated and long gets fewer of them: no more than about this many spans."""
+_NUMBERS_AT_ONCE = 2_000_000
+_SIMULATED_AT_ONCE = 16
+"""Where runs take long, one hears of them more often."""
+_CHECKED = (0.0, 0.5, 1.0)
+"""Quantiles whose runs are simulated besides those at the answer."""
+
+
+@dataclass(frozen=True)
+class RandomRuns:
+    """Random runs of one method, and what they say.
+
+    Attributes
+    ----------
+    recording : Recording
+        The run without jitter.
+    drawn : array of shape (runs,)
+        Wall-clocks in the order in which they were drawn [s].
+    replayed : int
+        How many of them were replayed, not simulated.
+    probability : float
+        Which quantile is asked for.
+    within : float or None
+        The deadline whose probability is asked for instead [s].
+    looks : int
+        At how many growing samples the answer may be looked at, which share the certainty.
+    simulated : tuple of (int, float)
+        Some runs, by their position in `drawn`, and their event-simulated wall-clocks [s]: first those at the answer.
+    """
+
+    recording: Recording
+    drawn: Floats
+    replayed: int
+    probability: float
+    within: float | None
+    looks: int
+    simulated: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return self.recording.setup.scenario.method.name
+
+    @property
+    def planned(self) -> float:
+        """Wall-clock without jitter [s]."""
+        return self.recording.result.wall_clock
+
+    @cached_property
+    def times(self) -> Floats:
+        """Wall-clocks, sorted, of shape (runs,) [s]."""
+        return np.sort(self.drawn)
+
+    def quantile(self, share: float) -> float:
+        """Wall-clock that a share of the runs does not exceed [s]."""
+        return float(self.times[quantile_rank(len(self.times), share)])
+
+    @property
+    def hits(self) -> int:
+        """How many runs meet the answer: the deadline found, or the one that was given."""
+        if self.within is None:
+            return quantile_rank(len(self.times), self.probability) + 1
+        return int(np.searchsorted(self.times, self.within, side="right"))
+
+    @property
+    def estimate(self) -> float:
+        """The answer: the deadline [s], or the probability."""
+        return self.quantile(self.probability) if self.within is None else self.hits / len(self.times)
+
+    @cached_property
+    def interval(self) -> tuple[float | None, float | None]:
+        """What holds the truth with `CERTAINTY`; None where there are too few runs to say."""
+        certainty = 1 - (1 - CERTAINTY) / self.looks
+        if self.within is not None:
+            return probability_interval(self.hits, len(self.times), certainty)
+        low, high = quantile_ranks(len(self.times), self.probability, certainty)
+        return None if low is None else float(self.times[low]), None if high is None else float(self.times[high])
+
+    @property
+    def error(self) -> float:
+        """Half the interval's width, of a deadline as a share of it; infinite where there is no interval."""
+        low, high = self.interval
+        if low is None or high is None:
+            return math.inf
+        return (high - low) / 2 / ((self.within is None and self.estimate) or 1.0)
+
+    @property
+    def precise(self) -> bool:
+        """Whether the answer is known well enough."""
+        return self.error <= PRECISE
+
+
+def random_runs(case: Case, probability: float, within: float | None, jobs: int | None, report: Report) -> RandomRuns:
+    """Draw runs, twice as many at every look, until the answer is precise or there are as many as may be.
+
+    Parameters
+    ----------
+    case : Case
+        What varies.
+    probability : float
+        Which quantile is asked for, unless `within` is given.
+    within : float or None
+        A deadline [s], whose probability is asked for.
+    jobs : int or None
+        Worker processes; all cores if None.
+    report : callable
+        Told the number of runs drawn, and at most.
+
+    Raises
+    ------
+    ScenarioError
+        If nothing varies, or more than `MOST_CLIENTS` clients would draw for themselves.
+    """
+    varying = [jitter for _, _, jitter in jitters(case.scenario)]
+    if not varying:
+        raise ScenarioError(say("confidence.nothing_varies"))
+    each_client = any(jitter.each == "client" for jitter in varying)
+    if each_client and case.scenario.clients > MOST_CLIENTS:
+        raise ScenarioError(say("confidence.too_many_clients", most=MOST_CLIENTS, scenario=case.scenario))
+    recording = record(case.setup, case.costs, each_client=each_client)
+    # Fixed beforehand, as the certainty is divided among them.
+    looks = _looks(recording)
+    source = Jitters(recording)
+    times: list[Floats] = []
+    drawn = replayed = 0
+    what = f"{case.method}: runs, at most"
+    report(what, drawn, looks[-1])
+    for look in looks:
+        for wall_clock, exact in _drawn(recording, source, look - drawn, jobs):
+            times.append(wall_clock)
+            drawn += len(wall_clock)
+            replayed += exact
+            report(what, drawn, looks[-1])
+        runs = RandomRuns(recording, np.concatenate(times), replayed, probability, within, len(looks))
+        if runs.precise:
+            break
+    # All that it takes.
+    report(what, drawn, drawn)
+    return replace(runs, simulated=tuple(_simulated(runs)))
+
+
+def _looks(recording: Recording) -> list[int]:
+    most = MOST_REPLAYED
+    if _may_be_simulated(recording):
+        spans = max(1, len(recording.result.timeline.spans))
+        most = max(FIRST_LOOK, min(MOST_SIMULATED, _MOST_SPANS // spans))
+    return [FIRST_LOOK * 2**look for look in range(int(math.log2(most / FIRST_LOOK)) + 1)]
+
+
+def _may_be_simulated(recording: Recording) -> bool:
+    replayed = recording.conditions.unlimited and recording.one_at_a_time and not recording.not_replayable
+    return not replayed or Jitters(recording).by_round
+
+
+def _drawn(recording: Recording, source: Jitters, runs: int, jobs: int | None) -> Iterator[tuple[Floats, int]]:
+    """Draw runs and work out their wall-clocks, with the number of those that were replayed."""
+    chunks = (source.draw(size) for size in _chunks(recording, runs))
+    workers = (jobs or cores()) if _may_be_simulated(recording) else 1
+    if not source.by_round:
+        for answers in replay(recording, (chunk.variants for chunk in chunks), jobs=workers):
+            yield answers.wall_clock, int(answers.replayed.sum())
+        return
+    # The run itself is not needed, and would be sent along with every task.
+    lean = replace(recording, result=replace(recording.result, timeline=type(recording.result.timeline)()))
+    singles = (_single(chunk, row) for chunk in chunks for row in range(len(chunk.variants)))
+    for wall_clock in in_order(partial(simulate_drawn, lean), singles, workers=workers, batch=4):
+        yield np.array([wall_clock]), 0
+
+
+def _chunks(recording: Recording, runs: int) -> Iterator[int]:
+    numbers = len(recording.sites) * (3 + (recording.setup.scenario.rounds if Jitters(recording).by_round else 0))
+    most = _SIMULATED_AT_ONCE if _may_be_simulated(recording) else 4096
+    size = max(1, min(most, _NUMBERS_AT_ONCE // numbers))
+    while runs > 0:
+        yield min(size, runs)
+        runs -= size
+
+
+def _single(draws: Draws, row: int) -> Draws:
+    rows = slice(row, row + 1)
+    return Draws(draws.variants[rows], None if draws.by_round is None else draws.by_round[rows])
+
+
+def _simulated(runs: RandomRuns) -> Iterator[tuple[int, float]]:
+    """Simulate the slowest run that meets the answer, the next slower one, and a few others."""
+    order, count = np.argsort(runs.drawn, kind="stable"), len(runs.drawn)
+    ranks = [rank for rank in (runs.hits - 1, runs.hits) if 0 <= rank < count]
+    ranks += [round(share * (count - 1)) for share in _CHECKED]
+    wanted = dict.fromkeys(order[ranks].tolist())
+    found: dict[int, float] = {}
+    first, source = 0, Jitters(runs.recording)
+    for size in _chunks(runs.recording, count):
+        draws, drawn = source.draw(size), range(first, first + size)
+        found |= {n: float(simulate_drawn(runs.recording, draws, n - first)) for n in wanted if n in drawn}
+        first += size
+    yield from ((position, found[position]) for position in wanted)

@@ -1,0 +1,156 @@
+"""What a plan can solve for: which values a quantity may take, and how a scenario with one of them is written.
+
+Of what is bought (links, devices) the least that meets a deadline is wanted; of what the run is for (rounds, batch
+size, clients, block width) the most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from parasim.api import prepared
+from parasim.planning import changes
+from parasim.planning.methods import Case
+from parasim.planning.search.ranges import batch_sizes, block_widths
+from parasim.sentences import say
+from parasim.text import amount
+from sim.errors import ScenarioError, nearest
+from sim.scenario import Scenario
+from sim.studies.conditions import Floats, Variants
+from sim.studies.ladder import Decimals, RuntimesAt, around_line, spread
+from sim.studies.replay import Recording
+
+_SCANNED = 33
+_MOST_SPANS = 400_000
+"""A run of more spans than about this is none that one repeats for a plan."""
+_MOST_CLIENTS = 1000
+
+_LINKS, _SPEEDUPS = Decimals(2, 15), Decimals(-3, 4)
+
+WithValue = Callable[[Scenario, float], Scenario]
+"""A scenario with a value."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something to solve for; its texts are those of ``[quantity]`` in ``sentences.toml``.
+
+    Attributes
+    ----------
+    name : str
+        As on the command line.
+    values : sequence of float, or callable
+        Values that it may take, or that it may take in a scenario, rising; none if it means nothing there.
+    change : callable
+        A scenario with a value.
+    unit : str
+        Base unit, or empty for a number.
+    what_ifs : callable, optional
+        The same as what-ifs of a recorded run, where those can say it: then the least is asked for, else the most.
+    usual : tuple of (float, float)
+        Where a picture without any answer shows it.
+    straight : bool
+        Whether the runtime grows along a straight line, or nearly so, and with it what a simulation costs.
+    """
+
+    name: str
+    values: Sequence[float] | Callable[[Case], Sequence[float]]
+    change: WithValue
+    unit: str = ""
+    what_ifs: Callable[[Recording, Floats], Variants] | None = None
+    usual: tuple[float, float] = (1e7, 1e9)
+    straight: bool = False
+
+    def values_in(self, case: Case) -> Sequence[float]:
+        """Values that it may take in a scenario, rising."""
+        return self.values(case) if callable(self.values) else self.values
+
+    @property
+    def most(self) -> bool:
+        """Whether the most is asked for."""
+        return self.what_ifs is None
+
+    @property
+    def meaning(self) -> str:
+        """What it is, in the words of an answer."""
+        return say(f"quantity.{self.name}")
+
+    def extreme(self, value: float) -> str:
+        """Say what its most favourable value is: what stands in the way is what is left there."""
+        return say(f"most_favourable.{self.name}", value=self.text(value))
+
+    def scan(self, values: Sequence[float], runtimes: RuntimesAt, deadline: float) -> list[int]:
+        """Positions to begin with: all of a short list; around a straight line's guess; powers of two; or evenly."""
+        if self.straight:
+            return around_line(runtimes, len(values), deadline)
+        if isinstance(values, range):
+            return sorted({0, *(2**power - 1 for power in range(len(values).bit_length())), len(values) - 1})
+        return spread(len(values), len(values) if self.most else _SCANNED)
+
+    def text(self, value: float) -> str:
+        """Write a value as people do."""
+        if self.unit:
+            return amount(value, self.unit)
+        if not self.most:
+            return f"{value:.4g} x"
+        return f"{value:,.0f}" if float(value).is_integer() else f"{value:g}"
+
+    def in_recording(self, recording: Recording, values: Sequence[float] | Floats) -> Variants:
+        """Write values as what-ifs of a recorded run."""
+        assert self.what_ifs is not None
+        return self.what_ifs(recording, np.array(values, dtype=np.float64)[:, None])
+
+
+def quantity_named(name: str) -> Quantity:
+    """Find a quantity by its name on the command line.
+
+    Raises
+    ------
+    ScenarioError
+        If there is none of that name.
+    """
+    if name not in QUANTITIES:
+        raise ScenarioError(f"--solve-for {name}: {nearest(name, QUANTITIES)}")
+    return QUANTITIES[name]
+
+
+def _batch_sizes(case: Case) -> Sequence[float]:
+    if case.scenario.compute.seconds is not None:
+        raise ScenarioError("--solve-for batch-size: no batch size changes the given compute.seconds; name a profile")
+    return batch_sizes(case.scenario)
+
+
+def _rounds(case: Case) -> Sequence[float]:
+    cohorts = prepared(changes.with_rounds(case.scenario, 1)).cohorts
+    sites = len(case.scenario.fleet) if cohorts.members is None else max(cohorts.sizes())
+    return range(1, max(1000, _MOST_SPANS // (4 * sites)) + 1)
+
+
+def _clients(case: Case) -> Sequence[float]:
+    prepared(changes.with_clients(case.scenario, 1))
+    return range(1, max(_MOST_CLIENTS, 8 * case.scenario.clients) + 1)
+
+
+QUANTITIES = {
+    quantity.name: quantity
+    for quantity in (
+        Quantity("bandwidth", _LINKS, changes.with_bandwidth, "B/s", lambda _, b: Variants(uplink=b, downlink=b)),
+        Quantity(
+            "device-speed",
+            _SPEEDUPS,
+            changes.with_speedup,
+            "",
+            lambda r, x: Variants(speed=r.conditions.speed * x),
+            (0.5, 2),
+        ),
+        Quantity("server-egress", _LINKS, changes.with_server_egress, "B/s", lambda _, b: Variants(egress=b)),
+        Quantity("server-ingress", _LINKS, changes.with_server_ingress, "B/s", lambda _, b: Variants(ingress=b)),
+        Quantity("rounds", _rounds, changes.with_rounds, straight=True),
+        Quantity("batch-size", _batch_sizes, changes.with_batch_size),
+        Quantity("clients", _clients, changes.with_clients),
+        Quantity("block-width", lambda case: block_widths(case.setup), changes.with_block_width),
+    )
+}

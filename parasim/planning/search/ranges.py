@@ -1,0 +1,85 @@
+"""How far a scenario may be changed: its links by four digits, batch size and width as profile and model allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from parasim.planning.changes import with_batch_size
+from parasim.planning.methods import Case
+from parasim.sentences import say
+from sim.errors import CostError, ScenarioError
+from sim.methods import Trains
+from sim.scenario import Scenario
+from sim.simulate import DEFAULT_LAYERS_PER_BLOCK, Setup
+from sim.studies.ladder import Decimals, spread
+
+BANDWIDTHS = Decimals(0, 15)
+UNLIMITED = BANDWIDTHS[len(BANDWIDTHS) - 1]
+"""As good as unlimited [B/s]."""
+_LARGEST_BATCH = 4096
+"""Batch sizes above this are not looked for."""
+_MOST_COMPARED = 8
+
+
+def is_covered(scenario: Scenario) -> bool:
+    """Tell whether the seconds or the profile that a scenario names cover its computation."""
+    try:
+        Case.of(scenario)
+    except CostError:
+        return False
+    return True
+
+
+def batch_sizes(scenario: Scenario) -> list[int]:
+    """Batch sizes that the scenario's profile covers; only its own where seconds are given, which none changes."""
+    own = scenario.local.batch_size
+    if scenario.compute.seconds is not None:
+        return [own]
+    least = most = own
+    while least > 1 and is_covered(with_batch_size(scenario, least - 1)):
+        least -= 1
+    while most < _LARGEST_BATCH and is_covered(with_batch_size(scenario, most + 1)):
+        most += 1
+    return list(range(least, most + 1))
+
+
+def compared_batch_sizes(*scenarios: Scenario) -> list[int]:
+    """Choose batch sizes that all of some scenarios can have, at most eight beside the first one's own."""
+    known = sorted(set.intersection(*(set(batch_sizes(scenario)) for scenario in scenarios)))
+    chosen = {known[position] for position in spread(len(known), _MOST_COMPARED)}
+    return sorted(chosen | {scenarios[0].local.batch_size})
+
+
+def origins(cases: Iterable[Case], sizes: Sequence[int]) -> list[str]:
+    """Say for each method at which batch sizes its computing times are fitted, predicted and so on.
+
+    Parameters
+    ----------
+    cases : iterable of Case
+        The methods.
+    sizes : sequence of int
+        Batch sizes that the profile covers. Nothing is said if there is only one.
+    """
+    methods: dict[str, list[str]] = {}
+    for case in cases if len(sizes) > 1 else ():
+        found: dict[str, list[str]] = {}
+        for size in sizes:
+            origin = Case.of(with_batch_size(case.scenario, size)).costs.provenance()["origin"]
+            found.setdefault(str(origin), []).append(str(size))
+        parts = [say("origin.at_sizes", origin=origin, sizes=own) for origin, own in found.items()]
+        methods.setdefault(", ".join(parts), []).append(case.method)
+    return [say("origin.of_methods", methods=names, origins=said) for said, names in methods.items()]
+
+
+def block_widths(setup: Setup) -> list[float]:
+    """Layers per block that a scenario could have: none if its method does not train blocks, or one per client."""
+    if setup.method.trains is not Trains.BLOCK or setup.traits.takes_turns:
+        return []
+    if setup.architecture is None:
+        raise ScenarioError("block width: the scenario names no model, whose layers a block could have")
+    return [0.5, *map(float, range(1, len(setup.architecture.layers) + 1))]
+
+
+def own_width(setup: Setup) -> float:
+    """Layers per block of a scenario that says nothing of their number."""
+    return setup.scenario.blocks.layers or DEFAULT_LAYERS_PER_BLOCK

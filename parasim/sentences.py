@@ -1,0 +1,64 @@
+"""What `paraSim plan` and `paraSim explain` say: the sentences stand in ``sentences.toml``, values are filled in here.
+
+A field is written like those of Python's format strings; beside their formats there are ``clock`` (a duration),
+``deadline`` (one that somebody chose), ``bandwidth``, ``money``, ``list`` (*a, b and c*) and ``commas`` (*a, b, c*).
+"""
+
+from __future__ import annotations
+
+import string
+import tomllib
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from parasim.text import amount, clock, deadline_clock
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Write parts as a sentence lists them: ``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+
+
+def rounded(size: float, unit: str) -> str:
+    """Write an amount with three digits, or to the whole unit where that is more: never as a power of ten."""
+    return f"{size:,.0f} {unit}" if size >= 1000 else f"{size:.3g} {unit}"
+
+
+_FORMATS: dict[str, Callable[[Any], str]] = {
+    "clock": clock,
+    "deadline": deadline_clock,
+    "bandwidth": lambda size: amount(size, "B/s"),
+    "money": lambda dollars: rounded(dollars, "USD"),
+    "list": listed,
+    "commas": ", ".join,
+}
+
+
+class _Formatter(string.Formatter):
+    """Python's format strings with formats of our own."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        """Write one value."""
+        written = _FORMATS.get(format_spec)
+        return str(super().format_field(value, format_spec)) if written is None else written(value)
+
+
+def say(sentence: str, **values: object) -> str:
+    """Write a sentence.
+
+    Parameters
+    ----------
+    sentence : str
+        Its section and name in ``sentences.toml``, such as ``deadline.late``.
+    values
+        Its fields.
+    """
+    section, name = sentence.split(".")
+    return _Formatter().format(_sentences()[section][name], **values)
+
+
+@cache
+def _sentences() -> dict[str, dict[str, str]]:
+    return tomllib.loads((resources.files("parasim") / "sentences.toml").read_text(encoding="utf-8"))
