@@ -119,7 +119,6 @@ class Access(Link):
         if self.ends:
             self._leave()
             self.trunk.changed = True
-            self.finish_due()
         self.change(self.env.now, capacity)
         self.share = self.count * fixed_point(capacity)
 
