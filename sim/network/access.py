@@ -120,7 +120,6 @@ class Access(Link):
         if self.ends:
             self._leave()
             self.trunk.changed = True
-            self.finish_due()
         self.change(self.env.now, capacity)
         self.trunk.varied = True
         self.share = self.count * fixed_point(capacity)
