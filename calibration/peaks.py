@@ -56,28 +56,6 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool) -> Footprint
     return max((_peak(model, precision, step) for step in steps), key=lambda peak: peak.total)
 
 
-def settled_peak(setup: Setup) -> int:
-    """Predict what a process on a CPU takes for a local update, with the allocator that Linux programs have.
-
-    Parameters
-    ----------
-    setup : Setup
-        The scenario and what follows from it; must name a model.
-
-    Returns
-    -------
-    int
-        The most that any of the steps of `traced_peak` takes [B], by `calibration.allocator.glibc_peak`.
-
-    Raises
-    ------
-    CostError
-        If torch is not installed, the scenario names no model, or this system's C library cannot be asked.
-    """
-    model = _model(setup)
-    return max(_settled(model, step) for step in _steps(setup, recomputing=recomputes(setup)))
-
-
 def _steps(setup: Setup, *, recomputing: bool) -> list[Step]:
     """What is traced: of blocks, the lowest, above which most activations are kept, and the largest."""
     try:
@@ -108,13 +86,6 @@ def _model(setup: Setup) -> str:
 def _peak(model: str, precision: str, step: Step) -> Footprint:
     rounding = CUDA_GRANULARITY if precision == "bfloat16" else PAGE
     return _shapes(model, precision).trace(step, granularity=rounding).peak
-
-
-@cache
-def _settled(model: str, step: Step) -> int:
-    from calibration.allocator import glibc_peak
-
-    return glibc_peak(_shapes(model, "float32"), step)
 
 
 @lru_cache(maxsize=4)

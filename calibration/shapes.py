@@ -102,8 +102,8 @@ class ShapeModel:
         built.config.use_cache = False
         self._model = placed(built, "meta", self._dtype)
 
-    def trace(self, step: Step, *, granularity: int = 1, steps: int = 1) -> Trace:
-        """Trace one step, or several that are alike.
+    def trace(self, step: Step, *, granularity: int = 1) -> Trace:
+        """Trace one step.
 
         Parameters
         ----------
@@ -111,13 +111,11 @@ class ShapeModel:
             What is trained, on what.
         granularity : int
             What the allocator rounds every size up to [B].
-        steps : int
-            Steps of the local update, whose operators are added up.
 
         Returns
         -------
         Trace
-            Peak memory by category, the operators, and the allocations.
+            Peak memory by category, and the operators.
 
         Raises
         ------
@@ -129,7 +127,7 @@ class ShapeModel:
             part = self._part(step, adapter)
             batches = [filled_batch(self.config, step) for _ in range(step.accumulation)]
             with _read_as_eager(padded=step.padded):
-                return trace_update(self._model, part, batches, model_loss, granularity=granularity, steps=steps)
+                return trace_update(self._model, part, batches, model_loss, granularity=granularity)
 
     @contextmanager
     def _trained(self, step: Step) -> Iterator[Adapter | None]:

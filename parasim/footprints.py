@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from calibration.measured import MeasuredProfile
 from calibration.memory import second_thread
-from calibration.peaks import settled_peak, traced_peak
+from calibration.peaks import traced_peak
 from calibration.profile import DEFAULT_PROFILE, load_profile
 from calibration.room import Room, room_on
 from parasim.api import Source, prepared
@@ -40,8 +40,6 @@ class Need:
         The same with activations recomputed (``train.activation_checkpointing``).
     in_flight : int
         What an overlapped method holds beside that, of updates and aggregates on their way [B].
-    settled : int or None
-        What a process on a CPU takes with glibc's allocator [B], if that was asked for.
     """
 
     method: str
@@ -49,7 +47,6 @@ class Need:
     kept: Footprint
     recomputed: Footprint
     in_flight: int
-    settled: int | None = None
 
     def summary(self) -> dict[str, object]:
         """Everything as plain data, in bytes."""
@@ -60,7 +57,6 @@ class Need:
             "by_category": {category.value: size for category, size in self.kept.by_category.items()},
             "recomputed_peak_bytes": self.recomputed.total,
             "in_flight_bytes": self.in_flight,
-            "glibc_bytes": self.settled,
         }
 
 
@@ -141,7 +137,6 @@ def memory_needs(
     *,
     methods: Methods | None = None,
     devices: Sequence[str] = (),
-    settled: bool = False,
     report: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Footprints:
     """Trace what a client's local update needs, and hold it against devices.
@@ -157,8 +152,6 @@ def memory_needs(
     devices : sequence of str
         Devices to hold it against beside the fleet's own: names of the catalogue, of a measured profile's device, or
         ``cpu`` for this machine.
-    settled : bool
-        Predict also what glibc's allocator makes of it where weights are float32; takes longer.
     report : callable
         Told what is traced, how many of the traces are done, and of how many.
 
@@ -169,8 +162,7 @@ def memory_needs(
     Raises
     ------
     ParaSimError
-        If the scenario is wrong or names no model, a device is not known, torch is missing, or `settled` is asked for
-        without any device that computes in float32.
+        If the scenario is wrong or names no model, a device is not known, or torch is missing.
     """
     overrides = list(overrides)
     names, refused = _methods(source, overrides, methods)
@@ -178,13 +170,11 @@ def memory_needs(
     own = next(iter(setups.values()))
     asked, unknown = _rooms(own, devices)
     precisions = list(dict.fromkeys(room.precision for room in asked)) or ["bfloat16"]
-    if settled and "float32" not in precisions:
-        raise CostError(f"--glibc: predicts for CPUs, where weights are float32; name one: --device {HERE}")
     needs: list[Need] = []
     for precision in precisions:
         for name, setup in setups.items():
             report("tracing", len(needs), len(precisions) * len(setups))
-            needs.append(_need(name, setup, precision, settled=settled and precision == "float32"))
+            needs.append(_need(name, setup, precision))
     return Footprints(
         own.scenario, needs, [_fit(room, groups, needs) for room, groups in asked.items()], unknown, refused
     )
@@ -231,9 +221,9 @@ def _asked(name: str) -> Room:
     return room
 
 
-def _need(method: str, setup: Setup, precision: str, *, settled: bool) -> Need:
+def _need(method: str, setup: Setup, precision: str) -> Need:
     kept, recomputed = (traced_peak(setup, precision, recomputing=recomputing) for recomputing in (False, True))
-    return Need(method, precision, kept, recomputed, second_thread(setup), settled_peak(setup) if settled else None)
+    return Need(method, precision, kept, recomputed, second_thread(setup))
 
 
 def _fit(room: Room, groups: tuple[str, ...], needs: Iterable[Need]) -> Fit:
