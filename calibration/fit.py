@@ -2,12 +2,16 @@
 
 Each phase of a step has a fit of its own: non-negative least squares on relative errors, so that a small step
 counts as much as a large one. The phases add up to the step.
+
+What the samples cannot tell apart gets one price: a term whose amounts are a combination of those of terms before it
+(the values of adapters and their matrices, where all adapters have one rank) is left out, and `Prices.undetermined`
+says so. What is left has one best price each, which does not hang on how a processor rounds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -19,6 +23,8 @@ from calibration.work import Work
 Form = Literal["sum", "maximum"]
 Array = NDArray[np.float64]
 _PASSES = 30
+_OWN = 1e-3
+"""Share of a term's amounts that the terms before it must leave unexplained: a price of less than that is noise."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +53,14 @@ class Prices:
         longer counts, as on a GPU, which too little work leaves waiting for its launch.
     coefficients : mapping of str to float
         One for each of `calibration.terms.TERMS`, never negative.
+    undetermined : mapping of str to tuple of str
+        Terms that the samples do not determine, and so without a price of their own, with those that carry it; with
+        none where the samples have nothing of it.
     """
 
     form: Form
     coefficients: Mapping[str, float]
+    undetermined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def step(self, amounts: Work) -> float:
         """Predict the seconds of a step [s]."""
@@ -90,16 +100,22 @@ def fit(amounts: Sequence[Work], times: Sequence[Times], form: Form) -> Prices:
     """
     steps = np.array([measured.step for measured in times])
     found: dict[str, float] = {}
+    undetermined: dict[str, tuple[str, ...]] = {}
     for phase in (*STEP_PHASES, "update"):
         terms = _terms(phase)
         target = np.array([getattr(measured, phase) for measured in times])
         matrix = _matrix(terms, amounts)
-        if form == "sum":
-            prices = non_negative(matrix, target, 1 / steps)
-        else:
-            prices = _longer_of_two(terms, matrix, target, 1 / steps)
+        if form == "maximum":
+            matrix = _longer_of_two(terms, matrix, target, 1 / steps)
+        prices, carriers = non_negative(matrix, target, 1 / steps)
         found |= {term.name: float(price) for term, price in zip(terms, prices, strict=True)}
-    return Prices(form, found)
+        undetermined |= named(terms, carriers)
+    return Prices(form, found, undetermined)
+
+
+def named(terms: Sequence[Term], carriers: Mapping[int, Sequence[int]]) -> dict[str, tuple[str, ...]]:
+    """Name the columns that `non_negative` left out, and those that carry their prices."""
+    return {terms[column].name: tuple(terms[other].name for other in others) for column, others in carriers.items()}
 
 
 def relative_errors(prices: Prices, amounts: Sequence[Work], times: Sequence[Times]) -> Array:
@@ -127,22 +143,25 @@ def _combined(terms: Sequence[Term], matrix: Array, prices: Array, form: Form) -
 
 
 def _longer_of_two(terms: Sequence[Term], matrix: Array, target: Array, weights: Array) -> Array:
-    """Fit the longer of launching and working: decide for each point which it is, fit, and decide again."""
+    """Fit the longer of launching and working: decide for each point which it is, fit, and decide again.
+
+    Returns the amounts with zeros for what does not count at a point, as they were in the best fit.
+    """
     launch = np.array([term.role == "launch" for term in terms])
     work = np.array([term.role == "work" for term in terms])
     if not launch.any() or not work.any():
-        return non_negative(matrix, target, weights)
-    best, least = np.zeros(len(terms)), np.inf
+        return matrix
+    best, least = matrix, np.inf
     size = matrix[:, work].sum(axis=1)
     # Where the one turns into the other is not known: begin from several places.
     for share in (0.0, 0.2, 0.4, 0.6):
         waits = size <= np.quantile(size, share) if share else np.zeros(len(size), dtype=bool)
         for _ in range(_PASSES):
             active = np.where(waits[:, None] & work, 0.0, np.where(~waits[:, None] & launch, 0.0, matrix))
-            prices = non_negative(active, target, weights)
+            prices, _ = non_negative(active, target, weights)
             error = float((((_combined(terms, matrix, prices, "maximum") - target) * weights) ** 2).sum())
             if error < least:
-                best, least = prices, error
+                best, least = active, error
             new = matrix[:, launch] @ prices[launch] > matrix[:, work] @ prices[work]
             if (new == waits).all():
                 break
@@ -150,8 +169,8 @@ def _longer_of_two(terms: Sequence[Term], matrix: Array, target: Array, weights:
     return best
 
 
-def non_negative(matrix: Array, target: Array, weights: Array) -> Array:
-    """Solve non-negative least squares with a weight for each row.
+def non_negative(matrix: Array, target: Array, weights: Array) -> tuple[Array, dict[int, list[int]]]:
+    """Solve non-negative least squares with a weight for each row, without columns that follow from earlier ones.
 
     Parameters
     ----------
@@ -166,15 +185,27 @@ def non_negative(matrix: Array, target: Array, weights: Array) -> Array:
     -------
     numpy.ndarray
         Prices, shape (terms,).
+    dict of int to list of int
+        Columns that were left out, and so have price 0, with the earlier columns that they are a combination of.
     """
     from scipy.optimize import nnls  # type: ignore[import-untyped]
 
     rows = matrix * weights[:, None]
     scale = np.linalg.norm(rows, axis=0)
     scale[scale == 0] = 1.0
-    prices, _ = nnls(rows / scale, target * weights)
-    found: Array = prices / scale
-    return found
+    rows /= scale
+    kept: list[int] = []
+    left_out: dict[int, list[int]] = {}
+    for column in range(rows.shape[1]):
+        shares = np.linalg.lstsq(rows[:, kept], rows[:, column], rcond=None)[0]
+        if np.linalg.norm(rows[:, column] - rows[:, kept] @ shares) > _OWN:
+            kept.append(column)
+        else:
+            left_out[column] = [other for other, share in zip(kept, shares, strict=True) if abs(share) > _OWN]
+    prices = np.zeros(rows.shape[1])
+    if kept:
+        prices[kept] = nnls(rows[:, kept], target * weights)[0] / scale[kept]
+    return prices, left_out
 
 
 def summary(errors: Array) -> tuple[float, float]:

@@ -196,7 +196,12 @@ class Coefficient(Section):
     meaning: Line
 
 
-def _check_terms(coefficients: Mapping[str, Coefficient], terms: Sequence[Term]) -> None:
+Undetermined = Annotated[dict[str, tuple[str, ...]], Field(max_length=100)]
+
+
+def _check_terms(
+    coefficients: Mapping[str, Coefficient], undetermined: Mapping[str, tuple[str, ...]], terms: Sequence[Term]
+) -> None:
     """Refuse prices of other terms, or in other units, than this version multiplies them with."""
     units = {term.name: term.unit for term in terms}
     if coefficients.keys() != units.keys():
@@ -205,6 +210,9 @@ def _check_terms(coefficients: Mapping[str, Coefficient], terms: Sequence[Term])
     for name, unit in units.items():
         if coefficients[name].unit != unit:
             raise ValueError(f"coefficients.{name}.unit: must be {unit!r}, not {shown(coefficients[name].unit)}")
+    for name, carriers in undetermined.items():
+        if not units.keys() >= {name, *carriers} or coefficients[name].value:
+            raise ValueError(f"undetermined.{name[:60]}: must be a known term whose price is 0, with known ones")
 
 
 class Fit(Section):
@@ -213,10 +221,13 @@ class Fit(Section):
     form: Form
     """How launching work and doing it combine."""
     coefficients: dict[str, Coefficient]
+    undetermined: Undetermined = Field(default_factory=dict)
+    """Terms that the samples do not determine, each with those that carry its price instead; none if nothing of it was
+    measured."""
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        _check_terms(self.coefficients, TERMS)
+        _check_terms(self.coefficients, self.undetermined, TERMS)
         return self
 
     @classmethod
@@ -230,12 +241,14 @@ class Fit(Section):
                 )
                 for term in TERMS
             },
+            undetermined=dict(prices.undetermined),
         )
 
     @property
     def prices(self) -> Prices:
         """The prices to predict with."""
-        return Prices(self.form, {name: coefficient.value for name, coefficient in self.coefficients.items()})
+        values = {name: coefficient.value for name, coefficient in self.coefficients.items()}
+        return Prices(self.form, values, self.undetermined)
 
 
 class MergeSample(Section):
@@ -256,6 +269,8 @@ class Merging(Section):
 
     samples: Annotated[tuple[MergeSample, ...], Field(min_length=1, max_length=10_000)]
     coefficients: dict[str, Coefficient]
+    undetermined: Undetermined = Field(default_factory=dict)
+    """As in `fit`."""
     median_error_pct: Seconds
     """Of the samples that are held out."""
     largest_error_pct: Seconds
@@ -266,7 +281,7 @@ class Merging(Section):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        _check_terms(self.coefficients, MERGE_TERMS)
+        _check_terms(self.coefficients, self.undetermined, MERGE_TERMS)
         return self
 
 

@@ -12,7 +12,7 @@ from statistics import median
 
 import numpy as np
 
-from calibration.fit import non_negative
+from calibration.fit import named, non_negative
 from calibration.measured_file import Coefficient, MergeSample, Merging
 from calibration.points import split_targets
 from calibration.terms import MERGE_TERMS
@@ -114,12 +114,18 @@ def fit_merging(samples: Sequence[MergeSample], architecture: Architecture) -> M
     works = [merge_work(architecture, sample.targets, sample.rank) for sample in seen]
     matrix = np.array([[getattr(one, term.amount) for term in MERGE_TERMS] for one in works])
     times = np.array([median(sample.seconds) for sample in seen])
-    prices = non_negative(matrix, times, 1 / times)
+    prices, carriers = non_negative(matrix, times, 1 / times)
     coefficients = {
         term.name: Coefficient(value=float(f"{price:.6g}"), unit=term.unit, meaning=term.meaning)
         for term, price in zip(MERGE_TERMS, prices, strict=True)
     }
-    fitted = Merging(samples=tuple(samples), coefficients=coefficients, median_error_pct=0.0, largest_error_pct=0.0)
+    fitted = Merging(
+        samples=tuple(samples),
+        coefficients=coefficients,
+        undetermined=named(MERGE_TERMS, carriers),
+        median_error_pct=0.0,
+        largest_error_pct=0.0,
+    )
     errors = [
         100 * abs(merge_seconds(fitted, architecture, sample.targets, sample.rank) / median(sample.seconds) - 1)
         for sample in samples

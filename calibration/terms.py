@@ -40,16 +40,17 @@ class Term:
 
 _OPERATIONS = "s per 1e12 operations"
 
+# In the order in which a fit keeps them: where samples cannot tell two apart, the later one gets no price.
 TERMS = (
     Term("forward_constant", "forward", "one", "launch", "s", "forward pass, whatever the number of tokens"),
     Term("forward_layers", "forward", "forward", "work", _OPERATIONS, "matrices of all layers, forward"),
     Term("forward_attention", "forward", "attention", "work", _OPERATIONS, "attention over pairs of tokens, forward"),
     Term("forward_kept", "forward", "above", "work", _OPERATIONS, "keeping what the backward pass needs"),
     Term("forward_adapters", "forward", "modules", "launch", "s per module", "calling an adapter, forward"),
+    Term("forward_adapter_layers", "forward", "adapter", "work", _OPERATIONS, "adapters' matrices, forward"),
     Term(
         "forward_adapter_values", "forward", "adapter_values", "work", "s per 1e9 values", "adapters' values, forward"
     ),
-    Term("forward_adapter_layers", "forward", "adapter", "work", _OPERATIONS, "adapters' matrices, forward"),
     Term("head_constant", "head", "one", "launch", "s", "head and loss, whatever the number of tokens"),
     Term("head_forward", "head", "head", "work", _OPERATIONS, "output head and loss, forward"),
     Term(
@@ -71,6 +72,7 @@ TERMS = (
     Term("weight_gradients", "backward", "gradients", "work", _OPERATIONS, "gradients of the trained weights"),
     Term("optimizer", "backward", "weights", "fixed", "s per 1e9 weights", "AdamW's step on the trained weights"),
     Term("backward_adapters", "backward", "modules", "launch", "s per module", "calling an adapter, backward"),
+    Term("backward_adapter_layers", "backward", "adapter", "work", _OPERATIONS, "adapters' matrices, backward"),
     Term(
         "backward_adapter_values",
         "backward",
@@ -79,7 +81,6 @@ TERMS = (
         "s per 1e9 values",
         "adapters' values, backward",
     ),
-    Term("backward_adapter_layers", "backward", "adapter", "work", _OPERATIONS, "adapters' matrices, backward"),
     Term("update_constant", "update", "one", "fixed", "s", "once per local update: setting up the optimizer"),
     Term(
         "update_weights", "update", "weights", "fixed", "s per 1e9 weights", "once per local update: moments and delta"

@@ -46,6 +46,9 @@ def print_explanation(file: MeasuredFile) -> None:
         "maximum": "A phase (forward, head, backward) takes its launches or its work, whichever is longer.",
     }
     out.print(f"\nTerms that are zero are left out. {how[file.fit.form]}")
+    for name, carriers in file.fit.undetermined.items():
+        if carriers:
+            out.print(f"The samples do not tell {name} from {' and '.join(carriers)}, which has the price of both.")
     held = file.held_out
     out.print(
         f"{held.fitted_points} points fitted: error {held.fitted_median_error_pct:g} % (median), "

@@ -13,19 +13,19 @@ from calibration.calibrate import fitted
 from calibration.fit import Prices, Times, fit, relative_errors, summary
 from calibration.measured_file import MeasuredFile, Sample
 from calibration.points import Point
-from calibration.terms import TERMS
+from calibration.terms import TERMS, Phase
 from calibration.work import Work, work
 from sim.methods import Trains
 from tests.calibration.synthetic import ARCHITECTURE, PRICES, measured_file, visit
 
 POINTS = [sample.point for sample in measured_file().samples]
 AMOUNTS = [work(ARCHITECTURE, point) for point in POINTS]
+PARTS: tuple[Phase, ...] = ("forward", "head", "backward", "update")
 NOTHING = Work(**dict.fromkeys(Work.__dataclass_fields__, 0.0))
 
 
 def times_of(prices: Prices, amounts: list[Work]) -> list[Times]:
-    phases = ("forward", "head", "backward", "update")
-    return [Times(*(prices.phase(phase, one) for phase in phases)) for one in amounts]
+    return [Times(*(prices.phase(phase, one) for phase in PARTS)) for one in amounts]
 
 
 def test_a_step_is_the_sum_of_its_terms():
@@ -76,6 +76,38 @@ def test_times_that_fall_with_work_get_no_negative_price():
     found = fit(AMOUNTS, falling, "sum")
     assert min(found.coefficients.values()) >= 0
     assert found.coefficients["forward_layers"] == 0
+
+
+def test_what_samples_cannot_tell_apart_has_one_price():
+    # One rank: the values of adapters are their operations times a constant. Without blocks all layers are trained, so
+    # what is kept is what is passed. Of either pair the first carries the price of both.
+    times = times_of(PRICES, AMOUNTS)
+    found = fit(AMOUNTS, times, "sum")
+    assert found.undetermined == {
+        "forward_adapter_values": ("forward_adapter_layers",),
+        "backward_adapter_values": ("backward_adapter_layers",),
+    }
+    assert found.coefficients["forward_adapter_values"] == 0
+    assert found.coefficients["forward_layers"] == pytest.approx(PRICES.coefficients["forward_layers"], rel=1e-6)
+    np.testing.assert_allclose(relative_errors(found, AMOUNTS, times), 0, atol=1e-9)
+    adapters = [(one, time) for one, time, point in zip(AMOUNTS, times, POINTS, strict=True) if point.rank]
+    without_blocks = fit(*map(list, zip(*adapters, strict=True)), "sum")
+    assert without_blocks.undetermined["forward_kept"] == ("forward_layers",)
+    everything = [(one, time) for one, time, point in zip(AMOUNTS, times, POINTS, strict=True) if not point.rank]
+    assert fit(*map(list, zip(*everything, strict=True)), "sum").undetermined["forward_adapters"] == ()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32), st.floats(1e-15, 1e-12))
+def test_the_last_bits_of_the_times_do_not_move_a_price(seed: int, size: float):
+    # Another processor rounds differently: prices must follow continuously, whatever the samples do not determine.
+    draw = np.random.default_rng(seed)
+    times = times_of(PRICES, AMOUNTS)
+    moved = [Times(*(getattr(one, part) * (1 + size * draw.normal()) for part in PARTS)) for one in times]
+    before, after = fit(AMOUNTS, times, "sum"), fit(AMOUNTS, moved, "sum")
+    assert before.undetermined == after.undetermined
+    for name, price in before.coefficients.items():
+        assert after.coefficients[name] == pytest.approx(price, rel=1e-6, abs=1e-9)
 
 
 @pytest.mark.parametrize("launch", [1e-4, 1e-3, 1e-2])
