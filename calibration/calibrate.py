@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,20 +10,20 @@ from pathlib import Path
 
 import torch
 
-from calibration.fit import fit, relative_errors, summary
+from calibration.advice import calibrate_command
+from calibration.fit import fit, summary
 from calibration.here import DeviceKind, device_here, usable, versions_here
 from calibration.measure import Limits, Measurer, Progress, measure_all
 from calibration.measure_merging import measure_merging
 from calibration.measured_file import DATE_FORMAT, Fit, HeldOut, MeasuredFile, Shape
 from calibration.merging import enough_merges, fit_merging
-from calibration.plan import FEWEST_FITTED, Plan, Planned, check_enough, held_levels, planned_points
+from calibration.plan import FEWEST_FITTED, OPTIONS, Plan, Planned, check_enough, held_levels, planned_points
 from calibration.positions import longest_sequence
 from calibration.profile import read_profile
 from calibration.subject import Subject
 from calibration.work import work
 from sim.architecture import Architecture
 from sim.errors import CostError, OutputError
-from sim.methods import Trains
 from sim.result import check_directory, write_atomically
 from train.lock import locked
 from train.models import base_dtype
@@ -60,21 +59,11 @@ class Request:
     @property
     def command(self) -> str:
         """Command line that does it."""
-        lists = {
-            "--batch-size": self.plan.batch_sizes,
-            "--sequence-length": self.plan.sequence_lengths,
-            "--layers": [f"{width:g}" for width in self.plan.layers],
-            "--rank": self.plan.ranks,
-            "--targets": self.plan.targets,
-        }
-        words = ["paraSim", "calibrate", "--model", self.model, "--device", self.device]
-        for option, values in lists.items():
-            # A list that was given as empty has to be given so again: without it, the default counts.
-            words += [option, ",".join(map(str, values))]
-        if self.device == "cpu":
-            words += ["--threads", str(torch.get_num_threads())]
-        words += ["--seed", str(self.plan.seed), "--name", self.name, "--out", str(self.out)]
-        return shlex.join(words)
+        # A list that was given as empty has to be given so again: without it, the default counts.
+        levels = {field: getattr(self.plan, field) for field in OPTIONS}
+        threads = torch.get_num_threads() if self.device == "cpu" else None
+        last = ("--seed", str(self.plan.seed), "--name", self.name, "--out", str(self.out))
+        return calibrate_command(self.model, self.device, levels, threads, *last)
 
 
 def calibrate(
@@ -160,14 +149,16 @@ def fitted(file: MeasuredFile, architecture: Architecture) -> MeasuredFile:
             f"{FEWEST_FITTED} and 1 are needed"
         )
     amounts = [work(architecture, sample.point) for sample in seen]
-    times = [sample.times for sample in seen]
-    prices = fit(amounts, times, "maximum" if file.device.kind == "cuda" else "sum")
-    known = summary(relative_errors(prices, amounts, times))
-    new_amounts = [work(architecture, sample.point) for sample in unseen]
-    new = summary(relative_errors(prices, new_amounts, [sample.times for sample in unseen]))
+    prices = fit(amounts, [sample.times for sample in seen], "maximum" if file.device.kind == "cuda" else "sum")
+    known, new = (
+        summary([prices.step(work(architecture, sample.point)) / sample.times.step - 1 for sample in samples])
+        for samples in (seen, unseen)
+    )
     levels = held_levels(file.plan)
-    blocks = [(sample.point.first_layer, sample.role) for sample in file.samples if sample.point.trains is Trains.BLOCK]
-    used = {first for first, role in blocks if role == "fit"}
+    places = {
+        role: {sample.point.first_layer for sample in file.samples if sample.role == role} - {None}
+        for role in ("fit", "held-out")
+    }
     held_out = HeldOut(
         points=len(unseen),
         fitted_points=len(seen),
@@ -178,7 +169,7 @@ def fitted(file: MeasuredFile, architecture: Architecture) -> MeasuredFile:
         batch_size=levels.batch_size,
         sequence_length=levels.sequence_length,
         layers=levels.layers,
-        first_layers=tuple(sorted({first for first, _ in blocks if first is not None} - used)),
+        first_layers=tuple(sorted(first for first in places["held-out"] - places["fit"] if first is not None)),
     )
     return file.model_copy(update={"fit": Fit.of(prices), "held_out": held_out})
 

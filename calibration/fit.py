@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.points import Visit
 from calibration.terms import STEP_PHASES, TERMS, Phase, Term
 from calibration.work import Work
 
@@ -25,21 +26,6 @@ Array = NDArray[np.float64]
 _PASSES = 30
 _OWN = 1e-3
 """Share of a term's amounts that the terms before it must leave unexplained: a price of less than that is noise."""
-
-
-@dataclass(frozen=True)
-class Times:
-    """Measured times [s] of one point: the three parts of a step, and what a local update takes beyond its steps."""
-
-    forward: float
-    head: float
-    backward: float
-    update: float
-
-    @property
-    def step(self) -> float:
-        """Seconds of a step [s]."""
-        return self.forward + self.head + self.backward
 
 
 @dataclass(frozen=True)
@@ -81,14 +67,14 @@ class Prices:
         return float(_combined(terms, _matrix(terms, [amounts]), prices, self.form)[0])
 
 
-def fit(amounts: Sequence[Work], times: Sequence[Times], form: Form) -> Prices:
+def fit(amounts: Sequence[Work], times: Sequence[Visit], form: Form) -> Prices:
     """Find the prices that explain measured times best.
 
     Parameters
     ----------
     amounts : sequence of Work
         Work of each measured point.
-    times : sequence of Times
+    times : sequence of Visit
         Its measured times.
     form : {"sum", "maximum"}
         How launching and working combine.
@@ -116,11 +102,6 @@ def fit(amounts: Sequence[Work], times: Sequence[Times], form: Form) -> Prices:
 def named(terms: Sequence[Term], carriers: Mapping[int, Sequence[int]]) -> dict[str, tuple[str, ...]]:
     """Name the columns that `non_negative` left out, and those that carry their prices."""
     return {terms[column].name: tuple(terms[other].name for other in others) for column, others in carriers.items()}
-
-
-def relative_errors(prices: Prices, amounts: Sequence[Work], times: Sequence[Times]) -> Array:
-    """Predicted over measured seconds of each step, minus 1."""
-    return np.array([prices.step(one) / measured.step - 1 for one, measured in zip(amounts, times, strict=True)])
 
 
 def _terms(phase: Phase) -> list[Term]:
@@ -208,7 +189,7 @@ def non_negative(matrix: Array, target: Array, weights: Array) -> tuple[Array, d
     return prices, left_out
 
 
-def summary(errors: Array) -> tuple[float, float]:
-    """Median and 95th percentile of the size of relative errors [%]."""
-    sizes = np.abs(errors) * 100
+def summary(errors: Sequence[float]) -> tuple[float, float]:
+    """Median and 95th percentile of the size of relative errors, given as shares [%]."""
+    sizes = np.abs(np.array(errors)) * 100
     return float(np.median(sizes)), float(np.quantile(sizes, 0.95))

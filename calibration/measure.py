@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from calibration.measured_file import Sample, Visit
+from calibration.measured_file import Sample
 from calibration.needs import available_bytes, needed_bytes
 from calibration.plan import Planned
-from calibration.points import Point
+from calibration.points import Point, Visit
 from calibration.stopwatch import Stopwatch
 from calibration.subject import Subject
 from train.blocks import Part, layer_list

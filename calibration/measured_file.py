@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema, model_validator
 
-from calibration.fit import Form, Prices, Times
+from calibration.fit import Form, Prices
 from calibration.plan import Plan, Role
-from calibration.points import Point
+from calibration.points import Point, Seconds, Visit
 from calibration.terms import MERGE_TERMS, TERMS, Term
 from sim.architecture import Architecture
 from sim.complaints import explain, shown
@@ -23,7 +23,6 @@ from sim.errors import CostError
 from sim.fields import Line, Number, OneLine, SchemaOfFields, Section, Whole
 
 KIND = "measured"
-LARGEST_NUMBER = 1e9
 
 DATE_FORMAT = "%Y-%m-%d %H:%M UTC"
 
@@ -44,7 +43,6 @@ Moment = Annotated[
     AfterValidator(_moment),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} UTC$"}),
 ]
-Seconds = Annotated[Number, Field(ge=0, le=LARGEST_NUMBER)]
 Count = Annotated[Whole, Field(ge=0, le=2**62)]
 Layers = Annotated[Number, Field(ge=0, le=10_000)]
 
@@ -94,16 +92,9 @@ class Shape(Section):
     @classmethod
     def of(cls, architecture: Architecture) -> Shape:
         """Shape of an architecture."""
-        return cls(
-            hidden_size=architecture.hidden_size,
-            vocabulary_size=architecture.vocabulary_size,
-            attention_heads=architecture.attention_heads,
-            head_dimension=architecture.head_dimension,
-            layers=tuple((layer.attention.parameters, layer.mlp.parameters) for layer in architecture.layers),
-            embedding_parameters=architecture.embedding_parameters,
-            head_parameters=architecture.head_parameters,
-            other_parameters=architecture.other_parameters,
-        )
+        alike = {name: getattr(architecture, name) for name in cls.model_fields if name != "layers"}
+        layers = tuple((layer.attention.parameters, layer.mlp.parameters) for layer in architecture.layers)
+        return cls(layers=layers, **alike)
 
 
 class Model(Section):
@@ -118,21 +109,6 @@ class Model(Section):
     shape: Shape
     config: Annotated[dict[str, Any], Field(max_length=500)]
     """Configuration that the model was built from, with random weights: their values cost no time."""
-
-
-class Visit(Section):
-    """One time that a point was measured: medians over its steps [s]."""
-
-    forward: Seconds
-    head: Seconds
-    backward: Seconds
-    update: Seconds
-    """What a local update takes beyond its steps."""
-
-    @property
-    def step(self) -> float:
-        """Seconds of a step [s]."""
-        return self.forward + self.head + self.backward
 
 
 class Sample(Section):
@@ -172,10 +148,9 @@ class Sample(Section):
         )
 
     @property
-    def times(self) -> Times:
+    def times(self) -> Visit:
         """Medians of the parts over the visits."""
-        parts = ("forward", "head", "backward", "update")
-        return Times(*(median(getattr(visit, part) for visit in self.visits) for part in parts))
+        return Visit(**{part: median(getattr(one, part) for one in self.visits) for part in Visit.model_fields})
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -194,6 +169,14 @@ class Coefficient(Section):
     value: Seconds
     unit: Line
     meaning: Line
+
+    @classmethod
+    def of_all(cls, terms: Sequence[Term], prices: Sequence[float]) -> dict[str, Coefficient]:
+        """Write the prices of terms, with six digits and what they mean."""
+        return {
+            term.name: cls(value=float(f"{price:.6g}"), unit=term.unit, meaning=term.meaning)
+            for term, price in zip(terms, prices, strict=True)
+        }
 
 
 Undetermined = Annotated[dict[str, tuple[str, ...]], Field(max_length=100)]
@@ -233,16 +216,8 @@ class Fit(Section):
     @classmethod
     def of(cls, prices: Prices) -> Fit:
         """Write prices with their meaning."""
-        return cls(
-            form=prices.form,
-            coefficients={
-                term.name: Coefficient(
-                    value=float(f"{prices.coefficients[term.name]:.6g}"), unit=term.unit, meaning=term.meaning
-                )
-                for term in TERMS
-            },
-            undetermined=dict(prices.undetermined),
-        )
+        coefficients = Coefficient.of_all(TERMS, [prices.coefficients[term.name] for term in TERMS])
+        return cls(form=prices.form, coefficients=coefficients, undetermined=dict(prices.undetermined))
 
     @property
     def prices(self) -> Prices:

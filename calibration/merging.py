@@ -14,10 +14,9 @@ import numpy as np
 
 from calibration.fit import named, non_negative
 from calibration.measured_file import Coefficient, MergeSample, Merging
-from calibration.points import split_targets
 from calibration.terms import MERGE_TERMS
+from calibration.work import adapted_modules
 from sim.architecture import Architecture
-from sim.blocks import ALL_LINEAR
 from sim.fleet import Cohorts
 
 _FEWEST_FITTED = 2
@@ -54,8 +53,7 @@ def merge_work(architecture: Architecture, targets: str, rank: int) -> MergeWork
     rank : int
         Inner dimension of the stack: the clients' ranks together.
     """
-    wanted = split_targets(targets)
-    adapted = [m for m in architecture.linears() if wanted == ALL_LINEAR or not set(wanted).isdisjoint(m.names)]
+    adapted = adapted_modules(architecture, targets)
     weights = sum(module.inputs * module.outputs for module in adapted)
     return MergeWork(len(adapted), weights * 1e-9, 2 * weights * rank * 1e-12)
 
@@ -115,13 +113,9 @@ def fit_merging(samples: Sequence[MergeSample], architecture: Architecture) -> M
     matrix = np.array([[getattr(one, term.amount) for term in MERGE_TERMS] for one in works])
     times = np.array([median(sample.seconds) for sample in seen])
     prices, carriers = non_negative(matrix, times, 1 / times)
-    coefficients = {
-        term.name: Coefficient(value=float(f"{price:.6g}"), unit=term.unit, meaning=term.meaning)
-        for term, price in zip(MERGE_TERMS, prices, strict=True)
-    }
     fitted = Merging(
         samples=tuple(samples),
-        coefficients=coefficients,
+        coefficients=Coefficient.of_all(MERGE_TERMS, list(prices)),
         undetermined=named(MERGE_TERMS, carriers),
         median_error_pct=0.0,
         largest_error_pct=0.0,

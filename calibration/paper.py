@@ -1,7 +1,7 @@
 """The ParaBlock paper's runtimes: its cells, and the scenario behind each.
 
-`calibration/data/paper_runtimes.csv` holds what the paper prints. Its last two columns are paraSim's own: which number of
-the profile `paper-a100` a cell determines (`benchmarks/paper_profile.py`), and why no consistent setting explains one.
+`calibration/data/paper_runtimes.csv` holds what the paper prints. Its last two columns are paraSim's own: which number
+of the profile `paper-a100` a cell determines (`benchmarks/paper_profile.py`), and why it is unexplained.
 """
 
 from __future__ import annotations

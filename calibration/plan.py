@@ -25,6 +25,14 @@ Role = Literal["fit", "held-out"]
 _Level = TypeVar("_Level", int, float)
 _Count = Annotated[Whole, Field(ge=1, le=1_000_000)]
 _Width = Annotated[Number, Field(ge=0.5, le=10_000)]
+OPTIONS = {
+    "batch_sizes": "--batch-size",
+    "sequence_lengths": "--sequence-length",
+    "layers": "--layers",
+    "ranks": "--rank",
+    "targets": "--targets",
+}
+"""Option of `paraSim calibrate` that each field of a plan is from."""
 POSITIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Places of blocks between the lowest possible one and the highest."""
 FEWEST_FITTED = 4

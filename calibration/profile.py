@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from calibration.measured import MeasuredProfile
 from calibration.measured_file import KIND as MEASURED
+from calibration.measured_file import MeasuredFile
 from calibration.published import KIND as PUBLISHED
 from calibration.published import PublishedProfile
 from sim.complaints import shown
@@ -71,7 +72,7 @@ def load_profile(name_or_path: str) -> Profile:
         if data["kind"] == PUBLISHED:
             return PublishedProfile.from_json(data)
         if data["kind"] == MEASURED:
-            return MeasuredProfile.from_json(data, name_or_path)
+            return MeasuredProfile(MeasuredFile.parse(data, name_or_path))
     except (KeyError, TypeError) as error:
         raise CostError(f"profile {name_or_path}: not understood: {error} is missing or wrong") from None
     raise CostError(f"profile {name_or_path}: unknown kind {shown(data['kind'])}; allowed are {MEASURED}, {PUBLISHED}")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from calibration.points import ADAPTERS, Point, block_at, split_targets
-from sim.architecture import Architecture
-from sim.blocks import lora_parameters
+from sim.architecture import Architecture, Linear
+from sim.blocks import ALL_LINEAR, lora_parameters
 from sim.methods import Trains
 
 _TERA = 1e-12
@@ -69,18 +69,31 @@ def work(architecture: Architecture, point: Point) -> Work:
     point : Point
         What is trained, and on how many tokens.
     """
-    tokens = point.tokens
-    layers = architecture.layers
+    tokens, layers = point.tokens, len(architecture.layers)
     pairs = point.batch_size * point.sequence_length**2
-    attention = 4 * pairs * architecture.attention_heads * architecture.head_dimension * len(layers) * _TERA
+    attention = 4 * pairs * architecture.attention_heads * architecture.head_dimension * layers * _TERA
     head = architecture.vocabulary_size * architecture.hidden_size
-    above = _parameters_above(architecture, point)
+    # Parameters of the layers from the lowest trained one on; trained ones, those whose gradient is a product of
+    # matrices, and those of adapters.
+    above, trained, multiplied, adapter = architecture.layer_parameters, architecture.parameters, 0, 0
+    adapted: list[Linear] = []
+    if point.trains is Trains.BLOCK:
+        assert point.first_layer is not None
+        assert point.layers is not None
+        above = block_at(architecture, point.first_layer, layers).parameters
+        trained = multiplied = block_at(architecture, point.first_layer, point.layers).parameters
+    elif point.trains in ADAPTERS:
+        assert point.targets is not None
+        assert point.rank is not None
+        a, b = lora_parameters(architecture, point.rank, split_targets(point.targets))
+        adapter, trained = a + b, b if point.trains is Trains.LORA_B else a + b
+        adapted = adapted_modules(architecture, point.targets)
+    else:
+        multiplied = architecture.layer_parameters + head
     depth = above / architecture.layer_parameters
-    trained, multiplied = _trained(architecture, point, head)
-    modules, values, adapter = _adapter(architecture, point)
     return Work(
         one=1.0,
-        layers_above=len(layers) * depth,
+        layers_above=layers * depth,
         forward=2 * architecture.layer_parameters * tokens * _TERA,
         attention=attention,
         above=2 * above * tokens * _TERA,
@@ -88,59 +101,19 @@ def work(architecture: Architecture, point: Point) -> Work:
         head=2 * head * tokens * _TERA,
         gradients=2 * multiplied * tokens * _TERA,
         weights=trained * _GIGA,
-        modules=modules,
+        modules=len(adapted),
         adapter=2 * adapter * tokens * _TERA,
-        adapter_values=values * tokens * _GIGA,
+        adapter_values=sum(module.inputs + module.outputs for module in adapted) * tokens * _GIGA,
     )
 
 
 def full_pass_work(architecture: Architecture, batch_size: int, sequence_length: int) -> Work:
     """Amounts of work in one forward and backward pass with all layers' gradients and no optimizer."""
-    whole = Point(
-        trains=Trains.BLOCK,
-        batch_size=batch_size,
-        sequence_length=sequence_length,
-        first_layer=0,
-        layers=len(architecture.layers),
-    )
-    return work(architecture, whole)
+    sizes = {"batch_size": batch_size, "sequence_length": sequence_length}
+    return work(architecture, Point(trains=Trains.BLOCK, first_layer=0, layers=len(architecture.layers), **sizes))
 
 
-def _parameters_above(architecture: Architecture, point: Point) -> int:
-    """Parameters of the layers from the lowest trained one on."""
-    if point.trains is not Trains.BLOCK:
-        return architecture.layer_parameters
-    assert point.first_layer is not None
-    return block_at(architecture, point.first_layer, len(architecture.layers)).parameters
-
-
-def _trained(architecture: Architecture, point: Point, head: int) -> tuple[int, int]:
-    """Weights that are trained, and those of them whose gradient is a product of matrices."""
-    if point.trains is Trains.BLOCK:
-        assert point.first_layer is not None
-        assert point.layers is not None
-        size = block_at(architecture, point.first_layer, point.layers).parameters
-        return size, size
-    if point.trains is Trains.EVERYTHING:
-        return architecture.parameters, architecture.layer_parameters + head
-    a, b = _adapter_sizes(architecture, point)
-    return (b if point.trains is Trains.LORA_B else a + b), 0
-
-
-def _adapter(architecture: Architecture, point: Point) -> tuple[int, int, int]:
-    """Adapted modules, values in and out of them per token, and weights of the adapters."""
-    if point.trains not in ADAPTERS:
-        return 0, 0, 0
-    assert point.targets is not None
-    assert point.rank is not None
-    targets = split_targets(point.targets)
-    wanted = {targets} if isinstance(targets, str) else set(targets)
-    everything = targets == "all-linear"
-    adapted = [m for m in architecture.linears() if everything or not wanted.isdisjoint(m.names)]
-    return len(adapted), sum(m.inputs + m.outputs for m in adapted), sum(_adapter_sizes(architecture, point))
-
-
-def _adapter_sizes(architecture: Architecture, point: Point) -> tuple[int, int]:
-    assert point.targets is not None
-    assert point.rank is not None
-    return lora_parameters(architecture, point.rank, split_targets(point.targets))
+def adapted_modules(architecture: Architecture, targets: str) -> list[Linear]:
+    """Linear modules of a model that have an adapter on some targets, as points name these."""
+    wanted = split_targets(targets)
+    return [m for m in architecture.linears() if wanted == ALL_LINEAR or not set(wanted).isdisjoint(m.names)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from calibration.fit import Form, Prices
-from calibration.measured_file import Device, MeasuredFile, Model, Sample, Shape, Versions, Visit
+from calibration.measured_file import Device, MeasuredFile, Model, Sample, Shape, Versions
 from calibration.plan import Plan, planned_points
-from calibration.points import Point
+from calibration.points import Point, Visit
 from calibration.terms import TERMS
 from calibration.work import work
 from sim.architecture import Architecture, from_config

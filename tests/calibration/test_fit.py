@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration.calibrate import fitted
-from calibration.fit import Prices, Times, fit, relative_errors, summary
+from calibration.fit import Prices, fit, summary
 from calibration.measured_file import MeasuredFile, Sample
-from calibration.points import Point
+from calibration.points import Point, Visit
 from calibration.terms import TERMS, Phase
 from calibration.work import Work, work
 from sim.methods import Trains
@@ -24,8 +24,16 @@ PARTS: tuple[Phase, ...] = ("forward", "head", "backward", "update")
 NOTHING = Work(**dict.fromkeys(Work.__dataclass_fields__, 0.0))
 
 
-def times_of(prices: Prices, amounts: list[Work]) -> list[Times]:
-    return [Times(*(prices.phase(phase, one) for phase in PARTS)) for one in amounts]
+def times_of(prices: Prices, amounts: list[Work]) -> list[Visit]:
+    return [Visit(**{phase: prices.phase(phase, one) for phase in PARTS}) for one in amounts]
+
+
+def relative_errors(prices: Prices, amounts: list[Work], times: list[Visit]) -> list[float]:
+    return [prices.step(one) / measured.step - 1 for one, measured in zip(amounts, times, strict=True)]
+
+
+def measured(forward: float, head: float = 0.0, backward: float = 0.0) -> Visit:
+    return Visit(forward=forward, head=head, backward=backward, update=0.0)
 
 
 def test_a_step_is_the_sum_of_its_terms():
@@ -72,7 +80,7 @@ def test_exact_times_are_predicted_exactly(factors: list[float]):
 
 
 def test_times_that_fall_with_work_get_no_negative_price():
-    falling = [Times(1 / (1 + one.forward * 1e6), 1.0, 1.0, 0.0) for one in AMOUNTS]
+    falling = [measured(1 / (1 + one.forward * 1e6), 1.0, 1.0) for one in AMOUNTS]
     found = fit(AMOUNTS, falling, "sum")
     assert min(found.coefficients.values()) >= 0
     assert found.coefficients["forward_layers"] == 0
@@ -103,7 +111,7 @@ def test_the_last_bits_of_the_times_do_not_move_a_price(seed: int, size: float):
     # Another processor rounds differently: prices must follow continuously, whatever the samples do not determine.
     draw = np.random.default_rng(seed)
     times = times_of(PRICES, AMOUNTS)
-    moved = [Times(*(getattr(one, part) * (1 + size * draw.normal()) for part in PARTS)) for one in times]
+    moved = [Visit(**{part: getattr(one, part) * (1 + size * draw.normal()) for part in PARTS}) for one in times]
     before, after = fit(AMOUNTS, times, "sum"), fit(AMOUNTS, moved, "sum")
     assert before.undetermined == after.undetermined
     for name, price in before.coefficients.items():
@@ -123,7 +131,7 @@ def test_saturation_is_found(launch: float):
 def test_a_small_step_counts_as_much_as_a_large_one():
     # Two points that no line through the origin meets: relative errors balance, absolute ones would not.
     amounts = [replace(NOTHING, forward=1.0), replace(NOTHING, forward=1000.0)]
-    found = fit(amounts, [Times(1.0, 0.0, 0.0, 0.0), Times(2000.0, 0.0, 0.0, 0.0)], "sum")
+    found = fit(amounts, [measured(1.0), measured(2000.0)], "sum")
     # min (x - 1)^2 + (1000 x / 2000 - 1)^2: (x - 1) + (x / 2 - 1) / 2 = 0, x = 1.2
     assert found.coefficients["forward_layers"] == pytest.approx(1.2)
 
