@@ -11,17 +11,17 @@ from pathlib import Path
 import torch
 
 from calibration.advice import calibrate_command
+from calibration.configuration import longest_sequence
+from calibration.cost_terms import work
 from calibration.fit import fit, summary
-from calibration.here import DeviceKind, device_here, usable, versions_here
 from calibration.measure import Limits, Measurer, Progress, measure_all
 from calibration.measure_merging import measure_merging
 from calibration.measured_file import DATE_FORMAT, Fit, HeldOut, MeasuredFile, Shape
 from calibration.merging import enough_merges, fit_merging
 from calibration.plan import FEWEST_FITTED, OPTIONS, Plan, Planned, check_enough, held_levels, planned_points
-from calibration.positions import longest_sequence
 from calibration.profile import read_profile
 from calibration.subject import Subject
-from calibration.work import work
+from calibration.this_machine import DeviceKind, software_versions, this_device, usable
 from sim.architecture import Architecture
 from sim.errors import CostError, OutputError
 from sim.result import check_directory, write_atomically
@@ -186,8 +186,8 @@ def _begun(request: Request, subject: Subject) -> MeasuredFile:
         {
             "kind": "measured",
             "name": request.name,
-            "device": device_here(request.device, torch.get_num_threads()),
-            "versions": versions_here(),
+            "device": this_device(request.device, torch.get_num_threads()),
+            "versions": software_versions(),
             "date": datetime.now(UTC).strftime(DATE_FORMAT),
             "command": request.command,
             "model": {

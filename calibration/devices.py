@@ -230,15 +230,8 @@ def _rate(device: Device, precision: str) -> float:
 @cache
 def _catalogue() -> dict[str, Device]:
     text = (resources.files("calibration") / "devices.json").read_text(encoding="utf-8")
+    readers = {"memory": units.size, "bandwidth": units.bandwidth, "launch": units.duration}
     return {
-        name: Device(
-            name,
-            units.size(fields["memory"]),
-            fields["precision"],
-            units.bandwidth(fields["bandwidth"]),
-            units.duration(fields["launch"]),
-            fields["operations_per_second"],
-            fields["source"],
-        )
+        name: Device(name, **fields | {field: read(fields[field]) for field, read in readers.items()})
         for name, fields in json.loads(text).items()
     }

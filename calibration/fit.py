@@ -17,9 +17,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.cost_terms import STEP_PHASES, TERMS, Phase, Term, Work
 from calibration.points import Visit
-from calibration.terms import STEP_PHASES, TERMS, Phase, Term
-from calibration.work import Work
 
 Form = Literal["sum", "maximum"]
 Array = NDArray[np.float64]
@@ -38,7 +37,7 @@ class Prices:
         How launching work and doing it combine: one after the other, as on a CPU, or side by side so that the
         longer counts, as on a GPU, which too little work leaves waiting for its launch.
     coefficients : mapping of str to float
-        One for each of `calibration.terms.TERMS`, never negative.
+        One for each of `calibration.cost_terms.TERMS`, never negative.
     undetermined : mapping of str to tuple of str
         Terms that the samples do not determine, and so without a price of their own, with those that carry it; with
         none where the samples have nothing of it.

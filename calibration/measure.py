@@ -17,11 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from calibration.measured_file import Sample
-from calibration.needs import available_bytes, needed_bytes
 from calibration.plan import Planned
 from calibration.points import Point, Visit
+from calibration.step_memory_guard import needed_bytes
 from calibration.stopwatch import Stopwatch
 from calibration.subject import Subject
+from calibration.this_machine import available_bytes
 from train.blocks import Part, layer_list
 from train.evaluate import model_loss
 from train.exhaustion import NoRoomError, with_room
@@ -104,10 +105,7 @@ def measure_all(
         Clock of the time budget [s].
     """
     began, visits = now(), 0
-    while True:
-        due = [one for one in planned if not limits.settled(samples.get(one.point))]
-        if not due:
-            return
+    while due := [one for one in planned if not limits.settled(samples.get(one.point))]:
         # The least known first, so that a budget that ends within a round leaves none out.
         due.sort(key=lambda one: _repeats(samples, one.point))
         for one in due:

@@ -6,11 +6,11 @@ import math
 from functools import cached_property
 
 from calibration.advice import measuring_command
+from calibration.cost_terms import full_pass_work, work
 from calibration.measured_file import HeldOut, MeasuredFile, Sample, Shape
 from calibration.merging import Merges
 from calibration.peaks import recomputes
 from calibration.points import ADAPTERS, Point, first_layer_of, in_layers, join_targets
-from calibration.work import full_pass_work, work
 from sim.architecture import Architecture
 from sim.blocks import Block
 from sim.costs import Cost

@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema, model_validator
 
+from calibration.cost_terms import MERGE_TERMS, TERMS, Term
 from calibration.fit import Form, Prices
 from calibration.plan import Plan, Role
 from calibration.points import Point, Seconds, Visit
-from calibration.terms import MERGE_TERMS, TERMS, Term
 from sim.architecture import Architecture
 from sim.complaints import explain, shown
 from sim.errors import CostError
@@ -199,7 +199,7 @@ def _check_terms(
 
 
 class Fit(Section):
-    """The prices of `calibration.terms.TERMS`."""
+    """The prices of `calibration.cost_terms.TERMS`."""
 
     form: Form
     """How launching work and doing it combine."""

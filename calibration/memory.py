@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from calibration.device_memory import room_on
 from calibration.devices import closest
 from calibration.measured_file import MeasuredFile
-from calibration.peaks import recomputes, traced_peak
-from calibration.room import room_on
+from calibration.peaks import NO_MODEL, recomputes, traced_peak
 from sim.architecture import Architecture
 from sim.blocks import lora_parameters
 from sim.errors import CostError
@@ -227,5 +227,5 @@ def _listed(groups: list[str]) -> str:
 
 def _model(setup: Setup) -> Architecture:
     if setup.architecture is None:
-        raise CostError("model: is missing; memory follows from a model's layers (`paraSim list models`)")
+        raise CostError(NO_MODEL)
     return setup.architecture

@@ -12,10 +12,9 @@ from statistics import median
 
 import numpy as np
 
+from calibration.cost_terms import MERGE_TERMS, adapted_modules
 from calibration.fit import named, non_negative
 from calibration.measured_file import Coefficient, MergeSample, Merging
-from calibration.terms import MERGE_TERMS
-from calibration.work import adapted_modules
 from sim.architecture import Architecture
 from sim.fleet import Cohorts
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 CUDA_GRANULARITY = 512
 """What PyTorch's allocator for CUDA rounds every size up to [B]."""
+NO_MODEL = "model: is missing; memory follows from a model's layers (`paraSim list models`)"
 PAGE = 4096
 """What a CPU's memory comes in [B]."""
 
@@ -51,7 +52,9 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool) -> Footprint
     CostError
         If torch is not installed, or the scenario names no model.
     """
-    model = _model(setup)
+    if setup.scenario.model is None:
+        raise CostError(NO_MODEL)
+    model = setup.scenario.model
     steps = _steps(setup, recomputing=recomputing)
     return max((_peak(model, precision, step) for step in steps), key=lambda peak: peak.total)
 
@@ -74,12 +77,6 @@ def _steps(setup: Setup, *, recomputing: bool) -> list[Step]:
     adapter = LoraSettings(rank=scenario.lora.rank, targets=scenario.lora.targets)
     batch_size, tokens, trains = scenario.local.batch_size, scenario.local.sequence_length, setup.method.trains
     return [Step(trains, block, batch_size, tokens, lora=adapter, checkpointing=recomputing) for block in blocks]
-
-
-def _model(setup: Setup) -> str:
-    if setup.scenario.model is None:
-        raise CostError("model: is missing; memory follows from a model's layers (`paraSim list models`)")
-    return setup.scenario.model
 
 
 @cache

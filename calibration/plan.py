@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -91,7 +91,7 @@ def held_levels(plan: Plan) -> HeldLevels:
     plan : Plan
         Its seed decides.
     """
-    draw = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(0,)))
+    draw = _generator(plan, 0)
 
     def middle(levels: Sequence[_Level]) -> _Level | None:
         inner = sorted(set(levels))[1:-1]
@@ -112,7 +112,7 @@ def planned_points(plan: Plan, architecture: Architecture, *, longest: int | Non
     architecture : Architecture
         The model.
     longest : int or None
-        As in `calibration.positions.longest_sequence`.
+        As in `calibration.configuration.longest_sequence`.
 
     Returns
     -------
@@ -127,15 +127,19 @@ def planned_points(plan: Plan, architecture: Architecture, *, longest: int | Non
         the model's, or a sequence longer than it has positions.
     """
     _check_model(plan, architecture, longest)
-    draw = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(1,)))
+    draw = _generator(plan, 1)
     held = held_levels(plan)
     chosen = _blocks(plan, len(architecture.layers), held, draw)
     for targets, rank in itertools.product(plan.targets, plan.ranks):
-        chosen += _without_position(plan, Trains.LORA, held, draw, rank=rank, targets=targets)
-        chosen += _without_position(plan, Trains.LORA_B, held, draw, rank=rank, targets=targets)
+        for trains in (Trains.LORA, Trains.LORA_B):
+            chosen += _without_position(plan, trains, held, draw, rank=rank, targets=targets)
     chosen += _without_position(plan, Trains.EVERYTHING, held, draw)
     _hold_out_a_third(chosen, plan, draw)
     return [chosen[index] for index in draw.permutation(len(chosen))]
+
+
+def _generator(plan: Plan, stream: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(stream,)))
 
 
 def check_enough(planned: Sequence[Planned]) -> None:
@@ -180,9 +184,9 @@ def _blocks(plan: Plan, layers: int, held: HeldLevels, draw: np.random.Generator
     """Draw block points: all corners of the ranges and some more for the fit, others with a held-out level."""
     fit: dict[Point, bool] = {}
     rest: dict[Point, bool] = {}
-    grid = itertools.product(_levels(plan.batch_sizes), _levels(plan.sequence_lengths), _levels(plan.layers), POSITIONS)
+    levels: list[list[Any]] = [sorted(set(one)) for one in (plan.batch_sizes, plan.sequence_lengths, plan.layers)]
     taken = {_first_layer(held.position, width, layers) for width in plan.layers}
-    for batch_size, length, width, position in grid:
+    for batch_size, length, width, position in itertools.product(*levels, POSITIONS):
         first = _first_layer(position, width, layers)
         point = Point(
             trains=Trains.BLOCK, batch_size=batch_size, sequence_length=length, first_layer=first, layers=width
@@ -203,25 +207,19 @@ def _blocks(plan: Plan, layers: int, held: HeldLevels, draw: np.random.Generator
 
 
 def _without_position(
-    plan: Plan,
-    trains: Trains,
-    held: HeldLevels,
-    draw: np.random.Generator,
-    *,
-    rank: int | None = None,
-    targets: str = "",
+    plan: Plan, trains: Trains, held: HeldLevels, draw: np.random.Generator, **adapter: Any
 ) -> list[Planned]:
     """Points of what has no position: the corners for the fit, half as many others held out."""
     points = [
-        Point(trains=trains, batch_size=batch, sequence_length=length, rank=rank, targets=targets or None)
-        for batch, length in itertools.product(_levels(plan.batch_sizes), _levels(plan.sequence_lengths))
+        Point(trains=trains, batch_size=batch, sequence_length=length, **adapter)
+        for batch, length in itertools.product(sorted(set(plan.batch_sizes)), sorted(set(plan.sequence_lengths)))
     ]
     corners = [point for point in points if _is_corner(point, plan)]
     if trains is Trains.LORA_B and len(corners) > 2:
         # It shares all but its weight gradients with LoRA: the smallest and the largest step tell them.
         corners = [corners[0], corners[-1]]
-    inner = [point for point in points if point not in corners and _is_held(point, held)]
-    inner = inner or [point for point in points if point not in corners]
+    others = [point for point in points if point not in corners]
+    inner = [point for point in others if _is_held(point, held)] or others
     fit = [Planned(point, "fit") for point in corners]
     return fit + [Planned(point, "held-out") for point in _some(inner, -(-len(corners) // 2), draw)]
 
@@ -253,10 +251,6 @@ def _spans_without(point: Point, others: Sequence[Point]) -> bool:
     return all(getattr(point, level) in {getattr(other, level) for other in alike} for level in levels)
 
 
-def _levels(values: Sequence[_Level]) -> list[_Level]:
-    return sorted(set(values))
-
-
 def _first_layer(position: float, width: float, layers: int) -> float:
     """Lowest layer of a block at a place; whole blocks begin at whole layers."""
     step = 0.5 if width == 0.5 else 1.0
@@ -264,18 +258,16 @@ def _first_layer(position: float, width: float, layers: int) -> float:
 
 
 def _is_held(point: Point, held: HeldLevels) -> bool:
-    return (
-        point.batch_size == held.batch_size
-        or point.sequence_length == held.sequence_length
-        or (point.layers is not None and point.layers == held.layers)
-    )
+    own = (point.batch_size, point.sequence_length, point.layers)
+    levels = (held.batch_size, held.sequence_length, held.layers)
+    return any(value is not None and value == level for value, level in zip(own, levels, strict=True))
 
 
 def _is_corner(point: Point, plan: Plan) -> bool:
-    ends = [(point.batch_size, plan.batch_sizes), (point.sequence_length, plan.sequence_lengths)]
+    levels: dict[str, Sequence[float]] = {"batch_size": plan.batch_sizes, "sequence_length": plan.sequence_lengths}
     if point.layers is not None:
-        ends.append((point.layers, plan.layers))  # type: ignore[arg-type]
-    return all(value in (min(levels), max(levels)) for value, levels in ends)
+        levels["layers"] = plan.layers
+    return all(getattr(point, axis) in (min(values), max(values)) for axis, values in levels.items())
 
 
 def _some(points: list[Point], count: int, draw: np.random.Generator) -> list[Point]:

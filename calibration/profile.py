@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
@@ -48,15 +49,12 @@ def shipped_profiles() -> list[str]:
 
 def covering_profiles(setup: Setup) -> list[str]:
     """Names of the shipped profiles that cover a scenario."""
-    return [name for name in shipped_profiles() if _covers(load_profile(name), setup)]
-
-
-def _covers(profile: Profile, setup: Setup) -> bool:
-    try:
-        profile.costs(setup)
-    except CostError:
-        return False
-    return True
+    covering = []
+    for name in shipped_profiles():
+        with suppress(CostError):
+            load_profile(name).costs(setup)
+            covering.append(name)
+    return covering
 
 
 def load_profile(name_or_path: str) -> Profile:

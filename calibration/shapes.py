@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from calibration.configuration import counted, for_transformers, model_config
-from calibration.positions import positions_of
+from calibration.configuration import counted, for_transformers, model_config, positions_of
 from calibration.trace import Trace, trace_update
 from sim.blocks import Block
 from sim.complaints import shown

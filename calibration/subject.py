@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from calibration.configuration import counted, for_transformers, model_config
-from calibration.needs import available_bytes
 from calibration.points import ADAPTERS, Point, block_at, split_targets
+from calibration.this_machine import available_bytes
 from sim.architecture import Architecture
 from sim.errors import CostError
 from sim.methods import Trains

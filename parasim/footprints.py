@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from calibration.device_memory import Room, room_on
 from calibration.measured import MeasuredProfile
 from calibration.memory import second_thread
 from calibration.peaks import traced_peak
 from calibration.profile import DEFAULT_PROFILE, load_profile
-from calibration.room import Room, room_on
 from parasim.api import Source, prepared
 from parasim.planning.setting import Methods, covered, named_methods, own_method, setting
 from sim.errors import CostError, nearest
@@ -209,9 +209,9 @@ def _rooms(setup: Setup, devices: Sequence[str]) -> tuple[dict[Room, tuple[str, 
 
 def _asked(name: str) -> Room:
     if name == HERE:
-        from calibration.here import device_here
+        from calibration.this_machine import this_device
 
-        here = device_here("cpu", 1)
+        here = this_device("cpu", 1)
         return Room("this machine", float(here.memory_bytes), "float32")
     room = room_on(name)
     if room is None:

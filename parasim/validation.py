@@ -124,9 +124,9 @@ def validate_compute(
     """
     import torch
 
-    from calibration.here import threads
+    from calibration.agreement import unseen_run
     from calibration.subject import Subject
-    from calibration.unseen import unseen_run
+    from calibration.this_machine import threads
     from train.lock import locked
 
     known = None if profile is None else _given(str(profile))
@@ -156,15 +156,15 @@ def validate_compute(
 
 def _given(path: str) -> MeasuredProfile:
     """Read a profile, which must be of this device."""
-    from calibration.here import device_here
     from calibration.measured import MeasuredProfile
     from calibration.profile import load_profile
+    from calibration.this_machine import this_device
 
     found = load_profile(path)
     if not isinstance(found, MeasuredProfile):
         raise CostError(f"--profile {path}: was not measured here; give one that paraSim calibrate wrote")
     there = found.file.device
-    here = device_here(there.kind, there.threads)
+    here = this_device(there.kind, there.threads)
     if here.name != there.name:
         raise CostError(f"--profile {path}: was measured on {there.name}; this is {here.name}")
     return found
@@ -194,9 +194,9 @@ def _overridden(run: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]
 
 def _default_plan(device: DeviceKind, subject: Subject) -> Plan:
     """What is measured where there is no profile yet."""
+    from calibration.configuration import longest_sequence
     from calibration.defaults import default_levels
     from calibration.plan import Plan
-    from calibration.positions import longest_sequence
 
     longest = longest_sequence(subject.config)
     return Plan.model_validate(default_levels(device, subject.architecture, longest, rank=_RANK))
@@ -216,8 +216,7 @@ def _compare(
     profile: MeasuredProfile, scenarios: Sequence[Scenario], subject: Subject, report: Report
 ) -> tuple[tuple[Agreement, ...], tuple[RoundTimes, ...]]:
     """Train every method that the profile covers."""
-    from calibration.agreement import Agreement, train_and_predict
-    from calibration.unseen import workbench
+    from calibration.agreement import Agreement, train_and_predict, workbench
 
     goal = GOAL_PCT[profile.file.device.kind]
     bench = workbench(subject, scenarios[0])

@@ -217,8 +217,7 @@ def _calibrate(
 
     try:
         from calibration.calibrate import Request, calibrate
-        from calibration.configuration import model_config
-        from calibration.positions import longest_sequence
+        from calibration.configuration import longest_sequence, model_config
         from calibration.subject import language_model
     except ImportError as missing:
         raise CostError(f"{needs('calibrating', 'train')} ({missing})") from None

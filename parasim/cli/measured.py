@@ -16,7 +16,7 @@ def print_explanation(file: MeasuredFile) -> None:
     file : MeasuredFile
         The profile; the fit of an interrupted one is missing.
     """
-    from calibration.terms import TERMS
+    from calibration.cost_terms import TERMS
     from parasim.cli.text import amount, console, plain_table
 
     out, device, model = console(), file.device, file.model

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from calibration.cost_terms import TERMS, work
 from calibration.fit import Form, Prices
 from calibration.measured_file import Device, MeasuredFile, Model, Sample, Shape, Versions
 from calibration.plan import Plan, planned_points
 from calibration.points import Point, Visit
-from calibration.terms import TERMS
-from calibration.work import work
 from sim.architecture import Architecture, from_config
 
 CONFIG: dict[str, Any] = {

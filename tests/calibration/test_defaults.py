@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from calibration.configuration import longest_sequence
 from calibration.defaults import default_levels, default_targets
 from calibration.plan import Plan, check_enough, planned_points
-from calibration.positions import longest_sequence
 from sim.architecture import from_config
 from sim.errors import ArchitectureError
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG

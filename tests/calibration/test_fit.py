@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration.calibrate import fitted
+from calibration.cost_terms import TERMS, Phase, Work, work
 from calibration.fit import Prices, fit, summary
 from calibration.measured_file import MeasuredFile, Sample
 from calibration.points import Point, Visit
-from calibration.terms import TERMS, Phase
-from calibration.work import Work, work
 from sim.methods import Trains
 from tests.calibration.synthetic import ARCHITECTURE, PRICES, measured_file, visit
 

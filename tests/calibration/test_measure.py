@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from calibration import measure
 from calibration.measure import FEWEST_STEPS, Limits, Measurer, measure_all, random_batches, steps_per_visit, visit_of
 from calibration.measured_file import Sample
-from calibration.needs import needed_bytes
 from calibration.plan import Planned
 from calibration.points import Point, Visit
+from calibration.step_memory_guard import needed_bytes
 from calibration.stopwatch import Stopwatch
 from calibration.subject import Subject
 from sim.methods import Trains

@@ -11,12 +11,12 @@ import jsonschema
 import pytest
 
 from calibration.calibrate import fitted
+from calibration.cost_terms import full_pass_work, work
 from calibration.measured import MeasuredProfile
 from calibration.measured_file import MeasuredFile, MergeSample, Sample, Shape, profile_schema
 from calibration.merging import fit_merging
 from calibration.points import Point
 from calibration.profile import load_profile, read_profile, shipped_profiles
-from calibration.work import full_pass_work, work
 from sim.architecture import Architecture, architecture, from_config
 from sim.costs import Costs
 from sim.errors import CostError

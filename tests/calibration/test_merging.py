@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration import measure_merging as measure_merging_module
+from calibration.cost_terms import MERGE_TERMS
 from calibration.measure_merging import STACKED, measure_merging
 from calibration.measured_file import MergeSample
 from calibration.merging import enough_merges, fit_merging, merge_seconds, merge_work
 from calibration.plan import Plan, Role
 from calibration.subject import Subject
-from calibration.terms import MERGE_TERMS
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG
 from train.adapters import Adapter
 from train.blocks import Values

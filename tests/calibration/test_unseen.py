@@ -11,9 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calibration.agreement import between, unseen_run, workbench
 from calibration.plan import Plan
 from calibration.subject import Subject
-from calibration.unseen import between, unseen_run, workbench
 from sim.scenario import Scenario
 from tests.calibration.synthetic import CONFIG
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calibration.cost_terms import full_pass_work, work
 from calibration.points import Point, block_at, first_layer_of, join_targets, split_targets
-from calibration.work import full_pass_work, work
 from sim.blocks import partition
 from sim.methods import Trains
 from tests.calibration.synthetic import ARCHITECTURE

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+import psutil  # type: ignore[import-untyped]
 import torch
 
 from calibration.measured_file import Device, Versions
@@ -17,6 +18,7 @@ from sim.errors import CostError
 from train.timing import clock_for
 
 DeviceKind = Literal["cpu", "cuda"]
+_GROUP = Path("/sys/fs/cgroup")
 _DRIVER = Path("/proc/driver/nvidia/version")
 _PATIENCE = 10.0  # [s]
 
@@ -34,7 +36,7 @@ def usable(kind: DeviceKind) -> torch.device:
     return torch.device(kind)
 
 
-def device_here(kind: DeviceKind, threads: int) -> Device:
+def this_device(kind: DeviceKind, threads: int) -> Device:
     """Describe this machine's device, as profiles name it.
 
     Parameters
@@ -60,8 +62,6 @@ def device_here(kind: DeviceKind, threads: int) -> Device:
             driver=_driver_version(),
             memory_bytes=found.total_memory,
         )
-    import psutil  # type: ignore[import-untyped]
-
     return Device(
         name=f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}",
         kind="cpu",
@@ -98,7 +98,7 @@ def _driver_version() -> str:
     return answer.stdout.strip().partition("\n")[0].strip()
 
 
-def versions_here() -> Versions:
+def software_versions() -> Versions:
     """Versions of what a profile depends on; empty where something is not installed."""
 
     def of(package: str) -> str:
@@ -126,3 +126,23 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def available_bytes() -> int:
+    """Memory that new work may take on this machine [B], or in this container where that is less."""
+    there = int(psutil.virtual_memory().available)
+    left = _left_in_group()
+    return there if left is None else min(there, left)
+
+
+def _left_in_group() -> int | None:
+    """What a limit of control groups (version 2) leaves [B]: beyond it Linux kills, whatever the machine has."""
+    try:
+        limit, used, stat = (
+            (_GROUP / f"memory.{name}").read_text(encoding="ascii").strip() for name in ("max", "current", "stat")
+        )
+        # Files that were read count as used, but give way.
+        files = next(int(line.split()[1]) for line in stat.splitlines() if line.startswith("inactive_file "))
+        return None if limit == "max" else max(0, int(limit) - int(used) + files)
+    except (OSError, ValueError, StopIteration):
+        return None
