@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from calibration.device_memory import room_on
+from calibration.device_memory import device_memory
 from calibration.devices import closest
 from calibration.measured_file import MeasuredFile
 from calibration.peaks import NO_MODEL, recomputes, traced_peak
@@ -87,7 +87,7 @@ def fits(setup: Setup, *, measured: MeasuredFile | None = None, traced: bool = F
     recomputing = recomputes(setup)
     warnings = []
     for number, group in enumerate(setup.scenario.fleet):
-        own = room_on(group.device, measured)
+        own = device_memory(group.device, measured)
         if own is None:
             continue
         if traced:
@@ -126,7 +126,7 @@ def said_of_memory(setup: Setup, measured: MeasuredFile | None = None) -> list[s
     said += [
         f"Memory is not judged on {name!r}: the catalogue does not know it; {closest(name)} (`paraSim list devices`)."
         for name in devices
-        if room_on(name, measured) is None
+        if device_memory(name, measured) is None
     ]
     return said
 

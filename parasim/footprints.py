@@ -1,12 +1,13 @@
-"""What a client's local update needs of memory, method by method, and on which devices there is room for it."""
+"""What a client's local update needs of memory, method by method, and on which devices it fits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from calibration.device_memory import Room, room_on
+from calibration.device_memory import DeviceMemory, device_memory
+from calibration.devices import known_devices
+from calibration.ledger import Category, Footprint
 from calibration.measured import MeasuredProfile
 from calibration.memory import second_thread
 from calibration.peaks import traced_peak
@@ -17,15 +18,12 @@ from sim.errors import CostError, nearest
 from sim.scenario import Scenario
 from sim.simulate import Setup
 
-if TYPE_CHECKING:
-    from calibration.ledger import Footprint
-
-HERE = "cpu"
+THIS_MACHINE = "cpu"
 """Name for the machine that asks."""
 
 
 @dataclass(frozen=True)
-class Need:
+class MemoryNeed:
     """What one method needs in one precision.
 
     Attributes
@@ -48,6 +46,18 @@ class Need:
     recomputed: Footprint
     in_flight: int
 
+    def parts(self) -> dict[str, int]:
+        """What is there at the peak [B]: weights, the trained part's own, what is kept, logits, and the rest."""
+        found = self.kept.by_category
+        of_trained = (Category.WORKING_COPY, Category.MASTER, Category.GRADIENTS, Category.MOMENTS)
+        named = {
+            "weights": found[Category.WEIGHTS],
+            "trained": sum(found[category] for category in of_trained),
+            "kept": found[Category.ACTIVATIONS],
+            "logits": found[Category.LOGITS],
+        }
+        return {**named, "other": self.kept.total - sum(named.values())}
+
     def summary(self) -> dict[str, object]:
         """Everything as plain data, in bytes."""
         return {
@@ -61,12 +71,12 @@ class Need:
 
 
 @dataclass(frozen=True)
-class Fit:
-    """Which methods have room on a device.
+class DeviceFit:
+    """Which methods fit a device.
 
     Attributes
     ----------
-    room : Room
+    on : DeviceMemory
         The device.
     groups : tuple of str
         Groups of the fleet that have it; none of a device that was only asked about.
@@ -74,18 +84,28 @@ class Fit:
         Methods that fit as they are, that fit if activations are recomputed, and that do not fit.
     """
 
-    room: Room
+    on: DeviceMemory
     groups: tuple[str, ...]
     fits: tuple[str, ...]
     recomputing: tuple[str, ...]
     too_large: tuple[str, ...]
 
+    @classmethod
+    def of(cls, on: DeviceMemory, groups: tuple[str, ...], needs: Iterable[MemoryNeed]) -> DeviceFit:
+        """Hold needs against a device."""
+        found: dict[str, list[str]] = {"kept": [], "recomputed": [], "neither": []}
+        for need in needs:
+            if need.precision == on.precision:
+                peaks = {"kept": need.kept.total, "recomputed": need.recomputed.total, "neither": 0}
+                found[next(how for how, peak in peaks.items() if peak <= on.memory)].append(need.method)
+        return cls(on, groups, *map(tuple, found.values()))
+
     def summary(self) -> dict[str, object]:
         """Everything as plain data."""
         return {
-            "device": self.room.device,
-            "memory_bytes": self.room.memory,
-            "precision": self.room.precision,
+            "device": self.on.device,
+            "memory_bytes": self.on.memory,
+            "precision": self.on.precision,
             "groups": list(self.groups),
             "fits": list(self.fits),
             "fits_recomputing": list(self.recomputing),
@@ -101,9 +121,9 @@ class Footprints:
     ----------
     scenario : Scenario
         What was asked about.
-    needs : list of Need
+    needs : list of MemoryNeed
         Of every method, in every precision that some device holds weights in.
-    fits : list of Fit
+    fits : list of DeviceFit
         One for each device.
     unknown : list of str
         Devices of the fleet that nobody knows the memory of.
@@ -112,8 +132,8 @@ class Footprints:
     """
 
     scenario: Scenario
-    needs: list[Need]
-    fits: list[Fit]
+    needs: list[MemoryNeed]
+    fits: list[DeviceFit]
     unknown: list[str]
     refused: dict[str, str]
 
@@ -165,69 +185,49 @@ def memory_needs(
         If the scenario is wrong or names no model, a device is not known, or torch is missing.
     """
     overrides = list(overrides)
-    names, refused = _methods(source, overrides, methods)
+    names: Sequence[str]
+    refused: dict[str, str] = {}
+    if methods == "all":
+        names, refused = covered(source, overrides, lambda data: prepared(Scenario.parse(data)))
+    else:
+        names = [own_method(source, overrides)] if methods is None else named_methods("--method", methods)
     setups = {name: prepared(Scenario.parse(setting(source, overrides, name))) for name in names}
     own = next(iter(setups.values()))
-    asked, unknown = _rooms(own, devices)
-    precisions = list(dict.fromkeys(room.precision for room in asked)) or ["bfloat16"]
-    needs: list[Need] = []
+    asked, unknown = _devices(own, devices)
+    precisions = list(dict.fromkeys(one.precision for one in asked)) or ["bfloat16"]
+    needs: list[MemoryNeed] = []
     for precision in precisions:
         for name, setup in setups.items():
             report("tracing", len(needs), len(precisions) * len(setups))
-            needs.append(_need(name, setup, precision))
-    return Footprints(
-        own.scenario, needs, [_fit(room, groups, needs) for room, groups in asked.items()], unknown, refused
-    )
+            kept, lean = (traced_peak(setup, precision, recomputing=recomputing) for recomputing in (False, True))
+            needs.append(MemoryNeed(name, precision, kept, lean, second_thread(setup)))
+    fits = [DeviceFit.of(one, groups, needs) for one, groups in asked.items()]
+    return Footprints(own.scenario, needs, fits, unknown, refused)
 
 
-def _methods(
-    source: Source | None, overrides: list[str], methods: Methods | None
-) -> tuple[Sequence[str], dict[str, str]]:
-    if methods is None:
-        return [own_method(source, overrides)], {}
-    if methods == "all":
-        return covered(source, overrides, lambda data: prepared(Scenario.parse(data)))
-    return named_methods("--method", methods), {}
-
-
-def _rooms(setup: Setup, devices: Sequence[str]) -> tuple[dict[Room, tuple[str, ...]], list[str]]:
-    """Rooms to hold it against, with the groups that have them, and devices that nobody knows."""
+def _devices(setup: Setup, asked: Sequence[str]) -> tuple[dict[DeviceMemory, tuple[str, ...]], list[str]]:
+    """Devices to hold it against, with the groups that have them, and devices that nobody knows."""
     profile = load_profile(setup.scenario.compute.profile or DEFAULT_PROFILE)
     measured = profile.file if isinstance(profile, MeasuredProfile) else None
-    found: dict[Room, tuple[str, ...]] = {}
+    found: dict[DeviceMemory, tuple[str, ...]] = {}
     unknown = []
     for number, group in enumerate(setup.scenario.fleet):
-        room = room_on(group.device, measured)
-        if room is not None:
-            found[room] = (*found.get(room, ()), group.name or f"group{number}")
+        own = device_memory(group.device, measured)
+        if own is not None:
+            found[own] = (*found.get(own, ()), group.name or f"group{number}")
         elif group.device is not None and group.device not in unknown:
             unknown.append(group.device)
-    for name in devices:
+    for name in asked:
         found.setdefault(_asked(name), ())
     return found, unknown
 
 
-def _asked(name: str) -> Room:
-    if name == HERE:
+def _asked(name: str) -> DeviceMemory:
+    if name == THIS_MACHINE:
         from calibration.this_machine import this_device
 
-        here = this_device("cpu", 1)
-        return Room("this machine", float(here.memory_bytes), "float32")
-    room = room_on(name)
-    if room is None:
-        from calibration.devices import known_devices
-
-        raise CostError(f"--device: unknown device {name!r}; {nearest(name, [*known_devices(), HERE])}")
-    return room
-
-
-def _need(method: str, setup: Setup, precision: str) -> Need:
-    kept, recomputed = (traced_peak(setup, precision, recomputing=recomputing) for recomputing in (False, True))
-    return Need(method, precision, kept, recomputed, second_thread(setup))
-
-
-def _fit(room: Room, groups: tuple[str, ...], needs: Iterable[Need]) -> Fit:
-    own = [need for need in needs if need.precision == room.precision]
-    fits = tuple(need.method for need in own if need.kept.total <= room.memory)
-    recomputing = tuple(need.method for need in own if need.method not in fits and need.recomputed.total <= room.memory)
-    return Fit(room, groups, fits, recomputing, tuple(n.method for n in own if n.method not in (*fits, *recomputing)))
+        return DeviceMemory("this machine", float(this_device("cpu", 1).memory_bytes), "float32")
+    found = device_memory(name)
+    if found is None:
+        raise CostError(f"--device: unknown device {name!r}; {nearest(name, [*known_devices(), THIS_MACHINE])}")
+    return found

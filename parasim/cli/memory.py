@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parasim.cli.options import Overrides, PlainFormat
+from parasim.cli.progress import patient_threads, stages
+from parasim.cli.text import amount, console, plain_table
 
 if TYPE_CHECKING:
-    from parasim.footprints import Footprints, Need
-
+    from parasim.footprints import Footprints, MemoryNeed
 
 _ON_A_CPU = (
     "On a CPU the process takes more than the peak: with Linux's own allocator (glibc), 3 to 26 % more was measured "
@@ -40,8 +41,6 @@ def command(
 
     Example: paraSim memory examples/paper.yaml --method all --device rtx-4090,a100-80gb
     """
-    from parasim.cli.progress import patient_threads, stages
-
     patient_threads()
     from parasim.footprints import memory_needs
     from sim.errors import CostError
@@ -60,8 +59,6 @@ def command(
 
 def print_needs(found: Footprints) -> None:
     """Print a table of needs for each precision, one of devices, and what is not known."""
-    from parasim.cli.text import console, plain_table
-
     out, local = console(), found.scenario.local
     out.print(f"{found.scenario.model}, local updates on {local.batch_size} x {local.sequence_length} tokens\n")
     for precision in dict.fromkeys(need.precision for need in found.needs):
@@ -70,7 +67,7 @@ def print_needs(found: Footprints) -> None:
         table = plain_table("device", "memory", "groups", "fits", "fits lean", "does not fit", numbers=("memory",))
         for fit in found.fits:
             lists = (fit.groups, fit.fits, fit.recomputing, fit.too_large)
-            table.add_row(fit.room.device, _size(fit.room.memory), *(", ".join(names) or "-" for names in lists))
+            table.add_row(fit.on.device, _size(fit.on.memory), *(", ".join(names) or "-" for names in lists))
         out.print(table)
     else:
         out.print("No device is known: name some with --device, or in the fleet (`paraSim list devices`).")
@@ -80,18 +77,15 @@ def print_needs(found: Footprints) -> None:
         out.print(f"{method} is left out: {reason}")
 
 
-def _print_table(needs: list[Need]) -> None:
-    from parasim.cli.text import console, plain_table
-
-    out = console()
-    parts = [_parts(need) for need in needs]
+def _print_table(needs: list[MemoryNeed]) -> None:
+    out, parts = console(), [need.parts() for need in needs]
     negligible = all(own["other"] < _NEGLIGIBLE * need.kept.total for own, need in zip(parts, needs, strict=True))
     shown = [part for part in parts[0] if part != "other" or not negligible]
     columns = (*shown, "peak", "lean")
     table = plain_table("method", *columns, numbers=columns)
     for own, need in zip(parts, needs, strict=True):
-        totals = (need.kept.total, need.recomputed.total)
-        table.add_row(need.method, *(_size(own[part]) for part in shown), *map(_size, totals))
+        sizes = (*(own[part] for part in shown), need.kept.total, need.recomputed.total)
+        table.add_row(need.method, *map(_size, sizes))
     out.print(table)
     out.print(
         f"Weights in {needs[0].precision}. Trained: its copies, master, gradients and moments. Kept: activations for "
@@ -106,22 +100,5 @@ def _print_table(needs: list[Need]) -> None:
     out.print()
 
 
-def _parts(need: Need) -> dict[str, int]:
-    """What is there at the peak, by column."""
-    from calibration.ledger import Category
-
-    found = need.kept.by_category
-    of_trained = (Category.WORKING_COPY, Category.MASTER, Category.GRADIENTS, Category.MOMENTS)
-    named = {
-        "weights": found[Category.WEIGHTS],
-        "trained": sum(found[category] for category in of_trained),
-        "kept": found[Category.ACTIVATIONS],
-        "logits": found[Category.LOGITS],
-    }
-    return {**named, "other": need.kept.total - sum(named.values())}
-
-
 def _size(size: float) -> str:
-    from parasim.cli.text import amount
-
     return amount(float(f"{size:.3g}"))

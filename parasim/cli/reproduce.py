@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parasim.cli.options import Format
+from parasim.cli.text import console, plain_table
 
 if TYPE_CHECKING:
     from calibration.reproduce import Reproduction
@@ -48,8 +49,6 @@ def command(
 
 
 def _print(reproduction: Reproduction) -> None:
-    from parasim.cli.text import console, plain_table
-
     out = console()
     numbers = ("reported", "predicted", "error")
     columns = ("table", "model", "data set", "method", "variant", "MB/s", "batch")

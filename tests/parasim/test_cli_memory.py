@@ -96,7 +96,7 @@ def test_the_paper_is_asked_about_if_nothing_else_is():
 
 
 def verdicts(found: Footprints) -> dict[str, tuple[list[str], list[str], list[str]]]:
-    return {fit.room.device: (list(fit.fits), list(fit.recomputing), list(fit.too_large)) for fit in found.fits}
+    return {fit.on.device: (list(fit.fits), list(fit.recomputing), list(fit.too_large)) for fit in found.fits}
 
 
 def test_the_command_prints_what_the_function_finds(file: Path, fields: dict[str, Any]):
