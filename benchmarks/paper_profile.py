@@ -15,7 +15,7 @@ from typing import Any
 # Run as a script, Python looks for modules beside this file and not in the repository's root.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from calibration.paper import PROFILE, SOURCE, Cell, cell_setting, cells, run_with_profile, run_with_seconds, solve
+from calibration.paper import PROFILE, SOURCE, PaperCell, cell_setting, cells, run_with_profile, run_with_seconds, solve
 from calibration.published import KIND, PublishedProfile, Seconds
 
 
@@ -28,7 +28,7 @@ def fit() -> PublishedProfile:
     return number(profile, "merge", lambda p, value: replace(p, merge_seconds_per_billion=value), 50.0)
 
 
-def fitting(what: str) -> list[Cell]:
+def fitting(what: str) -> list[PaperCell]:
     """Cells that determine a number, the larger model and the larger batch first."""
     found = [cell for cell in cells() if cell.fits == what]
     return sorted(found, key=lambda cell: (cell.model != "llama-3-8b", cell.dataset, -cell.batch_size))

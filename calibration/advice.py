@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from calibration.devices import device
-from calibration.measured_file import MeasuredFile, Shape
+from calibration.measured_file import MeasuredFile, ModelShape
 from calibration.plan import OPTIONS
 from calibration.points import ADAPTERS, join_targets
 from sim.errors import CostError
@@ -32,7 +32,7 @@ def measuring_command(file: MeasuredFile, setup: Setup, trains: Trains, *, rank:
         Rank of adapters that is needed beside the scenario's own.
     """
     scenario, local = setup.scenario, setup.scenario.local
-    same = setup.architecture is not None and Shape.of(setup.architecture) == file.model.shape
+    same = setup.architecture is not None and ModelShape.of(setup.architecture) == file.model.shape
     levels: dict[str, set[Any]] = {field: set(getattr(file.plan, field)) if same else set() for field in OPTIONS}
     levels["batch_sizes"].add(local.batch_size)
     levels["sequence_lengths"].add(local.sequence_length)
@@ -62,7 +62,7 @@ def calibrate_command(
     model, device : str
         What, and on which kind of device.
     levels : mapping of str to iterable
-        By field of `calibration.plan.Plan`; the command has defaults for what is not there, and an empty list is none.
+        By field of `calibration.plan.MeasuringPlan`; what is not there has a default, and an empty list is none.
     threads : int or None
         Threads on a CPU.
     *more : str

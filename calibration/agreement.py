@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from calibration.measure import random_batches
 from calibration.measured import MeasuredProfile
-from calibration.plan import Plan
-from calibration.points import Point, first_layer_of, split_targets
+from calibration.plan import MeasuringPlan
+from calibration.points import StepPoint, first_layer_of, split_targets
 from calibration.subject import Subject
 from sim.methods import Trains
 from sim.scenario import Scenario
@@ -35,14 +35,14 @@ ROUNDS, CLIENTS, STEPS = 8, 2, 6
 _LENGTHS_COME_IN = 8  # tokens: anything else is slow on a GPU for reasons of its own
 
 
-def unseen_run(model: str, plan: Plan, layers: int) -> dict[str, Any]:
+def unseen_run(model: str, plan: MeasuringPlan, layers: int) -> dict[str, Any]:
     """Fields of a scenario within what a plan measures, at levels that it does not measure where there is room.
 
     Parameters
     ----------
     model : str
         Name of the model.
-    plan : Plan
+    plan : MeasuringPlan
         What is measured.
     layers : int
         Layers of the model.
@@ -109,7 +109,7 @@ class RandomTokens:
 
     def __init__(self, vocabulary: int, scenario: Scenario):
         local = scenario.local
-        self._shape = Point(
+        self._shape = StepPoint(
             trains=Trains.EVERYTHING, batch_size=local.batch_size, sequence_length=local.sequence_length
         )
         self._vocabulary = vocabulary

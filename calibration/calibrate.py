@@ -14,11 +14,11 @@ from calibration.advice import calibrate_command
 from calibration.configuration import longest_sequence
 from calibration.cost_terms import work
 from calibration.fit import fit, summary
-from calibration.measure import Limits, Measurer, Progress, measure_all
+from calibration.measure import Limits, Measurer, MeasuringProgress, measure_all, silent
 from calibration.measure_merging import measure_merging
-from calibration.measured_file import DATE_FORMAT, Fit, HeldOut, MeasuredFile, Shape
+from calibration.measured_file import DATE_FORMAT, HeldOut, MeasuredFile, ModelShape, StepFit
 from calibration.merging import enough_merges, fit_merging
-from calibration.plan import FEWEST_FITTED, OPTIONS, Plan, Planned, check_enough, held_levels, planned_points
+from calibration.plan import FEWEST_FITTED, OPTIONS, MeasuringPlan, Planned, check_enough, held_levels, planned_points
 from calibration.profile import read_profile
 from calibration.subject import Subject
 from calibration.this_machine import DeviceKind, software_versions, this_device, usable
@@ -39,7 +39,7 @@ class Request:
         As in `calibration.configuration.model_config`.
     device : {"cpu", "cuda"}
         Where.
-    plan : Plan
+    plan : MeasuringPlan
         What.
     out : Path
         The profile.
@@ -51,7 +51,7 @@ class Request:
 
     model: str
     device: DeviceKind
-    plan: Plan
+    plan: MeasuringPlan
     out: Path
     name: str
     seconds: float
@@ -66,16 +66,14 @@ class Request:
         return calibrate_command(self.model, self.device, levels, threads, *last)
 
 
-def calibrate(
-    request: Request, *, progress: Progress = lambda visits, seconds_left, label: None, limits: Limits | None = None
-) -> MeasuredFile:
+def calibrate(request: Request, *, progress: MeasuringProgress = silent, limits: Limits | None = None) -> MeasuredFile:
     """Measure what is planned, or what is left of it, and fit.
 
     Parameters
     ----------
     request : Request
         What is to be calibrated.
-    progress : Progress
+    progress : MeasuringProgress
         Told before each visit.
     limits : Limits, optional
         When measuring ends; by the request's budget if left out.
@@ -106,7 +104,7 @@ def calibrate(
 
 
 def _measured(
-    request: Request, subject: Subject, planned: Sequence[Planned], progress: Progress, limits: Limits
+    request: Request, subject: Subject, planned: Sequence[Planned], progress: MeasuringProgress, limits: Limits
 ) -> MeasuredFile:
     """Measure what is left of the points, and fit."""
     file = _begun(request, subject)
@@ -171,7 +169,7 @@ def fitted(file: MeasuredFile, architecture: Architecture) -> MeasuredFile:
         layers=levels.layers,
         first_layers=tuple(sorted(first for first in places["held-out"] - places["fit"] if first is not None)),
     )
-    return file.model_copy(update={"fit": Fit.of(prices), "held_out": held_out})
+    return file.model_copy(update={"fit": StepFit.of(prices), "held_out": held_out})
 
 
 def save(file: MeasuredFile, path: Path) -> None:
@@ -195,7 +193,7 @@ def _begun(request: Request, subject: Subject) -> MeasuredFile:
                 "parameters": subject.architecture.parameters,
                 "dtype": str(base_dtype(subject.device)).removeprefix("torch."),
                 "attention": str(getattr(subject.model.config, "_attn_implementation", "eager")),
-                "shape": Shape.of(subject.architecture),
+                "shape": ModelShape.of(subject.architecture),
                 "config": subject.config,
             },
             "plan": request.plan,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from calibration.points import ADAPTERS, Point, block_at, split_targets
+from calibration.points import ADAPTERS, StepPoint, block_at, split_targets
 from sim.architecture import Architecture, Linear
 from sim.blocks import ALL_LINEAR, lora_parameters
 from sim.methods import Trains
@@ -19,7 +19,7 @@ Role = Literal["work", "launch", "fixed"]
 
 
 @dataclass(frozen=True)
-class Term:
+class CostTerm:
     """One summand of a phase.
 
     Attributes
@@ -29,7 +29,7 @@ class Term:
     phase : str
         Which part of a step, or the once of a local update, it belongs to; or merging a stack of adapters.
     amount : str
-        Attribute of `calibration.cost_terms.Work`, or of `calibration.merging.MergeWork`, that it multiplies.
+        Attribute of `calibration.cost_terms.StepWork`, or of `calibration.merging.MergeWork`, that it multiplies.
     role : {"work", "launch", "fixed"}
         Grows with the tokens; does not; or is added whatever else happens. Where a device is fast, launching work
         and doing it overlap, and the longer of the two is what counts.
@@ -59,33 +59,33 @@ _UNITS = {
 
 # In the order in which a fit keeps them: where samples cannot tell two apart, the later one gets no price.
 TERMS = (
-    Term("forward_constant", "forward", "one", "launch", "forward pass, whatever the number of tokens"),
-    Term("forward_layers", "forward", "forward", "work", "matrices of all layers, forward"),
-    Term("forward_attention", "forward", "attention", "work", "attention over pairs of tokens, forward"),
-    Term("forward_kept", "forward", "above", "work", "keeping what the backward pass needs"),
-    Term("forward_adapters", "forward", "modules", "launch", "calling an adapter, forward"),
-    Term("forward_adapter_layers", "forward", "adapter", "work", "adapters' matrices, forward"),
-    Term("forward_adapter_values", "forward", "adapter_values", "work", "adapters' values, forward"),
-    Term("head_constant", "head", "one", "launch", "head and loss, whatever the number of tokens"),
-    Term("head_forward", "head", "head", "work", "output head and loss, forward"),
-    Term("backward_constant", "backward", "one", "launch", "backward pass and step, whatever the number of tokens"),
-    Term("backward_launch", "backward", "layers_above", "launch", "going back through one layer"),
-    Term("backward_head", "backward", "head", "work", "output head and loss, backward"),
-    Term("backward_layers", "backward", "above", "work", "layers from the lowest trained one on, backward"),
-    Term("backward_attention", "backward", "attention_above", "work", "attention over pairs of tokens, backward"),
-    Term("weight_gradients", "backward", "gradients", "work", "gradients of the trained weights"),
-    Term("optimizer", "backward", "weights", "fixed", "AdamW's step on the trained weights"),
-    Term("backward_adapters", "backward", "modules", "launch", "calling an adapter, backward"),
-    Term("backward_adapter_layers", "backward", "adapter", "work", "adapters' matrices, backward"),
-    Term("backward_adapter_values", "backward", "adapter_values", "work", "adapters' values, backward"),
-    Term("update_constant", "update", "one", "fixed", "once per local update: setting up the optimizer"),
-    Term("update_weights", "update", "weights", "fixed", "once per local update: moments and delta"),
+    CostTerm("forward_constant", "forward", "one", "launch", "forward pass, whatever the number of tokens"),
+    CostTerm("forward_layers", "forward", "forward", "work", "matrices of all layers, forward"),
+    CostTerm("forward_attention", "forward", "attention", "work", "attention over pairs of tokens, forward"),
+    CostTerm("forward_kept", "forward", "above", "work", "keeping what the backward pass needs"),
+    CostTerm("forward_adapters", "forward", "modules", "launch", "calling an adapter, forward"),
+    CostTerm("forward_adapter_layers", "forward", "adapter", "work", "adapters' matrices, forward"),
+    CostTerm("forward_adapter_values", "forward", "adapter_values", "work", "adapters' values, forward"),
+    CostTerm("head_constant", "head", "one", "launch", "head and loss, whatever the number of tokens"),
+    CostTerm("head_forward", "head", "head", "work", "output head and loss, forward"),
+    CostTerm("backward_constant", "backward", "one", "launch", "backward pass and step, whatever the number of tokens"),
+    CostTerm("backward_launch", "backward", "layers_above", "launch", "going back through one layer"),
+    CostTerm("backward_head", "backward", "head", "work", "output head and loss, backward"),
+    CostTerm("backward_layers", "backward", "above", "work", "layers from the lowest trained one on, backward"),
+    CostTerm("backward_attention", "backward", "attention_above", "work", "attention over pairs of tokens, backward"),
+    CostTerm("weight_gradients", "backward", "gradients", "work", "gradients of the trained weights"),
+    CostTerm("optimizer", "backward", "weights", "fixed", "AdamW's step on the trained weights"),
+    CostTerm("backward_adapters", "backward", "modules", "launch", "calling an adapter, backward"),
+    CostTerm("backward_adapter_layers", "backward", "adapter", "work", "adapters' matrices, backward"),
+    CostTerm("backward_adapter_values", "backward", "adapter_values", "work", "adapters' values, backward"),
+    CostTerm("update_constant", "update", "one", "fixed", "once per local update: setting up the optimizer"),
+    CostTerm("update_weights", "update", "weights", "fixed", "once per local update: moments and delta"),
 )
 
 MERGE_TERMS = (
-    Term("merge_modules", "merge", "modules", "fixed", "merging a stack: once per adapted module"),
-    Term("merge_weights", "merge", "weights", "fixed", "merging a stack: adding to the weights"),
-    Term("merge_products", "merge", "products", "fixed", "merging a stack: products of its matrices"),
+    CostTerm("merge_modules", "merge", "modules", "fixed", "merging a stack: once per adapted module"),
+    CostTerm("merge_weights", "merge", "weights", "fixed", "merging a stack: adding to the weights"),
+    CostTerm("merge_products", "merge", "products", "fixed", "merging a stack: products of its matrices"),
 )
 """What FLoRA adds."""
 
@@ -97,7 +97,7 @@ _GIGA = 1e-9
 
 
 @dataclass(frozen=True)
-class Work:
+class StepWork:
     """Amounts of work in one step, and in one local update.
 
     Attributes
@@ -138,14 +138,14 @@ class Work:
     adapter_values: float
 
 
-def work(architecture: Architecture, point: Point) -> Work:
+def work(architecture: Architecture, point: StepPoint) -> StepWork:
     """Amounts of work in a step.
 
     Parameters
     ----------
     architecture : Architecture
         The model.
-    point : Point
+    point : StepPoint
         What is trained, and on how many tokens.
     """
     tokens, layers = point.tokens, len(architecture.layers)
@@ -170,7 +170,7 @@ def work(architecture: Architecture, point: Point) -> Work:
     else:
         multiplied = architecture.layer_parameters + head
     depth = above / architecture.layer_parameters
-    return Work(
+    return StepWork(
         one=1.0,
         layers_above=layers * depth,
         forward=2 * architecture.layer_parameters * tokens * _TERA,
@@ -186,10 +186,10 @@ def work(architecture: Architecture, point: Point) -> Work:
     )
 
 
-def full_pass_work(architecture: Architecture, batch_size: int, sequence_length: int) -> Work:
+def full_pass_work(architecture: Architecture, batch_size: int, sequence_length: int) -> StepWork:
     """Amounts of work in one forward and backward pass with all layers' gradients and no optimizer."""
     sizes = {"batch_size": batch_size, "sequence_length": sequence_length}
-    return work(architecture, Point(trains=Trains.BLOCK, first_layer=0, layers=len(architecture.layers), **sizes))
+    return work(architecture, StepPoint(trains=Trains.BLOCK, first_layer=0, layers=len(architecture.layers), **sizes))
 
 
 def adapted_modules(architecture: Architecture, targets: str) -> list[Linear]:

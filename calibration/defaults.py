@@ -33,7 +33,7 @@ def default_levels(kind: str, architecture: Architecture, longest: int | None, *
     Returns
     -------
     dict of str to tuple
-        By field of `calibration.plan.Plan`.
+        By field of `calibration.plan.MeasuringPlan`.
     """
     return {
         "batch_sizes": _BATCH_SIZES[kind],

@@ -4,7 +4,7 @@ Each phase of a step has a fit of its own: non-negative least squares on relativ
 counts as much as a large one. The phases add up to the step.
 
 What the samples cannot tell apart gets one price: a term whose amounts are a combination of those of terms before it
-(the values of adapters and their matrices, where all adapters have one rank) is left out, and `Prices.undetermined`
+(the values of adapters and their matrices, where all adapters have one rank) is left out, and `StepPrices.undetermined`
 says so. What is left has one best price each, which does not hang on how a processor rounds.
 """
 
@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.cost_terms import STEP_PHASES, TERMS, Phase, Term, Work
+from calibration.cost_terms import STEP_PHASES, TERMS, CostTerm, Phase, StepWork
 from calibration.points import Visit
 
 Form = Literal["sum", "maximum"]
@@ -28,7 +28,7 @@ _OWN = 1e-3
 
 
 @dataclass(frozen=True)
-class Prices:
+class StepPrices:
     """A fit.
 
     Attributes
@@ -47,31 +47,31 @@ class Prices:
     coefficients: Mapping[str, float]
     undetermined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def step(self, amounts: Work) -> float:
+    def step(self, amounts: StepWork) -> float:
         """Predict the seconds of a step [s]."""
         return sum(self.phase(phase, amounts) for phase in STEP_PHASES)
 
-    def update(self, amounts: Work) -> float:
+    def update(self, amounts: StepWork) -> float:
         """Predict what a local update takes beyond its steps [s]."""
         return self.phase("update", amounts)
 
-    def full_pass(self, amounts: Work) -> float:
+    def full_pass(self, amounts: StepWork) -> float:
         """Predict a forward and backward pass without the optimizer [s]."""
         return self.step(amounts) - self.coefficients["optimizer"] * amounts.weights
 
-    def phase(self, phase: Phase, amounts: Work) -> float:
+    def phase(self, phase: Phase, amounts: StepWork) -> float:
         """Predict one phase of a step, or the update's own part [s]."""
         terms = _terms(phase)
         prices = np.array([self.coefficients[term.name] for term in terms])
         return float(_combined(terms, _matrix(terms, [amounts]), prices, self.form)[0])
 
 
-def fit(amounts: Sequence[Work], times: Sequence[Visit], form: Form) -> Prices:
+def fit(amounts: Sequence[StepWork], times: Sequence[Visit], form: Form) -> StepPrices:
     """Find the prices that explain measured times best.
 
     Parameters
     ----------
-    amounts : sequence of Work
+    amounts : sequence of StepWork
         Work of each measured point.
     times : sequence of Visit
         Its measured times.
@@ -80,7 +80,7 @@ def fit(amounts: Sequence[Work], times: Sequence[Visit], form: Form) -> Prices:
 
     Returns
     -------
-    Prices
+    StepPrices
         Minimising, phase by phase, the sum of squared errors relative to the measured step.
     """
     steps = np.array([measured.step for measured in times])
@@ -95,24 +95,24 @@ def fit(amounts: Sequence[Work], times: Sequence[Visit], form: Form) -> Prices:
         prices, carriers = non_negative(matrix, target, 1 / steps)
         found |= {term.name: float(price) for term, price in zip(terms, prices, strict=True)}
         undetermined |= named(terms, carriers)
-    return Prices(form, found, undetermined)
+    return StepPrices(form, found, undetermined)
 
 
-def named(terms: Sequence[Term], carriers: Mapping[int, Sequence[int]]) -> dict[str, tuple[str, ...]]:
+def named(terms: Sequence[CostTerm], carriers: Mapping[int, Sequence[int]]) -> dict[str, tuple[str, ...]]:
     """Name the columns that `non_negative` left out, and those that carry their prices."""
     return {terms[column].name: tuple(terms[other].name for other in others) for column, others in carriers.items()}
 
 
-def _terms(phase: Phase) -> list[Term]:
+def _terms(phase: Phase) -> list[CostTerm]:
     return [term for term in TERMS if term.phase == phase]
 
 
-def _matrix(terms: Sequence[Term], amounts: Sequence[Work]) -> Array:
+def _matrix(terms: Sequence[CostTerm], amounts: Sequence[StepWork]) -> Array:
     """Amounts of work, shape (points, terms)."""
     return np.array([[getattr(one, term.amount) for term in terms] for one in amounts])
 
 
-def _combined(terms: Sequence[Term], matrix: Array, prices: Array, form: Form) -> Array:
+def _combined(terms: Sequence[CostTerm], matrix: Array, prices: Array, form: Form) -> Array:
     parts = {
         role: matrix[:, [term.role == role for term in terms]] @ prices[[term.role == role for term in terms]]
         for role in ("launch", "work", "fixed")
@@ -122,7 +122,7 @@ def _combined(terms: Sequence[Term], matrix: Array, prices: Array, form: Form) -
     return np.maximum(parts["launch"], parts["work"]) + parts["fixed"]
 
 
-def _longer_of_two(terms: Sequence[Term], matrix: Array, target: Array, weights: Array) -> Array:
+def _longer_of_two(terms: Sequence[CostTerm], matrix: Array, target: Array, weights: Array) -> Array:
     """Fit the longer of launching and working: decide for each point which it is, fit, and decide again.
 
     Returns the amounts with zeros for what does not count at a point, as they were in the best fit.
@@ -164,7 +164,7 @@ def non_negative(matrix: Array, target: Array, weights: Array) -> tuple[Array, d
     Returns
     -------
     numpy.ndarray
-        Prices, shape (terms,).
+        StepPrices, shape (terms,).
     dict of int to list of int
         Columns that were left out, and so have price 0, with the earlier columns that they are a combination of.
     """

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from calibration.measured_file import Sample
+from calibration.measured_file import StepSample
 from calibration.plan import Planned
-from calibration.points import Point, Visit
+from calibration.points import StepPoint, Visit
 from calibration.step_memory_guard import needed_bytes
 from calibration.stopwatch import Stopwatch
 from calibration.subject import Subject
@@ -40,11 +40,15 @@ _HARMLESS_RATE = 1e-9
 _MARKS_PER_STEP = 3
 
 
-class Progress(Protocol):
+class MeasuringProgress(Protocol):
     """Told how far measuring has come."""
 
     def __call__(self, visits: int, seconds_left: float, label: str, /) -> None:
         """Report visits made so far, seconds that the rest may take [s], and what is measured next."""
+
+
+def silent(visits: int, seconds_left: float, label: str, /) -> None:
+    """Progress that nobody is told of."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Limits:
     most: int = _MOST_VISITS
     spread: float = _SMALL_SPREAD
 
-    def settled(self, sample: Sample | None) -> bool:
+    def settled(self, sample: StepSample | None) -> bool:
         """Whether a point needs no further visit."""
         if sample is None:
             return False
@@ -77,12 +81,12 @@ class Limits:
 
 def measure_all(
     planned: Sequence[Planned],
-    samples: dict[Point, Sample],
-    visit: Callable[[Point, Sample | None], tuple[Visit, int | None] | str],
+    samples: dict[StepPoint, StepSample],
+    visit: Callable[[StepPoint, StepSample | None], tuple[Visit, int | None] | str],
     limits: Limits,
     *,
     finished: Callable[[], None],
-    progress: Progress = lambda visits, seconds_left, label: None,
+    progress: MeasuringProgress = silent,
     now: Callable[[], float] = time.monotonic,
 ) -> None:
     """Visit points in rounds until all are settled or the time is up.
@@ -91,7 +95,7 @@ def measure_all(
     ----------
     planned : sequence of Planned
         The points.
-    samples : dict of Point to Sample
+    samples : dict of StepPoint to StepSample
         What is known so far; updated in place.
     visit : callable
         Measures a point once, given what is known of it: a visit and the peak memory [B], or why it does not fit.
@@ -99,7 +103,7 @@ def measure_all(
         When to stop.
     finished : callable
         Called after each visit, to save the samples.
-    progress : Progress
+    progress : MeasuringProgress
         Called before each visit.
     now : callable
         Clock of the time budget [s].
@@ -115,20 +119,20 @@ def measure_all(
             progress(visits, _time_left(planned, samples, limits, now() - began, visits), one.point.label())
             outcome = visit(one.point, known)
             if isinstance(outcome, str):
-                samples[one.point] = Sample(point=one.point, role=one.role, fits=False, reason=outcome[:200])
+                samples[one.point] = StepSample(point=one.point, role=one.role, fits=False, reason=outcome[:200])
             else:
                 before = known.visits if known is not None else ()
-                samples[one.point] = Sample.of(one.point, one.role, (*before, outcome[0]), outcome[1])
+                samples[one.point] = StepSample.of(one.point, one.role, (*before, outcome[0]), outcome[1])
             visits += 1
             finished()
 
 
-def _repeats(samples: Mapping[Point, Sample], point: Point) -> int:
+def _repeats(samples: Mapping[StepPoint, StepSample], point: StepPoint) -> int:
     return samples[point].repeats if point in samples else 0
 
 
 def _time_left(
-    planned: Sequence[Planned], samples: Mapping[Point, Sample], limits: Limits, spent: float, visits: int
+    planned: Sequence[Planned], samples: Mapping[StepPoint, StepSample], limits: Limits, spent: float, visits: int
 ) -> float:
     """Seconds left at the pace so far, were every point settled after the fewest visits.
 
@@ -162,7 +166,7 @@ class Measurer:
         self._clock = clock
         self._warm = False
 
-    def visit(self, point: Point, known: Sample | None) -> tuple[Visit, int | None] | str:
+    def visit(self, point: StepPoint, known: StepSample | None) -> tuple[Visit, int | None] | str:
         """Train a few steps and time them.
 
         Returns
@@ -180,7 +184,7 @@ class Measurer:
         except NoRoomError as lack:
             return str(lack)
 
-    def _train(self, point: Point, known: Sample | None) -> tuple[Visit, int | None]:
+    def _train(self, point: StepPoint, known: StepSample | None) -> tuple[Visit, int | None]:
         with self._subject.part(point) as part:
             if known is not None and known.step_s is not None:
                 return self._timed_update(point, part, steps_per_visit(known.step_s))
@@ -189,7 +193,7 @@ class Measurer:
             # Where steps are short, three of them say how many it takes, and no more than that.
             return first if steps == FEWEST_STEPS else self._timed_update(point, part, steps)
 
-    def _timed_update(self, point: Point, part: Part, steps: int) -> tuple[Visit, int | None]:
+    def _timed_update(self, point: StepPoint, part: Part, steps: int) -> tuple[Visit, int | None]:
         on_gpu = self._subject.device.type == "cuda"
         batches = random_batches(self._subject.architecture.vocabulary_size, point, steps)
         settings = LocalSettings(_HARMLESS_RATE, steps)
@@ -243,7 +247,7 @@ def visit_of(moments: Sequence[float], steps: int, seconds: float) -> Visit:
     return Visit(forward=forward, head=head, backward=back, update=rest)
 
 
-def random_batches(vocabulary: int, point: Point, count: int) -> list[dict[str, Tensor]]:
+def random_batches(vocabulary: int, point: StepPoint, count: int) -> list[dict[str, Tensor]]:
     """Draw batches of random tokens, as the trainer collates them; which tokens they are costs no time."""
     shape = (count, point.batch_size, point.sequence_length)
     tokens = torch.randint(vocabulary, shape, generator=torch.Generator().manual_seed(0))

@@ -7,10 +7,10 @@ from functools import cached_property
 
 from calibration.advice import measuring_command
 from calibration.cost_terms import full_pass_work, work
-from calibration.measured_file import HeldOut, MeasuredFile, Sample, Shape
+from calibration.measured_file import HeldOut, MeasuredFile, ModelShape, StepSample
 from calibration.merging import Merges
 from calibration.peaks import recomputes
-from calibration.points import ADAPTERS, Point, first_layer_of, in_layers, join_targets
+from calibration.points import ADAPTERS, StepPoint, first_layer_of, in_layers, join_targets
 from sim.architecture import Architecture
 from sim.blocks import Block
 from sim.costs import Cost
@@ -20,7 +20,7 @@ from sim.methods import Trains
 from sim.simulate import Setup
 
 _AXES = ("batch_size", "sequence_length", "layers")
-Trained = tuple[Trains, str | None, int | None]
+TrainedKind = tuple[Trains, str | None, int | None]
 """What is trained: the kind, and of an adapter its targets and its rank."""
 Ranges = dict[str, tuple[float, float]]
 """Least and largest of what was measured, by field of a point; zeros for the width of what has none."""
@@ -52,7 +52,7 @@ class MeasuredProfile:
         """Name of the profile."""
         return self.file.name
 
-    def costs(self, setup: Setup) -> MeasuredCosts:
+    def costs(self, setup: Setup) -> MeasuredProfileCosts:
         """Costs of one scenario.
 
         Raises
@@ -60,22 +60,22 @@ class MeasuredProfile:
         CostError
             If the profile does not cover it, naming what it covers and the command that measures the rest.
         """
-        return MeasuredCosts(self, setup)
+        return MeasuredProfileCosts(self, setup)
 
     @cached_property
-    def covered(self) -> dict[Trained, Ranges]:
+    def covered(self) -> dict[TrainedKind, Ranges]:
         """Ranges of everything that was measured."""
-        groups: dict[Trained, list[Point]] = {}
+        groups: dict[TrainedKind, list[StepPoint]] = {}
         for sample in self.file.samples:
             if sample.visits:
                 groups.setdefault(_trained(sample.point), []).append(sample.point)
-        found: dict[Trained, Ranges] = {}
+        found: dict[TrainedKind, Ranges] = {}
         for key, points in groups.items():
             sizes = {axis: [getattr(point, axis) or 0 for point in points] for axis in _AXES}
             found[key] = {axis: (min(values), max(values)) for axis, values in sizes.items()}
         return found
 
-    def too_large(self, point: Point) -> Sample | None:
+    def too_large(self, point: StepPoint) -> StepSample | None:
         """A measured point that did not fit into memory and needs no more of it than this one."""
         for sample in self.file.samples:
             other = sample.point
@@ -86,7 +86,7 @@ class MeasuredProfile:
         return None
 
 
-class MeasuredCosts:
+class MeasuredProfileCosts:
     """Costs of one scenario according to a measured profile, which is its `file`."""
 
     def __init__(self, profile: MeasuredProfile, setup: Setup):
@@ -158,10 +158,10 @@ class MeasuredCosts:
             )
         return notes
 
-    def _point(self, block: Block | None) -> Point:
+    def _point(self, block: Block | None) -> StepPoint:
         local, lora = self._scenario.local, self._scenario.lora
         adapter = self._trains in ADAPTERS
-        return Point(
+        return StepPoint(
             trains=self._trains,
             batch_size=local.batch_size,
             sequence_length=local.sequence_length,
@@ -199,7 +199,7 @@ class MeasuredCosts:
     def _check(self, setup: Setup) -> None:
         """Refuse other models, devices and methods."""
         file = self.file
-        if setup.architecture is None or Shape.of(setup.architecture) != file.model.shape:
+        if setup.architecture is None or ModelShape.of(setup.architecture) != file.model.shape:
             name = setup.architecture.name if setup.architecture else "a run without a model"
             raise self._not_covered(f"{name}; it covers models of the shape of {file.model.name}")
         for device in sorted({group.device for group in self._scenario.fleet if group.device is not None}):
@@ -215,7 +215,7 @@ class MeasuredCosts:
             covered = ", ".join(map(_named, self._profile.covered))
             raise self._not_covered(f"{_named(wanted)}; it covers {covered}")
 
-    def _check_range(self, point: Point) -> None:
+    def _check_range(self, point: StepPoint) -> None:
         """Refuse what is smaller or larger than anything measured, or did not fit."""
         covered = self._profile.covered[_trained(point)]
         if not all(low <= (getattr(point, axis) or 0) <= high for axis, (low, high) in covered.items()):
@@ -240,11 +240,11 @@ class MeasuredCosts:
         )
 
 
-def _trained(point: Point) -> Trained:
+def _trained(point: StepPoint) -> TrainedKind:
     return point.trains, point.targets, point.rank
 
 
-def _named(trained: Trained) -> str:
+def _named(trained: TrainedKind) -> str:
     trains, targets, rank = trained
     return trains.value if targets is None else f"{trains.value} rank {rank} on {targets}"
 

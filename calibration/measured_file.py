@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema, model_validator
 
-from calibration.cost_terms import MERGE_TERMS, TERMS, Term
-from calibration.fit import Form, Prices
-from calibration.plan import Plan, Role
-from calibration.points import Point, Seconds, Visit
+from calibration.cost_terms import MERGE_TERMS, TERMS, CostTerm
+from calibration.fit import Form, StepPrices
+from calibration.plan import MeasuringPlan, Role
+from calibration.points import Seconds, StepPoint, Visit
 from sim.architecture import Architecture
 from sim.complaints import explain, shown
 from sim.errors import CostError
@@ -47,7 +47,7 @@ Count = Annotated[Whole, Field(ge=0, le=2**62)]
 Layers = Annotated[Number, Field(ge=0, le=10_000)]
 
 
-class Device(Section):
+class MeasuredDevice(Section):
     """Where it was measured."""
 
     name: Line
@@ -64,7 +64,7 @@ class Device(Section):
     """Memory of the device."""
 
 
-class Versions(Section):
+class MeasuredVersions(Section):
     """Software."""
 
     parasim: Line
@@ -76,7 +76,7 @@ class Versions(Section):
     """Empty without a GPU."""
 
 
-class Shape(Section):
+class ModelShape(Section):
     """What of a model determines its computing time; a profile covers models of exactly this shape."""
 
     hidden_size: Count
@@ -90,14 +90,14 @@ class Shape(Section):
     other_parameters: Count
 
     @classmethod
-    def of(cls, architecture: Architecture) -> Shape:
+    def of(cls, architecture: Architecture) -> ModelShape:
         """Shape of an architecture."""
         alike = {name: getattr(architecture, name) for name in cls.model_fields if name != "layers"}
         layers = tuple((layer.attention.parameters, layer.mlp.parameters) for layer in architecture.layers)
         return cls(layers=layers, **alike)
 
 
-class Model(Section):
+class MeasuredModel(Section):
     """What was measured."""
 
     name: Line
@@ -106,15 +106,15 @@ class Model(Section):
     """Precision of the base weights."""
     attention: Line
     """Implementation of attention in transformers."""
-    shape: Shape
+    shape: ModelShape
     config: Annotated[dict[str, Any], Field(max_length=500)]
     """Configuration that the model was built from, with random weights: their values cost no time."""
 
 
-class Sample(Section):
+class StepSample(Section):
     """What was measured of one point."""
 
-    point: Point
+    point: StepPoint
     role: Role
     """Whether the fit has seen it."""
     fits: bool = True
@@ -132,7 +132,7 @@ class Sample(Section):
     visits: Annotated[tuple[Visit, ...], Field(max_length=1000)] = ()
 
     @classmethod
-    def of(cls, point: Point, role: Role, visits: Sequence[Visit], peak_bytes: int | None) -> Sample:
+    def of(cls, point: StepPoint, role: Role, visits: Sequence[Visit], peak_bytes: int | None) -> StepSample:
         """Sum visits up."""
         steps = [visit.step for visit in visits]
         low, high = np.quantile(steps, [0.25, 0.75])
@@ -171,7 +171,7 @@ class Coefficient(Section):
     meaning: Line
 
     @classmethod
-    def of_all(cls, terms: Sequence[Term], prices: Sequence[float]) -> dict[str, Coefficient]:
+    def of_all(cls, terms: Sequence[CostTerm], prices: Sequence[float]) -> dict[str, Coefficient]:
         """Write the prices of terms, with six digits and what they mean."""
         return {
             term.name: cls(value=float(f"{price:.6g}"), unit=term.unit, meaning=term.meaning)
@@ -183,7 +183,7 @@ Undetermined = Annotated[dict[str, tuple[str, ...]], Field(max_length=100)]
 
 
 def _check_terms(
-    coefficients: Mapping[str, Coefficient], undetermined: Mapping[str, tuple[str, ...]], terms: Sequence[Term]
+    coefficients: Mapping[str, Coefficient], undetermined: Mapping[str, tuple[str, ...]], terms: Sequence[CostTerm]
 ) -> None:
     """Refuse prices of other terms, or in other units, than this version multiplies them with."""
     units = {term.name: term.unit for term in terms}
@@ -198,7 +198,7 @@ def _check_terms(
             raise ValueError(f"undetermined.{name[:60]}: must be a known term whose price is 0, with known ones")
 
 
-class Fit(Section):
+class StepFit(Section):
     """The prices of `calibration.cost_terms.TERMS`."""
 
     form: Form
@@ -214,16 +214,16 @@ class Fit(Section):
         return self
 
     @classmethod
-    def of(cls, prices: Prices) -> Fit:
+    def of(cls, prices: StepPrices) -> StepFit:
         """Write prices with their meaning."""
         coefficients = Coefficient.of_all(TERMS, [prices.coefficients[term.name] for term in TERMS])
         return cls(form=prices.form, coefficients=coefficients, undetermined=dict(prices.undetermined))
 
     @property
-    def prices(self) -> Prices:
+    def prices(self) -> StepPrices:
         """The prices to predict with."""
         values = {name: coefficient.value for name, coefficient in self.coefficients.items()}
-        return Prices(self.form, values, self.undetermined)
+        return StepPrices(self.form, values, self.undetermined)
 
 
 class MergeSample(Section):
@@ -283,16 +283,16 @@ class MeasuredFile(Section):
 
     kind: Literal["measured"]
     name: Line
-    device: Device
-    versions: Versions
+    device: MeasuredDevice
+    versions: MeasuredVersions
     date: Moment
     """When measuring began (UTC)."""
     command: Annotated[OneLine, Field(max_length=2000)]
     """What measures it, or goes on measuring."""
-    model: Model
-    plan: Plan
-    samples: Annotated[tuple[Sample, ...], Field(max_length=10_000)]
-    fit: Fit | None
+    model: MeasuredModel
+    plan: MeasuringPlan
+    samples: Annotated[tuple[StepSample, ...], Field(max_length=10_000)]
+    fit: StepFit | None
     """Nothing until everything planned was measured."""
     held_out: HeldOut | None
     merging: Merging | None = None

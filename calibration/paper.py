@@ -35,7 +35,7 @@ _CATALOGUE = {"qwen2.5-1.5b-instruct": "qwen2.5-1.5b"}
 _LAYERS = {"partial layer per block": 0.5, "1 layer per block": 1, "4 layers per block": 4}
 
 
-class Cell(Section):
+class PaperCell(Section):
     """One published runtime."""
 
     table: str
@@ -63,10 +63,10 @@ class Cell(Section):
 
 
 @cache
-def cells() -> tuple[Cell, ...]:
+def cells() -> tuple[PaperCell, ...]:
     """All 67 runtime cells of the paper, in the order of its tables."""
     text = (resources.files("calibration") / "data" / "paper_runtimes.csv").read_text(encoding="utf-8")
-    return tuple(map(Cell.model_validate, csv.DictReader(text.splitlines())))
+    return tuple(map(PaperCell.model_validate, csv.DictReader(text.splitlines())))
 
 
 @cache
@@ -107,7 +107,7 @@ def paper_setting(model: str, method: str = "parablock", dataset: str = "alpaca-
     }
 
 
-def cell_setting(cell: Cell) -> dict[str, Any]:
+def cell_setting(cell: PaperCell) -> dict[str, Any]:
     """Fields of the scenario behind a cell."""
     setting = paper_setting(cell.model, cell.method, cell.dataset)
     link = f"{cell.bandwidth}MB/s"
@@ -157,7 +157,7 @@ def run_with_profile(setting: dict[str, Any], profile: PublishedProfile) -> Resu
     return simulate(setup, profile.costs(setup))
 
 
-def solve(cell: Cell, run: Callable[[float], Result], high: float = 200.0) -> float:
+def solve(cell: PaperCell, run: Callable[[float], Result], high: float = 200.0) -> float:
     """Find the number, from 0 to `high`, with which a run takes a cell's reported time, by bisection to 1e-6."""
     target, low = cell.minutes * 60, 0.0
     increasing = run(high).wall_clock > run(low).wall_clock

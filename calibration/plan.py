@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from calibration.points import Point
+from calibration.points import StepPoint
 from sim.architecture import Architecture
 from sim.blocks import ALL_LINEAR
 from sim.errors import ScenarioError, nearest
@@ -41,7 +41,7 @@ BLOCK_POINTS = (20, 12)
 """Points of blocks for the fit, and held out from it."""
 
 
-class Plan(Section):
+class MeasuringPlan(Section):
     """What is to be measured."""
 
     batch_sizes: tuple[_Count, ...] = Field(min_length=1, max_length=32)
@@ -69,7 +69,7 @@ class Plan(Section):
 class Planned:
     """A point and what it is for."""
 
-    point: Point
+    point: StepPoint
     role: Role
 
 
@@ -83,12 +83,12 @@ class HeldLevels:
     position: float
 
 
-def held_levels(plan: Plan) -> HeldLevels:
+def held_levels(plan: MeasuringPlan) -> HeldLevels:
     """Draw the levels that the fit never sees.
 
     Parameters
     ----------
-    plan : Plan
+    plan : MeasuringPlan
         Its seed decides.
     """
     draw = _generator(plan, 0)
@@ -102,12 +102,12 @@ def held_levels(plan: Plan) -> HeldLevels:
     return HeldLevels(middle(plan.batch_sizes), middle(plan.sequence_lengths), middle(plan.layers), position)
 
 
-def planned_points(plan: Plan, architecture: Architecture, *, longest: int | None = None) -> list[Planned]:
+def planned_points(plan: MeasuringPlan, architecture: Architecture, *, longest: int | None = None) -> list[Planned]:
     """List the points of a plan in the order in which they are measured.
 
     Parameters
     ----------
-    plan : Plan
+    plan : MeasuringPlan
         What is to be measured.
     architecture : Architecture
         The model.
@@ -138,7 +138,7 @@ def planned_points(plan: Plan, architecture: Architecture, *, longest: int | Non
     return [chosen[index] for index in draw.permutation(len(chosen))]
 
 
-def _generator(plan: Plan, stream: int) -> np.random.Generator:
+def _generator(plan: MeasuringPlan, stream: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(stream,)))
 
 
@@ -159,7 +159,7 @@ def check_enough(planned: Sequence[Planned]) -> None:
         )
 
 
-def _check_model(plan: Plan, architecture: Architecture, longest: int | None) -> None:
+def _check_model(plan: MeasuringPlan, architecture: Architecture, longest: int | None) -> None:
     """Refuse what the model does not have."""
     if max(plan.layers) > len(architecture.layers):
         raise ScenarioError(
@@ -180,15 +180,15 @@ def _check_model(plan: Plan, architecture: Architecture, longest: int | None) ->
             raise ScenarioError(f"--targets {targets}: {architecture.name} has no module {name!r}; {meant}")
 
 
-def _blocks(plan: Plan, layers: int, held: HeldLevels, draw: np.random.Generator) -> list[Planned]:
+def _blocks(plan: MeasuringPlan, layers: int, held: HeldLevels, draw: np.random.Generator) -> list[Planned]:
     """Draw block points: all corners of the ranges and some more for the fit, others with a held-out level."""
-    fit: dict[Point, bool] = {}
-    rest: dict[Point, bool] = {}
+    fit: dict[StepPoint, bool] = {}
+    rest: dict[StepPoint, bool] = {}
     levels: list[list[Any]] = [sorted(set(one)) for one in (plan.batch_sizes, plan.sequence_lengths, plan.layers)]
     taken = {_first_layer(held.position, width, layers) for width in plan.layers}
     for batch_size, length, width, position in itertools.product(*levels, POSITIONS):
         first = _first_layer(position, width, layers)
-        point = Point(
+        point = StepPoint(
             trains=Trains.BLOCK, batch_size=batch_size, sequence_length=length, first_layer=first, layers=width
         )
         # Positions of small models may coincide.
@@ -207,11 +207,11 @@ def _blocks(plan: Plan, layers: int, held: HeldLevels, draw: np.random.Generator
 
 
 def _without_position(
-    plan: Plan, trains: Trains, held: HeldLevels, draw: np.random.Generator, **adapter: Any
+    plan: MeasuringPlan, trains: Trains, held: HeldLevels, draw: np.random.Generator, **adapter: Any
 ) -> list[Planned]:
     """Points of what has no position: the corners for the fit, half as many others held out."""
     points = [
-        Point(trains=trains, batch_size=batch, sequence_length=length, **adapter)
+        StepPoint(trains=trains, batch_size=batch, sequence_length=length, **adapter)
         for batch, length in itertools.product(sorted(set(plan.batch_sizes)), sorted(set(plan.sequence_lengths)))
     ]
     corners = [point for point in points if _is_corner(point, plan)]
@@ -224,7 +224,7 @@ def _without_position(
     return fit + [Planned(point, "held-out") for point in _some(inner, -(-len(corners) // 2), draw)]
 
 
-def _hold_out_a_third(chosen: list[Planned], plan: Plan, draw: np.random.Generator) -> None:
+def _hold_out_a_third(chosen: list[Planned], plan: MeasuringPlan, draw: np.random.Generator) -> None:
     """Of small plans, in which few levels lie in between, hold out points of the fit as well, corners last.
 
     What is trained keeps two points at least, and blocks one of every level, so that the fit still spans the ranges.
@@ -243,7 +243,7 @@ def _hold_out_a_third(chosen: list[Planned], plan: Plan, draw: np.random.Generat
             missing -= 1
 
 
-def _spans_without(point: Point, others: Sequence[Point]) -> bool:
+def _spans_without(point: StepPoint, others: Sequence[StepPoint]) -> bool:
     alike = [o for o in others if (o.trains, o.rank, o.targets) == (point.trains, point.rank, point.targets)]
     if point.trains is not Trains.BLOCK:
         return len(alike) >= 2
@@ -257,20 +257,20 @@ def _first_layer(position: float, width: float, layers: int) -> float:
     return round(position * (layers - width) / step) * step
 
 
-def _is_held(point: Point, held: HeldLevels) -> bool:
+def _is_held(point: StepPoint, held: HeldLevels) -> bool:
     own = (point.batch_size, point.sequence_length, point.layers)
     levels = (held.batch_size, held.sequence_length, held.layers)
     return any(value is not None and value == level for value, level in zip(own, levels, strict=True))
 
 
-def _is_corner(point: Point, plan: Plan) -> bool:
+def _is_corner(point: StepPoint, plan: MeasuringPlan) -> bool:
     levels: dict[str, Sequence[float]] = {"batch_size": plan.batch_sizes, "sequence_length": plan.sequence_lengths}
     if point.layers is not None:
         levels["layers"] = plan.layers
     return all(getattr(point, axis) in (min(values), max(values)) for axis, values in levels.items())
 
 
-def _some(points: list[Point], count: int, draw: np.random.Generator) -> list[Point]:
+def _some(points: list[StepPoint], count: int, draw: np.random.Generator) -> list[StepPoint]:
     """Draw some points, in the order in which they stand."""
     count = max(0, min(count, len(points)))
     return [points[index] for index in sorted(draw.choice(len(points), size=count, replace=False))] if count else []

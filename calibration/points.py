@@ -17,7 +17,7 @@ ADAPTERS = (Trains.LORA, Trains.LORA_B)
 Seconds = Annotated[Number, Field(ge=0, le=1e9)]
 
 
-class Point(Section):
+class StepPoint(Section):
     """One kind of training step."""
 
     trains: Trains

@@ -11,7 +11,7 @@ from functools import partial
 
 from calibration.paper import (
     CROSS_SILO,
-    Cell,
+    PaperCell,
     cell_setting,
     cells,
     paper_setting,
@@ -31,7 +31,7 @@ class RejectedSetting:
 
     Attributes
     ----------
-    cell : Cell
+    cell : PaperCell
         The cell.
     setting : str
         What was supposed.
@@ -39,7 +39,7 @@ class RejectedSetting:
         Runtime [min].
     """
 
-    cell: Cell
+    cell: PaperCell
     setting: str
     simulated_min: float
 

@@ -9,7 +9,7 @@ from typing import Literal
 from calibration.paper import (
     CROSS_SILO,
     PROFILE,
-    Cell,
+    PaperCell,
     cell_setting,
     cells,
     fitted_runs,
@@ -30,12 +30,12 @@ _STEADY_CATCH_UP = (
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CellComparison:
     """One cell of the paper, and what the simulator says.
 
     Attributes
     ----------
-    cell : Cell
+    cell : PaperCell
         What the paper reports.
     predicted_min : float
         Simulated runtime [min].
@@ -45,7 +45,7 @@ class Comparison:
         Why it is unexplained; for others, what the setting supposes.
     """
 
-    cell: Cell
+    cell: PaperCell
     predicted_min: float
     role: Role
     note: str
@@ -89,7 +89,7 @@ class Summary:
 class Reproduction:
     """All comparisons, their summaries, and the settings that do not explain the unexplained cells either."""
 
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[CellComparison, ...]
     summaries: dict[str, Summary]
     rejected: tuple[RejectedSetting, ...]
 
@@ -108,23 +108,23 @@ def reproduce() -> Reproduction:
     return Reproduction(compared, summaries, tuple(rejected_settings(profile)))
 
 
-def _kind(comparison: Comparison) -> str:
+def _kind(comparison: CellComparison) -> str:
     if comparison.role != "predicted":
         return comparison.role
     return f"predicted, {'block' if comparison.cell.method in _BLOCK_METHODS else 'other'} methods"
 
 
-def _compare(cell: Cell, profile: PublishedProfile) -> Comparison:
+def _compare(cell: PaperCell, profile: PublishedProfile) -> CellComparison:
     role: Role = "unexplained" if cell.unexplained else "fitted" if cell.run in fitted_runs() else "predicted"
     note = cell.unexplained or (_STEADY_CATCH_UP if cell.variant == CROSS_SILO else "")
     if cell.model == QWEN:
         minutes = _qwen_minutes(cell, profile)
     else:
         minutes = run_with_profile(cell_setting(cell), profile).wall_clock / 60
-    return Comparison(cell, minutes, role, note)
+    return CellComparison(cell, minutes, role, note)
 
 
-def _qwen_minutes(cell: Cell, profile: PublishedProfile) -> float:
+def _qwen_minutes(cell: PaperCell, profile: PublishedProfile) -> float:
     """Simulate Qwen with Llama 3.2-3B's computation scaled by weights: the profile itself does not cover it."""
     small, large = 1.5437, 3.2127  # 1e9 weights of Qwen2.5-1.5B and Llama 3.2-3B
     setting = cell_setting(cell)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from calibration.configuration import counted, for_transformers, model_config, positions_of
-from calibration.trace import Trace, trace_update
+from calibration.trace import StepTrace, trace_update
 from sim.blocks import Block
 from sim.complaints import shown
 from sim.errors import CostError
@@ -101,7 +101,7 @@ class ShapeModel:
         built.config.use_cache = False
         self._model = placed(built, "meta", self._dtype)
 
-    def trace(self, step: Step, *, granularity: int = 1) -> Trace:
+    def trace(self, step: Step, *, granularity: int = 1) -> StepTrace:
         """Trace one step.
 
         Parameters
@@ -113,7 +113,7 @@ class ShapeModel:
 
         Returns
         -------
-        Trace
+        StepTrace
             Peak memory by category, and the operators.
 
         Raises

@@ -6,7 +6,7 @@ It only guards the measuring machine: what a training run needs is another modul
 from __future__ import annotations
 
 from calibration.cost_terms import work
-from calibration.points import Point
+from calibration.points import StepPoint
 from sim.architecture import Architecture
 
 _FLOAT = 4
@@ -18,14 +18,14 @@ _VALUES_PER_LAYER = 40
 """Kept activations per token and layer, over the hidden size."""
 
 
-def needed_bytes(architecture: Architecture, point: Point) -> int:
+def needed_bytes(architecture: Architecture, point: StepPoint) -> int:
     """Memory that a step takes beyond the model itself [B], more likely too much than too little.
 
     Parameters
     ----------
     architecture : Architecture
         The model, in float32.
-    point : Point
+    point : StepPoint
         The step.
     """
     amounts = work(architecture, point)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from calibration.configuration import counted, for_transformers, model_config
-from calibration.points import ADAPTERS, Point, block_at, split_targets
+from calibration.points import ADAPTERS, StepPoint, block_at, split_targets
 from calibration.this_machine import available_bytes
 from sim.architecture import Architecture
 from sim.errors import CostError
@@ -134,7 +134,7 @@ class Subject:
         return self._model
 
     @contextmanager
-    def part(self, point: Point) -> Iterator[Part]:
+    def part(self, point: StepPoint) -> Iterator[Part]:
         """What a point trains; adapters are gone from the model afterwards."""
         if point.trains is Trains.BLOCK:
             assert point.first_layer is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ from typing import Literal
 import psutil  # type: ignore[import-untyped]
 import torch
 
-from calibration.measured_file import Device, Versions
+from calibration.measured_file import MeasuredDevice, MeasuredVersions
 from sim.errors import CostError
 from train.timing import clock_for
 
@@ -36,7 +36,7 @@ def usable(kind: DeviceKind) -> torch.device:
     return torch.device(kind)
 
 
-def this_device(kind: DeviceKind, threads: int) -> Device:
+def this_device(kind: DeviceKind, threads: int) -> MeasuredDevice:
     """Describe this machine's device, as profiles name it.
 
     Parameters
@@ -54,7 +54,7 @@ def this_device(kind: DeviceKind, threads: int) -> Device:
     device = usable(kind)
     if device.type == "cuda":
         found = torch.cuda.get_device_properties(device)
-        return Device(
+        return MeasuredDevice(
             name=found.name,
             kind="cuda",
             threads=0,
@@ -62,7 +62,7 @@ def this_device(kind: DeviceKind, threads: int) -> Device:
             driver=_driver_version(),
             memory_bytes=found.total_memory,
         )
-    return Device(
+    return MeasuredDevice(
         name=f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}",
         kind="cpu",
         threads=threads,
@@ -98,23 +98,14 @@ def _driver_version() -> str:
     return answer.stdout.strip().partition("\n")[0].strip()
 
 
-def software_versions() -> Versions:
+def software_versions() -> MeasuredVersions:
     """Versions of what a profile depends on; empty where something is not installed."""
-
-    def of(package: str) -> str:
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            return ""
-
-    return Versions(
-        parasim=of("parasim"),
-        python=platform.python_version(),
-        torch=str(torch.__version__),
-        transformers=of("transformers"),
-        peft=of("peft"),
-        cuda=str(torch.version.cuda or ""),
-    )
+    found = dict.fromkeys(("parasim", "transformers", "peft"), "")
+    for package in found:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    cuda = str(torch.version.cuda or "")
+    return MeasuredVersions(python=platform.python_version(), torch=str(torch.__version__), cuda=cuda, **found)
 
 
 @contextmanager

@@ -36,7 +36,7 @@ aten = torch.ops.aten
 
 
 @dataclass(frozen=True)
-class Trace:
+class StepTrace:
     """What one step of a local update does.
 
     Attributes
@@ -58,7 +58,7 @@ def trace_update(
     loss: Callable[[nn.Module, Batch], Tensor],
     *,
     granularity: int = 1,
-) -> Trace:
+) -> StepTrace:
     """Trace `train_locally` over the given batches.
 
     Parameters
@@ -76,7 +76,7 @@ def trace_update(
 
     Returns
     -------
-    Trace
+    StepTrace
         Peak memory by category, and the operators.
     """
     # Only what wants a gradient can be watched for one.
@@ -87,7 +87,7 @@ def trace_update(
     settings = LocalSettings(learning_rate=1e-5, steps=1, accumulation=len(batches))
     with tracer, tracer.watching(model, part):
         train_locally(model, part, batches, tracer.forward(loss), settings)
-    return Trace(tracer.ledger.peak(), dict(tracer.operators))
+    return StepTrace(tracer.ledger.peak(), dict(tracer.operators))
 
 
 class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -20,9 +20,9 @@ from calibration.agreement import Agreement, RoundTimes, train_and_predict, unse
 from calibration.calibrate import Request, calibrate
 from calibration.configuration import longest_sequence
 from calibration.defaults import default_levels
-from calibration.measure import Progress
+from calibration.measure import MeasuringProgress, silent
 from calibration.measured import MeasuredProfile
-from calibration.plan import Plan
+from calibration.plan import MeasuringPlan
 from calibration.profile import load_profile
 from calibration.subject import Subject
 from calibration.this_machine import this_device, threads
@@ -91,7 +91,7 @@ def validate_compute(
     methods: Sequence[str] = VALIDATED_METHODS,
     overrides: Iterable[str] = (),
     directory: str | Path,
-    measuring: Progress = lambda visits, seconds_left, label: None,
+    measuring: MeasuringProgress = silent,
     report: Report = lambda what, done, total: None,
 ) -> ComputeValidation:
     """Predict the compute time of a training run from a profile, and train it.
@@ -137,7 +137,7 @@ def validate_compute(
     subject = Subject(model, torch.device(device), None if known is None else known.file.model.config)
     if known is None:
         levels = default_levels(device, subject.architecture, longest_sequence(subject.config), rank=_RANK)
-        plan = Plan.model_validate(levels)
+        plan = MeasuringPlan.model_validate(levels)
     else:
         plan = known.file.plan
     run = _overridden(unseen_run(model, plan, len(subject.architecture.layers)), overrides)

@@ -17,8 +17,8 @@ from parasim.cli.options import PlainFormat
 from parasim.cli.text import clock
 
 if TYPE_CHECKING:
-    from calibration.measure import Progress
-    from calibration.plan import Plan
+    from calibration.measure import MeasuringProgress
+    from calibration.plan import MeasuringPlan
 
 
 class DeviceKind(StrEnum):
@@ -173,7 +173,7 @@ def _modules(word: str) -> str:
     return join_targets(names if isinstance(names, str) else tuple(name.strip() for name in names))
 
 
-def _plan(levels: dict[str, Any]) -> Plan:
+def _plan(levels: dict[str, Any]) -> MeasuringPlan:
     """Check the levels; messages name the options that they are from.
 
     Raises
@@ -183,7 +183,7 @@ def _plan(levels: dict[str, Any]) -> Plan:
     """
     from pydantic import ValidationError
 
-    from calibration.plan import OPTIONS, Plan
+    from calibration.plan import OPTIONS, MeasuringPlan
     from sim.complaints import explain
     from sim.errors import ScenarioError
 
@@ -191,9 +191,11 @@ def _plan(levels: dict[str, Any]) -> Plan:
         levels = levels | {"ranks": [], "targets": []}
     options = OPTIONS | {"seed": "--seed"}
     try:
-        return Plan.model_validate(levels)
+        return MeasuringPlan.model_validate(levels)
     except ValidationError as error:
-        said = re.sub(r"^\s*(\w+)(\.\d+)?(?=: )", lambda at: options[at[1]], explain(error, Plan), flags=re.MULTILINE)
+        said = re.sub(
+            r"^\s*(\w+)(\.\d+)?(?=: )", lambda at: options[at[1]], explain(error, MeasuringPlan), flags=re.MULTILINE
+        )
         raise ScenarioError(said) from None
 
 
@@ -220,7 +222,7 @@ def use_threads(count: int | None) -> None:
 
 
 @contextmanager
-def measuring() -> Iterator[Progress]:
+def measuring() -> Iterator[MeasuringProgress]:
     """Show on a terminal what is measured and how long it will take, and nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda visits, seconds_left, label: None

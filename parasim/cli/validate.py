@@ -16,7 +16,7 @@ from parasim.cli.progress import patient_threads, stages
 from parasim.cli.text import clock, console, plain_table
 
 if TYPE_CHECKING:
-    from calibration.measure import Progress
+    from calibration.measure import MeasuringProgress
     from parasim.validation import ComputeValidation, Report
 
 app = typer.Typer(help="Hold predictions against what really happens.", no_args_is_help=True, add_completion=False)
@@ -92,7 +92,7 @@ def compute(
 
 
 @contextmanager
-def _bars() -> Iterator[tuple[Progress, Report]]:
+def _bars() -> Iterator[tuple[MeasuringProgress, Report]]:
     """One bar after the other: of measuring, and of training from its first report on."""
     with ExitStack() as first, ExitStack() as then:
         measured = first.enter_context(measuring())

@@ -8,7 +8,7 @@ from typing import Any
 
 from calibration.devices import Extrapolation
 from calibration.devices import device as catalogued
-from calibration.measured import MeasuredCosts
+from calibration.measured import MeasuredProfileCosts
 from calibration.memory import fits
 from parasim.planning.bill import Bill, Tariff, bill, tariffs
 from parasim.planning.setting import block_widths, parsed
@@ -263,5 +263,5 @@ def _check_memory(setup: Setup, costs: Costs, candidate: Candidate) -> None:
     groups = zip(setup.scenario.fleet, candidate.names, strict=True)
     fleet = tuple(group.model_copy(update={"device": name or group.device}) for group, name in groups)
     with_devices = replace(setup, scenario=setup.scenario.model_copy(update={"fleet": fleet}))
-    for warning in fits(with_devices, measured=costs.file if isinstance(costs, MeasuredCosts) else None):
+    for warning in fits(with_devices, measured=costs.file if isinstance(costs, MeasuredProfileCosts) else None):
         raise CostError(f"a local update needs at least {warning.needed / 1e9:.0f} GB of memory")

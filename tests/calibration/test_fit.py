@@ -10,24 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration.calibrate import fitted
-from calibration.cost_terms import TERMS, Phase, Work, work
-from calibration.fit import Prices, fit, summary
-from calibration.measured_file import MeasuredFile, Sample
-from calibration.points import Point, Visit
+from calibration.cost_terms import TERMS, Phase, StepWork, work
+from calibration.fit import StepPrices, fit, summary
+from calibration.measured_file import MeasuredFile, StepSample
+from calibration.points import StepPoint, Visit
 from sim.methods import Trains
 from tests.calibration.synthetic import ARCHITECTURE, PRICES, measured_file, visit
 
 POINTS = [sample.point for sample in measured_file().samples]
 AMOUNTS = [work(ARCHITECTURE, point) for point in POINTS]
 PARTS: tuple[Phase, ...] = ("forward", "head", "backward", "update")
-NOTHING = Work(**dict.fromkeys(Work.__dataclass_fields__, 0.0))
+NOTHING = StepWork(**dict.fromkeys(StepWork.__dataclass_fields__, 0.0))
 
 
-def times_of(prices: Prices, amounts: list[Work]) -> list[Visit]:
+def times_of(prices: StepPrices, amounts: list[StepWork]) -> list[Visit]:
     return [Visit(**{phase: prices.phase(phase, one) for phase in PARTS}) for one in amounts]
 
 
-def relative_errors(prices: Prices, amounts: list[Work], times: list[Visit]) -> list[float]:
+def relative_errors(prices: StepPrices, amounts: list[StepWork], times: list[Visit]) -> list[float]:
     return [prices.step(one) / measured.step - 1 for one, measured in zip(amounts, times, strict=True)]
 
 
@@ -37,7 +37,7 @@ def measured(forward: float, head: float = 0.0, backward: float = 0.0) -> Visit:
 
 def test_a_step_is_the_sum_of_its_terms():
     # constant 2 s, 3 s per 1e12 operations of layers, 5 of the head, 7 s per 1e9 weights.
-    prices = Prices(
+    prices = StepPrices(
         "sum",
         dict.fromkeys(PRICES.coefficients, 0.0)
         | {
@@ -55,7 +55,7 @@ def test_a_step_is_the_sum_of_its_terms():
 
 
 def test_on_a_gpu_the_longer_of_launches_and_work_counts():
-    prices = Prices(
+    prices = StepPrices(
         "maximum",
         dict.fromkeys(PRICES.coefficients, 0.0)
         | {"backward_constant": 1.0, "backward_launch": 2.0, "backward_layers": 4.0, "optimizer": 8.0},
@@ -69,7 +69,7 @@ def test_on_a_gpu_the_longer_of_launches_and_work_counts():
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.floats(0.1, 10), min_size=len(TERMS), max_size=len(TERMS)))
 def test_exact_times_are_predicted_exactly(factors: list[float]):
-    true = Prices(
+    true = StepPrices(
         "sum", {name: PRICES.coefficients[name] * f for name, f in zip(PRICES.coefficients, factors, strict=True)}
     )
     half = AMOUNTS[::2]
@@ -121,7 +121,7 @@ def test_the_last_bits_of_the_times_do_not_move_a_price(seed: int, size: float):
 def test_saturation_is_found(launch: float):
     # From all points waiting for launches to hardly any.
     prices = {t.name: launch if t.role == "launch" else 20.0 for t in TERMS}
-    true = Prices("maximum", prices)
+    true = StepPrices("maximum", prices)
     found = fit(AMOUNTS, times_of(true, AMOUNTS), "maximum")
     median, _ = summary(relative_errors(found, AMOUNTS, times_of(true, AMOUNTS)))
     assert median < 1
@@ -139,7 +139,7 @@ def test_held_out_points_are_not_used():
     file = measured_file()
     honest = fitted(file, ARCHITECTURE)
     spoilt = tuple(
-        Sample.of(s.point, s.role, [visit(ARCHITECTURE, s.point, factor=2.0)], None) if s.role == "held-out" else s
+        StepSample.of(s.point, s.role, [visit(ARCHITECTURE, s.point, factor=2.0)], None) if s.role == "held-out" else s
         for s in file.samples
     )
     worse = fitted(file.model_copy(update={"samples": spoilt}), ARCHITECTURE)
@@ -167,7 +167,7 @@ def test_block_positions_follow_the_structure():
         file.fit.prices.step(
             work(
                 ARCHITECTURE,
-                Point(trains=Trains.BLOCK, batch_size=4, sequence_length=32, first_layer=first, layers=2),
+                StepPoint(trains=Trains.BLOCK, batch_size=4, sequence_length=32, first_layer=first, layers=2),
             )
         )
         for first in range(7)

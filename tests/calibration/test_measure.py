@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from calibration import measure
 from calibration.measure import FEWEST_STEPS, Limits, Measurer, measure_all, random_batches, steps_per_visit, visit_of
-from calibration.measured_file import Sample
+from calibration.measured_file import StepSample
 from calibration.plan import Planned
-from calibration.points import Point, Visit
+from calibration.points import StepPoint, Visit
 from calibration.step_memory_guard import needed_bytes
 from calibration.stopwatch import Stopwatch
 from calibration.subject import Subject
@@ -24,8 +24,8 @@ from tests.calibration.synthetic import CONFIG
 from train.local import TrainingError
 
 
-def step(batch_size: int) -> Point:
-    return Point(trains=Trains.EVERYTHING, batch_size=batch_size, sequence_length=8)
+def step(batch_size: int) -> StepPoint:
+    return StepPoint(trains=Trains.EVERYTHING, batch_size=batch_size, sequence_length=8)
 
 
 def took(seconds: float) -> tuple[Visit, None]:
@@ -39,11 +39,11 @@ class Bench:
         self.clock = 0.0
         self.visited: list[int] = []
         self.saved = 0
-        self.samples: dict[Point, Sample] = {}
+        self.samples: dict[StepPoint, StepSample] = {}
         self.left: list[float] = []
         self._outcomes: Iterator[Any] = iter(outcomes)
 
-    def visit(self, point: Point, known: Sample | None) -> Any:
+    def visit(self, point: StepPoint, known: StepSample | None) -> Any:
         self.clock += 1
         self.visited.append(point.batch_size)
         return next(self._outcomes, took(1.0))
@@ -181,7 +181,7 @@ def test_gpu_moments_are_read_after_one_wait(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_random_batches_look_like_the_trainers():
-    batches = random_batches(50, Point(trains=Trains.EVERYTHING, batch_size=3, sequence_length=5), 2)
+    batches = random_batches(50, StepPoint(trains=Trains.EVERYTHING, batch_size=3, sequence_length=5), 2)
     assert len(batches) == 2
     for batch in batches:
         assert {name: tuple(tensor.shape) for name, tensor in batch.items()} == {
@@ -207,15 +207,15 @@ LORA = {"rank": 2, "targets": "q_proj+v_proj"}
 @pytest.mark.parametrize(
     "point",
     [
-        Point(trains=Trains.BLOCK, batch_size=2, sequence_length=8, first_layer=3, layers=2),
-        Point(trains=Trains.BLOCK, batch_size=2, sequence_length=8, first_layer=3.5, layers=0.5),
-        Point(trains=Trains.LORA, batch_size=1, sequence_length=8, **LORA),
-        Point(trains=Trains.LORA_B, batch_size=1, sequence_length=8, **LORA),
-        Point(trains=Trains.EVERYTHING, batch_size=1, sequence_length=8),
+        StepPoint(trains=Trains.BLOCK, batch_size=2, sequence_length=8, first_layer=3, layers=2),
+        StepPoint(trains=Trains.BLOCK, batch_size=2, sequence_length=8, first_layer=3.5, layers=0.5),
+        StepPoint(trains=Trains.LORA, batch_size=1, sequence_length=8, **LORA),
+        StepPoint(trains=Trains.LORA_B, batch_size=1, sequence_length=8, **LORA),
+        StepPoint(trains=Trains.EVERYTHING, batch_size=1, sequence_length=8),
     ],
-    ids=Point.label,
+    ids=StepPoint.label,
 )
-def test_real_steps_of_every_kind_are_timed(subject: Subject, point: Point, monkeypatch: pytest.MonkeyPatch):
+def test_real_steps_of_every_kind_are_timed(subject: Subject, point: StepPoint, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(measure, "_VISIT_SECONDS", 0.0)
     before = {name: value.clone() for name, value in subject.model.state_dict().items()}
     outcome = Measurer(subject, "wall-clock").visit(point, None)
@@ -231,7 +231,7 @@ def test_real_steps_of_every_kind_are_timed(subject: Subject, point: Point, monk
 def test_a_block_at_the_bottom_goes_back_through_more_layers(subject: Subject):
     # Which parameters get gradients, and that nothing below them is recorded, is `train.blocks`' affair; here the
     # right part is chosen.
-    point = Point(trains=Trains.BLOCK, batch_size=1, sequence_length=8, first_layer=6, layers=2)
+    point = StepPoint(trains=Trains.BLOCK, batch_size=1, sequence_length=8, first_layer=6, layers=2)
     with subject.part(point) as part:
         assert {name.split(".")[2] for name in part} == {"6", "7"}
 

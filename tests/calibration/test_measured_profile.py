@@ -13,9 +13,9 @@ import pytest
 from calibration.calibrate import fitted
 from calibration.cost_terms import full_pass_work, work
 from calibration.measured import MeasuredProfile
-from calibration.measured_file import MeasuredFile, MergeSample, Sample, Shape, profile_schema
+from calibration.measured_file import MeasuredFile, MergeSample, ModelShape, StepSample, profile_schema
 from calibration.merging import fit_merging
-from calibration.points import Point
+from calibration.points import StepPoint
 from calibration.profile import load_profile, read_profile, shipped_profiles
 from sim.architecture import Architecture, architecture, from_config
 from sim.costs import Costs
@@ -53,7 +53,7 @@ def costs_of(**fields: Any) -> Costs:
 )
 def test_an_update_is_its_steps_and_what_comes_once(method: str, trains: Trains):
     adapter = {} if trains is Trains.EVERYTHING else {"rank": 4, "targets": "q_proj+v_proj"}
-    amounts = work(ARCHITECTURE, Point(trains=trains, batch_size=4, sequence_length=32, **adapter))
+    amounts = work(ARCHITECTURE, StepPoint(trains=trains, batch_size=4, sequence_length=32, **adapter))
     expected = 10 * PRICES.step(amounts) + PRICES.update(amounts)
     assert costs_of(method=method).local_update(0, 0, None).seconds == pytest.approx(expected, rel=1e-3)
 
@@ -63,7 +63,9 @@ def test_blocks_cost_what_their_place_costs_and_slow_clients_take_longer():
     costs = PROFILE.costs(setup)
     assert setup.blocks is not None
     for block in setup.blocks:
-        point = Point(trains=Trains.BLOCK, batch_size=4, sequence_length=32, first_layer=block.first_layer, layers=2)
+        point = StepPoint(
+            trains=Trains.BLOCK, batch_size=4, sequence_length=32, first_layer=block.first_layer, layers=2
+        )
         amounts = work(ARCHITECTURE, point)
         expected = 10 * PRICES.step(amounts) + PRICES.update(amounts)
         assert costs.local_update(0, 0, block).seconds == pytest.approx(expected, rel=1e-3)
@@ -190,8 +192,8 @@ def test_a_named_device_is_the_profiles_in_any_capitals():
 
 
 def test_what_did_not_fit_into_memory_is_refused():
-    failed = Sample(
-        point=Point(trains=Trains.BLOCK, batch_size=4, sequence_length=16, first_layer=4, layers=2),
+    failed = StepSample(
+        point=StepPoint(trains=Trains.BLOCK, batch_size=4, sequence_length=16, first_layer=4, layers=2),
         role="fit",
         fits=False,
         reason="out of memory",
@@ -310,7 +312,7 @@ def test_shipped_profiles_are_what_their_samples_give(name: str):
     jsonschema.validate(data, profile_schema())
     file = MeasuredFile.parse(data, name)
     model = from_config(file.model.config, file.model.name)
-    assert file.model.shape == Shape.of(model)
+    assert file.model.shape == ModelShape.of(model)
     assert file.merging is not None
     again = fitted(file, model)
     merging = fit_merging(file.merging.samples, model)
@@ -331,7 +333,7 @@ def test_shipped_profiles_are_what_their_samples_give(name: str):
 def test_the_shipped_profile_of_smollm2_covers_the_catalogues_model():
     file = load_profile("smollm2-135m-cpu")
     assert isinstance(file, MeasuredProfile)
-    assert file.file.model.shape == Shape.of(architecture("smollm2-135m"))
+    assert file.file.model.shape == ModelShape.of(architecture("smollm2-135m"))
 
 
 # 8 layers of q (16 x 16) and v (8 x 16): 8 x (256 + 128) weights, 2 operations each and unit of rank.

@@ -15,13 +15,15 @@ from calibration.cost_terms import MERGE_TERMS
 from calibration.measure_merging import STACKED, measure_merging
 from calibration.measured_file import MergeSample
 from calibration.merging import enough_merges, fit_merging, merge_seconds, merge_work
-from calibration.plan import Plan, Role
+from calibration.plan import MeasuringPlan, Role
 from calibration.subject import Subject
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG
 from train.adapters import Adapter
 from train.blocks import Values
 
-PLAN = Plan(batch_sizes=(1,), sequence_lengths=(8,), layers=(1,), ranks=(2, 4), targets=("q_proj+v_proj", "all-linear"))
+PLAN = MeasuringPlan(
+    batch_sizes=(1,), sequence_lengths=(8,), layers=(1,), ranks=(2, 4), targets=("q_proj+v_proj", "all-linear")
+)
 
 
 def test_work_by_hand():

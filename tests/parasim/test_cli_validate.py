@@ -14,7 +14,7 @@ import pytest
 from calibration.calibrate import fitted, save
 from calibration.cost_terms import work
 from calibration.measure import Measurer
-from calibration.points import Point
+from calibration.points import StepPoint
 from calibration.this_machine import this_device
 from sim.methods import Trains
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, PRICES, measured_file, visit
@@ -30,7 +30,7 @@ SMALL = (
     "--set",
     "local.sequence_length=48",
 )
-FULL = Point(trains=Trains.EVERYTHING, batch_size=3, sequence_length=48)
+FULL = StepPoint(trains=Trains.EVERYTHING, batch_size=3, sequence_length=48)
 SECONDS = PRICES.step(work(ARCHITECTURE, FULL)) + PRICES.update(work(ARCHITECTURE, FULL))
 """What the pretended measurement predicts for an update of full fine-tuning."""
 
