@@ -29,7 +29,7 @@ class CostTerm:
     phase : str
         Which part of a step, or the once of a local update, it belongs to; or merging a stack of adapters.
     amount : str
-        Attribute of `calibration.cost_terms.StepWork`, or of `calibration.merging.MergeWork`, that it multiplies.
+        Attribute of `StepWork`, or of `MergeWork`, that it multiplies.
     role : {"work", "launch", "fixed"}
         Grows with the tokens; does not; or is added whatever else happens. Where a device is fast, launching work
         and doing it overlap, and the longer of the two is what counts.
@@ -196,3 +196,39 @@ def adapted_modules(architecture: Architecture, targets: str) -> list[Linear]:
     """Linear modules of a model that have an adapter on some targets, as points name these."""
     wanted = split_targets(targets)
     return [m for m in architecture.linears() if wanted == ALL_LINEAR or not set(wanted).isdisjoint(m.names)]
+
+
+@dataclass(frozen=True)
+class MergeWork:
+    """Amounts of work in one merge.
+
+    Attributes
+    ----------
+    modules : float
+        Linear modules that have an adapter.
+    weights : float
+        Their weights [1e9].
+    products : float
+        Operations of the matrix products [1e12].
+    """
+
+    modules: float
+    weights: float
+    products: float
+
+
+def merge_work(architecture: Architecture, targets: str, rank: int) -> MergeWork:
+    """Amounts of work in one merge.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The model.
+    targets : str
+        Modules that have an adapter, as points name them.
+    rank : int
+        Inner dimension of the stack: the clients' ranks together.
+    """
+    adapted = adapted_modules(architecture, targets)
+    weights = sum(module.inputs * module.outputs for module in adapted)
+    return MergeWork(len(adapted), weights * 1e-9, 2 * weights * rank * 1e-12)

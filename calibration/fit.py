@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.cost_terms import STEP_PHASES, TERMS, CostTerm, Phase, StepWork
+from calibration.cost_terms import STEP_PHASES, TERMS, CostTerm, MergeWork, Phase, StepWork
 from calibration.points import Visit
 
 Form = Literal["sum", "maximum"]
@@ -63,7 +63,7 @@ class StepPrices:
         """Predict one phase of a step, or the update's own part [s]."""
         terms = _terms(phase)
         prices = np.array([self.coefficients[term.name] for term in terms])
-        return float(_combined(terms, _matrix(terms, [amounts]), prices, self.form)[0])
+        return float(_combined(terms, amounts_matrix(terms, [amounts]), prices, self.form)[0])
 
 
 def fit(amounts: Sequence[StepWork], times: Sequence[Visit], form: Form) -> StepPrices:
@@ -89,26 +89,21 @@ def fit(amounts: Sequence[StepWork], times: Sequence[Visit], form: Form) -> Step
     for phase in (*STEP_PHASES, "update"):
         terms = _terms(phase)
         target = np.array([getattr(measured, phase) for measured in times])
-        matrix = _matrix(terms, amounts)
+        matrix = amounts_matrix(terms, amounts)
         if form == "maximum":
             matrix = _longer_of_two(terms, matrix, target, 1 / steps)
-        prices, carriers = non_negative(matrix, target, 1 / steps)
-        found |= {term.name: float(price) for term, price in zip(terms, prices, strict=True)}
-        undetermined |= named(terms, carriers)
+        prices, left_out = non_negative(terms, matrix, target, 1 / steps)
+        found |= prices
+        undetermined |= left_out
     return StepPrices(form, found, undetermined)
-
-
-def named(terms: Sequence[CostTerm], carriers: Mapping[int, Sequence[int]]) -> dict[str, tuple[str, ...]]:
-    """Name the columns that `non_negative` left out, and those that carry their prices."""
-    return {terms[column].name: tuple(terms[other].name for other in others) for column, others in carriers.items()}
 
 
 def _terms(phase: Phase) -> list[CostTerm]:
     return [term for term in TERMS if term.phase == phase]
 
 
-def _matrix(terms: Sequence[CostTerm], amounts: Sequence[StepWork]) -> Array:
-    """Amounts of work, shape (points, terms)."""
+def amounts_matrix(terms: Sequence[CostTerm], amounts: Sequence[StepWork | MergeWork]) -> Array:
+    """Lay out amounts of work, shape (points, terms)."""
     return np.array([[getattr(one, term.amount) for term in terms] for one in amounts])
 
 
@@ -138,9 +133,10 @@ def _longer_of_two(terms: Sequence[CostTerm], matrix: Array, target: Array, weig
         waits = size <= np.quantile(size, share) if share else np.zeros(len(size), dtype=bool)
         for _ in range(_PASSES):
             active = np.where(waits[:, None] & work, 0.0, np.where(~waits[:, None] & launch, 0.0, matrix))
-            prices, _ = non_negative(active, target, weights)
+            prices = np.array([*non_negative(terms, active, target, weights)[0].values()])
             error = float((((_combined(terms, matrix, prices, "maximum") - target) * weights) ** 2).sum())
-            if error < least:
+            # Of what is equally good but for rounding, the first counts.
+            if error < least * (1 - 1e-9) - 1e-18:
                 best, least = active, error
             new = matrix[:, launch] @ prices[launch] > matrix[:, work] @ prices[work]
             if (new == waits).all():
@@ -149,11 +145,15 @@ def _longer_of_two(terms: Sequence[CostTerm], matrix: Array, target: Array, weig
     return best
 
 
-def non_negative(matrix: Array, target: Array, weights: Array) -> tuple[Array, dict[int, list[int]]]:
-    """Solve non-negative least squares with a weight for each row, without columns that follow from earlier ones.
+def non_negative(
+    terms: Sequence[CostTerm], matrix: Array, target: Array, weights: Array
+) -> tuple[dict[str, float], dict[str, tuple[str, ...]]]:
+    """Solve non-negative least squares with a weight for each row, without terms that follow from earlier ones.
 
     Parameters
     ----------
+    terms : sequence of CostTerm
+        What the columns are of.
     matrix : numpy.ndarray
         Amounts, shape (points, terms); columns may differ by magnitudes.
     target : numpy.ndarray
@@ -163,10 +163,10 @@ def non_negative(matrix: Array, target: Array, weights: Array) -> tuple[Array, d
 
     Returns
     -------
-    numpy.ndarray
-        StepPrices, shape (terms,).
-    dict of int to list of int
-        Columns that were left out, and so have price 0, with the earlier columns that they are a combination of.
+    dict of str to float
+        Price of each term.
+    dict of str to tuple of str
+        Terms that were left out, and so have price 0, with the earlier terms that they are a combination of.
     """
     from scipy.optimize import nnls  # type: ignore[import-untyped]
 
@@ -175,17 +175,18 @@ def non_negative(matrix: Array, target: Array, weights: Array) -> tuple[Array, d
     scale[scale == 0] = 1.0
     rows /= scale
     kept: list[int] = []
-    left_out: dict[int, list[int]] = {}
-    for column in range(rows.shape[1]):
+    left_out: dict[str, tuple[str, ...]] = {}
+    for column, term in enumerate(terms):
         shares = np.linalg.lstsq(rows[:, kept], rows[:, column], rcond=None)[0]
         if np.linalg.norm(rows[:, column] - rows[:, kept] @ shares) > _OWN:
             kept.append(column)
         else:
-            left_out[column] = [other for other, share in zip(kept, shares, strict=True) if abs(share) > _OWN]
-    prices = np.zeros(rows.shape[1])
+            carriers = (terms[other].name for other, share in zip(kept, shares, strict=True) if abs(share) > _OWN)
+            left_out[term.name] = tuple(carriers)
+    prices = np.zeros(len(terms))
     if kept:
         prices[kept] = nnls(rows[:, kept], target * weights)[0] / scale[kept]
-    return prices, left_out
+    return {term.name: float(price) for term, price in zip(terms, prices, strict=True)}, left_out
 
 
 def summary(errors: Sequence[float]) -> tuple[float, float]:

@@ -171,12 +171,9 @@ class Coefficient(Section):
     meaning: Line
 
     @classmethod
-    def of_all(cls, terms: Sequence[CostTerm], prices: Sequence[float]) -> dict[str, Coefficient]:
+    def of_all(cls, terms: Sequence[CostTerm], prices: Mapping[str, float]) -> dict[str, Coefficient]:
         """Write the prices of terms, with six digits and what they mean."""
-        return {
-            term.name: cls(value=float(f"{price:.6g}"), unit=term.unit, meaning=term.meaning)
-            for term, price in zip(terms, prices, strict=True)
-        }
+        return {t.name: cls(value=float(f"{prices[t.name]:.6g}"), unit=t.unit, meaning=t.meaning) for t in terms}
 
 
 Undetermined = Annotated[dict[str, tuple[str, ...]], Field(max_length=100)]
@@ -216,7 +213,7 @@ class StepFit(Section):
     @classmethod
     def of(cls, prices: StepPrices) -> StepFit:
         """Write prices with their meaning."""
-        coefficients = Coefficient.of_all(TERMS, [prices.coefficients[term.name] for term in TERMS])
+        coefficients = Coefficient.of_all(TERMS, prices.coefficients)
         return cls(form=prices.form, coefficients=coefficients, undetermined=dict(prices.undetermined))
 
     @property

@@ -7,54 +7,17 @@ every weight that has an adapter. That is no part of a training step: it has pri
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
 
-from calibration.cost_terms import MERGE_TERMS, adapted_modules
-from calibration.fit import named, non_negative
+from calibration.cost_terms import MERGE_TERMS, merge_work
+from calibration.fit import amounts_matrix, non_negative
 from calibration.measured_file import Coefficient, MergeSample, Merging
 from sim.architecture import Architecture
 from sim.fleet import Cohorts
 
 _FEWEST_FITTED = 2
-
-
-@dataclass(frozen=True)
-class MergeWork:
-    """Amounts of work in one merge.
-
-    Attributes
-    ----------
-    modules : float
-        Linear modules that have an adapter.
-    weights : float
-        Their weights [1e9].
-    products : float
-        Operations of the matrix products [1e12].
-    """
-
-    modules: float
-    weights: float
-    products: float
-
-
-def merge_work(architecture: Architecture, targets: str, rank: int) -> MergeWork:
-    """Amounts of work in one merge.
-
-    Parameters
-    ----------
-    architecture : Architecture
-        The model.
-    targets : str
-        Modules that have an adapter, as points name them.
-    rank : int
-        Inner dimension of the stack: the clients' ranks together.
-    """
-    adapted = adapted_modules(architecture, targets)
-    weights = sum(module.inputs * module.outputs for module in adapted)
-    return MergeWork(len(adapted), weights * 1e-9, 2 * weights * rank * 1e-12)
 
 
 def merge_seconds(merging: Merging, architecture: Architecture, targets: str, rank: int) -> float:
@@ -109,13 +72,12 @@ def fit_merging(samples: Sequence[MergeSample], architecture: Architecture) -> M
     """
     seen = [sample for sample in samples if sample.role == "fit"]
     works = [merge_work(architecture, sample.targets, sample.rank) for sample in seen]
-    matrix = np.array([[getattr(one, term.amount) for term in MERGE_TERMS] for one in works])
     times = np.array([median(sample.seconds) for sample in seen])
-    prices, carriers = non_negative(matrix, times, 1 / times)
+    prices, undetermined = non_negative(MERGE_TERMS, amounts_matrix(MERGE_TERMS, works), times, 1 / times)
     fitted = Merging(
         samples=tuple(samples),
-        coefficients=Coefficient.of_all(MERGE_TERMS, list(prices)),
-        undetermined=named(MERGE_TERMS, carriers),
+        coefficients=Coefficient.of_all(MERGE_TERMS, prices),
+        undetermined=undetermined,
         median_error_pct=0.0,
         largest_error_pct=0.0,
     )

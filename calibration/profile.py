@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from calibration.measured import MeasuredProfile
 from calibration.measured_file import KIND as MEASURED
@@ -13,7 +13,6 @@ from calibration.measured_file import MeasuredFile
 from calibration.published import KIND as PUBLISHED
 from calibration.published import PublishedProfile
 from sim.complaints import shown
-from sim.costs import Costs
 from sim.errors import CostError, nearest
 from sim.simulate import Setup
 from sim.well_formed import parse_json
@@ -22,23 +21,8 @@ DEFAULT_PROFILE = "paper-a100"
 MAX_PROFILE_BYTES = 16 * 2**20
 
 
-class Profile(Protocol):
-    """What is known of a device's computing times."""
-
-    @property
-    def name(self) -> str:
-        """Name of the profile."""
-        ...
-
-    def costs(self, setup: Setup) -> Costs:
-        """Costs of one scenario.
-
-        Raises
-        ------
-        CostError
-            If the profile does not cover it.
-        """
-        ...
+Profile = PublishedProfile | MeasuredProfile
+"""What is known of a device's computing times; its `costs` are those of one scenario."""
 
 
 def shipped_profiles() -> list[str]:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration import measure_merging as measure_merging_module
-from calibration.cost_terms import MERGE_TERMS
+from calibration.cost_terms import MERGE_TERMS, merge_work
 from calibration.measure_merging import STACKED, measure_merging
 from calibration.measured_file import MergeSample
-from calibration.merging import enough_merges, fit_merging, merge_seconds, merge_work
+from calibration.merging import enough_merges, fit_merging, merge_seconds
 from calibration.plan import MeasuringPlan, Role
 from calibration.subject import Subject
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG
