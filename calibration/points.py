@@ -11,7 +11,6 @@ from sim.blocks import ALL_LINEAR, Block
 from sim.fields import Line, Number, Section, Whole
 from sim.methods import Trains
 
-MEASURED = (Trains.BLOCK, Trains.LORA, Trains.LORA_B, Trains.EVERYTHING)
 ADAPTERS = (Trains.LORA, Trains.LORA_B)
 
 Seconds = Annotated[Number, Field(ge=0, le=1e9)]

@@ -9,16 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from calibration.paper import (
-    CROSS_SILO,
-    PaperCell,
-    cell_setting,
-    cells,
-    paper_setting,
-    run_with_profile,
-    run_with_seconds,
-    solve,
-)
+from calibration import paper
+from calibration.paper import PaperCell
 from calibration.published import PublishedProfile
 
 QWEN = "qwen2.5-1.5b-instruct"
@@ -61,10 +53,10 @@ class RejectedSetting:
 
 def rejected_settings(profile: PublishedProfile) -> Iterator[RejectedSetting]:
     """Simulate every such setting."""
-    for cell in cells():
+    for cell in paper.cells():
         if cell.method == "fedcybgd" and cell.model != QWEN:
-            setting = cell_setting(cell) | {"cyclic": {"download_fraction": 1.0}}
-            minutes = run_with_profile(setting, profile).wall_clock / 60
+            setting = paper.cell_setting(cell) | {"cyclic": {"download_fraction": 1.0}}
+            minutes = paper.run_with_profile(setting, profile).wall_clock / 60
             yield RejectedSetting(cell, "every block that others changed is downloaded", minutes)
     yield from _cross_silo(profile)
     yield from _qwen(profile)
@@ -76,22 +68,22 @@ def _cross_silo(profile: PublishedProfile) -> Iterator[RejectedSetting]:
         "50 clients, 20 % drawn anew each round (seed 0), exact catch-up": {"fraction": _COHORT / _CLIENTS},
         "50 clients in five rotating cohorts, exact catch-up": {"rounds": rotating},
     }
-    for cell in cells():
-        for name, participation in participations.items() if cell.variant == CROSS_SILO else ():
-            setting = paper_setting(cell.model, cell.method, cell.dataset) | {"participation": participation}
+    for cell in paper.cells():
+        for name, participation in participations.items() if cell.variant == paper.CROSS_SILO else ():
+            setting = paper.paper_setting(cell.model, cell.method, cell.dataset) | {"participation": participation}
             setting["fleet"][0]["count"] = _CLIENTS
-            yield RejectedSetting(cell, name, run_with_profile(setting, profile).wall_clock / 60)
+            yield RejectedSetting(cell, name, paper.run_with_profile(setting, profile).wall_clock / 60)
 
 
 def _qwen(profile: PublishedProfile) -> Iterator[RejectedSetting]:
     """Fit Qwen's computation to its FedBCD cell and predict ParaBlock with it, for two widths on the wire."""
-    by_method = {cell.method: cell for cell in cells() if cell.model == QWEN}
+    by_method = {cell.method: cell for cell in paper.cells() if cell.model == QWEN}
     for width in (2, 4):
         fedbcd, parablock = (
-            cell_setting(by_method[method]) | {"wire": {"bytes_per_parameter": width}}
+            paper.cell_setting(by_method[method]) | {"wire": {"bytes_per_parameter": width}}
             for method in ("fedbcd", "parablock")
         )
-        seconds = solve(by_method["fedbcd"], partial(run_with_seconds, fedbcd, non_overlapping=0.0))
-        minutes = run_with_seconds(parablock, seconds, profile.non_overlapping).wall_clock / 60
+        seconds = paper.solve(by_method["fedbcd"], partial(paper.run_with_seconds, fedbcd, non_overlapping=0.0))
+        minutes = paper.run_with_seconds(parablock, seconds, profile.non_overlapping).wall_clock / 60
         what = f"computation from its FedBCD cell, {width} B a weight"
         yield RejectedSetting(by_method["parablock"], what, minutes)

@@ -6,17 +6,8 @@ import statistics
 from dataclasses import dataclass
 from typing import Literal
 
-from calibration.paper import (
-    CROSS_SILO,
-    PROFILE,
-    PaperCell,
-    cell_setting,
-    cells,
-    fitted_runs,
-    paper_setting,
-    run_with_profile,
-    run_with_seconds,
-)
+from calibration import paper
+from calibration.paper import PaperCell
 from calibration.profile import load_profile
 from calibration.published import PublishedProfile
 from calibration.rejected_settings import QWEN, RejectedSetting, rejected_settings
@@ -96,9 +87,9 @@ class Reproduction:
 
 def reproduce() -> Reproduction:
     """Simulate every runtime cell of the paper with the shipped profile `paper-a100`."""
-    profile = load_profile(PROFILE)
+    profile = load_profile(paper.PROFILE)
     assert isinstance(profile, PublishedProfile)
-    compared = tuple(_compare(cell, profile) for cell in cells())
+    compared = tuple(_compare(cell, profile) for cell in paper.cells())
     errors: dict[str, list[float]] = {
         kind: [] for kind in ("fitted", "predicted, block methods", "predicted, other methods", "unexplained")
     }
@@ -115,21 +106,21 @@ def _kind(comparison: CellComparison) -> str:
 
 
 def _compare(cell: PaperCell, profile: PublishedProfile) -> CellComparison:
-    role: Role = "unexplained" if cell.unexplained else "fitted" if cell.run in fitted_runs() else "predicted"
-    note = cell.unexplained or (_STEADY_CATCH_UP if cell.variant == CROSS_SILO else "")
+    role: Role = "unexplained" if cell.unexplained else "fitted" if cell.run in paper.fitted_runs() else "predicted"
+    note = cell.unexplained or (_STEADY_CATCH_UP if cell.variant == paper.CROSS_SILO else "")
     if cell.model == QWEN:
         minutes = _qwen_minutes(cell, profile)
     else:
-        minutes = run_with_profile(cell_setting(cell), profile).wall_clock / 60
+        minutes = paper.run_with_profile(paper.cell_setting(cell), profile).wall_clock / 60
     return CellComparison(cell, minutes, role, note)
 
 
 def _qwen_minutes(cell: PaperCell, profile: PublishedProfile) -> float:
     """Simulate Qwen with Llama 3.2-3B's computation scaled by weights: the profile itself does not cover it."""
     small, large = 1.5437, 3.2127  # 1e9 weights of Qwen2.5-1.5B and Llama 3.2-3B
-    setting = cell_setting(cell)
-    like = paper_setting("llama-3.2-3b", cell.method, cell.dataset)
-    llama = run_with_profile(like, profile)
+    setting = paper.cell_setting(cell)
+    like = paper.paper_setting("llama-3.2-3b", cell.method, cell.dataset)
+    llama = paper.run_with_profile(like, profile)
     turns = 1 if cell.method != "fedcybgd" else llama.scenario.clients
     per_round = llama.mean("compute") * turns / llama.scenario.rounds
-    return run_with_seconds(setting, per_round * small / large, profile.non_overlapping).wall_clock / 60
+    return paper.run_with_seconds(setting, per_round * small / large, profile.non_overlapping).wall_clock / 60
