@@ -111,7 +111,7 @@ def _measured(
     samples = {sample.point: sample for sample in file.samples}
 
     def current() -> MeasuredFile:
-        known = tuple(samples[one.point] for one in planned if one.point in samples)
+        known = tuple(sample for one in planned if (sample := samples[one.point]).visits or not sample.fits)
         return file.model_copy(update={"samples": known})
 
     measure_all(

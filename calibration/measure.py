@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -70,10 +70,8 @@ class Limits:
     most: int = _MOST_VISITS
     spread: float = _SMALL_SPREAD
 
-    def settled(self, sample: StepSample | None) -> bool:
+    def settled(self, sample: StepSample) -> bool:
         """Whether a point needs no further visit."""
-        if sample is None:
-            return False
         if not sample.fits or sample.repeats >= self.most:
             return True
         return sample.repeats >= self.fewest and sample.spread is not None and sample.spread <= self.spread
@@ -82,7 +80,7 @@ class Limits:
 def measure_all(
     planned: Sequence[Planned],
     samples: dict[StepPoint, StepSample],
-    visit: Callable[[StepPoint, StepSample | None], tuple[Visit, int | None] | str],
+    visit: Callable[[StepPoint, StepSample], tuple[Visit, int | None] | str],
     limits: Limits,
     *,
     finished: Callable[[], None],
@@ -96,7 +94,7 @@ def measure_all(
     planned : sequence of Planned
         The points.
     samples : dict of StepPoint to StepSample
-        What is known so far; updated in place.
+        What is known so far; updated in place, and without visits where nothing is.
     visit : callable
         Measures a point once, given what is known of it: a visit and the peak memory [B], or why it does not fit.
     limits : Limits
@@ -109,45 +107,35 @@ def measure_all(
         Clock of the time budget [s].
     """
     began, visits = now(), 0
-    while due := [one for one in planned if not limits.settled(samples.get(one.point))]:
+    for one in planned:
+        samples.setdefault(one.point, StepSample(point=one.point, role=one.role))
+    while due := [known for known in samples.values() if not limits.settled(known)]:
         # The least known first, so that a budget that ends within a round leaves none out.
-        due.sort(key=lambda one: _repeats(samples, one.point))
-        for one in due:
-            known = samples.get(one.point)
-            if known is not None and now() - began >= limits.seconds:
+        for known in sorted(due, key=lambda sample: sample.repeats):
+            if known.visits and now() - began >= limits.seconds:
                 return
-            progress(visits, _time_left(planned, samples, limits, now() - began, visits), one.point.label())
-            outcome = visit(one.point, known)
+            point, role = known.point, known.role
+            progress(visits, _time_left(samples.values(), limits, now() - began, visits), point.label())
+            outcome = visit(point, known)
             if isinstance(outcome, str):
-                samples[one.point] = StepSample(point=one.point, role=one.role, fits=False, reason=outcome[:200])
+                samples[point] = StepSample(point=point, role=role, fits=False, reason=outcome[:200])
             else:
-                before = known.visits if known is not None else ()
-                samples[one.point] = StepSample.of(one.point, one.role, (*before, outcome[0]), outcome[1])
+                samples[point] = StepSample.of(point, role, (*known.visits, outcome[0]), outcome[1])
             visits += 1
             finished()
 
 
-def _repeats(samples: Mapping[StepPoint, StepSample], point: StepPoint) -> int:
-    return samples[point].repeats if point in samples else 0
-
-
-def _time_left(
-    planned: Sequence[Planned], samples: Mapping[StepPoint, StepSample], limits: Limits, spent: float, visits: int
-) -> float:
+def _time_left(samples: Collection[StepSample], limits: Limits, spent: float, visits: int) -> float:
     """Seconds left at the pace so far, were every point settled after the fewest visits.
 
     No more than the budget has left, but never less than what the points take that were not visited yet.
     """
-    missing = sum(
-        max(1, limits.fewest - _repeats(samples, one.point))
-        for one in planned
-        if not limits.settled(samples.get(one.point))
-    )
     budget = max(0.0, limits.seconds - spent)
     if not visits:
         return budget
+    due = [max(1, limits.fewest - sample.repeats) for sample in samples if not limits.settled(sample)]
     pace = spent / visits
-    return max(min(budget, missing * pace), pace * sum(one.point not in samples for one in planned))
+    return max(min(budget, sum(due) * pace), pace * sum(sample.fits and not sample.visits for sample in samples))
 
 
 class Measurer:
@@ -158,7 +146,7 @@ class Measurer:
     subject : Subject
         The model.
     clock : str
-        What is read; see `calibration.stopwatch.clock_for`.
+        What is read; see `train.timing.clock_for`.
     """
 
     def __init__(self, subject: Subject, clock: Clock):
@@ -166,7 +154,7 @@ class Measurer:
         self._clock = clock
         self._warm = False
 
-    def visit(self, point: StepPoint, known: StepSample | None) -> tuple[Visit, int | None] | str:
+    def visit(self, point: StepPoint, known: StepSample) -> tuple[Visit, int | None] | str:
         """Train a few steps and time them.
 
         Returns
@@ -184,9 +172,9 @@ class Measurer:
         except NoRoomError as lack:
             return str(lack)
 
-    def _train(self, point: StepPoint, known: StepSample | None) -> tuple[Visit, int | None]:
+    def _train(self, point: StepPoint, known: StepSample) -> tuple[Visit, int | None]:
         with self._subject.part(point) as part:
-            if known is not None and known.step_s is not None:
+            if known.step_s is not None:
                 return self._timed_update(point, part, steps_per_visit(known.step_s))
             first = self._timed_update(point, part, FEWEST_STEPS)
             steps = steps_per_visit(first[0].step)

@@ -28,6 +28,10 @@ def step(batch_size: int) -> StepPoint:
     return StepPoint(trains=Trains.EVERYTHING, batch_size=batch_size, sequence_length=8)
 
 
+def unknown(point: StepPoint) -> StepSample:
+    return StepSample(point=point, role="fit")
+
+
 def took(seconds: float) -> tuple[Visit, None]:
     return Visit(forward=seconds, head=0.0, backward=0.0, update=0.0), None
 
@@ -43,7 +47,7 @@ class Bench:
         self.left: list[float] = []
         self._outcomes: Iterator[Any] = iter(outcomes)
 
-    def visit(self, point: StepPoint, known: StepSample | None) -> Any:
+    def visit(self, point: StepPoint, known: StepSample) -> Any:
         self.clock += 1
         self.visited.append(point.batch_size)
         return next(self._outcomes, took(1.0))
@@ -136,7 +140,7 @@ def test_a_visits_seconds_are_those_of_the_trainer(subject: Subject, monkeypatch
         measure, "train_locally", lambda *args, **options: replace(real(*args, **options), seconds=1000.0)
     )
     monkeypatch.setattr(measure, "_VISIT_SECONDS", 0.0)
-    visit, _ = Measurer(subject, "wall-clock").visit(step(1), None)
+    visit, _ = Measurer(subject, "wall-clock").visit(step(1), unknown(step(1)))
     assert visit.update > 500
 
 
@@ -218,7 +222,7 @@ LORA = {"rank": 2, "targets": "q_proj+v_proj"}
 def test_real_steps_of_every_kind_are_timed(subject: Subject, point: StepPoint, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(measure, "_VISIT_SECONDS", 0.0)
     before = {name: value.clone() for name, value in subject.model.state_dict().items()}
-    outcome = Measurer(subject, "wall-clock").visit(point, None)
+    outcome = Measurer(subject, "wall-clock").visit(point, unknown(point))
     assert not isinstance(outcome, str)
     visit, peak = outcome
     assert min(visit.forward, visit.head, visit.backward) > 0
@@ -257,7 +261,7 @@ def test_running_out_of_gpu_memory_twice_is_an_answer(
 
     monkeypatch.setattr(measure, "train_locally", explode)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: happened.append("emptied"))
-    outcome = Measurer(subject, "wall-clock").visit(step(1), None)
+    outcome = Measurer(subject, "wall-clock").visit(step(1), unknown(step(1)))
     assert outcome == str(error).partition("\n")[0]
     # Memory in too small pieces is enough once the cache is empty: a second failure is what settles a point.
     assert happened == ["tried", "emptied"] * 2
@@ -273,7 +277,7 @@ def test_what_fits_once_there_is_room_is_measured(subject: Subject, monkeypatch:
 
     monkeypatch.setattr(measure, "train_locally", explode_once)
     monkeypatch.setattr(measure, "_VISIT_SECONDS", 0.0)
-    assert not isinstance(Measurer(subject, "wall-clock").visit(step(1), None), str)
+    assert not isinstance(Measurer(subject, "wall-clock").visit(step(1), unknown(step(1))), str)
 
 
 @pytest.mark.parametrize(
@@ -294,12 +298,12 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(
 
     monkeypatch.setattr(measure, "train_locally", explode)
     with pytest.raises(type(error)):
-        Measurer(subject, "wall-clock").visit(step(1), None)
+        Measurer(subject, "wall-clock").visit(step(1), unknown(step(1)))
 
 
 def test_a_step_beyond_the_free_memory_is_not_tried_on_a_cpu(subject: Subject, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(measure, "available_bytes", lambda: needed_bytes(subject.architecture, step(1)) - 1)
-    outcome = Measurer(subject, "wall-clock").visit(step(1), None)
+    outcome = Measurer(subject, "wall-clock").visit(step(1), unknown(step(1)))
     assert isinstance(outcome, str)
     assert outcome.startswith("needs about")
 
@@ -312,6 +316,6 @@ def test_gpu_memory_is_read_per_visit(subject: Subject, monkeypatch: pytest.Monk
     model = subject.model
     monkeypatch.setattr(subject, "device", torch.device("cuda"))
     assert model is subject.model
-    outcome = Measurer(subject, "wall-clock").visit(step(1), None)
+    outcome = Measurer(subject, "wall-clock").visit(step(1), unknown(step(1)))
     assert outcome[1] == 12345
     assert asked == ["reset", "read"]
