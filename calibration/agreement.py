@@ -223,16 +223,8 @@ class Agreement:
         measured = statistics.fmean(times.measured_s for times in rounds)
         error = 100 * (predicted / measured - 1)
         sizes = [abs(times.error_pct) for times in rounds]
-        return cls(
-            rounds[0].method,
-            len(rounds),
-            predicted,
-            measured,
-            error,
-            statistics.median(sizes),
-            max(sizes),
-            abs(error) <= goal_pct,
-        )
+        of_rounds = statistics.median(sizes), max(sizes)
+        return cls(rounds[0].method, len(rounds), predicted, measured, error, *of_rounds, met=abs(error) <= goal_pct)
 
 
 def train_and_predict(

@@ -164,9 +164,7 @@ def fitted(file: MeasuredFile, architecture: Architecture) -> MeasuredFile:
         p95_error_pct=round(new[1], 2),
         fitted_median_error_pct=round(known[0], 2),
         fitted_p95_error_pct=round(known[1], 2),
-        batch_size=levels.batch_size,
-        sequence_length=levels.sequence_length,
-        layers=levels.layers,
+        **{axis: getattr(levels, axis) for axis in ("batch_size", "sequence_length", "layers")},
         first_layers=tuple(sorted(first for first in places["held-out"] - places["fit"] if first is not None)),
     )
     return file.model_copy(update={"fit": StepFit.of(prices), "held_out": held_out})

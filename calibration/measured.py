@@ -128,18 +128,14 @@ class MeasuredProfileCosts:
 
     def provenance(self) -> dict[str, object]:
         """Say which profile, device and date, and how far it is from points that it was not fitted to."""
-        file, held_out = self.file, self._profile.held_out
+        file = self.file
         return {
             "origin": "fitted",
             "profile": file.name,
             "source": f"measured {file.date} on {file.device.name}, {file.model.dtype}",
             "device": file.device.name,
             "date": file.date,
-            "held_out": {
-                "points": held_out.points,
-                "median_error_pct": held_out.median_error_pct,
-                "p95_error_pct": held_out.p95_error_pct,
-            },
+            "held_out": self._profile.held_out.model_dump(include={"points", "median_error_pct", "p95_error_pct"}),
             "notes": self._notes(),
         }
 

@@ -137,15 +137,8 @@ class StepSample(Section):
         steps = [visit.step for visit in visits]
         low, high = np.quantile(steps, [0.25, 0.75])
         spread = round(float((high - low) / median(steps)), 4) if len(steps) > 1 else None
-        return cls(
-            point=point,
-            role=role,
-            step_s=round(median(steps), 6),
-            spread=spread,
-            repeats=len(visits),
-            peak_bytes=peak_bytes,
-            visits=tuple(visits),
-        )
+        summed = {"step_s": round(median(steps), 6), "spread": spread, "repeats": len(visits), "visits": tuple(visits)}
+        return cls(point=point, role=role, peak_bytes=peak_bytes, **summed)
 
     @property
     def times(self) -> Visit:

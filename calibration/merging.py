@@ -6,7 +6,7 @@ every weight that has an adapter. That is no part of a training step: it has pri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 import numpy as np
@@ -20,10 +20,12 @@ from sim.fleet import Cohorts
 _FEWEST_FITTED = 2
 
 
-def merge_seconds(merging: Merging, architecture: Architecture, targets: str, rank: int) -> float:
+def merge_seconds(
+    coefficients: Mapping[str, Coefficient], architecture: Architecture, targets: str, rank: int
+) -> float:
     """Predict the seconds of one merge [s]."""
     amounts = merge_work(architecture, targets, rank)
-    return float(sum(merging.coefficients[term.name].value * getattr(amounts, term.amount) for term in MERGE_TERMS))
+    return float(sum(coefficients[term.name].value * getattr(amounts, term.amount) for term in MERGE_TERMS))
 
 
 class Merges:
@@ -44,7 +46,8 @@ class Merges:
     """
 
     def __init__(self, merging: Merging, architecture: Architecture, targets: str, rank: int, cohorts: Cohorts):
-        self._seconds = [merge_seconds(merging, architecture, targets, rank * size) for size in cohorts.sizes()]
+        prices = merging.coefficients
+        self._seconds = [merge_seconds(prices, architecture, targets, rank * size) for size in cohorts.sizes()]
         self._rounds_of = cohorts.rounds_of()
 
     def before(self, client: int, round: int) -> float:
@@ -74,17 +77,11 @@ def fit_merging(samples: Sequence[MergeSample], architecture: Architecture) -> M
     works = [merge_work(architecture, sample.targets, sample.rank) for sample in seen]
     times = np.array([median(sample.seconds) for sample in seen])
     prices, undetermined = non_negative(MERGE_TERMS, amounts_matrix(MERGE_TERMS, works), times, 1 / times)
-    fitted = Merging(
-        samples=tuple(samples),
-        coefficients=Coefficient.of_all(MERGE_TERMS, prices),
-        undetermined=undetermined,
-        median_error_pct=0.0,
-        largest_error_pct=0.0,
-    )
+    coefficients = Coefficient.of_all(MERGE_TERMS, prices)
     errors = [
-        100 * abs(merge_seconds(fitted, architecture, sample.targets, sample.rank) / median(sample.seconds) - 1)
-        for sample in samples
-        if sample.role == "held-out"
+        100 * abs(merge_seconds(coefficients, architecture, one.targets, one.rank) / median(one.seconds) - 1)
+        for one in samples
+        if one.role == "held-out"
     ]
     found = {"median_error_pct": round(median(errors), 2), "largest_error_pct": round(max(errors), 2)}
-    return fitted.model_copy(update=found)
+    return Merging(samples=tuple(samples), coefficients=coefficients, undetermined=undetermined, **found)

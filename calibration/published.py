@@ -213,9 +213,10 @@ class PublishedCosts:
         own_adapter = sorted(lora.targets) == ["q_proj", "v_proj"] and lora.rank == profile.rank
         batches = f"{profile.batch_sizes[0]} to {profile.batch_sizes[-1]}"
         unpublished = f"the paper does not publish its own, which stands here as {profile.sequence_length}"
+        meant = "" if self._dataset in datasets else nearest(self._dataset, datasets)
         covered = {
             f"{model}; it covers {' and '.join(models)}.": model in models,
-            f"data set {self._dataset!r}; {nearest(self._dataset, datasets)}": self._dataset in datasets,
+            f"data set {self._dataset!r}; {meant}": self._dataset in datasets,
             f"device {', '.join(others)}; it covers {profile.device}.": not others,
             f"batch size {local.batch_size}; it covers {batches}.": local.batch_size in profile.batch_sizes,
             f"sequence length {local.sequence_length}; {unpublished}.": local.sequence_length

@@ -51,25 +51,15 @@ def this_device(kind: DeviceKind, threads: int) -> MeasuredDevice:
     CostError
         If there is none.
     """
-    device = usable(kind)
+    device, driver = usable(kind), ""
     if device.type == "cuda":
         found = torch.cuda.get_device_properties(device)
-        return MeasuredDevice(
-            name=found.name,
-            kind="cuda",
-            threads=0,
-            clock=clock_for(device, 0),
-            driver=_driver_version(),
-            memory_bytes=found.total_memory,
-        )
-    return MeasuredDevice(
-        name=f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}",
-        kind="cpu",
-        threads=threads,
-        clock=clock_for(device, threads),
-        driver="",
-        memory_bytes=psutil.virtual_memory().total,
-    )
+        name, memory, threads, driver = found.name, found.total_memory, 0, _driver_version()
+    else:
+        name = f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+        memory = psutil.virtual_memory().total
+    clock = clock_for(device, threads)
+    return MeasuredDevice(name=name, kind=kind, threads=threads, clock=clock, driver=driver, memory_bytes=memory)
 
 
 def _processor() -> str:

@@ -52,7 +52,9 @@ def test_a_fit_finds_the_prices_that_were_paid(prices: list[float]):
     merging = fit_merging(samples, ARCHITECTURE)
     assert all(one.value >= 0 for one in merging.coefficients.values())
     for targets in PLAN.targets:
-        assert merge_seconds(merging, ARCHITECTURE, targets, 100) == pytest.approx(paid(targets, 100), rel=1e-2)
+        assert merge_seconds(merging.coefficients, ARCHITECTURE, targets, 100) == pytest.approx(
+            paid(targets, 100), rel=1e-2
+        )
     assert merging.largest_error_pct < 1
     assert merging.largest_rank("all-linear") == 500
     assert merging.largest_rank("k_proj") == 0
