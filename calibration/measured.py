@@ -141,17 +141,14 @@ class MeasuredProfileCosts:
 
     def _notes(self) -> list[str]:
         held_out, blocks = self._profile.held_out, self._scenario.blocks
-        notes = [
-            f"held-out error {held_out.median_error_pct:g} % (median), {held_out.p95_error_pct:g} % (95th percentile)"
-        ]
+        median, p95 = held_out.median_error_pct, held_out.p95_error_pct
+        notes = [f"held-out error {median:g} % (median), {p95:g} % (95th percentile)"]
         if self._trains is Trains.BLOCK and blocks.schedule == "gradient" and blocks.gradient_pass is None:
             notes.append("the gradient-based order's full pass is predicted as a block of all layers without optimizer")
         merging = self.file.merging
         if self._stacks and merging is not None:
-            notes.append(
-                "every client merges the stacks that arrive before it trains: measured by itself, held-out error "
-                f"{merging.median_error_pct:g} % (median)"
-            )
+            error = f"held-out error {merging.median_error_pct:g} % (median)"
+            notes.append(f"every client merges the stacks that arrive before it trains: measured by itself, {error}")
         return notes
 
     def _point(self, block: Block | None) -> StepPoint:

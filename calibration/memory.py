@@ -101,7 +101,7 @@ def fits(setup: Setup, *, measured: MeasuredFile | None = None, traced: bool = F
     return warnings
 
 
-def said_of_memory(setup: Setup, measured: MeasuredFile | None = None) -> list[str]:
+def memory_sentences(setup: Setup, measured: MeasuredFile | None = None) -> list[str]:
     """Say in sentences which groups do not fit their device, and which devices nobody knows the memory of.
 
     Parameters

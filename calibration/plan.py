@@ -161,23 +161,19 @@ def check_enough(planned: Sequence[Planned]) -> None:
 
 def _check_model(plan: MeasuringPlan, architecture: Architecture, longest: int | None) -> None:
     """Refuse what the model does not have."""
-    if max(plan.layers) > len(architecture.layers):
-        raise ScenarioError(
-            f"--layers {max(plan.layers):g}: {architecture.name} has only {len(architecture.layers)} layers"
-        )
-    if max(plan.ranks, default=0) > architecture.hidden_size:
-        raise ScenarioError(
-            f"--rank {max(plan.ranks)}: must be at most {architecture.hidden_size}, the width of {architecture.name}"
-        )
-    if longest is not None and max(plan.sequence_lengths) > longest:
-        raise ScenarioError(
-            f"--sequence-length {max(plan.sequence_lengths)}: {architecture.name} has positions for {longest} tokens"
-        )
-    known = {name for linear in architecture.linears() for name in linear.names} if plan.targets else set()
+    name, layers = architecture.name, len(architecture.layers)
+    widest, rank, tokens = max(plan.layers), max(plan.ranks, default=0), max(plan.sequence_lengths)
+    if widest > layers:
+        raise ScenarioError(f"--layers {widest:g}: {name} has only {layers} layers")
+    if rank > architecture.hidden_size:
+        raise ScenarioError(f"--rank {rank}: must be at most {architecture.hidden_size}, the width of {name}")
+    if longest is not None and tokens > longest:
+        raise ScenarioError(f"--sequence-length {tokens}: {name} has positions for {longest} tokens")
+    known = {module for linear in architecture.linears() for module in linear.names} if plan.targets else set()
     for targets in plan.targets:
-        for name in sorted(set(targets.split("+")) - known - {ALL_LINEAR}):
-            meant = nearest(name, known | {ALL_LINEAR})
-            raise ScenarioError(f"--targets {targets}: {architecture.name} has no module {name!r}; {meant}")
+        for module in sorted(set(targets.split("+")) - known - {ALL_LINEAR}):
+            meant = nearest(module, known | {ALL_LINEAR})
+            raise ScenarioError(f"--targets {targets}: {name} has no module {module!r}; {meant}")
 
 
 def _blocks(plan: MeasuringPlan, layers: int, held: HeldLevels, draw: np.random.Generator) -> list[Planned]:
