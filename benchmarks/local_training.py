@@ -37,8 +37,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.contenders import Batches, Run, badam, bare_peft, local_update, plain_loop
 from benchmarks.floor import matrix_products, matrix_rates, timing_on, unavoidable_flops
 from calibration.configuration import model_config
+from calibration.measured_model import build_model
 from calibration.shapes import ShapeModel, Step
-from calibration.subject import build_model
 from sim.architecture import catalogue_names, from_config
 from sim.blocks import ALL_LINEAR, Block, partition
 from sim.errors import ParaSimError, ScenarioError

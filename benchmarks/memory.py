@@ -33,9 +33,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
+from calibration.measured_model import build_model
 from calibration.peaks import granularity
 from calibration.shapes import ShapeModel, Step, filled_batch
-from calibration.subject import build_model
 from sim.blocks import ALL_LINEAR, Block, partition
 from sim.errors import ParaSimError, ScenarioError
 from sim.methods import Trains

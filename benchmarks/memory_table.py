@@ -15,7 +15,7 @@ from pathlib import Path
 # Run as a script, Python looks for modules beside this file and not in the repository's root.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from calibration.ledger import Footprint
+from calibration.allocations import Footprint
 from calibration.peaks import CUDA_GRANULARITY
 from calibration.shapes import ShapeModel, Step
 from sim.architecture import Architecture

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from calibration.measure import random_batches
 from calibration.measured import MeasuredProfile
+from calibration.measured_model import MeasuredModel
 from calibration.plan import MeasuringPlan
 from calibration.points import StepPoint, first_layer_of, split_targets
-from calibration.subject import Subject
 from sim.methods import Trains
 from sim.scenario import Scenario
 from sim.simulate import prepare
@@ -129,12 +129,12 @@ class RandomTokens:
         return Evaluation(0.0, None, 0)
 
 
-def workbench(subject: Subject, scenario: Scenario) -> Workbench:
+def workbench(subject: MeasuredModel, scenario: Scenario) -> Workbench:
     """What the trainer starts from: the calibrated model and random tokens.
 
     Parameters
     ----------
-    subject : Subject
+    subject : MeasuredModel
         The model.
     scenario : Scenario
         The run.

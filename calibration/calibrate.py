@@ -17,10 +17,10 @@ from calibration.fit import fit, summary
 from calibration.measure import Limits, Measurer, MeasuringProgress, measure_all, silent
 from calibration.measure_merging import measure_merging
 from calibration.measured_file import DATE_FORMAT, HeldOut, MeasuredFile, ModelShape, StepFit
+from calibration.measured_model import MeasuredModel
 from calibration.merging import enough_merges, fit_merging
 from calibration.plan import FEWEST_FITTED, OPTIONS, MeasuringPlan, Planned, check_enough, held_levels, planned_points
 from calibration.profile import read_profile
-from calibration.subject import Subject
 from calibration.this_machine import DeviceKind, software_versions, this_device, usable
 from sim.architecture import Architecture
 from sim.errors import CostError, OutputError
@@ -94,7 +94,7 @@ def calibrate(request: Request, *, progress: MeasuringProgress = silent, limits:
         raise OutputError(f"--out {request.out}: is no regular file; give one, such as profile.json")
     check_directory(request.out.parent)
     device = usable(request.device)
-    subject = Subject(request.model, device)
+    subject = MeasuredModel(request.model, device)
     planned = planned_points(request.plan, subject.architecture, longest=longest_sequence(subject.config))
     check_enough(planned)
     # A file that is refused gets no lock beside it; what it holds once it is locked counts.
@@ -104,7 +104,7 @@ def calibrate(request: Request, *, progress: MeasuringProgress = silent, limits:
 
 
 def _measured(
-    request: Request, subject: Subject, planned: Sequence[Planned], progress: MeasuringProgress, limits: Limits
+    request: Request, subject: MeasuredModel, planned: Sequence[Planned], progress: MeasuringProgress, limits: Limits
 ) -> MeasuredFile:
     """Measure what is left of the points, and fit."""
     file = _begun(request, subject)
@@ -176,7 +176,7 @@ def save(file: MeasuredFile, path: Path) -> None:
     write_atomically(path, lambda stream: stream.write(text + "\n"))
 
 
-def _begun(request: Request, subject: Subject) -> MeasuredFile:
+def _begun(request: Request, subject: MeasuredModel) -> MeasuredFile:
     """A new file, or the one that an interrupted run left."""
     new = MeasuredFile.parse(
         {

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from calibration.measured_file import StepSample
+from calibration.measured_model import MeasuredModel
 from calibration.plan import Planned
 from calibration.points import StepPoint, Visit
 from calibration.step_memory_guard import needed_bytes
 from calibration.stopwatch import Stopwatch
-from calibration.subject import Subject
 from calibration.this_machine import available_bytes
 from train.blocks import Part, layer_list
 from train.evaluate import model_loss
@@ -143,13 +143,13 @@ class Measurer:
 
     Parameters
     ----------
-    subject : Subject
+    subject : MeasuredModel
         The model.
     clock : str
         What is read; see `train.timing.clock_for`.
     """
 
-    def __init__(self, subject: Subject, clock: Clock):
+    def __init__(self, subject: MeasuredModel, clock: Clock):
         self._subject = subject
         self._clock = clock
         self._warm = False

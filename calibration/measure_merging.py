@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from calibration.measured_file import MergeSample
+from calibration.measured_model import MeasuredModel
 from calibration.plan import MeasuringPlan, Role
 from calibration.points import split_targets
 from calibration.stopwatch import Stopwatch
-from calibration.subject import Subject
 from train.adapters import Adapter, LoraSettings
 from train.blocks import Values
 from train.exhaustion import NoRoomError, with_room
@@ -24,13 +24,13 @@ _REPEATS = 5
 
 
 def measure_merging(
-    subject: Subject, plan: MeasuringPlan, clock: Clock, progress: Callable[[str], None]
+    subject: MeasuredModel, plan: MeasuringPlan, clock: Clock, progress: Callable[[str], None]
 ) -> list[MergeSample]:
     """Measure merges of stacks from one client's rank to 64 times that.
 
     Parameters
     ----------
-    subject : Subject
+    subject : MeasuredModel
         The model; its weights end as they began.
     plan : MeasuringPlan
         Its ranks and targets; the smallest and the largest rank count.

@@ -97,7 +97,7 @@ class ModelShape(Section):
         return cls(layers=layers, **alike)
 
 
-class MeasuredModel(Section):
+class ProfileModel(Section):
     """What was measured."""
 
     name: Line
@@ -279,7 +279,7 @@ class MeasuredFile(Section):
     """When measuring began (UTC)."""
     command: Annotated[OneLine, Field(max_length=2000)]
     """What measures it, or goes on measuring."""
-    model: MeasuredModel
+    model: ProfileModel
     plan: MeasuringPlan
     samples: Annotated[tuple[StepSample, ...], Field(max_length=10_000)]
     fit: StepFit | None

@@ -10,7 +10,7 @@ from sim.errors import CostError, needs
 from sim.simulate import Setup
 
 if TYPE_CHECKING:
-    from calibration.ledger import Footprint
+    from calibration.allocations import Footprint
     from calibration.shapes import ShapeModel, Step
 
 CUDA_GRANULARITY = 512

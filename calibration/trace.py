@@ -25,7 +25,7 @@ from torch.optim.optimizer import (
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from calibration.ledger import Category, Footprint, Holding, Ledger
+from calibration.allocations import Category, Footprint, Holding, Ledger
 from calibration.operations import describe, writes
 from calibration.operators import Operator, Operators, Phase
 from train.blocks import Part, activate

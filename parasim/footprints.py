@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from calibration.allocations import Category, Footprint
 from calibration.device_memory import DeviceMemory, device_memory
 from calibration.devices import known_devices
-from calibration.ledger import Category, Footprint
 from calibration.measured import MeasuredProfile
 from calibration.memory import second_thread
 from calibration.peaks import traced_peak

@@ -22,9 +22,9 @@ from calibration.configuration import longest_sequence
 from calibration.defaults import default_levels
 from calibration.measure import MeasuringProgress, silent
 from calibration.measured import MeasuredProfile
+from calibration.measured_model import MeasuredModel
 from calibration.plan import MeasuringPlan
 from calibration.profile import load_profile
-from calibration.subject import Subject
 from calibration.this_machine import this_device, threads
 from sim.errors import CostError, ScenarioError
 from sim.result import write_atomically
@@ -128,13 +128,11 @@ def validate_compute(
     -----
     Interrupted, measuring goes on where it stopped; training starts again.
     """
-    from calibration.subject import Subject
-
     known = None if profile is None else _given(str(profile))
     if known is not None:
         device = known.file.device.kind
     model = _model(model, known)
-    subject = Subject(model, torch.device(device), None if known is None else known.file.model.config)
+    subject = MeasuredModel(model, torch.device(device), None if known is None else known.file.model.config)
     if known is None:
         levels = default_levels(device, subject.architecture, longest_sequence(subject.config), rank=_RANK)
         plan = MeasuringPlan.model_validate(levels)
@@ -193,7 +191,7 @@ def _overridden(run: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]
 
 
 def _compare(
-    profile: MeasuredProfile, scenarios: Sequence[Scenario], subject: Subject, report: Report
+    profile: MeasuredProfile, scenarios: Sequence[Scenario], subject: MeasuredModel, report: Report
 ) -> tuple[tuple[Agreement, ...], tuple[RoundTimes, ...]]:
     """Train every method that the profile covers."""
     goal = GOAL_PCT[profile.file.device.kind]

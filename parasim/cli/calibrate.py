@@ -87,7 +87,7 @@ def command(
         from calibration.calibrate import Request, calibrate
         from calibration.configuration import longest_sequence, model_config
         from calibration.defaults import default_levels
-        from calibration.subject import language_model
+        from calibration.measured_model import language_model
     except ImportError as missing:
         raise CostError(f"{needs('calibrating', 'train')} ({missing})") from None
     use_threads(threads)

@@ -9,9 +9,9 @@ from calibration.fit import Form, StepPrices
 from calibration.measured_file import (
     MeasuredDevice,
     MeasuredFile,
-    MeasuredModel,
     MeasuredVersions,
     ModelShape,
+    ProfileModel,
     StepSample,
 )
 from calibration.plan import MeasuringPlan, planned_points
@@ -64,7 +64,7 @@ def measured_file(*, form: Form = "sum", plan: MeasuringPlan = PLAN, visits: int
         versions=MeasuredVersions(parasim="0", python="3", torch="2", transformers="5", peft="0", cuda=""),
         date="2026-01-01 00:00 UTC",
         command="paraSim calibrate --model tiny",
-        model=MeasuredModel(
+        model=ProfileModel(
             name="tiny",
             parameters=ARCHITECTURE.parameters,
             dtype="float32",

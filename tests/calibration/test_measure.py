@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from calibration import measure
 from calibration.measure import FEWEST_STEPS, Limits, Measurer, measure_all, random_batches, steps_per_visit, visit_of
 from calibration.measured_file import StepSample
+from calibration.measured_model import MeasuredModel
 from calibration.plan import Planned
 from calibration.points import StepPoint, Visit
 from calibration.step_memory_guard import needed_bytes
 from calibration.stopwatch import Stopwatch
-from calibration.subject import Subject
 from sim.methods import Trains
 from tests.calibration.synthetic import CONFIG
 from train.local import TrainingError
@@ -133,7 +133,7 @@ def test_an_update_never_took_less_than_its_steps():
     assert visit_of([10, 11, 11.25, 13, 14, 14.25, 15, 16, 16.25], 3, 5.0).update == 0
 
 
-def test_a_visits_seconds_are_those_of_the_trainer(subject: Subject, monkeypatch: pytest.MonkeyPatch):
+def test_a_visits_seconds_are_those_of_the_trainer(subject: MeasuredModel, monkeypatch: pytest.MonkeyPatch):
     # The trainer says 1000 s, of which a few milliseconds are steps: the rest belongs to the update.
     real = measure.train_locally
     monkeypatch.setattr(
@@ -197,12 +197,12 @@ def test_random_batches_look_like_the_trainers():
 
 
 @pytest.fixture
-def subject(tmp_path: Any) -> Subject:
+def subject(tmp_path: Any) -> MeasuredModel:
     import json
 
     torch.set_num_threads(1)
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
-    return Subject(str(tmp_path / "config.json"), torch.device("cpu"))
+    return MeasuredModel(str(tmp_path / "config.json"), torch.device("cpu"))
 
 
 LORA = {"rank": 2, "targets": "q_proj+v_proj"}
@@ -219,7 +219,7 @@ LORA = {"rank": 2, "targets": "q_proj+v_proj"}
     ],
     ids=StepPoint.label,
 )
-def test_real_steps_of_every_kind_are_timed(subject: Subject, point: StepPoint, monkeypatch: pytest.MonkeyPatch):
+def test_real_steps_of_every_kind_are_timed(subject: MeasuredModel, point: StepPoint, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(measure, "_VISIT_SECONDS", 0.0)
     before = {name: value.clone() for name, value in subject.model.state_dict().items()}
     outcome = Measurer(subject, "wall-clock").visit(point, unknown(point))
@@ -232,7 +232,7 @@ def test_real_steps_of_every_kind_are_timed(subject: Subject, point: StepPoint, 
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_a_block_at_the_bottom_goes_back_through_more_layers(subject: Subject):
+def test_a_block_at_the_bottom_goes_back_through_more_layers(subject: MeasuredModel):
     # Which parameters get gradients, and that nothing below them is recorded, is `train.blocks`' affair; here the
     # right part is chosen.
     point = StepPoint(trains=Trains.BLOCK, batch_size=1, sequence_length=8, first_layer=6, layers=2)
@@ -251,7 +251,7 @@ def test_a_block_at_the_bottom_goes_back_through_more_layers(subject: Subject):
     ids=repr,
 )
 def test_running_out_of_gpu_memory_twice_is_an_answer(
-    subject: Subject, error: RuntimeError, monkeypatch: pytest.MonkeyPatch
+    subject: MeasuredModel, error: RuntimeError, monkeypatch: pytest.MonkeyPatch
 ):
     happened: list[str] = []
 
@@ -267,7 +267,7 @@ def test_running_out_of_gpu_memory_twice_is_an_answer(
     assert happened == ["tried", "emptied"] * 2
 
 
-def test_what_fits_once_there_is_room_is_measured(subject: Subject, monkeypatch: pytest.MonkeyPatch):
+def test_what_fits_once_there_is_room_is_measured(subject: MeasuredModel, monkeypatch: pytest.MonkeyPatch):
     real, failures = measure.train_locally, iter([torch.OutOfMemoryError("CUDA out of memory")])
 
     def explode_once(*args: Any, **options: Any) -> Any:
@@ -291,7 +291,7 @@ def test_what_fits_once_there_is_room_is_measured(subject: Subject, monkeypatch:
     ids=repr,
 )
 def test_other_errors_are_not_taken_for_a_lack_of_memory(
-    subject: Subject, error: Exception, monkeypatch: pytest.MonkeyPatch
+    subject: MeasuredModel, error: Exception, monkeypatch: pytest.MonkeyPatch
 ):
     def explode(*args: Any, **options: Any) -> Any:
         raise error
@@ -301,14 +301,14 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(
         Measurer(subject, "wall-clock").visit(step(1), unknown(step(1)))
 
 
-def test_a_step_beyond_the_free_memory_is_not_tried_on_a_cpu(subject: Subject, monkeypatch: pytest.MonkeyPatch):
+def test_a_step_beyond_the_free_memory_is_not_tried_on_a_cpu(subject: MeasuredModel, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(measure, "available_bytes", lambda: needed_bytes(subject.architecture, step(1)) - 1)
     outcome = Measurer(subject, "wall-clock").visit(step(1), unknown(step(1)))
     assert isinstance(outcome, str)
     assert outcome.startswith("needs about")
 
 
-def test_gpu_memory_is_read_per_visit(subject: Subject, monkeypatch: pytest.MonkeyPatch):
+def test_gpu_memory_is_read_per_visit(subject: MeasuredModel, monkeypatch: pytest.MonkeyPatch):
     asked: list[str] = []
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: asked.append("reset"))
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: asked.append("read") or 12345)

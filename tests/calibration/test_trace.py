@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from calibration.ledger import Category, Ledger
+from calibration.allocations import Category, Ledger
 from calibration.operators import Operators, Phase, one_step
 from calibration.shapes import ShapeModel, Step, filled_batch
 from sim.blocks import lora_parameters, partition

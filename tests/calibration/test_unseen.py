@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration.agreement import between, unseen_run, workbench
+from calibration.measured_model import MeasuredModel
 from calibration.plan import MeasuringPlan
-from calibration.subject import Subject
 from sim.scenario import Scenario
 from tests.calibration.synthetic import CONFIG
 
@@ -59,7 +59,7 @@ def test_a_run_is_within_the_plan_and_no_part_of_it():
 
 def test_every_sequence_is_full(tmp_path: Path):
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
-    subject = Subject(str(tmp_path / "config.json"), torch.device("cpu"))
+    subject = MeasuredModel(str(tmp_path / "config.json"), torch.device("cpu"))
     plan = MeasuringPlan(batch_sizes=(1, 4), sequence_lengths=(8, 32), layers=(1,))
     scenario = Scenario.parse(unseen_run("tiny", plan, 8))
     bench = workbench(subject, scenario)

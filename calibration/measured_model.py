@@ -106,7 +106,7 @@ def check_fit(name: str, parameters: int, device: torch.device) -> None:
         )
 
 
-class Subject:
+class MeasuredModel:
     """A model under measurement.
 
     Parameters
