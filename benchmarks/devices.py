@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from calibration.devices import Device, device, predict, scale
+from calibration.devices import CatalogueDevice, device, predict, scale
 from calibration.operators import Operators, one_step
 from calibration.profile import DEFAULT_PROFILE, read_profile
 from calibration.shapes import ShapeModel, Step, filled_batch
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def compare_here(repeats: int) -> None:
-    reference: tuple[Operators, Device, float] | None = None
+    reference: tuple[Operators, CatalogueDevice, float] | None = None
     print("threads  precision    measured   scaled from the first    error")
     for precision in ("float32", "bfloat16"):
         for threads in (1, 2):
@@ -105,7 +105,7 @@ def measured(precision: str, repeats: int) -> float:
     return min(update.seconds for update in updates) / STEPS
 
 
-def this_machine(precision: str) -> Device:
+def this_machine(precision: str) -> CatalogueDevice:
     """Rates of this machine with the threads that torch is set to."""
     square = torch.randn(1024, 1024).to(getattr(torch, precision))
     long = torch.randn(1 << 24)
@@ -114,7 +114,9 @@ def this_machine(precision: str) -> Device:
     rate = 2 * 1024**3 / fastest(lambda: square @ square)
     bandwidth = 2 * long.nbytes / fastest(lambda: torch.add(long, 1.0, out=out))
     launch = fastest(lambda: [short + short for _ in range(1000)]) / 1000
-    return Device("this machine", 1.0, precision, bandwidth, launch, {precision: rate, "float32": rate}, "measured")
+    return CatalogueDevice(
+        "this machine", 1.0, precision, bandwidth, launch, {precision: rate, "float32": rate}, "measured"
+    )
 
 
 def fastest(work: Callable[[], object], repeats: int = 15) -> float:

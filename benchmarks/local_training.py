@@ -6,7 +6,7 @@ steps (copies, optimizer, delta, restoring); what it is compared with is timed f
 put back to the same start before each turn, outside the time. One thread on a CPU is timed in CPU seconds, which
 other programs on the machine disturb least, everything else in wall-clock seconds.
 
-The floor of a step is the number of operations that it cannot avoid (traced, see `calibration.floor`) at the rate at
+The floor of a step is the number of operations that it cannot avoid (traced, see `benchmarks.floor`) at the rate at
 which the device multiplies matrices, which is measured in the same run: the fastest of the model's own products.
 
     python benchmarks/local_training.py
@@ -35,10 +35,10 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.contenders import Batches, Run, badam, bare_peft, local_update, plain_loop
+from benchmarks.floor import matrix_products, matrix_rates, timing_on, unavoidable_flops
 from calibration.configuration import model_config
-from calibration.floor import matrix_products, matrix_rates, timing_on, unavoidable_flops
+from calibration.measured_model import build_model
 from calibration.shapes import ShapeModel, Step
-from calibration.subject import build_model
 from sim.architecture import catalogue_names, from_config
 from sim.blocks import ALL_LINEAR, Block, partition
 from sim.errors import ParaSimError, ScenarioError

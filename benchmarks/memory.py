@@ -5,11 +5,10 @@ Every case runs in a process of its own: a model with random weights takes eight
 size, less what the process held before it built the model: libraries warmed up, free memory given back). The
 prediction traces the same step without running it. Errors are the prediction's, in percent of what was measured.
 
-glibc keeps freed blocks of up to 32 MiB for later use, in holes that later tensors do not always fit. On a CPU
-everything is therefore measured twice: with an allocator that gives memory back (MALLOC_MMAP_THRESHOLD_=65536),
-against what the tensors need; and with the default one, three times and the median taken, against what a replay of
-the traced allocations says (`calibration.allocator`). With `--preload` also with another one, such as tcmalloc, which
-keeps freed memory without wasting it.
+The prediction is what the tensors need. glibc keeps freed blocks of up to 32 MiB for later use, in holes that later
+tensors do not always fit. On a CPU everything is therefore measured twice: with an allocator that gives memory back
+(MALLOC_MMAP_THRESHOLD_=65536), and with the default one, three times and the median taken, which shows what that one
+adds. With `--preload` also with another one, such as tcmalloc, which keeps freed memory without wasting it.
 
     python benchmarks/memory.py
     python benchmarks/memory.py --preload /usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4
@@ -34,10 +33,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from calibration.allocator import SETTLED, glibc_peak
+from calibration.measured_model import build_model
 from calibration.peaks import granularity
 from calibration.shapes import ShapeModel, Step, filled_batch
-from calibration.subject import build_model
 from sim.blocks import ALL_LINEAR, Block, partition
 from sim.errors import ParaSimError, ScenarioError
 from sim.methods import Trains
@@ -49,6 +47,8 @@ from train.models import base_dtype, demo_config
 from train.trained import trained_part
 
 REPEATS = 3
+STEPS = 8
+"""Of a measured update: after so many, the holes that freed blocks leave hardly grow any more."""
 SMALL_LLAMA = "small-llama"
 Case = tuple[str, str, int, int]
 CASES: tuple[Case, ...] = (
@@ -104,19 +104,17 @@ def compare(cases: Any, device: str, preload: str | None) -> None:
     if preload:
         allocators.append(preload)
     errors: dict[str, list[float]] = {allocator: [] for allocator in allocators}
-    titles = "".join(f"{'predicted':>14}{Path(allocator).name[:22]:>22}" for allocator in allocators)
-    print(f"{'model':<14} {'trains':<26} {'batch':>5} {'tokens':>6}{titles}")
+    titles = "".join(f"{Path(allocator).name[:22]:>22}" for allocator in allocators)
+    print(f"{'model':<14} {'trains':<26} {'batch':>5} {'tokens':>6}{'predicted':>14}{titles}")
     for case in cases:
         model, trains, batch_size, tokens = case
-        row = f"{model:<14} {trains:<26} {batch_size:>5} {tokens:>6}"
-        needed = predict(case, device)
+        predicted = predict(case, device)
+        row = f"{model:<14} {trains:<26} {batch_size:>5} {tokens:>6}{predicted / 2**20:>10.0f} MiB"
         for allocator in allocators:
-            settled = allocator == "default" and device == "cpu"
-            predicted = predict_settled(case) if settled else needed
-            repeats = REPEATS if settled else 1
+            repeats = REPEATS if allocator == "default" and device == "cpu" else 1
             measured = statistics.median(measure_apart(case, device, allocator) for _ in range(repeats))
             errors[allocator].append(100 * (predicted / measured - 1))
-            row += f"{predicted / 2**20:>10.0f} MiB{measured / 2**20:>10.0f} MiB {errors[allocator][-1]:>+6.1f}%"
+            row += f"{measured / 2**20:>10.0f} MiB {errors[allocator][-1]:>+6.1f}%"
         print(row, flush=True)
     for allocator, found in errors.items():
         sizes = sorted(map(abs, found))
@@ -131,12 +129,6 @@ def predict(case: Case, device: str) -> int:
     precision = str(base_dtype(device)).removeprefix("torch.")
     model = shapes_of(case, precision)
     return model.trace(step_of(case, model), granularity=granularity(device)).peak.total
-
-
-def predict_settled(case: Case) -> int:
-    """What glibc's allocator makes of it [B]."""
-    model = shapes_of(case, "float32")
-    return glibc_peak(model, step_of(case, model))
 
 
 def shapes_of(case: Case, precision: str) -> ShapeModel:
@@ -203,8 +195,8 @@ def local_update(config: Any, step: Step, device: str) -> None:
         checkpoint_activations(model)
     blocks = None if step.block is None else [step.block]
     part = trained_part(step.trains, model, blocks, step.lora, seed=0).part(0)
-    batches = [{name: tensor.to(device) for name, tensor in filled_batch(config, step).items()}] * SETTLED
-    train_locally(model, part, batches, model_loss, LocalSettings(learning_rate=1e-5, steps=SETTLED))
+    batches = [{name: tensor.to(device) for name, tensor in filled_batch(config, step).items()}] * STEPS
+    train_locally(model, part, batches, model_loss, LocalSettings(learning_rate=1e-5, steps=STEPS))
 
 
 def resident(which: str = "VmRSS") -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from calibration.devices import device
-from calibration.measured_file import MeasuredFile, Shape
+from calibration.measured_file import MeasuredFile, ModelShape
+from calibration.plan import OPTIONS
 from calibration.points import ADAPTERS, join_targets
 from sim.errors import CostError
 from sim.methods import Trains
@@ -30,31 +31,49 @@ def measuring_command(file: MeasuredFile, setup: Setup, trains: Trains, *, rank:
     rank : int, optional
         Rank of adapters that is needed beside the scenario's own.
     """
-    scenario, plan = setup.scenario, file.plan
-    same = setup.architecture is not None and Shape.of(setup.architecture) == file.model.shape
-    lists: dict[str, set[Any]] = {
-        "--batch-size": {scenario.local.batch_size} | set(plan.batch_sizes if same else ()),
-        "--sequence-length": {scenario.local.sequence_length} | set(plan.sequence_lengths if same else ()),
-        "--layers": _widths(setup, trains) | set(plan.layers if same else ()),
-        "--rank": set(plan.ranks if same else ()),
-        "--targets": set(plan.targets if same else ()),
-    }
+    scenario, local = setup.scenario, setup.scenario.local
+    same = setup.architecture is not None and ModelShape.of(setup.architecture) == file.model.shape
+    levels: dict[str, set[Any]] = {field: set(getattr(file.plan, field)) if same else set() for field in OPTIONS}
+    levels["batch_sizes"].add(local.batch_size)
+    levels["sequence_lengths"].add(local.sequence_length)
+    if trains is Trains.BLOCK:
+        levels["layers"] |= {block.layers for block in setup.blocks or ()}
     if trains in ADAPTERS:
         # No measurement takes a larger rank than the model is wide.
         widest = scenario.lora.rank if setup.architecture is None else setup.architecture.hidden_size
-        lists["--rank"] |= {min(wanted, widest) for wanted in (scenario.lora.rank, rank or scenario.lora.rank)}
-        lists["--targets"].add(join_targets(scenario.lora.targets))
+        levels["ranks"] |= {min(wanted, widest) for wanted in (scenario.lora.rank, rank or scenario.lora.rank)}
+        levels["targets"].add(join_targets(scenario.lora.targets))
     other = _other_device(file, setup)
     kind = file.device.kind if other is None else _kind(other, file.device.kind)
-    words = ["paraSim", "calibrate", "--model", scenario.model or file.model.name, "--device", kind]
-    for option, values in lists.items():
-        # A plan without adapters says so; to anything else the command has a default.
-        if values or (same and option == "--rank"):
-            words += [option, _listed(values)]
-    if other is None and kind == "cpu":
-        words += ["--threads", str(file.device.threads)]
-    command = shlex.join([*words, "--out", "profile.json"])
+    # A plan without adapters says so; to anything else the command has a default.
+    said = {field: sorted(values) for field, values in levels.items() if values or (same and field == "ranks")}
+    threads = file.device.threads if other is None and kind == "cpu" else None
+    command = calibrate_command(scenario.model or file.model.name, kind, said, threads, "--out", "profile.json")
     return command if other is None else f"{command}  # on {other} itself"
+
+
+def calibrate_command(
+    model: str, device: str, levels: Mapping[str, Iterable[Any]], threads: int | None, *more: str
+) -> str:
+    """Write a command line that measures.
+
+    Parameters
+    ----------
+    model, device : str
+        What, and on which kind of device.
+    levels : mapping of str to iterable
+        By field of `calibration.plan.MeasuringPlan`; what is not there has a default, and an empty list is none.
+    threads : int or None
+        Threads on a CPU.
+    *more : str
+        Options that come last.
+    """
+    words = ["paraSim", "calibrate", "--model", model, "--device", device]
+    for field, values in levels.items():
+        words += [OPTIONS[field], ",".join(value if isinstance(value, str) else f"{value:.15g}" for value in values)]
+    if threads is not None:
+        words += ["--threads", str(threads)]
+    return shlex.join([*words, *more])
 
 
 def _other_device(file: MeasuredFile, setup: Setup) -> str | None:
@@ -69,12 +88,3 @@ def _kind(name: str, otherwise: str) -> str:
         return "cuda" if device(name).precision == "bfloat16" else "cpu"
     except CostError:
         return otherwise
-
-
-def _widths(setup: Setup, trains: Trains) -> set[float]:
-    """Widths of the scenario's blocks."""
-    return {block.layers for block in setup.blocks or ()} if trains is Trains.BLOCK else set()
-
-
-def _listed(values: Iterable[Any]) -> str:
-    return ",".join(value if isinstance(value, str) else f"{value:g}" for value in sorted(values))

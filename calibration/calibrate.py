@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,21 +10,21 @@ from pathlib import Path
 
 import torch
 
-from calibration.fit import fit, relative_errors, summary
-from calibration.here import DeviceKind, device_here, usable, versions_here
-from calibration.measure import Limits, Measurer, Progress, measure_all
+from calibration.advice import calibrate_command
+from calibration.configuration import longest_sequence
+from calibration.cost_terms import work
+from calibration.fit import fit, summary
+from calibration.measure import Limits, Measurer, MeasuringProgress, measure_all, silent
 from calibration.measure_merging import measure_merging
-from calibration.measured_file import DATE_FORMAT, Fit, HeldOut, MeasuredFile, Shape
+from calibration.measured_file import DATE_FORMAT, HeldOut, MeasuredFile, ModelShape, StepFit
+from calibration.measured_model import MeasuredModel
 from calibration.merging import enough_merges, fit_merging
-from calibration.plan import FEWEST_FITTED, Plan, Planned, check_enough, held_levels, planned_points
-from calibration.positions import longest_sequence
+from calibration.plan import FEWEST_FITTED, OPTIONS, MeasuringPlan, Planned, check_enough, held_levels, planned_points
 from calibration.profile import read_profile
-from calibration.subject import Subject
-from calibration.work import work
+from calibration.this_machine import DeviceKind, software_versions, this_device, usable
 from sim.architecture import Architecture
 from sim.atomic_files import check_directory, write_atomically
 from sim.errors import CostError, OutputError
-from sim.methods import Trains
 from train.lock import locked
 from train.models import base_dtype
 
@@ -40,7 +39,7 @@ class Request:
         As in `calibration.configuration.model_config`.
     device : {"cpu", "cuda"}
         Where.
-    plan : Plan
+    plan : MeasuringPlan
         What.
     out : Path
         The profile.
@@ -52,7 +51,7 @@ class Request:
 
     model: str
     device: DeviceKind
-    plan: Plan
+    plan: MeasuringPlan
     out: Path
     name: str
     seconds: float
@@ -60,33 +59,21 @@ class Request:
     @property
     def command(self) -> str:
         """Command line that does it."""
-        lists = {
-            "--batch-size": self.plan.batch_sizes,
-            "--sequence-length": self.plan.sequence_lengths,
-            "--layers": [f"{width:g}" for width in self.plan.layers],
-            "--rank": self.plan.ranks,
-            "--targets": self.plan.targets,
-        }
-        words = ["paraSim", "calibrate", "--model", self.model, "--device", self.device]
-        for option, values in lists.items():
-            # A list that was given as empty has to be given so again: without it, the default counts.
-            words += [option, ",".join(map(str, values))]
-        if self.device == "cpu":
-            words += ["--threads", str(torch.get_num_threads())]
-        words += ["--seed", str(self.plan.seed), "--name", self.name, "--out", str(self.out)]
-        return shlex.join(words)
+        # A list that was given as empty has to be given so again: without it, the default counts.
+        levels = {field: getattr(self.plan, field) for field in OPTIONS}
+        threads = torch.get_num_threads() if self.device == "cpu" else None
+        last = ("--seed", str(self.plan.seed), "--name", self.name, "--out", str(self.out))
+        return calibrate_command(self.model, self.device, levels, threads, *last)
 
 
-def calibrate(
-    request: Request, *, progress: Progress = lambda visits, seconds_left, label: None, limits: Limits | None = None
-) -> MeasuredFile:
+def calibrate(request: Request, *, progress: MeasuringProgress = silent, limits: Limits | None = None) -> MeasuredFile:
     """Measure what is planned, or what is left of it, and fit.
 
     Parameters
     ----------
     request : Request
         What is to be calibrated.
-    progress : Progress
+    progress : MeasuringProgress
         Told before each visit.
     limits : Limits, optional
         When measuring ends; by the request's budget if left out.
@@ -107,7 +94,7 @@ def calibrate(
         raise OutputError(f"--out {request.out}: is no regular file; give one, such as profile.json")
     check_directory(request.out.parent)
     device = usable(request.device)
-    subject = Subject(request.model, device)
+    subject = MeasuredModel(request.model, device)
     planned = planned_points(request.plan, subject.architecture, longest=longest_sequence(subject.config))
     check_enough(planned)
     # A file that is refused gets no lock beside it; what it holds once it is locked counts.
@@ -117,14 +104,14 @@ def calibrate(
 
 
 def _measured(
-    request: Request, subject: Subject, planned: Sequence[Planned], progress: Progress, limits: Limits
+    request: Request, subject: MeasuredModel, planned: Sequence[Planned], progress: MeasuringProgress, limits: Limits
 ) -> MeasuredFile:
     """Measure what is left of the points, and fit."""
     file = _begun(request, subject)
     samples = {sample.point: sample for sample in file.samples}
 
     def current() -> MeasuredFile:
-        known = tuple(samples[one.point] for one in planned if one.point in samples)
+        known = tuple(sample for one in planned if (sample := samples[one.point]).visits or not sample.fits)
         return file.model_copy(update={"samples": known})
 
     measure_all(
@@ -160,14 +147,16 @@ def fitted(file: MeasuredFile, architecture: Architecture) -> MeasuredFile:
             f"{FEWEST_FITTED} and 1 are needed"
         )
     amounts = [work(architecture, sample.point) for sample in seen]
-    times = [sample.times for sample in seen]
-    prices = fit(amounts, times, "maximum" if file.device.kind == "cuda" else "sum")
-    known = summary(relative_errors(prices, amounts, times))
-    new_amounts = [work(architecture, sample.point) for sample in unseen]
-    new = summary(relative_errors(prices, new_amounts, [sample.times for sample in unseen]))
+    prices = fit(amounts, [sample.times for sample in seen], "maximum" if file.device.kind == "cuda" else "sum")
+    known, new = (
+        summary([prices.step(work(architecture, sample.point)) / sample.times.step - 1 for sample in samples])
+        for samples in (seen, unseen)
+    )
     levels = held_levels(file.plan)
-    blocks = [(sample.point.first_layer, sample.role) for sample in file.samples if sample.point.trains is Trains.BLOCK]
-    used = {first for first, role in blocks if role == "fit"}
+    places = {
+        role: {sample.point.first_layer for sample in file.samples if sample.role == role} - {None}
+        for role in ("fit", "held-out")
+    }
     held_out = HeldOut(
         points=len(unseen),
         fitted_points=len(seen),
@@ -175,12 +164,10 @@ def fitted(file: MeasuredFile, architecture: Architecture) -> MeasuredFile:
         p95_error_pct=round(new[1], 2),
         fitted_median_error_pct=round(known[0], 2),
         fitted_p95_error_pct=round(known[1], 2),
-        batch_size=levels.batch_size,
-        sequence_length=levels.sequence_length,
-        layers=levels.layers,
-        first_layers=tuple(sorted({first for first, _ in blocks if first is not None} - used)),
+        **{axis: getattr(levels, axis) for axis in ("batch_size", "sequence_length", "layers")},
+        first_layers=tuple(sorted(first for first in places["held-out"] - places["fit"] if first is not None)),
     )
-    return file.model_copy(update={"fit": Fit.of(prices), "held_out": held_out})
+    return file.model_copy(update={"fit": StepFit.of(prices), "held_out": held_out})
 
 
 def save(file: MeasuredFile, path: Path) -> None:
@@ -189,14 +176,14 @@ def save(file: MeasuredFile, path: Path) -> None:
     write_atomically(path, lambda stream: stream.write(text + "\n"))
 
 
-def _begun(request: Request, subject: Subject) -> MeasuredFile:
+def _begun(request: Request, subject: MeasuredModel) -> MeasuredFile:
     """A new file, or the one that an interrupted run left."""
     new = MeasuredFile.parse(
         {
             "kind": "measured",
             "name": request.name,
-            "device": device_here(request.device, torch.get_num_threads()),
-            "versions": versions_here(),
+            "device": this_device(request.device, torch.get_num_threads()),
+            "versions": software_versions(),
             "date": datetime.now(UTC).strftime(DATE_FORMAT),
             "command": request.command,
             "model": {
@@ -204,7 +191,7 @@ def _begun(request: Request, subject: Subject) -> MeasuredFile:
                 "parameters": subject.architecture.parameters,
                 "dtype": str(base_dtype(subject.device)).removeprefix("torch."),
                 "attention": str(getattr(subject.model.config, "_attn_implementation", "eager")),
-                "shape": Shape.of(subject.architecture),
+                "shape": ModelShape.of(subject.architecture),
                 "config": subject.config,
             },
             "plan": request.plan,

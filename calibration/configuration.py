@@ -1,4 +1,4 @@
-"""Configurations of models: found by name, counted, and read as transformers reads them."""
+"""Configurations of models: found by name, counted, and read as transformers does; how long a sequence they take."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import nn
 
 from sim.architecture import (
     Architecture,
@@ -18,7 +21,7 @@ from sim.architecture import (
 )
 from sim.errors import ArchitectureError
 from train.demonstration import demonstration_config
-from train.models import DEMO
+from train.models import DEMO, random_model
 
 
 def model_config(name: str) -> dict[str, Any]:
@@ -84,3 +87,35 @@ def for_transformers(config: Mapping[str, Any]) -> Any:
     except Exception as error:  # each family checks its own configuration and raises what it likes
         reason = " ".join(str(error).split())
         raise ArchitectureError(f"transformers rejects this configuration of a {kind}: {reason}") from None
+
+
+_TABLES = ("wpe", "embed_positions")
+"""Names of such tables in transformers; rotary positions and biases are computed for any length."""
+
+
+def longest_sequence(config: Mapping[str, Any]) -> int | None:
+    """Longest sequence that a model has positions for [tokens]; None without a limit.
+
+    Parameters
+    ----------
+    config : mapping
+        Its configuration; the model is built without its weights.
+
+    Raises
+    ------
+    ParaSimError
+        If transformers does not know its type, or cannot build it.
+    """
+    with torch.device("meta"):
+        return positions_of(random_model(for_transformers(config), seed=0))
+
+
+def positions_of(model: nn.Module) -> int | None:
+    """Longest sequence that a built model has positions for [tokens]; None without a limit."""
+    tables = [
+        # OPT's table begins with entries that stand for no position.
+        module.num_embeddings - int(getattr(module, "offset", 0))
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Embedding) and name.rpartition(".")[2] in _TABLES
+    ]
+    return min(tables, default=None)

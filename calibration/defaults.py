@@ -26,14 +26,14 @@ def default_levels(kind: str, architecture: Architecture, longest: int | None, *
     architecture : Architecture
         The model: wider blocks than it and larger ranks than its width are left out, and targets are modules it has.
     longest : int or None
-        As in `calibration.positions.longest_sequence`: longer sequences are left out.
+        As in `calibration.configuration.longest_sequence`: longer sequences are left out.
     rank : int
         Rank of the adapters, if the model is as wide.
 
     Returns
     -------
     dict of str to tuple
-        By field of `calibration.plan.Plan`.
+        By field of `calibration.plan.MeasuringPlan`.
     """
     return {
         "batch_sizes": _BATCH_SIZES[kind],

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from calibration.operators import Operators
 from sim import units
@@ -28,7 +29,7 @@ SCALING_BAND = 2.5
 
 
 @dataclass(frozen=True)
-class Device:
+class CatalogueDevice:
     """A device of the catalogue.
 
     Attributes
@@ -56,6 +57,10 @@ class Device:
     launch: float
     operations_per_second: Mapping[str, float]
     source: str
+
+
+StepOn = tuple[Operators, CatalogueDevice]
+"""What runs, and where."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ def known_devices() -> tuple[str, ...]:
     return tuple(_catalogue())
 
 
-def device(name: str) -> Device:
+def device(name: str) -> CatalogueDevice:
     """Find a device.
 
     Parameters
@@ -103,7 +108,7 @@ def device(name: str) -> Device:
     return family(name)[0]
 
 
-def family(name: str) -> list[Device]:
+def family(name: str) -> list[CatalogueDevice]:
     """Find the devices that a name may mean: one, or those of a family, the one with the least memory first.
 
     Raises
@@ -132,14 +137,14 @@ def closest(name: str) -> str:
     return nearest("-".join(words), _catalogue())
 
 
-def roofline(operators: Operators, device: Device, share: float = 1.0) -> float:
+def roofline(operators: Operators, device: CatalogueDevice, share: float = 1.0) -> float:
     """Seconds that operators take at least, at a share of a device's rates.
 
     Parameters
     ----------
     operators : mapping of Operator to int
-        Calls, such as those of a `calibration.trace.Trace`.
-    device : Device
+        Calls, such as those of a `calibration.trace.StepTrace`.
+    device : CatalogueDevice
         Where.
     share : float
         Share of rate and bandwidth that is reached, in (0, 1].
@@ -161,14 +166,14 @@ def roofline(operators: Operators, device: Device, share: float = 1.0) -> float:
     return total
 
 
-def predict(operators: Operators, device: Device) -> Extrapolation:
+def predict(operators: Operators, device: CatalogueDevice) -> Extrapolation:
     """Predict a time from a trace alone.
 
     Parameters
     ----------
     operators : mapping of Operator to int
         Calls.
-    device : Device
+    device : CatalogueDevice
         Where they would run.
 
     Returns
@@ -184,14 +189,14 @@ def predict(operators: Operators, device: Device) -> Extrapolation:
     )
 
 
-def scale(seconds: float, measured_on: tuple[Operators, Device], wanted_on: tuple[Operators, Device]) -> Extrapolation:
+def scale(seconds: float, measured_on: StepOn, wanted_on: StepOn) -> Extrapolation:
     """Carry a measured time over to another device.
 
     Parameters
     ----------
     seconds : float
         Measured time [s], positive.
-    measured_on, wanted_on : tuple of operators and Device
+    measured_on, wanted_on : tuple of operators and CatalogueDevice
         What ran and where, and what would run where: the same step, traced in either device's precision.
 
     Returns
@@ -220,7 +225,7 @@ def _words(name: str) -> list[str]:
     return re.split(r"[\s_-]+", name.strip().lower())
 
 
-def _rate(device: Device, precision: str) -> float:
+def _rate(device: CatalogueDevice, precision: str) -> float:
     if precision not in device.operations_per_second:
         known = " and ".join(device.operations_per_second)
         raise CostError(f"device {device.name} has no rate for {precision}; the catalogue knows {known}")
@@ -228,17 +233,14 @@ def _rate(device: Device, precision: str) -> float:
 
 
 @cache
-def _catalogue() -> dict[str, Device]:
+def _catalogue() -> dict[str, CatalogueDevice]:
     text = (resources.files("calibration") / "devices.json").read_text(encoding="utf-8")
+    readers: dict[str, Callable[[Any], float]] = {
+        "memory": units.size,
+        "bandwidth": units.bandwidth,
+        "launch": units.duration,
+    }
     return {
-        name: Device(
-            name,
-            units.size(fields["memory"]),
-            fields["precision"],
-            units.bandwidth(fields["bandwidth"]),
-            units.duration(fields["launch"]),
-            fields["operations_per_second"],
-            fields["source"],
-        )
+        name: CatalogueDevice(name, **fields | {field: read(fields[field]) for field, read in readers.items()})
         for name, fields in json.loads(text).items()
     }

@@ -2,42 +2,33 @@
 
 Each phase of a step has a fit of its own: non-negative least squares on relative errors, so that a small step
 counts as much as a large one. The phases add up to the step.
+
+What the samples cannot tell apart gets one price: a term whose amounts are a combination of those of terms before it
+(the values of adapters and their matrices, where all adapters have one rank) is left out, and `StepPrices.undetermined`
+says so. What is left has one best price each, which does not hang on how a processor rounds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.terms import STEP_PHASES, TERMS, Phase, Term
-from calibration.work import Work
+from calibration.cost_terms import STEP_PHASES, TERMS, CostTerm, MergeWork, Phase, StepWork
+from calibration.points import Visit
 
 Form = Literal["sum", "maximum"]
 Array = NDArray[np.float64]
 _PASSES = 30
+_OWN = 1e-3
+"""Share of a term's amounts that the terms before it must leave unexplained: a price of less than that is noise."""
 
 
 @dataclass(frozen=True)
-class Times:
-    """Measured times [s] of one point: the three parts of a step, and what a local update takes beyond its steps."""
-
-    forward: float
-    head: float
-    backward: float
-    update: float
-
-    @property
-    def step(self) -> float:
-        """Seconds of a step [s]."""
-        return self.forward + self.head + self.backward
-
-
-@dataclass(frozen=True)
-class Prices:
+class StepPrices:
     """A fit.
 
     Attributes
@@ -46,77 +37,77 @@ class Prices:
         How launching work and doing it combine: one after the other, as on a CPU, or side by side so that the
         longer counts, as on a GPU, which too little work leaves waiting for its launch.
     coefficients : mapping of str to float
-        One for each of `calibration.terms.TERMS`, never negative.
+        One for each of `calibration.cost_terms.TERMS`, never negative.
+    undetermined : mapping of str to tuple of str
+        Terms that the samples do not determine, and so without a price of their own, with those that carry it; with
+        none where the samples have nothing of it.
     """
 
     form: Form
     coefficients: Mapping[str, float]
+    undetermined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def step(self, amounts: Work) -> float:
+    def step(self, amounts: StepWork) -> float:
         """Predict the seconds of a step [s]."""
         return sum(self.phase(phase, amounts) for phase in STEP_PHASES)
 
-    def update(self, amounts: Work) -> float:
+    def update(self, amounts: StepWork) -> float:
         """Predict what a local update takes beyond its steps [s]."""
         return self.phase("update", amounts)
 
-    def full_pass(self, amounts: Work) -> float:
+    def full_pass(self, amounts: StepWork) -> float:
         """Predict a forward and backward pass without the optimizer [s]."""
         return self.step(amounts) - self.coefficients["optimizer"] * amounts.weights
 
-    def phase(self, phase: Phase, amounts: Work) -> float:
+    def phase(self, phase: Phase, amounts: StepWork) -> float:
         """Predict one phase of a step, or the update's own part [s]."""
         terms = _terms(phase)
         prices = np.array([self.coefficients[term.name] for term in terms])
-        return float(_combined(terms, _matrix(terms, [amounts]), prices, self.form)[0])
+        return float(_combined(terms, amounts_matrix(terms, [amounts]), prices, self.form)[0])
 
 
-def fit(amounts: Sequence[Work], times: Sequence[Times], form: Form) -> Prices:
+def fit(amounts: Sequence[StepWork], times: Sequence[Visit], form: Form) -> StepPrices:
     """Find the prices that explain measured times best.
 
     Parameters
     ----------
-    amounts : sequence of Work
+    amounts : sequence of StepWork
         Work of each measured point.
-    times : sequence of Times
+    times : sequence of Visit
         Its measured times.
     form : {"sum", "maximum"}
         How launching and working combine.
 
     Returns
     -------
-    Prices
+    StepPrices
         Minimising, phase by phase, the sum of squared errors relative to the measured step.
     """
     steps = np.array([measured.step for measured in times])
     found: dict[str, float] = {}
+    undetermined: dict[str, tuple[str, ...]] = {}
     for phase in (*STEP_PHASES, "update"):
         terms = _terms(phase)
         target = np.array([getattr(measured, phase) for measured in times])
-        matrix = _matrix(terms, amounts)
-        if form == "sum":
-            prices = non_negative(matrix, target, 1 / steps)
-        else:
-            prices = _longer_of_two(terms, matrix, target, 1 / steps)
-        found |= {term.name: float(price) for term, price in zip(terms, prices, strict=True)}
-    return Prices(form, found)
+        matrix = amounts_matrix(terms, amounts)
+        if form == "maximum":
+            matrix = _longer_of_two(terms, matrix, target, 1 / steps)
+        prices, left_out = non_negative(terms, matrix, target, 1 / steps)
+        found |= prices
+        undetermined |= left_out
+    return StepPrices(form, found, undetermined)
 
 
-def relative_errors(prices: Prices, amounts: Sequence[Work], times: Sequence[Times]) -> Array:
-    """Predicted over measured seconds of each step, minus 1."""
-    return np.array([prices.step(one) / measured.step - 1 for one, measured in zip(amounts, times, strict=True)])
-
-
-def _terms(phase: Phase) -> list[Term]:
+def _terms(phase: Phase) -> list[CostTerm]:
     return [term for term in TERMS if term.phase == phase]
 
 
-def _matrix(terms: Sequence[Term], amounts: Sequence[Work]) -> Array:
-    """Amounts of work, shape (points, terms)."""
+def amounts_matrix(terms: Sequence[CostTerm], amounts: Sequence[StepWork | MergeWork]) -> Array:
+    """Lay out amounts of work, shape (points, terms)."""
     return np.array([[getattr(one, term.amount) for term in terms] for one in amounts])
 
 
-def _combined(terms: Sequence[Term], matrix: Array, prices: Array, form: Form) -> Array:
+def _combined(terms: Sequence[CostTerm], matrix: Array, prices: Array, form: Form) -> Array:
     parts = {
         role: matrix[:, [term.role == role for term in terms]] @ prices[[term.role == role for term in terms]]
         for role in ("launch", "work", "fixed")
@@ -126,23 +117,27 @@ def _combined(terms: Sequence[Term], matrix: Array, prices: Array, form: Form) -
     return np.maximum(parts["launch"], parts["work"]) + parts["fixed"]
 
 
-def _longer_of_two(terms: Sequence[Term], matrix: Array, target: Array, weights: Array) -> Array:
-    """Fit the longer of launching and working: decide for each point which it is, fit, and decide again."""
+def _longer_of_two(terms: Sequence[CostTerm], matrix: Array, target: Array, weights: Array) -> Array:
+    """Fit the longer of launching and working: decide for each point which it is, fit, and decide again.
+
+    Returns the amounts with zeros for what does not count at a point, as they were in the best fit.
+    """
     launch = np.array([term.role == "launch" for term in terms])
     work = np.array([term.role == "work" for term in terms])
     if not launch.any() or not work.any():
-        return non_negative(matrix, target, weights)
-    best, least = np.zeros(len(terms)), np.inf
+        return matrix
+    best, least = matrix, np.inf
     size = matrix[:, work].sum(axis=1)
     # Where the one turns into the other is not known: begin from several places.
     for share in (0.0, 0.2, 0.4, 0.6):
         waits = size <= np.quantile(size, share) if share else np.zeros(len(size), dtype=bool)
         for _ in range(_PASSES):
             active = np.where(waits[:, None] & work, 0.0, np.where(~waits[:, None] & launch, 0.0, matrix))
-            prices = non_negative(active, target, weights)
+            prices = np.array([*non_negative(terms, active, target, weights)[0].values()])
             error = float((((_combined(terms, matrix, prices, "maximum") - target) * weights) ** 2).sum())
-            if error < least:
-                best, least = prices, error
+            # Of what is equally good but for rounding, the first counts.
+            if error < least * (1 - 1e-9) - 1e-18:
+                best, least = active, error
             new = matrix[:, launch] @ prices[launch] > matrix[:, work] @ prices[work]
             if (new == waits).all():
                 break
@@ -150,11 +145,15 @@ def _longer_of_two(terms: Sequence[Term], matrix: Array, target: Array, weights:
     return best
 
 
-def non_negative(matrix: Array, target: Array, weights: Array) -> Array:
-    """Solve non-negative least squares with a weight for each row.
+def non_negative(
+    terms: Sequence[CostTerm], matrix: Array, target: Array, weights: Array
+) -> tuple[dict[str, float], dict[str, tuple[str, ...]]]:
+    """Solve non-negative least squares with a weight for each row, without terms that follow from earlier ones.
 
     Parameters
     ----------
+    terms : sequence of CostTerm
+        What the columns are of.
     matrix : numpy.ndarray
         Amounts, shape (points, terms); columns may differ by magnitudes.
     target : numpy.ndarray
@@ -164,20 +163,33 @@ def non_negative(matrix: Array, target: Array, weights: Array) -> Array:
 
     Returns
     -------
-    numpy.ndarray
-        Prices, shape (terms,).
+    dict of str to float
+        Price of each term.
+    dict of str to tuple of str
+        Terms that were left out, and so have price 0, with the earlier terms that they are a combination of.
     """
     from scipy.optimize import nnls  # type: ignore[import-untyped]
 
     rows = matrix * weights[:, None]
     scale = np.linalg.norm(rows, axis=0)
     scale[scale == 0] = 1.0
-    prices, _ = nnls(rows / scale, target * weights)
-    found: Array = prices / scale
-    return found
+    rows /= scale
+    kept: list[int] = []
+    left_out: dict[str, tuple[str, ...]] = {}
+    for column, term in enumerate(terms):
+        shares = np.linalg.lstsq(rows[:, kept], rows[:, column], rcond=None)[0]
+        if np.linalg.norm(rows[:, column] - rows[:, kept] @ shares) > _OWN:
+            kept.append(column)
+        else:
+            carriers = (terms[other].name for other, share in zip(kept, shares, strict=True) if abs(share) > _OWN)
+            left_out[term.name] = tuple(carriers)
+    prices = np.zeros(len(terms))
+    if kept:
+        prices[kept] = nnls(rows[:, kept], target * weights)[0] / scale[kept]
+    return {term.name: float(price) for term, price in zip(terms, prices, strict=True)}, left_out
 
 
-def summary(errors: Array) -> tuple[float, float]:
-    """Median and 95th percentile of the size of relative errors [%]."""
-    sizes = np.abs(errors) * 100
+def summary(errors: Sequence[float]) -> tuple[float, float]:
+    """Median and 95th percentile of the size of relative errors, given as shares [%]."""
+    sizes = np.abs(np.array(errors)) * 100
     return float(np.median(sizes)), float(np.quantile(sizes, 0.95))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,12 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from calibration.measured_file import Sample, Visit
-from calibration.needs import available_bytes, needed_bytes
+from calibration.measured_file import StepSample
+from calibration.measured_model import MeasuredModel
 from calibration.plan import Planned
-from calibration.points import Point
+from calibration.points import StepPoint, Visit
+from calibration.step_memory_guard import needed_bytes
 from calibration.stopwatch import Stopwatch
-from calibration.subject import Subject
+from calibration.this_machine import available_bytes
 from train.blocks import Part, layer_list
 from train.evaluate import model_loss
 from train.exhaustion import NoRoomError, with_room
@@ -39,11 +40,15 @@ _HARMLESS_RATE = 1e-9
 _MARKS_PER_STEP = 3
 
 
-class Progress(Protocol):
+class MeasuringProgress(Protocol):
     """Told how far measuring has come."""
 
     def __call__(self, visits: int, seconds_left: float, label: str, /) -> None:
         """Report visits made so far, seconds that the rest may take [s], and what is measured next."""
+
+
+def silent(visits: int, seconds_left: float, label: str, /) -> None:
+    """Progress that nobody is told of."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,8 @@ class Limits:
     most: int = _MOST_VISITS
     spread: float = _SMALL_SPREAD
 
-    def settled(self, sample: Sample | None) -> bool:
+    def settled(self, sample: StepSample) -> bool:
         """Whether a point needs no further visit."""
-        if sample is None:
-            return False
         if not sample.fits or sample.repeats >= self.most:
             return True
         return sample.repeats >= self.fewest and sample.spread is not None and sample.spread <= self.spread
@@ -76,12 +79,12 @@ class Limits:
 
 def measure_all(
     planned: Sequence[Planned],
-    samples: dict[Point, Sample],
-    visit: Callable[[Point, Sample | None], tuple[Visit, int | None] | str],
+    samples: dict[StepPoint, StepSample],
+    visit: Callable[[StepPoint, StepSample], tuple[Visit, int | None] | str],
     limits: Limits,
     *,
     finished: Callable[[], None],
-    progress: Progress = lambda visits, seconds_left, label: None,
+    progress: MeasuringProgress = silent,
     now: Callable[[], float] = time.monotonic,
 ) -> None:
     """Visit points in rounds until all are settled or the time is up.
@@ -90,62 +93,49 @@ def measure_all(
     ----------
     planned : sequence of Planned
         The points.
-    samples : dict of Point to Sample
-        What is known so far; updated in place.
+    samples : dict of StepPoint to StepSample
+        What is known so far; updated in place, and without visits where nothing is.
     visit : callable
         Measures a point once, given what is known of it: a visit and the peak memory [B], or why it does not fit.
     limits : Limits
         When to stop.
     finished : callable
         Called after each visit, to save the samples.
-    progress : Progress
+    progress : MeasuringProgress
         Called before each visit.
     now : callable
         Clock of the time budget [s].
     """
     began, visits = now(), 0
-    while True:
-        due = [one for one in planned if not limits.settled(samples.get(one.point))]
-        if not due:
-            return
+    for one in planned:
+        samples.setdefault(one.point, StepSample(point=one.point, role=one.role))
+    while due := [known for known in samples.values() if not limits.settled(known)]:
         # The least known first, so that a budget that ends within a round leaves none out.
-        due.sort(key=lambda one: _repeats(samples, one.point))
-        for one in due:
-            known = samples.get(one.point)
-            if known is not None and now() - began >= limits.seconds:
+        for known in sorted(due, key=lambda sample: sample.repeats):
+            if known.visits and now() - began >= limits.seconds:
                 return
-            progress(visits, _time_left(planned, samples, limits, now() - began, visits), one.point.label())
-            outcome = visit(one.point, known)
+            point, role = known.point, known.role
+            progress(visits, _time_left(samples.values(), limits, now() - began, visits), point.label())
+            outcome = visit(point, known)
             if isinstance(outcome, str):
-                samples[one.point] = Sample(point=one.point, role=one.role, fits=False, reason=outcome[:200])
+                samples[point] = StepSample(point=point, role=role, fits=False, reason=outcome[:200])
             else:
-                before = known.visits if known is not None else ()
-                samples[one.point] = Sample.of(one.point, one.role, (*before, outcome[0]), outcome[1])
+                samples[point] = StepSample.of(point, role, (*known.visits, outcome[0]), outcome[1])
             visits += 1
             finished()
 
 
-def _repeats(samples: Mapping[Point, Sample], point: Point) -> int:
-    return samples[point].repeats if point in samples else 0
-
-
-def _time_left(
-    planned: Sequence[Planned], samples: Mapping[Point, Sample], limits: Limits, spent: float, visits: int
-) -> float:
+def _time_left(samples: Collection[StepSample], limits: Limits, spent: float, visits: int) -> float:
     """Seconds left at the pace so far, were every point settled after the fewest visits.
 
     No more than the budget has left, but never less than what the points take that were not visited yet.
     """
-    missing = sum(
-        max(1, limits.fewest - _repeats(samples, one.point))
-        for one in planned
-        if not limits.settled(samples.get(one.point))
-    )
     budget = max(0.0, limits.seconds - spent)
     if not visits:
         return budget
+    due = [max(1, limits.fewest - sample.repeats) for sample in samples if not limits.settled(sample)]
     pace = spent / visits
-    return max(min(budget, missing * pace), pace * sum(one.point not in samples for one in planned))
+    return max(min(budget, sum(due) * pace), pace * sum(sample.fits and not sample.visits for sample in samples))
 
 
 class Measurer:
@@ -153,18 +143,18 @@ class Measurer:
 
     Parameters
     ----------
-    subject : Subject
+    subject : MeasuredModel
         The model.
     clock : str
-        What is read; see `calibration.stopwatch.clock_for`.
+        What is read; see `train.timing.clock_for`.
     """
 
-    def __init__(self, subject: Subject, clock: Clock):
+    def __init__(self, subject: MeasuredModel, clock: Clock):
         self._subject = subject
         self._clock = clock
         self._warm = False
 
-    def visit(self, point: Point, known: Sample | None) -> tuple[Visit, int | None] | str:
+    def visit(self, point: StepPoint, known: StepSample) -> tuple[Visit, int | None] | str:
         """Train a few steps and time them.
 
         Returns
@@ -182,16 +172,16 @@ class Measurer:
         except NoRoomError as lack:
             return str(lack)
 
-    def _train(self, point: Point, known: Sample | None) -> tuple[Visit, int | None]:
+    def _train(self, point: StepPoint, known: StepSample) -> tuple[Visit, int | None]:
         with self._subject.part(point) as part:
-            if known is not None and known.step_s is not None:
+            if known.step_s is not None:
                 return self._timed_update(point, part, steps_per_visit(known.step_s))
             first = self._timed_update(point, part, FEWEST_STEPS)
             steps = steps_per_visit(first[0].step)
             # Where steps are short, three of them say how many it takes, and no more than that.
             return first if steps == FEWEST_STEPS else self._timed_update(point, part, steps)
 
-    def _timed_update(self, point: Point, part: Part, steps: int) -> tuple[Visit, int | None]:
+    def _timed_update(self, point: StepPoint, part: Part, steps: int) -> tuple[Visit, int | None]:
         on_gpu = self._subject.device.type == "cuda"
         batches = random_batches(self._subject.architecture.vocabulary_size, point, steps)
         settings = LocalSettings(_HARMLESS_RATE, steps)
@@ -245,7 +235,7 @@ def visit_of(moments: Sequence[float], steps: int, seconds: float) -> Visit:
     return Visit(forward=forward, head=head, backward=back, update=rest)
 
 
-def random_batches(vocabulary: int, point: Point, count: int) -> list[dict[str, Tensor]]:
+def random_batches(vocabulary: int, point: StepPoint, count: int) -> list[dict[str, Tensor]]:
     """Draw batches of random tokens, as the trainer collates them; which tokens they are costs no time."""
     shape = (count, point.batch_size, point.sequence_length)
     tokens = torch.randint(vocabulary, shape, generator=torch.Generator().manual_seed(0))

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from calibration.measured_file import MergeSample
-from calibration.plan import Plan, Role
+from calibration.measured_model import MeasuredModel
+from calibration.plan import MeasuringPlan, Role
 from calibration.points import split_targets
 from calibration.stopwatch import Stopwatch
-from calibration.subject import Subject
 from train.adapters import Adapter, LoraSettings
 from train.blocks import Values
 from train.exhaustion import NoRoomError, with_room
@@ -23,14 +23,16 @@ STACKED: tuple[tuple[int, Role], ...] = ((1, "fit"), (3, "held-out"), (8, "fit")
 _REPEATS = 5
 
 
-def measure_merging(subject: Subject, plan: Plan, clock: Clock, progress: Callable[[str], None]) -> list[MergeSample]:
+def measure_merging(
+    subject: MeasuredModel, plan: MeasuringPlan, clock: Clock, progress: Callable[[str], None]
+) -> list[MergeSample]:
     """Measure merges of stacks from one client's rank to 64 times that.
 
     Parameters
     ----------
-    subject : Subject
+    subject : MeasuredModel
         The model; its weights end as they began.
-    plan : Plan
+    plan : MeasuringPlan
         Its ranks and targets; the smallest and the largest rank count.
     clock : str
         What is read as time.
@@ -60,7 +62,7 @@ def measure_merging(subject: Subject, plan: Plan, clock: Clock, progress: Callab
     return samples
 
 
-def _stacks(plan: Plan) -> Iterator[tuple[int, Role]]:
+def _stacks(plan: MeasuringPlan) -> Iterator[tuple[int, Role]]:
     """Ranks of stacks, and what each is for."""
     roles: dict[int, Role] = {}
     for rank in sorted({min(plan.ranks), max(plan.ranks)}):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from calibration.advice import measuring_command
-from calibration.measured_file import HeldOut, MeasuredFile, Sample, Shape
+from calibration.cost_terms import full_pass_work, work
+from calibration.measured_file import HeldOut, MeasuredFile, ModelShape, StepSample
 from calibration.merging import Merges
 from calibration.peaks import recomputes
-from calibration.points import ADAPTERS, Point, first_layer_of, in_layers, join_targets
-from calibration.work import full_pass_work, work
+from calibration.points import ADAPTERS, StepPoint, first_layer_of, in_layers, join_targets
 from sim.architecture import Architecture
 from sim.blocks import Block
 from sim.costs import Cost
@@ -22,36 +19,11 @@ from sim.fleet import Cohorts, Fleet
 from sim.methods import Trains
 from sim.simulate import Setup
 
-
-@dataclass(frozen=True)
-class Covered:
-    """Ranges that were measured for one thing that can be trained.
-
-    Attributes
-    ----------
-    batch_sizes, sequence_lengths : (int, int)
-        Least and largest.
-    layers : (float, float)
-        Narrowest and widest block; zeros where there are no blocks.
-    """
-
-    batch_sizes: tuple[int, int]
-    sequence_lengths: tuple[int, int]
-    layers: tuple[float, float]
-
-    @classmethod
-    def of(cls, points: list[Point]) -> Covered:
-        """Ranges of some points."""
-        batches = [point.batch_size for point in points]
-        lengths = [point.sequence_length for point in points]
-        widths = [point.layers or 0.0 for point in points]
-        return cls((min(batches), max(batches)), (min(lengths), max(lengths)), (min(widths), max(widths)))
-
-    def __str__(self) -> str:
-        ranges = f"batch sizes {_range(self.batch_sizes)}, sequence lengths {_range(self.sequence_lengths)}"
-        narrowest, widest = self.layers
-        layers = in_layers(widest) if narrowest == widest else f"{_range(self.layers)} layers"
-        return ranges + (f", blocks of {layers}" if widest else "")
+_AXES = ("batch_size", "sequence_length", "layers")
+TrainedKind = tuple[Trains, str | None, int | None]
+"""What is trained: the kind, and of an adapter its targets and its rank."""
+Ranges = dict[str, tuple[float, float]]
+"""Least and largest of what was measured, by field of a point; zeros for the width of what has none."""
 
 
 class MeasuredProfile:
@@ -75,23 +47,12 @@ class MeasuredProfile:
         self.prices = file.fit.prices
         self.held_out: HeldOut = file.held_out
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any], source: str) -> MeasuredProfile:
-        """Read a profile's data.
-
-        Raises
-        ------
-        CostError
-            If it is not understood or not finished.
-        """
-        return cls(MeasuredFile.parse(data, source))
-
     @property
     def name(self) -> str:
         """Name of the profile."""
         return self.file.name
 
-    def costs(self, setup: Setup) -> MeasuredCosts:
+    def costs(self, setup: Setup) -> MeasuredProfileCosts:
         """Costs of one scenario.
 
         Raises
@@ -99,35 +60,33 @@ class MeasuredProfile:
         CostError
             If the profile does not cover it, naming what it covers and the command that measures the rest.
         """
-        return MeasuredCosts(self, setup)
+        return MeasuredProfileCosts(self, setup)
 
     @cached_property
-    def covered(self) -> dict[tuple[Trains, str | None, int | None], Covered]:
-        """Ranges of everything that was measured: by what is trained, the adapter's targets and its rank."""
-        groups: dict[tuple[Trains, str | None, int | None], list[Point]] = {}
+    def covered(self) -> dict[TrainedKind, Ranges]:
+        """Ranges of everything that was measured."""
+        groups: dict[TrainedKind, list[StepPoint]] = {}
         for sample in self.file.samples:
             if sample.visits:
-                point = sample.point
-                groups.setdefault((point.trains, point.targets, point.rank), []).append(point)
-        return {key: Covered.of(points) for key, points in groups.items()}
+                groups.setdefault(_trained(sample.point), []).append(sample.point)
+        found: dict[TrainedKind, Ranges] = {}
+        for key, points in groups.items():
+            sizes = {axis: [getattr(point, axis) or 0 for point in points] for axis in _AXES}
+            found[key] = {axis: (min(values), max(values)) for axis, values in sizes.items()}
+        return found
 
-    def too_large(self, point: Point) -> Sample | None:
+    def too_large(self, point: StepPoint) -> StepSample | None:
         """A measured point that did not fit into memory and needs no more of it than this one."""
         for sample in self.file.samples:
             other = sample.point
-            if (
-                not sample.fits
-                and (other.trains, other.targets, other.rank) == (point.trains, point.targets, point.rank)
-                and other.batch_size <= point.batch_size
-                and other.sequence_length <= point.sequence_length
-                and (other.layers or 0) <= (point.layers or 0)
-                and (other.first_layer or 0) >= (point.first_layer or 0)
-            ):
+            smaller = all((getattr(other, axis) or 0) <= (getattr(point, axis) or 0) for axis in _AXES)
+            above = (other.first_layer or 0) >= (point.first_layer or 0)
+            if not sample.fits and _trained(other) == _trained(point) and smaller and above:
                 return sample
         return None
 
 
-class MeasuredCosts:
+class MeasuredProfileCosts:
     """Costs of one scenario according to a measured profile, which is its `file`."""
 
     def __init__(self, profile: MeasuredProfile, setup: Setup):
@@ -142,11 +101,8 @@ class MeasuredCosts:
         self._check(setup)
         assert setup.architecture is not None
         self._architecture: Architecture = setup.architecture
-        self._seconds: dict[Block | None, float] = {}
         blocks: tuple[Block | None, ...] = setup.blocks or (None,)
-        for block in blocks:
-            self._check_range(self._point(block))
-            self._seconds[block] = self._update_seconds(block)
+        self._seconds = {block: self._update_seconds(block) for block in blocks}
         self._merging = self._merges(setup.cohorts) if self._stacks else None
 
     def local_update(self, client: int, round: int, block: Block | None) -> Cost:
@@ -172,40 +128,33 @@ class MeasuredCosts:
 
     def provenance(self) -> dict[str, object]:
         """Say which profile, device and date, and how far it is from points that it was not fitted to."""
-        file, held_out = self._profile.file, self._profile.held_out
+        file = self.file
         return {
             "origin": "fitted",
             "profile": file.name,
             "source": f"measured {file.date} on {file.device.name}, {file.model.dtype}",
             "device": file.device.name,
             "date": file.date,
-            "held_out": {
-                "points": held_out.points,
-                "median_error_pct": held_out.median_error_pct,
-                "p95_error_pct": held_out.p95_error_pct,
-            },
+            "held_out": self._profile.held_out.model_dump(include={"points", "median_error_pct", "p95_error_pct"}),
             "notes": self._notes(),
         }
 
     def _notes(self) -> list[str]:
         held_out, blocks = self._profile.held_out, self._scenario.blocks
-        notes = [
-            f"held-out error {held_out.median_error_pct:g} % (median), {held_out.p95_error_pct:g} % (95th percentile)"
-        ]
+        median, p95 = held_out.median_error_pct, held_out.p95_error_pct
+        notes = [f"held-out error {median:g} % (median), {p95:g} % (95th percentile)"]
         if self._trains is Trains.BLOCK and blocks.schedule == "gradient" and blocks.gradient_pass is None:
             notes.append("the gradient-based order's full pass is predicted as a block of all layers without optimizer")
-        merging = self._profile.file.merging
+        merging = self.file.merging
         if self._stacks and merging is not None:
-            notes.append(
-                "every client merges the stacks that arrive before it trains: measured by itself, held-out error "
-                f"{merging.median_error_pct:g} % (median)"
-            )
+            error = f"held-out error {merging.median_error_pct:g} % (median)"
+            notes.append(f"every client merges the stacks that arrive before it trains: measured by itself, {error}")
         return notes
 
-    def _point(self, block: Block | None) -> Point:
+    def _point(self, block: Block | None) -> StepPoint:
         local, lora = self._scenario.local, self._scenario.lora
         adapter = self._trains in ADAPTERS
-        return Point(
+        return StepPoint(
             trains=self._trains,
             batch_size=local.batch_size,
             sequence_length=local.sequence_length,
@@ -217,13 +166,13 @@ class MeasuredCosts:
 
     def _merges(self, cohorts: Cohorts) -> Merges:
         """What merging takes, if the profile covers it."""
-        merging, lora = self._profile.file.merging, self._scenario.lora
+        merging, lora = self.file.merging, self._scenario.lora
         targets, largest = join_targets(lora.targets), lora.rank * max(cohorts.sizes())
         wanted = f"merging stacks of rank {largest} on {targets}"
         if merging is None:
             # Another file would have to measure all the steps again.
             raise CostError(
-                f"profile {self._profile.name} does not cover {wanted}; merging was not measured. "
+                f"profile {self.file.name} does not cover {wanted}; merging was not measured. "
                 f"`{self.file.command}`, run on that file, adds it; or give compute.seconds"
             )
         covered = merging.largest_rank(targets)
@@ -234,65 +183,63 @@ class MeasuredCosts:
         return Merges(merging, self._architecture, targets, lora.rank, cohorts)
 
     def _update_seconds(self, block: Block | None) -> float:
-        amounts = work(self._architecture, self._point(block))
+        point = self._point(block)
+        self._check_range(point)
+        amounts = work(self._architecture, point)
         prices = self._profile.prices
         return self._scenario.local.steps * prices.step(amounts) + prices.update(amounts)
 
     def _check(self, setup: Setup) -> None:
         """Refuse other models, devices and methods."""
-        file, scenario = self._profile.file, self._scenario
-        if setup.architecture is None or Shape.of(setup.architecture) != file.model.shape:
+        file = self.file
+        if setup.architecture is None or ModelShape.of(setup.architecture) != file.model.shape:
             name = setup.architecture.name if setup.architecture else "a run without a model"
             raise self._not_covered(f"{name}; it covers models of the shape of {file.model.name}")
-        for device in sorted({group.device for group in scenario.fleet if group.device is not None}):
+        for device in sorted({group.device for group in self._scenario.fleet if group.device is not None}):
             if device.lower() != file.device.name.lower():
                 raise self._not_covered(f"device {device}; it covers {file.device.name}")
         if recomputes(setup):
             raise CostError(
-                f"profile {self._profile.name} does not cover train.activation_checkpointing: its steps kept their "
+                f"profile {file.name} does not cover train.activation_checkpointing: its steps kept their "
                 "activations. Leave it out, or give compute.seconds"
             )
-        lora = scenario.lora
-        adapter = (join_targets(lora.targets), lora.rank) if self._trains in ADAPTERS else (None, None)
-        if (self._trains, *adapter) not in self._profile.covered:
-            what = (
-                self._trains.value
-                if adapter == (None, None)
-                else f"{self._trains.value} rank {adapter[1]} on {adapter[0]}"
-            )
-            covered = ", ".join(_named(*key) for key in self._profile.covered)
-            raise self._not_covered(f"{what}; it covers {covered}")
+        wanted = _trained(self._point(None))
+        if wanted not in self._profile.covered:
+            covered = ", ".join(map(_named, self._profile.covered))
+            raise self._not_covered(f"{_named(wanted)}; it covers {covered}")
 
-    def _check_range(self, point: Point) -> None:
+    def _check_range(self, point: StepPoint) -> None:
         """Refuse what is smaller or larger than anything measured, or did not fit."""
-        covered = self._profile.covered[point.trains, point.targets, point.rank]
-        within = (
-            _inside(point.batch_size, covered.batch_sizes)
-            and _inside(point.sequence_length, covered.sequence_lengths)
-            and _inside(point.layers or 0.0, covered.layers)
-        )
-        if not within:
-            raise self._not_covered(f"{point.label()}; it covers {covered}")
+        covered = self._profile.covered[_trained(point)]
+        if not all(low <= (getattr(point, axis) or 0) <= high for axis, (low, high) in covered.items()):
+            batches, lengths, layers = (_range(covered[axis]) for axis in _AXES)
+            narrowest, widest = covered["layers"]
+            width = in_layers(widest) if narrowest == widest else f"{layers} layers"
+            blocks = f", blocks of {width}" if widest else ""
+            raise self._not_covered(
+                f"{point.label()}; it covers batch sizes {batches}, sequence lengths {lengths}{blocks}"
+            )
         failed = self._profile.too_large(point)
         if failed is not None:
             raise CostError(
-                f"profile {self._profile.name}: {point.label()} does not fit into the memory of "
-                f"{self._profile.file.device.name}: already {failed.point.label()} did not ({failed.reason})"
+                f"profile {self.file.name}: {point.label()} does not fit into the memory of "
+                f"{self.file.device.name}: already {failed.point.label()} did not ({failed.reason})"
             )
 
     def _not_covered(self, what: str, *, rank: int | None = None) -> CostError:
         command = measuring_command(self.file, self._setup, self._trains, rank=rank)
         return CostError(
-            f"profile {self._profile.name} does not cover {what}. Measure it with `{command}`, or give compute.seconds"
+            f"profile {self.file.name} does not cover {what}. Measure it with `{command}`, or give compute.seconds"
         )
 
 
-def _named(trains: Trains, targets: str | None, rank: int | None) -> str:
+def _trained(point: StepPoint) -> TrainedKind:
+    return point.trains, point.targets, point.rank
+
+
+def _named(trained: TrainedKind) -> str:
+    trains, targets, rank = trained
     return trains.value if targets is None else f"{trains.value} rank {rank} on {targets}"
-
-
-def _inside(value: float, ends: tuple[float, float]) -> bool:
-    return ends[0] <= value <= ends[1]
 
 
 def _range(ends: tuple[float, float]) -> str:

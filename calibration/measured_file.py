@@ -13,17 +13,16 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema, model_validator
 
-from calibration.fit import Form, Prices, Times
-from calibration.plan import Plan, Role
-from calibration.points import Point
-from calibration.terms import MERGE_TERMS, TERMS, Term
+from calibration.cost_terms import MERGE_TERMS, TERMS, CostTerm
+from calibration.fit import Form, StepPrices
+from calibration.plan import MeasuringPlan, Role
+from calibration.points import Seconds, StepPoint, Visit
 from sim.architecture import Architecture
 from sim.complaints import validation_message
 from sim.errors import CostError, shown
 from sim.fields import Line, Number, OneLine, SchemaOfFields, Section, Whole
 
 KIND = "measured"
-LARGEST_NUMBER = 1e9
 
 DATE_FORMAT = "%Y-%m-%d %H:%M UTC"
 
@@ -44,12 +43,11 @@ Moment = Annotated[
     AfterValidator(_moment),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} UTC$"}),
 ]
-Seconds = Annotated[Number, Field(ge=0, le=LARGEST_NUMBER)]
 Count = Annotated[Whole, Field(ge=0, le=2**62)]
 Layers = Annotated[Number, Field(ge=0, le=10_000)]
 
 
-class Device(Section):
+class MeasuredDevice(Section):
     """Where it was measured."""
 
     name: Line
@@ -66,7 +64,7 @@ class Device(Section):
     """Memory of the device."""
 
 
-class Versions(Section):
+class MeasuredVersions(Section):
     """Software."""
 
     parasim: Line
@@ -78,7 +76,7 @@ class Versions(Section):
     """Empty without a GPU."""
 
 
-class Shape(Section):
+class ModelShape(Section):
     """What of a model determines its computing time; a profile covers models of exactly this shape."""
 
     hidden_size: Count
@@ -92,21 +90,14 @@ class Shape(Section):
     other_parameters: Count
 
     @classmethod
-    def of(cls, architecture: Architecture) -> Shape:
+    def of(cls, architecture: Architecture) -> ModelShape:
         """Shape of an architecture."""
-        return cls(
-            hidden_size=architecture.hidden_size,
-            vocabulary_size=architecture.vocabulary_size,
-            attention_heads=architecture.attention_heads,
-            head_dimension=architecture.head_dimension,
-            layers=tuple((layer.attention.parameters, layer.mlp.parameters) for layer in architecture.layers),
-            embedding_parameters=architecture.embedding_parameters,
-            head_parameters=architecture.head_parameters,
-            other_parameters=architecture.other_parameters,
-        )
+        alike = {name: getattr(architecture, name) for name in cls.model_fields if name != "layers"}
+        layers = tuple((layer.attention.parameters, layer.mlp.parameters) for layer in architecture.layers)
+        return cls(layers=layers, **alike)
 
 
-class Model(Section):
+class ProfileModel(Section):
     """What was measured."""
 
     name: Line
@@ -115,30 +106,15 @@ class Model(Section):
     """Precision of the base weights."""
     attention: Line
     """Implementation of attention in transformers."""
-    shape: Shape
+    shape: ModelShape
     config: Annotated[dict[str, Any], Field(max_length=500)]
     """Configuration that the model was built from, with random weights: their values cost no time."""
 
 
-class Visit(Section):
-    """One time that a point was measured: medians over its steps [s]."""
-
-    forward: Seconds
-    head: Seconds
-    backward: Seconds
-    update: Seconds
-    """What a local update takes beyond its steps."""
-
-    @property
-    def step(self) -> float:
-        """Seconds of a step [s]."""
-        return self.forward + self.head + self.backward
-
-
-class Sample(Section):
+class StepSample(Section):
     """What was measured of one point."""
 
-    point: Point
+    point: StepPoint
     role: Role
     """Whether the fit has seen it."""
     fits: bool = True
@@ -156,26 +132,18 @@ class Sample(Section):
     visits: Annotated[tuple[Visit, ...], Field(max_length=1000)] = ()
 
     @classmethod
-    def of(cls, point: Point, role: Role, visits: Sequence[Visit], peak_bytes: int | None) -> Sample:
+    def of(cls, point: StepPoint, role: Role, visits: Sequence[Visit], peak_bytes: int | None) -> StepSample:
         """Sum visits up."""
         steps = [visit.step for visit in visits]
         low, high = np.quantile(steps, [0.25, 0.75])
         spread = round(float((high - low) / median(steps)), 4) if len(steps) > 1 else None
-        return cls(
-            point=point,
-            role=role,
-            step_s=round(median(steps), 6),
-            spread=spread,
-            repeats=len(visits),
-            peak_bytes=peak_bytes,
-            visits=tuple(visits),
-        )
+        summed = {"step_s": round(median(steps), 6), "spread": spread, "repeats": len(visits), "visits": tuple(visits)}
+        return cls(point=point, role=role, peak_bytes=peak_bytes, **summed)
 
     @property
-    def times(self) -> Times:
+    def times(self) -> Visit:
         """Medians of the parts over the visits."""
-        parts = ("forward", "head", "backward", "update")
-        return Times(*(median(getattr(visit, part) for visit in self.visits) for part in parts))
+        return Visit(**{part: median(getattr(one, part) for one in self.visits) for part in Visit.model_fields})
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -195,8 +163,18 @@ class Coefficient(Section):
     unit: Line
     meaning: Line
 
+    @classmethod
+    def of_all(cls, terms: Sequence[CostTerm], prices: Mapping[str, float]) -> dict[str, Coefficient]:
+        """Write the prices of terms, with six digits and what they mean."""
+        return {t.name: cls(value=float(f"{prices[t.name]:.6g}"), unit=t.unit, meaning=t.meaning) for t in terms}
 
-def _check_terms(coefficients: Mapping[str, Coefficient], terms: Sequence[Term]) -> None:
+
+Undetermined = Annotated[dict[str, tuple[str, ...]], Field(max_length=100)]
+
+
+def _check_terms(
+    coefficients: Mapping[str, Coefficient], undetermined: Mapping[str, tuple[str, ...]], terms: Sequence[CostTerm]
+) -> None:
     """Refuse prices of other terms, or in other units, than this version multiplies them with."""
     units = {term.name: term.unit for term in terms}
     if coefficients.keys() != units.keys():
@@ -205,37 +183,37 @@ def _check_terms(coefficients: Mapping[str, Coefficient], terms: Sequence[Term])
     for name, unit in units.items():
         if coefficients[name].unit != unit:
             raise ValueError(f"coefficients.{name}.unit: must be {unit!r}, not {shown(coefficients[name].unit)}")
+    for name, carriers in undetermined.items():
+        if not units.keys() >= {name, *carriers} or coefficients[name].value:
+            raise ValueError(f"undetermined.{name[:60]}: must be a known term whose price is 0, with known ones")
 
 
-class Fit(Section):
-    """The prices of `calibration.terms.TERMS`."""
+class StepFit(Section):
+    """The prices of `calibration.cost_terms.TERMS`."""
 
     form: Form
     """How launching work and doing it combine."""
     coefficients: dict[str, Coefficient]
+    undetermined: Undetermined = Field(default_factory=dict)
+    """Terms that the samples do not determine, each with those that carry its price instead; none if nothing of it was
+    measured."""
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        _check_terms(self.coefficients, TERMS)
+        _check_terms(self.coefficients, self.undetermined, TERMS)
         return self
 
     @classmethod
-    def of(cls, prices: Prices) -> Fit:
+    def of(cls, prices: StepPrices) -> StepFit:
         """Write prices with their meaning."""
-        return cls(
-            form=prices.form,
-            coefficients={
-                term.name: Coefficient(
-                    value=float(f"{prices.coefficients[term.name]:.6g}"), unit=term.unit, meaning=term.meaning
-                )
-                for term in TERMS
-            },
-        )
+        coefficients = Coefficient.of_all(TERMS, prices.coefficients)
+        return cls(form=prices.form, coefficients=coefficients, undetermined=dict(prices.undetermined))
 
     @property
-    def prices(self) -> Prices:
+    def prices(self) -> StepPrices:
         """The prices to predict with."""
-        return Prices(self.form, {name: coefficient.value for name, coefficient in self.coefficients.items()})
+        values = {name: coefficient.value for name, coefficient in self.coefficients.items()}
+        return StepPrices(self.form, values, self.undetermined)
 
 
 class MergeSample(Section):
@@ -256,6 +234,8 @@ class Merging(Section):
 
     samples: Annotated[tuple[MergeSample, ...], Field(min_length=1, max_length=10_000)]
     coefficients: dict[str, Coefficient]
+    undetermined: Undetermined = Field(default_factory=dict)
+    """As in `fit`."""
     median_error_pct: Seconds
     """Of the samples that are held out."""
     largest_error_pct: Seconds
@@ -266,7 +246,7 @@ class Merging(Section):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        _check_terms(self.coefficients, MERGE_TERMS)
+        _check_terms(self.coefficients, self.undetermined, MERGE_TERMS)
         return self
 
 
@@ -293,16 +273,16 @@ class MeasuredFile(Section):
 
     kind: Literal["measured"]
     name: Line
-    device: Device
-    versions: Versions
+    device: MeasuredDevice
+    versions: MeasuredVersions
     date: Moment
     """When measuring began (UTC)."""
     command: Annotated[OneLine, Field(max_length=2000)]
     """What measures it, or goes on measuring."""
-    model: Model
-    plan: Plan
-    samples: Annotated[tuple[Sample, ...], Field(max_length=10_000)]
-    fit: Fit | None
+    model: ProfileModel
+    plan: MeasuringPlan
+    samples: Annotated[tuple[StepSample, ...], Field(max_length=10_000)]
+    fit: StepFit | None
     """Nothing until everything planned was measured."""
     held_out: HeldOut | None
     merging: Merging | None = None

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from calibration.device_memory import device_memory
 from calibration.devices import closest
 from calibration.measured_file import MeasuredFile
-from calibration.peaks import recomputes, traced_peak
-from calibration.room import room_on
+from calibration.peaks import NO_MODEL, recomputes, traced_peak
 from sim.architecture import Architecture
 from sim.blocks import lora_parameters
 from sim.errors import CostError
@@ -86,7 +86,7 @@ def fits(setup: Setup, *, measured: MeasuredFile | None = None, traced: bool = F
     recomputing = recomputes(setup)
     warnings = []
     for number, group in enumerate(setup.scenario.fleet):
-        own = room_on(group.device, measured)
+        own = device_memory(group.device, measured)
         if own is None:
             continue
         if traced:
@@ -100,7 +100,7 @@ def fits(setup: Setup, *, measured: MeasuredFile | None = None, traced: bool = F
     return warnings
 
 
-def said_of_memory(setup: Setup, measured: MeasuredFile | None = None) -> list[str]:
+def memory_sentences(setup: Setup, measured: MeasuredFile | None = None) -> list[str]:
     """Say in sentences which groups do not fit their device, and which devices nobody knows the memory of.
 
     Parameters
@@ -125,7 +125,7 @@ def said_of_memory(setup: Setup, measured: MeasuredFile | None = None) -> list[s
     said += [
         f"Memory is not judged on {name!r}: the catalogue does not know it; {closest(name)} (`paraSim list devices`)."
         for name in devices
-        if room_on(name, measured) is None
+        if device_memory(name, measured) is None
     ]
     return said
 
@@ -226,5 +226,5 @@ def _listed(groups: list[str]) -> str:
 
 def _model(setup: Setup) -> Architecture:
     if setup.architecture is None:
-        raise CostError("model: is missing; memory follows from a model's layers (`paraSim list models`)")
+        raise CostError(NO_MODEL)
     return setup.architecture

@@ -6,64 +6,26 @@ every weight that has an adapter. That is no part of a training step: it has pri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 import numpy as np
 
-from calibration.fit import non_negative
+from calibration.cost_terms import MERGE_TERMS, merge_work
+from calibration.fit import amounts_matrix, non_negative
 from calibration.measured_file import Coefficient, MergeSample, Merging
-from calibration.points import split_targets
-from calibration.terms import MERGE_TERMS
 from sim.architecture import Architecture
-from sim.blocks import ALL_LINEAR
 from sim.fleet import Cohorts
 
 _FEWEST_FITTED = 2
 
 
-@dataclass(frozen=True)
-class MergeWork:
-    """Amounts of work in one merge.
-
-    Attributes
-    ----------
-    modules : float
-        Linear modules that have an adapter.
-    weights : float
-        Their weights [1e9].
-    products : float
-        Operations of the matrix products [1e12].
-    """
-
-    modules: float
-    weights: float
-    products: float
-
-
-def merge_work(architecture: Architecture, targets: str, rank: int) -> MergeWork:
-    """Amounts of work in one merge.
-
-    Parameters
-    ----------
-    architecture : Architecture
-        The model.
-    targets : str
-        Modules that have an adapter, as points name them.
-    rank : int
-        Inner dimension of the stack: the clients' ranks together.
-    """
-    wanted = split_targets(targets)
-    adapted = [m for m in architecture.linears() if wanted == ALL_LINEAR or not set(wanted).isdisjoint(m.names)]
-    weights = sum(module.inputs * module.outputs for module in adapted)
-    return MergeWork(len(adapted), weights * 1e-9, 2 * weights * rank * 1e-12)
-
-
-def merge_seconds(merging: Merging, architecture: Architecture, targets: str, rank: int) -> float:
+def merge_seconds(
+    coefficients: Mapping[str, Coefficient], architecture: Architecture, targets: str, rank: int
+) -> float:
     """Predict the seconds of one merge [s]."""
     amounts = merge_work(architecture, targets, rank)
-    return float(sum(merging.coefficients[term.name].value * getattr(amounts, term.amount) for term in MERGE_TERMS))
+    return float(sum(coefficients[term.name].value * getattr(amounts, term.amount) for term in MERGE_TERMS))
 
 
 class Merges:
@@ -84,7 +46,8 @@ class Merges:
     """
 
     def __init__(self, merging: Merging, architecture: Architecture, targets: str, rank: int, cohorts: Cohorts):
-        self._seconds = [merge_seconds(merging, architecture, targets, rank * size) for size in cohorts.sizes()]
+        prices = merging.coefficients
+        self._seconds = [merge_seconds(prices, architecture, targets, rank * size) for size in cohorts.sizes()]
         self._rounds_of = cohorts.rounds_of()
 
     def before(self, client: int, round: int) -> float:
@@ -112,18 +75,13 @@ def fit_merging(samples: Sequence[MergeSample], architecture: Architecture) -> M
     """
     seen = [sample for sample in samples if sample.role == "fit"]
     works = [merge_work(architecture, sample.targets, sample.rank) for sample in seen]
-    matrix = np.array([[getattr(one, term.amount) for term in MERGE_TERMS] for one in works])
     times = np.array([median(sample.seconds) for sample in seen])
-    prices = non_negative(matrix, times, 1 / times)
-    coefficients = {
-        term.name: Coefficient(value=float(f"{price:.6g}"), unit=term.unit, meaning=term.meaning)
-        for term, price in zip(MERGE_TERMS, prices, strict=True)
-    }
-    fitted = Merging(samples=tuple(samples), coefficients=coefficients, median_error_pct=0.0, largest_error_pct=0.0)
+    prices, undetermined = non_negative(MERGE_TERMS, amounts_matrix(MERGE_TERMS, works), times, 1 / times)
+    coefficients = Coefficient.of_all(MERGE_TERMS, prices)
     errors = [
-        100 * abs(merge_seconds(fitted, architecture, sample.targets, sample.rank) / median(sample.seconds) - 1)
-        for sample in samples
-        if sample.role == "held-out"
+        100 * abs(merge_seconds(coefficients, architecture, one.targets, one.rank) / median(one.seconds) - 1)
+        for one in samples
+        if one.role == "held-out"
     ]
     found = {"median_error_pct": round(median(errors), 2), "largest_error_pct": round(max(errors), 2)}
-    return fitted.model_copy(update=found)
+    return Merging(samples=tuple(samples), coefficients=coefficients, undetermined=undetermined, **found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -49,20 +49,6 @@ class Operator:
 
 Operators = Mapping[Operator, int]
 """Operators and how often each is called."""
-
-
-def total_flops(operators: Operators, phases: Iterable[Phase] = Phase) -> int:
-    """Sum floating-point operations.
-
-    Parameters
-    ----------
-    operators : mapping of Operator to int
-        Calls.
-    phases : iterable of Phase
-        Which of them count; all by default.
-    """
-    wanted = set(phases)
-    return sum(operator.flops * calls for operator, calls in operators.items() if operator.phase in wanted)
 
 
 def one_step(operators: Operators) -> Counter[Operator]:

@@ -10,11 +10,12 @@ from sim.errors import CostError, install_hint
 from sim.simulate import Setup
 
 if TYPE_CHECKING:
-    from calibration.ledger import Footprint
+    from calibration.allocations import Footprint
     from calibration.shapes import ShapeModel, Step
 
 CUDA_GRANULARITY = 512
 """What PyTorch's allocator for CUDA rounds every size up to [B]."""
+NO_MODEL = "model: is missing; memory follows from a model's layers (`paraSim list models`)"
 PAGE = 4096
 """What a CPU's memory comes in [B]."""
 
@@ -51,31 +52,11 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool) -> Footprint
     CostError
         If torch is not installed, or the scenario names no model.
     """
-    model = _model(setup)
+    if setup.scenario.model is None:
+        raise CostError(NO_MODEL)
+    model = setup.scenario.model
     steps = _steps(setup, recomputing=recomputing)
     return max((_peak(model, precision, step) for step in steps), key=lambda peak: peak.total)
-
-
-def settled_peak(setup: Setup) -> int:
-    """Predict what a process on a CPU takes for a local update, with the allocator that Linux programs have.
-
-    Parameters
-    ----------
-    setup : Setup
-        The scenario and what follows from it; must name a model.
-
-    Returns
-    -------
-    int
-        The most that any of the steps of `traced_peak` takes [B], by `calibration.allocator.glibc_peak`.
-
-    Raises
-    ------
-    CostError
-        If torch is not installed, the scenario names no model, or this system's C library cannot be asked.
-    """
-    model = _model(setup)
-    return max(_settled(model, step) for step in _steps(setup, recomputing=recomputes(setup)))
 
 
 def _steps(setup: Setup, *, recomputing: bool) -> list[Step]:
@@ -98,23 +79,10 @@ def _steps(setup: Setup, *, recomputing: bool) -> list[Step]:
     return [Step(trains, block, batch_size, tokens, lora=adapter, checkpointing=recomputing) for block in blocks]
 
 
-def _model(setup: Setup) -> str:
-    if setup.scenario.model is None:
-        raise CostError("model: is missing; memory follows from a model's layers (`paraSim list models`)")
-    return setup.scenario.model
-
-
 @cache
 def _peak(model: str, precision: str, step: Step) -> Footprint:
     rounding = CUDA_GRANULARITY if precision == "bfloat16" else PAGE
     return _shapes(model, precision).trace(step, granularity=rounding).peak
-
-
-@cache
-def _settled(model: str, step: Step) -> int:
-    from calibration.allocator import glibc_peak
-
-    return glibc_peak(_shapes(model, "float32"), step)
 
 
 @lru_cache(maxsize=4)

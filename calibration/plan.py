@@ -9,12 +9,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from calibration.points import Point
+from calibration.points import StepPoint
 from sim.architecture import Architecture
 from sim.blocks import ALL_LINEAR
 from sim.errors import ScenarioError, nearest
@@ -25,6 +25,14 @@ Role = Literal["fit", "held-out"]
 _Level = TypeVar("_Level", int, float)
 _Count = Annotated[Whole, Field(ge=1, le=1_000_000)]
 _Width = Annotated[Number, Field(ge=0.5, le=10_000)]
+OPTIONS = {
+    "batch_sizes": "--batch-size",
+    "sequence_lengths": "--sequence-length",
+    "layers": "--layers",
+    "ranks": "--rank",
+    "targets": "--targets",
+}
+"""Option of `paraSim calibrate` that each field of a plan is from."""
 POSITIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Places of blocks between the lowest possible one and the highest."""
 FEWEST_FITTED = 4
@@ -33,7 +41,7 @@ BLOCK_POINTS = (20, 12)
 """Points of blocks for the fit, and held out from it."""
 
 
-class Plan(Section):
+class MeasuringPlan(Section):
     """What is to be measured."""
 
     batch_sizes: tuple[_Count, ...] = Field(min_length=1, max_length=32)
@@ -61,7 +69,7 @@ class Plan(Section):
 class Planned:
     """A point and what it is for."""
 
-    point: Point
+    point: StepPoint
     role: Role
 
 
@@ -75,15 +83,15 @@ class HeldLevels:
     position: float
 
 
-def held_levels(plan: Plan) -> HeldLevels:
+def held_levels(plan: MeasuringPlan) -> HeldLevels:
     """Draw the levels that the fit never sees.
 
     Parameters
     ----------
-    plan : Plan
+    plan : MeasuringPlan
         Its seed decides.
     """
-    draw = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(0,)))
+    draw = _generator(plan, 0)
 
     def middle(levels: Sequence[_Level]) -> _Level | None:
         inner = sorted(set(levels))[1:-1]
@@ -94,17 +102,17 @@ def held_levels(plan: Plan) -> HeldLevels:
     return HeldLevels(middle(plan.batch_sizes), middle(plan.sequence_lengths), middle(plan.layers), position)
 
 
-def planned_points(plan: Plan, architecture: Architecture, *, longest: int | None = None) -> list[Planned]:
+def planned_points(plan: MeasuringPlan, architecture: Architecture, *, longest: int | None = None) -> list[Planned]:
     """List the points of a plan in the order in which they are measured.
 
     Parameters
     ----------
-    plan : Plan
+    plan : MeasuringPlan
         What is to be measured.
     architecture : Architecture
         The model.
     longest : int or None
-        As in `calibration.positions.longest_sequence`.
+        As in `calibration.configuration.longest_sequence`.
 
     Returns
     -------
@@ -119,15 +127,19 @@ def planned_points(plan: Plan, architecture: Architecture, *, longest: int | Non
         the model's, or a sequence longer than it has positions.
     """
     _check_model(plan, architecture, longest)
-    draw = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(1,)))
+    draw = _generator(plan, 1)
     held = held_levels(plan)
     chosen = _blocks(plan, len(architecture.layers), held, draw)
     for targets, rank in itertools.product(plan.targets, plan.ranks):
-        chosen += _without_position(plan, Trains.LORA, held, draw, rank=rank, targets=targets)
-        chosen += _without_position(plan, Trains.LORA_B, held, draw, rank=rank, targets=targets)
+        for trains in (Trains.LORA, Trains.LORA_B):
+            chosen += _without_position(plan, trains, held, draw, rank=rank, targets=targets)
     chosen += _without_position(plan, Trains.EVERYTHING, held, draw)
     _hold_out_a_third(chosen, plan, draw)
     return [chosen[index] for index in draw.permutation(len(chosen))]
+
+
+def _generator(plan: MeasuringPlan, stream: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(stream,)))
 
 
 def check_enough(planned: Sequence[Planned]) -> None:
@@ -147,36 +159,32 @@ def check_enough(planned: Sequence[Planned]) -> None:
         )
 
 
-def _check_model(plan: Plan, architecture: Architecture, longest: int | None) -> None:
+def _check_model(plan: MeasuringPlan, architecture: Architecture, longest: int | None) -> None:
     """Refuse what the model does not have."""
-    if max(plan.layers) > len(architecture.layers):
-        raise ScenarioError(
-            f"--layers {max(plan.layers):g}: {architecture.name} has only {len(architecture.layers)} layers"
-        )
-    if max(plan.ranks, default=0) > architecture.hidden_size:
-        raise ScenarioError(
-            f"--rank {max(plan.ranks)}: must be at most {architecture.hidden_size}, the width of {architecture.name}"
-        )
-    if longest is not None and max(plan.sequence_lengths) > longest:
-        raise ScenarioError(
-            f"--sequence-length {max(plan.sequence_lengths)}: {architecture.name} has positions for {longest} tokens"
-        )
-    known = {name for linear in architecture.linears() for name in linear.names} if plan.targets else set()
+    name, layers = architecture.name, len(architecture.layers)
+    widest, rank, tokens = max(plan.layers), max(plan.ranks, default=0), max(plan.sequence_lengths)
+    if widest > layers:
+        raise ScenarioError(f"--layers {widest:g}: {name} has only {layers} layers")
+    if rank > architecture.hidden_size:
+        raise ScenarioError(f"--rank {rank}: must be at most {architecture.hidden_size}, the width of {name}")
+    if longest is not None and tokens > longest:
+        raise ScenarioError(f"--sequence-length {tokens}: {name} has positions for {longest} tokens")
+    known = {module for linear in architecture.linears() for module in linear.names} if plan.targets else set()
     for targets in plan.targets:
-        for name in sorted(set(targets.split("+")) - known - {ALL_LINEAR}):
-            meant = nearest(name, known | {ALL_LINEAR})
-            raise ScenarioError(f"--targets {targets}: {architecture.name} has no module {name!r}; {meant}")
+        for module in sorted(set(targets.split("+")) - known - {ALL_LINEAR}):
+            meant = nearest(module, known | {ALL_LINEAR})
+            raise ScenarioError(f"--targets {targets}: {name} has no module {module!r}; {meant}")
 
 
-def _blocks(plan: Plan, layers: int, held: HeldLevels, draw: np.random.Generator) -> list[Planned]:
+def _blocks(plan: MeasuringPlan, layers: int, held: HeldLevels, draw: np.random.Generator) -> list[Planned]:
     """Draw block points: all corners of the ranges and some more for the fit, others with a held-out level."""
-    fit: dict[Point, bool] = {}
-    rest: dict[Point, bool] = {}
-    grid = itertools.product(_levels(plan.batch_sizes), _levels(plan.sequence_lengths), _levels(plan.layers), POSITIONS)
+    fit: dict[StepPoint, bool] = {}
+    rest: dict[StepPoint, bool] = {}
+    levels: list[list[Any]] = [sorted(set(one)) for one in (plan.batch_sizes, plan.sequence_lengths, plan.layers)]
     taken = {_first_layer(held.position, width, layers) for width in plan.layers}
-    for batch_size, length, width, position in grid:
+    for batch_size, length, width, position in itertools.product(*levels, POSITIONS):
         first = _first_layer(position, width, layers)
-        point = Point(
+        point = StepPoint(
             trains=Trains.BLOCK, batch_size=batch_size, sequence_length=length, first_layer=first, layers=width
         )
         # Positions of small models may coincide.
@@ -195,30 +203,24 @@ def _blocks(plan: Plan, layers: int, held: HeldLevels, draw: np.random.Generator
 
 
 def _without_position(
-    plan: Plan,
-    trains: Trains,
-    held: HeldLevels,
-    draw: np.random.Generator,
-    *,
-    rank: int | None = None,
-    targets: str = "",
+    plan: MeasuringPlan, trains: Trains, held: HeldLevels, draw: np.random.Generator, **adapter: Any
 ) -> list[Planned]:
     """Points of what has no position: the corners for the fit, half as many others held out."""
     points = [
-        Point(trains=trains, batch_size=batch, sequence_length=length, rank=rank, targets=targets or None)
-        for batch, length in itertools.product(_levels(plan.batch_sizes), _levels(plan.sequence_lengths))
+        StepPoint(trains=trains, batch_size=batch, sequence_length=length, **adapter)
+        for batch, length in itertools.product(sorted(set(plan.batch_sizes)), sorted(set(plan.sequence_lengths)))
     ]
     corners = [point for point in points if _is_corner(point, plan)]
     if trains is Trains.LORA_B and len(corners) > 2:
         # It shares all but its weight gradients with LoRA: the smallest and the largest step tell them.
         corners = [corners[0], corners[-1]]
-    inner = [point for point in points if point not in corners and _is_held(point, held)]
-    inner = inner or [point for point in points if point not in corners]
+    others = [point for point in points if point not in corners]
+    inner = [point for point in others if _is_held(point, held)] or others
     fit = [Planned(point, "fit") for point in corners]
     return fit + [Planned(point, "held-out") for point in _some(inner, -(-len(corners) // 2), draw)]
 
 
-def _hold_out_a_third(chosen: list[Planned], plan: Plan, draw: np.random.Generator) -> None:
+def _hold_out_a_third(chosen: list[Planned], plan: MeasuringPlan, draw: np.random.Generator) -> None:
     """Of small plans, in which few levels lie in between, hold out points of the fit as well, corners last.
 
     What is trained keeps two points at least, and blocks one of every level, so that the fit still spans the ranges.
@@ -237,16 +239,12 @@ def _hold_out_a_third(chosen: list[Planned], plan: Plan, draw: np.random.Generat
             missing -= 1
 
 
-def _spans_without(point: Point, others: Sequence[Point]) -> bool:
+def _spans_without(point: StepPoint, others: Sequence[StepPoint]) -> bool:
     alike = [o for o in others if (o.trains, o.rank, o.targets) == (point.trains, point.rank, point.targets)]
     if point.trains is not Trains.BLOCK:
         return len(alike) >= 2
     levels = ("batch_size", "sequence_length", "layers")
     return all(getattr(point, level) in {getattr(other, level) for other in alike} for level in levels)
-
-
-def _levels(values: Sequence[_Level]) -> list[_Level]:
-    return sorted(set(values))
 
 
 def _first_layer(position: float, width: float, layers: int) -> float:
@@ -255,22 +253,20 @@ def _first_layer(position: float, width: float, layers: int) -> float:
     return round(position * (layers - width) / step) * step
 
 
-def _is_held(point: Point, held: HeldLevels) -> bool:
-    return (
-        point.batch_size == held.batch_size
-        or point.sequence_length == held.sequence_length
-        or (point.layers is not None and point.layers == held.layers)
-    )
+def _is_held(point: StepPoint, held: HeldLevels) -> bool:
+    own = (point.batch_size, point.sequence_length, point.layers)
+    levels = (held.batch_size, held.sequence_length, held.layers)
+    return any(value is not None and value == level for value, level in zip(own, levels, strict=True))
 
 
-def _is_corner(point: Point, plan: Plan) -> bool:
-    ends = [(point.batch_size, plan.batch_sizes), (point.sequence_length, plan.sequence_lengths)]
+def _is_corner(point: StepPoint, plan: MeasuringPlan) -> bool:
+    levels: dict[str, Sequence[float]] = {"batch_size": plan.batch_sizes, "sequence_length": plan.sequence_lengths}
     if point.layers is not None:
-        ends.append((point.layers, plan.layers))  # type: ignore[arg-type]
-    return all(value in (min(levels), max(levels)) for value, levels in ends)
+        levels["layers"] = plan.layers
+    return all(getattr(point, axis) in (min(values), max(values)) for axis, values in levels.items())
 
 
-def _some(points: list[Point], count: int, draw: np.random.Generator) -> list[Point]:
+def _some(points: list[StepPoint], count: int, draw: np.random.Generator) -> list[StepPoint]:
     """Draw some points, in the order in which they stand."""
     count = max(0, min(count, len(points)))
     return [points[index] for index in sorted(draw.choice(len(points), size=count, replace=False))] if count else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -11,11 +11,12 @@ from sim.blocks import ALL_LINEAR, Block
 from sim.fields import Line, Number, Section, Whole
 from sim.methods import Trains
 
-MEASURED = (Trains.BLOCK, Trains.LORA, Trains.LORA_B, Trains.EVERYTHING)
 ADAPTERS = (Trains.LORA, Trains.LORA_B)
 
+Seconds = Annotated[Number, Field(ge=0, le=1e9)]
 
-class Point(Section):
+
+class StepPoint(Section):
     """One kind of training step."""
 
     trains: Trains
@@ -46,6 +47,21 @@ class Point(Section):
         if self.trains in ADAPTERS:
             return f"{self.trains.value} of rank {self.rank} on {self.targets}, {shape}"
         return f"{self.trains.value}, {shape}"
+
+
+class Visit(Section):
+    """One time that a point was measured: medians over its steps [s]."""
+
+    forward: Seconds
+    head: Seconds
+    backward: Seconds
+    update: Seconds
+    """What a local update takes beyond its steps."""
+
+    @property
+    def step(self) -> float:
+        """Seconds of a step [s]."""
+        return self.forward + self.head + self.backward
 
 
 def in_layers(width: float) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from calibration.measured import MeasuredProfile
 from calibration.measured_file import KIND as MEASURED
+from calibration.measured_file import MeasuredFile
 from calibration.published import KIND as PUBLISHED
 from calibration.published import PublishedProfile
-from sim.costs import Costs
 from sim.errors import CostError, nearest, shown
 from sim.simulate import Setup
 from sim.well_formed import parse_json
@@ -21,23 +22,8 @@ MAX_PROFILE_BYTES = 16 * 2**20
 _SHIPPED = resources.files("calibration") / "profiles"
 
 
-class Profile(Protocol):
-    """What is known of a device's computing times."""
-
-    @property
-    def name(self) -> str:
-        """Name of the profile."""
-        ...
-
-    def costs(self, setup: Setup) -> Costs:
-        """Costs of one scenario.
-
-        Raises
-        ------
-        CostError
-            If the profile does not cover it.
-        """
-        ...
+Profile = PublishedProfile | MeasuredProfile
+"""What is known of a device's computing times; its `costs` are those of one scenario."""
 
 
 def shipped_profiles() -> list[str]:
@@ -47,15 +33,12 @@ def shipped_profiles() -> list[str]:
 
 def covering_profiles(setup: Setup) -> list[str]:
     """Names of the shipped profiles that cover a scenario."""
-    return [name for name in shipped_profiles() if _covers(load_profile(name), setup)]
-
-
-def _covers(profile: Profile, setup: Setup) -> bool:
-    try:
-        profile.costs(setup)
-    except CostError:
-        return False
-    return True
+    covering = []
+    for name in shipped_profiles():
+        with suppress(CostError):
+            load_profile(name).costs(setup)
+            covering.append(name)
+    return covering
 
 
 def load_profile(name_or_path: str) -> Profile:
@@ -79,7 +62,7 @@ def _parsed(name_or_path: str, path: Path, modified: int, size: int) -> Profile:
         if data["kind"] == PUBLISHED:
             return PublishedProfile.from_json(data)
         if data["kind"] == MEASURED:
-            return MeasuredProfile.from_json(data, name_or_path)
+            return MeasuredProfile(MeasuredFile.parse(data, name_or_path))
     except (KeyError, TypeError) as error:
         raise CostError(f"profile {name_or_path}: not understood: {error} is missing or wrong") from None
     raise CostError(f"profile {name_or_path}: unknown kind {shown(data['kind'])}; allowed are {MEASURED}, {PUBLISHED}")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sim.architecture import Architecture
 from sim.blocks import Block
 from sim.costs import Cost
 from sim.errors import CostError, nearest
@@ -18,7 +19,11 @@ from sim.methods import Trains
 from sim.simulate import Setup
 
 KIND = "published"
+Seconds = Mapping[int, float]
+"""Computation per round by batch size [s]."""
 DEFAULT_DATASET = "alpaca-gpt4"
+_ORIGINS = ("fitted", "predicted", "extrapolated")
+"""From the most certain one on."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,8 @@ class PublishedProfile:
     name: str
     device: str
     source: str
-    block_seconds: Mapping[tuple[str, str], Mapping[int, float]]
-    lora_seconds: Mapping[tuple[str, str], Mapping[int, float]]
+    block_seconds: Mapping[tuple[str, str], Seconds]
+    lora_seconds: Mapping[tuple[str, str], Seconds]
     non_overlapping: float
     seconds_per_billion: float
     full_factor: float
@@ -85,31 +90,6 @@ class PublishedProfile:
             merge_seconds_per_billion=fit["merge_seconds_per_billion_weights"],
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Write the profile as `from_json` reads it."""
-
-        def rows(table: Mapping[tuple[str, str], Mapping[int, float]]) -> list[dict[str, Any]]:
-            return [
-                {"model": model, "dataset": dataset, "batch_size": batch_size, "seconds": seconds}
-                for (model, dataset), by_batch in table.items()
-                for batch_size, seconds in by_batch.items()
-            ]
-
-        return {
-            "kind": KIND,
-            "name": self.name,
-            "device": {"name": self.device},
-            "source": self.source,
-            "fit": {
-                "block_seconds": rows(self.block_seconds),
-                "lora_seconds": rows(self.lora_seconds),
-                "non_overlapping_s": self.non_overlapping,
-                "seconds_per_billion_block_weights": self.seconds_per_billion,
-                "full_over_block": self.full_factor,
-                "merge_seconds_per_billion_weights": self.merge_seconds_per_billion,
-            },
-        }
-
     def costs(self, setup: Setup) -> PublishedCosts:
         """Costs of one scenario.
 
@@ -132,23 +112,22 @@ class PublishedCosts:
 
     def __init__(self, profile: PublishedProfile, setup: Setup):
         self._profile = profile
+        self._trains = setup.method.trains
+        self._blocks = setup.blocks or ()
         self._scenario = scenario = setup.scenario
         self._fleet = Fleet(scenario.fleet)
         self._dataset = scenario.compute.dataset or DEFAULT_DATASET
         self._notes: list[str] = []
-        self._origin = "fitted"
-        self._check(setup)
+        self._origin = _ORIGINS[0]
+        self._check(setup.architecture)
         assert setup.architecture is not None
         self._model = setup.architecture.name
         self._weights = setup.architecture.parameters
         self._reference_block = sum(layer.parameters for layer in setup.architecture.layers[: profile.reference_layers])
-        self._trains = setup.method.trains
-        self._blocks = setup.blocks or ()
         self._steps_factor = scenario.local.steps / profile.steps
         if scenario.local.steps != profile.steps:
-            self._extrapolated(
-                f"scaled from {profile.steps} local steps (inferred, not published) to {scenario.local.steps}"
-            )
+            inferred = f"scaled from {profile.steps} local steps (inferred, not published) to {scenario.local.steps}"
+            self._note("extrapolated", inferred)
         self._seconds = self._update_seconds()
         serial = scenario.compute.non_overlapping
         self._serial = profile.non_overlapping if serial is None else serial
@@ -184,81 +163,69 @@ class PublishedCosts:
         profile, trains = self._profile, self._trains
         if trains is Trains.BLOCK:
             if any(block.layers != profile.reference_layers for block in self._blocks):
-                self._predicted(f"block widths other than {profile.reference_layers} layers at a fixed cost per weight")
+                widths = f"block widths other than {profile.reference_layers} layers at a fixed cost per weight"
+                self._note("predicted", widths)
             return self._base(profile.block_seconds, "block") * self._steps_factor
         if trains is Trains.EVERYTHING:
-            self._predicted(f"full fine-tuning at {profile.full_factor:.3f} x a block's computation")
+            self._note("predicted", f"full fine-tuning at {profile.full_factor:.3f} x a block's computation")
             return self._base(profile.block_seconds, "block") * profile.full_factor * self._steps_factor
         seconds = self._base(profile.lora_seconds, "LoRA") * self._steps_factor
         if trains is Trains.LORA_B:
-            self._predicted("training B alone takes as long as A and B")
+            self._note("predicted", "training B alone takes as long as A and B")
         if trains is Trains.STACKED_LORA:
             per_billion = profile.merge_seconds_per_billion
-            self._predicted(f"merging the stack at {per_billion:.2f} s per 1e9 weights and round")
+            self._note("predicted", f"merging the stack at {per_billion:.2f} s per 1e9 weights and round")
             seconds += per_billion * self._weights / 1e9
         return seconds
 
-    def _base(self, table: Mapping[tuple[str, str], Mapping[int, float]], what: str) -> float:
+    def _base(self, table: Mapping[tuple[str, str], Seconds], what: str) -> float:
         """Seconds at the scenario's batch size; from batch 4 where that batch size was not published."""
-        batch_size, key = self._scenario.local.batch_size, (self._model, self._dataset)
-        known = table.get(key)
+        batch_size = self._scenario.local.batch_size
+        known = table.get((self._model, self._dataset))
         if known is None:
             # Only Llama 3.2-3B's adapters on MathInstruct: as much cheaper than Alpaca as the 8B model's are.
-            other = table[("llama-3-8b", self._dataset)][4] / table[("llama-3-8b", DEFAULT_DATASET)][4]
-            known = {4: table[(self._model, DEFAULT_DATASET)][4] * other}
-            self._predicted(f"{what} seconds of {self._model} on {self._dataset} by the ratio of the data sets")
+            other = table["llama-3-8b", self._dataset][4] / table["llama-3-8b", DEFAULT_DATASET][4]
+            known = {4: table[self._model, DEFAULT_DATASET][4] * other}
+            self._note("predicted", f"{what} seconds of {self._model} on {self._dataset} by the ratio of the data sets")
         if batch_size in known:
             return known[batch_size]
-        between = min(known) < batch_size < max(known)
         note = f"batch size {batch_size} on the line through Llama 3-8B's blocks at 2 and 4"
-        if between:
-            self._predicted(f"interpolated: {note}")
+        if min(known) < batch_size < max(known):
+            self._note("predicted", f"interpolated: {note}")
         else:
-            self._extrapolated(note)
+            self._note("extrapolated", note)
         return known[4] * self._profile.batch_factor(self._dataset, batch_size)
 
-    def _predicted(self, note: str) -> None:
-        if self._origin == "fitted":
-            self._origin = "predicted"
-        self._note(note)
-
-    def _extrapolated(self, note: str) -> None:
-        self._origin = "extrapolated"
-        self._note(note)
-
-    def _note(self, note: str) -> None:
+    def _note(self, origin: str, note: str) -> None:
+        """Keep what a number rests on; the least certain one names the origin of all."""
+        self._origin = max(self._origin, origin, key=_ORIGINS.index)
         if note not in self._notes:
             self._notes.append(note)
 
-    def _check(self, setup: Setup) -> None:
+    def _check(self, architecture: Architecture | None) -> None:
         """Refuse what the profile does not cover."""
-        profile, scenario = self._profile, self._scenario
-        models = sorted({model for model, _ in profile.block_seconds})
-        datasets = sorted({dataset for _, dataset in profile.block_seconds})
+        profile, local, lora = self._profile, self._scenario.local, self._scenario.lora
+        models, datasets = (sorted(set(names)) for names in zip(*profile.block_seconds, strict=True))
+        model = architecture.name if architecture else "a run without a model"
+        devices = {group.device for group in self._scenario.fleet if group.device is not None}
+        others = sorted(device for device in devices if device.lower() != profile.device.lower())
+        adapted = self._trains in (Trains.LORA, Trains.LORA_B, Trains.STACKED_LORA)
+        own_adapter = sorted(lora.targets) == ["q_proj", "v_proj"] and lora.rank == profile.rank
         batches = f"{profile.batch_sizes[0]} to {profile.batch_sizes[-1]}"
-        wrong = ""
-        model = setup.architecture.name if setup.architecture else "a run without a model"
-        devices = {group.device for group in scenario.fleet if group.device is not None}
-        if model not in models:
-            wrong = f"{model}; it covers {' and '.join(models)}"
-        elif self._dataset not in datasets:
-            wrong = f"data set {self._dataset!r}; {nearest(self._dataset, datasets)}"
-        elif any(device.lower() != profile.device.lower() for device in devices):
-            others = ", ".join(sorted(device for device in devices if device.lower() != profile.device.lower()))
-            wrong = f"device {others}; it covers {profile.device}"
-        elif scenario.local.batch_size not in profile.batch_sizes:
-            wrong = f"batch size {scenario.local.batch_size}; it covers {batches}"
-        elif scenario.local.sequence_length != profile.sequence_length:
-            wrong = (
-                f"sequence length {scenario.local.sequence_length}; the paper does not publish its own, "
-                f"which stands here as {profile.sequence_length}"
-            )
-        elif setup.method.trains in (Trains.LORA, Trains.LORA_B, Trains.STACKED_LORA):
-            targets = scenario.lora.targets
-            if targets == "all-linear" or sorted(targets) != ["q_proj", "v_proj"] or scenario.lora.rank != profile.rank:
-                wrong = f"this adapter; it covers rank {profile.rank} on q_proj and v_proj"
-        if wrong:
-            raise CostError(
-                f"profile {profile.name} does not cover {wrong.rstrip('?')}{'?' if wrong.endswith('?') else '.'} "
-                "Measure it with `paraSim calibrate`, or give compute.seconds"
-            )
+        unpublished = f"the paper does not publish its own, which stands here as {profile.sequence_length}"
+        meant = "" if self._dataset in datasets else nearest(self._dataset, datasets)
+        covered = {
+            f"{model}; it covers {' and '.join(models)}.": model in models,
+            f"data set {self._dataset!r}; {meant}": self._dataset in datasets,
+            f"device {', '.join(others)}; it covers {profile.device}.": not others,
+            f"batch size {local.batch_size}; it covers {batches}.": local.batch_size in profile.batch_sizes,
+            f"sequence length {local.sequence_length}; {unpublished}.": local.sequence_length
+            == profile.sequence_length,
+            f"this adapter; it covers rank {profile.rank} on q_proj and v_proj.": own_adapter or not adapted,
+        }
+        for what, is_covered in covered.items():
+            if not is_covered:
+                raise CostError(
+                    f"profile {profile.name} does not cover {what} "
+                    "Measure it with `paraSim calibrate`, or give compute.seconds"
+                )

@@ -3,72 +3,60 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
-from calibration.paper import (
-    CROSS_SILO,
-    Cell,
-    cell_setting,
-    cells,
-    fitted_runs,
-    paper_setting,
-    run_with_profile,
-    run_with_seconds,
-)
+from calibration import paper
+from calibration.paper import PaperCell
 from calibration.profile import load_profile
 from calibration.published import PublishedProfile
-from calibration.tried import QWEN, Tried, tried
+from calibration.rejected_settings import QWEN, RejectedSetting, rejected_settings
 
 Role = Literal["fitted", "predicted", "unexplained"]
 
 _BLOCK_METHODS = ("parablock", "fedbcd")
-
 _STEADY_CATCH_UP = (
     "one cohort in the long run: 1 block up and, as clients return every 5th round in the mean, 5 down in each round"
 )
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CellComparison:
     """One cell of the paper, and what the simulator says.
 
     Attributes
     ----------
-    table, model, dataset, method, variant : str
-        Where the cell stands and what ran.
-    bandwidth : int
-        [MB/s].
-    batch_size : int
-        Effective batch size.
-    reported_min, predicted_min : float
-        Runtimes [min].
-    error_pct : float
-        Predicted over reported, less one [%].
+    cell : PaperCell
+        What the paper reports.
+    predicted_min : float
+        Simulated runtime [min].
     role : str
         `fitted` (went into the profile), `predicted`, or `unexplained` (no consistent setting explains it).
     note : str
-        For unexplained cells, what was tried; for others, what the setting supposes.
+        Why it is unexplained; for others, what the setting supposes.
     """
 
-    table: str
-    model: str
-    dataset: str
-    method: str
-    variant: str
-    bandwidth: int
-    batch_size: int
-    reported_min: float
+    cell: PaperCell
     predicted_min: float
-    error_pct: float
     role: Role
     note: str
 
+    @property
+    def error_pct(self) -> float:
+        """Predicted over reported, less one [%]."""
+        return 100 * (self.predicted_min / self.cell.minutes - 1)
+
     def row(self) -> dict[str, object]:
         """Plain data, minutes and percents rounded for reading."""
-        # Adding zero turns a rounded -0.0 into 0.0.
-        rounded = {"predicted_min": round(self.predicted_min, 3), "error_pct": round(self.error_pct, 2) + 0.0}
-        return asdict(self) | rounded
+        return {
+            **self.cell.model_dump(exclude={"minutes", "fits", "unexplained"}),
+            "reported_min": self.cell.minutes,
+            "predicted_min": round(self.predicted_min, 3),
+            # Adding zero turns a rounded -0.0 into 0.0.
+            "error_pct": round(self.error_pct, 2) + 0.0,
+            "role": self.role,
+            "note": self.note,
+        }
 
 
 @dataclass(frozen=True)
@@ -90,84 +78,49 @@ class Summary:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """All comparisons, their summaries, and what was tried for cells that are not explained."""
+    """All comparisons, their summaries, and the settings that do not explain the unexplained cells either."""
 
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[CellComparison, ...]
     summaries: dict[str, Summary]
-    tried: tuple[Tried, ...]
+    rejected: tuple[RejectedSetting, ...]
 
 
 def reproduce() -> Reproduction:
     """Simulate every runtime cell of the paper with the shipped profile `paper-a100`."""
-    profile = load_profile("paper-a100")
+    profile = load_profile(paper.PROFILE)
     assert isinstance(profile, PublishedProfile)
-    compared = tuple(_compare(cell, profile) for cell in cells())
-    distinct = {cell.run: comparison for cell, comparison in zip(cells(), compared, strict=True)}.values()
-    kinds = {
-        "fitted": [c for c in distinct if c.role == "fitted"],
-        "predicted, block methods": [c for c in distinct if c.role == "predicted" and c.method in _BLOCK_METHODS],
-        "predicted, other methods": [c for c in distinct if c.role == "predicted" and c.method not in _BLOCK_METHODS],
-        "unexplained": [c for c in distinct if c.role == "unexplained"],
+    compared = tuple(_compare(cell, profile) for cell in paper.cells())
+    errors: dict[str, list[float]] = {
+        kind: [] for kind in ("fitted", "predicted, block methods", "predicted, other methods", "unexplained")
     }
-    summaries = {}
-    for kind, members in kinds.items():
-        errors = [abs(c.error_pct) for c in members]
-        summaries[kind] = Summary(len(errors), statistics.fmean(errors), max(errors))
-    return Reproduction(compared, summaries, tuple(tried(profile)))
+    for comparison in {one.cell.run: one for one in compared}.values():
+        errors[_kind(comparison)].append(abs(comparison.error_pct))
+    summaries = {kind: Summary(len(found), statistics.fmean(found), max(found)) for kind, found in errors.items()}
+    return Reproduction(compared, summaries, tuple(rejected_settings(profile)))
 
 
-def _compare(cell: Cell, profile: PublishedProfile) -> Comparison:
-    tried = _why_unexplained(cell)
-    note = tried or (_STEADY_CATCH_UP if cell.variant == CROSS_SILO else "")
-    role: Role = "unexplained" if tried else "fitted" if cell.run in fitted_runs() else "predicted"
-    minutes = _minutes(cell, profile)
-    error = 100 * (minutes / cell.minutes - 1)
-    return Comparison(
-        cell.table,
-        cell.model,
-        cell.dataset,
-        cell.method,
-        cell.variant,
-        cell.bandwidth,
-        cell.batch_size,
-        cell.minutes,
-        minutes,
-        error,
-        role,
-        note,
-    )
+def _kind(comparison: CellComparison) -> str:
+    if comparison.role != "predicted":
+        return comparison.role
+    return f"predicted, {'block' if comparison.cell.method in _BLOCK_METHODS else 'other'} methods"
 
 
-def _minutes(cell: Cell, profile: PublishedProfile) -> float:
+def _compare(cell: PaperCell, profile: PublishedProfile) -> CellComparison:
+    role: Role = "unexplained" if cell.unexplained else "fitted" if cell.run in paper.fitted_runs() else "predicted"
+    note = cell.unexplained or (_STEADY_CATCH_UP if cell.variant == paper.CROSS_SILO else "")
     if cell.model == QWEN:
-        return _qwen_minutes(cell, profile)
-    return run_with_profile(cell_setting(cell), profile).wall_clock / 60
+        minutes = _qwen_minutes(cell, profile)
+    else:
+        minutes = paper.run_with_profile(paper.cell_setting(cell), profile).wall_clock / 60
+    return CellComparison(cell, minutes, role, note)
 
 
-def _qwen_minutes(cell: Cell, profile: PublishedProfile) -> float:
+def _qwen_minutes(cell: PaperCell, profile: PublishedProfile) -> float:
     """Simulate Qwen with Llama 3.2-3B's computation scaled by weights: the profile itself does not cover it."""
     small, large = 1.5437, 3.2127  # 1e9 weights of Qwen2.5-1.5B and Llama 3.2-3B
-    setting = cell_setting(cell)
-    like = paper_setting("llama-3.2-3b", cell.method, cell.dataset)
-    llama = run_with_profile(like, profile)
+    setting = paper.cell_setting(cell)
+    like = paper.paper_setting("llama-3.2-3b", cell.method, cell.dataset)
+    llama = paper.run_with_profile(like, profile)
     turns = 1 if cell.method != "fedcybgd" else llama.scenario.clients
     per_round = llama.mean("compute") * turns / llama.scenario.rounds
-    return run_with_seconds(setting, per_round * small / large, profile.non_overlapping).wall_clock / 60
-
-
-def _why_unexplained(cell: Cell) -> str:
-    """Why no consistent setting explains a cell; empty for cells that are explained."""
-    if cell.model == QWEN:
-        return (
-            "the table is at odds with itself under any compute and wire width; predicted with Llama 3.2-3B's compute "
-            "scaled by weights"
-        )
-    if cell.method == "fedcybgd" and (cell.model, cell.dataset) != ("llama-3-8b", "alpaca-gpt4"):
-        return "predicted like the 8B Alpaca cell; on 8B, MathInstruct is reported longer although it computes less"
-    if cell.variant == CROSS_SILO and cell.method != "parablock":
-        return "the compute that would be left over is not Table 1's, under any catch-up"
-    if cell.model == "llama-3-8b" and cell.method == "ffa-lora":
-        return "with FedIT's compute; minutes less are reported where the smaller messages explain seconds"
-    if cell.model == "llama-3-8b" and cell.method == "flora" and cell.dataset == "mathinstruct":
-        return "with FedIT's compute; nearly as long as Alpaca is reported where FedIT is a third shorter"
-    return ""
+    return paper.run_with_seconds(setting, per_round * small / large, profile.non_overlapping).wall_clock / 60

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from calibration.configuration import counted, for_transformers, model_config
-from calibration.positions import positions_of
-from calibration.trace import Trace, trace_update
+from calibration.configuration import counted, for_transformers, model_config, positions_of
+from calibration.trace import StepTrace, trace_update
 from sim.blocks import Block
 from sim.errors import CostError, shown
 from sim.methods import Trains
@@ -101,8 +100,8 @@ class ShapeModel:
         built.config.use_cache = False
         self._model = placed(built, "meta", self._dtype)
 
-    def trace(self, step: Step, *, granularity: int = 1, steps: int = 1) -> Trace:
-        """Trace one step, or several that are alike.
+    def trace(self, step: Step, *, granularity: int = 1) -> StepTrace:
+        """Trace one step.
 
         Parameters
         ----------
@@ -110,13 +109,11 @@ class ShapeModel:
             What is trained, on what.
         granularity : int
             What the allocator rounds every size up to [B].
-        steps : int
-            Steps of the local update, whose operators are added up.
 
         Returns
         -------
-        Trace
-            Peak memory by category, the operators, and the allocations.
+        StepTrace
+            Peak memory by category, and the operators.
 
         Raises
         ------
@@ -128,7 +125,7 @@ class ShapeModel:
             part = self._part(step, adapter)
             batches = [filled_batch(self.config, step) for _ in range(step.accumulation)]
             with _read_as_eager(padded=step.padded):
-                return trace_update(self._model, part, batches, model_loss, granularity=granularity, steps=steps)
+                return trace_update(self._model, part, batches, model_loss, granularity=granularity)
 
     @contextmanager
     def _trained(self, step: Step) -> Iterator[Adapter | None]:

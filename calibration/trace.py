@@ -8,7 +8,6 @@ storages that it makes until they are gone. Nothing about the step is written do
 from __future__ import annotations
 
 import weakref
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,8 +25,7 @@ from torch.optim.optimizer import (
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from calibration.heap import Heap
-from calibration.ledger import Category, Footprint, Holding, Ledger
+from calibration.allocations import Category, Footprint, Holding, Ledger
 from calibration.operations import describe, writes
 from calibration.operators import Operator, Operators, Phase
 from train.blocks import Part, activate
@@ -38,8 +36,8 @@ aten = torch.ops.aten
 
 
 @dataclass(frozen=True)
-class Trace:
-    """What a local update does, of one step unless said otherwise.
+class StepTrace:
+    """What one step of a local update does.
 
     Attributes
     ----------
@@ -47,13 +45,10 @@ class Trace:
         Memory at its highest, as in every step but the first: with AdamW's moments there.
     operators : mapping of Operator to int
         Every kind of call, and how often it happens.
-    allocations : array of int
-        What was allocated and freed, in order: see `calibration.heap.Heap.events`.
     """
 
     peak: Footprint
     operators: Operators
-    allocations: array[int]
 
 
 def trace_update(
@@ -63,8 +58,7 @@ def trace_update(
     loss: Callable[[nn.Module, Batch], Tensor],
     *,
     granularity: int = 1,
-    steps: int = 1,
-) -> Trace:
+) -> StepTrace:
     """Trace `train_locally` over the given batches.
 
     Parameters
@@ -79,23 +73,21 @@ def trace_update(
         Mean loss of the model on a batch.
     granularity : int
         What the allocator rounds every size up to [B].
-    steps : int
-        Steps of the update. One tells its peak and its operators; how an allocator fares shows after several.
 
     Returns
     -------
-    Trace
-        Peak memory by category, the operators, and the allocations.
+    StepTrace
+        Peak memory by category, and the operators.
     """
     # Only what wants a gradient can be watched for one.
     activate(model, part)
     tracer = _Tracer(Ledger(granularity))
     tracer.adopt((*model.parameters(), *model.buffers()), Category.WEIGHTS)
     tracer.adopt((tensor for batch in batches for tensor in batch.values()), Category.TEMPORARIES)
-    settings = LocalSettings(learning_rate=1e-5, steps=steps, accumulation=len(batches))
+    settings = LocalSettings(learning_rate=1e-5, steps=1, accumulation=len(batches))
     with tracer, tracer.watching(model, part):
-        train_locally(model, part, [*batches] * steps, tracer.forward(loss), settings)
-    return Trace(tracer.ledger.peak(), dict(tracer.operators), tracer.heap.events)
+        train_locally(model, part, batches, tracer.forward(loss), settings)
+    return StepTrace(tracer.ledger.peak(), dict(tracer.operators))
 
 
 class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -104,7 +96,6 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, ledger: Ledger):
         super().__init__()  # type: ignore[no-untyped-call]
         self.ledger = ledger
-        self.heap = Heap()
         self.operators: Counter[Operator] = Counter()
         self._at_head = False
         self._phase = Phase.PREPARATION
@@ -180,7 +171,6 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return True if args[0].dtype == torch.bool else 0
         if packet is aten.nonzero:
             return args[0].new_empty((0, args[0].ndim), dtype=torch.long)
-        self.heap.before(func, args)
         if func is aten.add.Tensor and self._accumulates(args):
             func = aten.add_.Tensor
         out = func(*args, **kwargs)
@@ -191,7 +181,6 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for result in pytree.tree_leaves(out):
             if isinstance(result, FakeTensor):
                 self._follow(result, Category.LOGITS if self._at_head else Category.TEMPORARIES, phase)
-        self.heap.after(func, args, out)
         return out
 
     def _phase_of(self, func: Any, args: tuple[Any, ...]) -> Phase:
@@ -224,11 +213,10 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         key = storage._cdata
         if key in self._alive:
             return self._alive[key][1]
-        holding, pieces = self.ledger.allocate(storage.nbytes(), category), self.heap.storage(storage.nbytes())
+        holding = self.ledger.allocate(storage.nbytes(), category)
 
         def ended(_: Any) -> None:
             self.ledger.free(self._alive.pop(key)[1])
-            self.heap.free(pieces)
 
         self._alive[key] = (weakref.ref(storage, ended), holding)
         if phase is Phase.FORWARD:

@@ -1,31 +1,29 @@
-"""What a client's local update needs of memory, method by method, and on which devices there is room for it."""
+"""What a client's local update needs of memory, method by method, and on which devices it fits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from calibration.allocations import Category, Footprint
+from calibration.device_memory import DeviceMemory, device_memory
+from calibration.devices import known_devices
 from calibration.measured import MeasuredProfile
 from calibration.memory import second_thread
-from calibration.peaks import settled_peak, traced_peak
+from calibration.peaks import traced_peak
 from calibration.profile import DEFAULT_PROFILE, load_profile
-from calibration.room import Room, room_on
 from parasim.api import Source, prepared
 from parasim.planning.methods import Methods, by_method, scenario_of
 from sim.errors import CostError, nearest
 from sim.scenario import Scenario
 from sim.simulate import Setup
 
-if TYPE_CHECKING:
-    from calibration.ledger import Footprint
-
-HERE = "cpu"
+THIS_MACHINE = "cpu"
 """Name for the machine that asks."""
 
 
 @dataclass(frozen=True)
-class Need:
+class MemoryNeed:
     """What one method needs in one precision.
 
     Attributes
@@ -40,8 +38,6 @@ class Need:
         The same with activations recomputed (``train.activation_checkpointing``).
     in_flight : int
         What an overlapped method holds beside that, of updates and aggregates on their way [B].
-    settled : int or None
-        What a process on a CPU takes with glibc's allocator [B], if that was asked for.
     """
 
     method: str
@@ -49,7 +45,18 @@ class Need:
     kept: Footprint
     recomputed: Footprint
     in_flight: int
-    settled: int | None = None
+
+    def parts(self) -> dict[str, int]:
+        """What is there at the peak [B]: weights, the trained part's own, what is kept, logits, and the rest."""
+        found = self.kept.by_category
+        of_trained = (Category.WORKING_COPY, Category.MASTER, Category.GRADIENTS, Category.MOMENTS)
+        named = {
+            "weights": found[Category.WEIGHTS],
+            "trained": sum(found[category] for category in of_trained),
+            "kept": found[Category.ACTIVATIONS],
+            "logits": found[Category.LOGITS],
+        }
+        return {**named, "other": self.kept.total - sum(named.values())}
 
     def summary(self) -> dict[str, object]:
         """Everything as plain data, in bytes."""
@@ -60,17 +67,16 @@ class Need:
             "by_category": {category.value: size for category, size in self.kept.by_category.items()},
             "recomputed_peak_bytes": self.recomputed.total,
             "in_flight_bytes": self.in_flight,
-            "glibc_bytes": self.settled,
         }
 
 
 @dataclass(frozen=True)
-class Fit:
-    """Which methods have room on a device.
+class DeviceFit:
+    """Which methods fit a device.
 
     Attributes
     ----------
-    room : Room
+    on : DeviceMemory
         The device.
     groups : tuple of str
         Groups of the fleet that have it; none of a device that was only asked about.
@@ -78,18 +84,28 @@ class Fit:
         Methods that fit as they are, that fit if activations are recomputed, and that do not fit.
     """
 
-    room: Room
+    on: DeviceMemory
     groups: tuple[str, ...]
     fits: tuple[str, ...]
     recomputing: tuple[str, ...]
     too_large: tuple[str, ...]
 
+    @classmethod
+    def of(cls, on: DeviceMemory, groups: tuple[str, ...], needs: Iterable[MemoryNeed]) -> DeviceFit:
+        """Hold needs against a device."""
+        found: dict[str, list[str]] = {"kept": [], "recomputed": [], "neither": []}
+        for need in needs:
+            if need.precision == on.precision:
+                peaks = {"kept": need.kept.total, "recomputed": need.recomputed.total, "neither": 0}
+                found[next(how for how, peak in peaks.items() if peak <= on.memory)].append(need.method)
+        return cls(on, groups, *map(tuple, found.values()))
+
     def summary(self) -> dict[str, object]:
         """Everything as plain data."""
         return {
-            "device": self.room.device,
-            "memory_bytes": self.room.memory,
-            "precision": self.room.precision,
+            "device": self.on.device,
+            "memory_bytes": self.on.memory,
+            "precision": self.on.precision,
             "groups": list(self.groups),
             "fits": list(self.fits),
             "fits_recomputing": list(self.recomputing),
@@ -105,9 +121,9 @@ class Footprints:
     ----------
     scenario : Scenario
         What was asked about.
-    needs : list of Need
+    needs : list of MemoryNeed
         Of every method, in every precision that some device holds weights in.
-    fits : list of Fit
+    fits : list of DeviceFit
         One for each device.
     unknown : list of str
         Devices of the fleet that nobody knows the memory of.
@@ -116,8 +132,8 @@ class Footprints:
     """
 
     scenario: Scenario
-    needs: list[Need]
-    fits: list[Fit]
+    needs: list[MemoryNeed]
+    fits: list[DeviceFit]
     unknown: list[str]
     refused: dict[str, str]
 
@@ -141,7 +157,6 @@ def memory_needs(
     *,
     methods: Methods | None = None,
     devices: Sequence[str] = (),
-    settled: bool = False,
     report: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Footprints:
     """Trace what a client's local update needs, and hold it against devices.
@@ -157,8 +172,6 @@ def memory_needs(
     devices : sequence of str
         Devices to hold it against beside the fleet's own: names of the catalogue, of a measured profile's device, or
         ``cpu`` for this machine.
-    settled : bool
-        Predict also what glibc's allocator makes of it where weights are float32; takes longer.
     report : callable
         Told what is traced, how many of the traces are done, and of how many.
 
@@ -169,63 +182,45 @@ def memory_needs(
     Raises
     ------
     ParaSimError
-        If the scenario is wrong or names no model, a device is not known, torch is missing, or `settled` is asked for
-        without any device that computes in float32.
+        If the scenario is wrong or names no model, a device is not known, or torch is missing.
     """
     setups, refused = by_method(scenario_of(source, overrides), methods, prepared)
     own = next(iter(setups.values()))
-    asked, unknown = _rooms(own, devices)
-    precisions = list(dict.fromkeys(room.precision for room in asked)) or ["bfloat16"]
-    if settled and "float32" not in precisions:
-        raise CostError(f"--glibc: predicts for CPUs, where weights are float32; name one: --device {HERE}")
-    needs: list[Need] = []
+    asked, unknown = _devices(own, devices)
+    precisions = list(dict.fromkeys(one.precision for one in asked)) or ["bfloat16"]
+    needs: list[MemoryNeed] = []
     for precision in precisions:
         for name, setup in setups.items():
             report("tracing", len(needs), len(precisions) * len(setups))
-            needs.append(_need(name, setup, precision, settled=settled and precision == "float32"))
-    return Footprints(
-        own.scenario, needs, [_fit(room, groups, needs) for room, groups in asked.items()], unknown, refused
-    )
+            kept, lean = (traced_peak(setup, precision, recomputing=recomputing) for recomputing in (False, True))
+            needs.append(MemoryNeed(name, precision, kept, lean, second_thread(setup)))
+    fits = [DeviceFit.of(one, groups, needs) for one, groups in asked.items()]
+    return Footprints(own.scenario, needs, fits, unknown, refused)
 
 
-def _rooms(setup: Setup, devices: Sequence[str]) -> tuple[dict[Room, tuple[str, ...]], list[str]]:
-    """Rooms to hold it against, with the groups that have them, and devices that nobody knows."""
+def _devices(setup: Setup, asked: Sequence[str]) -> tuple[dict[DeviceMemory, tuple[str, ...]], list[str]]:
+    """Devices to hold it against, with the groups that have them, and devices that nobody knows."""
     profile = load_profile(setup.scenario.compute.profile or DEFAULT_PROFILE)
     measured = profile.file if isinstance(profile, MeasuredProfile) else None
-    found: dict[Room, tuple[str, ...]] = {}
+    found: dict[DeviceMemory, tuple[str, ...]] = {}
     unknown = []
     for number, group in enumerate(setup.scenario.fleet):
-        room = room_on(group.device, measured)
-        if room is not None:
-            found[room] = (*found.get(room, ()), group.name or f"group{number}")
+        own = device_memory(group.device, measured)
+        if own is not None:
+            found[own] = (*found.get(own, ()), group.name or f"group{number}")
         elif group.device is not None and group.device not in unknown:
             unknown.append(group.device)
-    for name in devices:
+    for name in asked:
         found.setdefault(_asked(name), ())
     return found, unknown
 
 
-def _asked(name: str) -> Room:
-    if name == HERE:
-        from calibration.here import device_here
+def _asked(name: str) -> DeviceMemory:
+    if name == THIS_MACHINE:
+        from calibration.this_machine import this_device
 
-        here = device_here("cpu", 1)
-        return Room("this machine", float(here.memory_bytes), "float32")
-    room = room_on(name)
-    if room is None:
-        from calibration.devices import known_devices
-
-        raise CostError(f"--device: unknown device {name!r}; {nearest(name, [*known_devices(), HERE])}")
-    return room
-
-
-def _need(method: str, setup: Setup, precision: str, *, settled: bool) -> Need:
-    kept, recomputed = (traced_peak(setup, precision, recomputing=recomputing) for recomputing in (False, True))
-    return Need(method, precision, kept, recomputed, second_thread(setup), settled_peak(setup) if settled else None)
-
-
-def _fit(room: Room, groups: tuple[str, ...], needs: Iterable[Need]) -> Fit:
-    own = [need for need in needs if need.precision == room.precision]
-    fits = tuple(need.method for need in own if need.kept.total <= room.memory)
-    recomputing = tuple(need.method for need in own if need.method not in fits and need.recomputed.total <= room.memory)
-    return Fit(room, groups, fits, recomputing, tuple(n.method for n in own if n.method not in (*fits, *recomputing)))
+        return DeviceMemory("this machine", float(this_device("cpu", 1).memory_bytes), "float32")
+    found = device_memory(name)
+    if found is None:
+        raise CostError(f"--device: unknown device {name!r}; {nearest(name, [*known_devices(), THIS_MACHINE])}")
+    return found

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import prod
 
-from calibration.measured import MeasuredCosts
-from calibration.memory import said_of_memory
+from calibration.measured import MeasuredProfileCosts
+from calibration.memory import memory_sentences
 from sim.costs import Costs
 from sim.simulate import Setup
 
@@ -30,7 +30,7 @@ def memory_of(setup: Setup, costs: Costs) -> list[str]:
     costs : Costs
         Its costs: those of a measured profile know their device's memory.
     """
-    return said_of_memory(setup, costs.file if isinstance(costs, MeasuredCosts) else None)
+    return memory_sentences(setup, costs.file if isinstance(costs, MeasuredProfileCosts) else None)
 
 
 def cell(sentences: Sequence[str]) -> str:

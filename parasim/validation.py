@@ -9,23 +9,29 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import torch
+
+from calibration.agreement import Agreement, RoundTimes, train_and_predict, unseen_run, workbench
+from calibration.calibrate import Request, calibrate
+from calibration.configuration import longest_sequence
+from calibration.defaults import default_levels
+from calibration.measure import MeasuringProgress, silent
+from calibration.measured import MeasuredProfile
+from calibration.measured_model import MeasuredModel
+from calibration.plan import MeasuringPlan
+from calibration.profile import load_profile
+from calibration.this_machine import this_device, threads
 from sim.atomic_files import write_atomically
 from sim.errors import CostError, ScenarioError
 from sim.scenario import Scenario
 from sim.scenario_file import parse_override, with_field
 from sim.simulate import prepare
-
-if TYPE_CHECKING:
-    from calibration.agreement import Agreement, RoundTimes
-    from calibration.measure import Progress
-    from calibration.measured import MeasuredProfile
-    from calibration.plan import Plan
-    from calibration.subject import Subject
+from train.lock import locked
 
 DeviceKind = Literal["cpu", "cuda"]
 Report = Callable[[str, int, int], None]
@@ -85,7 +91,7 @@ def validate_compute(
     methods: Sequence[str] = VALIDATED_METHODS,
     overrides: Iterable[str] = (),
     directory: str | Path,
-    measuring: Progress = lambda visits, seconds_left, label: None,
+    measuring: MeasuringProgress = silent,
     report: Report = lambda what, done, total: None,
 ) -> ComputeValidation:
     """Predict the compute time of a training run from a profile, and train it.
@@ -122,28 +128,25 @@ def validate_compute(
     -----
     Interrupted, measuring goes on where it stopped; training starts again.
     """
-    import torch
-
-    from calibration.here import threads
-    from calibration.subject import Subject
-    from calibration.unseen import unseen_run
-    from train.lock import locked
-
     known = None if profile is None else _given(str(profile))
     if known is not None:
         device = known.file.device.kind
     model = _model(model, known)
-    subject = Subject(model, torch.device(device), None if known is None else known.file.model.config)
-    layers = len(subject.architecture.layers)
-    plan = _default_plan(device, subject) if known is None else known.file.plan
-    run = _overridden(unseen_run(model, plan, layers), overrides)
+    subject = MeasuredModel(model, torch.device(device), None if known is None else known.file.model.config)
+    if known is None:
+        levels = default_levels(device, subject.architecture, longest_sequence(subject.config), rank=_RANK)
+        plan = MeasuringPlan.model_validate(levels)
+    else:
+        plan = known.file.plan
+    run = _overridden(unseen_run(model, plan, len(subject.architecture.layers)), overrides)
     # What is wrong with the run is said before minutes of measuring.
     scenarios = [Scenario.parse(with_field(run, "method.name", method)) for method in methods]
     for scenario in scenarios:
         prepare(scenario, subject.architecture)
     directory = Path(directory)
     with locked(directory), threads(0 if known is None else known.file.device.threads):
-        found = known or _measure(model, device, plan, directory, seconds, measuring)
+        request = Request(model, device, plan, directory / "profile.json", "validation", seconds)
+        found = known or MeasuredProfile(calibrate(request, progress=measuring))
         agreements, rounds = _compare(found, scenarios, subject, report)
         file, held_out = found.file, found.held_out
         errors = (held_out.median_error_pct, held_out.p95_error_pct)
@@ -156,17 +159,12 @@ def validate_compute(
 
 def _given(path: str) -> MeasuredProfile:
     """Read a profile, which must be of this device."""
-    from calibration.here import device_here
-    from calibration.measured import MeasuredProfile
-    from calibration.profile import load_profile
-
     found = load_profile(path)
     if not isinstance(found, MeasuredProfile):
         raise CostError(f"--profile {path}: was not measured here; give one that paraSim calibrate wrote")
-    there = found.file.device
-    here = device_here(there.kind, there.threads)
-    if here.name != there.name:
-        raise CostError(f"--profile {path}: was measured on {there.name}; this is {here.name}")
+    own, its = found.file.device.name, this_device(found.file.device.kind, found.file.device.threads).name
+    if its != own:
+        raise CostError(f"--profile {path}: was measured on {own}; this is {its}")
     return found
 
 
@@ -192,33 +190,10 @@ def _overridden(run: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]
     return run
 
 
-def _default_plan(device: DeviceKind, subject: Subject) -> Plan:
-    """What is measured where there is no profile yet."""
-    from calibration.defaults import default_levels
-    from calibration.plan import Plan
-    from calibration.positions import longest_sequence
-
-    longest = longest_sequence(subject.config)
-    return Plan.model_validate(default_levels(device, subject.architecture, longest, rank=_RANK))
-
-
-def _measure(
-    model: str, device: DeviceKind, plan: Plan, directory: Path, seconds: float, measuring: Progress
-) -> MeasuredProfile:
-    from calibration.calibrate import Request, calibrate
-    from calibration.measured import MeasuredProfile
-
-    request = Request(model, device, plan, directory / "profile.json", "validation", seconds)
-    return MeasuredProfile(calibrate(request, progress=measuring))
-
-
 def _compare(
-    profile: MeasuredProfile, scenarios: Sequence[Scenario], subject: Subject, report: Report
+    profile: MeasuredProfile, scenarios: Sequence[Scenario], subject: MeasuredModel, report: Report
 ) -> tuple[tuple[Agreement, ...], tuple[RoundTimes, ...]]:
     """Train every method that the profile covers."""
-    from calibration.agreement import Agreement, train_and_predict
-    from calibration.unseen import workbench
-
     goal = GOAL_PCT[profile.file.device.kind]
     bench = workbench(subject, scenarios[0])
     agreements: list[Agreement] = []
@@ -230,7 +205,7 @@ def _compare(
         except CostError as error:
             agreements.append(Agreement(name, total, reason=str(error)))
             continue
-        of_method = partial(_of_method, report, name, total)
+        of_method = partial(_report_training, report, name, total)
         of_method(0)
         times = train_and_predict(profile, scenario, bench, of_method)
         agreements.append(Agreement.of(times, goal))
@@ -240,12 +215,12 @@ def _compare(
     return tuple(agreements), tuple(rounds)
 
 
-def _of_method(report: Report, name: str, total: int, done: int) -> None:
+def _report_training(report: Report, name: str, total: int, done: int) -> None:
     report(f"training {name}", done, total)
 
 
 def _save(validation: ComputeValidation, directory: Path) -> None:
-    columns = ("method", "round", "first_layer", "predicted_s", "measured_s", "error_pct")
+    columns = [*(field.name for field in fields(RoundTimes)), "error_pct"]
     rows = [[getattr(times, column) for column in columns] for times in validation.rounds]
     write_atomically(directory / "rounds.csv", lambda file: csv.writer(file).writerows([columns, *rows]))
     text = json.dumps(validation.summary(), indent=2)

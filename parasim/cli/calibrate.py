@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -12,22 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from parasim.cli.options import PlainFormat
+from parasim.text import clock
 
 if TYPE_CHECKING:
-    from calibration.measure import Progress
-    from calibration.measured_file import MeasuredFile
-    from calibration.plan import Plan
-
-
-_ADAPTERS = ("--rank", "--targets")
-_FIELDS = {
-    "--batch-size": "batch_sizes",
-    "--sequence-length": "sequence_lengths",
-    "--layers": "layers",
-    "--rank": "ranks",
-    "--targets": "targets",
-}
-"""What each option sets in `calibration.plan.Plan`."""
+    from calibration.measure import MeasuringProgress
+    from calibration.plan import MeasuringPlan
 
 
 class DeviceKind(StrEnum):
@@ -80,16 +71,41 @@ def command(
 
     Example: paraSim calibrate --model smollm2-135m --device cpu --batch-size 1,2,4 --out cpu.json
     """
+    from sim.errors import CostError, install_hint
+
     seconds = budget_seconds(_BUDGETS[device] if budget is None else budget)
     given = {
-        "--batch-size": batch_size,
-        "--sequence-length": sequence_length,
-        "--layers": layers,
-        "--rank": rank,
-        "--targets": targets,
+        "batch_sizes": batch_size,
+        "sequence_lengths": sequence_length,
+        "layers": layers,
+        "ranks": rank,
+        "targets": targets,
     }
-    levels = {_FIELDS[option]: _values(option, text) for option, text in given.items() if text is not None}
-    _calibrate(model, device, levels | {"seed": seed}, out, _named(name, out), seconds, threads, format_)
+    levels = {field: _values(field, text) for field, text in given.items() if text is not None}
+    chosen = _named(name, out)
+    try:
+        from calibration.calibrate import Request, calibrate
+        from calibration.configuration import longest_sequence, model_config
+        from calibration.defaults import default_levels
+        from calibration.measured_model import language_model
+    except ImportError as missing:
+        raise CostError(f"{install_hint('calibrating', 'train')} ({missing})") from None
+    use_threads(threads)
+    config = model_config(model)
+    defaults = default_levels(device.value, language_model(model, config), longest_sequence(config))
+    request = Request(model, device.value, _plan(defaults | levels | {"seed": seed}), out, chosen, seconds)
+    try:
+        with measuring() as progress:
+            file = calibrate(request, progress=progress)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"what was measured is in {out}; the same command continues") from None
+    if format_ is PlainFormat.JSON:
+        print(json.dumps(file.model_dump(mode="json", exclude={"samples"}), indent=2))
+        return
+    from parasim.cli.measured import print_explanation
+
+    print_explanation(file)
+    print(f"Profile: {out}")
 
 
 def budget_seconds(budget: str) -> float:
@@ -127,49 +143,24 @@ def _named(name: str | None, out: Path) -> str:
     return chosen
 
 
-def _values(option: str, text: str) -> list[Any]:
+def _values(field: str, text: str) -> list[Any]:
     """Read a list of the command line: those of adapters may be empty, for none."""
+    from calibration.plan import OPTIONS
     from sim.errors import ScenarioError
 
-    readers: dict[str, Callable[[str], Any]] = {"--layers": float, "--targets": _modules}
-    read = readers.get(option, int)
-    if not text.strip() and option not in _ADAPTERS:
+    option = OPTIONS[field]
+    readers: dict[str, Callable[[str], Any]] = {"layers": float, "targets": _modules}
+    if not text.strip() and field not in ("ranks", "targets"):
         raise ScenarioError(f"{option}: is empty; leave it out for the default")
     try:
         # An adapter's modules are names, in which nothing can be wrong here but that there are none.
-        found = [read(word) for word in text.split(",")] if text.strip() else []
+        found = [readers.get(field, int)(word) for word in text.split(",")] if text.strip() else []
     except ValueError:
-        like = "q_proj+v_proj,all-linear" if option == "--targets" else "1,2,4"
+        like = "q_proj+v_proj,all-linear" if field == "targets" else "1,2,4"
         raise ScenarioError(f"{option} {text!r}: write it like {like}") from None
     if len(set(found)) < len(found):
         raise ScenarioError(f"{option} {text!r}: a value stands there twice")
     return found
-
-
-def _plan(levels: dict[str, Any]) -> Plan:
-    """Check the levels; messages name the options that they are from.
-
-    Raises
-    ------
-    ParaSimError
-        If one of them is out of range.
-    """
-    from pydantic import ValidationError
-
-    from calibration.plan import Plan
-    from sim.complaints import validation_message
-    from sim.errors import ScenarioError
-
-    if not levels["ranks"] or not levels["targets"]:
-        levels = levels | {"ranks": [], "targets": []}
-    options = {field: option for option, field in _FIELDS.items()} | {"seed": "--seed"}
-    try:
-        return Plan.model_validate(levels)
-    except ValidationError as error:
-        said = re.sub(
-            r"^\s*(\w+)(\.\d+)?(?=: )", lambda at: options[at[1]], validation_message(error, Plan), flags=re.MULTILINE
-        )
-        raise ScenarioError(said) from None
 
 
 def _modules(word: str) -> str:
@@ -180,6 +171,35 @@ def _modules(word: str) -> str:
     if isinstance(names, tuple) and not all(name.strip() for name in names):
         raise ValueError(word)
     return join_targets(names if isinstance(names, str) else tuple(name.strip() for name in names))
+
+
+def _plan(levels: dict[str, Any]) -> MeasuringPlan:
+    """Check the levels; messages name the options that they are from.
+
+    Raises
+    ------
+    ParaSimError
+        If one of them is out of range.
+    """
+    from pydantic import ValidationError
+
+    from calibration.plan import OPTIONS, MeasuringPlan
+    from sim.complaints import validation_message
+    from sim.errors import ScenarioError
+
+    if not levels["ranks"] or not levels["targets"]:
+        levels = levels | {"ranks": [], "targets": []}
+    options = OPTIONS | {"seed": "--seed"}
+    try:
+        return MeasuringPlan.model_validate(levels)
+    except ValidationError as error:
+        said = re.sub(
+            r"^\s*(\w+)(\.\d+)?(?=: )",
+            lambda at: options[at[1]],
+            validation_message(error, MeasuringPlan),
+            flags=re.MULTILINE,
+        )
+        raise ScenarioError(said) from None
 
 
 def use_threads(count: int | None) -> None:
@@ -204,52 +224,14 @@ def use_threads(count: int | None) -> None:
     torch.set_num_threads(count)
 
 
-def _calibrate(
-    model: str,
-    device: DeviceKind,
-    levels: dict[str, Any],
-    out: Path,
-    name: str,
-    seconds: float,
-    threads: int | None,
-    format_: PlainFormat,
-) -> None:
-    from calibration.defaults import default_levels
-    from sim.errors import CostError, install_hint
-
-    try:
-        from calibration.calibrate import Request, calibrate
-        from calibration.configuration import model_config
-        from calibration.positions import longest_sequence
-        from calibration.subject import language_model
-    except ImportError as missing:
-        raise CostError(f"{install_hint('calibrating', 'train')} ({missing})") from None
-
-    use_threads(threads)
-    config = model_config(model)
-    architecture = language_model(model, config)
-    defaults = default_levels(device.value, architecture, longest_sequence(config))
-    request = Request(model, device.value, _plan(defaults | levels), out, name, seconds)
-    try:
-        with measuring() as progress:
-            file = calibrate(request, progress=progress)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"what was measured is in {out}; the same command continues") from None
-    _print(file, out, format_)
-
-
 @contextmanager
-def measuring() -> Iterator[Progress]:
+def measuring() -> Iterator[MeasuringProgress]:
     """Show on a terminal what is measured and how long it will take, and nothing elsewhere."""
-    import sys
-
     if not sys.stderr.isatty():
         yield lambda visits, seconds_left, label: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
-
-    from parasim.text import clock
 
     columns = (TextColumn("measuring"), BarColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True, markup=False), transient=True) as bar:
@@ -264,15 +246,3 @@ def measuring() -> Iterator[Progress]:
             bar.update(task, completed=share, description=f"{left}{label}")
 
         yield update
-
-
-def _print(file: MeasuredFile, out: Path, format_: PlainFormat) -> None:
-    import json
-
-    if format_ is PlainFormat.JSON:
-        print(json.dumps(file.model_dump(mode="json", exclude={"samples"}), indent=2))
-        return
-    from parasim.cli.measured import print_explanation
-
-    print_explanation(file)
-    print(f"Profile: {out}")

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parasim.cli.options import Overrides, PlainFormat
+from parasim.cli.progress import patient_threads, stages
+from parasim.text import amount, console, plain_table
 
 if TYPE_CHECKING:
-    from parasim.footprints import Footprints, Need
+    from parasim.footprints import Footprints, MemoryNeed
 
-
+_ON_A_CPU = (
+    "On a CPU the process takes more than the peak: with Linux's own allocator (glibc), 3 to 26 % more was measured "
+    "from 650 MiB on and 57 to 82 % more below; with tcmalloc, about 5 % at most (docs/memory.md)."
+)
 _NEGLIGIBLE = 0.01
 """Share of the peak below which nobody asks what else there was."""
 
@@ -30,17 +35,12 @@ def command(
         typer.Option(help="Devices beside the fleet's own, with commas between them; cpu is this machine."),
     ] = None,
     set_: Overrides = [],  # noqa: B006 - typer copies it
-    glibc: Annotated[
-        bool, typer.Option("--glibc", help="Predict what Linux's default allocator makes of it on a CPU; takes longer.")
-    ] = False,
     format_: Annotated[PlainFormat, typer.Option("--format", help="What is printed.")] = PlainFormat.TABLE,
 ) -> None:
     """Trace what a client's local update needs of memory, by what it is for, and on which devices it fits.
 
     Example: paraSim memory examples/paper.yaml --method all --device rtx-4090,a100-80gb
     """
-    from parasim.cli.progress import patient_threads, stages
-
     patient_threads()
     from parasim.footprints import memory_needs
     from sim.errors import CostError
@@ -50,7 +50,7 @@ def command(
     if device is not None and not devices:
         raise CostError(f"--device {device!r}: holds no devices; separate them with commas")
     with stages() as report:
-        found = memory_needs(file, set_, methods=method, devices=devices, settled=glibc, report=report)
+        found = memory_needs(file, set_, methods=method, devices=devices, report=report)
     if format_ is PlainFormat.JSON:
         print(json.dumps(found.summary(), indent=2))
     else:
@@ -59,8 +59,6 @@ def command(
 
 def print_needs(found: Footprints) -> None:
     """Print a table of needs for each precision, one of devices, and what is not known."""
-    from parasim.text import console, plain_table
-
     out, local = console(), found.scenario.local
     out.print(f"{found.scenario.model}, local updates on {local.batch_size} x {local.sequence_length} tokens\n")
     for precision in dict.fromkeys(need.precision for need in found.needs):
@@ -69,7 +67,7 @@ def print_needs(found: Footprints) -> None:
         table = plain_table("device", "memory", "groups", "fits", "fits lean", "does not fit", numbers=("memory",))
         for fit in found.fits:
             lists = (fit.groups, fit.fits, fit.recomputing, fit.too_large)
-            table.add_row(fit.room.device, _size(fit.room.memory), *(", ".join(names) or "-" for names in lists))
+            table.add_row(fit.on.device, _size(fit.on.memory), *(", ".join(names) or "-" for names in lists))
         out.print(table)
     else:
         out.print("No device is known: name some with --device, or in the fleet (`paraSim list devices`).")
@@ -79,49 +77,28 @@ def print_needs(found: Footprints) -> None:
         out.print(f"{method} is left out: {reason}")
 
 
-def _print_table(needs: list[Need]) -> None:
-    from parasim.text import console, plain_table
-
-    out = console()
-    settled = any(need.settled is not None for need in needs)
-    parts = [_parts(need) for need in needs]
+def _print_table(needs: list[MemoryNeed]) -> None:
+    out, parts = console(), [need.parts() for need in needs]
     negligible = all(own["other"] < _NEGLIGIBLE * need.kept.total for own, need in zip(parts, needs, strict=True))
     shown = [part for part in parts[0] if part != "other" or not negligible]
-    columns = (*shown, "peak", "lean", *(["glibc"] if settled else []))
+    columns = (*shown, "peak", "lean")
     table = plain_table("method", *columns, numbers=columns)
     for own, need in zip(parts, needs, strict=True):
-        totals = (need.kept.total, need.recomputed.total, *([need.settled or 0] if settled else []))
-        table.add_row(need.method, *(_size(own[part]) for part in shown), *map(_size, totals))
+        sizes = (*(own[part] for part in shown), need.kept.total, need.recomputed.total)
+        table.add_row(need.method, *map(_size, sizes))
     out.print(table)
     out.print(
         f"Weights in {needs[0].precision}. Trained: its copies, master, gradients and moments. Kept: activations for "
         "the backward pass. Lean: the peak if they are recomputed instead (train.activation_checkpointing). All traced "
         "from the trainer's own step."
     )
-    if settled:
-        out.print("glibc: what a process takes with Linux's default allocator, which wastes some; predicted.")
+    if needs[0].precision == "float32":
+        out.print(_ON_A_CPU)
     flying = [f"{need.method} {_size(need.in_flight)}" for need in needs if need.in_flight]
     if flying:
         out.print(f"Beside it, on their way over the network, in any memory: {', '.join(flying)}.")
     out.print()
 
 
-def _parts(need: Need) -> dict[str, int]:
-    """What is there at the peak, by column."""
-    from calibration.ledger import Category
-
-    found = need.kept.by_category
-    of_trained = (Category.WORKING_COPY, Category.MASTER, Category.GRADIENTS, Category.MOMENTS)
-    named = {
-        "weights": found[Category.WEIGHTS],
-        "trained": sum(found[category] for category in of_trained),
-        "kept": found[Category.ACTIVATIONS],
-        "logits": found[Category.LOGITS],
-    }
-    return {**named, "other": need.kept.total - sum(named.values())}
-
-
 def _size(size: float) -> str:
-    from parasim.text import amount
-
     return amount(float(f"{size:.3g}"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parasim.cli.options import Format
+from parasim.text import console, plain_table
 
 if TYPE_CHECKING:
     from calibration.reproduce import Reproduction
@@ -30,16 +31,12 @@ def command(
     from calibration.reproduce import reproduce
 
     reproduction = reproduce()
+    rows = [comparison.row() for comparison in reproduction.comparisons]
     if format_ is Format.JSON:
         summaries = {kind: asdict(summary) for kind, summary in reproduction.summaries.items()}
-        tried = [setting.row() for setting in reproduction.tried]
-        print(
-            json.dumps(
-                {"cells": [c.row() for c in reproduction.comparisons], "summary": summaries, "tried": tried}, indent=2
-            )
-        )
+        rejected = [setting.row() for setting in reproduction.rejected]
+        print(json.dumps({"cells": rows, "summary": summaries, "tried": rejected}, indent=2))
     elif format_ is Format.CSV:
-        rows = [comparison.row() for comparison in reproduction.comparisons]
         writer = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -48,32 +45,36 @@ def command(
     if plot is not None:
         from parasim.figures.parity import draw_parity
 
-        charts = draw_parity([comparison.row() for comparison in reproduction.comparisons], plot)
-        print("Chart: " + ", ".join(map(str, charts)), file=sys.stderr)
+        print("Chart: " + ", ".join(map(str, draw_parity(rows, plot))), file=sys.stderr)
 
 
 def _print(reproduction: Reproduction) -> None:
-    from parasim.text import console, plain_table
-
     out = console()
     numbers = ("reported", "predicted", "error")
     columns = ("table", "model", "data set", "method", "variant", "MB/s", "batch")
     table = plain_table(*columns, *numbers, "role", numbers=("MB/s", "batch", *numbers))
-    for c in reproduction.comparisons:
+    for one in reproduction.comparisons:
+        c, style = one.cell, "dim" if one.role == "unexplained" else None
         setting = (c.table, c.model, c.dataset, c.method, c.variant, str(c.bandwidth), str(c.batch_size))
-        minutes = (f"{c.reported_min:g}", f"{c.predicted_min:.2f}", f"{round(c.error_pct, 1) + 0.0:+.1f} %")
-        table.add_row(*setting, *minutes, c.role, style="dim" if c.role == "unexplained" else None)
+        table.add_row(*setting, *_minutes(c.minutes, one.predicted_min, one.error_pct), one.role, style=style)
     out.print(table)
     out.print("\nSuppositions, and why cells are unexplained:")
-    for note in dict.fromkeys(c.note for c in reproduction.comparisons if c.note):
-        about = dict.fromkeys(f"{c.model} {c.method}" for c in reproduction.comparisons if c.note == note)
+    noted: dict[str, dict[str, None]] = {}
+    for one in reproduction.comparisons:
+        if one.note:
+            noted.setdefault(one.note, {})[f"{one.cell.model} {one.cell.method}"] = None
+    for note, about in noted.items():
         out.print(f"  {', '.join(about)}: {note}")
     out.print("\nSettings that were tried and explain these cells less well, or not:")
     settings = plain_table("model", "data set", "method", "setting", *numbers, numbers=numbers)
-    for t in reproduction.tried:
-        minutes = (f"{t.reported_min:g}", f"{t.simulated_min:.2f}", f"{t.error_pct:+.1f} %")
-        settings.add_row(t.model, t.dataset, t.method, t.setting, *minutes)
+    for other in reproduction.rejected:
+        c, minutes = other.cell, _minutes(other.cell.minutes, other.simulated_min, other.error_pct)
+        settings.add_row(c.model, c.dataset, c.method, other.setting, *minutes)
     out.print(settings)
     out.print("\nRuntimes in minutes; a run that stands in several tables counts once:")
     for kind, s in reproduction.summaries.items():
         out.print(f"  {kind}: {s.cells} cells, mean error {s.mean_pct:.2f} %, largest {s.max_pct:.1f} %")
+
+
+def _minutes(reported: float, simulated: float, error_pct: float) -> tuple[str, str, str]:
+    return f"{reported:g}", f"{simulated:.2f}", f"{round(error_pct, 1) + 0.0:+.1f} %"

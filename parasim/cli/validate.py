@@ -13,9 +13,10 @@ import typer
 from parasim.cli.calibrate import DeviceKind, budget_seconds, measuring, use_threads
 from parasim.cli.options import Overrides, PlainFormat
 from parasim.cli.progress import patient_threads, stages
+from parasim.text import clock, console, plain_table
 
 if TYPE_CHECKING:
-    from calibration.measure import Progress
+    from calibration.measure import MeasuringProgress
     from parasim.validation import ComputeValidation, Report
 
 app = typer.Typer(help="Hold predictions against what really happens.", no_args_is_help=True, add_completion=False)
@@ -91,7 +92,7 @@ def compute(
 
 
 @contextmanager
-def _bars() -> Iterator[tuple[Progress, Report]]:
+def _bars() -> Iterator[tuple[MeasuringProgress, Report]]:
     """One bar after the other: of measuring, and of training from its first report on."""
     with ExitStack() as first, ExitStack() as then:
         measured = first.enter_context(measuring())
@@ -108,7 +109,6 @@ def _bars() -> Iterator[tuple[Progress, Report]]:
 
 def _print(validation: ComputeValidation, out: Path) -> None:
     from calibration.points import in_layers
-    from parasim.text import clock, console, plain_table
 
     run, local = validation.run, validation.run["local"]
     terminal = console()
@@ -122,19 +122,13 @@ def _print(validation: ComputeValidation, out: Path) -> None:
     numbers = ("rounds", "predicted", "measured", "error", "median round", "worst round")
     table = plain_table("method", *numbers, goal, numbers=numbers)
     for method in validation.methods:
-        if method.predicted_s is None or method.measured_s is None:
-            table.add_row(method.method, str(method.rounds), *["-"] * 5, "not covered")
-            continue
-        table.add_row(
-            method.method,
-            str(method.rounds),
-            clock(method.predicted_s),
-            clock(method.measured_s),
-            f"{method.error_pct:+.1f} %",
-            f"{method.median_round_pct:.1f} %",
-            f"{method.largest_round_pct:.1f} %",
-            "yes" if method.met else "NO",
-        )
+        cells, verdict = ["-"] * 5, "not covered"
+        if method.predicted_s is not None and method.measured_s is not None:
+            errors = (method.median_round_pct, method.largest_round_pct)
+            cells = [clock(method.predicted_s), clock(method.measured_s), f"{method.error_pct:+.1f} %"]
+            cells += [f"{error:.1f} %" for error in errors]
+            verdict = "yes" if method.met else "NO"
+        table.add_row(method.method, str(method.rounds), *cells, verdict)
     terminal.print(table)
     for method in validation.methods:
         if method.reason:

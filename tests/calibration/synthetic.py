@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from calibration.fit import Form, Prices
-from calibration.measured_file import Device, MeasuredFile, Model, Sample, Shape, Versions, Visit
-from calibration.plan import Plan, planned_points
-from calibration.points import Point
-from calibration.terms import TERMS
-from calibration.work import work
+from calibration.cost_terms import TERMS, work
+from calibration.fit import Form, StepPrices
+from calibration.measured_file import (
+    MeasuredDevice,
+    MeasuredFile,
+    MeasuredVersions,
+    ModelShape,
+    ProfileModel,
+    StepSample,
+)
+from calibration.plan import MeasuringPlan, planned_points
+from calibration.points import StepPoint, Visit
 from sim.architecture import Architecture, from_config
 
 CONFIG: dict[str, Any] = {
@@ -24,7 +30,7 @@ CONFIG: dict[str, Any] = {
     "tie_word_embeddings": False,
 }
 ARCHITECTURE: Architecture = from_config(CONFIG, "tiny")
-PLAN = Plan(
+PLAN = MeasuringPlan(
     batch_sizes=(1, 2, 4, 8),
     sequence_lengths=(8, 16, 32, 64),
     layers=(1, 2, 4),
@@ -32,38 +38,38 @@ PLAN = Plan(
     targets=("q_proj+v_proj",),
 )
 # Sized so that every phase of the tiny model takes milliseconds and no term vanishes beside the others.
-PRICES = Prices(
+PRICES = StepPrices(
     "sum", {term.name: 1e-3 if term.amount in ("one", "layers_above", "modules") else 20.0 for term in TERMS}
 )
 
 
-def visit(architecture: Architecture, point: Point, prices: Prices = PRICES, factor: float = 1.0) -> Visit:
+def visit(architecture: Architecture, point: StepPoint, prices: StepPrices = PRICES, factor: float = 1.0) -> Visit:
     """What a visit of a point would find."""
     amounts = work(architecture, point)
     forward, head, backward = (factor * prices.phase(phase, amounts) for phase in ("forward", "head", "backward"))
     return Visit(forward=forward, head=head, backward=backward, update=factor * prices.update(amounts))
 
 
-def measured_file(*, form: Form = "sum", plan: Plan = PLAN, visits: int = 3) -> MeasuredFile:
+def measured_file(*, form: Form = "sum", plan: MeasuringPlan = PLAN, visits: int = 3) -> MeasuredFile:
     """An unfitted file of times that follow `PRICES` exactly."""
-    prices = Prices(form, PRICES.coefficients)
+    prices = StepPrices(form, PRICES.coefficients)
     samples = tuple(
-        Sample.of(one.point, one.role, [visit(ARCHITECTURE, one.point, prices)] * visits, None)
+        StepSample.of(one.point, one.role, [visit(ARCHITECTURE, one.point, prices)] * visits, None)
         for one in planned_points(plan, ARCHITECTURE)
     )
     return MeasuredFile(
         kind="measured",
         name="synthetic",
-        device=Device(name="test chip", kind="cpu", threads=1, clock="cpu-time", driver="", memory_bytes=2**30),
-        versions=Versions(parasim="0", python="3", torch="2", transformers="5", peft="0", cuda=""),
+        device=MeasuredDevice(name="test chip", kind="cpu", threads=1, clock="cpu-time", driver="", memory_bytes=2**30),
+        versions=MeasuredVersions(parasim="0", python="3", torch="2", transformers="5", peft="0", cuda=""),
         date="2026-01-01 00:00 UTC",
         command="paraSim calibrate --model tiny",
-        model=Model(
+        model=ProfileModel(
             name="tiny",
             parameters=ARCHITECTURE.parameters,
             dtype="float32",
             attention="sdpa",
-            shape=Shape.of(ARCHITECTURE),
+            shape=ModelShape.of(ARCHITECTURE),
             config=CONFIG,
         ),
         plan=plan,

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from calibration.configuration import longest_sequence
 from calibration.defaults import default_levels, default_targets
-from calibration.plan import Plan, check_enough, planned_points
-from calibration.positions import longest_sequence
+from calibration.plan import MeasuringPlan, check_enough, planned_points
 from sim.architecture import from_config
 from sim.errors import ArchitectureError
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG
@@ -54,7 +54,7 @@ def test_the_defaults_can_be_planned(config: dict[str, Any], layers: int, kind: 
     assert levels["ranks"] == (16,)
     # A length in the middle is left to be held out.
     assert len(levels["sequence_lengths"]) >= 3
-    check_enough(planned_points(Plan.model_validate(levels), model, longest=longest))
+    check_enough(planned_points(MeasuringPlan.model_validate(levels), model, longest=longest))
 
 
 def test_the_usual_modules_of_each_family():

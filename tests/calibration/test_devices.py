@@ -9,11 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.devices import SCALING_BAND, SUSTAINED, Device, device, known_devices, predict, roofline, scale
+from calibration.devices import (
+    SCALING_BAND,
+    SUSTAINED,
+    CatalogueDevice,
+    device,
+    known_devices,
+    predict,
+    roofline,
+    scale,
+)
 from calibration.operators import Operator, Phase
 from sim.errors import CostError
 
-SLOW = Device("slow", 1e9, "float32", 1e9, 1e-6, {"float32": 1e9, "bfloat16": 4e9}, "made up")
+SLOW = CatalogueDevice("slow", 1e9, "float32", 1e9, 1e-6, {"float32": 1e9, "bfloat16": 4e9}, "made up")
 
 
 def call(flops: int, traffic: int, precision: str = "float32") -> Operator:

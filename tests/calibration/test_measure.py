@@ -13,19 +13,23 @@ from hypothesis import strategies as st
 
 from calibration import measure
 from calibration.measure import FEWEST_STEPS, Limits, Measurer, measure_all, random_batches, steps_per_visit, visit_of
-from calibration.measured_file import Sample, Visit
-from calibration.needs import needed_bytes
+from calibration.measured_file import StepSample
+from calibration.measured_model import MeasuredModel
 from calibration.plan import Planned
-from calibration.points import Point
+from calibration.points import StepPoint, Visit
+from calibration.step_memory_guard import needed_bytes
 from calibration.stopwatch import Stopwatch
-from calibration.subject import Subject
 from sim.methods import Trains
 from tests.calibration.synthetic import CONFIG
 from train.local import TrainingError
 
 
-def step(batch_size: int) -> Point:
-    return Point(trains=Trains.EVERYTHING, batch_size=batch_size, sequence_length=8)
+def step(batch_size: int) -> StepPoint:
+    return StepPoint(trains=Trains.EVERYTHING, batch_size=batch_size, sequence_length=8)
+
+
+def unknown(point: StepPoint) -> StepSample:
+    return StepSample(point=point, role="fit")
 
 
 def took(seconds: float) -> tuple[Visit, None]:
@@ -39,11 +43,11 @@ class Bench:
         self.clock = 0.0
         self.visited: list[int] = []
         self.saved = 0
-        self.samples: dict[Point, Sample] = {}
+        self.samples: dict[StepPoint, StepSample] = {}
         self.left: list[float] = []
         self._outcomes: Iterator[Any] = iter(outcomes)
 
-    def visit(self, point: Point, known: Sample | None) -> Any:
+    def visit(self, point: StepPoint, known: StepSample) -> Any:
         self.clock += 1
         self.visited.append(point.batch_size)
         return next(self._outcomes, took(1.0))
@@ -129,14 +133,14 @@ def test_an_update_never_took_less_than_its_steps():
     assert visit_of([10, 11, 11.25, 13, 14, 14.25, 15, 16, 16.25], 3, 5.0).update == 0
 
 
-def test_a_visits_seconds_are_those_of_the_trainer(subject: Subject, monkeypatch: pytest.MonkeyPatch):
+def test_a_visits_seconds_are_those_of_the_trainer(subject: MeasuredModel, monkeypatch: pytest.MonkeyPatch):
     # The trainer says 1000 s, of which a few milliseconds are steps: the rest belongs to the update.
     real = measure.train_locally
     monkeypatch.setattr(
         measure, "train_locally", lambda *args, **options: replace(real(*args, **options), seconds=1000.0)
     )
     monkeypatch.setattr(measure, "_VISIT_SECONDS", 0.0)
-    visit, _ = Measurer(subject, "wall-clock").visit(step(1), None)
+    visit, _ = Measurer(subject, "wall-clock").visit(step(1), unknown(step(1)))
     assert visit.update > 500
 
 
@@ -181,7 +185,7 @@ def test_gpu_moments_are_read_after_one_wait(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_random_batches_look_like_the_trainers():
-    batches = random_batches(50, Point(trains=Trains.EVERYTHING, batch_size=3, sequence_length=5), 2)
+    batches = random_batches(50, StepPoint(trains=Trains.EVERYTHING, batch_size=3, sequence_length=5), 2)
     assert len(batches) == 2
     for batch in batches:
         assert {name: tuple(tensor.shape) for name, tensor in batch.items()} == {
@@ -193,12 +197,12 @@ def test_random_batches_look_like_the_trainers():
 
 
 @pytest.fixture
-def subject(tmp_path: Any) -> Subject:
+def subject(tmp_path: Any) -> MeasuredModel:
     import json
 
     torch.set_num_threads(1)
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
-    return Subject(str(tmp_path / "config.json"), torch.device("cpu"))
+    return MeasuredModel(str(tmp_path / "config.json"), torch.device("cpu"))
 
 
 LORA = {"rank": 2, "targets": "q_proj+v_proj"}
@@ -207,18 +211,18 @@ LORA = {"rank": 2, "targets": "q_proj+v_proj"}
 @pytest.mark.parametrize(
     "point",
     [
-        Point(trains=Trains.BLOCK, batch_size=2, sequence_length=8, first_layer=3, layers=2),
-        Point(trains=Trains.BLOCK, batch_size=2, sequence_length=8, first_layer=3.5, layers=0.5),
-        Point(trains=Trains.LORA, batch_size=1, sequence_length=8, **LORA),
-        Point(trains=Trains.LORA_B, batch_size=1, sequence_length=8, **LORA),
-        Point(trains=Trains.EVERYTHING, batch_size=1, sequence_length=8),
+        StepPoint(trains=Trains.BLOCK, batch_size=2, sequence_length=8, first_layer=3, layers=2),
+        StepPoint(trains=Trains.BLOCK, batch_size=2, sequence_length=8, first_layer=3.5, layers=0.5),
+        StepPoint(trains=Trains.LORA, batch_size=1, sequence_length=8, **LORA),
+        StepPoint(trains=Trains.LORA_B, batch_size=1, sequence_length=8, **LORA),
+        StepPoint(trains=Trains.EVERYTHING, batch_size=1, sequence_length=8),
     ],
-    ids=Point.label,
+    ids=StepPoint.label,
 )
-def test_real_steps_of_every_kind_are_timed(subject: Subject, point: Point, monkeypatch: pytest.MonkeyPatch):
+def test_real_steps_of_every_kind_are_timed(subject: MeasuredModel, point: StepPoint, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(measure, "_VISIT_SECONDS", 0.0)
     before = {name: value.clone() for name, value in subject.model.state_dict().items()}
-    outcome = Measurer(subject, "wall-clock").visit(point, None)
+    outcome = Measurer(subject, "wall-clock").visit(point, unknown(point))
     assert not isinstance(outcome, str)
     visit, peak = outcome
     assert min(visit.forward, visit.head, visit.backward) > 0
@@ -228,10 +232,10 @@ def test_real_steps_of_every_kind_are_timed(subject: Subject, point: Point, monk
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_a_block_at_the_bottom_goes_back_through_more_layers(subject: Subject):
+def test_a_block_at_the_bottom_goes_back_through_more_layers(subject: MeasuredModel):
     # Which parameters get gradients, and that nothing below them is recorded, is `train.blocks`' affair; here the
     # right part is chosen.
-    point = Point(trains=Trains.BLOCK, batch_size=1, sequence_length=8, first_layer=6, layers=2)
+    point = StepPoint(trains=Trains.BLOCK, batch_size=1, sequence_length=8, first_layer=6, layers=2)
     with subject.part(point) as part:
         assert {name.split(".")[2] for name in part} == {"6", "7"}
 
@@ -247,7 +251,7 @@ def test_a_block_at_the_bottom_goes_back_through_more_layers(subject: Subject):
     ids=repr,
 )
 def test_running_out_of_gpu_memory_twice_is_an_answer(
-    subject: Subject, error: RuntimeError, monkeypatch: pytest.MonkeyPatch
+    subject: MeasuredModel, error: RuntimeError, monkeypatch: pytest.MonkeyPatch
 ):
     happened: list[str] = []
 
@@ -257,13 +261,13 @@ def test_running_out_of_gpu_memory_twice_is_an_answer(
 
     monkeypatch.setattr(measure, "train_locally", explode)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: happened.append("emptied"))
-    outcome = Measurer(subject, "wall-clock").visit(step(1), None)
+    outcome = Measurer(subject, "wall-clock").visit(step(1), unknown(step(1)))
     assert outcome == str(error).partition("\n")[0]
     # Memory in too small pieces is enough once the cache is empty: a second failure is what settles a point.
     assert happened == ["tried", "emptied"] * 2
 
 
-def test_what_fits_once_there_is_room_is_measured(subject: Subject, monkeypatch: pytest.MonkeyPatch):
+def test_what_fits_once_there_is_room_is_measured(subject: MeasuredModel, monkeypatch: pytest.MonkeyPatch):
     real, failures = measure.train_locally, iter([torch.OutOfMemoryError("CUDA out of memory")])
 
     def explode_once(*args: Any, **options: Any) -> Any:
@@ -273,7 +277,7 @@ def test_what_fits_once_there_is_room_is_measured(subject: Subject, monkeypatch:
 
     monkeypatch.setattr(measure, "train_locally", explode_once)
     monkeypatch.setattr(measure, "_VISIT_SECONDS", 0.0)
-    assert not isinstance(Measurer(subject, "wall-clock").visit(step(1), None), str)
+    assert not isinstance(Measurer(subject, "wall-clock").visit(step(1), unknown(step(1))), str)
 
 
 @pytest.mark.parametrize(
@@ -287,24 +291,24 @@ def test_what_fits_once_there_is_room_is_measured(subject: Subject, monkeypatch:
     ids=repr,
 )
 def test_other_errors_are_not_taken_for_a_lack_of_memory(
-    subject: Subject, error: Exception, monkeypatch: pytest.MonkeyPatch
+    subject: MeasuredModel, error: Exception, monkeypatch: pytest.MonkeyPatch
 ):
     def explode(*args: Any, **options: Any) -> Any:
         raise error
 
     monkeypatch.setattr(measure, "train_locally", explode)
     with pytest.raises(type(error)):
-        Measurer(subject, "wall-clock").visit(step(1), None)
+        Measurer(subject, "wall-clock").visit(step(1), unknown(step(1)))
 
 
-def test_a_step_beyond_the_free_memory_is_not_tried_on_a_cpu(subject: Subject, monkeypatch: pytest.MonkeyPatch):
+def test_a_step_beyond_the_free_memory_is_not_tried_on_a_cpu(subject: MeasuredModel, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(measure, "available_bytes", lambda: needed_bytes(subject.architecture, step(1)) - 1)
-    outcome = Measurer(subject, "wall-clock").visit(step(1), None)
+    outcome = Measurer(subject, "wall-clock").visit(step(1), unknown(step(1)))
     assert isinstance(outcome, str)
     assert outcome.startswith("needs about")
 
 
-def test_gpu_memory_is_read_per_visit(subject: Subject, monkeypatch: pytest.MonkeyPatch):
+def test_gpu_memory_is_read_per_visit(subject: MeasuredModel, monkeypatch: pytest.MonkeyPatch):
     asked: list[str] = []
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: asked.append("reset"))
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: asked.append("read") or 12345)
@@ -312,6 +316,6 @@ def test_gpu_memory_is_read_per_visit(subject: Subject, monkeypatch: pytest.Monk
     model = subject.model
     monkeypatch.setattr(subject, "device", torch.device("cuda"))
     assert model is subject.model
-    outcome = Measurer(subject, "wall-clock").visit(step(1), None)
+    outcome = Measurer(subject, "wall-clock").visit(step(1), unknown(step(1)))
     assert outcome[1] == 12345
     assert asked == ["reset", "read"]

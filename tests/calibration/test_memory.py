@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration.devices import device
-from calibration.memory import fits, least_memory, said_of_memory, second_thread
+from calibration.memory import fits, least_memory, memory_sentences, second_thread
 from calibration.peaks import traced_peak
 from calibration.profile import load_profile
 from sim.architecture import architecture
@@ -97,13 +97,13 @@ def test_groups_are_told_of_in_one_sentence_and_strangers_once() -> None:
     strangers = [{"device": "NVIDIA A100-SXM4-80GB"}, {"device": "NVIDIA A100-SXM4-80GB"}]
     few = {"batch_size": 1, "sequence_length": 8}
     # In float32, 4 x 8,030,261,248 + 16 x 436,224,000 B.
-    assert said_of_memory(setup(fleet=[*phones, *strangers], local=few)) == [
+    assert memory_sentences(setup(fleet=[*phones, *strangers], local=few)) == [
         "Does not fit: clients of p0, p1, p2 and 2 more groups need at least 39.1 GB for a local update, but phone has "
         "12.0 GB.",
         "Memory is not judged on 'NVIDIA A100-SXM4-80GB': the catalogue does not know it; did you mean 'a100-80gb'? "
         "(`paraSim list devices`).",
     ]
-    (said,) = said_of_memory(setup(fleet=[{"device": "H 100"}, {}], local=few))
+    (said,) = memory_sentences(setup(fleet=[{"device": "H 100"}, {}], local=few))
     assert "'H 100': the catalogue does not know it; did you mean 'h100'?" in said
 
 
@@ -125,9 +125,9 @@ def test_clients_of_a_measured_profile_are_held_against_its_device() -> None:
         ("unnamed", "test chip"),
         ("named", "test chip"),
     ]
-    assert len(said_of_memory(own, small)) == 1
+    assert len(memory_sentences(own, small)) == 1
     # Where nobody's profile is meant, the device is a stranger; those of profiles that come along are none.
-    assert "'Test Chip'" in said_of_memory(own)[0]
+    assert "'Test Chip'" in memory_sentences(own)[0]
     (known,) = {load_profile("demo-cpu").file.device.name}  # type: ignore[attr-defined]
     assert fits(setup(fleet=[{"device": known}]))[0].available == 25_276_502_016
 

@@ -11,17 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration import measure_merging as measure_merging_module
+from calibration.cost_terms import MERGE_TERMS, merge_work
 from calibration.measure_merging import STACKED, measure_merging
 from calibration.measured_file import MergeSample
-from calibration.merging import enough_merges, fit_merging, merge_seconds, merge_work
-from calibration.plan import Plan, Role
-from calibration.subject import Subject
-from calibration.terms import MERGE_TERMS
+from calibration.measured_model import MeasuredModel
+from calibration.merging import enough_merges, fit_merging, merge_seconds
+from calibration.plan import MeasuringPlan, Role
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG
 from train.adapters import Adapter
 from train.blocks import Values
 
-PLAN = Plan(batch_sizes=(1,), sequence_lengths=(8,), layers=(1,), ranks=(2, 4), targets=("q_proj+v_proj", "all-linear"))
+PLAN = MeasuringPlan(
+    batch_sizes=(1,), sequence_lengths=(8,), layers=(1,), ranks=(2, 4), targets=("q_proj+v_proj", "all-linear")
+)
 
 
 def test_work_by_hand():
@@ -50,7 +52,9 @@ def test_a_fit_finds_the_prices_that_were_paid(prices: list[float]):
     merging = fit_merging(samples, ARCHITECTURE)
     assert all(one.value >= 0 for one in merging.coefficients.values())
     for targets in PLAN.targets:
-        assert merge_seconds(merging, ARCHITECTURE, targets, 100) == pytest.approx(paid(targets, 100), rel=1e-2)
+        assert merge_seconds(merging.coefficients, ARCHITECTURE, targets, 100) == pytest.approx(
+            paid(targets, 100), rel=1e-2
+        )
     assert merging.largest_error_pct < 1
     assert merging.largest_rank("all-linear") == 500
     assert merging.largest_rank("k_proj") == 0
@@ -59,7 +63,7 @@ def test_a_fit_finds_the_prices_that_were_paid(prices: list[float]):
 def test_real_merges_leave_the_model_as_it_was(tmp_path: Path):
     torch.set_num_threads(1)
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
-    subject = Subject(str(tmp_path / "config.json"), torch.device("cpu"))
+    subject = MeasuredModel(str(tmp_path / "config.json"), torch.device("cpu"))
     before = {name: value.clone() for name, value in subject.model.state_dict().items()}
     labels: list[str] = []
     samples = measure_merging(subject, PLAN, "wall-clock", labels.append)
@@ -75,16 +79,18 @@ def test_real_merges_leave_the_model_as_it_was(tmp_path: Path):
 
 
 @pytest.fixture
-def subject(tmp_path: Path) -> Subject:
+def subject(tmp_path: Path) -> MeasuredModel:
     torch.set_num_threads(1)
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
-    return Subject(str(tmp_path / "config.json"), torch.device("cpu"))
+    return MeasuredModel(str(tmp_path / "config.json"), torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
     "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("CUDA error: out of memory")]
 )
-def test_stacks_beyond_the_memory_are_left_out(subject: Subject, error: Exception, monkeypatch: pytest.MonkeyPatch):
+def test_stacks_beyond_the_memory_are_left_out(
+    subject: MeasuredModel, error: Exception, monkeypatch: pytest.MonkeyPatch
+):
     make = measure_merging_module._nothing
 
     def nothing(adapter: Adapter, rank: int) -> Values:
@@ -100,7 +106,7 @@ def test_stacks_beyond_the_memory_are_left_out(subject: Subject, error: Exceptio
     assert fit_merging(samples, subject.architecture).largest_rank("all-linear") == 32
 
 
-def test_other_errors_end_merging(subject: Subject, monkeypatch: pytest.MonkeyPatch):
+def test_other_errors_end_merging(subject: MeasuredModel, monkeypatch: pytest.MonkeyPatch):
     def nothing(adapter: Adapter, rank: int) -> Values:
         raise RuntimeError("CUDA error: device-side assert triggered")
 

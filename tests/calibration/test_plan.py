@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.plan import Plan, check_enough, held_levels, planned_points
+from calibration.plan import MeasuringPlan, check_enough, held_levels, planned_points
 from sim.architecture import architecture, from_config
 from sim.errors import ScenarioError
 from sim.methods import Trains
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, PLAN
 
 PLANS = st.builds(
-    Plan,
+    MeasuringPlan,
     batch_sizes=st.lists(st.integers(1, 16), min_size=1, max_size=4, unique=True).map(tuple),
     sequence_lengths=st.lists(st.integers(1, 64), min_size=1, max_size=4, unique=True).map(tuple),
     layers=st.lists(st.sampled_from([0.5, 1, 2, 4, 8]), min_size=1, max_size=3, unique=True).map(tuple),
@@ -43,7 +43,7 @@ def test_the_corners_of_all_ranges_are_in_the_fit():
 
 
 @given(PLANS)
-def test_no_fitted_point_has_a_held_out_level(plan: Plan):
+def test_no_fitted_point_has_a_held_out_level(plan: MeasuringPlan):
     held = held_levels(plan)
     for one in planned_points(plan, ARCHITECTURE):
         if one.role == "fit":
@@ -53,7 +53,7 @@ def test_no_fitted_point_has_a_held_out_level(plan: Plan):
 
 
 @given(PLANS)
-def test_a_third_of_small_plans_is_held_out_too(plan: Plan):
+def test_a_third_of_small_plans_is_held_out_too(plan: MeasuringPlan):
     planned = planned_points(plan, ARCHITECTURE)
     held_out = sum(one.role == "held-out" for one in planned)
     fitted = [one.point for one in planned if one.role == "fit"]
@@ -69,7 +69,7 @@ def test_a_third_of_small_plans_is_held_out_too(plan: Plan):
 
 
 @given(PLANS)
-def test_points_are_distinct_and_lie_within_the_model(plan: Plan):
+def test_points_are_distinct_and_lie_within_the_model(plan: MeasuringPlan):
     planned = planned_points(plan, ARCHITECTURE)
     points = [one.point for one in planned]
     assert len(set(points)) == len(points)
@@ -105,7 +105,7 @@ def test_modules_that_the_model_does_not_have_are_refused_by_their_option():
 
 
 def test_a_plan_too_small_for_a_fit_is_refused():
-    small = Plan(batch_sizes=(1,), sequence_lengths=(8,), layers=(1,))
+    small = MeasuringPlan(batch_sizes=(1,), sequence_lengths=(8,), layers=(1,))
     flat = from_config(CONFIG | {"num_hidden_layers": 1}, "flat")
     # A block, in its only place, and everything, one of them held out: nothing is left to fit.
     with pytest.raises(ScenarioError, match=r"too few points are planned: \d for the fit .* give more values of"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from calibration.ledger import Category, Ledger
-from calibration.operators import Phase, one_step, total_flops
+from calibration.allocations import Category, Ledger
+from calibration.operators import Operators, Phase, one_step
 from calibration.shapes import ShapeModel, Step, filled_batch
 from sim.blocks import lora_parameters, partition
 from sim.errors import ArchitectureError, CostError
@@ -51,7 +52,11 @@ def block(shapes: ShapeModel, index: int, layers: float = 1) -> Step:
     return Step(Trains.BLOCK, partition(shapes.architecture, layers)[index], 2, 8, lora=ADAPTER)
 
 
-def matrix_flops(step_of: dict[Any, int]) -> int:
+def total_flops(operators: Operators, phases: Iterable[Phase] = Phase) -> int:
+    return sum(operator.flops * calls for operator, calls in operators.items() if operator.phase in phases)
+
+
+def matrix_flops(step_of: Operators) -> int:
     return sum(operator.flops * calls for operator, calls in step_of.items() if "attention" not in operator.name)
 
 

@@ -11,9 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.plan import Plan
-from calibration.subject import Subject
-from calibration.unseen import between, unseen_run, workbench
+from calibration.agreement import between, unseen_run, workbench
+from calibration.measured_model import MeasuredModel
+from calibration.plan import MeasuringPlan
 from sim.scenario import Scenario
 from tests.calibration.synthetic import CONFIG
 
@@ -45,7 +45,7 @@ def test_it_is_a_new_value_within_the_range_wherever_there_is_room(levels: list[
 
 
 def test_a_run_is_within_the_plan_and_no_part_of_it():
-    plan = Plan(
+    plan = MeasuringPlan(
         batch_sizes=(1, 2, 4), sequence_lengths=(32, 64, 128), layers=(1, 2, 4), ranks=(8,), targets=("all-linear",)
     )
     run = Scenario.parse(unseen_run("a-model", plan, 30))
@@ -59,8 +59,8 @@ def test_a_run_is_within_the_plan_and_no_part_of_it():
 
 def test_every_sequence_is_full(tmp_path: Path):
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
-    subject = Subject(str(tmp_path / "config.json"), torch.device("cpu"))
-    plan = Plan(batch_sizes=(1, 4), sequence_lengths=(8, 32), layers=(1,))
+    subject = MeasuredModel(str(tmp_path / "config.json"), torch.device("cpu"))
+    plan = MeasuringPlan(batch_sizes=(1, 4), sequence_lengths=(8, 32), layers=(1,))
     scenario = Scenario.parse(unseen_run("tiny", plan, 8))
     bench = workbench(subject, scenario)
     drawn = list(bench.task.batches(1, 2))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.points import Point, block_at, first_layer_of, join_targets, split_targets
-from calibration.work import full_pass_work, work
+from calibration.cost_terms import full_pass_work, work
+from calibration.points import StepPoint, block_at, first_layer_of, join_targets, split_targets
 from sim.blocks import partition
 from sim.methods import Trains
 from tests.calibration.synthetic import ARCHITECTURE
@@ -17,8 +17,10 @@ ATTENTION = 2 * 16 * 16 + 2 * 16 * 8 + 16
 LAYER = ATTENTION + 3 * 16 * 24 + 16
 
 
-def block(first: float, layers: float, batch_size: int = 2, length: int = 8) -> Point:
-    return Point(trains=Trains.BLOCK, batch_size=batch_size, sequence_length=length, first_layer=first, layers=layers)
+def block(first: float, layers: float, batch_size: int = 2, length: int = 8) -> StepPoint:
+    return StepPoint(
+        trains=Trains.BLOCK, batch_size=batch_size, sequence_length=length, first_layer=first, layers=layers
+    )
 
 
 def test_a_block_of_two_layers_in_the_middle():
@@ -46,7 +48,7 @@ def test_half_a_layer():
 @pytest.mark.parametrize(("trains", "trained"), [(Trains.LORA, 8 * 4 * (32 + 24)), (Trains.LORA_B, 8 * 4 * (16 + 8))])
 def test_adapters_pass_all_layers_and_train_little(trains: Trains, trained: int):
     # Rank 4 on q (16 to 16) and v (16 to 8) of 8 layers: A has 4 x 16 weights each, B 4 x 16 and 4 x 8.
-    point = Point(trains=trains, batch_size=2, sequence_length=8, rank=4, targets="q_proj+v_proj")
+    point = StepPoint(trains=trains, batch_size=2, sequence_length=8, rank=4, targets="q_proj+v_proj")
     amounts = work(ARCHITECTURE, point)
     assert amounts.weights == pytest.approx(trained * 1e-9)
     assert amounts.gradients == 0
@@ -57,7 +59,7 @@ def test_adapters_pass_all_layers_and_train_little(trains: Trains, trained: int)
 
 
 def test_everything_trains_everything():
-    amounts = work(ARCHITECTURE, Point(trains=Trains.EVERYTHING, batch_size=2, sequence_length=8))
+    amounts = work(ARCHITECTURE, StepPoint(trains=Trains.EVERYTHING, batch_size=2, sequence_length=8))
     assert amounts.weights == pytest.approx(ARCHITECTURE.parameters * 1e-9)
     # A look-up's gradient is no product of matrices, the head's is.
     assert amounts.gradients == pytest.approx(2 * (8 * LAYER + 96 * 16) * 16 * 1e-12)

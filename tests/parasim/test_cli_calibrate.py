@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from calibration import calibrate as calibration
-from calibration import measure, subject
+from calibration import measure, measured_model
 from calibration.measure import Measurer
 from sim.architecture import from_config
 from sim.errors import CostError
@@ -307,8 +307,8 @@ def test_a_gpu_gets_less_time(
 def test_a_model_beyond_the_memory_is_refused_before_it_is_built(
     config: Path, tmp_path: Path, pretended: list[Any], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(subject, "available_bytes", lambda: 1000)
-    monkeypatch.setattr(subject, "random_model", lambda *given, **options: pytest.fail("it was built"))
+    monkeypatch.setattr(measured_model, "available_bytes", lambda: 1000)
+    monkeypatch.setattr(measured_model, "random_model", lambda *given, **options: pytest.fail("it was built"))
     outcome = run("calibrate", "--model", config, *PLAN, "--out", tmp_path / "p.json")
     assert outcome.status == 2
     assert len(outcome.err.strip().splitlines()) == 1

@@ -96,7 +96,7 @@ def test_the_paper_is_asked_about_if_nothing_else_is():
 
 
 def verdicts(found: Footprints) -> dict[str, tuple[list[str], list[str], list[str]]]:
-    return {fit.room.device: (list(fit.fits), list(fit.recomputing), list(fit.too_large)) for fit in found.fits}
+    return {fit.on.device: (list(fit.fits), list(fit.recomputing), list(fit.too_large)) for fit in found.fits}
 
 
 def test_the_command_prints_what_the_function_finds(file: Path, fields: dict[str, Any]):
@@ -110,12 +110,9 @@ def test_the_command_prints_what_the_function_finds(file: Path, fields: dict[str
     assert any(line.split()[:5] == ["rtx-4090", "24", "GB", "desks", "parablock,"] for line in lines)
 
 
-def test_what_glibc_makes_of_it(file: Path):
-    printed = json.loads(run("memory", file, "--glibc", "--format", "json").out)
-    by_precision = {need["precision"]: need for need in printed["needs"]}
-    assert by_precision["bfloat16"]["glibc_bytes"] is None
-    assert by_precision["float32"]["glibc_bytes"] > by_precision["float32"]["peak_bytes"] / 2
-    assert "glibc: what a process takes" in run("memory", file, "--glibc").out
+def test_what_allocators_add_is_said_of_cpus_alone(file: Path):
+    assert "glibc" in run("memory", file).out
+    assert "glibc" not in run("memory", "--method", "fedit").out
 
 
 def test_this_machine_is_a_device(file: Path):
@@ -127,7 +124,6 @@ def test_mistakes_are_refused(file: Path, fields: dict[str, Any], tmp_path: Path
     assert "unknown device 'h20'; did you mean 'h200'?" in refused("memory", file, "--device", "h20")
     assert "holds no devices" in refused("memory", file, "--device", ",")
     assert "unknown method 'fedbdc'; did you mean 'fedbcd'?" in refused("memory", file, "--method", "fedbdc")
-    assert "--glibc: predicts for CPUs" in refused("memory", "--glibc")
     bare = tmp_path / "bare.json"
     bare.write_text(json.dumps({"rounds": 1, "payload": {"upload": "1MB"}, "compute": {"seconds": 1}}))
     assert "model: is missing" in refused("memory", bare)

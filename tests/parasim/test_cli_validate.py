@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from calibration.calibrate import fitted, save
-from calibration.here import device_here
+from calibration.cost_terms import work
 from calibration.measure import Measurer
-from calibration.points import Point
-from calibration.work import work
+from calibration.points import StepPoint
+from calibration.this_machine import this_device
 from sim.methods import Trains
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, PRICES, measured_file, visit
 from tests.parasim.command_line import refused, run
@@ -30,7 +30,7 @@ SMALL = (
     "--set",
     "local.sequence_length=48",
 )
-FULL = Point(trains=Trains.EVERYTHING, batch_size=3, sequence_length=48)
+FULL = StepPoint(trains=Trains.EVERYTHING, batch_size=3, sequence_length=48)
 SECONDS = PRICES.step(work(ARCHITECTURE, FULL)) + PRICES.update(work(ARCHITECTURE, FULL))
 """What the pretended measurement predicts for an update of full fine-tuning."""
 
@@ -70,7 +70,7 @@ def profile(config: Path, tmp_path: Path) -> Path:
     """A finished profile of this device whose prices are known."""
     file = fitted(measured_file(), ARCHITECTURE)
     model = file.model.model_copy(update={"name": str(config)})
-    save(file.model_copy(update={"device": device_here("cpu", 1), "model": model}), tmp_path / "known.json")
+    save(file.model_copy(update={"device": this_device("cpu", 1), "model": model}), tmp_path / "known.json")
     return tmp_path / "known.json"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from calibration.devices import Extrapolation
 from calibration.devices import device as catalogued
-from calibration.measured import MeasuredCosts
+from calibration.measured import MeasuredProfileCosts
 from calibration.memory import fits
 from parasim.planning.changes import with_block_width, with_groups
 from parasim.planning.cost.bill import Bill, bill
@@ -218,6 +218,6 @@ def _check_memory(case: Case, candidate: Candidate) -> None:
     """Refuse devices that the local update cannot fit into."""
     costs, device = case.costs, candidate.new_device
     scenario = with_groups(case.scenario, dict.fromkeys(candidate.groups, {"device": device} if device else {}))
-    measured = costs.file if isinstance(costs, MeasuredCosts) else None
+    measured = costs.file if isinstance(costs, MeasuredProfileCosts) else None
     for warning in fits(replace(case.setup, scenario=scenario), measured=measured):
         raise CostError(say("budget.no_memory", gigabytes=warning.needed / 1e9))

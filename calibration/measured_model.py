@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from calibration.configuration import counted, for_transformers, model_config
-from calibration.needs import available_bytes
-from calibration.points import ADAPTERS, Point, block_at, split_targets
+from calibration.points import ADAPTERS, StepPoint, block_at, split_targets
+from calibration.this_machine import available_bytes
 from sim.architecture import Architecture
 from sim.errors import CostError
 from sim.methods import Trains
@@ -106,7 +106,7 @@ def check_fit(name: str, parameters: int, device: torch.device) -> None:
         )
 
 
-class Subject:
+class MeasuredModel:
     """A model under measurement.
 
     Parameters
@@ -134,7 +134,7 @@ class Subject:
         return self._model
 
     @contextmanager
-    def part(self, point: Point) -> Iterator[Part]:
+    def part(self, point: StepPoint) -> Iterator[Part]:
         """What a point trains; adapters are gone from the model afterwards."""
         if point.trains is Trains.BLOCK:
             assert point.first_layer is not None

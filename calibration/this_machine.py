@@ -5,18 +5,20 @@ from __future__ import annotations
 import platform
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+import psutil  # type: ignore[import-untyped]
 import torch
 
-from calibration.measured_file import Device, Versions
+from calibration.measured_file import MeasuredDevice, MeasuredVersions
 from sim.errors import CostError
 from train.timing import clock_for
 
 DeviceKind = Literal["cpu", "cuda"]
+_GROUP = Path("/sys/fs/cgroup")
 _DRIVER = Path("/proc/driver/nvidia/version")
 _PATIENCE = 10.0  # [s]
 
@@ -34,7 +36,7 @@ def usable(kind: DeviceKind) -> torch.device:
     return torch.device(kind)
 
 
-def device_here(kind: DeviceKind, threads: int) -> Device:
+def this_device(kind: DeviceKind, threads: int) -> MeasuredDevice:
     """Describe this machine's device, as profiles name it.
 
     Parameters
@@ -49,27 +51,15 @@ def device_here(kind: DeviceKind, threads: int) -> Device:
     CostError
         If there is none.
     """
-    device = usable(kind)
+    device, driver = usable(kind), ""
     if device.type == "cuda":
         found = torch.cuda.get_device_properties(device)
-        return Device(
-            name=found.name,
-            kind="cuda",
-            threads=0,
-            clock=clock_for(device, 0),
-            driver=_driver_version(),
-            memory_bytes=found.total_memory,
-        )
-    import psutil  # type: ignore[import-untyped]
-
-    return Device(
-        name=f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}",
-        kind="cpu",
-        threads=threads,
-        clock=clock_for(device, threads),
-        driver="",
-        memory_bytes=psutil.virtual_memory().total,
-    )
+        name, memory, threads, driver = found.name, found.total_memory, 0, _driver_version()
+    else:
+        name = f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+        memory = psutil.virtual_memory().total
+    clock = clock_for(device, threads)
+    return MeasuredDevice(name=name, kind=kind, threads=threads, clock=clock, driver=driver, memory_bytes=memory)
 
 
 def _processor() -> str:
@@ -98,23 +88,14 @@ def _driver_version() -> str:
     return answer.stdout.strip().partition("\n")[0].strip()
 
 
-def versions_here() -> Versions:
+def software_versions() -> MeasuredVersions:
     """Versions of what a profile depends on; empty where something is not installed."""
-
-    def of(package: str) -> str:
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            return ""
-
-    return Versions(
-        parasim=of("parasim"),
-        python=platform.python_version(),
-        torch=str(torch.__version__),
-        transformers=of("transformers"),
-        peft=of("peft"),
-        cuda=str(torch.version.cuda or ""),
-    )
+    found = dict.fromkeys(("parasim", "transformers", "peft"), "")
+    for package in found:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    cuda = str(torch.version.cuda or "")
+    return MeasuredVersions(python=platform.python_version(), torch=str(torch.__version__), cuda=cuda, **found)
 
 
 @contextmanager
@@ -126,3 +107,23 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def available_bytes() -> int:
+    """Memory that new work may take on this machine [B], or in this container where that is less."""
+    there = int(psutil.virtual_memory().available)
+    left = _left_in_group()
+    return there if left is None else min(there, left)
+
+
+def _left_in_group() -> int | None:
+    """What a limit of control groups (version 2) leaves [B]: beyond it Linux kills, whatever the machine has."""
+    try:
+        limit, used, stat = (
+            (_GROUP / f"memory.{name}").read_text(encoding="ascii").strip() for name in ("max", "current", "stat")
+        )
+        # Files that were read count as used, but give way.
+        files = next(int(line.split()[1]) for line in stat.splitlines() if line.startswith("inactive_file "))
+        return None if limit == "max" else max(0, int(limit) - int(used) + files)
+    except (OSError, ValueError, StopIteration):
+        return None

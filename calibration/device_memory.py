@@ -14,7 +14,7 @@ from sim.errors import CostError
 
 
 @dataclass(frozen=True)
-class Room:
+class DeviceMemory:
     """Memory of a device.
 
     Attributes
@@ -32,13 +32,13 @@ class Room:
     precision: str
 
     @classmethod
-    def of(cls, file: MeasuredFile) -> Room:
-        """Room on the device that a profile was measured on."""
+    def of(cls, file: MeasuredFile) -> DeviceMemory:
+        """Memory of the device that a profile was measured on."""
         return cls(file.device.name, float(file.device.memory_bytes), file.model.dtype)
 
 
-def room_on(name: str | None, measured: MeasuredFile | None = None) -> Room | None:
-    """Find the room on a group's device.
+def device_memory(name: str | None, measured: MeasuredFile | None = None) -> DeviceMemory | None:
+    """Find the memory of a group's device.
 
     Parameters
     ----------
@@ -49,24 +49,24 @@ def room_on(name: str | None, measured: MeasuredFile | None = None) -> Room | No
 
     Returns
     -------
-    Room or None
+    DeviceMemory or None
         By the catalogue, or else by a measured profile of that device; None if neither knows it. Of a family, such as
         ``a100``, that of the largest member: what does not fit there fits none of them.
     """
     if measured is not None and (name is None or name.lower() == measured.device.name.lower()):
-        return Room.of(measured)
+        return DeviceMemory.of(measured)
     if name is None:
         return None
     try:
         own = family(name)[-1]
     except CostError:
-        return _measured_rooms().get(name.lower())
-    return Room(own.name, own.memory, own.precision)
+        return _on_measured_devices().get(name.lower())
+    return DeviceMemory(own.name, own.memory, own.precision)
 
 
 @cache
-def _measured_rooms() -> Mapping[str, Room]:
-    """Room on the devices of the profiles that come along."""
+def _on_measured_devices() -> Mapping[str, DeviceMemory]:
+    """Memory of the devices of the profiles that come along."""
     profiles = map(load_profile, shipped_profiles())
-    rooms = [Room.of(profile.file) for profile in profiles if isinstance(profile, MeasuredProfile)]
-    return {room.device.lower(): room for room in rooms}
+    found = [DeviceMemory.of(profile.file) for profile in profiles if isinstance(profile, MeasuredProfile)]
+    return {one.device.lower(): one for one in found}

@@ -5,13 +5,10 @@ It only guards the measuring machine: what a training run needs is another modul
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from calibration.points import Point
-from calibration.work import work
+from calibration.cost_terms import work
+from calibration.points import StepPoint
 from sim.architecture import Architecture
 
-_GROUP = Path("/sys/fs/cgroup")
 _FLOAT = 4
 _COPIES_OF_TRAINED = 7
 """Held values, working copy, start, gradient, two moments, delta."""
@@ -21,14 +18,14 @@ _VALUES_PER_LAYER = 40
 """Kept activations per token and layer, over the hidden size."""
 
 
-def needed_bytes(architecture: Architecture, point: Point) -> int:
+def needed_bytes(architecture: Architecture, point: StepPoint) -> int:
     """Memory that a step takes beyond the model itself [B], more likely too much than too little.
 
     Parameters
     ----------
     architecture : Architecture
         The model, in float32.
-    point : Point
+    point : StepPoint
         The step.
     """
     amounts = work(architecture, point)
@@ -37,25 +34,3 @@ def needed_bytes(architecture: Architecture, point: Point) -> int:
     kept = point.tokens * amounts.layers_above * architecture.hidden_size * _VALUES_PER_LAYER
     scores = point.batch_size * architecture.attention_heads * point.sequence_length**2 * 4
     return int(_FLOAT * (trained + logits + kept + scores))
-
-
-def available_bytes() -> int:
-    """Memory that new work may take on this machine [B], or in this container where that is less."""
-    import psutil  # type: ignore[import-untyped]
-
-    there = int(psutil.virtual_memory().available)
-    left = _left_in_group()
-    return there if left is None else min(there, left)
-
-
-def _left_in_group() -> int | None:
-    """What a limit of control groups (version 2) leaves [B]: beyond it Linux kills, whatever the machine has."""
-    try:
-        limit, used, stat = (
-            (_GROUP / f"memory.{name}").read_text(encoding="ascii").strip() for name in ("max", "current", "stat")
-        )
-        # Files that were read count as used, but give way.
-        files = next(int(line.split()[1]) for line in stat.splitlines() if line.startswith("inactive_file "))
-        return None if limit == "max" else max(0, int(limit) - int(used) + files)
-    except (OSError, ValueError, StopIteration):
-        return None

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from calibration.floor import matrix_products, matrix_rates, timing_on, unavoidable_flops
+from benchmarks.floor import matrix_products, matrix_rates, timing_on, unavoidable_flops
 from calibration.operators import Operator, Phase
 from calibration.shapes import ShapeModel, Step
 from sim.blocks import partition

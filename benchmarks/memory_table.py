@@ -1,21 +1,26 @@
 """The ParaBlock paper's Table 8, peak GPU memory, beside the traced peaks of the same steps.
 
 The paper publishes neither the sequence length nor whether activations were recomputed, so 512 tokens are assumed and
-both are shown; nothing is fitted. `python -m calibration.memory_table` prints the table of docs/memory.md.
+both are shown; nothing is fitted. The table of docs/memory.md:
+
+    python benchmarks/memory_table.py
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+# Run as a script, Python looks for modules beside this file and not in the repository's root.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from calibration.allocations import Footprint
 from calibration.peaks import CUDA_GRANULARITY
+from calibration.shapes import ShapeModel, Step
 from sim.architecture import Architecture
 from sim.blocks import Block, partition, partition_evenly
 from sim.methods import METHODS, Trains
-
-if TYPE_CHECKING:
-    from calibration.ledger import Footprint
 
 REPORTED = {
     "fedit": (27.0, 14.3),
@@ -46,8 +51,6 @@ def peaks(model: str, *, checkpointing: bool) -> dict[str, Footprint]:
     dict of str to Footprint
         Of methods that train blocks, that of the lowest block.
     """
-    from calibration.shapes import ShapeModel, Step
-
     shapes = ShapeModel(model)
     found: dict[str, Footprint] = {}
     traced: dict[tuple[Trains, Block | None], Footprint] = {}

@@ -1,4 +1,4 @@
-"""What computes here: the driver's version, from the kernel or from its own tool."""
+"""This machine: the version of its driver, and the memory that is free on it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
-from calibration import here
-from calibration.here import device_here
+from calibration import this_machine
+from calibration.this_machine import available_bytes, this_device
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(
         torch.cuda, "get_device_properties", lambda device: SimpleNamespace(name="NVIDIA Pretended", total_memory=1)
     )
-    monkeypatch.setattr(here, "_DRIVER", tmp_path / "version")
+    monkeypatch.setattr(this_machine, "_DRIVER", tmp_path / "version")
     return tmp_path / "version"
 
 
@@ -43,13 +44,13 @@ def answer(monkeypatch: pytest.MonkeyPatch, given: str | Exception) -> list[list
 def test_the_kernel_names_the_driver(gpu: Path, monkeypatch: pytest.MonkeyPatch):
     asked = answer(monkeypatch, "1.2.3")
     gpu.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19\n")
-    assert device_here("cuda", 1).driver == "535.104.05"
+    assert this_device("cuda", 1).driver == "535.104.05"
     assert not asked
 
 
 def test_in_a_container_its_tool_does(gpu: Path, monkeypatch: pytest.MonkeyPatch):
     asked = answer(monkeypatch, "550.54.15\n550.54.15\n")
-    assert device_here("cuda", 1).driver == "550.54.15"
+    assert this_device("cuda", 1).driver == "550.54.15"
     assert asked == [["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]]
 
 
@@ -64,4 +65,33 @@ def test_in_a_container_its_tool_does(gpu: Path, monkeypatch: pytest.MonkeyPatch
 )
 def test_nobody_may_know_it(gpu: Path, failure: Exception, monkeypatch: pytest.MonkeyPatch):
     answer(monkeypatch, failure)
-    assert device_here("cuda", 1).driver == ""
+    assert this_device("cuda", 1).driver == ""
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "free"),
+    [
+        # Of what is used, 50 are files that give way.
+        ("600", "200", 450),
+        ("600", "700", 0),
+        # The group may have more than the machine, or no limit at all, or say nothing that is understood.
+        ("9000", "200", 1000),
+        ("max", "200", 1000),
+        ("", "200", 1000),
+    ],
+)
+def test_a_control_group_may_leave_less(
+    limit: str, used: str, free: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text(f"{used}\n")
+    (tmp_path / "memory.stat").write_text("anon 100\ninactive_file 50\nactive_file 7\n")
+    monkeypatch.setattr(this_machine, "_GROUP", tmp_path)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
+    assert available_bytes() == free
+
+
+def test_without_control_groups_it_is_the_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(this_machine, "_GROUP", tmp_path / "absent")
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
+    assert available_bytes() == 1000

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from calibration import shapes, subject
+from calibration import measured_model, shapes
+from calibration.measured_model import build_model, check_fit
 from calibration.shapes import ShapeModel
-from calibration.subject import build_model, check_fit
 from sim.errors import CostError
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG
 from train.models import random_model
@@ -29,12 +29,12 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         found.append(config)
         return random_model(config, seed=seed)
 
-    monkeypatch.setattr(subject, "random_model", build)
+    monkeypatch.setattr(measured_model, "random_model", build)
     return found
 
 
 def test_on_a_cpu_a_parameter_takes_four_bytes(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(subject, "available_bytes", lambda: 23 * GB)
+    monkeypatch.setattr(measured_model, "available_bytes", lambda: 23 * GB)
     check_fit("big", 23 * GB // 4, torch.device("cpu"))
     with pytest.raises(CostError, match=r"--model big: 8\.00 billion parameters take 32\.0 GB in float32, more than"):
         check_fit("big", 8 * GB, torch.device("cpu"))
@@ -49,11 +49,11 @@ def test_on_a_gpu_two_bytes_of_all_that_it_has(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_what_has_no_room_is_not_built(built: list[Any], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(subject, "available_bytes", lambda: 4 * ARCHITECTURE.parameters - 1)
+    monkeypatch.setattr(measured_model, "available_bytes", lambda: 4 * ARCHITECTURE.parameters - 1)
     with pytest.raises(CostError, match="more than"):
         build_model("tiny", CONFIG, torch.device("cpu"))
     assert not built
-    monkeypatch.setattr(subject, "available_bytes", lambda: 4 * ARCHITECTURE.parameters)
+    monkeypatch.setattr(measured_model, "available_bytes", lambda: 4 * ARCHITECTURE.parameters)
     model = build_model("tiny", CONFIG, torch.device("cpu"))
     assert sum(parameter.numel() for parameter in model.parameters()) == ARCHITECTURE.parameters
     assert built
@@ -72,7 +72,7 @@ def test_without_room_for_float32_it_is_drawn_on_the_cpu(error: Exception, monke
             raise error
         return random_model(config, seed=seed)
 
-    monkeypatch.setattr(subject, "random_model", build)
+    monkeypatch.setattr(measured_model, "random_model", build)
     model = build_model("tiny", CONFIG, torch.device("meta"))
     assert devices == ["meta", "cpu"]
     assert next(model.parameters()).device.type == "meta"

@@ -1,0 +1,10 @@
+"""The shipped profile of the paper's A100s is the fit to the paper's cells."""
+
+from __future__ import annotations
+
+from benchmarks.paper_profile import as_json, fit
+from calibration.profile import read_profile
+
+
+def test_the_shipped_profile_is_what_the_fit_gives():
+    assert read_profile("paper-a100") == as_json(fit())
