@@ -18,6 +18,8 @@ from sim.network.timing import Continued, go_on
 from sim.network.transfer import Transfer
 from sim.timeline import Kind, Parts
 
+_NEW = tuple.__new__
+
 
 class _Site(Protocol):
     """What a message has to know about its client."""
@@ -86,13 +88,18 @@ class Message(Continued):
 
     def _record(self) -> int:
         """Record its span, from the moment it was asked for until now."""
-        thread, started, now = self.thread, self.started, self.env._now
+        thread = self.thread
         site = thread.site
-        travelled = (site.port.latency, 0.0, 0.0, 0.0) if self.transfer is None else self.transfer.parts()
-        parts = Parts(site.world.rules.serialization, *travelled)
-        span = site.world.timeline.record(
-            *(site.client, self.round, self.kind, started, now, self.size, self.blocks),
-            *(thread.after, 0.0, thread.beside, parts),
+        world = site.world
+        if self.transfer is None:
+            latency, alone, shared, stalled = site.port.latency, 0.0, 0.0, 0.0
+        else:
+            latency, alone, shared, stalled = self.transfer.parts()
+        # Past the class's own constructor, which costs more than all the rest.
+        parts = _NEW(Parts, (world.rules.serialization, latency, alone, shared, stalled, 0.0))
+        started, now, size = self.started, self.env._now, self.size
+        span = world.timeline.record(
+            site.client, self.round, self.kind, started, now, size, self.blocks, thread.after, 0.0, thread.beside, parts
         )
         thread.after = (span,)
         thread.under_way = None

@@ -15,6 +15,9 @@ Observer = Callable[[World, int], None]
 """Told the run and the number of the aggregation whenever one is done."""
 
 
+_NEW = tuple.__new__
+
+
 class Server:
     """Receives and aggregates.
 
@@ -52,7 +55,7 @@ class Server:
         """Begin a round: its deadline, if there is one, runs from now on."""
         if self.policy.deadline is not None:
             end = self.world.env.timeout(self.policy.deadline)
-            end.callbacks.append(lambda _: self._begin(self.policy.due(round)))
+            end.callbacks.append(lambda _: self._due(round))
 
     def aggregated(self, number: int) -> Signal:
         """Fire when an aggregation is in the server's model; its value is the cause of what follows."""
@@ -64,11 +67,11 @@ class Server:
 
     def receive(self, update: Update, span: int, clients: int) -> None:
         """Take in one update."""
-        received = Received(update, span, clients)
+        received = _NEW(Received, (update, span, clients))
         decided = self.policy.receive(received, self.aggregations)
         if isinstance(decided, Dropped):
             self._drop(received, decided.reason)
-        else:
+        elif decided is not None:
             self._begin(decided)
 
     def drop_left_over(self) -> None:
@@ -81,9 +84,13 @@ class Server:
         self.dropped[reason] += received.clients
         self.world.learner.drop(received.update)
 
-    def _begin(self, batch: Batch | None) -> None:
+    def _due(self, round: int) -> None:
+        batch = self.policy.due(round)
         if batch is not None:
-            self.world.env.process(self._aggregate(batch))
+            self._begin(batch)
+
+    def _begin(self, batch: Batch) -> None:
+        self.world.env.process(self._aggregate(batch))
 
     def _aggregate(self, batch: Batch) -> Process:
         world, number = self.world, batch.number

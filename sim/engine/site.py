@@ -50,12 +50,20 @@ class Thread:
 
     def wait(self, event: simpy.Event) -> simpy.Event:
         """Wait for something whose value is causes: what comes next waits for them and for what came before."""
-        return _then(event, self._also)
+        if event.callbacks is None:
+            self._also(event)
+        else:
+            event.callbacks.append(self._also)
+        return event
 
     def released(self, event: simpy.Event) -> simpy.Event:
         """Wait for something that has itself waited for all that this client did: its causes are enough."""
-        # What fired before this client came to wait for it has not waited for all that it did.
-        return _then(event, self._only if event.callbacks is not None else self._also)
+        if event.callbacks is None:
+            # What fired before this client came to wait for it has not waited for all that it did.
+            self._also(event)
+        else:
+            event.callbacks.append(self._only)
+        return event
 
     def _also(self, event: simpy.Event) -> None:
         self.after = (*(event.value or ()), *self.after)
@@ -156,12 +164,3 @@ class _Beside(Thread):
         training = self.training
         acted = self.after is not training.causes
         self.site.after = (training.span, *self.after) if acted else (training.span,)
-
-
-def _then(event: simpy.Event, note: Callable[[simpy.Event], None]) -> simpy.Event:
-    """Have something noted when an event happens, before whoever waits for it goes on."""
-    if event.callbacks is None:
-        note(event)
-    else:
-        event.callbacks.append(note)
-    return event

@@ -124,12 +124,6 @@ class Access(Link):
         self.trunk.varied = True
         self.share = self.count * fixed_point(capacity)
 
-    @property
-    def varied(self) -> bool:
-        """Whether any capacity of the network has changed; see `AccessLink.varied`."""
-        varied: bool = self.trunk.varied
-        return varied
-
     def path(self) -> list[Any]:
         """Links from the client to the server; see `AccessLink.path`."""
         links: list[Any] = [self]

@@ -66,7 +66,7 @@ class Path:
 
     def __init__(self, network: PathNetwork, hops: list[Hop], latency: float, count: int, own: Link) -> None:
         self.env = network.env
-        self.network = network
+        self.trunk = network
         self.hops = hops
         self.latency = latency
         self.count = count
@@ -77,18 +77,13 @@ class Path:
         """Of one client's own link [B/s]."""
         return self.own.capacity
 
-    @property
-    def varied(self) -> bool:
-        """Whether any capacity of the network has changed; see `AccessLink.varied`."""
-        return self.network.varied
-
     def start(self, transfer: Transfer) -> None:
         """Let a transfer share from now on; see `AccessLink.start`."""
-        self.network.start(transfer)
+        self.trunk.start(transfer)
 
     def withdraw(self, transfer: Transfer) -> float:
         """Take out a transfer, and return the bytes of it that are left [B]; see `AccessLink.withdraw`."""
-        return self.network.withdraw(transfer)
+        return self.trunk.withdraw(transfer)
 
     def path(self) -> list[Link]:
         """Links crossed; see `AccessLink.path`."""

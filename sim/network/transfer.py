@@ -6,10 +6,11 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from simpy import Environment, Event
 from simpy.core import SimTime
+from simpy.events import PENDING
 
 from sim.errors import NetworkError
 
@@ -63,14 +64,12 @@ class AccessLink(Protocol):
 
     env: Environment
     latency: float
+    trunk: Any
+    """What settles its transfers; `trunk.varied` tells whether any capacity has changed so far."""
 
     @property
     def capacity(self) -> float:
         """Of one client's own link [B/s]."""
-
-    @property
-    def varied(self) -> bool:
-        """Whether any capacity of the network has changed so far."""
 
     def start(self, transfer: Transfer) -> None:
         """Let a transfer share from now on."""
@@ -215,23 +214,27 @@ class Transfer(Event):
         NetworkError
             If it is still under way.
         """
-        access, began = self.access, self._began
-        latency = access.latency
-        end, delivered = self._end()
-        if self._cut is not None and end - began < latency:
-            return TransferParts(end - began, 0.0, 0.0, 0.0)
-        if access.varied:
+        access, began, stalled = self.access, self._began, 0.0
+        latency: float = access.latency
+        if self._cut is None and self._value is not PENDING:
+            end, delivered = self._value, self.size
+        else:
+            end, delivered = self._end()
+            if end - began < latency:
+                return TransferParts(end - began, 0.0, 0.0, 0.0)
+        if access.trunk.varied:
             alone, stalled = _replay(access.path(), began + latency, end, delivered)
         else:
-            alone, stalled = delivered / access.capacity, 0.0
+            alone = delivered / access.capacity
         shared = end - began - latency - alone - stalled
         # Times are differences of clock readings, each rounded to some 1e-16 of the clock.
         if shared <= NEGLIGIBLE * (end - began) + 1e-12 * end:
             shared = 0.0
-        return _PARTS(TransferParts, (latency, alone, shared, stalled))
+        # Past the class's own constructor, which costs more than all the rest.
+        return _NEW(TransferParts, (latency, alone, shared, stalled))
 
 
-_PARTS = tuple.__new__
+_NEW = tuple.__new__
 
 
 def _replay(path: Sequence[Link], start: float, end: float, size: float) -> tuple[float, float]:
