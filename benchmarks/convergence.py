@@ -9,7 +9,6 @@ and the batches. Everything is deterministic; an interrupted study goes on where
 from __future__ import annotations
 
 import argparse
-import copy
 import csv
 import shutil
 import statistics
@@ -21,6 +20,7 @@ from typing import Any
 
 from parasim.figures.convergence import Curves, Finals, draw_convergence
 from parasim.training import DEMONSTRATION, train
+from sim import scenario_file
 from sim.result import write_atomically
 
 ROUNDS, LOCAL_STEPS, MEASURED_EVERY = 24, 4, 4
@@ -64,7 +64,7 @@ class Run:
 
     def scenario(self, seed: int) -> dict[str, Any]:
         """The demonstration, with this choice."""
-        scenario = copy.deepcopy(DEMONSTRATION)
+        scenario = scenario_file.read(DEMONSTRATION)
         iid = self.alpha == "iid"
         scenario |= {
             "name": f"{self.group}-{self.choice}",

@@ -39,13 +39,14 @@ from calibration.configuration import model_config
 from calibration.floor import matrix_products, matrix_rates, timing_on, unavoidable_flops
 from calibration.shapes import ShapeModel, Step
 from calibration.subject import build_model
+from parasim_demonstration.models import demo_config
 from sim.architecture import catalogue_names, from_config
 from sim.blocks import ALL_LINEAR, Block, partition
 from sim.errors import ParaSimError, ScenarioError
 from sim.methods import Trains
 from train.adapters import Adapter, LoraSettings
 from train.blocks import block_parameters, layer_list
-from train.models import base_dtype, demo_config, load_model, placed, random_model
+from train.models import base_dtype, load_model, placed, random_model
 from train.timing import now
 
 

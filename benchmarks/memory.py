@@ -38,6 +38,7 @@ from calibration.allocator import SETTLED, glibc_peak
 from calibration.peaks import granularity
 from calibration.shapes import ShapeModel, Step, filled_batch
 from calibration.subject import build_model
+from parasim_demonstration.models import demo_config
 from sim.blocks import ALL_LINEAR, Block, partition
 from sim.errors import ParaSimError, ScenarioError
 from sim.methods import Trains
@@ -45,7 +46,7 @@ from train.adapters import LoraSettings
 from train.blocks import checkpoint_activations
 from train.evaluate import model_loss
 from train.local import LocalSettings, train_locally
-from train.models import base_dtype, demo_config
+from train.models import base_dtype
 from train.trained import trained_part
 
 REPEATS = 3

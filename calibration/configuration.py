@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from parasim_demonstration.models import demonstration_config
 from sim.architecture import (
     Architecture,
     UnknownModelTypeError,
@@ -17,7 +18,6 @@ from sim.architecture import (
     read_config,
 )
 from sim.errors import ArchitectureError
-from train.demonstration import demonstration_config
 from train.models import DEMO
 
 

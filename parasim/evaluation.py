@@ -146,9 +146,10 @@ def _on_text(
 
 
 def _on_digits(model: str | Path, examples: int | None, batch_size: int, seed: int | None) -> _Measure:
+    from parasim_demonstration.digits import read_digits
     from train.batching import Batching
     from train.partition import split_evenly
-    from train.vision import Images, ImageTask, read_digits
+    from train.vision import Images, ImageTask
 
     def measure(name: str, source: str, progress: Progress) -> Score:
         network = _load(source)
@@ -156,12 +157,12 @@ def _on_digits(model: str | Path, examples: int | None, batch_size: int, seed: i
             raise ParaSimError(f"{source}: the data are digits, but this model does not look at images")
         if network.config.num_labels < _DIGITS:
             raise ParaSimError(f"{source}: this model tells {network.config.num_labels} classes apart, not {_DIGITS}")
-        training, images = read_digits(
+        (pixels, classes), (test_pixels, test_classes) = read_digits(
             side=network.config.image_size,
             channels=network.config.num_channels,
             seed=_recorded_seed(Path(model)) if seed is None else seed,
         )
-        images = Images(images.pixels[:examples], images.classes[:examples])
+        training, images = Images(pixels, classes), Images(test_pixels[:examples], test_classes[:examples])
         # Whose the training images are does not matter here; a task has to say it.
         task = ImageTask(
             training,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,22 +29,7 @@ if TYPE_CHECKING:
     from train.settings import TrainSettings
     from train.workbench import Workbench
 
-DEMONSTRATION: dict[str, Any] = {
-    "name": "demonstration",
-    "model": "demo",
-    "rounds": 32,
-    # Four blocks of a layer each; FedCyBGD's ten clients share them.
-    "blocks": {"count": 4, "schedule": "random"},
-    "local": {"steps": 6, "batch_size": 8, "sequence_length": 64},
-    "lora": {"rank": 8, "targets": ["q_proj", "v_proj"]},
-    "fleet": [{"name": "client", "count": 10, "uplink": "8MB/s", "downlink": "8MB/s"}],
-    "wire": {"bytes_per_parameter": 4},
-    "train": {
-        "learning_rate": {"default": 3e-3, "fedit": 6e-3},
-        "partition": {"kind": "dirichlet", "alpha": 0.5},
-        "evaluation": {"every": 2},
-    },
-}
+DEMONSTRATION = Path(str(resources.files("parasim_demonstration"))) / "scenario.yaml"
 """What `paraSim train` does without arguments: a small Llama, word problems, 10 clients."""
 
 
@@ -216,12 +202,10 @@ def _check(scenarios: Sequence[Scenario], settings: TrainSettings, bench: Workbe
 
 
 def _data(source: Source | None, overrides: Iterable[str]) -> dict[str, Any]:
-    if source is None:
-        data: dict[str, Any] = json.loads(json.dumps(DEMONSTRATION))
-    elif isinstance(source, Scenario):
-        data = source.model_dump(mode="json", exclude_unset=True)
+    if isinstance(source, Scenario):
+        data: dict[str, Any] = source.model_dump(mode="json", exclude_unset=True)
     else:
-        data = dict(source) if isinstance(source, Mapping) else scenario_file.read(source)
+        data = dict(source) if isinstance(source, Mapping) else scenario_file.read(source or DEMONSTRATION)
     for override in overrides:
         data = with_field(data, *parse_override(override))
     return data

@@ -76,6 +76,8 @@ def load_model(name: str | Path, *, seed: int = 0, device: torch.device | str = 
     path = Path(name)
     model: Any
     if name == DEMO:
+        from parasim_demonstration.models import demo_config
+
         model = random_model(demo_config(), seed=seed)
     elif name == SMOLLM2:
         model = _packaged_smollm2()
@@ -158,37 +160,6 @@ def load_tokenizer(name: str | Path) -> Any:
         options = _reachable(source)
     with _reading(source, "tokenizer"):
         return AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
-
-
-def demo_config(vocabulary_size: int = 512, layers: int = 8, hidden_size: int = 192) -> Any:
-    """Configuration of the demonstration's model: Llama's architecture with 3.6 M parameters.
-
-    Parameters
-    ----------
-    vocabulary_size : int
-        Tokens that the demonstration's tokenizer knows.
-    layers : int
-        Decoder layers; 0.44 M parameters each at the default width.
-    hidden_size : int
-        Width, a multiple of 64; heads of 32, and an MLP 8/3 as wide.
-
-    Returns
-    -------
-    transformers.LlamaConfig
-        By default hidden size 192, 6 heads, MLP of 512; tied embeddings.
-    """
-    from transformers import LlamaConfig
-
-    return LlamaConfig(
-        vocab_size=vocabulary_size,
-        hidden_size=hidden_size,
-        intermediate_size=hidden_size * 8 // 3,
-        num_hidden_layers=layers,
-        num_attention_heads=hidden_size // 32,
-        num_key_value_heads=hidden_size // 32,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-    )
 
 
 def random_model(config: Any, *, seed: int) -> nn.Module:

@@ -15,6 +15,7 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from parasim_demonstration.word_problems import general_text
 from sim.scenario import Scenario
 from sim.streams import stream
 from train.blocks import Values, install
@@ -26,7 +27,6 @@ from train.saving import save_model
 from train.settings import Pretraining, TrainSettings
 from train.task import Batch
 from train.text import TextTask
-from train.word_problems import general_text
 from train.workbench import Workbench
 
 DEMONSTRATION = Pretraining(steps=800, batch_size=16, learning_rate=3e-3)

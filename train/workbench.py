@@ -12,6 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from parasim_demonstration.digits import read_digits
+from parasim_demonstration.models import demonstration_config, demonstration_tokenizer, digits_config
+from parasim_demonstration.word_problems import word_problems
 from sim.architecture import Architecture, UnknownModelTypeError, from_config
 from sim.scenario import Scenario
 from sim.streams import stream
@@ -19,7 +22,6 @@ from train.batching import Batching
 from train.blocks import checkpoint_activations
 from train.clusters import cluster_texts
 from train.data import Truncation, encode
-from train.demonstration import demonstration_config, demonstration_tokenizer
 from train.formats import Example, read_examples
 from train.models import DEMO, load_model, load_tokenizer, random_model
 from train.partition import Partition, split_by_label, split_evenly
@@ -27,8 +29,7 @@ from train.settings import TrainSettings
 from train.task import DataError, Task
 from train.template import Template
 from train.text import TextTask, check_sequence_length
-from train.vision import ImageTask, digits_config, read_digits
-from train.word_problems import word_problems
+from train.vision import Images, ImageTask
 
 WORD_PROBLEMS, DIGITS = "word-problems", "digits"
 _DEMO_EXAMPLES = 4000
@@ -113,9 +114,8 @@ def _vision(scenario: Scenario, settings: TrainSettings, batching: Batching, dev
         raise DataError(f"{scenario.model}: train.data.source is {DIGITS}, but this model does not look at images")
     # Otherwise the first forward pass would note it, and a resumed run that has none would save another config.
     model.config.problem_type = "single_label_classification"
-    training, held_out = read_digits(
-        side=model.config.image_size, channels=model.config.num_channels, seed=scenario.seed
-    )
+    read = read_digits(side=model.config.image_size, channels=model.config.num_channels, seed=scenario.seed)
+    training, held_out = (Images(*part) for part in read)
     partition = _split(training.labels, scenario, settings)
     task = ImageTask(training, held_out, partition, batching)
     images = (training.pixels, training.classes, held_out.pixels, held_out.classes)
@@ -173,7 +173,7 @@ def _examples(
     data = settings.data
     if data.source == WORD_PROBLEMS:
         count = (data.examples or _DEMO_EXAMPLES) + data.held_out_examples
-        problems: Sequence[Example] = word_problems(count, seed=scenario.seed)
+        problems = [Example(**problem) for problem in word_problems(count, seed=scenario.seed)]
         return problems[: -data.held_out_examples], problems[-data.held_out_examples :], ()
     every = read_examples(data.source, format=data.format, columns=data.columns)  # type: ignore[arg-type]
     order = stream(scenario.seed, "partition").permutation(len(every))

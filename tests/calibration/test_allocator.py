@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from calibration.allocator import glibc_peak, replayed_peak
 from calibration.heap import DATA_ALIGNMENT
 from calibration.shapes import ShapeModel, Step
+from parasim_demonstration.models import demo_config
 from sim.blocks import partition
 from sim.errors import CostError
-from train.models import demo_config
 
 MEBIBYTE = 1 << 20
 FREED = -1

@@ -15,9 +15,9 @@ from torch.profiler import ProfilerActivity, profile
 from calibration.heap import NODE, SAVED, Heap
 from calibration.shapes import ShapeModel, Step
 from calibration.trace import trace_update
+from parasim_demonstration.models import demo_config
 from sim.blocks import partition
 from train.local import LocalSettings, train_locally
-from train.models import demo_config
 
 WIDTH = 64
 LARGE = 4 * WIDTH * WIDTH

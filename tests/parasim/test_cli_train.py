@@ -134,12 +134,13 @@ def test_a_method_that_does_not_fit_is_refused_before_any_is_trained(tmp_path: P
 def test_the_demonstration_fits_its_methods():
     from parasim.sweeping import PAPER_METHODS
     from parasim.training import DEMONSTRATION
+    from sim import scenario_file
     from sim.scenario import Scenario
     from sim.simulate import prepare
     from train.settings import TrainSettings
     from train.workbench import build
 
-    scenarios = [Scenario.parse(DEMONSTRATION | {"method": method}) for method in PAPER_METHODS]
+    scenarios = [Scenario.parse(scenario_file.read(DEMONSTRATION) | {"method": method}) for method in PAPER_METHODS]
     bench = build(scenarios[0], TrainSettings.parse(scenarios[0].train))
     assert [len(prepare(scenario, bench.architecture).blocks or ()) for scenario in scenarios] == [4, 4, 0, 4]
 

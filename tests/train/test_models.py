@@ -18,8 +18,9 @@ from transformers import (
     ViTForImageClassification,
 )
 
+from parasim_demonstration.models import demo_config
 from train import models
-from train.models import ModelError, base_dtype, demo_config, load_model, load_tokenizer, placed, random_model
+from train.models import ModelError, base_dtype, load_model, load_tokenizer, placed, random_model
 
 
 def tiny_llama(**changes: object) -> LlamaConfig:

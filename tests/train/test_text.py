@@ -5,20 +5,20 @@ from unittest import mock
 import pytest
 import torch
 
+from parasim_demonstration.models import demo_config, word_tokenizer
+from parasim_demonstration.word_problems import vocabulary, word_problems
 from train.batching import Batching
 from train.data import encode
 from train.formats import Example
-from train.models import demo_config, random_model
+from train.models import random_model
 from train.partition import split_by_label, split_evenly
 from train.task import DataError, Task
 from train.template import Template
 from train.text import TextTask, check_sequence_length, evaluate_text
-from train.tokenizer import word_tokenizer
-from train.word_problems import vocabulary, word_problems
 
 TEMPLATE = Template(word_tokenizer(vocabulary()))
-TRAINING = encode(word_problems(60, seed=0), TEMPLATE, 64)
-HELD_OUT = encode(word_problems(10, seed=1), TEMPLATE, 64)
+TRAINING = encode([Example(**problem) for problem in word_problems(60, seed=0)], TEMPLATE, 64)
+HELD_OUT = encode([Example(**problem) for problem in word_problems(10, seed=1)], TEMPLATE, 64)
 LABELS = [example.label for example in TRAINING.examples]
 
 

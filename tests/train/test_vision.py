@@ -1,45 +1,21 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
+from parasim_demonstration.digits import read_digits
+from parasim_demonstration.models import digits_config
 from train.batching import Batching
 from train.models import random_model
 from train.partition import split_by_label, split_evenly
 from train.task import DataError, Task
-from train.vision import ImageTask, digits_config, read_digits
+from train.vision import Images, ImageTask
 
 
 @pytest.fixture(scope="module")
 def digits():
-    return read_digits(seed=0)
-
-
-def test_every_digit_is_on_both_sides(digits):
-    training, held_out = digits
-    assert len(training.classes) + len(held_out.classes) == 1797
-    assert len(held_out.classes) == 360
-    # Stratified: each digit is a tenth of the data, and of 360 held-out images about 36 are of each.
-    assert all(34 <= count <= 38 for count in np.bincount(held_out.classes))
-    assert training.pixels.shape == (1437, 1, 8, 8)
-    assert (training.pixels.min(), training.pixels.max()) == (-1, 1)
-    assert np.array_equal(read_digits(seed=0)[1].pixels, held_out.pixels)
-    assert not np.array_equal(read_digits(seed=1)[1].classes, held_out.classes)
-
-
-def test_larger_images_repeat_their_pixels(digits):
-    large = read_digits(side=24, channels=3, seed=0)[0].pixels
-    assert large.shape == (1437, 3, 24, 24)
-    small = digits[0].pixels
-    for offset in range(3):
-        assert np.array_equal(large[:, 1:2, offset::3, offset::3], small)
-
-
-@pytest.mark.parametrize("options", [{"side": 12}, {"channels": 0}, {"held_out": 0.0001}, {"held_out": 1.5}])
-def test_digits_that_cannot_be(options):
-    with pytest.raises(DataError):
-        read_digits(**options)
+    training, held_out = read_digits(seed=0)
+    return Images(*training), Images(*held_out)
 
 
 def test_batches_are_of_the_clients_own_images(digits):
