@@ -19,7 +19,7 @@ from sim.timeline import Kind
 if TYPE_CHECKING:
     from sim.architecture import Architecture
     from train.blocks import Values
-    from train.crew import Crew
+    from train.crew import WorkerPool
     from train.learner import Trace
     from train.metrics import Row
     from train.run import Trained
@@ -43,7 +43,7 @@ class Comparison:
         What they share beside the scenario.
     bench : Workbench
         The base model and the data.
-    crew : Crew or None
+    pool : WorkerPool or None
         Workers that train, if any.
     directory : Path
         Where everything goes.
@@ -65,7 +65,7 @@ class Comparison:
 
     settings: TrainSettings
     bench: Workbench
-    crew: Crew | None
+    pool: WorkerPool | None
     directory: Path
     clock: Clock
     save_deltas: bool
@@ -97,7 +97,7 @@ class Comparison:
             self.bench,
             folder / "checkpoints",
             costs=costs_of if self.clock == "profile" else None,
-            crew=self.crew,
+            pool=self.pool,
             on_row=on_row,
             on_update=_delta_saver(folder / "deltas") if self.save_deltas else lambda trace, sent: None,
         )

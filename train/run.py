@@ -24,7 +24,7 @@ from train.adapters import LoraSettings
 from train.blocks import Values
 from train.checkpoint import load
 from train.clocks import MeasuredClock, ProfileClock
-from train.crew import Crew
+from train.crew import WorkerPool
 from train.exhaustion import make_room
 from train.fingerprint import fingerprint
 from train.jobs import Employ, LocalTrainer
@@ -36,7 +36,6 @@ from train.recorder import Recorder
 from train.resume import restore
 from train.saving import save_model
 from train.settings import TrainSettings
-from train.trained import Trained as TrainedPart
 from train.trained import TrainedAdapter, TrainedStack, trained_part
 from train.workbench import Workbench
 
@@ -100,7 +99,7 @@ def train_method(
     folder: Path | None,
     *,
     costs: Callable[[Setup], Costs] | None,
-    crew: Crew | None = None,
+    pool: WorkerPool | None = None,
     on_row: Callable[[list[Row]], None] = lambda rows: None,
     on_update: Callable[[Trace, Values], None] = lambda trace, sent: None,
 ) -> Trained:
@@ -118,7 +117,7 @@ def train_method(
         Where checkpoints go; None to make none.
     costs : callable or None
         Gives the costs of a setup, for a simulated clock by profile; None for measured seconds.
-    crew : Crew or None
+    pool : WorkerPool or None
         Workers that train; None to train in this process.
     on_row : callable
         Given all metrics so far after every round.
@@ -135,7 +134,7 @@ def train_method(
     make_room()
     model = copy.deepcopy(bench.model)
     predicted = costs(setup) if costs else None
-    learner = _learner(setup, settings, model, bench, predicted, crew, on_update)
+    learner = _learner(setup, settings, model, bench, predicted, pool, on_update)
     run = (
         "" if folder is None else fingerprint(scenario, settings, bench, predicted.provenance() if predicted else None)
     )
@@ -160,7 +159,7 @@ def _learner(
     model: nn.Module,
     bench: Workbench,
     costs: Costs | None,
-    crew: Crew | None,
+    pool: WorkerPool | None,
     on_update: Callable[[Trace, Values], None],
 ) -> TorchLearner:
     scenario, method = setup.scenario, setup.method
@@ -183,9 +182,8 @@ def _learner(
         values=method.trains is Trains.STACKED_LORA,
     )
     fleet = Fleet(scenario.fleet)
-    choose = partial(trained_part, method.trains, blocks=setup.blocks, lora=lora, seed=scenario.seed)
     return TorchLearner(
-        choose(model),
+        trained_part(method.trains, model, setup.blocks, lora, seed=scenario.seed),
         bench.task,
         local,
         ServerSettings(settings.global_learning_rate, settings.mean == "weighted", settings.correction),
@@ -195,15 +193,15 @@ def _learner(
         ranked=method.trains is Trains.BLOCK and scenario.blocks.schedule == "gradient",
         staleness=scenario.method.staleness if issubclass(method.shape, Overlapped) else 0,
         skipping=scenario.cyclic.download_fraction < 1,
-        employ=LocalTrainer if crew is None else _hiring(crew, choose, settings),
+        employ=LocalTrainer if pool is None else _on_workers(pool),
         on_update=on_update,
     )
 
 
-def _hiring(crew: Crew, choose: Callable[[nn.Module], TrainedPart], settings: TrainSettings) -> Employ:
+def _on_workers(pool: WorkerPool) -> Employ:
     from train.ray_trainer import RayTrainer
 
-    return partial(RayTrainer, crew, choose, settings.activation_checkpointing)
+    return partial(RayTrainer, pool)
 
 
 class MeasuredCosts(GivenSeconds):

@@ -136,16 +136,16 @@ train: {data: {source: digits}, partition: {kind: iid}}
 
 @WITH_RAY
 def test_a_training_is_the_same_to_the_last_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from train.crew import Crew
+    from train.crew import WorkerPool
 
     hired: list[int] = []
-    submit = Crew.submit
+    submit = WorkerPool.submit
 
-    def noted(self: Crew, errand: Any) -> Any:
+    def noted(self: WorkerPool, request: Any) -> Any:
         hired.append(self.count)
-        return submit(self, errand)
+        return submit(self, request)
 
-    monkeypatch.setattr(Crew, "submit", noted)
+    monkeypatch.setattr(WorkerPool, "submit", noted)
     path = tmp_path / "trained.yaml"
     path.write_text(TRAINED)
     arguments = ("train", path, "--method", "parablock,fedbcd", "--clock", "profile", "--out")

@@ -1,4 +1,4 @@
-"""A worker that starts fast, in place of `train.worker.Worker`: what a crew does with it is the same."""
+"""A worker that starts fast, in place of `train.worker.Worker`: what a pool does with it is the same."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class Hand:
     def begin(self, *arguments: Any) -> None:
         """Nothing to prepare."""
 
-    def do(self, errand: Callable[[], Any]) -> Any:
+    def do(self, request: Callable[[], Any]) -> Any:
         """Call a function."""
-        return errand()
+        return request()
 
 
 def meet(folder: Path, name: str) -> int:
     """Wait until two have come."""
     (folder / name).touch()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600  # only so that a mistake ends some time
     while len(list(folder.iterdir())) < 2:
         assert time.monotonic() < deadline, "nobody else came"
         time.sleep(0.01)
@@ -32,9 +32,9 @@ def meet(folder: Path, name: str) -> int:
 
 
 def die_until(folder: Path, times: int) -> int:
-    """Kill the process that does this, so many times; then say how often it was tried."""
+    """Kill the process that does this, so many times; then say in which attempt."""
     (folder / f"{os.getpid()}").touch()
-    tried = len(list(folder.iterdir()))
-    if tried <= times:
+    attempt = len(list(folder.iterdir()))
+    if attempt <= times:
         os.kill(os.getpid(), signal.SIGKILL)
-    return tried
+    return attempt

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tests.train.runs import Ended, Interrupted, assert_same, bench, ended, stop_after, train
 from tests.train.tiny import RandomTokens
-from train.crew import Crew
+from train.crew import WorkerPool
 from train.local import TrainingError
 from train.task import Batch
 
@@ -45,11 +45,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def workers(cluster: None) -> Iterator[Crew]:
+def workers(cluster: None) -> Iterator[WorkerPool]:
     """Two workers for all tests."""
-    hired = Crew(2, processors=1)
-    yield hired
-    hired.dismiss()
+    pool = WorkerPool(2, processors=1)
+    yield pool
+    pool.shut_down()
 
 
 def result(folder: Path, **fields: Any) -> Ended:
@@ -60,20 +60,20 @@ def result(folder: Path, **fields: Any) -> Ended:
     return left
 
 
-def here_and_there(tmp_path: Path, workers: Crew, **fields: Any) -> tuple[Ended, Ended]:
+def here_and_there(tmp_path: Path, workers: WorkerPool, **fields: Any) -> tuple[Ended, Ended]:
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
-    return result(tmp_path / "here", **fields), result(tmp_path / "there", crew=workers, **fields)
+    return result(tmp_path / "here", **fields), result(tmp_path / "there", pool=workers, **fields)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_results_are_the_same_to_the_bit(variant: str, tmp_path: Path, workers: Crew):
+def test_results_are_the_same_to_the_bit(variant: str, tmp_path: Path, workers: WorkerPool):
     here, there = here_and_there(tmp_path, workers, **VARIANTS[variant])
     assert_same(there, here)
 
 
 @pytest.mark.parametrize("method", ["parablock", "fedit"])
-def test_what_is_learned_is_the_same_where_time_is_measured(method: str, tmp_path: Path, workers: Crew):
+def test_what_is_learned_is_the_same_where_time_is_measured(method: str, tmp_path: Path, workers: WorkerPool):
     here, there = here_and_there(tmp_path, workers, method=method, costs=None)
     # Bytes too, but for those that other clients have moved by the time a round is done.
     timed = ("simulated_s", "uploaded_bytes", "downloaded_bytes")
@@ -87,16 +87,16 @@ def test_what_is_learned_is_the_same_where_time_is_measured(method: str, tmp_pat
 
 @pytest.mark.parametrize("variant", ["parablock", "flora", "full-ft, compressed, with error feedback"])
 @pytest.mark.parametrize("first", ["here", "there"])
-def test_a_run_goes_on_elsewhere(first: str, variant: str, tmp_path: Path, workers: Crew):
+def test_a_run_goes_on_elsewhere(first: str, variant: str, tmp_path: Path, workers: WorkerPool):
     fields = VARIANTS[variant]
     (tmp_path / "whole").mkdir()
     whole = result(tmp_path / "whole", **fields)
-    crews = {"here": None, "there": workers}
+    pools = {"here": None, "there": workers}
     # In the middle of the second round, so that something is open.
     with pytest.raises(Interrupted):
-        train(tmp_path / "checkpoints", crew=crews.pop(first), on_update=stop_after(5), **fields)
-    (other,) = crews.values()
-    assert_same(result(tmp_path, crew=other, **fields), whole)
+        train(tmp_path / "checkpoints", pool=pools.pop(first), on_update=stop_after(5), **fields)
+    (other,) = pools.values()
+    assert_same(result(tmp_path, pool=other, **fields), whole)
 
 
 def loss_noting_process(folder: Path, model: nn.Module, batch: Batch) -> Tensor:
@@ -128,29 +128,29 @@ class Tokens(RandomTokens):
         self.loss = loss  # type: ignore[method-assign]
 
 
-def test_workers_share_the_work_and_this_process_does_none(tmp_path: Path, workers: Crew):
+def test_workers_share_the_work_and_this_process_does_none(tmp_path: Path, workers: WorkerPool):
     noted = tmp_path / "processes"
     noted.mkdir()
     on = replace(bench(), task=Tokens(partial(loss_noting_process, noted)))
-    train(tmp_path / "checkpoints", crew=workers, on=on, method="fedbcd", train={"evaluation": {"every": 9}}, rounds=4)
+    train(tmp_path / "checkpoints", pool=workers, on=on, method="fedbcd", train={"evaluation": {"every": 9}}, rounds=4)
     processes = {int(path.name) for path in noted.iterdir()}
     # The held-out loss is this process's affair, and another function's.
     assert len(processes - {os.getpid()}) == 2
 
 
-def test_a_worker_that_is_killed_in_the_middle_changes_nothing(tmp_path: Path, workers: Crew):
+def test_a_worker_that_is_killed_in_the_middle_changes_nothing(tmp_path: Path, workers: WorkerPool):
     (tmp_path / "whole").mkdir()
     whole = result(tmp_path / "whole")
     on = replace(bench(), task=Tokens(partial(deadly_loss, tmp_path, os.getpid())))
-    assert_same(result(tmp_path, crew=workers, on=on), whole)
+    assert_same(result(tmp_path, pool=workers, on=on), whole)
     # 15 updates of two batches, an untimed one before the first of each of two workers, and what was done again.
     assert len((tmp_path / "batches").read_text()) > 15 * 2 + 2
 
 
-def test_a_diverging_loss_says_the_same(tmp_path: Path, workers: Crew):
+def test_a_diverging_loss_says_the_same(tmp_path: Path, workers: WorkerPool):
     said = []
-    for hired in (None, workers):
+    for pool in (None, workers):
         with pytest.raises(TrainingError, match="local training diverged") as error:
-            train(tmp_path / str(hired is None), {"learning_rate": 1e30}, crew=hired)
+            train(tmp_path / str(pool is None), {"learning_rate": 1e30}, pool=pool)
         said.append(str(error.value))
     assert said[0] == said[1]
