@@ -23,7 +23,7 @@ from train.local import LocalSettings, TrainingError
 from train.messages import Messages
 from train.survey import block_gradient_norms
 from train.task import Task
-from train.trained import Trained, TrainedBlocks, TrainedStack
+from train.trained import TrainedBlocks, TrainedPart, TrainedStack
 from train.versions import BASE, Versions
 
 
@@ -88,7 +88,7 @@ class TorchLearner:
 
     Parameters
     ----------
-    trained : Trained
+    trained : TrainedPart
         What of the model is trained.
     task : Task
         Data, loss and evaluation.
@@ -116,7 +116,7 @@ class TorchLearner:
 
     def __init__(
         self,
-        trained: Trained,
+        trained: TrainedPart,
         task: Task,
         local: LocalSettings,
         server: ServerSettings,

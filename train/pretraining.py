@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,17 @@ from parasim_demonstration.word_problems import general_text
 from sim.scenario import Scenario
 from sim.streams import stream
 from train.blocks import Values, install
-from train.checkpoint import CheckpointError, digest_of, to_disk
+from train.checkpoint import CheckpointError, digest_of, whole_folder
 from train.data import collate, pack
 from train.local import LocalSettings, TrainingError, train_locally
 from train.models import DEMO, quiet
 from train.saving import save_model
-from train.settings import Pretraining, TrainSettings
+from train.settings import PretrainingSettings, TrainSettings
 from train.task import Batch
 from train.text import TextTask
 from train.workbench import Workbench
 
-DEMONSTRATION = Pretraining(steps=800, batch_size=16, learning_rate=3e-3)
+DEMONSTRATION = PretrainingSettings(steps=800, batch_size=16, learning_rate=3e-3)
 """What the demonstration's model gets unless something else is asked for."""
 
 _RECORD = "pretraining.json"
@@ -69,7 +68,7 @@ def pretrain(
     ParaSimError
         If training diverges, the base cannot be written, or what is in the folder is another base or damaged.
     """
-    how = settings.pretraining or (DEMONSTRATION if scenario.model in (None, DEMO) else Pretraining())
+    how = settings.pretraining or (DEMONSTRATION if scenario.model in (None, DEMO) else PretrainingSettings())
     task = bench.task
     if not how.steps or not isinstance(task, TextTask):
         return False
@@ -83,28 +82,11 @@ def pretrain(
         _train(bench.model, part, task, how, scenario.seed, progress)
     except TrainingError as error:
         raise TrainingError(f"pretraining the base: {error}") from None
-    _save(bench, folder, fingerprint)
-    return True
-
-
-def _save(bench: Workbench, folder: Path, fingerprint: str) -> None:
-    """Write the base: there whole or not at all."""
-    temporary = folder.with_name(f".{folder.name}.part")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with whole_folder(folder, f"{folder}: the base") as temporary:
         save_model(bench.model, bench.tokenizer, temporary)
         record = {"fingerprint": fingerprint, "sha256": _digests(temporary)}
         (temporary / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        for file in temporary.iterdir():
-            to_disk(file)
-        temporary.rename(folder)
-        to_disk(folder.parent)
-    except Exception as error:
-        # safetensors reports a full disk in an error class of its own.
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise CheckpointError(f"{folder}: the base cannot be written: {reason}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    return True
 
 
 def _load(model: Any, folder: Path, fingerprint: str) -> Values:
@@ -133,7 +115,7 @@ def _train(
     model: nn.Module,
     part: dict[str, nn.Parameter],
     task: TextTask,
-    how: Pretraining,
+    how: PretrainingSettings,
     seed: int,
     progress: Callable[[str, int, int], None],
 ) -> None:

@@ -18,9 +18,9 @@ from train.jobs import Job, Learned
 from train.local import LocalSettings
 from train.packing import pack, unpack
 from train.task import Task
-from train.trained import Trained
+from train.trained import TrainedPart
 from train.versions import BASE, Versions
-from train.worker import ItemVersion, Request
+from train.worker import ItemVersion, JobRequest
 
 
 class RayTrainer:
@@ -30,7 +30,7 @@ class RayTrainer:
     ----------
     pool : WorkerPool
         The workers.
-    trained : Trained
+    trained : TrainedPart
         What of the model is trained; nothing has been trained yet.
     versions : Versions
         The server's versions.
@@ -40,7 +40,7 @@ class RayTrainer:
         Local training.
     """
 
-    def __init__(self, pool: WorkerPool, trained: Trained, versions: Versions, task: Task, settings: LocalSettings):
+    def __init__(self, pool: WorkerPool, trained: TrainedPart, versions: Versions, task: Task, settings: LocalSettings):
         import ray
 
         self._pool = pool
@@ -58,9 +58,9 @@ class RayTrainer:
         open_job = self._pool.submit(partial(self._request, job))
         return lambda: unpack(self._pool.result(open_job))
 
-    def _request(self, job: Job) -> Request:
+    def _request(self, job: Job) -> JobRequest:
         batches = list(islice(self._task.batches(job.client, job.round), self._batches))
-        return Request(
+        return JobRequest(
             self._name, self._model, pack((job, batches)), self._versions_for(job), job.merged, self._merged_for(job)
         )
 

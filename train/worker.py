@@ -18,14 +18,14 @@ from sim.studies.ray_engine import Surroundings, settle
 from train.jobs import do
 from train.local import LocalSettings, Loss
 from train.packing import pack, unpack
-from train.trained import Trained
+from train.trained import TrainedPart
 from train.versions import BASE, Versions
 
 ItemVersion = tuple[int, int]
 """A version of one of the server's items."""
 
 
-class Request(NamedTuple):
+class JobRequest(NamedTuple):
     """A job for another process. References are Ray's; what they refer to was packed with `train.packing.pack`.
 
     Attributes
@@ -33,7 +33,7 @@ class Request(NamedTuple):
     name : str
         Of the model: the same for all jobs of a run.
     model : object reference
-        The model as `Trained` (before anything was trained), the loss and the local settings.
+        The model as `TrainedPart` (before anything was trained), the loss and the local settings.
     job : numpy.ndarray
         The job and its batches, packed.
     versions : mapping of (item, version) to object reference
@@ -55,7 +55,7 @@ class Request(NamedTuple):
 class Worker:
     """Does one job after the other."""
 
-    _trained: Trained
+    _trained: TrainedPart
     _loss: Loss
     _settings: LocalSettings
     _versions: Versions
@@ -82,7 +82,7 @@ class Worker:
         # Sums depend on how many threads share them.
         torch.set_num_threads(threads)
 
-    def do(self, request: Request) -> NDArray[np.uint8]:
+    def do(self, request: JobRequest) -> NDArray[np.uint8]:
         """Do a job; the packed `train.jobs.Learned` of it."""
         self._catch_up(request)
         job, batches = unpack(request.job)
@@ -90,7 +90,7 @@ class Worker:
         self._warm = True
         return pack(learned)
 
-    def _catch_up(self, request: Request) -> None:
+    def _catch_up(self, request: JobRequest) -> None:
         """Fetch what is not there yet: the model, and what it does not show."""
         import ray
 

@@ -52,12 +52,6 @@ def test_a_client_draws_its_own_examples():
         assert drawn == own
 
 
-def test_fixed_padding_makes_every_batch_as_wide_as_a_sequence_may_be():
-    widths = {batch["input_ids"].shape[1] for batch in text_task(padding="fixed").batches(0, 0)}
-    assert widths == {64}
-    assert all(batch["input_ids"].shape[1] < 64 for batch in text_task().batches(0, 0))
-
-
 def test_evaluation_reports_its_steps_and_checks_what_can_be_checked():
     model = random_model(demo_config(len(TEMPLATE.tokenizer), layers=1), seed=0)
     calls = []
