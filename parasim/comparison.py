@@ -19,9 +19,9 @@ from sim.timeline import Kind
 if TYPE_CHECKING:
     from sim.architecture import Architecture
     from train.blocks import Values
-    from train.crew import WorkerPool
     from train.learner import Trace
     from train.metrics import Row
+    from train.ray_trainer import ClusterWorkers
     from train.run import Trained
     from train.settings import TrainSettings
     from train.workbench import Workbench
@@ -43,7 +43,7 @@ class Comparison:
         What they share beside the scenario.
     bench : Workbench
         The base model and the data.
-    pool : WorkerPool or None
+    workers : ClusterWorkers or None
         Workers that train, if any.
     directory : Path
         Where everything goes.
@@ -65,7 +65,7 @@ class Comparison:
 
     settings: TrainSettings
     bench: Workbench
-    pool: WorkerPool | None
+    workers: ClusterWorkers | None
     directory: Path
     clock: Clock
     save_deltas: bool
@@ -97,7 +97,7 @@ class Comparison:
             self.bench,
             folder / "checkpoints",
             costs=costs_of if self.clock == "profile" else None,
-            pool=self.pool,
+            workers=self.workers,
             on_row=on_row,
             on_update=_delta_saver(folder / "deltas") if self.save_deltas else lambda trace, sent: None,
         )

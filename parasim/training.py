@@ -21,11 +21,11 @@ from sim.scenario_file import parse_override, with_field
 from sim.simulate import Setup, prepare
 
 if TYPE_CHECKING:
-    from train.crew import WorkerPool
     from train.directory import Terms
     from train.formats import Example
     from train.metrics import Row
     from train.partition import Partition
+    from train.ray_trainer import ClusterWorkers
     from train.settings import TrainSettings
     from train.workbench import Workbench
 
@@ -98,9 +98,9 @@ def train(
         If anything is wrong with scenario, data or model, the directory belongs to other settings or another process
         trains in it, training diverges, results cannot be written, or a cluster's workers cannot be used.
     """
-    from train.crew import worker_pool
     from train.directory import agree
     from train.lock import locked
+    from train.ray_trainer import cluster_workers
     from train.settings import TrainSettings
     from train.workbench import device_of
 
@@ -112,17 +112,18 @@ def train(
     _check_device(settings)
     terms = _terms(scenarios, settings, clock)
     directory = Path(directory)
-    with locked(directory), worker_pool(device_of(settings), most=scenarios[0].clients) as pool:
+    with locked(directory):
+        workers = cluster_workers(device_of(settings), most=scenarios[0].clients)
         # As early as can be: what is refused must not have cost anything, nor have changed what is there.
         agree(directory, terms)
-        return _train(scenarios, settings, terms, pool, directory, clock, save_deltas, report)
+        return _train(scenarios, settings, terms, workers, directory, clock, save_deltas, report)
 
 
 def _train(
     scenarios: Sequence[Scenario],
     settings: TrainSettings,
     terms: Terms,
-    pool: WorkerPool | None,
+    workers: ClusterWorkers | None,
     directory: Path,
     clock: Clock,
     save_deltas: bool,
@@ -151,7 +152,7 @@ def _train(
     if bench.held_out:
         write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
     named = str(directory / "base") if pretrained else scenarios[0].model
-    comparison = Comparison(settings, bench, pool, directory, clock, save_deltas, named, report, rows)
+    comparison = Comparison(settings, bench, workers, directory, clock, save_deltas, named, report, rows)
     for scenario in scenarios:
         comparison.train(scenario)
     notes = [*_notes(bench), *comparison.notes]

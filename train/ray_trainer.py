@@ -3,32 +3,104 @@
 The workers have the model; with a job go the client's batches, its own updates that are under way, and references to
 versions that a worker may not show yet. Each version is put into the cluster once, and back come only the messages.
 Aggregation, evaluation and checkpoints stay in this process.
+
+Jobs are Ray tasks. Ray decides which worker does what, so nothing may depend on that, and runs a job again elsewhere
+when its worker dies.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any
 
-from train.crew import WorkerPool
+import torch
+
+from sim.errors import EngineError
+from sim.studies.pool import engine
+from sim.studies.ray_engine import ATTEMPTS_AGAIN, RayEngine, in_words, surroundings
 from train.jobs import Job, Learned
 from train.local import LocalSettings
 from train.packing import pack, unpack
 from train.task import Task
 from train.trained import TrainedPart
 from train.versions import BASE, Versions
-from train.worker import ItemVersion, JobRequest
+from train.worker import Asker, ItemVersion, JobRequest, do_job
 
 
-class RayTrainer:
-    """Has jobs done by a pool of workers.
+@dataclass(frozen=True)
+class ClusterWorkers:
+    """Workers of a Ray cluster that train.
+
+    Attributes
+    ----------
+    count : int
+        How many are busy at a time.
+    processors, gpus : int
+        Of the cluster, for each of them.
+    """
+
+    count: int
+    processors: int
+    gpus: int = 0
+
+
+def cluster_workers(device: torch.device, most: int) -> ClusterWorkers | None:
+    """Find workers, if this is inside `parasim.on_ray`.
 
     Parameters
     ----------
-    pool : WorkerPool
+    device : torch.device
+        What they train on. On a CPU, each has as many threads as this process: sums depend on that. Otherwise each
+        has a GPU.
+    most : int
+        How many can be busy at a time.
+
+    Returns
+    -------
+    ClusterWorkers or None
+        None where this process is to do everything itself.
+
+    Raises
+    ------
+    EngineError
+        If no machine of the cluster is large enough for a single worker.
+    """
+    where = engine()
+    if not isinstance(where, RayEngine):
+        return None
+    gpus = 1 if device.type == "cuda" else 0
+    threads = torch.get_num_threads()
+    processors = 1 if gpus else threads
+    count = min(most, where.room(processors=processors, gpus=gpus))
+    if not count:
+        raise EngineError(
+            "no machine of the Ray cluster has a GPU, as this one has; train.device=cpu goes without"
+            if gpus
+            else f"no machine of the Ray cluster has {threads} processors, as many as this process has threads; "
+            "set OMP_NUM_THREADS to fewer"
+        )
+    return ClusterWorkers(count, processors, gpus)
+
+
+@dataclass
+class _OpenJob:
+    """A job, and Ray's reference to what comes out of it once a worker has been asked."""
+
+    job: Job
+    reference: Any = None
+
+
+class RayTrainer:
+    """Has jobs done by workers.
+
+    Parameters
+    ----------
+    workers : ClusterWorkers
         The workers.
     trained : TrainedPart
         What of the model is trained; nothing has been trained yet.
@@ -40,23 +112,67 @@ class RayTrainer:
         Local training.
     """
 
-    def __init__(self, pool: WorkerPool, trained: TrainedPart, versions: Versions, task: Task, settings: LocalSettings):
+    def __init__(
+        self, workers: ClusterWorkers, trained: TrainedPart, versions: Versions, task: Task, settings: LocalSettings
+    ):
         import ray
 
-        self._pool = pool
+        self.workers = workers
         self._trained = trained
         self._versions = versions
         self._task = task
         self._batches = settings.steps * settings.accumulation
         self._name = uuid.uuid4().hex
+        self._asker = Asker(surroundings(), torch.__version__, torch.get_num_threads())
         self._model = ray.put(pack((trained, task.loss, settings)))
+        # A worker goes on with its model after a job; by default Ray ends one that used a GPU.
+        resources = {"num_cpus": workers.processors, "num_gpus": workers.gpus, "max_calls": 0}
+        self._do = ray.remote(**resources, max_retries=ATTEMPTS_AGAIN)(do_job)
+        self._waiting: deque[_OpenJob] = deque()
+        self._running: list[Any] = []
         self._put: dict[ItemVersion, Any] = {}
         self._merged: tuple[int, Any] = (BASE, None)
 
     def submit(self, job: Job) -> Callable[[], Learned]:
         """Have a job done as soon as a worker is free."""
-        open_job = self._pool.submit(partial(self._request, job))
-        return lambda: unpack(self._pool.result(open_job))
+        open_job = _OpenJob(job)
+        self._waiting.append(open_job)
+        self._give_out()
+        return partial(self._result, open_job)
+
+    def _give_out(self) -> None:
+        """Ask workers that are free; not more at a time, for a request holds all that its job needs."""
+        import ray
+
+        if self._running:
+            _, self._running = ray.wait(self._running, num_returns=len(self._running), timeout=0)
+        while self._waiting and len(self._running) < self.workers.count:
+            open_job = self._waiting.popleft()
+            open_job.reference = self._do.remote(self._asker, self._request(open_job.job))
+            self._running.append(open_job.reference)
+
+    def _result(self, open_job: _OpenJob) -> Learned:
+        """Wait for a job.
+
+        Raises
+        ------
+        EngineError
+            If workers cannot do any, or die again and again. What doing it raised is raised as it is.
+        """
+        import ray
+
+        while open_job.reference is None or open_job.reference in self._running:
+            ray.wait(self._running, num_returns=1)
+            self._give_out()
+        try:
+            learned: Learned = unpack(ray.get(open_job.reference))
+        except ray.exceptions.WorkerCrashedError:
+            raise EngineError(
+                f"a worker was killed {ATTEMPTS_AGAIN + 1} times over the same update, perhaps for want of memory"
+            ) from None
+        except ray.exceptions.RayError as error:
+            raise in_words(error) from None
+        return learned
 
     def _request(self, job: Job) -> JobRequest:
         batches = list(islice(self._task.batches(job.client, job.round), self._batches))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -24,7 +24,6 @@ from train.adapters import LoraSettings
 from train.blocks import Values
 from train.checkpoint import load
 from train.clocks import MeasuredClock, ProfileClock
-from train.crew import WorkerPool
 from train.exhaustion import make_room
 from train.fingerprint import fingerprint
 from train.jobs import Employ, LocalTrainer
@@ -38,6 +37,9 @@ from train.saving import save_model
 from train.settings import TrainSettings
 from train.trained import TrainedAdapter, TrainedStack, trained_part
 from train.workbench import Workbench
+
+if TYPE_CHECKING:
+    from train.ray_trainer import ClusterWorkers
 
 
 @dataclass
@@ -99,7 +101,7 @@ def train_method(
     folder: Path | None,
     *,
     costs: Callable[[Setup], Costs] | None,
-    pool: WorkerPool | None = None,
+    workers: ClusterWorkers | None = None,
     on_row: Callable[[list[Row]], None] = lambda rows: None,
     on_update: Callable[[Trace, Values], None] = lambda trace, sent: None,
 ) -> Trained:
@@ -117,7 +119,7 @@ def train_method(
         Where checkpoints go; None to make none.
     costs : callable or None
         Gives the costs of a setup, for a simulated clock by profile; None for measured seconds.
-    pool : WorkerPool or None
+    workers : ClusterWorkers or None
         Workers that train; None to train in this process.
     on_row : callable
         Given all metrics so far after every round.
@@ -134,7 +136,7 @@ def train_method(
     make_room()
     model = copy.deepcopy(bench.model)
     predicted = costs(setup) if costs else None
-    learner = _learner(setup, settings, model, bench, predicted, pool, on_update)
+    learner = _learner(setup, settings, model, bench, predicted, workers, on_update)
     run = (
         "" if folder is None else fingerprint(scenario, settings, bench, predicted.provenance() if predicted else None)
     )
@@ -159,7 +161,7 @@ def _learner(
     model: nn.Module,
     bench: Workbench,
     costs: Costs | None,
-    pool: WorkerPool | None,
+    workers: ClusterWorkers | None,
     on_update: Callable[[Trace, Values], None],
 ) -> TorchLearner:
     scenario, method = setup.scenario, setup.method
@@ -193,15 +195,15 @@ def _learner(
         ranked=method.trains is Trains.BLOCK and scenario.blocks.schedule == "gradient",
         staleness=scenario.method.staleness if issubclass(method.shape, Overlapped) else 0,
         skipping=scenario.cyclic.download_fraction < 1,
-        employ=LocalTrainer if pool is None else _on_workers(pool),
+        employ=LocalTrainer if workers is None else _on_cluster(workers),
         on_update=on_update,
     )
 
 
-def _on_workers(pool: WorkerPool) -> Employ:
+def _on_cluster(workers: ClusterWorkers) -> Employ:
     from train.ray_trainer import RayTrainer
 
-    return partial(RayTrainer, pool)
+    return partial(RayTrainer, workers)
 
 
 class MeasuredCosts(GivenSeconds):

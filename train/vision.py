@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from train.batching import Batching
-from train.evaluate import evaluating, model_loss
+from train.batching import Batching, PartitionedTask
+from train.evaluate import evaluating
 from train.partition import Partition
-from train.task import Batch, DataError, Evaluation, Progress
+from train.task import Batch, Evaluation, Progress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +40,7 @@ class Images:
         return tuple(map(str, self.classes.tolist()))
 
 
-class ImageTask:
+class ImageTask(PartitionedTask):
     """Image classification: the `train.task.Task` of images.
 
     Parameters
@@ -69,27 +69,13 @@ class ImageTask:
         *,
         evaluation_batch_size: int = 256,
     ) -> None:
-        if len(partition.labels) != len(training.classes):
-            raise DataError(
-                f"the partition is one of {len(partition.labels)} images, but there are {len(training.classes)}"
-            )
-        self.training, self.held_out, self.partition = training, held_out, partition
-        self._batching = batching
+        super().__init__(partition, batching, len(training.classes))
+        self.training, self.held_out = training, held_out
         self._evaluation_batch_size = evaluation_batch_size
 
-    @property
-    def examples(self) -> Sequence[int]:
-        """Training images n_i of every client."""
-        return self.partition.sizes
-
-    def batches(self, client: int, round: int) -> Iterator[Batch]:
-        """Draw the batches of one client's local update (`Task.batches`)."""
-        own = np.array(self.partition.client(client))
-        for positions in self._batching.order(client, round, len(own)):
-            yield _batch(self.training, own[positions])
-
-    loss = staticmethod(model_loss)
-    """Mean loss over the batch's images, the model's own (`Task.loss`)."""
+    def batch(self, chosen: Sequence[int]) -> Batch:
+        """Put training images into one batch."""
+        return _batch(self.training, np.array(chosen))
 
     def evaluate(self, model: Module, *, accuracy: bool = True, progress: Progress | None = None) -> Evaluation:
         """Measure held-out loss and accuracy; both come from the same forward pass."""

@@ -1,7 +1,7 @@
 """The other side of `train.ray_trainer`: a process of a Ray cluster that does jobs on a model of its own.
 
-Every request says all that is needed to do it. What a worker still has from earlier ones (the model, the versions that
-it shows) only saves it from fetching that again: a worker that was started anew does the same, to the bit.
+Every request says all that is needed to do it. What a process still has from earlier ones (the model, the versions that
+it shows) only saves it from fetching that again: one that was started anew does the same, to the bit.
 """
 
 from __future__ import annotations
@@ -23,6 +23,24 @@ from train.versions import BASE, Versions
 
 ItemVersion = tuple[int, int]
 """A version of one of the server's items."""
+
+
+class Asker(NamedTuple):
+    """What a worker has to share with the process that asks: only then does it learn the same.
+
+    Attributes
+    ----------
+    around : Surroundings
+        Version of paraSim, directory, methods of one's own.
+    torch_version : str
+        Of PyTorch.
+    threads : int
+        That PyTorch computes with: sums depend on how many share them.
+    """
+
+    around: Surroundings
+    torch_version: str
+    threads: int
 
 
 class JobRequest(NamedTuple):
@@ -52,57 +70,62 @@ class JobRequest(NamedTuple):
     merged: Any
 
 
-class Worker:
-    """Does one job after the other."""
+class Kept:
+    """What a process has of the run whose jobs it does."""
 
-    _trained: TrainedPart
-    _loss: Loss
-    _settings: LocalSettings
-    _versions: Versions
+    name: str | None = None
+    trained: TrainedPart
+    loss: Loss
+    settings: LocalSettings
+    versions: Versions
+    merged_round: int
+    warm: bool
 
-    def __init__(self) -> None:
-        self._name: str | None = None
-        self._merged_round = BASE
-        self._warm = False
 
-    def begin(self, around: Surroundings, torch_version: str, threads: int) -> None:
-        """Become like the process that it works for.
+_kept = Kept()
 
-        Raises
-        ------
-        EngineError
-            If it has another version of paraSim or of torch.
-        """
-        settle(around)
-        if torch.__version__ != torch_version:
-            raise EngineError(
-                f"a worker of the Ray cluster has torch {torch.__version__}, this is {torch_version}; "
-                "install the same on all machines"
-            )
-        # Sums depend on how many threads share them.
-        torch.set_num_threads(threads)
 
-    def do(self, request: JobRequest) -> NDArray[np.uint8]:
-        """Do a job; the packed `train.jobs.Learned` of it."""
-        self._catch_up(request)
-        job, batches = unpack(request.job)
-        learned = do(job, self._trained, self._versions, batches, self._loss, self._settings, warm_up=not self._warm)
-        self._warm = True
-        return pack(learned)
+def do_job(asker: Asker, request: JobRequest) -> NDArray[np.uint8]:
+    """Do a job, in a worker.
 
-    def _catch_up(self, request: JobRequest) -> None:
-        """Fetch what is not there yet: the model, and what it does not show."""
-        import ray
+    Returns
+    -------
+    numpy.ndarray
+        The packed `train.jobs.Learned`.
 
-        if request.name != self._name:
-            self._trained, self._loss, self._settings = unpack(ray.get(request.model))
-            self._versions = Versions(self._trained.part, lag=0)
-            self._name, self._merged_round, self._warm = request.name, BASE, False
-        for (item, version), reference in request.versions.items():
-            if version not in self._versions.values.get(item, (BASE,)):
-                # In the place of any other: a worker keeps what it shows.
-                self._versions.values.pop(item, None)
-                self._versions.load(item, version, unpack(ray.get(reference)))
-        if request.merged_round != self._merged_round:
-            self._trained.load_merged(unpack(ray.get(request.merged)))
-            self._merged_round = request.merged_round
+    Raises
+    ------
+    EngineError
+        If this process has another version of paraSim or of torch.
+    """
+    settle(asker.around)
+    if torch.__version__ != asker.torch_version:
+        raise EngineError(
+            f"a worker of the Ray cluster has torch {torch.__version__}, this is {asker.torch_version}; "
+            "install the same on all machines"
+        )
+    torch.set_num_threads(asker.threads)
+    _catch_up(request)
+    job, batches = unpack(request.job)
+    learned = do(job, _kept.trained, _kept.versions, batches, _kept.loss, _kept.settings, warm_up=not _kept.warm)
+    _kept.warm = True
+    return pack(learned)
+
+
+def _catch_up(request: JobRequest) -> None:
+    """Fetch what is not here yet: the model, and what it does not show."""
+    import ray
+
+    if request.name != _kept.name:
+        _kept.trained, _kept.loss, _kept.settings = unpack(ray.get(request.model))
+        _kept.versions = Versions(_kept.trained.part, lag=0)
+        _kept.name, _kept.merged_round, _kept.warm = request.name, BASE, False
+    versions = _kept.versions
+    for (item, version), reference in request.versions.items():
+        if version not in versions.values.get(item, (BASE,)):
+            # In the place of any other: a worker keeps what it shows.
+            versions.values.pop(item, None)
+            versions.load(item, version, unpack(ray.get(reference)))
+    if request.merged_round != _kept.merged_round:
+        _kept.trained.load_merged(unpack(ray.get(request.merged)))
+        _kept.merged_round = request.merged_round
