@@ -46,7 +46,8 @@ from sim.errors import ParaSimError, ScenarioError
 from sim.methods import Trains
 from train.adapters import Adapter, LoraSettings
 from train.blocks import block_parameters, layer_list
-from train.models import base_dtype, load_model, placed, random_model
+from train.model_files import load_model
+from train.models import base_dtype, placed, random_model
 from train.timing import now
 
 
@@ -54,7 +55,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what is measured (all)")
     parser.add_argument(
-        "--model", help="a catalogue name (random weights), or as train.models.load_model reads it (a small Llama)"
+        "--model", help="a catalogue name (random weights), or as train.model_files.load_model reads it (a small Llama)"
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--layers", type=int, default=8, help="layers of the default model (8)")

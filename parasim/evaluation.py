@@ -129,7 +129,7 @@ def _on_text(
     held_out: Sequence[Example], sequence_length: int | None, answer_tokens: int | None, batch_size: int
 ) -> _Measure:
     from train.data import encode
-    from train.models import load_tokenizer
+    from train.model_files import load_tokenizer
     from train.template import Template
     from train.text import check_sequence_length, evaluate_text
 
@@ -210,6 +210,6 @@ def _models(model: str | Path) -> dict[str, str]:
 def _load(source: str) -> Any:
     import torch
 
-    from train.models import load_model
+    from train.model_files import load_model
 
     return load_model(source, device="cuda" if torch.cuda.is_available() else "cpu")

@@ -27,26 +27,16 @@ class Batching:
     Parameters
     ----------
     batch_size : int
-        Examples per batch. A client with fewer draws some of them twice, so that every batch costs the same.
+        Examples per batch, from 1 on. A client with fewer draws some of them twice, so that every batch costs the same.
     steps : int
-        Batches per local update: local steps K times gradient accumulation.
+        Batches per local update, from 1 on: local steps K times gradient accumulation.
     seed : int
         Seed of the order, not negative.
-
-    Raises
-    ------
-    DataError
-        If a size is not positive or the seed is negative.
     """
 
     batch_size: int
     steps: int
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        for field, least in (("batch_size", 1), ("steps", 1), ("seed", 0)):
-            if getattr(self, field) < least:
-                raise DataError(f"{field} is {getattr(self, field)}, but must be at least {least}")
 
     def order(self, client: int, round: int, examples: int) -> NDArray[np.int64]:
         """Choose the examples of one local update.
@@ -62,16 +52,7 @@ class Batching:
         -------
         numpy.ndarray
             Positions among the client's examples, shape (steps, batch_size).
-
-        Raises
-        ------
-        DataError
-            If client or round is negative, or the client has no example.
         """
-        if client < 0 or round < 0:
-            raise DataError(f"client {client} in round {round}: both are counted from 0")
-        if examples < 1:
-            raise DataError(f"client {client} has no training example")
         length = self.steps * self.batch_size
         first_epoch, offset = divmod(round * length, examples)
         epochs = -(-(offset + length) // examples)
@@ -116,7 +97,7 @@ class PartitionedTask(ABC):
 
     def batches(self, client: int, round: int) -> Iterator[Batch]:
         """Draw the batches of one client's local update (`Task.batches`)."""
-        own = self.partition.client(client)
+        own = self.partition.clients[client]
         for positions in self._batching.order(client, round, len(own)):
             yield self.batch([own[position] for position in positions])
 

@@ -12,9 +12,11 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass as validated_dataclass
 from torch import Tensor, nn
 
 from sim.errors import ParaSimError
@@ -23,6 +25,10 @@ from train.task import Batch
 from train.timing import now
 
 Schedule = Literal["constant", "cosine"]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
 Loss = Callable[[nn.Module, Batch], Tensor]
 
 
@@ -30,7 +36,7 @@ class TrainingError(ParaSimError):
     """Local training cannot start, or went wrong."""
 
 
-@dataclass(frozen=True)
+@validated_dataclass(frozen=True)
 class LocalSettings:
     """How a client trains; the defaults are AdamW's.
 
@@ -56,34 +62,18 @@ class LocalSettings:
 
     Raises
     ------
-    TrainingError
+    ValueError
         If a value is out of range.
     """
 
-    learning_rate: float
-    steps: int
-    weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    epsilon: float = 1e-8
+    learning_rate: Positive
+    steps: Count
+    weight_decay: NotNegative = 0.0
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    epsilon: NotNegative = 1e-8
     schedule: Schedule = "constant"
-    clip_norm: float | None = None
-    accumulation: int = 1
-
-    def __post_init__(self) -> None:
-        positive, count = "finite positive numbers", "whole numbers from 1 on"
-        checks = {
-            "learning_rate": (0 < self.learning_rate < math.inf, positive),
-            "steps": (self.steps >= 1, count),
-            "weight_decay": (0 <= self.weight_decay < math.inf, f"zero and {positive}"),
-            "betas": (all(0 <= beta < 1 for beta in self.betas), "numbers from 0 to below 1"),
-            "epsilon": (0 <= self.epsilon < math.inf, f"zero and {positive}"),
-            "schedule": (self.schedule in get_args(Schedule), " and ".join(get_args(Schedule))),
-            "clip_norm": (self.clip_norm is None or self.clip_norm > 0, f"none and {positive}"),
-            "accumulation": (self.accumulation >= 1, count),
-        }
-        for field, (fits, allowed) in checks.items():
-            if not fits:
-                raise TrainingError(f"{field} is {getattr(self, field)!r}, allowed are {allowed}")
+    clip_norm: Positive | None = None
+    accumulation: Count = 1
 
     def rate(self, step: int) -> float:
         """Learning rate of one step, counted from 0."""

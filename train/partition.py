@@ -55,23 +55,6 @@ class Partition:
         """Examples n_i of every client."""
         return tuple(map(len, self.clients))
 
-    def client(self, client: int) -> tuple[int, ...]:
-        """Return the examples of one client.
-
-        Parameters
-        ----------
-        client : int
-            Client, from 0.
-
-        Raises
-        ------
-        DataError
-            If there is no such client.
-        """
-        if not 0 <= client < len(self.clients):
-            raise DataError(f"no client {client}: there are {len(self.clients)}, counted from 0")
-        return self.clients[client]
-
     def counts(self) -> dict[str, tuple[int, ...]]:
         """Count examples by label and client.
 

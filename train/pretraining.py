@@ -21,8 +21,8 @@ from train.blocks import Values, install
 from train.checkpoint import CheckpointError, digest_of, whole_folder
 from train.data import collate, pack
 from train.local import LocalSettings, TrainingError, train_locally
+from train.model_files import save_model
 from train.models import DEMO, quiet
-from train.saving import save_model
 from train.settings import PretrainingSettings, TrainSettings
 from train.task import Batch
 from train.text import TextTask

@@ -31,9 +31,9 @@ from train.learner import ServerSettings, TorchLearner, Trace
 from train.local import LocalSettings, TrainingError
 from train.messages import Messages
 from train.metrics import Row
+from train.model_files import save_model
 from train.recorder import Recorder
 from train.resume import restore
-from train.saving import save_model
 from train.settings import TrainSettings
 from train.trained import TrainedAdapter, TrainedStack, trained_part
 from train.workbench import Workbench

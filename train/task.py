@@ -98,11 +98,6 @@ class Task(Protocol):
         Batch
             As many as the task was built for (local steps x gradient accumulation), all of the same number of
             examples, on the CPU. The same (client, round) always yields the same batches.
-
-        Raises
-        ------
-        DataError
-            If there is no such client or the round is negative.
         """
 
     def loss(self, model: Module, batch: Batch) -> Tensor:

@@ -23,7 +23,8 @@ from train.blocks import checkpoint_activations
 from train.clusters import cluster_texts
 from train.data import Truncation, encode
 from train.formats import Example, read_examples
-from train.models import DEMO, load_model, load_tokenizer, random_model
+from train.model_files import load_model, load_tokenizer
+from train.models import DEMO, random_model
 from train.partition import Partition, split_by_label, split_evenly
 from train.settings import TrainSettings
 from train.task import DataError, Task

@@ -270,7 +270,7 @@ def test_what_cannot_be_trained_is_refused():
     ids=str,
 )
 def test_settings_out_of_range_are_named(changes):
-    with pytest.raises(TrainingError, match=next(iter(changes))):
+    with pytest.raises(ValueError, match=next(iter(changes))):
         LocalSettings(**{"learning_rate": 0.1, "steps": 1, **changes})
 
 

@@ -95,12 +95,6 @@ def test_no_partition(clients):
         Partition(clients, ("a", "b")[: max(map(len, clients))])
 
 
-def test_a_client_that_is_not_there():
-    for client in (-1, 2):
-        with pytest.raises(DataError, match="there are 2"):
-            split_evenly("abc", 2, seed=0).client(client)
-
-
 def test_saved_whole(tmp_path):
     partition = split_by_label("abcd" * 10, 5, alpha=0.5, seed=0)
     path = tmp_path / "partition.json"

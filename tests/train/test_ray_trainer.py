@@ -138,7 +138,7 @@ def test_workers_share_the_work_and_this_process_does_none(tmp_path: Path, worke
         tmp_path / "checkpoints", workers=workers, on=on, method="fedbcd", train={"evaluation": {"every": 9}}, rounds=4
     )
     processes = {int(path.name) for path in noted.iterdir()}
-    # The held-out loss is this process's affair, and another function's; how many processes serve two places, Ray decides.
+    # The held-out loss is this process's affair, and another function's. How many processes take turns, Ray decides.
     assert len(processes - {os.getpid()}) >= 2
 
 

@@ -42,7 +42,7 @@ def test_a_resumed_run_draws_the_same_batches():
 def test_a_client_draws_its_own_examples():
     task = text_task()
     for client, size in enumerate(task.examples):
-        own = {TRAINING.rows[index].tokens for index in task.partition.client(client)}
+        own = {TRAINING.rows[index].tokens for index in task.partition.clients[client]}
         drawn = set()
         for round in range(-(-size // 6)):
             for batch in task.batches(client, round):

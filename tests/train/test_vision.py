@@ -22,7 +22,7 @@ def test_batches_are_of_the_clients_own_images(digits):
     training, held_out = digits
     task = ImageTask(training, held_out, split_by_label(training.labels, 5, alpha=0.1, seed=0), Batching(16, 3))
     assert sum(task.examples) == 1437
-    own = set(training.classes[list(task.partition.client(1))].tolist())
+    own = set(training.classes[list(task.partition.clients[1])].tolist())
     batches = list(task.batches(1, 4))
     assert [tuple(batch["pixel_values"].shape) for batch in batches] == [(16, 1, 8, 8)] * 3
     assert {label for batch in batches for label in batch["labels"].tolist()} <= own
