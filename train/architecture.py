@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sim.architecture import LARGEST_LAYER_COUNT, Architecture, Half, Layer, Linear, read_config
 from sim.errors import ArchitectureError, nearest
 from train.blocks import halves_of, layer_list
-from train.models import ModelError
+from train.models import ModelError, model_class
 
 if TYPE_CHECKING:
     from torch import nn
@@ -112,17 +112,12 @@ def _configuration(path: Path, name: str) -> Any:
 def _build(config: Any, name: str) -> Any:
     """Build the model on the meta device."""
     import torch
-    from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageClassification
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_CAUSAL_LM_MAPPING,
-        MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
-    )
+    from transformers import AutoModel
 
-    kind = AutoModel
-    if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
-        kind = AutoModelForCausalLM
-    elif type(config) in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING:
-        kind = AutoModelForImageClassification
+    try:
+        kind = model_class(config)
+    except ModelError:
+        kind = AutoModel
     try:
         with torch.device("meta"):
             return kind.from_config(config, trust_remote_code=False)

@@ -3,27 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from sim.blocks import Block
 from sim.costs import Costs
 from sim.fleet import Fleet
-
-
-class Clock(Protocol):
-    """How long an update takes in simulated time, given how long it took here."""
-
-    def foreseen(self, client: int, round: int, block: int | None) -> tuple[float, float] | None:
-        """Tell what `seconds` will say, where that does not depend on what is measured."""
-        ...
-
-    def seconds(self, client: int, round: int, block: int | None, measured: float) -> tuple[float, float]:
-        """Seconds of an update, and the part of them during which nothing can be sent [s]."""
-        ...
-
-    def survey_seconds(self, client: int, measured: float) -> float:
-        """Seconds of the full pass of the gradient-based schedule [s]."""
-        ...
 
 
 class MeasuredClock:
@@ -36,15 +19,15 @@ class MeasuredClock:
         self._fleet = fleet
 
     def foreseen(self, client: int, round: int, block: int | None) -> tuple[float, float] | None:
-        """Nothing: it has to be measured."""
+        """What `seconds` will say, where that does not depend on what is measured: nothing here."""
         return None
 
     def seconds(self, client: int, round: int, block: int | None, measured: float) -> tuple[float, float]:
-        """Scale the measured seconds; the whole update can overlap with communication."""
+        """Seconds of an update, and the part of them during which nothing can be sent [s]: nobody measures that."""
         return measured / self._fleet.group(client).speed, 0.0
 
     def survey_seconds(self, client: int, measured: float) -> float:
-        """Scale the measured seconds of a full pass."""
+        """Seconds of the full pass of the gradient-based schedule [s]."""
         return measured / self._fleet.group(client).speed
 
 
@@ -56,15 +39,19 @@ class ProfileClock:
         self._blocks = blocks
 
     def seconds(self, client: int, round: int, block: int | None, measured: float) -> tuple[float, float]:
-        """Ask for the cost."""
+        """Seconds of an update, and the part of them during which nothing can be sent [s], as the costs say."""
         return self.foreseen(client, round, block)
 
     def foreseen(self, client: int, round: int, block: int | None) -> tuple[float, float]:
-        """Ask for the cost, which is known before anything is measured."""
+        """What `seconds` will say: known before anything is measured."""
         trained = None if block is None or self._blocks is None else self._blocks[block]
         cost = self._costs.local_update(client, round, trained)
         return cost.seconds, cost.serial
 
     def survey_seconds(self, client: int, measured: float) -> float:
-        """Ask for the cost of a full pass."""
+        """Seconds of the full pass of the gradient-based schedule [s]."""
         return self._costs.full_pass(client)
+
+
+SimulatedClock = MeasuredClock | ProfileClock
+"""How long an update takes in simulated time, given how long it took to train."""

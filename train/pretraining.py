@@ -6,6 +6,7 @@ The base is kept on disk: a resumed run goes on from the very weights that the i
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,7 @@ from train.workbench import Workbench
 DEMONSTRATION = PretrainingSettings(steps=800, batch_size=16, learning_rate=3e-3)
 """What the demonstration's model gets unless something else is asked for."""
 
+StepProgress = Callable[[str, int, int], None]
 _RECORD = "pretraining.json"
 _DOCUMENTS = 20_000
 _PACKED_LENGTH = 40
@@ -41,7 +43,7 @@ def pretrain(
     scenario: Scenario,
     settings: TrainSettings,
     folder: Path,
-    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+    progress: StepProgress = lambda what, done, total: None,
 ) -> bool:
     """Train the whole base centrally, or take it from disk if that has been done.
 
@@ -79,7 +81,7 @@ def pretrain(
         install(part, _load(bench.model, folder, fingerprint))
         return True
     try:
-        _train(bench.model, part, task, how, scenario.seed, progress)
+        _train(bench, task, how, scenario.seed, progress)
     except TrainingError as error:
         raise TrainingError(f"pretraining the base: {error}") from None
     with whole_folder(folder, f"{folder}: the base") as temporary:
@@ -111,29 +113,20 @@ def _digests(folder: Path) -> dict[str, str]:
     return {path.name: digest_of(path) for path in sorted(folder.glob("*.safetensors"))}
 
 
-def _train(
-    model: nn.Module,
-    part: dict[str, nn.Parameter],
-    task: TextTask,
-    how: PretrainingSettings,
-    seed: int,
-    progress: Callable[[str, int, int], None],
-) -> None:
+def _train(bench: Workbench, task: TextTask, how: PretrainingSettings, seed: int, progress: StepProgress) -> None:
     template = task.training.template
     rows = pack(general_text(_DOCUMENTS, seed=seed), template, _PACKED_LENGTH)
     # No client has this number: its stream is the base's alone.
     order = stream(seed, "batches", 2**31).integers(len(rows), size=(how.steps, how.batch_size))
-    done = 0
+    done = itertools.count(1)
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
-        nonlocal done
-        done += 1
-        progress("pretraining the base", done, how.steps)
+        progress("pretraining the base", next(done), how.steps)
         return task.loss(model, batch)
 
     train_locally(
-        model,
-        part,
+        bench.model,
+        dict(bench.model.named_parameters()),
         (collate([rows[index] for index in chosen], template.pad) for chosen in order),
         loss,
         LocalSettings(learning_rate=how.learning_rate, steps=how.steps, schedule="cosine"),

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sim.blocks import Block
 from sim.methods import Trains
 from sim.streams import stream
 from train.adapters import A, Adapter, LoraSettings, stack
-from train.blocks import Part, Values, block_parameters, install
+from train.blocks import Part, Values, activate, block_parameters, install
+from train.local import Loss
+from train.task import Batch
 from train.timing import now
 
 
@@ -64,11 +66,6 @@ class TrainedBlocks(TrainedPart):
         super().__init__(model)
         self._parts = [block_parameters(model, block) for block in blocks]
 
-    @property
-    def count(self) -> int:
-        """Number of blocks."""
-        return len(self._parts)
-
     def item(self, block: int | None) -> int:
         """Return the block itself."""
         assert block is not None
@@ -77,6 +74,33 @@ class TrainedBlocks(TrainedPart):
     def part(self, item: int) -> Part:
         """Parameters of the block."""
         return self._parts[item]
+
+    def gradient_norms(self, batch: Batch, loss: Loss) -> tuple[Tensor, float]:
+        """Norm of the gradient of every block on one batch: the full pass of the gradient-based schedule.
+
+        Parameters
+        ----------
+        batch : mapping of str to torch.Tensor
+            The batch.
+        loss : callable
+            Mean loss of a model on a batch.
+
+        Returns
+        -------
+        tuple of torch.Tensor and float
+            Norms, shape (blocks,), float32 on the CPU; and the seconds that the pass took [s].
+        """
+        every = {name: parameter for part in self._parts for name, parameter in part.items()}
+        device = next(iter(every.values())).device
+        activate(self.model, every)
+        began = now(device)
+        loss(self.model, batch).backward()  # type: ignore[no-untyped-call]
+        norms = [nn.utils.get_total_norm([p.grad for p in part.values()]) for part in self._parts]  # type: ignore[misc]
+        stacked = torch.stack(norms)
+        seconds = now(device) - began
+        for parameter in every.values():
+            parameter.grad = None
+        return stacked.float().cpu(), seconds
 
 
 class TrainedEverything(TrainedPart):

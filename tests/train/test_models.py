@@ -19,9 +19,8 @@ from transformers import (
 )
 
 from parasim_demonstration.models import demo_config
-from train import model_files
 from train.model_files import load_model, load_tokenizer
-from train.models import ModelError, base_dtype, placed, random_model
+from train.models import ModelError, base_dtype, placed, random_model, reading
 
 
 def tiny_llama(**changes: object) -> LlamaConfig:
@@ -277,6 +276,6 @@ def test_demo_takes_the_vocabulary_of_its_tokenizer():
 
 def test_what_is_wrong_with_a_configuration_is_said_once(tmp_path):
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ModelError) as error, model_files._reading("llama", "configuration"):
+    with pytest.raises(ModelError) as error, reading("llama", "configuration"):
         load_model(tmp_path / "config.json")
     assert str(error.value).count("cannot read the configuration") == 1
