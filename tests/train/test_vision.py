@@ -47,12 +47,16 @@ def test_evaluation_does_not_depend_on_its_batches(digits):
 
 
 def test_a_small_transformer_learns_the_digits(digits):
+    # Guessing reads one digit in ten; 60 steps read 86 to 88 % of them, whatever the seed.
     training, held_out = digits
-    task: Task = ImageTask(training, held_out, split_evenly(training.labels, 1, seed=0), Batching(32, 400))
-    model = random_model(digits_config(layers=2), seed=0).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    for batch in task.batches(0, 0):
-        task.loss(model, batch).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    assert task.evaluate(model).accuracy > 0.9
+    accuracies = []
+    for seed in range(3):
+        task: Task = ImageTask(training, held_out, split_evenly(training.labels, 1, seed=seed), Batching(32, 60, seed))
+        model = random_model(digits_config(layers=2), seed=seed).train()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+        for batch in task.batches(0, 0):
+            task.loss(model, batch).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        accuracies.append(task.evaluate(model).accuracy)
+    assert sum(accuracies) / len(accuracies) > 0.6
