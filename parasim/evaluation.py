@@ -155,7 +155,7 @@ def _digits(
     seed = _recorded_seed(model) if seed is None else seed
     read = read_digits(side=config.image_size, channels=config.num_channels, seed=seed)
     training, (pixels, classes) = Images(*read[0]), read[1]
-    # Whose the training images are does not matter here; a task has to say it.
+    # Whose the training images are does not matter to what was held out; a task has to say it.
     nobodys = split_evenly(training.labels, 1, seed=0)
     held_out = Images(pixels[:examples], classes[:examples])
     return ImageTask(training, held_out, nobodys, Batching(1, 1), evaluation_batch_size=batch_size)

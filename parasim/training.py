@@ -88,8 +88,8 @@ def train(
         and per method ``timeline.csv``, ``model`` and ``checkpoints``. It belongs to one set of settings: other methods
         may be added to it, each with parameters that concern it alone.
     clock : str
-        Simulated seconds of a local update: `measured` here, predicted by the scenario's `profile` (or its given
-        seconds), or `both`: measured, and the same run timed by the profile beside it.
+        Simulated seconds of a local update: `measured` as it trains, predicted by the scenario's `profile` (or its
+        given seconds), or `both`: measured, and the same run timed by the profile beside it.
     save_deltas : bool
         Also keep what was sent of every update, as safetensors with its measured seconds.
     report : callable

@@ -1,7 +1,7 @@
 """Count the parameters of any model that transformers can build, by building it without memory.
 
 `sim.architecture` counts the common families from their configuration alone. Every other family goes
-through here: the model is built on PyTorch's ``meta`` device, where tensors have shapes and no storage, and
+through this module: the model is built on PyTorch's ``meta`` device, where tensors have shapes and no storage, and
 its modules are counted. Nothing is downloaded, no weights are read and no code of the model's authors runs.
 """
 

@@ -1,6 +1,6 @@
 """Parameters of a block in a real model: find, activate, snapshot and install them.
 
-`sim.blocks` says which layers, or halves of layers, make a block; here they meet the model's own layer list.
+`sim.blocks` says which layers, or halves of layers, make a block; this module finds them in a model.
 A trainable part (a block, an adapter, the whole model) is a plain dictionary of named parameters; its values
 travel as dictionaries of tensors under the same names, in the same order.
 """
@@ -103,7 +103,7 @@ def block_parameters(model: nn.Module, block: Block) -> dict[str, nn.Parameter]:
     """
     prefix, layers = layer_list(model)
     if block.last_layer >= len(layers):
-        raise ModelError(f"block {block.index} needs layer {block.last_layer}, the model has {len(layers)}")
+        raise ModelError(f"block {block.index} ends in layer {block.last_layer}, the model has {len(layers)} layers")
     parameters: dict[str, nn.Parameter] = {}
     for index, half in block.halves:
         own = dict(layers[index].named_parameters())

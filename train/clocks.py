@@ -1,4 +1,4 @@
-"""Simulated seconds of a local update: as measured here, or as a profile predicts them."""
+"""Simulated seconds of a local update: as measured on this device, or as a profile predicts them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sim.fleet import Fleet
 
 
 class MeasuredClock:
-    """What an update took here, over the speed of the client's group.
+    """What an update took on this device, over the speed of the client's group.
 
     Updates are trained one after the other, so that none waits for the device while it is measured.
     """
@@ -19,7 +19,7 @@ class MeasuredClock:
         self._fleet = fleet
 
     def foreseen(self, client: int, round: int, block: int | None) -> tuple[float, float] | None:
-        """What `seconds` will say, where that does not depend on what is measured: nothing here."""
+        """What `seconds` will say, where that does not depend on what is measured: nothing."""
         return None
 
     def seconds(self, client: int, round: int, block: int | None, measured: float) -> tuple[float, float]:
@@ -32,7 +32,7 @@ class MeasuredClock:
 
 
 class ProfileClock:
-    """What costs say an update takes, however long it took here: the same in every run."""
+    """What costs say an update takes, however long it really took: the same in every run."""
 
     def __init__(self, costs: Costs, blocks: Sequence[Block] | None):
         self._costs = costs

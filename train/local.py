@@ -243,7 +243,7 @@ def _descend(
     loss: Loss,
     settings: LocalSettings,
 ) -> Tensor:
-    """Take the K steps. Nothing here waits for the device, losses stay there until the end.
+    """Take the K steps. No step waits for the device, losses stay there until the end.
 
     The model may: with an attention mask in the batch, transformers reads one flag per forward pass, whether anything
     is padded, because unpadded batches need no explicit mask.

@@ -1,6 +1,6 @@
 """The model that is fine-tuned: a causal language model or an image classifier, built from its configuration.
 
-`train.model_files` reads and writes models; here is what both need.
+`train.model_files` reads and writes models.
 """
 
 from __future__ import annotations

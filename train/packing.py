@@ -29,10 +29,8 @@ def pack(content: object) -> NDArray[np.uint8]:
     numpy.ndarray
         Shape (bytes,).
     """
-    from ray import cloudpickle
-
     file = BytesIO()
-    torch.save(content, file, pickle_module=cloudpickle)
+    torch.save(content, file)
     return np.frombuffer(file.getbuffer(), np.uint8)
 
 

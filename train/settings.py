@@ -70,7 +70,7 @@ class PretrainingSettings(Section):
 
 
 class TrainSettings(Section):
-    """Everything that training needs beyond the simulator's scenario."""
+    """Everything that training takes beyond the simulator's scenario."""
 
     data: DataSettings = DataSettings()
     partition: PartitionSettings = PartitionSettings()

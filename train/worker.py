@@ -113,7 +113,7 @@ def do_job(asker: Asker, request: JobRequest) -> NDArray[np.uint8]:
 
 
 def _catch_up(request: JobRequest) -> None:
-    """Fetch what is not here yet: the model, and what it does not show."""
+    """Fetch what this process lacks: the model, and what it does not show."""
     import ray
 
     if request.name != _kept.name:
