@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from sim.errors import ParaSimError, nearest
-from train.exhaustion import lacks_memory
+from train.out_of_memory import is_out_of_memory
 
 DEMO = "demo"
 SMOLLM2 = "smollm2-135m-instruct"
@@ -149,7 +149,7 @@ def reading(source: str, what: str) -> Iterator[None]:
         with quiet():
             yield
     except Exception as error:  # a foreign or damaged file fails in any of a dozen libraries, each in its way
-        if lacks_memory(error) or isinstance(error, ModelError):
+        if is_out_of_memory(error) or isinstance(error, ModelError):
             raise  # Nothing is wrong with what was read, or it is said already.
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ModelError(

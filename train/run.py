@@ -24,7 +24,6 @@ from train.adapters import LoraSettings
 from train.blocks import Values
 from train.checkpoint import load
 from train.clocks import MeasuredClock, ProfileClock
-from train.exhaustion import make_room
 from train.fingerprint import fingerprint
 from train.jobs import Employ, LocalTrainer
 from train.learner import ServerSettings, TorchLearner, Trace
@@ -32,6 +31,7 @@ from train.local import LocalSettings, TrainingError
 from train.messages import Messages
 from train.metrics import Row
 from train.model_files import save_model
+from train.out_of_memory import free_memory
 from train.recorder import Recorder
 from train.resume import restore
 from train.settings import TrainSettings
@@ -133,7 +133,7 @@ def train_method(
     """
     setup = prepare(scenario, bench.architecture)
     # The model of the method before lives on in reference cycles until somebody looks for them.
-    make_room()
+    free_memory()
     model = copy.deepcopy(bench.model)
     predicted = costs(setup) if costs else None
     learner = _learner(setup, settings, model, bench, predicted, workers, on_update)
