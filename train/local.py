@@ -20,7 +20,7 @@ from pydantic.dataclasses import dataclass as validated_dataclass
 from torch import Tensor, nn
 
 from sim.errors import ParaSimError
-from train.blocks import Part, Values, activate, check_fit, install
+from train.blocks import Part, Values, activate, check_fit
 from train.task import Batch
 from train.timing import now
 
@@ -109,7 +109,6 @@ def train_locally(
     settings: LocalSettings,
     *,
     start: Mapping[str, Tensor] | None = None,
-    keep: bool = False,
     warm_up: bool = False,
     seed: int = 0,
 ) -> LocalUpdate:
@@ -129,8 +128,6 @@ def train_locally(
         How to train. The AdamW state starts fresh at every call.
     start : mapping of str to torch.Tensor, optional
         Values that the part starts from, best in float32; by default those that the model holds.
-    keep : bool
-        Leave the part at start + delta, instead of at the values that it held before the call.
     warm_up : bool
         Run one untimed step first, so that one-time costs of a device (kernels loaded, memory reserved) do
         not count. Changes nothing but the measured time.
@@ -140,20 +137,15 @@ def train_locally(
     Returns
     -------
     LocalUpdate
-        Delta, mean loss and measured seconds.
+        Delta, mean loss and measured seconds. The model is as it was before the call: whoever goes on with what was
+        learned adds the delta to its start, as every receiver does, for clients and server must agree to the bit.
 
     Raises
     ------
     TrainingError
-        If there is nothing to train, there are too few batches, or the loss or the result is not finite; the
-        model is then as it was before the call.
+        If there is nothing to train, there are too few batches, or the loss or the result is not finite.
     ModelError
         If `start` does not fit the part.
-
-    Notes
-    -----
-    ``keep`` adds the delta to the start, as every receiver of the delta does, instead of keeping the trained
-    values: the two may differ in the last bit, and clients and server must agree to that bit.
     """
     if not part:
         raise TrainingError("there is nothing to train: the part has no parameters")
@@ -171,8 +163,6 @@ def train_locally(
         torch.manual_seed(seed)
         delta, losses, seconds = _measure(model, part, origin, prepared, loss, settings)
     _check_finite(losses, delta, settings)
-    if keep:
-        install(part, {name: origin[name].float() + delta[name] for name in part})
     return LocalUpdate(delta, losses.mean().item(), seconds)
 
 

@@ -124,12 +124,13 @@ def _train(bench: Workbench, task: TextTask, how: PretrainingSettings, seed: int
         progress("pretraining the base", next(done), how.steps)
         return task.loss(model, batch)
 
-    train_locally(
+    part = dict(bench.model.named_parameters())
+    update = train_locally(
         bench.model,
-        dict(bench.model.named_parameters()),
+        part,
         (collate([rows[index] for index in chosen], template.pad) for chosen in order),
         loss,
         LocalSettings(learning_rate=how.learning_rate, steps=how.steps, schedule="cosine"),
-        keep=True,
         seed=seed,
     )
+    install(part, {name: parameter.detach().float() + update.delta[name] for name, parameter in part.items()})
