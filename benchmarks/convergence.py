@@ -9,7 +9,6 @@ and the batches. Everything is deterministic; an interrupted study goes on where
 from __future__ import annotations
 
 import argparse
-import copy
 import csv
 import shutil
 import statistics
@@ -24,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.convergence_figure import FinalLosses, LossCurves, draw_convergence
 from parasim.training import DEMONSTRATION, train
+from sim import scenario_file
 from sim.atomic_files import write_atomically
 
 ROUNDS, LOCAL_STEPS, MEASURED_EVERY = 24, 4, 4
@@ -67,7 +67,7 @@ class Run:
 
     def scenario(self, seed: int) -> dict[str, Any]:
         """The demonstration, with this choice."""
-        scenario = copy.deepcopy(DEMONSTRATION)
+        scenario = scenario_file.read(DEMONSTRATION)
         iid = self.alpha == "iid"
         scenario |= {
             "name": f"{self.group}-{self.choice}",

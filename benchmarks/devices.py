@@ -27,12 +27,13 @@ from calibration.devices import CatalogueDevice, device, predict, scale
 from calibration.operators import Operators, one_step
 from calibration.profile import DEFAULT_PROFILE, read_profile
 from calibration.shapes import ShapeModel, Step, filled_batch
+from parasim_demonstration.models import demo_config
 from sim.blocks import partition
 from sim.methods import Trains
 from train.blocks import block_parameters
 from train.evaluate import model_loss
 from train.local import LocalSettings, train_locally
-from train.models import demo_config, placed, random_model
+from train.models import placed, random_model
 
 STEPS = 3
 

@@ -39,13 +39,15 @@ from benchmarks.floor import matrix_products, matrix_rates, timing_on, unavoidab
 from calibration.configuration import model_config
 from calibration.measured_model import build_model
 from calibration.shapes import ShapeModel, Step
+from parasim_demonstration.models import demo_config
 from sim.architecture import catalogue_names, from_config
 from sim.blocks import ALL_LINEAR, Block, partition
 from sim.errors import ParaSimError, ScenarioError
 from sim.methods import Trains
 from train.adapters import Adapter, LoraSettings
 from train.blocks import block_parameters, layer_list
-from train.models import base_dtype, demo_config, load_model, placed, random_model
+from train.model_files import load_model
+from train.models import base_dtype, placed, random_model
 from train.timing import now
 
 
@@ -53,7 +55,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what is measured (all)")
     parser.add_argument(
-        "--model", help="a catalogue name (random weights), or as train.models.load_model reads it (a small Llama)"
+        "--model", help="a catalogue name (random weights), or as train.model_files.load_model reads it (a small Llama)"
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--layers", type=int, default=8, help="layers of the default model (8)")

@@ -36,6 +36,7 @@ import torch
 from calibration.measured_model import build_model
 from calibration.peaks import granularity
 from calibration.shapes import ShapeModel, Step, filled_batch
+from parasim_demonstration.models import demo_config
 from sim.blocks import ALL_LINEAR, Block, partition
 from sim.errors import ParaSimError, ScenarioError
 from sim.methods import Trains
@@ -43,7 +44,7 @@ from train.adapters import LoraSettings
 from train.blocks import checkpoint_activations
 from train.evaluate import model_loss
 from train.local import LocalSettings, train_locally
-from train.models import base_dtype, demo_config
+from train.models import base_dtype
 from train.trained import trained_part
 
 REPEATS = 3

@@ -35,8 +35,8 @@ def case(clients: int, layers: int) -> None:
     import torch
 
     from parasim.training import train
-    from train.models import load_model
-    from train.vision import digits_config
+    from parasim_demonstration.models import digits_config
+    from train.model_files import load_model
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as directory:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from parasim_demonstration.models import demonstration_config
 from sim.architecture import (
     Architecture,
     UnknownModelTypeError,
@@ -20,7 +21,6 @@ from sim.architecture import (
     read_config,
 )
 from sim.errors import ArchitectureError
-from train.demonstration import demonstration_config
 from train.models import DEMO, random_model
 
 

@@ -25,8 +25,8 @@ from calibration.stopwatch import Stopwatch
 from calibration.this_machine import available_bytes
 from train.blocks import Part, layer_list
 from train.evaluate import model_loss
-from train.exhaustion import NoRoomError, with_room
 from train.local import LocalSettings, train_locally
+from train.out_of_memory import DeviceMemoryError, retry_with_free_memory
 from train.task import Batch
 from train.timing import Clock
 
@@ -168,8 +168,8 @@ class Measurer:
             if needed > there:
                 return f"needs about {needed / 1e9:.1f} GB, {there / 1e9:.1f} GB are free"
         try:
-            return with_room(lambda: self._train(point, known))
-        except NoRoomError as lack:
+            return retry_with_free_memory(lambda: self._train(point, known))
+        except DeviceMemoryError as lack:
             return str(lack)
 
     def _train(self, point: StepPoint, known: StepSample) -> tuple[Visit, int | None]:

@@ -15,7 +15,7 @@ from calibration.points import split_targets
 from calibration.stopwatch import Stopwatch
 from train.adapters import Adapter, LoraSettings
 from train.blocks import Values
-from train.exhaustion import NoRoomError, with_room
+from train.out_of_memory import DeviceMemoryError, retry_with_free_memory
 from train.timing import Clock
 
 STACKED: tuple[tuple[int, Role], ...] = ((1, "fit"), (3, "held-out"), (8, "fit"), (24, "held-out"), (64, "fit"))
@@ -52,8 +52,8 @@ def measure_merging(
             for rank, role in _stacks(plan):
                 progress(f"merging a stack of rank {rank} on {targets}")
                 try:
-                    seconds = with_room(partial(_timed_merges, adapter, rank, clock))
-                except NoRoomError:
+                    seconds = retry_with_free_memory(partial(_timed_merges, adapter, rank, clock))
+                except DeviceMemoryError:
                     # What was measured covers the smaller stacks.
                     continue
                 samples.append(MergeSample(targets=targets, rank=rank, role=role, seconds=seconds))

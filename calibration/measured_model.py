@@ -17,8 +17,8 @@ from sim.errors import CostError
 from sim.methods import Trains
 from train.adapters import Adapter, LoraSettings
 from train.blocks import Part, block_parameters
-from train.exhaustion import lacks_memory, make_room
 from train.models import base_dtype, placed, random_model
+from train.out_of_memory import free_memory, is_out_of_memory
 
 
 def language_model(name: str, config: Mapping[str, Any]) -> Architecture:
@@ -65,11 +65,11 @@ def build_model(name: str, config: Mapping[str, Any], device: torch.device) -> n
         with torch.device(device):
             model = random_model(ready, seed=0)
     except RuntimeError as error:
-        if not lacks_memory(error):
+        if not is_out_of_memory(error):
             raise
     if model is None:
         # In float32 it is twice as large as it will be on the device.
-        make_room()
+        free_memory()
         check_fit(name, parameters, torch.device("cpu"))
         model = random_model(ready, seed=0)
     model.config.use_cache = False

@@ -20,9 +20,9 @@ from sim.timeline import Kind
 if TYPE_CHECKING:
     from sim.architecture import Architecture
     from train.blocks import Values
-    from train.crew import Crew
     from train.learner import Trace
     from train.metrics import Row
+    from train.ray_trainer import ClusterWorkers
     from train.run import Trained
     from train.settings import TrainSettings
     from train.workbench import Workbench
@@ -44,7 +44,7 @@ class Comparison:
         What they share beside the scenario.
     bench : Workbench
         The base model and the data.
-    crew : Crew or None
+    workers : ClusterWorkers or None
         Workers that train, if any.
     directory : Path
         Where everything goes.
@@ -66,7 +66,7 @@ class Comparison:
 
     settings: TrainSettings
     bench: Workbench
-    crew: Crew | None
+    workers: ClusterWorkers | None
     directory: Path
     clock: Clock
     save_deltas: bool
@@ -98,7 +98,7 @@ class Comparison:
             self.bench,
             folder / "checkpoints",
             costs=costs_of if self.clock == "profile" else None,
-            crew=self.crew,
+            workers=self.workers,
             on_row=on_row,
             on_update=_delta_saver(folder / "deltas") if self.save_deltas else lambda trace, sent: None,
         )

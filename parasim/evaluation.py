@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from parasim.report.files import read_record
+from parasim_demonstration.digits import read_digits
 from sim.errors import ParaSimError
 from sim.scenario import Scenario
-
-if TYPE_CHECKING:
-    from train.data import Truncation
-    from train.formats import Example
-    from train.task import Progress
+from train.batching import Batching
+from train.data import Truncation, encode
+from train.formats import read_examples
+from train.model_files import load_model, load_tokenizer
+from train.partition import split_evenly
+from train.task import Progress
+from train.template import Template
+from train.text import check_sequence_length, evaluate_text
+from train.vision import Images, ImageTask
+from train.workbench import DIGITS, WORD_PROBLEMS
 
 Report = Callable[[str, int, int], None]
-_Measure = Callable[[str, str, "Progress"], "Score"]
-_DIGITS = 10  # different ones
+_CLASSES = 10  # different digits
 
 
 @dataclass(frozen=True)
@@ -106,35 +113,13 @@ def evaluate(
     ParaSimError
         If a model or the data cannot be read or used.
     """
-    from train.workbench import DIGITS
-
     if min(number for number in (sequence_length, answer_tokens, batch_size, examples, 1) if number is not None) < 1:
         raise ParaSimError("sequence length, answer tokens, batch size and number of examples must be at least 1")
-    measure = (
-        _on_digits(model, examples, batch_size, seed)
-        if str(data) == DIGITS
-        else _on_text(_questions(data, format, columns)[:examples], sequence_length, answer_tokens, batch_size)
-    )
-    scores = []
-    for name, source in _models(model).items():
+    if str(data) == WORD_PROBLEMS:
+        raise ParaSimError(f"{data}: these are generated; evaluate on the held-out.jsonl that the training left")
+    held_out = [] if str(data) == DIGITS else read_examples(data, format=format, columns=columns)[:examples]
 
-        def progress(done: int, total: int, name: str = name) -> None:
-            report(f"evaluating {name}", done, total)
-
-        scores.append(measure(name, source, progress))
-    return scores
-
-
-def _on_text(
-    held_out: Sequence[Example], sequence_length: int | None, answer_tokens: int | None, batch_size: int
-) -> _Measure:
-    from train.data import encode
-    from train.models import load_tokenizer
-    from train.template import Template
-    from train.text import check_sequence_length, evaluate_text
-
-    def measure(name: str, source: str, progress: Progress) -> Score:
-        network = _load(source)
+    def on_text(name: str, source: str, network: Any, progress: Progress) -> Score:
         if hasattr(network.config, "image_size"):
             raise ParaSimError(f"{source}: this model looks at images; evaluate it on digits")
         length = check_sequence_length(network, name, sequence_length, "sequence length")
@@ -142,38 +127,38 @@ def _on_text(
         found = evaluate_text(network, encoded, batch_size=batch_size, answer_tokens=answer_tokens, progress=progress)
         return Score(name, len(held_out), found.loss, found.perplexity, found.accuracy, length, encoded.truncation)
 
-    return measure
-
-
-def _on_digits(model: str | Path, examples: int | None, batch_size: int, seed: int | None) -> _Measure:
-    from train.batching import Batching
-    from train.partition import split_evenly
-    from train.vision import Images, ImageTask, read_digits
-
-    def measure(name: str, source: str, progress: Progress) -> Score:
-        network = _load(source)
-        if not hasattr(network.config, "image_size"):
-            raise ParaSimError(f"{source}: the data are digits, but this model does not look at images")
-        if network.config.num_labels < _DIGITS:
-            raise ParaSimError(f"{source}: this model tells {network.config.num_labels} classes apart, not {_DIGITS}")
-        training, images = read_digits(
-            side=network.config.image_size,
-            channels=network.config.num_channels,
-            seed=_recorded_seed(Path(model)) if seed is None else seed,
-        )
-        images = Images(images.pixels[:examples], images.classes[:examples])
-        # Whose the training images are does not matter here; a task has to say it.
-        task = ImageTask(
-            training,
-            images,
-            split_evenly(training.labels, 1, seed=0),
-            Batching(1, 1),
-            evaluation_batch_size=batch_size,
-        )
+    def on_digits(name: str, source: str, network: Any, progress: Progress) -> Score:
+        task = _digits(source, network.config, examples, batch_size, Path(model), seed)
         found = task.evaluate(network, progress=progress)
         return Score(name, found.examples, found.loss, found.perplexity, found.accuracy)
 
-    return measure
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    scores = []
+    for name, source in _models(model).items():
+
+        def progress(done: int, total: int, name: str = name) -> None:
+            report(f"evaluating {name}", done, total)
+
+        network = load_model(source, device=device)
+        scores.append((on_text if held_out else on_digits)(name, source, network, progress))
+    return scores
+
+
+def _digits(
+    source: str, config: Any, examples: int | None, batch_size: int, model: Path, seed: int | None
+) -> ImageTask:
+    """The images that a training held out, as one of the models that it left wants them."""
+    if not hasattr(config, "image_size"):
+        raise ParaSimError(f"{source}: the data are digits, but this model does not look at images")
+    if config.num_labels < _CLASSES:
+        raise ParaSimError(f"{source}: this model tells {config.num_labels} classes apart, not {_CLASSES}")
+    seed = _recorded_seed(model) if seed is None else seed
+    read = read_digits(side=config.image_size, channels=config.num_channels, seed=seed)
+    training, (pixels, classes) = Images(*read[0]), read[1]
+    # Whose the training images are does not matter to what was held out; a task has to say it.
+    nobodys = split_evenly(training.labels, 1, seed=0)
+    held_out = Images(pixels[:examples], classes[:examples])
+    return ImageTask(training, held_out, nobodys, Batching(1, 1), evaluation_batch_size=batch_size)
 
 
 def _recorded_seed(model: Path) -> int:
@@ -186,15 +171,6 @@ def _recorded_seed(model: Path) -> int:
     raise ParaSimError(f"{model}: no record of its training says which digits it held out; give its seed (--seed)")
 
 
-def _questions(data: str | Path, format: str | None, columns: Mapping[str, str] | None) -> Sequence[Example]:
-    from train.formats import read_examples
-    from train.workbench import WORD_PROBLEMS
-
-    if str(data) == WORD_PROBLEMS:
-        raise ParaSimError(f"{data}: these are generated; evaluate on the held-out.jsonl that the training left")
-    return read_examples(data, format=format, columns=columns)
-
-
 def _models(model: str | Path) -> dict[str, str]:
     """Find every method's model in a training's folder, or take what is named as the one model."""
     folder = Path(model)
@@ -204,11 +180,3 @@ def _models(model: str | Path) -> dict[str, str]:
     if (folder / "model" / "config.json").is_file():
         return {folder.name: str(folder / "model")}
     return {str(model): str(model)}
-
-
-def _load(source: str) -> Any:
-    import torch
-
-    from train.models import load_model
-
-    return load_model(source, device="cuda" if torch.cuda.is_available() else "cpu")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+import torch
 
 from parasim.api import Source, costs_of
 from parasim.comparison import Base, Clock, Comparison, Report, measure_base
@@ -18,33 +20,20 @@ from sim.methods import Trains
 from sim.result import Result
 from sim.scenario import Scenario
 from sim.scenario_file import parse_override, with_field
-from sim.simulate import Setup, prepare
+from sim.simulate import prepare
+from train.adapters import target_modules
+from train.directory import Terms, agree, keep, trained_in
+from train.fingerprint import contents, own_settings, shared_settings
+from train.formats import Example
+from train.lock import locked
+from train.metrics import Row, read_metrics
+from train.partition import Partition
+from train.pretraining import pretrain
+from train.ray_trainer import ClusterWorkers, cluster_workers
+from train.settings import TrainSettings
+from train.workbench import Workbench, build, device_of
 
-if TYPE_CHECKING:
-    from train.crew import Crew
-    from train.directory import Terms
-    from train.formats import Example
-    from train.metrics import Row
-    from train.partition import Partition
-    from train.settings import TrainSettings
-    from train.workbench import Workbench
-
-DEMONSTRATION: dict[str, Any] = {
-    "name": "demonstration",
-    "model": "demo",
-    "rounds": 32,
-    # Four blocks of a layer each; FedCyBGD's ten clients share them.
-    "blocks": {"count": 4, "schedule": "random"},
-    "local": {"steps": 6, "batch_size": 8, "sequence_length": 64},
-    "lora": {"rank": 8, "targets": ["q_proj", "v_proj"]},
-    "fleet": [{"name": "client", "count": 10, "uplink": "8MB/s", "downlink": "8MB/s"}],
-    "wire": {"bytes_per_parameter": 4},
-    "train": {
-        "learning_rate": {"default": 3e-3, "fedit": 6e-3},
-        "partition": {"kind": "dirichlet", "alpha": 0.5},
-        "evaluation": {"every": 2},
-    },
-}
+DEMONSTRATION = Path(str(resources.files("parasim_demonstration"))) / "scenario.yaml"
 """What `paraSim train` does without arguments: a small Llama, word problems, 10 clients."""
 
 
@@ -100,8 +89,8 @@ def train(
         and per method ``timeline.csv``, ``model`` and ``checkpoints``. It belongs to one set of settings: other methods
         may be added to it, each with parameters that concern it alone.
     clock : str
-        Simulated seconds of a local update: `measured` here, predicted by the scenario's `profile` (or its given
-        seconds), or `both`: measured, and the same run timed by the profile beside it.
+        Simulated seconds of a local update: `measured` as it trains, predicted by the scenario's `profile` (or its
+        given seconds), or `both`: measured, and the same run timed by the profile beside it.
     save_deltas : bool
         Also keep what was sent of every update, as safetensors with its measured seconds.
     report : callable
@@ -113,23 +102,21 @@ def train(
         If anything is wrong with scenario, data or model, the directory belongs to other settings or another process
         trains in it, training diverges, results cannot be written, or a cluster's workers cannot be used.
     """
-    from train.crew import crew
-    from train.directory import agree
-    from train.lock import locked
-    from train.settings import TrainSettings
-    from train.workbench import device_of
-
-    data = _data(source, overrides)
-    if source is None:
-        methods = methods or PAPER_METHODS
-    scenarios = _scenarios(data, methods)
+    scenarios = _scenarios(source, overrides, methods)
     settings = TrainSettings.parse(scenarios[0].train)
-    _check_device(settings)
-    terms = _terms(scenarios, settings, clock)
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise ScenarioError(
+            f"train.device: is cuda, but PyTorch {torch.__version__} finds no GPU here; allowed are cpu and auto"
+        )
+    # Measured too, `both` only times the same run a second time.
+    timing = {"--clock": "profile" if clock == "profile" else "measured"}
+    own = {scenario.method.name: own_settings(scenario, settings) | timing for scenario in scenarios}
+    terms = Terms(shared_settings(scenarios[0], settings), own)
     directory = Path(directory)
-    with locked(directory), crew(device_of(settings), most=scenarios[0].clients) as workers:
+    with locked(directory):
         # As early as can be: what is refused must not have cost anything, nor have changed what is there.
         agree(directory, terms)
+        workers = cluster_workers(device_of(settings), most=scenarios[0].clients)
         return _train(scenarios, settings, terms, workers, directory, clock, save_deltas, report)
 
 
@@ -137,19 +124,13 @@ def _train(
     scenarios: Sequence[Scenario],
     settings: TrainSettings,
     terms: Terms,
-    crew: Crew | None,
+    workers: ClusterWorkers | None,
     directory: Path,
     clock: Clock,
     save_deltas: bool,
     report: Report,
 ) -> Training:
     """Train in a directory that is this process's own and agrees as far as settings tell."""
-    from train.directory import agree, keep, trained_in
-    from train.fingerprint import contents
-    from train.metrics import read_metrics
-    from train.pretraining import pretrain
-    from train.workbench import build
-
     bench = build(scenarios[0], settings)
     _check(scenarios, settings, bench, clock)
     terms = replace(terms, contents=contents(bench))
@@ -166,7 +147,7 @@ def _train(
     if bench.held_out:
         write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
     named = str(directory / "base") if pretrained else scenarios[0].model
-    comparison = Comparison(settings, bench, crew, directory, clock, save_deltas, named, report, rows)
+    comparison = Comparison(settings, bench, workers, directory, clock, save_deltas, named, report, rows)
     for scenario in scenarios:
         comparison.train(scenario)
     notes = [*_notes(bench), *comparison.notes]
@@ -184,70 +165,35 @@ def _notes(bench: Workbench) -> list[str]:
     return [*notes, *(f"{note}." for note in bench.notes)]
 
 
-def _terms(scenarios: Sequence[Scenario], settings: TrainSettings, clock: Clock) -> Terms:
-    from train.directory import Terms
-    from train.fingerprint import own_settings, shared_settings
-
-    # Measured too, `both` only times the same run a second time.
-    timing = {"--clock": "profile" if clock == "profile" else "measured"}
-    own = {scenario.method.name: own_settings(scenario, settings) | timing for scenario in scenarios}
-    return Terms(shared_settings(scenarios[0], settings), own)
-
-
-def _check_device(settings: TrainSettings) -> None:
-    import torch
-
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise ScenarioError(
-            f"train.device: is cuda, but PyTorch {torch.__version__} finds no GPU here; allowed are cpu and auto"
-        )
-
-
 def _check(scenarios: Sequence[Scenario], settings: TrainSettings, bench: Workbench, clock: Clock) -> None:
-    """Refuse what is wrong with any method before one is trained for an hour."""
-    from train.adapters import target_modules
-
+    """Refuse what is wrong with any method, or covered by no profile, before one is trained for an hour."""
     for scenario in scenarios:
         settings.rate(scenario.method.name)
         setup = prepare(scenario, bench.architecture)
         if setup.method.trains in (Trains.LORA, Trains.LORA_B, Trains.STACKED_LORA):
             target_modules(bench.model, scenario.lora.targets)
         if clock != "measured":
-            _check_costs(setup)
+            costs = costs_of(setup)
+            for block in setup.blocks or (None,):
+                costs.local_update(0, 0, block)
+            if scenario.blocks.schedule == "gradient":
+                costs.full_pass(0)
 
 
-def _data(source: Source | None, overrides: Iterable[str]) -> dict[str, Any]:
+def _scenarios(source: Source | None, overrides: Iterable[str], methods: Sequence[str]) -> list[Scenario]:
     if source is None:
-        data: dict[str, Any] = json.loads(json.dumps(DEMONSTRATION))
-    elif isinstance(source, Scenario):
+        source, methods = DEMONSTRATION, methods or PAPER_METHODS
+    if twice := sorted({method for method in methods if methods.count(method) > 1}):
+        raise ScenarioError(f"methods: {', '.join(twice)} named twice; a method is trained once")
+    if isinstance(source, Scenario):
         data = source.model_dump(mode="json", exclude_unset=True)
     else:
         data = dict(source) if isinstance(source, Mapping) else scenario_file.read(source)
     for override in overrides:
         data = with_field(data, *parse_override(override))
-    return data
-
-
-def _scenarios(data: dict[str, Any], methods: Sequence[str]) -> list[Scenario]:
-    twice = sorted({method for method in methods if methods.count(method) > 1})
-    if twice:
-        raise ScenarioError(f"methods: {', '.join(twice)} named twice; a method is trained once")
-    return [_scenario(data, method) for method in methods or (None,)]
-
-
-def _scenario(data: dict[str, Any], method: str | None) -> Scenario:
     # The model's name is the trainer's affair; what a message weighs follows from the model that it loads.
     data = {"model": "demo", **data}
-    return Scenario.parse(data if method is None else with_field(data, "method.name", method))
-
-
-def _check_costs(setup: Setup) -> None:
-    """Refuse, before hours of training, what no profile covers."""
-    costs = costs_of(setup)
-    for block in setup.blocks or (None,):
-        costs.local_update(0, 0, block)
-    if setup.scenario.blocks.schedule == "gradient":
-        costs.full_pass(0)
+    return [Scenario.parse(with_field(data, "method.name", name)) for name in methods] or [Scenario.parse(data)]
 
 
 def _line(example: Example) -> str:

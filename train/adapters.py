@@ -11,11 +11,12 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from sim.blocks import ALL_LINEAR
@@ -27,7 +28,7 @@ A, B = "lora_A.default.weight", "lora_B.default.weight"
 
 
 class AdapterError(ParaSimError):
-    """An adapter cannot be built, stacked or merged as asked."""
+    """An adapter cannot be built as asked."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +46,13 @@ class LoraSettings:
 
     Raises
     ------
-    AdapterError
+    ValueError
         If a value is out of range.
     """
 
-    rank: int = 32
-    alpha: float | None = None
+    rank: Annotated[int, Field(ge=1)] = 32
+    alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     targets: tuple[str, ...] | str = ("q_proj", "v_proj")
-
-    def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise AdapterError(f"lora rank is {self.rank}, allowed are whole numbers from 1 on")
-        if self.alpha is not None and not (math.isfinite(self.alpha) and self.alpha > 0):
-            raise AdapterError(f"lora alpha is {self.alpha}, allowed are finite positive numbers")
 
     @property
     def scaling(self) -> float:
@@ -138,21 +133,15 @@ class Adapter:
         state : mapping of str to torch.Tensor
             A and B of every target under the names of `part`, of any rank: one adapter's, or a stack of many.
 
-        Raises
-        ------
-        AdapterError
-            If a matrix is missing or has the wrong shape.
-
         Notes
         -----
         Product and sum are taken in float32 and rounded to the model's precision once.
         """
-        pairs = {name: _pair(name, module, state) for name, module in self._modules.items()}
         with torch.no_grad():
-            for name, (a, b) in pairs.items():
-                module = self._modules[name]
+            for name, module in self._modules.items():
                 weight = module.get_base_layer().weight
-                product = self.settings.scaling * (b.to(weight.device).float() @ a.to(weight.device).float())
+                a, b = (state[f"{name}.{matrix}"].to(weight.device).float() for matrix in (A, B))
+                product = self.settings.scaling * (b @ a)
                 # GPT-2 keeps its weights transposed: (inputs, outputs).
                 weight.copy_(weight.float() + (product.T if module.fan_in_fan_out else product))
 
@@ -191,26 +180,15 @@ def stack(states: Sequence[Mapping[str, Tensor]], weights: Sequence[float]) -> V
     states : sequence of mapping of str to torch.Tensor
         A and B of every client, under the same names; ranks may differ.
     weights : sequence of float
-        One weight n_i per client, not negative.
+        One weight n_i per client, not negative, with a positive sum.
 
     Returns
     -------
     dict of str to torch.Tensor
         float32: A of shape (sum of ranks, inputs), client i's rows scaled by n_i / sum n; B of shape
         (outputs, sum of ranks), not scaled. Hence B A = sum_i (n_i / sum n) B_i A_i.
-
-    Raises
-    ------
-    AdapterError
-        If there are no clients, their names differ, or the weights do not fit.
     """
-    if not states or len(states) != len(weights):
-        raise AdapterError(f"{len(states)} adapters cannot be stacked with {len(weights)} weights")
     total = math.fsum(weights)
-    if min(weights) < 0 or not (math.isfinite(total) and total > 0):
-        raise AdapterError(f"weights are {list(weights)}, allowed are numbers from 0 on with a positive sum")
-    if any(state.keys() != states[0].keys() for state in states):
-        raise AdapterError("the clients' adapters sit on different modules and cannot be stacked")
     stacked: Values = {}
     for name in states[0]:
         matrices = [state[name].float() for state in states]
@@ -252,16 +230,3 @@ def target_modules(model: nn.Module, targets: tuple[str, ...] | str) -> list[str
             f"lora target {unknown!r} is no linear module of this model: {nearest(unknown, known | {ALL_LINEAR})}"
         )
     return [name for name in linear if name.rpartition(".")[2] in wanted]
-
-
-def _pair(name: str, module: Any, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """A and B for one module, if they fit it."""
-    a, b = state.get(f"{name}.{A}"), state.get(f"{name}.{B}")
-    if a is None or b is None:
-        raise AdapterError(f"the adapter to merge has no A and B for {name}")
-    if a.shape != (b.shape[1], module.in_features) or b.shape[0] != module.out_features:
-        raise AdapterError(
-            f"{name}: A of shape {tuple(a.shape)} and B of shape {tuple(b.shape)} do not fit a module of "
-            f"{module.in_features} inputs and {module.out_features} outputs"
-        )
-    return a, b

@@ -1,19 +1,21 @@
 """Count the parameters of any model that transformers can build, by building it without memory.
 
 `sim.architecture` counts the common families from their configuration alone. Every other family goes
-through here: the model is built on PyTorch's ``meta`` device, where tensors have shapes and no storage, and
+through this module: the model is built on PyTorch's ``meta`` device, where tensors have shapes and no storage, and
 its modules are counted. Nothing is downloaded, no weights are read and no code of the model's authors runs.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.architecture import LARGEST_LAYER_COUNT, Architecture, Half, Layer, Linear, read_config
 from sim.errors import ArchitectureError, nearest
+from train.blocks import halves_of, layer_list
+from train.models import ModelError, model_class
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,14 +43,16 @@ def architecture_from_transformers(config_path: str | os.PathLike[str]) -> Archi
 
     Notes
     -----
-    The layers are the longest list of modules of one class that lies in no other list. In a layer, modules
-    named after attention make the attention half, all other matrices the MLP half; `_layer` says where the
-    norms go. Experts that a family keeps in one stacked tensor are counted, but are no linear modules.
+    Layers and halves are those that are trained: `train.blocks.layer_list` and `train.blocks.halves_of` say where
+    they end. Experts that a family keeps in one stacked tensor are counted, but are no linear modules.
     """
     name = os.fspath(config_path)
     config = _configuration(Path(name).expanduser(), name)
     model = _build(config, name)
-    stack = _layer_stack(model, name)
+    try:
+        _, stack = layer_list(model)
+    except ModelError as error:
+        raise ArchitectureError(f"{name}: {error}") from None
     layers = tuple(_layer(module, name) for module in stack)
 
     in_layers = _sizes(stack.parameters())
@@ -108,17 +112,12 @@ def _configuration(path: Path, name: str) -> Any:
 def _build(config: Any, name: str) -> Any:
     """Build the model on the meta device."""
     import torch
-    from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageClassification
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_CAUSAL_LM_MAPPING,
-        MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
-    )
+    from transformers import AutoModel
 
-    kind = AutoModel
-    if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
-        kind = AutoModelForCausalLM
-    elif type(config) in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING:
-        kind = AutoModelForImageClassification
+    try:
+        kind = model_class(config)
+    except ModelError:
+        kind = AutoModel
     try:
         with torch.device("meta"):
             return kind.from_config(config, trust_remote_code=False)
@@ -127,76 +126,34 @@ def _build(config: Any, name: str) -> Any:
         raise ArchitectureError(f"{name}: transformers cannot build this model: {error}") from error
 
 
-def _layer_stack(model: nn.Module, name: str) -> nn.ModuleList:
-    """Find the repeated layers."""
-    from torch import nn
-
-    outermost: list[nn.ModuleList] = []
-    inside: set[nn.Module] = set()
-    for module in model.modules():
-        # Lists inside a layer, such as experts, may be longer than the stack itself.
-        if isinstance(module, nn.ModuleList) and module not in inside:
-            inside.update(module.modules())
-            if len({type(layer) for layer in module}) == 1:
-                outermost.append(module)
-    if not outermost:
-        raise ArchitectureError(f"{name}: found no list of layers of one kind in {type(model).__name__}")
-    return max(outermost, key=len)
-
-
 def _layer(layer: nn.Module, name: str) -> Layer:
-    """Split a layer into its halves.
-
-    What holds no matrix (norms, layer scales) comes in the order of its definition: the first half of it,
-    rounded up, goes with the attention, the rest with the MLP. Within a layer these all have the hidden
-    size, so only their number matters. This gives Llama one norm a half, Gemma 2 two, and puts the only
-    norm of a layer with parallel halves before the attention.
-    """
-    modules: dict[str, list[tuple[str, nn.Module]]] = {"attention": [], "mlp": []}
-    vectors = []
-    for child_name, child in layer.named_children():
-        if all(parameter.ndim < 2 for parameter in child.parameters()):
-            vectors.append(sum(parameter.numel() for parameter in child.parameters()))
-        else:
-            is_attention = any(part in child_name.lower() for part in ("attn", "attention"))
-            modules["attention" if is_attention else "mlp"].append((child_name, child))
-    # Dropout and activations have nothing to count and must not shift what is the first half.
-    vectors = [size for size in vectors if size > 0]
-    vectors += [parameter.numel() for parameter in layer.parameters(recurse=False)]
-    for half, found in modules.items():
-        if not found:
+    """Count the halves of a layer."""
+    parameters = dict(layer.named_parameters())
+    halves = []
+    for half, own in halves_of(layer).items():
+        if all(parameters[parameter].ndim < 2 for parameter in own):
             raise ArchitectureError(f"{name}: found no {half} in {type(layer).__name__}")
-    middle = (len(vectors) + 1) // 2
-    return Layer(
-        _half("attention", modules["attention"], sum(vectors[:middle])),
-        _half("mlp", modules["mlp"], sum(vectors[middle:])),
-    )
+        children = {parameter.partition(".")[0] for parameter in own}
+        halves.append(Half(half, sum(parameters[parameter].numel() for parameter in own), _linears(layer, children)))
+    return Layer(*halves)
 
 
-def _half(name: str, modules: Iterable[tuple[str, nn.Module]], vectors: int) -> Half:
-    """Count the modules of one half."""
-    parameters = vectors
-    linears: list[Linear] = []
-    for module_name, module in modules:
-        parameters += sum(_sizes(module.parameters()).values())
-        linears += _linears(module_name, module)
-    return Half(name, parameters, tuple(linears))
-
-
-def _linears(name: str, module: nn.Module) -> list[Linear]:
-    """List the linear modules in a module, itself included."""
+def _linears(layer: nn.Module, children: Collection[str]) -> tuple[Linear, ...]:
+    """List the linear modules in some of a layer's modules."""
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 
     found = []
-    for path, part in module.named_modules(prefix=name):
+    for path, part in layer.named_modules():
         leaf = path.rpartition(".")[2]
+        if path.partition(".")[0] not in children:
+            continue
         if isinstance(part, nn.Linear):
             found.append(Linear(leaf, part.in_features, part.out_features, part.bias is not None))
         elif isinstance(part, Conv1D):
             # A linear module whose weight is stored transposed.
             found.append(Linear(leaf, part.nx, part.nf, bias=True))
-    return found
+    return tuple(found)
 
 
 def _embeddings(model: nn.Module) -> list[nn.Module]:

@@ -1,4 +1,4 @@
-"""Which examples a client sees in which round: a pure function of the seed.
+"""Which examples a client sees in which round: a pure function of the seed; and what all tasks on split data share.
 
 Every client reads its examples as one endless stream of epochs, each epoch a fresh permutation. Round r
 takes the r-th stretch of that stream. So nothing has to be remembered from round to round, an interrupted run
@@ -7,13 +7,17 @@ resumes with the same batches, and one epoch spread over many rounds really visi
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.streams import stream
-from train.task import DataError
+from train.evaluate import model_loss
+from train.partition import Partition
+from train.task import Batch, DataError
 
 
 @dataclass(frozen=True)
@@ -23,26 +27,16 @@ class Batching:
     Parameters
     ----------
     batch_size : int
-        Examples per batch. A client with fewer draws some of them twice, so that every batch costs the same.
+        Examples per batch, from 1 on. A client with fewer draws some of them twice, so that every batch costs the same.
     steps : int
-        Batches per local update: local steps K times gradient accumulation.
+        Batches per local update, from 1 on: local steps K times gradient accumulation.
     seed : int
         Seed of the order, not negative.
-
-    Raises
-    ------
-    DataError
-        If a size is not positive or the seed is negative.
     """
 
     batch_size: int
     steps: int
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        for field, least in (("batch_size", 1), ("steps", 1), ("seed", 0)):
-            if getattr(self, field) < least:
-                raise DataError(f"{field} is {getattr(self, field)}, but must be at least {least}")
 
     def order(self, client: int, round: int, examples: int) -> NDArray[np.int64]:
         """Choose the examples of one local update.
@@ -58,16 +52,7 @@ class Batching:
         -------
         numpy.ndarray
             Positions among the client's examples, shape (steps, batch_size).
-
-        Raises
-        ------
-        DataError
-            If client or round is negative, or the client has no example.
         """
-        if client < 0 or round < 0:
-            raise DataError(f"client {client} in round {round}: both are counted from 0")
-        if examples < 1:
-            raise DataError(f"client {client} has no training example")
         length = self.steps * self.batch_size
         first_epoch, offset = divmod(round * length, examples)
         epochs = -(-(offset + length) // examples)
@@ -76,3 +61,49 @@ class Batching:
         ]
         stretch = np.concatenate(permutations)[offset : offset + length]
         return stretch.reshape(self.steps, self.batch_size)
+
+
+class PartitionedTask(ABC):
+    """The part of a `train.task.Task` that has to do with who has which examples and draws them when.
+
+    Parameters
+    ----------
+    partition : Partition
+        Which training example belongs to which client.
+    batching : Batching
+        Batch size, batches per local update, and the seed of their order.
+    count : int
+        Number of training examples.
+
+    Raises
+    ------
+    DataError
+        If the partition was made for another number of examples.
+    """
+
+    def __init__(self, partition: Partition, batching: Batching, count: int) -> None:
+        if len(partition.labels) != count:
+            raise DataError(
+                f"the partition is one of {len(partition.labels)} examples, but there are {count} to train on; "
+                "partition those that are left after truncation"
+            )
+        self.partition = partition
+        self._batching = batching
+
+    @property
+    def examples(self) -> Sequence[int]:
+        """Training examples n_i of every client."""
+        return self.partition.sizes
+
+    def batches(self, client: int, round: int) -> Iterator[Batch]:
+        """Draw the batches of one client's local update (`Task.batches`)."""
+        own = self.partition.clients[client]
+        for positions in self._batching.order(client, round, len(own)):
+            yield self.batch([own[position] for position in positions])
+
+    @abstractmethod
+    def batch(self, chosen: Sequence[int]) -> Batch:
+        """Put training examples, given by their numbers, into one batch."""
+
+    loss = staticmethod(model_loss)
+    """The model's own mean loss (`Task.loss`)."""

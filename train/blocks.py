@@ -1,6 +1,6 @@
 """Parameters of a block in a real model: find, activate, snapshot and install them.
 
-`sim.blocks` says which layers, or halves of layers, make a block; here they meet the model's own layer list.
+`sim.blocks` says which layers, or halves of layers, make a block; this module finds them in a model.
 A trainable part (a block, an adapter, the whole model) is a plain dictionary of named parameters; its values
 travel as dictionaries of tensors under the same names, in the same order.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,15 +40,15 @@ def layer_list(model: nn.Module) -> tuple[str, nn.ModuleList]:
     ModelError
         If the model has no such list.
     """
-    found: dict[str, nn.ModuleList] = {}
+    lists: dict[str, nn.ModuleList] = {}
     for name, module in model.named_modules():
-        repeated = isinstance(module, nn.ModuleList) and len({type(layer) for layer in module}) == 1
         # A list within a layer, such as the experts of a mixture, may be longer than the list of layers.
-        if repeated and not any(name.startswith(f"{outer}.") for outer in found):
-            found[name] = cast(nn.ModuleList, module)
-    if not found:
+        if isinstance(module, nn.ModuleList) and not any(name.startswith(f"{outer}.") for outer in lists):
+            lists[name] = module
+    repeated = {name: layers for name, layers in lists.items() if len({type(layer) for layer in layers}) == 1}
+    if not repeated:
         raise ModelError(f"{type(model).__name__} has no list of repeated layers to make blocks of")
-    return max(found.items(), key=lambda item: len(item[1]))
+    return max(repeated.items(), key=lambda item: len(item[1]))
 
 
 def halves_of(layer: nn.Module) -> dict[str, list[str]]:
@@ -103,7 +103,7 @@ def block_parameters(model: nn.Module, block: Block) -> dict[str, nn.Parameter]:
     """
     prefix, layers = layer_list(model)
     if block.last_layer >= len(layers):
-        raise ModelError(f"block {block.index} needs layer {block.last_layer}, the model has {len(layers)}")
+        raise ModelError(f"block {block.index} ends in layer {block.last_layer}, the model has {len(layers)} layers")
     parameters: dict[str, nn.Parameter] = {}
     for index, half in block.halves:
         own = dict(layers[index].named_parameters())

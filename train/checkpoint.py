@@ -11,6 +11,8 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,10 +68,7 @@ def save(folder: Path, checkpoint: Checkpoint, fingerprint: str) -> None:
         If it cannot be written; the last good one is untouched then.
     """
     final = folder / f"{_PREFIX}{checkpoint.round:06d}"
-    temporary = folder / f".{final.name}.{os.getpid()}.part"
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+    with whole_folder(final, f"{folder}: the checkpoint of round {checkpoint.round}") as temporary:
         tensors, same = apart(checkpoint.tensors)
         save_tensors(tensors, temporary / _TENSORS)
         record = {
@@ -80,19 +79,6 @@ def save(folder: Path, checkpoint: Checkpoint, fingerprint: str) -> None:
             "sha256": digest_of(temporary / _TENSORS),
         }
         (temporary / "record.json").write_text(json.dumps(record | checkpoint.record), encoding="utf-8")
-        for file in temporary.iterdir():
-            to_disk(file)
-        shutil.rmtree(final, ignore_errors=True)
-        temporary.rename(final)
-        to_disk(folder)
-    except Exception as error:
-        # safetensors reports a full disk in an error class of its own.
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise CheckpointError(
-            f"{folder}: the checkpoint of round {checkpoint.round} cannot be written: {reason}"
-        ) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     for other in folder.iterdir():
         if other != final and (other.name.startswith(_PREFIX) or other.name.startswith(f".{_PREFIX}")):
             shutil.rmtree(other, ignore_errors=True)
@@ -149,7 +135,46 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def to_disk(path: Path) -> None:
+@contextmanager
+def whole_folder(final: Path, what: str) -> Iterator[Path]:
+    """Write a folder of files that appears whole under its name and on the disk, or not at all.
+
+    Parameters
+    ----------
+    final : Path
+        Where it goes; what is there is replaced.
+    what : str
+        What a message calls it.
+
+    Yields
+    ------
+    Path
+        The folder to write the files to.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be written; what was there is untouched then.
+    """
+    temporary = final.with_name(f".{final.name}.part")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        yield temporary
+        for file in temporary.iterdir():
+            _to_disk(file)
+        shutil.rmtree(final, ignore_errors=True)
+        temporary.rename(final)
+        _to_disk(final.parent)
+    except Exception as error:
+        # safetensors reports a full disk in an error class of its own.
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise CheckpointError(f"{what} cannot be written: {reason}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _to_disk(path: Path) -> None:
     """Have a file or a folder on the disk, not only on its way there."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

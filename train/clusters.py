@@ -1,4 +1,4 @@
-"""Labels for texts that have none: clusters of what they are about, as a Dirichlet split needs them."""
+"""Labels for texts that have none: clusters of what they are about, for a Dirichlet split."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ def generate(model: Module, template: Template, prompts: Sequence[Sequence[int]]
     prompts : sequence of sequence of int
         Token ids up to where the answer begins.
     answer_tokens : int
-        How many tokens an answer may take, if there is room for them in what the model can read.
+        How many tokens an answer may take, if the model can read as many.
 
     Returns
     -------

@@ -8,14 +8,14 @@ source is a local ``.json`` (one array) or ``.jsonl`` file, or a data set on the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from sim.errors import nearest
 from train.answers import final_number
-from train.rows import Row, read_rows
+from train.rows import JsonRow, read_rows
 from train.task import DataError
 
 
@@ -41,22 +41,22 @@ class Example:
     answer: str | None = None
 
 
-def _alpaca(row: Row) -> Example:
+def _alpaca(row: JsonRow) -> Example:
     instruction, context = _text(row, "instruction"), _text(row, "input", default="")
     return Example(f"{instruction}\n\n{context}" if context.strip() else instruction, _text(row, "output"))
 
 
-def _mathinstruct(row: Row) -> Example:
+def _mathinstruct(row: JsonRow) -> Example:
     return Example(_text(row, "instruction"), _text(row, "output"), label=_text(row, "source"))
 
 
-def _gsm8k(row: Row) -> Example:
+def _gsm8k(row: JsonRow) -> Example:
     # Calculator annotations, as in 16-3-4=<<16-3-4=9>>9, are meant for a tool and repeat what stands around.
     response = re.sub(r"<<.*?>>", "", _text(row, "answer"))
     return Example(_text(row, "question"), response, answer=_number(response, "answer"))
 
 
-def _svamp(row: Row) -> Example:
+def _svamp(row: JsonRow) -> Example:
     # "( 76.0 - 25.0 )" and 51.0 become the line that GSM8K would write: "76 - 25 = 51", then "#### 51".
     equation = re.sub(r"\.0\b", "", _text(row, "Equation")).strip()
     equation = equation.removeprefix("(").removesuffix(")").strip()
@@ -70,18 +70,15 @@ def _svamp(row: Row) -> Example:
     )
 
 
-@dataclass(frozen=True)
-class _Format:
-    keys: frozenset[str]
-    example: Callable[[Row], Example]
-
+Format: TypeAlias = tuple[frozenset[str], Callable[[JsonRow], Example]]
+"""Keys that a row must have, and the example that it is."""
 
 # In the order of detection: a MathInstruct row has all keys of an Alpaca row.
-_FORMATS = {
-    "mathinstruct": _Format(frozenset({"source", "instruction", "output"}), _mathinstruct),
-    "alpaca": _Format(frozenset({"instruction", "output"}), _alpaca),
-    "gsm8k": _Format(frozenset({"question", "answer"}), _gsm8k),
-    "svamp": _Format(frozenset({"Body", "Question", "Equation", "Answer", "Type"}), _svamp),
+_FORMATS: dict[str, Format] = {
+    "mathinstruct": (frozenset({"source", "instruction", "output"}), _mathinstruct),
+    "alpaca": (frozenset({"instruction", "output"}), _alpaca),
+    "gsm8k": (frozenset({"question", "answer"}), _gsm8k),
+    "svamp": (frozenset({"Body", "Question", "Equation", "Answer", "Type"}), _svamp),
 }
 _COLUMNS = ("prompt", "response", "label", "answer")
 FORMATS = (*_FORMATS, "columns")
@@ -89,26 +86,19 @@ FORMATS = (*_FORMATS, "columns")
 
 
 def read_examples(
-    source: str | Path,
-    *,
-    format: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    split: str = "train",
-    configuration: str | None = None,
+    source: str | Path, *, format: str | None = None, columns: Mapping[str, str] | None = None
 ) -> list[Example]:
     """Read a file or a hub data set of instructions.
 
     Parameters
     ----------
     source : str or Path
-        A ``.json`` or ``.jsonl`` file, or a name on the hub such as ``openai/gsm8k``.
+        A ``.json`` or ``.jsonl`` file, or a name on the hub, whose training split is read.
     format : str, optional
         One of `FORMATS`; detected by the first row's keys if left out.
     columns : mapping, optional
         For the format ``columns``, which it chooses: the column that is the ``prompt``, the ``response``, the
         ``label`` and the ``answer``. Each is called like its field unless named; the last two are optional.
-    split, configuration : str, optional
-        Which part of a hub data set; GSM8K's configuration, for example, is ``main``.
 
     Returns
     -------
@@ -128,14 +118,12 @@ def read_examples(
     named = columns is not None or format == "columns"
     chosen = _named_columns(columns or {}) if named else _FORMATS.get(format or "")
     examples = []
-    for place, row in _rows(source, split, configuration):
-        if chosen is None:
-            chosen = _detect(row, place)
-        missing = sorted(chosen.keys - row.keys())
-        if missing:
+    for place, row in _rows(source):
+        keys, as_example = chosen = chosen or _detect(row, place)
+        if missing := sorted(keys - row.keys()):
             raise DataError(f"{place}: no {missing[0]!r}; the row has {', '.join(sorted(row)) or 'no keys'}")
         try:
-            example = chosen.example(row)
+            example = as_example(row)
         except DataError as error:
             raise DataError(f"{place}: {error}") from None
         if not example.prompt.strip():
@@ -146,36 +134,36 @@ def read_examples(
     return examples
 
 
-def _named_columns(columns: Mapping[str, str]) -> _Format:
+def _named_columns(columns: Mapping[str, str]) -> Format:
     for name in columns:
         if name not in _COLUMNS:
             raise DataError(f"columns: no field {name!r}: {nearest(name, _COLUMNS)}")
     where = {field: field for field in _COLUMNS} | dict(columns)
 
-    def example(row: Row) -> Example:
+    def example(row: JsonRow) -> Example:
         prompt, response = _text(row, where["prompt"]), _text(row, where["response"])
         label = _text(row, where["label"]) if where["label"] in row else None
         answer = str(row[where["answer"]]) if where["answer"] in row else response if "####" in response else None
         return Example(prompt, response, label, None if answer is None else _number(answer, "answer"))
 
     # An optional column that was named on purpose must be there; by its default name it may be absent.
-    return _Format(frozenset({where["prompt"], where["response"], *columns.values()}), example)
+    return frozenset({where["prompt"], where["response"], *columns.values()}), example
 
 
-def _detect(row: Row, place: str) -> _Format:
-    for candidate in _FORMATS.values():
-        if candidate.keys <= row.keys():
-            return candidate
+def _detect(row: JsonRow, place: str) -> Format:
+    for keys, as_example in _FORMATS.values():
+        if keys <= row.keys():
+            return keys, as_example
     if {"prompt", "response"} <= row.keys():
         return _named_columns({})
-    known = "; ".join(f"{name} has {', '.join(sorted(form.keys))}" for name, form in _FORMATS.items())
+    known = "; ".join(f"{name} has {', '.join(sorted(keys))}" for name, (keys, _) in _FORMATS.items())
     raise DataError(
         f"{place}: unknown data format with the keys {', '.join(sorted(row)) or '(none)'}: {known}; "
         "for any other, name its columns (train.data.columns; --column of paraSim evaluate)"
     )
 
 
-def _text(row: Row, key: str, default: str | None = None) -> str:
+def _text(row: JsonRow, key: str, default: str | None = None) -> str:
     value = row.get(key, default)
     if not isinstance(value, str):
         raise DataError(f"{key!r} is {value!r:.60}, but must be text")
@@ -189,7 +177,7 @@ def _number(text: str, key: str) -> str:
     return str(number.to_integral_value() if number == number.to_integral_value() else number)
 
 
-def _rows(source: str | Path, split: str, configuration: str | None) -> Iterator[tuple[str, Row]]:
+def _rows(source: str | Path) -> Iterator[tuple[str, JsonRow]]:
     """Yield every row with the place that a message about it names."""
     path = Path(source).expanduser()
     hub_name = isinstance(source, str) and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source)
@@ -197,19 +185,15 @@ def _rows(source: str | Path, split: str, configuration: str | None) -> Iterator
         for line, row in read_rows(path):
             yield f"{path}, line {line}", row
         return
-    for number, row in enumerate(_hub(str(source), split, configuration), start=1):
-        yield f"{source} ({split}), row {number}", row
-
-
-def _hub(name: str, split: str, configuration: str | None) -> Iterable[dict[str, Any]]:
     try:
         from datasets import load_dataset  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         raise DataError(
-            f"{name}: no such file, and reading the hub needs the package datasets (pip install datasets)"
+            f"{source}: no such file, and reading the hub needs the package datasets (pip install datasets)"
         ) from None
     try:
-        rows: Iterable[dict[str, Any]] = load_dataset(name, configuration, split=split)
+        rows = load_dataset(source, split="train")
     except Exception as error:  # whatever the network, the hub or the data set's own description did wrong
-        raise DataError(f"{name}: cannot be read from the hub: {error}") from error
-    return rows
+        raise DataError(f"{source}: cannot be read from the hub: {error}") from error
+    for number, row in enumerate(rows, start=1):
+        yield f"{source}, row {number}", row

@@ -14,7 +14,7 @@ from typing import Protocol
 from train.blocks import Values
 from train.local import LocalSettings, Loss, train_locally
 from train.task import Batch, Task
-from train.trained import Trained
+from train.trained import TrainedPart
 from train.versions import BASE, Versions
 
 
@@ -60,7 +60,7 @@ class Learned:
     Attributes
     ----------
     message : dict of str to torch.Tensor
-        What is sent, before any compression (`Trained.message`), on the model's device.
+        What is sent, before any compression (`TrainedPart.message`), on the model's device.
     loss : float
         Mean training loss.
     seconds : float
@@ -83,7 +83,7 @@ class Trainer(Protocol):
         ...
 
 
-Employ = Callable[[Trained, Versions, Task, LocalSettings], Trainer]
+Employ = Callable[[TrainedPart, Versions, Task, LocalSettings], Trainer]
 """Gives the trainer of a run: what is trained, its versions, the data, and how to train."""
 
 
@@ -92,7 +92,7 @@ class LocalTrainer:
 
     Parameters
     ----------
-    trained : Trained
+    trained : TrainedPart
         What of the model is trained.
     versions : Versions
         The server's versions.
@@ -102,7 +102,7 @@ class LocalTrainer:
         Local training.
     """
 
-    def __init__(self, trained: Trained, versions: Versions, task: Task, settings: LocalSettings):
+    def __init__(self, trained: TrainedPart, versions: Versions, task: Task, settings: LocalSettings):
         self._trained = trained
         self._versions = versions
         self._task = task
@@ -124,7 +124,7 @@ class LocalTrainer:
 
 def do(
     job: Job,
-    trained: Trained,
+    trained: TrainedPart,
     versions: Versions,
     batches: Iterable[Batch],
     loss: Loss,
@@ -138,7 +138,7 @@ def do(
     ----------
     job : Job
         What to do.
-    trained : Trained
+    trained : TrainedPart
         What of the model is trained.
     versions : Versions
         Holds those that the job names.

@@ -17,13 +17,12 @@ from torch import Tensor, nn
 from sim.learner import Promise, Update
 from train.aggregate import mean
 from train.blocks import Values
-from train.clocks import Clock
+from train.clocks import SimulatedClock
 from train.jobs import Employ, Job, Learned, LocalTrainer
 from train.local import LocalSettings, TrainingError
 from train.messages import Messages
-from train.survey import block_gradient_norms
 from train.task import Task
-from train.trained import Trained, TrainedBlocks, TrainedStack
+from train.trained import TrainedBlocks, TrainedPart, TrainedStack
 from train.versions import BASE, Versions
 
 
@@ -88,7 +87,7 @@ class TorchLearner:
 
     Parameters
     ----------
-    trained : Trained
+    trained : TrainedPart
         What of the model is trained.
     task : Task
         Data, loss and evaluation.
@@ -98,7 +97,7 @@ class TorchLearner:
         Aggregation.
     messages : Messages
         What compression leaves of an update.
-    clock : Clock
+    clock : SimulatedClock
         Simulated seconds of an update.
     schedule : sequence of int or None
         Block of each round; with `ranked`, ignored but for its length.
@@ -116,12 +115,12 @@ class TorchLearner:
 
     def __init__(
         self,
-        trained: Trained,
+        trained: TrainedPart,
         task: Task,
         local: LocalSettings,
         server: ServerSettings,
         messages: Messages,
-        clock: Clock,
+        clock: SimulatedClock,
         schedule: Sequence[int | None],
         *,
         ranked: bool = False,
@@ -179,7 +178,7 @@ class TorchLearner:
         if client not in self.surveyed:
             assert isinstance(self.trained, TrainedBlocks)
             batch = next(iter(self.task.batches(client, 0)))
-            norms, measured = block_gradient_norms(self.trained, batch, self.task.loss)
+            norms, measured = self.trained.gradient_norms(batch, self.task.loss)
             self.surveyed[client] = (self._clock.survey_seconds(client, measured), norms)
         return self.surveyed[client][0]
 

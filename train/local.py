@@ -12,17 +12,23 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass as validated_dataclass
 from torch import Tensor, nn
 
 from sim.errors import ParaSimError
-from train.blocks import Part, Values, activate, check_fit, install
+from train.blocks import Part, Values, activate, check_fit
 from train.task import Batch
 from train.timing import now
 
 Schedule = Literal["constant", "cosine"]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
 Loss = Callable[[nn.Module, Batch], Tensor]
 
 
@@ -30,7 +36,7 @@ class TrainingError(ParaSimError):
     """Local training cannot start, or went wrong."""
 
 
-@dataclass(frozen=True)
+@validated_dataclass(frozen=True)
 class LocalSettings:
     """How a client trains; the defaults are AdamW's.
 
@@ -56,34 +62,18 @@ class LocalSettings:
 
     Raises
     ------
-    TrainingError
+    ValueError
         If a value is out of range.
     """
 
-    learning_rate: float
-    steps: int
-    weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    epsilon: float = 1e-8
+    learning_rate: Positive
+    steps: Count
+    weight_decay: NotNegative = 0.0
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    epsilon: NotNegative = 1e-8
     schedule: Schedule = "constant"
-    clip_norm: float | None = None
-    accumulation: int = 1
-
-    def __post_init__(self) -> None:
-        positive, count = "finite positive numbers", "whole numbers from 1 on"
-        checks = {
-            "learning_rate": (0 < self.learning_rate < math.inf, positive),
-            "steps": (self.steps >= 1, count),
-            "weight_decay": (0 <= self.weight_decay < math.inf, f"zero and {positive}"),
-            "betas": (all(0 <= beta < 1 for beta in self.betas), "numbers from 0 to below 1"),
-            "epsilon": (0 <= self.epsilon < math.inf, f"zero and {positive}"),
-            "schedule": (self.schedule in get_args(Schedule), " and ".join(get_args(Schedule))),
-            "clip_norm": (self.clip_norm is None or self.clip_norm > 0, f"none and {positive}"),
-            "accumulation": (self.accumulation >= 1, count),
-        }
-        for field, (fits, allowed) in checks.items():
-            if not fits:
-                raise TrainingError(f"{field} is {getattr(self, field)!r}, allowed are {allowed}")
+    clip_norm: Positive | None = None
+    accumulation: Count = 1
 
     def rate(self, step: int) -> float:
         """Learning rate of one step, counted from 0."""
@@ -119,7 +109,6 @@ def train_locally(
     settings: LocalSettings,
     *,
     start: Mapping[str, Tensor] | None = None,
-    keep: bool = False,
     warm_up: bool = False,
     seed: int = 0,
 ) -> LocalUpdate:
@@ -139,8 +128,6 @@ def train_locally(
         How to train. The AdamW state starts fresh at every call.
     start : mapping of str to torch.Tensor, optional
         Values that the part starts from, best in float32; by default those that the model holds.
-    keep : bool
-        Leave the part at start + delta, instead of at the values that it held before the call.
     warm_up : bool
         Run one untimed step first, so that one-time costs of a device (kernels loaded, memory reserved) do
         not count. Changes nothing but the measured time.
@@ -150,20 +137,15 @@ def train_locally(
     Returns
     -------
     LocalUpdate
-        Delta, mean loss and measured seconds.
+        Delta, mean loss and measured seconds. The model is as it was before the call: whoever goes on with what was
+        learned adds the delta to its start, as every receiver does, for clients and server must agree to the bit.
 
     Raises
     ------
     TrainingError
-        If there is nothing to train, there are too few batches, or the loss or the result is not finite; the
-        model is then as it was before the call.
+        If there is nothing to train, there are too few batches, or the loss or the result is not finite.
     ModelError
         If `start` does not fit the part.
-
-    Notes
-    -----
-    ``keep`` adds the delta to the start, as every receiver of the delta does, instead of keeping the trained
-    values: the two may differ in the last bit, and clients and server must agree to that bit.
     """
     if not part:
         raise TrainingError("there is nothing to train: the part has no parameters")
@@ -181,8 +163,6 @@ def train_locally(
         torch.manual_seed(seed)
         delta, losses, seconds = _measure(model, part, origin, prepared, loss, settings)
     _check_finite(losses, delta, settings)
-    if keep:
-        install(part, {name: origin[name].float() + delta[name] for name in part})
     return LocalUpdate(delta, losses.mean().item(), seconds)
 
 
@@ -253,7 +233,7 @@ def _descend(
     loss: Loss,
     settings: LocalSettings,
 ) -> Tensor:
-    """Take the K steps. Nothing here waits for the device, losses stay there until the end.
+    """Take the K steps. No step waits for the device, losses stay there until the end.
 
     The model may: with an attention mask in the batch, transformers reads one flag per forward pass, whether anything
     is padded, because unpadded batches need no explicit mask.

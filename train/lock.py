@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from sim.errors import OutputError
 
 _NAME = ".lock"
@@ -31,42 +33,31 @@ def locked(directory: Path, file: str = "") -> Iterator[None]:
     Notes
     -----
     The operating system gives the lock back when its process ends, however it ends: the file that stays behind locks
-    nothing. Where there are no such locks (Windows, some network file systems), nothing is refused.
+    nothing. On a file system that knows no locks nothing is refused.
     """
+    path = directory / (f".{file}{_NAME}" if file else _NAME)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = os.open(directory / (f".{file}{_NAME}" if file else _NAME), os.O_RDWR | os.O_CREAT, 0o666)
+        path.touch()
     except OSError as error:
         raise OutputError(f"{directory}: cannot be used for results: {error.strerror}") from None
+    lock = FileLock(path, timeout=0)
     try:
-        if not _lock(lock):
-            holder = os.read(lock, 20).decode(errors="replace").strip() or "unknown"
-            raise OutputError(
-                f"--out {directory / file}: another paraSim (process {holder}) is writing there; wait for its end, or "
-                f"give another {'file' if file else 'directory'}"
-            )
-        os.ftruncate(lock, 0)
-        os.write(lock, f"{os.getpid()}\n".encode())
-        try:
-            yield
-        finally:
-            # What a run leaves must not depend on which process it was.
-            os.ftruncate(lock, 0)
-    finally:
-        os.close(lock)
-
-
-def _lock(file: int) -> bool:
-    """Take the lock of an open file; False if another process has it."""
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        lock.acquire()
+    except Timeout:
+        holder = path.read_text(errors="replace").strip() or "unknown"
+        raise OutputError(
+            f"--out {directory / file}: another paraSim (process {holder}) is writing there; wait for its end, or "
+            f"give another {'file' if file else 'directory'}"
+        ) from None
     except OSError:
         # This file system knows no locks.
-        return True
-    return True
+        yield
+        return
+    try:
+        path.write_text(f"{os.getpid()}\n")
+        yield
+    finally:
+        # What a run leaves must not depend on which process it was.
+        path.write_text("")
+        lock.release()

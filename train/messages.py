@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from train.blocks import Values
 from train.compression import quantize, top_k, with_error_feedback
 
 
+@dataclass
 class Messages:
     """Sender and receiver of compressed updates.
 
@@ -28,49 +30,41 @@ class Messages:
     values : bool
         Whether messages hold values that begin afresh in every round, as FLoRA's A and B do, instead of changes. Top-k
         then takes its share of each tensor by itself: A, drawn at random, would leave nothing of B, which grows from
-        zero. And nothing is owed from one message to the next.
+        zero. And nothing is owed from one message to the next, whatever `error_feedback` says.
+    residuals : dict of (client, item) to values
+        What clients left out of their messages so far.
     """
 
-    def __init__(
-        self,
-        upload: Compression,
-        download: Compression,
-        *,
-        error_feedback: bool = False,
-        stochastic: bool = False,
-        seed: int = 0,
-        values: bool = False,
-    ):
-        self._upload = upload
-        self._download = download
-        self._values = values
-        self._error_feedback = error_feedback and not values
-        self._stochastic = stochastic
-        self._seed = seed
-        self.residuals: dict[tuple[int, int], Values] = {}
+    upload: Compression
+    download: Compression
+    error_feedback: bool = False
+    stochastic: bool = False
+    seed: int = 0
+    values: bool = False
+    residuals: dict[tuple[int, int], Values] = field(default_factory=dict)
 
     def send(self, client: int, item: int, round: int, message: Values) -> Values:
         """Return what the server receives of a client's message of a round about an item."""
-        if self._upload.top_k is None and self._upload.bits is None:
+        if self.upload.top_k is None and self.upload.bits is None:
             return message
-        if not self._error_feedback:
-            return self._compressed(message, self._upload, client + 1, round)
+        if self.values or not self.error_feedback:
+            return self._compressed(message, self.upload, client + 1, round)
         key = (client, item)
         sent, self.residuals[key] = with_error_feedback(
-            message, self.residuals.get(key), lambda owed: self._compressed(owed, self._upload, client + 1, round)
+            message, self.residuals.get(key), lambda owed: self._compressed(owed, self.upload, client + 1, round)
         )
         return sent
 
     def broadcast(self, round: int, change: Values) -> Values:
         """Return what clients, and so the server's model too, get of a round's aggregate."""
-        return self._compressed(change, self._download, 0, round)
+        return self._compressed(change, self.download, 0, round)
 
     def _compressed(self, message: Mapping[str, Tensor], how: Compression, *keys: int) -> Values:
         # By name: what is drawn, and which of equal values is kept, must not depend on how a message was built.
         kept = {name: message[name] for name in sorted(message)}
         if how.top_k is not None:
-            kept = top_k(kept, how.top_k, by_tensor=self._values)
+            kept = top_k(kept, how.top_k, by_tensor=self.values)
         if how.bits is not None:
-            seed = int(stream(self._seed, "quantization", *keys).integers(2**31)) if self._stochastic else None
+            seed = int(stream(self.seed, "quantization", *keys).integers(2**31)) if self.stochastic else None
             kept = quantize(kept, how.bits, group=how.group_size, seed=seed)
         return kept

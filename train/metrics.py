@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
+from io import StringIO
 from pathlib import Path
-from typing import Any
 
 from sim.errors import OutputError
 
@@ -25,9 +25,11 @@ Row = dict[str, object]
 
 def metrics_text(rows: Iterable[Mapping[str, object]]) -> str:
     """Write metrics as CSV; what was not measured is empty."""
-    lines = [",".join(METRICS)]
-    lines += [",".join("" if row[c] is None else _figure(row[c]) for c in METRICS) for row in rows]
-    return "\n".join(lines) + "\n"
+    file = StringIO()
+    writer = csv.DictWriter(file, METRICS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
 
 
 def read_metrics(path: Path) -> list[Row]:
@@ -50,10 +52,6 @@ def read_metrics(path: Path) -> list[Row]:
             return [{column: _read(column, row[column]) for column in METRICS} for row in csv.DictReader(file)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise OutputError(f"{path}: is damaged ({error}); delete it, and train its methods once more") from None
-
-
-def _figure(value: Any) -> str:
-    return repr(value) if isinstance(value, float) else str(value)
 
 
 def _read(column: str, text: str | None) -> object:

@@ -1,11 +1,12 @@
-"""Tensors as bytes and back: safetensors, which hold nothing but tensors."""
+"""Tensors as bytes and back: safetensors for files, torch's own format between this process and its workers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from stat import S_IMODE
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,39 +16,30 @@ from torch import Tensor
 from train.blocks import Values
 
 
-class Packed(NamedTuple):
-    """Tensors as bytes.
+def pack(content: object) -> NDArray[np.uint8]:
+    """Turn anything that holds tensors into bytes for another process; memory that tensors share goes along once.
 
-    Attributes
+    Parameters
     ----------
-    data : numpy.ndarray
-        Those with memory of their own, as the bytes of a safetensors file; shape (bytes,).
-    same : mapping of str to str
-        Other names for them.
-    order : tuple of str
-        All names as they came.
+    content : object
+        Tensors in containers, modules, jobs: whatever can be pickled, functions by their names.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (bytes,).
     """
-
-    data: NDArray[np.uint8]
-    same: Mapping[str, str]
-    order: tuple[str, ...]
-
-
-def pack(tensors: Mapping[str, Tensor]) -> Packed:
-    """Turn tensors on any device into bytes."""
-    from safetensors.torch import save
-
-    separate, same = apart(tensors)
-    return Packed(np.frombuffer(save(separate), np.uint8), same, tuple(tensors))
+    file = BytesIO()
+    torch.save(content, file)
+    return np.frombuffer(file.getbuffer(), np.uint8)
 
 
-def unpack(packed: Packed) -> Values:
-    """Turn them back into tensors, on the CPU and in their order."""
-    from safetensors.torch import load
+def unpack(packed: NDArray[np.uint8]) -> Any:
+    """Turn bytes of `pack` back into what they were, on the same kind of device; only for a process's own workers.
 
-    # Copied to where torch itself puts tensors: the last bit of a matrix product may depend on how its factors lie.
-    tensors = {name: tensor.clone() for name, tensor in load(packed.data.tobytes()).items()}
-    return {name: tensors[packed.same.get(name, name)] for name in packed.order}
+    The tensors lie where torch itself puts tensors: the last bit of a matrix product may depend on that.
+    """
+    return torch.load(BytesIO(packed.tobytes()), weights_only=False)
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:

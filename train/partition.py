@@ -7,7 +7,6 @@ so that the table of clients by labels, its picture and the file on disk all com
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.errors import OutputError
+from sim.atomic_files import write_atomically
 from sim.streams import stream
 from train.task import DataError
 
@@ -56,23 +55,6 @@ class Partition:
         """Examples n_i of every client."""
         return tuple(map(len, self.clients))
 
-    def client(self, client: int) -> tuple[int, ...]:
-        """Return the examples of one client.
-
-        Parameters
-        ----------
-        client : int
-            Client, from 0.
-
-        Raises
-        ------
-        DataError
-            If there is no such client.
-        """
-        if not 0 <= client < len(self.clients):
-            raise DataError(f"no client {client}: there are {len(self.clients)}, counted from 0")
-        return self.clients[client]
-
     def counts(self) -> dict[str, tuple[int, ...]]:
         """Count examples by label and client.
 
@@ -98,35 +80,7 @@ class Partition:
             If it cannot be written.
         """
         text = json.dumps({"counts": self.counts(), "clients": self.clients, "labels": self.labels})
-        unfinished = path.with_name(path.name + ".unfinished")
-        try:
-            unfinished.write_text(text + "\n", encoding="utf-8")
-            unfinished.replace(path)
-        except OSError as error:
-            raise OutputError(f"{path}: {os.strerror(error.errno or 0)}") from None
-
-    @classmethod
-    def load(cls, path: Path) -> Partition:
-        """Read what `save` wrote.
-
-        Parameters
-        ----------
-        path : Path
-            The file.
-
-        Raises
-        ------
-        DataError
-            If it is missing or no partition.
-        """
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            clients = tuple(tuple(map(int, client)) for client in content["clients"])
-            return cls(clients, tuple(map(str, content["labels"])))
-        except OSError as error:
-            raise DataError(f"{path}: {os.strerror(error.errno or 0)}") from None
-        except (ValueError, TypeError, KeyError, RecursionError):
-            raise DataError(f"{path}: not a partition that paraSim saved") from None
+        write_atomically(path, lambda file: file.write(text + "\n"))
 
 
 def split_evenly(labels: Sequence[str], clients: int, *, seed: int) -> Partition:

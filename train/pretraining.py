@@ -6,8 +6,8 @@ The base is kept on disk: a resumed run goes on from the very weights that the i
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,23 +15,24 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from parasim_demonstration.word_problems import general_text
 from sim.scenario import Scenario
 from sim.streams import stream
 from train.blocks import Values, install
-from train.checkpoint import CheckpointError, digest_of, to_disk
+from train.checkpoint import CheckpointError, digest_of, whole_folder
 from train.data import collate, pack
 from train.local import LocalSettings, TrainingError, train_locally
+from train.model_files import save_model
 from train.models import DEMO, quiet
-from train.saving import save_model
-from train.settings import Pretraining, TrainSettings
+from train.settings import PretrainingSettings, TrainSettings
 from train.task import Batch
 from train.text import TextTask
-from train.word_problems import general_text
 from train.workbench import Workbench
 
-DEMONSTRATION = Pretraining(steps=800, batch_size=16, learning_rate=3e-3)
+DEMONSTRATION = PretrainingSettings(steps=800, batch_size=16, learning_rate=3e-3)
 """What the demonstration's model gets unless something else is asked for."""
 
+StepProgress = Callable[[str, int, int], None]
 _RECORD = "pretraining.json"
 _DOCUMENTS = 20_000
 _PACKED_LENGTH = 40
@@ -42,7 +43,7 @@ def pretrain(
     scenario: Scenario,
     settings: TrainSettings,
     folder: Path,
-    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+    progress: StepProgress = lambda what, done, total: None,
 ) -> bool:
     """Train the whole base centrally, or take it from disk if that has been done.
 
@@ -69,7 +70,7 @@ def pretrain(
     ParaSimError
         If training diverges, the base cannot be written, or what is in the folder is another base or damaged.
     """
-    how = settings.pretraining or (DEMONSTRATION if scenario.model in (None, DEMO) else Pretraining())
+    how = settings.pretraining or (DEMONSTRATION if scenario.model in (None, DEMO) else PretrainingSettings())
     task = bench.task
     if not how.steps or not isinstance(task, TextTask):
         return False
@@ -80,31 +81,14 @@ def pretrain(
         install(part, _load(bench.model, folder, fingerprint))
         return True
     try:
-        _train(bench.model, part, task, how, scenario.seed, progress)
+        _train(bench, task, how, scenario.seed, progress)
     except TrainingError as error:
         raise TrainingError(f"pretraining the base: {error}") from None
-    _save(bench, folder, fingerprint)
-    return True
-
-
-def _save(bench: Workbench, folder: Path, fingerprint: str) -> None:
-    """Write the base: there whole or not at all."""
-    temporary = folder.with_name(f".{folder.name}.part")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with whole_folder(folder, f"{folder}: the base") as temporary:
         save_model(bench.model, bench.tokenizer, temporary)
         record = {"fingerprint": fingerprint, "sha256": _digests(temporary)}
         (temporary / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        for file in temporary.iterdir():
-            to_disk(file)
-        temporary.rename(folder)
-        to_disk(folder.parent)
-    except Exception as error:
-        # safetensors reports a full disk in an error class of its own.
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise CheckpointError(f"{folder}: the base cannot be written: {reason}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    return True
 
 
 def _load(model: Any, folder: Path, fingerprint: str) -> Values:
@@ -129,32 +113,24 @@ def _digests(folder: Path) -> dict[str, str]:
     return {path.name: digest_of(path) for path in sorted(folder.glob("*.safetensors"))}
 
 
-def _train(
-    model: nn.Module,
-    part: dict[str, nn.Parameter],
-    task: TextTask,
-    how: Pretraining,
-    seed: int,
-    progress: Callable[[str, int, int], None],
-) -> None:
+def _train(bench: Workbench, task: TextTask, how: PretrainingSettings, seed: int, progress: StepProgress) -> None:
     template = task.training.template
     rows = pack(general_text(_DOCUMENTS, seed=seed), template, _PACKED_LENGTH)
     # No client has this number: its stream is the base's alone.
     order = stream(seed, "batches", 2**31).integers(len(rows), size=(how.steps, how.batch_size))
-    done = 0
+    done = itertools.count(1)
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
-        nonlocal done
-        done += 1
-        progress("pretraining the base", done, how.steps)
+        progress("pretraining the base", next(done), how.steps)
         return task.loss(model, batch)
 
-    train_locally(
-        model,
+    part = dict(bench.model.named_parameters())
+    update = train_locally(
+        bench.model,
         part,
         (collate([rows[index] for index in chosen], template.pad) for chosen in order),
         loss,
         LocalSettings(learning_rate=how.learning_rate, steps=how.steps, schedule="cosine"),
-        keep=True,
         seed=seed,
     )
+    install(part, {name: parameter.detach().float() + update.delta[name] for name, parameter in part.items()})

@@ -3,41 +3,106 @@
 The workers have the model; with a job go the client's batches, its own updates that are under way, and references to
 versions that a worker may not show yet. Each version is put into the cluster once, and back come only the messages.
 Aggregation, evaluation and checkpoints stay in this process.
+
+Jobs are Ray tasks. Ray decides which worker does what, so nothing may depend on that, and runs a job again elsewhere
+when its worker dies.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any
 
-from torch import nn
+import torch
 
-from train.crew import Crew, Work
+from sim.errors import EngineError
+from sim.studies.pool import current_pool
+from sim.studies.ray_engine import ATTEMPTS_AGAIN, RayPool, original_error, worker_environment
 from train.jobs import Job, Learned
 from train.local import LocalSettings
 from train.packing import pack, unpack
 from train.task import Task
-from train.trained import Trained
+from train.trained import TrainedPart
 from train.versions import BASE, Versions
-from train.worker import Errand, Place, describe
+from train.worker import Asker, ItemVersion, JobRequest, do_job
 
 
-class RayTrainer:
-    """Has jobs done by a crew.
+@dataclass(frozen=True)
+class ClusterWorkers:
+    """Workers of a Ray cluster that train.
+
+    Attributes
+    ----------
+    count : int
+        How many are busy at a time.
+    processors, gpus : int
+        Of the cluster, for each of them.
+    """
+
+    count: int
+    processors: int
+    gpus: int = 0
+
+
+def cluster_workers(device: torch.device, most: int) -> ClusterWorkers | None:
+    """Find workers, if this is inside `parasim.on_ray`.
 
     Parameters
     ----------
-    crew : Crew
+    device : torch.device
+        What they train on. On a CPU, each has as many threads as this process: sums depend on that. Otherwise each
+        has a GPU.
+    most : int
+        How many can be busy at a time.
+
+    Returns
+    -------
+    ClusterWorkers or None
+        None where this process is to do everything itself.
+
+    Raises
+    ------
+    EngineError
+        If no machine of the cluster is large enough for a single worker.
+    """
+    where = current_pool()
+    if not isinstance(where, RayPool):
+        return None
+    gpus = 1 if device.type == "cuda" else 0
+    threads = torch.get_num_threads()
+    processors = 1 if gpus else threads
+    count = min(most, where.capacity(processors=processors, gpus=gpus))
+    if not count:
+        raise EngineError(
+            "no machine of the Ray cluster has a GPU, as this one has; train.device=cpu goes without"
+            if gpus
+            else f"no machine of the Ray cluster has {threads} processors, as many as this process has threads; "
+            "set OMP_NUM_THREADS to fewer"
+        )
+    return ClusterWorkers(count, processors, gpus)
+
+
+@dataclass
+class _OpenJob:
+    """A job, and Ray's reference to what comes out of it once a worker has been asked."""
+
+    job: Job
+    reference: Any = None
+
+
+class RayTrainer:
+    """Has jobs done by workers.
+
+    Parameters
+    ----------
+    workers : ClusterWorkers
         The workers.
-    choose : callable
-        Chooses what of a model is trained, as it did for `trained`.
-    checkpointing : bool
-        Whether activations are computed again instead of kept.
-    trained : Trained
+    trained : TrainedPart
         What of the model is trained; nothing has been trained yet.
     versions : Versions
         The server's versions.
@@ -48,56 +113,86 @@ class RayTrainer:
     """
 
     def __init__(
-        self,
-        crew: Crew,
-        choose: Callable[[nn.Module], Trained],
-        checkpointing: bool,
-        trained: Trained,
-        versions: Versions,
-        task: Task,
-        settings: LocalSettings,
+        self, workers: ClusterWorkers, trained: TrainedPart, versions: Versions, task: Task, settings: LocalSettings
     ):
         import ray
 
-        self._crew = crew
+        self.workers = workers
         self._trained = trained
         self._versions = versions
         self._task = task
         self._batches = settings.steps * settings.accumulation
-        self._device = next(trained.model.parameters()).device
-        model = describe(trained, choose, settings, task.loss, checkpointing=checkpointing)
-        self._model = (uuid.uuid4().hex, ray.put(model))
-        self._put: dict[Place, Any] = {}
+        self._name = uuid.uuid4().hex
+        self._asker = Asker(worker_environment(), torch.__version__, torch.get_num_threads())
+        self._model = ray.put(pack((trained, task.loss, settings)))
+        # A worker goes on with its model after a job; by default Ray ends one that used a GPU.
+        resources = {"num_cpus": workers.processors, "num_gpus": workers.gpus, "max_calls": 0}
+        self._do = ray.remote(**resources, max_retries=ATTEMPTS_AGAIN)(do_job)
+        self._waiting: deque[_OpenJob] = deque()
+        self._running: list[Any] = []
+        self._put: dict[ItemVersion, Any] = {}
         self._merged: tuple[int, Any] = (BASE, None)
 
     def submit(self, job: Job) -> Callable[[], Learned]:
         """Have a job done as soon as a worker is free."""
-        return partial(self._result, self._crew.submit(partial(self._errand, job)))
+        open_job = _OpenJob(job)
+        self._waiting.append(open_job)
+        self._give_out()
+        return partial(self._result, open_job)
 
-    def _result(self, work: Work) -> Learned:
-        done = self._crew.result(work)
-        message = {name: value.to(self._device) for name, value in unpack(done.message).items()}
-        return Learned(message, done.loss, done.seconds)
+    def _give_out(self) -> None:
+        """Ask workers that are free; not more at a time, for a request holds all that its job needs."""
+        import ray
 
-    def _errand(self, job: Job) -> Errand:
-        own = {item: [pack(delta) for delta in deltas] for item, deltas in job.own.items()}
-        batches = [pack(batch) for batch in islice(self._task.batches(job.client, job.round), self._batches)]
-        return Errand(self._model, replace(job, own={}), own, batches, self._versions_for(job), self._merged_for(job))
+        if self._running:
+            _, self._running = ray.wait(self._running, num_returns=len(self._running), timeout=0)
+        while self._waiting and len(self._running) < self.workers.count:
+            open_job = self._waiting.popleft()
+            open_job.reference = self._do.remote(self._asker, self._request(open_job.job))
+            self._running.append(open_job.reference)
 
-    def _versions_for(self, job: Job) -> dict[Place, Any]:
+    def _result(self, open_job: _OpenJob) -> Learned:
+        """Wait for a job.
+
+        Raises
+        ------
+        EngineError
+            If workers cannot do any, or die again and again. What doing it raised is raised as it is.
+        """
+        import ray
+
+        while open_job.reference is None or open_job.reference in self._running:
+            ray.wait(self._running, num_returns=1)
+            self._give_out()
+        try:
+            learned: Learned = unpack(ray.get(open_job.reference))
+        except ray.exceptions.WorkerCrashedError:
+            raise EngineError(
+                f"a worker was killed {ATTEMPTS_AGAIN + 1} times over the same update, perhaps for want of memory"
+            ) from None
+        except ray.exceptions.RayError as error:
+            raise original_error(error) from None
+        return learned
+
+    def _request(self, job: Job) -> JobRequest:
+        batches = list(islice(self._task.batches(job.client, job.round), self._batches))
+        return JobRequest(
+            self._name, self._model, pack((job, batches)), self._versions_for(job), job.merged, self._merged_for(job)
+        )
+
+    def _versions_for(self, job: Job) -> dict[ItemVersion, Any]:
         """Refer to all versions that a worker may not have: those of items that were renewed."""
         import ray
 
         alive = {(item, version) for item, versions in self._versions.values.items() for version in versions}
-        for place in self._put.keys() - alive:
-            del self._put[place]
-        needed = [
-            (item, job.known.get(item, BASE)) for item in self._versions.values if self._versions.newest(item) != BASE
-        ]
+        for gone in self._put.keys() - alive:
+            del self._put[gone]
+        items = [item for item in self._versions.values if self._versions.newest(item) != BASE]
+        needed = [(item, job.known.get(item, BASE)) for item in items]
         for item, version in needed:
             if (item, version) not in self._put:
                 self._put[item, version] = ray.put(pack(self._versions.get(item, version)))
-        return {place: self._put[place] for place in needed}
+        return {key: self._put[key] for key in needed}
 
     def _merged_for(self, job: Job) -> Any:
         import ray

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -23,21 +23,22 @@ from train.adapters import LoraSettings
 from train.blocks import Values
 from train.checkpoint import load
 from train.clocks import MeasuredClock, ProfileClock
-from train.crew import Crew
-from train.exhaustion import make_room
 from train.fingerprint import fingerprint
 from train.jobs import Employ, LocalTrainer
 from train.learner import ServerSettings, TorchLearner, Trace
 from train.local import LocalSettings, TrainingError
 from train.messages import Messages
 from train.metrics import Row
+from train.model_files import save_model
+from train.out_of_memory import free_memory
 from train.recorder import Recorder
 from train.resume import restore
-from train.saving import save_model
 from train.settings import TrainSettings
-from train.trained import Trained as TrainedPart
 from train.trained import TrainedAdapter, TrainedStack, trained_part
 from train.workbench import Workbench
+
+if TYPE_CHECKING:
+    from train.ray_trainer import ClusterWorkers
 
 
 @dataclass
@@ -99,7 +100,7 @@ def train_method(
     folder: Path | None,
     *,
     costs: Callable[[Setup], Costs] | None,
-    crew: Crew | None = None,
+    workers: ClusterWorkers | None = None,
     on_row: Callable[[list[Row]], None] = lambda rows: None,
     on_update: Callable[[Trace, Values], None] = lambda trace, sent: None,
 ) -> Trained:
@@ -117,7 +118,7 @@ def train_method(
         Where checkpoints go; None to make none.
     costs : callable or None
         Gives the costs of a setup, for a simulated clock by profile; None for measured seconds.
-    crew : Crew or None
+    workers : ClusterWorkers or None
         Workers that train; None to train in this process.
     on_row : callable
         Given all metrics so far after every round.
@@ -131,10 +132,10 @@ def train_method(
     """
     setup = prepare(scenario, bench.architecture)
     # The model of the method before lives on in reference cycles until somebody looks for them.
-    make_room()
+    free_memory()
     model = copy.deepcopy(bench.model)
     predicted = costs(setup) if costs else None
-    learner = _learner(setup, settings, model, bench, predicted, crew, on_update)
+    learner = _learner(setup, settings, model, bench, predicted, workers, on_update)
     run = (
         "" if folder is None else fingerprint(scenario, settings, bench, predicted.provenance() if predicted else None)
     )
@@ -159,7 +160,7 @@ def _learner(
     model: nn.Module,
     bench: Workbench,
     costs: Costs | None,
-    crew: Crew | None,
+    workers: ClusterWorkers | None,
     on_update: Callable[[Trace, Values], None],
 ) -> TorchLearner:
     scenario, method = setup.scenario, setup.method
@@ -182,9 +183,8 @@ def _learner(
         values=method.trains is Trains.STACKED_LORA,
     )
     fleet = Fleet(scenario.fleet)
-    choose = partial(trained_part, method.trains, blocks=setup.blocks, lora=lora, seed=scenario.seed)
     return TorchLearner(
-        choose(model),
+        trained_part(method.trains, model, setup.blocks, lora, seed=scenario.seed),
         bench.task,
         local,
         ServerSettings(settings.global_learning_rate, settings.mean == "weighted", settings.correction),
@@ -194,15 +194,15 @@ def _learner(
         ranked=method.trains is Trains.BLOCK and scenario.blocks.schedule == "gradient",
         staleness=setup.staleness,
         overlaps=setup.traits.overlaps,
-        employ=LocalTrainer if crew is None else _hiring(crew, choose, settings),
+        employ=LocalTrainer if workers is None else _on_cluster(workers),
         on_update=on_update,
     )
 
 
-def _hiring(crew: Crew, choose: Callable[[nn.Module], TrainedPart], settings: TrainSettings) -> Employ:
+def _on_cluster(workers: ClusterWorkers) -> Employ:
     from train.ray_trainer import RayTrainer
 
-    return partial(RayTrainer, crew, choose, settings.activation_checkpointing)
+    return partial(RayTrainer, workers)
 
 
 class MeasuredCosts(GivenSeconds):

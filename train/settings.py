@@ -15,7 +15,7 @@ from sim.methods import METHODS
 Rate = Annotated[float, Field(gt=0)]
 
 
-class Data(Section):
+class DataSettings(Section):
     """What is trained on."""
 
     source: str = "word-problems"
@@ -32,7 +32,7 @@ class Data(Section):
     """Number of held-out examples."""
 
 
-class Partition(Section):
+class PartitionSettings(Section):
     """Who has which examples."""
 
     kind: Literal["iid", "dirichlet"] = "dirichlet"
@@ -47,7 +47,7 @@ class Partition(Section):
     """Fewest examples of a client."""
 
 
-class Evaluation(Section):
+class EvaluationSettings(Section):
     """How good the server's model is, and when that is measured."""
 
     every: int = Field(default=1, ge=1)
@@ -60,7 +60,7 @@ class Evaluation(Section):
     """Held-out examples at a time."""
 
 
-class Pretraining(Section):
+class PretrainingSettings(Section):
     """Central training on general text before anything is federated, so that the base is a pretrained model."""
 
     steps: int = Field(default=0, ge=0)
@@ -70,10 +70,10 @@ class Pretraining(Section):
 
 
 class TrainSettings(Section):
-    """Everything that training needs beyond the simulator's scenario."""
+    """Everything that training takes beyond the simulator's scenario."""
 
-    data: Data = Data()
-    partition: Partition = Partition()
+    data: DataSettings = DataSettings()
+    partition: PartitionSettings = PartitionSettings()
     learning_rate: Rate | Annotated[dict[str, Rate], Field(min_length=1)] = 1e-3
     """Local learning rate; one for all methods, or by method with `default` for the others."""
     weight_decay: float = Field(default=0.0, ge=0)
@@ -94,8 +94,8 @@ class TrainSettings(Section):
     """Quantize at random without bias instead of to the nearest level."""
     activation_checkpointing: bool = False
     """Less memory for more computing."""
-    evaluation: Evaluation = Evaluation()
-    pretraining: Pretraining | None = None
+    evaluation: EvaluationSettings = EvaluationSettings()
+    pretraining: PretrainingSettings | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where it is trained; a GPU if there is one."""
     checkpoint_every: int = Field(default=1, ge=1)

@@ -23,7 +23,7 @@ The trainer's loop over one client's round is therefore no more than::
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -37,15 +37,12 @@ Batch: TypeAlias = "Mapping[str, Tensor]"
 """Keyword arguments of one forward pass, labels included; every tensor's first dimension is the example."""
 
 
+Progress: TypeAlias = "Callable[[int, int], None]"
+"""Told how far a long evaluation has come: the equal steps that are done, and those in total."""
+
+
 class DataError(ParaSimError):
     """Training data is missing, malformed, too little, or does not fit what was asked of it."""
-
-
-class Progress(Protocol):
-    """Told how far a long evaluation has come."""
-
-    def __call__(self, done: int, total: int, /) -> None:
-        """Report that `done` of `total` equal steps are finished."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +98,6 @@ class Task(Protocol):
         Batch
             As many as the task was built for (local steps x gradient accumulation), all of the same number of
             examples, on the CPU. The same (client, round) always yields the same batches.
-
-        Raises
-        ------
-        DataError
-            If there is no such client or the round is negative.
         """
 
     def loss(self, model: Module, batch: Batch) -> Tensor:

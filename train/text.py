@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from train.batching import Batching
+from train.batching import Batching, PartitionedTask
 from train.data import Encoding, collate
-from train.evaluate import exact_match, held_out_loss, model_loss, readable_tokens
+from train.evaluate import exact_match, held_out_loss, readable_tokens
 from train.partition import Partition
 from train.task import Batch, DataError, Evaluation, Progress
 
 if TYPE_CHECKING:
     from torch.nn import Module
 
-Padding = Literal["longest", "fixed"]
 USUAL_SEQUENCE_LENGTH = 512
 """Where examples are cut unless somebody says otherwise [tokens]."""
 
 
-class TextTask:
+class TextTask(PartitionedTask):
     """The `train.task.Task` of text.
 
     Parameters
@@ -30,8 +29,6 @@ class TextTask:
         Which training row belongs to which client.
     batching : Batching
         Batch size, batches per local update, and the seed of their order.
-    padding : {"longest", "fixed"}
-        Pad a batch to its longest row, or every batch to the sequence length (constant cost per step).
     evaluation_batch_size : int
         Held-out examples evaluated at a time.
     answer_tokens : int, optional
@@ -50,35 +47,17 @@ class TextTask:
         partition: Partition,
         batching: Batching,
         *,
-        padding: Padding = "longest",
         evaluation_batch_size: int = 32,
         answer_tokens: int | None = None,
     ) -> None:
-        if len(partition.labels) != len(training.rows):
-            raise DataError(
-                f"the partition is one of {len(partition.labels)} examples, but {len(training.rows)} are "
-                "trained on; partition those that are left after truncation"
-            )
-        self.training, self.held_out, self.partition = training, held_out, partition
-        self._batching = batching
-        self._width = training.sequence_length if padding == "fixed" else None
+        super().__init__(partition, batching, len(training.rows))
+        self.training, self.held_out = training, held_out
         self._evaluation_batch_size = evaluation_batch_size
         self._answer_tokens = answer_tokens
 
-    @property
-    def examples(self) -> Sequence[int]:
-        """Training examples n_i of every client."""
-        return self.partition.sizes
-
-    def batches(self, client: int, round: int) -> Iterator[Batch]:
-        """Draw the batches of one client's local update (`Task.batches`)."""
-        own = self.partition.client(client)
-        for positions in self._batching.order(client, round, len(own)):
-            rows = [self.training.rows[own[position]] for position in positions]
-            yield collate(rows, self.training.template.pad, self._width)
-
-    loss = staticmethod(model_loss)
-    """Mean loss over the batch's answer tokens, the model's own (`Task.loss`)."""
+    def batch(self, chosen: Sequence[int]) -> Batch:
+        """Put training rows into one batch, padded to the longest."""
+        return collate([self.training.rows[index] for index in chosen], self.training.template.pad)
 
     def evaluate(self, model: Module, *, accuracy: bool = True, progress: Progress | None = None) -> Evaluation:
         """Measure held-out loss and, on those examples whose answer can be checked, exact match."""

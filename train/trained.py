@@ -6,96 +6,65 @@ One class for each of `sim.methods.Trains`: a block, an adapter (A and B, or B a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sim.blocks import Block
 from sim.methods import Trains
 from sim.streams import stream
 from train.adapters import A, Adapter, LoraSettings, stack
-from train.blocks import Part, Values, block_parameters, install
+from train.blocks import Part, Values, activate, block_parameters, install
+from train.local import Loss
+from train.task import Batch
 from train.timing import now
 
 
-class Trained(Protocol):
-    """What is trained."""
+class TrainedPart:
+    """What is trained; by default something that is averaged: the message is the delta, the server adds their mean.
 
-    @property
-    def model(self) -> nn.Module:
-        """The model."""
-        ...
-
-    @property
-    def keeps_own(self) -> bool:
-        """Whether a client goes on from its own update until it receives the aggregate."""
-        ...
-
-    def item(self, block: int | None) -> int:
-        """Server's item that a round with this block renews."""
-        ...
-
-    def part(self, item: int) -> Part:
-        """Parameters of an item."""
-        ...
-
-    def fresh_start(self, client: int, round: int, start: Values) -> Values:
-        """Values that an update starts from, given those that the client has."""
-        ...
-
-    def message(self, start: Values, delta: Values) -> Values:
-        """Tell what is sent of an update."""
-        ...
-
-    def merged(self) -> Values:
-        """Weights of the model that the server changed in place."""
-        ...
-
-    def load_merged(self, values: Values) -> None:
-        """Put such weights back."""
-        ...
-
-
-class _Averaged:
-    """Base of all that is averaged: the message is the delta, and the server adds the mean of the deltas."""
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    """
 
     keeps_own = True
+    """Whether a client goes on from its own update until it receives the aggregate."""
 
     def __init__(self, model: nn.Module):
         self.model = model
 
+    def item(self, block: int | None) -> int:
+        """Server's item that a round with this block renews; there is only one unless blocks are trained."""
+        return 0
+
+    def part(self, item: int) -> Part:
+        """Parameters of an item."""
+        raise NotImplementedError
+
     def fresh_start(self, client: int, round: int, start: Values) -> Values:
-        """Go on from what the client has."""
+        """Values that an update starts from, given those that the client has."""
         return start
 
     def message(self, start: Values, delta: Values) -> Values:
-        """Send what changed."""
+        """Tell what is sent of an update."""
         return delta
 
     def merged(self) -> Values:
-        """Nothing is changed in place: versions hold it all."""
+        """Weights of the model that the server changed in place; none where versions hold it all."""
         return {}
 
     def load_merged(self, values: Values) -> None:
-        """Nothing to put back."""
-
-    def item(self, block: int | None) -> int:
-        """Return the one item that there is."""
-        return 0
+        """Put such weights back."""
 
 
-class TrainedBlocks(_Averaged):
+class TrainedBlocks(TrainedPart):
     """One block of layers: ParaBlock, FedBCD, FedCyBGD."""
 
     def __init__(self, model: nn.Module, blocks: Sequence[Block]):
         super().__init__(model)
         self._parts = [block_parameters(model, block) for block in blocks]
-
-    @property
-    def count(self) -> int:
-        """Number of blocks."""
-        return len(self._parts)
 
     def item(self, block: int | None) -> int:
         """Return the block itself."""
@@ -106,8 +75,35 @@ class TrainedBlocks(_Averaged):
         """Parameters of the block."""
         return self._parts[item]
 
+    def gradient_norms(self, batch: Batch, loss: Loss) -> tuple[Tensor, float]:
+        """Norm of the gradient of every block on one batch: the full pass of the gradient-based schedule.
 
-class TrainedEverything(_Averaged):
+        Parameters
+        ----------
+        batch : mapping of str to torch.Tensor
+            The batch.
+        loss : callable
+            Mean loss of a model on a batch.
+
+        Returns
+        -------
+        tuple of torch.Tensor and float
+            Norms, shape (blocks,), float32 on the CPU; and the seconds that the pass took [s].
+        """
+        every = {name: parameter for part in self._parts for name, parameter in part.items()}
+        device = next(iter(every.values())).device
+        activate(self.model, every)
+        began = now(device)
+        loss(self.model, batch).backward()  # type: ignore[no-untyped-call]
+        norms = [nn.utils.get_total_norm([p.grad for p in part.values()]) for part in self._parts]  # type: ignore[misc]
+        stacked = torch.stack(norms)
+        seconds = now(device) - began
+        for parameter in every.values():
+            parameter.grad = None
+        return stacked.float().cpu(), seconds
+
+
+class TrainedEverything(TrainedPart):
     """All weights: full fine-tuning."""
 
     def __init__(self, model: nn.Module):
@@ -120,7 +116,7 @@ class TrainedEverything(_Averaged):
         return self._part
 
 
-class TrainedAdapter(_Averaged):
+class TrainedAdapter(TrainedPart):
     """One LoRA adapter: A and B (FedIT) or B alone, with A frozen at its seeded start (FFA-LoRA)."""
 
     def __init__(self, model: nn.Module, settings: LoraSettings, *, seed: int, b_only: bool):
@@ -133,7 +129,7 @@ class TrainedAdapter(_Averaged):
         return self._part
 
 
-class TrainedStack:
+class TrainedStack(TrainedPart):
     """Adapters that the server stacks and everyone merges into the base weights (FLoRA).
 
     Every participant of a round has merged all earlier stacks, so the one model holds what they have: a round
@@ -143,13 +139,9 @@ class TrainedStack:
     keeps_own = False
 
     def __init__(self, model: nn.Module, settings: LoraSettings, *, seed: int):
-        self.model = model
+        super().__init__(model)
         self.adapter = Adapter(model, settings, seed)
         self._seed = seed
-
-    def item(self, block: int | None) -> int:
-        """Return the one adapter, which begins afresh in every round."""
-        return 0
 
     def part(self, item: int) -> Part:
         """A and B of every target."""
@@ -203,7 +195,7 @@ class TrainedStack:
 
 def trained_part(
     trains: Trains, model: nn.Module, blocks: Sequence[Block] | None, lora: LoraSettings, *, seed: int
-) -> Trained:
+) -> TrainedPart:
     """Choose what is trained.
 
     Parameters

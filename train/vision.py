@@ -1,27 +1,22 @@
-"""Real images as a task: scikit-learn's 8 x 8 handwritten digits for a vision transformer.
-
-The same protocol as text (`train.text`), so that blocks, methods and clock work on images unchanged.
-"""
+"""Image classification as a task: the protocol of `train.text`, so that methods and clock work unchanged."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from train.batching import Batching
-from train.evaluate import evaluating, model_loss
+from train.batching import Batching, PartitionedTask
+from train.evaluate import evaluating
 from train.partition import Partition
-from train.task import Batch, DataError, Evaluation, Progress
+from train.task import Batch, Evaluation, Progress
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
-
-_SIDE = 8
 
 
 @dataclass(frozen=True)
@@ -45,82 +40,7 @@ class Images:
         return tuple(map(str, self.classes.tolist()))
 
 
-def read_digits(*, held_out: float = 0.2, side: int = _SIDE, channels: int = 1, seed: int = 0) -> tuple[Images, Images]:
-    """Load scikit-learn's 1,797 digits.
-
-    Parameters
-    ----------
-    held_out : float
-        Fraction of the images to test on, with the same share of every digit.
-    side : int
-        Width and height [pixels] that a model expects, a multiple of 8; every pixel is repeated.
-    channels : int
-        Colour channels that a model expects, all alike.
-    seed : int
-        Seed of the choice of the held-out images.
-
-    Returns
-    -------
-    tuple of Images
-        Training and held-out images.
-
-    Raises
-    ------
-    DataError
-        If the size cannot be made, or the fraction leaves one of the two sides without every digit.
-    """
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    if side < _SIDE or side % _SIDE or channels < 1:
-        raise DataError(f"digits of {channels} x {side} x {side}: the side must be a multiple of {_SIDE}")
-    gray, classes = load_digits(return_X_y=True)
-    pixels = (gray / 8.0 - 1.0).astype(np.float32).reshape(-1, 1, _SIDE, _SIDE)
-    for axis in (2, 3):
-        pixels = pixels.repeat(side // _SIDE, axis=axis)
-    pixels = pixels.repeat(channels, axis=1)
-    try:
-        parts = train_test_split(
-            pixels, classes.astype(np.int64), test_size=held_out, stratify=classes, random_state=seed
-        )
-    except ValueError:
-        raise DataError(f"held_out is {held_out}, but must leave every digit on both sides, as 0.2 does") from None
-    training_pixels, test_pixels, training_classes, test_classes = parts
-    return Images(training_pixels, training_classes), Images(test_pixels, test_classes)
-
-
-def digits_config(*, hidden_size: int = 64, layers: int = 4) -> Any:
-    """Configure a vision transformer for the digits as they are: one channel, 16 patches of 2 x 2 pixels.
-
-    Parameters
-    ----------
-    hidden_size : int
-        Width, a multiple of 4 heads; the MLP is twice as wide.
-    layers : int
-        Transformer layers.
-
-    Returns
-    -------
-    transformers.ViTConfig
-        With 10 classes; `train.models.random_model` builds it.
-    """
-    from transformers import ViTConfig
-
-    return ViTConfig(
-        image_size=_SIDE,
-        patch_size=2,
-        num_channels=1,
-        hidden_size=hidden_size,
-        intermediate_size=2 * hidden_size,
-        num_hidden_layers=layers,
-        num_attention_heads=4,
-        num_labels=10,
-        # Blocks of layers leave embeddings and head as they are drawn: those must be large enough to work with.
-        initializer_range=hidden_size**-0.5,
-    )
-
-
-class ImageTask:
+class ImageTask(PartitionedTask):
     """Image classification: the `train.task.Task` of images.
 
     Parameters
@@ -149,27 +69,13 @@ class ImageTask:
         *,
         evaluation_batch_size: int = 256,
     ) -> None:
-        if len(partition.labels) != len(training.classes):
-            raise DataError(
-                f"the partition is one of {len(partition.labels)} images, but there are {len(training.classes)}"
-            )
-        self.training, self.held_out, self.partition = training, held_out, partition
-        self._batching = batching
+        super().__init__(partition, batching, len(training.classes))
+        self.training, self.held_out = training, held_out
         self._evaluation_batch_size = evaluation_batch_size
 
-    @property
-    def examples(self) -> Sequence[int]:
-        """Training images n_i of every client."""
-        return self.partition.sizes
-
-    def batches(self, client: int, round: int) -> Iterator[Batch]:
-        """Draw the batches of one client's local update (`Task.batches`)."""
-        own = np.array(self.partition.client(client))
-        for positions in self._batching.order(client, round, len(own)):
-            yield _batch(self.training, own[positions])
-
-    loss = staticmethod(model_loss)
-    """Mean loss over the batch's images, the model's own (`Task.loss`)."""
+    def batch(self, chosen: Sequence[int]) -> Batch:
+        """Put training images into one batch."""
+        return _batch(self.training, np.array(chosen))
 
     def evaluate(self, model: Module, *, accuracy: bool = True, progress: Progress | None = None) -> Evaluation:
         """Measure held-out loss and accuracy; both come from the same forward pass."""

@@ -12,6 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from parasim_demonstration.digits import read_digits
+from parasim_demonstration.models import demonstration_config, demonstration_tokenizer, digits_config
+from parasim_demonstration.word_problems import word_problems
 from sim.architecture import Architecture, UnknownModelTypeError, from_config
 from sim.scenario import Scenario
 from sim.streams import stream
@@ -19,16 +22,15 @@ from train.batching import Batching
 from train.blocks import checkpoint_activations
 from train.clusters import cluster_texts
 from train.data import Truncation, encode
-from train.demonstration import demonstration_config, demonstration_tokenizer
 from train.formats import Example, read_examples
-from train.models import DEMO, load_model, load_tokenizer, random_model
+from train.model_files import load_model, load_tokenizer
+from train.models import DEMO, random_model
 from train.partition import Partition, split_by_label, split_evenly
 from train.settings import TrainSettings
 from train.task import DataError, Task
 from train.template import Template
 from train.text import TextTask, check_sequence_length
-from train.vision import ImageTask, digits_config, read_digits
-from train.word_problems import word_problems
+from train.vision import Images, ImageTask
 
 WORD_PROBLEMS, DIGITS = "word-problems", "digits"
 _DEMO_EXAMPLES = 4000
@@ -94,12 +96,12 @@ def build(scenario: Scenario, settings: TrainSettings) -> Workbench:
     ParaSimError
         If the model or the data cannot be had, or do not fit each other or the fleet.
     """
-    device = device_of(settings)
     steps = scenario.local.steps * settings.accumulation
     batching = Batching(scenario.local.batch_size, steps, scenario.seed)
-    if settings.data.source == DIGITS:
-        return _vision(scenario, settings, batching, device)
-    return _text(scenario, settings, batching, device)
+    bench = (_vision if settings.data.source == DIGITS else _text)(scenario, settings, batching, device_of(settings))
+    if settings.activation_checkpointing:
+        checkpoint_activations(bench.model)
+    return bench
 
 
 def _vision(scenario: Scenario, settings: TrainSettings, batching: Batching, device: torch.device) -> Workbench:
@@ -113,18 +115,16 @@ def _vision(scenario: Scenario, settings: TrainSettings, batching: Batching, dev
         raise DataError(f"{scenario.model}: train.data.source is {DIGITS}, but this model does not look at images")
     # Otherwise the first forward pass would note it, and a resumed run that has none would save another config.
     model.config.problem_type = "single_label_classification"
-    training, held_out = read_digits(
-        side=model.config.image_size, channels=model.config.num_channels, seed=scenario.seed
-    )
+    read = read_digits(side=model.config.image_size, channels=model.config.num_channels, seed=scenario.seed)
+    training, held_out = (Images(*part) for part in read)
     partition = _split(training.labels, scenario, settings)
     task = ImageTask(training, held_out, partition, batching)
-    images = (training.pixels, training.classes, held_out.pixels, held_out.classes)
-    digest = _digest(*(array.tobytes() for array in images))
-    return Workbench(_ready(model, settings), _architecture(model, scenario), None, task, partition, digest)
+    digest = hashlib.sha256(b"".join(array.tobytes() for part in read for array in part)).hexdigest()
+    return Workbench(model, _architecture(model, scenario), None, task, partition, digest)
 
 
 def _text(scenario: Scenario, settings: TrainSettings, batching: Batching, device: torch.device) -> Workbench:
-    name, length = scenario.model or DEMO, scenario.local.sequence_length
+    name, length, evaluation = scenario.model or DEMO, scenario.local.sequence_length, settings.evaluation
     # Data are read first: what is wrong with them should not have to wait for a large model.
     training, held_out, notes = _examples(scenario, settings)
     if name == DEMO:
@@ -132,96 +132,77 @@ def _text(scenario: Scenario, settings: TrainSettings, batching: Batching, devic
         model = random_model(demonstration_config(), seed=scenario.seed).to(device)
     else:
         model, tokenizer = load_model(name, seed=scenario.seed, device=device), load_tokenizer(name)
-    template = Template(tokenizer)
     check_sequence_length(model, name, length, "local.sequence_length")
-    encoded, measured_on = encode(training, template, length), encode(held_out, template, length)
-    labels = _labels(encoded.examples, scenario, settings)
+    encoded, measured_on = (encode(examples, Template(tokenizer), length) for examples in (training, held_out))
+    labels = _labels(encoded.examples, scenario, settings, notes)
     partition = _split(labels, scenario, settings)
     task = TextTask(
         encoded,
         measured_on,
         partition,
         batching,
-        evaluation_batch_size=settings.evaluation.batch_size,
-        answer_tokens=settings.evaluation.answer_tokens,
+        evaluation_batch_size=evaluation.batch_size,
+        answer_tokens=evaluation.answer_tokens,
     )
-    return Workbench(
-        _ready(model, settings),
-        _architecture(model, scenario),
-        tokenizer,
-        task,
-        partition,
-        _digest(*(repr(encoding.rows).encode() for encoding in (encoded, measured_on))),
-        encoded.truncation,
-        measured_on.truncation,
-        [*notes, *_fewer_clusters(labels, settings)],
-        held_out,
-    )
+    digest = hashlib.sha256(b"".join(repr(part.rows).encode() for part in (encoded, measured_on))).hexdigest()
+    truncations = (encoded.truncation, measured_on.truncation)
+    architecture = _architecture(model, scenario)
+    return Workbench(model, architecture, tokenizer, task, partition, digest, *truncations, notes, held_out)
 
 
-def _digest(*contents: bytes) -> str:
-    digest = hashlib.sha256()
-    for content in contents:
-        digest.update(content)
-    return digest.hexdigest()
-
-
-def _examples(
-    scenario: Scenario, settings: TrainSettings
-) -> tuple[Sequence[Example], Sequence[Example], Sequence[str]]:
+def _examples(scenario: Scenario, settings: TrainSettings) -> tuple[list[Example], list[Example], list[str]]:
     """Training and held-out examples, and a sentence for each of the two of which there are fewer than asked for."""
     data = settings.data
     if data.source == WORD_PROBLEMS:
         count = (data.examples or _DEMO_EXAMPLES) + data.held_out_examples
-        problems: Sequence[Example] = word_problems(count, seed=scenario.seed)
-        return problems[: -data.held_out_examples], problems[-data.held_out_examples :], ()
-    every = read_examples(data.source, format=data.format, columns=data.columns)  # type: ignore[arg-type]
+        problems = [Example(**problem) for problem in word_problems(count, seed=scenario.seed)]
+        return problems[: -data.held_out_examples], problems[-data.held_out_examples :], []
+    columns: Any = data.columns
+    every = read_examples(data.source, format=data.format, columns=columns)
     order = stream(scenario.seed, "partition").permutation(len(every))
     if data.held_out is not None:
-        held_out: Sequence[Example] = read_examples(data.held_out, format=data.format, columns=data.columns)  # type: ignore[arg-type]
+        held_out = read_examples(data.held_out, format=data.format, columns=columns)
+    elif len(every) <= data.held_out_examples:
+        raise DataError(
+            f"{data.source}: has {len(every)} examples, of which {data.held_out_examples} are to be held out "
+            "(train.data.held_out_examples)"
+        )
     else:
-        if len(every) <= data.held_out_examples:
-            raise DataError(
-                f"{data.source}: has {len(every)} examples, of which {data.held_out_examples} are to be held out "
-                "(train.data.held_out_examples)"
-            )
         held_out = [every[index] for index in order[-data.held_out_examples :]]
         order = order[: -data.held_out_examples]
     training = [every[index] for index in np.sort(order[: data.examples])]
     held_out = held_out[: data.held_out_examples]
-    there = {"examples": len(training), "held_out_examples": len(held_out)}
     notes = [
-        f"train.data.{field} asks for {getattr(data, field)}, but there are only {count}"
-        for field, count in there.items()
+        f"train.data.{field} asks for {getattr(data, field)}, but there are only {len(found)}"
+        for field, found in (("examples", training), ("held_out_examples", held_out))
         # A default is a limit that nobody asked for.
-        if field in data.model_fields_set and count < (getattr(data, field) or 0)
+        if field in data.model_fields_set and len(found) < (getattr(data, field) or 0)
     ]
     return training, held_out, notes
 
 
-def _labels(examples: Sequence[Example], scenario: Scenario, settings: TrainSettings) -> Sequence[str]:
-    """What the examples are split by: their labels, or clusters of what they ask."""
+def _labels(
+    examples: Sequence[Example], scenario: Scenario, settings: TrainSettings, notes: list[str]
+) -> Sequence[str]:
+    """What the examples are split by: their labels, or clusters of what they ask; note where those are too few."""
     how = settings.partition
     labels = [example.label or "" for example in examples]
     if how.kind == "iid":
         return labels
     if how.labels == "clusters":
-        return cluster_texts([example.prompt for example in examples], how.clusters, seed=scenario.seed)
-    if len(set(labels)) == 1:
-        found = "have no labels" if not labels[0] else f"all have the one label {labels[0]!r}"
+        labels = cluster_texts([example.prompt for example in examples], how.clusters, seed=scenario.seed)
+        if (found := len(set(labels))) != how.clusters:
+            notes.append(
+                f"train.partition.clusters asks for {how.clusters}, but the texts are so alike that they form {found}"
+            )
+    elif len(set(labels)) == 1:
+        what = f"all have the one label {labels[0]!r}" if labels[0] else "have no labels"
         raise DataError(
-            f"{settings.data.source}: the {len(labels)} training examples {found}, so there is nothing to skew the "
+            f"{settings.data.source}: the {len(labels)} training examples {what}, so there is nothing to skew the "
             "clients' shares by (train.partition.kind=dirichlet); take clusters of their texts as labels, "
             "train.partition.labels=clusters, or split at random, train.partition.kind=iid"
         )
     return labels
-
-
-def _fewer_clusters(labels: Sequence[str], settings: TrainSettings) -> Sequence[str]:
-    how, found = settings.partition, len(set(labels))
-    if how.kind == "iid" or how.labels != "clusters" or found == how.clusters:
-        return ()
-    return (f"train.partition.clusters asks for {how.clusters}, but the texts are so alike that they form {found}",)
 
 
 def _split(labels: Sequence[str], scenario: Scenario, settings: TrainSettings) -> Partition:
@@ -229,12 +210,6 @@ def _split(labels: Sequence[str], scenario: Scenario, settings: TrainSettings) -
     if how.kind == "iid":
         return split_evenly(labels, scenario.clients, seed=scenario.seed)
     return split_by_label(labels, scenario.clients, alpha=how.alpha, seed=scenario.seed, minimum=how.minimum)
-
-
-def _ready(model: nn.Module, settings: TrainSettings) -> nn.Module:
-    if settings.activation_checkpointing:
-        checkpoint_activations(model)
-    return model
 
 
 def _architecture(model: Any, scenario: Scenario) -> Architecture:

@@ -1,228 +1,131 @@
 """The other side of `train.ray_trainer`: a process of a Ray cluster that does jobs on a model of its own.
 
-Every errand says all that is needed to do it. What a worker still has from earlier ones (the model, the versions that
-it shows) only saves it from fetching that again: a worker that was started anew does the same, to the bit.
+Every request says all that is needed to do it. What a process still has from earlier ones (the model, the versions that
+it shows) only saves it from fetching that again: one that was started anew does the same, to the bit.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
 
 from sim.errors import EngineError
 from sim.studies.ray_engine import WorkerEnvironment, adopt
-from train.blocks import Values, checkpoint_activations
-from train.jobs import Job, do
+from train.jobs import do
 from train.local import LocalSettings, Loss
-from train.models import ModelError, placed, random_model
-from train.packing import Packed, pack, unpack
-from train.trained import Trained
+from train.packing import pack, unpack
+from train.trained import TrainedPart
 from train.versions import BASE, Versions
 
-Place = tuple[int, int]
+ItemVersion = tuple[int, int]
+"""A version of one of the server's items."""
 
 
-class Model(NamedTuple):
-    """A model and how it is trained, as plain data.
+class Asker(NamedTuple):
+    """What a worker has to share with the process that asks: only then does it learn the same.
 
     Attributes
     ----------
-    config : str
-        Its configuration, as JSON.
-    attention : str or None
-        Which implementation of attention computes it.
-    precision : torch.dtype
-        Of its weights.
-    device : str
-        Kind of device that it is trained on.
-    checkpointing : bool
-        Whether activations are computed again instead of kept.
-    choose : callable
-        Chooses what of it is trained.
-    tensors : Packed
-        All parameters and buffers, those that `choose` adds included.
-    settings : LocalSettings
-        Local training.
-    loss : callable
-        Mean loss of a model on a batch.
+    around : WorkerEnvironment
+        Version of paraSim, directory, methods of one's own.
+    torch_version : str
+        Of PyTorch.
+    threads : int
+        That PyTorch computes with: sums depend on how many share them.
     """
 
-    config: str
-    attention: str | None
-    precision: torch.dtype
-    device: str
-    checkpointing: bool
-    choose: Callable[[nn.Module], Trained]
-    tensors: Packed
-    settings: LocalSettings
-    loss: Loss
+    around: WorkerEnvironment
+    torch_version: str
+    threads: int
 
 
-class Errand(NamedTuple):
-    """A job for another process.
+class JobRequest(NamedTuple):
+    """A job for another process. References are Ray's; what they refer to was packed with `train.packing.pack`.
 
     Attributes
     ----------
-    model : (str, object reference)
-        Name of the model, and where it is.
-    job : Job
-        The job, but for the client's own updates.
-    own : mapping of int to sequence of Packed
-        Those.
-    batches : sequence of Packed
-        What is trained on.
+    name : str
+        Of the model: the same for all jobs of a run.
+    model : object reference
+        The model as `TrainedPart` (before anything was trained), the loss and the local settings.
+    job : numpy.ndarray
+        The job and its batches, packed.
     versions : mapping of (item, version) to object reference
         Where the values of versions are that the worker may not have.
+    merged_round : int
+        Last round whose stack of adapters is in the base weights.
     merged : object reference or None
-        Where the base weights are that stacks were merged into.
+        Where those weights are.
     """
 
-    model: tuple[str, Any]
-    job: Job
-    own: Mapping[int, Sequence[Packed]]
-    batches: Sequence[Packed]
-    versions: Mapping[Place, Any]
+    name: str
+    model: Any
+    job: NDArray[np.uint8]
+    versions: Mapping[ItemVersion, Any]
+    merged_round: int
     merged: Any
 
 
-class Done(NamedTuple):
-    """`train.jobs.Learned`, packed."""
+class Kept:
+    """What a process has of the run whose jobs it does."""
 
-    message: Packed
-    loss: float
-    seconds: float
-
-
-def describe(
-    trained: Trained,
-    choose: Callable[[nn.Module], Trained],
-    settings: LocalSettings,
-    loss: Loss,
-    *,
-    checkpointing: bool,
-) -> Model:
-    """Describe a model as it is now, so that workers can build the same."""
-    model: Any = trained.model
-    weight = next(model.parameters())
-    return Model(
-        model.config.to_json_string(use_diff=False),
-        getattr(model.config, "_attn_implementation", None),
-        weight.dtype,
-        weight.device.type,
-        checkpointing,
-        choose,
-        pack(_tensors(model)),
-        settings,
-        loss,
-    )
+    name: str | None = None
+    trained: TrainedPart
+    loss: Loss
+    settings: LocalSettings
+    versions: Versions
+    merged_round: int
+    warm: bool
 
 
-class Worker:
-    """Does errands, one after the other."""
-
-    _model: Model
-    _device: torch.device
-    _trained: Trained
-    _versions: Versions
-
-    def __init__(self) -> None:
-        self._name: str | None = None
-        self._merged = BASE
-        self._warm = False
-
-    def begin(self, around: WorkerEnvironment, torch_version: str, threads: int) -> None:
-        """Become like the process that it works for.
-
-        Raises
-        ------
-        EngineError
-            If it has another version of paraSim or of torch.
-        """
-        adopt(around)
-        if torch.__version__ != torch_version:
-            raise EngineError(
-                f"a worker of the Ray cluster has torch {torch.__version__}, this is {torch_version}; "
-                "install the same on all machines"
-            )
-        # Sums depend on how many threads share them.
-        torch.set_num_threads(threads)
-
-    def do(self, errand: Errand) -> Done:
-        """Do one."""
-        import ray
-
-        name, reference = errand.model
-        if name != self._name:
-            self._prepare(ray.get(reference))
-            self._name = name
-        self._catch_up(errand)
-        own = {item: [self._unpack(delta) for delta in deltas] for item, deltas in errand.own.items()}
-        learned = do(
-            replace(errand.job, own=own),
-            self._trained,
-            self._versions,
-            map(unpack, errand.batches),
-            self._model.loss,
-            self._model.settings,
-            warm_up=not self._warm,
-        )
-        self._warm = True
-        return Done(pack(learned.message), learned.loss, learned.seconds)
-
-    def _prepare(self, model: Model) -> None:
-        self._trained, self._device = build(model)
-        self._model = model._replace(tensors=pack({}))
-        self._versions = Versions(self._trained.part, lag=0)
-        self._merged = BASE
-        self._warm = False
-
-    def _catch_up(self, errand: Errand) -> None:
-        """Fetch what the model does not show yet."""
-        import ray
-
-        for (item, version), reference in errand.versions.items():
-            if version not in self._versions.values.get(item, (BASE,)):
-                # In the place of any other: a worker keeps what it shows.
-                self._versions.values.pop(item, None)
-                self._versions.load(item, version, self._unpack(ray.get(reference)))
-        if errand.job.merged != self._merged:
-            self._trained.load_merged(unpack(ray.get(errand.merged)))
-            self._merged = errand.job.merged
-
-    def _unpack(self, packed: Packed) -> Values:
-        return {name: value.to(self._device) for name, value in unpack(packed).items()}
+_kept = Kept()
 
 
-def build(described: Model) -> tuple[Trained, torch.device]:
-    """Build a model that was described.
+def do_job(asker: Asker, request: JobRequest) -> NDArray[np.uint8]:
+    """Do a job, in a worker.
+
+    Returns
+    -------
+    numpy.ndarray
+        The packed `train.jobs.Learned`.
 
     Raises
     ------
-    ModelError
-        If it comes out with other parameters.
+    EngineError
+        If this process has another version of paraSim or of torch.
     """
-    from transformers import AutoConfig
-
-    fields = json.loads(described.config)
-    config = AutoConfig.for_model(fields.pop("model_type"), attn_implementation=described.attention, **fields)
-    device = torch.device(described.device)
-    model = placed(random_model(config, seed=0), device, described.precision).eval()
-    if described.checkpointing:
-        checkpoint_activations(model)
-    trained = described.choose(model)
-    tensors, own = unpack(described.tensors), _tensors(trained.model)
-    if [(name, tensor.shape) for name, tensor in own.items()] != [(name, t.shape) for name, t in tensors.items()]:
-        raise ModelError(f"{type(model).__name__}: a worker of the Ray cluster builds another model from its config")
-    for name, tensor in own.items():
-        tensor.data = tensors[name].to(device)
-    return trained, device
+    adopt(asker.around)
+    if torch.__version__ != asker.torch_version:
+        raise EngineError(
+            f"a worker of the Ray cluster has torch {torch.__version__}, this is {asker.torch_version}; "
+            "install the same on all machines"
+        )
+    torch.set_num_threads(asker.threads)
+    _catch_up(request)
+    job, batches = unpack(request.job)
+    learned = do(job, _kept.trained, _kept.versions, batches, _kept.loss, _kept.settings, warm_up=not _kept.warm)
+    _kept.warm = True
+    return pack(learned)
 
 
-def _tensors(model: nn.Module) -> Values:
-    """All that a model computes with; those that are one under several names, once."""
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+def _catch_up(request: JobRequest) -> None:
+    """Fetch what this process lacks: the model, and what it does not show."""
+    import ray
+
+    if request.name != _kept.name:
+        _kept.trained, _kept.loss, _kept.settings = unpack(ray.get(request.model))
+        _kept.versions = Versions(_kept.trained.part, lag=0)
+        _kept.name, _kept.merged_round, _kept.warm = request.name, BASE, False
+    versions = _kept.versions
+    for (item, version), reference in request.versions.items():
+        if version not in versions.values.get(item, (BASE,)):
+            # In the place of any other: a worker keeps what it shows.
+            versions.values.pop(item, None)
+            versions.load(item, version, unpack(ray.get(reference)))
+    if request.merged_round != _kept.merged_round:
+        _kept.trained.load_merged(unpack(ray.get(request.merged)))
+        _kept.merged_round = request.merged_round

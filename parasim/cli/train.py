@@ -41,7 +41,7 @@ def command(
     set_: Overrides = [],  # noqa: B006 - typer copies it
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything goes.")] = Path("results/train"),
     clock: Annotated[
-        ClockChoice, typer.Option(help="Time updates as measured here, by the scenario's profile, or both.")
+        ClockChoice, typer.Option(help="Time updates as measured, by the scenario's profile, or both.")
     ] = ClockChoice.MEASURED,
     deltas: Annotated[bool, typer.Option("--deltas", help="Keep every update that was sent, as safetensors.")] = False,
     trace: TraceFile = None,
@@ -104,7 +104,7 @@ def _given(option: str, value: str) -> str:
 def _print(training: Training) -> None:
     from parasim.text import amount, clock, console, plain_table
 
-    # No more columns than 80 characters have room for; the training loss is in the metrics.
+    # No more columns than fit 80 characters; the training loss is in the metrics.
     numbers = ("wall-clock", "exposed", "held-out loss", "accuracy", "uploaded", "downloaded")
     table = plain_table("method", *numbers, numbers=numbers)
     # Headings may take two lines, the names of methods are single words.

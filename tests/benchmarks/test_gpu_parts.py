@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from benchmarks import local_training, memory
+from parasim_demonstration.models import demo_config
 from sim.architecture import from_config
 from sim.blocks import partition
-from train.models import demo_config, random_model
+from train.models import random_model
 
 
 def test_a_peak_counts_above_what_warming_up_left(monkeypatch: pytest.MonkeyPatch):

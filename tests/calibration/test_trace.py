@@ -16,13 +16,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from calibration.allocations import Category, Ledger
 from calibration.operators import Operators, Phase, one_step
 from calibration.shapes import ShapeModel, Step, filled_batch
+from parasim_demonstration.models import demonstration_config
 from sim.blocks import lora_parameters, partition
 from sim.errors import ArchitectureError, CostError
 from sim.methods import Trains
 from tests.train.tiny import CONFIG, tiny_model
 from train.adapters import LoraSettings
 from train.blocks import activate, block_parameters
-from train.demonstration import demonstration_config
 from train.models import random_model
 
 LAYERS, HIDDEN, MLP, VOCABULARY, WIDTH_OF_KEYS = 4, 16, 24, 24, 8

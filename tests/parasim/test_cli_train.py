@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 
+from parasim.training import train
 from tests.parasim.command_line import refused, run
 from tests.parasim.conftest import SMALL_TRAINING
 from tests.train.test_lock import held
@@ -114,12 +115,23 @@ def test_a_file_where_results_should_go(small_training: Path, tmp_path: Path):
 
 
 def test_digits_are_read(tmp_path: Path):
-    outcome = run("train", EXAMPLES / "digits.yaml", "--method", "parablock,fedbcd", "--out", tmp_path)
-    assert outcome.status == 0, outcome.err
-    with (tmp_path / "metrics.csv").open() as file:
-        last = {row["method"]: float(row["accuracy"]) for row in csv.DictReader(file) if row["accuracy"]}
-    assert last.keys() == {"parablock", "fedbcd"}
-    assert min(last.values()) > 0.9
+    # A fifth of the example's rounds. Guessing reads one digit in ten; on average over these seeds, ParaBlock reads
+    # 59 % of those that it has never seen and FedBCD 77 %.
+    accuracies: dict[str, list[float]] = {}
+    for seed in range(3):
+        overrides = ["rounds=4", f"seed={seed}", "train.evaluation={every: 4}"]
+        training = train(
+            EXAMPLES / "digits.yaml",
+            methods=["parablock", "fedbcd"],
+            overrides=overrides,
+            directory=tmp_path / str(seed),
+            clock="profile",
+        )
+        for row in training.metrics:
+            if row["accuracy"] is not None:
+                accuracies.setdefault(str(row["method"]), []).append(float(str(row["accuracy"])))
+    assert {method: len(found) for method, found in accuracies.items()} == {"parablock": 3, "fedbcd": 3}
+    assert all(sum(found) / len(found) > 0.35 for found in accuracies.values())
 
 
 def test_a_method_that_does_not_fit_is_refused_before_any_is_trained(tmp_path: Path):
@@ -134,12 +146,13 @@ def test_a_method_that_does_not_fit_is_refused_before_any_is_trained(tmp_path: P
 def test_the_demonstration_fits_its_methods():
     from parasim.sweeping import PAPER_METHODS
     from parasim.training import DEMONSTRATION
+    from sim import scenario_file
     from sim.scenario import Scenario
     from sim.simulate import prepare
     from train.settings import TrainSettings
     from train.workbench import build
 
-    scenarios = [Scenario.parse(DEMONSTRATION | {"method": method}) for method in PAPER_METHODS]
+    scenarios = [Scenario.parse(scenario_file.read(DEMONSTRATION) | {"method": method}) for method in PAPER_METHODS]
     bench = build(scenarios[0], TrainSettings.parse(scenarios[0].train))
     assert [len(prepare(scenario, bench.architecture).blocks or ()) for scenario in scenarios] == [4, 4, 0, 4]
 

@@ -135,26 +135,26 @@ train: {data: {source: digits}, partition: {kind: iid}}
 
 @WITH_RAY
 def test_a_training_is_the_same_to_the_last_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from train.crew import Crew
+    from train.ray_trainer import RayTrainer
 
-    hired: list[int] = []
-    submit = Crew.submit
+    busy: list[int] = []
+    submit = RayTrainer.submit
 
-    def noted(self: Crew, errand: Any) -> Any:
-        hired.append(self.count)
-        return submit(self, errand)
+    def noted(self: RayTrainer, job: Any) -> Any:
+        busy.append(self.workers.count)
+        return submit(self, job)
 
-    monkeypatch.setattr(Crew, "submit", noted)
+    monkeypatch.setattr(RayTrainer, "submit", noted)
     path = tmp_path / "trained.yaml"
     path.write_text(TRAINED)
     arguments = ("train", path, "--method", "parablock,fedbcd", "--clock", "profile", "--out")
     here = run(*arguments, tmp_path / "here")
-    assert not hired
+    assert not busy
     there = run(*arguments, tmp_path / "there", "--engine", "ray")
     assert here.status == there.status == 0, (here, there)
     assert here.out == there.out.replace(str(tmp_path / "there"), str(tmp_path / "here"))
     # Two workers, for 2 methods x 2 rounds x 3 clients.
-    assert hired == [2] * 12
+    assert busy == [2] * 12
     left, expected = trained_files(tmp_path / "there"), trained_files(tmp_path / "here")
     assert left == expected
     assert {"metrics.csv", "parablock/timeline.csv", "fedbcd/model/model.safetensors", "training.png"} <= set(left)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-
 from parasim.api import costs_of
 from parasim.training import DEMONSTRATION
+from parasim_demonstration.models import demonstration_config
+from sim import scenario_file
 from sim.architecture import architecture, from_config
 from sim.scenario import Scenario
 from sim.simulate import prepare
-from train.demonstration import demonstration_config
 
 
 def test_the_catalogue_knows_the_demonstration():
@@ -18,7 +17,7 @@ def test_the_catalogue_knows_the_demonstration():
 
 def test_the_demonstrations_profile_covers_the_demonstration():
     # Its shape follows from the words of the generated problems: another word is another model.
-    scenario = copy.deepcopy(DEMONSTRATION) | {"compute": {"profile": "demo-cpu"}, "method": "parablock"}
+    scenario = scenario_file.read(DEMONSTRATION) | {"compute": {"profile": "demo-cpu"}, "method": "parablock"}
     setup = prepare(Scenario.parse(scenario), from_config(demonstration_config().to_dict(), "demo"))
     costs = costs_of(setup)
     assert all(costs.local_update(0, 0, block).seconds > 0 for block in setup.blocks)

@@ -5,13 +5,13 @@ Run as a process of its own: it imports everything once and never trains itself,
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,15 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import safetensors.torch
-import sklearn.datasets  # noqa: F401 - before the first fork
+import sklearn.datasets
+import sklearn.model_selection  # noqa: F401
 import transformers
 from transformers import ViTForImageClassification  # noqa: F401
 
 from parasim.training import train
 from train.checkpoint import CheckpointError
 from train.learner import TorchLearner
+from train.run import train_method  # noqa: F401
 
 SCENARIO: dict[str, Any] = {
     "rounds": 3,
@@ -33,7 +35,7 @@ SCENARIO: dict[str, Any] = {
     "fleet": [{"count": 3, "uplink": "50kB/s"}],
     "blocks": {"layers": 1},
     "local": {"steps": 1, "batch_size": 4},
-    "train": {"data": {"source": "digits"}, "learning_rate": 3e-3},
+    "train": {"data": {"source": "digits"}, "learning_rate": 3e-3, "evaluation": {"every": 3}},
 }
 METHODS = ("parablock", "full-ft")
 UPDATES = SCENARIO["rounds"] * 3 * len(METHODS)
@@ -100,7 +102,28 @@ def at_rename(number: int, *, after: bool) -> Arm:
     return arm
 
 
-def run(out: Path, arm: Arm | None, delay: float | None = None) -> bool:
+def at_report(number: int) -> Arm:
+    """Die at the number-th report of progress."""
+
+    def arm() -> None:
+        global report
+        calls: list[str] = []
+
+        def deadly(what: str, done: int, total: int) -> None:
+            calls.append(what)
+            if len(calls) == number:
+                die()
+
+        report = deadly
+
+    return arm
+
+
+def report(what: str, done: int, total: int) -> None:
+    """Take no notice of progress."""
+
+
+def run(out: Path, arm: Arm | None) -> bool:
     """Train in a forked process; say whether it was killed."""
     child = os.fork()
     if child == 0:
@@ -108,13 +131,10 @@ def run(out: Path, arm: Arm | None, delay: float | None = None) -> bool:
         try:
             if arm is not None:
                 arm()
-            train(SCENARIO, methods=METHODS, directory=out, clock="profile")
+            train(SCENARIO, methods=METHODS, directory=out, clock="profile", report=report)
             status = 0
         finally:
             os._exit(status)
-    if delay is not None:
-        time.sleep(delay)
-        os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     assert status in (0, signal.SIGKILL), f"the training failed with status {status}"
     return status == signal.SIGKILL
@@ -129,22 +149,20 @@ def files(out: Path) -> dict[str, bytes]:
 def main() -> None:
     """Kill at fourteen points."""
     transformers.logging.set_verbosity_error()
+    # Every training begins with a garbage collection, most of it over what was imported.
+    gc.freeze()
     draw = random.Random(0)
-    arms: list[tuple[Arm | None, float | None]] = [
-        (at_update(number), None) for number in draw.sample(range(1, UPDATES + 1), 5)
-    ]
-    arms += [(within_write(number, draw.random()), None) for number in (1, 2, 5)]
-    arms += [(at_rename(1, after=False), None), (at_rename(2, after=True), None), (at_rename(6, after=False), None)]
+    arms = [at_update(number) for number in draw.sample(range(1, UPDATES + 1), 5)]
+    arms += [within_write(number, draw.random()) for number in (1, 2, 5)]
+    arms += [at_rename(1, after=False), at_rename(2, after=True), at_rename(6, after=False)]
+    # There is at least one report for every round of every method.
+    arms += [at_report(number) for number in draw.sample(range(1, SCENARIO["rounds"] * len(METHODS) + 1), 3)]
     with tempfile.TemporaryDirectory() as temporary:
-        began = time.monotonic()
         assert not run(Path(temporary) / "whole", None)
-        took = time.monotonic() - began
         expected = files(Path(temporary) / "whole")
-        arms += [(None, took * draw.uniform(0.2, 0.9)) for _ in range(3)]
-        for number, (arm, delay) in enumerate(arms):
+        for number, arm in enumerate(arms):
             out = Path(temporary) / "killed"
-            # A real-time kill may come after the end on an idle machine: then there was nothing to lose.
-            assert run(out, arm, delay) or delay is not None, f"point {number} was never reached"
+            assert run(out, arm), f"point {number} was never reached"
             assert not run(out, None)
             left = files(out)
             differ = [name for name in {*left, *expected} if left.get(name) != expected.get(name)]

@@ -295,7 +295,7 @@ def test_layers_of_different_sizes_are_counted_one_by_one(tmp_path: Path):
         (decoder("bloom", num_hidden_layers=0), "'num_hidden_layers' is '0', expected a positive whole number"),
         ({"model_type": "t5"}, "encoder-decoder"),
         ({"model_type": "mamba", "num_hidden_layers": 2}, "found no attention in MambaBlock"),
-        ({"model_type": "jamba", "num_hidden_layers": 8, "num_experts": 2}, "found no list of layers"),
+        ({"model_type": "jamba", "num_hidden_layers": 8, "num_experts": 2}, "has no list of repeated layers"),
     ],
 )
 def test_what_cannot_be_counted_is_an_error(config: dict[str, Any], message: str, tmp_path: Path):

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from train.batching import Batching
-from train.task import DataError
 
 
 def test_five_examples_in_batches_of_two():
@@ -46,15 +44,3 @@ def test_an_order_depends_on_seed_client_and_round_alone():
         Batching(8, 4, seed=3).order(2, 18, 1000),
     ]
     assert not any(np.array_equal(other, fresh) for other in others)
-
-
-@pytest.mark.parametrize(("batch_size", "steps", "seed"), [(0, 1, 0), (1, 0, 0), (1, 1, -1)])
-def test_sizes_that_cannot_be(batch_size, steps, seed):
-    with pytest.raises(DataError, match="must be at least"):
-        Batching(batch_size, steps, seed)
-
-
-@pytest.mark.parametrize(("client", "round", "examples"), [(-1, 0, 5), (0, -1, 5), (0, 0, 0)])
-def test_orders_that_cannot_be(client, round, examples):
-    with pytest.raises(DataError):
-        Batching(2, 2).order(client, round, examples)

@@ -100,7 +100,7 @@ def test_longer_lists_within_a_layer_are_not_the_layers():
 
 def test_blocks_that_do_not_fit_are_refused():
     model = random_model(LLAMA, seed=0)
-    with pytest.raises(ModelError, match="needs layer 4, the model has 4"):
+    with pytest.raises(ModelError, match="ends in layer 4, the model has 4 layers"):
         block_parameters(model, Block(4, ((4, "attention"), (4, "mlp")), 100))
     # 4 h^2 + h = 4*256 + 16 = 1040 attention parameters.
     with pytest.raises(ModelError, match="1040 parameters in the model, 7 in its architecture"):

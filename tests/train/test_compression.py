@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sim.payload import kept_values
 from train.blocks import flatten
-from train.compression import CompressionError, quantize, top_k, with_error_feedback
+from train.compression import quantize, top_k, with_error_feedback
 
 SINGLE_EPSILON = 2.0**-23
 entries = st.floats(-1e6, 1e6, width=32).map(lambda value: value if abs(value) > 1e-6 else 0.0)
@@ -130,17 +130,3 @@ def test_error_feedback_sends_at_last_what_top_k_always_drops():
     second, residual = with_error_feedback(delta, residual, half)
     assert (first["a"].tolist(), second["a"].tolist()) == ([3.0, 0.0], [0.0, 4.0])
     assert residual["a"].tolist() == [3.0, 0.0]
-
-
-def test_nonsense_is_refused():
-    delta = {"a": torch.ones(2)}
-    for fraction in (0, -0.1, 1.1, math.nan):
-        with pytest.raises(CompressionError, match="allowed are numbers above 0 and up to 1"):
-            top_k(delta, fraction)
-    for bits in (1, 17):
-        with pytest.raises(CompressionError, match="allowed are 2 to 16"):
-            quantize(delta, bits)
-    with pytest.raises(CompressionError, match="group is 0"):
-        quantize(delta, 8, group=0)
-    with pytest.raises(CompressionError, match="another part"):
-        with_error_feedback(delta, {"b": torch.ones(2)}, functools.partial(top_k, fraction=1))

@@ -5,11 +5,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parasim_demonstration.models import word_tokenizer
 from train.data import TokenRow, collate, encode, pack
 from train.formats import Example
 from train.task import DataError
 from train.template import Template
-from train.tokenizer import word_tokenizer
 
 WORDS = [str(number) for number in range(10)]
 TEMPLATE = Template(word_tokenizer(WORDS))

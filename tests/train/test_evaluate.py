@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from transformers import GPT2Config
 
+from parasim_demonstration.models import demo_config, word_tokenizer
 from train.data import collate, encode
 from train.evaluate import evaluating, exact_match, generate, held_out_loss, model_loss, readable_tokens
 from train.formats import Example
-from train.models import demo_config, random_model
+from train.models import random_model
 from train.task import DataError
 from train.template import Template
-from train.tokenizer import word_tokenizer
 
 WORDS = ["What", "is", "?", "+", "####", *map(str, range(20))]
 TEMPLATE = Template(word_tokenizer(WORDS))

@@ -37,9 +37,9 @@ def live_after_rounds(clients: int, method: str) -> tuple[list[int], list[int]]:
 
 @pytest.mark.parametrize("method", ["parablock", "fedbcd"])
 def test_memory_is_flat_in_the_number_of_clients_but_for_the_updates(method: str):
-    few, few_updates = live_after_rounds(10, method)
-    many, many_updates = live_after_rounds(200, method)
+    few, few_updates = live_after_rounds(5, method)
+    many, many_updates = live_after_rounds(50, method)
     assert max(many) <= max(few) + 2_000
     # One block's float32 delta each under way, none once a round of FedBCD has been aggregated.
-    assert [20 * size for size in few_updates] == many_updates
+    assert [10 * size for size in few_updates] == many_updates
     assert (max(many_updates) > 0) == (method == "parablock")

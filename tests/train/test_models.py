@@ -18,8 +18,9 @@ from transformers import (
     ViTForImageClassification,
 )
 
-from train import models
-from train.models import ModelError, base_dtype, demo_config, load_model, load_tokenizer, placed, random_model
+from parasim_demonstration.models import demo_config
+from train.model_files import load_model, load_tokenizer
+from train.models import ModelError, base_dtype, placed, random_model, reading
 
 
 def tiny_llama(**changes: object) -> LlamaConfig:
@@ -251,7 +252,7 @@ def test_the_conversion_of_the_packaged_model_shows_no_bar(tmp_path, monkeypatch
         print("converting: 100%", file=sys.stderr)
         return LlamaForCausalLM(tiny_llama())
 
-    monkeypatch.setattr("train.models._smollm2_file", lambda: (tmp_path, "model.gguf"))
+    monkeypatch.setattr("train.model_files._smollm2_file", lambda: (tmp_path, "model.gguf"))
     monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", convert)
     load_model("smollm2-135m-instruct")
     assert capsys.readouterr().err == ""
@@ -275,6 +276,6 @@ def test_demo_takes_the_vocabulary_of_its_tokenizer():
 
 def test_what_is_wrong_with_a_configuration_is_said_once(tmp_path):
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ModelError) as error, models._reading("llama", "configuration"):
+    with pytest.raises(ModelError) as error, reading("llama", "configuration"):
         load_model(tmp_path / "config.json")
     assert str(error.value).count("cannot read the configuration") == 1

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from tokenizers.processors import TemplateProcessing
 
+from parasim_demonstration.models import word_tokenizer
 from train.task import DataError
 from train.template import Template
-from train.tokenizer import word_tokenizer
 
 WORDS = ["How", "many", "?", "1", "2", "3", "+", "=", "####", "user", "assistant"]
 CHAT = (

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
+from parasim_demonstration.models import demonstration_config, demonstration_tokenizer
 from sim.errors import ParaSimError
 from sim.scenario import Scenario
 from tests.train.tiny import CONFIG
-from train.demonstration import demonstration_config, demonstration_tokenizer
 from train.settings import TrainSettings
 from train.workbench import Workbench, build, device_of
 

@@ -15,13 +15,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from train.formats import Example
-from train.task import DataError
-from train.tokenizer import TEMPLATE_WORDS
+from sim.errors import ParaSimError
 
 _T = TypeVar("_T")
+Problem = dict[str, str]
 
 LARGEST_NUMBER = 30
+TEMPLATE_WORDS = ("Question", "Answer", ":")
+"""Words that the trainer's plain template puts around a problem."""
 # fmt: off
 _NAMES = (
     "Ada", "Anna", "Ben", "Carla", "Chen", "David", "Elif", "Emma", "Hana", "Kim", "Leo", "Maya", "Omar", "Paul",
@@ -180,7 +181,7 @@ _SUMS = (
 )
 
 
-def word_problems(count: int, *, seed: int) -> list[Example]:
+def word_problems(count: int, *, seed: int) -> list[Problem]:
     """Generate arithmetic word problems.
 
     Parameters
@@ -192,25 +193,26 @@ def word_problems(count: int, *, seed: int) -> list[Example]:
 
     Returns
     -------
-    list of Example
-        In random order, labelled by kind, no prompt twice: any part can be held out from the rest.
+    list of dict of str to str
+        Each with `prompt`, `response`, `label` (its kind) and `answer`, in random order, no prompt twice: any part
+        can be held out from the rest.
 
     Raises
     ------
-    DataError
+    ParaSimError
         If `count` is not positive or so large that new problems are no longer found.
     """
     if count < 1:
-        raise DataError(f"{count} word problems: at least 1 must be asked for")
+        raise ParaSimError(f"{count} word problems: at least 1 must be asked for")
     generator = np.random.default_rng([seed, 0])
-    found: dict[str, Example] = {}
+    found: dict[str, Problem] = {}
     attempts = 0
     while len(found) < count:
         attempts += 1
         if attempts > 20 * count + 100:
-            raise DataError(f"{count} different word problems: there are not so many")
-        example = _problem(SOURCES[len(found) % len(SOURCES)], generator)
-        found.setdefault(example.prompt, example)
+            raise ParaSimError(f"{count} different word problems: there are not so many")
+        problem = _problem(SOURCES[len(found) % len(SOURCES)], generator)
+        found.setdefault(problem["prompt"], problem)
     problems = list(found.values())
     return [problems[index] for index in generator.permutation(count)]
 
@@ -232,11 +234,11 @@ def general_text(count: int, *, seed: int) -> list[str]:
 
     Raises
     ------
-    DataError
+    ParaSimError
         If `count` is not positive.
     """
     if count < 1:
-        raise DataError(f"{count} documents: at least 1 must be asked for")
+        raise ParaSimError(f"{count} documents: at least 1 must be asked for")
     generator = np.random.default_rng([seed, 1])
     writers = (_counting, _schoolwork, _retelling, _schoolwork, _schoolwork)
     return [writers[index % len(writers)](generator) for index in range(count)]
@@ -248,7 +250,7 @@ def vocabulary() -> set[str]:
     Returns
     -------
     set of str
-        For `train.tokenizer.word_tokenizer`, the plain template's words included.
+        For `parasim_demonstration.models.word_tokenizer`, the plain template's words included.
     """
     wordings = [wording for kind in _KINDS.values() for wording in kind.wordings]
     sums = [sentence for _, sentences in _SUMS for sentence in sentences]
@@ -258,10 +260,10 @@ def vocabulary() -> set[str]:
     return {*TEMPLATE_WORDS, *signs, *numbers, *_NAMES, *_THINGS, *_PLACES, *_words(texts)}
 
 
-def _problem(kind: str, generator: np.random.Generator) -> Example:
+def _problem(kind: str, generator: np.random.Generator) -> Problem:
     operands = _KINDS[kind].operands(generator)
     wording = _choice(_KINDS[kind].wordings, generator)
-    return Example(
+    return Problem(
         prompt=_fill(wording, operands, generator),
         response=f"{operands.working}\n#### {operands.result}",
         label=kind,

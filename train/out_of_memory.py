@@ -1,4 +1,4 @@
-"""A device with too little memory: tell it from other errors, make room, and try once more."""
+"""A device with too little memory: tell it from other errors, free what is unused, and do it once more."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sim.errors import ParaSimError
 _Result = TypeVar("_Result")
 _SIGNS = ("out of memory", "ALLOC_FAILED")
 _OTHER = "device-side assert"
-_TRIES = 2
+_ATTEMPTS = 2
 
 
-class NoRoomError(ParaSimError):
+class DeviceMemoryError(ParaSimError):
     """A device has too little memory, as its allocator says."""
 
 
-def lacks_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device had too little memory.
 
     PyTorch's own allocator raises `torch.OutOfMemoryError`. The driver and the libraries beside it (cuBLAS, cuDNN),
@@ -38,15 +38,15 @@ def lacks_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and _OTHER not in text and any(sign in text for sign in _SIGNS)
 
 
-def make_room() -> None:
+def free_memory() -> None:
     """Free what only its own reference cycles hold, and give a GPU's unused memory back to its driver."""
     gc.collect()
     # Does nothing where CUDA was never used.
     torch.cuda.empty_cache()
 
 
-def with_room(work: Callable[[], _Result]) -> _Result:
-    """Do something, and once more with room made if memory lacked: it may only have been in too small pieces.
+def retry_with_free_memory(work: Callable[[], _Result]) -> _Result:
+    """Do something, and once more with memory freed if it lacked: it may only have been in too small pieces.
 
     Parameters
     ----------
@@ -55,17 +55,17 @@ def with_room(work: Callable[[], _Result]) -> _Result:
 
     Raises
     ------
-    NoRoomError
+    DeviceMemoryError
         If memory lacked again.
     """
     reason = ""
-    for _ in range(_TRIES):
+    for _ in range(_ATTEMPTS):
         try:
             return work()
         except RuntimeError as error:
-            if not lacks_memory(error):
+            if not is_out_of_memory(error):
                 raise
             reason = str(error).strip().partition("\n")[0][:200]
         # Only now are the frames gone that held the tensors.
-        make_room()
-    raise NoRoomError(reason or "out of memory")
+        free_memory()
+    raise DeviceMemoryError(reason or "out of memory")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from transformers import AutoTokenizer
 
-from train.tokenizer import word_tokenizer
+from parasim_demonstration.models import word_tokenizer
 
 
 def test_words_signs_and_the_unknown():
