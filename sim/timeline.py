@@ -79,6 +79,8 @@ class Span(NamedTuple):
     beside : int or None
         Of a message: number of the computation that runs at the same time and whose serial part it waited
         for as well. A span starts at the latest end of its causes, or of that part.
+    spent : tuple of float
+        Of a message: the values of its `parts`, as a plain tuple, of which there may be millions.
     """
 
     client: int
@@ -91,7 +93,12 @@ class Span(NamedTuple):
     causes: tuple[int, ...]
     serial: float = 0.0
     beside: int | None = None
-    parts: Parts | None = None
+    spent: tuple[float, ...] = ()
+
+    @property
+    def parts(self) -> Parts | None:
+        """What a message's time was spent on; None for anything else."""
+        return Parts(*self.spent) if self.spent else None
 
 
 _SPAN = tuple.__new__
@@ -115,11 +122,11 @@ class Timeline:
         causes: tuple[int, ...] = (),
         serial: float = 0.0,
         beside: int | None = None,
-        parts: Parts | None = None,
+        spent: tuple[float, ...] = (),
     ) -> int:
         """Add a span and return its number."""
         # Past the class's own constructor, which costs as much again as all the rest.
-        self.spans.append(_SPAN(Span, (client, round, kind, start, end, size, blocks, causes, serial, beside, parts)))
+        self.spans.append(_SPAN(Span, (client, round, kind, start, end, size, blocks, causes, serial, beside, spent)))
         return len(self.spans) - 1
 
     def cut(self, end: float) -> None:

@@ -8,17 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import simpy
-
 from sim.engine.server import Server
 from sim.engine.world import Causes, World
 from sim.learner import Update
 from sim.network.model import Port
-from sim.network.timing import Continued, go_on
-from sim.network.transfer import Transfer
-from sim.timeline import Kind, Parts
-
-_NEW = tuple.__new__
+from sim.network.timing import go_on
+from sim.network.transfer import AccessLink, Transfer
+from sim.timeline import Kind
 
 
 class _Site(Protocol):
@@ -44,8 +40,8 @@ class _Thread(Protocol):
     def site(self) -> _Site: ...
 
 
-class Message(Continued):
-    """Something under way; whoever waits for it goes on when it has arrived.
+class Message(Transfer):
+    """Something under way; whoever waits for it goes on when it is there, unpacked.
 
     Parameters
     ----------
@@ -59,59 +55,62 @@ class Message(Continued):
         What it is about.
     """
 
+    __slots__ = ("blocks", "round", "started", "thread")
+
     kind: Kind
-    transfer: Transfer | None = None
 
     def __init__(self, thread: _Thread, size: float, round: int, blocks: tuple[int, ...]):
-        # Like SimPy's own events of this kind, without a call of the base class, for speed.
+        # Without a call of the base class, for speed: it departs when it is packed.
         self.env = env = thread.site.world.env
         self.callbacks = []
-        self.thread = thread
         self.size = size
+        self.thread = thread
         self.round = round
         self.blocks = blocks
         self.started: float = env._now
         thread.under_way = self
 
-    def cancel(self) -> None:
-        """Take it off the network, and record what has got through."""
-        transfer = self.transfer
-        if transfer is None:
+    def stop(self) -> None:
+        """Take it off the network, and record what has got through by now."""
+        if not self.size or self.triggered:
+            pass
+        elif hasattr(self, "access"):
+            self.size = self.cancel()
+        else:
             self.size = 0.0
-        elif not transfer.triggered:
-            self.size = transfer.cancel()
         self._record()
 
-    def _latency(self) -> simpy.Event:
-        """Travel without any bytes."""
-        return self.env.timeout(self.thread.site.port.latency)
+    def _travel(self, access: AccessLink) -> None:
+        if self.size:
+            self.depart(access)
+        else:
+            # Without any bytes it takes the latency alone.
+            self.env.timeout(access.latency).callbacks.append(lambda _: self.arrive())
 
     def _record(self) -> int:
         """Record its span, from the moment it was asked for until now."""
         thread = self.thread
         site = thread.site
         world = site.world
-        if self.transfer is None:
-            latency, alone, shared, stalled = site.port.latency, 0.0, 0.0, 0.0
-        else:
-            latency, alone, shared, stalled = self.transfer.parts()
-        # Past the class's own constructor, which costs more than all the rest.
-        parts = _NEW(Parts, (world.rules.serialization, latency, alone, shared, stalled, 0.0))
+        latency, alone, shared, stalled = self.parts() if self.size else (site.port.latency, 0.0, 0.0, 0.0)
+        spent = (world.rules.serialization, latency, alone, shared, stalled, 0.0)
         started, now, size = self.started, self.env._now, self.size
         span = world.timeline.record(
-            site.client, self.round, self.kind, started, now, size, self.blocks, thread.after, 0.0, thread.beside, parts
+            site.client, self.round, self.kind, started, now, size, self.blocks, thread.after, 0.0, thread.beside, spent
         )
         thread.after = (span,)
         thread.under_way = None
         return span
 
     def _finish(self) -> None:
-        self._ok, self._value = True, None
+        self._ok, self._value = True, self.env._now
         go_on(self)
 
 
 class Upload(Message):
     """A client's update on its way to the server."""
+
+    __slots__ = ("update",)
 
     kind = Kind.UPLOAD
 
@@ -120,19 +119,15 @@ class Upload(Message):
         super().__init__(thread, world.sizes.upload(update), update.round, world.named(update.block))
         self.update = update
         if world.rules.serialization:
-            self.env.timeout(world.rules.serialization).callbacks.append(self._send)
+            self.env.timeout(world.rules.serialization).callbacks.append(self._packed)
         else:
-            self._send()
+            self._packed()
 
-    def _send(self, _: object = None) -> None:
-        if self.size:
-            site = self.thread.site
-            self.transfer = site.world.network.upload(site.port, self.size)
-            self.transfer.callbacks.append(self._arrived)
-        else:
-            self._latency().callbacks.append(self._arrived)
+    def _packed(self, _: object = None) -> None:
+        self._travel(self.thread.site.port.up)
 
-    def _arrived(self, _: object) -> None:
+    def arrive(self) -> None:
+        """Be received by the server."""
         site = self.thread.site
         site.server.receive(self.update, self._record(), site.count)
         self._finish()
@@ -140,6 +135,8 @@ class Upload(Message):
 
 class Fetch(Message):
     """The server's versions of some items on their way to a client."""
+
+    __slots__ = ("versions",)
 
     kind = Kind.DOWNLOAD
 
@@ -150,13 +147,10 @@ class Fetch(Message):
         world.learner.serve(site.client, versions)
         blocks = tuple(items) if world.rules.blocks_named else ()
         super().__init__(thread, sum(map(world.sizes.download, items)), max(versions.values()), blocks)
-        if self.size:
-            self.transfer = world.network.download(site.port, self.size)
-            self.transfer.callbacks.append(self._arrived)
-        else:
-            self._latency().callbacks.append(self._arrived)
+        self._travel(site.port.down)
 
-    def _arrived(self, _: object) -> None:
+    def arrive(self) -> None:
+        """Be unpacked by the client, which then has the versions."""
         unpacking = self.thread.site.world.rules.serialization
         if unpacking:
             self.env.timeout(unpacking).callbacks.append(self._unpacked)

@@ -112,7 +112,7 @@ class Run:
         """Let spans end with the run, and messages have sent what they had sent by then."""
         for site in self.sites:
             if site.under_way is not None:
-                site.under_way.cancel()
+                site.under_way.stop()
         self.world.timeline.cut(self.env.now)
         self.cancelled = sum(site.updates * site.count for site in self.sites) - self.server.settled
 

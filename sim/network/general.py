@@ -19,7 +19,7 @@ from sim.errors import NetworkError
 from sim.network.filling import Floats, max_min_rates
 from sim.network.model import Network, Port, Shared, check_count, check_latency
 from sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant
-from sim.network.transfer import AccessLink, Link, Transfer
+from sim.network.transfer import AccessLink, Link, Transfer, deliver
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +201,8 @@ class PathNetwork(Network):
         """Take the starts, ends and changes of this instant into account, and set the alarm for the next end."""
         now: float = self.env.now
         done = self._ends <= now * (1 + CLOCK_SLACK)
-        if done.any():
-            for row in np.flatnonzero(done):
-                self._going[row].succeed(now)
+        arrived = [self._going[row] for row in np.flatnonzero(done)]
+        if arrived:
             self._keep(np.flatnonzero(~done))
         if now > self._clock:
             self._left = np.maximum(self._left - self._rates * (now - self._clock), 0.0)
@@ -220,6 +219,7 @@ class PathNetwork(Network):
         np.divide(self._left, self._rates, out=self._ends, where=~self._down)
         self._ends += now
         self._alarm.set(float(self._ends.min(initial=math.inf)))
+        deliver(arrived, now)
 
     def _keep(self, rows: NDArray[np.intp]) -> None:
         """Forget all rows but these."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from simpy import Environment, Event, Process
 from simpy.events import EventPriority
@@ -94,35 +94,19 @@ class EndOfInstant:
         self._action()
 
 
-class Continued(Event):
-    """An event that happens as soon as what it waits for does, such as a message when its transfer has arrived."""
-
-
-def hand_over(events: Sequence[Event], value: float) -> None:
-    """Succeed events at the end of an instant, when nothing else is left to happen in it.
-
-    Parameters
-    ----------
-    events : sequence of Event
-        What has not been triggered yet. All count as triggered before the first process goes on.
-    value : float
-        Their value.
-    """
-    for event in events:
-        event._ok = True
-        event._value = value
-    for event in events:
-        go_on(event)
-
-
 def go_on(event: Event) -> None:
     """Let whoever waits for a triggered event go on.
 
     A single process that waits for it does so at once: by way of SimPy's queue it would be the very next thing to
     happen, at the cost of one more event for every transfer.
+
+    Parameters
+    ----------
+    event : Event
+        Has its value, and is not scheduled.
     """
     callbacks = event.callbacks
-    if len(callbacks) == 1 and isinstance(getattr(callbacks[0], "__self__", None), (Process, Continued)):
+    if len(callbacks) == 1 and isinstance(getattr(callbacks[0], "__self__", None), Process):
         event.callbacks = None  # type: ignore[assignment]
         callbacks[0](event)
     else:

@@ -13,6 +13,7 @@ from simpy.core import SimTime
 from simpy.events import PENDING
 
 from sim.errors import NetworkError
+from sim.network.timing import go_on
 
 NEGLIGIBLE = 1e-9
 """Share of a transfer below which a delay by sharing is rounding."""
@@ -126,15 +127,23 @@ class Transfer(Event):
         if not 0 < size < math.inf:
             raise NetworkError(f"message size is {size} B; it must be finite and positive")
         # What SimPy's own initialisation does, without the call, for speed.
-        self.env = env = access.env
+        self.env = access.env
         self.callbacks = []
         self.size: float = size
+        self.depart(access)
+
+    def depart(self, access: AccessLink) -> None:
+        """Begin to travel, now."""
         self.access = access
-        self._began: SimTime = env._now
+        self._began: SimTime = self.env._now
         if access.latency:
-            env.timeout(access.latency).callbacks.append(self._share)
+            self.env.timeout(access.latency).callbacks.append(self._share)
         else:
             access.start(self)
+
+    def arrive(self) -> None:
+        """Let whoever waits for it go on: the last byte is there."""
+        go_on(self)
 
     def _share(self, _: Event) -> None:
         if self._cut is None:
@@ -235,6 +244,23 @@ class Transfer(Event):
 
 
 _NEW = tuple.__new__
+
+
+def deliver(transfers: Sequence[Transfer], now: float) -> None:
+    """Let transfers arrive at the end of an instant, when nothing else is left to happen in it.
+
+    Parameters
+    ----------
+    transfers : sequence of Transfer
+        All count as arrived before the first process goes on.
+    now : float
+        The time, which is their value [s].
+    """
+    for transfer in transfers:
+        transfer._ok = True
+        transfer._value = now
+    for transfer in transfers:
+        transfer.arrive()
 
 
 def _replay(path: Sequence[Link], start: float, end: float, size: float) -> tuple[float, float]:

@@ -10,8 +10,8 @@ from simpy import Environment
 
 from sim.network.access import LAST_ENTRY, Access, Entry, first
 from sim.network.levels import Branch
-from sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant, hand_over
-from sim.network.transfer import Transfer
+from sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant
+from sim.network.transfer import Transfer, deliver
 
 
 class Trunk(Branch):
@@ -96,7 +96,7 @@ class Trunk(Branch):
         self._set_alarm()
         if self.arrived:
             arrived, self.arrived = self.arrived, []
-            hand_over(arrived, self.clock)
+            deliver(arrived, self.clock)
 
     def _finish_next(self) -> None:
         """End the transfers whose last byte arrives now."""

@@ -4,7 +4,7 @@ import math
 
 from simpy import Environment
 
-from sim.network.timing import Alarm, EndOfInstant, hand_over
+from sim.network.timing import Alarm, EndOfInstant, go_on
 
 
 def test_an_alarm_can_be_moved_either_way_and_switched_off():
@@ -78,20 +78,20 @@ def test_the_end_of_an_instant_can_be_asked_for_again():
     assert times == [0.0, 1.0, 2.0]
 
 
-def test_events_that_are_handed_over_have_all_happened_before_anybody_goes_on():
+def test_whoever_waits_alone_goes_on_at_once_and_several_by_way_of_the_queue():
     env = Environment()
-    events = [env.event() for _ in range(3)]
+    alone, shared = env.event(), env.event()
     seen = []
 
     def process(event):
-        value = yield event
-        seen.append((env.now, value, [event.triggered for event in events]))
+        seen.append((yield event))
 
-    # Two wait for the last one, which therefore goes by way of the queue.
-    for event in (*events, events[2]):
+    for event in (alone, shared, shared):
         env.process(process(event))
     env.run()
-    hand_over(events, 7.0)
-    assert seen == [(0, 7.0, [True] * 3)] * 2
+    for event in (alone, shared):
+        event._ok, event._value = True, 7.0
+        go_on(event)
+    assert seen == [7.0]
     env.run()
-    assert seen == [(0, 7.0, [True] * 3)] * 4
+    assert seen == [7.0] * 3
