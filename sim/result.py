@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sim.atomic_files import write_atomically
+from sim.collector import no_collection
 from sim.fleet import Fleet
 from sim.scenario import Scenario
 from sim.timeline import SERVER, Account, Interval, Timeline, account, write_csv
@@ -47,6 +48,7 @@ class Result:
         return self.timeline.end
 
     @cached_property
+    @no_collection()
     def accounts(self) -> dict[int, Account]:
         """Where the wall-clock of each simulated client went."""
         spans_of: dict[int, list] = {client: [] for client in self.counts}  # type: ignore[type-arg]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import simpy
 
 from sim.architecture import Architecture
 from sim.blocks import Block, partition, partition_evenly
+from sim.collector import no_collection
 from sim.cost_learner import CostLearner
 from sim.costs import Costs
 from sim.engine.rules import Rules
@@ -114,6 +113,7 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
     return Setup(scenario, method, architecture, blocks, schedule, who, sizes)
 
 
+@no_collection()
 def simulate(setup: Setup, costs: Costs, learner: Learner | None = None, observer: Observer | None = None) -> Result:
     """Run a scenario.
 
@@ -158,8 +158,7 @@ def simulate(setup: Setup, costs: Costs, learner: Learner | None = None, observe
     run.server.observer = observer
     shape = setup.method.shape(run, scenario.method)
     shape.start()
-    with _undisturbed():
-        run.finish()
+    run.finish()
     timeline = run.world.timeline
     wall_clock = timeline.end
     return Result(
@@ -181,18 +180,6 @@ def _rules(setup: Setup) -> Rules:
         blocks_named=setup.method.trains is Trains.BLOCK,
         surveyed=setup.method.trains is Trains.BLOCK and scenario.blocks.schedule == "gradient",
     )
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Keep the cycle collector away: a run makes millions of objects and hardly any garbage cycles."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _provenance(setup: Setup, costs: Costs) -> dict[str, object]:
