@@ -181,7 +181,9 @@ def json_schema() -> dict[str, Any]:
     choices: list[dict[str, Any]] = [{"type": "string", "enum": sorted(METHODS)}]
     for params, names in shapes.items():
         own = params.model_json_schema(schema_generator=SchemaOfFields)
-        own["properties"]["name"] |= {"enum": names}
+        own["properties"]["name"] = {"type": "string", "enum": names}
+        if Params().name not in names:
+            own["required"] = ["name"]
         choices.append(own)
     schema["properties"]["method"] = {"anyOf": choices, "default": {"name": Params().name}}
     schema["$defs"].pop("Params", None)

@@ -27,7 +27,7 @@ def _with_its_parameters(value: Any) -> Params:
         raise _at("name", f"unknown method {shown(name)}; {nearest(str(name), METHODS)}", name)
     for field in fields:
         if (others := with_parameter(field)) and name not in others:
-            raise _at(field, f"{name} has no such parameter; {' and '.join(others)} do", fields[field])
+            raise _at(field, f"{name} has no such parameter; it is one of {' and '.join(others)}", fields[field])
     return METHODS[name].shape.Params.model_validate(fields)
 
 
