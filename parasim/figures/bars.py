@@ -48,7 +48,7 @@ def bars_drawing(parts: Sequence[BarPart], bars: Sequence[StackedBar], width: fl
 
     def draw(drawn: Sheet) -> None:
         if len(parts) > 1:
-            drawn.keys(keys, 0.0, drawn.height, width)
+            drawn.keys(keys, 0.0, drawn.height - head + _GAP, width)
         for number, bar in enumerate(bars):
             top = drawn.height - head - number * _ROW
             space = width - style.text_width(bar.text, style.NORMAL) - _GAP

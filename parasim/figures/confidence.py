@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from parasim.figures import style
-from parasim.figures.sheet import Key, ring, sheet
+from parasim.figures.sheet import Key, list_beside, ring, sheet
 from parasim.figures.style import FigureError
 from parasim.text import deadline_clock
 from sim.studies.conditions import Floats
@@ -22,14 +22,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # All lengths are in inches.
-_LEFT, _GAP, _BOTTOM, _TOP = 0.45, 0.22, 0.40, 0.36
-_PLOT_WIDTH, _PLOT_HEIGHT = 3.8, 2.3
+_WIDTH, _HEIGHT = 3.8, 2.3
 _POINTS = 400
 """Points of a line: more samples than that no eye tells apart."""
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _TOUCHING = 0.06
 """Marks of the upright axis closer than this would touch."""
-_LINE, _ENTRY, _SWATCH = 0.12, 0.30, 0.16
 _SHOWN = (0.001, 0.999)
 """Quantiles that the time axis reaches, at least: beyond them, single runs would stretch it."""
 
@@ -88,13 +86,9 @@ def draw_confidence(lines: Sequence[Line], probability: float, within: float | N
     unit = style.time_unit(max(ends))
     colours = style.method_colours(line.method for line in lines)
     ordered = sorted(lines, key=lambda line: float(np.median(line.times)))
-    answers = [_answer(line, probability, within, unit) for line in ordered]
     heading = f"{100 * probability:.4g}% are done in" if within is None else f"are done in {deadline_clock(within)}"
-    texts = [heading, *(line.method for line in lines), *answers]
-    list_width = _SWATCH + 0.06 + max(style.text_width(text, style.SMALL) for text in texts) + 0.08
-    list_left = _LEFT + _PLOT_WIDTH + _GAP
-    with sheet(list_left + list_width, _BOTTOM + _PLOT_HEIGHT + _TOP) as drawn:
-        axes = drawn.axes(_LEFT, _BOTTOM, _PLOT_WIDTH, _PLOT_HEIGHT)
+    with sheet() as drawn:
+        axes = drawn.axes(0, 0, _WIDTH, _HEIGHT)
         margin = 0.06 * (max(ends) - min(ends)) or 0.05 * max(ends)
         axes.set_xlim((min(ends) - margin) / unit.seconds, (max(ends) + margin) / unit.seconds)
         axes.set(ylim=(0, 1), xlabel=f"wall-clock [{unit.name}]")
@@ -108,19 +102,15 @@ def draw_confidence(lines: Sequence[Line], probability: float, within: float | N
             shares = np.linspace(0, 1, min(_POINTS, len(line.times)))
             times = np.quantile(line.times, shares, method="inverted_cdf") / unit.seconds
             # Lines end where the picture does, not where their slowest run was.
-            axes.plot([*times, axes.get_xlim()[1]], [*shares, 1.0], color=colour, linewidth=1.2)
+            label = f"{line.method}\n{_answer(line, probability, within, unit)}"
+            axes.plot([*times, axes.get_xlim()[1]], [*shares, 1.0], color=colour, linewidth=1.2, label=label)
             axes.plot(line.planned / unit.seconds, 0.0, marker="^", ms=4, color=colour, clip_on=False, zorder=5)
             _mark(axes, line, probability, within, unit, colour)
-        drawn.unit(axes, "done", above=_TOP - 0.06)
+        drawn.unit(axes, "done")
         keys = [Key("without jitter", (style.MUTED,), "^", filled=True)]
         keys += [Key("answer, with its 95 % interval", (style.MUTED,), "o")]
-        drawn.keys(keys, _LEFT, drawn.height - 0.04, _PLOT_WIDTH)
-        drawn.text(list_left, drawn.height - _TOP, heading, va="top", color=style.MUTED)
-        for number, (line, answer) in enumerate(zip(ordered, answers, strict=True)):
-            y = drawn.height - _TOP - 0.24 - number * _ENTRY
-            drawn.page.plot([list_left, list_left + _SWATCH], [y, y], color=colours[line.method], linewidth=1.2)
-            for row, text in enumerate((line.method, answer)):
-                drawn.text(list_left + _SWATCH + 0.06, y - row * _LINE, text)
+        drawn.keys(keys, 0, _HEIGHT + 0.1, _WIDTH)
+        list_beside(axes, heading)
         return drawn.save(directory / "confidence")
 
 

@@ -69,12 +69,14 @@ class Schedule:
     end: float
 
 
-def client_name(fleet: Fleet, client: int, count: int = 1) -> str:
-    """Name a client after its group: alone, with its number, or for so many alike ones."""
-    group = fleet.group(client)
-    if group.count == 1 and group.name:
-        return group.name
-    name = group.name or "client"
+def client_name(fleet: Fleet | None, client: int, count: int = 1) -> str:
+    """Name a client after its group, if that is known: alone, with its number, or for so many alike ones."""
+    if client == SERVER:
+        return "server"
+    group = None if fleet is None else fleet.group(client)
+    name = (group and group.name) or "client"
+    if group and group.name and group.count == 1:
+        return name
     return f"{name} × {count:,}" if count > 1 else f"{name} {client}"
 
 
@@ -106,7 +108,7 @@ def draw_gantt(result: Result, path: CriticalPath, directory: Path, rounds: int 
     """
     scenario, spans, fleet = result.scenario, result.timeline.spans, Fleet(result.scenario.fleet)
     pieces = [(spans[piece.span], piece.start, piece.end) for piece in path.pieces]
-    names = {client: client_name(fleet, client, count) for client, count in result.counts.items()} | {SERVER: "server"}
+    names = {client: client_name(fleet, client, count) for client, count in {**result.counts, SERVER: 1}.items()}
     end = window(spans, rounds)
     schedule = Schedule(spans, pieces, names, result.counts, scenario.clients, result.presence, end)
     many = f"{scenario.rounds:,} rounds" if scenario.rounds > 1 else "one round"
@@ -153,9 +155,8 @@ def gantt_drawing(schedule: Schedule, title: str = "", width: float = style.PAGE
     bottom, height = _BOTTOM + _BOTTOM_LINE * note.count("\n"), len(clients) * _ROW
 
     def draw(drawn: Sheet) -> None:
-        top = drawn.height - _MARGIN
-        drawn.title(title, _MARGIN, top)
-        drawn.keys(keys, _MARGIN, top - _TITLE * bool(title), width - 2 * _MARGIN)
+        top = drawn.keys(keys, _MARGIN, bottom + height + _LEGEND_GAP, width - 2 * _MARGIN)
+        drawn.title(title, _MARGIN, top + 0.03)
         axes = drawn.axes(left, bottom, width - left - _RIGHT, height, grid="")
         axes.spines["left"].set_visible(False)
         axes.set(xlim=(0, end / unit.seconds), ylim=(0, len(clients)), yticks=[])

@@ -70,7 +70,7 @@ def _schedule(
     alike = dict.fromkeys(first.values(), 0)
     for client in doing:
         alike[leader[client]] += counts[client]
-    names = {client: _name(fleet, client, count) for client, count in alike.items()} | {SERVER: "server"}
+    names = {client: client_name(fleet, client, count) for client, count in (alike | {SERVER: 1}).items()}
     # All pieces of one span belong to the same one, whatever their times.
     path = [
         (piece._replace(client=leader[piece.client], start=0.0, end=0.0), piece.start, piece.end)
@@ -85,9 +85,3 @@ def _schedule(
 def _span(row: Mapping[str, str]) -> Span:
     client = SERVER if row["client"] == "server" else int(row["client"])
     return Span(client, int(row["round"]), Kind(row["kind"]), float(row["start_s"]), float(row["end_s"]), 0.0, (), ())
-
-
-def _name(fleet: Fleet | None, client: int, count: int) -> str:
-    if fleet is not None:
-        return client_name(fleet, client, count)
-    return f"client × {count:,}" if count > 1 else f"client {client}"

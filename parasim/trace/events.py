@@ -1,6 +1,6 @@
 """What a trace consists of: processes with tracks, slices on them, arrows between slices, and levels of counters.
 
-Every event is made as it is written. Besides the timeline, only a few bytes per span are kept: their order, on which
+Every event is made as it is written. Besides the timeline, only numbers are kept: the order of the spans, on which
 track of its kind each lies, and who waited for whom.
 
 Times are whole microseconds: the viewer keeps nanoseconds and would round fractions in its own way, so that slices
@@ -15,9 +15,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-import numpy as np
-
-from parasim.trace.arrows import NANOSECONDS, Arrows, Integers, nanoseconds
+from parasim.figures.gantt import client_name
+from parasim.trace.arrows import NANOSECONDS, Arrows, nanoseconds
 from sim.errors import OutputError
 from sim.fleet import Fleet
 from sim.result import TIMELINE_CLIENTS, Result
@@ -172,13 +171,8 @@ class RunTrace:
         return self._first_track[client] + copy * len(self._tracks[client])
 
     def _name(self, client: int, copy: int) -> str:
-        if client == SERVER:
-            return "server"
-        group, count = self._fleet.group(client), self._result.counts[client]
-        name = group.name or "client"
-        if count > self._copies(client):
-            return f"{name} × {count:,}"
-        return name if group.count == 1 and group.name else f"{name} {client + copy}"
+        count = self._result.counts.get(client, 1)
+        return client_name(self._fleet, client + copy, count if count > self._copies(client) else 1)
 
 
 def _complete(where: Event, start: float, end: float, name: str, facts: Event) -> Event:
@@ -191,9 +185,9 @@ def _microseconds(seconds: float) -> int:
     return nanoseconds(seconds) // 1000
 
 
-def _lanes(spans: Sequence[Span], order: Sequence[int]) -> tuple[Integers, dict[tuple[int, Kind], int]]:
+def _lanes(spans: Sequence[Span], order: Sequence[int]) -> tuple[dict[int, int], dict[tuple[int, Kind], int]]:
     """Put what one client does at the same time in one way on different lanes: of each span, and how many."""
-    lane_of = np.zeros(len(spans), dtype=np.int64)
+    lane_of: dict[int, int] = {}
     free_from: dict[tuple[int, Kind], list[float]] = {}
     for number in order:
         span = spans[number]
