@@ -21,11 +21,12 @@ class BarPart(NamedTuple):
 
 
 class StackedBar(NamedTuple):
-    """A bar: its name, the lengths of its parts in whatever unit, and what is written at the right."""
+    """A bar: its name, the lengths of its parts in whatever unit, what is written at the right, and what else to tell."""
 
     name: str
     lengths: Sequence[float]
     text: str
+    more: Sequence[str] = ()
 
 
 def bars_drawing(parts: Sequence[BarPart], bars: Sequence[StackedBar], width: float = style.PAGE_WIDTH) -> Drawing:

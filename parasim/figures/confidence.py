@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from parasim.figures.sheet import Key, list_beside, ring, sheet
 from parasim.figures.style import FigureError
 from parasim.text import deadline_clock
 from sim.studies.conditions import Floats
-from sim.studies.quantile import quantile_rank
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,6 +42,8 @@ class Line(NamedTuple):
         Wall-clocks, sorted [s].
     planned : float
         Wall-clock without jitter [s].
+    estimate : float
+        The answer: the deadline [s], or the probability to meet it.
     interval : tuple of float or None
         Where the deadline lies [s], or the probability to meet it; None where that is not known.
     """
@@ -50,6 +51,7 @@ class Line(NamedTuple):
     method: str
     times: Floats
     planned: float
+    estimate: float
     interval: tuple[float | None, float | None]
 
 
@@ -102,7 +104,7 @@ def draw_confidence(lines: Sequence[Line], probability: float, within: float | N
             shares = np.linspace(0, 1, min(_POINTS, len(line.times)))
             times = np.quantile(line.times, shares, method="inverted_cdf") / unit.seconds
             # Lines end where the picture does, not where their slowest run was.
-            label = f"{line.method}\n{_answer(line, probability, within, unit)}"
+            label = f"{line.method}\n{_answer(line, within, unit)}"
             axes.plot([*times, axes.get_xlim()[1]], [*shares, 1.0], color=colour, linewidth=1.2, label=label)
             axes.plot(line.planned / unit.seconds, 0.0, marker="^", ms=4, color=colour, clip_on=False, zorder=5)
             _mark(axes, line, probability, within, unit, colour)
@@ -114,31 +116,22 @@ def draw_confidence(lines: Sequence[Line], probability: float, within: float | N
         return drawn.save(directory / "confidence")
 
 
-def _answer(line: Line, probability: float, within: float | None, unit: style.TimeUnit) -> str:
+def _answer(line: Line, within: float | None, unit: style.TimeUnit) -> str:
     if within is None:
-        return f"{style.format_time(_deadline(line, probability), unit)} {unit.name}"
+        return f"{style.format_time(line.estimate, unit)} {unit.name}"
     low, high = line.interval
     assert low is not None
     assert high is not None
-    return f"{_share(line, within):.1%} ({low:.1%} to {high:.1%})"
-
-
-def _share(line: Line, within: float) -> float:
-    return float(np.searchsorted(line.times, within, side="right")) / len(line.times)
-
-
-def _deadline(line: Line, probability: float) -> float:
-    return float(line.times[quantile_rank(len(line.times), probability)])
+    return f"{line.estimate:.1%} ({low:.1%} to {high:.1%})"
 
 
 def _mark(axes: Axes, line: Line, probability: float, within: float | None, unit: style.TimeUnit, colour: str) -> None:
     """Mark the answer on a line, with what is known of it."""
-    low, high = line.interval
+    ends = [line.estimate if end is None else end for end in line.interval]
+    looks: dict[str, Any] = {"color": colour, "linewidth": 2.6, "capstyle": "butt"}
     if within is None:
-        x, y = _deadline(line, probability), probability
-        xs, ys = [x if low is None else low, x if high is None else high], [y, y]
+        axes.hlines(probability, ends[0] / unit.seconds, ends[1] / unit.seconds, **looks)
+        ring(axes, line.estimate / unit.seconds, probability, colour, size=4.4)
     else:
-        x, y = within, _share(line, within)
-        xs, ys = [x, x], [y if low is None else low, y if high is None else high]
-    axes.plot([end / unit.seconds for end in xs], ys, color=colour, linewidth=2.6, solid_capstyle="butt")
-    ring(axes, x / unit.seconds, y, colour, size=4.4)
+        axes.vlines(within / unit.seconds, *ends, **looks)
+        ring(axes, within / unit.seconds, line.estimate, colour, size=4.4)

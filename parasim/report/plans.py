@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from parasim.figures.bars import StackedBar
-from parasim.report.charts import WALL_CLOCK, bar_chart
+from parasim.figures.bars import StackedBar, bars_drawing
+from parasim.report.charts import WALL_CLOCK, chart
 from parasim.report.files import left, pictures, read_json, read_rows
 from parasim.report.page import PageTable
 from parasim.report.record import Record
@@ -58,7 +59,7 @@ def about_plan(directory: Path, record: Record | None) -> dict[str, Any]:
         "question": plan["question"],
         "answers": answers,
         "table": table,
-        "timed": bar_chart([WALL_CLOCK], bars, table) if bars else None,
+        "timed": chart(partial(bars_drawing, [WALL_CLOCK], bars), table) if bars else None,
         "pictures": pictures(directory, record, {}),
         "notes": plan["notes"],
         "checks": _checks(plan["answers"], _deadline(record)),
