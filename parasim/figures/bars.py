@@ -21,7 +21,7 @@ class BarPart(NamedTuple):
 
 
 class StackedBar(NamedTuple):
-    """A bar: its name, the lengths of its parts in whatever unit, what is written at the right, and what else to tell."""
+    """A bar: name, lengths of its parts in whatever unit, what is written at the right, and what else is told."""
 
     name: str
     lengths: Sequence[float]

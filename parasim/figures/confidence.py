@@ -127,11 +127,11 @@ def _answer(line: Line, within: float | None, unit: style.TimeUnit) -> str:
 
 def _mark(axes: Axes, line: Line, probability: float, within: float | None, unit: style.TimeUnit, colour: str) -> None:
     """Mark the answer on a line, with what is known of it."""
-    ends = [line.estimate if end is None else end for end in line.interval]
+    low, high = (line.estimate if end is None else end for end in line.interval)
     looks: dict[str, Any] = {"color": colour, "linewidth": 2.6, "capstyle": "butt"}
     if within is None:
-        axes.hlines(probability, ends[0] / unit.seconds, ends[1] / unit.seconds, **looks)
+        axes.hlines(probability, low / unit.seconds, high / unit.seconds, **looks)
         ring(axes, line.estimate / unit.seconds, probability, colour, size=4.4)
     else:
-        axes.vlines(within / unit.seconds, *ends, **looks)
+        axes.vlines(within / unit.seconds, low, high, **looks)
         ring(axes, within / unit.seconds, line.estimate, colour, size=4.4)

@@ -31,9 +31,6 @@ _DASHES = ("-", "--", ":", "-.")
 _NOTE_HEIGHT = 16
 """Height of the two lines at an upright line [pt]."""
 
-_Line = tuple[tuple[str, str], ...]
-"""The fields that tell a line from the others, with their values."""
-
 
 def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hidden] = ()) -> list[Path]:
     """Draw ``runtime.png`` and ``runtime.svg``: runtime against the column `x`.
@@ -64,20 +61,29 @@ def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hid
     """
     from matplotlib.ticker import EngFormatter
 
-    lines = _lines(rows, x)
-    marks = {line: [point for point in hidden if tuple(point.labels.items()) == line] for line in lines}
-    for line, points in lines.items():
-        # The line bends there, between two runs of the sweep.
-        points[:] = sorted({*points, *((mark.value, mark.wall_clock) for mark in marks[line])})
+    check_columns(rows, (x, "method", "wall_clock_s"))
     told_apart = [column for column in _fields(rows[0], x) if len({text(row, column) for row in rows}) > 1]
-    named = {*told_apart, "method"}
-    names = {line: _name([pair for pair in line if pair[0] in named]) for line in lines}
+    lines: dict[str, list[tuple[float, float]]] = {}
+    marks: dict[str, list[Hidden]] = {}
+    methods: dict[str, str] = {}
+    for row in rows:
+        name = _name(row, told_apart)
+        points = lines.setdefault(name, [])
+        value = _number(text(row, x), x)
+        if any(value == other for other, _ in points):
+            raise FigureError(f"two runtimes at {x} {text(row, x)} of one line; tell them apart by a column")
+        points.append((value, float(row["wall_clock_s"])))
+        methods[name] = text(row, "method")
+    for mark in hidden:
+        # The line bends there, between two runs of the sweep.
+        marks.setdefault(_name(mark.labels, told_apart), []).append(mark)
+        lines[_name(mark.labels, told_apart)].append((mark.value, mark.wall_clock))
     times = [float(row["wall_clock_s"]) for row in rows]
     unit = style.time_unit(max(times))
     # Numbers of a quantity carry their unit, with its prefix.
     base = quantity(text(rows[0], x))[1]
     write: Callable[[float], str] = EngFormatter(base) if base else "{:g}".format
-    colours = style.method_colours(dict(line)["method"] for line in lines)
+    colours = style.method_colours(methods.values())
     with sheet() as drawn:
         axes = drawn.axes(0, 0, _WIDTH, _HEIGHT)
         # Methods differ by factors: a log axis where a linear one would press the fast ones to the floor.
@@ -90,51 +96,35 @@ def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hid
         margin = (values[-1] / values[0]) ** 0.05 if len(values) > 1 else 2.0
         axes.set_xlim(values[0] / margin, values[-1] * margin)
         ends, lines_of, notes = {}, dict.fromkeys(colours, 0), 0
-        for line, points in lines.items():
-            method = dict(line)["method"]
-            xs = [value for value, _ in points]
-            ys = [seconds / unit.seconds for _, seconds in points]
+        for name, points in lines.items():
+            method = methods[name]
+            xs, ys = zip(*((value, seconds / unit.seconds) for value, seconds in sorted(set(points))), strict=True)
             dashes = _DASHES[lines_of[method] % len(_DASHES)]
             lines_of[method] += 1
             axes.plot(xs, ys, color=colours[method], linewidth=1.2, linestyle=dashes, marker="o", markersize=2.6)
-            for mark in marks[line]:
+            for mark in marks.get(name, ()):
                 where = write(float(f"{mark.value:.3g}"))
                 since = f"hidden up to {where}" if mark.until else f"hidden from {where} on"
-                told = f"{names[line]}:\n{since}" if len(hidden) > 1 else f"communication\n{since}"
+                told = f"{name}:\n{since}" if len(hidden) > 1 else f"communication\n{since}"
                 _mark(axes, (mark.value, mark.wall_clock / unit.seconds), colours[method], told, notes)
                 notes += 1
-            ends[names[line]] = (ys[-1], colours[method])
+            ends[name] = (ys[-1], colours[method])
         _tick(axes, values, write, logarithmic=factors)
         drawn.unit(axes, unit.name)
         label_ends(drawn, axes, ends)
         return drawn.save(directory / "runtime")
 
 
-def _name(fields: Sequence[tuple[str, str]]) -> str:
-    """Name of a line: its method, and every other field with its name, so that numbers speak."""
-    method = next(value for column, value in fields if column == "method")
-    others = [f"{pretty_name(column)} {value}" for column, value in fields if column not in ("method", "model")]
-    models = [value for column, value in fields if column == "model"]
-    return ", ".join([method, *models, *others])
+def _name(row: Row, columns: Sequence[str]) -> str:
+    """Name of a line: its method, and every other column that tells it apart with its name, so that numbers speak."""
+    others = [f"{pretty_name(column)} {text(row, column)}" for column in columns if column not in ("method", "model")]
+    return ", ".join([text(row, "method"), *(text(row, "model") for column in columns if column == "model"), *others])
 
 
 def _fields(row: Row, x: str) -> list[str]:
     """Columns that name a run, but the one along the axis."""
     names = list(row)
     return [column for column in names[: names.index("wall_clock_s")] if column != x]
-
-
-def _lines(rows: Sequence[Row], x: str) -> dict[_Line, list[tuple[float, float]]]:
-    """Points (x, runtime [s]) of each line."""
-    check_columns(rows, (x, "method", "wall_clock_s"))
-    lines: dict[_Line, list[tuple[float, float]]] = {}
-    for row in rows:
-        points = lines.setdefault(tuple((column, text(row, column)) for column in _fields(row, x)), [])
-        value = _number(text(row, x), x)
-        if any(value == other for other, _ in points):
-            raise FigureError(f"two runtimes at {x} {text(row, x)} of one line; tell them apart by a column")
-        points.append((value, float(row["wall_clock_s"])))
-    return lines
 
 
 def _number(value: str, x: str) -> float:
