@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,9 +101,15 @@ def _levels(axes: Axes, bandwidths: NDArray[np.float64], advantage: NDArray[np.f
     shown = [level for level in levels if advantage.min() < level < advantage.max()]
     if not shown:
         return
-    looks: dict[str, Any] = {"colors": style.MUTED, "linewidths": 0.5, "linestyles": "-"}
-    lines = axes.contour(bandwidths, range(len(advantage)), advantage, shown, **looks)
-    axes.clabel(lines, fmt=lambda level: f"{math.exp(abs(level)):.3g}×", fontsize=style.SMALL, colors=style.INK)
+    axes.contour(
+        bandwidths, range(len(advantage)), advantage, shown, colors=style.MUTED, linewidths=0.5, linestyles="-"
+    )
+    for level in shown:
+        # Where the line leaves the lowest row, below that row's break-even point.
+        for position in np.flatnonzero(np.diff(np.sign(advantage[0] - level))):
+            middle = math.sqrt(bandwidths[position] * bandwidths[position + 1])
+            text = f"{math.exp(abs(level)):.3g}×"
+            axes.text(middle, -0.3, text, size=style.SMALL, ha="center", va="center_baseline", color=style.INK)
 
 
 def _boundary(axes: Axes, lines: Sequence[MethodsCompared]) -> None:

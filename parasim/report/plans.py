@@ -33,24 +33,23 @@ def about_plan(directory: Path, record: Record | None) -> dict[str, Any]:
             "name": _name(answer),
             "value": _value(answer["value"], answer["unit"]),
             "because": str(answer["because"]).rstrip("."),
+            "possible": "yes" if answer["feasible"] else "not needed" if _nothing_needed(answer) else "no",
             # Neither what is not needed nor what means nothing to a method has a value that could be told.
             "without_value": _nothing_needed(answer) or (answer["feasible"] and answer["value"] is None),
         }
         for answer in plan["answers"]
     ]
-    table = PageTable(
-        ("method", "possible", "answer", "wall-clock there", "because"),
-        [
-            (
-                answer["name"],
-                "yes" if answer["feasible"] else "not needed" if _nothing_needed(answer) else "no",
-                answer["value"],
-                "-" if answer["wall_clock_s"] is None else clock(answer["wall_clock_s"]),
-                told["because"],
-            )
-            for answer, told in zip(answers, plan["answers"], strict=True)
-        ],
-    )
+    rows = [
+        (
+            a["name"],
+            a["possible"],
+            a["value"],
+            "-" if a["wall_clock_s"] is None else clock(a["wall_clock_s"]),
+            a["because"],
+        )
+        for a in answers
+    ]
+    table = PageTable(("method", "possible", "answer", "wall-clock there", "because"), rows)
     timed = [(a, float(a["wall_clock_s"])) for a in answers if a["wall_clock_s"] is not None]
     bars = [StackedBar(f"{a['name']}: {a['value']}", [seconds], clock(seconds)) for a, seconds in timed]
     name = record.scenario.get("name") if record is not None else None

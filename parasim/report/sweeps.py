@@ -58,12 +58,10 @@ def _wins(rows: Sequence[Row], swept: Sequence[str]) -> list[str]:
     others = [column for column in swept if column != "method"]
     if not others or len(others) == len(swept):
         return []
-    fastest: dict[str, Row] = {}
-    for row in rows:
-        setting = _label(row, others)
-        if setting not in fastest or _seconds(row) < _seconds(fastest[setting]):
-            fastest[setting] = row
-    wins = Counter(row["method"] for row in fastest.values())
+    fastest: dict[str, str] = {}
+    for row in sorted(rows, key=_seconds):
+        fastest.setdefault(_label(row, others), row["method"])
+    wins = Counter(fastest.values())
     return [f"{method} is the fastest in {n} of {len(fastest)} settings" for method, n in wins.most_common()]
 
 
