@@ -6,6 +6,7 @@ and other swept field. With one group alone, the methods are written under their
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,9 +161,7 @@ def _arrange(rows: Sequence[Row]) -> _Arrangement:
 
 def _pretty(column: str, value: str) -> str:
     """Write a field's value as a reader wants it: a space between number and unit."""
-    digits = len(value) - len(value.lstrip("0123456789."))
-    spaced = column == "bandwidth" and 0 < digits < len(value)
-    return (f"{value[:digits]} {value[digits:]}" if spaced else value) or "as given"
+    return (re.sub(r"(?<=[0-9.])(?=[a-zA-Z])", " ", value, count=1) if column == "bandwidth" else value) or "as given"
 
 
 def _keys(chart: _Arrangement) -> list[Key]:

@@ -39,16 +39,7 @@ def about_plan(directory: Path, record: Record | None) -> dict[str, Any]:
         }
         for answer in plan["answers"]
     ]
-    rows = [
-        (
-            a["name"],
-            a["possible"],
-            a["value"],
-            "-" if a["wall_clock_s"] is None else clock(a["wall_clock_s"]),
-            a["because"],
-        )
-        for a in answers
-    ]
+    rows = [(a["name"], a["possible"], a["value"], _value(a["wall_clock_s"], "s"), a["because"]) for a in answers]
     table = PageTable(("method", "possible", "answer", "wall-clock there", "because"), rows)
     timed = [(a, float(a["wall_clock_s"])) for a in answers if a["wall_clock_s"] is not None]
     bars = [StackedBar(f"{a['name']}: {a['value']}", [seconds], clock(seconds)) for a, seconds in timed]
