@@ -87,9 +87,8 @@ def draw_convergence(curves: Sequence[LossCurves], finals: Sequence[FinalLosses]
                 keys = _draw_curves(axes, panel) if isinstance(panel, LossCurves) else _draw_finals(axes, panel)
                 if not number:
                     axes.set_ylabel("held-out loss")
-                top = bottom + _HEIGHT + _TOP
-                drawn.page.text(left - 0.32, top - 0.08, panel.title, size=style.NORMAL, weight="bold", va="top")
-                drawn.keys(keys, left - 0.32, top - 0.22, width + 0.32)
+                top = drawn.keys(keys, left - 0.32, bottom + _HEIGHT + 0.05, width + 0.32)
+                drawn.text(left - 0.32, top + 0.03, panel.title, size=style.NORMAL, weight="bold", va="bottom")
         return drawn.save(directory / "convergence")
 
 

@@ -21,11 +21,12 @@ class BarPart(NamedTuple):
 
 
 class StackedBar(NamedTuple):
-    """A bar: its name, the lengths of its parts in whatever unit, and what is written at the right."""
+    """A bar: name, lengths of its parts in whatever unit, what is written at the right, and what else is told."""
 
     name: str
     lengths: Sequence[float]
     text: str
+    more: Sequence[str] = ()
 
 
 def bars_drawing(parts: Sequence[BarPart], bars: Sequence[StackedBar], width: float = style.PAGE_WIDTH) -> Drawing:
@@ -48,7 +49,7 @@ def bars_drawing(parts: Sequence[BarPart], bars: Sequence[StackedBar], width: fl
 
     def draw(drawn: Sheet) -> None:
         if len(parts) > 1:
-            drawn.keys(keys, 0.0, drawn.height, width)
+            drawn.keys(keys, 0.0, drawn.height - head + _GAP, width)
         for number, bar in enumerate(bars):
             top = drawn.height - head - number * _ROW
             space = width - style.text_width(bar.text, style.NORMAL) - _GAP

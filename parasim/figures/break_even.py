@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.text import Text
 
+    from parasim.planning.questions.break_even import MethodsCompared
+
 # All lengths are in inches.
-_LEFT, _BOTTOM, _TOP, _RIGHT, _ROW, _LEAST_HEIGHT = 0.40, 0.42, 0.46, 0.62, 0.30, 1.2
-_WIDTH = 4.6
+_WIDTH, _ROW, _LEAST_HEIGHT = 4.6, 0.30, 1.2
 _DEEPEST = 0.80
 _DEEPEST_AT = 10.0
 """Advantage from which on a colour becomes no deeper."""
@@ -34,40 +35,12 @@ _FINE = 801
 _LEVELS = (1.5, 2.0, 3.0, 5.0, 10.0)
 
 
-class BreakEvenPoint(Protocol):
-    """A break-even point."""
-
-    @property
-    def above(self) -> float:
-        """Its bandwidth [B/s]."""
-
-
-class ComparedMethods(Protocol):
-    """Two methods along the bandwidth, at one batch size."""
-
-    @property
-    def batch_size(self) -> int:
-        """The batch size."""
-
-    @property
-    def bandwidths(self) -> NDArray[np.float64]:
-        """Of every client [B/s]."""
-
-    @property
-    def runtimes(self) -> NDArray[np.float64]:
-        """Of both methods, one row each [s]."""
-
-    @property
-    def crossings(self) -> Sequence[BreakEvenPoint]:
-        """Where the faster one changes."""
-
-
-def draw_break_even(lines: Sequence[ComparedMethods], methods: tuple[str, str], directory: Path) -> list[Path]:
+def draw_break_even(lines: Sequence[MethodsCompared], methods: tuple[str, str], directory: Path) -> list[Path]:
     """Draw ``break_even.png`` and ``break_even.svg``.
 
     Parameters
     ----------
-    lines : sequence of ComparedMethods
+    lines : sequence of MethodsCompared
         One per batch size, rising, all at the same bandwidths.
     methods : tuple of str
         Names of the two methods.
@@ -79,9 +52,9 @@ def draw_break_even(lines: Sequence[ComparedMethods], methods: tuple[str, str], 
     OutputError
         If the files cannot be written.
     """
-    height = max(_LEAST_HEIGHT, _ROW * len(lines))
-    with sheet(_LEFT + _WIDTH + _RIGHT, _BOTTOM + height + _TOP) as drawn:
-        axes = drawn.axes(_LEFT, _BOTTOM, _WIDTH, height, grid="")
+    with sheet() as drawn:
+        height = max(_LEAST_HEIGHT, _ROW * len(lines))
+        axes = drawn.axes(0, 0, _WIDTH, height, grid="")
         bandwidths = lines[0].bandwidths
         low, high = float(bandwidths[0]), float(bandwidths[-1])
         # Positive where the second method takes longer: the first one's advantage, as a logarithm.
@@ -92,13 +65,11 @@ def draw_break_even(lines: Sequence[ComparedMethods], methods: tuple[str, str], 
         _boundary(axes, lines)
         _name_regions(axes, bandwidths, advantage, methods)
         axes.set_yticks(range(len(lines)), [str(line.batch_size) for line in lines])
-        axes.set_xlabel("bandwidth of every client, up and down")
+        axes.set(xlabel="bandwidth of every client, up and down", ylabel="batch size")
         bandwidth_ticks(axes.xaxis, low, high)
-        drawn.title(f"{methods[0]} or {methods[1]}: the faster one", _LEFT, drawn.height - 0.06)
-        note = "the deeper the colour, the greater its advantage"
-        note += "; thin lines: so many times as fast" if len(lines) > 1 else ""
-        drawn.text(_LEFT, drawn.height - 0.23, note, va="top", color=style.MUTED)
-        drawn.text(0.06, drawn.height - 0.43, "batch size", va="center")
+        several = "; thin lines: so many times as fast" if len(lines) > 1 else ""
+        drawn.text(0, height + 0.12, f"the deeper the colour, the greater its advantage{several}", color=style.MUTED)
+        drawn.title(f"{methods[0]} or {methods[1]}: the faster one", 0, height + 0.2)
         return drawn.save(directory / "break_even")
 
 
@@ -130,8 +101,9 @@ def _levels(axes: Axes, bandwidths: NDArray[np.float64], advantage: NDArray[np.f
     shown = [level for level in levels if advantage.min() < level < advantage.max()]
     if not shown:
         return
-    rows = np.arange(len(advantage))
-    axes.contour(bandwidths, rows, advantage, shown, colors=style.MUTED, linewidths=0.5, linestyles="-")
+    axes.contour(
+        bandwidths, range(len(advantage)), advantage, shown, colors=style.MUTED, linewidths=0.5, linestyles="-"
+    )
     for level in shown:
         # Where the line leaves the lowest row, below that row's break-even point.
         for position in np.flatnonzero(np.diff(np.sign(advantage[0] - level))):
@@ -140,7 +112,7 @@ def _levels(axes: Axes, bandwidths: NDArray[np.float64], advantage: NDArray[np.f
             axes.text(middle, -0.3, text, size=style.SMALL, ha="center", va="center_baseline", color=style.INK)
 
 
-def _boundary(axes: Axes, lines: Sequence[ComparedMethods]) -> None:
+def _boundary(axes: Axes, lines: Sequence[MethodsCompared]) -> None:
     """Draw each row's break-even points, joined into a line, with their bandwidths."""
     for row, line in enumerate(lines):
         for crossing in line.crossings:

@@ -7,29 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from parasim.figures import style
-from parasim.figures.sheet import Key, ring, sheet
+from parasim.figures.sheet import Key, list_beside, ring, sheet
 from parasim.figures.style import FigureError
 from parasim.text import deadline_clock
 from sim.studies.conditions import Floats
-from sim.studies.quantile import quantile_rank
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # All lengths are in inches.
-_LEFT, _GAP, _BOTTOM, _TOP = 0.45, 0.22, 0.40, 0.36
-_PLOT_WIDTH, _PLOT_HEIGHT = 3.8, 2.3
+_WIDTH, _HEIGHT = 3.8, 2.3
 _POINTS = 400
 """Points of a line: more samples than that no eye tells apart."""
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _TOUCHING = 0.06
 """Marks of the upright axis closer than this would touch."""
-_LINE, _ENTRY, _SWATCH = 0.12, 0.30, 0.16
 _SHOWN = (0.001, 0.999)
 """Quantiles that the time axis reaches, at least: beyond them, single runs would stretch it."""
 
@@ -45,6 +42,8 @@ class Line(NamedTuple):
         Wall-clocks, sorted [s].
     planned : float
         Wall-clock without jitter [s].
+    estimate : float
+        The answer: the deadline [s], or the probability to meet it.
     interval : tuple of float or None
         Where the deadline lies [s], or the probability to meet it; None where that is not known.
     """
@@ -52,6 +51,7 @@ class Line(NamedTuple):
     method: str
     times: Floats
     planned: float
+    estimate: float
     interval: tuple[float | None, float | None]
 
 
@@ -88,13 +88,9 @@ def draw_confidence(lines: Sequence[Line], probability: float, within: float | N
     unit = style.time_unit(max(ends))
     colours = style.method_colours(line.method for line in lines)
     ordered = sorted(lines, key=lambda line: float(np.median(line.times)))
-    answers = [_answer(line, probability, within, unit) for line in ordered]
     heading = f"{100 * probability:.4g}% are done in" if within is None else f"are done in {deadline_clock(within)}"
-    texts = [heading, *(line.method for line in lines), *answers]
-    list_width = _SWATCH + 0.06 + max(style.text_width(text, style.SMALL) for text in texts) + 0.08
-    list_left = _LEFT + _PLOT_WIDTH + _GAP
-    with sheet(list_left + list_width, _BOTTOM + _PLOT_HEIGHT + _TOP) as drawn:
-        axes = drawn.axes(_LEFT, _BOTTOM, _PLOT_WIDTH, _PLOT_HEIGHT)
+    with sheet() as drawn:
+        axes = drawn.axes(0, 0, _WIDTH, _HEIGHT)
         margin = 0.06 * (max(ends) - min(ends)) or 0.05 * max(ends)
         axes.set_xlim((min(ends) - margin) / unit.seconds, (max(ends) + margin) / unit.seconds)
         axes.set(ylim=(0, 1), xlabel=f"wall-clock [{unit.name}]")
@@ -108,47 +104,34 @@ def draw_confidence(lines: Sequence[Line], probability: float, within: float | N
             shares = np.linspace(0, 1, min(_POINTS, len(line.times)))
             times = np.quantile(line.times, shares, method="inverted_cdf") / unit.seconds
             # Lines end where the picture does, not where their slowest run was.
-            axes.plot([*times, axes.get_xlim()[1]], [*shares, 1.0], color=colour, linewidth=1.2)
+            label = f"{line.method}\n{_answer(line, within, unit)}"
+            axes.plot([*times, axes.get_xlim()[1]], [*shares, 1.0], color=colour, linewidth=1.2, label=label)
             axes.plot(line.planned / unit.seconds, 0.0, marker="^", ms=4, color=colour, clip_on=False, zorder=5)
             _mark(axes, line, probability, within, unit, colour)
-        drawn.unit(axes, "done", above=_TOP - 0.06)
+        drawn.unit(axes, "done")
         keys = [Key("without jitter", (style.MUTED,), "^", filled=True)]
         keys += [Key("answer, with its 95 % interval", (style.MUTED,), "o")]
-        drawn.keys(keys, _LEFT, drawn.height - 0.04, _PLOT_WIDTH)
-        drawn.text(list_left, drawn.height - _TOP, heading, va="top", color=style.MUTED)
-        for number, (line, answer) in enumerate(zip(ordered, answers, strict=True)):
-            y = drawn.height - _TOP - 0.24 - number * _ENTRY
-            drawn.page.plot([list_left, list_left + _SWATCH], [y, y], color=colours[line.method], linewidth=1.2)
-            for row, text in enumerate((line.method, answer)):
-                drawn.text(list_left + _SWATCH + 0.06, y - row * _LINE, text)
+        drawn.keys(keys, 0, _HEIGHT + 0.1, _WIDTH)
+        list_beside(axes, heading)
         return drawn.save(directory / "confidence")
 
 
-def _answer(line: Line, probability: float, within: float | None, unit: style.TimeUnit) -> str:
+def _answer(line: Line, within: float | None, unit: style.TimeUnit) -> str:
     if within is None:
-        return f"{style.format_time(_deadline(line, probability), unit)} {unit.name}"
+        return f"{style.format_time(line.estimate, unit)} {unit.name}"
     low, high = line.interval
     assert low is not None
     assert high is not None
-    return f"{_share(line, within):.1%} ({low:.1%} to {high:.1%})"
-
-
-def _share(line: Line, within: float) -> float:
-    return float(np.searchsorted(line.times, within, side="right")) / len(line.times)
-
-
-def _deadline(line: Line, probability: float) -> float:
-    return float(line.times[quantile_rank(len(line.times), probability)])
+    return f"{line.estimate:.1%} ({low:.1%} to {high:.1%})"
 
 
 def _mark(axes: Axes, line: Line, probability: float, within: float | None, unit: style.TimeUnit, colour: str) -> None:
     """Mark the answer on a line, with what is known of it."""
-    low, high = line.interval
+    low, high = (line.estimate if end is None else end for end in line.interval)
+    looks: dict[str, Any] = {"color": colour, "linewidth": 2.6, "capstyle": "butt"}
     if within is None:
-        x, y = _deadline(line, probability), probability
-        xs, ys = [x if low is None else low, x if high is None else high], [y, y]
+        axes.hlines(probability, low / unit.seconds, high / unit.seconds, **looks)
+        ring(axes, line.estimate / unit.seconds, probability, colour, size=4.4)
     else:
-        x, y = within, _share(line, within)
-        xs, ys = [x, x], [y if low is None else low, y if high is None else high]
-    axes.plot([end / unit.seconds for end in xs], ys, color=colour, linewidth=2.6, solid_capstyle="butt")
-    ring(axes, x / unit.seconds, y, colour, size=4.4)
+        axes.vlines(within / unit.seconds, low, high, **looks)
+        ring(axes, within / unit.seconds, line.estimate, colour, size=4.4)

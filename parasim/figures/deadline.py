@@ -13,7 +13,7 @@ from parasim.figures.ticks import bandwidth_ticks, log_ticks
 from parasim.text import amount, deadline_clock
 
 # All lengths are in inches.
-_LEFT, _BOTTOM, _TOP, _WIDTH, _HEIGHT, _LABEL_PAD = 0.45, 0.42, 0.30, 4.4, 2.5, 0.18
+_WIDTH, _HEIGHT = 4.4, 2.5
 _MARGIN = 1.15
 _WIDE = 1e4
 """From the least to the most, as a factor, where numbers at 2 and 5 would touch."""
@@ -61,9 +61,8 @@ def draw_deadline(
     bottom, top = min(times) / _MARGIN / scale.seconds, max(times) * _MARGIN / scale.seconds
     colours = style.method_colours(drawn)
     names = {method: _name(method, answers, unit) for method in drawn}
-    right = max(style.text_width(name, style.SMALL) for name in names.values()) + _LABEL_PAD
-    with sheet(_LEFT + _WIDTH + right, _BOTTOM + _HEIGHT + _TOP) as picture:
-        axes = picture.axes(_LEFT, _BOTTOM, _WIDTH, _HEIGHT)
+    with sheet() as picture:
+        axes = picture.axes(0, 0, _WIDTH, _HEIGHT)
         axes.set(xscale="log", yscale="log", xlim=(low / _MARGIN, high * _MARGIN), ylim=(bottom, top), xlabel=meaning)
         limit = within / scale.seconds
         axes.axhline(limit, color=style.INK, linewidth=0.8)
@@ -84,7 +83,7 @@ def draw_deadline(
         label_ends(picture, axes, ends)
         if answers:
             keys = [Key("the answer, written behind its method", (style.MUTED,), "o")]
-            picture.keys(keys, _LEFT, picture.height - 0.08, _WIDTH)
+            picture.keys(keys, 0, _HEIGHT + 0.08, _WIDTH)
         return picture.save(directory / "deadline")
 
 

@@ -7,7 +7,7 @@ shown, and as many others as there is space for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -69,12 +69,14 @@ class Schedule:
     end: float
 
 
-def client_name(fleet: Fleet, client: int, count: int = 1) -> str:
-    """Name a client after its group: alone, with its number, or for so many alike ones."""
-    group = fleet.group(client)
-    if group.count == 1 and group.name:
-        return group.name
-    name = group.name or "client"
+def client_name(fleet: Fleet | None, client: int, count: int = 1) -> str:
+    """Name a client after its group, if that is known: alone, with its number, or for so many alike ones."""
+    if client == SERVER:
+        return "server"
+    group = None if fleet is None else fleet.group(client)
+    name = (group and group.name) or "client"
+    if group and group.name and group.count == 1:
+        return name
     return f"{name} × {count:,}" if count > 1 else f"{name} {client}"
 
 
@@ -106,7 +108,7 @@ def draw_gantt(result: Result, path: CriticalPath, directory: Path, rounds: int 
     """
     scenario, spans, fleet = result.scenario, result.timeline.spans, Fleet(result.scenario.fleet)
     pieces = [(spans[piece.span], piece.start, piece.end) for piece in path.pieces]
-    names = {client: client_name(fleet, client, count) for client, count in result.counts.items()} | {SERVER: "server"}
+    names = {client: client_name(fleet, client, count) for client, count in {**result.counts, SERVER: 1}.items()}
     end = window(spans, rounds)
     schedule = Schedule(spans, pieces, names, result.counts, scenario.clients, result.presence, end)
     many = f"{scenario.rounds:,} rounds" if scenario.rounds > 1 else "one round"
@@ -153,21 +155,22 @@ def gantt_drawing(schedule: Schedule, title: str = "", width: float = style.PAGE
     bottom, height = _BOTTOM + _BOTTOM_LINE * note.count("\n"), len(clients) * _ROW
 
     def draw(drawn: Sheet) -> None:
-        top = drawn.height - _MARGIN
-        drawn.title(title, _MARGIN, top)
-        drawn.keys(keys, _MARGIN, top - _TITLE * bool(title), width - 2 * _MARGIN)
+        top = drawn.keys(keys, _MARGIN, bottom + height + _LEGEND_GAP, width - 2 * _MARGIN)
+        drawn.title(title, _MARGIN, top + 0.03)
         axes = drawn.axes(left, bottom, width - left - _RIGHT, height, grid="")
         axes.spines["left"].set_visible(False)
-        axes.set(xlim=(0, end / unit.seconds), ylim=(0, len(clients)), yticks=[])
-        axes.set_xlabel(note, labelpad=2)
+        axes.set(xlim=(0, end), ylim=(0, len(clients)), xticks=[], yticks=[])
+        # What is drawn is in seconds.
+        scales = (lambda seconds: seconds / unit.seconds), (lambda units: units * unit.seconds)
+        axes.secondary_xaxis("bottom", functions=scales).set_xlabel(note, labelpad=2)
         if not schedule.presence:
-            axes.hlines(range(1, len(clients)), 0, end / unit.seconds, color=style.GRID, linewidth=0.5, zorder=0.5)
+            axes.hlines(range(1, len(clients)), 0, end, color=style.GRID, linewidth=0.5, zorder=0.5)
         lowest = {client: len(clients) - 1 - index for index, client in enumerate(clients)}
-        chart = _Lanes(axes, unit, end, (width - left - _RIGHT) / end)
+        inches_per_second = (width - left - _RIGHT) / end
         for client, row in lowest.items():
-            chart.draw_row(schedule, client, row)
+            _draw_row(axes, schedule, client, row, inches_per_second)
             drawn.text(left - _NAME_GAP, bottom + (row + 0.5) * _ROW, names[client], ha="right")
-        chart.outline(schedule.path, lowest)
+        _outline(axes, schedule, lowest, _THINNEST / inches_per_second)
 
     return Drawing(width, head + height + bottom, draw)
 
@@ -210,72 +213,51 @@ def _axis_name(schedule: Schedule, clients: Sequence[int], unit: TimeUnit) -> st
     return f"{unit.name}; {shown:,} of {schedule.clients:,} clients, chosen by their part in the critical path"
 
 
-@dataclass(frozen=True)
-class _Lanes:
-    """Axes in units of time along x, up to an end [s], and rows along y."""
+def _draw_row(axes: Axes, schedule: Schedule, client: int, row: int, inches_per_second: float) -> None:
+    """Draw what one client or the server does."""
 
-    axes: Axes
-    unit: TimeUnit
-    end: float
-    inches_per_second: float
+    def bars(times: Iterable[Interval], place: tuple[float, float], colour: str, **looks: Any) -> None:
+        boxes = [(start, end - start) for start, end in times if start < end]
+        axes.broken_barh(boxes, (row + place[0], place[1]), facecolors=colour, edgecolor="white", **looks)
 
-    def draw_row(self, schedule: Schedule, client: int, row: int) -> None:
-        """Draw what one client or the server does."""
-        spans = [span for span in schedule.spans if span.client == client]
-        # Behind the lines of the critical path, which pass between the bars: waiting is what nothing covers.
-        present = schedule.presence.get(client, ())
-        self._bars(present, row + _BAND[0], _BAND[1], style.WAITING, zorder=0.5)
-        busy = [(span.start, span.end) for span in spans] if present else []
-        self._bars(busy, row + _BAND[0], _BAND[1], _PRESENT, zorder=0.6)
-        for kind, colour in COLOURS.items():
-            low, height = _LANES[kind is Kind.COMPUTE]
-            times = [(span.start, span.end) for span in spans if span.kind is kind]
-            # A thin white edge keeps one round's bar apart from the next one's.
-            self._bars(times, row + low, height, colour, linewidth=0.5 if kind is Kind.COMPUTE else 0.0)
-        low, height = _LANES[True]
-        looks: dict[str, Any] = {"size": style.SMALL - 1, "color": "white", "ha": "center", "va": "center_baseline"}
-        for span in spans:
-            # The number of the round, where a computation is long enough for it.
-            start, end = span.start, min(span.end, self.end)
-            needed = style.text_width(str(span.round), style.SMALL) + 0.03
-            if span.kind is Kind.COMPUTE and (end - start) * self.inches_per_second > needed:
-                middle = (start + end) / 2 / self.unit.seconds
-                self.axes.text(middle, row + low + height / 2, str(span.round), **looks)
+    spans = [span for span in schedule.spans if span.client == client and span.start < schedule.end]
+    # Behind the lines of the critical path, which pass between the bars: waiting is what nothing covers.
+    present = schedule.presence.get(client, ())
+    bars(present, _BAND, style.WAITING, linewidth=0, zorder=0.5)
+    bars([(s.start, s.end) for s in spans if present], _BAND, _PRESENT, linewidth=0, zorder=0.6)
+    for kind, colour in COLOURS.items():
+        computing = kind is Kind.COMPUTE
+        # A thin white edge keeps one round's bar apart from the next one's.
+        times = [(s.start, s.end) for s in spans if s.kind is kind]
+        bars(times, _LANES[computing], colour, linewidth=0.5 * computing, zorder=1)
+    low, height = _LANES[True]
+    looks: dict[str, Any] = {"size": style.SMALL - 1, "color": "white", "ha": "center", "va": "center_baseline"}
+    for span in spans:
+        # The number of the round, where a computation is long enough for it.
+        end = min(span.end, schedule.end)
+        needed = style.text_width(str(span.round), style.SMALL) + 0.03
+        if span.kind is Kind.COMPUTE and (end - span.start) * inches_per_second > needed:
+            axes.text((span.start + end) / 2, row + low + height / 2, str(span.round), **looks)
 
-    def outline(self, path: Sequence[tuple[Span, float, float]], rows: Mapping[int, int]) -> None:
-        """Outline the critical path, with a line where it goes from one lane to another."""
-        from matplotlib.patches import Rectangle
 
-        looks: dict[str, Any] = {"color": style.INK, "linewidth": _OUTLINE}
-        before: float | None = None
-        for span, pieces in groupby(path, key=lambda piece: piece[0]):
-            own = list(pieces)
-            start, end = own[0][1], own[-1][2]
-            if start >= self.end or (end - start) * self.inches_per_second < _THINNEST:
-                continue
-            if span.client not in rows:
-                before = None
-                continue
-            low, height = _LANES[span.kind is Kind.COMPUTE]
-            low += rows[span.client]
-            x, width = start / self.unit.seconds, (min(end, self.end) - start) / self.unit.seconds
-            self.axes.add_patch(Rectangle((x, low), width, height, fill=False, zorder=4, **looks))
-            if before is not None and before != low:
-                ends = (before, low + height) if before > low else (before + height, low)
-                self.axes.plot([x, x], ends, zorder=0.9, solid_capstyle="butt", **looks)
-            before = low
+def _outline(axes: Axes, schedule: Schedule, rows: Mapping[int, int], shortest: float) -> None:
+    """Outline the critical path's spans of some length [s], with a line where it goes from one lane to another."""
+    from matplotlib.patches import Rectangle
 
-    def _bars(
-        self,
-        times: Sequence[Interval],
-        low: float,
-        height: float,
-        colour: str,
-        linewidth: float = 0.0,
-        zorder: float = 1,
-    ) -> None:
-        scale = self.unit.seconds
-        shown = [(s / scale, (min(e, self.end) - s) / scale) for s, e in times if s < min(e, self.end)]
-        if shown:
-            bars = self.axes.broken_barh(shown, (low, height), facecolors=colour, linewidth=linewidth)
-            bars.set(edgecolor="white", zorder=zorder)
+    looks: dict[str, Any] = {"color": style.INK, "linewidth": _OUTLINE}
+    before: float | None = None
+    for span, pieces in groupby(schedule.path, key=lambda piece: piece[0]):
+        own = list(pieces)
+        start, end = own[0][1], min(own[-1][2], schedule.end)
+        if end - start < shortest:
+            continue
+        if span.client not in rows:
+            before = None
+            continue
+        low, height = _LANES[span.kind is Kind.COMPUTE]
+        low += rows[span.client]
+        axes.add_patch(Rectangle((start, low), end - start, height, fill=False, zorder=4, **looks))
+        if before is not None and before != low:
+            ends = (before, low + height) if before > low else (before + height, low)
+            axes.plot([start, start], ends, zorder=0.9, solid_capstyle="butt", **looks)
+        before = low

@@ -1,39 +1,76 @@
 """Where communication becomes hidden: runtime against bandwidth, and the hiding point over batch size and block width.
 
-One group of clients has both beside each other. Several have one chart of their runtimes, with a line in its own colour
-for each, and below it a small panel for each. Where no bandwidth hides the communication of the scenario as it is,
-there are no runtimes to draw, but the panels show which widths and batch sizes help.
+One chart has the runtimes of all groups of clients, with a line in its own colour for each, and below it each has a
+small panel. Where no bandwidth hides the communication of the scenario as it is, there are no runtimes to draw, but
+the panels show which widths and batch sizes help.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from parasim.figures import hiding_panels as panels
 from parasim.figures import style
-from parasim.figures.hiding_panels import TOP, Box, HidingCurves, HidingGroup
-from parasim.figures.labels import shortened
-from parasim.figures.sheet import Key, sheet
+from parasim.figures.labels import label_ends, shortened
+from parasim.figures.sheet import Key, Sheet, list_beside, ring, sheet
 from parasim.figures.style import FigureError
+from parasim.figures.ticks import bandwidth_ticks
+from parasim.text import amount
+
+if TYPE_CHECKING:
+    from parasim.planning.questions.hiding import GroupCurve
 
 # All lengths are in inches.
-_LEFT, _BOTTOM, _HEIGHT = 0.42, 0.40, 2.0
-_RUNTIME_WIDTH, _GAP, _CURVE_WIDTH = 2.85, 0.66, 2.0
-_SEVERAL_WIDTH, _LIST_GAP = 4.2, 0.25
-_COLUMNS, _PANEL_LEFT, _PANEL_WIDTH, _PANEL_HEIGHT = 3, 0.62, 1.68, 1.25
-_PANEL_STEP, _PANEL_NAME, _PANEL_GAP = 2.13, 0.21, 0.24
-_TITLE = "Bandwidth from which on all is hidden"
+_WIDTH, _HEIGHT = 4.2, 2.0
+_COLUMNS, _PANEL_WIDTH, _PANEL_HEIGHT, _PANEL_STEP, _ROW_STEP = 3, 1.68, 1.25, 2.13, 1.7
+_BELOW = 1.05
+"""From the chart of runtimes down to the panels."""
 _MOST = len(style.GROUP_COLOURS)
+_MARGIN = 1.12
+_LIGHTEST = 0.55
+_HIGHEST = 4.0
+"""Where links are slow, runtimes grow without bounds: what matters is where they level off."""
 
 
-def draw_hiding(groups: Sequence[tuple[HidingGroup, Sequence[tuple[float, float]]]], directory: Path) -> list[Path]:
+@dataclass(frozen=True)
+class _Curves:
+    """A group as it is drawn: its name and colour, hiding points, and runtimes [s] along its bandwidth [B/s]."""
+
+    name: str
+    colour: str
+    group: GroupCurve
+    runtimes: Sequence[tuple[float, float]]
+
+    @property
+    def hidden(self) -> list[tuple[float | None, int, float]]:
+        """Block width, batch size and bandwidth [B/s] of all hiding points, in order."""
+        points = [(p.layers, p.batch_size, p.bandwidth) for p in self.group.points if p.bandwidth is not None]
+        return sorted(points, key=lambda point: (point[0] or 0.0, point[1]))
+
+    @property
+    def widths(self) -> list[float | None]:
+        """Block widths that were compared, the narrowest first."""
+        return sorted({point.layers for point in self.group.points}, key=lambda width: width or 0.0)
+
+    @property
+    def own(self) -> float:
+        """Bandwidth from which on the scenario as it is hides its communication [B/s]; 0 if there is none."""
+        return self.group.own.bandwidth or 0.0
+
+    @property
+    def refused(self) -> bool:
+        """Whether no bandwidth hides the communication of the scenario as it is, though there is some."""
+        return self.group.own.bandwidth is None and bool(self.group.own.in_the_way)
+
+
+def draw_hiding(groups: Sequence[tuple[GroupCurve, Sequence[tuple[float, float]]]], directory: Path) -> list[Path]:
     """Draw ``hiding.png`` and ``hiding.svg``.
 
     Parameters
     ----------
-    groups : sequence of (HidingGroup, sequence of (float, float))
+    groups : sequence of (GroupCurve, sequence of (float, float))
         Each with runtimes [s] along its bandwidth [B/s]; none where the scenario as it is hides nothing.
     directory : Path
         Where the files go.
@@ -45,72 +82,125 @@ def draw_hiding(groups: Sequence[tuple[HidingGroup, Sequence[tuple[float, float]
     OutputError
         If the files cannot be written.
     """
-    drawn = [(g, runtimes) for g, runtimes in groups if any(point.bandwidth is not None for point in g.points)]
-    if not drawn:
+    drawable = [(g, runtimes) for g, runtimes in groups if any(point.bandwidth is not None for point in g.points)]
+    if not drawable:
         raise FigureError("nothing to draw: no communication becomes hidden")
     # Each method's clients are all alike.
     alike = len({group.method for group, _ in groups}) == len(groups)
-    curves = _named(drawn, alike=alike)
-    if len(curves) == 1:
-        return _draw_one(curves[0], directory, alike=alike)
-    return _draw_several(curves, len(drawn), directory, alike=alike)
-
-
-def _named(drawn: Sequence[tuple[HidingGroup, Sequence[tuple[float, float]]]], *, alike: bool) -> list[HidingCurves]:
-    """Name and colour groups: as many as there are colours, those that need the most, in their own order."""
-    need = [max(point.bandwidth or 0.0 for point in group.points) for group, _ in drawn]
-    shown = sorted(sorted(range(len(drawn)), key=lambda number: -need[number])[:_MOST])
-    methods = style.method_colours(drawn[number][0].method for number in shown)
-    curves = []
-    for colour, number in zip(style.GROUP_COLOURS, shown, strict=False):
-        group, runtimes = drawn[number]
-        name = group.method if alike else group.clients if len(methods) == 1 else f"{group.method}, {group.clients}"
-        # A method has its colour everywhere, but the groups of one would all have the same.
-        curves.append(HidingCurves(name, methods[group.method] if alike else colour, group, runtimes))
-    return curves
-
-
-def _draw_one(curve: HidingCurves, directory: Path, *, alike: bool) -> list[Path]:
-    width = style.PAGE_WIDTH if curve.runtimes else style.COLUMN_WIDTH
-    left = _LEFT + _RUNTIME_WIDTH + _GAP if curve.runtimes else _PANEL_LEFT
-    whose = "" if alike else f"of {curve.name}"
-    lines = [*filter(None, (whose, panels.subject([curve]), "× as it is: at no bandwidth" * curve.refused))]
-    with sheet(width, _BOTTOM + _HEIGHT + panels.head_height(lines)) as drawn:
-        if curve.runtimes:
-            panels.draw_runtimes(drawn, Box(_LEFT, _BOTTOM, _RUNTIME_WIDTH, _HEIGHT), [curve], alike=alike)
-        box = Box(left, _BOTTOM, _CURVE_WIDTH, _HEIGHT)
-        axes = panels.draw_panel(drawn, box, curve, panels.bandwidth_range([curve]), panels.batch_sizes([curve]))
-        axes.set_xlabel("batch size")
-        panels.head(drawn, box, _TITLE, lines)
-        return drawn.save(directory / "hiding")
-
-
-def _draw_several(curves: Sequence[HidingCurves], of: int, directory: Path, *, alike: bool) -> list[Path]:
+    curves = _named(drawable, alike=alike)
     lines = [curve for curve in curves if curve.runtimes]
-    rows = math.ceil(len(curves) / _COLUMNS)
-    row = _PANEL_NAME + _PANEL_HEIGHT + _PANEL_GAP
-    grid = TOP + rows * row + _BOTTOM - _PANEL_GAP + 0.14
-    with sheet(style.PAGE_WIDTH, grid + (TOP + _HEIGHT + _BOTTOM + 0.1 if lines else 0.0)) as drawn:
+    with sheet() as drawn:
         if lines:
-            box = Box(_PANEL_LEFT, drawn.height - TOP - _HEIGHT, _SEVERAL_WIDTH, _HEIGHT)
-            panels.draw_runtimes(drawn, box, lines, alike=alike)
-            panels.draw_list(drawn, box.left + box.width + _LIST_GAP, drawn.height - TOP, lines)
-        shown = f"of {len(curves)} of {of} groups, those that need the most; " if len(curves) < of else ""
-        panels.head(drawn, Box(_PANEL_LEFT, 0.0, 0.0, grid - TOP), _TITLE, [shown + panels.subject(curves)])
+            whose = "every client" if alike else "the group, others unlimited"
+            _draw_runtimes(drawn, lines, f"bandwidth of {whose}")
+        top = -_BELOW if lines else 0.0
         keys = [Key("the scenario as it is", (style.MUTED,), "o")] if lines else []
         if any(curve.refused for curve in curves):
             keys.append(Key("the scenario as it is, which no bandwidth hides", (style.MUTED,), "x"))
-        drawn.keys(keys, _PANEL_LEFT, grid - 0.36, style.PAGE_WIDTH)
-        bandwidths, sizes = panels.bandwidth_range(curves), panels.batch_sizes(curves)
+        heading = drawn.keys(keys, 0, top + 0.26, style.PAGE_WIDTH)
+        of = f"of {len(curves)} of {len(drawable)} groups, those that need the most; " if drawable[_MOST:] else ""
+        drawn.text(0, heading + 0.06, of + _subject(curves), color=style.MUTED)
+        drawn.title("Bandwidth from which on all is hidden", 0, heading + 0.14)
+        values = [bandwidth for curve in curves for _, _, bandwidth in curve.hidden]
+        limits = min(values) / _MARGIN, max(values) * _MARGIN
+        sizes = {size for curve in curves for _, size, _ in curve.hidden}
+        sizes |= {curve.group.own.batch_size for curve in curves if curve.refused}
         for number, curve in enumerate(curves):
-            left = _PANEL_LEFT + number % _COLUMNS * _PANEL_STEP
-            bottom = grid - TOP - 0.14 - (number // _COLUMNS + 1) * row + _PANEL_GAP
-            axes = panels.draw_panel(drawn, Box(left, bottom, _PANEL_WIDTH, _PANEL_HEIGHT), curve, bandwidths, sizes)
-            if number % _COLUMNS:
-                axes.set_yticklabels([])
-            if number + _COLUMNS >= len(curves):
-                axes.set_xlabel("batch size", labelpad=2)
-            name = shortened(curve.name, _PANEL_WIDTH, style.NORMAL)
-            looks = {"size": style.NORMAL, "weight": "bold", "va": "baseline", "color": curve.colour}
-            drawn.text(left, bottom + _PANEL_HEIGHT + 0.09, name, **looks)
+            row, column = divmod(number, _COLUMNS)
+            place = column * _PANEL_STEP, top - row * _ROW_STEP - _PANEL_HEIGHT
+            _draw_panel(drawn, place, curve, limits, sorted(sizes), inner=column > 0)
         return drawn.save(directory / "hiding")
+
+
+def _named(drawable: Sequence[tuple[GroupCurve, Sequence[tuple[float, float]]]], *, alike: bool) -> list[_Curves]:
+    """Name and colour groups: as many as there are colours, those that need the most, in their own order."""
+    need = [max(point.bandwidth or 0.0 for point in group.points) for group, _ in drawable]
+    shown = sorted(sorted(range(len(drawable)), key=lambda number: -need[number])[:_MOST])
+    methods = style.method_colours(drawable[number][0].method for number in shown)
+    curves = []
+    for colour, number in zip(style.GROUP_COLOURS, shown, strict=False):
+        group, runtimes = drawable[number]
+        name = group.method if alike else group.clients if len(methods) == 1 else f"{group.method}, {group.clients}"
+        # A method has its colour everywhere, but the groups of one would all have the same.
+        curves.append(_Curves(name, methods[group.method] if alike else colour, group, runtimes))
+    return curves
+
+
+def _draw_runtimes(drawn: Sheet, curves: Sequence[_Curves], quantity: str) -> None:
+    """Draw runtimes against a bandwidth with the hiding points on them; list the lines, what needs most first."""
+    axes = drawn.axes(0, 0, _WIDTH, _HEIGHT)
+    longest_own = max(curve.group.own.wall_clock for curve in curves)
+    unit = style.time_unit(longest_own)
+    longest = max(seconds for curve in curves for _, seconds in curve.runtimes)
+    ceiling = min(_HIGHEST * longest_own, 1.05 * longest)
+    # Slower links than those that some line reaches would be an empty strip.
+    low = min(x for curve in curves for x, seconds in curve.runtimes if seconds <= ceiling)
+    high = max(x for curve in curves for x, _ in curve.runtimes)
+    axes.set(xscale="log", xlim=(low, high), ylim=(0, ceiling / unit.seconds), xlabel=quantity)
+    for number, curve in enumerate(sorted(curves, key=lambda curve: -curve.own)):
+        xs, ys = [x for x, _ in curve.runtimes], [seconds / unit.seconds for _, seconds in curve.runtimes]
+        # Each is thinner than those below it, so that lines on top of each other are all seen.
+        width = 1.3 + 2.2 * (len(curves) - 1 - number) / max(5, len(curves) - 1)
+        y = curve.group.own.wall_clock / unit.seconds
+        label = f"{shortened(curve.name, 1.6, style.SMALL)}\n{amount(curve.own, 'B/s')}, {y:.3g} {unit.name}"
+        axes.plot(xs, ys, color=curve.colour, linewidth=width, label=label)
+        axes.plot([curve.own, curve.own], [0, y], color=curve.colour, linewidth=0.7, linestyle=":")
+        ring(axes, curve.own, y, curve.colour)
+    bandwidth_ticks(axes.xaxis, low, high)
+    drawn.text(0, _HEIGHT + 0.12, unit.name, color=style.MUTED)
+    drawn.title("Runtime", 0, _HEIGHT + 0.2)
+    list_beside(axes, "hidden from")
+
+
+def _draw_panel(
+    drawn: Sheet,
+    place: tuple[float, float],
+    curve: _Curves,
+    limits: tuple[float, float],
+    sizes: Sequence[int],
+    *,
+    inner: bool,
+) -> None:
+    """Draw a group's hiding points [B/s] over the batch size, a line per block width."""
+    left, bottom = place
+    axes = drawn.axes(left, bottom, _PANEL_WIDTH, _PANEL_HEIGHT)
+    axes.set(yscale="log", ylim=limits, xlim=(sizes[0] - 0.3, sizes[-1] + 0.3), xticks=sizes)
+    axes.set_xlabel("batch size", labelpad=1)
+    ends: dict[str, tuple[float, str]] = {}
+    for number, width in enumerate(curve.widths):
+        line = [(size, bandwidth) for layers, size, bandwidth in curve.hidden if layers == width]
+        if not line:
+            continue
+        shade = _lighter(curve.colour, _LIGHTEST * (1 - (number + 1) / len(curve.widths)))
+        axes.plot(*zip(*line, strict=True), color=shade, linewidth=1.3, marker="o", markersize=2.6)
+        if width is not None:
+            ends[f"{width:g}"] = (line[-1][1], shade)
+    size = curve.group.own.batch_size
+    if curve.own:
+        ring(axes, size, curve.own, curve.colour)
+    elif curve.refused:
+        axes.plot([size], [limits[1]], "x", ms=4.2, mew=1.1, color=curve.colour, clip_on=False, zorder=5)
+    bandwidth_ticks(axes.yaxis, *limits)
+    if inner:
+        axes.set_yticklabels([])
+    label_ends(drawn, axes, ends)
+    name = shortened(curve.name, _PANEL_WIDTH, style.NORMAL)
+    drawn.text(left, bottom + _PANEL_HEIGHT + 0.13, name, size=style.NORMAL, weight="bold", color=curve.colour)
+
+
+def _subject(curves: Sequence[_Curves]) -> str:
+    """Say what the lines of panels are, and which block widths have none."""
+    compared = sorted({width for curve in curves for width in curve.widths if width is not None})
+    if not compared:
+        return ""
+    helped = {width for curve in curves for width, _, _ in curve.hidden}
+    never = [f"{width:g}" for width in compared if width not in helped]
+    return "by layers per block" + (f"; with {' and '.join(never)}, at no batch size" if never else "")
+
+
+def _lighter(colour: str, share: float) -> str:
+    """Mix a colour with a share of white."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    red, green, blue = (part + (1 - part) * share for part in to_rgb(colour))
+    return to_hex((red, green, blue))

@@ -69,8 +69,10 @@ def label_ends(sheet: Sheet, axes: Axes, ends: Mapping[str, tuple[float, str]]) 
     low, high = sorted(axes.get_ylim())
     left, bottom = sheet.page.transData.inverted().transform(axes.transAxes.transform((1, 0)))
     top = bottom + axes.get_position().height * sheet.height
-    x = axes.get_xlim()[1]
-    heights = {label: inches.transform((x, min(max(y, low), high)))[1] for label, (y, _) in ends.items()}
+    right = axes.get_xlim()[1]
+    heights = {label: inches.transform((right, min(max(y, low), high)))[1] for label, (y, _) in ends.items()}
     for label, height in spread(heights, bottom, top).items():
-        sheet.page.plot([left + 0.02, left + 0.09], [heights[label], height], color=ends[label][1], linewidth=0.6)
+        sheet.page.plot(
+            [left + 0.02, left + 0.09], [heights[label], height], color=ends[label][1], lw=0.6, clip_on=False
+        )
         sheet.text(left + 0.11, height, label, va="center")

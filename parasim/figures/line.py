@@ -7,7 +7,7 @@ marked point and a thin upright line.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,20 +26,10 @@ if TYPE_CHECKING:
     from parasim.hiding import Hidden
 
 # All lengths are in inches.
-_LEFT, _BOTTOM, _TOP, _LABEL_PAD = 0.45, 0.40, 0.22, 0.18
-_PLOT_WIDTH, _PLOT_HEIGHT = 3.6, 2.4
+_WIDTH, _HEIGHT = 3.6, 2.4
 _DASHES = ("-", "--", ":", "-.")
-_SCALES = {
-    "B/s": {"GB/s": 1e9, "MB/s": 1e6, "kB/s": 1e3, "B/s": 1.0},
-    "B": {"GB": 1e9, "MB": 1e6, "kB": 1e3, "B": 1.0},
-    "s": {"min": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6},
-}
-"""Units of an axis, by base unit, the largest first."""
 _NOTE_HEIGHT = 16
 """Height of the two lines at an upright line [pt]."""
-
-_Line = tuple[tuple[str, str], ...]
-"""The fields that tell a line from the others, with their values."""
 
 
 def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hidden] = ()) -> list[Path]:
@@ -69,75 +59,72 @@ def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hid
     OutputError
         If the files cannot be written.
     """
-    lines = _lines(rows, x)
-    marks = {line: [point for point in hidden if tuple(point.labels.items()) == line] for line in lines}
-    for line, points in lines.items():
-        # The line bends there, between two runs of the sweep.
-        points[:] = sorted({*points, *((mark.value, mark.wall_clock) for mark in marks[line])})
+    from matplotlib.ticker import EngFormatter
+
+    check_columns(rows, (x, "method", "wall_clock_s"))
     told_apart = [column for column in _fields(rows[0], x) if len({text(row, column) for row in rows}) > 1]
-    named = {*told_apart, "method"}
-    names = {line: _name([pair for pair in line if pair[0] in named]) for line in lines}
+    lines: dict[str, list[tuple[float, float]]] = {}
+    marks: dict[str, list[Hidden]] = {}
+    methods: dict[str, str] = {}
+    for row in rows:
+        name = _name(row, told_apart)
+        points = lines.setdefault(name, [])
+        value = _number(text(row, x), x)
+        if any(value == other for other, _ in points):
+            raise FigureError(f"two runtimes at {x} {text(row, x)} of one line; tell them apart by a column")
+        points.append((value, float(row["wall_clock_s"])))
+        methods[name] = text(row, "method")
+    for mark in hidden:
+        # The line bends there, between two runs of the sweep.
+        marks.setdefault(_name(mark.labels, told_apart), []).append(mark)
+        lines[_name(mark.labels, told_apart)].append((mark.value, mark.wall_clock))
     times = [float(row["wall_clock_s"]) for row in rows]
     unit = style.time_unit(max(times))
-    axis_name, x_unit, scale = _axis(rows, x)
-    colours = style.method_colours(dict(line)["method"] for line in lines)
-    right = max(style.text_width(name, style.SMALL) for name in names.values()) + _LABEL_PAD
-    with sheet(_LEFT + _PLOT_WIDTH + right, _BOTTOM + _PLOT_HEIGHT + _TOP) as drawn:
-        axes = drawn.axes(_LEFT, _BOTTOM, _PLOT_WIDTH, _PLOT_HEIGHT)
+    # Numbers of a quantity carry their unit, with its prefix.
+    base = quantity(text(rows[0], x))[1]
+    write: Callable[[float], str] = EngFormatter(base) if base else "{:g}".format
+    colours = style.method_colours(methods.values())
+    with sheet() as drawn:
+        axes = drawn.axes(0, 0, _WIDTH, _HEIGHT)
         # Methods differ by factors: a log axis where a linear one would press the fast ones to the floor.
         factors = max(times) > 5 * min(times) > 0
         low, high = (min(times) / 1.2, max(times) * 1.2) if factors else (0.0, max(times) * 1.2 or unit.seconds)
-        axes.set(xscale="log", yscale="log" if factors else "linear", xlabel=axis_name)
+        axes.set(xscale="log", yscale="log" if factors else "linear")
+        axes.set_xlabel("bandwidth of every client" if x == "bandwidth" else pretty_name(x))
         axes.set_ylim(low / unit.seconds, high / unit.seconds)
-        values = sorted({_number(text(row, x), x) / scale for row in rows})
+        values = sorted({_number(text(row, x), x) for row in rows})
         margin = (values[-1] / values[0]) ** 0.05 if len(values) > 1 else 2.0
         axes.set_xlim(values[0] / margin, values[-1] * margin)
         ends, lines_of, notes = {}, dict.fromkeys(colours, 0), 0
-        for line, points in lines.items():
-            method = dict(line)["method"]
-            xs = [value / scale for value, _ in points]
-            ys = [seconds / unit.seconds for _, seconds in points]
+        for name, points in lines.items():
+            method = methods[name]
+            xs, ys = zip(*((value, seconds / unit.seconds) for value, seconds in sorted(set(points))), strict=True)
             dashes = _DASHES[lines_of[method] % len(_DASHES)]
             lines_of[method] += 1
             axes.plot(xs, ys, color=colours[method], linewidth=1.2, linestyle=dashes, marker="o", markersize=2.6)
-            for mark in marks[line]:
-                where = f"{mark.value / scale:.3g} {x_unit}".strip()
+            for mark in marks.get(name, ()):
+                where = write(float(f"{mark.value:.3g}"))
                 since = f"hidden up to {where}" if mark.until else f"hidden from {where} on"
-                told = f"{names[line]}:\n{since}" if len(hidden) > 1 else f"communication\n{since}"
-                _mark(axes, (mark.value / scale, mark.wall_clock / unit.seconds), colours[method], told, notes)
+                told = f"{name}:\n{since}" if len(hidden) > 1 else f"communication\n{since}"
+                _mark(axes, (mark.value, mark.wall_clock / unit.seconds), colours[method], told, notes)
                 notes += 1
-            ends[names[line]] = (ys[-1], colours[method])
-        _tick(axes, values, logarithmic=factors)
+            ends[name] = (ys[-1], colours[method])
+        _tick(axes, values, write, logarithmic=factors)
         drawn.unit(axes, unit.name)
         label_ends(drawn, axes, ends)
         return drawn.save(directory / "runtime")
 
 
-def _name(fields: Sequence[tuple[str, str]]) -> str:
-    """Name of a line: its method, and every other field with its name, so that numbers speak."""
-    method = next(value for column, value in fields if column == "method")
-    others = [f"{pretty_name(column)} {value}" for column, value in fields if column not in ("method", "model")]
-    models = [value for column, value in fields if column == "model"]
-    return ", ".join([method, *models, *others])
+def _name(row: Row, columns: Sequence[str]) -> str:
+    """Name of a line: its method, and every other column that tells it apart with its name, so that numbers speak."""
+    others = [f"{pretty_name(column)} {text(row, column)}" for column in columns if column not in ("method", "model")]
+    return ", ".join([text(row, "method"), *(text(row, "model") for column in columns if column == "model"), *others])
 
 
 def _fields(row: Row, x: str) -> list[str]:
     """Columns that name a run, but the one along the axis."""
     names = list(row)
     return [column for column in names[: names.index("wall_clock_s")] if column != x]
-
-
-def _lines(rows: Sequence[Row], x: str) -> dict[_Line, list[tuple[float, float]]]:
-    """Points (x, runtime [s]) of each line."""
-    check_columns(rows, (x, "method", "wall_clock_s"))
-    lines: dict[_Line, list[tuple[float, float]]] = {}
-    for row in rows:
-        points = lines.setdefault(tuple((column, text(row, column)) for column in _fields(row, x)), [])
-        value = _number(text(row, x), x)
-        if any(value == other for other, _ in points):
-            raise FigureError(f"two runtimes at {x} {text(row, x)} of one line; tell them apart by a column")
-        points.append((value, float(row["wall_clock_s"])))
-    return lines
 
 
 def _number(value: str, x: str) -> float:
@@ -148,18 +135,6 @@ def _number(value: str, x: str) -> float:
     if not 0 < number < math.inf:
         raise FigureError(f"{x}: {value} has no place on a logarithmic axis; draw bars instead")
     return number
-
-
-def _axis(rows: Sequence[Row], x: str) -> tuple[str, str, float]:
-    """Name of the axis, its unit, and what its numbers are divided by."""
-    name = "bandwidth of every client" if x == "bandwidth" else pretty_name(x)
-    base = quantity(text(rows[0], x))[1]
-    if not base:
-        return name, "", 1.0
-    smallest = min(_number(text(row, x), x) for row in rows)
-    scales = _SCALES[base]
-    unit = next((unit for unit, size in scales.items() if smallest >= size), list(scales)[-1])
-    return f"{name} [{unit}]", unit, scales[unit]
 
 
 def _mark(axes: Axes, point: tuple[float, float], colour: str, text: str, notes: int) -> None:
@@ -174,18 +149,18 @@ def _mark(axes: Axes, point: tuple[float, float], colour: str, text: str, notes:
     note(axes, text, (x, high), offset, ha="right" if on_the_left else "left", va="top", bbox=box)
 
 
-def _tick(axes: Axes, values: Sequence[float], *, logarithmic: bool) -> None:
+def _tick(axes: Axes, values: Sequence[float], write: Callable[[float], str], *, logarithmic: bool) -> None:
     """Put ticks at the swept values, as far as their numbers do not touch, and at 1, 2, 5 of a logarithmic y."""
     low, high = (math.log(limit) for limit in axes.get_xlim())
     shown: list[float] = []
     edge = -math.inf
     for value in values:
-        middle = (math.log(value) - low) / (high - low) * _PLOT_WIDTH
-        half = style.text_width(f"{value:g}", style.SMALL) / 2 + 0.03
+        middle = (math.log(value) - low) / (high - low) * _WIDTH
+        half = style.text_width(write(value), style.SMALL) / 2 + 0.03
         if middle - half >= edge:
             shown.append(value)
             edge = middle + half
-    axes.set_xticks(shown, [f"{value:g}" for value in shown])
+    axes.set_xticks(shown, [write(value) for value in shown])
     axes.minorticks_off()
     if logarithmic:
         log_ticks(axes.yaxis)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from parasim.figures import style
-from parasim.figures.sheet import Key, Sheet, keys_height, note, sheet
+from parasim.figures.sheet import Key, list_beside, note, sheet
 from parasim.figures.style import FigureError
 from parasim.figures.ticks import log_ticks
 
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # All lengths are in inches.
-_LEFT, _BOTTOM, _TOP, _GAP = 0.45, 0.40, 0.28, 0.18
-_PLOT_WIDTH, _PLOT_HEIGHT = 3.4, 2.6
-_LINE = 0.125
-_LIST_TITLE = "From the cheapest to the fastest"
+_WIDTH, _HEIGHT = 3.4, 2.6
 _TOUCHING = 0.11
 """Marks closer than this share one number."""
 
@@ -80,15 +77,8 @@ def draw_pareto(marks: Sequence[Mark], front: Sequence[Mark], limit: float, dire
         raise FigureError("a run that costs nothing or takes no time has no place on logarithmic axes")
     unit = style.time_unit(max(mark.wall_clock for mark in front))
     colours = style.method_colours(mark.method for mark in marks)
-    entries = [f"{number}  {mark.method}, {mark.name}" for number, mark in enumerate(front, 1)]
-    figures = [_figures(mark, limit, unit) for mark in front]
-    list_width = max(style.text_width(line, style.SMALL) for line in (*entries, *(f"    {line}" for line in figures)))
-    list_width = max(list_width, style.text_width(_LIST_TITLE, style.NORMAL) * 1.12)
-    keys = [Key(method, (colour,), "o", filled=True) for method, colour in colours.items()]
-    top = _TOP + keys_height(keys, _PLOT_WIDTH)
-    height = max(_BOTTOM + _PLOT_HEIGHT + top, len(front) * 2 * _LINE + _TOP + 0.5)
-    with sheet(_LEFT + _PLOT_WIDTH + _GAP + list_width + 0.08, height) as drawn:
-        axes = drawn.axes(_LEFT, height - top - _PLOT_HEIGHT, _PLOT_WIDTH, _PLOT_HEIGHT, grid="both")
+    with sheet() as drawn:
+        axes = drawn.axes(0, 0, _WIDTH, _HEIGHT, grid="both")
         axes.set(xscale="log", yscale="log", xlabel="cost of a run [USD]")
         axes.set_xlim(*_limits([mark.cost for mark in marks]))
         axes.set_ylim(*_limits([mark.wall_clock / unit.seconds for mark in marks]))
@@ -100,25 +90,17 @@ def draw_pareto(marks: Sequence[Mark], front: Sequence[Mark], limit: float, dire
         # Between two runs of the front, what can be had is no more than the cheaper one.
         xs, ys = zip((corners[0][0], axes.get_ylim()[1]), *corners, (axes.get_xlim()[1], corners[-1][1]), strict=True)
         axes.plot(xs, ys, color=style.INK, linewidth=0.9, zorder=3, drawstyle="steps-post")
-        for mark, corner in zip(front, corners, strict=True):
-            axes.plot(*corner, "o", ms=4.4, mew=0.7, mec=style.INK, mfc=colours[mark.method], zorder=4)
+        for number, (mark, corner) in enumerate(zip(front, corners, strict=True), 1):
+            label = f"{number}  {mark.method}, {mark.name}\n{_figures(mark, limit, unit)}"
+            axes.plot(*corner, "o", ms=4.4, mew=0.7, mec=style.INK, mfc=colours[mark.method], zorder=4, label=label)
         _number(axes, corners)
         for axis in (axes.xaxis, axes.yaxis):
             log_ticks(axis)
         drawn.unit(axes, unit.name, above=0.10)
-        drawn.keys(keys, _LEFT, height - 0.08, _PLOT_WIDTH)
-        _list(drawn, list(zip(entries, figures, front, strict=True)), limit)
+        keys = [Key(method, (colour,), "o", filled=True) for method, colour in colours.items()]
+        drawn.keys(keys, 0, _HEIGHT + 0.18, _WIDTH)
+        list_beside(axes, "From the cheapest to the fastest")
         return drawn.save(directory / "pareto")
-
-
-def _list(drawn: Sheet, lines: Sequence[tuple[str, str, Mark]], limit: float) -> None:
-    """Name the runs of the front, with their figures, beside the chart."""
-    left, height = _LEFT + _PLOT_WIDTH + _GAP, drawn.height
-    drawn.text(left, height - 0.10, _LIST_TITLE, size=style.NORMAL, weight="bold", va="top")
-    for number, (entry, figures, mark) in enumerate(lines):
-        y = height - 0.34 - number * 2 * _LINE
-        drawn.text(left, y, entry, va="top", color=style.INK if mark.cost <= limit else style.MUTED)
-        drawn.text(left + 0.12, y - 0.85 * _LINE, figures, va="top", color=style.MUTED)
 
 
 def _figures(mark: Mark, limit: float, unit: style.TimeUnit) -> str:

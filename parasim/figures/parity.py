@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from parasim.figures import style
-from parasim.figures.sheet import Key, keys_height, sheet
+from parasim.figures.sheet import Key, sheet
 from parasim.figures.style import FigureError
 
 _MARKERS = {"predicted": "o", "fitted": "s", "unexplained": "X"}
-_LEFT, _BOTTOM, _RIGHT, _SIDE = 0.45, 0.38, 0.08, 3.0
+_SIDE = 3.0
 _BAND = 0.05
 _TICKS = (5, 10, 20, 30, 50, 70, 100)
 
@@ -47,13 +47,11 @@ def draw_parity(cells: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
     roles = [role for role in _MARKERS if any(cell["role"] == role for cell in cells)]
     keys += [Key(role, (style.MUTED,), marker=_MARKERS[role], filled=role == "predicted") for role in roles]
     keys.append(Key(f"± {_BAND:.0%}", (style.GRID,)))
-    width = _LEFT + _SIDE + _RIGHT
-    height = _BOTTOM + _SIDE + 0.14 + keys_height(keys, width - 0.1)
     minutes = [float(cell[column]) for cell in cells for column in ("reported_min", "predicted_min")]
     low, high = min(minutes) / 1.15, max(minutes) * 1.15
-    with sheet(width, height) as drawn:
-        drawn.keys(keys, 0.06, height - 0.04, width - 0.1)
-        axes = drawn.axes(_LEFT, _BOTTOM, _SIDE, _SIDE, grid="both")
+    with sheet() as drawn:
+        drawn.keys(keys, -0.3, _SIDE + 0.08, _SIDE + 0.3)
+        axes = drawn.axes(0, 0, _SIDE, _SIDE, grid="both")
         axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), xlabel="reported in the paper [min]")
         axes.set_ylabel("simulated [min]", labelpad=1)
         ticks = [tick for tick in _TICKS if low < tick < high]

@@ -6,15 +6,15 @@ and other swept field. With one group alone, the methods are written under their
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from parasim.figures import style
 from parasim.figures.rows import Row, check_columns, pretty_name, text
-from parasim.figures.sheet import Key, fill, keys_height, sheet
+from parasim.figures.sheet import Key, fill, sheet
 from parasim.figures.style import FigureError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _PART_COLOURS = {"exposed_communication_s": style.EXPOSED, "waiting_s": style.WA
 
 # All lengths are in inches, gaps between groups in bars.
 _LEFT, _RIGHT, _GUTTER, _INDENT = 0.42, 0.04, 0.46, 0.06
-_TITLE, _NAME, _HEAD, _ROW_GAP = 0.20, 0.17, 0.18, 0.11
+_NAME, _HEAD, _ROW_GAP, _BELOW = 0.17, 0.18, 0.11, 0.6
 _GROUP_GAP = 0.8
 _SLOTS_IN_COLUMN = 17
 _NARROWEST_LABELLED = 0.095
@@ -113,32 +113,21 @@ def draw_runtime(rows: Sequence[Row], directory: Path, title: str = "") -> list[
     width = min(_WIDEST_PICTURE, max(width, chart.slots * _NARROWEST_LABELLED + _LEFT + _RIGHT))
     panel_width = (width - _LEFT - _RIGHT - (columns - 1) * _GUTTER) / columns
     panel_height = 1.9 if len(chart.panels) == 1 else 1.2
-    ticks = _ticks(chart, panel_width / chart.slots)
-    keys, keys_width = _keys(chart), width - _INDENT - _RIGHT
-    above_keys = 0.05 + _TITLE * bool(title)
-    header = above_keys + keys_height(keys, keys_width) + 0.08
-    name = _NAME * any(chart.models)
-    band = name + len(chart.panels) * (_HEAD + panel_height + _ROW_GAP) + ticks.height
-    with sheet(width, header + math.ceil(len(chart.models) / columns) * band) as drawn:
-        drawn.title(title, _INDENT, drawn.height - 0.05)
-        drawn.keys(keys, _INDENT, drawn.height - above_keys, keys_width)
+    band = _NAME * any(chart.models) + len(chart.panels) * (_HEAD + panel_height + _ROW_GAP) + _BELOW
+    with sheet() as drawn:
+        keys_bottom = _HEAD + 0.06 + _NAME * any(chart.models)
+        drawn.title(title, -_INDENT, drawn.keys(_keys(chart), -_INDENT, keys_bottom, width) + 0.04)
         for number, model in enumerate(chart.models):
-            left = _LEFT + number % columns * (panel_width + _GUTTER)
-            top = drawn.height - header - number // columns * band
-            drawn.title(model, left, top)
-            top -= name
+            left = number % columns * (panel_width + _GUTTER)
+            top = -(number // columns) * band
+            drawn.title(model, left, top + _HEAD)
             for panel, longest in chart.longest(model).items():
-                bottom = top - _HEAD - panel_height
-                axes = drawn.axes(left, bottom, panel_width, panel_height)
+                axes = drawn.axes(left, top - panel_height, panel_width, panel_height)
                 unit = _draw_panel(axes, chart, (model, panel), longest, (panel_width, panel_height))
                 drawn.unit(axes, unit.name, above=_HEAD - 0.05)
-                drawn.text(left + 0.06, top - 0.05, chart.heading(panel), va="top")
-                top = bottom - _ROW_GAP
-            # Under the lowest panel of each column.
-            turned: Any = {"rotation": ticks.rotation, "ha": "right", "rotation_mode": "anchor"}
-            axes.set_xticks(list(ticks.labels), list(ticks.labels.values()), **turned if ticks.rotation else {})
-            axes.tick_params(axis="x", length=0, pad=6)
-            axes.set_xlabel(ticks.name, labelpad=2)
+                drawn.text(left + 0.06, top + _HEAD - 0.05, chart.heading(panel), va="top")
+                top -= panel_height + _HEAD + _ROW_GAP
+            _draw_ticks(axes, chart, panel_width / chart.slots)
         return drawn.save(directory / "runtime")
 
 
@@ -172,9 +161,7 @@ def _arrange(rows: Sequence[Row]) -> _Arrangement:
 
 def _pretty(column: str, value: str) -> str:
     """Write a field's value as a reader wants it: a space between number and unit."""
-    digits = len(value) - len(value.lstrip("0123456789."))
-    spaced = column == "bandwidth" and 0 < digits < len(value)
-    return (f"{value[:digits]} {value[digits:]}" if spaced else value) or "as given"
+    return (re.sub(r"(?<=[0-9.])(?=[a-zA-Z])", " ", value, count=1) if column == "bandwidth" else value) or "as given"
 
 
 def _keys(chart: _Arrangement) -> list[Key]:
@@ -226,29 +213,20 @@ def _draw_panel(
     return unit
 
 
-class _Ticks(NamedTuple):
-    """What is written under the lowest panel of each column, by place, and the height that it takes [in]."""
-
-    labels: Mapping[float, str]
-    rotation: float
-    name: str
-    height: float
-
-
-def _ticks(chart: _Arrangement, slot: float) -> _Ticks:
+def _draw_ticks(axes: Axes, chart: _Arrangement, slot: float) -> None:
+    """Name the groups below the lowest panel of a column, or the methods of the only group."""
     if len(chart.groups) == 1:
         labels = {chart.place(chart.groups[0], method): method for method in chart.methods}
-        name, space = "", slot
+        space = slot
     else:
-        middle = (len(chart.methods) - 1) / 2
-        first = chart.methods[0]
+        middle, first = (len(chart.methods) - 1) / 2, chart.methods[0]
         labels = {chart.place(group, first) + middle: _group_label(chart, group) for group in chart.groups}
-        name, space = pretty_name(chart.group_fields[0]), slot * chart.group_width
-    widest = max(style.text_width(label, style.SMALL) for label in labels.values())
-    lines = max(label.count("\n") + 1 for label in labels.values())
-    rotation = 0 if widest < space - 0.03 else 30
-    height = 0.08 + lines * 0.1 if rotation == 0 else 0.14 + widest * math.sin(math.radians(rotation)) + 0.1 * lines
-    return _Ticks(labels, rotation, name, height + 0.16 * bool(name))
+        axes.set_xlabel(pretty_name(chart.group_fields[0]), labelpad=2)
+        space = slot * chart.group_width
+    turned: Any = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+    fits = max(style.text_width(label, style.SMALL) for label in labels.values()) < space - 0.03
+    axes.set_xticks(list(labels), list(labels.values()), **{} if fits else turned)
+    axes.tick_params(axis="x", length=0, pad=6)
 
 
 def _group_label(chart: _Arrangement, group: tuple[str, ...]) -> str:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.text import Annotation
 
-_PNG_DPI = 220
-_SWATCH, _PAD, _GAP, KEY_LINE = 0.10, 0.04, 0.13, 0.135
+_SAVED: dict[str, Any] = {"dpi": 220, "bbox_inches": "tight", "pad_inches": 0.04}
+_SWATCH, _PAD, _GAP, _KEY_LINE = 0.10, 0.04, 0.13, 0.135
 # A date or version in the file would change its bytes though the picture is the same.
 _METADATA: dict[str, dict[str, None]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
@@ -48,21 +48,8 @@ class Key(NamedTuple):
     filled: bool = False
 
 
-def key_lines(keys: Sequence[Key], width: float) -> list[list[tuple[float, Key]]]:
-    """Break a legend into lines.
-
-    Parameters
-    ----------
-    keys : sequence of Key
-        Its entries.
-    width : float
-        Space for a line [in].
-
-    Returns
-    -------
-    list of list of (float, Key)
-        For each line, where each of its entries starts [in].
-    """
+def _key_lines(keys: Sequence[Key], width: float) -> list[list[tuple[float, Key]]]:
+    """Break a legend into lines of a width, and say where in its line each entry starts [in]."""
     lines: list[list[tuple[float, Key]]] = []
     start = width + 1
     for key in keys:
@@ -77,7 +64,7 @@ def key_lines(keys: Sequence[Key], width: float) -> list[list[tuple[float, Key]]
 
 def keys_height(keys: Sequence[Key], width: float) -> float:
     """Height of a legend in a space of some width [in]."""
-    return len(key_lines(keys, width)) * KEY_LINE
+    return len(_key_lines(keys, width)) * _KEY_LINE
 
 
 @dataclass(frozen=True)
@@ -116,9 +103,9 @@ class Sheet:
             axes.grid(axis=grid, color=style.GRID, linewidth=0.5)  # type: ignore[arg-type]
         return axes
 
-    def title(self, text: str, left: float, top: float) -> None:
-        """Write the title of the picture or of a column, its upper edge at `top` [in]."""
-        self.page.text(left, top, text, size=style.LARGE, weight="bold", va="top")
+    def title(self, text: str, left: float, bottom: float) -> None:
+        """Write the title of the picture or of a column above a height [in]."""
+        self.page.text(left, bottom, text, size=style.LARGE, weight="bold", va="bottom")
 
     def text(self, left: float, middle: float, text: str, **looks: Any) -> None:
         """Write small text in the middle of a line at a height [in], unless matplotlib's `looks` say otherwise."""
@@ -130,23 +117,26 @@ class Sheet:
         left, top = axes.get_position().x0 * self.width, axes.get_position().y1 * self.height
         self.text(left - 0.05, top + above, name, ha="right", va="top")
 
-    def keys(self, keys: Sequence[Key], left: float, top: float, width: float) -> None:
-        """Draw a legend in a space of some width, from its upper left corner [in]."""
-        for number, line in enumerate(key_lines(keys, width)):
-            middle = top - (number + 0.5) * KEY_LINE
+    def keys(self, keys: Sequence[Key], left: float, bottom: float, width: float) -> float:
+        """Draw a legend in a space of some width, from its lower left corner up [in]; return its upper edge."""
+        top = bottom + keys_height(keys, width)
+        for number, line in enumerate(_key_lines(keys, width)):
             for start, key in line:
-                self._key(key, left + start, middle)
+                self._key(key, left + start, top - (number + 0.5) * _KEY_LINE)
+        return top
 
     def _key(self, key: Key, left: float, middle: float) -> None:
         if key.marker:
             colour = key.colours[0]
             looks: dict[str, Any] = {"ms": 3.4, "mew": 0.7, "mec": colour, "mfc": colour if key.filled else "white"}
+            looks["clip_on"] = False
             self.page.plot([left + _SWATCH / 2], [middle], key.marker, **looks)
         elif key.colours:
             # Several colours share one swatch: "the colour of the method, whichever it is".
             width = _SWATCH / len(key.colours)
             for index, colour in enumerate(key.colours):
-                fill(self.page.bar(left + index * width, 0.08, width, middle - 0.04, align="edge")[0], colour)
+                x = left + index * width
+                fill(self.page.bar(x, 0.08, width, middle - 0.04, align="edge", clip_on=False)[0], colour)
         self.text(left + (_SWATCH + _PAD if key.colours else 0), middle, key.label)
 
     def save(self, stem: Path) -> list[Path]:
@@ -160,7 +150,7 @@ class Sheet:
 
         def write(file: Any, suffix: str) -> None:
             # The file is opened as text; what a picture is written to is the bytes below.
-            self.figure.savefig(file.buffer, format=suffix, dpi=_PNG_DPI, metadata=_METADATA[suffix])
+            self.figure.savefig(file.buffer, format=suffix, metadata=_METADATA[suffix], **_SAVED)
 
         paths = [stem.with_name(f"{stem.name}.{suffix}") for suffix in _METADATA]
         for path, suffix in zip(paths, _METADATA, strict=True):
@@ -169,8 +159,10 @@ class Sheet:
 
 
 @contextmanager
-def sheet(width: float, height: float, **settings: Any) -> Iterator[Sheet]:
+def sheet(width: float = 0.1, height: float = 0.1, **settings: Any) -> Iterator[Sheet]:
     """Open an empty picture of a size [in]; draw and save it inside the ``with``.
+
+    Files are as large as what is drawn: below and beside the origin as well, and beyond the size.
 
     A user's own matplotlib settings neither change the picture nor are changed by it.
     """
@@ -237,3 +229,8 @@ def note(axes: Axes, text: str, place: tuple[float, float], offset: tuple[float,
     """Write small text beside a point: so far right of it and above it [pt]."""
     looks = {"size": style.SMALL, **looks}
     return axes.annotate(text, place, offset, textcoords="offset points", **looks)
+
+
+def list_beside(axes: Axes, heading: str) -> None:
+    """List the labelled lines and marks of a chart at its right."""
+    axes.legend(title=heading, loc="upper left", bbox_to_anchor=(1.03, 1), borderaxespad=0.0, alignment="left")

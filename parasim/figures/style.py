@@ -57,6 +57,11 @@ SETTINGS: dict[Any, Any] = {
     "axes.linewidth": 0.6,
     "axes.axisbelow": True,
     "hatch.linewidth": 0.5,
+    "legend.frameon": False,
+    "legend.fontsize": SMALL,
+    "legend.title_fontsize": SMALL,
+    "legend.borderpad": 0.0,
+    "legend.handlelength": 1.6,
     # Outlines instead of text: an SVG looks the same wherever it is opened, whatever fonts are there.
     "svg.fonttype": "path",
     # Element names are drawn from this salt instead of a random one.

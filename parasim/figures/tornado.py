@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from parasim.figures import style
-from parasim.figures.sheet import KEY_LINE, Key, Sheet, note, sheet
+from parasim.figures.sheet import Key, note, sheet
 from parasim.figures.style import FigureError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # All lengths are in inches.
-_PLOT_WIDTH, _ROW, _BAR = 3.2, 0.2, 0.62
-_TOP, _BOTTOM, _PAD, _COLUMN, _RIGHT = 0.42, 0.38, 0.1, 0.42, 0.1
+_WIDTH, _ROW, _BAR, _TOP, _BETWEEN = 3.2, 0.2, 0.62, 0.28, 0.8
+_COLUMNS = 1.14, 1.27
+"""Right edges of the shares of the variance, where the chart is 1 wide."""
 LOW, HIGH = "#0072B2", "#E69F00"
 _MOST = 12
 """Rows of a panel; what is narrower than that many is left out, and counted."""
@@ -90,46 +91,40 @@ def draw_tornado(panels: Sequence[Panel], directory: Path) -> list[Path]:
     shown = [panel._replace(bars=panel.bars[:_MOST]) for panel in panels]
     times = [time for panel in shown for bar in panel.bars for time in (bar.low, bar.high, panel.base)]
     unit = style.time_unit(max(times))
-    ends = [end for panel in shown for bar in panel.bars for end in (bar.low_end, bar.high_end)]
-    end_width = max(style.text_width(end, style.SMALL) for end in ends) + 0.06
-    left = max(style.text_width(bar.name, style.NORMAL) for panel in shown for bar in panel.bars) + _PAD + 0.06
-    heights = [len(panel.bars) * _ROW for panel in shown]
-    width = left + _PLOT_WIDTH + _PAD + 2 * _COLUMN + _RIGHT
-    height = sum(heights) + len(panels) * (_TOP + _BOTTOM) + KEY_LINE
     # The ends of the bands are written beyond the bars.
-    scale = max(max(times) - min(times), 1e-9 * max(times)) / (_PLOT_WIDTH - 2 * end_width)
-    limits = ((min(times) - end_width * scale) / unit.seconds, (max(times) + end_width * scale) / unit.seconds)
-    with sheet(width, height) as drawn:
+    space = max(0.25 * (max(times) - min(times)), 1e-9 * max(times))
+    limits = (min(times) - space) / unit.seconds, (max(times) + space) / unit.seconds
+    with sheet() as drawn:
         keys = [Key("at the low end of its band", (LOW,)), Key("at the high end", (HIGH,))]
-        drawn.keys(keys, left, height - 0.04, _PLOT_WIDTH)
-        top = height - KEY_LINE
-        for panel, whole, rows_height in zip(shown, panels, heights, strict=True):
-            bottom = top - _TOP - rows_height
-            axes = drawn.axes(left, bottom, _PLOT_WIDTH, rows_height, grid="x")
+        drawn.keys(keys, 0, _TOP, _WIDTH)
+        top = 0.0
+        for panel, whole in zip(shown, panels, strict=True):
+            height = len(panel.bars) * _ROW
+            axes = drawn.axes(0, top - height, _WIDTH, height, grid="x")
             axes.spines["left"].set_visible(False)
-            axes.set(xlim=limits, ylim=(len(panel.bars) - 0.5, -0.5), yticks=[])
-            _draw_bars(drawn, axes, panel, left, bottom + rows_height, unit)
+            axes.set(xlim=limits, ylim=(len(panel.bars) - 0.5, -0.5))
+            axes.set_yticks(range(len(panel.bars)), [bar.name for bar in panel.bars])
+            axes.tick_params(axis="y", length=0, labelsize=style.NORMAL)
+            _draw_bars(axes, panel, unit)
             axes.axvline(panel.base / unit.seconds, color=style.INK, linewidth=0.8)
             title = f"{panel.method}: {style.format_time(panel.base, unit)} {unit.name}"
-            drawn.title(title, left, bottom + rows_height + 0.2)
+            drawn.title(title, 0, top + 0.07)
             hidden = len(whole.bars) - len(panel.bars)
             more = f"; {hidden} narrower bars not shown" if hidden else ""
             axes.set_xlabel(f"wall-clock [{unit.name}]{more}")
-            top = bottom - _BOTTOM
+            top -= height + _BETWEEN
         return drawn.save(directory / "tornado")
 
 
-def _draw_bars(drawn: Sheet, axes: Axes, panel: Panel, left: float, top: float, unit: style.TimeUnit) -> None:
-    """Draw the rows of a panel, its upper left corner at (left, top) [in]: names, bars, shares of the variance."""
-    columns = [left + _PLOT_WIDTH + _PAD + number * _COLUMN - 0.06 for number in (1, 2)]
-    for x, heading in zip(columns, ("variance:\nalone", "with\nothers"), strict=True):
-        drawn.text(x, top + 0.05, heading, ha="right", va="bottom", color=style.MUTED)
+def _draw_bars(axes: Axes, panel: Panel, unit: style.TimeUnit) -> None:
+    """Draw the bars of a panel, and beside them their shares of the variance."""
+    looks: dict[str, Any] = {"size": style.SMALL, "ha": "right", "transform": axes.get_yaxis_transform()}
+    for x, heading in zip(_COLUMNS, ("variance:\nalone", "with\nothers"), strict=True):
+        axes.text(x, -0.7, heading, va="bottom", color=style.MUTED, **looks)
     for row, bar in enumerate(panel.bars):
         _draw_bar(axes, row, bar, panel.base / unit.seconds, unit)
-        y = top - (row + 0.5) * _ROW
-        drawn.text(left - _PAD, y, bar.name, ha="right", size=style.NORMAL)
-        for x, share in zip(columns, (bar.alone, bar.total), strict=True):
-            drawn.text(x, y, f"{share:.0%}" if share >= 0.005 else "-", ha="right")
+        for x, share in zip(_COLUMNS, (bar.alone, bar.total), strict=True):
+            axes.text(x, row, f"{share:.0%}" if share >= 0.005 else "-", va="center_baseline", **looks)
 
 
 def _draw_bar(axes: Axes, row: int, bar: Bar, base: float, unit: style.TimeUnit) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from parasim.figures import style
 from parasim.figures.labels import label_ends
-from parasim.figures.sheet import Drawing, Key, Sheet, keys_height, sheet
+from parasim.figures.sheet import Drawing, Key, Sheet, sheet
 from parasim.figures.style import FigureError
 
 if TYPE_CHECKING:
@@ -152,13 +152,11 @@ def draw_partition(partition: Partition, directory: Path) -> list[Path]:
     clients = len(partition.clients)
     colours = {label: _LABEL_COLOURS[number % len(_LABEL_COLOURS)] for number, label in enumerate(counts)}
     plot_width, plot_height = max(2.8, min(6.5, 0.22 * clients)), 1.5
-    width = _LEFT + plot_width + 0.1
-    keys = [Key(label or "all", (colour,)) for label, colour in colours.items()]
-    height = _BOTTOM + plot_height + 0.3 + keys_height(keys, width - 0.12)
-    with sheet(width, height) as drawn:
-        drawn.keys(keys, 0.06, height - 0.05, width - 0.12)
-        drawn.text(0.06, _BOTTOM + plot_height + 0.18, "examples", va="top")
-        axes = drawn.axes(_LEFT, _BOTTOM, plot_width, plot_height)
+    with sheet() as drawn:
+        axes = drawn.axes(0, 0, plot_width, plot_height)
+        drawn.unit(axes, "examples")
+        keys = [Key(label or "all", (colour,)) for label, colour in colours.items()]
+        drawn.keys(keys, 0, plot_height + 0.2, plot_width)
         bottoms = [0] * clients
         for label, numbers in counts.items():
             axes.bar(range(clients), numbers, 0.8, bottoms, color=colours[label])

@@ -14,6 +14,7 @@ from parasim.figures import style
 from parasim.figures.bars import BarPart, StackedBar, bars_drawing
 from parasim.figures.sheet import Drawing
 from parasim.report.page import PageChart, PageTable
+from parasim.text import clock
 
 _NARROW = 2.85
 """Width of the picture for a telephone [in]; text keeps its size, so that it fills more of it."""
@@ -47,9 +48,35 @@ def chart(draw: Callable[[float], Drawing], table: PageTable) -> PageChart:
     return PageChart([draw(width).svg() for width in (style.PAGE_WIDTH, _NARROW)], table)
 
 
-def bar_chart(parts: Sequence[BarPart], bars: Sequence[StackedBar], table: PageTable) -> PageChart:
-    """Draw bars for wide and for narrow pages."""
-    return chart(partial(bars_drawing, parts, bars), table)
+def bar_chart(
+    what: str,
+    parts: Sequence[BarPart],
+    bars: Sequence[StackedBar],
+    *,
+    text: str = "",
+    more: Sequence[str] = (),
+    note: str = "",
+) -> PageChart:
+    """Draw bars of times [s] for wide and for narrow pages, with a table of their numbers.
+
+    Parameters
+    ----------
+    what : str
+        Heading of the bars' names.
+    parts : sequence of BarPart
+        What they consist of.
+    bars : sequence of StackedBar
+        The bars.
+    text : str
+        Heading of the texts at their ends, if those are no parts already.
+    more : sequence of str
+        Headings of what else the bars tell.
+    note : str
+        What else is to be said of them.
+    """
+    head = [what, *(part.name for part in parts), *([text] if text else []), *more]
+    rows = [(bar.name, *map(clock, bar.lengths), *([bar.text] if text else []), *bar.more) for bar in bars]
+    return chart(partial(bars_drawing, parts, bars), PageTable(head, rows, numbers=len(head) - 1, note=note))
 
 
 def inlined(svg: str, prefix: str) -> str:

@@ -11,9 +11,10 @@ from typing import Any
 
 from parasim.report.page import PagePicture
 from parasim.report.record import RECORD, Record
+from sim.atomic_files import read_text
 from sim.errors import ParaSimError
 
-_MOST_PICTURE_BYTES = 4 * 2**20
+_MOST_BYTES, _MOST_PICTURE_BYTES = 2**31, 4 * 2**20
 
 
 class ReportError(ParaSimError):
@@ -110,8 +111,6 @@ def pictures(directory: Path, record: Record | None, titles: Mapping[str, str]) 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ReportError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ReportError(f"{path}: is damaged: not UTF-8 text") from None
+        return read_text(path, _MOST_BYTES)
+    except ValueError as error:
+        raise ReportError(f"{error}") from None

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from parasim.figures.bars import StackedBar
-from parasim.report.charts import WALL_CLOCK, bar_chart
+from parasim.figures.bars import StackedBar, bars_drawing
+from parasim.report.charts import WALL_CLOCK, chart
 from parasim.report.files import left, pictures, read_json, read_rows
 from parasim.report.page import PageTable
 from parasim.report.record import Record
 from parasim.text import amount, clock
-from sim.units import duration
 
 _MOST_ROWS, _MOST_NAMED = 200, 3
 _ABOUT_NUMBERS = ("value_is", "input_unit")
@@ -32,24 +30,14 @@ def about_plan(directory: Path, record: Record | None) -> dict[str, Any]:
             "name": _name(answer),
             "value": _value(answer["value"], answer["unit"]),
             "because": str(answer["because"]).rstrip("."),
+            "possible": "yes" if answer["feasible"] else "not needed" if _nothing_needed(answer) else "no",
             # Neither what is not needed nor what means nothing to a method has a value that could be told.
             "without_value": _nothing_needed(answer) or (answer["feasible"] and answer["value"] is None),
         }
         for answer in plan["answers"]
     ]
-    table = PageTable(
-        ("method", "possible", "answer", "wall-clock there", "because"),
-        [
-            (
-                answer["name"],
-                "yes" if answer["feasible"] else "not needed" if _nothing_needed(answer) else "no",
-                answer["value"],
-                "-" if answer["wall_clock_s"] is None else clock(answer["wall_clock_s"]),
-                told["because"],
-            )
-            for answer, told in zip(answers, plan["answers"], strict=True)
-        ],
-    )
+    rows = [(a["name"], a["possible"], a["value"], _value(a["wall_clock_s"], "s"), a["because"]) for a in answers]
+    table = PageTable(("method", "possible", "answer", "wall-clock there", "because"), rows)
     timed = [(a, float(a["wall_clock_s"])) for a in answers if a["wall_clock_s"] is not None]
     bars = [StackedBar(f"{a['name']}: {a['value']}", [seconds], clock(seconds)) for a, seconds in timed]
     name = record.scenario.get("name") if record is not None else None
@@ -58,10 +46,10 @@ def about_plan(directory: Path, record: Record | None) -> dict[str, Any]:
         "question": plan["question"],
         "answers": answers,
         "table": table,
-        "timed": bar_chart([WALL_CLOCK], bars, table) if bars else None,
+        "timed": chart(partial(bars_drawing, [WALL_CLOCK], bars), table) if bars else None,
         "pictures": pictures(directory, record, {}),
         "notes": plan["notes"],
-        "checks": _checks(plan["answers"], _deadline(record)),
+        "checks": _checks(plan["answers"]),
         "tables": [_csv(path) for path in left(directory, record, ".csv")],
         "provenance": plan["provenance"],
     }
@@ -72,44 +60,24 @@ def _nothing_needed(answer: Mapping[str, Any]) -> bool:
     return not answer["feasible"] and answer["more"].get("in_the_way_s") == {}
 
 
-def _checks(answers: list[dict[str, Any]], deadline: float | None) -> PageTable:
+def _checks(answers: list[dict[str, Any]]) -> PageTable:
     rows = [
         (
             _name(answer),
             _value(check["value"], _unit_of_checks(answer)),
-            _exactly(check["wall_clock_s"]),
-            *([] if deadline is None else [_late(check["wall_clock_s"] - deadline)]),
+            # Digits that tell it from that of a neighbouring value, and from a deadline.
+            f"{clock(check['wall_clock_s'])} ({check['wall_clock_s']:,.9g} s)",
             "yes" if check["holds"] else "no",
         )
         for answer in answers
         for check in answer["checked"]
     ]
-    late = [] if deadline is None else ["against the deadline"]
-    return PageTable(("method", "with", "simulated wall-clock", *late, "is what was asked for"), rows)
-
-
-def _deadline(record: Record | None) -> float | None:
-    """Return the deadline that the command names [s]; None if it names none."""
-    words = shlex.split(record.command) if record is not None else []
-    given = [after for word, after in pairwise([*words, ""]) if word == "--within"]
-    given += [word.removeprefix("--within=") for word in words if word.startswith("--within=")]
-    # Of an option that is given twice, the command takes the last.
-    return duration(given[-1]) if given else None
+    return PageTable(("method", "with", "simulated wall-clock", "is what was asked for"), rows)
 
 
 def _unit_of_checks(answer: Mapping[str, Any]) -> str:
     """Return the unit of what was varied, which for a sensitivity is an input, maybe a mere factor."""
     return answer["more"]["input_unit"] or "x" if "input_unit" in answer["more"] else answer["unit"]
-
-
-def _exactly(seconds: float) -> str:
-    """Write a duration so that it can be told from that of a neighbouring value."""
-    text = clock(seconds)
-    return text if text.endswith(" s") else f"{text} ({seconds:,.3f} s)"
-
-
-def _late(seconds: float) -> str:
-    return f"{clock(seconds)} late" if seconds > 0 else f"{clock(-seconds)} early" if seconds else "on the dot"
 
 
 def _csv(path: Path) -> PageTable:

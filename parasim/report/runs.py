@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ BREAKDOWN = {
 }
 """Parts of a client's wall-clock, by their column."""
 
-_SHARE = BarPart("of the wall-clock", style.COMPUTE)
+_TIME = BarPart("time", style.COMPUTE)
 _SAVED = BarPart("saved, as simulated", style.SAVED)
 _WORTH_A_BAR = 0.001
 
@@ -71,45 +72,37 @@ def _what_ifs(record: Record | None) -> dict[str, Any]:
 
 def _breakdown(result: dict[str, Any]) -> PageChart:
     rows = list(result["groups"]) if len(result["groups"]) > 1 else []
-    bars, told = [], []
+    bars = []
     for row in [*rows, {**result, "name": "the fleet"}]:
         lengths = [float(row[column]) for column in BREAKDOWN]
-        name = f"{row['name']} × {row['clients']:,}"
-        bars.append(StackedBar(name, lengths, f"{lengths[0] / (sum(lengths) or 1):.0%} computing"))
-        told.append((name, *map(clock, (*lengths, float(row["hidden_communication_s"])))))
-    parts = list(BREAKDOWN.values())
-    head = ("mean client of", *(part.name for part in parts), "hidden behind computing")
-    return bar_chart(parts, bars, PageTable(head, told, numbers=len(parts) + 1))
+        share = f"{lengths[0] / (sum(lengths) or 1):.0%} computing"
+        hidden = clock(float(row["hidden_communication_s"]))
+        bars.append(StackedBar(f"{row['name']} × {row['clients']:,}", lengths, share, [hidden]))
+    return bar_chart("mean client of", list(BREAKDOWN.values()), bars, more=["hidden behind computing"])
 
 
 def _resources(why: dict[str, Any]) -> PageChart:
     wall_clock = float(why["wall_clock_s"])
-    # A server's resource is named after it or is nobody else's.
-    held = [
-        (s["resource"] if s["group"] == "server" else f"{s['resource']} of {s['group']}", float(s["seconds"]))
-        for s in why["shares"]
-    ]
-    rows = [(name, seconds) for name, seconds in held if seconds >= _WORTH_A_BAR * wall_clock]
-    if len(rows) < len(held):
-        rows.append(("everything else", sum(seconds for _, seconds in held if seconds < _WORTH_A_BAR * wall_clock)))
-    bars = [StackedBar(name, [seconds], f"{seconds / wall_clock:.1%}") for name, seconds in rows]
-    told = [(bar.name, clock(bar.lengths[0]), bar.text) for bar in bars]
-    return bar_chart([_SHARE], bars, PageTable(("resource", "time", "share"), told, numbers=2))
+    held: Counter[str] = Counter()
+    for share in sorted(why["shares"], key=lambda share: -share["seconds"]):
+        # A server's resource is named after it or is nobody else's.
+        name = share["resource"] if share["group"] == "server" else f"{share['resource']} of {share['group']}"
+        held[name if share["seconds"] >= _WORTH_A_BAR * wall_clock else "everything else"] += share["seconds"]
+    bars = [StackedBar(name, [seconds], f"{seconds / wall_clock:.1%}") for name, seconds in held.items()]
+    return bar_chart("resource", [_TIME], bars, text="share")
 
 
 def _changes(why: dict[str, Any]) -> PageChart:
     wall_clock = float(why["wall_clock_s"])
-    bars, told = [], []
+    bars = []
     for claim in why["claims"]:
         saves, simulated = float(claim["saves_s"]), claim["simulated_s"]
         # A share that rounds to nothing has no sign.
         share = round(saves / wall_clock, 3) + 0.0 if wall_clock else 0.0
         effect = f"{clock(max(0.0, saves))} ({share:.0%})" if share >= 0 else f"{clock(-saves)} longer"
-        bars.append(StackedBar(claim["change"], [max(0.0, saves)], effect))
         exact = claim["prediction"] == "exact replay"
         error = "none" if exact else signed_share(claim["predicted_s"] / simulated - 1 if simulated else 0.0)
-        predicted = clock(claim["predicted_s"]), claim["prediction"]
-        told.append((claim["change"], *predicted, clock(simulated), error, f"{share:.1%}"))
+        more = clock(claim["predicted_s"]), claim["prediction"], clock(simulated), error, f"{share:.1%}"
+        bars.append(StackedBar(claim["change"], [max(0.0, saves)], effect, more))
     note = "An exact replay follows the recorded run; an estimate also keeps every share of the server's links."
-    head = ("change", "predicted", "by", "simulated", "error", "saves")
-    return bar_chart([_SAVED], bars, PageTable(head, told, note=note))
+    return bar_chart("change", [_SAVED], bars, more=["predicted", "by", "simulated", "error", "saves"], note=note)

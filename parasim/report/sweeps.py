@@ -11,7 +11,7 @@ from parasim.figures.bars import StackedBar
 from parasim.memory import memory_of_rows
 from parasim.report.charts import bar_chart
 from parasim.report.files import pictures, read_json, read_rows
-from parasim.report.page import PageChart, PageTable, Slider, WhatIf, WhatIfBar, joined
+from parasim.report.page import PageChart, Slider, WhatIf, WhatIfBar, joined
 from parasim.report.record import Record
 from parasim.report.runs import BREAKDOWN
 from parasim.text import clock
@@ -58,25 +58,21 @@ def _wins(rows: Sequence[Row], swept: Sequence[str]) -> list[str]:
     others = [column for column in swept if column != "method"]
     if not others or len(others) == len(swept):
         return []
-    fastest: dict[str, Row] = {}
-    for row in rows:
-        setting = _label(row, others)
-        if setting not in fastest or _seconds(row) < _seconds(fastest[setting]):
-            fastest[setting] = row
-    wins = Counter(row["method"] for row in fastest.values())
+    fastest: dict[str, str] = {}
+    for row in sorted(rows, key=_seconds):
+        fastest.setdefault(_label(row, others), row["method"])
+    wins = Counter(fastest.values())
     return [f"{method} is the fastest in {n} of {len(fastest)} settings" for method, n in wins.most_common()]
 
 
 def _breakdown(rows: Sequence[Row], swept: Sequence[str]) -> PageChart:
-    parts = list(BREAKDOWN.values())
-    bars, told = [], []
+    bars = []
     for row in rows[:_MOST_ROWS]:
         times = [float(row[column]) for column in BREAKDOWN]
-        bars.append(StackedBar(_label(row, swept), times, clock(_seconds(row))))
-        told.append((*(row[column] for column in swept), bars[-1].text, *map(clock, times), row["compute_origin"]))
-    head = (*(c.replace("_", " ") for c in swept), "wall-clock", *(p.name for p in parts), "computing times are")
+        bars.append(StackedBar(_label(row, swept), times, clock(_seconds(row)), [row["compute_origin"]]))
     note = f"The first {_MOST_ROWS} of {len(rows):,} runs; results.csv has all." if len(rows) > _MOST_ROWS else ""
-    return bar_chart(parts, bars, PageTable(head, told, note=note))
+    more = ["computing times are"]
+    return bar_chart("run", list(BREAKDOWN.values()), bars, text="wall-clock", more=more, note=note)
 
 
 def _what_if(rows: Sequence[Row], swept: Sequence[str]) -> tuple[WhatIf | None, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -58,36 +59,27 @@ def _schedule(
     """Give clients of a group that do the same at the same times one row, named after the group."""
     scenario = None if record is None else load(record.scenario)
     fleet = None if scenario is None else Fleet(scenario.fleet)
-    doing: dict[int, list[Span]] = {}
+    doing: dict[int, list[Span]] = defaultdict(list)
     for span in spans:
-        doing.setdefault(span.client, []).append(span)
-    server = doing.pop(SERVER, [])
-    first: dict[object, int] = {}
-    leader = {SERVER: SERVER}
+        doing[span.client].append(span)
+    rows: dict[object, list[int]] = defaultdict(list)
     for client, own in sorted(doing.items()):
-        group = None if fleet is None else fleet.index(client)
-        leader[client] = first.setdefault((group, *(span[1:] for span in own)), client)
-    alike = dict.fromkeys(first.values(), 0)
-    for client in doing:
-        alike[leader[client]] += counts[client]
-    names = {client: _name(fleet, client, count) for client, count in alike.items()} | {SERVER: "server"}
+        group = SERVER if client == SERVER else None if fleet is None else fleet.index(client)
+        rows[group, *(span[1:] for span in own)].append(client)
+    leader = {client: clients[0] for clients in rows.values() for client in clients}
+    alike = {clients[0]: sum(counts[client] for client in clients) for clients in rows.values()}
+    names = {client: client_name(fleet, client, count) for client, count in alike.items()}
     # All pieces of one span belong to the same one, whatever their times.
     path = [
         (piece._replace(client=leader[piece.client], start=0.0, end=0.0), piece.start, piece.end)
         for piece in pieces
         if piece.start < end
     ]
-    shown = [*server, *(span for client in alike for span in doing[client])]
-    clients = sum(alike.values()) if scenario is None else scenario.clients
+    shown = [span for client in alike for span in doing[client]]
+    clients = sum(alike.values()) - alike.get(SERVER, 0) if scenario is None else scenario.clients
     return Schedule(shown, path, names, alike, clients, {}, end)
 
 
 def _span(row: Mapping[str, str]) -> Span:
     client = SERVER if row["client"] == "server" else int(row["client"])
     return Span(client, int(row["round"]), Kind(row["kind"]), float(row["start_s"]), float(row["end_s"]), 0.0, (), ())
-
-
-def _name(fleet: Fleet | None, client: int, count: int) -> str:
-    if fleet is not None:
-        return client_name(fleet, client, count)
-    return f"client × {count:,}" if count > 1 else f"client {client}"

@@ -54,9 +54,8 @@ def _reached(row: dict[str, Any]) -> list[str]:
 
 
 def _times(last: dict[str, dict[str, Any]]) -> PageChart:
-    bars = [StackedBar(method, [row["simulated_s"]], clock(row["simulated_s"])) for method, row in last.items()]
-    told = [
-        (bar.name, bar.text, *(amount(float(last[bar.name][f"{way}_bytes"])) for way in ("uploaded", "downloaded")))
-        for bar in bars
-    ]
-    return bar_chart([WALL_CLOCK], bars, PageTable(("method", "wall-clock", "uploaded", "downloaded"), told, numbers=3))
+    bars = []
+    for method, row in last.items():
+        sizes = [amount(float(row[f"{way}_bytes"])) for way in ("uploaded", "downloaded")]
+        bars.append(StackedBar(method, [row["simulated_s"]], clock(row["simulated_s"]), sizes))
+    return bar_chart("method", [WALL_CLOCK], bars, more=["uploaded", "downloaded"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -64,12 +65,11 @@ def write_trace(result: Result, path: Path, critical: CriticalPath | None = None
     def write(file: IO[str]) -> None:
         # The file is opened as text; what a trace is written to is the bytes below.
         binary = cast("IO[bytes]", file.buffer)  # type: ignore[attr-defined]
-        if path.suffix != ".gz":
-            write_events(binary, trace.events())
-            return
         # Without name and date, the same run gives the same bytes.
-        with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=binary, mtime=0) as compressed:
-            write_events(cast("IO[bytes]", compressed), trace.events())
+        plain = path.suffix != ".gz"
+        packed = nullcontext(binary) if plain else gzip.GzipFile("", "wb", compresslevel=6, fileobj=binary, mtime=0)
+        with packed as target:
+            write_events(cast("IO[bytes]", target), trace.events())
 
     write_atomically(path, write)
 

@@ -1,6 +1,6 @@
 """What a trace consists of: processes with tracks, slices on them, arrows between slices, and levels of counters.
 
-Every event is made as it is written. Besides the timeline, only a few bytes per span are kept: their order, on which
+Every event is made as it is written. Besides the timeline, only numbers are kept: the order of the spans, on which
 track of its kind each lies, and who waited for whom.
 
 Times are whole microseconds: the viewer keeps nanoseconds and would round fractions in its own way, so that slices
@@ -10,14 +10,13 @@ was the last to begin on its track.
 
 from __future__ import annotations
 
-import heapq
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import count, groupby
 from typing import Any
 
-import numpy as np
-
-from parasim.trace.arrows import NANOSECONDS, Arrows, Integers, nanoseconds
+from parasim.figures.gantt import client_name
+from parasim.trace.arrows import NANOSECONDS, Arrows, nanoseconds
 from sim.errors import OutputError
 from sim.fleet import Fleet
 from sim.result import TIMELINE_CLIENTS, Result
@@ -61,22 +60,11 @@ class RunTrace:
         # Causes have lower numbers than what waits for them, and end before it starts.
         self._order = sorted(range(len(spans)), key=lambda number: (spans[number].start, number))
         self._each_client = result.scenario.clients <= TIMELINE_CLIENTS
-        self._lane_of, lanes = _lanes(spans, self._order)
+        self._lane_of, self._lanes = _lanes(spans, self._order)
         # Numbers of processes, of the critical path and its track, and of all other tracks follow one another.
         self._critical_process = _FIRST_CLIENT_PROCESS + result.scenario.clients
-        self._offset: dict[tuple[int, Kind, int], int] = {}
-        self._tracks: dict[int, list[str]] = {}
-        self._first_track: dict[int, int] = {}
-        free = self._critical_process + 2
-        for client in (SERVER, *result.counts):
-            names = self._tracks[client] = []
-            for kind, name in _TRACKS.items():
-                if (client == SERVER) == (kind is Kind.AGGREGATE):
-                    for lane in range(lanes.get((client, kind), 1)):
-                        self._offset[client, kind, lane] = len(names)
-                        names.append(name if lane == 0 else f"{name} {lane + 1}")
-            self._first_track[client] = free
-            free += self._copies(client) * len(names)
+        self._track: dict[object, int] = defaultdict(count(self._critical_process + 1).__next__)
+        self._critical_track = self._track[_CRITICAL_PATH]
         self._arrows = Arrows(spans, self._copies)
 
     def events(self) -> Iterator[Event]:
@@ -97,16 +85,21 @@ class RunTrace:
     def _processes(self) -> Iterator[tuple[int, str, list[tuple[int, str]]]]:
         """Number, name and tracks of each process, in the order in which they are shown."""
         if self._critical is not None:
-            yield self._critical_process, _CRITICAL_PATH, [(self._critical_process + 1, _CRITICAL_PATH)]
+            yield self._critical_process, _CRITICAL_PATH, [(self._critical_track, _CRITICAL_PATH)]
         for client in (SERVER, *self._result.counts):
             for copy in range(self._copies(client)):
-                tracks = list(enumerate(self._tracks[client], self._track(client, copy)))
+                tracks = [
+                    (self._track[client, copy, kind, lane], name if lane == 0 else f"{name} {lane + 1}")
+                    for kind, name in _TRACKS.items()
+                    if (client == SERVER) == (kind is Kind.AGGREGATE)
+                    for lane in range(self._lanes.get((client, kind), 1))
+                ]
                 yield self._process(client, copy), self._name(client, copy), tracks
 
     def _slice(self, number: int, copy: int) -> Iterator[Event]:
         """One copy of a span, then the arrows that end and begin in it."""
         span = self._result.timeline.spans[number]
-        track = self._track(span.client, copy) + self._offset[span.client, span.kind, self._lane_of[number]]
+        track = self._track[span.client, copy, span.kind, self._lane_of[number]]
         where = {"pid": self._process(span.client, copy), "tid": track}
         start = _microseconds(span.start)
         yield _complete(where, span.start, span.end, f"{span.kind.value} {span.round}", _facts(span))
@@ -116,7 +109,7 @@ class RunTrace:
             yield {"ph": "s", **where, "ts": time // 1000, "id": arrow, "cat": "cause", "name": "cause"}
 
     def _critical_slices(self) -> Iterator[Event]:
-        where = {"pid": self._critical_process, "tid": self._critical_process + 1}
+        where = {"pid": self._critical_process, "tid": self._critical_track}
         for piece in () if self._critical is None else self._critical.pieces:
             name = f"{piece.holder.value}, {self._name(piece.client, 0)}"
             facts = {"round": self._result.timeline.spans[piece.span].round}
@@ -138,16 +131,13 @@ class RunTrace:
                 on = {"ph": "C", "pid": _SERVER_PROCESS, "ts": time // 1000, "name": _COUNTERS[kind]}
                 yield on | {"args": {"B/s": level[kind]}}
 
-    def _changes(self) -> Iterator[tuple[int, Kind, int]]:
+    def _changes(self) -> list[tuple[int, Kind, int]]:
         """Beginnings and ends of transfers in the order of time; whole numbers add up to 0 again."""
-        waiting = list[tuple[int, Kind, int]]()
+        changes = []
         serialization = self._result.scenario.wire.serialization
-        for number in self._order:
-            span = self._result.timeline.spans[number]
+        for span in self._result.timeline.spans:
             if span.kind not in _COUNTERS:
                 continue
-            while waiting and waiting[0][0] < nanoseconds(span.start):
-                yield heapq.heappop(waiting)
             start, end = span.start + self._fleet.group(span.client).latency, span.end
             if span.kind is Kind.UPLOAD:
                 start += serialization
@@ -155,10 +145,8 @@ class RunTrace:
                 end -= serialization
             if end > start:
                 rate = round(span.size * self._result.counts[span.client] / (end - start))
-                heapq.heappush(waiting, (nanoseconds(start), span.kind, rate))
-                heapq.heappush(waiting, (nanoseconds(end), span.kind, -rate))
-        while waiting:
-            yield heapq.heappop(waiting)
+                changes += [(nanoseconds(start), span.kind, rate), (nanoseconds(end), span.kind, -rate)]
+        return sorted(changes)
 
     def _copies(self, client: int) -> int:
         """Processes that a simulated client is shown as."""
@@ -167,18 +155,9 @@ class RunTrace:
     def _process(self, client: int, copy: int) -> int:
         return _SERVER_PROCESS if client == SERVER else _FIRST_CLIENT_PROCESS + client + copy
 
-    def _track(self, client: int, copy: int) -> int:
-        """Number of the first track of a process."""
-        return self._first_track[client] + copy * len(self._tracks[client])
-
     def _name(self, client: int, copy: int) -> str:
-        if client == SERVER:
-            return "server"
-        group, count = self._fleet.group(client), self._result.counts[client]
-        name = group.name or "client"
-        if count > self._copies(client):
-            return f"{name} × {count:,}"
-        return name if group.count == 1 and group.name else f"{name} {client + copy}"
+        count = self._result.counts.get(client, 1)
+        return client_name(self._fleet, client + copy, count if count > self._copies(client) else 1)
 
 
 def _complete(where: Event, start: float, end: float, name: str, facts: Event) -> Event:
@@ -191,9 +170,9 @@ def _microseconds(seconds: float) -> int:
     return nanoseconds(seconds) // 1000
 
 
-def _lanes(spans: Sequence[Span], order: Sequence[int]) -> tuple[Integers, dict[tuple[int, Kind], int]]:
+def _lanes(spans: Sequence[Span], order: Sequence[int]) -> tuple[dict[int, int], dict[tuple[int, Kind], int]]:
     """Put what one client does at the same time in one way on different lanes: of each span, and how many."""
-    lane_of = np.zeros(len(spans), dtype=np.int64)
+    lane_of: dict[int, int] = {}
     free_from: dict[tuple[int, Kind], list[float]] = {}
     for number in order:
         span = spans[number]

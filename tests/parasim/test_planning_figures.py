@@ -30,9 +30,9 @@ def drawn(kind: str, directory: Path) -> list[Path]:
     if kind == "pareto":
         return draw_pareto(MARKS, MARKS[:2], 8.0, directory)
     if kind == "deadline":
-        return draw_confidence([Line("parablock", TIMES, 1096.0, (1200.0, None))], 0.9, None, directory)
+        return draw_confidence([Line("parablock", TIMES, 1096.0, 1240.0, (1200.0, None))], 0.9, None, directory)
     if kind == "within":
-        return draw_confidence([Line("fedbcd", TIMES, 1096.0, (0.7, 0.8))], 0.9, 1180.0, directory)
+        return draw_confidence([Line("fedbcd", TIMES, 1096.0, 0.75, (0.7, 0.8))], 0.9, 1180.0, directory)
     return draw_tornado([Panel("parablock", 1200.0, BARS), Panel("fedbcd", 1300.0, BARS * 10)], directory)
 
 
@@ -93,7 +93,7 @@ def axes_of(svg: Path) -> str:
 
 
 def test_methods_are_named_beside_the_chart(tmp_path: Path):
-    line = [Line(method, TIMES, 1096.0, (0.7, 0.8)) for method in ("fedbcd", "parablock")]
+    line = [Line(method, TIMES, 1096.0, 0.75, (0.7, 0.8)) for method in ("fedbcd", "parablock")]
     svg = draw_confidence(line, 0.9, 1180.0, tmp_path)[1]
     right = max(float(x) for x in re.findall(r'<path d="M ([\d.]+) ', axes_of(svg)))
     assert all(place(svg, method)[0] >= right for method in ("fedbcd", "parablock"))

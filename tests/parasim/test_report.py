@@ -256,8 +256,8 @@ def test_a_page_shows_what_the_last_command_left_and_nothing_older(made: Path):
     [row] = told.rows("Tables")
     assert row[:5] == ["parablock", "yes", "3,334,000", "B/s", "92.6995"]
     assert told.rows("Checked by simulation") == [
-        ["parablock", "3.334 MB/s", "92.7 s", "0.00054 s early", "yes"],
-        ["parablock", "3.333 MB/s", "92.7 s", "0.00027 s late", "no"],
+        ["parablock", "3.334 MB/s", "92.7 s (92.6994601 s)", "yes"],
+        ["parablock", "3.333 MB/s", "92.7 s (92.70027 s)", "no"],
     ]
 
 
@@ -270,11 +270,11 @@ def test_a_record_names_nothing_outside_its_directory(made: Path):
 
 
 def test_checks_of_a_plan_can_be_told_apart(made: Path):
-    # Without a record, nobody knows the deadline; 1,499 s and 1,501 s are both 25.0 min.
+    # 1,499 s and 1,501 s are both 25.0 min.
     assert page(made / "plan").rows("Checked by simulation") == [
-        ["parablock", "40 MB/s", "25.0 min (1,499.000 s)", "yes"],
-        ["parablock", "39 MB/s", "25.0 min (1,501.000 s)", "no"],
-        ["fedbcd", "unlimited", "30.0 min (1,800.000 s)", "no"],
+        ["parablock", "40 MB/s", "25.0 min (1,499 s)", "yes"],
+        ["parablock", "39 MB/s", "25.0 min (1,501 s)", "no"],
+        ["fedbcd", "unlimited", "30.0 min (1,800 s)", "no"],
     ]
 
 

@@ -46,7 +46,7 @@ def answer(question: Question) -> Plan:
         raise ScenarioError(f"--confidence {question.asked}: must be a probability between 0 and 1, such as 0.9")
     within, scenario = question.within, question.cases[0].scenario
     sampled = [random_runs(case, probability, within, question.jobs, question.report) for case in question.cases]
-    lines = [Line(one.method, one.times, one.planned, one.interval) for one in sampled]
+    lines = [Line(one.method, one.times, one.planned, one.estimate, one.interval) for one in sampled]
     varying = [_described(scenario, *one) for one in jitters(scenario)]
     jitter = say("confidence.jitter", varying="; ".join(varying), seed=scenario.seed)
     asked = "deadline" if within is None else f"done in {deadline_clock(within)}"
