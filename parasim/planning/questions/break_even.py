@@ -25,6 +25,7 @@ from parasim.sentences import say
 from parasim.text import amount, clock
 from sim.errors import ScenarioError
 from sim.studies.conditions import Floats
+from sim.studies.ladder import nearest
 from sim.studies.replay import Recording, record
 
 _LOWEST, _HIGHEST = 1e6, 1e10
@@ -131,7 +132,7 @@ def _compared(cases: Sequence[Case], methods: tuple[str, str], batch_size: int, 
     crossings = []
     for between, (before, after) in zip(pairwise(bandwidths), pairwise(names), strict=True):
         if before != after:
-            low, high = (BANDWIDTHS.nearest(bandwidth) for bandwidth in between)
+            low, high = (nearest(BANDWIDTHS, bandwidth) for bandwidth in between)
             while high - low > 1:
                 middle = (low + high) // 2
                 low, high = (middle, high) if faster_at(middle) == before else (low, middle)

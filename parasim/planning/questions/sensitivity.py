@@ -7,7 +7,7 @@ are shared, and simulated where no replay holds.
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,17 +16,14 @@ from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.methods import Question
 from parasim.planning.risk import sobol
 from parasim.planning.search.how_found import how_found
-from parasim.sentences import say
+from parasim.sentences import by_kind, say
 from parasim.text import amount, clock, signed_share
 from sim.errors import ScenarioError
 from sim.fleet import Fleet
 from sim.studies.conditions import Floats, Variants
 from sim.studies.inputs import Input, Inputs, Runtimes, speed_band
-from sim.studies.pool import cores, in_order
-from sim.studies.replay import Recording, record
+from sim.studies.replay import Recording, record, replay
 
-_SERIAL_BELOW_SPANS = 20_000
-"""Runs of fewer spans in total are not worth starting worker processes."""
 _FIRST_SIMULATED, _MOST_SIMULATED = 64, 4096
 """Base samples and runs of indices, where each run is simulated."""
 _AGREES = 1e-9
@@ -107,8 +104,14 @@ def _shares(inputs: Inputs, simulated: Floats, jobs: int | None) -> tuple[sobol.
     recording, bounds, seed = inputs.recording, inputs.bounds(), inputs.recording.setup.scenario.seed
     method, most_runs = recording.setup.scenario.method.name, sobol.MOST_RUNS
     if recording.not_replayable:
-        run, most_runs = partial(_simulated_factors, inputs, jobs), _MOST_SIMULATED
-        indices = sobol.indices(run, bounds, seed, _FIRST_SIMULATED, most_runs)
+        most_runs = _MOST_SIMULATED
+        indices = sobol.indices(
+            lambda factors: _simulated(recording, jobs, inputs.variants(factors)),
+            bounds,
+            seed,
+            _FIRST_SIMULATED,
+            most_runs,
+        )
         how, ends = how_found(recording, replayed=False, simulated=True), say("sensitivity.simulated", method=method)
     else:
         runtimes, variants = Runtimes(inputs), inputs.variants(inputs.ends())
@@ -138,19 +141,10 @@ def _unit(one: Input) -> str:
 
 
 def _simulated(recording: Recording, jobs: int | None, variants: Variants) -> Floats:
-    """Simulate what-ifs event by event."""
-    rows = [variants[row : row + 1] for row in range(len(variants))]
-    few = len(recording.result.timeline.spans) * len(rows) < _SERIAL_BELOW_SPANS
-    workers = 1 if few else min(jobs or cores(), len(rows))
-    return np.array(list(in_order(partial(_wall_clock, recording), rows, workers=workers)))
-
-
-def _simulated_factors(inputs: Inputs, jobs: int | None, factors: Floats) -> Floats:
-    return _simulated(inputs.recording, jobs, inputs.variants(factors))
-
-
-def _wall_clock(recording: Recording, variant: Variants) -> float:
-    return recording.simulate(variant).wall_clock
+    """Simulate what-ifs event by event, though replay may hold: without its graph, nothing of a recording is."""
+    rows = (variants[row : row + 1] for row in range(len(variants)))
+    answers = replay(replace(recording, program=None), rows, jobs=jobs)
+    return np.concatenate([answer.wall_clock for answer in answers])
 
 
 def _because(low: float, high: float, base: float, total: float) -> str:
@@ -163,9 +157,9 @@ def _bands(recording: Recording) -> str:
     """Say where each band is from."""
     uncertainty = recording.setup.scenario.uncertainty
     share, source = speed_band(recording)
-    bands: dict[str, list[str]] = {source: [f"speed {share:.3g}"]}
+    bands = [(source, f"speed {share:.3g}")]
     for name in type(uncertainty).model_fields:
         if name != "speed":
             kind = "given" if name in uncertainty.model_fields_set else "assumed"
-            bands.setdefault(kind, []).append(f"{name} {getattr(uncertainty, name):g}")
-    return say("sensitivity.bands", bands="; ".join(f"{kind}: {', '.join(names)}" for kind, names in bands.items()))
+            bands.append((kind, f"{name} {getattr(uncertainty, name):g}"))
+    return say("sensitivity.bands", bands=by_kind(bands))

@@ -25,11 +25,11 @@ from sim.fleet import Fleet
 from sim.result import Result
 from sim.scenario import Scenario
 from sim.studies.hidden import ROUNDING, computed, exposed_before, guess_hiding
-from sim.studies.ladder import Decimals, secant_search
+from sim.studies.ladder import decimals, nearest, secant_search
 from sim.studies.pool import cores, in_order
 
 _WIDTHS = (0.5, 1.0, 2.0, 4.0)
-_FACTORS = Decimals(0, 2)
+_FACTORS = decimals(0, 2)
 
 
 class Workload(NamedTuple):
@@ -130,7 +130,7 @@ def _points_of(task: tuple[Workload, Scenario]) -> list[GroupHidingPoint]:
     for group in range(len(fleet.groups)):
         guess = guess_hiding(unlimited, range(fleet.firsts[group], fleet.firsts[group + 1]))
         runs = _Hidden(scenario, unlimited, BANDWIDTHS, {group: 1.0})
-        found, below = secant_search(runs, BANDWIDTHS, BANDWIDTHS.nearest(guess))
+        found, below = secant_search(runs, BANDWIDTHS, nearest(BANDWIDTHS, guess))
         # The last of the bandwidths is what counts as unlimited.
         assert found is not None
         if below is None:
@@ -174,7 +174,7 @@ def factor_for_all(scenario: Scenario, needed: Mapping[int, float]) -> Together 
 class _Hidden:
     """By how much computing ends later with some links than with unlimited ones [s], each run simulated once."""
 
-    def __init__(self, scenario: Scenario, unlimited: Result, values: Decimals, links: Mapping[int, float]):
+    def __init__(self, scenario: Scenario, unlimited: Result, values: Sequence[float], links: Mapping[int, float]):
         self._scenario, self._values, self._links = scenario, values, links
         self._end = computed(unlimited) * (1 + ROUNDING)
         self.results: dict[int, Result] = {}

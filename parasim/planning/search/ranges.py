@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 
 from parasim.planning.changes import with_batch_size
 from parasim.planning.methods import Case
-from parasim.sentences import say
+from parasim.sentences import grouped, say
 from sim.errors import CostError, ScenarioError
 from sim.methods import Trains
 from sim.scenario import Scenario
 from sim.simulate import DEFAULT_LAYERS_PER_BLOCK, Setup
-from sim.studies.ladder import Decimals, spread
+from sim.studies.ladder import decimals, spread
 
-BANDWIDTHS = Decimals(0, 15)
-UNLIMITED = BANDWIDTHS[len(BANDWIDTHS) - 1]
+BANDWIDTHS = decimals(0, 15)
+UNLIMITED = BANDWIDTHS[-1]
 """As good as unlimited [B/s]."""
 _LARGEST_BATCH = 4096
 """Batch sizes above this are not looked for."""
@@ -60,15 +60,16 @@ def origins(cases: Iterable[Case], sizes: Sequence[int]) -> list[str]:
     sizes : sequence of int
         Batch sizes that the profile covers. Nothing is said if there is only one.
     """
-    methods: dict[str, list[str]] = {}
-    for case in cases if len(sizes) > 1 else ():
-        found: dict[str, list[str]] = {}
-        for size in sizes:
-            origin = Case.of(with_batch_size(case.scenario, size)).costs.provenance()["origin"]
-            found.setdefault(str(origin), []).append(str(size))
-        parts = [say("origin.at_sizes", origin=origin, sizes=own) for origin, own in found.items()]
-        methods.setdefault(", ".join(parts), []).append(case.method)
-    return [say("origin.of_methods", methods=names, origins=said) for said, names in methods.items()]
+    if len(sizes) < 2:
+        return []
+
+    def said(case: Case) -> str:
+        sized = ((size, Case.of(with_batch_size(case.scenario, size)).costs.provenance()) for size in sizes)
+        found = grouped((str(provenance["origin"]), str(size)) for size, provenance in sized)
+        return ", ".join(say("origin.at_sizes", origin=origin, sizes=own) for origin, own in found.items())
+
+    methods = grouped((said(case), case.method) for case in cases)
+    return [say("origin.of_methods", methods=names, origins=origins) for origins, names in methods.items()]
 
 
 def block_widths(setup: Setup) -> list[float]:
