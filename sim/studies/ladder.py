@@ -84,14 +84,16 @@ def deadline_search(runtimes: RuntimesAt, scan: Sequence[int], deadline: float, 
     outside = number + 1 if most else number - 1
     if not 0 <= outside < len(scan):
         return Found(scan[number], None, best, changes)
-    meets, misses = scan[number], scan[outside]
-    while abs(meets - misses) > 1:
-        middle = (meets + misses) // 2
-        if runtimes([middle])[0] <= deadline:
-            meets = middle
-        else:
-            misses = middle
+    meets, misses = neighbours(lambda position: runtimes([position])[0] <= deadline, scan[number], scan[outside])
     return Found(meets, misses, best, changes)
+
+
+def neighbours(holds: Callable[[int], bool], inside: int, outside: int) -> tuple[int, int]:
+    """Halve the way from a position where a condition holds to one where it does not, until they are neighbours."""
+    while abs(inside - outside) > 1:
+        middle = (inside + outside) // 2
+        inside, outside = (middle, outside) if holds(middle) else (inside, middle)
+    return inside, outside
 
 
 def spread(size: int, most: int) -> list[int]:

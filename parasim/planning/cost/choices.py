@@ -20,6 +20,7 @@ from sim.economy import DeviceChoice, LinkChoice
 from sim.errors import CostError, ScenarioError, nearest
 from sim.fleet import Fleet
 from sim.scenario import Scenario
+from sim.simulate import simulate
 from sim.units import format_bandwidth
 
 OWN = "as it is"
@@ -149,7 +150,7 @@ def at_speed(candidate: Candidate, speed: float) -> Outcome:
 
 
 def _outcome(case: Case, candidate: Candidate) -> Outcome:
-    result, links = case.simulate(), candidate.new_links
+    result, links = simulate(case.setup, case.costs), candidate.new_links
     return Outcome(candidate, result.wall_clock, bill(result, dict.fromkeys(candidate.groups, links) if links else {}))
 
 

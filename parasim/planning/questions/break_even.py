@@ -25,7 +25,7 @@ from parasim.sentences import say
 from parasim.text import amount, clock
 from sim.errors import ScenarioError
 from sim.studies.conditions import Floats
-from sim.studies.ladder import nearest
+from sim.studies.ladder import nearest, neighbours
 from sim.studies.replay import Recording, record
 
 _LOWEST, _HIGHEST = 1e6, 1e10
@@ -132,10 +132,8 @@ def _compared(cases: Sequence[Case], methods: tuple[str, str], batch_size: int, 
     crossings = []
     for between, (before, after) in zip(pairwise(bandwidths), pairwise(names), strict=True):
         if before != after:
-            low, high = (nearest(BANDWIDTHS, bandwidth) for bandwidth in between)
-            while high - low > 1:
-                middle = (low + high) // 2
-                low, high = (middle, high) if faster_at(middle) == before else (low, middle)
+            ends = (nearest(BANDWIDTHS, bandwidth) for bandwidth in between)
+            low, high = neighbours(lambda position: faster_at(position) == before, *ends)  # noqa: B023
             crossings.append(Crossing(BANDWIDTHS[low], BANDWIDTHS[high], before, after))
     exact = all(bool(answer.replayed.all()) for answer in answers)
     return MethodsCompared(methods, batch_size, recordings, bandwidths, runtimes, exact, crossings)
@@ -199,7 +197,7 @@ def _because(line: MethodsCompared) -> str:
 
 def _notes(lines: Sequence[MethodsCompared]) -> Iterator[str]:
     recordings = [recording for line in lines for recording in line.recordings]
-    how = how_found(*recordings, replayed=True, simulated=not all(line.exact for line in lines))
+    how = how_found(*recordings, simulated=not all(line.exact for line in lines))
     yield say("break_even.how", bandwidths=len(lines[0].bandwidths), how=how)
     several = [str(line.batch_size) for line in lines if len(line.crossings) > 1]
     if several:

@@ -112,13 +112,13 @@ def _shares(inputs: Inputs, simulated: Floats, jobs: int | None) -> tuple[sobol.
             _FIRST_SIMULATED,
             most_runs,
         )
-        how, ends = how_found(recording, replayed=False, simulated=True), say("sensitivity.simulated", method=method)
+        how, ends = how_found(recording, simulated=True), say("sensitivity.simulated", method=method)
     else:
         runtimes, variants = Runtimes(inputs), inputs.variants(inputs.ends())
         indices = sobol.indices(runtimes, bounds, seed)
         standing_in = recording.replay(variants).wall_clock if runtimes.exact else recording.estimate(variants)
         off = float(np.max(np.abs(standing_in / simulated - 1))) if simulated.all() else 0.0
-        how = how_found(recording, replayed=True, simulated=False) if runtimes.exact else say("found.estimates")
+        how = how_found(recording, simulated=False) if runtimes.exact else say("found.estimates")
         agreement = say(f"sensitivity.{'equal' if runtimes.exact and off <= _AGREES else 'apart'}", off=off)
         ends = say("sensitivity.ends", method=method, agreement=agreement)
     error = float(indices.errors.max())

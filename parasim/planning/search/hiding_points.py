@@ -142,14 +142,7 @@ def _points_of(task: tuple[Workload, Scenario]) -> list[GroupHidingPoint]:
     return points
 
 
-class Together(NamedTuple):
-    """How many times what each group needs alone they need together, and the wall-clock then [s]."""
-
-    factor: float
-    wall_clock: float
-
-
-def factor_for_all(scenario: Scenario, needed: Mapping[int, float]) -> Together | None:
+def factor_for_all(scenario: Scenario, needed: Mapping[int, float]) -> tuple[float, float] | None:
     """Find how many times what each group needs alone they need together.
 
     Those who share rounds share their deadlines: one group's upload leaves less time for the other's download.
@@ -163,12 +156,12 @@ def factor_for_all(scenario: Scenario, needed: Mapping[int, float]) -> Together 
 
     Returns
     -------
-    Together or None
-        None if 100 times as much does not hide it all.
+    tuple of (float, float), or None
+        So many times, and the wall-clock then [s]; None if 100 times as much does not hide it all.
     """
     runs = _Hidden(scenario, simulated(with_only(scenario, {})), _FACTORS, needed)
     found, _ = secant_search(runs, _FACTORS, 0)
-    return None if found is None else Together(_FACTORS[found], runs.results[found].wall_clock)
+    return None if found is None else (_FACTORS[found], runs.results[found].wall_clock)
 
 
 class _Hidden:
