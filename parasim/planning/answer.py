@@ -102,12 +102,9 @@ class Plan:
 
     def summary(self) -> dict[str, Any]:
         """Return what `paraSim plan --format json` prints, in base units."""
-        answers = [asdict(answer) for answer in self.answers]
-        for answer in answers:
-            del answer["row"]
         return {
             "question": self.question,
-            "answers": answers,
+            "answers": [{key: v for key, v in asdict(answer).items() if key != "row"} for answer in self.answers],
             "notes": list(self.notes),
             "provenance": dict(self.provenance),
         }

@@ -24,8 +24,8 @@ from parasim.planning.search.hiding_points import (
     own_workload,
     with_only,
 )
-from parasim.planning.search.how_found import runtimes_of
 from parasim.planning.search.ranges import UNLIMITED, origins
+from parasim.planning.search.runtimes import runtimes_of
 from parasim.sentences import say
 from parasim.text import amount, clock
 from sim.fleet import Fleet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from parasim.planning.changes import with_batch_size
 from parasim.planning.methods import Case
@@ -35,12 +36,12 @@ def batch_sizes(scenario: Scenario) -> list[int]:
     own = scenario.local.batch_size
     if scenario.compute.seconds is not None:
         return [own]
-    least = most = own
-    while least > 1 and is_covered(with_batch_size(scenario, least - 1)):
-        least -= 1
-    while most < _LARGEST_BATCH and is_covered(with_batch_size(scenario, most + 1)):
-        most += 1
-    return list(range(least, most + 1))
+
+    def covers(size: int) -> bool:
+        return is_covered(with_batch_size(scenario, size))
+
+    smaller, larger = range(own - 1, 0, -1), range(own + 1, _LARGEST_BATCH + 1)
+    return [*reversed([*takewhile(covers, smaller)]), own, *takewhile(covers, larger)]
 
 
 def compared_batch_sizes(*scenarios: Scenario) -> list[int]:

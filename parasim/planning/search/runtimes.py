@@ -1,4 +1,4 @@
-"""Wall-clocks of one scenario along the values of a quantity, for finding where a deadline begins to be met."""
+"""Wall-clocks of what-ifs, and along the values of a quantity; and how they were really found, which a plan says."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from parasim.planning.methods import Case, simulated
-from parasim.planning.search.how_found import how_found
 from parasim.planning.search.quantities import Quantity, quantity_named
 from parasim.sentences import say
 from sim.errors import ParaSimError
 from sim.result import Result
 from sim.scenario import Scenario
+from sim.studies.conditions import Variants
 from sim.studies.pool import cores, in_order
-from sim.studies.replay import record
+from sim.studies.replay import Answers, Recording, record, replay
 
 _WORTH_WORKERS = 50_000
 """Spans to simulate at once that are worth starting worker processes."""
@@ -117,3 +117,24 @@ def _wall_clock(quantity: str, scenario: Scenario, value: float) -> float | str:
         return simulated(quantity_named(quantity).change(scenario, value)).wall_clock
     except ParaSimError as error:
         return str(error)
+
+
+def runtimes_of(recording: Recording, what_ifs: Variants, jobs: int | None) -> Answers:
+    """Work out what-ifs, all exactly: by replay where that holds, by simulation elsewhere."""
+    return next(replay(recording, [what_ifs], jobs=jobs))
+
+
+def how_found(*recordings: Recording, simulated: bool) -> str:
+    """Say how runtimes were found: ``exact replay of one recorded run``, ``simulating events; ...``.
+
+    Parameters
+    ----------
+    recordings : Recording
+        The runs that were varied.
+    simulated : bool
+        Whether any runtime was simulated.
+    """
+    reasons = dict.fromkeys(filter(None, (recording.not_replayable for recording in recordings)))
+    if reasons:
+        return say("found.not_replayable", reasons=list(reasons))
+    return say("found.both" if simulated else "found.replay")
