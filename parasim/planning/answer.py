@@ -46,7 +46,7 @@ class Answer:
     unit : str
         ``B/s``, ``s``, ``USD``, or empty for a number.
     wall_clock_s : float or None
-        At the answer, event-simulated [s]; None if it means nothing here.
+        At the answer, event-simulated [s]; None if the question has none.
     because : str
         The reason, in words: what limits, or what stands in the way.
     checked : sequence of Check

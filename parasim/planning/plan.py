@@ -75,7 +75,7 @@ def plan(
         "--confidence": ("confidence", confidence),
         "--sensitivity": ("sensitivity", sensitivity or None),
     }
-    module, value = asked[_one_question({option: value for option, (_, value) in asked.items()}, within)]
+    module, value = asked[_one_question(asked, within)]
     deadline = None if within is None else _seconds(within)
     if break_even is not None:
         if methods is not None:
@@ -95,7 +95,7 @@ def plan(
     return replace(answered, answers=[*answered.answers, *others], notes=notes)
 
 
-def _one_question(questions: Mapping[str, object], within: str | float | None) -> str:
+def _one_question(questions: Mapping[str, tuple[str, object]], within: str | float | None) -> str:
     """Return the option that asks the question.
 
     Raises
@@ -103,7 +103,7 @@ def _one_question(questions: Mapping[str, object], within: str | float | None) -
     ScenarioError
         If it is not exactly one, or the deadline has nothing to do with it.
     """
-    asked = [option for option, value in questions.items() if value is not None]
+    asked = [option for option, (_, value) in questions.items() if value is not None]
     if len(asked) > 1:
         raise ScenarioError(f"one question at a time, not {' and '.join(asked)}")
     if not asked and within is not None:

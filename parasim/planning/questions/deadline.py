@@ -93,7 +93,8 @@ def _solve(case: Case, quantity: Quantity, within: float, jobs: int | None) -> _
         # Any value meets the deadline, or none does.
         result = runs.own
         checked = [check(own_width(case.setup), result)]
-        verdict, written = ("met", "any") if checked[0].holds else ("missed", "none")
+        feasible = checked[0].holds
+        verdict, written = ("met", "any") if feasible else ("missed", "none")
         because = say("deadline.no_width", method=case.method, verdict=verdict, path=_time_goes(result))
     else:
         found = deadline_search(runs, quantity.scan(values, runs, within), within, most=quantity.most)
@@ -101,14 +102,14 @@ def _solve(case: Case, quantity: Quantity, within: float, jobs: int | None) -> _
         if found.changes > 1:
             said = {"method": case.method, "quantity": quantity.name, "times": found.changes}
             notes.append(say("deadline.changes", again="met" if quantity.most else "missed", **said))
-        at = found.index
+        at, feasible = found.index, found.index is not None
         if at is None:
             at = found.best if quantity.most else len(values) - 1
             if runs([at])[0] == math.inf:
                 raise ScenarioError(f"--solve-for {quantity.name}: {runs.refused}")
         result = runs.at(at)
         checked, written = [check(values[at], result)], quantity.text(values[at])
-        if found.index is None:
+        if not feasible:
             extreme = say(f"most_favourable.{quantity.name}", value=written)
             because, written = say("deadline.even_with", extreme=extreme, obstacle=_in_the_way(result, within)), "none"
         else:
@@ -124,7 +125,6 @@ def _solve(case: Case, quantity: Quantity, within: float, jobs: int | None) -> _
                 except ParaSimError as error:
                     beside = "impossible"
                     because = say("deadline.impossible", value=other, error=error, path=because)
-    feasible = written != "none"
     wall_clock, more = (result.wall_clock if feasible else None), {"now_wall_clock_s": runs.own.wall_clock}
     takes = clock(result.wall_clock) if feasible else f"> {deadline_clock(within)}"
     row = (clock(runs.own.wall_clock), written, takes, beside)

@@ -171,35 +171,32 @@ def _answer(curve: GroupCurve, workloads: Sequence[Workload]) -> Answer:
 def _together(name: str, scenario: Scenario, points: Sequence[GroupHidingPoint]) -> Iterator[str]:
     """Simulate all groups with what they need at once, and say what comes of it."""
     needed = {p.group: p.bandwidth for p in points if p.group is not None and p.bandwidth is not None}
-    if not needed:
-        return
-    yield say("hiding.simulated")
+    if needed:
+        yield say("hiding.simulated")
     # Those who have nothing to hide need nothing.
-    if len(needed) < 2:
-        return
-    found = factor_for_all(scenario, needed)
-    if found is None:
-        yield say("hiding.not_together", name=name)
-        return
-    factor, wall_clock = found
-    these = say("hiding.these" if factor == 1 else "hiding.times_these", factor=factor)
-    yield say("hiding.together", name=name, these=these, wall_clock=wall_clock)
+    if len(needed) > 1:
+        found = factor_for_all(scenario, needed)
+        if found is None:
+            yield say("hiding.not_together", name=name)
+        else:
+            factor, wall_clock = found
+            these = say("hiding.these" if factor == 1 else "hiding.times_these", factor=factor)
+            yield say("hiding.together", name=name, these=these, wall_clock=wall_clock)
 
 
 def _runtimes(question: Question, curves: Sequence[GroupCurve]) -> list[list[tuple[float, float]]]:
     """Runtimes [s] along the bandwidth [B/s] of each group, all over the same bandwidths about their hiding points."""
     hiding = [curve.own.bandwidth for curve in curves if curve.own.bandwidth is not None]
-    scenarios = {case.method: case.scenario for case in question.cases}
+    scenarios = {case.method: with_only(case.scenario, {}) for case in question.cases}
     runtimes: list[list[tuple[float, float]]] = []
     for curve in curves:
-        if curve.own.bandwidth is None:
-            runtimes.append([])
-            continue
-        bandwidths = np.geomspace(min(hiding) * _DRAWN_BELOW, max(hiding) * _DRAWN_ABOVE, _DRAWN)
-        case = Case.of(with_only(scenarios[curve.method], {}))
-        recording, fleet = record(case.setup, case.costs), Fleet(case.scenario.fleet)
-        mine = np.array([fleet.index(site) == curve.own.group for site in recording.sites])
-        links = np.where(mine[None, :], bandwidths[:, None], UNLIMITED)
-        times = runtimes_of(recording, Variants(uplink=links, downlink=links), question.jobs).wall_clock
-        runtimes.append(list(zip(bandwidths.tolist(), times.tolist(), strict=True)))
+        runtimes.append([])
+        if curve.own.bandwidth is not None:
+            bandwidths = np.geomspace(min(hiding) * _DRAWN_BELOW, max(hiding) * _DRAWN_ABOVE, _DRAWN)
+            case, fleet = Case.of(scenarios[curve.method]), Fleet(scenarios[curve.method].fleet)
+            recording = record(case.setup, case.costs)
+            mine = np.array([fleet.index(site) == curve.own.group for site in recording.sites])
+            links = np.where(mine[None, :], bandwidths[:, None], UNLIMITED)
+            times = runtimes_of(recording, Variants(uplink=links, downlink=links), question.jobs).wall_clock
+            runtimes[-1] = list(zip(bandwidths.tolist(), times.tolist(), strict=True))
     return runtimes

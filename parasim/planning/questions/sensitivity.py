@@ -111,7 +111,7 @@ def _shares(inputs: Inputs, simulated: Floats, jobs: int | None) -> tuple[sobol.
         ends = say("sensitivity.simulated", method=method)
     else:
         most = sobol.MOST_RUNS
-        indices = sobol.indices(runtimes, inputs.bounds(), scenario.seed)
+        indices = sobol.indices(runtimes, inputs.bounds(), scenario.seed, most_runs=most)
         how = how if runtimes.exact else say("found.estimates")
         standing_in = recording.replay(variants).wall_clock if runtimes.exact else recording.estimate(variants)
         off = float(np.max(np.abs(standing_in / simulated - 1))) if simulated.all() else 0.0
