@@ -29,7 +29,7 @@ def decimals(lowest: int, highest: int) -> list[float]:
     return [value for decade in scaled for value in decade.tolist()]
 
 
-def nearest(values: Sequence[float], value: float) -> int:
+def nearest_position(values: Sequence[float], value: float) -> int:
     """Position, in a list of `decimals`, of the number nearest to a positive value."""
     return min(bisect_left(values, float(f"{value:.{DIGITS - 1}e}")), len(values) - 1)
 
@@ -171,9 +171,9 @@ def _next(values: Sequence[float], low: int, high: int, misses: Sequence[tuple[f
     if steps > _FEW and low >= 0 and high < len(values):
         return (low + high) // 2
     if not misses:
-        return nearest(values, values[high] / 2)
+        return nearest_position(values, values[high] / 2)
     (x, over), (other_x, other_over) = misses[0], misses[-1]
     root = x - over * (other_x - x) / (other_over - over) if other_over > over else 0.0
     if root > 0:
-        return nearest(values, 1 / root)
-    return (low + high) // 2 if high < len(values) else nearest(values, 2 / x)
+        return nearest_position(values, 1 / root)
+    return (low + high) // 2 if high < len(values) else nearest_position(values, 2 / x)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.studies.ladder import around_line, deadline_search, decimals, nearest, secant_search, spread
+from sim.studies.ladder import around_line, deadline_search, decimals, nearest_position, secant_search, spread
 
 NUMBERS = decimals(0, 3)
 
@@ -23,7 +23,7 @@ def test_decimals_are_all_numbers_of_four_digits():
 
 @given(st.integers(0, len(NUMBERS) - 1))
 def test_nearest_is_the_inverse(position: int):
-    assert nearest(NUMBERS, NUMBERS[position]) == position
+    assert nearest_position(NUMBERS, NUMBERS[position]) == position
     assert float(f"{NUMBERS[position]:.4g}") == NUMBERS[position]
 
 
@@ -67,7 +67,7 @@ def test_secants_find_the_first_without_excess(pieces: list[tuple[float, float]]
     def excess(position: int) -> float:
         return max(size / NUMBERS[position] - time for size, time in pieces)
 
-    found, below = secant_search(excess, NUMBERS, nearest(NUMBERS, guess))
+    found, below = secant_search(excess, NUMBERS, nearest_position(NUMBERS, guess))
     # It never rises again, so that the two neighbours say it all.
     assert found is None or excess(found) <= 0
     assert below is None or excess(below) > 0
@@ -82,7 +82,7 @@ def test_secants_are_few():
         asked.append(NUMBERS[position])
         return 700 / NUMBERS[position] - 35
 
-    found, below = secant_search(excess, NUMBERS, nearest(NUMBERS, 90))
+    found, below = secant_search(excess, NUMBERS, nearest_position(NUMBERS, 90))
     assert found is not None
     assert below is not None
     assert (NUMBERS[found], NUMBERS[below]) == (20.0, 19.99)

@@ -25,7 +25,7 @@ from parasim.sentences import say
 from parasim.text import amount, clock
 from sim.errors import ScenarioError
 from sim.studies.conditions import Floats
-from sim.studies.ladder import nearest, neighbours
+from sim.studies.ladder import nearest_position, neighbours
 from sim.studies.replay import Recording, record
 
 _LOWEST, _HIGHEST = 1e6, 1e10
@@ -132,7 +132,7 @@ def _compared(cases: Sequence[Case], methods: tuple[str, str], batch_size: int, 
     crossings = []
     for between, (before, after) in zip(pairwise(bandwidths), pairwise(names), strict=True):
         if before != after:
-            ends = (nearest(BANDWIDTHS, bandwidth) for bandwidth in between)
+            ends = (nearest_position(BANDWIDTHS, bandwidth) for bandwidth in between)
             low, high = neighbours(lambda position: faster_at(position) == before, *ends)  # noqa: B023
             crossings.append(Crossing(BANDWIDTHS[low], BANDWIDTHS[high], before, after))
     exact = all(bool(answer.replayed.all()) for answer in answers)

@@ -26,7 +26,7 @@ from sim.fleet import Fleet
 from sim.result import Result
 from sim.studies.critical import Holder, critical_path
 from sim.studies.explain import MOST_NAMED, named, shares_by_group
-from sim.studies.ladder import deadline_search, nearest, spread
+from sim.studies.ladder import deadline_search, nearest_position, spread
 
 ROUNDING = 1e-9
 """Share of a deadline that is rounding."""
@@ -141,7 +141,7 @@ def _curves(
         runs = one.runs
         if not quantity.most:
             low, high = min(answers, default=quantity.usual[0]), max(answers, default=quantity.usual[1])
-            first, last = nearest(runs.values, low / _BEYOND), nearest(runs.values, high * _BEYOND)
+            first, last = nearest_position(runs.values, low / _BEYOND), nearest_position(runs.values, high * _BEYOND)
             runs.exactly([first + position for position in spread(last - first + 1, _DRAWN)])
             low, high = runs.values[first], runs.values[last]
             curves[one.answer.method] = [point for point in runs.curve() if low <= point[0] <= high]

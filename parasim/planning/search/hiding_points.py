@@ -25,7 +25,7 @@ from sim.fleet import Fleet
 from sim.result import Result
 from sim.scenario import Scenario
 from sim.studies.hidden import ROUNDING, computed, exposed_before, guess_hiding
-from sim.studies.ladder import decimals, nearest, secant_search
+from sim.studies.ladder import decimals, nearest_position, secant_search
 from sim.studies.pool import cores, in_order
 
 _WIDTHS = (0.5, 1.0, 2.0, 4.0)
@@ -130,7 +130,7 @@ def _points_of(task: tuple[Workload, Scenario]) -> list[GroupHidingPoint]:
     for group in range(len(fleet.groups)):
         guess = guess_hiding(unlimited, range(fleet.firsts[group], fleet.firsts[group + 1]))
         runs = _Hidden(scenario, unlimited, BANDWIDTHS, {group: 1.0})
-        found, below = secant_search(runs, BANDWIDTHS, nearest(BANDWIDTHS, guess))
+        found, below = secant_search(runs, BANDWIDTHS, nearest_position(BANDWIDTHS, guess))
         # The last of the bandwidths is what counts as unlimited.
         assert found is not None
         if below is None:
