@@ -8,12 +8,27 @@ from __future__ import annotations
 
 import string
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 from parasim.text import amount, clock, deadline_clock
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def grouped(pairs: Iterable[tuple[Key, str]]) -> dict[Key, list[str]]:
+    """Gather what is said of the same thing, so that it can be said together: in the order of first mention."""
+    groups: dict[Key, list[str]] = {}
+    for key, text in pairs:
+        groups.setdefault(key, []).append(text)
+    return groups
+
+
+def by_kind(pairs: Iterable[tuple[str, str]]) -> str:
+    """Write what is of the same kind together: ``given: a, b; assumed: c``."""
+    return "; ".join(f"{kind}: {', '.join(texts)}" for kind, texts in grouped(pairs).items())
 
 
 def listed(parts: Sequence[str]) -> str:

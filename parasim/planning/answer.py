@@ -46,7 +46,7 @@ class Answer:
     unit : str
         ``B/s``, ``s``, ``USD``, or empty for a number.
     wall_clock_s : float or None
-        At the answer, event-simulated [s]; None if it means nothing here.
+        At the answer, event-simulated [s]; None if the question has none.
     because : str
         The reason, in words: what limits, or what stands in the way.
     checked : sequence of Check
@@ -102,12 +102,9 @@ class Plan:
 
     def summary(self) -> dict[str, Any]:
         """Return what `paraSim plan --format json` prints, in base units."""
-        answers = [asdict(answer) for answer in self.answers]
-        for answer in answers:
-            del answer["row"]
         return {
             "question": self.question,
-            "answers": answers,
+            "answers": [{key: v for key, v in asdict(answer).items() if key != "row"} for answer in self.answers],
             "notes": list(self.notes),
             "provenance": dict(self.provenance),
         }

@@ -44,25 +44,19 @@ def with_speedup(scenario: Scenario, factor: float) -> Scenario:
     return with_groups(scenario, {n: {"speed": group.speed * factor} for n, group in enumerate(scenario.fleet)})
 
 
-def with_server_ingress(scenario: Scenario, ingress: float) -> Scenario:
-    """Give the server an ingress [B/s]."""
-    return scenario.model_copy(update={"server": scenario.server.model_copy(update={"ingress": ingress})})
-
-
-def with_server_egress(scenario: Scenario, egress: float) -> Scenario:
-    """Give the server an egress [B/s]."""
-    return scenario.model_copy(update={"server": scenario.server.model_copy(update={"egress": egress})})
+def with_fields(scenario: Scenario, section: str, **fields: object) -> Scenario:
+    """Change fields of a section, such as ``local``."""
+    return scenario.model_copy(update={section: getattr(scenario, section).model_copy(update=fields)})
 
 
 def with_batch_size(scenario: Scenario, size: float) -> Scenario:
     """Change the batch size, at as many steps as before."""
-    return scenario.model_copy(update={"local": scenario.local.model_copy(update={"batch_size": int(size)})})
+    return with_fields(scenario, "local", batch_size=int(size))
 
 
 def with_block_width(scenario: Scenario, layers: float) -> Scenario:
     """Cut the model into blocks of so many layers, instead of into a number of blocks."""
-    blocks = scenario.blocks.model_copy(update={"layers": layers, "count": None})
-    return scenario.model_copy(update={"blocks": blocks})
+    return with_fields(scenario, "blocks", layers=layers, count=None)
 
 
 def with_rounds(scenario: Scenario, rounds: float) -> Scenario:

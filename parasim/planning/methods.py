@@ -60,10 +60,6 @@ class Case:
         """Name of its method."""
         return self.scenario.method.name
 
-    def simulate(self) -> Result:
-        """Simulate it event by event."""
-        return simulate(self.setup, self.costs)
-
 
 @dataclass(frozen=True)
 class Question:
@@ -103,7 +99,7 @@ class Question:
 
 def simulated(scenario: Scenario) -> Result:
     """Set a scenario up and simulate it event by event."""
-    return Case.of(scenario).simulate()
+    return simulate(*set_up(scenario))
 
 
 def scenario_of(source: Source | None, overrides: Iterable[str] = ()) -> Scenario:

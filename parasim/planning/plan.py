@@ -14,15 +14,6 @@ from parasim.planning.search.quantities import WithValue, quantity_named
 from sim.errors import ScenarioError, UnitError
 from sim.units import duration
 
-_MODULES = {
-    "--solve-for": "deadline",
-    "--hide-communication": "hiding",
-    "--break-even": "break_even",
-    "--budget": "budget",
-    "--confidence": "confidence",
-    "--sensitivity": "sensitivity",
-}
-
 
 def plan(
     source: Source | None = None,
@@ -77,14 +68,14 @@ def plan(
         If it is not one question, the scenario is wrong, or a method cannot run it.
     """
     asked = {
-        "--solve-for": solve_for,
-        "--hide-communication": hide_communication or None,
-        "--break-even": break_even,
-        "--budget": budget,
-        "--confidence": confidence,
-        "--sensitivity": sensitivity or None,
+        "--solve-for": ("deadline", solve_for),
+        "--hide-communication": ("hiding", hide_communication or None),
+        "--break-even": ("break_even", break_even),
+        "--budget": ("budget", budget),
+        "--confidence": ("confidence", confidence),
+        "--sensitivity": ("sensitivity", sensitivity or None),
     }
-    option = _one_question(asked, within)
+    module, value = asked[_one_question(asked, within)]
     deadline = None if within is None else _seconds(within)
     if break_even is not None:
         if methods is not None:
@@ -93,9 +84,9 @@ def plan(
     scenario = scenario_of(source, overrides)
     prepared, refused = by_method(scenario, "all" if budget and methods is None else methods, Case.of)
     cases, left_out = list(prepared.values()), refused if methods is None else {}
-    question = Question(scenario, cases, left_out, str(asked[option]), deadline, jobs, report)
+    question = Question(scenario, cases, left_out, str(value), deadline, jobs, report)
     # Each is loaded when it is asked.
-    answered: Plan = import_module(f"parasim.planning.questions.{_MODULES[option]}").answer(question)
+    answered: Plan = import_module(f"parasim.planning.questions.{module}").answer(question)
     change = None if solve_for is None else quantity_named(solve_for).change
     # A budget's choices are held against their devices' memory one by one.
     notes = [*answered.notes, *([] if budget else _memory(answered, cases, change))]
@@ -104,7 +95,7 @@ def plan(
     return replace(answered, answers=[*answered.answers, *others], notes=notes)
 
 
-def _one_question(questions: Mapping[str, object], within: str | float | None) -> str:
+def _one_question(questions: Mapping[str, tuple[str, object]], within: str | float | None) -> str:
     """Return the option that asks the question.
 
     Raises
@@ -112,7 +103,7 @@ def _one_question(questions: Mapping[str, object], within: str | float | None) -
     ScenarioError
         If it is not exactly one, or the deadline has nothing to do with it.
     """
-    asked = [option for option, value in questions.items() if value is not None]
+    asked = [option for option, (_, value) in questions.items() if value is not None]
     if len(asked) > 1:
         raise ScenarioError(f"one question at a time, not {' and '.join(asked)}")
     if not asked and within is not None:

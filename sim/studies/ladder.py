@@ -7,54 +7,31 @@ scan finds between which two values the condition changes, and how often it does
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import overload
+
+import numpy as np
 
 DIGITS = 4
 """Digits of quantities that are not whole numbers: a step is at most a thousandth."""
-_FIRST, _MANTISSAS = 1000, 9000
-
 _FEW = 12
 """After so many secants, halving the range is the safer way."""
 
 
-class Decimals(Sequence[float]):
-    """All numbers of four digits in a range of powers of ten, in rising order.
+def decimals(lowest: int, highest: int) -> list[float]:
+    """Return all numbers of four digits from ``10**lowest`` up to the last one below ``10**highest``, rising."""
+    mantissas = np.arange(10 ** (DIGITS - 1), 10**DIGITS, dtype=np.float64)
+    exponents = range(lowest - DIGITS + 1, highest - DIGITS + 1)
+    # Powers that a float holds exactly, so that every product or quotient is the number that a file would hold.
+    scaled = (mantissas * 10.0**power if power >= 0 else mantissas / 10.0**-power for power in exponents)
+    return [value for decade in scaled for value in decade.tolist()]
 
-    Parameters
-    ----------
-    lowest, highest : int
-        From ``10**lowest`` up to the last one below ``10**highest``.
-    """
 
-    def __init__(self, lowest: int, highest: int):
-        self._lowest = lowest
-        self._length = _MANTISSAS * (highest - lowest)
-
-    def __len__(self) -> int:
-        return self._length
-
-    @overload
-    def __getitem__(self, index: int) -> float: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[float]: ...
-    def __getitem__(self, index: int | slice) -> float | list[float]:
-        """Return one of the numbers, or some."""
-        if isinstance(index, slice):
-            return [self[position] for position in range(*index.indices(len(self)))]
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        exponent, mantissa = divmod(index, _MANTISSAS)
-        # Read as text, so that 1234e2 is the number that a file would hold.
-        return float(f"{mantissa + _FIRST}e{exponent + self._lowest - DIGITS + 1}")
-
-    def nearest(self, value: float) -> int:
-        """Position of the number nearest to a positive value."""
-        digits, _, exponent = f"{value:.{DIGITS - 1}e}".partition("e")
-        position: int = (int(exponent) - self._lowest) * _MANTISSAS + round(float(digits) * _FIRST)
-        return min(max(position - _FIRST, 0), len(self) - 1)
+def nearest_position(values: Sequence[float], value: float) -> int:
+    """Position, in a list of `decimals`, of the number nearest to a positive value."""
+    return min(bisect_left(values, float(f"{value:.{DIGITS - 1}e}")), len(values) - 1)
 
 
 @dataclass(frozen=True)
@@ -107,14 +84,16 @@ def deadline_search(runtimes: RuntimesAt, scan: Sequence[int], deadline: float, 
     outside = number + 1 if most else number - 1
     if not 0 <= outside < len(scan):
         return Found(scan[number], None, best, changes)
-    meets, misses = scan[number], scan[outside]
-    while abs(meets - misses) > 1:
-        middle = (meets + misses) // 2
-        if runtimes([middle])[0] <= deadline:
-            meets = middle
-        else:
-            misses = middle
+    meets, misses = neighbours(lambda position: runtimes([position])[0] <= deadline, scan[number], scan[outside])
     return Found(meets, misses, best, changes)
+
+
+def neighbours(holds: Callable[[int], bool], inside: int, outside: int) -> tuple[int, int]:
+    """Halve the way from a position where a condition holds to one where it does not, until they are neighbours."""
+    while abs(inside - outside) > 1:
+        middle = (inside + outside) // 2
+        inside, outside = (middle, outside) if holds(middle) else (inside, middle)
+    return inside, outside
 
 
 def spread(size: int, most: int) -> list[int]:
@@ -147,7 +126,7 @@ def around_line(runtimes: RuntimesAt, size: int, deadline: float) -> list[int]:
     return sorted(positions if max(positions) > guess else positions | {size - 1})
 
 
-def secant_search(excess: Callable[[int], float], values: Decimals, guess: int) -> tuple[int | None, int | None]:
+def secant_search(excess: Callable[[int], float], values: Sequence[float], guess: int) -> tuple[int | None, int | None]:
     """Find the first position with no excess, going by secants of the excess over the reciprocal of the value.
 
     Times are a transfer's bytes over its bandwidth, so that an excess of time is piecewise linear there, and convex
@@ -157,8 +136,8 @@ def secant_search(excess: Callable[[int], float], values: Decimals, guess: int) 
     ----------
     excess : callable
         By how much something is exceeded at a position: positive up to somewhere, zero or less from there on.
-    values : Decimals
-        The values.
+    values : sequence of float
+        Some `decimals`.
     guess : int
         Where to begin.
 
@@ -184,7 +163,7 @@ def secant_search(excess: Callable[[int], float], values: Decimals, guess: int) 
     return (high if high < len(values) else None), (low if low >= 0 else None)
 
 
-def _next(values: Decimals, low: int, high: int, misses: Sequence[tuple[float, float]], steps: int) -> int:
+def _next(values: Sequence[float], low: int, high: int, misses: Sequence[tuple[float, float]], steps: int) -> int:
     """Choose the next position, between the highest that is too low and the lowest that is not."""
     if steps == 1:
         # The guess may be the answer.
@@ -192,9 +171,9 @@ def _next(values: Decimals, low: int, high: int, misses: Sequence[tuple[float, f
     if steps > _FEW and low >= 0 and high < len(values):
         return (low + high) // 2
     if not misses:
-        return values.nearest(values[high] / 2)
+        return nearest_position(values, values[high] / 2)
     (x, over), (other_x, other_over) = misses[0], misses[-1]
     root = x - over * (other_x - x) / (other_over - over) if other_over > over else 0.0
     if root > 0:
-        return values.nearest(1 / root)
-    return (low + high) // 2 if high < len(values) else values.nearest(2 / x)
+        return nearest_position(values, 1 / root)
+    return (low + high) // 2 if high < len(values) else nearest_position(values, 2 / x)

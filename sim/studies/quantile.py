@@ -8,27 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
 from sim.studies.conditions import Floats
 
 
-class Ranks(NamedTuple):
-    """Positions in n sorted samples, from 0.
-
-    Attributes
-    ----------
-    low, high : int or None
-        Between which the quantile lies; None where n samples are too few to say.
-    """
-
-    low: int | None
-    high: int | None
-
-
-def quantile_ranks(samples: int, probability: float, confidence: float) -> Ranks:
+def quantile_ranks(samples: int, probability: float, confidence: float) -> tuple[int | None, int | None]:
     """Find the order statistics that enclose a quantile.
 
     Parameters
@@ -40,6 +26,11 @@ def quantile_ranks(samples: int, probability: float, confidence: float) -> Ranks
     confidence : float
         Least probability that they enclose it, in (0, 1); what is missing is divided evenly between both sides.
 
+    Returns
+    -------
+    tuple of (int or None, int or None)
+        Positions in the sorted samples, from 0, between which the quantile lies; None where they are too few to say.
+
     Notes
     -----
     With B binomial (n, p), the sample of rank i (from 1) lies above the quantile with probability P(B < i) at most
@@ -50,7 +41,7 @@ def quantile_ranks(samples: int, probability: float, confidence: float) -> Ranks
     # below[k] is P(B <= k).
     low = int(np.searchsorted(below, tail, side="right"))
     high = int(np.searchsorted(below, 1 - tail, side="left")) + 1
-    return Ranks(low - 1 if low >= 1 else None, high - 1 if high <= samples else None)
+    return low - 1 if low >= 1 else None, high - 1 if high <= samples else None
 
 
 def quantile_rank(samples: int, probability: float) -> int:

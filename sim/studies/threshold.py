@@ -27,8 +27,5 @@ def bisect(holds: Callable[[float], bool], low: float, high: float, *, whole: bo
     """
     while high - low > 1 if whole else high > low * (1 + precision):
         middle = float(round((low + high) / 2)) if whole else math.sqrt(low * high)
-        if holds(middle):
-            high = middle
-        else:
-            low = middle
+        low, high = (low, middle) if holds(middle) else (middle, high)
     return high

@@ -12,7 +12,6 @@ import parasim
 from parasim.figures.hiding import draw_hiding
 from parasim.figures.style import FigureError
 from parasim.planning.answer import Answer, Plan
-from parasim.planning.methods import Case, scenario_of
 from parasim.planning.questions.hiding import GroupCurve, hideable
 from parasim.planning.search.hiding_points import GroupHidingPoint, Workload
 from parasim.text import amount
@@ -140,7 +139,7 @@ def group(
     name: str, own: GroupHidingPoint, points: list[GroupHidingPoint]
 ) -> tuple[GroupCurve, list[tuple[float, float]]]:
     runtimes = [] if own.bandwidth is None else [(5e5, 120.0), (1e6, 60.0), (2e6, 60.0)]
-    return GroupCurve(Case.of(scenario_of(BASE)), name, own, points), runtimes
+    return GroupCurve("parablock", name, own, points), runtimes
 
 
 def words(svg: Path) -> set[str]:

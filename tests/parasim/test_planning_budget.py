@@ -120,7 +120,7 @@ def test_large_amounts_have_no_exponent():
 
 
 def outcome(cost: float, wall_clock: float) -> Outcome:
-    candidate = Candidate(parasim.load(PLAIN), None, "", "", (), None, None, None)
+    candidate = Candidate(parasim.load(PLAIN), None, "", "", (), None, None)
     return Outcome(candidate, wall_clock, Bill(cost, 0.0, 0.0, 0.0, 0.0, 1.0))
 
 

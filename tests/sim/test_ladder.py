@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.studies.ladder import Decimals, around_line, deadline_search, secant_search, spread
+from sim.studies.ladder import around_line, deadline_search, decimals, nearest_position, secant_search, spread
 
-NUMBERS = Decimals(0, 3)
+NUMBERS = decimals(0, 3)
 
 
 def test_decimals_are_all_numbers_of_four_digits():
     assert (len(NUMBERS), NUMBERS[0], NUMBERS[1], NUMBERS[8999], NUMBERS[9000]) == (27000, 1.0, 1.001, 9.999, 10.0)
     assert NUMBERS[26999] == 999.9
     assert NUMBERS[:3] == [1.0, 1.001, 1.002]
-    with pytest.raises(IndexError):
-        NUMBERS[27000]
+    # As text is read: not one of them is a rounding away from the number that a file would hold.
+    small = decimals(-3, 0)
+    assert small == [float(f"{number}e{power}") for power in (-6, -5, -4) for number in range(1000, 10_000)]
 
 
 @given(st.integers(0, len(NUMBERS) - 1))
 def test_nearest_is_the_inverse(position: int):
-    assert NUMBERS.nearest(NUMBERS[position]) == position
+    assert nearest_position(NUMBERS, NUMBERS[position]) == position
     assert float(f"{NUMBERS[position]:.4g}") == NUMBERS[position]
 
 
@@ -67,7 +67,7 @@ def test_secants_find_the_first_without_excess(pieces: list[tuple[float, float]]
     def excess(position: int) -> float:
         return max(size / NUMBERS[position] - time for size, time in pieces)
 
-    found, below = secant_search(excess, NUMBERS, NUMBERS.nearest(guess))
+    found, below = secant_search(excess, NUMBERS, nearest_position(NUMBERS, guess))
     # It never rises again, so that the two neighbours say it all.
     assert found is None or excess(found) <= 0
     assert below is None or excess(below) > 0
@@ -82,7 +82,7 @@ def test_secants_are_few():
         asked.append(NUMBERS[position])
         return 700 / NUMBERS[position] - 35
 
-    found, below = secant_search(excess, NUMBERS, NUMBERS.nearest(90))
+    found, below = secant_search(excess, NUMBERS, nearest_position(NUMBERS, 90))
     assert found is not None
     assert below is not None
     assert (NUMBERS[found], NUMBERS[below]) == (20.0, 19.99)

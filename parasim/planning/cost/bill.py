@@ -63,11 +63,9 @@ def bill(result: Result, links: Mapping[int, LinkChoice]) -> Bill:
         computing, present = result.mean("compute", clients), wall_clock - result.mean("offline", clients)
         billed = {"wall-clock": wall_clock, "presence": present, "compute": computing}[prices.billed]
         watts, link = group.power or scenario.power, links.get(index)
-        month, upload, download = prices.link_month, prices.upload, prices.download
-        if link is not None:
-            month = link.month
-            upload = upload if link.upload is None else link.upload
-            download = download if link.download is None else link.download
+        month = prices.link_month if link is None else link.month
+        upload = prices.upload if link is None or link.upload is None else link.upload
+        download = prices.download if link is None or link.download is None else link.download
         each = (
             billed / HOUR * (prices.gpu_hour if group.gpu_hour is None else group.gpu_hour),
             wall_clock / MONTH * month,

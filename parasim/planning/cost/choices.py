@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from calibration.devices import Extrapolation
 from calibration.devices import device as catalogued
@@ -19,9 +20,12 @@ from sim.economy import DeviceChoice, LinkChoice
 from sim.errors import CostError, ScenarioError, nearest
 from sim.fleet import Fleet
 from sim.scenario import Scenario
+from sim.simulate import simulate
 from sim.units import format_bandwidth
 
 OWN = "as it is"
+"""Devices or links of a fleet that has several, or does not name them."""
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,6 @@ class Candidate:
         Their names.
     groups : tuple of int
         Positions of the groups that get what is chosen.
-    new_device : str or None
-        Its name, if they get another one.
     new_links : LinkChoice or None
         Their links, if they get other ones.
     speed : Extrapolation or None
@@ -51,7 +53,6 @@ class Candidate:
     device: str
     links: str
     groups: tuple[int, ...]
-    new_device: str | None
     new_links: LinkChoice | None
     speed: Extrapolation | None
 
@@ -113,7 +114,9 @@ def candidates(case: Case, notes: list[str]) -> Iterator[Candidate]:
         If it has no such groups, or no device of such a name is known.
     """
     groups = _chosen_groups(case.scenario)
-    own_device, own_links = _common_device(case.scenario, groups), _common_links(case.scenario, groups)
+    own = [case.scenario.fleet[number] for number in groups]
+    own_device, link = _common(g.device for g in own), _common(link for g in own for link in (g.uplink, g.down))
+    own_links = None if link is None else format_bandwidth(link)
     devices = list(_devices(case, own_device, notes))
     for layers, scenario in _widths(case):
         for device, guess in devices:
@@ -125,12 +128,9 @@ def candidates(case: Case, notes: list[str]) -> Iterator[Candidate]:
                 if links is not None:
                     downlink = links.uplink if links.downlink is None else links.downlink
                     change |= {"uplink": links.uplink, "downlink": downlink}
-                changed, new_device = (
-                    with_groups(scenario, dict.fromkeys(groups, change)),
-                    device.name if device else None,
-                )
-                names = new_device or own_device or OWN, links.name if links else own_links or OWN
-                yield Candidate(changed, layers, *names, groups, new_device, links, guess)
+                changed = with_groups(scenario, dict.fromkeys(groups, change))
+                names = device.name if device else own_device or OWN, links.name if links else own_links or OWN
+                yield Candidate(changed, layers, *names, groups, links, guess)
 
 
 def run(candidate: Candidate) -> Outcome | str:
@@ -150,7 +150,7 @@ def at_speed(candidate: Candidate, speed: float) -> Outcome:
 
 
 def _outcome(case: Case, candidate: Candidate) -> Outcome:
-    result, links = case.simulate(), candidate.new_links
+    result, links = simulate(case.setup, case.costs), candidate.new_links
     return Outcome(candidate, result.wall_clock, bill(result, dict.fromkeys(candidate.groups, links) if links else {}))
 
 
@@ -204,20 +204,16 @@ def _devices(
             notes.append(say("budget.no_speed", device=device.name, error=error))
 
 
-def _common_device(scenario: Scenario, groups: tuple[int, ...]) -> str | None:
-    devices = {scenario.fleet[number].device for number in groups}
-    return devices.pop() if len(devices) == 1 else None
-
-
-def _common_links(scenario: Scenario, groups: tuple[int, ...]) -> str | None:
-    links = {link for number in groups for link in (scenario.fleet[number].uplink, scenario.fleet[number].down)}
-    return format_bandwidth(links.pop()) if len(links) == 1 else None
+def _common(values: Iterable[Value]) -> Value | None:
+    """Return what all values are; None if they differ."""
+    different = set(values)
+    return different.pop() if len(different) == 1 else None
 
 
 def _check_memory(case: Case, candidate: Candidate) -> None:
     """Refuse devices that the local update cannot fit into."""
-    costs, device = case.costs, candidate.new_device
-    scenario = with_groups(case.scenario, dict.fromkeys(candidate.groups, {"device": device} if device else {}))
+    costs, device = case.costs, {} if candidate.device == OWN else {"device": candidate.device}
+    scenario = with_groups(case.scenario, dict.fromkeys(candidate.groups, device))
     measured = costs.file if isinstance(costs, MeasuredProfileCosts) else None
     for warning in fits(replace(case.setup, scenario=scenario), measured=measured):
         raise CostError(say("budget.no_memory", gigabytes=warning.needed / 1e9))

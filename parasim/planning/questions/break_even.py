@@ -18,13 +18,14 @@ from parasim.figures.break_even import draw_break_even
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.changes import with_bandwidth, with_batch_size
 from parasim.planning.methods import Case, Question, simulated
-from parasim.planning.search.how_found import how_found, runtimes_of
 from parasim.planning.search.quantities import QUANTITIES
 from parasim.planning.search.ranges import BANDWIDTHS, compared_batch_sizes, origins
+from parasim.planning.search.runtimes import how_found, runtimes_of
 from parasim.sentences import say
 from parasim.text import amount, clock
 from sim.errors import ScenarioError
 from sim.studies.conditions import Floats
+from sim.studies.ladder import nearest_position, neighbours
 from sim.studies.replay import Recording, record
 
 _LOWEST, _HIGHEST = 1e6, 1e10
@@ -131,10 +132,8 @@ def _compared(cases: Sequence[Case], methods: tuple[str, str], batch_size: int, 
     crossings = []
     for between, (before, after) in zip(pairwise(bandwidths), pairwise(names), strict=True):
         if before != after:
-            low, high = (BANDWIDTHS.nearest(bandwidth) for bandwidth in between)
-            while high - low > 1:
-                middle = (low + high) // 2
-                low, high = (middle, high) if faster_at(middle) == before else (low, middle)
+            ends = (nearest_position(BANDWIDTHS, bandwidth) for bandwidth in between)
+            low, high = neighbours(lambda position: faster_at(position) == before, *ends)  # noqa: B023
             crossings.append(Crossing(BANDWIDTHS[low], BANDWIDTHS[high], before, after))
     exact = all(bool(answer.replayed.all()) for answer in answers)
     return MethodsCompared(methods, batch_size, recordings, bandwidths, runtimes, exact, crossings)
@@ -161,26 +160,17 @@ def _answers(line: MethodsCompared) -> Iterator[Answer]:
         more: dict[str, object] = {"batch_size": line.batch_size, "faster": name}
         yield Answer(pair, False, None, "B/s", None, because, more=more, row=row)
     for one in line.crossings:
-        scenarios = [recording.setup.scenario for recording in line.recordings]
-        above, below = (
-            [simulated(with_bandwidth(scenario, bandwidth)).wall_clock for scenario in scenarios]
-            for bandwidth in (one.above, one.below)
-        )
-        # At the break-even itself they may take exactly as long; what was faster no longer is.
-        checked = [
-            Check(one.above, above[0], faster(methods, *above) != one.faster_below),
-            Check(one.below, below[0], faster(methods, *below) == one.faster_below),
-        ]
-        more = {
-            "batch_size": line.batch_size,
-            "faster_below": one.faster_below,
-            "faster_above": one.faster_above,
-            "wall_clocks_above_s": dict(zip(methods, above, strict=True)),
-            "wall_clocks_below_s": dict(zip(methods, below, strict=True)),
-        }
-        names = (one.faster_below or "neither", one.faster_above or "neither")
-        row = (size, amount(one.above, "B/s"), *names, clock(above[0]))
-        yield Answer(pair, True, one.above, "B/s", above[0], because, checked, more, row)
+        checked = []
+        more = {"batch_size": line.batch_size, "faster_below": one.faster_below, "faster_above": one.faster_above}
+        for side, bandwidth in (("above", one.above), ("below", one.below)):
+            times = [simulated(with_bandwidth(r.setup.scenario, bandwidth)).wall_clock for r in line.recordings]
+            # At the break-even itself they may take exactly as long; what was faster no longer is.
+            still = faster(methods, *times) == one.faster_below
+            checked.append(Check(bandwidth, times[0], still == (side == "below")))
+            more[f"wall_clocks_{side}_s"] = dict(zip(methods, times, strict=True))
+        names, there = (one.faster_below or "neither", one.faster_above or "neither"), checked[0].wall_clock_s
+        row = (size, amount(one.above, "B/s"), *names, clock(there))
+        yield Answer(pair, True, one.above, "B/s", there, because, checked, more, row)
 
 
 def _because(line: MethodsCompared) -> str:
@@ -198,7 +188,7 @@ def _because(line: MethodsCompared) -> str:
 
 def _notes(lines: Sequence[MethodsCompared]) -> Iterator[str]:
     recordings = [recording for line in lines for recording in line.recordings]
-    how = how_found(*recordings, replayed=True, simulated=not all(line.exact for line in lines))
+    how = how_found(*recordings, simulated=not all(line.exact for line in lines))
     yield say("break_even.how", bandwidths=len(lines[0].bandwidths), how=how)
     several = [str(line.batch_size) for line in lines if len(line.crossings) > 1]
     if several:

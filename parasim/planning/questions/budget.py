@@ -9,7 +9,7 @@ from parasim.figures.pareto import Mark, draw_pareto
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.cost.choices import OWN, Candidate, Outcome, at_speed, candidates, run
 from parasim.planning.methods import Case, Question
-from parasim.sentences import rounded, say
+from parasim.sentences import by_kind, grouped, rounded, say
 from parasim.text import clock, origin
 from sim.economy import Prices
 from sim.errors import CostError, ScenarioError
@@ -83,19 +83,15 @@ def _simulated(todo: Sequence[Candidate], notes: list[str], jobs: int | None) ->
         If none of them can be.
     """
     workers = min(jobs or cores(), len(todo) // _BATCH) if len(todo) >= _SERIAL_BELOW else 1
-    outcomes: list[Outcome] = []
+    found = list(zip(todo, in_order(run, todo, workers=workers, batch=_BATCH), strict=True))
+    outcomes = [outcome for _, outcome in found if isinstance(outcome, Outcome)]
     # Told together: the devices of each reason and run, and the runs of those.
-    devices: dict[tuple[str, str], dict[str, None]] = {}
-    for candidate, found in zip(todo, in_order(run, todo, workers=workers, batch=_BATCH), strict=True):
-        if isinstance(found, Outcome):
-            outcomes.append(found)
-            continue
-        who = ", ".join(filter(None, [candidate.method, candidate.width]))
-        where = say("budget.own_devices") if candidate.device == OWN else candidate.device
-        devices.setdefault((found, who), {})[where] = None
-    runs: dict[tuple[str, str], list[str]] = {}
-    for (reason, who), names in devices.items():
-        runs.setdefault((reason, ", ".join(names)), []).append(who)
+    devices = grouped(
+        ((why, ", ".join(filter(None, [one.method, one.width]))), _device(one))
+        for one, why in found
+        if isinstance(why, str)
+    )
+    runs = grouped(((why, ", ".join(dict.fromkeys(names))), who) for (why, who), names in devices.items())
     lines = [
         say("budget.left_out", devices=where, runs="; ".join(whose), reason=why) for (why, where), whose in runs.items()
     ]
@@ -103,6 +99,10 @@ def _simulated(todo: Sequence[Candidate], notes: list[str], jobs: int | None) ->
         raise CostError("no run that could be had: " + "; ".join(lines))
     notes += lines
     return outcomes
+
+
+def _device(candidate: Candidate) -> str:
+    return say("budget.own_devices") if candidate.device == OWN else candidate.device
 
 
 def _answers(front: Sequence[Outcome], affordable: Sequence[Outcome], limit: float, runs: int) -> Iterator[Answer]:
@@ -180,9 +180,9 @@ def _provenance(own: Case, outcomes: Sequence[Outcome]) -> dict[str, str]:
 
 
 def _prices(prices: Prices) -> str:
-    parts: dict[str, list[str]] = {"given": [], "assumed": []}
+    parts = []
     for name in ("gpu_hour", "upload", "download", "link_month", "kilowatt_hour"):
         write = format_price_of_traffic if name in ("upload", "download") else format_money
         kind = "given" if name in prices.model_fields_set else "assumed"
-        parts[kind].append(f"{name} {write(getattr(prices, name))}")
-    return "; ".join(f"{kind}: {', '.join(written)}" for kind, written in parts.items() if written)
+        parts.append((kind, f"{name} {write(getattr(prices, name))}"))
+    return by_kind(sorted(parts, key=lambda part: part[0] == "assumed"))

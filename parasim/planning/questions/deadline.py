@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from parasim.explanation import who
 from parasim.figures.deadline import draw_deadline
@@ -26,7 +26,7 @@ from sim.fleet import Fleet
 from sim.result import Result
 from sim.studies.critical import Holder, critical_path
 from sim.studies.explain import MOST_NAMED, named, shares_by_group
-from sim.studies.ladder import Decimals, deadline_search, spread
+from sim.studies.ladder import deadline_search, nearest_position, spread
 
 ROUNDING = 1e-9
 """Share of a deadline that is rounding."""
@@ -38,14 +38,13 @@ _BEYOND = 8.0
 """How far beyond the answers, as a factor, a picture goes."""
 
 
-@dataclass(frozen=True)
-class _Solved:
-    """One method's answer, where its numbers are from, and what the picture is drawn of."""
+class _Solved(NamedTuple):
+    """One method's answer, where its numbers are from, what the picture is drawn of, and notes."""
 
     answer: Answer
     origin: str
     runs: RuntimesByValue
-    notes: Sequence[str] = ()
+    notes: list[str]
 
 
 def answer(question: Question) -> Plan:
@@ -60,7 +59,7 @@ def answer(question: Question) -> Plan:
     assert within is not None
     # A run that ends on the dot meets its deadline, however its sums were rounded.
     solved = [_solve(case, quantity, within * (1 + ROUNDING), question.jobs) for case in question.cases]
-    word = "largest" if quantity.most else "least"
+    word, meaning = "largest" if quantity.most else "least", say(f"quantity.{quantity.name}")
 
     def draw(directory: Path) -> Sequence[Path]:
         answers = {
@@ -69,10 +68,10 @@ def answer(question: Question) -> Plan:
             if one.answer.value is not None and one.answer.wall_clock_s is not None
         }
         curves = _curves(solved, quantity, [value for value, _ in answers.values()])
-        return draw_deadline(curves, answers, within, quantity.meaning, quantity.unit, directory)
+        return draw_deadline(curves, answers, within, meaning, quantity.unit, directory)
 
     return Plan(
-        question=say("deadline.question", word=word.capitalize(), meaning=quantity.meaning, within=within),
+        question=say("deadline.question", word=word.capitalize(), meaning=meaning, within=within),
         answers=[one.answer for one in solved],
         columns=("now", f"{word} {quantity.name}", "wall-clock", f"one step {'more' if quantity.most else 'less'}"),
         notes=[*dict.fromkeys(note for one in solved for note in one.notes)],
@@ -82,58 +81,55 @@ def answer(question: Question) -> Plan:
 
 
 def _solve(case: Case, quantity: Quantity, within: float, jobs: int | None) -> _Solved:
-    values = quantity.values_in(case)
+    values = quantity.values(case)
     runs = RuntimesByValue(case, quantity, values, within, jobs)
-    now = clock(runs.own.wall_clock)
-    missed = f"> {deadline_clock(within)}"
-
-    def solved(value: float | None, result: Result, because: str, checked: Sequence[Check], *row: str) -> _Solved:
-        feasible = value is not None or (not values and checked[0].holds)
-        wall_clock = result.wall_clock if feasible else None
-        more = {"now_wall_clock_s": runs.own.wall_clock}
-        answer = Answer(case.method, feasible, value, quantity.unit, wall_clock, because, checked, more, (now, *row))
-        return _Solved(answer, origin(result.provenance), runs, notes)
-
-    def check(value: float, wall_clock: float) -> Check:
-        return Check(value, wall_clock, wall_clock <= within)
-
     notes: list[str] = []
+    value, beside = None, "-"
+
+    def check(value: float, result: Result) -> Check:
+        return Check(value, result.wall_clock, result.wall_clock <= within)
+
     if not values:
         # Any value meets the deadline, or none does.
-        met = check(own_width(case.setup), now_s := runs.own.wall_clock)
-        verdict = "met" if met.holds else "missed"
-        because = say("deadline.no_width", method=case.method, verdict=verdict, path=_time_goes(runs.own))
-        row = ("any", clock(now_s), "-") if met.holds else ("none", missed, "-")
-        return solved(None, runs.own, because, [met], *row)
-    found = deadline_search(runs, quantity.scan(values, runs, within), within, most=quantity.most)
-    notes.append(say("deadline.how", how=runs.how()))
-    if found.changes > 1:
-        again = "met" if quantity.most else "missed"
-        notes.append(
-            say("deadline.changes", method=case.method, quantity=quantity.name, times=found.changes, again=again)
-        )
-    if found.index is None:
-        best = found.best if quantity.most else len(values) - 1
-        if runs([best])[0] == math.inf:
-            raise ScenarioError(f"--solve-for {quantity.name}: {runs.refused}")
-        result, extreme = runs.at(best), quantity.extreme(values[best])
-        because = say("deadline.even_with", extreme=extreme, obstacle=_in_the_way(result, within))
-        return solved(None, result, because, [check(values[best], result.wall_clock)], "none", missed, "-")
-    result = runs.at(found.index)
-    checked, because = [check(values[found.index], result.wall_clock)], _time_goes(result)
-    if found.beside is None:
-        beside = "not simulated"
-        because = say("deadline.end_of_scale", more="more" if quantity.most else "less", path=because)
+        result = runs.own
+        checked = [check(own_width(case.setup), result)]
+        feasible = checked[0].holds
+        verdict, written = ("met", "any") if feasible else ("missed", "none")
+        because = say("deadline.no_width", method=case.method, verdict=verdict, path=_time_goes(result))
     else:
-        other = quantity.text(values[found.beside])
-        try:
-            checked.append(check(values[found.beside], runs.at(found.beside).wall_clock))
-            beside = say("deadline.late", value=other, late=checked[1].wall_clock_s - within)
-        except ParaSimError as error:
-            beside = "impossible"
-            because = say("deadline.impossible", value=other, error=error, path=because)
-    row = quantity.text(values[found.index]), clock(result.wall_clock), beside
-    return solved(values[found.index], result, because, checked, *row)
+        found = deadline_search(runs, quantity.scan(values, runs, within), within, most=quantity.most)
+        notes.append(say("deadline.how", how=runs.how()))
+        if found.changes > 1:
+            said = {"method": case.method, "quantity": quantity.name, "times": found.changes}
+            notes.append(say("deadline.changes", again="met" if quantity.most else "missed", **said))
+        at, feasible = found.index, found.index is not None
+        if at is None:
+            at = found.best if quantity.most else len(values) - 1
+            if runs([at])[0] == math.inf:
+                raise ScenarioError(f"--solve-for {quantity.name}: {runs.refused}")
+        result = runs.at(at)
+        checked, written = [check(values[at], result)], quantity.text(values[at])
+        if not feasible:
+            extreme = say(f"most_favourable.{quantity.name}", value=written)
+            because, written = say("deadline.even_with", extreme=extreme, obstacle=_in_the_way(result, within)), "none"
+        else:
+            value, because = values[at], _time_goes(result)
+            if found.beside is None:
+                beside = "not simulated"
+                because = say("deadline.end_of_scale", more="more" if quantity.most else "less", path=because)
+            else:
+                other = quantity.text(values[found.beside])
+                try:
+                    checked.append(check(values[found.beside], runs.at(found.beside)))
+                    beside = say("deadline.late", value=other, late=checked[1].wall_clock_s - within)
+                except ParaSimError as error:
+                    beside = "impossible"
+                    because = say("deadline.impossible", value=other, error=error, path=because)
+    wall_clock, more = (result.wall_clock if feasible else None), {"now_wall_clock_s": runs.own.wall_clock}
+    takes = clock(result.wall_clock) if feasible else f"> {deadline_clock(within)}"
+    row = (clock(runs.own.wall_clock), written, takes, beside)
+    answer = Answer(case.method, feasible, value, quantity.unit, wall_clock, because, checked, more, row)
+    return _Solved(answer, origin(result.provenance), runs, notes)
 
 
 def _curves(
@@ -143,9 +139,9 @@ def _curves(
     curves: dict[str, Sequence[tuple[float, float]]] = {}
     for one in solved:
         runs = one.runs
-        if isinstance(runs.values, Decimals):
+        if not quantity.most:
             low, high = min(answers, default=quantity.usual[0]), max(answers, default=quantity.usual[1])
-            first, last = runs.values.nearest(low / _BEYOND), runs.values.nearest(high * _BEYOND)
+            first, last = nearest_position(runs.values, low / _BEYOND), nearest_position(runs.values, high * _BEYOND)
             runs.exactly([first + position for position in spread(last - first + 1, _DRAWN)])
             low, high = runs.values[first], runs.values[last]
             curves[one.answer.method] = [point for point in runs.curve() if low <= point[0] <= high]

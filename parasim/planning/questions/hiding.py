@@ -24,13 +24,13 @@ from parasim.planning.search.hiding_points import (
     own_workload,
     with_only,
 )
-from parasim.planning.search.how_found import runtimes_of
 from parasim.planning.search.ranges import UNLIMITED, origins
+from parasim.planning.search.runtimes import runtimes_of
 from parasim.sentences import say
 from parasim.text import amount, clock
 from sim.fleet import Fleet
 from sim.scenario import Scenario
-from sim.studies.conditions import Floats, Variants
+from sim.studies.conditions import Variants
 from sim.studies.replay import record
 
 _DRAWN, _DRAWN_BELOW, _DRAWN_ABOVE = 61, 1 / 15, 6.0
@@ -43,8 +43,8 @@ class GroupCurve:
 
     Attributes
     ----------
-    case : Case
-        The scenario.
+    method : str
+        Name of the method.
     clients : str
         Name of the group.
     own : GroupHidingPoint
@@ -53,15 +53,10 @@ class GroupCurve:
         For other batch sizes and block widths.
     """
 
-    case: Case
+    method: str
     clients: str
     own: GroupHidingPoint
     points: Sequence[GroupHidingPoint]
-
-    @property
-    def method(self) -> str:
-        """Name of the method."""
-        return self.case.method
 
 
 def answer(question: Question) -> Plan:
@@ -97,7 +92,7 @@ def answer(question: Question) -> Plan:
         columns=("clients", "bandwidth", "wall-clock", "a step less"),
         notes=[*dict.fromkeys(notes)],
         provenance=question.origins,
-        draw=(lambda d: draw_hiding(list(zip(curves, _runtimes(curves, jobs), strict=True)), d)) if drawn else None,
+        draw=(lambda d: draw_hiding(list(zip(curves, _runtimes(question, curves), strict=True)), d)) if drawn else None,
     )
 
 
@@ -143,7 +138,7 @@ def _curves(case: Case, own: Workload, points: Sequence[GroupHidingPoint]) -> li
         # Where unlimited links do not help, a point is everyone's.
         curve = [point for point in points if point.group in (group, None)]
         [as_it_is] = [point for point in curve if point.workload == own]
-        curves.append(GroupCurve(case, "all" if group is None else fleet.name(group), as_it_is, curve))
+        curves.append(GroupCurve(case.method, "all" if group is None else fleet.name(group), as_it_is, curve))
     return curves
 
 
@@ -176,33 +171,32 @@ def _answer(curve: GroupCurve, workloads: Sequence[Workload]) -> Answer:
 def _together(name: str, scenario: Scenario, points: Sequence[GroupHidingPoint]) -> Iterator[str]:
     """Simulate all groups with what they need at once, and say what comes of it."""
     needed = {p.group: p.bandwidth for p in points if p.group is not None and p.bandwidth is not None}
-    if not needed:
-        return
-    yield say("hiding.simulated")
+    if needed:
+        yield say("hiding.simulated")
     # Those who have nothing to hide need nothing.
-    if len(needed) < 2:
-        return
-    found = factor_for_all(scenario, needed)
-    if found is None:
-        yield say("hiding.not_together", name=name)
-        return
-    these = say("hiding.these" if found.factor == 1 else "hiding.times_these", factor=found.factor)
-    yield say("hiding.together", name=name, these=these, wall_clock=found.wall_clock)
+    if len(needed) > 1:
+        found = factor_for_all(scenario, needed)
+        if found is None:
+            yield say("hiding.not_together", name=name)
+        else:
+            factor, wall_clock = found
+            these = say("hiding.these" if factor == 1 else "hiding.times_these", factor=factor)
+            yield say("hiding.together", name=name, these=these, wall_clock=wall_clock)
 
 
-def _runtimes(curves: Sequence[GroupCurve], jobs: int | None) -> list[list[tuple[float, float]]]:
+def _runtimes(question: Question, curves: Sequence[GroupCurve]) -> list[list[tuple[float, float]]]:
     """Runtimes [s] along the bandwidth [B/s] of each group, all over the same bandwidths about their hiding points."""
     hiding = [curve.own.bandwidth for curve in curves if curve.own.bandwidth is not None]
-    if not hiding:
-        return [[] for _ in curves]
-    bandwidths = np.geomspace(min(hiding) * _DRAWN_BELOW, max(hiding) * _DRAWN_ABOVE, _DRAWN)
-    return [[] if curve.own.bandwidth is None else _runtimes_of(curve, bandwidths, jobs) for curve in curves]
-
-
-def _runtimes_of(curve: GroupCurve, bandwidths: Floats, jobs: int | None) -> list[tuple[float, float]]:
-    case = Case.of(with_only(curve.case.scenario, {}))
-    recording, fleet = record(case.setup, case.costs), Fleet(case.scenario.fleet)
-    mine = np.array([fleet.index(site) == curve.own.group for site in recording.sites])
-    links = np.where(mine[None, :], bandwidths[:, None], UNLIMITED)
-    times = runtimes_of(recording, Variants(uplink=links, downlink=links), jobs).wall_clock
-    return list(zip(bandwidths.tolist(), times.tolist(), strict=True))
+    scenarios = {case.method: with_only(case.scenario, {}) for case in question.cases}
+    runtimes: list[list[tuple[float, float]]] = []
+    for curve in curves:
+        runtimes.append([])
+        if curve.own.bandwidth is not None:
+            bandwidths = np.geomspace(min(hiding) * _DRAWN_BELOW, max(hiding) * _DRAWN_ABOVE, _DRAWN)
+            case, fleet = Case.of(scenarios[curve.method]), Fleet(scenarios[curve.method].fleet)
+            recording = record(case.setup, case.costs)
+            mine = np.array([fleet.index(site) == curve.own.group for site in recording.sites])
+            links = np.where(mine[None, :], bandwidths[:, None], UNLIMITED)
+            times = runtimes_of(recording, Variants(uplink=links, downlink=links), question.jobs).wall_clock
+            runtimes[-1] = list(zip(bandwidths.tolist(), times.tolist(), strict=True))
+    return runtimes

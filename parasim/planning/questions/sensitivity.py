@@ -7,6 +7,7 @@ are shared, and simulated where no replay holds.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,18 +16,15 @@ from parasim.figures.tornado import Bar, Panel, draw_tornado
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.methods import Question
 from parasim.planning.risk import sobol
-from parasim.planning.search.how_found import how_found
-from parasim.sentences import say
+from parasim.planning.search.runtimes import how_found
+from parasim.sentences import by_kind, say
 from parasim.text import amount, clock, signed_share
 from sim.errors import ScenarioError
 from sim.fleet import Fleet
-from sim.studies.conditions import Floats, Variants
+from sim.studies.conditions import Floats
 from sim.studies.inputs import Input, Inputs, Runtimes, speed_band
-from sim.studies.pool import cores, in_order
-from sim.studies.replay import Recording, record
+from sim.studies.replay import Recording, record, replay
 
-_SERIAL_BELOW_SPANS = 20_000
-"""Runs of fewer spans in total are not worth starting worker processes."""
 _FIRST_SIMULATED, _MOST_SIMULATED = 64, 4096
 """Base samples and runs of indices, where each run is simulated."""
 _AGREES = 1e-9
@@ -65,8 +63,7 @@ def _tornado(recording: Recording, jobs: int | None) -> tuple[Panel, list[Answer
     method, fleet = scenario.method.name, Fleet(scenario.fleet)
     if not inputs.inputs:
         raise ScenarioError("--sensitivity: everything is certain; the section uncertainty gives inputs a band")
-    ends = inputs.variants(inputs.ends())
-    simulated, replayed = _simulated(recording, jobs, ends), recording.replay(ends)
+    simulated, replayed = _simulated_at(inputs, jobs, inputs.ends()), recording.replay(inputs.variants(inputs.ends()))
     agrees = ~replayed.replayed | (np.abs(replayed.wall_clock - simulated) <= _AGREES * simulated)
     indices, notes = _shares(inputs, simulated, jobs)
     base, count = recording.result.wall_clock, len(inputs.inputs)
@@ -104,24 +101,26 @@ def _tornado(recording: Recording, jobs: int | None) -> tuple[Panel, list[Answer
 
 def _shares(inputs: Inputs, simulated: Floats, jobs: int | None) -> tuple[sobol.Indices, list[str]]:
     """Estimate shares of the variance, and say how, and how far that is off from the simulation at the ends."""
-    recording, bounds, seed = inputs.recording, inputs.bounds(), inputs.recording.setup.scenario.seed
-    method, most_runs = recording.setup.scenario.method.name, sobol.MOST_RUNS
+    recording, runtimes, variants = inputs.recording, Runtimes(inputs), inputs.variants(inputs.ends())
+    scenario, base = recording.setup.scenario, recording.result.wall_clock
+    method, how = scenario.method.name, how_found(recording, simulated=False)
     if recording.not_replayable:
-        run, most_runs = partial(_simulated_factors, inputs, jobs), _MOST_SIMULATED
-        indices = sobol.indices(run, bounds, seed, _FIRST_SIMULATED, most_runs)
-        how, ends = how_found(recording, replayed=False, simulated=True), say("sensitivity.simulated", method=method)
+        most = _MOST_SIMULATED
+        run = partial(_simulated_at, inputs, jobs)
+        indices = sobol.indices(run, inputs.bounds(), scenario.seed, _FIRST_SIMULATED, most)
+        ends = say("sensitivity.simulated", method=method)
     else:
-        runtimes, variants = Runtimes(inputs), inputs.variants(inputs.ends())
-        indices = sobol.indices(runtimes, bounds, seed)
+        most = sobol.MOST_RUNS
+        indices = sobol.indices(runtimes, inputs.bounds(), scenario.seed, most_runs=most)
+        how = how if runtimes.exact else say("found.estimates")
         standing_in = recording.replay(variants).wall_clock if runtimes.exact else recording.estimate(variants)
         off = float(np.max(np.abs(standing_in / simulated - 1))) if simulated.all() else 0.0
-        how = how_found(recording, replayed=True, simulated=False) if runtimes.exact else say("found.estimates")
         agreement = say(f"sensitivity.{'equal' if runtimes.exact and off <= _AGREES else 'apart'}", off=off)
         ends = say("sensitivity.ends", method=method, agreement=agreement)
     error = float(indices.errors.max())
-    missed = say("sensitivity.missed", goal=sobol.PRECISE, most=most_runs) if error > sobol.PRECISE else ""
-    base, found = recording.result.wall_clock, {"indices": indices, "how": how, "error": error, "missed": missed}
-    return indices, [ends, say("sensitivity.shares", method=method, base=base, **found)]
+    missed = say("sensitivity.missed", goal=sobol.PRECISE, most=most) if error > sobol.PRECISE else ""
+    shares = say("sensitivity.shares", method=method, base=base, indices=indices, how=how, error=error, missed=missed)
+    return indices, [ends, shares]
 
 
 def _called(one: Input, fleet: Fleet) -> str:
@@ -137,20 +136,11 @@ def _unit(one: Input) -> str:
     return "s" if one.name in ("latency", "serialization", "aggregation") else "B/s"
 
 
-def _simulated(recording: Recording, jobs: int | None, variants: Variants) -> Floats:
-    """Simulate what-ifs event by event."""
-    rows = [variants[row : row + 1] for row in range(len(variants))]
-    few = len(recording.result.timeline.spans) * len(rows) < _SERIAL_BELOW_SPANS
-    workers = 1 if few else min(jobs or cores(), len(rows))
-    return np.array(list(in_order(partial(_wall_clock, recording), rows, workers=workers)))
-
-
-def _simulated_factors(inputs: Inputs, jobs: int | None, factors: Floats) -> Floats:
-    return _simulated(inputs.recording, jobs, inputs.variants(factors))
-
-
-def _wall_clock(recording: Recording, variant: Variants) -> float:
-    return recording.simulate(variant).wall_clock
+def _simulated_at(inputs: Inputs, jobs: int | None, factors: Floats) -> Floats:
+    """Simulate what-ifs event by event, though replay may hold: without its graph, nothing of a recording is."""
+    events, variants = replace(inputs.recording, program=None), inputs.variants(factors)
+    answers = replay(events, (variants[row : row + 1] for row in range(len(variants))), jobs=jobs)
+    return np.concatenate([answer.wall_clock for answer in answers])
 
 
 def _because(low: float, high: float, base: float, total: float) -> str:
@@ -163,9 +153,9 @@ def _bands(recording: Recording) -> str:
     """Say where each band is from."""
     uncertainty = recording.setup.scenario.uncertainty
     share, source = speed_band(recording)
-    bands: dict[str, list[str]] = {source: [f"speed {share:.3g}"]}
+    bands = [(source, f"speed {share:.3g}")]
     for name in type(uncertainty).model_fields:
         if name != "speed":
             kind = "given" if name in uncertainty.model_fields_set else "assumed"
-            bands.setdefault(kind, []).append(f"{name} {getattr(uncertainty, name):g}")
-    return say("sensitivity.bands", bands="; ".join(f"{kind}: {', '.join(names)}" for kind, names in bands.items()))
+            bands.append((kind, f"{name} {getattr(uncertainty, name):g}"))
+    return say("sensitivity.bands", bands=by_kind(bands))

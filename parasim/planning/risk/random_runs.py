@@ -16,7 +16,7 @@ from parasim.planning.methods import Case, Report
 from parasim.sentences import say
 from sim.errors import ScenarioError
 from sim.studies.conditions import Floats
-from sim.studies.jitter import Draws, Jitters, jitters, simulate_drawn
+from sim.studies.jitter import Jitters, jitters, simulate_drawn
 from sim.studies.pool import cores, in_order
 from sim.studies.quantile import probability_interval, quantile_rank, quantile_ranks
 from sim.studies.replay import Recording, record, replay
@@ -151,67 +151,56 @@ def random_runs(case: Case, probability: float, within: float | None, jobs: int 
     if each_client and case.scenario.clients > MOST_CLIENTS:
         raise ScenarioError(say("confidence.too_many_clients", most=MOST_CLIENTS, scenario=case.scenario))
     recording = record(case.setup, case.costs, each_client=each_client)
-    # Fixed beforehand, as the certainty is divided among them.
-    looks = _looks(recording)
     source = Jitters(recording)
-    times: list[Floats] = []
-    drawn = replayed = 0
+    # Fixed beforehand, as the certainty is divided among them.
+    looks = _looks(recording, source)
+    times, replayed = np.empty(0), 0
     what = f"{case.method}: runs, at most"
-    report(what, drawn, looks[-1])
+    report(what, 0, looks[-1])
     for look in looks:
-        for wall_clock, exact in _drawn(recording, source, look - drawn, jobs):
-            times.append(wall_clock)
-            drawn += len(wall_clock)
+        for wall_clock, exact in _drawn(recording, source, look - len(times), jobs):
+            times = np.concatenate([times, wall_clock])
             replayed += exact
-            report(what, drawn, looks[-1])
-        runs = RandomRuns(recording, np.concatenate(times), replayed, probability, within, len(looks))
+            report(what, len(times), looks[-1])
+        runs = RandomRuns(recording, times, replayed, probability, within, len(looks))
         if runs.precise:
             break
     # All that it takes.
-    report(what, drawn, drawn)
+    report(what, len(times), len(times))
     return replace(runs, simulated=tuple(_simulated(runs)))
 
 
-def _looks(recording: Recording) -> list[int]:
+def _may_be_simulated(recording: Recording, source: Jitters) -> bool:
+    replayed = recording.conditions.unlimited and recording.one_at_a_time and not recording.not_replayable
+    return not replayed or source.by_round
+
+
+def _looks(recording: Recording, source: Jitters) -> list[int]:
     most = MOST_REPLAYED
-    if _may_be_simulated(recording):
-        spans = max(1, len(recording.result.timeline.spans))
-        most = max(FIRST_LOOK, min(MOST_SIMULATED, _MOST_SPANS // spans))
+    if _may_be_simulated(recording, source):
+        most = max(FIRST_LOOK, min(MOST_SIMULATED, _MOST_SPANS // max(1, len(recording.result.timeline.spans))))
     return [FIRST_LOOK * 2**look for look in range(int(math.log2(most / FIRST_LOOK)) + 1)]
 
 
-def _may_be_simulated(recording: Recording) -> bool:
-    replayed = recording.conditions.unlimited and recording.one_at_a_time and not recording.not_replayable
-    return not replayed or Jitters(recording).by_round
+def _sizes(recording: Recording, source: Jitters, runs: int) -> list[int]:
+    """Cut runs into as many as are drawn together: for the sake of memory, and of those who wait for news."""
+    most = 1 if source.by_round else _SIMULATED_AT_ONCE if _may_be_simulated(recording, source) else 4096
+    size = max(1, min(most, _NUMBERS_AT_ONCE // (3 * len(recording.sites))))
+    return [min(size, runs - first) for first in range(0, runs, size)]
 
 
 def _drawn(recording: Recording, source: Jitters, runs: int, jobs: int | None) -> Iterator[tuple[Floats, int]]:
     """Draw runs and work out their wall-clocks, with the number of those that were replayed."""
-    chunks = (source.draw(size) for size in _chunks(recording, runs))
-    workers = (jobs or cores()) if _may_be_simulated(recording) else 1
+    draws = (source.draw(size) for size in _sizes(recording, source, runs))
+    workers = (jobs or cores()) if _may_be_simulated(recording, source) else 1
     if not source.by_round:
-        for answers in replay(recording, (chunk.variants for chunk in chunks), jobs=workers):
+        for answers in replay(recording, (drawn.variants for drawn in draws), jobs=workers):
             yield answers.wall_clock, int(answers.replayed.sum())
         return
     # The run itself is not needed, and would be sent along with every task.
     lean = replace(recording, result=replace(recording.result, timeline=type(recording.result.timeline)()))
-    singles = (_single(chunk, row) for chunk in chunks for row in range(len(chunk.variants)))
-    for wall_clock in in_order(partial(simulate_drawn, lean), singles, workers=workers, batch=4):
+    for wall_clock in in_order(partial(simulate_drawn, lean), draws, workers=workers, batch=4):
         yield np.array([wall_clock]), 0
-
-
-def _chunks(recording: Recording, runs: int) -> Iterator[int]:
-    numbers = len(recording.sites) * (3 + (recording.setup.scenario.rounds if Jitters(recording).by_round else 0))
-    most = _SIMULATED_AT_ONCE if _may_be_simulated(recording) else 4096
-    size = max(1, min(most, _NUMBERS_AT_ONCE // numbers))
-    while runs > 0:
-        yield min(size, runs)
-        runs -= size
-
-
-def _single(draws: Draws, row: int) -> Draws:
-    rows = slice(row, row + 1)
-    return Draws(draws.variants[rows], None if draws.by_round is None else draws.by_round[rows])
 
 
 def _simulated(runs: RandomRuns) -> Iterator[tuple[int, float]]:
@@ -222,7 +211,7 @@ def _simulated(runs: RandomRuns) -> Iterator[tuple[int, float]]:
     wanted = dict.fromkeys(order[ranks].tolist())
     found: dict[int, float] = {}
     first, source = 0, Jitters(runs.recording)
-    for size in _chunks(runs.recording, count):
+    for size in _sizes(runs.recording, source, count):
         draws, drawn = source.draw(size), range(first, first + size)
         found |= {n: float(simulate_drawn(runs.recording, draws, n - first)) for n in wanted if n in drawn}
         first += size

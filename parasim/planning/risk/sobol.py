@@ -29,8 +29,8 @@ class Indices:
     ----------
     alone, total : array of shape (inputs,)
         First-order and total indices.
-    alone_error, total_error : array of shape (inputs,)
-        Half widths of their 95 % intervals, by bootstrap.
+    errors : array of shape (inputs,)
+        Half widths of the wider one of their 95 % intervals, by bootstrap.
     runs : int
         Number of runs that they took.
     deviation : float
@@ -39,15 +39,9 @@ class Indices:
 
     alone: Floats
     total: Floats
-    alone_error: Floats
-    total_error: Floats
+    errors: Floats
     runs: int
     deviation: float
-
-    @property
-    def errors(self) -> Floats:
-        """Half width of the wider interval of each input, of shape (inputs,)."""
-        return np.maximum(self.alone_error, self.total_error)
 
 
 def check_installed() -> None:
@@ -69,8 +63,8 @@ def indices(
     run: Callable[[Floats], Floats],
     bounds: Sequence[Sequence[float]],
     seed: int,
-    first: int | None = None,
-    most_runs: int | None = None,
+    first: int = FIRST,
+    most_runs: int = MOST_RUNS,
 ) -> Indices:
     """Estimate Sobol indices.
 
@@ -82,14 +76,14 @@ def indices(
         Between which each input is drawn evenly.
     seed : int
         Of the sequence and the bootstrap.
-    first, most_runs : int or None
-        Base samples to begin with, and runs at most; `FIRST` and `MOST_RUNS` if None.
+    first, most_runs : int
+        Base samples to begin with, and runs at most.
     """
     from SALib.analyze import sobol as analysis
     from SALib.sample import sobol as sampling
 
     problem = {"num_vars": len(bounds), "names": [str(n) for n in range(len(bounds))], "bounds": list(bounds)}
-    samples = first or FIRST
+    samples = first
     while True:
         # Generators, since SALib takes a seed of 0 for none.
         points = sampling.sample(problem, samples, calc_second_order=False, seed=np.random.default_rng(seed))
@@ -97,9 +91,10 @@ def indices(
         deviation = float(times.std())
         if deviation <= _NEGLIGIBLE * abs(float(times.mean())):
             nothing = np.zeros(len(bounds))
-            return Indices(nothing, nothing, nothing, nothing, len(times), 0.0)
+            return Indices(nothing, nothing, nothing, len(times), 0.0)
         found = analysis.analyze(problem, times, calc_second_order=False, seed=np.random.default_rng(seed))
-        estimated = Indices(found["S1"], found["ST"], found["S1_conf"], found["ST_conf"], len(times), deviation)
-        if float(estimated.errors.max()) <= PRECISE or 2 * len(times) > (most_runs or MOST_RUNS):
+        errors = np.maximum(found["S1_conf"], found["ST_conf"])
+        estimated = Indices(found["S1"], found["ST"], errors, len(times), deviation)
+        if float(errors.max()) <= PRECISE or 2 * len(times) > most_runs:
             return estimated
         samples *= 2

@@ -25,11 +25,11 @@ from sim.fleet import Fleet
 from sim.result import Result
 from sim.scenario import Scenario
 from sim.studies.hidden import ROUNDING, computed, exposed_before, guess_hiding
-from sim.studies.ladder import Decimals, secant_search
+from sim.studies.ladder import decimals, nearest_position, secant_search
 from sim.studies.pool import cores, in_order
 
 _WIDTHS = (0.5, 1.0, 2.0, 4.0)
-_FACTORS = Decimals(0, 2)
+_FACTORS = decimals(0, 2)
 
 
 class Workload(NamedTuple):
@@ -130,7 +130,7 @@ def _points_of(task: tuple[Workload, Scenario]) -> list[GroupHidingPoint]:
     for group in range(len(fleet.groups)):
         guess = guess_hiding(unlimited, range(fleet.firsts[group], fleet.firsts[group + 1]))
         runs = _Hidden(scenario, unlimited, BANDWIDTHS, {group: 1.0})
-        found, below = secant_search(runs, BANDWIDTHS, BANDWIDTHS.nearest(guess))
+        found, below = secant_search(runs, BANDWIDTHS, nearest_position(BANDWIDTHS, guess))
         # The last of the bandwidths is what counts as unlimited.
         assert found is not None
         if below is None:
@@ -142,14 +142,7 @@ def _points_of(task: tuple[Workload, Scenario]) -> list[GroupHidingPoint]:
     return points
 
 
-class Together(NamedTuple):
-    """How many times what each group needs alone they need together, and the wall-clock then [s]."""
-
-    factor: float
-    wall_clock: float
-
-
-def factor_for_all(scenario: Scenario, needed: Mapping[int, float]) -> Together | None:
+def factor_for_all(scenario: Scenario, needed: Mapping[int, float]) -> tuple[float, float] | None:
     """Find how many times what each group needs alone they need together.
 
     Those who share rounds share their deadlines: one group's upload leaves less time for the other's download.
@@ -163,18 +156,18 @@ def factor_for_all(scenario: Scenario, needed: Mapping[int, float]) -> Together 
 
     Returns
     -------
-    Together or None
-        None if 100 times as much does not hide it all.
+    tuple of (float, float), or None
+        So many times, and the wall-clock then [s]; None if 100 times as much does not hide it all.
     """
     runs = _Hidden(scenario, simulated(with_only(scenario, {})), _FACTORS, needed)
     found, _ = secant_search(runs, _FACTORS, 0)
-    return None if found is None else Together(_FACTORS[found], runs.results[found].wall_clock)
+    return None if found is None else (_FACTORS[found], runs.results[found].wall_clock)
 
 
 class _Hidden:
     """By how much computing ends later with some links than with unlimited ones [s], each run simulated once."""
 
-    def __init__(self, scenario: Scenario, unlimited: Result, values: Decimals, links: Mapping[int, float]):
+    def __init__(self, scenario: Scenario, unlimited: Result, values: Sequence[float], links: Mapping[int, float]):
         self._scenario, self._values, self._links = scenario, values, links
         self._end = computed(unlimited) * (1 + ROUNDING)
         self.results: dict[int, Result] = {}

@@ -15,12 +15,11 @@ from parasim.api import prepared
 from parasim.planning import changes
 from parasim.planning.methods import Case
 from parasim.planning.search.ranges import batch_sizes, block_widths
-from parasim.sentences import say
 from parasim.text import amount
 from sim.errors import ScenarioError, nearest
 from sim.scenario import Scenario
 from sim.studies.conditions import Floats, Variants
-from sim.studies.ladder import Decimals, RuntimesAt, around_line, spread
+from sim.studies.ladder import RuntimesAt, around_line, decimals, spread
 from sim.studies.replay import Recording
 
 _SCANNED = 33
@@ -28,7 +27,7 @@ _MOST_SPANS = 400_000
 """A run of more spans than about this is none that one repeats for a plan."""
 _MOST_CLIENTS = 1000
 
-_LINKS, _SPEEDUPS = Decimals(2, 15), Decimals(-3, 4)
+_LINKS, _SPEEDUPS = decimals(2, 15), decimals(-3, 4)
 
 WithValue = Callable[[Scenario, float], Scenario]
 """A scenario with a value."""
@@ -42,14 +41,15 @@ class Quantity:
     ----------
     name : str
         As on the command line.
-    values : sequence of float, or callable
-        Values that it may take, or that it may take in a scenario, rising; none if it means nothing there.
+    values : callable
+        Values that it may take in a scenario, rising; none if it means nothing there.
     change : callable
         A scenario with a value.
     unit : str
         Base unit, or empty for a number.
-    what_ifs : callable, optional
-        The same as what-ifs of a recorded run, where those can say it: then the least is asked for, else the most.
+    conditions : tuple of str
+        Conditions of a recorded run that it stands for, if what-ifs can say it: then the least is asked for, else the
+        most. A speed is a multiple of the recorded one.
     usual : tuple of (float, float)
         Where a picture without any answer shows it.
     straight : bool
@@ -57,30 +57,17 @@ class Quantity:
     """
 
     name: str
-    values: Sequence[float] | Callable[[Case], Sequence[float]]
+    values: Callable[[Case], Sequence[float]]
     change: WithValue
     unit: str = ""
-    what_ifs: Callable[[Recording, Floats], Variants] | None = None
+    conditions: tuple[str, ...] = ()
     usual: tuple[float, float] = (1e7, 1e9)
     straight: bool = False
-
-    def values_in(self, case: Case) -> Sequence[float]:
-        """Values that it may take in a scenario, rising."""
-        return self.values(case) if callable(self.values) else self.values
 
     @property
     def most(self) -> bool:
         """Whether the most is asked for."""
-        return self.what_ifs is None
-
-    @property
-    def meaning(self) -> str:
-        """What it is, in the words of an answer."""
-        return say(f"quantity.{self.name}")
-
-    def extreme(self, value: float) -> str:
-        """Say what its most favourable value is: what stands in the way is what is left there."""
-        return say(f"most_favourable.{self.name}", value=self.text(value))
+        return not self.conditions
 
     def scan(self, values: Sequence[float], runtimes: RuntimesAt, deadline: float) -> list[int]:
         """Positions to begin with: all of a short list; around a straight line's guess; powers of two; or evenly."""
@@ -100,8 +87,9 @@ class Quantity:
 
     def in_recording(self, recording: Recording, values: Sequence[float] | Floats) -> Variants:
         """Write values as what-ifs of a recorded run."""
-        assert self.what_ifs is not None
-        return self.what_ifs(recording, np.array(values, dtype=np.float64)[:, None])
+        column = np.array(values, dtype=np.float64)[:, None]
+        recorded = recording.conditions.speed if "speed" in self.conditions else 1.0
+        return Variants(**dict.fromkeys(self.conditions, recorded * column))
 
 
 def quantity_named(name: str) -> Quantity:
@@ -134,20 +122,17 @@ def _clients(case: Case) -> Sequence[float]:
     return range(1, max(_MOST_CLIENTS, 8 * case.scenario.clients) + 1)
 
 
+def _with_server(field: str) -> WithValue:
+    return lambda scenario, value: changes.with_fields(scenario, "server", **{field: value})
+
+
 QUANTITIES = {
     quantity.name: quantity
     for quantity in (
-        Quantity("bandwidth", _LINKS, changes.with_bandwidth, "B/s", lambda _, b: Variants(uplink=b, downlink=b)),
-        Quantity(
-            "device-speed",
-            _SPEEDUPS,
-            changes.with_speedup,
-            "",
-            lambda r, x: Variants(speed=r.conditions.speed * x),
-            (0.5, 2),
-        ),
-        Quantity("server-egress", _LINKS, changes.with_server_egress, "B/s", lambda _, b: Variants(egress=b)),
-        Quantity("server-ingress", _LINKS, changes.with_server_ingress, "B/s", lambda _, b: Variants(ingress=b)),
+        Quantity("bandwidth", lambda _: _LINKS, changes.with_bandwidth, "B/s", ("uplink", "downlink")),
+        Quantity("device-speed", lambda _: _SPEEDUPS, changes.with_speedup, "", ("speed",), (0.5, 2)),
+        Quantity("server-egress", lambda _: _LINKS, _with_server("egress"), "B/s", ("egress",)),
+        Quantity("server-ingress", lambda _: _LINKS, _with_server("ingress"), "B/s", ("ingress",)),
         Quantity("rounds", _rounds, changes.with_rounds, straight=True),
         Quantity("batch-size", _batch_sizes, changes.with_batch_size),
         Quantity("clients", _clients, changes.with_clients),

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from parasim.planning.changes import with_batch_size
 from parasim.planning.methods import Case
-from parasim.sentences import say
+from parasim.sentences import grouped, say
 from sim.errors import CostError, ScenarioError
 from sim.methods import Trains
 from sim.scenario import Scenario
 from sim.simulate import DEFAULT_LAYERS_PER_BLOCK, Setup
-from sim.studies.ladder import Decimals, spread
+from sim.studies.ladder import decimals, spread
 
-BANDWIDTHS = Decimals(0, 15)
-UNLIMITED = BANDWIDTHS[len(BANDWIDTHS) - 1]
+BANDWIDTHS = decimals(0, 15)
+UNLIMITED = BANDWIDTHS[-1]
 """As good as unlimited [B/s]."""
 _LARGEST_BATCH = 4096
 """Batch sizes above this are not looked for."""
@@ -35,12 +36,12 @@ def batch_sizes(scenario: Scenario) -> list[int]:
     own = scenario.local.batch_size
     if scenario.compute.seconds is not None:
         return [own]
-    least = most = own
-    while least > 1 and is_covered(with_batch_size(scenario, least - 1)):
-        least -= 1
-    while most < _LARGEST_BATCH and is_covered(with_batch_size(scenario, most + 1)):
-        most += 1
-    return list(range(least, most + 1))
+
+    def covers(size: int) -> bool:
+        return is_covered(with_batch_size(scenario, size))
+
+    smaller, larger = range(own - 1, 0, -1), range(own + 1, _LARGEST_BATCH + 1)
+    return [*reversed([*takewhile(covers, smaller)]), own, *takewhile(covers, larger)]
 
 
 def compared_batch_sizes(*scenarios: Scenario) -> list[int]:
@@ -60,15 +61,16 @@ def origins(cases: Iterable[Case], sizes: Sequence[int]) -> list[str]:
     sizes : sequence of int
         Batch sizes that the profile covers. Nothing is said if there is only one.
     """
-    methods: dict[str, list[str]] = {}
-    for case in cases if len(sizes) > 1 else ():
-        found: dict[str, list[str]] = {}
-        for size in sizes:
-            origin = Case.of(with_batch_size(case.scenario, size)).costs.provenance()["origin"]
-            found.setdefault(str(origin), []).append(str(size))
-        parts = [say("origin.at_sizes", origin=origin, sizes=own) for origin, own in found.items()]
-        methods.setdefault(", ".join(parts), []).append(case.method)
-    return [say("origin.of_methods", methods=names, origins=said) for said, names in methods.items()]
+    if len(sizes) < 2:
+        return []
+
+    def said(case: Case) -> str:
+        sized = ((size, Case.of(with_batch_size(case.scenario, size)).costs.provenance()) for size in sizes)
+        found = grouped((str(provenance["origin"]), str(size)) for size, provenance in sized)
+        return ", ".join(say("origin.at_sizes", origin=origin, sizes=own) for origin, own in found.items())
+
+    methods = grouped((said(case), case.method) for case in cases)
+    return [say("origin.of_methods", methods=names, origins=origins) for origins, names in methods.items()]
 
 
 def block_widths(setup: Setup) -> list[float]:

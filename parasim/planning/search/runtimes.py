@@ -1,4 +1,4 @@
-"""Wall-clocks of one scenario along the values of a quantity, for finding where a deadline begins to be met."""
+"""Wall-clocks of what-ifs, and along the values of a quantity; and how they were really found, which a plan says."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from parasim.planning.methods import Case, simulated
-from parasim.planning.search.how_found import how_found, shortest
 from parasim.planning.search.quantities import Quantity, quantity_named
+from parasim.sentences import say
 from sim.errors import ParaSimError
 from sim.result import Result
 from sim.scenario import Scenario
+from sim.studies.conditions import Variants
 from sim.studies.pool import cores, in_order
-from sim.studies.replay import record
+from sim.studies.replay import Answers, Recording, record, replay
 
 _WORTH_WORKERS = 50_000
 """Spans to simulate at once that are worth starting worker processes."""
@@ -53,7 +54,7 @@ class RuntimesByValue:
         self._recording = record(case.setup, case.costs)
         self._known: dict[int, float] = {}
         self._bounds: set[int] = set()
-        self._simulations = 0
+        self._simulated = False
         self.own: Result = self._recording.result
         self.refused = ""
 
@@ -66,8 +67,8 @@ class RuntimesByValue:
     def how(self) -> str:
         """Say how the wall-clocks were found so far."""
         if self._quantity.most:
-            return how_found(replayed=False, simulated=True)
-        return how_found(self._recording, replayed=True, simulated=bool(self._simulations or self._bounds))
+            return say("found.simulation")
+        return how_found(self._recording, simulated=self._simulated or bool(self._bounds))
 
     def at(self, position: int) -> Result:
         """Simulate the scenario with a value, written as a user would write it."""
@@ -88,12 +89,12 @@ class RuntimesByValue:
     def _replay(self, positions: Sequence[int]) -> list[int]:
         """Replay what can be replayed, and return the positions that have to be simulated."""
         values = [self.values[position] for position in positions]
-        least, most = shortest(self._recording, self._quantity.in_recording(self._recording, values))
+        answers = self._recording.replay(self._quantity.in_recording(self._recording, values))
         left = []
-        for position, low, high in zip(positions, least.tolist(), most.tolist(), strict=True):
-            if low == high or low > self._within:
-                self._known[position] = low
-                self._bounds |= set() if low == high else {position}
+        for position, time, exact in zip(positions, answers.wall_clock.tolist(), answers.replayed, strict=True):
+            if exact or time > self._within:
+                self._known[position] = time
+                self._bounds |= set() if exact else {position}
             else:
                 left.append(position)
         return left
@@ -103,8 +104,8 @@ class RuntimesByValue:
         workers = min(self._jobs, len(positions)) if work > _WORTH_WORKERS else 1
         run = partial(_wall_clock, self._quantity.name, self._scenario)
         times = in_order(run, [self.values[position] for position in positions], workers=workers)
+        self._simulated |= bool(positions)
         for position, time in zip(positions, times, strict=True):
-            self._simulations += 1
             if isinstance(time, str):
                 self.refused = time
             self._known[position] = math.inf if isinstance(time, str) else time
@@ -116,3 +117,24 @@ def _wall_clock(quantity: str, scenario: Scenario, value: float) -> float | str:
         return simulated(quantity_named(quantity).change(scenario, value)).wall_clock
     except ParaSimError as error:
         return str(error)
+
+
+def runtimes_of(recording: Recording, what_ifs: Variants, jobs: int | None) -> Answers:
+    """Work out what-ifs, all exactly: by replay where that holds, by simulation elsewhere."""
+    return next(replay(recording, [what_ifs], jobs=jobs))
+
+
+def how_found(*recordings: Recording, simulated: bool) -> str:
+    """Say how runtimes were found: ``exact replay of one recorded run``, ``simulating events; ...``.
+
+    Parameters
+    ----------
+    recordings : Recording
+        The runs that were varied.
+    simulated : bool
+        Whether any runtime was simulated.
+    """
+    reasons = dict.fromkeys(filter(None, (recording.not_replayable for recording in recordings)))
+    if reasons:
+        return say("found.not_replayable", reasons=list(reasons))
+    return say("found.both" if simulated else "found.replay")
