@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from parasim.cli.options import PlainFormat
-from parasim.text import clock
+from parasim.cli.progress import stages
 
 if TYPE_CHECKING:
     from calibration.measure import MeasuringProgress
@@ -95,8 +94,8 @@ def command(
     defaults = default_levels(device.value, language_model(model, config), longest_sequence(config))
     request = Request(model, device.value, _plan(defaults | levels | {"seed": seed}), out, chosen, seconds)
     try:
-        with measuring() as progress:
-            file = calibrate(request, progress=progress)
+        with stages() as report:
+            file = calibrate(request, progress=measuring(report))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"what was measured is in {out}; the same command continues") from None
     if format_ is PlainFormat.JSON:
@@ -224,25 +223,12 @@ def use_threads(count: int | None) -> None:
     torch.set_num_threads(count)
 
 
-@contextmanager
-def measuring() -> Iterator[MeasuringProgress]:
-    """Show on a terminal what is measured and how long it will take, and nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda visits, seconds_left, label: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
+def measuring(report: Callable[..., None]) -> MeasuringProgress:
+    """Report measuring as a stage whose steps are seconds: those gone by, and with them those that are left."""
+    began = time.monotonic()
 
-    columns = (TextColumn("measuring"), BarColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True, markup=False), transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        spent = bar.tasks[task]
+    def progress(visits: int, seconds_left: float, label: str) -> None:
+        spent = round(time.monotonic() - began)
+        report("measuring [s]", spent, spent + round(seconds_left), label)
 
-        def update(visits: int, seconds_left: float, label: str) -> None:
-            elapsed = spent.elapsed or 0.0
-            share = elapsed / (elapsed + seconds_left) if elapsed + seconds_left else 1.0
-            # Of merging stacks, which takes seconds, nothing is estimated.
-            left = f"{clock(seconds_left)} left, " if seconds_left else ""
-            bar.update(task, completed=share, description=f"{left}{label}")
-
-        yield update
+    return progress

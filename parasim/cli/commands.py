@@ -45,20 +45,10 @@ class Commands(TyperGroup):
         attributes["commands"] = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
         super().__init__(**attributes)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Load a subcommand, if there is one of that name."""
-        return load(cmd_name) if cmd_name in COMMANDS else None
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the list of subcommands without loading any."""
-        listed = TyperGroup(
-            name=self.name,
-            help=self.help,
-            params=self.params,
-            commands=dict(self.commands),
-            rich_markup_mode=self.rich_markup_mode,
-        )
-        listed.format_help(ctx, formatter)
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Load the subcommand that is to run; only its name and help are known before."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, load(str(name)), rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run the subcommand that was asked for."""

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
@@ -18,7 +15,6 @@ from parasim.cli.progress import stages
 
 if TYPE_CHECKING:
     from parasim.planning.answer import Plan
-    from parasim.planning.methods import Report
 
 _WIDE = 120
 """Columns of a terminal in which the reasons have room beside the table."""
@@ -75,7 +71,8 @@ def command(
     if out is not None:
         check_directory(out)
     scenario = scenario_of(file, set_)
-    with computing_on(engine, address), _patience() if confidence is None else stages() as report:
+    with computing_on(engine, address), stages() as report:
+        report("planning", 0, None)
         plan = ask(
             scenario,
             methods=method,
@@ -98,22 +95,6 @@ def command(
     print_plan(plan)
     if out is not None:
         print("Files: " + ", ".join(map(str, files)))
-
-
-@contextmanager
-def _patience() -> Iterator[Report]:
-    """Show on a terminal that something is going on, and nothing elsewhere."""
-
-    def unheard(what: str, done: int, total: int) -> None:
-        """Count nothing: how many runs an answer takes is not known."""
-
-    if not sys.stderr.isatty():
-        yield unheard
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("planning: simulating"):
-        yield unheard
 
 
 def write(plan: Plan, directory: Path) -> list[Path]:

@@ -17,21 +17,28 @@ def patient_threads() -> None:
 
 
 @contextmanager
-def stages() -> Iterator[Callable[[str, int, int], None]]:
-    """Show one bar per stage on a terminal, and nothing elsewhere."""
+def stages() -> Iterator[Callable[..., None]]:
+    """Show one bar per stage on a terminal, and nothing elsewhere.
+
+    Yields
+    ------
+    callable
+        To be told what is being done, the steps done, in total (None if nobody knows), and, if there is more to say,
+        what the step in progress is.
+    """
     if not sys.stderr.isatty():
-        yield lambda what, done, total: None
+        yield lambda *said: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True, markup=False), transient=True) as bar:
         shown: dict[str, TaskID] = {}
 
-        def report(what: str, done: int, total: int) -> None:
+        def report(what: str, done: int, total: int | None, step: str = "") -> None:
             if what not in shown:
                 shown[what] = bar.add_task(what, total=total)
-            bar.update(shown[what], completed=done, total=total)
+            bar.update(shown[what], completed=done, total=total, description=f"{what} {step}".strip())
 
         yield report

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,10 +14,9 @@ from parasim.cli.progress import patient_threads, stages
 from parasim.text import clock, console, plain_table
 
 if TYPE_CHECKING:
-    from calibration.measure import MeasuringProgress
-    from parasim.validation import ComputeValidation, Report
+    from parasim.validation import ComputeValidation
 
-app = typer.Typer(help="Hold predictions against what really happens.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.callback()
@@ -71,7 +68,7 @@ def compute(
         raise CostError(f"{install_hint('validating', 'train')} ({missing})") from None
     use_threads(threads)
     try:
-        with _bars() as (measured, report):
+        with stages() as report:
             validation = validate_compute(
                 model,
                 device=device.value,
@@ -80,7 +77,7 @@ def compute(
                 methods=split_values(method),
                 overrides=set_,
                 directory=out,
-                measuring=measured,
+                measuring=measuring(report),
                 report=report,
             )
     except KeyboardInterrupt:
@@ -89,22 +86,6 @@ def compute(
         print(json.dumps(validation.summary(), indent=2))
         return
     _print(validation, out)
-
-
-@contextmanager
-def _bars() -> Iterator[tuple[MeasuringProgress, Report]]:
-    """One bar after the other: of measuring, and of training from its first report on."""
-    with ExitStack() as first, ExitStack() as then:
-        measured = first.enter_context(measuring())
-        shown: list[Report] = []
-
-        def report(what: str, done: int, total: int) -> None:
-            if not shown:
-                first.close()
-                shown.append(then.enter_context(stages()))
-            shown[0](what, done, total)
-
-        yield measured, report
 
 
 def _print(validation: ComputeValidation, out: Path) -> None:
