@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from parasim.api import costs_of
-from sim.atomic_files import write_atomically
+from sim.atomic_files import write_atomically, write_json, write_rows
 from sim.errors import OutputError
 from sim.result import Result
 from sim.scenario import Scenario
@@ -167,7 +167,7 @@ def measure_base(bench: Workbench, directory: Path, report: Report, *, anew: boo
     if not math.isfinite(measured.loss):
         raise OutputError(f"the held-out loss of the base model is {measured.loss}: nothing can be learned from there")
     base = {"eval_loss": measured.loss, "accuracy": measured.accuracy}
-    write_atomically(path, lambda file: file.write(json.dumps(base, indent=2) + "\n"))
+    write_json(path, base)
     return base
 
 
@@ -202,6 +202,5 @@ def _time_again(scenario: Scenario, architecture: Architecture, metrics: list[Ro
     predicted = simulate(setup, costs_of(setup))
     predicted.write_timeline(folder / "timeline-profile.csv")
     ends = {span.round: span.end for span in predicted.timeline.spans if span.kind is Kind.AGGREGATE}
-    rows = "".join(f"{row['round']},{row['simulated_s']!r},{ends[int(str(row['round']))]!r}\n" for row in metrics)
-    header = "round,measured_s,profile_s\n"
-    write_atomically(folder / "clocks.csv", lambda file: file.write(header + rows))
+    rows = [(row["round"], row["simulated_s"], ends[int(str(row["round"]))]) for row in metrics]
+    write_rows(folder / "clocks.csv", ("round", "measured_s", "profile_s"), rows)

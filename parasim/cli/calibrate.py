@@ -93,11 +93,8 @@ def command(
     config = model_config(model)
     defaults = default_levels(device.value, language_model(model, config), longest_sequence(config))
     request = Request(model, device.value, _plan(defaults | levels | {"seed": seed}), out, chosen, seconds)
-    try:
-        with stages() as report:
-            file = calibrate(request, progress=measuring(report))
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"what was measured is in {out}; the same command continues") from None
+    with stages(out) as report:
+        file = calibrate(request, progress=measuring(report))
     if format_ is PlainFormat.JSON:
         print(json.dumps(file.model_dump(mode="json", exclude={"samples"}), indent=2))
         return

@@ -30,16 +30,11 @@ def command(
     from parasim.api import load
     from parasim.explanation import explain, summary, write_path
     from parasim.report.record import leave_record
-    from parasim.trace import check_trace_path, write_trace
-    from sim.atomic_files import check_directory, write_atomically
+    from parasim.trace import write_trace
+    from sim.atomic_files import write_json
 
     scenario = load(file, set_)
-    if out is not None:
-        check_directory(out)
-    if trace is not None:
-        check_trace_path(trace)
     explanation = explain(scenario)
-    text = json.dumps(summary(explanation), indent=2)
     if out is not None:
         from parasim.figures.gantt import draw_gantt
 
@@ -47,15 +42,14 @@ def command(
         path, timeline, why, run = files = [out / name for name in names]
         write_path(explanation, path)
         explanation.result.write_timeline(timeline)
+        write_json(why, summary(explanation))
+        write_json(run, explanation.result.summary())
         files += draw_gantt(explanation.result, explanation.path, out)
-        write_atomically(why, lambda f: f.write(text + "\n"))
-        result = json.dumps(explanation.result.summary(), indent=2)
-        write_atomically(run, lambda f: f.write(result + "\n"))
         leave_record(out, "explain", scenario, files)
     if trace is not None:
         write_trace(explanation.result, trace, explanation.path)
     if format_ is PlainFormat.JSON:
-        print(text)
+        print(json.dumps(summary(explanation), indent=2))
     else:
         print_explanation(explanation)
         if out is not None:

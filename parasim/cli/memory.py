@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parasim.cli.options import Overrides, PlainFormat
+from parasim.cli.options import MethodsOrAll, Overrides, PlainFormat, ScenarioOrPaper
 from parasim.cli.progress import patient_threads, stages
 from parasim.text import amount, console, plain_table
 
@@ -19,17 +18,21 @@ _ON_A_CPU = (
     "On a CPU the process takes more than the peak: with Linux's own allocator (glibc), 3 to 26 % more was measured "
     "from 650 MiB on and 57 to 82 % more below; with tcmalloc, about 5 % at most (docs/memory.md)."
 )
+_PARTS = {
+    "weights": ("weights",),
+    "trained": ("working-copy", "master", "gradients", "moments"),
+    "kept": ("activations",),
+    "logits": ("logits",),
+    "other": ("temporaries",),
+}
+"""Columns of the table, with the categories in each."""
 _NEGLIGIBLE = 0.01
 """Share of the peak below which nobody asks what else there was."""
 
 
 def command(
-    file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="Scenario to ask about; the paper's setting if left out.")
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="Methods, with commas between them, or all; the file's own if left out.")
-    ] = None,
+    file: ScenarioOrPaper = None,
+    method: MethodsOrAll = None,
     device: Annotated[
         str | None,
         typer.Option(help="Devices beside the fleet's own, with commas between them; cpu is this machine."),
@@ -59,33 +62,36 @@ def command(
 
 def print_needs(found: Footprints) -> None:
     """Print a table of needs for each precision, one of devices, and what is not known."""
-    out, local = console(), found.scenario.local
-    out.print(f"{found.scenario.model}, local updates on {local.batch_size} x {local.sequence_length} tokens\n")
+    out = console()
+    out.print(f"{found.model}, local updates on {found.batch_size} x {found.sequence_length} tokens\n")
     for precision in dict.fromkeys(need.precision for need in found.needs):
         _print_table([need for need in found.needs if need.precision == precision])
-    if found.fits:
+    if found.devices:
         table = plain_table("device", "memory", "groups", "fits", "fits lean", "does not fit", numbers=("memory",))
-        for fit in found.fits:
-            lists = (fit.groups, fit.fits, fit.recomputing, fit.too_large)
-            table.add_row(fit.on.device, _size(fit.on.memory), *(", ".join(names) or "-" for names in lists))
+        for fit in found.devices:
+            lists = (fit.groups, fit.fits, fit.fits_recomputing, fit.does_not_fit)
+            table.add_row(fit.device, _size(fit.memory_bytes), *(", ".join(names) or "-" for names in lists))
         out.print(table)
     else:
         out.print("No device is known: name some with --device, or in the fleet (`paraSim list devices`).")
-    for name in found.unknown:
+    for name in found.unknown_devices:
         out.print(f"Memory is not judged on {name!r}, which nobody knows (`paraSim list devices`).")
     for method, reason in found.refused.items():
         out.print(f"{method} is left out: {reason}")
 
 
 def _print_table(needs: list[MemoryNeed]) -> None:
-    out, parts = console(), [need.parts() for need in needs]
-    negligible = all(own["other"] < _NEGLIGIBLE * need.kept.total for own, need in zip(parts, needs, strict=True))
-    shown = [part for part in parts[0] if part != "other" or not negligible]
-    columns = (*shown, "peak", "lean")
-    table = plain_table("method", *columns, numbers=columns)
-    for own, need in zip(parts, needs, strict=True):
-        sizes = (*(own[part] for part in shown), need.kept.total, need.recomputed.total)
-        table.add_row(need.method, *map(_size, sizes))
+    out = console()
+    sizes = {
+        **{part: [sum(need.by_category[name] for name in names) for need in needs] for part, names in _PARTS.items()},
+        "peak": [need.peak_bytes for need in needs],
+        "lean": [need.recomputed_peak_bytes for need in needs],
+    }
+    if all(other < _NEGLIGIBLE * peak for other, peak in zip(sizes["other"], sizes["peak"], strict=True)):
+        del sizes["other"]
+    table = plain_table("method", *sizes, numbers=tuple(sizes))
+    for need, *row in zip(needs, *sizes.values(), strict=True):
+        table.add_row(need.method, *map(_size, row))
     out.print(table)
     out.print(
         f"Weights in {needs[0].precision}. Trained: its copies, master, gradients and moments. Kept: activations for "
@@ -94,7 +100,7 @@ def _print_table(needs: list[MemoryNeed]) -> None:
     )
     if needs[0].precision == "float32":
         out.print(_ON_A_CPU)
-    flying = [f"{need.method} {_size(need.in_flight)}" for need in needs if need.in_flight]
+    flying = [f"{need.method} {_size(need.in_flight_bytes)}" for need in needs if need.in_flight_bytes]
     if flying:
         out.print(f"Beside it, on their way over the network, in any memory: {', '.join(flying)}.")
     out.print()

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 def patient_threads() -> None:
@@ -17,8 +18,13 @@ def patient_threads() -> None:
 
 
 @contextmanager
-def stages() -> Iterator[Callable[..., None]]:
+def stages(kept: Path | None = None) -> Iterator[Callable[..., None]]:
     """Show one bar per stage on a terminal, and nothing elsewhere.
+
+    Parameters
+    ----------
+    kept : Path, optional
+        Where work is kept as it is done, for whoever interrupts it to be told.
 
     Yields
     ------
@@ -26,6 +32,17 @@ def stages() -> Iterator[Callable[..., None]]:
         To be told what is being done, the steps done, in total (None if nobody knows), and, if there is more to say,
         what the step in progress is.
     """
+    try:
+        with _bars() as report:
+            yield report
+    except KeyboardInterrupt:
+        if kept is None:
+            raise
+        raise KeyboardInterrupt(f"what was done is in {kept}; the same command goes on there") from None
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[..., None]]:
     if not sys.stderr.isatty():
         yield lambda *said: None
         return

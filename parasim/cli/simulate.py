@@ -34,25 +34,20 @@ def command(
     """
     from parasim.api import load, simulate
     from parasim.report.record import leave_record
-    from parasim.trace import check_trace_path, write_trace
-    from sim.atomic_files import check_directory, write_atomically
+    from parasim.trace import write_trace
+    from sim.atomic_files import write_json
 
     scenario = load(file, set_)
-    if out is not None:
-        check_directory(out)
-    if trace is not None:
-        check_trace_path(trace)
     result = simulate(scenario)
-    text = json.dumps(result.summary(), indent=2)
     if out is not None:
         files = out / "timeline.csv", out / "result.json"
         result.write_timeline(files[0], collapse=collapse)
-        write_atomically(files[1], lambda f: f.write(text + "\n"))
+        write_json(files[1], result.summary())
         leave_record(out, "simulate", scenario, files)
     if trace is not None:
         write_trace(result, trace)
     if format_ is PlainFormat.JSON:
-        print(text)
+        print(json.dumps(result.summary(), indent=2))
     else:
         print_breakdown(result)
         if out is not None:

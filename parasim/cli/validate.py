@@ -67,21 +67,18 @@ def compute(
     except ImportError as missing:
         raise CostError(f"{install_hint('validating', 'train')} ({missing})") from None
     use_threads(threads)
-    try:
-        with stages() as report:
-            validation = validate_compute(
-                model,
-                device=device.value,
-                profile=profile,
-                seconds=seconds,
-                methods=split_values(method),
-                overrides=set_,
-                directory=out,
-                measuring=measuring(report),
-                report=report,
-            )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"what was measured is in {out}; the same command goes on there") from None
+    with stages(out) as report:
+        validation = validate_compute(
+            model,
+            device=device.value,
+            profile=profile,
+            seconds=seconds,
+            methods=split_values(method),
+            overrides=set_,
+            directory=out,
+            measuring=measuring(report),
+            report=report,
+        )
     if format_ is PlainFormat.JSON:
         print(json.dumps(validation.summary(), indent=2))
         return
