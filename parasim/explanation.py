@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from parasim.api import Source, judged, load, set_up
+from parasim.memory import memory_said
 from parasim.sentences import listed, say
 from sim.atomic_files import write_rows
 from sim.fleet import Fleet
@@ -55,9 +56,7 @@ def sentences(explanation: Explanation) -> list[str]:
         groups = [say("explain.later", group=group, slack=slack) for group, slack in later[:MOST_NAMED]]
         more = say("explain.more_groups", groups=len(later) - MOST_NAMED) if len(later) > MOST_NAMED else ""
         said.append(say("explain.off_the_path", groups=groups, more=more))
-    memory = explanation.result.provenance.get("memory", [])
-    assert isinstance(memory, list)
-    return [*said, *memory]
+    return said + memory_said(explanation.result.provenance)
 
 
 def describe(change: Change, explanation: Explanation) -> str:

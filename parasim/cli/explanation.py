@@ -61,13 +61,11 @@ def command(
 def print_explanation(explanation: Explanation) -> None:
     """Print an explanation: in words, the critical path by resource, and what was predicted and simulated."""
     from parasim.explanation import summary
+    from parasim.sentences import say
     from parasim.text import clock, console, origin, plain_table, signed_share
 
-    scenario, out, said = explanation.result.scenario, console(), summary(explanation)
-    out.print(
-        f"{scenario.name}: {scenario.method.name}, {scenario.rounds:,} rounds, "
-        f"{scenario.clients:,} clients, wall-clock {clock(explanation.result.wall_clock)}\n"
-    )
+    out, said = console(), summary(explanation)
+    out.print(say("run.head", scenario=explanation.result.scenario, wall_clock=explanation.result.wall_clock))
     out.print("\n".join(said["sentences"]) + "\n")
     table = plain_table("critical path", "of", "time", "share", numbers=("time", "share"))
     large = [share for share in said["shares"] if share["share"] >= _WORTH_A_ROW]

@@ -9,15 +9,12 @@ import typer
 
 from parasim.cli.options import MethodsOrAll, Overrides, PlainFormat, ScenarioOrPaper
 from parasim.cli.progress import patient_threads, stages
+from parasim.sentences import say
 from parasim.text import amount, console, plain_table
 
 if TYPE_CHECKING:
     from parasim.footprints import Footprints, MemoryNeed
 
-_ON_A_CPU = (
-    "On a CPU the process takes more than the peak: with Linux's own allocator (glibc), 3 to 26 % more was measured "
-    "from 650 MiB on and 57 to 82 % more below; with tcmalloc, about 5 % at most (docs/memory.md)."
-)
 _PARTS = {
     "weights": ("weights",),
     "trained": ("working-copy", "master", "gradients", "moments"),
@@ -73,9 +70,9 @@ def print_needs(found: Footprints) -> None:
             table.add_row(fit.device, _size(fit.memory_bytes), *(", ".join(names) or "-" for names in lists))
         out.print(table)
     else:
-        out.print("No device is known: name some with --device, or in the fleet (`paraSim list devices`).")
+        out.print(say("memory.no_device"))
     for name in found.unknown_devices:
-        out.print(f"Memory is not judged on {name!r}, which nobody knows (`paraSim list devices`).")
+        out.print(say("memory.unknown", name=name))
     for method, reason in found.refused.items():
         out.print(f"{method} is left out: {reason}")
 
@@ -93,16 +90,12 @@ def _print_table(needs: list[MemoryNeed]) -> None:
     for need, *row in zip(needs, *sizes.values(), strict=True):
         table.add_row(need.method, *map(_size, row))
     out.print(table)
-    out.print(
-        f"Weights in {needs[0].precision}. Trained: its copies, master, gradients and moments. Kept: activations for "
-        "the backward pass. Lean: the peak if they are recomputed instead (train.activation_checkpointing). All traced "
-        "from the trainer's own step."
-    )
+    out.print(say("memory.columns", precision=needs[0].precision))
     if needs[0].precision == "float32":
-        out.print(_ON_A_CPU)
+        out.print(say("memory.on_a_cpu"))
     flying = [f"{need.method} {_size(need.in_flight_bytes)}" for need in needs if need.in_flight_bytes]
     if flying:
-        out.print(f"Beside it, on their way over the network, in any memory: {', '.join(flying)}.")
+        out.print(say("memory.in_flight", updates=flying))
     out.print()
 
 

@@ -11,6 +11,7 @@ import typer
 from parasim.cli.calibrate import DeviceKind, budget_seconds, measuring, use_threads
 from parasim.cli.options import Overrides, PlainFormat
 from parasim.cli.progress import patient_threads, stages
+from parasim.sentences import say
 from parasim.text import clock, console, plain_table
 
 if TYPE_CHECKING:
@@ -88,14 +89,9 @@ def compute(
 def _print(validation: ComputeValidation, out: Path) -> None:
     from calibration.points import in_layers
 
-    run, local = validation.run, validation.run["local"]
     terminal = console()
-    terminal.print(
-        f"{run['model']} on {validation.device}, timed by {validation.clock}. Profile {validation.profile}: held-out "
-        f"error {validation.held_out_pct[0]:.1f} % (median), {validation.held_out_pct[1]:.1f} % (95th percentile).\n"
-        f"A run that it has not seen: {local['steps']} steps of {local['batch_size']} x {local['sequence_length']} "
-        f"tokens a round, blocks of {in_layers(run['blocks']['layers'])}.\n"
-    )
+    blocks = in_layers(validation.run["blocks"]["layers"])
+    terminal.print(say("validation.head", validation=validation, blocks=blocks))
     goal = f"within {validation.goal_pct:g} %"
     numbers = ("rounds", "predicted", "measured", "error", "median round", "worst round")
     table = plain_table("method", *numbers, goal, numbers=numbers)
@@ -111,14 +107,9 @@ def _print(validation: ComputeValidation, out: Path) -> None:
     for method in validation.methods:
         if method.reason:
             terminal.print(f"\n{method.method}: {method.reason}")
-    within = [method for method in validation.methods if method.met]
-    terminal.print(
-        f"\nCompute time per round and client; the goal, an error of {validation.goal_pct:g} % at most, is "
-        f"{'met' if validation.met else 'NOT met'}: {len(within)} of {len(validation.methods)} methods are {goal}."
-    )
+    within = sum(method.met for method in validation.methods)
+    met, methods = "met" if validation.met else "NOT met", len(validation.methods)
+    terminal.print(say("validation.result", validation=validation, met=met, within=within, methods=methods))
     if not validation.met:
-        terminal.print(
-            "Errors of one sign usually mean that the machine was busier, or less busy, than while it was measured; a "
-            "longer --budget measures each point more often."
-        )
+        terminal.print(say("validation.busier"))
     print(f"Rounds: {out / 'rounds.csv'}")
