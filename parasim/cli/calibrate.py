@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ import typer
 
 from parasim.cli.options import PlainFormat
 from parasim.cli.progress import stages
+from sim.errors import ScenarioError
+from sim.units import duration
 
 if TYPE_CHECKING:
     from calibration.measure import MeasuringProgress
@@ -70,8 +73,6 @@ def command(
 
     Example: paraSim calibrate --model smollm2-135m --device cpu --batch-size 1,2,4 --out cpu.json
     """
-    from sim.errors import CostError, install_hint
-
     seconds = budget_seconds(_BUDGETS[device] if budget is None else budget)
     given = {
         "batch_sizes": batch_size,
@@ -82,13 +83,11 @@ def command(
     }
     levels = {field: _values(field, text) for field, text in given.items() if text is not None}
     chosen = _named(name, out)
-    try:
-        from calibration.calibrate import Request, calibrate
-        from calibration.configuration import longest_sequence, model_config
-        from calibration.defaults import default_levels
-        from calibration.measured_model import language_model
-    except ImportError as missing:
-        raise CostError(f"{install_hint('calibrating', 'train')} ({missing})") from None
+    from calibration.calibrate import Request, calibrate
+    from calibration.configuration import longest_sequence, model_config
+    from calibration.defaults import default_levels
+    from calibration.measured_model import language_model
+
     use_threads(threads)
     config = model_config(model)
     defaults = default_levels(device.value, language_model(model, config), longest_sequence(config))
@@ -112,9 +111,6 @@ def budget_seconds(budget: str) -> float:
     ParaSimError
         If it is no duration, or none is left.
     """
-    from sim.errors import ScenarioError
-    from sim.units import duration
-
     seconds = duration(budget)
     if not seconds:
         raise ScenarioError(f"--budget {budget}: must be longer than nothing")
@@ -130,7 +126,6 @@ def _named(name: str | None, out: Path) -> str:
         If it is taken.
     """
     from calibration.profile import shipped_profiles
-    from sim.errors import ScenarioError
 
     chosen = name or out.stem
     if chosen in shipped_profiles() and out.name != f"{chosen}.json":
@@ -142,7 +137,6 @@ def _named(name: str | None, out: Path) -> str:
 def _values(field: str, text: str) -> list[Any]:
     """Read a list of the command line: those of adapters may be empty, for none."""
     from calibration.plan import OPTIONS
-    from sim.errors import ScenarioError
 
     option = OPTIONS[field]
     readers: dict[str, Callable[[str], Any]] = {"layers": float, "targets": _modules}
@@ -181,7 +175,6 @@ def _plan(levels: dict[str, Any]) -> MeasuringPlan:
 
     from calibration.plan import OPTIONS, MeasuringPlan
     from sim.complaints import validation_message
-    from sim.errors import ScenarioError
 
     if not levels["ranks"] or not levels["targets"]:
         levels = levels | {"ranks": [], "targets": []}
@@ -206,11 +199,7 @@ def use_threads(count: int | None) -> None:
     ParaSimError
         If this machine has fewer processors.
     """
-    import os
-
     import torch
-
-    from sim.errors import ScenarioError
 
     if count is None:
         return

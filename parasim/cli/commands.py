@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from sim.errors import ParaSimError
+from sim.errors import ParaSimError, install_hint
 
 COMMANDS = {
     "simulate": "Simulate one scenario: wall-clock, exposed communication, bytes, and where they come from.",
@@ -56,6 +56,10 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             raise InterruptedRunError(f"interrupted: {interrupt}" if str(interrupt) else "interrupted") from None
+        except ModuleNotFoundError as missing:
+            # Extras that only one option or question asks for are named where they are imported.
+            hint = install_hint(f"paraSim {ctx.invoked_subcommand}", "train")
+            raise ParaSimError(f"{hint} ({missing})") from None
 
 
 def load(name: str) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parasim.cli.options import MethodsOrAll, Overrides, PlainFormat, ScenarioOrPaper
+from parasim.cli.options import MethodsOrAll, Overrides, PlainFormat, ScenarioOrPaper, values_of
 from parasim.cli.progress import patient_threads, stages
 from parasim.sentences import say
 from parasim.text import amount, console, plain_table
@@ -43,21 +43,17 @@ def command(
     """
     patient_threads()
     from parasim.footprints import memory_needs
-    from sim.errors import CostError
-    from sim.studies.sweep import split_values
 
-    devices = () if device is None else split_values(device)
-    if device is not None and not devices:
-        raise CostError(f"--device {device!r}: holds no devices; separate them with commas")
+    devices = values_of("--device", device)
     with stages() as report:
         found = memory_needs(file, set_, methods=method, devices=devices, report=report)
     if format_ is PlainFormat.JSON:
         print(json.dumps(found.summary(), indent=2))
     else:
-        print_needs(found)
+        print_footprints(found)
 
 
-def print_needs(found: Footprints) -> None:
+def print_footprints(found: Footprints) -> None:
     """Print a table of needs for each precision, one of devices, and what is not known."""
     out = console()
     out.print(f"{found.model}, local updates on {found.batch_size} x {found.sequence_length} tokens\n")

@@ -62,3 +62,20 @@ ScenarioOrPaper = Annotated[
 MethodsOrAll = Annotated[
     str | None, typer.Option("--method", help="Methods, with commas between them, or all; the file's own if left out.")
 ]
+
+
+def values_of(option: str, text: str | None) -> tuple[str, ...]:
+    """Read the values of an option, with commas between them; none if it was left out.
+
+    Raises
+    ------
+    ScenarioError
+        If it was given without a value.
+    """
+    from sim.errors import ScenarioError
+    from sim.studies.sweep import split_values
+
+    values = split_values(text or "")
+    if text is not None and not values:
+        raise ScenarioError(f"{option} {text!r}: holds no values; separate them with commas")
+    return values

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parasim.cli.engines import Address, EngineName, EngineOption, computing_on
-from parasim.cli.options import Format, Overrides, ScenarioOrPaper
+from parasim.cli.options import Format, Overrides, ScenarioOrPaper, values_of
 from parasim.cli.progress import stages
 
 if TYPE_CHECKING:
@@ -54,11 +54,6 @@ def command(
     from parasim.sweeping import sweep
     from sim.errors import ScenarioError
     from sim.studies.sweep import split_values
-
-    def values_of(option: str, text: str | None) -> tuple[str, ...]:
-        if text is not None and not split_values(text):
-            raise ScenarioError(f"{option} {text!r}: holds no values; separate them with commas")
-        return split_values(text or "")
 
     varied: dict[str, tuple[str, ...]] = {}
     for text in vary:

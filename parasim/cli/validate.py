@@ -13,6 +13,7 @@ from parasim.cli.options import Overrides, PlainFormat
 from parasim.cli.progress import patient_threads, stages
 from parasim.sentences import say
 from parasim.text import clock, console, plain_table
+from sim.errors import ScenarioError
 
 if TYPE_CHECKING:
     from parasim.validation import ComputeValidation
@@ -55,7 +56,6 @@ def compute(
     Example: paraSim validate compute --model demo --out results/validate
     """
     patient_threads()
-    from sim.errors import CostError, ScenarioError, install_hint
     from sim.studies.sweep import split_values
 
     if profile is not None and threads is not None:
@@ -63,10 +63,8 @@ def compute(
             f"--threads {threads}: the profile names how many; leave one of --profile and --threads out"
         )
     seconds = budget_seconds(budget)
-    try:
-        from parasim.validation import validate_compute
-    except ImportError as missing:
-        raise CostError(f"{install_hint('validating', 'train')} ({missing})") from None
+    from parasim.validation import validate_compute
+
     use_threads(threads)
     with stages(out) as report:
         validation = validate_compute(
