@@ -1,18 +1,16 @@
-"""Methods trained one after the other in one directory, and what they leave in it."""
+"""What training leaves beside the models: figures of the base, the updates that were sent, the other clock."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from parasim.api import costs_of
-from sim.atomic_files import write_atomically
+from sim.atomic_files import write_json, write_rows
 from sim.errors import OutputError
-from sim.result import Result
 from sim.scenario import Scenario
 from sim.simulate import prepare, simulate
 from sim.timeline import Kind
@@ -22,9 +20,6 @@ if TYPE_CHECKING:
     from train.blocks import Values
     from train.learner import Trace
     from train.metrics import Row
-    from train.ray_trainer import ClusterWorkers
-    from train.run import Trained
-    from train.settings import TrainSettings
     from train.workbench import Workbench
 
 Clock = Literal["measured", "profile", "both"]
@@ -32,102 +27,6 @@ Report = Callable[[str, int, int], None]
 Base = Mapping[str, float | None]
 
 _BASE = "base.json"
-
-
-@dataclass
-class Comparison:
-    """Methods that are trained in one directory.
-
-    Attributes
-    ----------
-    settings : TrainSettings
-        What they share beside the scenario.
-    bench : Workbench
-        The base model and the data.
-    workers : ClusterWorkers or None
-        Workers that train, if any.
-    directory : Path
-        Where everything goes.
-    clock : str
-        `measured`, `profile` or `both`.
-    save_deltas : bool
-        Whether to keep what was sent of every update.
-    base : str or None
-        Folder or name of the base model, for adapters to name.
-    report : callable
-        Told what is being done, the steps done and in total.
-    rows : dict of str to list of dict
-        Metrics by method, those of methods that were trained in the directory before among them.
-    results : dict of str to Result
-        The simulated runs.
-    notes : list of str
-        What the user should know of it, a sentence each.
-    """
-
-    settings: TrainSettings
-    bench: Workbench
-    workers: ClusterWorkers | None
-    directory: Path
-    clock: Clock
-    save_deltas: bool
-    base: str | None
-    report: Report
-    rows: dict[str, list[Row]]
-    results: dict[str, Result] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def metrics(self) -> list[Row]:
-        """One row per method and round."""
-        return [row for rows in self.rows.values() for row in rows]
-
-    def train(self, scenario: Scenario) -> None:
-        """Train one method, or what is left of it, and save what it gives."""
-        from train.run import train_method
-
-        name = scenario.method.name
-        folder = self.directory / name
-
-        def on_row(rows: list[Row]) -> None:
-            self.report(f"training {name}", len(rows), scenario.rounds)
-            self._write(name, rows)
-
-        trained = train_method(
-            scenario,
-            self.settings,
-            self.bench,
-            folder / "checkpoints",
-            costs=costs_of if self.clock == "profile" else None,
-            workers=self.workers,
-            on_row=on_row,
-            on_update=_delta_saver(folder / "deltas") if self.save_deltas else lambda trace, sent: None,
-        )
-        # A run that was finished before reports no rows any more.
-        self._write(name, trained.metrics)
-        self.results[name] = trained.result
-        trained.result.write_timeline(folder / "timeline.csv")
-        trained.save_model(folder / "model", self.bench.tokenizer, self.base)
-        if self.save_deltas:
-            self._note_missing_deltas(folder, trained)
-        if self.clock == "both":
-            _time_again(scenario, self.bench.architecture, trained.metrics, folder)
-
-    def _write(self, method: str, rows: list[Row]) -> None:
-        """Write the metrics of all methods in the directory."""
-        from train.metrics import metrics_text
-
-        self.rows[method] = rows
-        text = metrics_text(self.metrics)
-        write_atomically(self.directory / "metrics.csv", lambda file: file.write(text))
-
-    def _note_missing_deltas(self, folder: Path, trained: Trained) -> None:
-        updates, deltas = trained.learner.traces, folder / "deltas"
-        kept = sum(_delta_path(deltas, trace).is_file() for trace in updates)
-        if kept < len(updates):
-            self.notes.append(
-                f"--deltas: {kept} of {len(updates)} updates are in {deltas}; the others were trained before, "
-                f"without it, and are gone (delete {folder} to train them again)."
-            )
 
 
 def measure_base(bench: Workbench, directory: Path, report: Report, *, anew: bool) -> Base:
@@ -167,25 +66,37 @@ def measure_base(bench: Workbench, directory: Path, report: Report, *, anew: boo
     if not math.isfinite(measured.loss):
         raise OutputError(f"the held-out loss of the base model is {measured.loss}: nothing can be learned from there")
     base = {"eval_loss": measured.loss, "accuracy": measured.accuracy}
-    write_atomically(path, lambda file: file.write(json.dumps(base, indent=2) + "\n"))
+    write_json(path, base)
     return base
 
 
-def _delta_path(folder: Path, trace: Trace) -> Path:
-    return folder / f"round-{trace.round:04d}-client-{trace.client:04d}.safetensors"
+def missing_deltas(updates: Sequence[Trace], method: Path) -> list[str]:
+    """Say, if so, that updates of a method were trained before without being kept in its folder."""
+    kept = sum(_delta_path(method, trace).is_file() for trace in updates)
+    if kept == len(updates):
+        return []
+    return [
+        f"--deltas: {kept} of {len(updates)} updates are in {method / 'deltas'}; the others were trained before, "
+        f"without it, and are gone (delete {method} to train them again)."
+    ]
 
 
-def _delta_saver(folder: Path) -> Callable[[Trace, Values], None]:
+def _delta_path(method: Path, trace: Trace) -> Path:
+    return method / "deltas" / f"round-{trace.round:04d}-client-{trace.client:04d}.safetensors"
+
+
+def delta_saver(method: Path) -> Callable[[Trace, Values], None]:
+    """Keep what was sent of each update in a method's folder, as safetensors with its seconds and loss."""
     from safetensors import SafetensorError
 
     from train.packing import save_tensors
 
     def save(trace: Trace, sent: Values) -> None:
-        path = _delta_path(folder, trace)
+        path = _delta_path(method, trace)
         temporary = path.with_suffix(".part")
         metadata = {"seconds": repr(trace.measured), "train_loss": repr(trace.loss)}
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             save_tensors({name: value.cpu().contiguous() for name, value in sent.items()}, temporary, metadata)
             temporary.replace(path)
         except (OSError, SafetensorError) as error:
@@ -196,12 +107,11 @@ def _delta_saver(folder: Path) -> Callable[[Trace, Values], None]:
     return save
 
 
-def _time_again(scenario: Scenario, architecture: Architecture, metrics: list[Row], folder: Path) -> None:
+def time_again(scenario: Scenario, architecture: Architecture, metrics: Iterable[Row], folder: Path) -> None:
     """Time the same run by the profile: what is learned does not depend on how long it takes."""
     setup = prepare(scenario, architecture)
     predicted = simulate(setup, costs_of(setup))
     predicted.write_timeline(folder / "timeline-profile.csv")
     ends = {span.round: span.end for span in predicted.timeline.spans if span.kind is Kind.AGGREGATE}
-    rows = "".join(f"{row['round']},{row['simulated_s']!r},{ends[int(str(row['round']))]!r}\n" for row in metrics)
-    header = "round,measured_s,profile_s\n"
-    write_atomically(folder / "clocks.csv", lambda file: file.write(header + rows))
+    rows = [(row["round"], row["simulated_s"], ends[int(str(row["round"]))]) for row in metrics]
+    write_rows(folder / "clocks.csv", ("round", "measured_s", "profile_s"), rows)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from parasim.api import Source, judged, load, set_up
+from parasim.memory import memory_said
 from parasim.sentences import listed, say
-from sim.atomic_files import write_atomically
+from sim.atomic_files import write_rows
 from sim.fleet import Fleet
 from sim.studies.critical import Holder
 from sim.studies.explain import MOST_NAMED, WORTH_A_CLAIM, Change, Claim, Explanation, named
@@ -56,9 +56,7 @@ def sentences(explanation: Explanation) -> list[str]:
         groups = [say("explain.later", group=group, slack=slack) for group, slack in later[:MOST_NAMED]]
         more = say("explain.more_groups", groups=len(later) - MOST_NAMED) if len(later) > MOST_NAMED else ""
         said.append(say("explain.off_the_path", groups=groups, more=more))
-    memory = explanation.result.provenance.get("memory", [])
-    assert isinstance(memory, list)
-    return [*said, *memory]
+    return said + memory_said(explanation.result.provenance)
 
 
 def describe(change: Change, explanation: Explanation) -> str:
@@ -134,17 +132,12 @@ def write_path(explanation: Explanation, path: Path) -> None:
     OutputError
         If it cannot be written.
     """
-
-    def write(file: IO[str]) -> None:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(PATH_COLUMNS)
-        for piece in explanation.path.pieces:
-            span = explanation.result.timeline.spans[piece.span]
-            client = "server" if span.client == SERVER else span.client
-            row = (client, span.round, span.kind.value, piece.holder.value, repr(piece.start), repr(piece.end))
-            writer.writerow(row)
-
-    write_atomically(path, write)
+    rows = []
+    for piece in explanation.path.pieces:
+        span = explanation.result.timeline.spans[piece.span]
+        client = "server" if span.client == SERVER else span.client
+        rows.append((client, span.round, span.kind.value, piece.holder.value, piece.start, piece.end))
+    write_rows(path, PATH_COLUMNS, rows)
 
 
 def _headline(explanation: Explanation) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 
-from calibration.allocations import Category, Footprint
 from calibration.device_memory import DeviceMemory, device_memory
 from calibration.devices import known_devices
 from calibration.measured import MeasuredProfile
@@ -15,7 +14,6 @@ from calibration.profile import DEFAULT_PROFILE, load_profile
 from parasim.api import Source, prepared
 from parasim.planning.methods import Methods, by_method, scenario_of
 from sim.errors import CostError, nearest
-from sim.scenario import Scenario
 from sim.simulate import Setup
 
 THIS_MACHINE = "cpu"
@@ -32,42 +30,22 @@ class MemoryNeed:
         Its name.
     precision : str
         Type of the base weights.
-    kept : Footprint
-        Peak by category, activations kept for the backward pass.
-    recomputed : Footprint
-        The same with activations recomputed (``train.activation_checkpointing``).
-    in_flight : int
+    peak_bytes : int
+        Peak with activations kept for the backward pass [B].
+    by_category : dict of str to int
+        What is there at that peak, by category [B].
+    recomputed_peak_bytes : int
+        Peak with activations recomputed (``train.activation_checkpointing``) [B].
+    in_flight_bytes : int
         What an overlapped method holds beside that, of updates and aggregates on their way [B].
     """
 
     method: str
     precision: str
-    kept: Footprint
-    recomputed: Footprint
-    in_flight: int
-
-    def parts(self) -> dict[str, int]:
-        """What is there at the peak [B]: weights, the trained part's own, what is kept, logits, and the rest."""
-        found = self.kept.by_category
-        of_trained = (Category.WORKING_COPY, Category.MASTER, Category.GRADIENTS, Category.MOMENTS)
-        named = {
-            "weights": found[Category.WEIGHTS],
-            "trained": sum(found[category] for category in of_trained),
-            "kept": found[Category.ACTIVATIONS],
-            "logits": found[Category.LOGITS],
-        }
-        return {**named, "other": self.kept.total - sum(named.values())}
-
-    def summary(self) -> dict[str, object]:
-        """Everything as plain data, in bytes."""
-        return {
-            "method": self.method,
-            "precision": self.precision,
-            "peak_bytes": self.kept.total,
-            "by_category": {category.value: size for category, size in self.kept.by_category.items()},
-            "recomputed_peak_bytes": self.recomputed.total,
-            "in_flight_bytes": self.in_flight,
-        }
+    peak_bytes: int
+    by_category: dict[str, int]
+    recomputed_peak_bytes: int
+    in_flight_bytes: int
 
 
 @dataclass(frozen=True)
@@ -76,41 +54,30 @@ class DeviceFit:
 
     Attributes
     ----------
-    on : DeviceMemory
-        The device.
-    groups : tuple of str
+    device : str
+        Its name.
+    memory_bytes : float
+        What it has [B].
+    precision : str
+        Type that it holds the base weights in.
+    groups : list of str
         Groups of the fleet that have it; none of a device that was only asked about.
-    fits, recomputing, too_large : tuple of str
+    fits, fits_recomputing, does_not_fit : list of str
         Methods that fit as they are, that fit if activations are recomputed, and that do not fit.
     """
 
-    on: DeviceMemory
-    groups: tuple[str, ...]
-    fits: tuple[str, ...]
-    recomputing: tuple[str, ...]
-    too_large: tuple[str, ...]
+    device: str
+    memory_bytes: float
+    precision: str
+    groups: list[str]
+    fits: list[str] = field(default_factory=list)
+    fits_recomputing: list[str] = field(default_factory=list)
+    does_not_fit: list[str] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, on: DeviceMemory, groups: tuple[str, ...], needs: Iterable[MemoryNeed]) -> DeviceFit:
-        """Hold needs against a device."""
-        found: dict[str, list[str]] = {"kept": [], "recomputed": [], "neither": []}
-        for need in needs:
-            if need.precision == on.precision:
-                peaks = {"kept": need.kept.total, "recomputed": need.recomputed.total, "neither": 0}
-                found[next(how for how, peak in peaks.items() if peak <= on.memory)].append(need.method)
-        return cls(on, groups, *map(tuple, found.values()))
-
-    def summary(self) -> dict[str, object]:
-        """Everything as plain data."""
-        return {
-            "device": self.on.device,
-            "memory_bytes": self.on.memory,
-            "precision": self.on.precision,
-            "groups": list(self.groups),
-            "fits": list(self.fits),
-            "fits_recomputing": list(self.recomputing),
-            "does_not_fit": list(self.too_large),
-        }
+    def judge(self, need: MemoryNeed) -> None:
+        """Enter a method where it belongs."""
+        peaks = (need.peak_bytes, self.fits), (need.recomputed_peak_bytes, self.fits_recomputing)
+        next((methods for peak, methods in peaks if peak <= self.memory_bytes), self.does_not_fit).append(need.method)
 
 
 @dataclass(frozen=True)
@@ -119,36 +86,31 @@ class Footprints:
 
     Attributes
     ----------
-    scenario : Scenario
-        What was asked about.
+    model : str or None
+        The model that is trained.
+    batch_size, sequence_length : int
+        What a local update computes on: sequences, and tokens in each.
     needs : list of MemoryNeed
         Of every method, in every precision that some device holds weights in.
-    fits : list of DeviceFit
+    devices : list of DeviceFit
         One for each device.
-    unknown : list of str
+    unknown_devices : list of str
         Devices of the fleet that nobody knows the memory of.
     refused : dict of str to str
         Of all methods, those that cannot run the scenario, and why.
     """
 
-    scenario: Scenario
+    model: str | None
+    batch_size: int
+    sequence_length: int
     needs: list[MemoryNeed]
-    fits: list[DeviceFit]
-    unknown: list[str]
+    devices: list[DeviceFit]
+    unknown_devices: list[str]
     refused: dict[str, str]
 
     def summary(self) -> dict[str, object]:
         """Everything as plain data, in bytes."""
-        local = self.scenario.local
-        return {
-            "model": self.scenario.model,
-            "batch_size": local.batch_size,
-            "sequence_length": local.sequence_length,
-            "needs": [need.summary() for need in self.needs],
-            "devices": [fit.summary() for fit in self.fits],
-            "unknown_devices": self.unknown,
-            "refused": self.refused,
-        }
+        return asdict(self)
 
 
 def memory_needs(
@@ -193,25 +155,31 @@ def memory_needs(
         for name, setup in setups.items():
             report("tracing", len(needs), len(precisions) * len(setups))
             kept, lean = (traced_peak(setup, precision, recomputing=recomputing) for recomputing in (False, True))
-            needs.append(MemoryNeed(name, precision, kept, lean, second_thread(setup)))
-    fits = [DeviceFit.of(one, groups, needs) for one, groups in asked.items()]
-    return Footprints(own.scenario, needs, fits, unknown, refused)
+            categories = {category.value: size for category, size in kept.by_category.items()}
+            needs.append(MemoryNeed(name, precision, kept.total, categories, lean.total, second_thread(setup)))
+    fits = [DeviceFit(one.device, one.memory, one.precision, groups) for one, groups in asked.items()]
+    for fit in fits:
+        for need in needs:
+            if need.precision == fit.precision:
+                fit.judge(need)
+    scenario, local = own.scenario, own.scenario.local
+    return Footprints(scenario.model, local.batch_size, local.sequence_length, needs, fits, unknown, refused)
 
 
-def _devices(setup: Setup, asked: Sequence[str]) -> tuple[dict[DeviceMemory, tuple[str, ...]], list[str]]:
+def _devices(setup: Setup, asked: Sequence[str]) -> tuple[dict[DeviceMemory, list[str]], list[str]]:
     """Devices to hold it against, with the groups that have them, and devices that nobody knows."""
     profile = load_profile(setup.scenario.compute.profile or DEFAULT_PROFILE)
     measured = profile.file if isinstance(profile, MeasuredProfile) else None
-    found: dict[DeviceMemory, tuple[str, ...]] = {}
+    found: dict[DeviceMemory, list[str]] = {}
     unknown = []
     for number, group in enumerate(setup.scenario.fleet):
         own = device_memory(group.device, measured)
         if own is not None:
-            found[own] = (*found.get(own, ()), group.name or f"group{number}")
+            found.setdefault(own, []).append(group.name or f"group{number}")
         elif group.device is not None and group.device not in unknown:
             unknown.append(group.device)
     for name in asked:
-        found.setdefault(_asked(name), ())
+        found.setdefault(_asked(name), [])
     return found, unknown
 
 

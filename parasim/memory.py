@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
+from typing import cast
 
 from calibration.measured import MeasuredProfileCosts
 from calibration.memory import memory_sentences
@@ -31,6 +32,11 @@ def memory_of(setup: Setup, costs: Costs) -> list[str]:
         Its costs: those of a measured profile know their device's memory.
     """
     return memory_sentences(setup, costs.file if isinstance(costs, MeasuredProfileCosts) else None)
+
+
+def memory_said(provenance: Mapping[str, object]) -> list[str]:
+    """Read back what a run's provenance says of its clients' memory, a sentence each."""
+    return list(cast("list[str]", provenance.get("memory", [])))
 
 
 def cell(sentences: Sequence[str]) -> str:

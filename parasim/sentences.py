@@ -1,7 +1,8 @@
-"""What `paraSim plan` and `paraSim explain` say: the sentences stand in ``sentences.toml``, values are filled in here.
+"""What `paraSim plan`, `paraSim explain` and others say stands in ``sentences.toml``; values are filled in here.
 
 A field is written like those of Python's format strings; beside their formats there are ``clock`` (a duration),
-``deadline`` (one that somebody chose), ``bandwidth``, ``money``, ``list`` (*a, b and c*) and ``commas`` (*a, b, c*).
+``deadline`` (one that somebody chose), ``count`` (a large number), ``bytes``, ``bandwidth``, ``money``, ``list``
+(*a, b and c*) and ``commas`` (*a, b, c*).
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ def rounded(size: float, unit: str) -> str:
 _FORMATS: dict[str, Callable[[Any], str]] = {
     "clock": clock,
     "deadline": deadline_clock,
+    "count": lambda number: amount(number, ""),
+    "bytes": amount,
     "bandwidth": lambda size: amount(size, "B/s"),
     "money": lambda dollars: rounded(dollars, "USD"),
     "list": listed,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from calibration.paper import PAPER_MODELS, paper_setting
 from parasim.api import load, set_up, simulate
-from parasim.memory import COLUMN, cell, memory_of_rows
+from parasim.memory import COLUMN, cell, memory_of_rows, memory_said
 from sim.errors import ScenarioError
 from sim.methods import METHODS
 from sim.scenario_file import Override, Source, plain_fields
@@ -128,10 +128,9 @@ def sweep(
 def figures(data: dict[str, Any]) -> dict[str, object]:
     """Simulate plain data and return one row: the run's figures, the origin of computing times, what memory lacks."""
     result = simulate(data)
-    compute, memory = result.provenance["compute"], result.provenance.get("memory", [])
+    compute = result.provenance["compute"]
     assert isinstance(compute, dict)
-    assert isinstance(memory, list)
-    return {**result.figures(), "compute_origin": compute["origin"], COLUMN: cell(memory)}
+    return {**result.figures(), "compute_origin": compute["origin"], COLUMN: cell(memory_said(result.provenance))}
 
 
 def _base(source: Source | None, overrides: Sequence[Override]) -> Callable[[Row], dict[str, Any]]:

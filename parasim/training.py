@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 
 import torch
 
 from parasim.api import Source, costs_of
-from parasim.comparison import Base, Clock, Comparison, Report, measure_base
+from parasim.comparison import Base, Clock, Report, delta_saver, measure_base, missing_deltas, time_again
 from parasim.sweeping import PAPER_METHODS
 from sim import scenario_file
 from sim.atomic_files import write_atomically
@@ -26,10 +27,11 @@ from train.directory import Terms, agree, keep, trained_in
 from train.fingerprint import contents, own_settings, shared_settings
 from train.formats import Example
 from train.lock import locked
-from train.metrics import Row, read_metrics
+from train.metrics import Row, metrics_text, read_metrics
 from train.partition import Partition
 from train.pretraining import pretrain
 from train.ray_trainer import ClusterWorkers, cluster_workers
+from train.run import train_method
 from train.settings import TrainSettings
 from train.workbench import Workbench, build, device_of
 
@@ -136,24 +138,48 @@ def _train(
     terms = replace(terms, contents=contents(bench))
     agree(directory, terms)
     before = trained_in(directory)
-    rows: dict[str, list[Row]] = {}
+    metrics: dict[str, list[Row]] = {}
     for row in read_metrics(directory / "metrics.csv") if before else ():
         if row["method"] in before:
-            rows.setdefault(str(row["method"]), []).append(row)
+            metrics.setdefault(str(row["method"]), []).append(row)
     pretrained = pretrain(bench, scenarios[0], settings, directory / "base", report)
     keep(directory, terms)
     base = measure_base(bench, directory, report, anew=not before)
     bench.partition.save(directory / "partition.json")
     if bench.held_out:
         write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
-    named = str(directory / "base") if pretrained else scenarios[0].model
-    comparison = Comparison(settings, bench, workers, directory, clock, save_deltas, named, report, rows)
+    notes, results = _notes(bench), {}
     for scenario in scenarios:
-        comparison.train(scenario)
-    notes = [*_notes(bench), *comparison.notes]
-    if others := [name for name in comparison.rows if name not in comparison.results]:
+        name, folder = scenario.method.name, directory / scenario.method.name
+
+        def on_row(rows: list[Row], name: str = name, rounds: int = scenario.rounds) -> None:
+            report(f"training {name}", len(rows), rounds)
+            metrics[name] = rows
+            text = metrics_text(chain.from_iterable(metrics.values()))
+            write_atomically(directory / "metrics.csv", lambda file: file.write(text))
+
+        trained = train_method(
+            scenario,
+            settings,
+            bench,
+            folder / "checkpoints",
+            costs=costs_of if clock == "profile" else None,
+            workers=workers,
+            on_row=on_row,
+            on_update=delta_saver(folder) if save_deltas else lambda trace, sent: None,
+        )
+        # A run that was finished before reports no rows any more.
+        on_row(trained.metrics)
+        results[name] = trained.result
+        trained.result.write_timeline(folder / "timeline.csv")
+        trained.save_model(folder / "model", bench.tokenizer, str(directory / "base") if pretrained else scenario.model)
+        if save_deltas:
+            notes += missing_deltas(trained.learner.traces, folder)
+        if clock == "both":
+            time_again(scenario, bench.architecture, trained.metrics, folder)
+    if others := [name for name in metrics if name not in results]:
         notes.append(f"Metrics and charts also show what was trained here before: {', '.join(others)}.")
-    return Training(comparison.metrics, base, comparison.results, bench.partition, notes)
+    return Training(list(chain.from_iterable(metrics.values())), base, results, bench.partition, notes)
 
 
 def _notes(bench: Workbench) -> list[str]:

@@ -6,8 +6,6 @@ Three steps: calibrate, or take a profile; predict a training run that was no pa
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
@@ -26,7 +24,7 @@ from calibration.measured_model import MeasuredModel
 from calibration.plan import MeasuringPlan
 from calibration.profile import load_profile
 from calibration.this_machine import this_device, threads
-from sim.atomic_files import write_atomically
+from sim.atomic_files import write_json, write_rows
 from sim.errors import CostError, ScenarioError
 from sim.scenario import Scenario
 from sim.scenario_file import parse_override, with_field
@@ -222,6 +220,5 @@ def _report_training(report: Report, name: str, total: int, done: int) -> None:
 def _save(validation: ComputeValidation, directory: Path) -> None:
     columns = [*(field.name for field in fields(RoundTimes)), "error_pct"]
     rows = [[getattr(times, column) for column in columns] for times in validation.rounds]
-    write_atomically(directory / "rounds.csv", lambda file: csv.writer(file).writerows([columns, *rows]))
-    text = json.dumps(validation.summary(), indent=2)
-    write_atomically(directory / "validation.json", lambda file: file.write(text + "\n"))
+    write_rows(directory / "rounds.csv", columns, rows)
+    write_json(directory / "validation.json", validation.summary())

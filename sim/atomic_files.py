@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -62,6 +65,17 @@ def write_atomically(path: Path, write: Callable[[IO[str]], object]) -> None:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: object) -> None:
+    """Write plain data as JSON, as `write_atomically` does."""
+    text = json.dumps(data, indent=2)
+    write_atomically(path, lambda file: file.write(text + "\n"))
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table as CSV, as `write_atomically` does."""
+    write_atomically(path, lambda file: csv.writer(file, lineterminator="\n").writerows(chain([columns], rows)))
 
 
 def check_directory(path: Path) -> None:

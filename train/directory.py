@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sim.atomic_files import write_atomically
+from sim.atomic_files import write_json
 from sim.errors import OutputError
 
 RECORD = "settings.json"
@@ -90,8 +90,7 @@ def keep(directory: Path, terms: Terms) -> None:
     before = {method: fields for method, fields in _read(directory).own.items() if method in held} if held else {}
     own = dict(sorted({**before, **terms.own}.items()))
     record = {"format": _FORMAT, "shared": terms.shared, "own": own, "contents": terms.contents}
-    text = json.dumps(record, indent=2)
-    write_atomically(directory / RECORD, lambda file: file.write(text + "\n"))
+    write_json(directory / RECORD, record)
 
 
 def _read(directory: Path) -> Terms:

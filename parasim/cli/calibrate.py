@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from parasim.cli.options import PlainFormat
-from parasim.text import clock
+from parasim.cli.progress import stages
+from sim.errors import ScenarioError
+from sim.units import duration
 
 if TYPE_CHECKING:
     from calibration.measure import MeasuringProgress
@@ -71,8 +73,6 @@ def command(
 
     Example: paraSim calibrate --model smollm2-135m --device cpu --batch-size 1,2,4 --out cpu.json
     """
-    from sim.errors import CostError, install_hint
-
     seconds = budget_seconds(_BUDGETS[device] if budget is None else budget)
     given = {
         "batch_sizes": batch_size,
@@ -83,22 +83,17 @@ def command(
     }
     levels = {field: _values(field, text) for field, text in given.items() if text is not None}
     chosen = _named(name, out)
-    try:
-        from calibration.calibrate import Request, calibrate
-        from calibration.configuration import longest_sequence, model_config
-        from calibration.defaults import default_levels
-        from calibration.measured_model import language_model
-    except ImportError as missing:
-        raise CostError(f"{install_hint('calibrating', 'train')} ({missing})") from None
+    from calibration.calibrate import Request, calibrate
+    from calibration.configuration import longest_sequence, model_config
+    from calibration.defaults import default_levels
+    from calibration.measured_model import language_model
+
     use_threads(threads)
     config = model_config(model)
     defaults = default_levels(device.value, language_model(model, config), longest_sequence(config))
     request = Request(model, device.value, _plan(defaults | levels | {"seed": seed}), out, chosen, seconds)
-    try:
-        with measuring() as progress:
-            file = calibrate(request, progress=progress)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"what was measured is in {out}; the same command continues") from None
+    with stages(out) as report:
+        file = calibrate(request, progress=measuring(report))
     if format_ is PlainFormat.JSON:
         print(json.dumps(file.model_dump(mode="json", exclude={"samples"}), indent=2))
         return
@@ -116,9 +111,6 @@ def budget_seconds(budget: str) -> float:
     ParaSimError
         If it is no duration, or none is left.
     """
-    from sim.errors import ScenarioError
-    from sim.units import duration
-
     seconds = duration(budget)
     if not seconds:
         raise ScenarioError(f"--budget {budget}: must be longer than nothing")
@@ -134,7 +126,6 @@ def _named(name: str | None, out: Path) -> str:
         If it is taken.
     """
     from calibration.profile import shipped_profiles
-    from sim.errors import ScenarioError
 
     chosen = name or out.stem
     if chosen in shipped_profiles() and out.name != f"{chosen}.json":
@@ -146,7 +137,6 @@ def _named(name: str | None, out: Path) -> str:
 def _values(field: str, text: str) -> list[Any]:
     """Read a list of the command line: those of adapters may be empty, for none."""
     from calibration.plan import OPTIONS
-    from sim.errors import ScenarioError
 
     option = OPTIONS[field]
     readers: dict[str, Callable[[str], Any]] = {"layers": float, "targets": _modules}
@@ -185,7 +175,6 @@ def _plan(levels: dict[str, Any]) -> MeasuringPlan:
 
     from calibration.plan import OPTIONS, MeasuringPlan
     from sim.complaints import validation_message
-    from sim.errors import ScenarioError
 
     if not levels["ranks"] or not levels["targets"]:
         levels = levels | {"ranks": [], "targets": []}
@@ -210,11 +199,7 @@ def use_threads(count: int | None) -> None:
     ParaSimError
         If this machine has fewer processors.
     """
-    import os
-
     import torch
-
-    from sim.errors import ScenarioError
 
     if count is None:
         return
@@ -224,25 +209,12 @@ def use_threads(count: int | None) -> None:
     torch.set_num_threads(count)
 
 
-@contextmanager
-def measuring() -> Iterator[MeasuringProgress]:
-    """Show on a terminal what is measured and how long it will take, and nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda visits, seconds_left, label: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
+def measuring(report: Callable[..., None]) -> MeasuringProgress:
+    """Report measuring as a stage whose steps are seconds: those gone by, and with them those that are left."""
+    began = time.monotonic()
 
-    columns = (TextColumn("measuring"), BarColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True, markup=False), transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        spent = bar.tasks[task]
+    def progress(visits: int, seconds_left: float, label: str) -> None:
+        spent = round(time.monotonic() - began)
+        report("measuring [s]", spent, spent + round(seconds_left), label)
 
-        def update(visits: int, seconds_left: float, label: str) -> None:
-            elapsed = spent.elapsed or 0.0
-            share = elapsed / (elapsed + seconds_left) if elapsed + seconds_left else 1.0
-            # Of merging stacks, which takes seconds, nothing is estimated.
-            left = f"{clock(seconds_left)} left, " if seconds_left else ""
-            bar.update(task, completed=share, description=f"{left}{label}")
-
-        yield update
+    return progress

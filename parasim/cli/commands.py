@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from sim.errors import ParaSimError
+from sim.errors import ParaSimError, install_hint
 
 COMMANDS = {
     "simulate": "Simulate one scenario: wall-clock, exposed communication, bytes, and where they come from.",
@@ -45,20 +45,10 @@ class Commands(TyperGroup):
         attributes["commands"] = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
         super().__init__(**attributes)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Load a subcommand, if there is one of that name."""
-        return load(cmd_name) if cmd_name in COMMANDS else None
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the list of subcommands without loading any."""
-        listed = TyperGroup(
-            name=self.name,
-            help=self.help,
-            params=self.params,
-            commands=dict(self.commands),
-            rich_markup_mode=self.rich_markup_mode,
-        )
-        listed.format_help(ctx, formatter)
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Load the subcommand that is to run; only its name and help are known before."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, load(str(name)), rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run the subcommand that was asked for."""
@@ -66,6 +56,10 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             raise InterruptedRunError(f"interrupted: {interrupt}" if str(interrupt) else "interrupted") from None
+        except ModuleNotFoundError as missing:
+            # Extras that only one option or question asks for are named where they are imported.
+            hint = install_hint(f"paraSim {ctx.invoked_subcommand}", "train")
+            raise ParaSimError(f"{hint} ({missing})") from None
 
 
 def load(name: str) -> Any:

@@ -30,16 +30,11 @@ def command(
     from parasim.api import load
     from parasim.explanation import explain, summary, write_path
     from parasim.report.record import leave_record
-    from parasim.trace import check_trace_path, write_trace
-    from sim.atomic_files import check_directory, write_atomically
+    from parasim.trace import write_trace
+    from sim.atomic_files import write_json
 
     scenario = load(file, set_)
-    if out is not None:
-        check_directory(out)
-    if trace is not None:
-        check_trace_path(trace)
     explanation = explain(scenario)
-    text = json.dumps(summary(explanation), indent=2)
     if out is not None:
         from parasim.figures.gantt import draw_gantt
 
@@ -47,15 +42,14 @@ def command(
         path, timeline, why, run = files = [out / name for name in names]
         write_path(explanation, path)
         explanation.result.write_timeline(timeline)
+        write_json(why, summary(explanation))
+        write_json(run, explanation.result.summary())
         files += draw_gantt(explanation.result, explanation.path, out)
-        write_atomically(why, lambda f: f.write(text + "\n"))
-        result = json.dumps(explanation.result.summary(), indent=2)
-        write_atomically(run, lambda f: f.write(result + "\n"))
         leave_record(out, "explain", scenario, files)
     if trace is not None:
         write_trace(explanation.result, trace, explanation.path)
     if format_ is PlainFormat.JSON:
-        print(text)
+        print(json.dumps(summary(explanation), indent=2))
     else:
         print_explanation(explanation)
         if out is not None:
@@ -67,13 +61,11 @@ def command(
 def print_explanation(explanation: Explanation) -> None:
     """Print an explanation: in words, the critical path by resource, and what was predicted and simulated."""
     from parasim.explanation import summary
+    from parasim.sentences import say
     from parasim.text import clock, console, origin, plain_table, signed_share
 
-    scenario, out, said = explanation.result.scenario, console(), summary(explanation)
-    out.print(
-        f"{scenario.name}: {scenario.method.name}, {scenario.rounds:,} rounds, "
-        f"{scenario.clients:,} clients, wall-clock {clock(explanation.result.wall_clock)}\n"
-    )
+    out, said = console(), summary(explanation)
+    out.print(say("run.head", scenario=explanation.result.scenario, wall_clock=explanation.result.wall_clock))
     out.print("\n".join(said["sentences"]) + "\n")
     table = plain_table("critical path", "of", "time", "share", numbers=("time", "share"))
     large = [share for share in said["shares"] if share["share"] >= _WORTH_A_ROW]

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parasim.cli.options import Overrides, PlainFormat
+from parasim.cli.options import MethodsOrAll, Overrides, PlainFormat, ScenarioOrPaper, values_of
 from parasim.cli.progress import patient_threads, stages
+from parasim.sentences import say
 from parasim.text import amount, console, plain_table
 
 if TYPE_CHECKING:
     from parasim.footprints import Footprints, MemoryNeed
 
-_ON_A_CPU = (
-    "On a CPU the process takes more than the peak: with Linux's own allocator (glibc), 3 to 26 % more was measured "
-    "from 650 MiB on and 57 to 82 % more below; with tcmalloc, about 5 % at most (docs/memory.md)."
-)
+_PARTS = {
+    "weights": ("weights",),
+    "trained": ("working-copy", "master", "gradients", "moments"),
+    "kept": ("activations",),
+    "logits": ("logits",),
+    "other": ("temporaries",),
+}
+"""Columns of the table, with the categories in each."""
 _NEGLIGIBLE = 0.01
 """Share of the peak below which nobody asks what else there was."""
 
 
 def command(
-    file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="Scenario to ask about; the paper's setting if left out.")
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="Methods, with commas between them, or all; the file's own if left out.")
-    ] = None,
+    file: ScenarioOrPaper = None,
+    method: MethodsOrAll = None,
     device: Annotated[
         str | None,
         typer.Option(help="Devices beside the fleet's own, with commas between them; cpu is this machine."),
@@ -43,60 +43,55 @@ def command(
     """
     patient_threads()
     from parasim.footprints import memory_needs
-    from sim.errors import CostError
-    from sim.studies.sweep import split_values
 
-    devices = () if device is None else split_values(device)
-    if device is not None and not devices:
-        raise CostError(f"--device {device!r}: holds no devices; separate them with commas")
+    devices = values_of("--device", device)
     with stages() as report:
         found = memory_needs(file, set_, methods=method, devices=devices, report=report)
     if format_ is PlainFormat.JSON:
         print(json.dumps(found.summary(), indent=2))
     else:
-        print_needs(found)
+        print_footprints(found)
 
 
-def print_needs(found: Footprints) -> None:
+def print_footprints(found: Footprints) -> None:
     """Print a table of needs for each precision, one of devices, and what is not known."""
-    out, local = console(), found.scenario.local
-    out.print(f"{found.scenario.model}, local updates on {local.batch_size} x {local.sequence_length} tokens\n")
+    out = console()
+    out.print(f"{found.model}, local updates on {found.batch_size} x {found.sequence_length} tokens\n")
     for precision in dict.fromkeys(need.precision for need in found.needs):
         _print_table([need for need in found.needs if need.precision == precision])
-    if found.fits:
+    if found.devices:
         table = plain_table("device", "memory", "groups", "fits", "fits lean", "does not fit", numbers=("memory",))
-        for fit in found.fits:
-            lists = (fit.groups, fit.fits, fit.recomputing, fit.too_large)
-            table.add_row(fit.on.device, _size(fit.on.memory), *(", ".join(names) or "-" for names in lists))
+        for fit in found.devices:
+            lists = (fit.groups, fit.fits, fit.fits_recomputing, fit.does_not_fit)
+            table.add_row(fit.device, _size(fit.memory_bytes), *(", ".join(names) or "-" for names in lists))
         out.print(table)
     else:
-        out.print("No device is known: name some with --device, or in the fleet (`paraSim list devices`).")
-    for name in found.unknown:
-        out.print(f"Memory is not judged on {name!r}, which nobody knows (`paraSim list devices`).")
+        out.print(say("memory.no_device"))
+    for name in found.unknown_devices:
+        out.print(say("memory.unknown", name=name))
     for method, reason in found.refused.items():
         out.print(f"{method} is left out: {reason}")
 
 
 def _print_table(needs: list[MemoryNeed]) -> None:
-    out, parts = console(), [need.parts() for need in needs]
-    negligible = all(own["other"] < _NEGLIGIBLE * need.kept.total for own, need in zip(parts, needs, strict=True))
-    shown = [part for part in parts[0] if part != "other" or not negligible]
-    columns = (*shown, "peak", "lean")
-    table = plain_table("method", *columns, numbers=columns)
-    for own, need in zip(parts, needs, strict=True):
-        sizes = (*(own[part] for part in shown), need.kept.total, need.recomputed.total)
-        table.add_row(need.method, *map(_size, sizes))
+    out = console()
+    sizes = {
+        **{part: [sum(need.by_category[name] for name in names) for need in needs] for part, names in _PARTS.items()},
+        "peak": [need.peak_bytes for need in needs],
+        "lean": [need.recomputed_peak_bytes for need in needs],
+    }
+    if all(other < _NEGLIGIBLE * peak for other, peak in zip(sizes["other"], sizes["peak"], strict=True)):
+        del sizes["other"]
+    table = plain_table("method", *sizes, numbers=tuple(sizes))
+    for need, *row in zip(needs, *sizes.values(), strict=True):
+        table.add_row(need.method, *map(_size, row))
     out.print(table)
-    out.print(
-        f"Weights in {needs[0].precision}. Trained: its copies, master, gradients and moments. Kept: activations for "
-        "the backward pass. Lean: the peak if they are recomputed instead (train.activation_checkpointing). All traced "
-        "from the trainer's own step."
-    )
+    out.print(say("memory.columns", precision=needs[0].precision))
     if needs[0].precision == "float32":
-        out.print(_ON_A_CPU)
-    flying = [f"{need.method} {_size(need.in_flight)}" for need in needs if need.in_flight]
+        out.print(say("memory.on_a_cpu"))
+    flying = [f"{need.method} {_size(need.in_flight_bytes)}" for need in needs if need.in_flight_bytes]
     if flying:
-        out.print(f"Beside it, on their way over the network, in any memory: {', '.join(flying)}.")
+        out.print(say("memory.in_flight", updates=flying))
     out.print()
 
 

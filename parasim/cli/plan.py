@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from parasim.cli.engines import Address, EngineName, EngineOption, computing_on
-from parasim.cli.options import OutputDirectory, Overrides, PlainFormat
+from parasim.cli.options import MethodsOrAll, OutputDirectory, Overrides, PlainFormat, ScenarioOrPaper
 from parasim.cli.progress import stages
 
 if TYPE_CHECKING:
     from parasim.planning.answer import Plan
-    from parasim.planning.methods import Report
 
 _WIDE = 120
 """Columns of a terminal in which the reasons have room beside the table."""
@@ -26,12 +21,8 @@ _CSV_COLUMNS = ("feasible", "value", "unit", "wall_clock_s")
 
 
 def command(
-    file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="Scenario to plan for; the paper's setting if left out.")
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="Methods, with commas between them, or all; the file's own if left out.")
-    ] = None,
+    file: ScenarioOrPaper = None,
+    method: MethodsOrAll = None,
     set_: Overrides = [],  # noqa: B006 - typer copies it
     within: Annotated[str | None, typer.Option(metavar="DURATION", help="The deadline, such as 25min.")] = None,
     solve_for: Annotated[
@@ -70,12 +61,10 @@ def command(
     from parasim.planning.methods import scenario_of
     from parasim.planning.plan import plan as ask
     from parasim.report.record import leave_record
-    from sim.atomic_files import check_directory
 
-    if out is not None:
-        check_directory(out)
     scenario = scenario_of(file, set_)
-    with computing_on(engine, address), _patience() if confidence is None else stages() as report:
+    with computing_on(engine, address), stages() as report:
+        report("planning", 0, None)
         plan = ask(
             scenario,
             methods=method,
@@ -100,22 +89,6 @@ def command(
         print("Files: " + ", ".join(map(str, files)))
 
 
-@contextmanager
-def _patience() -> Iterator[Report]:
-    """Show on a terminal that something is going on, and nothing elsewhere."""
-
-    def unheard(what: str, done: int, total: int) -> None:
-        """Count nothing: how many runs an answer takes is not known."""
-
-    if not sys.stderr.isatty():
-        yield unheard
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("planning: simulating"):
-        yield unheard
-
-
 def write(plan: Plan, directory: Path) -> list[Path]:
     """Write ``plan.json``, the table as ``plan.csv``, and the picture.
 
@@ -124,18 +97,14 @@ def write(plan: Plan, directory: Path) -> list[Path]:
     OutputError
         If they cannot be written.
     """
-    from sim.atomic_files import write_atomically
-
-    def write_table(file: IO[str]) -> None:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("method", *_CSV_COLUMNS, *plan.columns, "because"))
-        for answer in plan.answers:
-            figures = ["" if (figure := getattr(answer, name)) is None else figure for name in _CSV_COLUMNS]
-            writer.writerow((answer.method, *figures, *answer.row, answer.because))
+    from sim.atomic_files import write_json, write_rows
 
     files = [directory / "plan.json", directory / "plan.csv"]
-    write_atomically(files[0], lambda file: file.write(json.dumps(plan.summary(), indent=2) + "\n"))
-    write_atomically(files[1], write_table)
+    write_json(files[0], plan.summary())
+    rows = [
+        (one.method, *(getattr(one, column) for column in _CSV_COLUMNS), *one.row, one.because) for one in plan.answers
+    ]
+    write_rows(files[1], ("method", *_CSV_COLUMNS, *plan.columns, "because"), rows)
     return files + list(plan.draw(directory) if plan.draw is not None else ())
 
 

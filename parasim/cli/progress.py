@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 def patient_threads() -> None:
@@ -17,21 +18,44 @@ def patient_threads() -> None:
 
 
 @contextmanager
-def stages() -> Iterator[Callable[[str, int, int], None]]:
-    """Show one bar per stage on a terminal, and nothing elsewhere."""
+def stages(kept: Path | None = None) -> Iterator[Callable[..., None]]:
+    """Show one bar per stage on a terminal, and nothing elsewhere.
+
+    Parameters
+    ----------
+    kept : Path, optional
+        Where work is kept as it is done, for whoever interrupts it to be told.
+
+    Yields
+    ------
+    callable
+        To be told what is being done, the steps done, in total (None if nobody knows), and, if there is more to say,
+        what the step in progress is.
+    """
+    try:
+        with _bars() as report:
+            yield report
+    except KeyboardInterrupt:
+        if kept is None:
+            raise
+        raise KeyboardInterrupt(f"what was done is in {kept}; the same command goes on there") from None
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[..., None]]:
     if not sys.stderr.isatty():
-        yield lambda what, done, total: None
+        yield lambda *said: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True, markup=False), transient=True) as bar:
         shown: dict[str, TaskID] = {}
 
-        def report(what: str, done: int, total: int) -> None:
+        def report(what: str, done: int, total: int | None, step: str = "") -> None:
             if what not in shown:
                 shown[what] = bar.add_task(what, total=total)
-            bar.update(shown[what], completed=done, total=total)
+            bar.update(shown[what], completed=done, total=total, description=f"{what} {step}".strip())
 
         yield report

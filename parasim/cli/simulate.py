@@ -34,25 +34,20 @@ def command(
     """
     from parasim.api import load, simulate
     from parasim.report.record import leave_record
-    from parasim.trace import check_trace_path, write_trace
-    from sim.atomic_files import check_directory, write_atomically
+    from parasim.trace import write_trace
+    from sim.atomic_files import write_json
 
     scenario = load(file, set_)
-    if out is not None:
-        check_directory(out)
-    if trace is not None:
-        check_trace_path(trace)
     result = simulate(scenario)
-    text = json.dumps(result.summary(), indent=2)
     if out is not None:
         files = out / "timeline.csv", out / "result.json"
         result.write_timeline(files[0], collapse=collapse)
-        write_atomically(files[1], lambda f: f.write(text + "\n"))
+        write_json(files[1], result.summary())
         leave_record(out, "simulate", scenario, files)
     if trace is not None:
         write_trace(result, trace)
     if format_ is PlainFormat.JSON:
-        print(text)
+        print(json.dumps(result.summary(), indent=2))
     else:
         print_breakdown(result)
         if out is not None:
@@ -63,14 +58,13 @@ def command(
 
 def print_breakdown(result: Result) -> None:
     """Print where a run's time goes, per group and in the mean, and the origin of its numbers."""
-    from parasim.text import amount, clock, console, origin, plain_table
+    from parasim.memory import memory_said
+    from parasim.sentences import say
+    from parasim.text import clock, console, origin, plain_table
 
     figures, scenario, wall_clock = result.figures(), result.scenario, result.wall_clock
     out = console()
-    out.print(
-        f"{scenario.name}: {scenario.method.name}, {scenario.rounds:,} rounds, "
-        f"{scenario.clients:,} clients, wall-clock {clock(wall_clock)}\n"
-    )
+    out.print(say("run.head", scenario=scenario, wall_clock=wall_clock))
     parts = {
         "computing": "compute_s",
         "communicating": "exposed_communication_s",
@@ -88,14 +82,8 @@ def print_breakdown(result: Result) -> None:
         cells = [f"{clock(time)}{between}{time / wall_clock:{digits}.0%}" if time else "-" for time in times]
         table.add_row(str(row["name"]), f"{row['clients']:,}", *cells)
     out.print(table)
-    out.print(
-        f"\nCommunicating is what computing does not cover; hidden communication is covered. "
-        f"Uploaded {amount(figures['uploaded_bytes'])}, downloaded {amount(figures['downloaded_bytes'])}."
-    )
-    for sentence in _texts(result.provenance.get("memory")):
+    sizes = {"uploaded": figures["uploaded_bytes"], "downloaded": figures["downloaded_bytes"]}
+    out.print(say("run.communicating", **sizes))
+    for sentence in memory_said(result.provenance):
         out.print(sentence)
     out.print(origin(result.provenance))
-
-
-def _texts(value: object) -> list[str]:
-    return [str(entry) for entry in value] if isinstance(value, list) else []

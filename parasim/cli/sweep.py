@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from parasim.cli.engines import Address, EngineName, EngineOption, computing_on
-from parasim.cli.options import Format, Overrides
+from parasim.cli.options import Format, Overrides, ScenarioOrPaper, values_of
 from parasim.cli.progress import stages
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ class Plot(StrEnum):
 
 
 def command(
-    file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="Scenario to start from; the paper's if left out.")
-    ] = None,
+    file: ScenarioOrPaper = None,
     method: Annotated[str | None, typer.Option(help="Methods, with commas between them.")] = None,
     bandwidth: Annotated[
         str | None, typer.Option(help="Up- and downlinks of every client, such as 50MB/s,100MB/s.")
@@ -56,11 +55,6 @@ def command(
     from sim.errors import ScenarioError
     from sim.studies.sweep import split_values
 
-    def values_of(option: str, text: str | None) -> tuple[str, ...]:
-        if text is not None and not split_values(text):
-            raise ScenarioError(f"{option} {text!r}: holds no values; separate them with commas")
-        return split_values(text or "")
-
     varied: dict[str, tuple[str, ...]] = {}
     for text in vary:
         field, _, values = text.partition("=")
@@ -69,31 +63,19 @@ def command(
         if field in varied:
             raise ScenarioError(f"--vary {field} is given twice; write all its values in one")
         varied[field] = split_values(values)
-    done, total = 0, 0
-
-    try:
-        with computing_on(engine, address), stages() as report:
-
-            def progress(*counts: int) -> None:
-                nonlocal done, total
-                done, total = counts
-                report("simulating", done, total)
-
-            table = sweep(
-                file,
-                methods=values_of("--method", method),
-                bandwidths=values_of("--bandwidth", bandwidth),
-                batch_sizes=values_of("--batch-size", batch_size),
-                models=values_of("--model", model),
-                vary=varied,
-                overrides=set_,
-                directory=out,
-                jobs=jobs,
-                progress=progress,
-            )
-    except KeyboardInterrupt:
-        kept = f"{done} of {total} runs are in {out / 'results.csv'}; the same command continues there"
-        raise KeyboardInterrupt(kept if total else "nothing was run yet") from None
+    with computing_on(engine, address), stages(out / "results.csv") as report:
+        table = sweep(
+            file,
+            methods=values_of("--method", method),
+            bandwidths=values_of("--bandwidth", bandwidth),
+            batch_sizes=values_of("--batch-size", batch_size),
+            models=values_of("--model", model),
+            vary=varied,
+            overrides=set_,
+            directory=out,
+            jobs=jobs,
+            progress=partial(report, "simulating"),
+        )
     if format_ is Format.JSON:
         print(json.dumps(table.to_dataframe().to_dict("records"), indent=2))
     elif format_ is Format.CSV:

@@ -56,30 +56,25 @@ def command(
     """
     patient_threads()
     from parasim.report.record import leave_record
-    from parasim.trace import check_trace_path, write_traces
+    from parasim.trace import write_traces
     from parasim.training import train
 
-    if trace is not None:
-        check_trace_path(trace)
     methods = [] if method is None else [_given("--method", name) for name in method.split(",")]
     overrides = list(set_)
     if model is not None:
         overrides.append(f"model={_given('--model', model)}")
     if data is not None:
         overrides.append(f"train.data.source={_given('--data', data)}")
-    try:
-        with computing_on(engine, address), stages() as report:
-            training = train(
-                file,
-                methods=methods,
-                overrides=overrides,
-                directory=out,
-                clock=clock.value,
-                save_deltas=deltas,
-                report=report,
-            )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"what was trained is in {out}; the same command goes on there") from None
+    with computing_on(engine, address), stages(out) as report:
+        training = train(
+            file,
+            methods=methods,
+            overrides=overrides,
+            directory=out,
+            clock=clock.value,
+            save_deltas=deltas,
+            report=report,
+        )
     traces = [] if trace is None else write_traces(training.results, trace)
     _print(training)
     from parasim.figures.training import draw_partition, draw_training

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,13 +11,14 @@ import typer
 from parasim.cli.calibrate import DeviceKind, budget_seconds, measuring, use_threads
 from parasim.cli.options import Overrides, PlainFormat
 from parasim.cli.progress import patient_threads, stages
+from parasim.sentences import say
 from parasim.text import clock, console, plain_table
+from sim.errors import ScenarioError
 
 if TYPE_CHECKING:
-    from calibration.measure import MeasuringProgress
-    from parasim.validation import ComputeValidation, Report
+    from parasim.validation import ComputeValidation
 
-app = typer.Typer(help="Hold predictions against what really happens.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.callback()
@@ -57,7 +56,6 @@ def compute(
     Example: paraSim validate compute --model demo --out results/validate
     """
     patient_threads()
-    from sim.errors import CostError, ScenarioError, install_hint
     from sim.studies.sweep import split_values
 
     if profile is not None and threads is not None:
@@ -65,59 +63,33 @@ def compute(
             f"--threads {threads}: the profile names how many; leave one of --profile and --threads out"
         )
     seconds = budget_seconds(budget)
-    try:
-        from parasim.validation import validate_compute
-    except ImportError as missing:
-        raise CostError(f"{install_hint('validating', 'train')} ({missing})") from None
+    from parasim.validation import validate_compute
+
     use_threads(threads)
-    try:
-        with _bars() as (measured, report):
-            validation = validate_compute(
-                model,
-                device=device.value,
-                profile=profile,
-                seconds=seconds,
-                methods=split_values(method),
-                overrides=set_,
-                directory=out,
-                measuring=measured,
-                report=report,
-            )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"what was measured is in {out}; the same command goes on there") from None
+    with stages(out) as report:
+        validation = validate_compute(
+            model,
+            device=device.value,
+            profile=profile,
+            seconds=seconds,
+            methods=split_values(method),
+            overrides=set_,
+            directory=out,
+            measuring=measuring(report),
+            report=report,
+        )
     if format_ is PlainFormat.JSON:
         print(json.dumps(validation.summary(), indent=2))
         return
     _print(validation, out)
 
 
-@contextmanager
-def _bars() -> Iterator[tuple[MeasuringProgress, Report]]:
-    """One bar after the other: of measuring, and of training from its first report on."""
-    with ExitStack() as first, ExitStack() as then:
-        measured = first.enter_context(measuring())
-        shown: list[Report] = []
-
-        def report(what: str, done: int, total: int) -> None:
-            if not shown:
-                first.close()
-                shown.append(then.enter_context(stages()))
-            shown[0](what, done, total)
-
-        yield measured, report
-
-
 def _print(validation: ComputeValidation, out: Path) -> None:
     from calibration.points import in_layers
 
-    run, local = validation.run, validation.run["local"]
     terminal = console()
-    terminal.print(
-        f"{run['model']} on {validation.device}, timed by {validation.clock}. Profile {validation.profile}: held-out "
-        f"error {validation.held_out_pct[0]:.1f} % (median), {validation.held_out_pct[1]:.1f} % (95th percentile).\n"
-        f"A run that it has not seen: {local['steps']} steps of {local['batch_size']} x {local['sequence_length']} "
-        f"tokens a round, blocks of {in_layers(run['blocks']['layers'])}.\n"
-    )
+    blocks = in_layers(validation.run["blocks"]["layers"])
+    terminal.print(say("validation.head", validation=validation, blocks=blocks))
     goal = f"within {validation.goal_pct:g} %"
     numbers = ("rounds", "predicted", "measured", "error", "median round", "worst round")
     table = plain_table("method", *numbers, goal, numbers=numbers)
@@ -133,14 +105,9 @@ def _print(validation: ComputeValidation, out: Path) -> None:
     for method in validation.methods:
         if method.reason:
             terminal.print(f"\n{method.method}: {method.reason}")
-    within = [method for method in validation.methods if method.met]
-    terminal.print(
-        f"\nCompute time per round and client; the goal, an error of {validation.goal_pct:g} % at most, is "
-        f"{'met' if validation.met else 'NOT met'}: {len(within)} of {len(validation.methods)} methods are {goal}."
-    )
+    within = sum(method.met for method in validation.methods)
+    met, methods = "met" if validation.met else "NOT met", len(validation.methods)
+    terminal.print(say("validation.result", validation=validation, met=met, within=within, methods=methods))
     if not validation.met:
-        terminal.print(
-            "Errors of one sign usually mean that the machine was busier, or less busy, than while it was measured; a "
-            "longer --budget measures each point more often."
-        )
+        terminal.print(say("validation.busier"))
     print(f"Rounds: {out / 'rounds.csv'}")

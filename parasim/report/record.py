@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from parasim import __version__
-from sim.atomic_files import write_atomically
+from sim.atomic_files import write_json
 from sim.scenario import Scenario
 
 RECORD = "reproduce.json"
@@ -63,5 +62,4 @@ def leave_record(directory: Path, kind: str, scenario: Scenario | Mapping[str, A
     """
     plain = scenario.model_dump(mode="json", exclude_unset=True) if isinstance(scenario, Scenario) else scenario
     record = Record(kind, shlex.join(["paraSim", *sys.argv[1:]]), __version__, plain, [path.name for path in files])
-    text = json.dumps(asdict(record), indent=2)
-    write_atomically(directory / RECORD, lambda file: file.write(text + "\n"))
+    write_json(directory / RECORD, asdict(record))

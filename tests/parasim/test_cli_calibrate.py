@@ -85,7 +85,7 @@ def test_an_interrupted_calibration_goes_on(
     monkeypatch.setattr(Measurer, "visit", interrupted)
     first = run(*arguments)
     assert first.status == 130
-    assert "the same command continues" in first.err
+    assert "the same command goes on" in first.err
     left = json.loads(out.read_text())
     assert len(left["samples"]) == 10
     assert left["fit"] is None

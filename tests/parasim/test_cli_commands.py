@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +39,16 @@ def test_a_misspelt_command_is_answered_with_the_nearest():
     result = run("simulat")
     assert result.status == 2
     assert "Did you mean 'simulate'?" in result.err
+
+
+@pytest.mark.parametrize("command", [("train",), ("calibrate", "--model", "demo", "--out", "p.json")])
+def test_without_torch_the_extra_is_named(command: tuple[str, ...], tmp_path: Path):
+    code = (
+        f"import sys; sys.modules['torch'] = None; sys.argv = ['paraSim', *{command!r}]\n"
+        "from parasim.cli.main import main\n"
+        "main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"paraSim: paraSim {command[0]} needs the extra 'train': pip install")
+    assert not list(tmp_path.iterdir())

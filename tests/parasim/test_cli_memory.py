@@ -51,7 +51,7 @@ def test_needs_by_hand(fields: dict[str, Any]):
     assert [(need.method, need.precision) for need in found.needs] == [
         (method, precision) for precision in ("bfloat16", "float32") for method in ("parablock", "fedbcd", "full-ft")
     ]
-    parablock, fedbcd, everything = (need.kept.by_category for need in found.needs[:3])
+    parablock, fedbcd, everything = (need.by_category for need in found.needs[:3])
     # 2 B for each weight, rounded up to 512 B for each of 21 tensors.
     assert 2 * PARAMETERS <= parablock["weights"] <= 2 * PARAMETERS + 21 * 512
     # Of the trained part: 4 B of master and 8 B of moments each, for one layer's 9 tensors or for all.
@@ -59,8 +59,8 @@ def test_needs_by_hand(fields: dict[str, Any]):
     assert everything["master"] >= 4 * PARAMETERS
     assert parablock == fedbcd
     # Staleness 1: one update on its way up, one aggregate on its way down, in float32.
-    assert [need.in_flight for need in found.needs[:3]] == [8 * LAYER, 0, 0]
-    assert all(need.recomputed.total <= need.kept.total for need in found.needs)
+    assert [need.in_flight_bytes for need in found.needs[:3]] == [8 * LAYER, 0, 0]
+    assert all(need.recomputed_peak_bytes <= need.peak_bytes for need in found.needs)
 
 
 def test_where_it_fits():
@@ -71,18 +71,18 @@ def test_where_it_fits():
         devices=("h200",),
     )
     by_method = {need.method: need for need in found.needs}
-    (desks, lent) = found.fits
-    assert (desks.groups, lent.groups) == (("desks", "more"), ())
-    assert (desks.fits, desks.recomputing, desks.too_large) == places(by_method, 24e9)
-    assert lent.fits == ("parablock", "full-ft")
-    assert found.unknown == ["abacus"]
+    (desks, lent) = found.devices
+    assert (desks.groups, lent.groups) == (["desks", "more"], [])
+    assert (desks.fits, desks.fits_recomputing, desks.does_not_fit) == places(by_method, 24e9)
+    assert lent.fits == ["parablock", "full-ft"]
+    assert found.unknown_devices == ["abacus"]
 
 
-def places(needs: dict[str, Any], memory: float) -> tuple[tuple[str, ...], ...]:
+def places(needs: dict[str, Any], memory: float) -> tuple[list[str], ...]:
     """Where each method belongs: it fits, fits when recomputing, or does not."""
-    kept = {method for method, need in needs.items() if need.kept.total <= memory}
-    lean = {method for method, need in needs.items() if need.recomputed.total <= memory} - kept
-    return tuple(tuple(m for m in needs if m in chosen) for chosen in (kept, lean, set(needs) - kept - lean))
+    kept = {method for method, need in needs.items() if need.peak_bytes <= memory}
+    lean = {method for method, need in needs.items() if need.recomputed_peak_bytes <= memory} - kept
+    return tuple([m for m in needs if m in chosen] for chosen in (kept, lean, set(needs) - kept - lean))
 
 
 def test_the_paper_is_asked_about_if_nothing_else_is():
@@ -90,13 +90,13 @@ def test_the_paper_is_asked_about_if_nothing_else_is():
     found = parasim.memory_needs(methods="fedit", devices=("rtx-4090",))
     (need,) = found.needs
     adapters = 32 * 32 * (4096 + 4096 + 4096 + 1024)
-    assert need.kept.by_category["weights"] == pytest.approx(2 * (8_030_261_248 + adapters), rel=1e-6)
+    assert need.by_category["weights"] == pytest.approx(2 * (8_030_261_248 + adapters), rel=1e-6)
     assert verdicts(found)["rtx-4090"] == ([], ["fedit"], [])
     assert verdicts(found)["a100-80gb"] == (["fedit"], [], [])
 
 
 def verdicts(found: Footprints) -> dict[str, tuple[list[str], list[str], list[str]]]:
-    return {fit.on.device: (list(fit.fits), list(fit.recomputing), list(fit.too_large)) for fit in found.fits}
+    return {fit.device: (fit.fits, fit.fits_recomputing, fit.does_not_fit) for fit in found.devices}
 
 
 def test_the_command_prints_what_the_function_finds(file: Path, fields: dict[str, Any]):
@@ -122,7 +122,7 @@ def test_this_machine_is_a_device(file: Path):
 
 def test_mistakes_are_refused(file: Path, fields: dict[str, Any], tmp_path: Path):
     assert "unknown device 'h20'; did you mean 'h200'?" in refused("memory", file, "--device", "h20")
-    assert "holds no devices" in refused("memory", file, "--device", ",")
+    assert "holds no values" in refused("memory", file, "--device", ",")
     assert "unknown method 'fedbdc'; did you mean 'fedbcd'?" in refused("memory", file, "--method", "fedbdc")
     bare = tmp_path / "bare.json"
     bare.write_text(json.dumps({"rounds": 1, "payload": {"upload": "1MB"}, "compute": {"seconds": 1}}))
