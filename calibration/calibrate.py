@@ -16,7 +16,7 @@ from calibration.cost_terms import work
 from calibration.fit import fit, summary
 from calibration.measure import Limits, Measurer, MeasuringProgress, measure_all, silent
 from calibration.measure_merging import measure_merging
-from calibration.measured_file import DATE_FORMAT, HeldOut, MeasuredFile, ModelShape, StepFit
+from calibration.measured_file import DATE_FORMAT, HeldOut, MeasuredFile, ModelShape
 from calibration.measured_model import MeasuredModel
 from calibration.merging import enough_merges, fit_merging
 from calibration.plan import FEWEST_FITTED, OPTIONS, MeasuringPlan, Planned, check_enough, held_levels, planned_points
@@ -167,7 +167,7 @@ def fitted(file: MeasuredFile, architecture: Architecture) -> MeasuredFile:
         **{axis: getattr(levels, axis) for axis in ("batch_size", "sequence_length", "layers")},
         first_layers=tuple(sorted(first for first in places["held-out"] - places["fit"] if first is not None)),
     )
-    return file.model_copy(update={"fit": StepFit.of(prices), "held_out": held_out})
+    return file.model_copy(update={"fit": prices, "held_out": held_out})
 
 
 def save(file: MeasuredFile, path: Path) -> None:

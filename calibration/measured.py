@@ -44,7 +44,7 @@ class MeasuredProfile:
         if file.fit is None or file.held_out is None:
             raise CostError(f"profile {file.name}: measuring was interrupted; continue with `{file.command}`")
         self.file = file
-        self.prices = file.fit.prices
+        self.prices = file.fit
         self.held_out: HeldOut = file.held_out
 
     @property
@@ -187,7 +187,7 @@ class MeasuredProfileCosts:
         self._check_range(point)
         amounts = work(self._architecture, point)
         prices = self._profile.prices
-        return self._scenario.local.steps * prices.step(amounts) + prices.update(amounts)
+        return self._scenario.local.steps * prices.step(amounts) + prices.phase("update", amounts)
 
     def _check(self, setup: Setup) -> None:
         """Refuse other models, devices and methods."""
