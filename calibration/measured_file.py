@@ -260,11 +260,30 @@ class HeldOut(Section):
     """Positions that no point of the fit has."""
 
 
-class MeasuredFile(Section):
+class ProfileFile(Section):
+    """A file that says how long computation takes on a device."""
+
+    name: Line
+
+    @classmethod
+    def parse(cls, data: Any, source: str) -> Self:
+        """Validate plain data.
+
+        Raises
+        ------
+        CostError
+            Naming each field that is not understood.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise CostError(f"profile {source}:{validation_message(error, cls)}") from None
+
+
+class MeasuredFile(ProfileFile):
     """A measured profile."""
 
     kind: Literal["measured"]
-    name: Line
     device: MeasuredDevice
     versions: MeasuredVersions
     date: Annotated[str, Field(pattern=_DATE, examples=["2026-01-31 09:30 UTC"])]
@@ -285,20 +304,6 @@ class MeasuredFile(Section):
         if self.fit is not None and not any(sample.visits for sample in self.samples):
             raise ValueError("samples: must hold what the fit is from: they say what it covers")
         return self
-
-    @classmethod
-    def parse(cls, data: Any, source: str) -> MeasuredFile:
-        """Validate plain data.
-
-        Raises
-        ------
-        CostError
-            Naming each field that is not understood.
-        """
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            raise CostError(f"profile {source}:{validation_message(error, cls)}") from None
 
 
 def profile_schema() -> dict[str, Any]:

@@ -84,6 +84,6 @@ def _qwen(profile: PublishedProfile) -> Iterator[RejectedSetting]:
             for method in ("fedbcd", "parablock")
         )
         seconds = paper.solve(by_method["fedbcd"], partial(paper.run_with_seconds, fedbcd, non_overlapping=0.0))
-        minutes = paper.run_with_seconds(parablock, seconds, profile.non_overlapping).wall_clock / 60
+        minutes = paper.run_with_seconds(parablock, seconds, profile.fit.non_overlapping_s).wall_clock / 60
         what = f"computation from its FedBCD cell, {width} B a weight"
         yield RejectedSetting(by_method["parablock"], what, minutes)

@@ -123,4 +123,4 @@ def _qwen_minutes(cell: PaperCell, profile: PublishedProfile) -> float:
     llama = paper.run_with_profile(like, profile)
     turns = 1 if cell.method != "fedcybgd" else llama.scenario.clients
     per_round = llama.mean("compute") * turns / llama.scenario.rounds
-    return paper.run_with_seconds(setting, per_round * small / large, profile.non_overlapping).wall_clock / 60
+    return paper.run_with_seconds(setting, per_round * small / large, profile.fit.non_overlapping_s).wall_clock / 60
