@@ -10,7 +10,7 @@ from calibration.cost_terms import full_pass_work, work
 from calibration.measured_file import HeldOut, MeasuredFile, ModelShape, StepSample
 from calibration.merging import Merges
 from calibration.peaks import recomputes
-from calibration.points import ADAPTERS, StepPoint, first_layer_of, in_layers, join_targets
+from calibration.points import ADAPTERS, AXES, StepPoint, TrainedKind, first_layer_of, in_layers, join_targets
 from sim.architecture import Architecture
 from sim.blocks import Block
 from sim.costs import Cost
@@ -19,9 +19,6 @@ from sim.fleet import Cohorts, Fleet
 from sim.methods import Trains
 from sim.simulate import Setup
 
-_AXES = ("batch_size", "sequence_length", "layers")
-TrainedKind = tuple[Trains, str | None, int | None]
-"""What is trained: the kind, and of an adapter its targets and its rank."""
 Ranges = dict[str, tuple[float, float]]
 """Least and largest of what was measured, by field of a point; zeros for the width of what has none."""
 
@@ -68,10 +65,10 @@ class MeasuredProfile:
         groups: dict[TrainedKind, list[StepPoint]] = {}
         for sample in self.file.samples:
             if sample.visits:
-                groups.setdefault(_trained(sample.point), []).append(sample.point)
+                groups.setdefault(sample.point.kind, []).append(sample.point)
         found: dict[TrainedKind, Ranges] = {}
         for key, points in groups.items():
-            sizes = {axis: [getattr(point, axis) or 0 for point in points] for axis in _AXES}
+            sizes = {axis: [getattr(point, axis) or 0 for point in points] for axis in AXES}
             found[key] = {axis: (min(values), max(values)) for axis, values in sizes.items()}
         return found
 
@@ -79,9 +76,9 @@ class MeasuredProfile:
         """A measured point that did not fit into memory and needs no more of it than this one."""
         for sample in self.file.samples:
             other = sample.point
-            smaller = all((getattr(other, axis) or 0) <= (getattr(point, axis) or 0) for axis in _AXES)
+            smaller = all((getattr(other, axis) or 0) <= (getattr(point, axis) or 0) for axis in AXES)
             above = (other.first_layer or 0) >= (point.first_layer or 0)
-            if not sample.fits and _trained(other) == _trained(point) and smaller and above:
+            if not sample.fits and other.kind == point.kind and smaller and above:
                 return sample
         return None
 
@@ -203,16 +200,16 @@ class MeasuredProfileCosts:
                 f"profile {file.name} does not cover train.activation_checkpointing: its steps kept their "
                 "activations. Leave it out, or give compute.seconds"
             )
-        wanted = _trained(self._point(None))
+        wanted = self._point(None).kind
         if wanted not in self._profile.covered:
             covered = ", ".join(map(_named, self._profile.covered))
             raise self._not_covered(f"{_named(wanted)}; it covers {covered}")
 
     def _check_range(self, point: StepPoint) -> None:
         """Refuse what is smaller or larger than anything measured, or did not fit."""
-        covered = self._profile.covered[_trained(point)]
+        covered = self._profile.covered[point.kind]
         if not all(low <= (getattr(point, axis) or 0) <= high for axis, (low, high) in covered.items()):
-            batches, lengths, layers = (_range(covered[axis]) for axis in _AXES)
+            batches, lengths, layers = (_range(covered[axis]) for axis in AXES)
             narrowest, widest = covered["layers"]
             width = in_layers(widest) if narrowest == widest else f"{layers} layers"
             blocks = f", blocks of {width}" if widest else ""
@@ -231,10 +228,6 @@ class MeasuredProfileCosts:
         return CostError(
             f"profile {self.file.name} does not cover {what}. Measure it with `{command}`, or give compute.seconds"
         )
-
-
-def _trained(point: StepPoint) -> TrainedKind:
-    return point.trains, point.targets, point.rank
 
 
 def _named(trained: TrainedKind) -> str:
