@@ -84,7 +84,8 @@ def combined(terms: Sequence[CostTerm], matrix: Array, prices: Array, form: Form
     """Seconds of a phase at every point, from its amounts, shape (points, terms), and prices, shape (terms,) [s]."""
     roles = np.array([term.role for term in terms])
     launch, work, fixed = (matrix[:, roles == role] @ prices[roles == role] for role in ("launch", "work", "fixed"))
-    return (launch + work if form == "sum" else np.maximum(launch, work)) + fixed
+    seconds: Array = (launch + work if form == "sum" else np.maximum(launch, work)) + fixed
+    return seconds
 
 
 def work(architecture: Architecture, point: StepPoint) -> dict[str, float]:

@@ -66,18 +66,19 @@ class MeasuredProfile:
         for sample in self.file.samples:
             if sample.visits:
                 groups.setdefault(sample.point.kind, []).append(sample.point)
-        found: dict[TrainedKind, Ranges] = {}
-        for key, points in groups.items():
-            sizes = {axis: [getattr(point, axis) or 0 for point in points] for axis in AXES}
-            found[key] = {axis: (min(values), max(values)) for axis, values in sizes.items()}
-        return found
+        return {
+            kind: {
+                axis: (min(one.size(axis) for one in points), max(one.size(axis) for one in points)) for axis in AXES
+            }
+            for kind, points in groups.items()
+        }
 
     def too_large(self, point: StepPoint) -> StepSample | None:
         """A measured point that did not fit into memory and needs no more of it than this one."""
         for sample in self.file.samples:
             other = sample.point
-            smaller = all((getattr(other, axis) or 0) <= (getattr(point, axis) or 0) for axis in AXES)
-            above = (other.first_layer or 0) >= (point.first_layer or 0)
+            smaller = all(other.size(axis) <= point.size(axis) for axis in AXES)
+            above = other.size("first_layer") >= point.size("first_layer")
             if not sample.fits and other.kind == point.kind and smaller and above:
                 return sample
         return None
@@ -208,7 +209,7 @@ class MeasuredProfileCosts:
     def _check_range(self, point: StepPoint) -> None:
         """Refuse what is smaller or larger than anything measured, or did not fit."""
         covered = self._profile.covered[point.kind]
-        if not all(low <= (getattr(point, axis) or 0) <= high for axis, (low, high) in covered.items()):
+        if not all(low <= point.size(axis) <= high for axis, (low, high) in covered.items()):
             batches, lengths, layers = (_range(covered[axis]) for axis in AXES)
             narrowest, widest = covered["layers"]
             width = in_layers(widest) if narrowest == widest else f"{layers} layers"

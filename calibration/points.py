@@ -48,6 +48,10 @@ class StepPoint(Section):
         """Tokens per step."""
         return self.batch_size * self.sequence_length
 
+    def size(self, axis: str) -> float:
+        """Size along one of `AXES`, or of another field; 0 for what has none."""
+        return getattr(self, axis) or 0
+
     def label(self) -> str:
         """Name the point in a line of text."""
         shape = f"{self.batch_size} x {self.sequence_length} tokens"

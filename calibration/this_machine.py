@@ -1,4 +1,4 @@
-"""What computes here: the device and the software, as profiles name them."""
+"""The machine that this runs on: its device and the software, as profiles name them."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -25,18 +25,18 @@ NOTHING = dict.fromkeys(AMOUNTS[0], 0.0)
 
 def priced(form: Form, prices: Mapping[str, float]) -> StepFit:
     """Prices, 0 where none is given."""
-    return StepFit(form=form, coefficients=coefficients(dict.fromkeys(VALUES, 0.0) | prices))
+    return StepFit(form=form, coefficients=coefficients({**dict.fromkeys(VALUES, 0.0), **prices}))
 
 
 def values(fit: StepFit) -> dict[str, float]:
     return {name: one.value for name, one in fit.coefficients.items()}
 
 
-def times_of(prices: StepFit, amounts: list[Amounts]) -> list[Visit]:
+def times_of(prices: StepFit, amounts: Sequence[Amounts]) -> list[Visit]:
     return [Visit(**{phase: prices.phase(phase, one) for phase in PARTS}) for one in amounts]
 
 
-def relative_errors(prices: StepFit, amounts: list[Amounts], times: list[Visit]) -> list[float]:
+def relative_errors(prices: StepFit, amounts: Sequence[Amounts], times: list[Visit]) -> list[float]:
     return [prices.step(one) / measured.step - 1 for one, measured in zip(amounts, times, strict=True)]
 
 
