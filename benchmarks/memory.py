@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 
 from calibration.measured_model import build_model
-from calibration.peaks import granularity
+from calibration.peaks import CUDA_GRANULARITY, PAGE
 from calibration.shapes import ShapeModel, Step, filled_batch
 from parasim_demonstration.models import demo_config
 from sim.blocks import ALL_LINEAR, Block, partition
@@ -129,7 +129,8 @@ def predict(case: Case, device: str) -> int:
     """What the tensors need [B]."""
     precision = str(base_dtype(device)).removeprefix("torch.")
     model = shapes_of(case, precision)
-    return model.trace(step_of(case, model), granularity=granularity(device)).peak.total
+    granularity = CUDA_GRANULARITY if device.startswith("cuda") else PAGE
+    return model.trace(step_of(case, model), granularity=granularity).peak.total
 
 
 def shapes_of(case: Case, precision: str) -> ShapeModel:

@@ -7,25 +7,31 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 # Run as a script, Python looks for modules beside this file and not in the repository's root.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from calibration.paper import PROFILE, SOURCE, PaperCell, cell_setting, cells, run_with_profile, run_with_seconds, solve
-from calibration.published import KIND, PublishedProfile, Seconds
+from calibration.published import PublishedDevice, PublishedFit, PublishedProfile, PublishedSeconds
 
 
 def fit() -> PublishedProfile:
     """Fit every number, in the order in which they need one another."""
-    profile = PublishedProfile(PROFILE, "a100", SOURCE, table("block"), table("lora"), 0.0, 0.0, 1.0, 0.0)
-    profile = number(profile, "non_overlapping", lambda p, value: replace(p, non_overlapping=value), 20.0)
-    profile = number(profile, "width", lambda p, value: replace(p, seconds_per_billion=value), 50.0)
-    profile = number(profile, "full", lambda p, value: replace(p, full_factor=value), 5.0)
-    return number(profile, "merge", lambda p, value: replace(p, merge_seconds_per_billion=value), 50.0)
+    found = PublishedFit(
+        block_seconds=table("block"),
+        lora_seconds=table("lora"),
+        non_overlapping_s=0.0,
+        seconds_per_billion_block_weights=0.0,
+        full_over_block=1.0,
+        merge_seconds_per_billion_weights=0.0,
+    )
+    device = PublishedDevice(name="a100")
+    profile = PublishedProfile(kind="published", name=PROFILE, device=device, source=SOURCE, fit=found)
+    profile = number(profile, "non_overlapping", "non_overlapping_s", 20.0)
+    profile = number(profile, "width", "seconds_per_billion_block_weights", 50.0)
+    profile = number(profile, "full", "full_over_block", 5.0)
+    return number(profile, "merge", "merge_seconds_per_billion_weights", 50.0)
 
 
 def fitting(what: str) -> list[PaperCell]:
@@ -34,48 +40,25 @@ def fitting(what: str) -> list[PaperCell]:
     return sorted(found, key=lambda cell: (cell.model != "llama-3-8b", cell.dataset, -cell.batch_size))
 
 
-def table(what: str) -> dict[tuple[str, str], dict[int, float]]:
-    found: dict[tuple[str, str], dict[int, float]] = {}
+def table(what: str) -> tuple[PublishedSeconds, ...]:
+    found = []
     for cell in fitting(what):
         setting = cell_setting(cell)
         seconds = solve(cell, lambda value, setting=setting: run_with_seconds(setting, value, 0.0))  # type: ignore[misc]
-        found.setdefault((cell.model, cell.dataset), {})[cell.batch_size] = seconds
-    return found
+        setting = cell.model_dump(include={"model", "dataset", "batch_size"})
+        found.append(PublishedSeconds(**setting, seconds=seconds))
+    return tuple(found)
 
 
-def number(
-    profile: PublishedProfile, what: str, changed: Callable[[PublishedProfile, float], PublishedProfile], high: float
-) -> PublishedProfile:
+def number(profile: PublishedProfile, what: str, field: str, high: float) -> PublishedProfile:
     (cell,) = fitting(what)
     setting = cell_setting(cell)
-    return changed(profile, solve(cell, lambda value: run_with_profile(setting, changed(profile, value)), high))
 
+    def changed(value: float) -> PublishedProfile:
+        return profile.model_copy(update={"fit": profile.fit.model_copy(update={field: value})})
 
-def as_json(profile: PublishedProfile) -> dict[str, Any]:
-    """Write a profile as `PublishedProfile.from_json` reads it."""
-
-    def rows(table: Mapping[tuple[str, str], Seconds]) -> list[dict[str, Any]]:
-        return [
-            {"model": model, "dataset": dataset, "batch_size": batch_size, "seconds": seconds}
-            for (model, dataset), by_batch in table.items()
-            for batch_size, seconds in by_batch.items()
-        ]
-
-    return {
-        "kind": KIND,
-        "name": profile.name,
-        "device": {"name": profile.device},
-        "source": profile.source,
-        "fit": {
-            "block_seconds": rows(profile.block_seconds),
-            "lora_seconds": rows(profile.lora_seconds),
-            "non_overlapping_s": profile.non_overlapping,
-            "seconds_per_billion_block_weights": profile.seconds_per_billion,
-            "full_over_block": profile.full_factor,
-            "merge_seconds_per_billion_weights": profile.merge_seconds_per_billion,
-        },
-    }
+    return changed(solve(cell, lambda value: run_with_profile(setting, changed(value)), high))
 
 
 if __name__ == "__main__":
-    print(json.dumps(as_json(fit()), indent=2))
+    print(json.dumps(fit().model_dump(mode="json"), indent=2))

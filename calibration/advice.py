@@ -77,7 +77,7 @@ def calibrate_command(
 
 
 def _other_device(file: MeasuredFile, setup: Setup) -> str | None:
-    """Device of the scenario that is not the profile's; the first one by name, as in the profile's complaint."""
+    """Device of the scenario that is not the profile's; the first one by name, as in the profile's message."""
     named = {group.device for group in setup.scenario.fleet if group.device is not None}
     return min((name for name in named if name.lower() != file.device.name.lower()), default=None)
 

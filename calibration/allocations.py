@@ -78,19 +78,10 @@ class Ledger:
     ----------
     granularity : int
         Every size is rounded up to a multiple of this [B]: 512 in PyTorch's allocator for CUDA.
-
-    Raises
-    ------
-    ValueError
-        If the granularity is not positive.
     """
 
     granularity: int = 1
     _events: list[tuple[Holding, int]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        if self.granularity < 1:
-            raise ValueError(f"granularity is {self.granularity}, allowed are whole numbers from 1 on")
 
     def allocate(self, size: int, category: Category = Category.TEMPORARIES) -> Holding:
         """Note an allocation.

@@ -16,10 +16,11 @@ from calibration.cost_terms import work
 from calibration.fit import fit, summary
 from calibration.measure import Limits, Measurer, MeasuringProgress, measure_all, silent
 from calibration.measure_merging import measure_merging
-from calibration.measured_file import DATE_FORMAT, HeldOut, MeasuredFile, ModelShape, StepFit
+from calibration.measured_file import DATE_FORMAT, HeldOut, MeasuredFile, ModelShape
 from calibration.measured_model import MeasuredModel
 from calibration.merging import enough_merges, fit_merging
-from calibration.plan import FEWEST_FITTED, OPTIONS, MeasuringPlan, Planned, check_enough, held_levels, planned_points
+from calibration.plan import OPTIONS, MeasuringPlan, Planned, check_enough, held_levels, planned_points
+from calibration.points import AXES
 from calibration.profile import read_profile
 from calibration.this_machine import DeviceKind, software_versions, this_device, usable
 from sim.architecture import Architecture
@@ -96,7 +97,7 @@ def calibrate(request: Request, *, progress: MeasuringProgress = silent, limits:
     device = usable(request.device)
     subject = MeasuredModel(request.model, device)
     planned = planned_points(request.plan, subject.architecture, longest=longest_sequence(subject.config))
-    check_enough(planned)
+    check_enough([one.role for one in planned], "are planned")
     # A file that is refused gets no lock beside it; what it holds once it is locked counts.
     _begun(request, subject)
     with locked(request.out.parent, request.out.name):
@@ -136,16 +137,12 @@ def fitted(file: MeasuredFile, architecture: Architecture) -> MeasuredFile:
 
     Raises
     ------
-    CostError
+    ScenarioError
         If too little was measured.
     """
     seen = [sample for sample in file.samples if sample.visits and sample.role == "fit"]
     unseen = [sample for sample in file.samples if sample.visits and sample.role == "held-out"]
-    if len(seen) < FEWEST_FITTED or not unseen:
-        raise CostError(
-            f"too few points could be measured: {len(seen)} for the fit and {len(unseen)} held out from it; at least "
-            f"{FEWEST_FITTED} and 1 are needed"
-        )
+    check_enough([sample.role for sample in (*seen, *unseen)], "could be measured")
     amounts = [work(architecture, sample.point) for sample in seen]
     prices = fit(amounts, [sample.times for sample in seen], "maximum" if file.device.kind == "cuda" else "sum")
     known, new = (
@@ -164,10 +161,10 @@ def fitted(file: MeasuredFile, architecture: Architecture) -> MeasuredFile:
         p95_error_pct=round(new[1], 2),
         fitted_median_error_pct=round(known[0], 2),
         fitted_p95_error_pct=round(known[1], 2),
-        **{axis: getattr(levels, axis) for axis in ("batch_size", "sequence_length", "layers")},
+        **{axis: levels[axis] for axis in AXES},
         first_layers=tuple(sorted(first for first in places["held-out"] - places["fit"] if first is not None)),
     )
-    return file.model_copy(update={"fit": StepFit.of(prices), "held_out": held_out})
+    return file.model_copy(update={"fit": prices, "held_out": held_out})
 
 
 def save(file: MeasuredFile, path: Path) -> None:

@@ -4,74 +4,31 @@ Each phase of a step has a fit of its own: non-negative least squares on relativ
 counts as much as a large one. The phases add up to the step.
 
 What the samples cannot tell apart gets one price: a term whose amounts are a combination of those of terms before it
-(the values of adapters and their matrices, where all adapters have one rank) is left out, and `StepPrices.undetermined`
+(the values of adapters and their matrices, where all adapters have one rank) is left out, and `StepFit.undetermined`
 says so. What is left has one best price each, which does not hang on how a processor rounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from calibration.cost_terms import STEP_PHASES, TERMS, CostTerm, MergeWork, Phase, StepWork
+from calibration.cost_terms import STEP_PHASES, Amounts, Array, CostTerm, Form, amounts_matrix, combined, terms_of
+from calibration.measured_file import StepFit, coefficients
 from calibration.points import Visit
 
-Form = Literal["sum", "maximum"]
-Array = NDArray[np.float64]
 _PASSES = 30
 _OWN = 1e-3
 """Share of a term's amounts that the terms before it must leave unexplained: a price of less than that is noise."""
 
 
-@dataclass(frozen=True)
-class StepPrices:
-    """A fit.
-
-    Attributes
-    ----------
-    form : {"sum", "maximum"}
-        How launching work and doing it combine: one after the other, as on a CPU, or side by side so that the
-        longer counts, as on a GPU, which too little work leaves waiting for its launch.
-    coefficients : mapping of str to float
-        One for each of `calibration.cost_terms.TERMS`, never negative.
-    undetermined : mapping of str to tuple of str
-        Terms that the samples do not determine, and so without a price of their own, with those that carry it; with
-        none where the samples have nothing of it.
-    """
-
-    form: Form
-    coefficients: Mapping[str, float]
-    undetermined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def step(self, amounts: StepWork) -> float:
-        """Predict the seconds of a step [s]."""
-        return sum(self.phase(phase, amounts) for phase in STEP_PHASES)
-
-    def update(self, amounts: StepWork) -> float:
-        """Predict what a local update takes beyond its steps [s]."""
-        return self.phase("update", amounts)
-
-    def full_pass(self, amounts: StepWork) -> float:
-        """Predict a forward and backward pass without the optimizer [s]."""
-        return self.step(amounts) - self.coefficients["optimizer"] * amounts.weights
-
-    def phase(self, phase: Phase, amounts: StepWork) -> float:
-        """Predict one phase of a step, or the update's own part [s]."""
-        terms = _terms(phase)
-        prices = np.array([self.coefficients[term.name] for term in terms])
-        return float(_combined(terms, amounts_matrix(terms, [amounts]), prices, self.form)[0])
-
-
-def fit(amounts: Sequence[StepWork], times: Sequence[Visit], form: Form) -> StepPrices:
+def fit(amounts: Sequence[Amounts], times: Sequence[Visit], form: Form) -> StepFit:
     """Find the prices that explain measured times best.
 
     Parameters
     ----------
-    amounts : sequence of StepWork
+    amounts : sequence of mapping
         Work of each measured point.
     times : sequence of Visit
         Its measured times.
@@ -80,14 +37,14 @@ def fit(amounts: Sequence[StepWork], times: Sequence[Visit], form: Form) -> Step
 
     Returns
     -------
-    StepPrices
+    StepFit
         Minimising, phase by phase, the sum of squared errors relative to the measured step.
     """
     steps = np.array([measured.step for measured in times])
     found: dict[str, float] = {}
     undetermined: dict[str, tuple[str, ...]] = {}
     for phase in (*STEP_PHASES, "update"):
-        terms = _terms(phase)
+        terms = terms_of(phase)
         target = np.array([getattr(measured, phase) for measured in times])
         matrix = amounts_matrix(terms, amounts)
         if form == "maximum":
@@ -95,26 +52,7 @@ def fit(amounts: Sequence[StepWork], times: Sequence[Visit], form: Form) -> Step
         prices, left_out = non_negative(terms, matrix, target, 1 / steps)
         found |= prices
         undetermined |= left_out
-    return StepPrices(form, found, undetermined)
-
-
-def _terms(phase: Phase) -> list[CostTerm]:
-    return [term for term in TERMS if term.phase == phase]
-
-
-def amounts_matrix(terms: Sequence[CostTerm], amounts: Sequence[StepWork | MergeWork]) -> Array:
-    """Lay out amounts of work, shape (points, terms)."""
-    return np.array([[getattr(one, term.amount) for term in terms] for one in amounts])
-
-
-def _combined(terms: Sequence[CostTerm], matrix: Array, prices: Array, form: Form) -> Array:
-    parts = {
-        role: matrix[:, [term.role == role for term in terms]] @ prices[[term.role == role for term in terms]]
-        for role in ("launch", "work", "fixed")
-    }
-    if form == "sum":
-        return parts["launch"] + parts["work"] + parts["fixed"]
-    return np.maximum(parts["launch"], parts["work"]) + parts["fixed"]
+    return StepFit(form=form, coefficients=coefficients(found), undetermined=undetermined)
 
 
 def _longer_of_two(terms: Sequence[CostTerm], matrix: Array, target: Array, weights: Array) -> Array:
@@ -134,7 +72,7 @@ def _longer_of_two(terms: Sequence[CostTerm], matrix: Array, target: Array, weig
         for _ in range(_PASSES):
             active = np.where(waits[:, None] & work, 0.0, np.where(~waits[:, None] & launch, 0.0, matrix))
             prices = np.array([*non_negative(terms, active, target, weights)[0].values()])
-            error = float((((_combined(terms, matrix, prices, "maximum") - target) * weights) ** 2).sum())
+            error = float((((combined(terms, matrix, prices, "maximum") - target) * weights) ** 2).sum())
             # Of what is equally good but for rounding, the first counts.
             if error < least * (1 - 1e-9) - 1e-18:
                 best, least = active, error

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,11 +40,8 @@ _HARMLESS_RATE = 1e-9
 _MARKS_PER_STEP = 3
 
 
-class MeasuringProgress(Protocol):
-    """Told how far measuring has come."""
-
-    def __call__(self, visits: int, seconds_left: float, label: str, /) -> None:
-        """Report visits made so far, seconds that the rest may take [s], and what is measured next."""
+MeasuringProgress = Callable[[int, float, str], object]
+"""Told visits made so far, seconds that the rest may take [s], and what is measured next."""
 
 
 def silent(visits: int, seconds_left: float, label: str, /) -> None:

@@ -10,7 +10,7 @@ from calibration.cost_terms import full_pass_work, work
 from calibration.measured_file import HeldOut, MeasuredFile, ModelShape, StepSample
 from calibration.merging import Merges
 from calibration.peaks import recomputes
-from calibration.points import ADAPTERS, StepPoint, first_layer_of, in_layers, join_targets
+from calibration.points import ADAPTERS, AXES, StepPoint, TrainedKind, first_layer_of, in_layers, join_targets
 from sim.architecture import Architecture
 from sim.blocks import Block
 from sim.costs import Cost
@@ -19,9 +19,6 @@ from sim.fleet import Cohorts, Fleet
 from sim.methods import Trains
 from sim.simulate import Setup
 
-_AXES = ("batch_size", "sequence_length", "layers")
-TrainedKind = tuple[Trains, str | None, int | None]
-"""What is trained: the kind, and of an adapter its targets and its rank."""
 Ranges = dict[str, tuple[float, float]]
 """Least and largest of what was measured, by field of a point; zeros for the width of what has none."""
 
@@ -44,7 +41,7 @@ class MeasuredProfile:
         if file.fit is None or file.held_out is None:
             raise CostError(f"profile {file.name}: measuring was interrupted; continue with `{file.command}`")
         self.file = file
-        self.prices = file.fit.prices
+        self.prices = file.fit
         self.held_out: HeldOut = file.held_out
 
     @property
@@ -68,20 +65,21 @@ class MeasuredProfile:
         groups: dict[TrainedKind, list[StepPoint]] = {}
         for sample in self.file.samples:
             if sample.visits:
-                groups.setdefault(_trained(sample.point), []).append(sample.point)
-        found: dict[TrainedKind, Ranges] = {}
-        for key, points in groups.items():
-            sizes = {axis: [getattr(point, axis) or 0 for point in points] for axis in _AXES}
-            found[key] = {axis: (min(values), max(values)) for axis, values in sizes.items()}
-        return found
+                groups.setdefault(sample.point.kind, []).append(sample.point)
+        return {
+            kind: {
+                axis: (min(one.size(axis) for one in points), max(one.size(axis) for one in points)) for axis in AXES
+            }
+            for kind, points in groups.items()
+        }
 
     def too_large(self, point: StepPoint) -> StepSample | None:
         """A measured point that did not fit into memory and needs no more of it than this one."""
         for sample in self.file.samples:
             other = sample.point
-            smaller = all((getattr(other, axis) or 0) <= (getattr(point, axis) or 0) for axis in _AXES)
-            above = (other.first_layer or 0) >= (point.first_layer or 0)
-            if not sample.fits and _trained(other) == _trained(point) and smaller and above:
+            smaller = all(other.size(axis) <= point.size(axis) for axis in AXES)
+            above = other.size("first_layer") >= point.size("first_layer")
+            if not sample.fits and other.kind == point.kind and smaller and above:
                 return sample
         return None
 
@@ -187,7 +185,7 @@ class MeasuredProfileCosts:
         self._check_range(point)
         amounts = work(self._architecture, point)
         prices = self._profile.prices
-        return self._scenario.local.steps * prices.step(amounts) + prices.update(amounts)
+        return self._scenario.local.steps * prices.step(amounts) + prices.phase("update", amounts)
 
     def _check(self, setup: Setup) -> None:
         """Refuse other models, devices and methods."""
@@ -203,16 +201,16 @@ class MeasuredProfileCosts:
                 f"profile {file.name} does not cover train.activation_checkpointing: its steps kept their "
                 "activations. Leave it out, or give compute.seconds"
             )
-        wanted = _trained(self._point(None))
+        wanted = self._point(None).kind
         if wanted not in self._profile.covered:
             covered = ", ".join(map(_named, self._profile.covered))
             raise self._not_covered(f"{_named(wanted)}; it covers {covered}")
 
     def _check_range(self, point: StepPoint) -> None:
         """Refuse what is smaller or larger than anything measured, or did not fit."""
-        covered = self._profile.covered[_trained(point)]
-        if not all(low <= (getattr(point, axis) or 0) <= high for axis, (low, high) in covered.items()):
-            batches, lengths, layers = (_range(covered[axis]) for axis in _AXES)
+        covered = self._profile.covered[point.kind]
+        if not all(low <= point.size(axis) <= high for axis, (low, high) in covered.items()):
+            batches, lengths, layers = (_range(covered[axis]) for axis in AXES)
             narrowest, widest = covered["layers"]
             width = in_layers(widest) if narrowest == widest else f"{layers} layers"
             blocks = f", blocks of {width}" if widest else ""
@@ -231,10 +229,6 @@ class MeasuredProfileCosts:
         return CostError(
             f"profile {self.file.name} does not cover {what}. Measure it with `{command}`, or give compute.seconds"
         )
-
-
-def _trained(point: StepPoint) -> TrainedKind:
-    return point.trains, point.targets, point.rank
 
 
 def _named(trained: TrainedKind) -> str:

@@ -6,15 +6,23 @@ Everything that the numbers depend on stands in it, and every number that they c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from statistics import median
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from calibration.cost_terms import MERGE_TERMS, TERMS, CostTerm
-from calibration.fit import Form, StepPrices
+from calibration.cost_terms import (
+    MERGE_TERMS,
+    STEP_PHASES,
+    TERMS,
+    Amounts,
+    CostTerm,
+    Form,
+    amounts_matrix,
+    combined,
+    terms_of,
+)
 from calibration.plan import MeasuringPlan, Role
 from calibration.points import Seconds, StepPoint, Visit
 from sim.architecture import Architecture
@@ -25,24 +33,7 @@ from sim.fields import Line, Number, OneLine, SchemaOfFields, Section, Whole
 KIND = "measured"
 
 DATE_FORMAT = "%Y-%m-%d %H:%M UTC"
-
-
-def _moment(text: str) -> str:
-    """Refuse dates that `calibrate` would not write: one digit for two, a thirteenth month."""
-    try:
-        same = datetime.strptime(text, DATE_FORMAT).strftime(DATE_FORMAT) == text
-    except ValueError:
-        same = False
-    if not same:
-        raise ValueError(f"must be a time such as 2026-01-31 09:30 UTC, not {shown(text)}")
-    return text
-
-
-Moment = Annotated[
-    str,
-    AfterValidator(_moment),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} UTC$"}),
-]
+_DATE = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]) ([01][0-9]|2[0-3]):[0-5][0-9] UTC$"
 Count = Annotated[Whole, Field(ge=0, le=2**62)]
 Layers = Annotated[Number, Field(ge=0, le=10_000)]
 
@@ -163,57 +154,64 @@ class Coefficient(Section):
     unit: Line
     meaning: Line
 
-    @classmethod
-    def of_all(cls, terms: Sequence[CostTerm], prices: Mapping[str, float]) -> dict[str, Coefficient]:
-        """Write the prices of terms, with six digits and what they mean."""
-        return {t.name: cls(value=float(f"{prices[t.name]:.6g}"), unit=t.unit, meaning=t.meaning) for t in terms}
+
+def coefficients(prices: Mapping[str, float]) -> dict[str, Coefficient]:
+    """Write prices of terms with what they mean."""
+    known = {term.name: term for term in (*TERMS, *MERGE_TERMS)}
+    return {
+        name: Coefficient(value=value, unit=known[name].unit, meaning=known[name].meaning)
+        for name, value in prices.items()
+    }
 
 
-Undetermined = Annotated[dict[str, tuple[str, ...]], Field(max_length=100)]
+class Prices(Section):
+    """What a fit has found: a price for each of its terms."""
 
+    terms: ClassVar[tuple[CostTerm, ...]]
 
-def _check_terms(
-    coefficients: Mapping[str, Coefficient], undetermined: Mapping[str, tuple[str, ...]], terms: Sequence[CostTerm]
-) -> None:
-    """Refuse prices of other terms, or in other units, than this version multiplies them with."""
-    units = {term.name: term.unit for term in terms}
-    if coefficients.keys() != units.keys():
-        other = sorted(coefficients.keys() ^ units.keys())[0]
-        raise ValueError(f"coefficients: {other[:60]!r} is missing, or one that this version does not know")
-    for name, unit in units.items():
-        if coefficients[name].unit != unit:
-            raise ValueError(f"coefficients.{name}.unit: must be {unit!r}, not {shown(coefficients[name].unit)}")
-    for name, carriers in undetermined.items():
-        if not units.keys() >= {name, *carriers} or coefficients[name].value:
-            raise ValueError(f"undetermined.{name[:60]}: must be a known term whose price is 0, with known ones")
-
-
-class StepFit(Section):
-    """The prices of `calibration.cost_terms.TERMS`."""
-
-    form: Form
-    """How launching work and doing it combine."""
     coefficients: dict[str, Coefficient]
-    undetermined: Undetermined = Field(default_factory=dict)
+    undetermined: Annotated[dict[str, tuple[str, ...]], Field(max_length=100)] = Field(default_factory=dict)
     """Terms that the samples do not determine, each with those that carry its price instead; none if nothing of it was
     measured."""
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        _check_terms(self.coefficients, self.undetermined, TERMS)
+        """Refuse prices of other terms, or in other units, than this version multiplies them with."""
+        units = {term.name: term.unit for term in self.terms}
+        if self.coefficients.keys() != units.keys():
+            other = sorted(self.coefficients.keys() ^ units.keys())[0]
+            raise ValueError(f"coefficients: {other[:60]!r} is missing, or one that this version does not know")
+        for name, unit in units.items():
+            if self.coefficients[name].unit != unit:
+                given = shown(self.coefficients[name].unit)
+                raise ValueError(f"coefficients.{name}.unit: must be {unit!r}, not {given}")
+        for name, carriers in self.undetermined.items():
+            if not units.keys() >= {name, *carriers} or self.coefficients[name].value:
+                raise ValueError(f"undetermined.{name[:60]}: must be a known term whose price is 0, with known ones")
         return self
 
-    @classmethod
-    def of(cls, prices: StepPrices) -> StepFit:
-        """Write prices with their meaning."""
-        coefficients = Coefficient.of_all(TERMS, prices.coefficients)
-        return cls(form=prices.form, coefficients=coefficients, undetermined=dict(prices.undetermined))
 
-    @property
-    def prices(self) -> StepPrices:
-        """The prices to predict with."""
-        values = {name: coefficient.value for name, coefficient in self.coefficients.items()}
-        return StepPrices(self.form, values, self.undetermined)
+class StepFit(Prices):
+    """The prices of a step and of a local update."""
+
+    terms = TERMS
+
+    form: Form
+    """How launching work and doing it combine."""
+
+    def step(self, amounts: Amounts) -> float:
+        """Predict the seconds of a step [s]."""
+        return sum(self.phase(phase, amounts) for phase in STEP_PHASES)
+
+    def full_pass(self, amounts: Amounts) -> float:
+        """Predict a forward and backward pass without the optimizer [s]."""
+        return self.step(amounts) - self.coefficients["optimizer"].value * amounts["weights"]
+
+    def phase(self, phase: str, amounts: Amounts) -> float:
+        """Predict one phase of a step, or ``update``, what a local update takes beyond its steps [s]."""
+        terms = terms_of(phase)
+        prices = np.array([self.coefficients[term.name].value for term in terms])
+        return float(combined(terms, amounts_matrix(terms, [amounts]), prices, self.form)[0])
 
 
 class MergeSample(Section):
@@ -229,13 +227,12 @@ class MergeSample(Section):
     """Of each repeat [s]."""
 
 
-class Merging(Section):
+class Merging(Prices):
     """What merging stacks of adapters takes, as every client of FLoRA does."""
 
+    terms = MERGE_TERMS
+
     samples: Annotated[tuple[MergeSample, ...], Field(min_length=1, max_length=10_000)]
-    coefficients: dict[str, Coefficient]
-    undetermined: Undetermined = Field(default_factory=dict)
-    """As in `fit`."""
     median_error_pct: Seconds
     """Of the samples that are held out."""
     largest_error_pct: Seconds
@@ -243,11 +240,6 @@ class Merging(Section):
     def largest_rank(self, targets: str) -> int:
         """Largest rank of a stack on some modules that was measured; 0 if none was."""
         return max((sample.rank for sample in self.samples if sample.targets == targets), default=0)
-
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        _check_terms(self.coefficients, self.undetermined, MERGE_TERMS)
-        return self
 
 
 class HeldOut(Section):
@@ -268,14 +260,33 @@ class HeldOut(Section):
     """Positions that no point of the fit has."""
 
 
-class MeasuredFile(Section):
+class ProfileFile(Section):
+    """A file that says how long computation takes on a device."""
+
+    name: Line
+
+    @classmethod
+    def parse(cls, data: Any, source: str) -> Self:
+        """Validate plain data.
+
+        Raises
+        ------
+        CostError
+            Naming each field that is not understood.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise CostError(f"profile {source}:{validation_message(error, cls)}") from None
+
+
+class MeasuredFile(ProfileFile):
     """A measured profile."""
 
     kind: Literal["measured"]
-    name: Line
     device: MeasuredDevice
     versions: MeasuredVersions
-    date: Moment
+    date: Annotated[str, Field(pattern=_DATE, examples=["2026-01-31 09:30 UTC"])]
     """When measuring began (UTC)."""
     command: Annotated[OneLine, Field(max_length=2000)]
     """What measures it, or goes on measuring."""
@@ -293,20 +304,6 @@ class MeasuredFile(Section):
         if self.fit is not None and not any(sample.visits for sample in self.samples):
             raise ValueError("samples: must hold what the fit is from: they say what it covers")
         return self
-
-    @classmethod
-    def parse(cls, data: Any, source: str) -> MeasuredFile:
-        """Validate plain data.
-
-        Raises
-        ------
-        CostError
-            Naming each field that is not understood.
-        """
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            raise CostError(f"profile {source}:{validation_message(error, cls)}") from None
 
 
 def profile_schema() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from calibration.configuration import counted, for_transformers, model_config
-from calibration.points import ADAPTERS, StepPoint, block_at, split_targets
+from calibration.points import StepPoint, block_at, split_targets
 from calibration.this_machine import available_bytes
 from sim.architecture import Architecture
+from sim.blocks import ALL_LINEAR, Block
 from sim.errors import CostError
 from sim.methods import Trains
 from train.adapters import Adapter, LoraSettings
@@ -91,7 +92,7 @@ def check_fit(name: str, parameters: int, device: torch.device) -> None:
     Raises
     ------
     CostError
-        If it has no room.
+        If they are larger than the memory there.
     """
     if device.type == "cuda":
         where, there = "this GPU has", torch.cuda.get_device_properties(device).total_memory
@@ -136,17 +137,39 @@ class MeasuredModel:
     @contextmanager
     def part(self, point: StepPoint) -> Iterator[Part]:
         """What a point trains; adapters are gone from the model afterwards."""
-        if point.trains is Trains.BLOCK:
-            assert point.first_layer is not None
-            assert point.layers is not None
-            yield block_parameters(self.model, block_at(self.architecture, point.first_layer, point.layers))
-        elif point.trains in ADAPTERS:
-            assert point.rank is not None
-            assert point.targets is not None
-            adapter = Adapter(self.model, LoraSettings(point.rank, targets=split_targets(point.targets)), seed=0)
-            try:
-                yield adapter.b_part if point.trains is Trains.LORA_B else adapter.part
-            finally:
-                adapter.remove()
-        else:
-            yield dict(self.model.named_parameters())
+        block = None if point.layers is None else block_at(self.architecture, point.first_layer or 0, point.layers)
+        lora = LoraSettings(point.rank or 1, targets=split_targets(point.targets or ALL_LINEAR))
+        with trained_part(self.model, point.trains, block, lora) as part:
+            yield part()
+
+
+@contextmanager
+def trained_part(
+    model: nn.Module, trains: Trains, block: Block | None, lora: LoraSettings
+) -> Iterator[Callable[[], Part]]:
+    """Put what is trained on a model for a while, with an adapter where one is trained.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    trains : Trains
+        What is trained.
+    block : Block or None
+        Which block, where blocks are trained.
+    lora : LoraSettings
+        Adapter, where one is trained.
+
+    Yields
+    ------
+    callable
+        Returns the parameters as the model holds them at that time.
+    """
+    if trains in (Trains.BLOCK, Trains.EVERYTHING):
+        yield lambda: dict(model.named_parameters()) if block is None else block_parameters(model, block)
+        return
+    adapter = Adapter(model, lora, seed=0)
+    try:
+        yield lambda: adapter.b_part if trains is Trains.LORA_B else adapter.part
+    finally:
+        adapter.remove()

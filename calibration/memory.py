@@ -149,18 +149,12 @@ def least_memory(setup: Setup, precision: str, *, recomputing: bool | None = Non
         narrower, and two moments; with these either the gradient, in AdamW's step, or what the backward pass begins
         with [B].
     """
-    recomputed = recomputes(setup) if recomputing is None else recomputing
-    in_step, gradients = _step_memory(setup, precision), 4 * _trained_parameters(setup)[0]
-    kept = _kept_for_backward(setup, _BYTES[precision], recomputed=recomputed)
-    return max(in_step, in_step - gradients + kept)
-
-
-def _step_memory(setup: Setup, precision: str) -> int:
-    """What is there together in AdamW's step, which nothing avoids [B]."""
-    trained, added = _trained_parameters(setup)
     width = _BYTES[precision]
-    master = 4 if width < 4 else 0
-    return width * (_model(setup).parameters + added) + trained * (width + master + 4 + 8)
+    trained, added = _trained_parameters(setup)
+    recomputed = recomputes(setup) if recomputing is None else recomputing
+    # A copy, a master if the model is narrower, and two moments.
+    always = width * (_model(setup).parameters + added) + trained * (width + (4 if width < 4 else 0) + 8)
+    return always + max(4 * trained, _kept_for_backward(setup, width, recomputed=recomputed))
 
 
 def _kept_for_backward(setup: Setup, width: int, *, recomputed: bool) -> int:

@@ -11,21 +11,19 @@ from statistics import median
 
 import numpy as np
 
-from calibration.cost_terms import MERGE_TERMS, merge_work
-from calibration.fit import amounts_matrix, non_negative
-from calibration.measured_file import Coefficient, MergeSample, Merging
+from calibration.cost_terms import MERGE_TERMS, amounts_matrix, merge_work
+from calibration.fit import non_negative
+from calibration.measured_file import Coefficient, MergeSample, Merging, coefficients
 from sim.architecture import Architecture
 from sim.fleet import Cohorts
 
 _FEWEST_FITTED = 2
 
 
-def merge_seconds(
-    coefficients: Mapping[str, Coefficient], architecture: Architecture, targets: str, rank: int
-) -> float:
+def merge_seconds(prices: Mapping[str, Coefficient], architecture: Architecture, targets: str, rank: int) -> float:
     """Predict the seconds of one merge [s]."""
     amounts = merge_work(architecture, targets, rank)
-    return float(sum(coefficients[term.name].value * getattr(amounts, term.amount) for term in MERGE_TERMS))
+    return float(sum(prices[term.name].value * amounts[term.amount] for term in MERGE_TERMS))
 
 
 class Merges:
@@ -76,12 +74,17 @@ def fit_merging(samples: Sequence[MergeSample], architecture: Architecture) -> M
     seen = [sample for sample in samples if sample.role == "fit"]
     works = [merge_work(architecture, sample.targets, sample.rank) for sample in seen]
     times = np.array([median(sample.seconds) for sample in seen])
-    prices, undetermined = non_negative(MERGE_TERMS, amounts_matrix(MERGE_TERMS, works), times, 1 / times)
-    coefficients = Coefficient.of_all(MERGE_TERMS, prices)
+    found, undetermined = non_negative(MERGE_TERMS, amounts_matrix(MERGE_TERMS, works), times, 1 / times)
+    prices = coefficients(found)
     errors = [
-        100 * abs(merge_seconds(coefficients, architecture, one.targets, one.rank) / median(one.seconds) - 1)
+        100 * abs(merge_seconds(prices, architecture, one.targets, one.rank) / median(one.seconds) - 1)
         for one in samples
         if one.role == "held-out"
     ]
-    found = {"median_error_pct": round(median(errors), 2), "largest_error_pct": round(max(errors), 2)}
-    return Merging(samples=tuple(samples), coefficients=coefficients, undetermined=undetermined, **found)
+    return Merging(
+        samples=tuple(samples),
+        coefficients=prices,
+        undetermined=undetermined,
+        median_error_pct=round(median(errors), 2),
+        largest_error_pct=round(max(errors), 2),
+    )

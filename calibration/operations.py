@@ -8,7 +8,7 @@ once.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -42,8 +42,8 @@ def describe(func: Any, phase: Phase, args: tuple[Any, ...], kwargs: Mapping[str
     packet = func._overloadpacket
     if func.namespace != "aten" or func.is_view or packet in _FREE:
         return None
-    operands = list(_tensors((args, dict(kwargs))))
-    results = list(_tensors(out))
+    operands = _tensors((args, dict(kwargs)))
+    results = _tensors(out)
     # `reshape` and `contiguous` hand their operand back where there is nothing to do; so does `detach`.
     written = writes(func, args, kwargs)
     if results and not written and all(_aliases(result, operands) for result in results):
@@ -68,20 +68,14 @@ def writes(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[
     args, kwargs
         Its operands.
     """
-    found: list[Tensor] = []
-    for place, name in _written_arguments(func):
-        found += _tensors(args[place] if place < len(args) else kwargs.get(name))
-    return found
+    return _tensors([args[at] if at < len(args) else kwargs.get(name) for at, name in _written_arguments(func)])
 
 
 @cache
-def _written_arguments(func: Any) -> tuple[tuple[int, str], ...]:
+def _written_arguments(func: Any) -> list[tuple[int, str]]:
     """Places and names of the arguments that an operator changes in place."""
-    return tuple(
-        (place, argument.name)
-        for place, argument in enumerate(func._schema.arguments)
-        if argument.alias_info is not None and argument.alias_info.is_write
-    )
+    arguments = enumerate(func._schema.arguments)
+    return [(at, argument.name) for at, argument in arguments if argument.is_write]
 
 
 def _traffic(packet: Any, operands: list[Tensor], results: list[Tensor], written: list[Tensor]) -> int:
@@ -101,10 +95,8 @@ def _bytes(tensor: Tensor) -> int:
     return math.prod(size for size, stride in sizes if stride != 0) * tensor.element_size()
 
 
-def _tensors(tree: Any) -> Iterator[Tensor]:
-    for leaf in pytree.tree_leaves(tree):
-        if isinstance(leaf, Tensor):
-            yield leaf
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in pytree.tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
 def _aliases(result: Tensor, operands: list[Tensor]) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 from calibration.published import PublishedProfile
 from sim.architecture import architecture
@@ -60,6 +61,49 @@ class PaperCell(Section):
         """What ran, whichever table prints it: the same run printed twice is one cell."""
         plain = "" if self.variant in ("2 layers per block", "one-round staleness") else self.variant
         return self.model, self.dataset, self.method, plain, self.bandwidth, self.batch_size
+
+
+Role = Literal["fitted", "predicted", "unexplained", "rejected"]
+
+
+@dataclass(frozen=True)
+class CellComparison:
+    """One cell of the paper, and what the simulator says.
+
+    Attributes
+    ----------
+    cell : PaperCell
+        What the paper reports.
+    predicted_min : float
+        Simulated runtime [min].
+    role : str
+        `fitted` (went into the profile), `predicted`, `unexplained` (no consistent setting explains it), or `rejected`
+        (simulated with another setting than the one that is used).
+    note : str
+        Why it is unexplained; for others, what the setting supposes.
+    """
+
+    cell: PaperCell
+    predicted_min: float
+    role: Role
+    note: str
+
+    @property
+    def error_pct(self) -> float:
+        """Predicted over reported, less one [%]."""
+        return 100 * (self.predicted_min / self.cell.minutes - 1)
+
+    def row(self) -> dict[str, object]:
+        """Plain data, minutes and percents rounded for reading."""
+        return {
+            **self.cell.model_dump(exclude={"minutes", "fits", "unexplained"}),
+            "reported_min": self.cell.minutes,
+            "predicted_min": round(self.predicted_min, 3),
+            # Adding zero turns a rounded -0.0 into 0.0.
+            "error_pct": round(self.error_pct, 2) + 0.0,
+            "role": self.role,
+            "note": self.note,
+        }
 
 
 @cache
@@ -158,13 +202,13 @@ def run_with_profile(setting: dict[str, Any], profile: PublishedProfile) -> Resu
 
 
 def solve(cell: PaperCell, run: Callable[[float], Result], high: float = 200.0) -> float:
-    """Find the number, from 0 to `high`, with which a run takes a cell's reported time, by bisection to 1e-6."""
-    target, low = cell.minutes * 60, 0.0
-    increasing = run(high).wall_clock > run(low).wall_clock
-    while high - low > 1e-8:
-        middle = (low + high) / 2
-        if (run(middle).wall_clock < target) == increasing:
-            low = middle
-        else:
-            high = middle
-    return round((low + high) / 2, 6)
+    """Find the number, from 0 to `high`, with which a run takes a cell's reported time, by bisection to 1e-6.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    from scipy.optimize import bisect  # type: ignore[import-untyped]
+
+    return round(float(bisect(lambda value: run(value).wall_clock - cell.minutes * 60, 0.0, high, xtol=1e-9)), 6)

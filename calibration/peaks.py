@@ -20,11 +20,6 @@ PAGE = 4096
 """What a CPU's memory comes in [B]."""
 
 
-def granularity(device: str) -> int:
-    """What sizes are rounded up to on a torch device [B]."""
-    return CUDA_GRANULARITY if device.startswith("cuda") else PAGE
-
-
 def recomputes(setup: Setup) -> bool:
     """Tell whether the scenario's trainer recomputes activations in the backward pass instead of keeping them."""
     return bool((setup.scenario.train or {}).get("activation_checkpointing"))

@@ -9,12 +9,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from calibration.points import StepPoint
+from calibration.points import AXES, StepPoint
 from sim.architecture import Architecture
 from sim.blocks import ALL_LINEAR
 from sim.errors import ScenarioError, nearest
@@ -22,7 +22,6 @@ from sim.fields import Line, Number, Section, Whole
 from sim.methods import Trains
 
 Role = Literal["fit", "held-out"]
-_Level = TypeVar("_Level", int, float)
 _Count = Annotated[Whole, Field(ge=1, le=1_000_000)]
 _Width = Annotated[Number, Field(ge=0.5, le=10_000)]
 OPTIONS = {
@@ -57,6 +56,12 @@ class MeasuringPlan(Section):
     seed: Whole = Field(default=0, ge=0, lt=2**63)
     """Seed of the draws."""
 
+    @property
+    def levels(self) -> dict[str, list[float]]:
+        """What is measured of each size of a point, the least first."""
+        levels = (self.batch_sizes, self.sequence_lengths, self.layers)
+        return {axis: sorted(set(values)) for axis, values in zip(AXES, levels, strict=True)}
+
     @model_validator(mode="after")
     def _whole_widths(self) -> Self:
         for width in self.layers:
@@ -73,14 +78,8 @@ class Planned:
     role: Role
 
 
-@dataclass(frozen=True)
-class HeldLevels:
-    """Levels that no point of the fit has; None where a range has no middle."""
-
-    batch_size: int | None
-    sequence_length: int | None
-    layers: float | None
-    position: float
+HeldLevels = dict[str, Any]
+"""Levels that no point of the fit has, by size of a point or ``position``; None where a range has no middle."""
 
 
 def held_levels(plan: MeasuringPlan) -> HeldLevels:
@@ -92,14 +91,8 @@ def held_levels(plan: MeasuringPlan) -> HeldLevels:
         Its seed decides.
     """
     draw = _generator(plan, 0)
-
-    def middle(levels: Sequence[_Level]) -> _Level | None:
-        inner = sorted(set(levels))[1:-1]
-        return inner[draw.integers(len(inner))] if inner else None
-
-    position = middle(POSITIONS)
-    assert position is not None
-    return HeldLevels(middle(plan.batch_sizes), middle(plan.sequence_lengths), middle(plan.layers), position)
+    ranges = {"position": list(POSITIONS), **plan.levels}
+    return {axis: levels[1 + draw.integers(len(levels) - 2)] if levels[2:] else None for axis, levels in ranges.items()}
 
 
 def planned_points(plan: MeasuringPlan, architecture: Architecture, *, longest: int | None = None) -> list[Planned]:
@@ -142,20 +135,26 @@ def _generator(plan: MeasuringPlan, stream: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(stream,)))
 
 
-def check_enough(planned: Sequence[Planned]) -> None:
-    """Refuse a plan from which nothing could be fitted.
+def check_enough(roles: Sequence[Role], which: str) -> None:
+    """Refuse points from which nothing could be fitted.
+
+    Parameters
+    ----------
+    roles : sequence of str
+        What each is for.
+    which : str
+        Which points these are, to follow "too few points".
 
     Raises
     ------
     ScenarioError
         Saying how many points there are, and how many are needed.
     """
-    fitted = sum(one.role == "fit" for one in planned)
-    held_out = len(planned) - fitted
+    fitted, held_out = roles.count("fit"), roles.count("held-out")
     if fitted < FEWEST_FITTED or not held_out:
         raise ScenarioError(
-            f"too few points are planned: {fitted} for the fit and {held_out} held out from it; at least "
-            f"{FEWEST_FITTED} and 1 are needed: give more values of --batch-size, --sequence-length or --layers"
+            f"too few points {which}: {fitted} for the fit and {held_out} held out from it; at least {FEWEST_FITTED} "
+            "and 1 are needed: give more values of --batch-size, --sequence-length or --layers"
         )
 
 
@@ -180,15 +179,13 @@ def _blocks(plan: MeasuringPlan, layers: int, held: HeldLevels, draw: np.random.
     """Draw block points: all corners of the ranges and some more for the fit, others with a held-out level."""
     fit: dict[StepPoint, bool] = {}
     rest: dict[StepPoint, bool] = {}
-    levels: list[list[Any]] = [sorted(set(one)) for one in (plan.batch_sizes, plan.sequence_lengths, plan.layers)]
-    taken = {_first_layer(held.position, width, layers) for width in plan.layers}
-    for batch_size, length, width, position in itertools.product(*levels, POSITIONS):
-        first = _first_layer(position, width, layers)
-        point = StepPoint(
-            trains=Trains.BLOCK, batch_size=batch_size, sequence_length=length, first_layer=first, layers=width
-        )
+    taken = {_first_layer(held["position"], width, layers) for width in plan.layers}
+    for *sizes, position in itertools.product(*plan.levels.values(), POSITIONS):
+        own: dict[str, Any] = dict(zip(AXES, sizes, strict=True))
+        first = _first_layer(position, own["layers"], layers)
+        point = StepPoint(trains=Trains.BLOCK, first_layer=first, **own)
         # Positions of small models may coincide.
-        new_position = position == held.position or (first in taken and position not in (0.0, 1.0))
+        new_position = position == held["position"] or (first in taken and position not in (0.0, 1.0))
         if new_position or _is_held(point, held):
             rest[point] = False
         else:
@@ -208,7 +205,7 @@ def _without_position(
     """Points of what has no position: the corners for the fit, half as many others held out."""
     points = [
         StepPoint(trains=trains, batch_size=batch, sequence_length=length, **adapter)
-        for batch, length in itertools.product(sorted(set(plan.batch_sizes)), sorted(set(plan.sequence_lengths)))
+        for batch, length in itertools.product(plan.levels["batch_size"], plan.levels["sequence_length"])
     ]
     corners = [point for point in points if _is_corner(point, plan)]
     if trains is Trains.LORA_B and len(corners) > 2:
@@ -240,11 +237,10 @@ def _hold_out_a_third(chosen: list[Planned], plan: MeasuringPlan, draw: np.rando
 
 
 def _spans_without(point: StepPoint, others: Sequence[StepPoint]) -> bool:
-    alike = [o for o in others if (o.trains, o.rank, o.targets) == (point.trains, point.rank, point.targets)]
+    alike = [other for other in others if other.kind == point.kind]
     if point.trains is not Trains.BLOCK:
         return len(alike) >= 2
-    levels = ("batch_size", "sequence_length", "layers")
-    return all(getattr(point, level) in {getattr(other, level) for other in alike} for level in levels)
+    return all(getattr(point, axis) in {getattr(other, axis) for other in alike} for axis in AXES)
 
 
 def _first_layer(position: float, width: float, layers: int) -> float:
@@ -254,16 +250,11 @@ def _first_layer(position: float, width: float, layers: int) -> float:
 
 
 def _is_held(point: StepPoint, held: HeldLevels) -> bool:
-    own = (point.batch_size, point.sequence_length, point.layers)
-    levels = (held.batch_size, held.sequence_length, held.layers)
-    return any(value is not None and value == level for value, level in zip(own, levels, strict=True))
+    return any(held[axis] is not None and getattr(point, axis) == held[axis] for axis in AXES)
 
 
 def _is_corner(point: StepPoint, plan: MeasuringPlan) -> bool:
-    levels: dict[str, Sequence[float]] = {"batch_size": plan.batch_sizes, "sequence_length": plan.sequence_lengths}
-    if point.layers is not None:
-        levels["layers"] = plan.layers
-    return all(getattr(point, axis) in (min(values), max(values)) for axis, values in levels.items())
+    return all(getattr(point, axis) in (None, levels[0], levels[-1]) for axis, levels in plan.levels.items())
 
 
 def _some(points: list[StepPoint], count: int, draw: np.random.Generator) -> list[StepPoint]:

@@ -12,6 +12,10 @@ from sim.fields import Line, Number, Section, Whole
 from sim.methods import Trains
 
 ADAPTERS = (Trains.LORA, Trains.LORA_B)
+AXES = ("batch_size", "sequence_length", "layers")
+"""Sizes of a point that ranges are measured of."""
+TrainedKind = tuple[Trains, str | None, int | None]
+"""What is trained: the kind, and of an adapter its targets and its rank."""
 
 Seconds = Annotated[Number, Field(ge=0, le=1e9)]
 
@@ -35,9 +39,18 @@ class StepPoint(Section):
     """Modules of an adapter, with + between them, or `all-linear`."""
 
     @property
+    def kind(self) -> TrainedKind:
+        """What is trained, whatever the sizes."""
+        return self.trains, self.targets, self.rank
+
+    @property
     def tokens(self) -> int:
         """Tokens per step."""
         return self.batch_size * self.sequence_length
+
+    def size(self, axis: str) -> float:
+        """Size along one of `AXES`, or of another field; 0 for what has none."""
+        return getattr(self, axis) or 0
 
     def label(self) -> str:
         """Name the point in a line of text."""

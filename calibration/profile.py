@@ -58,14 +58,12 @@ def load_profile(name_or_path: str) -> Profile:
 def _parsed(name_or_path: str, path: Path, modified: int, size: int) -> Profile:
     """Parse a file that is known by its path, its time of change and its size."""
     data = _read(name_or_path, path)
-    try:
-        if data["kind"] == PUBLISHED:
-            return PublishedProfile.from_json(data)
-        if data["kind"] == MEASURED:
-            return MeasuredProfile(MeasuredFile.parse(data, name_or_path))
-    except (KeyError, TypeError) as error:
-        raise CostError(f"profile {name_or_path}: not understood: {error} is missing or wrong") from None
-    raise CostError(f"profile {name_or_path}: unknown kind {shown(data['kind'])}; allowed are {MEASURED}, {PUBLISHED}")
+    if data.get("kind") == PUBLISHED:
+        return PublishedProfile.parse(data, name_or_path)
+    if data.get("kind") == MEASURED:
+        return MeasuredProfile(MeasuredFile.parse(data, name_or_path))
+    kind = shown(data.get("kind"))
+    raise CostError(f"profile {name_or_path}: unknown kind {kind}; allowed are {MEASURED}, {PUBLISHED}")
 
 
 def read_profile(name_or_path: str) -> dict[str, Any]:

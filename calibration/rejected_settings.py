@@ -5,64 +5,35 @@ Shown beside the reproduction, so that nobody has to take "unexplained" on trust
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 
 from calibration import paper
-from calibration.paper import PaperCell
+from calibration.paper import CellComparison, PaperCell
 from calibration.published import PublishedProfile
 
 QWEN = "qwen2.5-1.5b-instruct"
 _CLIENTS, _COHORT = 50, 10
+Simulated = tuple[PaperCell, str, float]
+"""A cell, what was supposed, and the runtime [min]."""
 
 
-@dataclass(frozen=True)
-class RejectedSetting:
-    """A setting that was simulated for one cell and is not used.
-
-    Attributes
-    ----------
-    cell : PaperCell
-        The cell.
-    setting : str
-        What was supposed.
-    simulated_min : float
-        Runtime [min].
-    """
-
-    cell: PaperCell
-    setting: str
-    simulated_min: float
-
-    @property
-    def error_pct(self) -> float:
-        """Simulated over reported, less one [%]."""
-        return 100 * (self.simulated_min / self.cell.minutes - 1)
-
-    def row(self) -> dict[str, object]:
-        """Plain data, rounded for reading."""
-        return {
-            **self.cell.model_dump(include={"model", "dataset", "method"}),
-            "setting": self.setting,
-            "reported_min": self.cell.minutes,
-            "simulated_min": round(self.simulated_min, 3),
-            "error_pct": round(self.error_pct, 2),
-        }
+def rejected_settings(profile: PublishedProfile) -> Iterator[CellComparison]:
+    """Simulate every such setting: for its cell, with what it supposes as the note."""
+    for cell, setting, minutes in itertools.chain(_downloads(profile), _cross_silo(profile), _qwen(profile)):
+        yield CellComparison(cell, minutes, "rejected", setting)
 
 
-def rejected_settings(profile: PublishedProfile) -> Iterator[RejectedSetting]:
-    """Simulate every such setting."""
+def _downloads(profile: PublishedProfile) -> Iterator[Simulated]:
     for cell in paper.cells():
         if cell.method == "fedcybgd" and cell.model != QWEN:
             setting = paper.cell_setting(cell) | {"cyclic": {"download_fraction": 1.0}}
             minutes = paper.run_with_profile(setting, profile).wall_clock / 60
-            yield RejectedSetting(cell, "every block that others changed is downloaded", minutes)
-    yield from _cross_silo(profile)
-    yield from _qwen(profile)
+            yield cell, "every block that others changed is downloaded", minutes
 
 
-def _cross_silo(profile: PublishedProfile) -> Iterator[RejectedSetting]:
+def _cross_silo(profile: PublishedProfile) -> Iterator[Simulated]:
     rotating = [[(round * _COHORT + member) % _CLIENTS for member in range(_COHORT)] for round in range(32)]
     participations: dict[str, dict[str, object]] = {
         "50 clients, 20 % drawn anew each round (seed 0), exact catch-up": {"fraction": _COHORT / _CLIENTS},
@@ -72,10 +43,10 @@ def _cross_silo(profile: PublishedProfile) -> Iterator[RejectedSetting]:
         for name, participation in participations.items() if cell.variant == paper.CROSS_SILO else ():
             setting = paper.paper_setting(cell.model, cell.method, cell.dataset) | {"participation": participation}
             setting["fleet"][0]["count"] = _CLIENTS
-            yield RejectedSetting(cell, name, paper.run_with_profile(setting, profile).wall_clock / 60)
+            yield cell, name, paper.run_with_profile(setting, profile).wall_clock / 60
 
 
-def _qwen(profile: PublishedProfile) -> Iterator[RejectedSetting]:
+def _qwen(profile: PublishedProfile) -> Iterator[Simulated]:
     """Fit Qwen's computation to its FedBCD cell and predict ParaBlock with it, for two widths on the wire."""
     by_method = {cell.method: cell for cell in paper.cells() if cell.model == QWEN}
     for width in (2, 4):
@@ -84,6 +55,6 @@ def _qwen(profile: PublishedProfile) -> Iterator[RejectedSetting]:
             for method in ("fedbcd", "parablock")
         )
         seconds = paper.solve(by_method["fedbcd"], partial(paper.run_with_seconds, fedbcd, non_overlapping=0.0))
-        minutes = paper.run_with_seconds(parablock, seconds, profile.non_overlapping).wall_clock / 60
+        minutes = paper.run_with_seconds(parablock, seconds, profile.fit.non_overlapping_s).wall_clock / 60
         what = f"computation from its FedBCD cell, {width} B a weight"
-        yield RejectedSetting(by_method["parablock"], what, minutes)
+        yield by_method["parablock"], what, minutes

@@ -4,59 +4,17 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from typing import Literal
 
 from calibration import paper
-from calibration.paper import PaperCell
+from calibration.paper import CellComparison, PaperCell, Role
 from calibration.profile import load_profile
 from calibration.published import PublishedProfile
-from calibration.rejected_settings import QWEN, RejectedSetting, rejected_settings
-
-Role = Literal["fitted", "predicted", "unexplained"]
+from calibration.rejected_settings import QWEN, rejected_settings
 
 _BLOCK_METHODS = ("parablock", "fedbcd")
 _STEADY_CATCH_UP = (
     "one cohort in the long run: 1 block up and, as clients return every 5th round in the mean, 5 down in each round"
 )
-
-
-@dataclass(frozen=True)
-class CellComparison:
-    """One cell of the paper, and what the simulator says.
-
-    Attributes
-    ----------
-    cell : PaperCell
-        What the paper reports.
-    predicted_min : float
-        Simulated runtime [min].
-    role : str
-        `fitted` (went into the profile), `predicted`, or `unexplained` (no consistent setting explains it).
-    note : str
-        Why it is unexplained; for others, what the setting supposes.
-    """
-
-    cell: PaperCell
-    predicted_min: float
-    role: Role
-    note: str
-
-    @property
-    def error_pct(self) -> float:
-        """Predicted over reported, less one [%]."""
-        return 100 * (self.predicted_min / self.cell.minutes - 1)
-
-    def row(self) -> dict[str, object]:
-        """Plain data, minutes and percents rounded for reading."""
-        return {
-            **self.cell.model_dump(exclude={"minutes", "fits", "unexplained"}),
-            "reported_min": self.cell.minutes,
-            "predicted_min": round(self.predicted_min, 3),
-            # Adding zero turns a rounded -0.0 into 0.0.
-            "error_pct": round(self.error_pct, 2) + 0.0,
-            "role": self.role,
-            "note": self.note,
-        }
 
 
 @dataclass(frozen=True)
@@ -82,7 +40,7 @@ class Reproduction:
 
     comparisons: tuple[CellComparison, ...]
     summaries: dict[str, Summary]
-    rejected: tuple[RejectedSetting, ...]
+    rejected: tuple[CellComparison, ...]
 
 
 def reproduce() -> Reproduction:
@@ -123,4 +81,4 @@ def _qwen_minutes(cell: PaperCell, profile: PublishedProfile) -> float:
     llama = paper.run_with_profile(like, profile)
     turns = 1 if cell.method != "fedcybgd" else llama.scenario.clients
     per_round = llama.mean("compute") * turns / llama.scenario.rounds
-    return paper.run_with_seconds(setting, per_round * small / large, profile.non_overlapping).wall_clock / 60
+    return paper.run_with_seconds(setting, per_round * small / large, profile.fit.non_overlapping_s).wall_clock / 60

@@ -6,7 +6,7 @@ A `ShapeModel` weighs a few megabytes whatever the model's size, and is traced a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from calibration.configuration import counted, for_transformers, model_config, positions_of
+from calibration.measured_model import trained_part
 from calibration.trace import StepTrace, trace_update
 from sim.blocks import Block
 from sim.errors import CostError, shown
 from sim.methods import Trains
-from train.adapters import Adapter, LoraSettings
-from train.blocks import Part, block_parameters, checkpoint_activations
+from train.adapters import LoraSettings
+from train.blocks import checkpoint_activations
 from train.evaluate import model_loss
 from train.models import placed, random_model
 
@@ -121,38 +122,20 @@ class ShapeModel:
             If the model has no such block or adapter, or does not take such an input.
         """
         self._check_length(step)
-        with self._trained(step) as adapter, FakeTensorMode(), _filled(self._model):
-            part = self._part(step, adapter)
-            batches = [filled_batch(self.config, step) for _ in range(step.accumulation)]
-            with _read_as_eager(padded=step.padded):
-                return trace_update(self._model, part, batches, model_loss, granularity=granularity)
-
-    @contextmanager
-    def _trained(self, step: Step) -> Iterator[Adapter | None]:
-        """Put on what the step needs beside the model's weights, and take it off again."""
-        is_adapted = step.trains not in (Trains.BLOCK, Trains.EVERYTHING)
-        with torch.device("meta"):
-            adapter = Adapter(self._model, step.lora, seed=0) if is_adapted else None
-        if adapter is not None:
+        with ExitStack() as undone:
+            with torch.device("meta"):
+                part = undone.enter_context(trained_part(self._model, step.trains, step.block, step.lora))
             # Where there is memory, peft itself gives an adapter the precision of the weights beside it.
-            for parameter in adapter.part.values():
+            for parameter in self._model.parameters():
                 parameter.data = parameter.data.to(self._dtype)
-        if step.checkpointing:
-            checkpoint_activations(self._model)
-        try:
-            yield adapter
-        finally:
             if step.checkpointing:
-                checkpoint_activations(self._model, enabled=False)
-            if adapter is not None:
-                adapter.remove()
-
-    def _part(self, step: Step, adapter: Adapter | None) -> Part:
-        if adapter is not None:
-            return adapter.b_part if step.trains is Trains.LORA_B else adapter.part
-        if step.block is not None:
-            return block_parameters(self._model, step.block)
-        return dict(self._model.named_parameters())
+                checkpoint_activations(self._model)
+                undone.callback(checkpoint_activations, self._model, enabled=False)
+            undone.enter_context(FakeTensorMode())
+            undone.enter_context(_filled(self._model))
+            undone.enter_context(_read_as_eager(padded=step.padded))
+            batches = [filled_batch(self.config, step) for _ in range(step.accumulation)]
+            return trace_update(self._model, part(), batches, model_loss, granularity=granularity)
 
     def _check_length(self, step: Step) -> None:
         """Refuse more tokens than there are positions: looking them up shows no error where there are no values."""

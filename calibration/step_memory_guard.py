@@ -29,8 +29,8 @@ def needed_bytes(architecture: Architecture, point: StepPoint) -> int:
         The step.
     """
     amounts = work(architecture, point)
-    trained = amounts.weights * 1e9 * _COPIES_OF_TRAINED
+    trained = amounts["weights"] * 1e9 * _COPIES_OF_TRAINED
     logits = point.tokens * architecture.vocabulary_size * _COPIES_OF_LOGITS
-    kept = point.tokens * amounts.layers_above * architecture.hidden_size * _VALUES_PER_LAYER
+    kept = point.tokens * amounts["layers_above"] * architecture.hidden_size * _VALUES_PER_LAYER
     scores = point.batch_size * architecture.attention_heads * point.sequence_length**2 * 4
     return int(_FLOAT * (trained + logits + kept + scores))

@@ -29,10 +29,8 @@ class Stopwatch:
             event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
             event.record()
             self._marks.append(event)
-        elif self._clock == "cpu-time":
-            self._marks.append(time.process_time())
         else:
-            self._marks.append(time.perf_counter())
+            self._marks.append(time.process_time() if self._clock == "cpu-time" else time.perf_counter())
 
     def seconds(self) -> list[float]:
         """Moments since the first mark [s]; waits for a GPU to get to the last one."""

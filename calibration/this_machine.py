@@ -1,4 +1,4 @@
-"""What computes here: the device and the software, as profiles name them."""
+"""The machine that this runs on: its device and the software, as profiles name them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from train.timing import clock_for
 
 DeviceKind = Literal["cpu", "cuda"]
 _GROUP = Path("/sys/fs/cgroup")
-_DRIVER = Path("/proc/driver/nvidia/version")
 _PATIENCE = 10.0  # [s]
 
 
@@ -73,12 +72,7 @@ def _processor() -> str:
 
 
 def _driver_version() -> str:
-    """Version of the NVIDIA driver: as the kernel says it or, in a container that hides that, as its tool does."""
-    try:
-        information = _DRIVER.read_text(encoding="utf-8")
-        return next(word for word in information.split() if word[0].isdigit() and "." in word)
-    except (OSError, StopIteration):
-        pass
+    """Version of the NVIDIA driver; empty where its tool is missing."""
     question = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         answer = subprocess.run(question, capture_output=True, text=True, timeout=_PATIENCE, check=True)

@@ -35,7 +35,7 @@ def command(
     if format_ is Format.JSON:
         summaries = {kind: asdict(summary) for kind, summary in reproduction.summaries.items()}
         rejected = [setting.row() for setting in reproduction.rejected]
-        print(json.dumps({"cells": rows, "summary": summaries, "tried": rejected}, indent=2))
+        print(json.dumps({"cells": rows, "summary": summaries, "rejected": rejected}, indent=2))
     elif format_ is Format.CSV:
         writer = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
         writer.writeheader()
@@ -68,8 +68,8 @@ def _print(reproduction: Reproduction) -> None:
     out.print("\nSettings that were tried and explain these cells less well, or not:")
     settings = plain_table("model", "data set", "method", "setting", *numbers, numbers=numbers)
     for other in reproduction.rejected:
-        c, minutes = other.cell, _minutes(other.cell.minutes, other.simulated_min, other.error_pct)
-        settings.add_row(c.model, c.dataset, c.method, other.setting, *minutes)
+        c, minutes = other.cell, _minutes(other.cell.minutes, other.predicted_min, other.error_pct)
+        settings.add_row(c.model, c.dataset, c.method, other.note, *minutes)
     out.print(settings)
     out.print("\nRuntimes in minutes; a run that stands in several tables counts once:")
     for kind, s in reproduction.summaries.items():

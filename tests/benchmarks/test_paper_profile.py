@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.paper_profile import as_json, fit
+from benchmarks.paper_profile import fit
 from calibration.profile import read_profile
 
 
 def test_the_shipped_profile_is_what_the_fit_gives():
-    assert read_profile("paper-a100") == as_json(fit())
+    assert read_profile("paper-a100") == fit().model_dump(mode="json")

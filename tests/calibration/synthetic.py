@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from calibration.cost_terms import TERMS, work
-from calibration.fit import Form, StepPrices
+from calibration.cost_terms import TERMS, Form, work
 from calibration.measured_file import (
     MeasuredDevice,
     MeasuredFile,
     MeasuredVersions,
     ModelShape,
     ProfileModel,
+    StepFit,
     StepSample,
+    coefficients,
 )
 from calibration.plan import MeasuringPlan, planned_points
 from calibration.points import StepPoint, Visit
@@ -38,21 +39,20 @@ PLAN = MeasuringPlan(
     targets=("q_proj+v_proj",),
 )
 # Sized so that every phase of the tiny model takes milliseconds and no term vanishes beside the others.
-PRICES = StepPrices(
-    "sum", {term.name: 1e-3 if term.amount in ("one", "layers_above", "modules") else 20.0 for term in TERMS}
-)
+VALUES = {term.name: 1e-3 if term.amount in ("one", "layers_above", "modules") else 20.0 for term in TERMS}
+PRICES = StepFit(form="sum", coefficients=coefficients(VALUES))
 
 
-def visit(architecture: Architecture, point: StepPoint, prices: StepPrices = PRICES, factor: float = 1.0) -> Visit:
+def visit(architecture: Architecture, point: StepPoint, prices: StepFit = PRICES, factor: float = 1.0) -> Visit:
     """What a visit of a point would find."""
     amounts = work(architecture, point)
     forward, head, backward = (factor * prices.phase(phase, amounts) for phase in ("forward", "head", "backward"))
-    return Visit(forward=forward, head=head, backward=backward, update=factor * prices.update(amounts))
+    return Visit(forward=forward, head=head, backward=backward, update=factor * prices.phase("update", amounts))
 
 
 def measured_file(*, form: Form = "sum", plan: MeasuringPlan = PLAN, visits: int = 3) -> MeasuredFile:
     """An unfitted file of times that follow `PRICES` exactly."""
-    prices = StepPrices(form, PRICES.coefficients)
+    prices = PRICES.model_copy(update={"form": form})
     samples = tuple(
         StepSample.of(one.point, one.role, [visit(ARCHITECTURE, one.point, prices)] * visits, None)
         for one in planned_points(plan, ARCHITECTURE)

@@ -54,7 +54,8 @@ def test_the_defaults_can_be_planned(config: dict[str, Any], layers: int, kind: 
     assert levels["ranks"] == (16,)
     # A length in the middle is left to be held out.
     assert len(levels["sequence_lengths"]) >= 3
-    check_enough(planned_points(MeasuringPlan.model_validate(levels), model, longest=longest))
+    planned = planned_points(MeasuringPlan.model_validate(levels), model, longest=longest)
+    check_enough([one.role for one in planned], "are planned")
 
 
 def test_the_usual_modules_of_each_family():

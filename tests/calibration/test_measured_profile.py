@@ -23,7 +23,7 @@ from sim.errors import CostError
 from sim.methods import Trains
 from sim.scenario import Scenario
 from sim.simulate import prepare, simulate
-from tests.calibration.synthetic import ARCHITECTURE, CONFIG, PRICES, measured_file
+from tests.calibration.synthetic import ARCHITECTURE, CONFIG, PRICES, VALUES, measured_file
 
 FILE = fitted(measured_file(), ARCHITECTURE)
 DATA: dict[str, Any] = json.loads(json.dumps(FILE.model_dump(mode="json")))
@@ -54,7 +54,7 @@ def costs_of(**fields: Any) -> Costs:
 def test_an_update_is_its_steps_and_what_comes_once(method: str, trains: Trains):
     adapter = {} if trains is Trains.EVERYTHING else {"rank": 4, "targets": "q_proj+v_proj"}
     amounts = work(ARCHITECTURE, StepPoint(trains=trains, batch_size=4, sequence_length=32, **adapter))
-    expected = 10 * PRICES.step(amounts) + PRICES.update(amounts)
+    expected = 10 * PRICES.step(amounts) + PRICES.phase("update", amounts)
     assert costs_of(method=method).local_update(0, 0, None).seconds == pytest.approx(expected, rel=1e-3)
 
 
@@ -67,7 +67,7 @@ def test_blocks_cost_what_their_place_costs_and_slow_clients_take_longer():
             trains=Trains.BLOCK, batch_size=4, sequence_length=32, first_layer=block.first_layer, layers=2
         )
         amounts = work(ARCHITECTURE, point)
-        expected = 10 * PRICES.step(amounts) + PRICES.update(amounts)
+        expected = 10 * PRICES.step(amounts) + PRICES.phase("update", amounts)
         assert costs.local_update(0, 0, block).seconds == pytest.approx(expected, rel=1e-3)
         assert costs.local_update(2, 0, block).seconds == pytest.approx(2 * expected, rel=1e-3)
         assert costs.local_update(0, 0, block).serial == 0
@@ -84,7 +84,7 @@ def test_what_the_scenario_says_cannot_overlap():
 
 def test_a_full_pass_has_all_gradients_and_no_optimizer():
     amounts = full_pass_work(ARCHITECTURE, 4, 32)
-    expected = PRICES.step(amounts) - PRICES.coefficients["optimizer"] * amounts.weights
+    expected = PRICES.step(amounts) - VALUES["optimizer"] * amounts["weights"]
     assert costs_of().full_pass(0) == pytest.approx(expected, rel=1e-3)
     blocks = {"layers": 2, "schedule": "gradient", "gradient_pass": "3s"}
     assert costs_of(blocks=blocks).full_pass(2) == 6
@@ -255,7 +255,7 @@ BAD: list[tuple[list[Any], Any, str]] = [
     (["model", "name"], "x" * 300, "model.name"),
     (["command"], "paraSim \x1b[2J", "command: must be one line of printable text"),
     (["command"], "x" * 3000, "command"),
-    (["date"], "yesterday", "date: must be a time such as 2026-01-31 09:30 UTC, not 'yesterday'"),
+    (["date"], "yesterday", "date: "),
     (["date"], "2026-1-31 9:30 UTC", "date"),
     (["date"], "2026-13-31 09:30 UTC", "date"),
 ]

@@ -26,23 +26,23 @@ def block(first: float, layers: float, batch_size: int = 2, length: int = 8) -> 
 def test_a_block_of_two_layers_in_the_middle():
     amounts = work(ARCHITECTURE, block(5, 2))
     tokens = 2 * 8
-    assert amounts.forward == pytest.approx(2 * 8 * LAYER * tokens * 1e-12)
+    assert amounts["forward"] == pytest.approx(2 * 8 * LAYER * tokens * 1e-12)
     # Layers 5, 6 and 7 are passed backward.
-    assert amounts.above == pytest.approx(2 * 3 * LAYER * tokens * 1e-12)
-    assert amounts.layers_above == pytest.approx(3)
-    assert amounts.gradients == pytest.approx(2 * 2 * LAYER * tokens * 1e-12)
-    assert amounts.weights == pytest.approx(2 * LAYER * 1e-9)
-    assert amounts.head == pytest.approx(2 * 96 * 16 * tokens * 1e-12)
+    assert amounts["above"] == pytest.approx(2 * 3 * LAYER * tokens * 1e-12)
+    assert amounts["layers_above"] == pytest.approx(3)
+    assert amounts["gradients"] == pytest.approx(2 * 2 * LAYER * tokens * 1e-12)
+    assert amounts["weights"] == pytest.approx(2 * LAYER * 1e-9)
+    assert amounts["head"] == pytest.approx(2 * 96 * 16 * tokens * 1e-12)
     # Scores and their product with the values: 2 x 2 operations, 2 sequences, 8 x 8 pairs, 16 wide, 8 layers.
-    assert amounts.attention == pytest.approx(4 * 2 * 64 * 16 * 8 * 1e-12)
-    assert amounts.attention_above == pytest.approx(amounts.attention * 3 / 8)
-    assert amounts.modules == amounts.adapter == amounts.adapter_values == 0
+    assert amounts["attention"] == pytest.approx(4 * 2 * 64 * 16 * 8 * 1e-12)
+    assert amounts["attention_above"] == pytest.approx(amounts["attention"] * 3 / 8)
+    assert amounts["modules"] == amounts["adapter"] == amounts["adapter_values"] == 0
 
 
 def test_half_a_layer():
     amounts = work(ARCHITECTURE, block(7.5, 0.5))
-    assert amounts.weights == pytest.approx((LAYER - ATTENTION) * 1e-9)
-    assert amounts.above == pytest.approx(2 * (LAYER - ATTENTION) * 16 * 1e-12)
+    assert amounts["weights"] == pytest.approx((LAYER - ATTENTION) * 1e-9)
+    assert amounts["above"] == pytest.approx(2 * (LAYER - ATTENTION) * 16 * 1e-12)
 
 
 @pytest.mark.parametrize(("trains", "trained"), [(Trains.LORA, 8 * 4 * (32 + 24)), (Trains.LORA_B, 8 * 4 * (16 + 8))])
@@ -50,19 +50,19 @@ def test_adapters_pass_all_layers_and_train_little(trains: Trains, trained: int)
     # Rank 4 on q (16 to 16) and v (16 to 8) of 8 layers: A has 4 x 16 weights each, B 4 x 16 and 4 x 8.
     point = StepPoint(trains=trains, batch_size=2, sequence_length=8, rank=4, targets="q_proj+v_proj")
     amounts = work(ARCHITECTURE, point)
-    assert amounts.weights == pytest.approx(trained * 1e-9)
-    assert amounts.gradients == 0
-    assert amounts.layers_above == pytest.approx(8)
-    assert amounts.modules == 16
-    assert amounts.adapter == pytest.approx(2 * 8 * 4 * (32 + 24) * 16 * 1e-12)
-    assert amounts.adapter_values == pytest.approx(8 * (32 + 24) * 16 * 1e-9)
+    assert amounts["weights"] == pytest.approx(trained * 1e-9)
+    assert amounts["gradients"] == 0
+    assert amounts["layers_above"] == pytest.approx(8)
+    assert amounts["modules"] == 16
+    assert amounts["adapter"] == pytest.approx(2 * 8 * 4 * (32 + 24) * 16 * 1e-12)
+    assert amounts["adapter_values"] == pytest.approx(8 * (32 + 24) * 16 * 1e-9)
 
 
 def test_everything_trains_everything():
     amounts = work(ARCHITECTURE, StepPoint(trains=Trains.EVERYTHING, batch_size=2, sequence_length=8))
-    assert amounts.weights == pytest.approx(ARCHITECTURE.parameters * 1e-9)
+    assert amounts["weights"] == pytest.approx(ARCHITECTURE.parameters * 1e-9)
     # A look-up's gradient is no product of matrices, the head's is.
-    assert amounts.gradients == pytest.approx(2 * (8 * LAYER + 96 * 16) * 16 * 1e-12)
+    assert amounts["gradients"] == pytest.approx(2 * (8 * LAYER + 96 * 16) * 16 * 1e-12)
 
 
 def test_a_full_pass_is_a_block_of_all_layers():

@@ -31,7 +31,7 @@ SMALL = (
     "local.sequence_length=48",
 )
 FULL = StepPoint(trains=Trains.EVERYTHING, batch_size=3, sequence_length=48)
-SECONDS = PRICES.step(work(ARCHITECTURE, FULL)) + PRICES.update(work(ARCHITECTURE, FULL))
+SECONDS = PRICES.step(work(ARCHITECTURE, FULL)) + PRICES.phase("update", work(ARCHITECTURE, FULL))
 """What the pretended measurement predicts for an update of full fine-tuning."""
 
 
