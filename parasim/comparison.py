@@ -121,7 +121,7 @@ class Comparison:
         write_atomically(self.directory / "metrics.csv", lambda file: file.write(text))
 
     def _note_missing_deltas(self, folder: Path, trained: Trained) -> None:
-        updates, deltas = trained.learner.traces, folder / "deltas"
+        updates, deltas = trained.learner.traces.values(), folder / "deltas"
         kept = sum(_delta_path(deltas, trace).is_file() for trace in updates)
         if kept < len(updates):
             self.notes.append(

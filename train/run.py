@@ -34,7 +34,7 @@ from train.out_of_memory import free_memory
 from train.recorder import Recorder
 from train.resume import restore
 from train.settings import TrainSettings
-from train.trained import TrainedAdapter, TrainedStack, trained_part
+from train.trained import TrainedStack, trained_part
 from train.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -78,19 +78,16 @@ class Trained:
         """
         from safetensors import SafetensorError
 
+        trained, adapter = self.learner.trained, self.learner.trained.adapter
         try:
-            self._save_model(folder, tokenizer, base)
+            if adapter is not None:
+                if not isinstance(trained, TrainedStack):
+                    adapter.save(folder.parent / "adapter", base)
+                    adapter.merge({name: parameter.detach() for name, parameter in adapter.part.items()})
+                adapter.remove()
+            save_model(trained.model, tokenizer, folder)
         except (OSError, SafetensorError) as error:
             raise OutputError(f"{folder}: the final model cannot be written: {error}") from None
-
-    def _save_model(self, folder: Path, tokenizer: Any, base: str | None) -> None:
-        trained = self.learner.trained
-        if isinstance(trained, TrainedAdapter):
-            trained.adapter.save(folder.parent / "adapter", base)
-            trained.adapter.merge({name: p.detach() for name, p in trained.adapter.part.items()})
-        if isinstance(trained, TrainedAdapter | TrainedStack):
-            trained.adapter.remove()
-        save_model(self.learner.model, tokenizer, folder)
 
 
 def train_method(

@@ -314,7 +314,7 @@ def test_a_client_of_flora_pays_for_the_stacks_that_reach_it(monkeypatch: pytest
             known[client] = number
             updates.append(learner.train(client, number, None).redeem())
         learner.aggregate(number, number, updates)
-    seconds = {place: pair[0] for place, pair in learner.simulated.items()}
+    seconds = {place: trace.seconds for place, trace in learner.traces.items()}
     assert seconds == {(0, 0): 1, (1, 0): 1, (0, 1): 6, (0, 2): 8, (1, 2): 13}
     assert learner.merge_seconds == {0: 5.0, 1: 7.0, 2: 9.0}
 
