@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from calibration.configuration import counted, for_transformers, model_config
+from calibration.configuration import model_config
 from calibration.points import ADAPTERS, StepPoint, block_at, split_targets
 from calibration.this_machine import available_bytes
 from sim.architecture import Architecture
 from sim.errors import CostError
 from sim.methods import Trains
 from train.adapters import Adapter, LoraSettings
+from train.architecture import configuration, counted
 from train.blocks import Part, block_parameters
 from train.models import base_dtype, placed, random_model
 from train.out_of_memory import free_memory, is_out_of_memory
@@ -56,7 +57,7 @@ def build_model(name: str, config: Mapping[str, Any], device: torch.device) -> n
     CostError
         If its weights alone are too large for the device.
     """
-    ready = for_transformers(config)
+    ready = configuration(config, name)
     parameters = counted(name, config).parameters
     check_fit(name, parameters, device)
     model: Any = None

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from calibration.configuration import counted, for_transformers, model_config, positions_of
+from calibration.configuration import model_config, positions_of
 from calibration.trace import StepTrace, trace_update
 from sim.blocks import Block
 from sim.errors import CostError, shown
 from sim.methods import Trains
 from train.adapters import Adapter, LoraSettings
+from train.architecture import configuration, counted
 from train.blocks import Part, block_parameters, checkpoint_activations
 from train.evaluate import model_loss
 from train.models import placed, random_model
@@ -91,7 +92,7 @@ class ShapeModel:
         if precision not in ("bfloat16", "float32"):
             raise CostError(f"precision is {precision!r}, allowed are bfloat16 and float32")
         fields = model_config(model) if config is None else config
-        self.config = for_transformers(fields)
+        self.config = configuration(fields, model)
         self.architecture = counted(model, fields)
         self.precision = precision
         self._dtype: torch.dtype = getattr(torch, precision)

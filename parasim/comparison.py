@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sim.architecture import Architecture
     from train.blocks import Values
     from train.learner import Trace
-    from train.metrics import Row
+    from train.metrics import MetricsRow
     from train.ray_trainer import ClusterWorkers
     from train.run import Trained
     from train.settings import TrainSettings
@@ -72,12 +72,12 @@ class Comparison:
     save_deltas: bool
     base: str | None
     report: Report
-    rows: dict[str, list[Row]]
+    rows: dict[str, list[MetricsRow]]
     results: dict[str, Result] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
-    def metrics(self) -> list[Row]:
+    def metrics(self) -> list[MetricsRow]:
         """One row per method and round."""
         return [row for rows in self.rows.values() for row in rows]
 
@@ -88,7 +88,7 @@ class Comparison:
         name = scenario.method.name
         folder = self.directory / name
 
-        def on_row(rows: list[Row]) -> None:
+        def on_row(rows: list[MetricsRow]) -> None:
             self.report(f"training {name}", len(rows), scenario.rounds)
             self._write(name, rows)
 
@@ -112,7 +112,7 @@ class Comparison:
         if self.clock == "both":
             _time_again(scenario, self.bench.architecture, trained.metrics, folder)
 
-    def _write(self, method: str, rows: list[Row]) -> None:
+    def _write(self, method: str, rows: list[MetricsRow]) -> None:
         """Write the metrics of all methods in the directory."""
         from train.metrics import metrics_text
 
@@ -196,7 +196,7 @@ def _delta_saver(folder: Path) -> Callable[[Trace, Values], None]:
     return save
 
 
-def _time_again(scenario: Scenario, architecture: Architecture, metrics: list[Row], folder: Path) -> None:
+def _time_again(scenario: Scenario, architecture: Architecture, metrics: list[MetricsRow], folder: Path) -> None:
     """Time the same run by the profile: what is learned does not depend on how long it takes."""
     setup = prepare(scenario, architecture)
     predicted = simulate(setup, costs_of(setup))

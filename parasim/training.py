@@ -26,7 +26,7 @@ from train.directory import Terms, agree, keep, trained_in
 from train.fingerprint import contents, own_settings, shared_settings
 from train.formats import Example
 from train.lock import locked
-from train.metrics import Row, read_metrics
+from train.metrics import MetricsRow, read_metrics
 from train.partition import Partition
 from train.pretraining import pretrain
 from train.ray_trainer import ClusterWorkers, cluster_workers
@@ -55,7 +55,7 @@ class Training:
         What else the user should know, a sentence each: what was cut off the examples, what is not there.
     """
 
-    metrics: list[Row]
+    metrics: list[MetricsRow]
     base: Base
     results: dict[str, Result]
     partition: Partition
@@ -136,7 +136,7 @@ def _train(
     terms = replace(terms, contents=contents(bench))
     agree(directory, terms)
     before = trained_in(directory)
-    rows: dict[str, list[Row]] = {}
+    rows: dict[str, list[MetricsRow]] = {}
     for row in read_metrics(directory / "metrics.csv") if before else ():
         if row["method"] in before:
             rows.setdefault(str(row["method"]), []).append(row)

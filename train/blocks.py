@@ -7,7 +7,6 @@ travel as dictionaries of tensors under the same names, in the same order.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -258,6 +257,5 @@ def unflatten(flat: Tensor, like: Mapping[str, Tensor]) -> Values:
     dict of str to torch.Tensor
         Views into `flat`.
     """
-    sizes = [value.numel() for value in like.values()]
-    pieces = zip(like.items(), itertools.accumulate(sizes), sizes, strict=True)
-    return {name: flat[end - size : end].view(value.shape) for (name, value), end, size in pieces}
+    pieces = flat.split([value.numel() for value in like.values()])
+    return {name: piece.view(value.shape) for (name, value), piece in zip(like.items(), pieces, strict=True)}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,21 +24,19 @@ from train.blocks import Values
 from train.checkpoint import load
 from train.clocks import MeasuredClock, ProfileClock
 from train.fingerprint import fingerprint
-from train.jobs import Employ, LocalTrainer
+from train.jobs import LocalTrainer
 from train.learner import ServerSettings, TorchLearner, Trace
 from train.local import LocalSettings, TrainingError
 from train.messages import Messages
-from train.metrics import Row
+from train.metrics import MetricsRow
 from train.model_files import save_model
 from train.out_of_memory import free_memory
+from train.ray_trainer import ClusterWorkers, RayTrainer
 from train.recorder import Recorder
 from train.resume import restore
 from train.settings import TrainSettings
 from train.trained import TrainedStack, trained_part
 from train.workbench import Workbench
-
-if TYPE_CHECKING:
-    from train.ray_trainer import ClusterWorkers
 
 
 @dataclass
@@ -56,7 +54,7 @@ class Trained:
     """
 
     result: Result
-    metrics: list[Row]
+    metrics: list[MetricsRow]
     learner: TorchLearner
 
     def save_model(self, folder: Path, tokenizer: Any, base: str | None = None) -> None:
@@ -98,7 +96,7 @@ def train_method(
     *,
     costs: Callable[[Setup], Costs] | None,
     workers: ClusterWorkers | None = None,
-    on_row: Callable[[list[Row]], None] = lambda rows: None,
+    on_row: Callable[[list[MetricsRow]], None] = lambda rows: None,
     on_update: Callable[[Trace, Values], None] = lambda trace, sent: None,
 ) -> Trained:
     """Train one method, going on from its last checkpoint if there is one.
@@ -191,15 +189,9 @@ def _learner(
         ranked=method.trains is Trains.BLOCK and scenario.blocks.schedule == "gradient",
         staleness=setup.staleness,
         overlaps=setup.traits.overlaps,
-        employ=LocalTrainer if workers is None else _on_cluster(workers),
+        employ=LocalTrainer if workers is None else partial(RayTrainer, workers),
         on_update=on_update,
     )
-
-
-def _on_cluster(workers: ClusterWorkers) -> Employ:
-    from train.ray_trainer import RayTrainer
-
-    return partial(RayTrainer, workers)
 
 
 class MeasuredCosts(GivenSeconds):
