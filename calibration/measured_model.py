@@ -15,7 +15,8 @@ from calibration.this_machine import available_bytes
 from sim.architecture import Architecture
 from sim.errors import CostError
 from sim.methods import Trains
-from train.adapters import Adapter, LoraSettings
+from sim.sections import Lora
+from train.adapters import Adapter
 from train.architecture import configuration, counted
 from train.blocks import Part, block_parameters
 from train.models import base_dtype, placed, random_model
@@ -144,7 +145,7 @@ class MeasuredModel:
         elif point.trains in ADAPTERS:
             assert point.rank is not None
             assert point.targets is not None
-            adapter = Adapter(self.model, LoraSettings(point.rank, targets=split_targets(point.targets)), seed=0)
+            adapter = Adapter(self.model, Lora(rank=point.rank, targets=split_targets(point.targets)), seed=0)
             try:
                 yield adapter.b_part if point.trains is Trains.LORA_B else adapter.part
             finally:

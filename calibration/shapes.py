@@ -19,7 +19,8 @@ from calibration.trace import StepTrace, trace_update
 from sim.blocks import Block
 from sim.errors import CostError, shown
 from sim.methods import Trains
-from train.adapters import Adapter, LoraSettings
+from sim.sections import Lora
+from train.adapters import Adapter
 from train.architecture import configuration, counted
 from train.blocks import Part, block_parameters, checkpoint_activations
 from train.evaluate import model_loss
@@ -42,7 +43,7 @@ class Step:
         Tokens per example; ignored by vision models.
     accumulation : int
         Batches per step.
-    lora : LoraSettings
+    lora : Lora
         Adapter, where one is trained.
     checkpointing : bool
         Whether activations are recomputed instead of kept.
@@ -55,7 +56,7 @@ class Step:
     batch_size: int = 4
     sequence_length: int = 512
     accumulation: int = 1
-    lora: LoraSettings = field(default_factory=LoraSettings)
+    lora: Lora = field(default_factory=Lora)
     checkpointing: bool = False
     padded: bool = False
 

@@ -165,22 +165,6 @@ def checkpoint_activations(model: Any, enabled: bool = True) -> None:
         model.disable_input_require_grads()
 
 
-def snapshot(part: Part) -> Values:
-    """Copy the values of a part.
-
-    Parameters
-    ----------
-    part : mapping of str to torch.nn.Parameter
-        The part.
-
-    Returns
-    -------
-    dict of str to torch.Tensor
-        Independent copies in the model's precision, on its device.
-    """
-    return {name: parameter.detach().clone() for name, parameter in part.items()}
-
-
 def install(part: Part, values: Mapping[str, Tensor]) -> None:
     """Put values into a part, rounding them to the model's precision.
 

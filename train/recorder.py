@@ -49,7 +49,7 @@ class Recorder:
         last = round + 1 == self.rounds
         if self.folder is not None and (last or (round + 1) % self.settings.checkpoint_every == 0):
             record, tensors = state(self.learner)
-            save(self.folder, Checkpoint(round, {**record, "metrics": self.metrics}, tensors), self.fingerprint)
+            save(self.folder, Checkpoint(round, record | {"metrics": self.metrics}, tensors), self.fingerprint)
         self.on_row(self.metrics)
 
     def _evaluate(self, round: int) -> MetricsRow:

@@ -19,7 +19,6 @@ from sim.methods import Trains
 from sim.result import Result
 from sim.scenario import Scenario
 from sim.simulate import Setup, prepare, simulate
-from train.adapters import LoraSettings
 from train.blocks import Values
 from train.checkpoint import load
 from train.clocks import MeasuredClock, ProfileClock
@@ -159,7 +158,6 @@ def _learner(
     on_update: Callable[[Trace, Values], None],
 ) -> TorchLearner:
     scenario, method = setup.scenario, setup.method
-    lora = LoraSettings(rank=scenario.lora.rank, targets=scenario.lora.targets)
     local = LocalSettings(
         learning_rate=settings.rate(method.name),
         steps=scenario.local.steps,
@@ -179,7 +177,7 @@ def _learner(
     )
     fleet = Fleet(scenario.fleet)
     return TorchLearner(
-        trained_part(method.trains, model, setup.blocks, lora, seed=scenario.seed),
+        trained_part(method.trains, model, setup.blocks, scenario.lora, seed=scenario.seed),
         bench.task,
         local,
         ServerSettings(settings.global_learning_rate, settings.mean == "weighted", settings.correction),

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from sim.blocks import Block
 from sim.methods import Trains
+from sim.sections import Lora
 from sim.streams import stream
-from train.adapters import A, Adapter, LoraSettings, stack
+from train.adapters import A, Adapter, stack
 from train.blocks import Part, Values, activate, block_parameters, install
 from train.local import Loss
 from train.task import Batch
@@ -102,7 +103,7 @@ class TrainedStack(TrainedPart):
     keeps_own = False
     adapter: Adapter
 
-    def __init__(self, model: nn.Module, settings: LoraSettings, *, seed: int):
+    def __init__(self, model: nn.Module, settings: Lora, *, seed: int):
         adapter = Adapter(model, settings, seed)
         super().__init__(model, [adapter.part], adapter)
         self._seed = seed
@@ -154,7 +155,7 @@ class TrainedStack(TrainedPart):
 
 
 def trained_part(
-    trains: Trains, model: nn.Module, blocks: Sequence[Block] | None, lora: LoraSettings, *, seed: int
+    trains: Trains, model: nn.Module, blocks: Sequence[Block] | None, lora: Lora, *, seed: int
 ) -> TrainedPart:
     """Choose what is trained.
 
@@ -166,7 +167,7 @@ def trained_part(
         The model; LoRA replaces its target modules in place.
     blocks : sequence of Block or None
         Needed where blocks are trained.
-    lora : LoraSettings
+    lora : Lora
         Rank and targets, where adapters are trained.
     seed : int
         Seed of the adapters.
