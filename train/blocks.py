@@ -241,5 +241,5 @@ def unflatten(flat: Tensor, like: Mapping[str, Tensor]) -> Values:
     dict of str to torch.Tensor
         Views into `flat`.
     """
-    pieces = flat.split([value.numel() for value in like.values()])
+    pieces = torch.split(flat, [value.numel() for value in like.values()])
     return {name: piece.view(value.shape) for (name, value), piece in zip(like.items(), pieces, strict=True)}

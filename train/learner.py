@@ -19,8 +19,8 @@ from sim.learner import Promise, Update
 from train.aggregate import mean
 from train.blocks import Values
 from train.clocks import SimulatedClock
-from train.jobs import Employ, Job, Learned, LocalTrainer
-from train.local import LocalSettings, TrainingError
+from train.jobs import Employ, Job, LocalTrainer
+from train.local import LocalSettings, LocalUpdate, TrainingError
 from train.messages import Messages
 from train.task import Task
 from train.trained import TrainedPart, TrainedStack
@@ -224,16 +224,16 @@ class TorchLearner:
         trace = self.traces[client, round] = self.replay[client, round]
         return Update(client, round, block, trace.seconds, trace.serial, self.in_flight.get((client, round)))
 
-    def _finished(self, job: Job, block: int | None, merging: float, result: Callable[[], Learned]) -> Update:
+    def _finished(self, job: Job, block: int | None, merging: float, result: Callable[[], LocalUpdate]) -> Update:
         """Wait for an update, note it as the client's own, and tell what is sent of it."""
         client, round = job.client, job.round
         try:
             learned = result()
         except TrainingError as error:
             raise TrainingError(f"client {client}, round {round}: {error}") from None
-        sent = self.messages.send(client, job.item, round, learned.message)
+        sent = self.messages.send(client, job.item, round, learned.delta)
         if self._keeps_own:
-            self.clients[client].pending[job.item, round] = learned.message
+            self.clients[client].pending[job.item, round] = learned.delta
         seconds, serial = self._clock.seconds(client, round, block, merging + learned.seconds)
         trace = Trace(client, round, learned.loss, learned.seconds, seconds, serial)
         self.traces[client, round], self.in_flight[client, round] = trace, sent

@@ -185,8 +185,8 @@ def _folder_or_hub_id(name: str | Path) -> str:
         if not (path / "config.json").is_file():
             raise ModelError(f"{path}: this folder holds no config.json")
         return str(path)
-    local = isinstance(name, Path) or path.is_absolute() or path.suffix == ".json" or len(path.parts) > 2
-    if local or not name or name[0] in ".~":
+    hidden = str(name)[:1] in ("", ".", "~")
+    if hidden or isinstance(name, Path) or path.is_absolute() or path.suffix == ".json" or len(path.parts) > 2:
         raise ModelError(f"{str(name)!r}: there is no such file or folder")
     return str(name)
 

@@ -164,8 +164,8 @@ def _dirichlet(generator: np.random.Generator, alpha: float, clients: int) -> ND
     # logarithm of that does not underflow.
     logarithms = np.log(generator.gamma(alpha + 1, size=clients))
     logarithms += np.log1p(-generator.random(clients)) / alpha
-    shares: NDArray[np.float64] = np.exp(logarithms - logarithms.max())
-    return shares / shares.sum()
+    shares = np.exp(logarithms - logarithms.max())
+    return np.asarray(shares / shares.sum())
 
 
 def _partition(parts: Sequence[Sequence[int]], labels: Sequence[str]) -> Partition:

@@ -23,8 +23,8 @@ import torch
 from sim.errors import EngineError
 from sim.studies.pool import current_pool
 from sim.studies.ray_engine import ATTEMPTS_AGAIN, RayPool, original_error, worker_environment
-from train.jobs import Job, Learned
-from train.local import LocalSettings
+from train.jobs import Job
+from train.local import LocalSettings, LocalUpdate
 from train.packing import pack, unpack
 from train.task import Task
 from train.trained import TrainedPart
@@ -133,7 +133,7 @@ class RayTrainer:
         self._put: dict[ItemVersion, Any] = {}
         self._merged: tuple[int, Any] = (BASE, None)
 
-    def submit(self, job: Job) -> Callable[[], Learned]:
+    def submit(self, job: Job) -> Callable[[], LocalUpdate]:
         """Have a job done as soon as a worker is free."""
         open_job = _OpenJob(job)
         self._waiting.append(open_job)
@@ -151,7 +151,7 @@ class RayTrainer:
             open_job.reference = self._do.remote(self._asker, self._request(open_job.job))
             self._running.append(open_job.reference)
 
-    def _result(self, open_job: _OpenJob) -> Learned:
+    def _result(self, open_job: _OpenJob) -> LocalUpdate:
         """Wait for a job.
 
         Raises
@@ -165,7 +165,7 @@ class RayTrainer:
             ray.wait(self._running, num_returns=1)
             self._give_out()
         try:
-            learned: Learned = unpack(ray.get(open_job.reference))
+            learned: LocalUpdate = unpack(ray.get(open_job.reference))
         except ray.exceptions.WorkerCrashedError:
             raise EngineError(
                 f"a worker was killed {ATTEMPTS_AGAIN + 1} times over the same update, perhaps for want of memory"

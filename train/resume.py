@@ -63,14 +63,14 @@ def restore(learner: TorchLearner, round: int, record: Record, tensors: dict[str
         *key, name = path.split("/")
         groups[tuple(key)][name] = value.to(device)
     for (kind, *keys), values in groups.items():
-        match kind, *map(int, keys):
-            case "version", item, version:
+        match kind, [int(key) for key in keys]:
+            case "version", [item, version]:
                 learner.versions.load(item, version, values)
-            case "pending", client, item, number:
+            case "pending", [client, item, number]:
                 learner.clients[client].pending[item, number] = values
-            case "sent", client, number:
+            case "sent", [client, number]:
                 learner.in_flight[client, number] = values
-            case "residual", client, item:
+            case "residual", [client, item]:
                 learner.messages.residuals[client, item] = values
             case _:
                 learner.trained.load_merged(values)

@@ -127,6 +127,7 @@ def _text(scenario: Scenario, settings: TrainSettings, batching: Batching, devic
     name, length, evaluation = scenario.model or DEMO, scenario.local.sequence_length, settings.evaluation
     # Data are read first: what is wrong with them should not have to wait for a large model.
     training, held_out, notes = _examples(scenario, settings)
+    model: Any
     if name == DEMO:
         tokenizer = demonstration_tokenizer()
         model = random_model(demonstration_config(), seed=scenario.seed).to(device)

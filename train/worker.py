@@ -91,7 +91,7 @@ def do_job(asker: Asker, request: JobRequest) -> NDArray[np.uint8]:
     Returns
     -------
     numpy.ndarray
-        The packed `train.jobs.Learned`.
+        The packed `train.local.LocalUpdate`.
 
     Raises
     ------
