@@ -64,7 +64,7 @@ class Trainer(Protocol):
         ...
 
 
-Employ = Callable[[TrainedPart, Versions, Task, LocalSettings], Trainer]
+TrainerFactory = Callable[[TrainedPart, Versions, Task, LocalSettings], Trainer]
 """Gives the trainer of a run: what is trained, its versions, the data, and how to train."""
 
 

@@ -19,7 +19,7 @@ from sim.learner import Promise, Update
 from train.aggregate import mean
 from train.blocks import Values
 from train.clocks import SimulatedClock
-from train.jobs import Employ, Job, LocalTrainer
+from train.jobs import Job, LocalTrainer, TrainerFactory
 from train.local import LocalSettings, LocalUpdate, TrainingError
 from train.messages import Messages
 from train.task import Task
@@ -111,7 +111,7 @@ class TorchLearner:
         Rounds that clients may train behind the server; None where they may train on versions of any age.
     overlaps : bool
         Whether a client goes on from its own update before it has the aggregate.
-    employ : callable
+    trainer_factory : callable
         Gives who trains; by default, this process.
     on_update : callable, optional
         Given each new update's trace and what was sent.
@@ -130,7 +130,7 @@ class TorchLearner:
         ranked: bool = False,
         staleness: int | None = 0,
         overlaps: bool = False,
-        employ: Employ = LocalTrainer,
+        trainer_factory: TrainerFactory = LocalTrainer,
         on_update: Callable[[Trace, Values], None] = lambda trace, sent: None,
     ):
         self.trained = trained
@@ -145,7 +145,7 @@ class TorchLearner:
         self.versions = Versions(trained.part, lag=staleness or 0, held=held)
         # Where a client waits for the aggregate before it trains again, its own update is in it by then.
         self._keeps_own = trained.keeps_own and (overlaps or not server.correction)
-        self._trainer = employ(trained, self.versions, task, local)
+        self._trainer = trainer_factory(trained, self.versions, task, local)
         self._server = server
         self._learning_rate = local.learning_rate
         self._clock = clock

@@ -187,7 +187,7 @@ def _learner(
         ranked=method.trains is Trains.BLOCK and scenario.blocks.schedule == "gradient",
         staleness=setup.staleness,
         overlaps=setup.traits.overlaps,
-        employ=LocalTrainer if workers is None else partial(RayTrainer, workers),
+        trainer_factory=LocalTrainer if workers is None else partial(RayTrainer, workers),
         on_update=on_update,
     )
 
