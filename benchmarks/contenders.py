@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from train.adapters import LoraSettings
-from train.blocks import Part, activate, snapshot
+from sim.sections import Lora
+from train.adapters import SCALING
+from train.blocks import Part, activate
 from train.local import LocalSettings, train_locally
 
 RATE = 1e-5
@@ -67,11 +68,11 @@ def plain_loop(model: nn.Module, part: Part, batches: Batches) -> Run:
     return from_here(part, steps)
 
 
-def bare_peft(model: nn.Module, lora: LoraSettings, batches: Batches) -> Run:
+def bare_peft(model: nn.Module, lora: Lora, batches: Batches) -> Run:
     from peft import LoraConfig, get_peft_model
 
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
-    config = LoraConfig(r=lora.rank, lora_alpha=round(lora.scaling * lora.rank), target_modules=targets)
+    config = LoraConfig(r=lora.rank, lora_alpha=round(SCALING * lora.rank), target_modules=targets)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft's own affair with transformers
         adapted = get_peft_model(model, config).train()
@@ -120,7 +121,7 @@ def from_here(part: Part, steps: Callable[[], None]) -> Run:
     It gets them in memory of its own, as a client does that received them and as a local update has them: the same
     loop over weights that stay where the model's construction put them is up to 4 % faster on some processors.
     """
-    values = snapshot(part)
+    values = {name: parameter.detach().clone() for name, parameter in part.items()}
 
     def start_over() -> None:
         for name, parameter in part.items():

@@ -44,7 +44,8 @@ from sim.architecture import catalogue_names, from_config
 from sim.blocks import ALL_LINEAR, Block, partition
 from sim.errors import ParaSimError, ScenarioError
 from sim.methods import Trains
-from train.adapters import Adapter, LoraSettings
+from sim.sections import Lora
+from train.adapters import Adapter
 from train.blocks import block_parameters, layer_list
 from train.model_files import load_model
 from train.models import base_dtype, placed, random_model
@@ -146,7 +147,7 @@ def loops(chosen: argparse.Namespace, model: nn.Module, blocks: Sequence[Block],
 def methods(chosen: argparse.Namespace, model: nn.Module, blocks: Sequence[Block], batches: Batches) -> None:
     """Block training against LoRA and full fine-tuning, at every block position."""
     targets = ALL_LINEAR if chosen.targets == [ALL_LINEAR] else tuple(chosen.targets)
-    lora = LoraSettings(chosen.rank, targets=targets)
+    lora = Lora(rank=chosen.rank, targets=targets)
     adapted = copy.deepcopy(model)
     adapter = Adapter(adapted, lora, seed=0)
     ours = local_update(adapted, adapter.part, batches)

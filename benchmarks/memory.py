@@ -40,7 +40,7 @@ from parasim_demonstration.models import demo_config
 from sim.blocks import ALL_LINEAR, Block, partition
 from sim.errors import ParaSimError, ScenarioError
 from sim.methods import Trains
-from train.adapters import LoraSettings
+from sim.sections import Lora
 from train.blocks import checkpoint_activations
 from train.evaluate import model_loss
 from train.local import LocalSettings, train_locally
@@ -144,7 +144,7 @@ def step_of(case: Case, model: ShapeModel) -> Step:
     if kind not in (Trains.BLOCK, Trains.LORA, Trains.LORA_B, Trains.EVERYTHING):
         raise ScenarioError(f"--case {trains}: write it like block:2:0, lora, lora-b or everything")
     block = block_of(trains, place, model) if kind == Trains.BLOCK else None
-    lora = LoraSettings(targets=ALL_LINEAR) if ALL_LINEAR in options else LoraSettings()
+    lora = Lora(targets=ALL_LINEAR) if ALL_LINEAR in options else Lora()
     return Step(Trains(kind), block, batch_size, tokens, lora=lora, checkpointing="checkpointing" in options)
 
 

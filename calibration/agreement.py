@@ -257,9 +257,9 @@ def train_and_predict(
     found = []
     for round, number in enumerate(setup.schedule):
         block = None if number is None or setup.blocks is None else setup.blocks[number]
-        clients = [trace.client for trace in trained.learner.traces if trace.round == round]
-        predicted = statistics.fmean(costs.local_update(client, round, block).seconds for client in clients)
-        measured = statistics.fmean(trained.learner.simulated[client, round][0] for client in clients)
+        traces = [trace for trace in trained.learner.traces.values() if trace.round == round]
+        predicted = statistics.fmean(costs.local_update(trace.client, round, block).seconds for trace in traces)
+        measured = statistics.fmean(trace.seconds for trace in traces)
         first = None if block is None else first_layer_of(block)
         found.append(RoundTimes(scenario.method.name, round, first, predicted, measured))
     return found

@@ -12,15 +12,8 @@ import torch
 from torch import nn
 
 from parasim_demonstration.models import demonstration_config
-from sim.architecture import (
-    Architecture,
-    UnknownModelTypeError,
-    architecture,
-    catalogue_names,
-    from_config,
-    read_config,
-)
-from sim.errors import ArchitectureError
+from sim.architecture import architecture, catalogue_names, read_config
+from train.architecture import configuration
 from train.models import DEMO, random_model
 
 
@@ -48,47 +41,6 @@ def model_config(name: str) -> dict[str, Any]:
     return dict(read_config(Path(name).expanduser()))
 
 
-def counted(name: str, config: Mapping[str, Any]) -> Architecture:
-    """Count the parameters of a configuration, through transformers where the family is not a known one.
-
-    Raises
-    ------
-    ArchitectureError
-        If it cannot be counted.
-    """
-    try:
-        return from_config(config, name)
-    except UnknownModelTypeError:
-        from train.architecture import architecture_from_transformers
-
-        return architecture_from_transformers(name)
-
-
-def for_transformers(config: Mapping[str, Any]) -> Any:
-    """Read a configuration as transformers does.
-
-    Returns
-    -------
-    transformers.PretrainedConfig
-        The configuration.
-
-    Raises
-    ------
-    ArchitectureError
-        If transformers does not know its type, or refuses what it holds.
-    """
-    from transformers import CONFIG_MAPPING
-
-    kind = str(config.get("model_type"))
-    if kind not in CONFIG_MAPPING:
-        raise ArchitectureError(f"transformers knows no model type {kind[:60]!r}")
-    try:
-        return CONFIG_MAPPING[kind].from_dict(dict(config))
-    except Exception as error:  # each family checks its own configuration and raises what it likes
-        reason = " ".join(str(error).split())
-        raise ArchitectureError(f"transformers rejects this configuration of a {kind}: {reason}") from None
-
-
 _TABLES = ("wpe", "embed_positions")
 """Names of such tables in transformers; rotary positions and biases are computed for any length."""
 
@@ -107,7 +59,7 @@ def longest_sequence(config: Mapping[str, Any]) -> int | None:
         If transformers does not know its type, or cannot build it.
     """
     with torch.device("meta"):
-        return positions_of(random_model(for_transformers(config), seed=0))
+        return positions_of(random_model(configuration(config, str(config.get("model_type"))), seed=0))
 
 
 def positions_of(model: nn.Module) -> int | None:

@@ -13,7 +13,8 @@ from calibration.measured_model import MeasuredModel
 from calibration.plan import MeasuringPlan, Role
 from calibration.points import split_targets
 from calibration.stopwatch import Stopwatch
-from train.adapters import Adapter, LoraSettings
+from sim.sections import Lora
+from train.adapters import Adapter
 from train.blocks import Values
 from train.out_of_memory import DeviceMemoryError, retry_with_free_memory
 from train.timing import Clock
@@ -47,7 +48,7 @@ def measure_merging(
     samples = []
     for targets in plan.targets:
         # The adapter's own rank does not matter: only what is merged has one.
-        adapter = Adapter(subject.model, LoraSettings(1, targets=split_targets(targets)), seed=0)
+        adapter = Adapter(subject.model, Lora(rank=1, targets=split_targets(targets)), seed=0)
         try:
             for rank, role in _stacks(plan):
                 progress(f"merging a stack of rank {rank} on {targets}")

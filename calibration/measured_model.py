@@ -9,14 +9,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from calibration.configuration import counted, for_transformers, model_config
+from calibration.configuration import model_config
 from calibration.points import StepPoint, block_at, split_targets
 from calibration.this_machine import available_bytes
 from sim.architecture import Architecture
 from sim.blocks import ALL_LINEAR, Block
 from sim.errors import CostError
 from sim.methods import Trains
-from train.adapters import Adapter, LoraSettings
+from sim.sections import Lora
+from train.adapters import Adapter
+from train.architecture import configuration, counted
 from train.blocks import Part, block_parameters
 from train.models import base_dtype, placed, random_model
 from train.out_of_memory import free_memory, is_out_of_memory
@@ -57,7 +59,7 @@ def build_model(name: str, config: Mapping[str, Any], device: torch.device) -> n
     CostError
         If its weights alone are too large for the device.
     """
-    ready = for_transformers(config)
+    ready = configuration(config, name)
     parameters = counted(name, config).parameters
     check_fit(name, parameters, device)
     model: Any = None
@@ -138,15 +140,13 @@ class MeasuredModel:
     def part(self, point: StepPoint) -> Iterator[Part]:
         """What a point trains; adapters are gone from the model afterwards."""
         block = None if point.layers is None else block_at(self.architecture, point.first_layer or 0, point.layers)
-        lora = LoraSettings(point.rank or 1, targets=split_targets(point.targets or ALL_LINEAR))
+        lora = Lora(rank=point.rank or 1, targets=split_targets(point.targets or ALL_LINEAR))
         with trained_part(self.model, point.trains, block, lora) as part:
             yield part()
 
 
 @contextmanager
-def trained_part(
-    model: nn.Module, trains: Trains, block: Block | None, lora: LoraSettings
-) -> Iterator[Callable[[], Part]]:
+def trained_part(model: nn.Module, trains: Trains, block: Block | None, lora: Lora) -> Iterator[Callable[[], Part]]:
     """Put what is trained on a model for a while, with an adapter where one is trained.
 
     Parameters
@@ -157,7 +157,7 @@ def trained_part(
         What is trained.
     block : Block or None
         Which block, where blocks are trained.
-    lora : LoraSettings
+    lora : Lora
         Adapter, where one is trained.
 
     Yields

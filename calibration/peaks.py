@@ -58,7 +58,6 @@ def _steps(setup: Setup, *, recomputing: bool) -> list[Step]:
     """What is traced: of blocks, the lowest, above which most activations are kept, and the largest."""
     try:
         from calibration.shapes import Step
-        from train.adapters import LoraSettings
     except ImportError as missing:
         raise CostError(f"{install_hint('tracing a step', 'train')} ({missing})") from None
     scenario = setup.scenario
@@ -69,9 +68,8 @@ def _steps(setup: Setup, *, recomputing: bool) -> list[Step]:
             min(scheduled, key=lambda block: block.first_layer),
             max(scheduled, key=lambda block: block.parameters),
         }
-    adapter = LoraSettings(rank=scenario.lora.rank, targets=scenario.lora.targets)
     batch_size, tokens, trains = scenario.local.batch_size, scenario.local.sequence_length, setup.method.trains
-    return [Step(trains, block, batch_size, tokens, lora=adapter, checkpointing=recomputing) for block in blocks]
+    return [Step(trains, block, batch_size, tokens, lora=scenario.lora, checkpointing=recomputing) for block in blocks]
 
 
 @cache

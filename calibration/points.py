@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -84,12 +84,12 @@ def in_layers(width: float) -> str:
 
 def join_targets(targets: tuple[str, ...] | str) -> str:
     """Write an adapter's modules as one word, in an order of their own."""
-    return ALL_LINEAR if targets == ALL_LINEAR else "+".join(sorted(targets))
+    return "all-linear" if targets == ALL_LINEAR else "+".join(sorted(targets))
 
 
-def split_targets(targets: str) -> tuple[str, ...] | str:
+def split_targets(targets: str) -> tuple[str, ...] | Literal["all-linear"]:
     """Undo `join_targets`."""
-    return ALL_LINEAR if targets == ALL_LINEAR else tuple(targets.split("+"))
+    return "all-linear" if targets == ALL_LINEAR else tuple(targets.split("+"))
 
 
 def block_at(architecture: Architecture, first_layer: float, layers: float) -> Block:

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from calibration.configuration import counted, for_transformers, model_config, positions_of
+from calibration.configuration import model_config, positions_of
 from calibration.measured_model import trained_part
 from calibration.trace import StepTrace, trace_update
 from sim.blocks import Block
 from sim.errors import CostError, shown
 from sim.methods import Trains
-from train.adapters import LoraSettings
+from sim.sections import Lora
+from train.architecture import configuration, counted
 from train.blocks import checkpoint_activations
 from train.evaluate import model_loss
 from train.models import placed, random_model
@@ -42,7 +43,7 @@ class Step:
         Tokens per example; ignored by vision models.
     accumulation : int
         Batches per step.
-    lora : LoraSettings
+    lora : Lora
         Adapter, where one is trained.
     checkpointing : bool
         Whether activations are recomputed instead of kept.
@@ -55,7 +56,7 @@ class Step:
     batch_size: int = 4
     sequence_length: int = 512
     accumulation: int = 1
-    lora: LoraSettings = field(default_factory=LoraSettings)
+    lora: Lora = field(default_factory=Lora)
     checkpointing: bool = False
     padded: bool = False
 
@@ -92,7 +93,7 @@ class ShapeModel:
         if precision not in ("bfloat16", "float32"):
             raise CostError(f"precision is {precision!r}, allowed are bfloat16 and float32")
         fields = model_config(model) if config is None else config
-        self.config = for_transformers(fields)
+        self.config = configuration(fields, model)
         self.architecture = counted(model, fields)
         self.precision = precision
         self._dtype: torch.dtype = getattr(torch, precision)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sim.architecture import Architecture
     from train.blocks import Values
     from train.learner import Trace
-    from train.metrics import Row
+    from train.metrics import MetricsRow
     from train.workbench import Workbench
 
 Clock = Literal["measured", "profile", "both"]
@@ -107,7 +107,7 @@ def delta_saver(method: Path) -> Callable[[Trace, Values], None]:
     return save
 
 
-def time_again(scenario: Scenario, architecture: Architecture, metrics: Iterable[Row], folder: Path) -> None:
+def time_again(scenario: Scenario, architecture: Architecture, metrics: Iterable[MetricsRow], folder: Path) -> None:
     """Time the same run by the profile: what is learned does not depend on how long it takes."""
     setup = prepare(scenario, architecture)
     predicted = simulate(setup, costs_of(setup))

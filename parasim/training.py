@@ -27,7 +27,7 @@ from train.directory import Terms, agree, keep, trained_in
 from train.fingerprint import contents, own_settings, shared_settings
 from train.formats import Example
 from train.lock import locked
-from train.metrics import Row, metrics_text, read_metrics
+from train.metrics import MetricsRow, metrics_text, read_metrics
 from train.partition import Partition
 from train.pretraining import pretrain
 from train.ray_trainer import ClusterWorkers, cluster_workers
@@ -57,7 +57,7 @@ class Training:
         What else the user should know, a sentence each: what was cut off the examples, what is not there.
     """
 
-    metrics: list[Row]
+    metrics: list[MetricsRow]
     base: Base
     results: dict[str, Result]
     partition: Partition
@@ -138,7 +138,7 @@ def _train(
     terms = replace(terms, contents=contents(bench))
     agree(directory, terms)
     before = trained_in(directory)
-    metrics: dict[str, list[Row]] = {}
+    metrics: dict[str, list[MetricsRow]] = {}
     for row in read_metrics(directory / "metrics.csv") if before else ():
         if row["method"] in before:
             metrics.setdefault(str(row["method"]), []).append(row)
@@ -152,7 +152,7 @@ def _train(
     for scenario in scenarios:
         name, folder = scenario.method.name, directory / scenario.method.name
 
-        def on_row(rows: list[Row], name: str = name, rounds: int = scenario.rounds) -> None:
+        def on_row(rows: list[MetricsRow], name: str = name, rounds: int = scenario.rounds) -> None:
             report(f"training {name}", len(rows), rounds)
             metrics[name] = rows
             text = metrics_text(chain.from_iterable(metrics.values()))
@@ -174,7 +174,7 @@ def _train(
         trained.result.write_timeline(folder / "timeline.csv")
         trained.save_model(folder / "model", bench.tokenizer, str(directory / "base") if pretrained else scenario.model)
         if save_deltas:
-            notes += missing_deltas(trained.learner.traces, folder)
+            notes += missing_deltas(list(trained.learner.traces.values()), folder)
         if clock == "both":
             time_again(scenario, bench.architecture, trained.metrics, folder)
     if others := [name for name in metrics if name not in results]:

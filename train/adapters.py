@@ -1,7 +1,7 @@
 """LoRA adapters through `peft`, and what FFA-LoRA and FLoRA do with them.
 
 A weight W of a linear module becomes W + scaling B A, with A of shape (rank, inputs), B of shape
-(outputs, rank) and scaling = alpha / rank. FedIT trains A and B; FFA-LoRA keeps A at its seeded start and
+(outputs, rank) and scaling = alpha / rank = 2. FedIT trains A and B; FFA-LoRA keeps A at its seeded start and
 trains B alone; FLoRA stacks the clients' matrices, merges their product into W, and begins with a fresh
 adapter.
 """
@@ -12,52 +12,24 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from sim.blocks import ALL_LINEAR
 from sim.errors import ParaSimError, nearest
+from sim.sections import Lora
 from train.blocks import Values, layer_list
 from train.packing import save_tensors
 
 A, B = "lora_A.default.weight", "lora_B.default.weight"
+SCALING = 2.0
+"""Factor of B A, whatever the rank: alpha is twice the rank, as is usual."""
 
 
 class AdapterError(ParaSimError):
     """An adapter cannot be built as asked."""
-
-
-@dataclass(frozen=True)
-class LoraSettings:
-    """Shape of a LoRA adapter.
-
-    Parameters
-    ----------
-    rank : int
-        Inner dimension r, from 1 on.
-    alpha : float, optional
-        Numerator of scaling = alpha / rank; twice the rank by default.
-    targets : tuple of str or "all-linear"
-        Linear modules to adapt in every layer, by their last name, or all of them.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of range.
-    """
-
-    rank: Annotated[int, Field(ge=1)] = 32
-    alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    targets: tuple[str, ...] | str = ("q_proj", "v_proj")
-
-    @property
-    def scaling(self) -> float:
-        """Factor of B A."""
-        return 2.0 if self.alpha is None else self.alpha / self.rank
 
 
 class Adapter:
@@ -67,8 +39,8 @@ class Adapter:
     ----------
     model : torch.nn.Module
         The model; its target modules are replaced in place until `remove`.
-    settings : LoraSettings
-        Rank, scaling and targets.
+    settings : Lora
+        Rank and targets.
     seed : int
         Seed of the A matrices; B starts at zero.
 
@@ -78,19 +50,18 @@ class Adapter:
         If the model has no linear module of a target's name.
     """
 
-    def __init__(self, model: nn.Module, settings: LoraSettings, seed: int) -> None:
+    def __init__(self, model: nn.Module, settings: Lora, seed: int) -> None:
         from peft import LoraConfig, LoraModel
 
-        self.settings = settings
-        self._names = target_modules(model, settings.targets)
+        names = target_modules(model, settings.targets)
         self._config = LoraConfig(
             r=settings.rank,
-            lora_alpha=settings.scaling * settings.rank,
-            target_modules=self._names,
-            fan_in_fan_out=not any(isinstance(model.get_submodule(name), nn.Linear) for name in self._names),
+            lora_alpha=SCALING * settings.rank,
+            target_modules=names,
+            fan_in_fan_out=not any(isinstance(model.get_submodule(name), nn.Linear) for name in names),
         )
         self._tuner = LoraModel(model, self._config, "default")
-        self._modules: dict[str, Any] = {name: model.get_submodule(name) for name in self._names}
+        self._modules: dict[str, Any] = {name: model.get_submodule(name) for name in names}
         self.reset(seed)
 
     @property
@@ -141,7 +112,7 @@ class Adapter:
             for name, module in self._modules.items():
                 weight = module.get_base_layer().weight
                 a, b = (state[f"{name}.{matrix}"].to(weight.device).float() for matrix in (A, B))
-                product = self.settings.scaling * (b @ a)
+                product = SCALING * (b @ a)
                 # GPT-2 keeps its weights transposed: (inputs, outputs).
                 weight.copy_(weight.float() + (product.T if module.fan_in_fan_out else product))
 
@@ -208,12 +179,12 @@ def target_modules(model: nn.Module, targets: tuple[str, ...] | str) -> list[str
     model : torch.nn.Module
         The model, without an adapter.
     targets : tuple of str or "all-linear"
-        As in `LoraSettings`.
+        Linear modules of every layer, by their last name, or all of them.
 
     Raises
     ------
     AdapterError
-        If there are no targets, or the model has no linear module of a target's name.
+        If the model has no linear module of a target's name.
     """
     from transformers.pytorch_utils import Conv1D
 
@@ -221,12 +192,9 @@ def target_modules(model: nn.Module, targets: tuple[str, ...] | str) -> list[str
     linear = [f"{prefix}.{name}" for name, module in layers.named_modules() if isinstance(module, (nn.Linear, Conv1D))]
     if targets == ALL_LINEAR:
         return linear
-    wanted = {targets} if isinstance(targets, str) else set(targets)
     known = {name.rpartition(".")[2] for name in linear}
-    if not wanted:
-        raise AdapterError(f"lora targets are empty; name linear modules of the model, or {ALL_LINEAR!r}")
-    for unknown in sorted(wanted - known):
+    for unknown in sorted(set(targets) - known):
         raise AdapterError(
             f"lora target {unknown!r} is no linear module of this model: {nearest(unknown, known | {ALL_LINEAR})}"
         )
-    return [name for name in linear if name.rpartition(".")[2] in wanted]
+    return [name for name in linear if name.rpartition(".")[2] in targets]

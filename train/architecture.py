@@ -8,17 +8,39 @@ its modules are counted. Nothing is downloaded, no weights are read and no code 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from torch import nn
+
+from sim import architecture
 from sim.architecture import LARGEST_LAYER_COUNT, Architecture, Half, Layer, Linear, read_config
 from sim.errors import ArchitectureError, nearest
 from train.blocks import halves_of, layer_list
 from train.models import ModelError, model_class
 
-if TYPE_CHECKING:
-    from torch import nn
+
+def counted(name: str, config: Mapping[str, Any]) -> Architecture:
+    """Count the parameters of a configuration, through transformers where the family is not a known one.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model: for an unknown family, its ``config.json`` or the folder of it.
+    config : mapping
+        What stands in its ``config.json``.
+
+    Raises
+    ------
+    ArchitectureError
+        If it cannot be counted.
+    """
+    try:
+        return architecture.from_config(config, name)
+    except architecture.UnknownModelTypeError:
+        return architecture_from_transformers(name)
 
 
 def architecture_from_transformers(config_path: str | os.PathLike[str]) -> Architecture:
@@ -47,7 +69,12 @@ def architecture_from_transformers(config_path: str | os.PathLike[str]) -> Archi
     they end. Experts that a family keeps in one stacked tensor are counted, but are no linear modules.
     """
     name = os.fspath(config_path)
-    config = _configuration(Path(name).expanduser(), name)
+    config = configuration(read_config(Path(name).expanduser()), name)
+    if config.is_encoder_decoder:
+        raise ArchitectureError(f"{name}: an encoder-decoder model has two stacks of layers, only one can be cut")
+    text = config.get_text_config()
+    if _size(text, "num_hidden_layers", name) > LARGEST_LAYER_COUNT:
+        raise ArchitectureError(f"{name}: more than {LARGEST_LAYER_COUNT} layers")
     model = _build(config, name)
     try:
         _, stack = layer_list(model)
@@ -55,19 +82,20 @@ def architecture_from_transformers(config_path: str | os.PathLike[str]) -> Archi
         raise ArchitectureError(f"{name}: {error}") from None
     layers = tuple(_layer(module, name) for module in stack)
 
-    in_layers = _sizes(stack.parameters())
-    counted = sum(layer.parameters for layer in layers)
-    if counted != sum(in_layers.values()):
+    in_layers = _sizes([stack])
+    if sum(layer.parameters for layer in layers) != sum(in_layers.values()):
         raise ArchitectureError(f"{name}: layers of this model share weights, so they cannot be separate blocks")
-    embeddings = _sizes(_parameters(_embeddings(model)))
+    outside = {key: size for key, size in _sizes([model]).items() if key not in in_layers}
+    embeddings = outside.keys() & _sizes(
+        module
+        for path, module in model.named_modules()
+        if isinstance(module, nn.Embedding) or path.rpartition(".")[2] == "embeddings"
+    )
     # A tied head is the embedding's own tensor, which is counted there.
     base = model.base_model
-    head = _sizes(_parameters(child for child in model.children() if base not in (child, model)))
-    outside = {key: size for key, size in _sizes(model.parameters()).items() if key not in in_layers}
-    embedding_parameters = sum(size for key, size in outside.items() if key in embeddings)
-    head_parameters = sum(size for key, size in outside.items() if key in head and key not in embeddings)
+    head = outside.keys() & _sizes(child for child in model.children() if base not in (child, model))
+    head -= embeddings
 
-    text = config.get_text_config()
     hidden, heads = _size(text, "hidden_size", name), _size(text, "num_attention_heads", name)
     return Architecture(
         name=name,
@@ -77,17 +105,34 @@ def architecture_from_transformers(config_path: str | os.PathLike[str]) -> Archi
         attention_heads=heads,
         head_dimension=int(getattr(text, "head_dim", None) or hidden // heads),
         layers=layers,
-        embedding_parameters=embedding_parameters,
-        head_parameters=head_parameters,
-        other_parameters=sum(outside.values()) - embedding_parameters - head_parameters,
+        embedding_parameters=sum(outside[key] for key in embeddings),
+        head_parameters=sum(outside[key] for key in head),
+        other_parameters=sum(outside[key] for key in outside.keys() - embeddings - head),
     )
 
 
-def _configuration(path: Path, name: str) -> Any:
-    """Read the file as the configuration class that transformers has for its model type."""
+def configuration(fields: Mapping[str, Any], name: str) -> Any:
+    """Read a ``config.json`` as the configuration class that transformers has for its model type.
+
+    Parameters
+    ----------
+    fields : mapping
+        What stands in it.
+    name : str
+        What a message calls it.
+
+    Returns
+    -------
+    transformers.PretrainedConfig
+        The configuration.
+
+    Raises
+    ------
+    ArchitectureError
+        If transformers does not know its type, or refuses what it holds.
+    """
     from transformers import CONFIG_MAPPING
 
-    fields = read_config(path)
     model_type = fields.get("model_type")
     if model_type is None:
         raise ArchitectureError(f"{name}: has no field model_type, which says how the model is built")
@@ -98,20 +143,15 @@ def _configuration(path: Path, name: str) -> Any:
         hint = f", {close}" if close.startswith("did you mean") else ""
         raise ArchitectureError(f"{name}: transformers knows no model type {shown!r}{hint}")
     try:
-        config = CONFIG_MAPPING[model_type].from_dict(dict(fields))
+        return CONFIG_MAPPING[model_type].from_dict(dict(fields))
     # Each family checks its own configuration and raises what it likes.
     except Exception as error:
-        raise ArchitectureError(f"{name}: transformers rejects this configuration: {error}") from error
-    if config.is_encoder_decoder:
-        raise ArchitectureError(f"{name}: an encoder-decoder model has two stacks of layers, only one can be cut")
-    if _size(config.get_text_config(), "num_hidden_layers", name) > LARGEST_LAYER_COUNT:
-        raise ArchitectureError(f"{name}: more than {LARGEST_LAYER_COUNT} layers")
-    return config
+        reason = " ".join(str(error).split())
+        raise ArchitectureError(f"{name}: transformers rejects this configuration: {reason}") from error
 
 
 def _build(config: Any, name: str) -> Any:
     """Build the model on the meta device."""
-    import torch
     from transformers import AutoModel
 
     try:
@@ -140,7 +180,6 @@ def _layer(layer: nn.Module, name: str) -> Layer:
 
 def _linears(layer: nn.Module, children: Collection[str]) -> tuple[Linear, ...]:
     """List the linear modules in some of a layer's modules."""
-    from torch import nn
     from transformers.pytorch_utils import Conv1D
 
     found = []
@@ -156,26 +195,9 @@ def _linears(layer: nn.Module, children: Collection[str]) -> tuple[Linear, ...]:
     return tuple(found)
 
 
-def _embeddings(model: nn.Module) -> list[nn.Module]:
-    """List the modules that turn tokens, positions or image patches into vectors."""
-    from torch import nn
-
-    return [
-        module
-        for path, module in model.named_modules()
-        if isinstance(module, nn.Embedding) or path.rpartition(".")[2] == "embeddings"
-    ]
-
-
-def _parameters(modules: Iterable[nn.Module]) -> Iterator[nn.Parameter]:
-    """Go through the parameters of several modules."""
-    for module in modules:
-        yield from module.parameters()
-
-
-def _sizes(parameters: Iterable[nn.Parameter]) -> dict[int, int]:
+def _sizes(modules: Iterable[nn.Module]) -> dict[int, int]:
     """Count every parameter once: shared ones are one tensor, hence one key."""
-    return {id(parameter): parameter.numel() for parameter in parameters}
+    return {id(parameter): parameter.numel() for module in modules for parameter in module.parameters()}
 
 
 def _size(config: Any, key: str, name: str) -> int:

@@ -7,7 +7,6 @@ travel as dictionaries of tensors under the same names, in the same order.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -166,22 +165,6 @@ def checkpoint_activations(model: Any, enabled: bool = True) -> None:
         model.disable_input_require_grads()
 
 
-def snapshot(part: Part) -> Values:
-    """Copy the values of a part.
-
-    Parameters
-    ----------
-    part : mapping of str to torch.nn.Parameter
-        The part.
-
-    Returns
-    -------
-    dict of str to torch.Tensor
-        Independent copies in the model's precision, on its device.
-    """
-    return {name: parameter.detach().clone() for name, parameter in part.items()}
-
-
 def install(part: Part, values: Mapping[str, Tensor]) -> None:
     """Put values into a part, rounding them to the model's precision.
 
@@ -258,6 +241,5 @@ def unflatten(flat: Tensor, like: Mapping[str, Tensor]) -> Values:
     dict of str to torch.Tensor
         Views into `flat`.
     """
-    sizes = [value.numel() for value in like.values()]
-    pieces = zip(like.items(), itertools.accumulate(sizes), sizes, strict=True)
-    return {name: flat[end - size : end].view(value.shape) for (name, value), end, size in pieces}
+    pieces = torch.split(flat, [value.numel() for value in like.values()])
+    return {name: piece.view(value.shape) for (name, value), piece in zip(like.items(), pieces, strict=True)}

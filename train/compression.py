@@ -1,4 +1,4 @@
-"""What is lost when a delta is sent compressed: top-k and quantization, with and without error feedback.
+"""What is lost when a delta is sent compressed: top-k and quantization.
 
 Each function returns what the receiver reconstructs. What a compressed message weighs is the affair of
 `sim.payload`.
@@ -6,14 +6,12 @@ Each function returns what the receiver reconstructs. What a compressed message 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from train.blocks import Values, flatten, unflatten
-
-Compressor = Callable[[Mapping[str, Tensor]], Values]
 
 
 def top_k(delta: Mapping[str, Tensor], fraction: float, *, by_tensor: bool = False) -> Values:
@@ -96,28 +94,3 @@ def quantize(delta: Mapping[str, Tensor], bits: int, *, group: int = 256, seed: 
         noise = torch.rand(levels.shape, generator=generator, device=flat.device, dtype=flat.dtype)
         levels = (levels + noise).floor()
     return unflatten((levels * scales).view(-1)[: flat.numel()], delta)
-
-
-def with_error_feedback(
-    delta: Mapping[str, Tensor], residual: Mapping[str, Tensor] | None, compress: Compressor
-) -> tuple[Values, Values]:
-    """Compress a delta together with what earlier messages left out.
-
-    Parameters
-    ----------
-    delta : mapping of str to torch.Tensor
-        The delta of this round.
-    residual : mapping of str to torch.Tensor or None
-        What the sender still owes; None at the start.
-    compress : callable
-        `top_k` or `quantize` with their settings.
-
-    Returns
-    -------
-    tuple of dict of str to torch.Tensor
-        What the receiver reconstructs, and the new residual: the sum of all messages plus the residual is the
-        sum of all deltas.
-    """
-    owed = {name: value if residual is None else value + residual[name] for name, value in delta.items()}
-    sent = compress(owed)
-    return sent, {name: value - sent[name] for name, value in owed.items()}

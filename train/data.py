@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from train.evaluate import IGNORED
 from train.formats import Example
@@ -78,8 +79,6 @@ class Encoding:
         What was cut off or left out.
     template : Template
         What the tokens were made with.
-    sequence_length : int
-        The longest that a row may be [tokens].
     """
 
     examples: tuple[Example, ...]
@@ -87,7 +86,6 @@ class Encoding:
     dropped: tuple[Example, ...]
     truncation: Truncation
     template: Template
-    sequence_length: int
 
 
 def encode(examples: Sequence[Example], template: Template, sequence_length: int) -> Encoding:
@@ -134,7 +132,7 @@ def encode(examples: Sequence[Example], template: Template, sequence_length: int
         )
     answer_tokens = sum(map(len, completions))
     truncation = Truncation(len(examples), truncated, len(dropped), answer_tokens, lost)
-    return Encoding(tuple(kept), tuple(rows), tuple(dropped), truncation, template, sequence_length)
+    return Encoding(tuple(kept), tuple(rows), tuple(dropped), truncation, template)
 
 
 def pack(texts: Sequence[str], template: Template, sequence_length: int) -> tuple[TokenRow, ...]:
@@ -166,17 +164,15 @@ def pack(texts: Sequence[str], template: Template, sequence_length: int) -> tupl
     return tuple(TokenRow(tuple(tokens[start : start + sequence_length]), 0) for start in starts)
 
 
-def collate(rows: Sequence[TokenRow], pad: int, width: int | None = None) -> dict[str, torch.Tensor]:
-    """Put token rows into one batch, padded on the right.
+def collate(rows: Sequence[TokenRow], pad: int) -> dict[str, torch.Tensor]:
+    """Put token rows into one batch, padded on the right to the longest.
 
     Parameters
     ----------
     rows : sequence of TokenRow
-        The rows, none longer than `width`.
+        The rows.
     pad : int
         Token to pad with.
-    width : int, optional
-        Tokens per padded row; that of the longest if left out.
 
     Returns
     -------
@@ -184,15 +180,12 @@ def collate(rows: Sequence[TokenRow], pad: int, width: int | None = None) -> dic
         ``input_ids``, ``attention_mask`` and ``labels``, each int64 of shape (rows, width); labels are
         `IGNORED` on prompts and padding. Positions count from 0 at the first token, as models do by themselves.
     """
-    width = width or max(len(row.tokens) for row in rows)
-    shape = (len(rows), width)
-    input_ids = torch.full(shape, pad)
-    attention_mask = torch.zeros(shape, dtype=torch.long)
-    labels = torch.full(shape, IGNORED)
-    for index, row in enumerate(rows):
-        length = len(row.tokens)
-        tokens = torch.tensor(row.tokens)
-        input_ids[index, :length] = tokens
-        attention_mask[index, :length] = 1
-        labels[index, row.prompt_length : length] = tokens[row.prompt_length :]
-    return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
+    tokens = [torch.tensor(row.tokens) for row in rows]
+    labels = [ids.clone() for ids in tokens]
+    for row, own in zip(rows, labels, strict=True):
+        own[: row.prompt_length] = IGNORED
+    return {
+        "input_ids": pad_sequence(tokens, batch_first=True, padding_value=pad),
+        "attention_mask": pad_sequence([torch.ones_like(ids) for ids in tokens], batch_first=True),
+        "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORED),
+    }

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from train.answers import final_number
-from train.task import Batch, DataError, Progress
+from train.task import Batch, DataError
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -78,7 +78,7 @@ def evaluating(model: Module) -> Iterator[None]:
         model.train(was_training)
 
 
-def held_out_loss(model: Module, batches: Sequence[Batch], progress: Progress | None = None) -> float:
+def held_out_loss(model: Module, batches: Sequence[Batch], after_batch: Callable[[], object] = lambda: None) -> float:
     """Mean loss over all trained tokens, however they are spread over batches.
 
     Parameters
@@ -87,7 +87,7 @@ def held_out_loss(model: Module, batches: Sequence[Batch], progress: Progress | 
         A causal language model.
     batches : sequence of Batch
         Held-out data with ``labels``, shape (examples, tokens), `IGNORED` where nothing is predicted.
-    progress : Progress, optional
+    after_batch : callable
         Called after each batch.
 
     Returns
@@ -102,14 +102,13 @@ def held_out_loss(model: Module, batches: Sequence[Batch], progress: Progress | 
     """
     total, tokens = 0.0, 0
     with evaluating(model):
-        for done, batch in enumerate(batches, start=1):
+        for batch in batches:
             # The first token of a row is never predicted: labels are shifted by one inside the model.
             predicted = int((batch["labels"][:, 1:] != IGNORED).sum())
             if predicted:
                 total += float(model_loss(model, batch)) * predicted
                 tokens += predicted
-            if progress:
-                progress(done, len(batches))
+            after_batch()
     if not tokens:
         raise DataError("the held-out data has no answer token to measure a loss on")
     return total / tokens
@@ -118,13 +117,12 @@ def held_out_loss(model: Module, batches: Sequence[Batch], progress: Progress | 
 def exact_match(
     model: Module,
     template: Template,
-    prompts: Sequence[Sequence[int]],
-    answers: Sequence[str],
+    questions: Sequence[tuple[Sequence[int], str]],
     *,
     answer_tokens: int,
     unasked: int = 0,
     batch_size: int = 32,
-    progress: Progress | None = None,
+    after_batch: Callable[[], object] = lambda: None,
 ) -> float:
     """Fraction of questions whose greedily generated answer ends on the right number.
 
@@ -134,46 +132,34 @@ def exact_match(
         A causal language model of transformers.
     template : Template
         The tokenizer and what ends an answer.
-    prompts : sequence of sequence of int
-        Token ids up to where the answer begins.
-    answers : sequence of str
-        The right final number of each.
+    questions : sequence of (sequence of int, str)
+        Token ids up to where the answer begins, and the right final number.
     answer_tokens : int
         How many tokens an answer may take.
     unasked : int
-        Further questions, too long to be asked: they count as wrong.
+        Further questions, too long to be asked: they count as wrong. There has to be one question at least.
     batch_size : int
-        Prompts generated at a time.
-    progress : Progress, optional
+        Questions at a time.
+    after_batch : callable
         Called after each batch.
 
     Returns
     -------
     float
         Between 0 and 1. Numbers compare by value (`train.answers.final_number`).
-
-    Raises
-    ------
-    DataError
-        If there is no question at all, or not one answer for each prompt.
     """
-    questions = len(prompts) + unasked
-    if not questions or len(prompts) != len(answers):
-        raise DataError(f"{len(prompts)} prompts and {len(answers)} answers: as many of both are needed")
     # Prompts of like length share a batch, so that little of it is padding.
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    starts = range(0, len(order), batch_size)
+    ordered = sorted(questions, key=lambda question: len(question[0]))
     right = 0
     with evaluating(model):
-        for done, start in enumerate(starts, start=1):
-            chosen = order[start : start + batch_size]
-            texts = generate(model, template, [prompts[index] for index in chosen], answer_tokens)
-            for index, text in zip(chosen, texts, strict=True):
+        for start in range(0, len(ordered), batch_size):
+            chosen = ordered[start : start + batch_size]
+            texts = generate(model, template, [prompt for prompt, _ in chosen], answer_tokens)
+            for (_, answer), text in zip(chosen, texts, strict=True):
                 number = final_number(text)
-                right += number is not None and number == final_number(answers[index])
-            if progress:
-                progress(done, len(starts))
-    return right / questions
+                right += number is not None and number == final_number(answer)
+            after_batch()
+    return right / (len(questions) + unasked)
 
 
 def generate(model: Module, template: Template, prompts: Sequence[Sequence[int]], answer_tokens: int) -> list[str]:

@@ -182,8 +182,7 @@ def _rows(source: str | Path) -> Iterator[tuple[str, JsonRow]]:
     path = Path(source).expanduser()
     hub_name = isinstance(source, str) and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source)
     if path.exists() or not hub_name or path.suffix in (".json", ".jsonl"):
-        for line, row in read_rows(path):
-            yield f"{path}, line {line}", row
+        yield from read_rows(path)
         return
     try:
         from datasets import load_dataset  # type: ignore[import-not-found,unused-ignore]

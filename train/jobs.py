@@ -7,12 +7,12 @@ in this process, on the one model; `train.ray_trainer` has them done by workers 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
 from train.blocks import Values
-from train.local import LocalSettings, Loss, train_locally
+from train.local import LocalSettings, LocalUpdate, Loss, train_locally
 from train.task import Batch, Task
 from train.trained import TrainedPart
 from train.versions import BASE, Versions
@@ -53,29 +53,10 @@ class Job:
         return self.client * 1_000_003 + self.round
 
 
-@dataclass(frozen=True)
-class Learned:
-    """What came out of a job.
-
-    Attributes
-    ----------
-    message : dict of str to torch.Tensor
-        What is sent, before any compression (`TrainedPart.message`), on the model's device.
-    loss : float
-        Mean training loss.
-    seconds : float
-        Time [s] that the update took on the device.
-    """
-
-    message: Values
-    loss: float
-    seconds: float
-
-
 class Trainer(Protocol):
     """Whoever does jobs."""
 
-    def submit(self, job: Job) -> Callable[[], Learned]:
+    def submit(self, job: Job) -> Callable[[], LocalUpdate]:
         """Take on a job; calling what is returned waits for it.
 
         No new version of anything comes up while a job is open.
@@ -83,7 +64,7 @@ class Trainer(Protocol):
         ...
 
 
-Employ = Callable[[TrainedPart, Versions, Task, LocalSettings], Trainer]
+TrainerFactory = Callable[[TrainedPart, Versions, Task, LocalSettings], Trainer]
 """Gives the trainer of a run: what is trained, its versions, the data, and how to train."""
 
 
@@ -109,11 +90,11 @@ class LocalTrainer:
         self._settings = settings
         self._warm = False
 
-    def submit(self, job: Job) -> Callable[[], Learned]:
+    def submit(self, job: Job) -> Callable[[], LocalUpdate]:
         """Put a job off until it is waited for."""
         return partial(self._do, job)
 
-    def _do(self, job: Job) -> Learned:
+    def _do(self, job: Job) -> LocalUpdate:
         batches = self._task.batches(job.client, job.round)
         learned = do(
             job, self._trained, self._versions, batches, self._task.loss, self._settings, warm_up=not self._warm
@@ -131,7 +112,7 @@ def do(
     settings: LocalSettings,
     *,
     warm_up: bool,
-) -> Learned:
+) -> LocalUpdate:
     """Do a job on a model.
 
     Parameters
@@ -151,6 +132,11 @@ def do(
     warm_up : bool
         Take an untimed step first, for a device that has done nothing yet.
 
+    Returns
+    -------
+    LocalUpdate
+        With what is sent as its delta, before any compression (`TrainedPart.message`).
+
     Raises
     ------
     TrainingError
@@ -159,7 +145,7 @@ def do(
     start = trained.fresh_start(job.client, job.round, show(job, versions))
     part = trained.part(job.item)
     update = train_locally(trained.model, part, batches, loss, settings, start=start, warm_up=warm_up, seed=job.seed)
-    return Learned(trained.message(start, update.delta), update.loss, update.seconds)
+    return replace(update, delta=trained.message(start, update.delta))
 
 
 def show(job: Job, versions: Versions) -> Values:

@@ -6,10 +6,11 @@ under way is bookkeeping (`train.versions`); who trains on it, and where, is the
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +19,11 @@ from sim.learner import Promise, Update
 from train.aggregate import mean
 from train.blocks import Values
 from train.clocks import SimulatedClock
-from train.jobs import Employ, Job, Learned, LocalTrainer
-from train.local import LocalSettings, TrainingError
+from train.jobs import Job, LocalTrainer, TrainerFactory
+from train.local import LocalSettings, LocalUpdate, TrainingError
 from train.messages import Messages
 from train.task import Task
-from train.trained import TrainedBlocks, TrainedPart, TrainedStack
+from train.trained import TrainedPart, TrainedStack
 from train.versions import BASE, Versions
 
 
@@ -62,8 +63,7 @@ class Client:
     pending: dict[tuple[int, int], Values] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Trace:
+class Trace(NamedTuple):
     """What is noted of every local update.
 
     Attributes
@@ -73,13 +73,17 @@ class Trace:
     loss : float
         Mean training loss.
     measured : float
-        Seconds it took here [s].
+        Seconds it took on this device [s].
+    seconds, serial : float
+        Simulated seconds, and the part of them at the start during which nothing can be sent [s].
     """
 
     client: int
     round: int
     loss: float
     measured: float
+    seconds: float
+    serial: float
 
 
 class TorchLearner:
@@ -107,7 +111,7 @@ class TorchLearner:
         Rounds that clients may train behind the server; None where they may train on versions of any age.
     overlaps : bool
         Whether a client goes on from its own update before it has the aggregate.
-    employ : callable
+    trainer_factory : callable
         Gives who trains; by default, this process.
     on_update : callable, optional
         Given each new update's trace and what was sent.
@@ -126,29 +130,29 @@ class TorchLearner:
         ranked: bool = False,
         staleness: int | None = 0,
         overlaps: bool = False,
-        employ: Employ = LocalTrainer,
+        trainer_factory: TrainerFactory = LocalTrainer,
         on_update: Callable[[Trace, Values], None] = lambda trace, sent: None,
     ):
         self.trained = trained
         self.task = task
-        self.traces: list[Trace] = []
+        # By client and round, in the order of training.
+        self.traces: dict[tuple[int, int], Trace] = {}
         # Training losses of what each aggregation brought in, by its number, until somebody asks.
         self.losses: dict[int, list[float]] = {}
-        self._loss: dict[tuple[int, int], float] = {}
-        self.clients: dict[int, Client] = {}
+        self.clients: defaultdict[int, Client] = defaultdict(Client)
         self.messages = messages
         held = self._held if staleness is None or not server.correction else lambda item: ()
         self.versions = Versions(trained.part, lag=staleness or 0, held=held)
         # Where a client waits for the aggregate before it trains again, its own update is in it by then.
         self._keeps_own = trained.keeps_own and (overlaps or not server.correction)
-        self._trainer = employ(trained, self.versions, task, local)
+        self._trainer = trainer_factory(trained, self.versions, task, local)
         self._server = server
         self._learning_rate = local.learning_rate
         self._clock = clock
         self._schedule = schedule
         self._ranked = ranked
         self.surveyed: dict[int, tuple[float, Tensor]] = {}
-        self.simulated: dict[tuple[int, int], tuple[float, float]] = {}
+        # What was sent of updates that are not aggregated yet.
         self.in_flight: dict[tuple[int, int], Values] = {}
         # Of stacks: what merging each round's took here, and what each client has to merge before it trains [s].
         self.merge_seconds: dict[int, float] = {}
@@ -156,7 +160,7 @@ class TorchLearner:
         # Versions that are on their way to each client.
         self._served: dict[int, Mapping[int, int]] = {}
         # Set when a run is resumed: updates that were trained before, and the last round that was aggregated.
-        self.replay: dict[tuple[int, int], tuple[Trace, Update]] = {}
+        self.replay: dict[tuple[int, int], Trace] = {}
         self.replayed_until = -1
         self._on_update = on_update
 
@@ -176,7 +180,6 @@ class TorchLearner:
     def survey(self, client: int) -> float:
         """Measure the norm of every block's gradient on one of the client's batches."""
         if client not in self.surveyed:
-            assert isinstance(self.trained, TrainedBlocks)
             batch = next(iter(self.task.batches(client, 0)))
             norms, measured = self.trained.gradient_norms(batch, self.task.loss)
             self.surveyed[client] = (self._clock.survey_seconds(client, measured), norms)
@@ -199,12 +202,11 @@ class TorchLearner:
         if (client, round) in self.replay:
             return Promise(partial(self._repeated, client, round, block), duration)
         job = self.job(client, round, block)
-        learned = self._trainer.submit(job)
-        return Promise(lambda: self._finished(job, block, merging, _awaited(job, learned)), duration)
+        return Promise(partial(self._finished, job, block, merging, self._trainer.submit(job)), duration)
 
     def job(self, client: int, round: int, block: int | None) -> Job:
         """Put together what a client's update starts from."""
-        view = self.clients.setdefault(client, Client())
+        view = self.clients[client]
         own: dict[int, list[Values]] = {}
         for (item, _), delta in sorted(view.pending.items(), key=lambda entry: entry[0]):
             own.setdefault(item, []).append(delta)
@@ -219,39 +221,34 @@ class TorchLearner:
         )
 
     def _repeated(self, client: int, round: int, block: int | None) -> Update:
-        trace, update = self.replay[client, round]
-        self._note(trace, update)
-        return replace(update, block=block)
+        trace = self.traces[client, round] = self.replay[client, round]
+        return Update(client, round, block, trace.seconds, trace.serial, self.in_flight.get((client, round)))
 
-    def _finished(self, job: Job, block: int | None, merging: float, learned: Learned) -> Update:
-        """Note an update as the client's own, and tell what is sent of it."""
+    def _finished(self, job: Job, block: int | None, merging: float, result: Callable[[], LocalUpdate]) -> Update:
+        """Wait for an update, note it as the client's own, and tell what is sent of it."""
         client, round = job.client, job.round
-        trace = Trace(client, round, learned.loss, learned.seconds)
-        sent = self.messages.send(client, job.item, round, learned.message)
+        try:
+            learned = result()
+        except TrainingError as error:
+            raise TrainingError(f"client {client}, round {round}: {error}") from None
+        sent = self.messages.send(client, job.item, round, learned.delta)
         if self._keeps_own:
-            self.clients[client].pending[job.item, round] = learned.message
+            self.clients[client].pending[job.item, round] = learned.delta
         seconds, serial = self._clock.seconds(client, round, block, merging + learned.seconds)
-        update = Update(client, round, block, seconds, serial, sent)
-        self._note(trace, update)
+        trace = Trace(client, round, learned.loss, learned.seconds, seconds, serial)
+        self.traces[client, round], self.in_flight[client, round] = trace, sent
         self._on_update(trace, sent)
-        return update
+        return Update(client, round, block, seconds, serial, sent)
 
     def _held(self, item: int) -> set[int]:
         known = {client.known.get(item, BASE) for client in self.clients.values()}
         return {BASE, *known, *(versions[item] for versions in self._served.values() if item in versions)}
 
-    def _note(self, trace: Trace, update: Update) -> None:
-        self.traces.append(trace)
-        self._loss[trace.client, trace.round] = trace.loss
-        self.simulated[trace.client, trace.round] = (update.seconds, update.serial)
-        if update.content is not None:
-            self.in_flight[trace.client, trace.round] = cast(Values, update.content)
-
     def aggregate(self, number: int, item: int, updates: Sequence[Update]) -> None:
         """Bring the mean of some updates into the server's model (Algorithm 2, line 10)."""
         if number <= self.replayed_until:
             return
-        self.losses.setdefault(number, []).extend(self._loss[update.client, update.round] for update in updates)
+        self.losses.setdefault(number, []).extend(self.traces[update.client, update.round].loss for update in updates)
         weights = [float(self.task.examples[u.client]) if self._server.weighted else 1.0 for u in updates]
         contents = [cast(Values, update.content) for update in updates]
         rate = self._server.learning_rate
@@ -265,11 +262,9 @@ class TorchLearner:
             del self.in_flight[update.client, update.round]
             # Events and processes hold on to an update for a while; its tensors need not stay for that.
             update.content = None
-        if self._server.correction:
-            # Each of these clients fetches the aggregate before it trains again: nothing of its own is left.
-            for update in updates:
-                own = self.clients[update.client].pending if update.client in self.clients else {}
-                own.pop((self.trained.item(update.block), update.round), None)
+            if self._server.correction:
+                # Its client fetches the aggregate before it trains again: nothing of its own is left.
+                self.clients[update.client].pending.pop((self.trained.item(update.block), update.round), None)
 
     def drop(self, update: Update) -> None:
         """Forget an update that will never be aggregated; its client keeps it if it goes on from its own."""
@@ -297,12 +292,4 @@ class TorchLearner:
             arrived = sum(self.merge_seconds[round] for round in versions.values())
             self._to_merge[client] = self._to_merge.get(client, 0.0) + arrived
         if self._server.correction and self.trained.keeps_own:
-            self.clients.setdefault(client, Client()).known.update(versions)
-
-
-def _awaited(job: Job, learned: Callable[[], Learned]) -> Learned:
-    """Wait for an update; say whose it was if it went wrong."""
-    try:
-        return learned()
-    except TrainingError as error:
-        raise TrainingError(f"client {job.client}, round {job.round}: {error}") from None
+            self.clients[client].known.update(versions)

@@ -156,7 +156,7 @@ def train_locally(
     values = part if start is None else start
     origin = {name: value.detach().to(device) for name, value in values.items()}
     # Dropout draws from torch's global state, which belongs to the caller.
-    with _only(part, of=model), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         if warm_up:
             torch.manual_seed(seed)
             _measure(model, part, origin, prepared[: settings.accumulation], loss, replace(settings, steps=1))
@@ -164,20 +164,6 @@ def train_locally(
         delta, losses, seconds = _measure(model, part, origin, prepared, loss, settings)
     _check_finite(losses, delta, settings)
     return LocalUpdate(delta, losses.mean().item(), seconds)
-
-
-@contextmanager
-def _only(part: Part, *, of: nn.Module) -> Iterator[None]:
-    """Let a model train a part, and bring it back to evaluating if it was."""
-    was_training = of.training
-    activate(of, part)
-    if not was_training:
-        of.train()
-    try:
-        yield
-    finally:
-        if not was_training:
-            of.eval()
 
 
 def _draw(batches: Iterable[Batch], count: int, device: torch.device) -> list[dict[str, Tensor]]:
@@ -189,65 +175,58 @@ def _draw(batches: Iterable[Batch], count: int, device: torch.device) -> list[di
 
 
 def _measure(
-    model: nn.Module,
-    part: Part,
-    origin: Mapping[str, Tensor],
-    batches: Sequence[Batch],
-    loss: Loss,
-    settings: LocalSettings,
+    model: nn.Module, part: Part, origin: Values, batches: Sequence[Batch], loss: Loss, settings: LocalSettings
 ) -> tuple[Values, Tensor, float]:
     """Train from `origin` and time it: the delta, the losses of all batches, and the seconds."""
-    parameters = list(part.values())
-    with _on_copies(part, origin):
-        began = now(parameters[0].device)
+    device = next(iter(part.values())).device
+    with _on_copies(model, part, origin):
+        began = now(device)
         # A float32 part is its own master; anything narrower gets one, from the unrounded start.
-        masters = [
-            parameter if parameter.dtype == torch.float32 else nn.Parameter(origin[name].to(torch.float32, copy=True))
-            for name, parameter in part.items()
-        ]
-        losses = _descend(model, parameters, masters, batches, loss, settings)
+        masters = {
+            name: own if own.dtype == torch.float32 else nn.Parameter(origin[name].to(torch.float32, copy=True))
+            for name, own in part.items()
+        }
+        losses = _descend(model, part, masters, batches, loss, settings)
         # In place: what was trained is of no further use, its memory becomes the delta's.
-        delta = {name: master.detach().sub_(origin[name]) for name, master in zip(part, masters, strict=True)}
-        seconds = now(parameters[0].device) - began
-    return delta, losses, seconds
+        delta = {name: master.detach().sub_(origin[name]) for name, master in masters.items()}
+        return delta, losses, now(device) - began
 
 
 @contextmanager
-def _on_copies(part: Part, origin: Mapping[str, Tensor]) -> Iterator[None]:
-    """Let the parameters hold copies of `origin` for a while; what they held before is never written to."""
-    held = {name: parameter.data for name, parameter in part.items()}
+def _on_copies(model: nn.Module, part: Part, origin: Values) -> Iterator[None]:
+    """Let a model train a part on copies of `origin` for a while; what it held before is never written to."""
+    held, was_training = {name: parameter.data for name, parameter in part.items()}, model.training
+    activate(model, part)
+    model.train()
     try:
         for name, parameter in part.items():
             parameter.data = origin[name].to(parameter.dtype, copy=True)
         yield
     finally:
+        model.train(was_training)
         for name, parameter in part.items():
             parameter.data, parameter.grad = held[name], None
 
 
 def _descend(
-    model: nn.Module,
-    parameters: Sequence[nn.Parameter],
-    masters: Sequence[nn.Parameter],
-    batches: Sequence[Batch],
-    loss: Loss,
-    settings: LocalSettings,
+    model: nn.Module, part: Part, masters: Part, batches: Sequence[Batch], loss: Loss, settings: LocalSettings
 ) -> Tensor:
     """Take the K steps. No step waits for the device, losses stay there until the end.
 
     The model may: with an attention mask in the batch, transformers reads one flag per forward pass, whether anything
     is padded, because unpadded batches need no explicit mask.
     """
+    parameters = list(masters.values())
     optimizer = torch.optim.AdamW(
-        masters,
+        parameters,
         lr=settings.learning_rate,
         betas=settings.betas,
         eps=settings.epsilon,
         weight_decay=settings.weight_decay,
         fused=parameters[0].device.type in ("cpu", "cuda"),
     )
-    lowered = [pair for pair in zip(parameters, masters, strict=True) if pair[0] is not pair[1]]
-    in_part = len(parameters) < sum(1 for _ in model.parameters())
+    lowered = [(part[name], master) for name, master in masters.items() if part[name] is not master]
+    in_part = len(part) < sum(1 for _ in model.parameters())
     losses = []
     for step in range(settings.steps):
         first = step * settings.accumulation
@@ -261,7 +240,7 @@ def _descend(
                 del value
             _lift_gradients(lowered)
         if settings.clip_norm is not None:
-            nn.utils.clip_grad_norm_(masters, settings.clip_norm)
+            nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
         optimizer.param_groups[0]["lr"] = settings.rate(step)
         optimizer.step()
         optimizer.zero_grad()

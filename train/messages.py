@@ -10,7 +10,7 @@ from torch import Tensor
 from sim.sections import Compression
 from sim.streams import stream
 from train.blocks import Values
-from train.compression import quantize, top_k, with_error_feedback
+from train.compression import quantize, top_k
 
 
 @dataclass
@@ -47,12 +47,13 @@ class Messages:
         """Return what the server receives of a client's message of a round about an item."""
         if self.upload.top_k is None and self.upload.bits is None:
             return message
-        if self.values or not self.error_feedback:
-            return self._compressed(message, self.upload, client + 1, round)
-        key = (client, item)
-        sent, self.residuals[key] = with_error_feedback(
-            message, self.residuals.get(key), lambda owed: self._compressed(owed, self.upload, client + 1, round)
-        )
+        owes = self.error_feedback and not self.values
+        if owes and (owed := self.residuals.get((client, item))):
+            message = {name: value + owed[name] for name, value in message.items()}
+        sent = self._compressed(message, self.upload, client + 1, round)
+        if owes:
+            # All that was ever sent and what is still owed add up to all that was ever to be sent.
+            self.residuals[client, item] = {name: value - sent[name] for name, value in message.items()}
         return sent
 
     def broadcast(self, round: int, change: Values) -> Values:

@@ -20,7 +20,7 @@ METRICS = (
     "downloaded_bytes",
 )
 
-Row = dict[str, object]
+MetricsRow = dict[str, object]
 
 
 def metrics_text(rows: Iterable[Mapping[str, object]]) -> str:
@@ -32,7 +32,7 @@ def metrics_text(rows: Iterable[Mapping[str, object]]) -> str:
     return file.getvalue()
 
 
-def read_metrics(path: Path) -> list[Row]:
+def read_metrics(path: Path) -> list[MetricsRow]:
     """Read metrics that `metrics_text` wrote.
 
     Parameters

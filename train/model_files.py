@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from sim.architecture import read_config
 from train.models import DEMO, SMOLLM2, ModelError, base_dtype, model_class, placed, quiet, random_model, reading
 from train.template import Template
 
-LARGEST_CONFIG = 1 << 20  # [B] real configurations are a few kilobytes; anything larger is another file
 _HUB_TIMEOUT = 10.0  # [s] for the hub's first answer
 
 
@@ -58,7 +58,9 @@ def load_model(name: str | Path, *, seed: int = 0, device: torch.device | str = 
     elif name == SMOLLM2:
         model = _packaged_smollm2()
     elif path.is_file():
-        model = random_model(_read_config(_checked_config_file(path)), seed=seed)
+        if path.suffix != ".json":
+            raise ModelError(f"{path}: a model is named by its folder or its config.json, not by another file")
+        model = random_model(_read_config(str(path)), seed=seed)
     else:
         model = _pretrained(_folder_or_hub_id(name), dtype)
     # The cache serves generation, which asks for it by itself; in training it would copy every key and value.
@@ -130,6 +132,8 @@ def _read_config(source: str, **options: Any) -> Any:
     from transformers import AutoConfig
 
     with reading(source, "configuration"):
+        if Path(source).is_file():
+            read_config(Path(source))  # refuses what is too large
         return AutoConfig.from_pretrained(source, trust_remote_code=False, **options)
 
 
@@ -174,14 +178,6 @@ def _smollm2_file() -> tuple[Path, str]:
     return folder, files[0].name
 
 
-def _checked_config_file(path: Path) -> str:
-    if path.suffix != ".json":
-        raise ModelError(f"{path}: a model is named by its folder or its config.json, not by another file")
-    if path.stat().st_size > LARGEST_CONFIG:
-        raise ModelError(f"{path}: {path.stat().st_size} bytes are too many for a model configuration")
-    return str(path)
-
-
 def _folder_or_hub_id(name: str | Path) -> str:
     """Tell a local folder from a hub id, so that a mistyped path is not looked up on the hub."""
     path = Path(name)
@@ -189,11 +185,10 @@ def _folder_or_hub_id(name: str | Path) -> str:
         if not (path / "config.json").is_file():
             raise ModelError(f"{path}: this folder holds no config.json")
         return str(path)
-    if isinstance(name, Path) or path.is_absolute() or path.suffix == ".json" or len(path.parts) > 2:
-        raise ModelError(f"{path}: there is no such file or folder")
-    if not name or name[0] in ".~":
-        raise ModelError(f"{name!r}: there is no such file or folder")
-    return name
+    hidden = str(name)[:1] in ("", ".", "~")
+    if hidden or isinstance(name, Path) or path.is_absolute() or path.suffix == ".json" or len(path.parts) > 2:
+        raise ModelError(f"{str(name)!r}: there is no such file or folder")
+    return str(name)
 
 
 def _reachable(source: str) -> dict[str, Any]:

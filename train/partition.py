@@ -152,7 +152,10 @@ def split_by_label(labels: Sequence[str], clients: int, *, alpha: float, seed: i
         cuts = np.rint(np.cumsum(shares)[:-1] * len(own)).astype(int)
         for part, examples in zip(parts, np.split(own, cuts), strict=True):
             part.extend(examples.tolist())
-    _fill_up(parts, minimum, generator)
+    for part in parts:
+        while len(part) < minimum:
+            largest = max(parts, key=len)
+            part.append(largest.pop(int(generator.integers(len(largest)))))
     return _partition(parts, labels)
 
 
@@ -162,15 +165,7 @@ def _dirichlet(generator: np.random.Generator, alpha: float, clients: int) -> ND
     logarithms = np.log(generator.gamma(alpha + 1, size=clients))
     logarithms += np.log1p(-generator.random(clients)) / alpha
     shares = np.exp(logarithms - logarithms.max())
-    normalised: NDArray[np.float64] = shares / shares.sum()
-    return normalised
-
-
-def _fill_up(parts: list[list[int]], minimum: int, generator: np.random.Generator) -> None:
-    for part in parts:
-        while len(part) < minimum:
-            largest = max(parts, key=len)
-            part.append(largest.pop(int(generator.integers(len(largest)))))
+    return np.asarray(shares / shares.sum())
 
 
 def _partition(parts: Sequence[Sequence[int]], labels: Sequence[str]) -> Partition:

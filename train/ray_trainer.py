@@ -23,13 +23,13 @@ import torch
 from sim.errors import EngineError
 from sim.studies.pool import current_pool
 from sim.studies.ray_engine import ATTEMPTS_AGAIN, RayPool, original_error, worker_environment
-from train.jobs import Job, Learned
-from train.local import LocalSettings
+from train.jobs import Job
+from train.local import LocalSettings, LocalUpdate
 from train.packing import pack, unpack
 from train.task import Task
 from train.trained import TrainedPart
 from train.versions import BASE, Versions
-from train.worker import Asker, ItemVersion, JobRequest, do_job
+from train.worker import Caller, ItemVersion, JobRequest, do_job
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class RayTrainer:
         self._task = task
         self._batches = settings.steps * settings.accumulation
         self._name = uuid.uuid4().hex
-        self._asker = Asker(worker_environment(), torch.__version__, torch.get_num_threads())
+        self._caller = Caller(worker_environment(), torch.__version__, torch.get_num_threads())
         self._model = ray.put(pack((trained, task.loss, settings)))
         # A worker goes on with its model after a job; by default Ray ends one that used a GPU.
         resources = {"num_cpus": workers.processors, "num_gpus": workers.gpus, "max_calls": 0}
@@ -133,14 +133,14 @@ class RayTrainer:
         self._put: dict[ItemVersion, Any] = {}
         self._merged: tuple[int, Any] = (BASE, None)
 
-    def submit(self, job: Job) -> Callable[[], Learned]:
+    def submit(self, job: Job) -> Callable[[], LocalUpdate]:
         """Have a job done as soon as a worker is free."""
         open_job = _OpenJob(job)
         self._waiting.append(open_job)
-        self._give_out()
+        self._submit_waiting()
         return partial(self._result, open_job)
 
-    def _give_out(self) -> None:
+    def _submit_waiting(self) -> None:
         """Ask workers that are free; not more at a time, for a request holds all that its job needs."""
         import ray
 
@@ -148,10 +148,10 @@ class RayTrainer:
             _, self._running = ray.wait(self._running, num_returns=len(self._running), timeout=0)
         while self._waiting and len(self._running) < self.workers.count:
             open_job = self._waiting.popleft()
-            open_job.reference = self._do.remote(self._asker, self._request(open_job.job))
+            open_job.reference = self._do.remote(self._caller, self._request(open_job.job))
             self._running.append(open_job.reference)
 
-    def _result(self, open_job: _OpenJob) -> Learned:
+    def _result(self, open_job: _OpenJob) -> LocalUpdate:
         """Wait for a job.
 
         Raises
@@ -163,9 +163,9 @@ class RayTrainer:
 
         while open_job.reference is None or open_job.reference in self._running:
             ray.wait(self._running, num_returns=1)
-            self._give_out()
+            self._submit_waiting()
         try:
-            learned: Learned = unpack(ray.get(open_job.reference))
+            learned: LocalUpdate = unpack(ray.get(open_job.reference))
         except ray.exceptions.WorkerCrashedError:
             raise EngineError(
                 f"a worker was killed {ATTEMPTS_AGAIN + 1} times over the same update, perhaps for want of memory"

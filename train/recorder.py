@@ -12,7 +12,7 @@ from sim.timeline import Kind
 from train.checkpoint import Checkpoint, save
 from train.learner import TorchLearner
 from train.local import TrainingError
-from train.metrics import Row
+from train.metrics import MetricsRow
 from train.resume import state
 from train.settings import TrainSettings
 
@@ -27,39 +27,32 @@ class Recorder:
     rounds: int
     folder: Path | None
     fingerprint: str
-    on_row: Callable[[list[Row]], None]
-    metrics: list[Row] = field(default_factory=list)
-    _seen: int = 0
-    _bytes: dict[Kind, float] = field(default_factory=lambda: {Kind.UPLOAD: 0.0, Kind.DOWNLOAD: 0.0})
+    on_row: Callable[[list[MetricsRow]], None]
+    metrics: list[MetricsRow] = field(default_factory=list)
 
     def __call__(self, world: World, round: int) -> None:
         """Note a round, unless an earlier process has."""
-        for span in world.timeline.spans[self._seen :]:
-            if span.kind in self._bytes:
-                self._bytes[span.kind] += span.size
-        self._seen = len(world.timeline.spans)
         if round <= self.learner.replayed_until:
             return
         losses = self.learner.losses.pop(round)
-        evaluated = self._evaluate(round)
-        row: Row = {
+        row: MetricsRow = {
             "method": self.method,
             "round": round,
             "simulated_s": world.env.now,
             # Rounded once, so that it does not depend on who was faster.
             "train_loss": math.fsum(losses) / len(losses),
-            **evaluated,
-            "uploaded_bytes": int(self._bytes[Kind.UPLOAD]),
-            "downloaded_bytes": int(self._bytes[Kind.DOWNLOAD]),
+            **self._evaluate(round),
+            "uploaded_bytes": int(sum(span.size for span in world.timeline.spans if span.kind is Kind.UPLOAD)),
+            "downloaded_bytes": int(sum(span.size for span in world.timeline.spans if span.kind is Kind.DOWNLOAD)),
         }
         self.metrics.append(row)
         last = round + 1 == self.rounds
         if self.folder is not None and (last or (round + 1) % self.settings.checkpoint_every == 0):
             record, tensors = state(self.learner)
-            save(self.folder, Checkpoint(round, {**record, "metrics": self.metrics}, tensors), self.fingerprint)
+            save(self.folder, Checkpoint(round, record | {"metrics": self.metrics}, tensors), self.fingerprint)
         self.on_row(self.metrics)
 
-    def _evaluate(self, round: int) -> Row:
+    def _evaluate(self, round: int) -> MetricsRow:
         every, last = self.settings.evaluation, round + 1 == self.rounds
         with_accuracy = last or (every.accuracy_every is not None and (round + 1) % every.accuracy_every == 0)
         if not (last or with_accuracy or (round + 1) % every.every == 0):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from sim.learner import Update
 from train.blocks import Values
-from train.learner import Client, TorchLearner, Trace
+from train.learner import TorchLearner, Trace
 
 Record = dict[str, Any]
 
@@ -27,31 +28,21 @@ def state(learner: TorchLearner) -> tuple[Record, dict[str, Tensor]]:
         The log of updates, merges and the survey; and alive versions, pending updates, messages that are not
         aggregated yet, residuals of error feedback, and merged base weights.
     """
-    tensors: dict[str, Tensor] = {}
-
-    def put(kind: str, key: tuple[int, ...], values: Values) -> None:
-        for name, value in values.items():
-            tensors["/".join((kind, *map(str, key), name))] = value
-
+    groups: dict[tuple[str | int, ...], Values] = {("merged",): learner.trained.merged()}
     for item, versions in learner.versions.values.items():
-        for version, values in versions.items():
-            put("version", (item, version), values)
+        groups |= {("version", item, version): values for version, values in versions.items()}
     for client, holdings in learner.clients.items():
-        for (item, round), values in holdings.pending.items():
-            put("pending", (client, item, round), values)
-    for (client, round), values in learner.in_flight.items():
-        put("sent", (client, round), values)
-    for key, values in learner.messages.residuals.items():
-        put("residual", key, values)
-    put("merged", (), learner.trained.merged())
+        groups |= {("pending", client, *key): values for key, values in holdings.pending.items()}
+    groups |= {("sent", *key): values for key, values in learner.in_flight.items()}
+    groups |= {("residual", *key): values for key, values in learner.messages.residuals.items()}
     record = {
-        "updates": [
-            [t.client, t.round, t.loss, t.measured, *learner.simulated[t.client, t.round]] for t in learner.traces
-        ],
-        "merges": [[round, seconds] for round, seconds in sorted(learner.merge_seconds.items())],
-        "survey": [[client, seconds, norms.tolist()] for client, (seconds, norms) in learner.surveyed.items()],
+        "updates": list(learner.traces.values()),
+        "merges": sorted(learner.merge_seconds.items()),
+        "survey": [(client, seconds, norms.tolist()) for client, (seconds, norms) in learner.surveyed.items()],
     }
-    return record, tensors
+    return record, {
+        "/".join((*map(str, key), name)): value for key, values in groups.items() for name, value in values.items()
+    }
 
 
 def restore(learner: TorchLearner, round: int, record: Record, tensors: dict[str, Tensor]) -> None:
@@ -66,31 +57,24 @@ def restore(learner: TorchLearner, round: int, record: Record, tensors: dict[str
     record, tensors : dict
         What `state` returned.
     """
-    import torch
-
     device = next(learner.model.parameters()).device
-    groups: dict[tuple[str, ...], Values] = {}
+    groups: defaultdict[tuple[str, ...], Values] = defaultdict(dict)
     for path, value in tensors.items():
-        kind, *rest = path.split("/")
-        keys = rest[:-1]
-        groups.setdefault((kind, *keys), {})[rest[-1]] = value.to(device)
-    sent: dict[tuple[int, int], Values] = {}
+        *key, name = path.split("/")
+        groups[tuple(key)][name] = value.to(device)
     for (kind, *keys), values in groups.items():
-        numbers = tuple(int(key) for key in keys)
-        if kind == "version":
-            learner.versions.load(numbers[0], numbers[1], values)
-        elif kind == "pending":
-            learner.clients.setdefault(numbers[0], Client()).pending[numbers[1], numbers[2]] = values
-        elif kind == "sent":
-            sent[numbers[0], numbers[1]] = values
-        elif kind == "residual":
-            learner.messages.residuals[numbers[0], numbers[1]] = values
-        else:
-            learner.trained.load_merged(values)
+        match kind, [int(key) for key in keys]:
+            case "version", [item, version]:
+                learner.versions.load(item, version, values)
+            case "pending", [client, item, number]:
+                learner.clients[client].pending[item, number] = values
+            case "sent", [client, number]:
+                learner.in_flight[client, number] = values
+            case "residual", [client, item]:
+                learner.messages.residuals[client, item] = values
+            case _:
+                learner.trained.load_merged(values)
     learner.replayed_until = round
-    for client, number, loss, measured, seconds, serial in record["updates"]:
-        update = Update(client, number, None, seconds, serial, sent.get((client, number)))
-        learner.replay[client, number] = (Trace(client, number, loss, measured), update)
+    learner.replay = {(trace.client, trace.round): trace for trace in (Trace(*row) for row in record["updates"])}
     learner.merge_seconds = dict(record["merges"])
-    for client, seconds, norms in record["survey"]:
-        learner.surveyed[client] = (seconds, torch.tensor(norms))
+    learner.surveyed = {client: (seconds, torch.tensor(norms)) for client, seconds, norms in record["survey"]}

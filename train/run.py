@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,26 +19,23 @@ from sim.methods import Trains
 from sim.result import Result
 from sim.scenario import Scenario
 from sim.simulate import Setup, prepare, simulate
-from train.adapters import LoraSettings
 from train.blocks import Values
 from train.checkpoint import load
 from train.clocks import MeasuredClock, ProfileClock
 from train.fingerprint import fingerprint
-from train.jobs import Employ, LocalTrainer
+from train.jobs import LocalTrainer
 from train.learner import ServerSettings, TorchLearner, Trace
 from train.local import LocalSettings, TrainingError
 from train.messages import Messages
-from train.metrics import Row
+from train.metrics import MetricsRow
 from train.model_files import save_model
 from train.out_of_memory import free_memory
+from train.ray_trainer import ClusterWorkers, RayTrainer
 from train.recorder import Recorder
 from train.resume import restore
 from train.settings import TrainSettings
-from train.trained import TrainedAdapter, TrainedStack, trained_part
+from train.trained import TrainedStack, trained_part
 from train.workbench import Workbench
-
-if TYPE_CHECKING:
-    from train.ray_trainer import ClusterWorkers
 
 
 @dataclass
@@ -56,7 +53,7 @@ class Trained:
     """
 
     result: Result
-    metrics: list[Row]
+    metrics: list[MetricsRow]
     learner: TorchLearner
 
     def save_model(self, folder: Path, tokenizer: Any, base: str | None = None) -> None:
@@ -78,19 +75,16 @@ class Trained:
         """
         from safetensors import SafetensorError
 
+        trained, adapter = self.learner.trained, self.learner.trained.adapter
         try:
-            self._save_model(folder, tokenizer, base)
+            if adapter is not None:
+                if not isinstance(trained, TrainedStack):
+                    adapter.save(folder.parent / "adapter", base)
+                    adapter.merge({name: parameter.detach() for name, parameter in adapter.part.items()})
+                adapter.remove()
+            save_model(trained.model, tokenizer, folder)
         except (OSError, SafetensorError) as error:
             raise OutputError(f"{folder}: the final model cannot be written: {error}") from None
-
-    def _save_model(self, folder: Path, tokenizer: Any, base: str | None) -> None:
-        trained = self.learner.trained
-        if isinstance(trained, TrainedAdapter):
-            trained.adapter.save(folder.parent / "adapter", base)
-            trained.adapter.merge({name: p.detach() for name, p in trained.adapter.part.items()})
-        if isinstance(trained, TrainedAdapter | TrainedStack):
-            trained.adapter.remove()
-        save_model(self.learner.model, tokenizer, folder)
 
 
 def train_method(
@@ -101,7 +95,7 @@ def train_method(
     *,
     costs: Callable[[Setup], Costs] | None,
     workers: ClusterWorkers | None = None,
-    on_row: Callable[[list[Row]], None] = lambda rows: None,
+    on_row: Callable[[list[MetricsRow]], None] = lambda rows: None,
     on_update: Callable[[Trace, Values], None] = lambda trace, sent: None,
 ) -> Trained:
     """Train one method, going on from its last checkpoint if there is one.
@@ -164,7 +158,6 @@ def _learner(
     on_update: Callable[[Trace, Values], None],
 ) -> TorchLearner:
     scenario, method = setup.scenario, setup.method
-    lora = LoraSettings(rank=scenario.lora.rank, targets=scenario.lora.targets)
     local = LocalSettings(
         learning_rate=settings.rate(method.name),
         steps=scenario.local.steps,
@@ -184,7 +177,7 @@ def _learner(
     )
     fleet = Fleet(scenario.fleet)
     return TorchLearner(
-        trained_part(method.trains, model, setup.blocks, lora, seed=scenario.seed),
+        trained_part(method.trains, model, setup.blocks, scenario.lora, seed=scenario.seed),
         bench.task,
         local,
         ServerSettings(settings.global_learning_rate, settings.mean == "weighted", settings.correction),
@@ -194,15 +187,9 @@ def _learner(
         ranked=method.trains is Trains.BLOCK and scenario.blocks.schedule == "gradient",
         staleness=setup.staleness,
         overlaps=setup.traits.overlaps,
-        employ=LocalTrainer if workers is None else _on_cluster(workers),
+        trainer_factory=LocalTrainer if workers is None else partial(RayTrainer, workers),
         on_update=on_update,
     )
-
-
-def _on_cluster(workers: ClusterWorkers) -> Employ:
-    from train.ray_trainer import RayTrainer
-
-    return partial(RayTrainer, workers)
 
 
 class MeasuredCosts(GivenSeconds):

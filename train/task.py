@@ -41,6 +41,10 @@ Progress: TypeAlias = "Callable[[int, int], None]"
 """Told how far a long evaluation has come: the equal steps that are done, and those in total."""
 
 
+def silent(done: int, total: int) -> None:
+    """Progress that nobody wants to see."""
+
+
 class DataError(ParaSimError):
     """Training data is missing, malformed, too little, or does not fit what was asked of it."""
 
@@ -117,7 +121,7 @@ class Task(Protocol):
             answers, where there are answers) or over images.
         """
 
-    def evaluate(self, model: Module, *, accuracy: bool = True, progress: Progress | None = None) -> Evaluation:
+    def evaluate(self, model: Module, *, accuracy: bool = True, progress: Progress = silent) -> Evaluation:
         """Measure the model on the held-out examples, without gradients.
 
         Parameters

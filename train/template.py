@@ -43,7 +43,18 @@ class Template:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        self._end = self._end_of_answer()
+        # The plain frame comes back as the chat template of a trained model: to the same tokens.
+        self._plain = None
+        if tokenizer.chat_template in (None, "", _PLAIN, _PLAIN_WITH_BEGINNING):
+            # GPT-2 names a beginning token but never puts it in front of a text; Llama does.
+            begins = tokenizer.bos_token and tokenizer("a").input_ids[:1] == [tokenizer.bos_token_id]
+            self._plain = _PLAIN_WITH_BEGINNING if begins else _PLAIN
+        probe = [_user(_PROBE_PROMPT), {"role": "assistant", "content": _PROBE_RESPONSE}]
+        # Only what ends the turn: the line break that some templates add behind it is never generated.
+        ending = self._render(probe, add_generation_prompt=False).rpartition(_PROBE_RESPONSE)[2].strip()
+        self._end = ending or tokenizer.eos_token
+        if not self._end:
+            raise DataError("the tokenizer has neither an end token nor a chat template that ends an answer")
         end = self._tokens([self._end])[0]
         #: Tokens that end a generated answer.
         self.stops: tuple[int, ...] = tuple(sorted({end[0], tokenizer.eos_token_id or end[0]}))
@@ -63,7 +74,7 @@ class Template:
         list of list of int
             Token ids of each, with everything that the template puts in front of an answer.
         """
-        return self._tokens([self._opening(prompt) for prompt in prompts])
+        return self._tokens([self._render([_user(prompt)], add_generation_prompt=True) for prompt in prompts])
 
     def completions(self, responses: Sequence[str]) -> list[list[int]]:
         """Tokenize responses with the end of the turn.
@@ -78,7 +89,7 @@ class Template:
         list of list of int
             Token ids of each; the last is the end-of-turn (or end-of-text) token.
         """
-        separator = "" if self._chat else " "
+        separator = "" if self._plain is None else " "
         return self._tokens([f"{separator}{response.strip()}{self._end}" for response in responses])
 
     def documents(self, texts: Sequence[str]) -> list[list[int]]:
@@ -105,45 +116,13 @@ class Template:
             Its chat template puts the very frame around a question that the model was trained with.
         """
         tokenizer = copy.deepcopy(self.tokenizer)
-        if not self._chat:
-            tokenizer.chat_template = _PLAIN_WITH_BEGINNING if self._beginning() else _PLAIN
+        tokenizer.chat_template = self._plain or tokenizer.chat_template
         return tokenizer
-
-    @property
-    def _chat(self) -> bool:
-        # The plain frame is left to this class where it comes back as a chat template: to the same tokens.
-        return self.tokenizer.chat_template not in (None, "", _PLAIN, _PLAIN_WITH_BEGINNING)
-
-    def _opening(self, prompt: str) -> str:
-        if self._chat:
-            return self._render([{"role": "user", "content": prompt}], add_generation_prompt=True)
-        return f"{self._beginning()}Question: {prompt.strip()}\nAnswer:"
-
-    def _beginning(self) -> str:
-        # GPT-2 names a beginning token but never puts it in front of a text; Llama does.
-        token: str | None = self.tokenizer.bos_token
-        begins = token is not None and self.tokenizer("a").input_ids[:1] == [self.tokenizer.bos_token_id]
-        return token if begins and token else ""
-
-    def _end_of_answer(self) -> str:
-        """What the template writes behind an answer, or else the end token."""
-        end = ""
-        if self._chat:
-            probe = [
-                {"role": "user", "content": _PROBE_PROMPT},
-                {"role": "assistant", "content": _PROBE_RESPONSE},
-            ]
-            # Only what ends the turn: the line break that some templates add behind it is never generated.
-            end = self._render(probe, add_generation_prompt=False).rpartition(_PROBE_RESPONSE)[2].strip()
-        end = end or self.tokenizer.eos_token or ""
-        if not end:
-            raise DataError("the tokenizer has neither an end token nor a chat template that ends an answer")
-        return end
 
     def _render(self, messages: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
         try:
             text: str = self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=add_generation_prompt
+                messages, chat_template=self._plain, tokenize=False, add_generation_prompt=add_generation_prompt
             )
         except Exception as error:  # a template is a program of its own: jinja's errors and those it raises itself
             raise DataError(f"the tokenizer's chat template fails: {error}") from error
@@ -155,3 +134,7 @@ class Template:
         # The template has written every special token itself. Lengths are checked by who truncates.
         ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False, verbose=False).input_ids
         return ids
+
+
+def _user(prompt: str) -> dict[str, str]:
+    return {"role": "user", "content": prompt}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from train.batching import Batching, PartitionedTask
 from train.data import Encoding, collate
 from train.evaluate import exact_match, held_out_loss, readable_tokens
 from train.partition import Partition
-from train.task import Batch, DataError, Evaluation, Progress
+from train.task import Batch, DataError, Evaluation, Progress, silent
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -52,23 +54,15 @@ class TextTask(PartitionedTask):
     ) -> None:
         super().__init__(partition, batching, len(training.rows))
         self.training, self.held_out = training, held_out
-        self._evaluation_batch_size = evaluation_batch_size
-        self._answer_tokens = answer_tokens
+        self._evaluate = partial(evaluate_text, batch_size=evaluation_batch_size, answer_tokens=answer_tokens)
 
     def batch(self, chosen: Sequence[int]) -> Batch:
         """Put training rows into one batch, padded to the longest."""
         return collate([self.training.rows[index] for index in chosen], self.training.template.pad)
 
-    def evaluate(self, model: Module, *, accuracy: bool = True, progress: Progress | None = None) -> Evaluation:
+    def evaluate(self, model: Module, *, accuracy: bool = True, progress: Progress = silent) -> Evaluation:
         """Measure held-out loss and, on those examples whose answer can be checked, exact match."""
-        return evaluate_text(
-            model,
-            self.held_out,
-            batch_size=self._evaluation_batch_size,
-            answer_tokens=self._answer_tokens,
-            accuracy=accuracy,
-            progress=progress,
-        )
+        return self._evaluate(model, self.held_out, accuracy=accuracy, progress=progress)
 
 
 def evaluate_text(
@@ -78,7 +72,7 @@ def evaluate_text(
     batch_size: int,
     answer_tokens: int | None = None,
     accuracy: bool = True,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Measure held-out loss and, on those examples whose answer can be checked, exact match.
 
@@ -97,32 +91,35 @@ def evaluate_text(
         Tokens that a generated answer may take; if left out, those of the longest held-out answer.
     accuracy : bool
         Whether to generate answers at all.
-    progress : Progress, optional
+    progress : Progress
         Called after each batch.
     """
     # Rows of like length share a batch, so that little of it is padding.
     rows = sorted(held_out.rows, key=lambda row: len(row.tokens))
     starts = range(0, len(rows), batch_size)
     batches = [collate(rows[start : start + batch_size], held_out.template.pad) for start in starts]
-    checkable = [
+    questions = [
         (row.tokens[: row.prompt_length], example.answer)
         for row, example in zip(held_out.rows, held_out.examples, strict=True)
         if accuracy and example.answer is not None
     ]
     unasked = sum(accuracy and example.answer is not None for example in held_out.dropped)
-    steps = len(batches) + -(-len(checkable) // batch_size)
-    loss = held_out_loss(model, batches, _part(progress, 0, steps))
+    done, steps = itertools.count(1), len(batches) + -(-len(questions) // batch_size)
+
+    def after_batch() -> None:
+        progress(next(done), steps)
+
+    loss = held_out_loss(model, batches, after_batch)
     matched = None
-    if checkable or unasked:
+    if questions or unasked:
         matched = exact_match(
             model,
             held_out.template,
-            [prompt for prompt, _ in checkable],
-            [answer for _, answer in checkable],
+            questions,
             answer_tokens=answer_tokens or max(len(row.tokens) - row.prompt_length for row in rows),
             unasked=unasked,
             batch_size=batch_size,
-            progress=_part(progress, len(batches), steps),
+            after_batch=after_batch,
         )
     return Evaluation(loss, matched, len(rows))
 
@@ -157,10 +154,3 @@ def check_sequence_length(model: Module, name: str, sequence_length: int | None,
     if readable and sequence_length > readable:
         raise DataError(f"{field} is {sequence_length} tokens, but {name} can read {readable} at most")
     return sequence_length
-
-
-def _part(progress: Progress | None, before: int, steps: int) -> Progress | None:
-    """Report one part of a longer evaluation as the whole."""
-    if progress is None:
-        return None
-    return lambda done, _: progress(before + done, steps)

@@ -1,6 +1,6 @@
 """What of a model a method trains, and how the server puts the clients' updates together.
 
-One class for each of `sim.methods.Trains`: a block, an adapter (A and B, or B alone), stacked adapters, everything.
+A block, an adapter (A and B, or B alone) or everything is averaged; stacked adapters are merged.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from sim.blocks import Block
 from sim.methods import Trains
+from sim.sections import Lora
 from sim.streams import stream
-from train.adapters import A, Adapter, LoraSettings, stack
+from train.adapters import A, Adapter, stack
 from train.blocks import Part, Values, activate, block_parameters, install
 from train.local import Loss
 from train.task import Batch
@@ -27,21 +28,27 @@ class TrainedPart:
     ----------
     model : torch.nn.Module
         The model.
+    parts : sequence of mapping of str to torch.nn.Parameter
+        Parameters of each of the server's items: of every block, or of the one adapter or the whole model.
+    adapter : Adapter, optional
+        The adapter that the part belongs to.
     """
 
     keeps_own = True
     """Whether a client goes on from its own update until it receives the aggregate."""
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: nn.Module, parts: Sequence[Part], adapter: Adapter | None = None):
         self.model = model
+        self.adapter = adapter
+        self._parts = parts
 
     def item(self, block: int | None) -> int:
         """Server's item that a round with this block renews; there is only one unless blocks are trained."""
-        return 0
+        return block or 0
 
     def part(self, item: int) -> Part:
         """Parameters of an item."""
-        raise NotImplementedError
+        return self._parts[item]
 
     def fresh_start(self, client: int, round: int, start: Values) -> Values:
         """Values that an update starts from, given those that the client has."""
@@ -57,23 +64,6 @@ class TrainedPart:
 
     def load_merged(self, values: Values) -> None:
         """Put such weights back."""
-
-
-class TrainedBlocks(TrainedPart):
-    """One block of layers: ParaBlock, FedBCD, FedCyBGD."""
-
-    def __init__(self, model: nn.Module, blocks: Sequence[Block]):
-        super().__init__(model)
-        self._parts = [block_parameters(model, block) for block in blocks]
-
-    def item(self, block: int | None) -> int:
-        """Return the block itself."""
-        assert block is not None
-        return block
-
-    def part(self, item: int) -> Part:
-        """Parameters of the block."""
-        return self._parts[item]
 
     def gradient_norms(self, batch: Batch, loss: Loss) -> tuple[Tensor, float]:
         """Norm of the gradient of every block on one batch: the full pass of the gradient-based schedule.
@@ -103,32 +93,6 @@ class TrainedBlocks(TrainedPart):
         return stacked.float().cpu(), seconds
 
 
-class TrainedEverything(TrainedPart):
-    """All weights: full fine-tuning."""
-
-    def __init__(self, model: nn.Module):
-        super().__init__(model)
-        # By name, each tensor once: tied weights are one.
-        self._part = dict(model.named_parameters())
-
-    def part(self, item: int) -> Part:
-        """All parameters."""
-        return self._part
-
-
-class TrainedAdapter(TrainedPart):
-    """One LoRA adapter: A and B (FedIT) or B alone, with A frozen at its seeded start (FFA-LoRA)."""
-
-    def __init__(self, model: nn.Module, settings: LoraSettings, *, seed: int, b_only: bool):
-        super().__init__(model)
-        self.adapter = Adapter(model, settings, seed)
-        self._part = self.adapter.b_part if b_only else self.adapter.part
-
-    def part(self, item: int) -> Part:
-        """A and B, or B, of every target."""
-        return self._part
-
-
 class TrainedStack(TrainedPart):
     """Adapters that the server stacks and everyone merges into the base weights (FLoRA).
 
@@ -137,15 +101,12 @@ class TrainedStack(TrainedPart):
     """
 
     keeps_own = False
+    adapter: Adapter
 
-    def __init__(self, model: nn.Module, settings: LoraSettings, *, seed: int):
-        super().__init__(model)
-        self.adapter = Adapter(model, settings, seed)
+    def __init__(self, model: nn.Module, settings: Lora, *, seed: int):
+        adapter = Adapter(model, settings, seed)
+        super().__init__(model, [adapter.part], adapter)
         self._seed = seed
-
-    def part(self, item: int) -> Part:
-        """A and B of every target."""
-        return self.adapter.part
 
     def fresh_start(self, client: int, round: int, start: Values) -> Values:
         """Draw a new adapter, of zero effect, for this client and round."""
@@ -194,7 +155,7 @@ class TrainedStack(TrainedPart):
 
 
 def trained_part(
-    trains: Trains, model: nn.Module, blocks: Sequence[Block] | None, lora: LoraSettings, *, seed: int
+    trains: Trains, model: nn.Module, blocks: Sequence[Block] | None, lora: Lora, *, seed: int
 ) -> TrainedPart:
     """Choose what is trained.
 
@@ -206,16 +167,19 @@ def trained_part(
         The model; LoRA replaces its target modules in place.
     blocks : sequence of Block or None
         Needed where blocks are trained.
-    lora : LoraSettings
+    lora : Lora
         Rank and targets, where adapters are trained.
     seed : int
         Seed of the adapters.
     """
     if trains is Trains.BLOCK:
         assert blocks is not None
-        return TrainedBlocks(model, blocks)
+        return TrainedPart(model, [block_parameters(model, block) for block in blocks])
     if trains is Trains.EVERYTHING:
-        return TrainedEverything(model)
+        # By name, each tensor once: tied weights are one.
+        return TrainedPart(model, [dict(model.named_parameters())])
     if trains is Trains.STACKED_LORA:
         return TrainedStack(model, lora, seed=seed)
-    return TrainedAdapter(model, lora, seed=seed, b_only=trains is Trains.LORA_B)
+    adapter = Adapter(model, lora, seed)
+    # FFA-LoRA keeps A frozen at its seeded start.
+    return TrainedPart(model, [adapter.b_part if trains is Trains.LORA_B else adapter.part], adapter)

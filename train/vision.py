@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from train.batching import Batching, PartitionedTask
 from train.evaluate import evaluating
 from train.partition import Partition
-from train.task import Batch, Evaluation, Progress
+from train.task import Batch, Evaluation, Progress, silent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,7 +77,7 @@ class ImageTask(PartitionedTask):
         """Put training images into one batch."""
         return _batch(self.training, np.array(chosen))
 
-    def evaluate(self, model: Module, *, accuracy: bool = True, progress: Progress | None = None) -> Evaluation:
+    def evaluate(self, model: Module, *, accuracy: bool = True, progress: Progress = silent) -> Evaluation:
         """Measure held-out loss and accuracy; both come from the same forward pass."""
         images = len(self.held_out.classes)
         starts = range(0, images, self._evaluation_batch_size)
@@ -90,8 +90,7 @@ class ImageTask(PartitionedTask):
                 output = model(**batch)
                 loss += float(output.loss) * len(chosen)
                 right += int((output.logits.argmax(-1) == batch["labels"]).sum())
-                if progress:
-                    progress(done, len(starts))
+                progress(done, len(starts))
         return Evaluation(loss / images, right / images if accuracy else None, images)
 
 

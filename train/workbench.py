@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,10 @@ from torch import nn
 from parasim_demonstration.digits import read_digits
 from parasim_demonstration.models import demonstration_config, demonstration_tokenizer, digits_config
 from parasim_demonstration.word_problems import word_problems
-from sim.architecture import Architecture, UnknownModelTypeError, from_config
+from sim.architecture import Architecture
 from sim.scenario import Scenario
 from sim.streams import stream
+from train.architecture import counted
 from train.batching import Batching
 from train.blocks import checkpoint_activations
 from train.clusters import cluster_texts
@@ -120,13 +120,14 @@ def _vision(scenario: Scenario, settings: TrainSettings, batching: Batching, dev
     partition = _split(training.labels, scenario, settings)
     task = ImageTask(training, held_out, partition, batching)
     digest = hashlib.sha256(b"".join(array.tobytes() for part in read for array in part)).hexdigest()
-    return Workbench(model, _architecture(model, scenario), None, task, partition, digest)
+    return Workbench(model, counted(scenario.model or DEMO, model.config.to_dict()), None, task, partition, digest)
 
 
 def _text(scenario: Scenario, settings: TrainSettings, batching: Batching, device: torch.device) -> Workbench:
     name, length, evaluation = scenario.model or DEMO, scenario.local.sequence_length, settings.evaluation
     # Data are read first: what is wrong with them should not have to wait for a large model.
     training, held_out, notes = _examples(scenario, settings)
+    model: Any
     if name == DEMO:
         tokenizer = demonstration_tokenizer()
         model = random_model(demonstration_config(), seed=scenario.seed).to(device)
@@ -146,7 +147,7 @@ def _text(scenario: Scenario, settings: TrainSettings, batching: Batching, devic
     )
     digest = hashlib.sha256(b"".join(repr(part.rows).encode() for part in (encoded, measured_on))).hexdigest()
     truncations = (encoded.truncation, measured_on.truncation)
-    architecture = _architecture(model, scenario)
+    architecture = counted(name, model.config.to_dict())
     return Workbench(model, architecture, tokenizer, task, partition, digest, *truncations, notes, held_out)
 
 
@@ -210,13 +211,3 @@ def _split(labels: Sequence[str], scenario: Scenario, settings: TrainSettings) -
     if how.kind == "iid":
         return split_evenly(labels, scenario.clients, seed=scenario.seed)
     return split_by_label(labels, scenario.clients, alpha=how.alpha, seed=scenario.seed, minimum=how.minimum)
-
-
-def _architecture(model: Any, scenario: Scenario) -> Architecture:
-    name = scenario.model or DEMO
-    try:
-        return from_config(model.config.to_dict(), name)
-    except UnknownModelTypeError:
-        from train.architecture import architecture_from_transformers
-
-        return architecture_from_transformers(Path(name))

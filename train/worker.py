@@ -25,12 +25,12 @@ ItemVersion = tuple[int, int]
 """A version of one of the server's items."""
 
 
-class Asker(NamedTuple):
+class Caller(NamedTuple):
     """What a worker has to share with the process that asks: only then does it learn the same.
 
     Attributes
     ----------
-    around : WorkerEnvironment
+    environment : WorkerEnvironment
         Version of paraSim, directory, methods of one's own.
     torch_version : str
         Of PyTorch.
@@ -38,7 +38,7 @@ class Asker(NamedTuple):
         That PyTorch computes with: sums depend on how many share them.
     """
 
-    around: WorkerEnvironment
+    environment: WorkerEnvironment
     torch_version: str
     threads: int
 
@@ -85,26 +85,26 @@ class Kept:
 _kept = Kept()
 
 
-def do_job(asker: Asker, request: JobRequest) -> NDArray[np.uint8]:
+def do_job(caller: Caller, request: JobRequest) -> NDArray[np.uint8]:
     """Do a job, in a worker.
 
     Returns
     -------
     numpy.ndarray
-        The packed `train.jobs.Learned`.
+        The packed `train.local.LocalUpdate`.
 
     Raises
     ------
     EngineError
         If this process has another version of paraSim or of torch.
     """
-    adopt(asker.around)
-    if torch.__version__ != asker.torch_version:
+    adopt(caller.environment)
+    if torch.__version__ != caller.torch_version:
         raise EngineError(
-            f"a worker of the Ray cluster has torch {torch.__version__}, this is {asker.torch_version}; "
+            f"a worker of the Ray cluster has torch {torch.__version__}, this is {caller.torch_version}; "
             "install the same on all machines"
         )
-    torch.set_num_threads(asker.threads)
+    torch.set_num_threads(caller.threads)
     _catch_up(request)
     job, batches = unpack(request.job)
     learned = do(job, _kept.trained, _kept.versions, batches, _kept.loss, _kept.settings, warm_up=not _kept.warm)

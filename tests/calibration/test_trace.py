@@ -20,8 +20,8 @@ from parasim_demonstration.models import demonstration_config
 from sim.blocks import lora_parameters, partition
 from sim.errors import ArchitectureError, CostError
 from sim.methods import Trains
+from sim.sections import Lora
 from tests.train.tiny import CONFIG, tiny_model
-from train.adapters import LoraSettings
 from train.blocks import activate, block_parameters
 from train.models import random_model
 
@@ -29,7 +29,7 @@ LAYERS, HIDDEN, MLP, VOCABULARY, WIDTH_OF_KEYS = 4, 16, 24, 24, 8
 """The tiny model: 2 heads of 8 for queries, 1 for keys and values."""
 LAYER_WEIGHTS = 2 * HIDDEN**2 + 2 * HIDDEN * WIDTH_OF_KEYS + 3 * HIDDEN * MLP
 MODEL_PARAMETERS = LAYERS * (LAYER_WEIGHTS + 2 * HIDDEN) + 2 * VOCABULARY * HIDDEN + HIDDEN
-ADAPTER = LoraSettings(rank=2, targets=("q_proj", "v_proj"))
+ADAPTER = Lora(rank=2, targets=("q_proj", "v_proj"))
 
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])

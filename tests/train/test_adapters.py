@@ -11,8 +11,10 @@ from transformers import GPT2Config, LlamaConfig, ViTConfig
 
 from sim.architecture import from_config
 from sim.blocks import lora_parameters
-from train.adapters import A, Adapter, AdapterError, B, LoraSettings, stack
-from train.blocks import install, snapshot
+from sim.sections import Lora
+from tests.train.tiny import snapshot
+from train.adapters import SCALING, A, Adapter, AdapterError, B, stack
+from train.blocks import install
 from train.local import LocalSettings, train_locally
 from train.models import random_model
 
@@ -35,7 +37,7 @@ VIT = ViTConfig(
     num_channels=1,
 )
 TOKENS = torch.randint(0, 32, (2, 6), generator=torch.Generator().manual_seed(1))
-SMALL = LoraSettings(rank=3, alpha=6.0)
+SMALL = Lora(rank=3)
 
 
 def random_state(adapter: Adapter, seed: int) -> dict[str, torch.Tensor]:
@@ -50,7 +52,7 @@ def logits(model: nn.Module) -> torch.Tensor:
 
 @pytest.mark.parametrize("config", [LLAMA, GPT2, VIT], ids=lambda config: config.model_type)
 def test_adapters_have_the_size_that_the_simulator_sends(config):
-    adapter = Adapter(random_model(config, seed=0), LoraSettings(3, targets="all-linear"), seed=0)
+    adapter = Adapter(random_model(config, seed=0), Lora(rank=3, targets="all-linear"), seed=0)
     sizes = [sum(value.numel() for name, value in adapter.part.items() if name.endswith(matrix)) for matrix in (A, B)]
     assert tuple(sizes) == lora_parameters(from_config(config.to_dict(), "tiny"), 3, "all-linear")
     assert sum(value.numel() for value in adapter.b_part.values()) == sizes[1]
@@ -106,7 +108,7 @@ def test_ffa_lora_trains_b_and_leaves_a():
 def test_merged_model_answers_as_the_adapted_one(config):
     model = random_model(config, seed=0)
     names = set(model.state_dict())
-    adapter = Adapter(model, LoraSettings(3, targets="all-linear"), seed=0)
+    adapter = Adapter(model, Lora(rank=3, targets="all-linear"), seed=0)
     state = {name: 0.05 * value for name, value in random_state(adapter, 1).items()}
     install(adapter.part, state)
     model.eval()
@@ -138,7 +140,7 @@ def test_flora_merges_the_weighted_sum_of_the_clients_products(samples, seed):
                 count / sum(samples) * state[module + B].double() @ state[module + A].double()
                 for count, state in zip(samples, states, strict=True)
             ]
-            expected = expected + SMALL.scaling * sum(products)
+            expected = expected + SCALING * sum(products)
         torch.testing.assert_close(after.double(), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -157,7 +159,7 @@ def test_merge_rounds_to_bfloat16_once():
     module = "model.layers.0.self_attn.q_proj"
     before = model.get_submodule(module).base_layer.weight.detach().float()
     adapter.merge(state)
-    expected = before + SMALL.scaling * (state[f"{module}.{B}"] @ state[f"{module}.{A}"])
+    expected = before + SCALING * (state[f"{module}.{B}"] @ state[f"{module}.{A}"])
     assert torch.equal(model.get_submodule(module).base_layer.weight, expected.to(torch.bfloat16))
 
 
@@ -165,7 +167,7 @@ def test_saved_adapter_is_read_by_peft(tmp_path):
     from peft import PeftModel
 
     model = random_model(LLAMA, seed=0)
-    adapter = Adapter(model, LoraSettings(3, alpha=5.0, targets="all-linear"), seed=0)
+    adapter = Adapter(model, Lora(rank=3, targets="all-linear"), seed=0)
     install(adapter.part, random_state(adapter, 1))
     adapter.save(tmp_path / "adapter")
     loaded = PeftModel.from_pretrained(random_model(LLAMA, seed=0), str(tmp_path / "adapter"))
@@ -175,27 +177,17 @@ def test_saved_adapter_is_read_by_peft(tmp_path):
 
 def test_a_saved_adapter_is_the_same_file_in_every_process(tmp_path):
     # Sets of strings come in another order in every process; ten targets are hardly ever sorted by chance.
-    adapter = Adapter(random_model(LLAMA, seed=0), LoraSettings(3, targets="all-linear"), seed=0)
+    adapter = Adapter(random_model(LLAMA, seed=0), Lora(rank=3, targets="all-linear"), seed=0)
     adapter.save(tmp_path)
     targets = json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"]
     assert len(targets) >= 10
     assert targets == sorted(targets)
 
 
-def test_scaling_is_alpha_over_rank():
-    assert LoraSettings(rank=8, alpha=16).scaling == LoraSettings(rank=8).scaling == 2.0
-    assert LoraSettings(rank=32, alpha=16).scaling == 0.5
-
-
 def test_unknown_targets_are_refused():
     model = random_model(LLAMA, seed=0)
     with pytest.raises(AdapterError, match=r"'q_porj' is no linear module .* did you mean 'q_proj'"):
-        Adapter(model, LoraSettings(targets=("q_porj",)), seed=0)
+        Adapter(model, Lora(targets=("q_porj",)), seed=0)
     # The head is linear, but in no layer: it stays frozen.
     with pytest.raises(AdapterError, match="'lm_head' is no linear module"):
-        Adapter(model, LoraSettings(targets=("lm_head",)), seed=0)
-    with pytest.raises(AdapterError, match="targets are empty"):
-        Adapter(model, LoraSettings(targets=()), seed=0)
-    for changes in ({"rank": 0}, {"alpha": 0.0}):
-        with pytest.raises(ValueError, match=next(iter(changes))):
-            LoraSettings(**changes)
+        Adapter(model, Lora(targets=("lm_head",)), seed=0)

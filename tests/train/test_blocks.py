@@ -11,6 +11,7 @@ from transformers import Gemma2Config, GPT2Config, GPTNeoXConfig, LlamaConfig, O
 
 from sim.architecture import from_config
 from sim.blocks import Block, partition
+from tests.train.tiny import snapshot
 from train.blocks import (
     activate,
     block_parameters,
@@ -19,7 +20,6 @@ from train.blocks import (
     halves_of,
     install,
     layer_list,
-    snapshot,
     unflatten,
 )
 from train.models import ModelError, random_model

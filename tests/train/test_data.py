@@ -24,7 +24,7 @@ def words(count):
 def test_the_mask_token_by_token():
     # Prompt: Question : 1 2 Answer : (6 tokens, masked). Completion: 3 <eos> (2 tokens, trained).
     row = encode([Example("1 2", "3")], TEMPLATE, 64).rows[0]
-    batch = collate([row], PAD, width=10)
+    batch = collate([row, TokenRow((END,) * 10, 0)], PAD)
     names = TEMPLATE.tokenizer.convert_ids_to_tokens(batch["input_ids"][0].tolist())
     assert names == ["Question", ":", "1", "2", "Answer", ":", "3", "<eos>", "<pad>", "<pad>"]
     three = TEMPLATE.tokenizer.convert_tokens_to_ids("3")

@@ -115,5 +115,5 @@ def test_hub_without_its_package(monkeypatch):
 
 def test_a_missing_file_is_not_looked_for_on_the_hub(tmp_path):
     for source in (tmp_path / "none.json", "none.jsonl"):
-        with pytest.raises(DataError, match="No such file"):
+        with pytest.raises(DataError, match="no such file"):
             read_examples(source)

@@ -14,7 +14,7 @@ from sim.methods import METHODS
 from sim.scenario import Compression
 from tests.oracles import plain_training as plain
 from tests.train.tiny import BLOCKS, LOCAL, LORA, RandomTokens, assert_equal, federate, tiny_model, weights
-from train.adapters import Adapter
+from train.adapters import SCALING, Adapter
 from train.jobs import show
 from train.learner import ServerSettings, TorchLearner
 from train.messages import Messages
@@ -94,7 +94,7 @@ def test_flora_merges_the_exact_weighted_sum_of_products():
             products[module] = products.get(module, torch.zeros(())) + n_i[client] / sum(n_i) * (b @ a)
     merged = weights(model)
     for module, product in products.items():
-        expected = start[f"{module}.weight"] + LORA.scaling * product
+        expected = start[f"{module}.weight"] + SCALING * product
         torch.testing.assert_close(merged[f"{module}.base_layer.weight"], expected, rtol=1e-5, atol=1e-6)
 
 
@@ -314,7 +314,7 @@ def test_a_client_of_flora_pays_for_the_stacks_that_reach_it(monkeypatch: pytest
             known[client] = number
             updates.append(learner.train(client, number, None).redeem())
         learner.aggregate(number, number, updates)
-    seconds = {place: pair[0] for place, pair in learner.simulated.items()}
+    seconds = {place: trace.seconds for place, trace in learner.traces.items()}
     assert seconds == {(0, 0): 1, (1, 0): 1, (0, 1): 6, (0, 2): 8, (1, 2): 13}
     assert learner.merge_seconds == {0: 5.0, 1: 7.0, 2: 9.0}
 

@@ -12,7 +12,8 @@ from transformers import GPT2Config, LlamaConfig
 
 from sim.architecture import from_config
 from sim.blocks import partition
-from train.blocks import block_parameters, install, snapshot
+from tests.train.tiny import snapshot
+from train.blocks import block_parameters, install
 from train.local import LocalSettings, TrainingError, train_locally
 from train.models import ModelError, random_model
 

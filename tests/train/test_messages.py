@@ -6,12 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sim.sections import Compression
 from tests.train.runs import bench, train
 from tests.train.tiny import RandomTokens, tiny_model, weights
+from train.blocks import flatten
 from train.messages import Messages
 from train.task import Evaluation
+
+whole_messages = st.lists(st.integers(-1000, 1000), min_size=7, max_size=7).map(
+    lambda values: {"a": torch.tensor(values[:3]).float(), "b": torch.tensor(values[3:]).float().view(2, 2)}
+)
 
 
 class TheSameTokens(RandomTokens):
@@ -51,3 +58,20 @@ def test_values_owe_nothing():
         assert messages.send(0, 0, 0, values)["a"].tolist() == [0.0, 2.0]
         # With the 1 that is owed, 1.5 is 2.5.
         assert messages.send(0, 0, 1, {"a": torch.tensor([1.5, 2.0])})["a"].tolist() == second
+
+
+@given(st.lists(whole_messages, min_size=1, max_size=6), st.floats(0.01, 1))
+def test_error_feedback_loses_nothing(deltas, fraction):
+    # sum of sent + residual = sum of deltas; whole numbers below 2^24 add up exactly in float32.
+    messages = Messages(Compression(top_k=fraction), Compression(), error_feedback=True)
+    total = sum(flatten(messages.send(0, 0, round, delta)) for round, delta in enumerate(deltas))
+    assert torch.equal(total + flatten(messages.residuals[0, 0]), sum(flatten(delta) for delta in deltas))
+
+
+def test_error_feedback_sends_at_last_what_top_k_always_drops():
+    # k = 1 of (3, 2) every round. Without feedback the second entry never arrives. With it: round 1 sends 3 and
+    # owes 2; round 2 has (3, 4), sends 4 and owes 3.
+    messages = Messages(Compression(top_k=0.5), Compression(), error_feedback=True)
+    sent = [messages.send(0, 0, round, {"a": torch.tensor([3.0, 2.0])})["a"].tolist() for round in range(2)]
+    assert sent == [[3.0, 0.0], [0.0, 4.0]]
+    assert messages.residuals[0, 0]["a"].tolist() == [3.0, 0.0]

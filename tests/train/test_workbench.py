@@ -46,7 +46,8 @@ def test_the_demonstration_is_the_model_that_it_says_it_is():
 
 
 def test_calibration_means_the_same_demonstration():
-    from calibration.configuration import counted, model_config
+    from calibration.configuration import model_config
+    from train.architecture import counted
 
     assert counted("demo", model_config("demo")).parameters == built().architecture.parameters
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,9 +15,9 @@ from sim.costs import GivenSeconds
 from sim.fleet import Fleet
 from sim.methods import METHODS
 from sim.scenario import Scenario
+from sim.sections import Lora
 from sim.simulate import prepare, simulate
 from tests.oracles.plain_training import EPSILON
-from train.adapters import LoraSettings
 from train.clocks import ProfileClock
 from train.learner import ServerSettings, TorchLearner
 from train.local import LocalSettings
@@ -39,7 +39,7 @@ CONFIG: dict[str, Any] = {
 ARCHITECTURE = from_config(CONFIG, "tiny")
 BLOCKS: tuple[Block, ...] = partition(ARCHITECTURE, 1)
 LOCAL = LocalSettings(learning_rate=1e-2, steps=2, epsilon=EPSILON)
-LORA = LoraSettings(rank=2, targets=("q_proj", "v_proj"))
+LORA = Lora(rank=2, targets=("q_proj", "v_proj"))
 
 
 def tiny_model(seed: int = 0) -> nn.Module:
@@ -118,7 +118,12 @@ def federate(
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
     """Copies of all weights."""
-    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    return snapshot(dict(model.named_parameters()))
+
+
+def snapshot(part: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies of a part's values."""
+    return {name: value.detach().clone() for name, value in part.items()}
 
 
 def assert_equal(first: dict[str, Tensor], second: dict[str, Tensor], *, exactly: bool = False) -> None:
