@@ -193,10 +193,8 @@ def _drawn(recording: Recording, source: Jitters, runs: int, jobs: int | None) -
         for answers in replay(recording, (chunk.variants for chunk in chunks), jobs=workers):
             yield answers.wall_clock, int(answers.replayed.sum())
         return
-    # The run itself is not needed, and would be sent along with every task.
-    lean = replace(recording, result=replace(recording.result, timeline=type(recording.result.timeline)()))
     singles = (_single(chunk, row) for chunk in chunks for row in range(len(chunk.variants)))
-    for wall_clock in in_order(partial(simulate_drawn, lean), singles, workers=workers, batch=4):
+    for wall_clock in in_order(partial(simulate_drawn, recording.without_spans()), singles, workers=workers, batch=4):
         yield np.array([wall_clock]), 0
 
 
