@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -54,30 +54,35 @@ def simulate_changed(setup: Setup, costs: Costs, counts: Mapping[int, int], cond
         }
     )
     new_setup = replace(setup, scenario=changed)
-    new_costs = _FasterCosts(costs, speedups)
+    new_costs = FasterCosts(costs, lambda client, _: speedups[client])
     alike = any(count > 1 for count in counts.values())
     return simulate(new_setup, new_costs, None if alike else CostLearner(new_costs, setup.schedule, setup.blocks))
 
 
-class _FasterCosts:
-    """Costs divided by a factor for each client."""
+class FasterCosts:
+    """Costs divided by a factor for each client and, for its updates, each round.
 
-    def __init__(self, costs: Costs, speedups: Mapping[int, float]):
+    Parameters
+    ----------
+    costs : Costs
+        Before the change.
+    speedup : callable
+        Gives the factor for a client and a round; None is what goes before the first one.
+    """
+
+    def __init__(self, costs: Costs, speedup: Callable[[int, int | None], float]):
         self._costs = costs
-        self._speedups = speedups
+        self._speedup = speedup
+        self.provenance = costs.provenance
 
     def local_update(self, client: int, round: int, block: Block | None) -> Cost:
         """Cost of a client's update in a round."""
-        cost, speedup = self._costs.local_update(client, round, block), self._speedups[client]
+        cost, speedup = self._costs.local_update(client, round, block), self._speedup(client, round)
         return Cost(cost.seconds / speedup, cost.serial / speedup)
 
     def full_pass(self, client: int) -> float:
         """Seconds of one full pass [s]."""
-        return self._costs.full_pass(client) / self._speedups[client]
-
-    def provenance(self) -> dict[str, object]:
-        """Where the numbers come from, before the change."""
-        return self._costs.provenance()
+        return self._costs.full_pass(client) / self._speedup(client, None)
 
 
 def _changed_fleet(

@@ -15,7 +15,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from sim.cost_learner import CostLearner
 from sim.costs import Costs
+from sim.fleet import Fleet
 from sim.network.transfer import NEGLIGIBLE
 from sim.result import Result
 from sim.simulate import Setup, simulate
@@ -105,6 +106,12 @@ class Recording:
     program: Program | None
     one_at_a_time: bool
     not_replayable: str
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """Position of the group that each site belongs to, shape (sites,)."""
+        fleet = Fleet(self.setup.scenario.fleet)
+        return np.array([fleet.index(site) for site in self.sites], dtype=np.int64)
 
     def replay(self, variants: Variants) -> Answers:
         """Replay what-ifs; those that are not exact have a lower bound: as if the server's links were unlimited."""
