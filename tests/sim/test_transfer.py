@@ -225,3 +225,21 @@ def test_what_sharing_adds_is_in_the_parts(network_class):
     case = Case(2.0, 1.0, (Client(2.0, 1.0, latency=1.0),) * 2, uploads((0, 0.0, 10.0), (1, 0.0, 10.0)))
     for _, _, transfer in run(network_class, case):
         assert transfer.parts() == pytest.approx((1.0, 5.0, 5.0, 0.0), rel=1e-12)
+
+
+@both
+@pytest.mark.parametrize(
+    ("start", "size", "missing"),
+    [
+        # A server that has a little less than the client asks for, by a share that rounding could be as well.
+        (0.0, 100.0, 1e-10),
+        # A short message late in a long run, when the clock itself is rounded to a tenth of a nanosecond.
+        (1e6 + 0.1, 1e-3, 0.0),
+    ],
+)
+def test_rounding_is_not_sharing(network_class, start, size, missing):
+    case = Case(
+        100.0 * (1 - missing), 1.0, (Client(100.0, 1.0, above=0),), uploads((0, start, size)), (Site(1e9, 1.0),)
+    )
+    [(_, _, transfer)] = run(network_class, case)
+    assert transfer.parts().shared == 0.0
