@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sim.result import Result
 from sim.scenario import Scenario
-from sim.studies.critical import Holder, critical_path, pieces_of, slack
+from sim.studies.critical import Holder, Piece, critical_path, pieces_of, slack
 from sim.timeline import SERVER, Kind, Parts, Span, Timeline
 from tests.sim.runs import simulated
 from tests.sim.whatifs import scenarios
@@ -125,9 +125,9 @@ def test_rounding_belongs_to_what_took_time():
     ]
 
 
-def test_a_message_that_takes_no_time_holds_nothing():
-    span = Span(4, 0, Kind.DOWNLOAD, 3.0, 3.0, 1e6, (), (), parts=Parts(0.0, 0.0, 0.0))
-    assert list(pieces_of(0, span)) == []
+def test_rounding_of_a_message_that_takes_no_time_belongs_to_its_first_part():
+    span = Span(4, 0, Kind.DOWNLOAD, 3.0, math.nextafter(3.0, 4), 1e6, (), (), parts=Parts(0.0, 0.0, 0.0))
+    assert list(pieces_of(0, span)) == [Piece(0, Holder.LATENCY, 4, span.start, span.end)]
 
 
 def test_time_that_no_cause_explains_is_said_to_be_so():
