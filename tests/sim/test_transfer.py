@@ -235,6 +235,6 @@ def test_rounding_is_not_sharing(network_class):
     [(_, _, transfer)] = run(network_class, case)
     assert transfer.parts().shared == 0.0
     # Short messages late in a long run, when the clock itself is rounded to a tenth of a nanosecond.
-    late = uploads(*((0, 1e6 + second / 10, 1e-3) for second in range(20)))
+    late = uploads(*((0, 1e6 + number, (7 + number) * 1e-4) for number in range(20)))
     for _, _, transfer in run(network_class, Case(1e9, 1.0, (client,), late, (Site(1e9, 1.0),))):
         assert transfer.parts().shared == 0.0
