@@ -223,8 +223,8 @@ def _changes(recording: Recording, shares: tuple[Share, ...]) -> Iterator[Change
     if slow_links:
         yield Change(Lever.LINKS, () if len(slow_links) == groups else tuple(sorted(slow_links)))
     for holder, bottleneck in bottlenecks.items():
-        is_tried = holder is not Holder.COMPUTING and slow_links.issuperset(bottleneck)
-        if len(bottleneck) < min(groups, MOST_NAMED + 1) and not is_tried:
+        with_both_links = holder is not Holder.COMPUTING and slow_links.issuperset(bottleneck)
+        if len(bottleneck) < min(groups, MOST_NAMED + 1) and not with_both_links:
             yield Change(LEVER_OF[holder], bottleneck)
     for holder in (Holder.INGRESS, Holder.EGRESS, Holder.LATENCY, Holder.SERIALIZATION, Holder.AGGREGATION):
         if seconds.get(holder, 0.0) > WORTH_A_CLAIM * wall_clock:
