@@ -108,8 +108,7 @@ class Result:
         fleet = Fleet(self.scenario.fleet)
         rows: list[dict[str, object]] = []
         for index, group in enumerate(fleet.groups):
-            clients = range(fleet.firsts[index], fleet.firsts[index + 1])
-            means = {name: self.mean(part, clients) for name, part in _MEANS.items() if part != "stalled"}
+            means = {name: self.mean(part, fleet.members(index)) for name, part in _MEANS.items() if part != "stalled"}
             rows.append({"name": fleet.name(index), "clients": group.count, **means})
         return rows
 
