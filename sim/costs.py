@@ -41,7 +41,6 @@ class Costs(Protocol):
         CostError
             If it is not known.
         """
-        ...
 
     def full_pass(self, client: int) -> float:
         """Seconds of one full forward and backward pass, for the gradient-based schedule [s].
@@ -51,11 +50,9 @@ class Costs(Protocol):
         CostError
             If it is not known.
         """
-        ...
 
     def provenance(self) -> dict[str, object]:
         """Where the numbers come from: `origin` (given, measured, fitted, extrapolated ...) and details."""
-        ...
 
 
 class GivenSeconds:

@@ -35,6 +35,10 @@ class Fleet:
         """Group that a client belongs to."""
         return self.groups[self.index(client)]
 
+    def members(self, index: int) -> range:
+        """Numbers of a group's clients."""
+        return range(self.firsts[index], self.firsts[index + 1])
+
     def name(self, index: int) -> str:
         """Name of a group, or its number if it has none."""
         return self.groups[index].name or f"group{index}"

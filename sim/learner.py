@@ -74,33 +74,27 @@ class Learner(Protocol):
 
     def survey(self, client: int) -> float:
         """Do the full pass of the gradient-based schedule on one client and return its seconds [s]."""
-        ...
 
     def schedule(self) -> Sequence[int | None]:
         """Block of each round (None for methods without blocks); asked for once, after any survey."""
-        ...
 
     def train(self, client: int, round: int, block: int | None) -> Update | Promise:
         """Compute a local update (Algorithm 1) from what the client knows now, or promise it.
 
         Promises may be redeemed in any order, but all before the next aggregation.
         """
-        ...
 
     def aggregate(self, number: int, item: int, updates: Sequence[Update]) -> None:
         """Bring updates into the server's model by its aggregation of that number: a new version of `item`.
 
         The number is the round's, where rounds are aggregated.
         """
-        ...
 
     def drop(self, update: Update) -> None:
         """Learn that an update will never be aggregated."""
-        ...
 
     def serve(self, client: int, versions: Mapping[int, int]) -> None:
         """Begin to send versions of items to a client: they have to stay until it receives them."""
-        ...
 
     def receive(self, client: int, versions: Mapping[int, int]) -> None:
         """Install versions of items on a client: item to the round that renewed it last.
@@ -108,4 +102,3 @@ class Learner(Protocol):
         The client's own updates that those versions contain are replaced by them: the correction of
         Algorithm 2, line 9.
         """
-        ...

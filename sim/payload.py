@@ -55,8 +55,6 @@ class Payload:
 
     Attributes
     ----------
-    trains : Trains
-        What is trained.
     parameters_up : sequence of float
         Values in one client's update: one entry per block, or a single one.
     parameters_down : sequence of float
@@ -69,7 +67,6 @@ class Payload:
         What is left out in each direction.
     """
 
-    trains: Trains
     parameters_up: Sequence[float]
     parameters_down: Sequence[float]
     stacked: Sequence[int] | None
@@ -79,25 +76,22 @@ class Payload:
 
     def upload(self, update: Update) -> float:
         """Size of one client's update [B]."""
-        parameters = self.parameters_up[self._entry(update.block)]
-        return message_bytes(parameters, self.bytes_per_parameter, self.up)
+        return message_bytes(_entry(self.parameters_up, update.block or 0), self.bytes_per_parameter, self.up)
 
     def download(self, item: int) -> float:
         """Size of the current version of an item [B]."""
-        if self.stacked is not None:
-            parameters = self.parameters_down[0] * self.stacked[item]
-        else:
-            parameters = self.parameters_down[item if len(self.parameters_down) > 1 else 0]
+        parameters = _entry(self.parameters_down, item) * (self.stacked[item] if self.stacked else 1)
         return message_bytes(parameters, self.bytes_per_parameter, self.down)
 
     def item(self, round: int, block: int | None) -> int:
         """Item that a round renews: its block; the one adapter or model; or, as merged stacks add up, itself."""
         if self.stacked is not None:
             return round
-        return 0 if block is None else block
+        return block or 0
 
-    def _entry(self, block: int | None) -> int:
-        return 0 if block is None or len(self.parameters_up) == 1 else block
+
+def _entry(parameters: Sequence[float], item: int) -> float:
+    return parameters[item if len(parameters) > 1 else 0]
 
 
 def payload(
@@ -139,7 +133,7 @@ def payload(
         if architecture is None:
             raise ScenarioError("model: needed, because payload is not given")
         up = down = _parameters(scenario, trains, architecture, blocks or ())
-    return Payload(trains, up, down, stacked, wire.bytes_per_parameter, wire.upload, wire.download)
+    return Payload(up, down, stacked, wire.bytes_per_parameter, wire.upload, wire.download)
 
 
 def _parameters(scenario: Scenario, trains: Trains, architecture: Architecture, blocks: Sequence[Block]) -> list[float]:

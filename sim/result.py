@@ -12,10 +12,20 @@ from sim.atomic_files import write_atomically
 from sim.collector import no_collection
 from sim.fleet import Fleet
 from sim.scenario import Scenario
-from sim.timeline import SERVER, Account, Interval, Timeline, account, write_csv
+from sim.timeline import SERVER, Account, Interval, Span, Timeline, account, write_csv
 
 TIMELINE_CLIENTS = 10_000
 """Up to this many clients, the timeline has rows for each; above it, one set of rows per group of alike ones."""
+
+_MEANS = {
+    "compute_s": "compute",
+    "exposed_communication_s": "exposed",
+    "hidden_communication_s": "hidden",
+    "stalled_communication_s": "stalled",
+    "waiting_s": "waiting",
+    "offline_s": "offline",
+}
+"""Names of the means over the clients that are reported, and the part of an account that each is of."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,7 @@ class Result:
     @no_collection()
     def accounts(self) -> dict[int, Account]:
         """Where the wall-clock of each simulated client went."""
-        spans_of: dict[int, list] = {client: [] for client in self.counts}  # type: ignore[type-arg]
+        spans_of: dict[int, list[Span]] = {client: [] for client in self.counts}
         for span in self.timeline.spans:
             if span.client != SERVER:
                 spans_of[span.client].append(span)
@@ -88,12 +98,7 @@ class Result:
         """Figures of the run: means over the clients [s], totals [B], and counts."""
         return {
             "wall_clock_s": self.wall_clock,
-            "compute_s": self.mean("compute"),
-            "exposed_communication_s": self.mean("exposed"),
-            "hidden_communication_s": self.mean("hidden"),
-            "stalled_communication_s": self.mean("stalled"),
-            "waiting_s": self.mean("waiting"),
-            "offline_s": self.mean("offline"),
+            **{name: self.mean(part) for name, part in _MEANS.items()},
             "uploaded_bytes": self.total("uploaded"),
             "downloaded_bytes": self.total("downloaded"),
             "rounds": self.scenario.rounds,
@@ -105,15 +110,7 @@ class Result:
         fleet = Fleet(self.scenario.fleet)
         rows: list[dict[str, object]] = []
         for index, group in enumerate(fleet.groups):
-            clients = range(fleet.firsts[index], fleet.firsts[index + 1])
-            parts = {
-                "compute_s": "compute",
-                "exposed_communication_s": "exposed",
-                "hidden_communication_s": "hidden",
-                "waiting_s": "waiting",
-                "offline_s": "offline",
-            }
-            means = {name: self.mean(part, clients) for name, part in parts.items()}
+            means = {name: self.mean(part, fleet.members(index)) for name, part in _MEANS.items() if part != "stalled"}
             rows.append({"name": fleet.name(index), "clients": group.count, **means})
         return rows
 

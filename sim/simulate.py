@@ -65,6 +65,11 @@ class Setup:
         return self.method.shape.traits
 
     @property
+    def ranks_blocks(self) -> bool:
+        """Whether a full pass of the model tells the order in which blocks are trained."""
+        return self.method.trains is Trains.BLOCK and self.scenario.blocks.schedule == "gradient"
+
+    @property
     def staleness(self) -> int | None:
         """Rounds that a client may train behind the server's model; None where there is no bound."""
         return self.method.shape.staleness(self.scenario.method)
@@ -150,7 +155,15 @@ def simulate(setup: Setup, costs: Costs, learner: Learner | None = None, observe
         egress=scenario.server.egress or float("inf"),
         half_duplex=half_duplex,
     )
-    run = Run(env, network, learner or CostLearner(costs, setup.schedule, setup.blocks), setup.payload, _rules(setup))
+    rules = Rules(
+        rounds=scenario.rounds,
+        seed=scenario.seed,
+        serialization=scenario.wire.serialization,
+        aggregation=scenario.server.aggregation,
+        blocks_named=setup.method.trains is Trains.BLOCK,
+        surveyed=setup.ranks_blocks,
+    )
+    run = Run(env, network, learner or CostLearner(costs, setup.schedule, setup.blocks), setup.payload, rules)
     alike = learner is None and setup.traits.collapsible
     for first, count, group, rounds in sites(scenario, fleet, setup.cohorts, alike=alike):
         port = network.attach(group.uplink, group.down, group.latency, half_duplex=group.duplex == "half", count=count)
@@ -170,34 +183,18 @@ def simulate(setup: Setup, costs: Costs, learner: Learner | None = None, observe
     )
 
 
-def _rules(setup: Setup) -> Rules:
-    scenario = setup.scenario
-    return Rules(
-        rounds=scenario.rounds,
-        seed=scenario.seed,
-        serialization=scenario.wire.serialization,
-        aggregation=scenario.server.aggregation,
-        blocks_named=setup.method.trains is Trains.BLOCK,
-        surveyed=setup.method.trains is Trains.BLOCK and scenario.blocks.schedule == "gradient",
-    )
-
-
 def _provenance(setup: Setup, costs: Costs) -> dict[str, object]:
-    scenario = setup.scenario
-    from_model = (
-        f"{setup.architecture.name}'s parameters x {scenario.wire.bytes_per_parameter:g} B"
-        if setup.architecture
-        else ""
-    )
+    scenario, payload_source = setup.scenario, ""
+    if scenario.payload is not None:
+        payload_source = "payload of the scenario"
+    elif setup.architecture is not None:
+        payload_source = f"{setup.architecture.name}'s parameters x {scenario.wire.bytes_per_parameter:g} B"
     provenance: dict[str, object] = {
         "compute": costs.provenance(),
-        "payload": {
-            "origin": "given" if scenario.payload is not None else "computed",
-            "source": "payload of the scenario" if scenario.payload is not None else from_model,
-        },
+        "payload": {"origin": "computed" if scenario.payload is None else "given", "source": payload_source},
         "network": {"origin": "simulated", "source": "max-min fair fluid sharing of a star"},
     }
-    if setup.method.trains is Trains.BLOCK and scenario.blocks.schedule == "gradient":
+    if setup.ranks_blocks:
         provenance["schedule"] = {
             "origin": "drawn",
             "source": "seeded stand-in for the gradient-based order: a simulation has no gradients",

@@ -1,29 +1,18 @@
 """Named random streams: one seed, and no feature shifts the draws of another.
 
-Each stream is the child of the scenario's seed with a number of its own. A new stream takes the next free
-number, so that the draws of the old ones stay as they are.
+Each stream is the child of the scenario's seed with a number of its own: its place in `Stream`. A new one goes to
+the end, so that the draws of the old ones stay as they are.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 Stream = Literal[
     "schedule", "participation", "cyclic-download", "partition", "batches", "initialisation", "quantization", "jitter"
 ]
-
-_NUMBERS: dict[Stream, int] = {
-    "schedule": 0,
-    "participation": 1,
-    "cyclic-download": 2,
-    "partition": 3,
-    "batches": 4,
-    "initialisation": 5,
-    "quantization": 6,
-    "jitter": 7,
-}
 
 
 def stream(seed: int, name: Stream, *keys: int) -> np.random.Generator:
@@ -38,4 +27,4 @@ def stream(seed: int, name: Stream, *keys: int) -> np.random.Generator:
     *keys : int
         Further numbers that tell streams of one purpose apart, such as client and round.
     """
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_NUMBERS[name], *keys)))
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(get_args(Stream).index(name), *keys)))

@@ -16,12 +16,13 @@ Factor = Annotated[float, Field(ge=1e-3, le=1e3), BeforeValidator(is_number)]
 Share = Annotated[float, Field(ge=0, lt=1), BeforeValidator(is_number)]
 Spread = Annotated[float, Field(gt=0, le=2), BeforeValidator(is_number)]
 
-_PARAMETERS = {
+PARAMETERS = {
     "lognormal": ("sigma",),
     "uniform": ("low", "high"),
     "triangular": ("low", "mode", "high"),
     "observed": ("values",),
 }
+"""What each distribution takes; also the order of its parameters in NumPy's method of that name."""
 
 
 class Jitter(Section):
@@ -44,7 +45,7 @@ class Jitter(Section):
 
     @model_validator(mode="after")
     def _parameters_fit(self) -> Self:
-        wanted = _PARAMETERS[self.distribution]
+        wanted = PARAMETERS[self.distribution]
         given = [name for name in ("sigma", "low", "mode", "high", "values") if getattr(self, name) is not None]
         if missing := [name for name in wanted if name not in given]:
             raise ValueError(f"{self.distribution} needs {' and '.join(missing)}")

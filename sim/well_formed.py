@@ -15,7 +15,7 @@ from io import StringIO
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.composer import Composer, ComposerError, MaxDepthExceededError
+from ruamel.yaml.composer import Composer, ComposerError
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent
@@ -84,12 +84,9 @@ def parse_yaml(text: str) -> Any:
         If it is not well-formed or out of bounds, saying what is wrong and in which line.
     """
     reader = YAML(typ="safe", pure=True)
-    reader.max_depth = MAX_DEPTH
     reader.Composer, reader.Constructor, reader.Resolver = _Composer, _Constructor, _Resolver
     try:
         return _parsed(lambda: reader.load(text))
-    except MaxDepthExceededError:
-        raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
     except MarkedYAMLError as error:
         # "but found another document" is only half a sentence without its context.
         about = f"{error.context}, " if error.context and str(error.problem).startswith("but ") else ""

@@ -11,6 +11,16 @@ from sim.errors import ArchitectureError, shown
 LARGEST_SIZE = 2**28
 LARGEST_LAYER_COUNT = 10_000
 
+_OWN_NAMES = {
+    "gpt2": {
+        "hidden_size": "n_embd",
+        "num_attention_heads": "n_head",
+        "num_hidden_layers": "n_layer",
+        "max_position_embeddings": "n_positions",
+    }
+}
+"""Fields that a family calls otherwise; transformers accepts both names."""
+
 
 class UnknownModelTypeError(ArchitectureError):
     """The configuration is of a family whose parameters `sim` cannot count."""
@@ -25,20 +35,27 @@ class Configuration:
         The parsed configuration.
     name : str
         What to call the model in messages.
+
+    Attributes
+    ----------
+    hidden, heads : int
+        Hidden size, and query heads of a layer.
     """
 
     def __init__(self, fields: Mapping[str, Any], name: str):
         self._fields = fields
         self.name = name
         self.model_type = str(fields["model_type"])
+        self.hidden = self.size("hidden_size")
+        self.heads = self.size("num_attention_heads")
 
-    def size(self, *keys: str, default: int | None = None, largest: int = LARGEST_SIZE) -> int:
+    def size(self, key: str, default: int | None = None, largest: int = LARGEST_SIZE) -> int:
         """Read a positive whole number.
 
         Parameters
         ----------
-        *keys : str
-            The field's name, then other names that transformers accepts for it.
+        key : str
+            The field's name; that which the family itself gives it comes first.
         default : int, optional
             What an absent or null field means; without it the field is required.
         largest : int
@@ -54,11 +71,12 @@ class Configuration:
         ArchitectureError
             If the field is missing and has no default, or is no whole number in range.
         """
-        for key in keys:
-            if self._fields.get(key) is not None:
-                return self._checked(self._fields[key], key, 1, largest)
+        keys = dict.fromkeys((_OWN_NAMES.get(self.model_type, {}).get(key, key), key))
+        for name in keys:
+            if self._fields.get(name) is not None:
+                return self._checked(self._fields[name], name, 1, largest)
         if default is None:
-            names = " or ".join(repr(key) for key in keys)
+            names = " or ".join(map(repr, keys))
             raise ArchitectureError(f"{self.name}: the configuration has no {names}")
         return default
 
@@ -113,15 +131,13 @@ class Configuration:
         value = self._fields.get("num_labels")
         return 2 if value is None else self._checked(value, "num_labels", 0, LARGEST_SIZE)
 
-    def key_value_heads(self, heads: int, default: int | None) -> int:
+    def key_value_heads(self, default: int | None) -> int:
         """Read the number of key/value heads that the query heads share.
 
         Parameters
         ----------
-        heads : int
-            Query heads; also what a null field means.
         default : int or None
-            What an absent field means; None for as many as query heads.
+            What an absent field means; None for as many as query heads, which is also what a null field means.
 
         Raises
         ------
@@ -129,14 +145,14 @@ class Configuration:
             If the field is no whole number in range, or does not divide the query heads evenly.
         """
         absent = "num_key_value_heads" not in self._fields
-        shared = self.size("num_key_value_heads", default=default if absent and default else heads)
-        if heads % shared:
+        shared = self.size("num_key_value_heads", default=default if absent and default else self.heads)
+        if self.heads % shared:
             raise ArchitectureError(
-                f"{self.name}: its {heads} attention heads cannot share {shared} key/value heads evenly"
+                f"{self.name}: its {self.heads} attention heads cannot share {shared} key/value heads evenly"
             )
         return shared
 
-    def head_dimension(self, hidden_size: int, heads: int, default: int | None = None) -> int:
+    def head_dimension(self, default: int | None = None) -> int:
         """Read `head_dim`, or take the family's default, or divide the hidden size among the heads.
 
         Raises
@@ -145,8 +161,22 @@ class Configuration:
             If there is neither and the hidden size is not a multiple of the heads.
         """
         if default is None and self._fields.get("head_dim") is None:
-            return divided(self.name, hidden_size, heads)
+            return self.divided()
         return self.size("head_dim", default=default)
+
+    def divided(self) -> int:
+        """Divide the hidden size among the heads.
+
+        Raises
+        ------
+        ArchitectureError
+            If it is not a multiple of them.
+        """
+        if self.hidden % self.heads:
+            raise ArchitectureError(
+                f"{self.name}: hidden size {self.hidden} is not a multiple of its {self.heads} attention heads"
+            )
+        return self.hidden // self.heads
 
     def _checked(self, value: object, key: str, smallest: int, largest: int) -> int:
         # JSON's true is an int to Python, yet no size.
@@ -159,18 +189,15 @@ class Configuration:
 def repeated(
     config: Configuration,
     *,
-    hidden: int,
-    heads: int,
     attention: Iterable[Linear],
     mlp: Iterable[Linear],
     norms: tuple[int, int],
-    embeddings: int,
-    vocabulary: int = 0,
-    head: int = 0,
+    vocabulary: int,
+    embeddings: int | None = None,
+    head: int | None = None,
     tied: bool | None = False,
     other: int,
     head_dimension: int | None = None,
-    layers: Sequence[str] = ("num_hidden_layers",),
 ) -> Architecture:
     """Make an architecture whose layers are all alike.
 
@@ -178,20 +205,20 @@ def repeated(
     ----------
     config : Configuration
         Says how many layers there are, and whether the head shares the embeddings' weights.
-    hidden, heads, vocabulary : int
-        Hidden size, query heads and tokens.
     attention, mlp : iterable of Linear
         Linear modules of every layer's halves.
     norms : tuple of int
         Parameters of the norms that belong to them.
-    embeddings, head, other : int
-        Parameters outside the layers; `head` where it has weights of its own.
+    vocabulary : int
+        Tokens; 0 for a vision model.
+    embeddings, head : int or None
+        Parameters outside the layers, of the head where it has weights of its own; a row for each token if None.
     tied : bool or None
         Whether it has none where the configuration does not say; None if it always has, as a classifier's.
+    other : int
+        Further parameters outside the layers.
     head_dimension : int or None
         Width of one head; the hidden size divided among the heads if None.
-    layers : sequence of str
-        Names of the field that holds the number of layers.
 
     Raises
     ------
@@ -199,28 +226,17 @@ def repeated(
         If the number of layers is missing or out of range, or the hidden size is not a multiple of the heads.
     """
     layer = Layer(Half.of("attention", tuple(attention), norms[0]), Half.of("mlp", tuple(mlp), norms[1]))
+    is_tied = tied is not None and config.switch("tie_word_embeddings", default=tied)
+    matrix = vocabulary * config.hidden
     return Architecture(
         name=config.name,
         model_type=config.model_type,
-        hidden_size=hidden,
+        hidden_size=config.hidden,
         vocabulary_size=vocabulary,
-        attention_heads=heads,
-        head_dimension=head_dimension or divided(config.name, hidden, heads),
-        layers=(layer,) * config.size(*layers, largest=LARGEST_LAYER_COUNT),
-        embedding_parameters=embeddings,
-        head_parameters=0 if tied is not None and config.switch("tie_word_embeddings", default=tied) else head,
+        attention_heads=config.heads,
+        head_dimension=head_dimension or config.divided(),
+        layers=(layer,) * config.size("num_hidden_layers", largest=LARGEST_LAYER_COUNT),
+        embedding_parameters=matrix if embeddings is None else embeddings,
+        head_parameters=0 if is_tied else matrix if head is None else head,
         other_parameters=other,
     )
-
-
-def divided(model: str, hidden_size: int, heads: int) -> int:
-    """Divide the hidden size of a model among its heads.
-
-    Raises
-    ------
-    ArchitectureError
-        If it is not a multiple of the heads.
-    """
-    if hidden_size % heads:
-        raise ArchitectureError(f"{model}: hidden size {hidden_size} is not a multiple of its {heads} attention heads")
-    return hidden_size // heads

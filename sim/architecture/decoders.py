@@ -68,46 +68,36 @@ def decoder(config: Configuration) -> Architecture:
         If a size is missing, out of range or no whole number.
     """
     family = DECODERS[config.model_type]
-    hidden = config.size("hidden_size")
-    intermediate = config.size("intermediate_size")
-    vocabulary = config.size("vocab_size")
-    heads = config.size("num_attention_heads")
-    width = config.head_dimension(hidden, heads, default=family.head_dimension)
-    queries, keys = heads * width, config.key_value_heads(heads, default=family.key_value_heads) * width
+    hidden, intermediate = config.hidden, config.size("intermediate_size")
+    width = config.head_dimension(family.head_dimension)
+    queries, keys = config.heads * width, config.key_value_heads(family.key_value_heads) * width
 
     bias, mlp_bias = (
         key in family.biases and config.switch(key, default=False) for key in ("attention_bias", "mlp_bias")
     )
     query_bias = bias or family.query_key_value_bias
-    attention: tuple[Linear, ...]
-    mlp: tuple[Linear, ...]
+    attention = [
+        Linear("q_proj", hidden, queries, query_bias),
+        Linear("k_proj", hidden, keys, query_bias),
+        Linear("v_proj", hidden, keys, query_bias),
+        Linear("o_proj", queries, hidden, bias),
+    ]
+    mlp = [
+        Linear("gate_proj", hidden, intermediate, mlp_bias),
+        Linear("up_proj", hidden, intermediate, mlp_bias),
+        Linear("down_proj", intermediate, hidden, mlp_bias),
+    ]
     if family.fused:
-        attention = Linear("o_proj", queries, hidden), Linear("qkv_proj", hidden, queries + 2 * keys)
-        mlp = Linear("gate_up_proj", hidden, 2 * intermediate), Linear("down_proj", intermediate, hidden)
-    else:
-        attention = (
-            Linear("q_proj", hidden, queries, query_bias),
-            Linear("k_proj", hidden, keys, query_bias),
-            Linear("v_proj", hidden, keys, query_bias),
-            Linear("o_proj", queries, hidden, bias),
-        )
-        mlp = (
-            Linear("gate_proj", hidden, intermediate, mlp_bias),
-            Linear("up_proj", hidden, intermediate, mlp_bias),
-            Linear("down_proj", intermediate, hidden, mlp_bias),
-        )
+        attention = [attention[-1], Linear("qkv_proj", hidden, queries + 2 * keys)]
+        mlp = [Linear("gate_up_proj", hidden, 2 * intermediate), mlp[-1]]
     norms = family.norms_per_half * hidden
     return repeated(
         config,
-        hidden=hidden,
-        heads=heads,
         head_dimension=width,
         attention=attention,
         mlp=mlp,
         norms=(norms + (2 * width if family.query_key_norms else 0), norms),
-        vocabulary=vocabulary,
-        embeddings=vocabulary * hidden,
-        head=vocabulary * hidden,
+        vocabulary=config.size("vocab_size"),
         tied=family.tied,
         other=hidden,
     )

@@ -21,21 +21,16 @@ def gpt2(config: Configuration) -> Architecture:
     """
     if config.switch("add_cross_attention", default=False):
         raise ArchitectureError(f"{config.name}: GPT-2 with 'add_cross_attention' cannot be counted")
-    hidden = config.size("n_embd", "hidden_size")
-    vocabulary = config.size("vocab_size")
+    hidden, vocabulary = config.hidden, config.size("vocab_size")
     intermediate = config.size("n_inner", default=4 * hidden)
-    positions = config.size("n_positions", "max_position_embeddings", default=1024)
+    positions = config.size("max_position_embeddings", default=1024)
     return repeated(
         config,
-        hidden=hidden,
-        heads=config.size("n_head", "num_attention_heads"),
-        layers=("n_layer", "num_hidden_layers"),
         attention=[Linear("c_attn", hidden, 3 * hidden, True), Linear("c_proj", hidden, hidden, True)],
         mlp=[Linear("c_fc", hidden, intermediate, True), Linear("c_proj", intermediate, hidden, True)],
         norms=(2 * hidden, 2 * hidden),
         vocabulary=vocabulary,
         embeddings=(vocabulary + positions) * hidden,
-        head=vocabulary * hidden,
         tied=True,
         other=2 * hidden,
     )
@@ -43,20 +38,15 @@ def gpt2(config: Configuration) -> Architecture:
 
 def gpt_neox(config: Configuration) -> Architecture:
     """Count a GPT-NeoX model, such as Pythia; raises `ArchitectureError` if a size is out of range."""
-    hidden = config.size("hidden_size")
-    vocabulary = config.size("vocab_size")
+    hidden, vocabulary = config.hidden, config.size("vocab_size")
     intermediate = config.size("intermediate_size")
     bias = config.switch("attention_bias", default=True)
     return repeated(
         config,
-        hidden=hidden,
-        heads=config.size("num_attention_heads"),
         attention=[Linear("query_key_value", hidden, 3 * hidden, bias), Linear("dense", hidden, hidden, bias)],
         mlp=[Linear("dense_h_to_4h", hidden, intermediate, True), Linear("dense_4h_to_h", intermediate, hidden, True)],
         norms=(2 * hidden, 2 * hidden),
         vocabulary=vocabulary,
-        embeddings=vocabulary * hidden,
-        head=vocabulary * hidden,
         other=2 * hidden,
     )
 
@@ -69,8 +59,7 @@ def opt(config: Configuration) -> Architecture:
     ArchitectureError
         If a size is out of range.
     """
-    hidden = config.size("hidden_size")
-    vocabulary = config.size("vocab_size")
+    hidden, vocabulary = config.hidden, config.size("vocab_size")
     intermediate = config.size("ffn_dim")
     embedding = config.size("word_embed_proj_dim", default=hidden)
     positions = config.size("max_position_embeddings", default=2048)
@@ -81,8 +70,6 @@ def opt(config: Configuration) -> Architecture:
     )
     return repeated(
         config,
-        hidden=hidden,
-        heads=config.size("num_attention_heads"),
         attention=[Linear(name, hidden, hidden, bias) for name in ("k_proj", "v_proj", "q_proj", "out_proj")],
         mlp=[Linear("fc1", hidden, intermediate, bias), Linear("fc2", intermediate, hidden, bias)],
         norms=(norm, norm),
@@ -103,8 +90,7 @@ def vit(config: Configuration) -> Architecture:
     ArchitectureError
         If a size is out of range, or the image is smaller than a patch.
     """
-    hidden = config.size("hidden_size")
-    heads = config.size("num_attention_heads")
+    hidden = config.hidden
     intermediate = config.size("intermediate_size")
     channels = config.size("num_channels", default=3)
     image_height, image_width = config.pair("image_size", default=224)
@@ -112,8 +98,8 @@ def vit(config: Configuration) -> Architecture:
     patches = (image_height // patch_height) * (image_width // patch_width)
     if patches == 0:
         raise ArchitectureError(f"{config.name}: 'image_size' is smaller than 'patch_size'")
-    head_dimension = config.head_dimension(hidden, heads)
-    width = heads * head_dimension
+    head_dimension = config.head_dimension()
+    width = config.heads * head_dimension
     bias = config.switch("qkv_bias", default=True)
     former_names = {"q_proj": "query", "k_proj": "key", "v_proj": "value"}
     attention = [Linear(name, hidden, width, bias, formerly) for name, formerly in former_names.items()]
@@ -121,12 +107,11 @@ def vit(config: Configuration) -> Architecture:
     patch_embedding = hidden * (channels * patch_height * patch_width + 1)
     return repeated(
         config,
-        hidden=hidden,
-        heads=heads,
         head_dimension=head_dimension,
         attention=[*attention, Linear("o_proj", width, hidden, True, "dense")],
         mlp=[Linear("fc1", hidden, intermediate, True, "dense"), Linear("fc2", intermediate, hidden, True, "dense")],
         norms=(2 * hidden, 2 * hidden),
+        vocabulary=0,
         embeddings=patch_embedding + hidden + (patches + 1) * hidden,
         head=config.label_count() * (hidden + 1),
         tied=None,

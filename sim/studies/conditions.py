@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.errors import ScenarioError
+from sim.errors import ScenarioError, nearest
 from sim.fleet import Fleet
 from sim.scenario import Scenario
 
@@ -84,39 +84,33 @@ class Conditions:
 
     def under(self, variants: Variants) -> Conditions:
         """Let what-ifs replace what they change."""
-        return replace(self, **dict(variants.given()))
+        return replace(self, **variants.given)
 
 
-@dataclass(frozen=True)
 class Variants:
-    """A number of what-ifs: conditions of which None stay as they were recorded; one row serves for all.
+    """A number of what-ifs: what they change, the rest stays as it was recorded; one row serves for all.
 
-    The fields are those of `Conditions`.
+    Parameters
+    ----------
+    **given : array
+        By the names of the fields of `Conditions`.
 
     Raises
     ------
     ScenarioError
-        If a shape does not fit, or a number is not positive and finite (durations may be 0, the server's links
-        infinite).
+        If there is no such field, a shape does not fit, or a number is not positive and finite (durations may be 0,
+        the server's links infinite).
     """
 
-    uplink: Floats | None = None
-    downlink: Floats | None = None
-    latency: Floats | None = None
-    speed: Floats | None = None
-    upload_size: Floats | None = None
-    download_size: Floats | None = None
-    ingress: Floats | None = None
-    egress: Floats | None = None
-    serialization: Floats | None = None
-    aggregation: Floats | None = None
-
-    def __post_init__(self) -> None:
-        given = self.given()
+    def __init__(self, **given: Floats) -> None:
+        self.given = given
+        known = [field.name for field in fields(Conditions)]
         if not given:
-            raise ScenarioError(f"a what-if changes something: {', '.join(field.name for field in fields(self))}")
-        rows = {values.shape[0] for _, values in given if values.ndim == 2 and values.shape[0] != 1}
-        for name, values in given:
+            raise ScenarioError(f"a what-if changes something: {', '.join(known)}")
+        rows = {values.shape[0] for values in given.values() if values.ndim == 2 and values.shape[0] != 1}
+        for name, values in given.items():
+            if name not in known:
+                raise ScenarioError(f"there is no condition {name!r}; {nearest(name, known)}")
             if values.ndim != 2 or 0 in values.shape or (name not in PER_CLIENT and values.shape[1] != 1):
                 columns = "sites or 1" if name in PER_CLIENT else "1"
                 raise ScenarioError(f"{name}: has shape {values.shape}; it must be (what-ifs or 1, {columns})")
@@ -125,11 +119,11 @@ class Variants:
             _check_values(name, values)
 
     def __len__(self) -> int:
-        return max(len(values) for _, values in self.given())
+        return max(len(values) for values in self.given.values())
 
     def __getitem__(self, rows: slice) -> Variants:
         """Take some of the what-ifs."""
-        return Variants(**{n: values if values.shape[0] == 1 else values[rows] for n, values in self.given()})
+        return Variants(**{n: values if values.shape[0] == 1 else values[rows] for n, values in self.given.items()})
 
     def split(self, size: int) -> Iterator[Variants]:
         """Cut into parts of at most `size` what-ifs."""
@@ -139,11 +133,6 @@ class Variants:
         for first in range(0, len(self), size):
             yield self[first : first + size]
 
-    def given(self) -> list[tuple[str, Floats]]:
-        """What is changed: names and values."""
-        named = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return [(name, values) for name, values in named if values is not None]
-
     def check_sites(self, sites: int) -> None:
         """Make sure that the columns are those of a run with that many sites.
 
@@ -152,7 +141,7 @@ class Variants:
         ScenarioError
             If a field has another number of columns.
         """
-        for name, values in self.given():
+        for name, values in self.given.items():
             if values.shape[1] not in (1, sites):
                 raise ScenarioError(f"{name}: has {values.shape[1]} columns; give 1, or {sites}: one for each site")
 

@@ -47,15 +47,8 @@ class Lever(StrEnum):
     AGGREGATION = "aggregation"
 
 
-LEVER_OF = {
-    Holder.COMPUTING: Lever.SPEED,
-    Holder.UPLINK: Lever.UPLINK,
-    Holder.DOWNLINK: Lever.DOWNLINK,
-    Holder.INGRESS: Lever.INGRESS,
-    Holder.EGRESS: Lever.EGRESS,
-    Holder.LATENCY: Lever.LATENCY,
-    Holder.SERIALIZATION: Lever.SERIALIZATION,
-    Holder.AGGREGATION: Lever.AGGREGATION,
+LEVER_OF = {Holder.COMPUTING: Lever.SPEED} | {
+    holder: Lever[holder.name] for holder in Holder if holder.name in Lever.__members__
 }
 
 
@@ -146,14 +139,15 @@ class Explanation:
     claims: tuple[Claim, ...]
     not_replayable: str = ""
 
-    def held(self, holder: Holder) -> float:
-        """Seconds that a resource holds, of all clients together [s]."""
-        return math.fsum(share.seconds for share in self.shares if share.holder is holder)
-
     def holders(self) -> dict[Holder, float]:
-        """Seconds that each resource holds, the largest first [s]."""
-        held = {holder: self.held(holder) for holder in Holder}
-        return dict(sorted(((h, s) for h, s in held.items() if s > 0), key=lambda item: -item[1]))
+        """Seconds that each resource holds, of all clients together and the largest first [s]."""
+        return held(self.shares)
+
+
+def held(shares: Sequence[Share]) -> dict[Holder, float]:
+    """Seconds that each resource holds, of all clients together and the largest first [s]."""
+    seconds = {holder: math.fsum(share.seconds for share in shares if share.holder is holder) for holder in Holder}
+    return dict(sorted(((holder, held) for holder, held in seconds.items() if held > 0), key=lambda item: -item[1]))
 
 
 def explain(setup: Setup, costs: Costs) -> Explanation:
@@ -219,23 +213,21 @@ def _changes(recording: Recording, shares: tuple[Share, ...]) -> Iterator[Change
     yield Change(Lever.SPEED)
     yield Change(Lever.UPLINK)
     yield Change(Lever.DOWNLINK)
-    held: dict[Holder, float] = {}
-    for share in shares:
-        held[share.holder] = held.get(share.holder, 0.0) + share.seconds
+    seconds = held(shares)
     bottlenecks = {
         holder: tuple(sorted(named(shares, holder)))
         for holder in (Holder.COMPUTING, Holder.UPLINK, Holder.DOWNLINK)
-        if held.get(holder, 0.0) > wall_clock / 10
+        if seconds.get(holder, 0.0) > wall_clock / 10
     }
     slow_links = set(bottlenecks.get(Holder.UPLINK, ())) & set(bottlenecks.get(Holder.DOWNLINK, ()))
     if slow_links:
         yield Change(Lever.LINKS, () if len(slow_links) == groups else tuple(sorted(slow_links)))
     for holder, bottleneck in bottlenecks.items():
-        is_tried = holder is not Holder.COMPUTING and slow_links.issuperset(bottleneck)
-        if len(bottleneck) < min(groups, MOST_NAMED + 1) and not is_tried:
+        with_both_links = holder is not Holder.COMPUTING and slow_links.issuperset(bottleneck)
+        if len(bottleneck) < min(groups, MOST_NAMED + 1) and not with_both_links:
             yield Change(LEVER_OF[holder], bottleneck)
     for holder in (Holder.INGRESS, Holder.EGRESS, Holder.LATENCY, Holder.SERIALIZATION, Holder.AGGREGATION):
-        if held.get(holder, 0.0) > WORTH_A_CLAIM * wall_clock:
+        if seconds.get(holder, 0.0) > WORTH_A_CLAIM * wall_clock:
             yield Change(LEVER_OF[holder])
     behind = _behind_the_median(recording)
     if behind:
@@ -258,7 +250,6 @@ def _claims(recording: Recording, changes: Sequence[Change]) -> tuple[Claim, ...
 
 def _variants(recording: Recording, changes: Sequence[Change]) -> Variants:
     """Write changes as what-ifs, one row each."""
-    group_of_site = _group_of_sites(recording)
     values = recording.conditions.repeated(len(changes))
     for row, (lever, groups) in enumerate(changes):
         if lever is Lever.STRAGGLERS:
@@ -267,13 +258,8 @@ def _variants(recording: Recording, changes: Sequence[Change]) -> Variants:
             continue
         for name in ("uplink", "downlink") if lever is Lever.LINKS else (lever.value,):
             factor = 0.5 if lever in (Lever.LATENCY, Lever.SERIALIZATION, Lever.AGGREGATION) else 2.0
-            values[name][row, np.isin(group_of_site, groups) if groups else slice(None)] *= factor
+            values[name][row, np.isin(recording.groups, groups) if groups else slice(None)] *= factor
     return Variants(**values)
-
-
-def _group_of_sites(recording: Recording) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    fleet = Fleet(recording.setup.scenario.fleet)
-    return np.array([fleet.index(site) for site in recording.sites])
 
 
 def _medians(recording: Recording) -> dict[str, float]:
@@ -292,4 +278,4 @@ def _behind_the_median(recording: Recording) -> tuple[int, ...]:
     behind = np.zeros(len(recording.sites), dtype=np.bool_)
     for name, median in _medians(recording).items():
         behind |= getattr(recording.conditions, name)[0] < median
-    return tuple(sorted(set(_group_of_sites(recording)[behind].tolist())))
+    return tuple(sorted(set(recording.groups[behind].tolist())))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from sim.fleet import Fleet
-from sim.scenario import Scenario
 from sim.studies.conditions import Floats, Variants
 from sim.studies.replay import Recording
 
@@ -72,11 +70,9 @@ class Inputs:
         """
         recording = self.recording
         values = recording.conditions.repeated(len(factors))
-        fleet = Fleet(recording.setup.scenario.fleet)
-        group_of_site = np.array([fleet.index(site) for site in recording.sites])
         for column, one in enumerate(self.inputs):
             for name in ("upload_size", "download_size") if one.name == "payload" else (one.name,):
-                where = slice(None) if one.group is None else group_of_site == one.group
+                where = slice(None) if one.group is None else recording.groups == one.group
                 values[name][:, where] *= factors[:, column : column + 1]
         return Variants(**values)
 
@@ -126,7 +122,7 @@ def _inputs(recording: Recording) -> Iterator[Input]:
     band = scenario.uncertainty
     yield Input("speed", None, 1.0, speed_band(recording)[0])
     yield Input("payload", None, 1.0, band.payload)
-    for index in _groups_taking_part(scenario, recording.sites):
+    for index in sorted(set(recording.groups.tolist())):
         group = scenario.fleet[index]
         yield Input("uplink", index, group.uplink, band.uplink)
         yield Input("downlink", index, group.down, band.downlink)
@@ -135,8 +131,3 @@ def _inputs(recording: Recording) -> Iterator[Input]:
     yield Input("egress", None, recording.conditions.egress.item(), band.egress)
     yield Input("serialization", None, scenario.wire.serialization, band.serialization)
     yield Input("aggregation", None, scenario.server.aggregation, band.aggregation)
-
-
-def _groups_taking_part(scenario: Scenario, sites: Sequence[int]) -> list[int]:
-    fleet = Fleet(scenario.fleet)
-    return sorted({fleet.index(site) for site in sites})

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.blocks import Block
-from sim.costs import Cost, Costs
 from sim.fleet import Fleet
 from sim.scenario import Scenario
 from sim.streams import stream
-from sim.studies.changed import simulate_changed
+from sim.studies.changed import FasterCosts, simulate_changed
 from sim.studies.conditions import Floats, Variants
 from sim.studies.replay import Recording
-from sim.uncertainty import Jitter
+from sim.uncertainty import PARAMETERS, Jitter
 
 QUANTITIES = ("speed", "uplink", "downlink")
 
@@ -50,15 +48,9 @@ class Jitters:
     """
 
     def __init__(self, recording: Recording):
-        scenario = recording.setup.scenario
         self._recording = recording
-        self._scenario = scenario
-        fleet = Fleet(scenario.fleet)
-        self._groups = [
-            (index, [column for column, site in enumerate(recording.sites) if fleet.index(site) == index])
-            for index in range(len(fleet.groups))
-        ]
-        self._offsets = {site: site - fleet.firsts[fleet.index(site)] for site in recording.sites}
+        self._scenario = scenario = recording.setup.scenario
+        self._firsts = Fleet(scenario.fleet).firsts
         self._random = {
             (name, index): stream(scenario.seed, "jitter", QUANTITIES.index(name), index)
             for name, index, _ in jitters(scenario)
@@ -75,10 +67,10 @@ class Jitters:
         values = {name: np.repeat(getattr(self._recording.conditions, name), runs, axis=0) for name in QUANTITIES}
         by_round = np.ones((runs, rounds, sites)) if self.by_round else None
         for name, index, jitter in jitters(self._scenario):
-            columns = self._groups[index][1]
+            columns = np.flatnonzero(self._recording.groups == index)
             clients = self._scenario.fleet[index].count if jitter.each == "client" else 1
             # Clients that never take part draw as well: who does must not change the luck of the others.
-            own = [self._offsets[self._recording.sites[column]] % clients for column in columns]
+            own = [(self._recording.sites[column] - self._firsts[index]) % clients for column in columns]
             random = self._random[name, index]
             if jitter.per == "round":
                 assert by_round is not None
@@ -109,45 +101,19 @@ def factors(jitter: Jitter, random: np.random.Generator, shape: tuple[int, ...])
     shape : tuple of int
         How many.
     """
-    if jitter.distribution == "lognormal":
-        assert jitter.sigma is not None
-        return random.lognormal(0.0, jitter.sigma, shape)
+    given = [getattr(jitter, name) for name in PARAMETERS[jitter.distribution]]
     if jitter.distribution == "observed":
-        assert jitter.values is not None
-        return random.choice(np.array(jitter.values, dtype=np.float64), shape)
-    assert jitter.low is not None
-    assert jitter.high is not None
-    if jitter.distribution == "triangular":
-        assert jitter.mode is not None
-        return random.triangular(jitter.low, jitter.mode, jitter.high, shape)
-    return random.uniform(jitter.low, jitter.high, shape)
+        return random.choice(np.array(given[0], dtype=np.float64), shape)
+    if jitter.distribution == "lognormal":
+        given = [0.0, *given]
+    drawn: Floats = getattr(random, jitter.distribution)(*given, shape)
+    return drawn
 
 
 def simulate_drawn(recording: Recording, draws: Draws, which: int = 0) -> float:
     """Simulate one of some random runs event by event, and return its wall-clock [s]."""
-    variant = draws.variants[which : which + 1]
-    costs = recording.costs if draws.by_round is None else _Varying(recording, draws.by_round[which])
-    conditions = recording.conditions.under(variant)
+    costs, conditions = recording.costs, recording.conditions.under(draws.variants[which : which + 1])
+    if draws.by_round is not None:
+        of_site = dict(zip(recording.sites, draws.by_round[which].T, strict=True))
+        costs = FasterCosts(costs, lambda client, round: 1.0 if round is None else of_site[client][round])
     return simulate_changed(recording.setup, costs, recording.result.counts, conditions).wall_clock
-
-
-class _Varying:
-    """Costs divided by a factor for each round and client."""
-
-    def __init__(self, recording: Recording, by_round: Floats):
-        self._costs: Costs = recording.costs
-        self._columns = {site: column for column, site in enumerate(recording.sites)}
-        self._by_round = by_round
-
-    def local_update(self, client: int, round: int, block: Block | None) -> Cost:
-        """Cost of a client's update in a round."""
-        cost, factor = self._costs.local_update(client, round, block), self._by_round[round, self._columns[client]]
-        return Cost(cost.seconds / factor, cost.serial / factor)
-
-    def full_pass(self, client: int) -> float:
-        """Seconds of one full pass, before the first round [s]."""
-        return self._costs.full_pass(client)
-
-    def provenance(self) -> dict[str, object]:
-        """Where the numbers come from, before the change."""
-        return self._costs.provenance()

@@ -37,11 +37,9 @@ class WorkerPool(Protocol):
 
     def cores(self) -> int:
         """Number of processors."""
-        ...
 
     def started(self, run: Run, workers: int) -> AbstractContextManager[tuple[Submit, Collect]]:
         """Have workers for a function inside a ``with`` block; what is not collected at its end is given up."""
-        ...
 
 
 class LocalPool:

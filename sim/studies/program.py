@@ -2,17 +2,16 @@
 
 A span starts at the latest end of what it waited for and lasts as long as its *term* says: the seconds of a
 computation, a transfer or an aggregation under the conditions of each what-if. Spans of equal duration share one
-term. Vectors live in registers that are used again as soon as nothing needs them, so that a block of what-ifs
-stays in the processor's cache however long the run is.
+term. A vector is let go after its last use, so that those of a block of what-ifs stay in the processor's cache
+however long the run is.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import NamedTuple
+from functools import reduce
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,79 +46,85 @@ class Term(NamedTuple):
     share: float = np.inf
 
 
-class _Do(IntEnum):
-    EVALUATE = 0
-    ADD = 1
-    MAXIMUM = 2
-    KEEP = 3
+class Step(NamedTuple):
+    """How a value comes about: the duration of a term, the sum of two values, or the latest of several.
 
+    Attributes
+    ----------
+    what : Term, "sum" or "latest"
+        What is done.
+    values : tuple of int
+        Numbers of the steps whose values are put together.
+    """
 
-_Step = tuple[_Do, int, tuple[int, ...]]
+    what: Term | Literal["sum", "latest"]
+    values: tuple[int, ...] = ()
 
 
 class Transfer(NamedTuple):
-    """A transfer whose end a program can hand out, with the term of its duration."""
+    """A transfer: the number of its span, the term of its duration, and the step whose value is its end."""
 
     number: int
     term: Term
+    step: int
 
 
 @dataclass(frozen=True)
 class Program:
-    """What to do with how many registers.
+    """What to work out, step by step.
 
     Attributes
     ----------
-    steps : tuple
-        Operation, register of its result, registers of its operands; for terms, the operand is the term's
-        number, and for transfers to be handed out, the result is the transfer's position.
-    terms : tuple of Term
-        Durations.
+    steps : tuple of Step
+        Each needs values of earlier steps only.
+    last_uses : tuple of tuples of int
+        For each step, the values that no later one uses.
     transfers : tuple of Transfer
         All transfers, in the order of their spans' numbers.
-    registers : int
-        Vectors in use at the same time.
     end : int
-        Register that holds the end of the run.
+        Step whose value is the end of the run.
     """
 
-    steps: tuple[_Step, ...]
-    terms: tuple[Term, ...]
+    steps: tuple[Step, ...]
+    last_uses: tuple[tuple[int, ...], ...]
     transfers: tuple[Transfer, ...]
-    registers: int
     end: int
 
-    def run(self, duration: Callable[[Term], Floats | float], width: int, ends: Floats | None = None) -> Floats:
+    def run(
+        self, duration: Callable[[Term], Floats], width: int, *, with_transfers: bool = False
+    ) -> tuple[Floats, list[Floats]]:
         """Work out the wall-clock of a block of what-ifs.
 
         Parameters
         ----------
         duration : callable
-            Gives the durations of a term, shape (width,) or a number [s].
+            Gives the durations of a term, shape (width,) or (1,) [s].
         width : int
             Number of what-ifs.
-        ends : array of shape (transfers, width), optional
-            Filled with the ends of all transfers [s].
+        with_transfers : bool
+            Whether the ends of all transfers are wanted too.
 
         Returns
         -------
-        array of shape (width,)
-            Wall-clocks [s].
+        wall_clock : array of shape (width,)
+            [s].
+        ends : list of arrays of shape (width,) or (1,)
+            Of the transfers [s], if they are wanted.
         """
-        registers = list(np.empty((self.registers, width)))
-        maximum, add = np.maximum, np.add
-        for do, out, operands in self.steps:
-            if do is _Do.ADD:
-                add(registers[operands[0]], registers[operands[1]], out=registers[out])
-            elif do is _Do.MAXIMUM:
-                result = registers[operands[0]]
-                for operand in operands[1:]:
-                    result = maximum(result, registers[operand], out=registers[out])
-            elif do is _Do.EVALUATE:
-                registers[out][:] = duration(self.terms[operands[0]])
-            elif ends is not None:
-                ends[out] = registers[operands[0]]
-        return registers[self.end]
+        values: dict[int, Floats] = {}
+        kept = {transfer.step for transfer in self.transfers} if with_transfers else set()
+        for number, ((what, operands), unused) in enumerate(zip(self.steps, self.last_uses, strict=True)):
+            if what == "sum":
+                values[number] = values[operands[0]] + values[operands[1]]
+            elif what == "latest":
+                values[number] = reduce(np.maximum, [values[operand] for operand in operands])
+            else:
+                values[number] = duration(what)
+            for value in unused:
+                if value not in kept:
+                    del values[value]
+        ends = [values[transfer.step] for transfer in self.transfers] if with_transfers else []
+        return np.broadcast_to(values[self.end], width), ends
 
 
 def compile_program(result: Result, sites: Sequence[int]) -> Program:
@@ -133,27 +138,41 @@ def compile_program(result: Result, sites: Sequence[int]) -> Program:
         Numbers of the simulated clients, in the order of the what-ifs' columns.
     """
     spans = result.timeline.spans
-    builder = _Builder()
     terms = _Terms(sites)
+    # Equal terms and equal maxima are worked out once.
+    steps: dict[Step, int] = {}
+
+    def value(what: Term | Literal["sum", "latest"], *values: int) -> int:
+        return steps.setdefault(Step(what, values), len(steps))
+
+    def latest(values: Iterable[int]) -> int | None:
+        distinct = tuple(dict.fromkeys(values))
+        return value("latest", *distinct) if len(distinct) > 1 else next(iter(distinct), None)
+
+    def later(start: int | None, term: Term) -> int:
+        # The run starts at 0, for which None stands.
+        return value(term) if start is None else value("sum", start, value(term))
+
     transfers: list[Transfer] = []
     starts: list[int | None] = []
     ends: list[int] = []
     for number, span in enumerate(spans):
         ready = [ends[cause] for cause in _direct(span, spans)]
         if span.beside is not None:
-            serial = builder.term(terms.serial(spans[span.beside]))
-            ready.append(builder.add(starts[span.beside], serial))
-        start = builder.latest(ready)
+            ready.append(later(starts[span.beside], terms.serial(spans[span.beside])))
+        starts.append(latest(ready))
         term = terms.of(span)
-        starts.append(start)
-        ends.append(builder.add(start, builder.term(term)))
+        ends.append(later(starts[-1], term))
         if span.kind in (Kind.UPLOAD, Kind.DOWNLOAD):
-            builder.keep(len(transfers), ends[-1])
-            transfers.append(Transfer(number, term))
+            transfers.append(Transfer(number, term, ends[-1]))
     waited_for = {cause for span in spans for cause in span.causes}
-    last = builder.latest([end for number, end in enumerate(ends) if number not in waited_for])
-    steps, registers, end = _assign_registers(builder.steps, last)
-    return Program(steps, tuple(builder.terms), tuple(transfers), registers, end)
+    end = latest(end for number, end in enumerate(ends) if number not in waited_for)
+    assert end is not None, "a run has spans"
+    last_use = {operand: number for number, step in enumerate(steps) for operand in step.values}
+    last_uses = (
+        tuple(v for v in dict.fromkeys(s.values) if v != end and last_use[v] == n) for n, s in enumerate(steps)
+    )
+    return Program(tuple(steps), tuple(last_uses), tuple(transfers), end)
 
 
 def _direct(span: Span, spans: Sequence[Span]) -> tuple[int, ...]:
@@ -189,78 +208,3 @@ class _Terms:
     def serial(self, work: Span) -> Term:
         """Return the term of a computation's serial part: it scales with the speed, as all of it does."""
         return Term(Kind.COMPUTE, self._positions[work.client], work.serial)
-
-
-class _Builder:
-    """Steps in which every value is assigned once; equal terms and equal maxima are worked out once."""
-
-    def __init__(self) -> None:
-        self.steps: list[_Step] = []
-        self.terms: dict[Term, int] = {}
-        self._values = 0
-        self._evaluated: dict[Term, int] = {}
-        self._latest: dict[tuple[int, ...], int] = {}
-
-    def term(self, term: Term) -> int:
-        """Value of a term."""
-        if term not in self._evaluated:
-            number = self.terms.setdefault(term, len(self.terms))
-            self._evaluated[term] = self._append(_Do.EVALUATE, (number,))
-        return self._evaluated[term]
-
-    def add(self, start: int | None, seconds: int) -> int:
-        """Sum of two values; the run starts at 0, for which None stands."""
-        return seconds if start is None else self._append(_Do.ADD, (start, seconds))
-
-    def latest(self, values: Sequence[int]) -> int | None:
-        """Maximum of values; None, the start of the run, if there are none."""
-        distinct = tuple(dict.fromkeys(values))
-        if len(distinct) < 2:
-            return distinct[0] if distinct else None
-        if distinct not in self._latest:
-            self._latest[distinct] = self._append(_Do.MAXIMUM, distinct)
-        return self._latest[distinct]
-
-    def keep(self, position: int, value: int) -> None:
-        """Hand a value out."""
-        self.steps.append((_Do.KEEP, position, (value,)))
-
-    def _append(self, do: _Do, operands: tuple[int, ...]) -> int:
-        self.steps.append((do, self._values, operands))
-        self._values += 1
-        return self._values - 1
-
-
-def _assign_registers(steps: Sequence[_Step], result: int | None) -> tuple[tuple[_Step, ...], int, int]:
-    """Give each value a register from its assignment to its last use."""
-    assert result is not None, "a run has spans"
-    last_use = {
-        operand: n for n, (do, _, operands) in enumerate(steps) if do is not _Do.EVALUATE for operand in operands
-    }
-    last_use[result] = len(steps)
-    place: dict[int, int] = {}
-    free: list[int] = []
-    used = 0
-    assigned: list[_Step] = []
-    for number, (do, out, values) in enumerate(steps):
-        operands = values if do is _Do.EVALUATE else tuple(place[value] for value in values)
-        # A value may be added to itself, and still has one register.
-        ending = [] if do is _Do.EVALUATE else [place[v] for v in dict.fromkeys(values) if last_use[v] == number]
-        if do is _Do.KEEP:
-            assigned.append((do, out, operands))
-        else:
-            if ending:
-                register = ending.pop()
-                # A maximum of several writes its result before it has read them all: its own register goes first.
-                if do is _Do.MAXIMUM:
-                    operands = (register, *(operand for operand in operands if operand != register))
-            elif free:
-                register = heapq.heappop(free)
-            else:
-                register = used
-                used += 1
-            place[out] = register
-            assigned.append((do, register, operands))
-        for register in ending:
-            heapq.heappush(free, register)
-    return tuple(assigned), used, place[result]

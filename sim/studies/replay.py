@@ -15,7 +15,8 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -23,15 +24,16 @@ from numpy.typing import NDArray
 
 from sim.cost_learner import CostLearner
 from sim.costs import Costs
+from sim.fleet import Fleet
 from sim.network.transfer import NEGLIGIBLE
 from sim.result import Result
 from sim.simulate import Setup, simulate
 from sim.studies.changed import simulate_changed
 from sim.studies.conditions import Conditions, Floats, Variants
-from sim.studies.occupancy import Occupancy, messages_follow_one_another
+from sim.studies.occupancy import Crossing, messages_follow_one_another, never_exceeds
 from sim.studies.pool import cores, in_order
-from sim.studies.program import Program, Term, compile_program
-from sim.timeline import Kind
+from sim.studies.program import Program, Term, Transfer, compile_program
+from sim.timeline import Kind, Timeline
 
 _BLOCK = 4096
 """What-ifs evaluated together: vectors of 32 KiB, long enough for numpy, and few enough bytes for the caches."""
@@ -39,6 +41,20 @@ _TASK = 8 * _BLOCK
 """What-ifs that a worker process takes at a time."""
 _SIMULATED_TASK = 16
 """The same where some may have to be simulated."""
+
+
+class _Direction(NamedTuple):
+    """Names of the conditions of a transfer."""
+
+    access: str
+    server: str
+    size: str
+
+
+_DIRECTIONS = {
+    Kind.UPLOAD: _Direction("uplink", "ingress", "upload_size"),
+    Kind.DOWNLOAD: _Direction("downlink", "egress", "download_size"),
+}
 
 _DIFFERS = "replaying the recorded run does not give it back"
 
@@ -91,11 +107,16 @@ class Recording:
     one_at_a_time: bool
     not_replayable: str
 
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """Position of the group that each site belongs to, shape (sites,)."""
+        fleet = Fleet(self.setup.scenario.fleet)
+        return np.array([fleet.index(site) for site in self.sites], dtype=np.int64)
+
     def replay(self, variants: Variants) -> Answers:
         """Replay what-ifs; those that are not exact have a lower bound: as if the server's links were unlimited."""
         variants.check_sites(len(self.sites))
-        answers = [self._replay_block(_Durations(self, block, alone=True)) for block in variants.split(_BLOCK)]
-        return Answers(np.concatenate([a.wall_clock for a in answers]), np.concatenate([a.replayed for a in answers]))
+        return _joined([self._replay_block(_Durations(self, block, alone=True)) for block in variants.split(_BLOCK)])
 
     def estimate(self, variants: Variants) -> Floats:
         """Replay what-ifs with every share of a server's link as it was recorded, larger only as the link is [s].
@@ -107,7 +128,7 @@ class Recording:
         if self.program is None:
             return np.array([self.simulate(variants, row).wall_clock for row in range(len(variants))])
         blocks = (_Durations(self, block, alone=False) for block in variants.split(_BLOCK))
-        return np.concatenate([self.program.run(block.duration, block.width) for block in blocks])
+        return np.concatenate([self.program.run(block.duration, block.width)[0] for block in blocks])
 
     def simulate(self, variants: Variants, which: int = 0) -> Result:
         """Simulate one of the what-ifs event by event."""
@@ -122,18 +143,20 @@ class Recording:
             wall_clock[row] = self.simulate(variants, int(row)).wall_clock
         return Answers(wall_clock, replayed)
 
+    def without_spans(self) -> Recording:
+        """Leave out what no what-if needs, and would be sent along with every task."""
+        return replace(self, result=replace(self.result, timeline=Timeline()))
+
     def _replay_block(self, durations: _Durations) -> Answers:
         width = durations.width
         if self.program is None:
             return Answers(np.zeros(width), np.zeros(width, dtype=np.bool_))
         limited = durations.limited()
         replayed = np.full(width, self.one_at_a_time)
-        if not limited:
-            return Answers(self.program.run(durations.duration, width), replayed)
-        ends = np.empty((len(self.program.transfers), width))
-        wall_clock = self.program.run(durations.duration, width, ends)
+        wall_clock, ends = self.program.run(durations.duration, width, with_transfers=bool(limited))
         for kind in limited:
-            replayed &= durations.occupancy(kind, ends).fits()
+            crossings = list(durations.crossings(kind, self.program.transfers, ends))
+            replayed &= never_exceeds(durations.server(kind), crossings, width)
         return Answers(wall_clock, replayed)
 
 
@@ -159,18 +182,17 @@ def record(setup: Setup, costs: Costs, *, each_client: bool = False) -> Recordin
     learner = CostLearner(costs, setup.schedule, setup.blocks) if each_client else None
     result = simulate(setup, costs, learner)
     sites = tuple(result.counts)
-    fixed = setup.traits.causes_fixed
+    name = setup.method.name
+    reason = "" if setup.traits.causes_fixed else f"in {name}, who waits for whom depends on how long things take"
     recording = Recording(
         setup,
         costs,
         result,
         sites,
         Conditions.of(setup.scenario, sites),
-        compile_program(result, sites) if fixed else None,
+        None if reason else compile_program(result, sites),
         messages_follow_one_another(result.timeline.spans),
-        ""
-        if setup.traits.causes_fixed
-        else f"in {setup.method.name}, who waits for whom depends on how long things take",
+        reason,
     )
     return recording if _gives_back_itself(recording) else replace(recording, program=None, not_replayable=_DIFFERS)
 
@@ -181,11 +203,10 @@ def _gives_back_itself(recording: Recording) -> bool:
     if program is None:
         return True
     durations = _Durations(recording, None, alone=False)
-    ends = np.empty((len(program.transfers), 1))
-    wall_clock = program.run(durations.duration, 1, ends)
-    recorded = np.array([[spans[transfer.number].end] for transfer in program.transfers]).reshape(-1, 1)
-    near = 1e-9 * recording.result.wall_clock
-    return bool(np.all(abs(ends - recorded) <= near) and abs(wall_clock[0] - recording.result.wall_clock) <= near)
+    replayed, ends = program.run(durations.duration, 1, with_transfers=True)
+    recorded = [spans[transfer.number].end for transfer in program.transfers]
+    wall_clock = recording.result.wall_clock
+    return np.allclose([*ends, replayed], np.reshape([*recorded, wall_clock], (-1, 1)), rtol=0, atol=1e-9 * wall_clock)
 
 
 def replay(recording: Recording, chunks: Iterable[Variants], *, jobs: int | None = None) -> Iterator[Answers]:
@@ -210,18 +231,19 @@ def replay(recording: Recording, chunks: Iterable[Variants], *, jobs: int | None
 
     def tasks() -> Iterator[Variants]:
         for chunk in chunks:
-            unlimited = recording.conditions.unlimited and chunk.ingress is None and chunk.egress is None
+            unlimited = recording.conditions.unlimited and chunk.given.keys().isdisjoint(("ingress", "egress"))
             simple = unlimited and recording.program is not None
             parts = list(chunk.split(_TASK if simple else _SIMULATED_TASK))
             tasks_of.append(len(parts))
             yield from parts
 
-    # The run itself is not needed to answer, and would be sent along with every task.
-    lean = replace(recording, result=replace(recording.result, timeline=type(recording.result.timeline)()))
-    answers = in_order(partial(Recording.answer, lean), tasks(), workers=jobs or cores())
+    answers = in_order(partial(Recording.answer, recording.without_spans()), tasks(), workers=jobs or cores())
     for first in answers:
-        parts = [first, *(next(answers) for _ in range(tasks_of.popleft() - 1))]
-        yield Answers(np.concatenate([p.wall_clock for p in parts]), np.concatenate([p.replayed for p in parts]))
+        yield _joined([first, *islice(answers, tasks_of.popleft() - 1)])
+
+
+def _joined(answers: Iterable[Answers]) -> Answers:
+    return Answers(*map(np.concatenate, zip(*answers, strict=True)))
 
 
 class _Durations:
@@ -235,58 +257,53 @@ class _Durations:
         # One contiguous row per site; a single one serves for all.
         self._values = {name: np.ascontiguousarray(values.T) for name, values in vars(conditions).items()}
         recorded = recording.conditions
-        self._recorded_server = {Kind.UPLOAD: recorded.ingress.item(), Kind.DOWNLOAD: recorded.egress.item()}
+        self._recorded_server = {kind: getattr(recorded, names.server).item() for kind, names in _DIRECTIONS.items()}
         self._recorded_speed = recorded.speed[0]
         self._counts = [recording.result.counts[site] for site in recording.sites]
 
-    def _of(self, name: str, site: int) -> Floats:
+    def _of(self, name: str, site: int = 0) -> Floats:
         values = self._values[name]
         row: Floats = values[site if len(values) > 1 else 0]
         return row
 
+    def server(self, kind: Kind) -> Floats:
+        """Capacity of the server's link in a direction [B/s]."""
+        return self._of(_DIRECTIONS[kind].server)
+
     def duration(self, term: Term) -> Floats:
         """Seconds of a term [s]."""
         if term.kind is Kind.AGGREGATE:
-            return self._of("aggregation", 0)
+            return self._of("aggregation")
         if term.kind is Kind.COMPUTE:
             seconds: Floats = term.amount * (self._recorded_speed[term.site] / self._of("speed", term.site))
             return seconds
-        return self._of("serialization", 0) + self._of("latency", term.site) + self.transfer(term)
+        return self._of("serialization") + self._of("latency", term.site) + self._transfer(term)
 
-    def transfer(self, term: Term) -> Floats:
+    def _transfer(self, term: Term) -> Floats:
         """Seconds for which a message occupies its links [s]."""
-        times = self._of("upload_size" if term.kind is Kind.UPLOAD else "download_size", 0)
-        seconds: Floats = term.amount * times / self.rate(term)
+        seconds: Floats = term.amount * self._of(_DIRECTIONS[term.kind].size) / self._rate(term)
         return seconds
 
-    def rate(self, term: Term) -> Floats:
+    def _rate(self, term: Term) -> Floats:
         """Rate of a transfer [B/s]: what its own link and the server's allow it."""
-        uploads = term.kind is Kind.UPLOAD
-        access = self._of("uplink" if uploads else "downlink", term.site)
-        server = self._of("ingress" if uploads else "egress", 0)
         if self._alone or math.isinf(term.share):
-            limit = server / self._counts[term.site]
+            limit = self.server(term.kind) / self._counts[term.site]
         else:
-            limit = term.share * (server / self._recorded_server[term.kind])
-        rate: Floats = np.minimum(access, limit)
+            limit = term.share * (self.server(term.kind) / self._recorded_server[term.kind])
+        rate: Floats = np.minimum(self._of(_DIRECTIONS[term.kind].access, term.site), limit)
         return rate
 
     def limited(self) -> list[Kind]:
         """Directions in which all clients at once could fill the server's link."""
-        directions = []
-        for kind, server in ((Kind.UPLOAD, "ingress"), (Kind.DOWNLOAD, "egress")):
-            sites = range(len(self._counts))
-            total = sum(self.rate(Term(kind, site, 0.0)) * self._counts[site] for site in sites)
-            if np.any(total > self._of(server, 0) * (1 + NEGLIGIBLE)):
-                directions.append(kind)
-        return directions
+        asked = {
+            kind: sum(self._rate(Term(kind, site, 0.0)) * count for site, count in enumerate(self._counts))
+            for kind in _DIRECTIONS
+        }
+        return [kind for kind, total in asked.items() if np.any(total > self.server(kind) * (1 + NEGLIGIBLE))]
 
-    def occupancy(self, kind: Kind, ends: Floats) -> Occupancy:
-        """Transfers of one direction in time."""
-        occupancy = Occupancy(self._of("ingress" if kind is Kind.UPLOAD else "egress", 0), self.width)
-        assert self._recording.program is not None
-        for position, (_, term) in enumerate(self._recording.program.transfers):
+    def crossings(self, kind: Kind, transfers: Iterable[Transfer], ends: Iterable[Floats]) -> Iterator[Crossing]:
+        """Begin, end and rate of each transfer of one direction on the server's link [s, s, B/s]."""
+        for (_, term, _), end in zip(transfers, ends, strict=True):
             if term.kind is kind and term.amount > 0:
-                end = ends[position] - (self._of("serialization", 0) if kind is Kind.DOWNLOAD else 0.0)
-                occupancy.add(end - self.transfer(term), end, self.rate(term) * self._counts[term.site])
-        return occupancy
+                crossed = end - (self._of("serialization") if kind is Kind.DOWNLOAD else 0.0)
+                yield crossed - self._transfer(term), crossed, self._rate(term) * self._counts[term.site]

@@ -64,7 +64,7 @@ def test_a_shared_server_link_is_tried_and_its_prediction_is_an_estimate():
     # 4 clients of 100 MB/s behind 100 MB/s: uploads of 4 s at 25 MB/s each. Doubled: 2 s, in each of 2 rounds.
     fleet = [{"uplink": "100MB/s"}] * 4
     why = explained(method="fedbcd", rounds=2, fleet=fleet, server={"ingress": "100MB/s"})
-    assert why.held(Holder.INGRESS) == pytest.approx(6)
+    assert why.holders()[Holder.INGRESS] == pytest.approx(6)
     ingress = claim(why, Lever.INGRESS)
     assert (ingress.predicted, ingress.simulated, ingress.saves) == pytest.approx((25, 25, 4))
     assert not ingress.exact

@@ -57,7 +57,7 @@ def test_draws_do_not_depend_on_their_portions():
     source = Jitters(recorded(fleet=fleet))
     parts = [source.draw(size).variants for size in (1, 30, 69)]
     for name in ("speed", "uplink"):
-        assert np.array_equal(getattr(whole, name), np.concatenate([getattr(part, name) for part in parts]))
+        assert np.array_equal(whole.given[name], np.concatenate([part.given[name] for part in parts]))
 
 
 def test_jitter_of_one_thing_shifts_no_draw_of_another():
@@ -67,22 +67,22 @@ def test_jitter_of_one_thing_shifts_no_draw_of_another():
         {"count": 3, "speed_jitter": LOGNORMAL},
     ]
     before, after = (Jitters(recorded(fleet=fleet)).draw(9).variants for fleet in (one, more))
-    assert np.array_equal(before.speed[:, :2], after.speed[:, :2])
-    assert not np.array_equal(before.speed[:, 2:], after.speed[:, 2:])
-    assert np.array_equal(before.uplink[:, 2:], after.uplink[:, 2:])
+    assert np.array_equal(before.given["speed"][:, :2], after.given["speed"][:, :2])
+    assert not np.array_equal(before.given["speed"][:, 2:], after.given["speed"][:, 2:])
+    assert np.array_equal(before.given["uplink"][:, 2:], after.given["uplink"][:, 2:])
 
 
 def test_who_takes_part_shifts_no_draw():
     fleet = [{"count": 5, "speed_jitter": LOGNORMAL}]
-    everyone = Jitters(recorded(fleet=fleet)).draw(4).variants.speed
-    some = Jitters(recorded(fleet=fleet, participation={"rounds": [[1, 4]] * 3})).draw(4).variants.speed
+    everyone = Jitters(recorded(fleet=fleet)).draw(4).variants.given["speed"]
+    some = Jitters(recorded(fleet=fleet, participation={"rounds": [[1, 4]] * 3})).draw(4).variants.given["speed"]
     assert np.array_equal(some, everyone[:, [1, 4]])
 
 
 def test_a_group_may_share_its_luck():
     draws = Jitters(recorded(fleet=[{"count": 3, "downlink_jitter": LOGNORMAL | {"each": "group"}}])).draw(5).variants
-    assert np.array_equal(draws.downlink[:, :1].repeat(3, axis=1), draws.downlink)
-    assert len(set(draws.downlink[:, 0])) == 5
+    assert np.array_equal(draws.given["downlink"][:, :1].repeat(3, axis=1), draws.given["downlink"])
+    assert len(set(draws.given["downlink"][:, 0])) == 5
 
 
 def test_a_speed_that_changes_by_the_round():

@@ -225,3 +225,16 @@ def test_what_sharing_adds_is_in_the_parts(network_class):
     case = Case(2.0, 1.0, (Client(2.0, 1.0, latency=1.0),) * 2, uploads((0, 0.0, 10.0), (1, 0.0, 10.0)))
     for _, _, transfer in run(network_class, case):
         assert transfer.parts() == pytest.approx((1.0, 5.0, 5.0, 0.0), rel=1e-12)
+
+
+@both
+def test_rounding_is_not_sharing(network_class):
+    # A server that has a little less than the client asks for, by a share that rounding could be as well.
+    client = Client(100.0, 1.0, above=0)
+    case = Case(100.0 * (1 - 1e-10), 1.0, (client,), uploads((0, 0.0, 100.0)), (Site(1e9, 1.0),))
+    [(_, _, transfer)] = run(network_class, case)
+    assert transfer.parts().shared == 0.0
+    # Short messages late in a long run, when the clock itself is rounded to a tenth of a nanosecond.
+    late = uploads(*((0, 1e6 + number, (7 + number) * 1e-4) for number in range(20)))
+    for _, _, transfer in run(network_class, Case(1e9, 1.0, (client,), late, (Site(1e9, 1.0),))):
+        assert transfer.parts().shared == 0.0

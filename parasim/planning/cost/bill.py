@@ -59,7 +59,7 @@ def bill(result: Result, links: Mapping[int, LinkChoice]) -> Bill:
     prices, fleet = scenario.prices, Fleet(scenario.fleet)
     groups = []
     for index, group in enumerate(fleet.groups):
-        clients = range(fleet.firsts[index], fleet.firsts[index + 1])
+        clients = fleet.members(index)
         computing, present = result.mean("compute", clients), wall_clock - result.mean("offline", clients)
         billed = {"wall-clock": wall_clock, "presence": present, "compute": computing}[prices.billed]
         watts, link = group.power or scenario.power, links.get(index)

@@ -197,9 +197,7 @@ def _drawn(recording: Recording, source: Jitters, runs: int, jobs: int | None) -
         for answers in replay(recording, (drawn.variants for drawn in draws), jobs=workers):
             yield answers.wall_clock, int(answers.replayed.sum())
         return
-    # The run itself is not needed, and would be sent along with every task.
-    lean = replace(recording, result=replace(recording.result, timeline=type(recording.result.timeline)()))
-    for wall_clock in in_order(partial(simulate_drawn, lean), draws, workers=workers, batch=4):
+    for wall_clock in in_order(partial(simulate_drawn, recording.without_spans()), draws, workers=workers, batch=4):
         yield np.array([wall_clock]), 0
 
 

@@ -128,7 +128,7 @@ def _points_of(task: tuple[Workload, Scenario]) -> list[GroupHidingPoint]:
     fleet = Fleet(scenario.fleet)
     points = []
     for group in range(len(fleet.groups)):
-        guess = guess_hiding(unlimited, range(fleet.firsts[group], fleet.firsts[group + 1]))
+        guess = guess_hiding(unlimited, fleet.members(group))
         runs = _Hidden(scenario, unlimited, BANDWIDTHS, {group: 1.0})
         found, below = secant_search(runs, BANDWIDTHS, nearest_position(BANDWIDTHS, guess))
         # The last of the bandwidths is what counts as unlimited.
