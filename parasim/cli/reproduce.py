@@ -34,8 +34,10 @@ def command(
     rows = [comparison.row() for comparison in reproduction.comparisons]
     if format_ is Format.JSON:
         summaries = {kind: asdict(summary) for kind, summary in reproduction.summaries.items()}
-        rejected = [setting.row() for setting in reproduction.rejected]
-        print(json.dumps({"cells": rows, "summary": summaries, "rejected": rejected}, indent=2))
+        names = {"model": "model", "dataset": "dataset", "method": "method", "setting": "note"}
+        names |= {"reported_min": "reported_min", "simulated_min": "predicted_min", "error_pct": "error_pct"}
+        tried = [{name: one.row()[field] for name, field in names.items()} for one in reproduction.rejected]
+        print(json.dumps({"cells": rows, "summary": summaries, "tried": tried}, indent=2))
     elif format_ is Format.CSV:
         writer = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
         writer.writeheader()

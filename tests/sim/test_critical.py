@@ -118,7 +118,7 @@ def test_a_fetch_without_an_upload_waits_for_the_serial_part_too():
 
 def test_rounding_belongs_to_what_took_time():
     # The clock says 0.8 + 0.1 + 0.1, in the end, to be a little more than 1: that is no work of the server's link.
-    span = Span(4, 0, Kind.UPLOAD, 0.8, math.nextafter(1.0, 2), 1e6, (), (), parts=Parts(0.0, 0.1, 0.1))
+    span = Span(4, 0, Kind.UPLOAD, 0.8, math.nextafter(1.0, 2), 1e6, (), (), spent=Parts(0.0, 0.1, 0.1))
     assert [(p.holder, p.client, p.start, p.end) for p in pieces_of(0, span)] == [
         (Holder.LATENCY, 4, 0.8, 0.8 + 0.1),
         (Holder.UPLINK, 4, 0.8 + 0.1, span.end),
@@ -126,7 +126,7 @@ def test_rounding_belongs_to_what_took_time():
 
 
 def test_rounding_of_a_message_that_takes_no_time_belongs_to_its_first_part():
-    span = Span(4, 0, Kind.DOWNLOAD, 3.0, math.nextafter(3.0, 4), 1e6, (), (), parts=Parts(0.0, 0.0, 0.0))
+    span = Span(4, 0, Kind.DOWNLOAD, 3.0, math.nextafter(3.0, 4), 1e6, (), (), spent=Parts(0.0, 0.0, 0.0))
     assert list(pieces_of(0, span)) == [Piece(0, Holder.LATENCY, 4, span.start, span.end)]
 
 
