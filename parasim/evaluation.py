@@ -12,7 +12,7 @@ import torch
 from parasim.report.files import read_record
 from parasim_demonstration.digits import read_digits
 from sim.errors import ParaSimError
-from sim.scenario import Scenario
+from sim.scenario_file import load
 from train.batching import Batching
 from train.data import Truncation, encode
 from train.formats import read_examples
@@ -167,7 +167,7 @@ def _recorded_seed(model: Path) -> int:
     for directory in (folder, *folder.parents[:2]) if folder.is_dir() else ():
         record = read_record(directory)
         if record is not None and record.kind == "train":
-            return Scenario.parse(dict(record.scenario)).seed
+            return load(record.scenario).seed
     raise ParaSimError(f"{model}: no record of its training says which digits it held out; give its seed (--seed)")
 
 

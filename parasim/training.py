@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from itertools import chain
@@ -14,13 +14,12 @@ import torch
 from parasim.api import Source, costs_of
 from parasim.comparison import Base, Clock, Report, delta_saver, measure_base, missing_deltas, time_again
 from parasim.sweeping import PAPER_METHODS
-from sim import scenario_file
 from sim.atomic_files import write_atomically
 from sim.errors import ScenarioError
 from sim.methods import Trains
 from sim.result import Result
 from sim.scenario import Scenario
-from sim.scenario_file import parse_override, with_field
+from sim.scenario_file import load, plain_fields
 from sim.simulate import prepare
 from train.adapters import target_modules
 from train.directory import Terms, agree, keep, trained_in
@@ -40,7 +39,7 @@ DEMONSTRATION = Path(str(resources.files("parasim_demonstration"))) / "scenario.
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainedComparison:
     """What a comparison gave.
 
     Attributes
@@ -73,7 +72,7 @@ def train(
     clock: Clock = "measured",
     save_deltas: bool = False,
     report: Report = lambda what, done, total: None,
-) -> Training:
+) -> TrainedComparison:
     """Train methods with a real model, going on where an earlier call was interrupted.
 
     Inside `parasim.on_ray`, the clients of a run are trained by workers of that cluster.
@@ -131,7 +130,7 @@ def _train(
     clock: Clock,
     save_deltas: bool,
     report: Report,
-) -> Training:
+) -> TrainedComparison:
     """Train in a directory that is this process's own and agrees as far as settings tell."""
     bench = build(scenarios[0], settings)
     _check(scenarios, settings, bench, clock)
@@ -179,7 +178,7 @@ def _train(
             time_again(scenario, bench.architecture, trained.metrics, folder)
     if others := [name for name in metrics if name not in results]:
         notes.append(f"Metrics and charts also show what was trained here before: {', '.join(others)}.")
-    return Training(list(chain.from_iterable(metrics.values())), base, results, bench.partition, notes)
+    return TrainedComparison(list(chain.from_iterable(metrics.values())), base, results, bench.partition, notes)
 
 
 def _notes(bench: Workbench) -> list[str]:
@@ -211,15 +210,9 @@ def _scenarios(source: Source | None, overrides: Iterable[str], methods: Sequenc
         source, methods = DEMONSTRATION, methods or PAPER_METHODS
     if twice := sorted({method for method in methods if methods.count(method) > 1}):
         raise ScenarioError(f"methods: {', '.join(twice)} named twice; a method is trained once")
-    if isinstance(source, Scenario):
-        data = source.model_dump(mode="json", exclude_unset=True)
-    else:
-        data = dict(source) if isinstance(source, Mapping) else scenario_file.read(source)
-    for override in overrides:
-        data = with_field(data, *parse_override(override))
     # The model's name is the trainer's affair; what a message weighs follows from the model that it loads.
-    data = {"model": "demo", **data}
-    return [Scenario.parse(with_field(data, "method.name", name)) for name in methods] or [Scenario.parse(data)]
+    fields = {"model": "demo", **plain_fields(source, overrides)}
+    return [load(fields, [("method.name", name)]) for name in methods] or [load(fields)]
 
 
 def _line(example: Example) -> str:

@@ -27,7 +27,7 @@ from calibration.this_machine import this_device, threads
 from sim.atomic_files import write_json, write_rows
 from sim.errors import CostError, ScenarioError
 from sim.scenario import Scenario
-from sim.scenario_file import parse_override, with_field
+from sim.scenario_file import load, parse_override, plain_fields
 from sim.simulate import prepare
 from train.lock import locked
 
@@ -138,7 +138,7 @@ def validate_compute(
         plan = known.file.plan
     run = _overridden(unseen_run(model, plan, len(subject.architecture.layers)), overrides)
     # What is wrong with the run is said before minutes of measuring.
-    scenarios = [Scenario.parse(with_field(run, "method.name", method)) for method in methods]
+    scenarios = [load(run, [("method.name", method)]) for method in methods]
     for scenario in scenarios:
         prepare(scenario, subject.architecture)
     directory = Path(directory)
@@ -178,14 +178,13 @@ def _model(model: str | None, known: MeasuredProfile | None) -> str:
 
 def _overridden(run: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """Set fields of the run; its model is chosen before there is one."""
+    overrides = list(overrides)
     for override in overrides:
-        field, value = parse_override(override)
-        if field == "model":
+        if parse_override(override)[0] == "model":
             raise ScenarioError(
                 f"--set {override}: give the model that is measured and trained with --model, here it is {run['model']}"
             )
-        run = with_field(run, field, value)
-    return run
+    return plain_fields(run, overrides)
 
 
 def _compare(

@@ -29,7 +29,7 @@ _PRICES_OF_TRAFFIC = {f"USD/{size}": 1 / value for size, value in _SIZES.items()
 
 
 @dataclass(frozen=True)
-class Kind:
+class QuantityKind:
     """A kind of quantity. Called with a text or a bare number, it gives the value in base units.
 
     Attributes
@@ -86,17 +86,17 @@ class Kind:
         return f" (did you mean {' or '.join(alike)}?)" if alike else ""
 
 
-duration = Kind("a duration", "250ms, 30s or 25min", _SECONDS, 1e12, bare_is_base_unit=True)
+duration = QuantityKind("a duration", "250ms, 30s or 25min", _SECONDS, 1e12, bare_is_base_unit=True)
 """Reads a length of time [s]."""
-size = Kind("a size", "872MB or 16GiB", _SIZES, 1e18)
+size = QuantityKind("a size", "872MB or 16GiB", _SIZES, 1e18)
 """Reads an amount of data [B]."""
-money = Kind("an amount of money", "500USD", {"USD": 1}, 1e12)
+money = QuantityKind("an amount of money", "500USD", {"USD": 1}, 1e12)
 """Reads an amount of money [USD]."""
-price_of_traffic = Kind("a price of traffic", "0.05USD/GB", _PRICES_OF_TRAFFIC, 1e12)
+price_of_traffic = QuantityKind("a price of traffic", "0.05USD/GB", _PRICES_OF_TRAFFIC, 1e12)
 """Reads what data cost to send [USD/B]."""
-power = Kind("a power draw", "400W", {"mW": 1e-3, "W": 1, "kW": 1e3, "MW": 1e6}, 1e9)
+power = QuantityKind("a power draw", "400W", {"mW": 1e-3, "W": 1, "kW": 1e3, "MW": 1e6}, 1e9)
 """Reads a power draw [W]."""
-_rate = Kind("a bandwidth", "100MB/s or 1Gbit/s", _BANDWIDTHS, 1e18)
+_rate = QuantityKind("a bandwidth", "100MB/s or 1Gbit/s", _BANDWIDTHS, 1e18)
 
 
 def bandwidth(text: str | float) -> float:

@@ -15,7 +15,7 @@ from parasim.cli.progress import patient_threads, stages
 from sim.errors import ScenarioError
 
 if TYPE_CHECKING:
-    from parasim.training import Training
+    from parasim.training import TrainedComparison
 
 
 class ClockChoice(StrEnum):
@@ -96,7 +96,7 @@ def _given(option: str, value: str) -> str:
     return value.strip()
 
 
-def _print(training: Training) -> None:
+def _print(training: TrainedComparison) -> None:
     from parasim.text import amount, clock, console, plain_table
 
     # No more columns than fit 80 characters; the training loss is in the metrics.

@@ -61,7 +61,7 @@ class Step(NamedTuple):
     values: tuple[int, ...] = ()
 
 
-class Transfer(NamedTuple):
+class RecordedTransfer(NamedTuple):
     """A transfer: the number of its span, the term of its duration, and the step whose value is its end."""
 
     number: int
@@ -79,7 +79,7 @@ class Program:
         Each needs values of earlier steps only.
     last_uses : tuple of tuples of int
         For each step, the values that no later one uses.
-    transfers : tuple of Transfer
+    transfers : tuple of RecordedTransfer
         All transfers, in the order of their spans' numbers.
     end : int
         Step whose value is the end of the run.
@@ -87,7 +87,7 @@ class Program:
 
     steps: tuple[Step, ...]
     last_uses: tuple[tuple[int, ...], ...]
-    transfers: tuple[Transfer, ...]
+    transfers: tuple[RecordedTransfer, ...]
     end: int
 
     def run(
@@ -153,7 +153,7 @@ def compile_program(result: Result, sites: Sequence[int]) -> Program:
         # The run starts at 0, for which None stands.
         return value(term) if start is None else value("sum", start, value(term))
 
-    transfers: list[Transfer] = []
+    transfers: list[RecordedTransfer] = []
     starts: list[int | None] = []
     ends: list[int] = []
     for number, span in enumerate(spans):
@@ -164,7 +164,7 @@ def compile_program(result: Result, sites: Sequence[int]) -> Program:
         term = terms.of(span)
         ends.append(later(starts[-1], term))
         if span.kind in (Kind.UPLOAD, Kind.DOWNLOAD):
-            transfers.append(Transfer(number, term, ends[-1]))
+            transfers.append(RecordedTransfer(number, term, ends[-1]))
     waited_for = {cause for span in spans for cause in span.causes}
     end = latest(end for number, end in enumerate(ends) if number not in waited_for)
     assert end is not None, "a run has spans"

@@ -32,7 +32,7 @@ from sim.studies.changed import simulate_changed
 from sim.studies.conditions import Conditions, Floats, Variants
 from sim.studies.occupancy import Crossing, messages_follow_one_another, never_exceeds
 from sim.studies.pool import cores, in_order
-from sim.studies.program import Program, Term, Transfer, compile_program
+from sim.studies.program import Program, RecordedTransfer, Term, compile_program
 from sim.timeline import Kind, Timeline
 
 _BLOCK = 4096
@@ -301,7 +301,9 @@ class _Durations:
         }
         return [kind for kind, total in asked.items() if np.any(total > self.server(kind) * (1 + NEGLIGIBLE))]
 
-    def crossings(self, kind: Kind, transfers: Iterable[Transfer], ends: Iterable[Floats]) -> Iterator[Crossing]:
+    def crossings(
+        self, kind: Kind, transfers: Iterable[RecordedTransfer], ends: Iterable[Floats]
+    ) -> Iterator[Crossing]:
         """Begin, end and rate of each transfer of one direction on the server's link [s, s, B/s]."""
         for (_, term, _), end in zip(transfers, ends, strict=True):
             if term.kind is kind and term.amount > 0:
