@@ -17,7 +17,7 @@ test: .venv/.dev
 
 test-ray: .venv/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
-	$(BIN)/pytest tests/sim/test_ray_engine.py tests/parasim/test_ray.py tests/train/test_ray_trainer.py
+	$(BIN)/pytest tests/sim/support/test_ray_pool.py tests/parasim/test_ray.py tests/train/remote/test_ray_trainer.py
 
 .venv/.run: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sim.sections import Lora
-from train.adapters import SCALING
-from train.blocks import Part, activate
-from train.local import LocalSettings, train_locally
+from sim.scenario.sections import Lora
+from train.models.adapters import SCALING
+from train.models.blocks import Part, activate
+from train.update.local import LocalSettings, train_locally
 
 RATE = 1e-5
 Batches = Sequence[dict[str, Tensor]]

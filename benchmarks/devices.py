@@ -23,17 +23,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from calibration.devices import CatalogueDevice, device, predict, scale
-from calibration.operators import Operators, one_step
-from calibration.profile import DEFAULT_PROFILE, read_profile
-from calibration.shapes import ShapeModel, Step, filled_batch
+from calibration.devices.catalogue import CatalogueDevice, device, predict, scale
+from calibration.devices.operators import Operators, one_step
+from calibration.memory.shapes import ShapeModel, Step, filled_batch
+from calibration.profiles.loading import DEFAULT_PROFILE, read_profile
 from parasim_demonstration.models import demo_config
-from sim.blocks import partition
-from sim.methods import Trains
-from train.blocks import block_parameters
-from train.evaluate import model_loss
-from train.local import LocalSettings, train_locally
-from train.models import placed, random_model
+from sim.workload.blocks import partition
+from sim.workload.methods import Trains
+from train.data.evaluate import model_loss
+from train.models.blocks import block_parameters
+from train.models.building import placed, random_model
+from train.update.local import LocalSettings, train_locally
 
 STEPS = 3
 

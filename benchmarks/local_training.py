@@ -36,20 +36,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.contenders import Batches, Run, badam, bare_peft, local_update, plain_loop
 from benchmarks.floor import matrix_products, matrix_rates, timing_on, unavoidable_flops
-from calibration.configuration import model_config
-from calibration.measured_model import build_model
-from calibration.shapes import ShapeModel, Step
+from calibration.measuring.configuration import model_config
+from calibration.measuring.measured_model import build_model
+from calibration.memory.shapes import ShapeModel, Step
 from parasim_demonstration.models import demo_config
-from sim.architecture import catalogue_names, from_config
-from sim.blocks import ALL_LINEAR, Block, partition
 from sim.errors import ParaSimError, ScenarioError
-from sim.methods import Trains
-from sim.sections import Lora
-from train.adapters import Adapter
-from train.blocks import block_parameters, layer_list
-from train.model_files import load_model
-from train.models import base_dtype, placed, random_model
-from train.timing import now
+from sim.scenario.sections import Lora
+from sim.workload.architecture import catalogue_names, from_config
+from sim.workload.blocks import ALL_LINEAR, Block, partition
+from sim.workload.methods import Trains
+from train.models.adapters import Adapter
+from train.models.blocks import block_parameters, layer_list
+from train.models.building import base_dtype, placed, random_model
+from train.models.files import load_model
+from train.update.timing import now
 
 
 def options() -> argparse.Namespace:

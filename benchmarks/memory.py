@@ -1,8 +1,8 @@
 """Predicted peak memory beside the measured one.
 
 Every case runs in a process of its own: a model with random weights takes eight AdamW steps through
-`train.local.train_locally`, and the peak is read from the allocator (CUDA) or the operating system (CPU: resident
-size, less what the process held before it built the model: libraries warmed up, free memory given back). The
+`train.update.local.train_locally`, and the peak is read from the allocator (CUDA) or the operating system (CPU:
+resident size, less what the process held before it built the model: libraries warmed up, free memory given back). The
 prediction traces the same step without running it. Errors are the prediction's, in percent of what was measured.
 
 The prediction is what the tensors need. glibc keeps freed blocks of up to 32 MiB for later use, in holes that later
@@ -33,19 +33,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from calibration.measured_model import build_model
-from calibration.peaks import CUDA_GRANULARITY, PAGE
-from calibration.shapes import ShapeModel, Step, filled_batch
+from calibration.measuring.measured_model import build_model
+from calibration.memory.peaks import CUDA_GRANULARITY, PAGE
+from calibration.memory.shapes import ShapeModel, Step, filled_batch
 from parasim_demonstration.models import demo_config
-from sim.blocks import ALL_LINEAR, Block, partition
 from sim.errors import ParaSimError, ScenarioError
-from sim.methods import Trains
-from sim.sections import Lora
-from train.blocks import checkpoint_activations
-from train.evaluate import model_loss
-from train.local import LocalSettings, train_locally
-from train.models import base_dtype
-from train.trained import trained_part
+from sim.scenario.sections import Lora
+from sim.workload.blocks import ALL_LINEAR, Block, partition
+from sim.workload.methods import Trains
+from train.data.evaluate import model_loss
+from train.models.blocks import checkpoint_activations
+from train.models.building import base_dtype
+from train.update.local import LocalSettings, train_locally
+from train.update.trained_part import trained_part
 
 REPEATS = 3
 STEPS = 8

@@ -15,12 +15,12 @@ from pathlib import Path
 # Run as a script, Python looks for modules beside this file and not in the repository's root.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from calibration.allocations import Footprint
-from calibration.peaks import CUDA_GRANULARITY
-from calibration.shapes import ShapeModel, Step
-from sim.architecture import Architecture
-from sim.blocks import Block, partition, partition_evenly
-from sim.methods import METHODS, Trains
+from calibration.memory.allocations import Footprint
+from calibration.memory.peaks import CUDA_GRANULARITY
+from calibration.memory.shapes import ShapeModel, Step
+from sim.workload.architecture import Architecture
+from sim.workload.blocks import Block, partition, partition_evenly
+from sim.workload.methods import METHODS, Trains
 
 REPORTED = {
     "fedit": (27.0, 14.3),

@@ -12,8 +12,17 @@ from pathlib import Path
 # Run as a script, Python looks for modules beside this file and not in the repository's root.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from calibration.paper import PROFILE, SOURCE, PaperCell, cell_setting, cells, run_with_profile, run_with_seconds, solve
-from calibration.published import PublishedDevice, PublishedFit, PublishedProfile, PublishedSeconds
+from calibration.paper.cells import (
+    PROFILE,
+    SOURCE,
+    PaperCell,
+    cell_setting,
+    cells,
+    run_with_profile,
+    run_with_seconds,
+    solve,
+)
+from calibration.profiles.published import PublishedDevice, PublishedFit, PublishedProfile, PublishedSeconds
 
 
 def fit() -> PublishedProfile:

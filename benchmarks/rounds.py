@@ -24,13 +24,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-import train.local
-from sim.scenario import Scenario
-from train.learner import TorchLearner
-from train.run import train_method
-from train.settings import TrainSettings
-from train.versions import Versions
-from train.workbench import build
+from sim.scenario.scenario import Scenario
+from train.federated.learner import TorchLearner
+from train.federated.versions import Versions
+from train.runs.run import train_method
+from train.runs.settings import TrainSettings
+from train.runs.workbench import build
+from train.update import local
 
 METHODS = ("parablock", "fedbcd", "fedcybgd", "fedit", "ffa-lora", "full-ft")
 BOUND = 0.02
@@ -79,8 +79,8 @@ def main() -> None:
     settings = TrainSettings.parse({"evaluation": {"every": chosen.rounds}})
     bench = build(Scenario.parse(fields), settings)
     watch = Stopwatch()
-    watch.watch(train.local, "_descend", "steps")
-    watch.watch(train.local, "_measure", "federated")
+    watch.watch(local, "_descend", "steps")
+    watch.watch(local, "_measure", "federated")
     for owner, name in ((TorchLearner, "aggregate"), (TorchLearner, "receive"), (Versions, "show")):
         watch.watch(owner, name, "federated")
     watch.watch(Versions, "show_private", "federated")

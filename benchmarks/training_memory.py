@@ -36,7 +36,7 @@ def case(clients: int, layers: int) -> None:
 
     from parasim.training import train
     from parasim_demonstration.models import digits_config
-    from train.model_files import load_model
+    from train.models.files import load_model
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as directory:

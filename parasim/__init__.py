@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from calibration.reproduce import reproduce as reproduce
+    from calibration.paper.reproduce import reproduce as reproduce
     from parasim.api import load as load
     from parasim.api import simulate as simulate
     from parasim.evaluation import evaluate as evaluate
@@ -34,31 +34,31 @@ if TYPE_CHECKING:
     from parasim.sweeping import Table as Table
     from parasim.sweeping import sweep as sweep
     from parasim.training import train as train
+    from sim.engine.result import Result as Result
     from sim.errors import ParaSimError as ParaSimError
-    from sim.methods import Method as Method
-    from sim.methods import Trains as Trains
-    from sim.methods import register as register
-    from sim.result import Result as Result
-    from sim.scenario import Scenario as Scenario
-    from sim.studies.ray_engine import on_ray as on_ray
+    from sim.scenario.scenario import Scenario as Scenario
+    from sim.support.ray_pool import on_ray as on_ray
+    from sim.workload.methods import Method as Method
+    from sim.workload.methods import Trains as Trains
+    from sim.workload.methods import register as register
 
 __version__ = "0.1.0"
 
 # Loaded when asked for, so that `import parasim` and `paraSim --help` cost next to nothing.
 _MODULES = {
-    **dict.fromkeys(("Method", "Trains", "register"), "sim.methods"),
+    **dict.fromkeys(("Method", "Trains", "register"), "sim.workload.methods"),
     **dict.fromkeys(("load", "simulate"), "parasim.api"),
     **dict.fromkeys(("Table", "sweep"), "parasim.sweeping"),
     "ParaSimError": "sim.errors",
     "Plan": "parasim.planning.answer",
-    "Result": "sim.result",
-    "Scenario": "sim.scenario",
+    "Result": "sim.engine.result",
+    "Scenario": "sim.scenario.scenario",
     "evaluate": "parasim.evaluation",
     "explain": "parasim.explanation",
     "memory_needs": "parasim.footprints",
-    "on_ray": "sim.studies.ray_engine",
+    "on_ray": "sim.support.ray_pool",
     "plan": "parasim.planning.plan",
-    "reproduce": "calibration.reproduce",
+    "reproduce": "calibration.paper.reproduce",
     "train": "parasim.training",
 }
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from calibration.profile import DEFAULT_PROFILE, covering_profiles, load_profile
+from calibration.profiles.loading import DEFAULT_PROFILE, covering_profiles, load_profile
 from parasim.memory import memory_of
-from sim.architecture import Architecture, UnknownModelTypeError, architecture
-from sim.costs import Costs, GivenSeconds
+from sim.engine.costs import Costs, GivenSeconds
+from sim.engine.fleet import Fleet
+from sim.engine.result import Result
+from sim.engine.simulate import Setup, prepare
+from sim.engine.simulate import simulate as run_setup
 from sim.errors import ArchitectureError, CostError, install_hint
-from sim.fleet import Fleet
-from sim.result import Result
-from sim.scenario import Scenario
-from sim.scenario_file import Override, Source, load
-from sim.simulate import Setup, prepare
-from sim.simulate import simulate as run_setup
+from sim.scenario.reading import Override, Source, load
+from sim.scenario.scenario import Scenario
+from sim.workload.architecture import Architecture, UnknownModelTypeError, architecture
 
 __all__ = ["Override", "Source", "costs_of", "judged", "load", "prepared", "set_up", "simulate"]
 
@@ -97,7 +97,7 @@ def _architecture(model: str) -> Architecture:
     try:
         return architecture(model)
     except UnknownModelTypeError as unknown:
-        from train.architecture import architecture_from_transformers
+        from train.models.architecture import architecture_from_transformers
 
         try:
             return architecture_from_transformers(model)

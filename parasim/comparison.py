@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from parasim.api import costs_of
-from sim.atomic_files import write_json, write_rows
+from sim.engine.simulate import prepare, simulate
+from sim.engine.timeline import Kind
 from sim.errors import OutputError
-from sim.scenario import Scenario
-from sim.simulate import prepare, simulate
-from sim.timeline import Kind
+from sim.scenario.scenario import Scenario
+from sim.support.atomic_files import write_json, write_rows
 
 if TYPE_CHECKING:
-    from sim.architecture import Architecture
-    from train.blocks import Values
-    from train.learner import Trace
-    from train.metrics import MetricsRow
-    from train.workbench import Workbench
+    from sim.workload.architecture import Architecture
+    from train.federated.learner import Trace
+    from train.models.blocks import Values
+    from train.runs.metrics import MetricsRow
+    from train.runs.workbench import Workbench
 
 Clock = Literal["measured", "profile", "both"]
 Report = Callable[[str, int, int], None]
@@ -89,7 +89,7 @@ def delta_saver(method: Path) -> Callable[[Trace, Values], None]:
     """Keep what was sent of each update in a method's folder, as safetensors with its seconds and loss."""
     from safetensors import SafetensorError
 
-    from train.packing import save_tensors
+    from train.models.packing import save_tensors
 
     def save(trace: Trace, sent: Values) -> None:
         path = _delta_path(method, trace)

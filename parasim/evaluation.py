@@ -12,17 +12,17 @@ import torch
 from parasim.report.files import read_record
 from parasim_demonstration.digits import read_digits
 from sim.errors import ParaSimError
-from sim.scenario_file import load
-from train.batching import Batching
-from train.data import Truncation, encode
-from train.formats import read_examples
-from train.model_files import load_model, load_tokenizer
-from train.partition import split_evenly
-from train.task import Progress
-from train.template import Template
-from train.text import check_sequence_length, evaluate_text
-from train.vision import Images, ImageTask
-from train.workbench import DIGITS, WORD_PROBLEMS
+from sim.scenario.reading import load
+from train.data.batching import Batching
+from train.data.encoding import Truncation, encode
+from train.data.formats import read_examples
+from train.data.partition import split_evenly
+from train.data.task import Progress
+from train.data.template import Template
+from train.data.text import check_sequence_length, evaluate_text
+from train.data.vision import Images, ImageTask
+from train.models.files import load_model, load_tokenizer
+from train.runs.workbench import DIGITS, WORD_PROBLEMS
 
 Report = Callable[[str, int, int], None]
 _CLASSES = 10  # different digits

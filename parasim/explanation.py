@@ -11,12 +11,12 @@ from typing import Any
 from parasim.api import Source, judged, load, set_up
 from parasim.memory import memory_said
 from parasim.sentences import listed, say
-from sim.atomic_files import write_rows
-from sim.fleet import Fleet
-from sim.studies.critical import Holder
-from sim.studies.explain import MOST_NAMED, WORTH_A_CLAIM, Change, Claim, Explanation, named
-from sim.studies.explain import explain as explain_setup
-from sim.timeline import SERVER
+from sim.analysis.critical_path import Holder
+from sim.analysis.explain import MOST_NAMED, WORTH_A_CLAIM, Change, Claim, Explanation, named
+from sim.analysis.explain import explain as explain_setup
+from sim.engine.fleet import Fleet
+from sim.engine.timeline import SERVER
+from sim.support.atomic_files import write_rows
 
 PATH_COLUMNS = ("client", "round", "kind", "resource", "start_s", "end_s")
 

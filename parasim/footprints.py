@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
-from calibration.device_memory import DeviceMemory, device_memory
-from calibration.devices import known_devices
-from calibration.measured import MeasuredProfile
-from calibration.memory import second_thread
-from calibration.peaks import traced_peak
-from calibration.profile import DEFAULT_PROFILE, load_profile
+from calibration.devices.catalogue import known_devices
+from calibration.devices.device_memory import DeviceMemory, device_memory
+from calibration.memory.fits import second_thread
+from calibration.memory.peaks import traced_peak
+from calibration.profiles.loading import DEFAULT_PROFILE, load_profile
+from calibration.profiles.measured import MeasuredProfile
 from parasim.api import Source, prepared
 from parasim.planning.methods import Methods, by_method, scenario_of
+from sim.engine.simulate import Setup
 from sim.errors import CostError, nearest
-from sim.simulate import Setup
 
 THIS_MACHINE = "cpu"
 """Name for the machine that asks."""
@@ -185,7 +185,7 @@ def _devices(setup: Setup, asked: Sequence[str]) -> tuple[dict[DeviceMemory, lis
 
 def _asked(name: str) -> DeviceMemory:
     if name == THIS_MACHINE:
-        from calibration.this_machine import this_device
+        from calibration.measuring.this_machine import this_device
 
         return DeviceMemory("this machine", float(this_device("cpu", 1).memory_bytes), "float32")
     found = device_memory(name)

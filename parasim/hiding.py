@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from parasim.sweeping import Table, figures
+from sim.analysis.bisect import bisect
+from sim.analysis.sweep import Axis, Row, SweepPoint
 from sim.errors import ScenarioError, UnitError
-from sim.scenario_file import with_field
-from sim.studies.sweep import Axis, Row, SweepPoint
-from sim.studies.threshold import bisect
-from sim.units import quantity
+from sim.scenario.reading import with_field
+from sim.scenario.units import quantity
 
 _NEGLIGIBLE = 1e-9
 """Share of the wall-clock below which a stall is rounding."""

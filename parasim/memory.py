@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import cast
 
-from calibration.measured import MeasuredProfileCosts
-from calibration.memory import memory_sentences
-from sim.costs import Costs
-from sim.simulate import Setup
+from calibration.memory.fits import memory_sentences
+from calibration.profiles.measured import MeasuredProfileCosts
+from sim.engine.costs import Costs
+from sim.engine.simulate import Setup
 
 Labels = Mapping[str, str]
 

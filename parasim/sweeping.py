@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calibration.paper import PAPER_MODELS, paper_setting
+from calibration.paper.cells import PAPER_MODELS, paper_setting
 from parasim.api import load, set_up, simulate
 from parasim.memory import COLUMN, cell, memory_of_rows, memory_said
+from sim.analysis.sweep import Axis, Row, SweepPoint, grid, run_sweep
 from sim.errors import ScenarioError
-from sim.methods import METHODS
-from sim.scenario_file import Override, Source, plain_fields
-from sim.studies.sweep import Axis, Row, SweepPoint, grid, run_sweep
-from sim.units import format_bandwidth
+from sim.scenario.reading import Override, Source, plain_fields
+from sim.scenario.units import format_bandwidth
+from sim.workload.methods import METHODS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,25 +14,25 @@ import torch
 from parasim.api import Source, costs_of
 from parasim.comparison import Base, Clock, Report, delta_saver, measure_base, missing_deltas, time_again
 from parasim.sweeping import PAPER_METHODS
-from sim.atomic_files import write_atomically
+from sim.engine.result import Result
+from sim.engine.simulate import prepare
 from sim.errors import ScenarioError
-from sim.methods import Trains
-from sim.result import Result
-from sim.scenario import Scenario
-from sim.scenario_file import load, plain_fields
-from sim.simulate import prepare
-from train.adapters import target_modules
-from train.directory import Terms, agree, keep, trained_in
-from train.fingerprint import contents, own_settings, shared_settings
-from train.formats import Example
-from train.lock import locked
-from train.metrics import MetricsRow, metrics_text, read_metrics
-from train.partition import Partition
-from train.pretraining import pretrain
-from train.ray_trainer import ClusterWorkers, cluster_workers
-from train.run import train_method
-from train.settings import TrainSettings
-from train.workbench import Workbench, build, device_of
+from sim.scenario.reading import load, plain_fields
+from sim.scenario.scenario import Scenario
+from sim.support.atomic_files import write_atomically
+from sim.workload.methods import Trains
+from train.data.formats import Example
+from train.data.partition import Partition
+from train.models.adapters import target_modules
+from train.models.pretraining import pretrain
+from train.remote.ray_trainer import ClusterWorkers, cluster_workers
+from train.runs.directory import Terms, agree, keep, trained_in
+from train.runs.fingerprint import contents, own_settings, shared_settings
+from train.runs.lock import locked
+from train.runs.metrics import MetricsRow, metrics_text, read_metrics
+from train.runs.run import train_method
+from train.runs.settings import TrainSettings
+from train.runs.workbench import Workbench, build, device_of
 
 DEMONSTRATION = Path(str(resources.files("parasim_demonstration"))) / "scenario.yaml"
 """What `paraSim train` does without arguments: a small Llama, word problems, 10 clients."""

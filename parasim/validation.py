@@ -14,22 +14,22 @@ from typing import Any, Literal
 
 import torch
 
-from calibration.agreement import Agreement, RoundTimes, train_and_predict, unseen_run, workbench
-from calibration.calibrate import Request, calibrate
-from calibration.configuration import longest_sequence
-from calibration.defaults import default_levels
-from calibration.measure import MeasuringProgress, silent
-from calibration.measured import MeasuredProfile
-from calibration.measured_model import MeasuredModel
-from calibration.plan import MeasuringPlan
-from calibration.profile import load_profile
-from calibration.this_machine import this_device, threads
-from sim.atomic_files import write_json, write_rows
+from calibration.measuring.agreement import Agreement, RoundTimes, train_and_predict, unseen_run, workbench
+from calibration.measuring.calibrate import Request, calibrate
+from calibration.measuring.configuration import longest_sequence
+from calibration.measuring.defaults import default_levels
+from calibration.measuring.measure import MeasuringProgress, silent
+from calibration.measuring.measured_model import MeasuredModel
+from calibration.measuring.plan import MeasuringPlan
+from calibration.measuring.this_machine import this_device, threads
+from calibration.profiles.loading import load_profile
+from calibration.profiles.measured import MeasuredProfile
+from sim.engine.simulate import prepare
 from sim.errors import CostError, ScenarioError
-from sim.scenario import Scenario
-from sim.scenario_file import load, parse_override, plain_fields
-from sim.simulate import prepare
-from train.lock import locked
+from sim.scenario.reading import load, parse_override, plain_fields
+from sim.scenario.scenario import Scenario
+from sim.support.atomic_files import write_json, write_rows
+from train.runs.lock import locked
 
 DeviceKind = Literal["cpu", "cuda"]
 Report = Callable[[str, int, int], None]

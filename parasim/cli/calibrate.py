@@ -16,11 +16,11 @@ import typer
 from parasim.cli.options import PlainFormat
 from parasim.cli.progress import stages
 from sim.errors import ScenarioError
-from sim.units import duration
+from sim.scenario.units import duration
 
 if TYPE_CHECKING:
-    from calibration.measure import MeasuringProgress
-    from calibration.plan import MeasuringPlan
+    from calibration.measuring.measure import MeasuringProgress
+    from calibration.measuring.plan import MeasuringPlan
 
 
 class DeviceKind(StrEnum):
@@ -83,10 +83,10 @@ def command(
     }
     levels = {field: _values(field, text) for field, text in given.items() if text is not None}
     chosen = _named(name, out)
-    from calibration.calibrate import Request, calibrate
-    from calibration.configuration import longest_sequence, model_config
-    from calibration.defaults import default_levels
-    from calibration.measured_model import language_model
+    from calibration.measuring.calibrate import Request, calibrate
+    from calibration.measuring.configuration import longest_sequence, model_config
+    from calibration.measuring.defaults import default_levels
+    from calibration.measuring.measured_model import language_model
 
     use_threads(threads)
     config = model_config(model)
@@ -125,7 +125,7 @@ def _named(name: str | None, out: Path) -> str:
     ParaSimError
         If it is taken.
     """
-    from calibration.profile import shipped_profiles
+    from calibration.profiles.loading import shipped_profiles
 
     chosen = name or out.stem
     if chosen in shipped_profiles() and out.name != f"{chosen}.json":
@@ -136,7 +136,7 @@ def _named(name: str | None, out: Path) -> str:
 
 def _values(field: str, text: str) -> list[Any]:
     """Read a list of the command line: those of adapters may be empty, for none."""
-    from calibration.plan import OPTIONS
+    from calibration.measuring.plan import OPTIONS
 
     option = OPTIONS[field]
     readers: dict[str, Callable[[str], Any]] = {"layers": float, "targets": _modules}
@@ -155,7 +155,7 @@ def _values(field: str, text: str) -> list[Any]:
 
 def _modules(word: str) -> str:
     """Read an adapter's modules, in an order of their own."""
-    from calibration.points import join_targets, split_targets
+    from calibration.profiles.points import join_targets, split_targets
 
     names = split_targets(word.strip())
     if isinstance(names, tuple) and not all(name.strip() for name in names):
@@ -173,8 +173,8 @@ def _plan(levels: dict[str, Any]) -> MeasuringPlan:
     """
     from pydantic import ValidationError
 
-    from calibration.plan import OPTIONS, MeasuringPlan
-    from sim.complaints import validation_message
+    from calibration.measuring.plan import OPTIONS, MeasuringPlan
+    from sim.scenario.validation_messages import validation_message
 
     if not levels["ranks"] or not levels["targets"]:
         levels = levels | {"ranks": [], "targets": []}

@@ -47,7 +47,7 @@ def computing_on(engine: EngineName, address: str | None) -> Iterator[None]:
             raise ScenarioError(f"--address {address}: goes with --engine ray")
         yield
         return
-    from sim.studies.ray_engine import on_ray
+    from sim.support.ray_pool import on_ray
 
     # Ray's own messages go to standard output, where results belong.
     with contextlib.redirect_stdout(sys.stderr), on_ray(address or "auto"):

@@ -11,7 +11,7 @@ import typer
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, TraceFile
 
 if TYPE_CHECKING:
-    from sim.studies.explain import Explanation
+    from sim.analysis.explain import Explanation
 
 _WORTH_A_ROW = 0.001
 
@@ -31,7 +31,7 @@ def command(
     from parasim.explanation import explain, summary, write_path
     from parasim.report.record import leave_record
     from parasim.trace import write_trace
-    from sim.atomic_files import write_json
+    from sim.support.atomic_files import write_json
 
     scenario = load(file, set_)
     explanation = explain(scenario)

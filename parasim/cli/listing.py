@@ -26,7 +26,7 @@ def models(format_: _Format = PlainFormat.TABLE) -> None:
 
     Example: paraSim list models
     """
-    from sim.architecture import architecture, catalogue_names
+    from sim.workload.architecture import architecture, catalogue_names
 
     rows = [architecture(name).summary() for name in catalogue_names()]
     if format_ is PlainFormat.TABLE:
@@ -41,7 +41,7 @@ def methods(format_: _Format = PlainFormat.TABLE) -> None:
 
     Example: paraSim list methods
     """
-    from sim.methods import METHODS
+    from sim.workload.methods import METHODS
 
     rows = [
         {"name": m.name, "protocol": m.shape.__name__.lower(), "trains": m.trains.value, "summary": m.summary}
@@ -63,10 +63,10 @@ def profiles(
 
     Example: paraSim list profiles --explain smollm2-135m-cpu
     """
-    from calibration.profile import read_profile, shipped_profiles
+    from calibration.profiles.loading import read_profile, shipped_profiles
 
     if schema:
-        from calibration.measured_file import profile_schema
+        from calibration.profiles.measured_file import profile_schema
 
         print(json.dumps(profile_schema(), indent=2))
         return
@@ -82,8 +82,8 @@ def profiles(
 
 
 def _explain(name: str, format_: PlainFormat) -> None:
-    from calibration.measured_file import KIND, MeasuredFile
-    from calibration.profile import read_profile
+    from calibration.profiles.loading import read_profile
+    from calibration.profiles.measured_file import KIND, MeasuredFile
     from parasim.cli.measured import print_explanation
     from sim.errors import CostError
 
@@ -103,7 +103,7 @@ def devices(format_: _Format = PlainFormat.TABLE) -> None:
 
     Example: paraSim list devices
     """
-    from calibration.devices import device, known_devices
+    from calibration.devices.catalogue import device, known_devices
     from parasim.text import amount, console, plain_table
 
     found = [device(name) for name in known_devices()]
@@ -133,7 +133,7 @@ def schema() -> None:
 
     Example: paraSim list schema > scenario.schema.json
     """
-    from train.settings import json_schema
+    from train.runs.settings import json_schema
 
     print(json.dumps(json_schema(), indent=2))
 

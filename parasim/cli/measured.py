@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from calibration.cost_terms import TERMS
-from calibration.measured_file import HeldOut, MeasuredFile
+from calibration.profiles.cost_terms import TERMS
+from calibration.profiles.measured_file import HeldOut, MeasuredFile
 from parasim.sentences import say
 from parasim.text import console, plain_table
 

@@ -25,7 +25,7 @@ class PlainFormat(StrEnum):
 
 
 def _writable(directory: Path | None) -> Path | None:
-    from sim.atomic_files import check_directory
+    from sim.support.atomic_files import check_directory
 
     if directory is not None:
         check_directory(directory)
@@ -72,8 +72,8 @@ def values_of(option: str, text: str | None) -> tuple[str, ...]:
     ScenarioError
         If it was given without a value.
     """
+    from sim.analysis.sweep import split_values
     from sim.errors import ScenarioError
-    from sim.studies.sweep import split_values
 
     values = split_values(text or "")
     if text is not None and not values:

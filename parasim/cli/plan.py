@@ -97,7 +97,7 @@ def write(plan: Plan, directory: Path) -> list[Path]:
     OutputError
         If they cannot be written.
     """
-    from sim.atomic_files import write_json, write_rows
+    from sim.support.atomic_files import write_json, write_rows
 
     files = [directory / "plan.json", directory / "plan.csv"]
     write_json(files[0], plan.summary())

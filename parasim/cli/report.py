@@ -25,7 +25,7 @@ def command(
     """
     from parasim.report.files import ReportError
     from parasim.report.made import write_report
-    from sim.atomic_files import check_directory
+    from sim.support.atomic_files import check_directory
 
     page = out or directory / "report.html"
     if page.is_dir():

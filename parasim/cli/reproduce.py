@@ -15,7 +15,7 @@ from parasim.cli.options import Format
 from parasim.text import console, plain_table
 
 if TYPE_CHECKING:
-    from calibration.reproduce import Reproduction
+    from calibration.paper.reproduce import Reproduction
 
 
 def command(
@@ -28,7 +28,7 @@ def command(
 
     Example: paraSim reproduce --format csv > cells.csv
     """
-    from calibration.reproduce import reproduce
+    from calibration.paper.reproduce import reproduce
 
     reproduction = reproduce()
     rows = [comparison.row() for comparison in reproduction.comparisons]

@@ -11,7 +11,7 @@ import typer
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, TraceFile
 
 if TYPE_CHECKING:
-    from sim.result import Result
+    from sim.engine.result import Result
 
 
 _WIDE = 100
@@ -35,7 +35,7 @@ def command(
     from parasim.api import load, simulate
     from parasim.report.record import leave_record
     from parasim.trace import write_trace
-    from sim.atomic_files import write_json
+    from sim.support.atomic_files import write_json
 
     scenario = load(file, set_)
     result = simulate(scenario)

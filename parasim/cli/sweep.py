@@ -52,8 +52,8 @@ def command(
     """
     from parasim.report.record import leave_record
     from parasim.sweeping import sweep
+    from sim.analysis.sweep import split_values
     from sim.errors import ScenarioError
-    from sim.studies.sweep import split_values
 
     varied: dict[str, tuple[str, ...]] = {}
     for text in vary:

@@ -56,7 +56,7 @@ def compute(
     Example: paraSim validate compute --model demo --out results/validate
     """
     patient_threads()
-    from sim.studies.sweep import split_values
+    from sim.analysis.sweep import split_values
 
     if profile is not None and threads is not None:
         raise ScenarioError(
@@ -85,7 +85,7 @@ def compute(
 
 
 def _print(validation: ComputeValidation, out: Path) -> None:
-    from calibration.points import in_layers
+    from calibration.profiles.points import in_layers
 
     terminal = console()
     blocks = in_layers(validation.run["blocks"]["layers"])

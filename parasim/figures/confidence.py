@@ -15,7 +15,7 @@ from parasim.figures import style
 from parasim.figures.sheet import Key, list_beside, ring, sheet
 from parasim.figures.style import FigureError
 from parasim.text import deadline_clock
-from sim.studies.conditions import Floats
+from sim.replay.conditions import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

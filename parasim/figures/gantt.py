@@ -17,10 +17,10 @@ from parasim.figures import style
 from parasim.figures.labels import shortened
 from parasim.figures.sheet import Drawing, Key, Sheet, keys_height
 from parasim.figures.style import FigureError, TimeUnit
-from sim.fleet import Fleet
-from sim.result import Result
-from sim.studies.critical import CriticalPath
-from sim.timeline import SERVER, Interval, Kind, Span
+from sim.analysis.critical_path import CriticalPath
+from sim.engine.fleet import Fleet
+from sim.engine.result import Result
+from sim.engine.timeline import SERVER, Interval, Kind, Span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

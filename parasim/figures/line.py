@@ -18,7 +18,7 @@ from parasim.figures.sheet import note, ring, sheet
 from parasim.figures.style import FigureError
 from parasim.figures.ticks import log_ticks
 from sim.errors import UnitError
-from sim.units import quantity
+from sim.scenario.units import quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

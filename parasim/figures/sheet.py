@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from parasim.figures import style
-from sim.atomic_files import write_atomically
+from sim.support.atomic_files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ from parasim.figures.style import FigureError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from train.partition import Partition
+    from train.data.partition import Partition
 
 _LEFT, _BOTTOM, _TOP, _GUTTER = 0.42, 0.40, 0.30, 0.28
 _PANEL_HEIGHT, _NARROW = 1.9, 5.0

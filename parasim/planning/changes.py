@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from sim.errors import ScenarioError
-from sim.scenario import Scenario
-from sim.sections import Group
+from sim.scenario.scenario import Scenario
+from sim.scenario.sections import Group
 
 
 def with_groups(scenario: Scenario, changes: Mapping[int, Mapping[str, object]]) -> Scenario:

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from calibration.paper import PAPER_MODELS, paper_setting
+from calibration.paper.cells import PAPER_MODELS, paper_setting
 from parasim.api import Source, load, set_up
 from parasim.text import origin
-from sim.costs import Costs
+from sim.analysis.sweep import split_values
+from sim.engine.costs import Costs
+from sim.engine.result import Result
+from sim.engine.simulate import Setup, simulate
 from sim.errors import ParaSimError, ScenarioError, nearest
-from sim.methods import METHODS
-from sim.result import Result
-from sim.scenario import Scenario
-from sim.simulate import Setup, simulate
-from sim.studies.sweep import split_values
+from sim.scenario.scenario import Scenario
+from sim.workload.methods import METHODS
 
 Methods = str | Sequence[str]
 """Names in a list, or with commas between them."""

@@ -12,7 +12,7 @@ from parasim.planning.answer import Answer, Plan
 from parasim.planning.methods import Case, Methods, Question, Report, by_method, named_methods, scenario_of
 from parasim.planning.search.quantities import WithValue, quantity_named
 from sim.errors import ScenarioError, UnitError
-from sim.units import duration
+from sim.scenario.units import duration
 
 
 def plan(

@@ -11,8 +11,8 @@ from typing import Any
 
 from parasim.report.page import PagePicture
 from parasim.report.record import RECORD, Record
-from sim.atomic_files import read_text
 from sim.errors import ParaSimError
+from sim.support.atomic_files import read_text
 
 _MOST_BYTES, _MOST_PICTURE_BYTES = 2**31, 4 * 2**20
 

@@ -19,8 +19,8 @@ from parasim.report.runs import about_explanation, about_simulation
 from parasim.report.sweeps import about_sweep
 from parasim.report.trainings import about_training
 from parasim.text import amount, clock
-from sim.atomic_files import write_atomically
-from sim.well_formed import to_yaml
+from sim.scenario.safe_parsing import to_yaml
+from sim.support.atomic_files import write_atomically
 
 _KINDS: dict[str, tuple[str, Callable[[Path, Record | None], Mapping[str, Any]]]] = {
     "explain": ("explanation.json", about_explanation),

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from parasim import __version__
-from sim.atomic_files import write_json
-from sim.scenario import Scenario
+from sim.scenario.scenario import Scenario
+from sim.support.atomic_files import write_json
 
 RECORD = "reproduce.json"
 

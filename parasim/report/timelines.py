@@ -14,8 +14,8 @@ from parasim.report.files import read_rows
 from parasim.report.page import PageChart, PageTable
 from parasim.report.record import Record
 from parasim.text import clock
-from sim.fleet import Fleet
-from sim.timeline import SERVER, Kind, Span
+from sim.engine.fleet import Fleet
+from sim.engine.timeline import SERVER, Kind, Span
 
 ROUNDS = 8
 """Rounds that are shown."""

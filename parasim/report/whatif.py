@@ -1,7 +1,7 @@
 """What a page's sliders move: bars for every bandwidth and batch size, computed beforehand.
 
 A run is recorded once for each batch size and method, and every bandwidth is a what-if of that recording, replayed
-where that is exact and simulated where the server's links are shared (`sim.studies.replay`).
+where that is exact and simulated where the server's links are shared (`sim.replay.replay`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from parasim.report.page import Slider, WhatIf, WhatIfBar, joined
 from parasim.sweeping import PAPER_METHODS
 from parasim.text import amount
 from sim.errors import ParaSimError
-from sim.scenario import Scenario
-from sim.studies.conditions import Variants
-from sim.studies.replay import Answers, Recording, record
+from sim.replay.conditions import Variants
+from sim.replay.replay import Answers, Recording, record
+from sim.scenario.scenario import Scenario
 
 FACTORS = 2.0 ** np.linspace(-2, 2, 17)
 """Multiples of the recorded bandwidths, from a quarter to four times."""

@@ -13,12 +13,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from sim.atomic_files import check_directory, write_atomically
 from sim.errors import OutputError
+from sim.support.atomic_files import check_directory, write_atomically
 
 if TYPE_CHECKING:
-    from sim.result import Result
-    from sim.studies.critical import CriticalPath
+    from sim.analysis.critical_path import CriticalPath
+    from sim.engine.result import Result
 
 SUFFIXES = (".json", ".json.gz")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
-from sim.timeline import SERVER, Span
+from sim.engine.timeline import SERVER, Span
 
 NANOSECONDS = 1e9
 _MOST_CAUSES = 4

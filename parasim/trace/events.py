@@ -17,11 +17,11 @@ from typing import Any
 
 from parasim.figures.gantt import client_name
 from parasim.trace.arrows import NANOSECONDS, Arrows, nanoseconds
+from sim.analysis.critical_path import CriticalPath
+from sim.engine.fleet import Fleet
+from sim.engine.result import TIMELINE_CLIENTS, Result
+from sim.engine.timeline import SERVER, Kind, Span
 from sim.errors import OutputError
-from sim.fleet import Fleet
-from sim.result import TIMELINE_CLIENTS, Result
-from sim.studies.critical import CriticalPath
-from sim.timeline import SERVER, Kind, Span
 
 _SERVER_PROCESS, _FIRST_CLIENT_PROCESS = 1, 2
 _TRACKS = {Kind.COMPUTE: "compute", Kind.UPLOAD: "uplink", Kind.DOWNLOAD: "downlink", Kind.AGGREGATE: "aggregate"}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from sim.learner import Update
+from sim.engine.learner import Update
 
 
 class Received(NamedTuple):

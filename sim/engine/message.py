@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from sim.engine.learner import Update
 from sim.engine.server import Server
+from sim.engine.timeline import Kind
 from sim.engine.world import Causes, World
-from sim.learner import Update
 from sim.network.model import Port
 from sim.network.timing import go_on
 from sim.network.transfer import AccessLink, Transfer
-from sim.timeline import Kind
 
 
 class _Site(Protocol):

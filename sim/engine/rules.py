@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from sim.learner import Update
+from sim.engine.learner import Update
 
 
 class Sizes(Protocol):

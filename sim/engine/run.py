@@ -8,15 +8,15 @@ from typing import Any
 import simpy
 from simpy.core import EmptySchedule, StopSimulation
 
+from sim.engine.learner import Learner
 from sim.engine.message import Message
 from sim.engine.rules import Rules, Sizes
 from sim.engine.server import Server
 from sim.engine.site import Site
+from sim.engine.timeline import SERVER, Kind
 from sim.engine.world import Causes, Process, Signal, World
 from sim.errors import SimulationError
-from sim.learner import Learner
 from sim.network.model import Network, Port
-from sim.timeline import SERVER, Kind
 
 _NAMED = 3
 """Waiting clients that a message names; the rest are counted."""

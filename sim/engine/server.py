@@ -7,9 +7,9 @@ from collections.abc import Callable
 from operator import attrgetter
 
 from sim.engine.aggregation import Aggregation, AllExpected, Batch, Dropped, Received
+from sim.engine.learner import Update
+from sim.engine.timeline import SERVER, Kind
 from sim.engine.world import Process, Signal, World
-from sim.learner import Update
-from sim.timeline import SERVER, Kind
 
 Observer = Callable[[World, int], None]
 """Told the run and the number of the aggregation whenever one is done."""

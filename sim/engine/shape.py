@@ -8,8 +8,8 @@ from typing import ClassVar, Generic, TypeVar
 
 from sim.engine.run import Run
 from sim.engine.site import Site
-from sim.fields import Section
-from sim.timeline import Interval
+from sim.engine.timeline import Interval
+from sim.scenario.fields import Section
 
 
 class Params(Section):

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import simpy
 
+from sim.engine.learner import Update
 from sim.engine.message import Fetch, Upload
 from sim.engine.server import Server
 from sim.engine.training import Training
 from sim.engine.world import Causes, Process, World
-from sim.learner import Update
 from sim.network.model import Port
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import simpy
 from simpy.events import NORMAL
 
+from sim.engine.learner import Promise, Update
+from sim.engine.timeline import Kind
 from sim.engine.world import Causes, World
-from sim.learner import Promise, Update
-from sim.timeline import Kind
 
 
 class Training(simpy.Event):

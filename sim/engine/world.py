@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import simpy
 
+from sim.engine.learner import Learner
 from sim.engine.rules import Rules, Sizes
-from sim.learner import Learner
+from sim.engine.timeline import Timeline
 from sim.network.model import Network
 from sim.network.timing import EndOfInstant
-from sim.timeline import Timeline
 
 Process = Generator[simpy.Event, Any, None]
 Causes = tuple[int, ...]

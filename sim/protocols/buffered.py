@@ -14,7 +14,7 @@ from sim.engine.shape import Params, Shape, Traits
 from sim.engine.site import Site
 from sim.engine.world import Process
 from sim.errors import ScenarioError
-from sim.fields import Number, Whole
+from sim.scenario.fields import Number, Whole
 
 
 class AsyncParams(Params):

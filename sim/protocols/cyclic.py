@@ -12,11 +12,11 @@ from pydantic import Field
 from sim.engine.run import Run
 from sim.engine.shape import Params, Traits
 from sim.engine.site import Site
+from sim.engine.timeline import Interval
 from sim.engine.world import Process
-from sim.fields import Number
 from sim.protocols.synchronous import Synchronous
-from sim.streams import stream
-from sim.timeline import Interval
+from sim.scenario.fields import Number
+from sim.support.streams import stream
 
 
 class CyclicParams(Params):

@@ -11,14 +11,14 @@ from functools import partial
 
 from pydantic import Field
 
+from sim.engine.learner import Update
 from sim.engine.run import Run
 from sim.engine.shape import Params, Shape, Traits
 from sim.engine.site import Site, Thread
+from sim.engine.timeline import Interval
 from sim.engine.world import Process
-from sim.fields import Whole
-from sim.learner import Update
 from sim.protocols.stages import Stage, Stages
-from sim.timeline import Interval
+from sim.scenario.fields import Whole
 
 
 class OverlappedParams(Params):

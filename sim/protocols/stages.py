@@ -13,8 +13,8 @@ from operator import attrgetter
 
 from sim.engine.run import Run
 from sim.engine.site import Site
+from sim.engine.timeline import Interval
 from sim.engine.world import Process, Signal
-from sim.timeline import Interval
 
 Sites = frozenset[Site]
 _NOBODY: Sites = frozenset()

@@ -12,8 +12,8 @@ from typing import TypeVar
 from sim.engine.run import Run
 from sim.engine.shape import Params, Shape, Traits
 from sim.engine.site import Site
+from sim.engine.timeline import Interval
 from sim.engine.world import Process
-from sim.timeline import Interval
 
 P = TypeVar("P", bound=Params)
 

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from benchmarks.floor import matrix_products, matrix_rates, timing_on, unavoidable_flops
-from calibration.operators import Operator, Phase
-from calibration.shapes import ShapeModel, Step
-from sim.blocks import partition
-from sim.methods import Trains
+from calibration.devices.operators import Operator, Phase
+from calibration.memory.shapes import ShapeModel, Step
+from sim.workload.blocks import partition
+from sim.workload.methods import Trains
 
 
 def test_half_of_attention_and_nothing_that_comes_once():

@@ -11,9 +11,9 @@ from torch import nn
 
 from benchmarks import local_training, memory
 from parasim_demonstration.models import demo_config
-from sim.architecture import from_config
-from sim.blocks import partition
-from train.models import random_model
+from sim.workload.architecture import from_config
+from sim.workload.blocks import partition
+from train.models.building import random_model
 
 
 def test_a_peak_counts_above_what_warming_up_left(monkeypatch: pytest.MonkeyPatch):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from calibration.cost_terms import TERMS, Form, work
-from calibration.measured_file import (
+from calibration.measuring.plan import MeasuringPlan, planned_points
+from calibration.profiles.cost_terms import TERMS, Form, work
+from calibration.profiles.measured_file import (
     MeasuredDevice,
     MeasuredFile,
     MeasuredVersions,
@@ -15,9 +16,8 @@ from calibration.measured_file import (
     StepSample,
     coefficients,
 )
-from calibration.plan import MeasuringPlan, planned_points
-from calibration.points import StepPoint, Visit
-from sim.architecture import Architecture, from_config
+from calibration.profiles.points import StepPoint, Visit
+from sim.workload.architecture import Architecture, from_config
 
 CONFIG: dict[str, Any] = {
     "model_type": "llama",

@@ -10,19 +10,19 @@ from typing import Any
 import jsonschema
 import pytest
 
-from calibration.calibrate import fitted
-from calibration.cost_terms import full_pass_work, work
-from calibration.measured import MeasuredProfile
-from calibration.measured_file import MeasuredFile, MergeSample, ModelShape, StepSample, profile_schema
-from calibration.merging import fit_merging
-from calibration.points import StepPoint
-from calibration.profile import load_profile, read_profile, shipped_profiles
-from sim.architecture import Architecture, architecture, from_config
-from sim.costs import Costs
+from calibration.measuring.calibrate import fitted
+from calibration.profiles.cost_terms import full_pass_work, work
+from calibration.profiles.loading import load_profile, read_profile, shipped_profiles
+from calibration.profiles.measured import MeasuredProfile
+from calibration.profiles.measured_file import MeasuredFile, MergeSample, ModelShape, StepSample, profile_schema
+from calibration.profiles.merging import fit_merging
+from calibration.profiles.points import StepPoint
+from sim.engine.costs import Costs
+from sim.engine.simulate import prepare, simulate
 from sim.errors import CostError
-from sim.methods import Trains
-from sim.scenario import Scenario
-from sim.simulate import prepare, simulate
+from sim.scenario.scenario import Scenario
+from sim.workload.architecture import Architecture, architecture, from_config
+from sim.workload.methods import Trains
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, PRICES, VALUES, measured_file
 
 FILE = fitted(measured_file(), ARCHITECTURE)

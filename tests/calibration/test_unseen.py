@@ -11,10 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.agreement import between, unseen_run, workbench
-from calibration.measured_model import MeasuredModel
-from calibration.plan import MeasuringPlan
-from sim.scenario import Scenario
+from calibration.measuring.agreement import between, unseen_run, workbench
+from calibration.measuring.measured_model import MeasuredModel
+from calibration.measuring.plan import MeasuringPlan
+from sim.scenario.scenario import Scenario
 from tests.calibration.synthetic import CONFIG
 
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from parasim_demonstration.models import word_tokenizer
 from parasim_demonstration.word_problems import LARGEST_NUMBER, SOURCES, general_text, vocabulary, word_problems
 from sim.errors import ParaSimError
-from train.answers import final_number
-from train.data import encode
-from train.formats import Example
-from train.template import Template
+from train.data.answers import final_number
+from train.data.encoding import encode
+from train.data.formats import Example
+from train.data.template import Template
 
 TOKENIZER = word_tokenizer(vocabulary())
 OPERATIONS = {

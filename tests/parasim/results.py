@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from parasim.planning.answer import Answer, Check, Plan
-from sim.atomic_files import write_atomically
+from sim.support.atomic_files import write_atomically
 from tests.parasim.command_line import run
 
 KINDS = ("simulate", "explain", "sweep", "plan", "train")

@@ -11,14 +11,14 @@ import jsonschema
 import pytest
 import torch
 
-from calibration import calibrate as calibration
-from calibration import measure, measured_model
-from calibration.measure import Measurer
-from sim.architecture import from_config
+from calibration.measuring import calibrate as calibration
+from calibration.measuring import measure, measured_model
+from calibration.measuring.measure import Measurer
 from sim.errors import CostError
+from sim.workload.architecture import from_config
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, visit
 from tests.parasim.command_line import refused, run
-from train.lock import locked
+from train.runs.lock import locked
 
 PLAN = ("--batch-size", "1,2,4", "--sequence-length", "4,8,16", "--layers", "1,2,4", "--rank", "2")
 

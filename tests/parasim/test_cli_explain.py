@@ -13,10 +13,10 @@ import pytest
 from parasim.explanation import explain, sentences, who
 from parasim.figures.gantt import draw_gantt
 from parasim.figures.style import FigureError
-from sim.fleet import Fleet
-from sim.sections import Group
-from sim.studies.critical import Holder
-from sim.studies.explain import Share
+from sim.analysis.critical_path import Holder
+from sim.analysis.explain import Share
+from sim.engine.fleet import Fleet
+from sim.scenario.sections import Group
 from tests.parasim.command_line import refused, run
 
 # FedBCD, 2 rounds: computing 30 s, uploads of 1 s and 9 s, a download of 1 s and 9 s.

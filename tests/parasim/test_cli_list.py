@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from calibration.devices import known_devices
-from sim.architecture import catalogue_names
-from sim.methods import METHODS
+from calibration.devices.catalogue import known_devices
+from sim.workload.architecture import catalogue_names
+from sim.workload.methods import METHODS
 from tests.parasim.command_line import run
-from train.settings import json_schema
+from train.runs.settings import json_schema
 
 
 def test_models():

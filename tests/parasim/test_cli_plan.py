@@ -14,7 +14,7 @@ import pytest
 from parasim.cli.plan import print_plan
 from parasim.planning.answer import Answer, Plan
 from parasim.text import deadline_clock
-from sim.methods import METHODS
+from sim.workload.methods import METHODS
 from tests.parasim.command_line import refused, run
 from tests.parasim.conftest import TIGHT
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from calibration.calibrate import fitted, save
-from calibration.cost_terms import work
-from calibration.measure import Measurer
-from calibration.points import StepPoint
-from calibration.this_machine import this_device
-from sim.methods import Trains
+from calibration.measuring.calibrate import fitted, save
+from calibration.measuring.measure import Measurer
+from calibration.measuring.this_machine import this_device
+from calibration.profiles.cost_terms import work
+from calibration.profiles.points import StepPoint
+from sim.workload.methods import Trains
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, PRICES, measured_file, visit
 from tests.parasim.command_line import refused, run
 
@@ -60,7 +60,7 @@ def updates_take(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     def take(seconds: float) -> None:
         readings = itertools.count()
-        monkeypatch.setattr("train.local.now", lambda device: seconds * next(readings))
+        monkeypatch.setattr("train.update.local.now", lambda device: seconds * next(readings))
 
     return take
 

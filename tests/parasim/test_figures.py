@@ -19,8 +19,8 @@ from parasim.figures.runtime import draw_runtime
 from parasim.figures.style import FigureError, format_time, text_width, time_unit
 from parasim.figures.training import draw_partition, draw_training
 from parasim.hiding import Hidden
-from sim.timeline import Kind, Span
-from train.partition import split_by_label
+from sim.engine.timeline import Kind, Span
+from train.data.partition import split_by_label
 
 
 def row(method: str, bandwidth: str = "100MB/s", batch_size: str = "4", **figures: Any) -> dict[str, Any]:

@@ -6,8 +6,8 @@ import pytest
 
 import parasim
 from parasim.hiding import hiding_points, numeric_axis
+from sim.analysis.bisect import bisect
 from sim.errors import ScenarioError
-from sim.studies.threshold import bisect
 
 BASE = {
     "compute": {"seconds": 10},

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parasim
-from calibration.calibrate import fitted, save
+from calibration.measuring.calibrate import fitted, save
 from parasim.explanation import sentences
 from parasim.memory import merged
 from sim.errors import CostError

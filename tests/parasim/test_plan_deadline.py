@@ -18,8 +18,8 @@ from parasim.planning.questions import deadline as question
 from parasim.planning.search.quantities import QUANTITIES
 from parasim.planning.search.ranges import batch_sizes
 from sim.errors import ScenarioError
-from sim.methods import METHODS
-from sim.scenario import Scenario
+from sim.scenario.scenario import Scenario
+from sim.workload.methods import METHODS
 from tests.sim.whatifs import scenarios
 
 # FedBCD: 4 rounds of 10 s, 4 uploads and 3 downloads of 100 MB: 40 s + 700 MB / bandwidth.

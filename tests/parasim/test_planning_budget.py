@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parasim
-from calibration.devices import SCALING_BAND, device, scale
+from calibration.devices.catalogue import SCALING_BAND, device, scale
 from parasim.planning.answer import Plan
 from parasim.planning.cost.bill import HOUR, MONTH, Bill, bill
 from parasim.planning.cost.choices import Candidate, Outcome
@@ -191,10 +191,10 @@ def test_speeds_are_rooflines():
 
 
 def test_the_step_that_comes_along_is_the_traced_one():
-    shapes = pytest.importorskip("calibration.shapes")
-    from calibration.operators import one_step
-    from sim.blocks import partition
-    from sim.methods import Trains
+    shapes = pytest.importorskip("calibration.memory.shapes")
+    from calibration.devices.operators import one_step
+    from sim.workload.blocks import partition
+    from sim.workload.methods import Trains
 
     model = shapes.ShapeModel("llama-3-8b")
     blocks = partition(model.architecture, 2)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import parasim
-from sim.studies.ray_engine import RayPool
+from sim.support.ray_pool import RayPool
 from tests.parasim.command_line import refused, run
 
 WITH_RAY = pytest.mark.usefixtures("cluster")
@@ -135,7 +135,7 @@ train: {data: {source: digits}, partition: {kind: iid}}
 
 @WITH_RAY
 def test_a_training_is_the_same_to_the_last_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from train.ray_trainer import RayTrainer
+    from train.remote.ray_trainer import RayTrainer
 
     busy: list[int] = []
     submit = RayTrainer.submit

@@ -20,7 +20,7 @@ from parasim.figures.bars import BarPart, StackedBar, bars_drawing
 from parasim.report.charts import css_fill, inlined
 from parasim.report.made import page_about, write_report
 from parasim.report.whatif import FACTORS, what_ifs
-from sim.scenario import Scenario
+from sim.scenario.scenario import Scenario
 from tests.parasim.command_line import refused, run
 from tests.parasim.conftest import TIGHT
 from tests.parasim.results import EVIL, KINDS, SMALL, make_results

@@ -5,10 +5,10 @@ from __future__ import annotations
 from parasim.api import costs_of
 from parasim.training import DEMONSTRATION
 from parasim_demonstration.models import demonstration_config
-from sim import scenario_file
-from sim.architecture import architecture, from_config
-from sim.scenario import Scenario
-from sim.simulate import prepare
+from sim.engine.simulate import prepare
+from sim.scenario import reading as scenario_file
+from sim.scenario.scenario import Scenario
+from sim.workload.architecture import architecture, from_config
 
 
 def test_the_catalogue_knows_the_demonstration():

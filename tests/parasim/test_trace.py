@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from parasim.trace import write_events, write_trace, write_traces
 from parasim.trace.events import Event, RunTrace
+from sim.analysis.critical_path import critical_path
+from sim.engine.result import Result
+from sim.engine.timeline import SERVER, Kind, Timeline
 from sim.errors import OutputError
-from sim.result import Result
-from sim.scenario import Scenario
-from sim.studies.critical import critical_path
-from sim.timeline import SERVER, Kind, Timeline
+from sim.scenario.scenario import Scenario
 from tests.parasim.command_line import refused, run
 from tests.sim.runs import simulated
 from tests.sim.whatifs import scenarios

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sim.costs import GivenSeconds
-from sim.fleet import Fleet
-from sim.methods import with_parameter
-from sim.result import Result
-from sim.scenario import Scenario
-from sim.simulate import Setup, prepare, simulate
-from sim.timeline import Kind, Span
+from sim.engine.costs import GivenSeconds
+from sim.engine.fleet import Fleet
+from sim.engine.result import Result
+from sim.engine.simulate import Setup, prepare, simulate
+from sim.engine.timeline import Kind, Span
+from sim.scenario.scenario import Scenario
+from sim.workload.methods import with_parameter
 
 DEFAULTS: dict[str, Any] = {
     "compute": {"seconds": 10},

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parasim import simulate
-from sim.methods import METHODS
-from sim.result import Result
+from sim.engine.result import Result
+from sim.workload.methods import METHODS
 from tests.sim.runs import with_staleness
 
 SECONDS = st.floats(0, 100)

@@ -14,7 +14,7 @@ from sim.engine.aggregation import (
     Received,
     weight_of_stale,
 )
-from sim.learner import Update
+from sim.engine.learner import Update
 
 
 def received(client: int, round: int = 0, trained_on: int = -1, clients: int = 1) -> Received:

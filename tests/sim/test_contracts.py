@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from sim.analysis.critical_path import Holder
+from sim.analysis.explain import explain
 from sim.engine.aggregation import Quorum
+from sim.engine.timeline import Kind
 from sim.engine.world import Process
 from sim.errors import ScenarioError, SimulationError
-from sim.methods import METHODS, Method, Trains
 from sim.protocols.synchronous import Synchronous
-from sim.studies.conditions import Variants
-from sim.studies.critical import Holder
-from sim.studies.explain import explain
-from sim.studies.replay import record
-from sim.timeline import Kind
+from sim.replay.conditions import Variants
+from sim.replay.replay import record
+from sim.workload.methods import METHODS, Method, Trains
 from tests.sim.runs import of, prepared, simulated
 from tests.sim.users.own_fedbuff import OWN_FEDBUFF
 from tests.sim.users.vanishing import SWALLOWING, VANISHING

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.timeline import Kind
+from sim.engine.timeline import Kind
 from tests.sim.runs import of, simulated
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from sim import units
-from sim.economy import Choices, Prices
 from sim.errors import ScenarioError, UnitError
-from sim.scenario import PLANNED, Scenario, json_schema
-from sim.scenario_file import load
+from sim.scenario import units
+from sim.scenario.economy import Choices, Prices
+from sim.scenario.reading import load
+from sim.scenario.scenario import PLANNED, Scenario, json_schema
 from tests.sim.runs import simulated
 
 SMALL: dict[str, Any] = {"rounds": 3, "payload": {"upload": "1MB"}, "compute": {"seconds": 1}}

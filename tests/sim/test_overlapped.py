@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.timeline import Kind
+from sim.engine.timeline import Kind
 from tests.sim.runs import of, rotating, simulated
 
 

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.cost_learner import CostLearner
-from sim.costs import GivenSeconds
+from sim.engine.cost_learner import CostLearner
+from sim.engine.costs import GivenSeconds
+from sim.engine.fleet import Fleet
+from sim.engine.learner import Promise, Update
+from sim.engine.result import Result
+from sim.engine.simulate import prepare, simulate
 from sim.engine.site import Site
 from sim.errors import ScenarioError
-from sim.fleet import Fleet
-from sim.learner import Promise, Update
-from sim.methods import METHODS
-from sim.result import Result
-from sim.scenario import Scenario
-from sim.simulate import prepare, simulate
+from sim.scenario.scenario import Scenario
+from sim.workload.methods import METHODS
 from tests.sim.runs import rotating, with_staleness
 
 DEFAULTS = {

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.errors import ScenarioError
-from sim.scenario import Scenario, json_schema
-from sim.scenario_file import read
+from sim.scenario.reading import read
+from sim.scenario.scenario import Scenario, json_schema
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 

@@ -6,7 +6,7 @@ import pytest
 import simpy
 
 from sim.engine.selection import Everyone, Fraction, Listed, OverSelection, Places, Turns
-from sim.streams import stream
+from sim.support.streams import stream
 
 
 def test_everyone_is_everyone_available():

@@ -25,9 +25,9 @@ import transformers
 from transformers import ViTForImageClassification  # noqa: F401
 
 from parasim.training import train
-from train.checkpoint import CheckpointError
-from train.learner import TorchLearner
-from train.run import train_method  # noqa: F401
+from train.federated.learner import TorchLearner
+from train.runs.checkpoint import CheckpointError
+from train.runs.run import train_method  # noqa: F401
 
 SCENARIO: dict[str, Any] = {
     "rounds": 3,

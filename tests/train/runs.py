@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 
-from sim.costs import Costs, GivenSeconds
-from sim.fleet import Fleet
-from sim.scenario import Scenario
-from sim.simulate import Setup
+from sim.engine.costs import Costs, GivenSeconds
+from sim.engine.fleet import Fleet
+from sim.engine.simulate import Setup
+from sim.scenario.scenario import Scenario
 from tests.train.tiny import ARCHITECTURE, RandomTokens, tiny_model, weights
-from train.partition import Partition
-from train.run import Trained, train_method
-from train.settings import TrainSettings
-from train.workbench import Workbench
+from train.data.partition import Partition
+from train.runs.run import Trained, train_method
+from train.runs.settings import TrainSettings
+from train.runs.workbench import Workbench
 
 Callback = Callable[..., None]
 

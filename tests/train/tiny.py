@@ -9,21 +9,21 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from sim.architecture import from_config
-from sim.blocks import Block, partition
-from sim.costs import GivenSeconds
-from sim.fleet import Fleet
-from sim.methods import METHODS
-from sim.scenario import Scenario
-from sim.sections import Lora
-from sim.simulate import prepare, simulate
+from sim.engine.costs import GivenSeconds
+from sim.engine.fleet import Fleet
+from sim.engine.simulate import prepare, simulate
+from sim.scenario.scenario import Scenario
+from sim.scenario.sections import Lora
+from sim.workload.architecture import from_config
+from sim.workload.blocks import Block, partition
+from sim.workload.methods import METHODS
 from tests.oracles.plain_training import EPSILON
-from train.clocks import ProfileClock
-from train.learner import ServerSettings, TorchLearner
-from train.local import LocalSettings
-from train.messages import Messages
-from train.task import Batch, Evaluation
-from train.trained import trained_part
+from train.data.task import Batch, Evaluation
+from train.federated.clocks import ProfileClock
+from train.federated.learner import ServerSettings, TorchLearner
+from train.update.local import LocalSettings
+from train.update.messages import Messages
+from train.update.trained_part import trained_part
 
 CONFIG: dict[str, Any] = {
     "model_type": "llama",

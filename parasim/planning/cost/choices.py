@@ -6,22 +6,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from calibration.devices import Extrapolation
-from calibration.devices import device as catalogued
-from calibration.measured import MeasuredProfileCosts
-from calibration.memory import fits
+from calibration.devices.catalogue import Extrapolation
+from calibration.devices.catalogue import device as catalogued
+from calibration.memory.fits import fits
+from calibration.profiles.measured import MeasuredProfileCosts
 from parasim.planning.changes import with_block_width, with_groups
 from parasim.planning.cost.bill import Bill, bill
 from parasim.planning.cost.speeds import relative_speed
 from parasim.planning.methods import Case
 from parasim.planning.search.ranges import block_widths, own_width
 from parasim.sentences import say
-from sim.economy import DeviceChoice, LinkChoice
+from sim.engine.fleet import Fleet
+from sim.engine.simulate import simulate
 from sim.errors import CostError, ScenarioError, nearest
-from sim.fleet import Fleet
-from sim.scenario import Scenario
-from sim.simulate import simulate
-from sim.units import format_bandwidth
+from sim.scenario.economy import DeviceChoice, LinkChoice
+from sim.scenario.scenario import Scenario
+from sim.scenario.units import format_bandwidth
 
 OWN = "as it is"
 """Devices or links of a fleet that has several, or does not name them."""

@@ -11,8 +11,8 @@ import json
 from functools import cache
 from importlib import resources
 
-from calibration.devices import Extrapolation, device, scale
-from calibration.operators import Operator, Operators, Phase
+from calibration.devices.catalogue import Extrapolation, device, scale
+from calibration.devices.operators import Operator, Operators, Phase
 from sim.errors import CostError
 
 

@@ -23,10 +23,10 @@ from parasim.planning.search.ranges import BANDWIDTHS, compared_batch_sizes, ori
 from parasim.planning.search.runtimes import how_found, runtimes_of
 from parasim.sentences import say
 from parasim.text import amount, clock
+from sim.analysis.deadline_search import nearest_position, neighbours
 from sim.errors import ScenarioError
-from sim.studies.conditions import Floats
-from sim.studies.ladder import nearest_position, neighbours
-from sim.studies.replay import Recording, record
+from sim.replay.conditions import Floats
+from sim.replay.replay import Recording, record
 
 _LOWEST, _HIGHEST = 1e6, 1e10
 _PER_DECADE = 10

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from calibration.devices import Extrapolation
+from calibration.devices.catalogue import Extrapolation
 from parasim.figures.pareto import Mark, draw_pareto
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.cost.choices import OWN, Candidate, Outcome, at_speed, candidates, run
 from parasim.planning.methods import Case, Question
 from parasim.sentences import by_kind, grouped, rounded, say
 from parasim.text import clock, origin
-from sim.economy import Prices
 from sim.errors import CostError, ScenarioError
-from sim.scenario import Scenario
-from sim.studies.pool import cores, in_order
-from sim.units import format_money, format_power, format_price_of_traffic, money
+from sim.scenario.economy import Prices
+from sim.scenario.scenario import Scenario
+from sim.scenario.units import format_money, format_power, format_price_of_traffic, money
+from sim.support.worker_pool import cores, in_order
 
 _SERIAL_BELOW = 64
 """Fewer runs than this are not worth starting worker processes."""

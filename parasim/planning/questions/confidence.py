@@ -15,11 +15,11 @@ from parasim.planning.methods import Question
 from parasim.planning.risk.random_runs import CERTAINTY, PRECISE, RandomRuns, random_runs
 from parasim.sentences import say
 from parasim.text import clock, deadline_clock
+from sim.analysis.jitter import jitters
+from sim.engine.fleet import Fleet
 from sim.errors import ScenarioError
-from sim.fleet import Fleet
-from sim.scenario import Scenario
-from sim.studies.jitter import jitters
-from sim.uncertainty import Jitter
+from sim.scenario.scenario import Scenario
+from sim.scenario.uncertainty import Jitter
 
 _QUANTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 

@@ -21,12 +21,12 @@ from parasim.planning.search.ranges import own_width
 from parasim.planning.search.runtimes import RuntimesByValue
 from parasim.sentences import say
 from parasim.text import clock, deadline_clock, origin
+from sim.analysis.critical_path import Holder, critical_path
+from sim.analysis.deadline_search import deadline_search, nearest_position, spread
+from sim.analysis.explain import MOST_NAMED, named, shares_by_group
+from sim.engine.fleet import Fleet
+from sim.engine.result import Result
 from sim.errors import ParaSimError, ScenarioError
-from sim.fleet import Fleet
-from sim.result import Result
-from sim.studies.critical import Holder, critical_path
-from sim.studies.explain import MOST_NAMED, named, shares_by_group
-from sim.studies.ladder import deadline_search, nearest_position, spread
 
 ROUNDING = 1e-9
 """Share of a deadline that is rounding."""

@@ -28,10 +28,10 @@ from parasim.planning.search.ranges import UNLIMITED, origins
 from parasim.planning.search.runtimes import runtimes_of
 from parasim.sentences import say
 from parasim.text import amount, clock
-from sim.fleet import Fleet
-from sim.scenario import Scenario
-from sim.studies.conditions import Variants
-from sim.studies.replay import record
+from sim.engine.fleet import Fleet
+from sim.replay.conditions import Variants
+from sim.replay.replay import record
+from sim.scenario.scenario import Scenario
 
 _DRAWN, _DRAWN_BELOW, _DRAWN_ABOVE = 61, 1 / 15, 6.0
 """Bandwidths of a drawn line, and how far around the hiding points they reach."""

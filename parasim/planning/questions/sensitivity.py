@@ -19,11 +19,11 @@ from parasim.planning.risk import sobol
 from parasim.planning.search.runtimes import how_found
 from parasim.sentences import by_kind, say
 from parasim.text import amount, clock, signed_share
+from sim.analysis.inputs import Input, Inputs, Runtimes, speed_band
+from sim.engine.fleet import Fleet
 from sim.errors import ScenarioError
-from sim.fleet import Fleet
-from sim.studies.conditions import Floats
-from sim.studies.inputs import Input, Inputs, Runtimes, speed_band
-from sim.studies.replay import Recording, record, replay
+from sim.replay.conditions import Floats
+from sim.replay.replay import Recording, record, replay
 
 _FIRST_SIMULATED, _MOST_SIMULATED = 64, 4096
 """Base samples and runs of indices, where each run is simulated."""

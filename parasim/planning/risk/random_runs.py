@@ -14,12 +14,12 @@ import numpy as np
 
 from parasim.planning.methods import Case, Report
 from parasim.sentences import say
+from sim.analysis.jitter import Jitters, jitters, simulate_drawn
+from sim.analysis.quantile import probability_interval, quantile_rank, quantile_ranks
 from sim.errors import ScenarioError
-from sim.studies.conditions import Floats
-from sim.studies.jitter import Jitters, jitters, simulate_drawn
-from sim.studies.pool import cores, in_order
-from sim.studies.quantile import probability_interval, quantile_rank, quantile_ranks
-from sim.studies.replay import Recording, record, replay
+from sim.replay.conditions import Floats
+from sim.replay.replay import Recording, record, replay
+from sim.support.worker_pool import cores, in_order
 
 CERTAINTY = 0.95
 """Probability with which an answer's interval holds the truth, over all looks together."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.errors import ScenarioError, install_hint
-from sim.studies.conditions import Floats
+from sim.replay.conditions import Floats
 
 FIRST = 512
 """Base samples to begin with; each costs a run per input, and two more."""

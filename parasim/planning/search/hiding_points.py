@@ -21,12 +21,12 @@ from parasim.planning.search.ranges import (
     is_covered,
     own_width,
 )
-from sim.fleet import Fleet
-from sim.result import Result
-from sim.scenario import Scenario
-from sim.studies.hidden import ROUNDING, computed, exposed_before, guess_hiding
-from sim.studies.ladder import decimals, nearest_position, secant_search
-from sim.studies.pool import cores, in_order
+from sim.analysis.deadline_search import decimals, nearest_position, secant_search
+from sim.analysis.hidden import ROUNDING, computed, exposed_before, guess_hiding
+from sim.engine.fleet import Fleet
+from sim.engine.result import Result
+from sim.scenario.scenario import Scenario
+from sim.support.worker_pool import cores, in_order
 
 _WIDTHS = (0.5, 1.0, 2.0, 4.0)
 _FACTORS = decimals(0, 2)

@@ -16,11 +16,11 @@ from parasim.planning import changes
 from parasim.planning.methods import Case
 from parasim.planning.search.ranges import batch_sizes, block_widths
 from parasim.text import amount
+from sim.analysis.deadline_search import RuntimesAt, around_line, decimals, spread
 from sim.errors import ScenarioError, nearest
-from sim.scenario import Scenario
-from sim.studies.conditions import Floats, Variants
-from sim.studies.ladder import RuntimesAt, around_line, decimals, spread
-from sim.studies.replay import Recording
+from sim.replay.conditions import Floats, Variants
+from sim.replay.replay import Recording
+from sim.scenario.scenario import Scenario
 
 _SCANNED = 33
 _MOST_SPANS = 400_000

@@ -8,11 +8,11 @@ from itertools import takewhile
 from parasim.planning.changes import with_batch_size
 from parasim.planning.methods import Case
 from parasim.sentences import grouped, say
+from sim.analysis.deadline_search import decimals, spread
+from sim.engine.simulate import DEFAULT_LAYERS_PER_BLOCK, Setup
 from sim.errors import CostError, ScenarioError
-from sim.methods import Trains
-from sim.scenario import Scenario
-from sim.simulate import DEFAULT_LAYERS_PER_BLOCK, Setup
-from sim.studies.ladder import decimals, spread
+from sim.scenario.scenario import Scenario
+from sim.workload.methods import Trains
 
 BANDWIDTHS = decimals(0, 15)
 UNLIMITED = BANDWIDTHS[-1]

@@ -9,12 +9,12 @@ from functools import partial
 from parasim.planning.methods import Case, simulated
 from parasim.planning.search.quantities import Quantity, quantity_named
 from parasim.sentences import say
+from sim.engine.result import Result
 from sim.errors import ParaSimError
-from sim.result import Result
-from sim.scenario import Scenario
-from sim.studies.conditions import Variants
-from sim.studies.pool import cores, in_order
-from sim.studies.replay import Answers, Recording, record, replay
+from sim.replay.conditions import Variants
+from sim.replay.replay import Answers, Recording, record, replay
+from sim.scenario.scenario import Scenario
+from sim.support.worker_pool import cores, in_order
 
 _WORTH_WORKERS = 50_000
 """Spans to simulate at once that are worth starting worker processes."""

@@ -1,0 +1,1 @@
+"""Devices that were never measured: a catalogue, and times by their operators."""

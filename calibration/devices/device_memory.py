@@ -1,0 +1,72 @@
+"""How much memory there is where a group of clients computes: its device's, by the catalogue or by a measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from calibration.devices.catalogue import family
+from calibration.profiles.loading import load_profile, shipped_profiles
+from calibration.profiles.measured import MeasuredProfile
+from calibration.profiles.measured_file import MeasuredFile
+from sim.errors import CostError
+
+
+@dataclass(frozen=True)
+class DeviceMemory:
+    """Memory of a device.
+
+    Attributes
+    ----------
+    device : str
+        Its name.
+    memory : float
+        All of it [B].
+    precision : str
+        Type that base weights are held in there.
+    """
+
+    device: str
+    memory: float
+    precision: str
+
+    @classmethod
+    def of(cls, file: MeasuredFile) -> DeviceMemory:
+        """Memory of the device that a profile was measured on."""
+        return cls(file.device.name, float(file.device.memory_bytes), file.model.dtype)
+
+
+def device_memory(name: str | None, measured: MeasuredFile | None = None) -> DeviceMemory | None:
+    """Find the memory of a group's device.
+
+    Parameters
+    ----------
+    name : str or None
+        The group's device, if it names one.
+    measured : MeasuredFile, optional
+        Profile that the computing times are from: a group that names no device computes on the profile's.
+
+    Returns
+    -------
+    DeviceMemory or None
+        By the catalogue, or else by a measured profile of that device; None if neither knows it. Of a family, such as
+        ``a100``, that of the largest member: what does not fit there fits none of them.
+    """
+    if measured is not None and (name is None or name.lower() == measured.device.name.lower()):
+        return DeviceMemory.of(measured)
+    if name is None:
+        return None
+    try:
+        own = family(name)[-1]
+    except CostError:
+        return _on_measured_devices().get(name.lower())
+    return DeviceMemory(own.name, own.memory, own.precision)
+
+
+@cache
+def _on_measured_devices() -> Mapping[str, DeviceMemory]:
+    """Memory of the devices of the profiles that come along."""
+    profiles = map(load_profile, shipped_profiles())
+    found = [DeviceMemory.of(profile.file) for profile in profiles if isinstance(profile, MeasuredProfile)]
+    return {one.device.lower(): one for one in found}

@@ -1,0 +1,1 @@
+"""Measuring real steps on this machine: what is measured in which order, within which memory."""

@@ -1,0 +1,94 @@
+"""Measure FLoRA's merge with the trainer's own code: stacks of several sizes, on every adapter of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+
+from calibration.measuring.measured_model import MeasuredModel
+from calibration.measuring.plan import MeasuringPlan, Role
+from calibration.measuring.stopwatch import Stopwatch
+from calibration.profiles.measured_file import MergeSample
+from calibration.profiles.points import split_targets
+from sim.scenario.sections import Lora
+from train.models.adapters import Adapter
+from train.models.blocks import Values
+from train.models.out_of_memory import DeviceMemoryError, retry_with_free_memory
+from train.update.timing import Clock
+
+STACKED: tuple[tuple[int, Role], ...] = ((1, "fit"), (3, "held-out"), (8, "fit"), (24, "held-out"), (64, "fit"))
+"""Numbers of clients whose adapters are stacked, and what each is measured for."""
+_REPEATS = 5
+
+
+def measure_merging(
+    subject: MeasuredModel, plan: MeasuringPlan, clock: Clock, progress: Callable[[str], object]
+) -> list[MergeSample]:
+    """Measure merges of stacks from one client's rank to 64 times that.
+
+    Parameters
+    ----------
+    subject : MeasuredModel
+        The model; its weights end as they began.
+    plan : MeasuringPlan
+        Its ranks and targets; the smallest and the largest rank count.
+    clock : str
+        What is read as time.
+    progress : callable
+        Told what is measured next.
+
+    Returns
+    -------
+    list of MergeSample
+        None where the plan has no adapters, and none of a stack that the device has no memory for.
+    """
+    samples = []
+    for targets in plan.targets:
+        # The adapter's own rank does not matter: only what is merged has one.
+        adapter = Adapter(subject.model, Lora(rank=1, targets=split_targets(targets)), seed=0)
+        try:
+            for rank, role in _stacks(plan):
+                progress(f"merging a stack of rank {rank} on {targets}")
+                try:
+                    seconds = retry_with_free_memory(partial(_timed_merges, adapter, rank, clock))
+                except DeviceMemoryError:
+                    # What was measured covers the smaller stacks.
+                    continue
+                samples.append(MergeSample(targets=targets, rank=rank, role=role, seconds=seconds))
+        finally:
+            adapter.remove()
+    return samples
+
+
+def _stacks(plan: MeasuringPlan) -> Iterator[tuple[int, Role]]:
+    """Ranks of stacks, and what each is for."""
+    roles: dict[int, Role] = {}
+    for rank in sorted({min(plan.ranks), max(plan.ranks)}):
+        for clients, role in STACKED:
+            roles.setdefault(rank * clients, role)
+    yield from sorted(roles.items())
+
+
+def _nothing(adapter: Adapter, rank: int) -> Values:
+    """A stack of zeros: merged, it changes no weight, and takes as long as any other."""
+    found: Values = {}
+    for name, parameter in adapter.part.items():
+        # A is (rank, inputs), B is (outputs, rank); the adapter's own have rank 1.
+        shape = [rank if size == 1 else size for size in parameter.shape]
+        found[name] = torch.zeros(shape, device=parameter.device)
+    return found
+
+
+def _timed_merges(adapter: Any, rank: int, clock: Clock) -> tuple[float, ...]:
+    state, found = _nothing(adapter, rank), []
+    for _ in range(1 + _REPEATS):
+        watch = Stopwatch(clock)
+        watch.mark()
+        adapter.merge(state)
+        watch.mark()
+        found.append(round(watch.seconds()[-1], 7))
+    # The first one warms up.
+    return tuple(found[1:])

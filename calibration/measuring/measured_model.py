@@ -1,0 +1,175 @@
+"""The model that is measured, and its trainable parts: the trainer's own, with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from calibration.measuring.configuration import model_config
+from calibration.measuring.this_machine import available_bytes
+from calibration.profiles.points import StepPoint, block_at, split_targets
+from sim.errors import CostError
+from sim.scenario.sections import Lora
+from sim.workload.architecture import Architecture
+from sim.workload.blocks import ALL_LINEAR, Block
+from sim.workload.methods import Trains
+from train.models.adapters import Adapter
+from train.models.architecture import configuration, counted
+from train.models.blocks import Part, block_parameters
+from train.models.building import base_dtype, placed, random_model
+from train.models.out_of_memory import free_memory, is_out_of_memory
+
+
+def language_model(name: str, config: Mapping[str, Any]) -> Architecture:
+    """Count the parameters of a language model.
+
+    Raises
+    ------
+    ArchitectureError
+        If it cannot be counted.
+    CostError
+        If it is no language model: others are not measured yet.
+    """
+    found = counted(name, config)
+    if not found.vocabulary_size:
+        raise CostError(f"--model {name}: only language models are measured, this is a {found.model_type}")
+    return found
+
+
+def build_model(name: str, config: Mapping[str, Any], device: torch.device) -> nn.Module:
+    """Build a model with random weights, as the trainer would hold it on this device.
+
+    Parameters
+    ----------
+    name : str
+        What it is called, for messages.
+    config : mapping
+        Its configuration.
+    device : torch.device
+        Where it is held.
+
+    Raises
+    ------
+    ArchitectureError
+        If transformers does not know its type.
+    CostError
+        If its weights alone are too large for the device.
+    """
+    ready = configuration(config, name)
+    parameters = counted(name, config).parameters
+    check_fit(name, parameters, device)
+    model: Any = None
+    try:
+        # Drawing billions of weights takes minutes on a CPU.
+        with torch.device(device):
+            model = random_model(ready, seed=0)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    if model is None:
+        # In float32 it is twice as large as it will be on the device.
+        free_memory()
+        check_fit(name, parameters, torch.device("cpu"))
+        model = random_model(ready, seed=0)
+    model.config.use_cache = False
+    return placed(model, device, base_dtype(device)).eval()
+
+
+def check_fit(name: str, parameters: int, device: torch.device) -> None:
+    """Refuse a model whose weights alone are too large, before Linux kills the process that builds it.
+
+    Parameters
+    ----------
+    name : str
+        What it is called, for messages.
+    parameters : int
+        How many it has.
+    device : torch.device
+        Where it would be held, in the precision that the trainer holds it in there.
+
+    Raises
+    ------
+    CostError
+        If they are larger than the memory there.
+    """
+    if device.type == "cuda":
+        where, there = "this GPU has", torch.cuda.get_device_properties(device).total_memory
+    else:
+        where, there = "this machine has free", available_bytes()
+    precision = base_dtype(device)
+    needed = parameters * precision.itemsize
+    if needed > there:
+        raise CostError(
+            f"--model {name}: {parameters / 1e9:.2f} billion parameters take {needed / 1e9:.1f} GB in "
+            f"{str(precision).removeprefix('torch.')}, more than the {there / 1e9:.1f} GB that {where}"
+        )
+
+
+class MeasuredModel:
+    """A model under measurement.
+
+    Parameters
+    ----------
+    name : str
+        As in `calibration.measuring.configuration.model_config`.
+    device : torch.device
+        Where it is measured.
+    config : mapping, optional
+        Its configuration, where it is known already.
+    """
+
+    def __init__(self, name: str, device: torch.device, config: Mapping[str, Any] | None = None):
+        self.name = name
+        self.device = device
+        self.config = model_config(name) if config is None else dict(config)
+        self.architecture = language_model(name, self.config)
+        self._model: Any = None
+
+    @property
+    def model(self) -> Any:
+        """The model, built when it is first asked for."""
+        if self._model is None:
+            self._model = build_model(self.name, self.config, self.device)
+        return self._model
+
+    @contextmanager
+    def part(self, point: StepPoint) -> Iterator[Part]:
+        """What a point trains; adapters are gone from the model afterwards."""
+        block = None if point.layers is None else block_at(self.architecture, point.first_layer or 0, point.layers)
+        lora = Lora(rank=point.rank or 1, targets=split_targets(point.targets or ALL_LINEAR))
+        with trained_part(self.model, point.trains, block, lora) as part:
+            yield part()
+
+
+@contextmanager
+def trained_part(model: nn.Module, trains: Trains, block: Block | None, lora: Lora) -> Iterator[Callable[[], Part]]:
+    """Put what is trained on a model for a while, with an adapter where one is trained.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    trains : Trains
+        What is trained.
+    block : Block or None
+        Which block, where blocks are trained.
+    lora : Lora
+        Adapter, where one is trained.
+
+    Yields
+    ------
+    callable
+        Returns the parameters as the model holds them at that time.
+    """
+    if trains in (Trains.BLOCK, Trains.EVERYTHING):
+        yield lambda: dict(model.named_parameters()) if block is None else block_parameters(model, block)
+        return
+    adapter = Adapter(model, lora, seed=0)
+    try:
+        yield lambda: adapter.b_part if trains is Trains.LORA_B else adapter.part
+    finally:
+        adapter.remove()

@@ -1,0 +1,1 @@
+"""What an update needs of a device's memory, traced without running it."""

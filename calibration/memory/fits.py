@@ -1,0 +1,224 @@
+"""Memory of a client: predicted by tracing, and held against its device before a simulation is believed.
+
+Without torch there is `least_memory`, a bound that no local update stays below; with it, `calibration.memory.peaks`
+traces the trainer's own step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from calibration.devices.catalogue import closest
+from calibration.devices.device_memory import device_memory
+from calibration.memory.peaks import NO_MODEL, recomputes, traced_peak
+from calibration.profiles.measured_file import MeasuredFile
+from sim.engine.simulate import Setup
+from sim.errors import CostError
+from sim.workload.architecture import Architecture
+from sim.workload.blocks import lora_parameters
+from sim.workload.methods import Trains
+
+KEPT = 0.7
+"""Activations that the backward pass needs, of those that go into and come out of a layer's linear modules: less than
+in any trace. Llama, Qwen and SmolLM2 keep 0.74 to 0.94, GPT-2 2.4 to 4.8."""
+LOGITS = 12
+"""Bytes per token and word of the vocabulary: logits, their softmax and its gradient in float32, as traced [B]."""
+_MOST_NAMED = 3
+_BYTES = {"bfloat16": 2, "float32": 4}
+
+
+@dataclass(frozen=True)
+class MemoryWarning:
+    """A group of clients whose device is too small for their local update.
+
+    Attributes
+    ----------
+    group : str
+        Name of the group, or its number.
+    device : str
+        Its device.
+    available : float
+        Memory of the device [B].
+    needed : int
+        Memory of the local update [B].
+    traced : bool
+        Whether `needed` is a traced peak, and not just a lower bound.
+    recomputable : bool
+        Whether it may fit if activations are recomputed in the backward pass instead of kept.
+    """
+
+    group: str
+    device: str
+    available: float
+    needed: int
+    traced: bool
+    recomputable: bool = False
+
+    def __str__(self) -> str:
+        least = "" if self.traced else "at least "
+        less = "; recomputing activations takes less (train.activation_checkpointing)" if self.recomputable else ""
+        return (
+            f"clients of {self.group} need {least}{self.needed / 1e9:.1f} GB for a local update, "
+            f"but {self.device} has {self.available / 1e9:.1f} GB{less}"
+        )
+
+
+def fits(setup: Setup, *, measured: MeasuredFile | None = None, traced: bool = False) -> list[MemoryWarning]:
+    """Find the groups whose local update does not fit their device.
+
+    Parameters
+    ----------
+    setup : Setup
+        The scenario and what follows from it.
+    measured : MeasuredFile, optional
+        Profile that the computing times are from: groups that name no device are held against its device.
+    traced : bool
+        Trace the trainer's step, which takes seconds and needs torch, instead of taking the lower bound.
+
+    Returns
+    -------
+    list of MemoryWarning
+        One for each group that does not fit. Nothing is said of groups whose device nobody knows, or of a run
+        without a model.
+    """
+    if setup.architecture is None:
+        return []
+    recomputing = recomputes(setup)
+    warnings = []
+    for number, group in enumerate(setup.scenario.fleet):
+        own = device_memory(group.device, measured)
+        if own is None:
+            continue
+        if traced:
+            needed = traced_peak(setup, own.precision, recomputing=recomputing).total
+        else:
+            needed = least_memory(setup, own.precision)
+        if needed > own.memory:
+            name = group.name or f"group{number}"
+            recomputable = not recomputing and least_memory(setup, own.precision, recomputing=True) <= own.memory
+            warnings.append(MemoryWarning(name, own.device, own.memory, needed, traced, recomputable))
+    return warnings
+
+
+def memory_sentences(setup: Setup, measured: MeasuredFile | None = None) -> list[str]:
+    """Say in sentences which groups do not fit their device, and which devices nobody knows the memory of.
+
+    Parameters
+    ----------
+    setup : Setup
+        The scenario and what follows from it.
+    measured : MeasuredFile, optional
+        Profile that the computing times are from.
+
+    Returns
+    -------
+    list of str
+        One for all groups that are alike in this, and one for each unknown device.
+    """
+    if setup.architecture is None:
+        return []
+    groups: dict[MemoryWarning, list[str]] = {}
+    for warning in fits(setup, measured=measured):
+        groups.setdefault(replace(warning, group=""), []).append(warning.group)
+    said = [f"Does not fit: {replace(alike, group=_listed(names))}." for alike, names in groups.items()]
+    devices = dict.fromkeys(group.device for group in setup.scenario.fleet if group.device is not None)
+    said += [
+        f"Memory is not judged on {name!r}: the catalogue does not know it; {closest(name)} (`paraSim list devices`)."
+        for name in devices
+        if device_memory(name, measured) is None
+    ]
+    return said
+
+
+def least_memory(setup: Setup, precision: str, *, recomputing: bool | None = None) -> int:
+    """Bound the memory of a local update from below, by counting alone.
+
+    Parameters
+    ----------
+    setup : Setup
+        The scenario and what follows from it; must name a model.
+    precision : str
+        Type of the base weights.
+    recomputing : bool, optional
+        Whether activations are recomputed in the backward pass; as the scenario says if None.
+
+    Returns
+    -------
+    int
+        Bytes that are there at once: all weights, and of the trained part its copy, its float32 master if the model is
+        narrower, and two moments; with these either the gradient, in AdamW's step, or what the backward pass begins
+        with [B].
+    """
+    width = _BYTES[precision]
+    trained, added = _trained_parameters(setup)
+    recomputed = recomputes(setup) if recomputing is None else recomputing
+    # A copy, a master if the model is narrower, and two moments.
+    always = width * (_model(setup).parameters + added) + trained * (width + (4 if width < 4 else 0) + 8)
+    return always + max(4 * trained, _kept_for_backward(setup, width, recomputed=recomputed))
+
+
+def _kept_for_backward(setup: Setup, width: int, *, recomputed: bool) -> int:
+    """Bound what the forward pass keeps from below: activations of the layers above the block's lowest, and the logits.
+
+    Of layers that are recomputed, their inputs [B]. Nothing is counted of images.
+    """
+    model, local = _model(setup), setup.scenario.local
+    if not model.vocabulary_size:
+        return 0
+    tokens = local.batch_size * local.sequence_length
+    lowest = 0
+    if setup.blocks is not None:
+        lowest = min(setup.blocks[block].first_layer for block in set(setup.schedule) if block is not None)
+    above = model.layers[lowest + 1 :]
+    if recomputed:
+        return tokens * (width * model.hidden_size * len(above) + LOGITS * model.vocabulary_size)
+    halves = [half for layer in above for half in (layer.attention, layer.mlp)]
+    passed = sum(linear.inputs + linear.outputs for half in halves for linear in half.linears)
+    return tokens * (int(KEPT * width * passed) + LOGITS * model.vocabulary_size)
+
+
+def second_thread(setup: Setup) -> int:
+    """Memory that a client of an overlapped method holds beyond one of its synchronous counterpart.
+
+    Parameters
+    ----------
+    setup : Setup
+        The scenario and what follows from it.
+
+    Returns
+    -------
+    int
+        (s + 1) x 4 B x the largest trained part's parameters [B] for staleness s; 0 for other methods.
+
+    Notes
+    -----
+    While round t is computed, the client's own updates of rounds t - s to t - 1 are on their way and still needed to
+    take them out again (Algorithm 2, line 9), and one aggregate comes in; all in float32. A synchronous client holds
+    neither while it computes. None of it takes part in computing, so it may lie in the host's memory.
+    """
+    if not setup.traits.overlaps or setup.staleness is None:
+        return 0
+    return (setup.staleness + 1) * 4 * _trained_parameters(setup)[0]
+
+
+def _trained_parameters(setup: Setup) -> tuple[int, int]:
+    """Parameters that are trained at most at a time, and those that the method adds to the model."""
+    trains = setup.method.trains
+    if trains is Trains.BLOCK:
+        assert setup.blocks is not None
+        return max(setup.blocks[block].parameters for block in set(setup.schedule) if block is not None), 0
+    if trains is Trains.EVERYTHING:
+        return _model(setup).parameters, 0
+    a, b = lora_parameters(_model(setup), setup.scenario.lora.rank, setup.scenario.lora.targets)
+    return (b if trains is Trains.LORA_B else a + b), a + b
+
+
+def _listed(groups: list[str]) -> str:
+    more = len(groups) - _MOST_NAMED
+    return ", ".join(groups[:_MOST_NAMED]) + (f" and {more:,} more group{'s' if more > 1 else ''}" if more > 0 else "")
+
+
+def _model(setup: Setup) -> Architecture:
+    if setup.architecture is None:
+        raise CostError(NO_MODEL)
+    return setup.architecture

@@ -1,0 +1,85 @@
+"""Peak memory of a scenario's local update, traced from the trainer's own step. Imports torch when it is asked."""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+from sim.engine.simulate import Setup
+from sim.errors import CostError, install_hint
+from sim.workload.blocks import Block
+
+if TYPE_CHECKING:
+    from calibration.memory.allocations import Footprint
+    from calibration.memory.shapes import ShapeModel, Step
+
+CUDA_GRANULARITY = 512
+"""What PyTorch's allocator for CUDA rounds every size up to [B]."""
+NO_MODEL = "model: is missing; memory follows from a model's layers (`paraSim list models`)"
+PAGE = 4096
+"""What a CPU's memory comes in [B]."""
+
+
+def recomputes(setup: Setup) -> bool:
+    """Tell whether the scenario's trainer recomputes activations in the backward pass instead of keeping them."""
+    return bool((setup.scenario.train or {}).get("activation_checkpointing"))
+
+
+def traced_peak(setup: Setup, precision: str, *, recomputing: bool) -> Footprint:
+    """Trace the peak of a local update.
+
+    Parameters
+    ----------
+    setup : Setup
+        The scenario and what follows from it; must name a model.
+    precision : str
+        Type of the base weights: ``bfloat16``, as on GPUs, or ``float32``, as on CPUs.
+    recomputing : bool
+        Whether activations are recomputed, whatever the scenario says.
+
+    Returns
+    -------
+    Footprint
+        The largest peak over what is trained: of the blocks, the lowest and the largest one are traced.
+
+    Raises
+    ------
+    CostError
+        If torch is not installed, or the scenario names no model.
+    """
+    if setup.scenario.model is None:
+        raise CostError(NO_MODEL)
+    model = setup.scenario.model
+    steps = _steps(setup, recomputing=recomputing)
+    return max((_peak(model, precision, step) for step in steps), key=lambda peak: peak.total)
+
+
+def _steps(setup: Setup, *, recomputing: bool) -> list[Step]:
+    """What is traced: of blocks, the lowest, above which most activations are kept, and the largest."""
+    try:
+        from calibration.memory.shapes import Step
+    except ImportError as missing:
+        raise CostError(f"{install_hint('tracing a step', 'train')} ({missing})") from None
+    scenario = setup.scenario
+    blocks: set[Block | None] = {None}
+    if setup.blocks is not None:
+        scheduled = [setup.blocks[block] for block in set(setup.schedule) if block is not None]
+        blocks = {
+            min(scheduled, key=lambda block: block.first_layer),
+            max(scheduled, key=lambda block: block.parameters),
+        }
+    batch_size, tokens, trains = scenario.local.batch_size, scenario.local.sequence_length, setup.method.trains
+    return [Step(trains, block, batch_size, tokens, lora=scenario.lora, checkpointing=recomputing) for block in blocks]
+
+
+@cache
+def _peak(model: str, precision: str, step: Step) -> Footprint:
+    rounding = CUDA_GRANULARITY if precision == "bfloat16" else PAGE
+    return _shapes(model, precision).trace(step, granularity=rounding).peak
+
+
+@lru_cache(maxsize=4)
+def _shapes(model: str, precision: str) -> ShapeModel:
+    from calibration.memory.shapes import ShapeModel
+
+    return ShapeModel(model, precision)

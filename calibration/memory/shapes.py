@@ -1,0 +1,210 @@
+"""Models of shapes alone: any catalogue model or config.json without its weights, ready to be traced.
+
+A `ShapeModel` weighs a few megabytes whatever the model's size, and is traced as often as one likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from calibration.measuring.configuration import model_config, positions_of
+from calibration.measuring.measured_model import trained_part
+from calibration.memory.trace import StepTrace, trace_update
+from sim.errors import CostError, shown
+from sim.scenario.sections import Lora
+from sim.workload.blocks import Block
+from sim.workload.methods import Trains
+from train.data.evaluate import model_loss
+from train.models.architecture import configuration, counted
+from train.models.blocks import checkpoint_activations
+from train.models.building import placed, random_model
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of one client's local update, as far as its costs depend on it.
+
+    Attributes
+    ----------
+    trains : Trains
+        What is trained.
+    block : Block or None
+        Which block, where blocks are trained.
+    batch_size : int
+        Examples in one forward pass.
+    sequence_length : int
+        Tokens per example; ignored by vision models.
+    accumulation : int
+        Batches per step.
+    lora : Lora
+        Adapter, where one is trained.
+    checkpointing : bool
+        Whether activations are recomputed instead of kept.
+    padded : bool
+        Whether some sequences are padded: then attention needs a mask, and with it copies of grouped keys and values.
+    """
+
+    trains: Trains = Trains.BLOCK
+    block: Block | None = None
+    batch_size: int = 4
+    sequence_length: int = 512
+    accumulation: int = 1
+    lora: Lora = field(default_factory=Lora)
+    checkpointing: bool = False
+    padded: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "sequence_length", "accumulation"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise CostError(f"{name} is {shown(value)}, allowed are whole numbers from 1 on")
+        if (self.trains is Trains.BLOCK) != (self.block is not None):
+            raise CostError(f"training {self.trains} {'needs a block' if self.block is None else 'takes no block'}")
+
+
+class ShapeModel:
+    """A model without memory.
+
+    Parameters
+    ----------
+    model : str
+        Catalogue name, ``demo``, or the path of a ``config.json``.
+    precision : str
+        Type of the base weights: ``bfloat16`` (GPUs) or ``float32`` (CPUs).
+    config : mapping, optional
+        Its configuration, where it is known already.
+
+    Raises
+    ------
+    ArchitectureError
+        If there is no such model.
+    CostError
+        If the precision is another one.
+    """
+
+    def __init__(self, model: str, precision: str = "bfloat16", *, config: Mapping[str, Any] | None = None):
+        if precision not in ("bfloat16", "float32"):
+            raise CostError(f"precision is {precision!r}, allowed are bfloat16 and float32")
+        fields = model_config(model) if config is None else config
+        self.config = configuration(fields, model)
+        self.architecture = counted(model, fields)
+        self.precision = precision
+        self._dtype: torch.dtype = getattr(torch, precision)
+        with torch.device("meta"):
+            built: Any = random_model(self.config, seed=0)
+        built.config.use_cache = False
+        self._model = placed(built, "meta", self._dtype)
+
+    def trace(self, step: Step, *, granularity: int = 1) -> StepTrace:
+        """Trace one step.
+
+        Parameters
+        ----------
+        step : Step
+            What is trained, on what.
+        granularity : int
+            What the allocator rounds every size up to [B].
+
+        Returns
+        -------
+        StepTrace
+            Peak memory by category, and the operators.
+
+        Raises
+        ------
+        ParaSimError
+            If the model has no such block or adapter, or does not take such an input.
+        """
+        self._check_length(step)
+        with ExitStack() as undone:
+            with torch.device("meta"):
+                part = undone.enter_context(trained_part(self._model, step.trains, step.block, step.lora))
+            # Where there is memory, peft itself gives an adapter the precision of the weights beside it.
+            for parameter in self._model.parameters():
+                parameter.data = parameter.data.to(self._dtype)
+            if step.checkpointing:
+                checkpoint_activations(self._model)
+                undone.callback(checkpoint_activations, self._model, enabled=False)
+            undone.enter_context(FakeTensorMode())
+            undone.enter_context(_filled(self._model))
+            undone.enter_context(_read_as_eager(padded=step.padded))
+            batches = [filled_batch(self.config, step) for _ in range(step.accumulation)]
+            return trace_update(self._model, part(), batches, model_loss, granularity=granularity)
+
+    def _check_length(self, step: Step) -> None:
+        """Refuse more tokens than there are positions: looking them up shows no error where there are no values."""
+        longest = positions_of(self._model)
+        if longest is not None and step.sequence_length > longest:
+            raise CostError(
+                f"sequence_length is {step.sequence_length}, {self.architecture.name} has {longest} positions"
+            )
+
+
+def filled_batch(config: Any, step: Step) -> dict[str, Tensor]:
+    """Make a batch as the trainer's tasks do, of zeros and without padding.
+
+    Parameters
+    ----------
+    config : transformers.PretrainedConfig
+        Configuration of the model that it is for.
+    step : Step
+        Its size.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        Token ids, attention mask and labels of shape (batch, tokens), or pixels (batch, channels, side, side) and
+        labels (batch,).
+    """
+    if hasattr(config, "image_size"):
+        pixels = (step.batch_size, config.num_channels, config.image_size, config.image_size)
+        return {"pixel_values": torch.zeros(pixels), "labels": torch.zeros(step.batch_size, dtype=torch.long)}
+    shape = (step.batch_size, step.sequence_length)
+    tokens = torch.zeros(shape, dtype=torch.long)
+    return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens), "labels": tokens.clone()}
+
+
+@contextmanager
+def _filled(model: nn.Module) -> Iterator[None]:
+    """Give a model on the meta device fake tensors on a CPU for a while: what is tied stays tied."""
+    fakes: dict[int, Tensor] = {}
+    places: list[tuple[dict[str, Any], str, Tensor]] = []
+    for module in model.modules():
+        tables: list[dict[str, Any]] = [module._parameters, module._buffers]
+        for held in tables:
+            places += [(held, name, tensor) for name, tensor in held.items() if tensor is not None]
+    for held, name, tensor in places:
+        if id(tensor) not in fakes:
+            fake = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
+            fakes[id(tensor)] = nn.Parameter(fake) if isinstance(tensor, nn.Parameter) else fake
+        held[name] = fakes[id(tensor)]
+    try:
+        yield
+    finally:
+        for held, name, tensor in places:
+            held[name] = tensor
+
+
+@contextmanager
+def _read_as_eager(*, padded: bool) -> Iterator[None]:
+    """Let transformers treat the attention mask as it does when it runs: look whether anything is padded.
+
+    Faced with a mask without values it takes the general path, with an explicit mask for every layer, which is
+    what a padded batch gets. For one without padding the question has to be asked, and the trace answers yes.
+    """
+    from transformers import masking_utils
+
+    before = masking_utils.is_tracing
+    if not padded:
+        masking_utils.is_tracing = lambda tensor=None: False
+    try:
+        yield
+    finally:
+        masking_utils.is_tracing = before

@@ -1,0 +1,1 @@
+"""The ParaBlock paper's cells, predicted and compared."""

@@ -1,0 +1,1 @@
+"""How long steps take: measured and published profiles, their files, and the fit from samples."""

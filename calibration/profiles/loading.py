@@ -1,0 +1,101 @@
+"""Profiles: files that say how long computation takes on a device, found by name or path."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from calibration.profiles.measured import MeasuredProfile
+from calibration.profiles.measured_file import KIND as MEASURED
+from calibration.profiles.measured_file import MeasuredFile
+from calibration.profiles.published import KIND as PUBLISHED
+from calibration.profiles.published import PublishedProfile
+from sim.engine.simulate import Setup
+from sim.errors import CostError, nearest, shown
+from sim.scenario.safe_parsing import parse_json
+
+DEFAULT_PROFILE = "paper-a100"
+MAX_PROFILE_BYTES = 16 * 2**20
+_SHIPPED = resources.files("calibration") / "profiles"
+
+
+Profile = PublishedProfile | MeasuredProfile
+"""What is known of a device's computing times; its `costs` are those of one scenario."""
+
+
+def shipped_profiles() -> list[str]:
+    """Names of the profiles that come with paraSim."""
+    return sorted(entry.name.removesuffix(".json") for entry in _SHIPPED.iterdir() if entry.name.endswith(".json"))
+
+
+def covering_profiles(setup: Setup) -> list[str]:
+    """Names of the shipped profiles that cover a scenario."""
+    covering = []
+    for name in shipped_profiles():
+        with suppress(CostError):
+            load_profile(name).costs(setup)
+            covering.append(name)
+    return covering
+
+
+def load_profile(name_or_path: str) -> Profile:
+    """Load a shipped profile by name, or a profile file: once, as long as the file stays the same.
+
+    Raises
+    ------
+    CostError
+        If there is none, or it is not understood.
+    """
+    path = _file_of(name_or_path)
+    status = path.stat()
+    return _parsed(name_or_path, path.resolve(), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=32)
+def _parsed(name_or_path: str, path: Path, modified: int, size: int) -> Profile:
+    """Parse a file that is known by its path, its time of change and its size."""
+    data = _read(name_or_path, path)
+    if data.get("kind") == PUBLISHED:
+        return PublishedProfile.parse(data, name_or_path)
+    if data.get("kind") == MEASURED:
+        return MeasuredProfile(MeasuredFile.parse(data, name_or_path))
+    kind = shown(data.get("kind"))
+    raise CostError(f"profile {name_or_path}: unknown kind {kind}; allowed are {MEASURED}, {PUBLISHED}")
+
+
+def read_profile(name_or_path: str) -> dict[str, Any]:
+    """Read a profile's JSON, by name or path, unvalidated but for its size and shape.
+
+    Raises
+    ------
+    CostError
+        If there is none, it is too large, or no JSON object.
+    """
+    return _read(name_or_path, _file_of(name_or_path))
+
+
+def _file_of(name_or_path: str) -> Path:
+    if name_or_path in shipped_profiles():
+        return Path(str(_SHIPPED / f"{name_or_path}.json"))
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise CostError(
+            f"compute.profile: no profile {name_or_path!r}; {nearest(name_or_path, shipped_profiles())} "
+            "(`paraSim calibrate` measures one)"
+        )
+    return path
+
+
+def _read(name_or_path: str, path: Path) -> dict[str, Any]:
+    if path.stat().st_size > MAX_PROFILE_BYTES:
+        raise CostError(f"{path}: larger than {MAX_PROFILE_BYTES // 2**20} MiB; that is no profile")
+    try:
+        data = parse_json(path.read_text(encoding="utf-8", errors="replace"))
+    except ValueError as error:
+        raise CostError(f"profile {name_or_path}: not well-formed JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise CostError(f"profile {name_or_path}: holds no fields")
+    return data

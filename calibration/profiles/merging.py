@@ -1,0 +1,90 @@
+"""FLoRA's merge: what it takes a client to add a stack of adapters to its weights.
+
+When the stack of N clients of rank r arrives, each client adds the product of two matrices of inner dimension N r to
+every weight that has an adapter. That is no part of a training step: it has prices of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+import numpy as np
+
+from calibration.profiles.cost_terms import MERGE_TERMS, amounts_matrix, merge_work
+from calibration.profiles.fit import non_negative
+from calibration.profiles.measured_file import Coefficient, MergeSample, Merging, coefficients
+from sim.engine.fleet import Cohorts
+from sim.workload.architecture import Architecture
+
+_FEWEST_FITTED = 2
+
+
+def merge_seconds(prices: Mapping[str, Coefficient], architecture: Architecture, targets: str, rank: int) -> float:
+    """Predict the seconds of one merge [s]."""
+    amounts = merge_work(architecture, targets, rank)
+    return float(sum(prices[term.name].value * amounts[term.amount] for term in MERGE_TERMS))
+
+
+class Merges:
+    """What merging takes the clients of one scenario.
+
+    Parameters
+    ----------
+    merging : Merging
+        What was measured.
+    architecture : Architecture
+        The model.
+    targets : str
+        Modules that have an adapter.
+    rank : int
+        Rank of one client's adapter.
+    cohorts : Cohorts
+        Who takes part when.
+    """
+
+    def __init__(self, merging: Merging, architecture: Architecture, targets: str, rank: int, cohorts: Cohorts):
+        prices = merging.coefficients
+        self._seconds = [merge_seconds(prices, architecture, targets, rank * size) for size in cohorts.sizes()]
+        self._rounds_of = cohorts.rounds_of()
+
+    def before(self, client: int, round: int) -> float:
+        """Seconds that a client merges before it trains in a round: every stack since it last took part [s]."""
+        taken = self._rounds_of.get(client, range(round))
+        last = max((earlier for earlier in taken if earlier < round), default=0)
+        return sum(self._seconds[last:round])
+
+
+def enough_merges(samples: Sequence[MergeSample]) -> bool:
+    """Whether merges can be fitted: two stacks, for what grows with the rank and what does not, and one held out."""
+    roles = [sample.role for sample in samples]
+    return roles.count("fit") >= _FEWEST_FITTED and "held-out" in roles
+
+
+def fit_merging(samples: Sequence[MergeSample], architecture: Architecture) -> Merging:
+    """Find the prices of a merge, and say how far they are from what they have not seen.
+
+    Parameters
+    ----------
+    samples : sequence of MergeSample
+        What was measured: some for the fit, some held out (`enough_merges`).
+    architecture : Architecture
+        The model.
+    """
+    seen = [sample for sample in samples if sample.role == "fit"]
+    works = [merge_work(architecture, sample.targets, sample.rank) for sample in seen]
+    times = np.array([median(sample.seconds) for sample in seen])
+    found, undetermined = non_negative(MERGE_TERMS, amounts_matrix(MERGE_TERMS, works), times, 1 / times)
+    prices = coefficients(found)
+    errors = [
+        100 * abs(merge_seconds(prices, architecture, one.targets, one.rank) / median(one.seconds) - 1)
+        for one in samples
+        if one.role == "held-out"
+    ]
+    return Merging(
+        samples=tuple(samples),
+        coefficients=prices,
+        undetermined=undetermined,
+        median_error_pct=round(median(errors), 2),
+        largest_error_pct=round(max(errors), 2),
+    )

@@ -1,0 +1,115 @@
+"""What is measured: one training step of one part of a model, at one batch size and sequence length."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from sim.scenario.fields import Line, Number, Section, Whole
+from sim.workload.architecture import Architecture
+from sim.workload.blocks import ALL_LINEAR, Block
+from sim.workload.methods import Trains
+
+ADAPTERS = (Trains.LORA, Trains.LORA_B)
+AXES = ("batch_size", "sequence_length", "layers")
+"""Sizes of a point that ranges are measured of."""
+TrainedKind = tuple[Trains, str | None, int | None]
+"""What is trained: the kind, and of an adapter its targets and its rank."""
+
+Seconds = Annotated[Number, Field(ge=0, le=1e9)]
+
+
+class StepPoint(Section):
+    """One kind of training step."""
+
+    trains: Trains
+    """What is trained."""
+    batch_size: Whole = Field(ge=1, le=1_000_000)
+    """Sequences per step."""
+    sequence_length: Whole = Field(ge=1, le=10_000_000)
+    """Tokens per sequence."""
+    first_layer: Number | None = Field(default=None, ge=0, le=10_000)
+    """Lowest layer of a block; with .5, its MLP half."""
+    layers: Number | None = Field(default=None, gt=0, le=10_000)
+    """Width of a block in layers."""
+    rank: Whole | None = Field(default=None, ge=1, le=1_000_000)
+    """Rank of an adapter."""
+    targets: Line | None = None
+    """Modules of an adapter, with + between them, or `all-linear`."""
+
+    @property
+    def kind(self) -> TrainedKind:
+        """What is trained, whatever the sizes."""
+        return self.trains, self.targets, self.rank
+
+    @property
+    def tokens(self) -> int:
+        """Tokens per step."""
+        return self.batch_size * self.sequence_length
+
+    def size(self, axis: str) -> float:
+        """Size along one of `AXES`, or of another field; 0 for what has none."""
+        return getattr(self, axis) or 0
+
+    def label(self) -> str:
+        """Name the point in a line of text."""
+        shape = f"{self.batch_size} x {self.sequence_length} tokens"
+        if self.trains is Trains.BLOCK:
+            return f"block of {in_layers(self.layers or 0)} from layer {self.first_layer:g}, {shape}"
+        if self.trains in ADAPTERS:
+            return f"{self.trains.value} of rank {self.rank} on {self.targets}, {shape}"
+        return f"{self.trains.value}, {shape}"
+
+
+class Visit(Section):
+    """One time that a point was measured: medians over its steps [s]."""
+
+    forward: Seconds
+    head: Seconds
+    backward: Seconds
+    update: Seconds
+    """What a local update takes beyond its steps."""
+
+    @property
+    def step(self) -> float:
+        """Seconds of a step [s]."""
+        return self.forward + self.head + self.backward
+
+
+def in_layers(width: float) -> str:
+    """Write a width in words: ``1 layer``, ``0.5 layers``."""
+    return f"{width:g} layer" if width == 1 else f"{width:g} layers"
+
+
+def join_targets(targets: tuple[str, ...] | str) -> str:
+    """Write an adapter's modules as one word, in an order of their own."""
+    return "all-linear" if targets == ALL_LINEAR else "+".join(sorted(targets))
+
+
+def split_targets(targets: str) -> tuple[str, ...] | Literal["all-linear"]:
+    """Undo `join_targets`."""
+    return "all-linear" if targets == ALL_LINEAR else tuple(targets.split("+"))
+
+
+def block_at(architecture: Architecture, first_layer: float, layers: float) -> Block:
+    """Block of a width [layers] at a position [layers from the input].
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The model.
+    first_layer, layers : float
+        Multiples of half a layer, within the model.
+    """
+    first, count = round(2 * first_layer), round(2 * layers)
+    halves: list[tuple[int, Any]] = [
+        (index, half.name) for index, layer in enumerate(architecture.layers) for half in layer.halves
+    ]
+    sizes = [half.parameters for layer in architecture.layers for half in layer.halves]
+    return Block(0, tuple(halves[first : first + count]), sum(sizes[first : first + count]))
+
+
+def first_layer_of(block: Block) -> float:
+    """Where a block begins [layers from the input]; with .5, at an MLP."""
+    return block.first_layer + (0.0 if block.halves[0][1] == "attention" else 0.5)

@@ -1,0 +1,204 @@
+"""The critical path of a run: which spans its wall-clock consists of, which resource held each piece, and slack.
+
+From the end of the run one goes back along the cause that ended last. Every moment of the run thereby belongs to
+exactly one span, and every piece of a span to the resource that it used: what a transfer would take on its own
+access link alone belongs to that link, what it takes longer than that to the server's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from sim.engine.result import Result
+from sim.engine.timeline import SERVER, Kind, Span
+
+
+class Holder(StrEnum):
+    """What can hold up a run."""
+
+    COMPUTING = "computing"
+    UPLINK = "uplink"
+    DOWNLINK = "downlink"
+    INGRESS = "server ingress"
+    EGRESS = "server egress"
+    LATENCY = "latency"
+    SERIALIZATION = "serialization"
+    AGGREGATION = "aggregation"
+    UNRECORDED = "unrecorded wait"
+
+
+class Piece(NamedTuple):
+    """A stretch of time, and what held it.
+
+    Attributes
+    ----------
+    span : int
+        Number of the span that it belongs to; for the serial part of a computation, the computation.
+    holder : Holder
+        Kind of resource.
+    client : int
+        Whose it is: number of the (first) client, or `SERVER`. A client whose transfer is slowed by the server's
+        link is not named here, as the link is the server's.
+    start, end : float
+        [s].
+    """
+
+    span: int
+    holder: Holder
+    client: int
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class CriticalPath:
+    """What the wall-clock consists of.
+
+    Attributes
+    ----------
+    pieces : tuple of Piece
+        In the order of time, each beginning where the one before it ends.
+    """
+
+    pieces: tuple[Piece, ...]
+
+    @property
+    def length(self) -> float:
+        """Sum of the pieces [s]: the wall-clock, without any rounding."""
+        return _length(self.pieces)
+
+    @property
+    def spans(self) -> tuple[int, ...]:
+        """Numbers of the spans on the path, in the order of time."""
+        return tuple(dict.fromkeys(piece.span for piece in self.pieces))
+
+    def held(self) -> dict[tuple[Holder, int], float]:
+        """Seconds that each resource of each client holds, the largest first [s]."""
+        pieces: dict[tuple[Holder, int], list[Piece]] = {}
+        for piece in self.pieces:
+            pieces.setdefault((piece.holder, piece.client), []).append(piece)
+        seconds = {key: _length(own) for key, own in pieces.items()}
+        return dict(sorted(seconds.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _length(pieces: Iterable[Piece]) -> float:
+    # Two terms per piece: neighbours cancel exactly, as in `sim.engine.timeline.account`.
+    return math.fsum(term for piece in pieces for term in (piece.end, -piece.start))
+
+
+def pieces_of(number: int, span: Span) -> Iterator[Piece]:
+    """Divide a span among the resources that it used, in the order of time."""
+    parts = _parts(span)
+    time = span.start
+    for holder, client, seconds in parts[:-1]:
+        end = min(time + seconds, span.end)
+        if end > time:
+            yield Piece(number, holder, client, time, end)
+            time = end
+    if span.end > time:
+        yield Piece(number, *parts[-1][:2], time, span.end)
+
+
+def _parts(span: Span) -> list[tuple[Holder, int, float]]:
+    client = span.client
+    if span.parts is None:
+        holder = Holder.AGGREGATION if span.kind is Kind.AGGREGATE else Holder.COMPUTING
+        return [(holder, client, span.end - span.start)]
+    uploads, spent = span.kind is Kind.UPLOAD, span.parts
+    parts = [
+        (Holder.LATENCY, client, spent.latency),
+        (Holder.UPLINK if uploads else Holder.DOWNLINK, client, spent.alone),
+        (Holder.INGRESS if uploads else Holder.EGRESS, SERVER, spent.shared),
+    ]
+    packed = (Holder.SERIALIZATION, client, spent.packing)
+    parts = [packed, *parts] if uploads else [*parts, packed]
+    # What is last takes up the rounding, so it must be something that took time.
+    return [part for part in parts if part[2] > 0] or parts[:1]
+
+
+def critical_path(result: Result) -> CriticalPath:
+    """Go back from the end of a run along the causes that ended last.
+
+    Parameters
+    ----------
+    result : Result
+        A simulated run.
+
+    Returns
+    -------
+    CriticalPath
+        Its length is the wall-clock. Of causes that ended together, the one named first is followed: others would
+        have held the run up just as long. Time before a span in which nothing that it is known to have waited
+        for was going on is an `unrecorded wait`; the protocols that paraSim brings along leave none.
+    """
+    spans = result.timeline.spans
+    backwards: list[Piece] = []
+    # The last to end; of several, the server's or the one recorded last, which may have waited for the others: clients'
+    # spans that were cut off by the end of the run did not bring it about.
+    number: int | None = max(
+        range(len(spans)), key=lambda n: (spans[n].end, spans[n].client == SERVER, n), default=None
+    )
+    while number is not None:
+        span = spans[number]
+        backwards += reversed(list(pieces_of(number, span)))
+        if span.beside is not None and _reached(spans, span) < span.start:
+            number = span.beside
+            work = spans[number]
+            backwards.append(Piece(number, Holder.COMPUTING, work.client, work.start, span.start))
+            span = work
+        reached = _reached(spans, span)
+        if reached < span.start:
+            backwards.append(Piece(number, Holder.UNRECORDED, span.client, reached, span.start))
+        number = max(span.causes, key=lambda cause: spans[cause].end, default=None)
+    return CriticalPath(tuple(reversed(backwards)))
+
+
+def _reached(spans: Sequence[Span], span: Span) -> float:
+    """When the last cause of a span ended [s]; the beginning of the run if it has none."""
+    return max((spans[cause].end for cause in span.causes), default=0.0)
+
+
+def slack(result: Result) -> list[float]:
+    """By how much each span of a run may be delayed without the run ending later [s].
+
+    Parameters
+    ----------
+    result : Result
+        A simulated run.
+
+    Returns
+    -------
+    list of float
+        One per span, 0 on the critical path. Durations are taken as they were: where a server's link is shared,
+        a transfer that is delayed also leaves others more of it, or takes more from them.
+    """
+    spans = result.timeline.spans
+    latest_end = [result.wall_clock] * len(spans)
+    latest_serial_end = [math.inf] * len(spans)
+    latest_start: dict[tuple[int, ...], float] = {}
+    first = _first_dependents(spans)
+    slacks = [0.0] * len(spans)
+    # Causes have lower numbers than what waits for them.
+    for number in range(len(spans) - 1, -1, -1):
+        span = spans[number]
+        start = min(latest_end[number] - (span.end - span.start), latest_serial_end[number] - span.serial)
+        slacks[number] = max(0.0, start - span.start)
+        if span.beside is not None:
+            latest_serial_end[span.beside] = min(latest_serial_end[span.beside], start)
+        latest_start[span.causes] = min(latest_start.get(span.causes, math.inf), start)
+        if first[span.causes] == number:
+            for cause in span.causes:
+                latest_end[cause] = min(latest_end[cause], latest_start[span.causes])
+    return slacks
+
+
+def _first_dependents(spans: Sequence[Span]) -> dict[tuple[int, ...], int]:
+    """First span with each set of causes: when a whole cohort waits for another, all share one set."""
+    first: dict[tuple[int, ...], int] = {}
+    for number, span in enumerate(spans):
+        first.setdefault(span.causes, number)
+    return first

@@ -1,0 +1,281 @@
+"""Why a run takes as long as it does, and what would make it faster: shares of the critical path, and claims.
+
+A claim is a change and the wall-clock that it leads to, twice: predicted from the recorded graph, and simulated with
+the change made. Where no link is shared, the prediction is an exact replay; elsewhere it is an estimate that keeps
+every transfer's recorded share of the server's link.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from sim.analysis.critical_path import CriticalPath, Holder, critical_path, slack
+from sim.engine.costs import Costs
+from sim.engine.fleet import Fleet
+from sim.engine.result import Result
+from sim.engine.simulate import Setup
+from sim.engine.timeline import SERVER
+from sim.replay.conditions import Variants
+from sim.replay.replay import Recording, record
+
+WORTH_A_CLAIM = 0.005
+"""Share of the wall-clock that something must hold for its improvement to be worth a line."""
+_NAMED = 0.9
+"""The clients named as a bottleneck hold this share of what all clients hold of that resource."""
+MOST_NAMED = 4
+"""More groups than this are no list that anyone reads."""
+
+
+class Lever(StrEnum):
+    """What can be changed."""
+
+    SPEED = "speed"
+    UPLINK = "uplink"
+    DOWNLINK = "downlink"
+    LINKS = "links"
+    STRAGGLERS = "stragglers"
+    INGRESS = "ingress"
+    EGRESS = "egress"
+    LATENCY = "latency"
+    SERIALIZATION = "serialization"
+    AGGREGATION = "aggregation"
+
+
+LEVER_OF = {Holder.COMPUTING: Lever.SPEED} | {
+    holder: Lever[holder.name] for holder in Holder if holder.name in Lever.__members__
+}
+
+
+class Change(NamedTuple):
+    """An improvement: capacities and speeds are doubled, durations halved, stragglers brought to the median.
+
+    Attributes
+    ----------
+    lever : Lever
+        What is changed.
+    groups : tuple of int
+        Indices of the groups whose clients it is changed for; empty for everyone, or the server.
+    """
+
+    lever: Lever
+    groups: tuple[int, ...] = ()
+
+
+class Share(NamedTuple):
+    """What the clients of one group, or the server, hold of the critical path by one resource.
+
+    Attributes
+    ----------
+    holder : Holder
+        The resource.
+    group : int
+        Index of the group, or `SERVER`.
+    seconds : float
+        [s].
+    """
+
+    holder: Holder
+    group: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a change does.
+
+    Attributes
+    ----------
+    change : Change
+        The change.
+    predicted : float or None
+        Wall-clock by the recorded graph [s]; None where that must not be replayed.
+    exact : bool
+        Whether that is an exact replay; otherwise an estimate.
+    simulated : float
+        Wall-clock of the event simulation with the change made [s].
+    saves : float
+        Recorded minus simulated wall-clock [s].
+    """
+
+    change: Change
+    predicted: float | None
+    exact: bool
+    simulated: float
+    saves: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a run takes as long as it does.
+
+    Attributes
+    ----------
+    result : Result
+        The run.
+    path : CriticalPath
+        What its wall-clock consists of.
+    shares : tuple of Share
+        The path by resource and group, the largest first.
+    slack : tuple of float
+        For each group, the least time by which anything that its clients do could be delayed without the run
+        taking longer [s]; infinite if they never take part.
+        Empty where who waits for whom depends on how long things take.
+    claims : tuple of Claim
+        What changes would do, the most useful first.
+    not_replayable : str
+        Why nothing was predicted, and the path is that of this run alone; empty if the graph may be replayed.
+    """
+
+    result: Result
+    path: CriticalPath
+    shares: tuple[Share, ...]
+    slack: tuple[float, ...]
+    claims: tuple[Claim, ...]
+    not_replayable: str = ""
+
+    def holders(self) -> dict[Holder, float]:
+        """Seconds that each resource holds, of all clients together and the largest first [s]."""
+        return held(self.shares)
+
+
+def held(shares: Sequence[Share]) -> dict[Holder, float]:
+    """Seconds that each resource holds, of all clients together and the largest first [s]."""
+    seconds = {holder: math.fsum(share.seconds for share in shares if share.holder is holder) for holder in Holder}
+    return dict(sorted(((holder, held) for holder, held in seconds.items() if held > 0), key=lambda item: -item[1]))
+
+
+def explain(setup: Setup, costs: Costs) -> Explanation:
+    """Simulate a scenario, find its critical path, and try what would shorten it.
+
+    Parameters
+    ----------
+    setup : Setup
+        What to simulate.
+    costs : Costs
+        What computing costs.
+
+    Raises
+    ------
+    CostError
+        If a local update's cost is not known.
+    """
+    recording = record(setup, costs)
+    result = recording.result
+    path = critical_path(result)
+    shares = shares_by_group(path, Fleet(setup.scenario.fleet))
+    claims = _claims(recording, tuple(dict.fromkeys(_changes(recording, shares))))
+    spare = () if recording.not_replayable else _least_slack(result)
+    return Explanation(result, path, shares, spare, claims, recording.not_replayable)
+
+
+def named(shares: tuple[Share, ...], holder: Holder) -> tuple[int, ...]:
+    """Groups that hold nine tenths of what all of them hold of a resource, the largest first."""
+    own = [share for share in shares if share.holder is holder and share.group != SERVER]
+    total, reached = math.fsum(share.seconds for share in own), 0.0
+    groups: list[int] = []
+    for share in own:
+        if reached < _NAMED * total:
+            groups.append(share.group)
+            reached += share.seconds
+    return tuple(groups)
+
+
+def shares_by_group(path: CriticalPath, fleet: Fleet) -> tuple[Share, ...]:
+    """Seconds of a critical path by resource and group, the largest first."""
+    seconds: dict[tuple[Holder, int], list[float]] = {}
+    for (holder, client), held in path.held().items():
+        group = SERVER if client == SERVER else fleet.index(client)
+        seconds.setdefault((holder, group), []).append(held)
+    shares = (Share(holder, group, math.fsum(terms)) for (holder, group), terms in seconds.items())
+    return tuple(sorted(shares, key=lambda share: (-share.seconds, share.holder, share.group)))
+
+
+def _least_slack(result: Result) -> tuple[float, ...]:
+    fleet = Fleet(result.scenario.fleet)
+    least = [math.inf] * len(fleet.groups)
+    for span, own in zip(result.timeline.spans, slack(result), strict=True):
+        if span.client != SERVER:
+            group = fleet.index(span.client)
+            least[group] = min(least[group], own)
+    return tuple(least)
+
+
+def _changes(recording: Recording, shares: tuple[Share, ...]) -> Iterator[Change]:
+    """Changes worth trying: all devices and links; the bottleneck alone; what else holds a share of the path."""
+    wall_clock = recording.result.wall_clock
+    groups = len(recording.setup.scenario.fleet)
+    yield Change(Lever.SPEED)
+    yield Change(Lever.UPLINK)
+    yield Change(Lever.DOWNLINK)
+    seconds = held(shares)
+    bottlenecks = {
+        holder: tuple(sorted(named(shares, holder)))
+        for holder in (Holder.COMPUTING, Holder.UPLINK, Holder.DOWNLINK)
+        if seconds.get(holder, 0.0) > wall_clock / 10
+    }
+    slow_links = set(bottlenecks.get(Holder.UPLINK, ())) & set(bottlenecks.get(Holder.DOWNLINK, ()))
+    if slow_links:
+        yield Change(Lever.LINKS, () if len(slow_links) == groups else tuple(sorted(slow_links)))
+    for holder, bottleneck in bottlenecks.items():
+        with_both_links = holder is not Holder.COMPUTING and slow_links.issuperset(bottleneck)
+        if len(bottleneck) < min(groups, MOST_NAMED + 1) and not with_both_links:
+            yield Change(LEVER_OF[holder], bottleneck)
+    for holder in (Holder.INGRESS, Holder.EGRESS, Holder.LATENCY, Holder.SERIALIZATION, Holder.AGGREGATION):
+        if seconds.get(holder, 0.0) > WORTH_A_CLAIM * wall_clock:
+            yield Change(LEVER_OF[holder])
+    behind = _behind_the_median(recording)
+    if behind:
+        yield Change(Lever.STRAGGLERS, behind)
+
+
+def _claims(recording: Recording, changes: Sequence[Change]) -> tuple[Claim, ...]:
+    """Predict and simulate changes; the most useful first."""
+    variants = _variants(recording, changes)
+    replayed = recording.replay(variants)
+    estimates = None if recording.not_replayable else recording.estimate(variants)
+    claims = []
+    for row, change in enumerate(changes):
+        exact = bool(replayed.replayed[row])
+        predicted = None if estimates is None else float((replayed.wall_clock if exact else estimates)[row])
+        simulated = recording.simulate(variants, row).wall_clock
+        claims.append(Claim(change, predicted, exact, simulated, recording.result.wall_clock - simulated))
+    return tuple(sorted(claims, key=lambda claim: -claim.saves))
+
+
+def _variants(recording: Recording, changes: Sequence[Change]) -> Variants:
+    """Write changes as what-ifs, one row each."""
+    values = recording.conditions.repeated(len(changes))
+    for row, (lever, groups) in enumerate(changes):
+        if lever is Lever.STRAGGLERS:
+            for name, median in _medians(recording).items():
+                values[name][row] = np.maximum(values[name][row], median)
+            continue
+        for name in ("uplink", "downlink") if lever is Lever.LINKS else (lever.value,):
+            factor = 0.5 if lever in (Lever.LATENCY, Lever.SERIALIZATION, Lever.AGGREGATION) else 2.0
+            values[name][row, np.isin(recording.groups, groups) if groups else slice(None)] *= factor
+    return Variants(**values)
+
+
+def _medians(recording: Recording) -> dict[str, float]:
+    """Conditions of the median client that takes part, the lower one of two."""
+    counts = np.array([recording.result.counts[site] for site in recording.sites])
+    medians = {}
+    for name in ("uplink", "downlink", "speed"):
+        values = getattr(recording.conditions, name)[0]
+        order = np.argsort(values, kind="stable")
+        reached = np.cumsum(counts[order])
+        medians[name] = float(values[order][np.searchsorted(reached, (reached[-1] + 1) // 2)])
+    return medians
+
+
+def _behind_the_median(recording: Recording) -> tuple[int, ...]:
+    behind = np.zeros(len(recording.sites), dtype=np.bool_)
+    for name, median in _medians(recording).items():
+        behind |= getattr(recording.conditions, name)[0] < median
+    return tuple(sorted(set(recording.groups[behind].tolist())))

@@ -1,0 +1,119 @@
+"""Random runs of a scenario: what its jitter does to speeds and links, as what-ifs of one recorded run.
+
+Every quantity of every group draws from a stream of its own, run after run, so that jitter of one shifts no draw of
+another, and the first thousand runs are the same however many follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim.engine.fleet import Fleet
+from sim.replay.conditions import Floats, Variants
+from sim.replay.replay import Recording
+from sim.replay.simulate_variant import FasterCosts, simulate_changed
+from sim.scenario.scenario import Scenario
+from sim.scenario.uncertainty import PARAMETERS, Jitter
+from sim.support.streams import stream
+
+QUANTITIES = ("speed", "uplink", "downlink")
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Some random runs.
+
+    Attributes
+    ----------
+    variants : Variants
+        Speeds and links, one row per run.
+    by_round : array of shape (runs, rounds, sites), optional
+        Factors of the speed in each round, where they change during a run.
+    """
+
+    variants: Variants
+    by_round: Floats | None
+
+
+class Jitters:
+    """The random runs of a recorded scenario, in order.
+
+    Parameters
+    ----------
+    recording : Recording
+        Made with `each_client`, since clients that are alike will not be.
+    """
+
+    def __init__(self, recording: Recording):
+        self._recording = recording
+        self._scenario = scenario = recording.setup.scenario
+        self._firsts = Fleet(scenario.fleet).firsts
+        self._random = {
+            (name, index): stream(scenario.seed, "jitter", QUANTITIES.index(name), index)
+            for name, index, _ in jitters(scenario)
+        }
+
+    @property
+    def by_round(self) -> bool:
+        """Whether a speed changes during a run, so that runs have to be simulated."""
+        return any(jitter.per == "round" for _, _, jitter in jitters(self._scenario))
+
+    def draw(self, runs: int) -> Draws:
+        """Draw the next runs."""
+        rounds, sites = self._scenario.rounds, len(self._recording.sites)
+        values = {name: np.repeat(getattr(self._recording.conditions, name), runs, axis=0) for name in QUANTITIES}
+        by_round = np.ones((runs, rounds, sites)) if self.by_round else None
+        for name, index, jitter in jitters(self._scenario):
+            columns = np.flatnonzero(self._recording.groups == index)
+            clients = self._scenario.fleet[index].count if jitter.each == "client" else 1
+            # Clients that never take part draw as well: who does must not change the luck of the others.
+            own = [(self._recording.sites[column] - self._firsts[index]) % clients for column in columns]
+            random = self._random[name, index]
+            if jitter.per == "round":
+                assert by_round is not None
+                by_round[:, :, columns] = factors(jitter, random, (runs, rounds, clients))[:, :, own]
+            else:
+                values[name][:, columns] *= factors(jitter, random, (runs, clients))[:, own]
+        return Draws(Variants(**values), by_round)
+
+
+def jitters(scenario: Scenario) -> Iterator[tuple[str, int, Jitter]]:
+    """All jitter of a scenario: the quantity, the position of the group, and how it is distributed."""
+    for index, group in enumerate(scenario.fleet):
+        for name in QUANTITIES:
+            jitter: Jitter | None = getattr(group, f"{name}_jitter")
+            if jitter is not None:
+                yield name, index, jitter
+
+
+def factors(jitter: Jitter, random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Draw factors.
+
+    Parameters
+    ----------
+    jitter : Jitter
+        Their distribution.
+    random : Generator
+        Where the draws come from.
+    shape : tuple of int
+        How many.
+    """
+    given = [getattr(jitter, name) for name in PARAMETERS[jitter.distribution]]
+    if jitter.distribution == "observed":
+        return random.choice(np.array(given[0], dtype=np.float64), shape)
+    if jitter.distribution == "lognormal":
+        given = [0.0, *given]
+    drawn: Floats = getattr(random, jitter.distribution)(*given, shape)
+    return drawn
+
+
+def simulate_drawn(recording: Recording, draws: Draws, which: int = 0) -> float:
+    """Simulate one of some random runs event by event, and return its wall-clock [s]."""
+    costs, conditions = recording.costs, recording.conditions.under(draws.variants[which : which + 1])
+    if draws.by_round is not None:
+        of_site = dict(zip(recording.sites, draws.by_round[which].T, strict=True))
+        costs = FasterCosts(costs, lambda client, round: 1.0 if round is None else of_site[client][round])
+    return simulate_changed(recording.setup, costs, recording.result.counts, conditions).wall_clock

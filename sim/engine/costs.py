@@ -1,0 +1,88 @@
+"""How long a local update takes: the interface that profiles implement, and seconds given in the scenario.
+
+Costs are never silently zero: what no one knows is a `CostError` that says how to measure it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sim.engine.fleet import Fleet
+from sim.scenario.scenario import Scenario
+from sim.workload.blocks import Block
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Duration of one local update.
+
+    Attributes
+    ----------
+    seconds : float
+        All of it [s].
+    serial : float
+        The part at its start during which nothing can be sent [s].
+    """
+
+    seconds: float
+    serial: float = 0.0
+
+
+class Costs(Protocol):
+    """What local updates cost in one scenario."""
+
+    def local_update(self, client: int, round: int, block: Block | None) -> Cost:
+        """Cost of a client's update in a round.
+
+        Raises
+        ------
+        CostError
+            If it is not known.
+        """
+
+    def full_pass(self, client: int) -> float:
+        """Seconds of one full forward and backward pass, for the gradient-based schedule [s].
+
+        Raises
+        ------
+        CostError
+            If it is not known.
+        """
+
+    def provenance(self) -> dict[str, object]:
+        """Where the numbers come from: `origin` (given, measured, fitted, extrapolated ...) and details."""
+
+
+class GivenSeconds:
+    """Costs written in the scenario: `compute.seconds`, divided by each group's speed, and nothing added."""
+
+    def __init__(self, scenario: Scenario, fleet: Fleet):
+        self._seconds = scenario.compute.seconds
+        self._serial = scenario.compute.non_overlapping or 0.0
+        self._gradient_pass = scenario.blocks.gradient_pass
+        self._surveyed = scenario.blocks.schedule == "gradient"
+        self._fleet = fleet
+
+    def local_update(self, client: int, round: int, block: Block | None) -> Cost:
+        """Look the seconds up: one for all, one per client, or one per round and client."""
+        seconds: object = self._seconds
+        if isinstance(seconds, Sequence) and isinstance(seconds[0], Sequence):
+            seconds = seconds[round]
+        if isinstance(seconds, Sequence):
+            seconds = seconds[client]
+        assert isinstance(seconds, float)
+        speed = self._fleet.group(client).speed
+        return Cost(seconds / speed, min(self._serial, seconds) / speed)
+
+    def full_pass(self, client: int) -> float:
+        """`blocks.gradient_pass` over the speed; zero, and said so in the provenance, if it is left out."""
+        return (self._gradient_pass or 0.0) / self._fleet.group(client).speed
+
+    def provenance(self) -> dict[str, object]:
+        """Say that the seconds were given."""
+        details: dict[str, object] = {"origin": "given", "source": "compute.seconds of the scenario"}
+        if self._gradient_pass is None and self._surveyed:
+            details["gradient_pass"] = "not priced: blocks.gradient_pass is not given"
+        return details

@@ -1,0 +1,146 @@
+"""The clients: numbered through all groups, taking part in rounds, and simulated once where they are alike."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from sim.engine.selection import Everyone, Fraction, Listed, Selection, Turns
+from sim.engine.shape import Traits
+from sim.errors import ScenarioError
+from sim.scenario.scenario import Scenario
+from sim.scenario.sections import Group
+from sim.support.streams import stream
+
+
+class Fleet:
+    """The groups of a scenario, by client number."""
+
+    def __init__(self, groups: Sequence[Group]):
+        self.groups = tuple(groups)
+        self.firsts = [0, *accumulate(group.count for group in groups)]
+
+    @property
+    def clients(self) -> int:
+        """Number of clients."""
+        return self.firsts[-1]
+
+    def index(self, client: int) -> int:
+        """Index of the group that a client belongs to."""
+        return bisect_right(self.firsts, client) - 1
+
+    def group(self, client: int) -> Group:
+        """Group that a client belongs to."""
+        return self.groups[self.index(client)]
+
+    def members(self, index: int) -> range:
+        """Numbers of a group's clients."""
+        return range(self.firsts[index], self.firsts[index + 1])
+
+    def name(self, index: int) -> str:
+        """Name of a group, or its number if it has none."""
+        return self.groups[index].name or f"group{index}"
+
+
+@dataclass(frozen=True)
+class Cohorts:
+    """Who takes part in each round.
+
+    Attributes
+    ----------
+    rounds : int
+        Number of rounds.
+    clients : int
+        Number of clients in the fleet.
+    members : tuple of tuples of int, or None
+        Participants of each round in ascending order; None if everyone always takes part.
+    """
+
+    rounds: int
+    clients: int
+    members: tuple[tuple[int, ...], ...] | None
+
+    def sizes(self) -> Sequence[int]:
+        """Number of participants of each round."""
+        if self.members is None:
+            return [self.clients] * self.rounds
+        return [len(members) for members in self.members]
+
+    def rounds_of(self) -> dict[int, list[int]]:
+        """Rounds in which each client takes part, for those that ever do; only where not everyone does."""
+        taken: dict[int, list[int]] = {}
+        for round, members in enumerate(self.members or ()):
+            for client in members:
+                taken.setdefault(client, []).append(round)
+        return dict(sorted(taken.items()))
+
+
+def cohorts(scenario: Scenario, traits: Traits) -> Cohorts:
+    """Work out who takes part when.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Its `participation`, `fleet`, `rounds` and `seed`.
+    traits : Traits
+        Of the method's shape: whether clients take turns, or take part in numbered rounds at all.
+
+    Raises
+    ------
+    ScenarioError
+        If the scenario asks for what the shape does not do.
+    """
+    rounds, given = scenario.rounds, scenario.participation
+    everyone = range(scenario.clients)
+    selection: Selection = Everyone()
+    if traits.takes_turns:
+        if given.fraction is not None or any(len(members) != 1 for members in given.rounds or ()):
+            raise ScenarioError(
+                f"participation: clients of {scenario.method.name} take turns; "
+                "leave it out or give rounds with one client each"
+            )
+        selection = Turns()
+    elif not traits.rounds_numbered and (given.fraction is not None or given.rounds is not None):
+        raise ScenarioError(f"participation: clients of {scenario.method.name} begin again by themselves; leave it out")
+    if given.rounds is not None:
+        selection = Listed(given.rounds)
+    elif given.fraction is not None:
+        selection = Fraction(given.fraction, stream(scenario.seed, "participation"))
+    if isinstance(selection, Everyone):
+        return Cohorts(rounds, scenario.clients, None)
+    members = tuple(tuple(selection.select(round, everyone)) for round in range(rounds))
+    all_always = all(len(chosen) == scenario.clients for chosen in members) and not traits.takes_turns
+    return Cohorts(rounds, scenario.clients, None if all_always else members)
+
+
+def sites(
+    scenario: Scenario, fleet: Fleet, cohorts: Cohorts, *, alike: bool
+) -> Iterator[tuple[int, int, Group, Sequence[int]]]:
+    """Clients to simulate: first number, how many behave alike, their group, the rounds they take part in.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Its `compute`: seconds given per client tell clients of one group apart.
+    fleet : Fleet
+        The clients.
+    cohorts : Cohorts
+        Who takes part; clients that never do are not simulated.
+    alike : bool
+        Whether clients of one group may be simulated once. Sharing is max-min fair, so equal clients that
+        start together stay together, contended or not.
+    """
+    if cohorts.members is not None:
+        for client, rounds in cohorts.rounds_of().items():
+            yield client, 1, fleet.group(client), rounds
+        return
+    every_round = range(cohorts.rounds)
+    told_apart = isinstance(scenario.compute.seconds, tuple)
+    for first, group in zip(fleet.firsts, fleet.groups, strict=False):
+        if alike and not told_apart:
+            yield first, group.count, group, every_round
+        else:
+            for client in range(first, first + group.count):
+                yield client, 1, group, every_round

@@ -1,0 +1,133 @@
+"""What a simulated run gives: its wall-clock, where it went, the bytes moved, the timeline, and the origin of all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sim.engine.fleet import Fleet
+from sim.engine.timeline import SERVER, Account, Interval, Span, Timeline, account, write_csv
+from sim.scenario.scenario import Scenario
+from sim.support.atomic_files import write_atomically
+from sim.support.collector import no_collection
+
+TIMELINE_CLIENTS = 10_000
+"""Up to this many clients, the timeline has rows for each; above it, one set of rows per group of alike ones."""
+
+_MEANS = {
+    "compute_s": "compute",
+    "exposed_communication_s": "exposed",
+    "hidden_communication_s": "hidden",
+    "stalled_communication_s": "stalled",
+    "waiting_s": "waiting",
+    "offline_s": "offline",
+}
+"""Names of the means over the clients that are reported, and the part of an account that each is of."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One simulated run.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        What was simulated.
+    timeline : Timeline
+        All spans.
+    counts : mapping of int to int
+        Number of clients that behave like client `key`, for every client that was simulated.
+    presence : mapping of int to sequence of (float, float)
+        When each of them took part [s].
+    provenance : mapping
+        Where the numbers come from.
+    """
+
+    scenario: Scenario
+    timeline: Timeline
+    counts: Mapping[int, int]
+    presence: Mapping[int, Sequence[Interval]]
+    provenance: Mapping[str, object]
+
+    @cached_property
+    def wall_clock(self) -> float:
+        """From the start to the end of the last activity [s]."""
+        return self.timeline.end
+
+    @cached_property
+    @no_collection()
+    def accounts(self) -> dict[int, Account]:
+        """Where the wall-clock of each simulated client went."""
+        spans_of: dict[int, list[Span]] = {client: [] for client in self.counts}
+        for span in self.timeline.spans:
+            if span.client != SERVER:
+                spans_of[span.client].append(span)
+        return {client: account(spans, self.presence[client], self.wall_clock) for client, spans in spans_of.items()}
+
+    def mean(self, part: str, clients: range | None = None) -> float:
+        """Mean of one part of the accounts over the clients (of a range of numbers) [s].
+
+        Clients that never took part were offline throughout.
+        """
+        clients = range(self.scenario.clients) if clients is None else clients
+        simulated = [(client, count) for client, count in self.counts.items() if client in clients]
+        terms = [getattr(self.accounts[client], part) * count for client, count in simulated]
+        if part == "offline":
+            terms.append(self.wall_clock * (len(clients) - sum(count for _, count in simulated)))
+        return math.fsum(terms) / len(clients)
+
+    def total(self, part: str) -> int | float:
+        """Sum of one part of the accounts over the clients [B]."""
+        total = math.fsum(getattr(self.accounts[client], part) * count for client, count in self.counts.items())
+        return int(total) if total.is_integer() else total
+
+    def summary(self) -> dict[str, object]:
+        """Figures of the run, in seconds and bytes, as `paraSim simulate --format json` prints them."""
+        return {
+            "name": self.scenario.name,
+            "method": self.scenario.method.name,
+            **self.figures(),
+            "groups": self.groups(),
+            "provenance": dict(self.provenance),
+        }
+
+    def figures(self) -> dict[str, int | float]:
+        """Figures of the run: means over the clients [s], totals [B], and counts."""
+        return {
+            "wall_clock_s": self.wall_clock,
+            **{name: self.mean(part) for name, part in _MEANS.items()},
+            "uploaded_bytes": self.total("uploaded"),
+            "downloaded_bytes": self.total("downloaded"),
+            "rounds": self.scenario.rounds,
+            "clients": self.scenario.clients,
+        }
+
+    def groups(self) -> list[dict[str, object]]:
+        """Means over the clients of each group of the fleet [s]."""
+        fleet = Fleet(self.scenario.fleet)
+        rows: list[dict[str, object]] = []
+        for index, group in enumerate(fleet.groups):
+            means = {name: self.mean(part, fleet.members(index)) for name, part in _MEANS.items() if part != "stalled"}
+            rows.append({"name": fleet.name(index), "clients": group.count, **means})
+        return rows
+
+    def write_timeline(self, path: Path, *, collapse: bool = False) -> None:
+        """Write ``timeline.csv``: complete, or not at all.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+        collapse : bool
+            One set of rows per group of alike clients, with its `count`; always so above 10,000 clients.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        collapse = collapse or self.scenario.clients > TIMELINE_CLIENTS
+        write_atomically(path, lambda f: write_csv(f, self.timeline.spans, dict(self.counts), collapse=collapse))

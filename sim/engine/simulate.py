@@ -1,0 +1,202 @@
+"""`simulate(scenario, costs) -> Result`: put the parts together and run the events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import simpy
+
+from sim.engine.cost_learner import CostLearner
+from sim.engine.costs import Costs
+from sim.engine.fleet import Cohorts, Fleet, cohorts, sites
+from sim.engine.learner import Learner
+from sim.engine.result import Result
+from sim.engine.rules import Rules
+from sim.engine.run import Run
+from sim.engine.server import Observer
+from sim.engine.shape import Traits
+from sim.errors import ScenarioError
+from sim.network import star_network
+from sim.scenario.scenario import Scenario
+from sim.support.collector import no_collection
+from sim.workload.architecture import Architecture
+from sim.workload.blocks import Block, partition, partition_evenly
+from sim.workload.methods import METHODS, Method, Trains
+from sim.workload.payload import Payload, payload
+from sim.workload.schedule import UNKNOWN_MODEL_BLOCKS, block_schedule
+
+DEFAULT_LAYERS_PER_BLOCK = 2.0
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What follows from a scenario before anything happens.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        The scenario.
+    method : Method
+        Its method.
+    architecture : Architecture or None
+        Its model, where one is named.
+    blocks : tuple of Block or None
+        The model's blocks, for methods that train blocks of a model that is known.
+    schedule : sequence of int or None
+        Block of each round.
+    cohorts : Cohorts
+        Who takes part when.
+    payload : Payload
+        What messages weigh.
+    """
+
+    scenario: Scenario
+    method: Method
+    architecture: Architecture | None
+    blocks: tuple[Block, ...] | None
+    schedule: Sequence[int | None]
+    cohorts: Cohorts
+    payload: Payload
+
+    @property
+    def traits(self) -> Traits:
+        """What the method's shape declares of itself."""
+        return self.method.shape.traits
+
+    @property
+    def ranks_blocks(self) -> bool:
+        """Whether a full pass of the model tells the order in which blocks are trained."""
+        return self.method.trains is Trains.BLOCK and self.scenario.blocks.schedule == "gradient"
+
+    @property
+    def staleness(self) -> int | None:
+        """Rounds that a client may train behind the server's model; None where there is no bound."""
+        return self.method.shape.staleness(self.scenario.method)
+
+
+def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
+    """Work out blocks, schedule, participants and message sizes.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What to simulate.
+    architecture : Architecture or None
+        Its model; may be missing if compute and payload are explicit.
+
+    Raises
+    ------
+    ScenarioError
+        If the scenario asks for what the model or the fleet does not have.
+    """
+    method = METHODS[scenario.method.name]
+    cyclic = method.shape.traits.takes_turns
+    who = cohorts(scenario, method.shape.traits)
+    blocks: tuple[Block, ...] | None = None
+    schedule: Sequence[int | None] = [None] * scenario.rounds
+    if method.trains is Trains.BLOCK:
+        # Each client of a cyclic method has a block of its own.
+        count = scenario.blocks.count or (scenario.clients if cyclic else None)
+        if architecture is not None:
+            layers = len(architecture.layers)
+            if cyclic and scenario.blocks.count is None and scenario.clients > layers:
+                raise ScenarioError(
+                    f"fleet: {scenario.method.name} gives every client a block of its own, here {scenario.clients} "
+                    f"blocks, but {architecture.name} has only {layers} layers; let clients share: blocks.count"
+                )
+            width = scenario.blocks.layers or DEFAULT_LAYERS_PER_BLOCK
+            blocks = partition_evenly(architecture, count) if count else partition(architecture, width)
+            count = len(blocks)
+        count = count or UNKNOWN_MODEL_BLOCKS
+        if cyclic:
+            assert who.members is not None
+            schedule = [members[0] % count for members in who.members]
+        else:
+            schedule = block_schedule(scenario, count)
+    sizes = payload(scenario, method.trains, architecture, blocks, who.sizes())
+    return Setup(scenario, method, architecture, blocks, schedule, who, sizes)
+
+
+@no_collection()
+def simulate(setup: Setup, costs: Costs, learner: Learner | None = None, observer: Observer | None = None) -> Result:
+    """Run a scenario.
+
+    Parameters
+    ----------
+    setup : Setup
+        The scenario and what follows from it; see `prepare`.
+    costs : Costs
+        How long local updates take.
+    learner : Learner or None
+        What computes; by default, nothing is learned and `costs` predicts the seconds. Clients of a learner
+        differ even where their links and devices are alike.
+    observer : callable or None
+        Told the run and the round whenever a round has been aggregated.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    CostError
+        If a local update's cost is not known.
+    SimulationError
+        If the run stands still, or an update was lost.
+    """
+    scenario = setup.scenario
+    fleet = Fleet(scenario.fleet)
+    env = simpy.Environment(0.0)
+    half_duplex = any(group.duplex == "half" for group in scenario.fleet)
+    network = star_network(
+        env,
+        ingress=scenario.server.ingress or float("inf"),
+        egress=scenario.server.egress or float("inf"),
+        half_duplex=half_duplex,
+    )
+    rules = Rules(
+        rounds=scenario.rounds,
+        seed=scenario.seed,
+        serialization=scenario.wire.serialization,
+        aggregation=scenario.server.aggregation,
+        blocks_named=setup.method.trains is Trains.BLOCK,
+        surveyed=setup.ranks_blocks,
+    )
+    run = Run(env, network, learner or CostLearner(costs, setup.schedule, setup.blocks), setup.payload, rules)
+    alike = learner is None and setup.traits.collapsible
+    for first, count, group, rounds in sites(scenario, fleet, setup.cohorts, alike=alike):
+        port = network.attach(group.uplink, group.down, group.latency, half_duplex=group.duplex == "half", count=count)
+        run.join(first, count, port, rounds)
+    run.server.observer = observer
+    shape = setup.method.shape(run, scenario.method)
+    shape.start()
+    run.finish()
+    timeline = run.world.timeline
+    wall_clock = timeline.end
+    return Result(
+        scenario,
+        timeline,
+        {site.client: site.count for site in run.sites},
+        {site.client: shape.presence(site, wall_clock) for site in run.sites},
+        _provenance(setup, costs) | run.unaggregated(),
+    )
+
+
+def _provenance(setup: Setup, costs: Costs) -> dict[str, object]:
+    scenario, payload_source = setup.scenario, ""
+    if scenario.payload is not None:
+        payload_source = "payload of the scenario"
+    elif setup.architecture is not None:
+        payload_source = f"{setup.architecture.name}'s parameters x {scenario.wire.bytes_per_parameter:g} B"
+    provenance: dict[str, object] = {
+        "compute": costs.provenance(),
+        "payload": {"origin": "computed" if scenario.payload is None else "given", "source": payload_source},
+        "network": {"origin": "simulated", "source": "max-min fair fluid sharing of a star"},
+    }
+    if setup.ranks_blocks:
+        provenance["schedule"] = {
+            "origin": "drawn",
+            "source": "seeded stand-in for the gradient-based order: a simulation has no gradients",
+        }
+    return provenance

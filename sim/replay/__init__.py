@@ -1,0 +1,1 @@
+"""A recorded run as a program of additions and maxima, evaluated under other conditions, or simulated again."""

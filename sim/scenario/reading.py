@@ -1,0 +1,223 @@
+"""Reading scenarios from YAML, TOML or JSON files, and overriding their fields.
+
+What a file's text may hold is checked in `sim.scenario.safe_parsing`, what its fields mean in `sim.scenario.scenario`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sim.errors import ScenarioError, shown
+from sim.scenario.fields import Section
+from sim.scenario.safe_parsing import parse_json, parse_toml, parse_yaml
+from sim.scenario.scenario import Scenario
+from sim.scenario.validation_messages import meant, section_at
+from sim.support.atomic_files import read_text
+from sim.workload.architecture import catalogue_names
+from sim.workload.methods import with_parameter
+
+MAX_FILE_BYTES = 8 * 2**20
+
+Source = str | Path | Mapping[str, Any] | Scenario
+"""Where a scenario comes from."""
+Override = str | tuple[str, Any]
+"""A field that is set: ``rounds=16``, read as YAML would be, or ``("rounds", 16)``."""
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    ".yaml": parse_yaml,
+    ".yml": parse_yaml,
+    ".toml": parse_toml,
+    ".json": parse_json,
+}
+
+
+def load(source: Source, overrides: Iterable[Override] = (), *, name: str | None = None) -> Scenario:
+    """Read a scenario.
+
+    Parameters
+    ----------
+    source : path, mapping or Scenario
+        A ``.yaml``, ``.yml``, ``.toml`` or ``.json`` file, or the fields themselves.
+    overrides : iterable of str or (str, value)
+        Such as ``fleet.0.uplink=20MB/s`` or ``("rounds", 16)``, in the order in which they are applied.
+    name : str or None
+        What to call the source in messages; its path if None.
+
+    Raises
+    ------
+    ScenarioError
+        Naming the file and the field, if anything is not as it must be.
+    """
+    overrides = list(overrides)
+    if isinstance(source, Scenario) and not overrides:
+        return source
+    fields = plain_fields(source, overrides)
+    return Scenario.parse(fields, name or (str(source) if isinstance(source, str | Path) else "scenario"))
+
+
+def plain_fields(source: Source, overrides: Iterable[Override] = ()) -> dict[str, Any]:
+    """Read a scenario's fields as plain data, as `load` does, without validating them.
+
+    Raises
+    ------
+    ScenarioError
+        If a file cannot be read or is not well-formed, or an override names no field.
+    """
+    if isinstance(source, Scenario):
+        fields = source.model_dump(mode="json", exclude_unset=True)
+    elif isinstance(source, Mapping):
+        fields = dict(source)
+    elif isinstance(source, str | Path):
+        fields = read(source)
+    else:
+        raise ScenarioError(f"a scenario is a file, a mapping or a Scenario, not {type(source).__name__}")
+    for override in overrides:
+        field, value = parse_override(override) if isinstance(override, str) else override
+        fields = with_field(fields, field, value)
+    return fields
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Read a file's fields as plain data, unvalidated; a path of a model or profile is relative to the file.
+
+    A profile is given by path if it ends in ``.json`` or has a ``/``; by name otherwise.
+
+    Raises
+    ------
+    ScenarioError
+        If it cannot be read, is too large, or is not well-formed.
+    """
+    path = Path(path)
+    try:
+        text = read_text(path, MAX_FILE_BYTES)
+    except ValueError as error:
+        raise ScenarioError(str(error)) from None
+    if path.suffix.lower() not in _PARSERS:
+        raise ScenarioError(f"{path}: the name of a scenario file ends in {', '.join(_PARSERS)}")
+    try:
+        data = _PARSERS[path.suffix.lower()](text)
+    except ValueError as error:
+        raise ScenarioError(f"{path}: not well-formed: {error}") from None
+    if not isinstance(data, dict) or not data:
+        held = f"holds {shown(data)}" if data else "is empty"
+        raise ScenarioError(f"{path}: {held}; a scenario is a mapping of fields such as 'rounds: 32'")
+    compute = data.get("compute")
+    if isinstance(compute, dict) and _is_path(compute.get("profile")):
+        data["compute"] = compute | {"profile": _beside(path, compute["profile"])}
+    if "model" in data and str(data["model"]).lower() not in catalogue_names():
+        data["model"] = _beside(path, data["model"])
+    return data
+
+
+def _is_path(given: Any) -> bool:
+    """Tell the path of a profile from the name of one: a file that happens to lie there must not replace a name."""
+    return isinstance(given, str) and (given.lower().endswith(".json") or any(sign in given for sign in "/\\"))
+
+
+def _beside(path: Path, given: Any) -> Any:
+    """Path of a file named relative to a scenario file; what names no file there is left as it is."""
+    if not isinstance(given, str) or not given:
+        return given
+    try:
+        return str(path.parent / given) if (path.parent / given).exists() else given
+    except OSError:
+        return given
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """Split ``fleet.0.uplink=20MB/s`` into the field and its value (read as YAML).
+
+    Raises
+    ------
+    ScenarioError
+        If there is no ``=``.
+    """
+    field, equals, value = text.partition("=")
+    if not equals or not field.strip():
+        raise ScenarioError(f"{shown(text)}: write an override like rounds=16 or fleet.0.uplink=20MB/s")
+    return field.strip(), parse_value(value)
+
+
+def parse_value(text: str) -> Any:
+    """Read one value as it would be read in a YAML file.
+
+    Raises
+    ------
+    ScenarioError
+        If it is not well-formed.
+    """
+    try:
+        return parse_yaml(text)
+    except ValueError as error:
+        reason = str(error).partition(" (line ")[0]
+        raise ScenarioError(f"{shown(text)}: not well-formed: {reason}") from None
+
+
+def with_field(data: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
+    """Copy plain data with one field set.
+
+    Parameters
+    ----------
+    data : dict
+        A scenario's fields; what the path needs and the data lack is taken from the defaults.
+    field : str
+        Path with dots; an entry of a list is its number or its name, ``*`` every one (``fleet.*.uplink``).
+    value
+        The new value.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such field.
+    """
+    changed: dict[str, Any] = _with_field(data, field.split("."), 0, [], value)
+    return changed
+
+
+def _with_field(node: Any, parts: list[str], depth: int, section: list[str], value: Any) -> Any:
+    """Copy a part of the data with the rest of a path set; `section` is the path so far without list entries."""
+    if depth == len(parts):
+        return value
+    part, field, above = parts[depth], ".".join(parts), ".".join(parts[:depth])
+    if isinstance(node, list | tuple):
+        chosen = _entries(node, part)
+        if not chosen:
+            last = len(node) - 1
+            raise ScenarioError(f"{field}: {above} has no entry {part!r}; give 0 to {last}, a name, or * for every one")
+        return [
+            _with_field(entry, parts, depth + 1, section, value) if i in chosen else entry
+            for i, entry in enumerate(node)
+        ]
+    if node is not None and not isinstance(node, dict):
+        raise ScenarioError(f"{field}: {above} is {shown(node)}, which has no fields of its own")
+    kind = section_at(Scenario, section)
+    info = kind.model_fields.get(part) if kind else None
+    is_parameter = section == ["method"] and bool(with_parameter(part))
+    # What the train section may hold is the trainer's affair, which checks it when it reads it.
+    if info is None and not is_parameter and section[:1] != ["train"]:
+        hint = meant(part, Scenario, section) if kind else f"{above} has no fields of its own"
+        raise ScenarioError(f"{field}: unknown field; {hint}")
+    fields = node or {}
+    # What is set takes away what it excludes.
+    excluded = {name for pair in getattr(kind, "alternatives", ()) if part in pair for name in pair} - {part}
+    if is_parameter and part == "name":
+        excluded = {name for name in fields if value not in with_parameter(name)}
+    below = fields.get(part)
+    if below is None and info is not None and isinstance(info.default, tuple):
+        entries = [entry for entry in info.default if isinstance(entry, Section)]
+        below = [entry.model_dump(mode="json", exclude_defaults=True) for entry in entries] or None
+    elif part == "method" and isinstance(below, str):
+        below = {"name": below}
+    kept = {name: given for name, given in fields.items() if name not in excluded}
+    return kept | {part: _with_field(below, parts, depth + 1, [*section, part], value)}
+
+
+def _entries(node: Sequence[Any], part: str) -> set[int]:
+    """Positions in a list that a part of a path means: all of them, a number, or the groups of a name."""
+    if part == "*":
+        return set(range(len(node)))
+    if part.isdecimal() and len(part) < 10:
+        return {int(part)} & set(range(len(node)))
+    return {i for i, entry in enumerate(node) if isinstance(entry, dict) and entry.get("name") == part}

@@ -1,0 +1,196 @@
+"""A scenario: everything that determines a run, validated and frozen.
+
+Read one from a file with `sim.scenario.reading.load`; the field names are the file's. What is left out takes
+the default of its section (`sim/scenario/sections.py`); the defaults together are the setting of the ParaBlock paper.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from sim.engine.shape import Params
+from sim.errors import ScenarioError, shown
+from sim.scenario.economy import Choices, Prices, Watts
+from sim.scenario.fields import Line, SchemaOfFields, Section, Whole
+from sim.scenario.sections import (
+    Blocks,
+    Compression,
+    Compute,
+    CyclicOptions,
+    Group,
+    Local,
+    Lora,
+    MethodChoice,
+    Participation,
+    PayloadSizes,
+    ServerResources,
+    Wire,
+)
+from sim.scenario.uncertainty import Uncertainty
+from sim.scenario.validation_messages import validation_message
+from sim.workload.methods import METHODS, with_parameter
+
+_WITH_DEFAULTS = (
+    *(Blocks, Local, Lora, CyclicOptions, Group, ServerResources, Participation, Compression, Wire, Compute),
+    *(Prices, Watts, Choices, Uncertainty),
+)
+
+PLANNED: dict[str, Any] = {
+    **dict.fromkeys(("prices", "power", "choices", "uncertainty"), True),
+    "fleet": {"__all__": {"gpu_hour", "power", "speed_jitter", "uplink_jitter", "downlink_jitter"}},
+}
+"""Fields that only planning looks at, as pydantic's `exclude` takes them: two runs that differ in them alone agree."""
+
+
+class Scenario(Section):
+    """Everything that determines a run.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        On direct construction; `Scenario.parse` turns it into a `ScenarioError` with one clear line per field.
+    """
+
+    name: Line = "scenario"
+    """Free text."""
+    model: str | None = Field(default=None, min_length=1)
+    """Catalogue name or path of a config.json; not needed if compute and payload are explicit."""
+    method: MethodChoice = Field(default_factory=lambda: METHODS[Params().name].shape.Params())
+    rounds: Whole = Field(default=32, ge=1, le=1_000_000)
+    """Number of rounds; for FedCyBGD the number of turns."""
+    blocks: Blocks = Blocks()
+    local: Local = Local()
+    lora: Lora = Lora()
+    cyclic: CyclicOptions = CyclicOptions()
+    fleet: tuple[Group, ...] = Field(default=(Group(name="client", count=10),), min_length=1, fail_fast=True)
+    """Groups of clients; 10 clients on 100 MB/s links if left out."""
+    server: ServerResources = ServerResources()
+    participation: Participation = Participation()
+    wire: Wire = Wire()
+    compute: Compute = Compute()
+    payload: PayloadSizes | None = None
+    prices: Prices = Prices()
+    """For `paraSim plan`; a simulation does not look at it, nor at the next three."""
+    power: Watts = Watts()
+    choices: Choices = Choices()
+    uncertainty: Uncertainty = Uncertainty()
+    train: dict[str, Any] | None = None
+    """Settings of `paraSim train`, which checks them; a simulation does not look at them."""
+    seed: Whole = Field(default=0, ge=0, lt=2**63)
+    """Seed of every random draw."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cyclic_told(cls, data: Any) -> Any:
+        """Let the section `cyclic` tell the method what it does not say itself, if it is one that can be told."""
+        if not isinstance(data, dict) or not isinstance(data.get("cyclic"), dict):
+            return data
+        method = data.get("method", Params().name)
+        method = {"name": method} if isinstance(method, str) else method
+        if not isinstance(method, dict):
+            return data
+        own = {field: value for field, value in data["cyclic"].items() if method.get("name") in with_parameter(field)}
+        return data | {"method": own | method}
+
+    @property
+    def clients(self) -> int:
+        """Number of clients in the fleet."""
+        return sum(group.count for group in self.fleet)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        self._check_participants()
+        self._check_seconds()
+        if isinstance(self.blocks.schedule, tuple):
+            _fits(len(self.blocks.schedule), self.rounds, "blocks.schedule", "blocks", "rounds")
+        if self.model is None and (self.payload is None or self.compute.seconds is None):
+            missing = "payload" if self.payload is None else "compute.seconds"
+            raise ValueError(
+                f"model: needed, because {missing} is not given; name one (`paraSim list models`), "
+                "or give both payload and compute.seconds"
+            )
+        return self
+
+    def _check_participants(self) -> None:
+        lists, clients = self.participation.rounds, self.clients
+        if lists is None:
+            return
+        _fits(len(lists), self.rounds, "participation.rounds", "lists", "rounds")
+        for number, members in enumerate(lists):
+            where = f"participation.rounds.{number}"
+            if not members:
+                raise ValueError(f"{where}: nobody takes part")
+            if len(members) > clients:
+                raise ValueError(f"{where}: {len(members)} participants, but the fleet has {clients} clients")
+            if len(set(members)) < len(members):
+                raise ValueError(f"{where}: names a client twice")
+            if unknown := [client for client in members if not 0 <= client < clients]:
+                raise ValueError(f"{where}: no client {unknown[0]}; they are 0 to {clients - 1}")
+
+    def _check_seconds(self) -> None:
+        seconds = self.compute.seconds
+        if not isinstance(seconds, tuple):
+            return
+        if not isinstance(seconds[0], tuple):
+            _fits(len(seconds), self.clients, "compute.seconds", "numbers", "clients")
+            return
+        _fits(len(seconds), self.rounds, "compute.seconds", "rows", "rounds")
+        for number, row in enumerate(seconds):
+            assert isinstance(row, tuple)
+            _fits(len(row), self.clients, f"compute.seconds.{number}", "numbers", "clients")
+
+    @classmethod
+    def parse(cls, data: Any, source: str = "scenario") -> Scenario:
+        """Validate plain data (what a YAML, TOML or JSON file holds).
+
+        Parameters
+        ----------
+        data : mapping
+            The fields.
+        source : str
+            Where they came from, for messages.
+
+        Raises
+        ------
+        ScenarioError
+            Naming each wrong field, what was given, and the nearest right spelling of an unknown one.
+        """
+        if not isinstance(data, dict):
+            raise ScenarioError(f"{source}: a scenario is a mapping of fields, not {shown(data)}")
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise ScenarioError(f"{source}:{validation_message(error, cls)}") from None
+
+
+def _fits(given: int, wanted: int, field: str, things: str, per: str) -> None:
+    if given != wanted:
+        raise ValueError(f"{field}: {given} {things} for {wanted} {per}; give one for each")
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of scenario files, the method's name alone included."""
+    schema = Scenario.model_json_schema(schema_generator=SchemaOfFields)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "paraSim scenario"
+    shapes: dict[type[Params], list[str]] = {method.shape.Params: [] for method in METHODS.values()}
+    for name, method in sorted(METHODS.items()):
+        shapes[method.shape.Params].append(name)
+    choices: list[dict[str, Any]] = [{"type": "string", "enum": sorted(METHODS)}]
+    for params, names in shapes.items():
+        own = params.model_json_schema(schema_generator=SchemaOfFields)
+        own["properties"]["name"] = {"type": "string", "enum": names}
+        if Params().name not in names:
+            own["required"] = ["name"]
+        choices.append(own)
+    schema["properties"]["method"] = {"anyOf": choices, "default": {"name": Params().name}}
+    schema["$defs"].pop("Params", None)
+    # Defaults as a file would write them: with their units, so that an editor may fill them in.
+    for section in _WITH_DEFAULTS:
+        written = section().model_dump(mode="json")
+        for name, field in schema["$defs"][section.__name__]["properties"].items():
+            if "default" in field:
+                field["default"] = written[name]
+    return schema

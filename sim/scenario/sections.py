@@ -1,0 +1,224 @@
+"""The sections of a scenario, one class each; their defaults together are the setting of the ParaBlock paper."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PlainValidator, SerializeAsAny, ValidationError, field_serializer, field_validator
+from pydantic_core import PydanticCustomError
+
+from sim.engine.shape import Params
+from sim.errors import nearest, shown
+from sim.scenario.economy import Watts
+from sim.scenario.fields import Bandwidth, Duration, Line, Money, Number, Section, Size, Whole, read_duration
+from sim.scenario.uncertainty import Jitter, LinkJitter
+from sim.workload.methods import METHODS, with_parameter
+
+
+def _with_its_parameters(value: Any) -> Params:
+    """Read what stands under `method:`, with the parameters of the shape that its name stands for."""
+    if isinstance(value, Params):
+        return value
+    fields = {"name": value} if isinstance(value, str) else value
+    if not isinstance(fields, dict):
+        raise ValueError(f"must be a method's name, or a mapping with its name, not {shown(value)}")
+    name = fields.get("name", Params().name)
+    if name not in METHODS:
+        raise _at("name", f"unknown method {shown(name)}; {nearest(str(name), METHODS)}", name)
+    for field in fields:
+        if (others := with_parameter(field)) and name not in others:
+            raise _at(field, f"{name} has no such parameter; it is one of {' and '.join(others)}", fields[field])
+    return METHODS[name].shape.Params.model_validate(fields)
+
+
+def _at(field: str, message: str, given: Any) -> ValidationError:
+    problem = PydanticCustomError("value_error", "{error}", {"error": message})
+    return ValidationError.from_exception_data("method", [{"type": problem, "loc": (field,), "input": given}])
+
+
+MethodChoice = Annotated[SerializeAsAny[Params], PlainValidator(_with_its_parameters)]
+"""Which federated method runs; its name alone is enough."""
+
+
+class Blocks(Section):
+    """How the model is cut into blocks and in which order they are trained."""
+
+    alternatives = (("layers", "count"),)
+
+    layers: Number | None = Field(default=None, gt=0)
+    """Layers per block: 0.5 (attention and MLP apart), 1, 2, 4 ...; 2 if neither this nor `count` is given."""
+    count: Whole | None = Field(default=None, ge=1, le=100_000)
+    """Number of blocks, of sizes as equal as whole layers allow, instead of `layers`."""
+    schedule: Literal["random", "sequential", "reverse", "gradient"] | tuple[Whole, ...] = "random"
+    """Which block each round trains: a rule, or one block (0-based) per round."""
+    gradient_pass: Duration | None = None
+    """Seconds of the extra full pass of the `gradient` schedule, where no profile knows them."""
+
+    @field_validator("layers")
+    @classmethod
+    def _halves_or_whole(cls, layers: float | None) -> float | None:
+        if layers is not None and layers != 0.5 and not layers.is_integer():
+            raise ValueError(f"must be 0.5 or a whole number, not {layers:g}")
+        return layers
+
+
+class Local(Section):
+    """One local update: the work of a client in a round."""
+
+    steps: Whole = Field(default=40, ge=1)
+    """Optimizer steps K per round."""
+    batch_size: Whole = Field(default=4, ge=1)
+    """Sequences per step (the effective batch size)."""
+    sequence_length: Whole = Field(default=512, ge=1)
+    """Tokens per sequence."""
+
+
+class Lora(Section):
+    """The adapter of the LoRA methods."""
+
+    rank: Whole = Field(default=32, ge=1)
+    """Rank r of the adapter."""
+    targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = ("q_proj", "v_proj")
+    """Module names that get an adapter, or `all-linear`."""
+
+
+class CyclicOptions(Section):
+    """What FedCyBGD is told unless `method` says otherwise: a file for several methods has it here."""
+
+    download_fraction: Number = Field(default=1.0, ge=0, le=1)
+    """Share of the blocks changed by others that a client downloads in its turn, drawn at random."""
+
+
+class Group(Section):
+    """Clients that are alike. Clients are numbered from 0 in the order of the fleet."""
+
+    name: Line = ""
+    """Free text; `group0`, `group1` ... if left out."""
+    count: Whole = Field(default=1, ge=1, le=10_000_000)
+    """Number of clients."""
+    uplink: Bandwidth = 100e6
+    """Client to server."""
+    downlink: Bandwidth | None = None
+    """Server to client; like the uplink if left out."""
+    latency: Duration = 0.0
+    """One way, paid once per transfer, before the flow starts to share links."""
+    device: Line | None = None
+    """Device that computes; the profile's own if left out."""
+    speed: Number = Field(default=1.0, ge=1e-6, le=1e6)
+    """Computes this many times as fast as the device of the profile (or the given seconds)."""
+    duplex: Literal["full", "half"] = "full"
+    """`half`: up and down share the air, so that their airtimes add up."""
+    gpu_hour: Money | None = None
+    """An hour of the device, for `paraSim plan`; `prices.gpu_hour` if left out."""
+    power: Watts | None = None
+    """What the device draws, for `paraSim plan`; `power` of the scenario if left out."""
+    speed_jitter: Jitter | None = None
+    """How the speed varies, for `paraSim plan`."""
+    uplink_jitter: LinkJitter | None = None
+    downlink_jitter: LinkJitter | None = None
+
+    @property
+    def down(self) -> float:
+        """Downlink [B/s]."""
+        return self.uplink if self.downlink is None else self.downlink
+
+
+class ServerResources(Section):
+    """The server's links and its work; a link left out is unlimited."""
+
+    ingress: Bandwidth | None = None
+    """All uploads together."""
+    egress: Bandwidth | None = None
+    """All downloads together."""
+    aggregation: Duration = 0.0
+    """Time to aggregate one round."""
+
+
+class Participation(Section):
+    """Who takes part in a round: everyone if left out."""
+
+    alternatives = (("fraction", "rounds"),)
+
+    fraction: Number | None = Field(default=None, gt=0, le=1)
+    """This share of the clients, drawn anew each round."""
+    rounds: tuple[tuple[Whole, ...], ...] | None = None
+    """The clients of each round, one list per round."""
+
+
+class Compression(Section):
+    """What is left out of a message. Nothing if empty."""
+
+    top_k: Number | None = Field(default=None, gt=0, le=1)
+    """Send only this share of the values, the largest ones, each with its index."""
+    index_bytes: Number = Field(default=4, ge=0, le=16)
+    """Bytes per index of a top-k value."""
+    bits: Whole | None = Field(default=None, ge=1, le=32)
+    """Quantize each value to this many bits."""
+    group_size: Whole = Field(default=256, ge=1)
+    """Values that share one scale when quantized."""
+    scale_bytes: Number = Field(default=4, ge=0, le=16)
+    """Bytes per scale."""
+
+
+class Wire(Section):
+    """How values become bytes."""
+
+    bytes_per_parameter: Number = Field(default=2, ge=0.01, le=16)
+    """2 for bf16, 4 for fp32."""
+    serialization: Duration = 0.0
+    """A client's time to pack or unpack one message, part of that transfer."""
+    upload: Compression = Compression()
+    download: Compression = Compression()
+
+
+class Compute(Section):
+    """How long a local update takes: from a profile, or given in seconds."""
+
+    alternatives = (("seconds", "profile"), ("seconds", "dataset"))
+
+    profile: str | None = None
+    """Name or file of a profile; `paper-a100` if nothing is given."""
+    dataset: str | None = None
+    """Data set, for profiles that tell them apart."""
+    seconds: Duration | tuple[Duration, ...] | tuple[tuple[Duration, ...], ...] | None = None
+    """Instead of a profile: one for all, one per client, or rounds x clients, for a device of speed 1."""
+    non_overlapping: Duration | None = None
+    """Part of a round's computation during which nothing can be sent (the profile's, or none with seconds)."""
+
+    @field_validator("seconds", mode="before")
+    @classmethod
+    def _numbers(cls, value: Any) -> Any:
+        # One by one, the union's branches would answer a bad list with a page of messages.
+        def read(item: Any, depth: int) -> Any:
+            if not isinstance(item, list | tuple):
+                return read_duration(item)
+            if depth == 2:
+                raise ValueError(
+                    "must be a number, a list of them (one per client), or a list of such lists (rounds x clients)"
+                )
+            if not item:
+                raise ValueError("must not be an empty list")
+            if len({isinstance(entry, list | tuple) for entry in item}) > 1:
+                raise ValueError("must not mix numbers and lists")
+            return tuple(read(entry, depth + 1) for entry in item)
+
+        return None if value is None else read(value, 0)
+
+    @field_serializer("seconds", when_used="json")
+    def _plain(self, seconds: Any) -> Any:
+        # The union would write a list with the serializer of a single duration.
+        return seconds
+
+
+class PayloadSizes(Section):
+    """Message sizes, instead of those that follow from the model."""
+
+    upload: Size
+    """One client's update."""
+    download: Size | None = None
+    """The aggregate of one block; like the upload if left out."""
+
+    @property
+    def down(self) -> float:
+        """Size of one aggregate [B]."""
+        return self.upload if self.download is None else self.download

@@ -1,0 +1,1 @@
+"""What is computed and sent: a model's architecture and blocks, their order, methods, and what messages weigh."""

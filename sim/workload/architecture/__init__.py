@@ -1,0 +1,27 @@
+"""How many parameters a model has, layer by layer, without building it.
+
+`model` says what an architecture is, `decoders` and `others` count the known families from their
+configuration, `catalogue` finds a model by name or reads a ``config.json``. Models of other families are
+counted by building them without memory, which needs transformers: see `train.models.architecture`.
+"""
+
+from __future__ import annotations
+
+from sim.workload.architecture.catalogue import architecture, catalogue_names, read_config
+from sim.workload.architecture.configuration import LARGEST_LAYER_COUNT, UnknownModelTypeError
+from sim.workload.architecture.families import MODEL_TYPES, from_config
+from sim.workload.architecture.model import Architecture, Half, Layer, Linear
+
+__all__ = [
+    "LARGEST_LAYER_COUNT",
+    "MODEL_TYPES",
+    "Architecture",
+    "Half",
+    "Layer",
+    "Linear",
+    "UnknownModelTypeError",
+    "architecture",
+    "catalogue_names",
+    "from_config",
+    "read_config",
+]

@@ -1,0 +1,47 @@
+"""Which block is trained in which round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sim.errors import ScenarioError
+from sim.scenario.scenario import Scenario
+from sim.support.streams import stream
+
+UNKNOWN_MODEL_BLOCKS = 16
+"""Blocks assumed where neither a model nor `blocks.count` says how many: those of the paper's Llama 3-8B."""
+
+
+def block_schedule(scenario: Scenario, count: int) -> Sequence[int]:
+    """Block of each round.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Its `blocks.schedule`, `rounds` and `seed`. `random` draws anew each round, as in the paper;
+        `gradient` is a draw too, for want of gradients: a learner that has them ranks the blocks itself.
+    count : int
+        Number of blocks.
+
+    Returns
+    -------
+    sequence of int
+        0-based, one per round.
+
+    Raises
+    ------
+    ScenarioError
+        If a list names a block that is not there.
+    """
+    schedule, rounds = scenario.blocks.schedule, scenario.rounds
+    if isinstance(schedule, tuple):
+        for round, block in enumerate(schedule):
+            if not 0 <= block < count:
+                raise ScenarioError(f"blocks.schedule.{round}: there is no block {block}; they are 0 to {count - 1}")
+        return schedule
+    if schedule == "sequential":
+        return [round % count for round in range(rounds)]
+    if schedule == "reverse":
+        return [count - 1 - round % count for round in range(rounds)]
+    drawn: list[int] = stream(scenario.seed, "schedule").integers(count, size=rounds).tolist()
+    return drawn

@@ -1,0 +1,84 @@
+"""The base: trained once, kept as an ordinary model, and read again to the bit."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from sim.scenario.scenario import Scenario
+from tests.train.tiny import assert_equal, weights
+from train.models.pretraining import pretrain
+from train.runs.checkpoint import CheckpointError
+from train.runs.settings import TrainSettings
+from train.runs.workbench import Workbench, build
+from train.update.local import TrainingError
+
+
+def base(folder: Path, **pretraining: Any) -> tuple[Workbench, bool]:
+    """Pretrain the demonstration's model for two steps, or read it."""
+    scenario = Scenario.parse({"model": "demo", "fleet": [{"count": 2}]})
+    section = {
+        "data": {"examples": 40, "held_out_examples": 5},
+        "pretraining": {"steps": 2, "batch_size": 2} | pretraining,
+    }
+    settings = TrainSettings.parse(section)
+    bench = build(scenario, settings)
+    return bench, pretrain(bench, scenario, settings, folder)
+
+
+def test_it_is_read_as_it_was_trained_by_paraSim_and_by_transformers(tmp_path: Path):  # noqa: N802
+    bench, there = base(tmp_path / "base")
+    assert there
+    trained = weights(bench.model)
+    written = (tmp_path / "base" / "model.safetensors").stat().st_mtime_ns
+    again, there = base(tmp_path / "base")
+    assert there
+    assert_equal(weights(again.model), trained, exactly=True)
+    assert (tmp_path / "base" / "model.safetensors").stat().st_mtime_ns == written
+    assert_equal(weights(AutoModelForCausalLM.from_pretrained(tmp_path / "base")), trained, exactly=True)
+    question = [{"role": "user", "content": "How many apples?"}]
+    asked = AutoTokenizer.from_pretrained(tmp_path / "base").apply_chat_template(question, tokenize=False)
+    assert asked == "Question: How many apples?\nAnswer:"
+    assert len({path.stat().st_mode for path in (tmp_path / "base").iterdir()}) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["base"]
+
+
+def test_no_steps_no_base(tmp_path: Path):
+    assert not base(tmp_path / "base", steps=0)[1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_base_is_refused_and_left_alone(tmp_path: Path):
+    base(tmp_path / "base")
+    before = {path: path.read_bytes() for path in (tmp_path / "base").iterdir()}
+    with pytest.raises(CheckpointError, match="is a base of another run"):
+        base(tmp_path / "base", steps=3)
+    assert {path: path.read_bytes() for path in (tmp_path / "base").iterdir()} == before
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "pretraining.json"])
+def test_a_damaged_one_is_named(file: str, tmp_path: Path):
+    base(tmp_path / "base")
+    path = tmp_path / "base" / file
+    path.write_bytes(path.read_bytes()[:-4] + b"\0\0\0\1")
+    with pytest.raises(CheckpointError, match=r"base: is damaged .*delete it"):
+        base(tmp_path / "base")
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch):
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(CheckpointError, match="the base cannot be written: No space left on device"):
+        base(tmp_path / "base")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_diverging_one_is_named(tmp_path: Path):
+    with pytest.raises(TrainingError, match=r"^pretraining the base: local training diverged"):
+        base(tmp_path / "base", learning_rate=1e30)

@@ -1,0 +1,56 @@
+"""Metrics as text, and back again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.errors import OutputError
+from train.runs.metrics import METRICS, metrics_text, read_metrics
+
+seconds = st.floats(0, 1e9)
+rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "method": st.sampled_from(["parablock", "ffa-lora"]),
+            "round": st.integers(0, 1000),
+            "simulated_s": seconds,
+            "train_loss": seconds,
+            "eval_loss": st.none() | seconds,
+            "accuracy": st.none() | st.floats(0, 1),
+            "uploaded_bytes": st.integers(0, 10**15),
+            "downloaded_bytes": st.integers(0, 10**15),
+        }
+    ),
+    max_size=5,
+)
+
+
+def test_metrics_as_text():
+    row = dict.fromkeys(METRICS, 1) | {"method": "fedbcd", "simulated_s": 0.1, "accuracy": None}
+    lines = metrics_text([row]).splitlines()
+    assert lines[0] == "method,round,simulated_s,train_loss,eval_loss,accuracy,uploaded_bytes,downloaded_bytes"
+    assert lines[1] == "fedbcd,1,0.1,1,1,,1,1"
+
+
+@given(rows)
+def test_what_is_written_is_read(tmp_path_factory, rows: list[dict[str, object]]):
+    path = tmp_path_factory.mktemp("metrics") / "metrics.csv"
+    path.write_text(metrics_text(rows))
+    assert read_metrics(path) == rows
+    # To the byte: methods that were trained before are written again beside new ones.
+    assert metrics_text(read_metrics(path)) == path.read_text()
+
+
+def test_none_yet(tmp_path: Path):
+    assert read_metrics(tmp_path / "metrics.csv") == []
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", metrics_text([]) + "fedbcd,x,,,,,,\n", metrics_text([]) + "fedbcd\n"])
+def test_something_else_is_refused(text: str, tmp_path: Path):
+    (tmp_path / "metrics.csv").write_text(text)
+    with pytest.raises(OutputError, match=r"metrics\.csv: is damaged"):
+        read_metrics(tmp_path / "metrics.csv")

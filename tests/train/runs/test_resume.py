@@ -1,0 +1,74 @@
+"""A run that is interrupted again and again ends with the bits of one that never was."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim.workload.methods import METHODS
+from tests.train.runs import Callback, Interrupted, assert_same, ended, stop_after, train
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    **{name: {"method": name} for name in sorted(METHODS)},
+    "staleness 2": {"method": {"name": "parablock", "staleness": 2}},
+    "error feedback": {"wire": {"upload": {"top_k": 0.2}}, "train": {"error_feedback": True}},
+    "quantized both ways, at random": {
+        "wire": {"upload": {"bits": 4}, "download": {"bits": 8}},
+        "train": {"stochastic_rounding": True},
+    },
+    "gradient schedule": {"blocks": {"layers": 1, "schedule": "gradient", "gradient_pass": 3}},
+    "cohorts": {"participation": {"rounds": [[0, 1], [2], [0, 2], [1], [0, 1, 2]]}},
+    "fedcybgd that skips downloads": {"method": "fedcybgd", "cyclic": {"download_fraction": 0.5}, "rounds": 7},
+    "without the correction": {"train": {"correction": False}},
+    "weighted mean, half the rate": {"method": "fedbcd", "train": {"mean": "weighted", "global_learning_rate": 0.5}},
+    "checkpoints of every second round": {"train": {"checkpoint_every": 2}, "rounds": 6},
+    "activation checkpointing": {"train": {"activation_checkpointing": True}},
+}
+
+
+def lives(folder: Path, callback: str, count: int, fields: dict[str, Any]) -> tuple[Any, int]:
+    """Run until it ends, interrupted at every `count`-th call of a callback; return also how often."""
+    interruptions = 0
+    while True:
+        stop: Callback = stop_after(count)
+        try:
+            return train(folder, **fields, **{callback: stop}), interruptions
+        except Interrupted:
+            interruptions += 1
+            assert interruptions < 20
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_interrupted_after_every_checkpoint(variant: str, tmp_path: Path):
+    fields = VARIANTS[variant]
+    expected = ended(train(tmp_path / "whole", **fields), tmp_path)
+    each = fields.get("train", {}).get("checkpoint_every", 1)
+    resumed, interruptions = lives(tmp_path / "pieces", "on_row", each, fields)
+    assert interruptions == fields.get("rounds", 5) // each
+    assert_same(ended(resumed, tmp_path), expected)
+
+
+@pytest.mark.parametrize("variant", ["parablock", "flora", "staleness 2", "error feedback"])
+def test_interrupted_in_the_middle_of_rounds(variant: str, tmp_path: Path):
+    fields = {"rounds": 5} | VARIANTS[variant]
+    expected = ended(train(tmp_path / "whole", **fields), tmp_path)
+    resumed, interruptions = lives(tmp_path / "pieces", "on_update", 10, fields)
+    assert interruptions >= 1
+    assert_same(ended(resumed, tmp_path), expected)
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path):
+    expected = ended(train(tmp_path / "run"), tmp_path)
+    again = train(tmp_path / "run", on_update=stop_after(1))
+    assert_same(ended(again, tmp_path), expected)
+
+
+def test_kill_minus_nine_anywhere():
+    # One process imports torch once and forks a victim for every point; see there.
+    done = subprocess.run([sys.executable, "-m", "tests.train.killed"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "killed at 14 points, same bytes" in done.stdout

@@ -1,0 +1,204 @@
+"""What all methods start from: data that is split once, digests that tell data apart, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from parasim_demonstration.models import demonstration_config, demonstration_tokenizer
+from sim.errors import ParaSimError
+from sim.scenario.scenario import Scenario
+from tests.train.tiny import CONFIG
+from train.runs.settings import TrainSettings
+from train.runs.workbench import Workbench, build, device_of
+
+EVENLY = {"kind": "iid"}
+
+
+def built(train: dict[str, Any] | None = None, **fields: Any) -> Workbench:
+    settings = TrainSettings.parse(
+        {"data": {"examples": 60, "held_out_examples": 10}, "partition": {"minimum": 2}} | (train or {})
+    )
+    local = {"steps": 2, "batch_size": 4, "sequence_length": 48}
+    scenario = Scenario.parse({"model": "demo", "fleet": [{"count": 3}], "local": local} | fields)
+    return build(scenario, settings)
+
+
+def problems(path: Path, count: int) -> str:
+    return written(path, [{"instruction": f"say {n}", "output": f"{n} it is"} for n in range(count)])
+
+
+def written(path: Path, rows: list[dict[str, str]]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_the_demonstration_is_the_model_that_it_says_it_is():
+    bench = built()
+    config = demonstration_config()
+    assert len(bench.tokenizer) == len(demonstration_tokenizer()) == config.vocab_size
+    assert bench.architecture.parameters == sum(parameter.numel() for parameter in bench.model.parameters())
+    assert len(bench.architecture.layers) == config.num_hidden_layers
+
+
+def test_calibration_means_the_same_demonstration():
+    from calibration.measuring.configuration import model_config
+    from train.models.architecture import counted
+
+    assert counted("demo", model_config("demo")).parameters == built().architecture.parameters
+
+
+def test_every_example_has_one_owner():
+    # 60 examples over 3 clients: each in exactly one share, none lost.
+    bench = built()
+    owned = [index for share in bench.partition.clients for index in share]
+    assert sorted(owned) == list(range(60))
+    assert list(bench.task.examples) == [len(share) for share in bench.partition.clients]
+    assert len(bench.held_out) == 10
+
+
+def test_even_shares_differ_by_one_at_most():
+    sizes = built({"partition": {"kind": "iid"}}, fleet=[{"count": 7}]).task.examples
+    assert sum(sizes) == 60
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_the_digest_tells_data_apart_and_nothing_else():
+    first = built().data_digest
+    assert built().data_digest == first
+    assert built({"partition": {"kind": "iid"}}).data_digest == first
+    assert built(seed=1).data_digest != first
+    assert built({"data": {"examples": 61, "held_out_examples": 10}}).data_digest != first
+
+
+def test_a_seed_gives_the_same_weights_and_leaves_torch_alone():
+    before = torch.random.get_rng_state()
+    one, other = built(seed=3), built(seed=3)
+    assert torch.equal(before, torch.random.get_rng_state())
+    pairs = zip(one.model.parameters(), other.model.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_an_update_draws_its_steps_times_its_accumulation():
+    bench = built({"accumulation": 3, "data": {"examples": 60, "held_out_examples": 10}})
+    assert len(list(bench.task.batches(0, 0))) == 2 * 3
+
+
+def test_held_out_examples_are_no_training_examples(tmp_path: Path):
+    source = problems(tmp_path / "data.jsonl", 30)
+    data = {"source": source, "held_out_examples": 5}
+    bench = built({"data": data, "partition": EVENLY}, model=saved(tmp_path / "model"))
+    assert len(bench.held_out) == 5
+    assert sum(bench.task.examples) == 25
+
+
+def test_a_file_of_held_out_examples(tmp_path: Path):
+    source, held_out = problems(tmp_path / "data.jsonl", 30), problems(tmp_path / "held.jsonl", 8)
+    data = {"source": source, "held_out": held_out, "held_out_examples": 6}
+    bench = built({"data": data, "partition": EVENLY}, model=saved(tmp_path / "model"))
+    assert [example.prompt for example in bench.held_out] == [f"say {n}" for n in range(6)]
+    assert sum(bench.task.examples) == 30
+
+
+def test_too_few_examples_to_hold_some_out(tmp_path: Path):
+    source = problems(tmp_path / "data.jsonl", 5)
+    with pytest.raises(ParaSimError, match="has 5 examples, of which 5 are to be held out"):
+        built({"data": {"source": source, "held_out_examples": 5}})
+
+
+def test_data_without_labels_are_not_skewed_by_them(tmp_path: Path):
+    source = problems(tmp_path / "data.jsonl", 30)
+    with pytest.raises(ParaSimError, match="have no labels") as error:
+        built({"data": {"source": source, "held_out_examples": 5}})
+    assert "train.partition.labels=clusters" in str(error.value)
+    assert "train.partition.kind=iid" in str(error.value)
+    # 25 of one label leave just as little to skew by.
+    rows = [{"prompt": f"say {n}", "response": str(n), "label": "talk"} for n in range(30)]
+    with pytest.raises(ParaSimError, match="the 25 training examples all have the one label 'talk'"):
+        built({"data": {"source": written(tmp_path / "one.jsonl", rows), "held_out_examples": 5}})
+
+
+@pytest.mark.filterwarnings("error")
+def test_fewer_clusters_than_asked_for_are_said(tmp_path: Path):
+    # Three different texts form three clusters, whatever is asked for; two of them two, with nothing to say.
+    rows = [{"instruction": ("count sheep", "paint doors", "boil eggs")[n % 3], "output": "yes"} for n in range(30)]
+    data = {"source": written(tmp_path / "data.jsonl", rows), "held_out_examples": 5}
+    model = saved(tmp_path / "model")
+
+    def clustered(clusters: int) -> Workbench:
+        partition = {"labels": "clusters", "clusters": clusters, "minimum": 2}
+        return built({"data": data, "partition": partition}, model=model)
+
+    (note,) = clustered(7).notes
+    assert note == "train.partition.clusters asks for 7, but the texts are so alike that they form 3"
+    assert clustered(3).notes == []
+
+
+def test_fewer_examples_than_asked_for_are_said(tmp_path: Path):
+    source, held_out = problems(tmp_path / "data.jsonl", 30), problems(tmp_path / "held.jsonl", 8)
+    asked = {"source": source, "held_out": held_out, "examples": 31, "held_out_examples": 9}
+    model = saved(tmp_path / "model")
+    assert built({"data": asked, "partition": EVENLY}, model=model).notes == [
+        "train.data.examples asks for 31, but there are only 30",
+        "train.data.held_out_examples asks for 9, but there are only 8",
+    ]
+    # The 200 that the settings hold out by themselves are no wish of the user's.
+    assert built({"data": {"source": source, "held_out": held_out}, "partition": EVENLY}, model=model).notes == []
+
+
+def test_what_is_cut_off_held_out_answers_is_counted(tmp_path: Path):
+    # Answers of 2 and 20 words are 3 and 21 tokens with their ends; behind a prompt of p tokens p + 21 - 12 are cut.
+    model = saved(tmp_path / "model")
+    short, long = ({"instruction": "how many", "output": " ".join(["1"] * count)} for count in (2, 20))
+    source, held_out = written(tmp_path / "a.jsonl", [short] * 6), written(tmp_path / "b.jsonl", [short, long])
+    local = {"steps": 1, "batch_size": 2, "sequence_length": 12}
+    bench = built({"data": {"source": source, "held_out": held_out}, "partition": EVENLY}, model=model, local=local)
+    prompt = len(bench.task.held_out.rows[0].tokens) - 3
+    assert bench.truncation is not None
+    assert bench.truncation.lost_answer_tokens == 0
+    cut = bench.held_out_truncation
+    assert cut is not None
+    assert (cut.examples, cut.truncated, cut.dropped) == (2, 1, 0)
+    assert (cut.answer_tokens, cut.lost_answer_tokens) == (3 + 21, prompt + 21 - 12)
+
+
+def test_a_model_reads_no_longer_sequences_than_it_was_made_for(tmp_path: Path):
+    local = {"steps": 1, "batch_size": 2, "sequence_length": 513}
+    with pytest.raises(ParaSimError, match=r"local\.sequence_length is 513 tokens, but demo can read 512 at most"):
+        built(local=local)
+
+
+def test_text_models_do_not_look_at_images(tmp_path: Path):
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    with pytest.raises(ParaSimError, match="this model does not look at images"):
+        built({"data": {"source": "digits"}}, model=str(tmp_path / "config.json"))
+
+
+def test_the_demonstration_of_digits_is_a_transformer_that_looks_at_them():
+    bench = built({"data": {"source": "digits"}})
+    assert bench.tokenizer is None
+    assert bench.truncation is None
+    assert hasattr(bench.model.config, "image_size")
+
+
+def test_devices(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert device_of(TrainSettings()).type == "cuda"
+    assert device_of(TrainSettings(device="cpu")).type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device_of(TrainSettings()).type == "cpu"
+
+
+def saved(folder: Path) -> str:
+    """A folder with a tiny model and the demonstration's tokenizer."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = demonstration_tokenizer()
+    config = CONFIG | {"vocab_size": len(tokenizer), "max_position_embeddings": 48}
+    LlamaForCausalLM(LlamaConfig(**config)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.workload.payload import kept_values
+from train.models.blocks import flatten
+from train.update.compression import quantize, top_k
+
+SINGLE_EPSILON = 2.0**-23
+entries = st.floats(-1e6, 1e6, width=32).map(lambda value: value if abs(value) > 1e-6 else 0.0)
+messages = st.lists(st.lists(entries, min_size=1, max_size=40), min_size=1, max_size=4).map(
+    lambda tensors: {f"tensor {index}": torch.tensor(values) for index, values in enumerate(tensors)}
+)
+
+
+def test_top_k_counts_over_the_whole_message():
+    # 6 entries, fraction 1/3: k = 2, and both of the largest lie in b.
+    delta = {"a": torch.tensor([1.0, -2.0, 0.5]), "b": torch.tensor([[-7.0], [3.0], [0.0]])}
+    sent = top_k(delta, 1 / 3)
+    assert sent["a"].tolist() == [0.0, 0.0, 0.0]
+    assert sent["b"].tolist() == [[-7.0], [3.0], [0.0]]
+
+
+@given(messages, st.floats(0.001, 1))
+def test_top_k_keeps_the_k_largest(delta, fraction):
+    flat, sent = flatten(delta), flatten(top_k(delta, fraction))
+    k = max(1, round(fraction * flat.numel()))
+    # The multiset of kept magnitudes is that of the k largest; every entry is either as it was or zero.
+    largest = sorted(flat.abs().tolist(), reverse=True)[:k]
+    assert sorted(sent[sent != 0].abs().tolist(), reverse=True) == [value for value in largest if value > 0]
+    assert bool(((sent == flat) | (sent == 0)).all())
+
+
+@given(st.integers(1, 50), st.floats(0.001, 1))
+def test_top_k_keeps_exactly_k_of_equal_entries(size, fraction):
+    sent = top_k({"a": torch.ones(size)}, fraction)["a"]
+    assert int(sent.sum()) == max(1, round(fraction * size))
+
+
+def test_top_k_of_each_tensor_by_itself():
+    # 8 entries, fraction 1/2: k = 4 in the proportion 2 : 6, one of a and three of b, though all of a are larger.
+    values = {"a": torch.tensor([9.0, 8.0]), "b": torch.tensor([1.0, -2.0, 3.0, 0.5, -4.0, 0.1])}
+    sent = top_k(values, 1 / 2, by_tensor=True)
+    assert sent["a"].tolist() == [9.0, 0.0]
+    assert sent["b"].tolist() == [0.0, -2.0, 3.0, 0.0, -4.0, 0.0]
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.floats(0.001, 1))
+def test_shares_of_tensors_weigh_what_the_simulator_prices(sizes: list[int], fraction: float):
+    # As many values in all as `sim.workload.payload` counts, and of each tensor its proportion, rounded up or down.
+    total = sum(sizes)
+    sent = top_k({str(n): torch.arange(1.0, size + 1) for n, size in enumerate(sizes)}, fraction, by_tensor=True)
+    kept = [int((tensor != 0).sum()) for tensor in sent.values()]
+    k = sum(kept)
+    assert k == kept_values(fraction, total)
+    for count, size, tensor in zip(kept, sizes, sent.values(), strict=True):
+        assert math.floor(k * size / total) <= count <= math.ceil(k * size / total)
+        # The largest of 1, 2, ... are the last.
+        assert tensor.tolist() == [0.0] * (size - count) + [float(n) for n in range(size - count + 1, size + 1)]
+
+
+def test_quantization_by_hand():
+    # 3 bits: levels -3 ... 3. Group 1: max 6, s = 2: 6 -> 3s, 2.5 -> 1s, -0.9 -> 0. Group 2: s = 1/3 exactly
+    # at its maximum. The last, incomplete group has a scale of its own.
+    delta = {"a": torch.tensor([6.0, 2.5]), "b": torch.tensor([-0.9, 0.0, 0.0, 0.0, -9.0])}
+    sent = quantize(delta, 3, group=3)
+    assert sent["a"].tolist() == [6.0, 2.0]
+    assert sent["b"].tolist() == [0.0, 0.0, 0.0, 0.0, -9.0]
+
+
+@given(messages, st.integers(2, 16), st.integers(1, 64), st.none() | st.integers(0, 9))
+def test_quantization_error_is_bounded_by_the_scale(delta, bits, group, seed):
+    # |error| <= s/2 to the nearest, <= s at random; division, product and noise round in float32, each by at
+    # most one unit in the last place of the largest entry, which all three together is 3 epsilon max|x|.
+    flat, sent = flatten(delta), flatten(quantize(delta, bits, group=group, seed=seed))
+    top = 2 ** (bits - 1) - 1
+    for start in range(0, flat.numel(), group):
+        mine, theirs = flat[start : start + group].double(), sent[start : start + group].double()
+        largest = mine.abs().max().item()
+        bound = largest / top * (0.5 if seed is None else 1.0) + 3 * SINGLE_EPSILON * largest
+        assert (mine - theirs).abs().max().item() <= bound
+
+
+@given(messages, st.integers(2, 8))
+def test_quantized_groups_hold_no_more_levels_than_their_bits(delta, bits):
+    sent = flatten(quantize(delta, bits, group=16))
+    for start in range(0, sent.numel(), 16):
+        assert len(set(sent[start : start + 16].tolist())) <= 2**bits - 1
+
+
+def test_random_rounding_is_right_on_average_and_seeded():
+    # x = 0.3 between levels 0 and 1 (max 1, 2 bits: s = 1): up with probability 0.3. Over n = 40,000 draws the
+    # mean's standard deviation is sqrt(0.3*0.7/n) = 0.0023; 5 of them are 0.0115.
+    delta = {"a": torch.cat([torch.full((40_000,), 0.3), torch.ones(1)])}
+    sent = quantize(delta, 2, group=40_001, seed=0)["a"]
+    assert set(sent.tolist()) == {0.0, 1.0}
+    assert sent[:-1].mean().item() == pytest.approx(0.3, abs=5 * math.sqrt(0.21 / 40_000))
+    assert torch.equal(sent, quantize(delta, 2, group=40_001, seed=0)["a"])
+    assert not torch.equal(sent, quantize(delta, 2, group=40_001, seed=1)["a"])
+    # To the nearest, 0.3 is always lost.
+    assert not quantize(delta, 2, group=40_001)["a"][:-1].any()

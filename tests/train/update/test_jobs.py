@@ -1,0 +1,84 @@
+"""A job is complete when it is made: whenever it is done, and whatever is done before, the same comes out."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from sim.scenario.sections import Compression
+from sim.workload.methods import Trains
+from tests.train.tiny import BLOCKS, LOCAL, LORA, RandomTokens, assert_equal, tiny_model
+from train.federated.clocks import MeasuredClock
+from train.federated.learner import ServerSettings, TorchLearner
+from train.federated.versions import BASE, Versions
+from train.update.jobs import Job, show
+from train.update.messages import Messages
+from train.update.trained_part import trained_part
+
+
+class Still(MeasuredClock):
+    """A clock that stands still."""
+
+    def __init__(self) -> None:
+        pass
+
+    def seconds(self, client: int, round: int, block: int | None, measured: float) -> tuple[float, float]:
+        return 0.0, 0.0
+
+
+def in_midst_of_things(trains: Trains) -> TorchLearner:
+    """Client 0 has an update of its own on the first block under way, the others have none."""
+    schedule = [0, 1, 0, 2] if trains is Trains.BLOCK else [None] * 4
+    learner = TorchLearner(
+        trained_part(trains, tiny_model(), BLOCKS, LORA, seed=0),
+        RandomTokens(3),
+        LOCAL,
+        ServerSettings(learning_rate=0.5),
+        Messages(Compression(), Compression()),
+        Still(),
+        schedule,
+        staleness=2,
+        overlaps=True,
+    )
+    learner.train(0, 0, schedule[0]).redeem()
+    return learner
+
+
+@pytest.mark.parametrize("trains", Trains)
+@pytest.mark.parametrize("order", [(1, 0, 2), (2, 1, 0)])
+def test_the_order_in_which_open_jobs_are_done_changes_nothing(trains: Trains, order: tuple[int, ...]):
+    # Client 0 goes on with block 1 on top of its own update; 1 begins with block 0, of which 0 has an own value; 2 with
+    # block 2, which nobody has seen.
+    places = [(0, 1, 1), (1, 0, 0), (2, 0, 2)]
+    messages: list[list[dict[str, Tensor]]] = []
+    for sequence in ((0, 1, 2), order):
+        learner = in_midst_of_things(trains)
+        blocks = [place[2] if trains is Trains.BLOCK else None for place in places]
+        promises = [
+            learner.train(client, round, block) for (client, round, _), block in zip(places, blocks, strict=True)
+        ]
+        updates = {number: promises[number].redeem() for number in sequence}
+        messages.append([updates[number].content for number in range(3)])  # type: ignore[misc]
+    for one, other in zip(*messages, strict=True):
+        assert_equal(one, other, exactly=True)
+
+
+def test_a_job_is_not_changed_by_what_the_client_hears_later():
+    learner = in_midst_of_things(Trains.BLOCK)
+    job = learner.job(0, 1, 1)
+    learner.receive(0, {0: 0})
+    learner.clients[0].pending.clear()
+    assert (dict(job.known), set(job.own)) == ({}, {0})
+
+
+def test_own_updates_count_with_the_global_rate_in_the_order_of_rounds():
+    # 1 + 0.5 x (2 + 4) = 4, on the base version 1.
+    parameter = torch.nn.Parameter(torch.ones(1))
+    versions = Versions(lambda item: {"w": parameter}, lag=1)
+    own = [{"w": torch.tensor([amount])} for amount in (2.0, 4.0)]
+    start = show(Job(0, 2, item=0, own={0: own}, rate=0.5), versions)
+    assert start["w"].item() == parameter.item() == 4
+    # Nothing of it stays for the next client.
+    assert show(Job(1, 2, item=0), versions)["w"].item() == parameter.item() == 1
+    assert versions.newest(0) == BASE

@@ -1,0 +1,191 @@
+"""Text as tensors: examples become rows of tokens, and rows become padded batches.
+
+Only the answer is trained: the labels of the prompt are masked, and the token that ends the answer is the last
+one with a label. Nothing is cut in silence: `Encoding.truncation` counts what a sequence length costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from train.data.evaluate import IGNORED
+from train.data.formats import Example
+from train.data.task import DataError
+from train.data.template import Template
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """One row of tokens.
+
+    Parameters
+    ----------
+    tokens : tuple of int
+        Prompt and completion.
+    prompt_length : int
+        How many of them are the prompt's; their labels are masked.
+    """
+
+    tokens: tuple[int, ...]
+    prompt_length: int
+
+
+@dataclass(frozen=True)
+class Truncation:
+    """What a sequence length costs.
+
+    Parameters
+    ----------
+    examples : int
+        Examples before truncation.
+    truncated : int
+        Examples kept with a part of their answer.
+    dropped : int
+        Examples left out, because their prompt alone fills the sequence.
+    answer_tokens, lost_answer_tokens : int
+        Answer tokens before truncation, and those of them cut off or dropped.
+    """
+
+    examples: int
+    truncated: int
+    dropped: int
+    answer_tokens: int
+    lost_answer_tokens: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.truncated} of {self.examples} examples truncated, {self.dropped} dropped; "
+            f"{self.lost_answer_tokens} of {self.answer_tokens} answer tokens lost"
+        )
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Examples as tokens, with what was cut off.
+
+    Parameters
+    ----------
+    examples : tuple of Example
+        Those that were kept, in their order.
+    rows : tuple of TokenRow
+        The tokens of each.
+    dropped : tuple of Example
+        Those that were left out, because their prompt alone fills the sequence.
+    truncation : Truncation
+        What was cut off or left out.
+    template : Template
+        What the tokens were made with.
+    """
+
+    examples: tuple[Example, ...]
+    rows: tuple[TokenRow, ...]
+    dropped: tuple[Example, ...]
+    truncation: Truncation
+    template: Template
+
+
+def encode(examples: Sequence[Example], template: Template, sequence_length: int) -> Encoding:
+    """Tokenize examples and cut them to a length.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        Prompts and responses.
+    template : Template
+        The tokenizer and its frame.
+    sequence_length : int
+        Tokens that a row has at most; the end of the answer is what is cut.
+
+    Returns
+    -------
+    Encoding
+        Every example of which at least one answer token is left.
+
+    Raises
+    ------
+    DataError
+        If none is left.
+    """
+    prompts = template.prompts([example.prompt for example in examples])
+    completions = template.completions([example.response for example in examples])
+    kept: list[Example] = []
+    dropped: list[Example] = []
+    rows: list[TokenRow] = []
+    truncated = lost = 0
+    for example, prompt, completion in zip(examples, prompts, completions, strict=True):
+        cut = min(len(completion), max(0, len(prompt) + len(completion) - sequence_length))
+        lost += cut
+        if cut == len(completion):
+            dropped.append(example)
+            continue
+        truncated += cut > 0
+        kept.append(example)
+        rows.append(TokenRow((*prompt, *completion)[:sequence_length], len(prompt)))
+    if not rows:
+        raise DataError(
+            f"no answer token is left of {len(examples)} examples at sequence length {sequence_length}; "
+            f"the shortest prompt has {min(map(len, prompts), default=0)} tokens"
+        )
+    answer_tokens = sum(map(len, completions))
+    truncation = Truncation(len(examples), truncated, len(dropped), answer_tokens, lost)
+    return Encoding(tuple(kept), tuple(rows), tuple(dropped), truncation, template)
+
+
+def pack(texts: Sequence[str], template: Template, sequence_length: int) -> tuple[TokenRow, ...]:
+    """Tokenize plain text into full rows, every token trained, as a base model is pretrained.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Documents; they are put one behind the other, each closed by the end token.
+    template : Template
+        The tokenizer.
+    sequence_length : int
+        Tokens per row; a rest that does not fill one is left out.
+
+    Returns
+    -------
+    tuple of TokenRow
+        Rows without a prompt.
+
+    Raises
+    ------
+    DataError
+        If the text does not fill a single row.
+    """
+    tokens = [token for document in template.documents(texts) for token in document]
+    starts = range(0, len(tokens) - sequence_length + 1, sequence_length)
+    if not starts:
+        raise DataError(f"{len(tokens)} tokens of text do not fill one row of {sequence_length}")
+    return tuple(TokenRow(tuple(tokens[start : start + sequence_length]), 0) for start in starts)
+
+
+def collate(rows: Sequence[TokenRow], pad: int) -> dict[str, torch.Tensor]:
+    """Put token rows into one batch, padded on the right to the longest.
+
+    Parameters
+    ----------
+    rows : sequence of TokenRow
+        The rows.
+    pad : int
+        Token to pad with.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        ``input_ids``, ``attention_mask`` and ``labels``, each int64 of shape (rows, width); labels are
+        `IGNORED` on prompts and padding. Positions count from 0 at the first token, as models do by themselves.
+    """
+    tokens = [torch.tensor(row.tokens) for row in rows]
+    labels = [ids.clone() for ids in tokens]
+    for row, own in zip(rows, labels, strict=True):
+        own[: row.prompt_length] = IGNORED
+    return {
+        "input_ids": pad_sequence(tokens, batch_first=True, padding_value=pad),
+        "attention_mask": pad_sequence([torch.ones_like(ids) for ids in tokens], batch_first=True),
+        "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORED),
+    }

@@ -1,0 +1,212 @@
+"""How good a language model is: held-out loss and the exact match of final numbers.
+
+`train.data.encoding.TextTask` calls both; they also stand alone, for any model and any tokenized data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from train.data.answers import final_number
+from train.data.task import Batch, DataError
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+    from train.data.template import Template
+
+IGNORED = -100
+"""Label of a position that takes no part in the loss."""
+
+
+def model_loss(model: Module, batch: Batch) -> torch.Tensor:
+    """Compute the model's own mean loss on a batch.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A transformers model, or one that wraps it.
+    batch : Batch
+        Its keyword arguments, labels included; moved to the model's device where that is not yet so.
+
+    Returns
+    -------
+    torch.Tensor
+        A scalar on the model's device.
+    """
+    device = next(model.parameters()).device
+    loss: torch.Tensor = model(**{name: tensor.to(device) for name, tensor in batch.items()}).loss
+    return loss
+
+
+def readable_tokens(model: Module) -> int | None:
+    """Longest sequence that a language model was made for.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A causal language model of transformers.
+
+    Returns
+    -------
+    int or None
+        Its length [tokens]; None if the model's configuration names no limit.
+    """
+    limit: int | None = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    return limit
+
+
+@contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """Switch a model to evaluation without gradients, and back to the mode it was in.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)
+
+
+def held_out_loss(model: Module, batches: Sequence[Batch], after_batch: Callable[[], object] = lambda: None) -> float:
+    """Mean loss over all trained tokens, however they are spread over batches.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A causal language model.
+    batches : sequence of Batch
+        Held-out data with ``labels``, shape (examples, tokens), `IGNORED` where nothing is predicted.
+    after_batch : callable
+        Called after each batch.
+
+    Returns
+    -------
+    float
+        Loss [nats/token]: the batches' means, each weighted by the tokens that it predicts.
+
+    Raises
+    ------
+    DataError
+        If no token is predicted.
+    """
+    total, tokens = 0.0, 0
+    with evaluating(model):
+        for batch in batches:
+            # The first token of a row is never predicted: labels are shifted by one inside the model.
+            predicted = int((batch["labels"][:, 1:] != IGNORED).sum())
+            if predicted:
+                total += float(model_loss(model, batch)) * predicted
+                tokens += predicted
+            after_batch()
+    if not tokens:
+        raise DataError("the held-out data has no answer token to measure a loss on")
+    return total / tokens
+
+
+def exact_match(
+    model: Module,
+    template: Template,
+    questions: Sequence[tuple[Sequence[int], str]],
+    *,
+    answer_tokens: int,
+    unasked: int = 0,
+    batch_size: int = 32,
+    after_batch: Callable[[], object] = lambda: None,
+) -> float:
+    """Fraction of questions whose greedily generated answer ends on the right number.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A causal language model of transformers.
+    template : Template
+        The tokenizer and what ends an answer.
+    questions : sequence of (sequence of int, str)
+        Token ids up to where the answer begins, and the right final number.
+    answer_tokens : int
+        How many tokens an answer may take.
+    unasked : int
+        Further questions, too long to be asked: they count as wrong. There has to be one question at least.
+    batch_size : int
+        Questions at a time.
+    after_batch : callable
+        Called after each batch.
+
+    Returns
+    -------
+    float
+        Between 0 and 1. Numbers compare by value (`train.data.answers.final_number`).
+    """
+    # Prompts of like length share a batch, so that little of it is padding.
+    ordered = sorted(questions, key=lambda question: len(question[0]))
+    right = 0
+    with evaluating(model):
+        for start in range(0, len(ordered), batch_size):
+            chosen = ordered[start : start + batch_size]
+            texts = generate(model, template, [prompt for prompt, _ in chosen], answer_tokens)
+            for (_, answer), text in zip(chosen, texts, strict=True):
+                number = final_number(text)
+                right += number is not None and number == final_number(answer)
+            after_batch()
+    return right / (len(questions) + unasked)
+
+
+def generate(model: Module, template: Template, prompts: Sequence[Sequence[int]], answer_tokens: int) -> list[str]:
+    """Continue prompts greedily, all in one batch.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A causal language model of transformers, in eval mode.
+    template : Template
+        The tokenizer and what ends an answer.
+    prompts : sequence of sequence of int
+        Token ids up to where the answer begins.
+    answer_tokens : int
+        How many tokens an answer may take, if the model can read as many.
+
+    Returns
+    -------
+    list of str
+        What was generated behind each prompt, without special tokens.
+    """
+    from transformers import GenerationConfig
+
+    device = next(model.parameters()).device
+    width = max(len(prompt) for prompt in prompts)
+    # Padded on the left, every prompt ends where generation starts; positions follow from the attention mask.
+    tokens = [[template.pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
+    mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+    limit = readable_tokens(model)
+    settings = GenerationConfig(
+        max_new_tokens=min(answer_tokens, limit - width) if limit else answer_tokens,
+        do_sample=False,
+        use_cache=True,
+        eos_token_id=list(template.stops),
+        pad_token_id=template.pad,
+    )
+    generating: Any = model
+    own = generating.generation_config
+    # What a call leaves open, transformers takes from the model, and that may ask for penalties or sampling.
+    generating.generation_config = settings
+    try:
+        output = generating.generate(
+            input_ids=torch.tensor(tokens, device=device),
+            attention_mask=torch.tensor(mask, device=device),
+            generation_config=settings,
+        )
+    finally:
+        generating.generation_config = own
+    texts: list[str] = template.tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
+    return texts

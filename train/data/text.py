@@ -1,0 +1,156 @@
+"""Fine-tuning a causal language model on answers, as a task: `train.data.vision` is the same for images."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from train.data.batching import Batching, PartitionedTask
+from train.data.encoding import Encoding, collate
+from train.data.evaluate import exact_match, held_out_loss, readable_tokens
+from train.data.partition import Partition
+from train.data.task import Batch, DataError, Evaluation, Progress, silent
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+USUAL_SEQUENCE_LENGTH = 512
+"""Where examples are cut unless somebody says otherwise [tokens]."""
+
+
+class TextTask(PartitionedTask):
+    """The `train.data.task.Task` of text.
+
+    Parameters
+    ----------
+    training, held_out : Encoding
+        What is trained on and what is measured on, made with one template.
+    partition : Partition
+        Which training row belongs to which client.
+    batching : Batching
+        Batch size, batches per local update, and the seed of their order.
+    evaluation_batch_size : int
+        Held-out examples evaluated at a time.
+    answer_tokens : int, optional
+        Tokens that a generated answer may take; if left out, those of the longest held-out answer.
+
+    Raises
+    ------
+    DataError
+        If the partition was made for another number of examples.
+    """
+
+    def __init__(
+        self,
+        training: Encoding,
+        held_out: Encoding,
+        partition: Partition,
+        batching: Batching,
+        *,
+        evaluation_batch_size: int = 32,
+        answer_tokens: int | None = None,
+    ) -> None:
+        super().__init__(partition, batching, len(training.rows))
+        self.training, self.held_out = training, held_out
+        self._evaluate = partial(evaluate_text, batch_size=evaluation_batch_size, answer_tokens=answer_tokens)
+
+    def batch(self, chosen: Sequence[int]) -> Batch:
+        """Put training rows into one batch, padded to the longest."""
+        return collate([self.training.rows[index] for index in chosen], self.training.template.pad)
+
+    def evaluate(self, model: Module, *, accuracy: bool = True, progress: Progress = silent) -> Evaluation:
+        """Measure held-out loss and, on those examples whose answer can be checked, exact match."""
+        return self._evaluate(model, self.held_out, accuracy=accuracy, progress=progress)
+
+
+def evaluate_text(
+    model: Module,
+    held_out: Encoding,
+    *,
+    batch_size: int,
+    answer_tokens: int | None = None,
+    accuracy: bool = True,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Measure held-out loss and, on those examples whose answer can be checked, exact match.
+
+    Examples that were dropped, because their prompt alone fills the sequence, have no part in the loss; in exact
+    match they count as wrong.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A causal language model of transformers.
+    held_out : Encoding
+        What is measured on.
+    batch_size : int
+        Examples at a time.
+    answer_tokens : int, optional
+        Tokens that a generated answer may take; if left out, those of the longest held-out answer.
+    accuracy : bool
+        Whether to generate answers at all.
+    progress : Progress
+        Called after each batch.
+    """
+    # Rows of like length share a batch, so that little of it is padding.
+    rows = sorted(held_out.rows, key=lambda row: len(row.tokens))
+    starts = range(0, len(rows), batch_size)
+    batches = [collate(rows[start : start + batch_size], held_out.template.pad) for start in starts]
+    questions = [
+        (row.tokens[: row.prompt_length], example.answer)
+        for row, example in zip(held_out.rows, held_out.examples, strict=True)
+        if accuracy and example.answer is not None
+    ]
+    unasked = sum(accuracy and example.answer is not None for example in held_out.dropped)
+    done, steps = itertools.count(1), len(batches) + -(-len(questions) // batch_size)
+
+    def after_batch() -> None:
+        progress(next(done), steps)
+
+    loss = held_out_loss(model, batches, after_batch)
+    matched = None
+    if questions or unasked:
+        matched = exact_match(
+            model,
+            held_out.template,
+            questions,
+            answer_tokens=answer_tokens or max(len(row.tokens) - row.prompt_length for row in rows),
+            unasked=unasked,
+            batch_size=batch_size,
+            after_batch=after_batch,
+        )
+    return Evaluation(loss, matched, len(rows))
+
+
+def check_sequence_length(model: Module, name: str, sequence_length: int | None, field: str) -> int:
+    """Make sure that a model can read sequences as long as is asked for.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A causal language model of transformers.
+    name : str
+        What a message calls it.
+    sequence_length : int, optional
+        The length [tokens]; `USUAL_SEQUENCE_LENGTH`, or as much of it as the model can read, if left out.
+    field : str
+        What a message calls the length.
+
+    Returns
+    -------
+    int
+        The length [tokens].
+
+    Raises
+    ------
+    DataError
+        If the model was made for shorter sequences.
+    """
+    readable = readable_tokens(model)
+    if sequence_length is None:
+        return min(USUAL_SEQUENCE_LENGTH, readable or USUAL_SEQUENCE_LENGTH)
+    if readable and sequence_length > readable:
+        raise DataError(f"{field} is {sequence_length} tokens, but {name} can read {readable} at most")
+    return sequence_length

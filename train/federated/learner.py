@@ -1,0 +1,296 @@
+"""The learner that really trains: real deltas, real aggregation, and ParaBlock's correction.
+
+It takes the place of `sim.engine.cost_learner.CostLearner` in the same protocols. What each client knows and still has
+under way is bookkeeping (`train.federated.versions`); who trains on it, and where, is the affair of
+`train.update.jobs`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from sim.engine.learner import Promise, Update
+from train.data.task import Task
+from train.federated.clocks import SimulatedClock
+from train.federated.versions import BASE, Versions
+from train.models.blocks import Values
+from train.update.aggregate import mean
+from train.update.jobs import Job, LocalTrainer, TrainerFactory
+from train.update.local import LocalSettings, LocalUpdate, TrainingError
+from train.update.messages import Messages
+from train.update.trained_part import TrainedPart, TrainedStack
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """What the server does with updates.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Global rate eta.
+    weighted : bool
+        Weight clients by their examples n_i instead of equally.
+    correction : bool
+        Whether clients replace their own updates by the aggregate (Algorithm 2, line 9). Without it they keep
+        what they trained and never learn from others: for showing why it is there.
+    """
+
+    learning_rate: float = 1.0
+    weighted: bool = False
+    correction: bool = True
+
+
+@dataclass
+class Client:
+    """What one client has, beyond the base model.
+
+    Attributes
+    ----------
+    known : dict of int to int
+        Version that it has of each item; the base where nothing is noted.
+    pending : dict of (item, round) to values
+        Its own updates that are in none of these versions.
+    """
+
+    known: dict[int, int] = field(default_factory=dict)
+    pending: dict[tuple[int, int], Values] = field(default_factory=dict)
+
+
+class Trace(NamedTuple):
+    """What is noted of every local update.
+
+    Attributes
+    ----------
+    client, round : int
+        Whose.
+    loss : float
+        Mean training loss.
+    measured : float
+        Seconds it took on this device [s].
+    seconds, serial : float
+        Simulated seconds, and the part of them at the start during which nothing can be sent [s].
+    """
+
+    client: int
+    round: int
+    loss: float
+    measured: float
+    seconds: float
+    serial: float
+
+
+class TorchLearner:
+    """Trains for real.
+
+    Parameters
+    ----------
+    trained : TrainedPart
+        What of the model is trained.
+    task : Task
+        Data, loss and evaluation.
+    local : LocalSettings
+        Local training.
+    server : ServerSettings
+        Aggregation.
+    messages : Messages
+        What compression leaves of an update.
+    clock : SimulatedClock
+        Simulated seconds of an update.
+    schedule : sequence of int or None
+        Block of each round; with `ranked`, ignored but for its length.
+    ranked : bool
+        Order the blocks by their gradients' norms, after a survey.
+    staleness : int or None
+        Rounds that clients may train behind the server; None where they may train on versions of any age.
+    overlaps : bool
+        Whether a client goes on from its own update before it has the aggregate.
+    trainer_factory : callable
+        Gives who trains; by default, this process.
+    on_update : callable, optional
+        Given each new update's trace and what was sent.
+    """
+
+    def __init__(
+        self,
+        trained: TrainedPart,
+        task: Task,
+        local: LocalSettings,
+        server: ServerSettings,
+        messages: Messages,
+        clock: SimulatedClock,
+        schedule: Sequence[int | None],
+        *,
+        ranked: bool = False,
+        staleness: int | None = 0,
+        overlaps: bool = False,
+        trainer_factory: TrainerFactory = LocalTrainer,
+        on_update: Callable[[Trace, Values], None] = lambda trace, sent: None,
+    ):
+        self.trained = trained
+        self.task = task
+        # By client and round, in the order of training.
+        self.traces: dict[tuple[int, int], Trace] = {}
+        # Training losses of what each aggregation brought in, by its number, until somebody asks.
+        self.losses: dict[int, list[float]] = {}
+        self.clients: defaultdict[int, Client] = defaultdict(Client)
+        self.messages = messages
+        held = self._held if staleness is None or not server.correction else lambda item: ()
+        self.versions = Versions(trained.part, lag=staleness or 0, held=held)
+        # Where a client waits for the aggregate before it trains again, its own update is in it by then.
+        self._keeps_own = trained.keeps_own and (overlaps or not server.correction)
+        self._trainer = trainer_factory(trained, self.versions, task, local)
+        self._server = server
+        self._learning_rate = local.learning_rate
+        self._clock = clock
+        self._schedule = schedule
+        self._ranked = ranked
+        self.surveyed: dict[int, tuple[float, Tensor]] = {}
+        # What was sent of updates that are not aggregated yet.
+        self.in_flight: dict[tuple[int, int], Values] = {}
+        # Of stacks: what merging each round's took here, and what each client has to merge before it trains [s].
+        self.merge_seconds: dict[int, float] = {}
+        self._to_merge: dict[int, float] = {}
+        # Versions that are on their way to each client.
+        self._served: dict[int, Mapping[int, int]] = {}
+        # Set when a run is resumed: updates that were trained before, and the last round that was aggregated.
+        self.replay: dict[tuple[int, int], Trace] = {}
+        self.replayed_until = -1
+        self._on_update = on_update
+
+    @property
+    def model(self) -> nn.Module:
+        """The one model."""
+        return self.trained.model
+
+    @property
+    def advice(self) -> str:
+        """What to do about a global model that diverged."""
+        return (
+            f"lower train.global_learning_rate ({self._server.learning_rate:g}) "
+            f"or the clients' train.learning_rate ({self._learning_rate:g})"
+        )
+
+    def survey(self, client: int) -> float:
+        """Measure the norm of every block's gradient on one of the client's batches."""
+        if client not in self.surveyed:
+            batch = next(iter(self.task.batches(client, 0)))
+            norms, measured = self.trained.gradient_norms(batch, self.task.loss)
+            self.surveyed[client] = (self._clock.survey_seconds(client, measured), norms)
+        return self.surveyed[client][0]
+
+    def schedule(self) -> Sequence[int | None]:
+        """Block of each round; ranked ones go round from the largest mean gradient norm to the smallest."""
+        if not self._ranked:
+            return self._schedule
+        # In the order of the clients: a sum must not depend on who was surveyed first.
+        norms = torch.stack([self.surveyed[client][1] for client in sorted(self.surveyed)])
+        order = norms.sum(dim=0).argsort(descending=True, stable=True).tolist()
+        return [order[round % len(order)] for round in range(len(self._schedule))]
+
+    def train(self, client: int, round: int, block: int | None) -> Promise:
+        """Have a client train on what it knows now; its update is noted when the promise is redeemed."""
+        merging = self._to_merge.pop(client, 0.0)
+        # Promised as it was the first time, so that a resumed run's events come in the same order.
+        duration = self._clock.foreseen(client, round, block)
+        if (client, round) in self.replay:
+            return Promise(partial(self._repeated, client, round, block), duration)
+        job = self.job(client, round, block)
+        return Promise(partial(self._finished, job, block, merging, self._trainer.submit(job)), duration)
+
+    def job(self, client: int, round: int, block: int | None) -> Job:
+        """Put together what a client's update starts from."""
+        view = self.clients[client]
+        own: dict[int, list[Values]] = {}
+        for (item, _), delta in sorted(view.pending.items(), key=lambda entry: entry[0]):
+            own.setdefault(item, []).append(delta)
+        return Job(
+            client,
+            round,
+            self.trained.item(block),
+            known=dict(view.known),
+            own=own,
+            rate=self._server.learning_rate,
+            merged=max(self.merge_seconds, default=BASE),
+        )
+
+    def _repeated(self, client: int, round: int, block: int | None) -> Update:
+        trace = self.traces[client, round] = self.replay[client, round]
+        return Update(client, round, block, trace.seconds, trace.serial, self.in_flight.get((client, round)))
+
+    def _finished(self, job: Job, block: int | None, merging: float, result: Callable[[], LocalUpdate]) -> Update:
+        """Wait for an update, note it as the client's own, and tell what is sent of it."""
+        client, round = job.client, job.round
+        try:
+            learned = result()
+        except TrainingError as error:
+            raise TrainingError(f"client {client}, round {round}: {error}") from None
+        sent = self.messages.send(client, job.item, round, learned.delta)
+        if self._keeps_own:
+            self.clients[client].pending[job.item, round] = learned.delta
+        seconds, serial = self._clock.seconds(client, round, block, merging + learned.seconds)
+        trace = Trace(client, round, learned.loss, learned.seconds, seconds, serial)
+        self.traces[client, round], self.in_flight[client, round] = trace, sent
+        self._on_update(trace, sent)
+        return Update(client, round, block, seconds, serial, sent)
+
+    def _held(self, item: int) -> set[int]:
+        known = {client.known.get(item, BASE) for client in self.clients.values()}
+        return {BASE, *known, *(versions[item] for versions in self._served.values() if item in versions)}
+
+    def aggregate(self, number: int, item: int, updates: Sequence[Update]) -> None:
+        """Bring the mean of some updates into the server's model (Algorithm 2, line 10)."""
+        if number <= self.replayed_until:
+            return
+        self.losses.setdefault(number, []).extend(self.traces[update.client, update.round].loss for update in updates)
+        weights = [float(self.task.examples[u.client]) if self._server.weighted else 1.0 for u in updates]
+        contents = [cast(Values, update.content) for update in updates]
+        rate = self._server.learning_rate
+        if isinstance(self.trained, TrainedStack):
+            self.merge_seconds[number] = self.trained.merge(contents, weights, rate)
+        else:
+            change = self.messages.broadcast(number, mean(contents, weights, [update.weight for update in updates]))
+            self.versions.renew(item, number, {name: rate * value for name, value in change.items()})
+        self._check_finite(item, number)
+        for update in updates:
+            del self.in_flight[update.client, update.round]
+            # Events and processes hold on to an update for a while; its tensors need not stay for that.
+            update.content = None
+            if self._server.correction:
+                # Its client fetches the aggregate before it trains again: nothing of its own is left.
+                self.clients[update.client].pending.pop((self.trained.item(update.block), update.round), None)
+
+    def drop(self, update: Update) -> None:
+        """Forget an update that will never be aggregated; its client keeps it if it goes on from its own."""
+        self.in_flight.pop((update.client, update.round), None)
+        update.content = None
+
+    def _check_finite(self, item: int, number: int) -> None:
+        """Refuse a diverged global model before it can be evaluated, saved or sent."""
+        stacked = isinstance(self.trained, TrainedStack)
+        values = self.trained.merged() if stacked else self.versions.get(item, number)
+        if not torch.stack([value.isfinite().all() for value in values.values()]).all():
+            raise TrainingError(f"the global model diverged: it is not finite after round {number}; {self.advice}")
+
+    def serve(self, client: int, versions: Mapping[int, int]) -> None:
+        """Hold versions that are on their way to a client."""
+        self._served[client] = versions
+
+    def receive(self, client: int, versions: Mapping[int, int]) -> None:
+        """Let a client know versions of the server's items (line 9: its own updates in them are replaced).
+
+        A client that receives stacks merges them: a part of its next update's seconds.
+        """
+        self._served.pop(client, None)
+        if isinstance(self.trained, TrainedStack):
+            arrived = sum(self.merge_seconds[round] for round in versions.values())
+            self._to_merge[client] = self._to_merge.get(client, 0.0) + arrived
+        if self._server.correction and self.trained.keeps_own:
+            self.clients[client].known.update(versions)

@@ -1,0 +1,1 @@
+"""Models: building, reading, saving, adapting and cutting them into blocks."""

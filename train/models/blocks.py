@@ -1,0 +1,245 @@
+"""Parameters of a block in a real model: find, activate, snapshot and install them.
+
+`sim.workload.blocks` says which layers, or halves of layers, make a block; this module finds them in a model.
+A trainable part (a block, an adapter, the whole model) is a plain dictionary of named parameters; its values
+travel as dictionaries of tensors under the same names, in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sim.workload.blocks import Block
+from train.models.building import ModelError
+
+Part = Mapping[str, nn.Parameter]
+Values = dict[str, Tensor]
+
+
+def layer_list(model: nn.Module) -> tuple[str, nn.ModuleList]:
+    """Find the repeated layers of a transformer.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Any transformer that keeps its layers in one `torch.nn.ModuleList`.
+
+    Returns
+    -------
+    tuple of str and torch.nn.ModuleList
+        The list's name in the model and the list: of the outermost ones whose members are all of one class,
+        the longest.
+
+    Raises
+    ------
+    ModelError
+        If the model has no such list.
+    """
+    lists: dict[str, nn.ModuleList] = {}
+    for name, module in model.named_modules():
+        # A list within a layer, such as the experts of a mixture, may be longer than the list of layers.
+        if isinstance(module, nn.ModuleList) and not any(name.startswith(f"{outer}.") for outer in lists):
+            lists[name] = module
+    repeated = {name: layers for name, layers in lists.items() if len({type(layer) for layer in layers}) == 1}
+    if not repeated:
+        raise ModelError(f"{type(model).__name__} has no list of repeated layers to make blocks of")
+    return max(repeated.items(), key=lambda item: len(item[1]))
+
+
+def halves_of(layer: nn.Module) -> dict[str, list[str]]:
+    """Split a layer's parameters into its attention and its MLP half.
+
+    Parameters
+    ----------
+    layer : torch.nn.Module
+        One layer of a transformer.
+
+    Returns
+    -------
+    dict of str to list of str
+        Names of the parameters within the layer under ``attention`` and ``mlp``, in the layer's own order.
+
+    Notes
+    -----
+    Modules named after attention make the attention half, other matrices the MLP half. What holds no matrix
+    (norms, layer scales) is registered in the order in which it applies: the first half of it, rounded up,
+    goes with the attention. `train.models.architecture` counts by the same rule.
+    """
+    ranks = {name: [own.ndim for own in child.parameters()] for name, child in layer.named_children()}
+    vectors = [name for name, dimensions in ranks.items() if dimensions and max(dimensions) < 2]
+    vectors += [name for name, _ in layer.named_parameters(recurse=False)]
+    attention = {name for name in ranks if "attn" in name.lower() or "attention" in name.lower()}
+    attention = (attention - set(vectors)) | set(vectors[: (len(vectors) + 1) // 2])
+    halves: dict[str, list[str]] = {"attention": [], "mlp": []}
+    for name, _ in layer.named_parameters():
+        halves["attention" if name.partition(".")[0] in attention else "mlp"].append(name)
+    return halves
+
+
+def block_parameters(model: nn.Module, block: Block) -> dict[str, nn.Parameter]:
+    """Parameters of one block, by their names in the model.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model that the block was cut from.
+    block : Block
+        Its halves are pairs of layer index and ``attention`` or ``mlp``.
+
+    Returns
+    -------
+    dict of str to torch.nn.Parameter
+        In the order of the block's halves and, within one, of the layer's own parameters.
+
+    Raises
+    ------
+    ModelError
+        If the model has no such layer, or its block has another number of parameters.
+    """
+    prefix, layers = layer_list(model)
+    if block.last_layer >= len(layers):
+        raise ModelError(f"block {block.index} ends in layer {block.last_layer}, the model has {len(layers)} layers")
+    parameters: dict[str, nn.Parameter] = {}
+    for index, half in block.halves:
+        own = dict(layers[index].named_parameters())
+        parameters.update({f"{prefix}.{index}.{name}": own[name] for name in halves_of(layers[index])[half]})
+    count = sum(parameter.numel() for parameter in parameters.values())
+    if count != block.parameters:
+        raise ModelError(
+            f"block {block.index} has {count} parameters in the model, {block.parameters} in its architecture"
+        )
+    return parameters
+
+
+def activate(model: nn.Module, part: Part) -> None:
+    """Let exactly one part of a model receive gradients.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model; every parameter that is not in the part is frozen.
+    part : mapping of str to torch.nn.Parameter
+        Parameters of this model.
+
+    Notes
+    -----
+    Autograd records nothing before the first parameter that wants a gradient, so layers below the lowest
+    trained one cost a forward pass and no activation memory.
+    """
+    model.requires_grad_(False)
+    for parameter in part.values():
+        parameter.requires_grad_(True)
+
+
+def checkpoint_activations(model: Any, enabled: bool = True) -> None:
+    """Trade compute for memory: keep only each layer's input and run its forward again in the backward pass.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        The model; takes effect in training mode only.
+    enabled : bool
+        Switch on or off.
+
+    Raises
+    ------
+    ModelError
+        If the model does not support it.
+    """
+    # transformers renamed the methods; the old names warn where the new ones exist.
+    word = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
+    if not enabled:
+        getattr(model, f"{word}_checkpointing_disable")()
+        return
+    try:
+        getattr(model, f"{word}_checkpointing_enable")({"use_reentrant": False})
+    except ValueError as error:
+        raise ModelError(f"{type(model).__name__} does not support activation checkpointing") from error
+    # transformers makes the embeddings' output require gradients for the sake of reentrant checkpoints. Ours
+    # are not, and that would build the very graph below the trained block which freezing avoids.
+    if getattr(model, "_require_grads_hook", None) is not None:
+        model.disable_input_require_grads()
+
+
+def install(part: Part, values: Mapping[str, Tensor]) -> None:
+    """Put values into a part, rounding them to the model's precision.
+
+    Parameters
+    ----------
+    part : mapping of str to torch.nn.Parameter
+        The part.
+    values : mapping of str to torch.Tensor
+        Values under the same names, of the same shapes, in any precision, on any device.
+
+    Raises
+    ------
+    ModelError
+        If the names or the shapes differ; nothing is written then.
+    """
+    check_fit(part, values)
+    with torch.no_grad():
+        for name, parameter in part.items():
+            parameter.copy_(values[name])
+
+
+def check_fit(part: Part, values: Mapping[str, Tensor]) -> None:
+    """Make sure that values belong to a part.
+
+    Parameters
+    ----------
+    part : mapping of str to torch.nn.Parameter
+        The part.
+    values : mapping of str to torch.Tensor
+        Values to be put into it.
+
+    Raises
+    ------
+    ModelError
+        If the names or the shapes differ.
+    """
+    if part.keys() != values.keys():
+        foreign = sorted(part.keys() ^ values.keys())
+        raise ModelError(f"values and part do not belong together: {foreign[0]} is in one of them only")
+    for name, parameter in part.items():
+        if parameter.shape != values[name].shape:
+            given, allowed = tuple(values[name].shape), tuple(parameter.shape)
+            raise ModelError(f"{name}: values of shape {given} do not fit a parameter of shape {allowed}")
+
+
+def flatten(values: Mapping[str, Tensor]) -> Tensor:
+    """Lay tensors end to end, in the dictionary's order.
+
+    Parameters
+    ----------
+    values : mapping of str to torch.Tensor
+        Tensors of one precision on one device.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (sum of their sizes,).
+    """
+    return torch.cat([value.reshape(-1) for value in values.values()])
+
+
+def unflatten(flat: Tensor, like: Mapping[str, Tensor]) -> Values:
+    """Undo `flatten`.
+
+    Parameters
+    ----------
+    flat : torch.Tensor
+        Shape (sum of the sizes in `like`,).
+    like : mapping of str to torch.Tensor
+        Names and shapes.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        Views into `flat`.
+    """
+    pieces = torch.split(flat, [value.numel() for value in like.values()])
+    return {name: piece.view(value.shape) for (name, value), piece in zip(like.items(), pieces, strict=True)}

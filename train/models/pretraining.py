@@ -1,0 +1,136 @@
+"""A moment of central training on general text, so that what is fine-tuned is a pretrained base.
+
+The base is kept on disk: a resumed run goes on from the very weights that the interrupted one began with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from parasim_demonstration.word_problems import general_text
+from sim.scenario.scenario import Scenario
+from sim.support.streams import stream
+from train.data.encoding import collate, pack
+from train.data.task import Batch
+from train.data.text import TextTask
+from train.models.blocks import Values, install
+from train.models.building import DEMO, quiet
+from train.models.files import save_model
+from train.runs.checkpoint import CheckpointError, digest_of, whole_folder
+from train.runs.settings import PretrainingSettings, TrainSettings
+from train.runs.workbench import Workbench
+from train.update.local import LocalSettings, TrainingError, train_locally
+
+DEMONSTRATION = PretrainingSettings(steps=800, batch_size=16, learning_rate=3e-3)
+"""What the demonstration's model gets unless something else is asked for."""
+
+StepProgress = Callable[[str, int, int], None]
+_RECORD = "pretraining.json"
+_DOCUMENTS = 20_000
+_PACKED_LENGTH = 40
+
+
+def pretrain(
+    bench: Workbench,
+    scenario: Scenario,
+    settings: TrainSettings,
+    folder: Path,
+    progress: StepProgress = lambda what, done, total: None,
+) -> bool:
+    """Train the whole base centrally, or take it from disk if that has been done.
+
+    Parameters
+    ----------
+    bench : Workbench
+        Its model is trained in place; nothing happens to one that is not for text.
+    scenario : Scenario
+        Its `model` and `seed`.
+    settings : TrainSettings
+        Its `pretraining`.
+    folder : Path
+        Where the base is kept, as an ordinary Hugging Face folder.
+    progress : callable
+        Told what is being done, the steps done and in total.
+
+    Returns
+    -------
+    bool
+        Whether there is a pretrained base, which then is in the folder.
+
+    Raises
+    ------
+    ParaSimError
+        If training diverges, the base cannot be written, or what is in the folder is another base or damaged.
+    """
+    how = settings.pretraining or (DEMONSTRATION if scenario.model in (None, DEMO) else PretrainingSettings())
+    task = bench.task
+    if not how.steps or not isinstance(task, TextTask):
+        return False
+    part = dict(bench.model.named_parameters())
+    described = [scenario.model, scenario.seed, how.model_dump(), {n: list(p.shape) for n, p in part.items()}]
+    fingerprint = hashlib.sha256(json.dumps(described).encode()).hexdigest()
+    if folder.exists():
+        install(part, _load(bench.model, folder, fingerprint))
+        return True
+    try:
+        _train(bench, task, how, scenario.seed, progress)
+    except TrainingError as error:
+        raise TrainingError(f"pretraining the base: {error}") from None
+    with whole_folder(folder, f"{folder}: the base") as temporary:
+        save_model(bench.model, bench.tokenizer, temporary)
+        record = {"fingerprint": fingerprint, "sha256": _digests(temporary)}
+        (temporary / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return True
+
+
+def _load(model: Any, folder: Path, fingerprint: str) -> Values:
+    try:
+        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        if record["fingerprint"] != fingerprint:
+            raise CheckpointError(
+                f"{folder}: is a base of another run (other model, seed or train.pretraining); "
+                "choose another --out or delete it"
+            )
+        if record["sha256"] != _digests(folder):
+            raise ValueError("the weights are not what was written")
+        with quiet():
+            # In the precision that it was trained in, whatever the device would choose.
+            base = type(model).from_pretrained(str(folder), dtype=model.dtype, use_safetensors=True)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise CheckpointError(f"{folder}: is damaged ({error}); delete it to start from the beginning") from None
+    return {name: parameter.detach() for name, parameter in base.named_parameters()}
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {path.name: digest_of(path) for path in sorted(folder.glob("*.safetensors"))}
+
+
+def _train(bench: Workbench, task: TextTask, how: PretrainingSettings, seed: int, progress: StepProgress) -> None:
+    template = task.training.template
+    rows = pack(general_text(_DOCUMENTS, seed=seed), template, _PACKED_LENGTH)
+    # No client has this number: its stream is the base's alone.
+    order = stream(seed, "batches", 2**31).integers(len(rows), size=(how.steps, how.batch_size))
+    done = itertools.count(1)
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        progress("pretraining the base", next(done), how.steps)
+        return task.loss(model, batch)
+
+    part = dict(bench.model.named_parameters())
+    update = train_locally(
+        bench.model,
+        part,
+        (collate([rows[index] for index in chosen], template.pad) for chosen in order),
+        loss,
+        LocalSettings(learning_rate=how.learning_rate, steps=how.steps, schedule="cosine"),
+        seed=seed,
+    )
+    install(part, {name: parameter.detach().float() + update.delta[name] for name, parameter in part.items()})

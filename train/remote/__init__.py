@@ -1,0 +1,1 @@
+"""Local updates on the machines of a Ray cluster."""

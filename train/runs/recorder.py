@@ -1,0 +1,67 @@
+"""What is noted of a run, whenever a round has been aggregated: a row of metrics, and a checkpoint."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sim.engine.timeline import Kind
+from sim.engine.world import World
+from train.federated.learner import TorchLearner
+from train.runs.checkpoint import Checkpoint, save
+from train.runs.metrics import MetricsRow
+from train.runs.resume import state
+from train.runs.settings import TrainSettings
+from train.update.local import TrainingError
+
+
+@dataclass
+class Recorder:
+    """Metrics and checkpoints, taken whenever a round has been aggregated."""
+
+    learner: TorchLearner
+    settings: TrainSettings
+    method: str
+    rounds: int
+    folder: Path | None
+    fingerprint: str
+    on_row: Callable[[list[MetricsRow]], None]
+    metrics: list[MetricsRow] = field(default_factory=list)
+
+    def __call__(self, world: World, round: int) -> None:
+        """Note a round, unless an earlier process has."""
+        if round <= self.learner.replayed_until:
+            return
+        losses = self.learner.losses.pop(round)
+        row: MetricsRow = {
+            "method": self.method,
+            "round": round,
+            "simulated_s": world.env.now,
+            # Rounded once, so that it does not depend on who was faster.
+            "train_loss": math.fsum(losses) / len(losses),
+            **self._evaluate(round),
+            "uploaded_bytes": int(sum(span.size for span in world.timeline.spans if span.kind is Kind.UPLOAD)),
+            "downloaded_bytes": int(sum(span.size for span in world.timeline.spans if span.kind is Kind.DOWNLOAD)),
+        }
+        self.metrics.append(row)
+        last = round + 1 == self.rounds
+        if self.folder is not None and (last or (round + 1) % self.settings.checkpoint_every == 0):
+            record, tensors = state(self.learner)
+            save(self.folder, Checkpoint(round, record | {"metrics": self.metrics}, tensors), self.fingerprint)
+        self.on_row(self.metrics)
+
+    def _evaluate(self, round: int) -> MetricsRow:
+        every, last = self.settings.evaluation, round + 1 == self.rounds
+        with_accuracy = last or (every.accuracy_every is not None and (round + 1) % every.accuracy_every == 0)
+        if not (last or with_accuracy or (round + 1) % every.every == 0):
+            return {"eval_loss": None, "accuracy": None}
+        self.learner.versions.show_newest()
+        measured = self.learner.task.evaluate(self.learner.model, accuracy=with_accuracy)
+        if not math.isfinite(measured.loss):
+            raise TrainingError(
+                f"the global model diverged in round {round}: its held-out loss is {measured.loss}; "
+                f"{self.learner.advice}"
+            )
+        return {"eval_loss": measured.loss, "accuracy": measured.accuracy}

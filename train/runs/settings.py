@@ -1,0 +1,151 @@
+"""The `train:` section of a scenario: data, partition, learning rates, evaluation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from sim.errors import ScenarioError, nearest
+from sim.scenario import scenario
+from sim.scenario.fields import SchemaOfFields, Section
+from sim.scenario.validation_messages import validation_message
+from sim.workload.methods import METHODS
+
+Rate = Annotated[float, Field(gt=0)]
+
+
+class DataSettings(Section):
+    """What is trained on."""
+
+    source: str = "word-problems"
+    """`word-problems` (generated), `digits` (scikit-learn's images), a file, or a hub name."""
+    format: Literal["alpaca", "mathinstruct", "gsm8k", "svamp"] | None = None
+    """Of a file whose columns do not tell."""
+    columns: dict[Literal["prompt", "response", "label", "answer"], str] | None = None
+    """Names of the columns of a file of any other kind."""
+    held_out: str | None = None
+    """File of held-out examples; some of the source's are held out if left out."""
+    examples: int | None = Field(default=None, ge=1)
+    """Use at most this many training examples."""
+    held_out_examples: int = Field(default=200, ge=1)
+    """Number of held-out examples."""
+
+
+class PartitionSettings(Section):
+    """Who has which examples."""
+
+    kind: Literal["iid", "dirichlet"] = "dirichlet"
+    """Evenly at random, or skewed by label."""
+    alpha: float = Field(default=0.5, gt=0)
+    """Concentration of the Dirichlet distribution: the smaller, the more skewed."""
+    labels: Literal["label", "clusters"] = "label"
+    """Labels of the data, or clusters of their texts."""
+    clusters: int = Field(default=10, ge=2)
+    """Number of text clusters."""
+    minimum: int = Field(default=8, ge=1)
+    """Fewest examples of a client."""
+
+
+class EvaluationSettings(Section):
+    """How good the server's model is, and when that is measured."""
+
+    every: int = Field(default=1, ge=1)
+    """Rounds between held-out losses; the last round always has one."""
+    accuracy_every: int | None = Field(default=None, ge=1)
+    """Rounds between accuracies, which generate answers; after the last round only if left out."""
+    answer_tokens: int | None = Field(default=None, ge=1)
+    """Longest generated answer; as long as the longest held-out one if left out."""
+    batch_size: int = Field(default=50, ge=1)
+    """Held-out examples at a time."""
+
+
+class PretrainingSettings(Section):
+    """Central training on general text before anything is federated, so that the base is a pretrained model."""
+
+    steps: int = Field(default=0, ge=0)
+    """Steps; the demonstration's model, random before, takes 800 of 16 documents if the section is left out."""
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=2e-3, gt=0)
+
+
+class TrainSettings(Section):
+    """Everything that training takes beyond the simulator's scenario."""
+
+    data: DataSettings = DataSettings()
+    partition: PartitionSettings = PartitionSettings()
+    learning_rate: Rate | Annotated[dict[str, Rate], Field(min_length=1)] = 1e-3
+    """Local learning rate; one for all methods, or by method with `default` for the others."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Learning rate within one local update."""
+    clip_norm: float | None = Field(default=None, gt=0)
+    accumulation: int = Field(default=1, ge=1)
+    """Batches per optimizer step."""
+    global_learning_rate: float = Field(default=1.0, gt=0)
+    """Rate eta with which the server adds the mean."""
+    mean: Literal["uniform", "weighted"] = "uniform"
+    """Weight clients alike, or by their number of examples."""
+    correction: bool = True
+    """ParaBlock's correction; off only to show why it is there."""
+    error_feedback: bool = False
+    """Clients send later what compression left out."""
+    stochastic_rounding: bool = False
+    """Quantize at random without bias instead of to the nearest level."""
+    activation_checkpointing: bool = False
+    """Less memory for more computing."""
+    evaluation: EvaluationSettings = EvaluationSettings()
+    pretraining: PretrainingSettings | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where it is trained; a GPU if there is one."""
+    checkpoint_every: int = Field(default=1, ge=1)
+    """Rounds between checkpoints."""
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _of_known_methods(cls, rates: float | dict[str, float]) -> float | dict[str, float]:
+        known = (*METHODS, "default")
+        for name in rates if isinstance(rates, dict) else ():
+            if name not in known:
+                raise ValueError(f"no method {name!r}; {nearest(name, known)}")
+        return rates
+
+    def rate(self, method: str) -> float:
+        """Local learning rate of a method.
+
+        Raises
+        ------
+        ScenarioError
+            If rates are given by method, and neither this one nor a default is.
+        """
+        if not isinstance(self.learning_rate, dict):
+            return self.learning_rate
+        rate = self.learning_rate.get(method, self.learning_rate.get("default"))
+        if rate is None:
+            raise ScenarioError(f"train.learning_rate: none for {method}, and no default")
+        return rate
+
+    @classmethod
+    def parse(cls, data: Any) -> TrainSettings:
+        """Validate the section.
+
+        Raises
+        ------
+        ScenarioError
+            Naming each wrong field.
+        """
+        try:
+            return cls.model_validate(data or {})
+        except ValidationError as error:
+            raise ScenarioError(f"train:{validation_message(error, cls)}") from None
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of scenario files with their train section."""
+    schema = scenario.json_schema()
+    section = TrainSettings.model_json_schema(schema_generator=SchemaOfFields)
+    schema["$defs"] |= section.pop("$defs")
+    schema["$defs"]["Train"] = section
+    described = schema["properties"]["train"]
+    schema["properties"]["train"] = {**described, "anyOf": [{"$ref": "#/$defs/Train"}, {"type": "null"}]}
+    return schema

@@ -1,0 +1,40 @@
+"""The server's mean of the clients' deltas, uniform or weighted by their numbers of examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from train.models.blocks import Values
+
+
+def mean(
+    deltas: Sequence[Mapping[str, Tensor]], weights: Sequence[float], discounts: Sequence[float] | None = None
+) -> Values:
+    """Average updates: sum_i w_i d_i delta_i / sum_i w_i.
+
+    Parameters
+    ----------
+    deltas : sequence of mapping of str to torch.Tensor
+        One per client, under the same names.
+    weights : sequence of float
+        One per client, positive: all equal for a uniform mean, n_i for FedAvg's.
+    discounts : sequence of float, optional
+        One per client: what its update is multiplied by without counting for less, as a stale one is; 1 if left out.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        float32. Summed in float64, so that N equal deltas have exactly themselves as their mean.
+    """
+    total = float(sum(weights))
+    factors = [w * d for w, d in zip(weights, discounts or [1.0] * len(weights), strict=True)]
+    averaged: Values = {}
+    for name, first in deltas[0].items():
+        summed = torch.zeros_like(first, dtype=torch.float64)
+        for delta, factor in zip(deltas, factors, strict=True):
+            summed.add_(delta[name].to(torch.float64), alpha=float(factor))
+        averaged[name] = (summed / total).to(torch.float32)
+    return averaged

@@ -1,0 +1,279 @@
+"""One client's local update: K AdamW steps on one trainable part (Algorithm 1 of the ParaBlock paper).
+
+The part may be a block, an adapter or the whole model. It alone has gradients, moments and, where the model
+is held in bfloat16, a float32 master copy; all of that is gone when the update is returned. The update is
+timed on the device, without what only a simulation does: drawing batches, warming up, putting the model back.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass as validated_dataclass
+from torch import Tensor, nn
+
+from sim.errors import ParaSimError
+from train.data.task import Batch
+from train.models.blocks import Part, Values, activate, check_fit
+from train.update.timing import now
+
+Schedule = Literal["constant", "cosine"]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Loss = Callable[[nn.Module, Batch], Tensor]
+
+
+class TrainingError(ParaSimError):
+    """Local training cannot start, or went wrong."""
+
+
+@validated_dataclass(frozen=True)
+class LocalSettings:
+    """How a client trains; the defaults are AdamW's.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Step size, positive.
+    steps : int
+        Local steps K.
+    weight_decay : float
+        Decoupled weight decay.
+    betas : tuple of float
+        Decay rates of the first and the second moment, in [0, 1).
+    epsilon : float
+        Added to the root of the second moment.
+    schedule : {"constant", "cosine"}
+        Learning rate within one update: the same in all K steps, or falling along a half cosine, where step
+        k from 0 takes learning_rate (1 + cos(pi k / K)) / 2.
+    clip_norm : float, optional
+        Largest norm of the part's gradient; longer ones are scaled down.
+    accumulation : int
+        Batches per step. Each counts alike: the step follows the mean of their losses.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+
+    learning_rate: Positive
+    steps: Count
+    weight_decay: NotNegative = 0.0
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    epsilon: NotNegative = 1e-8
+    schedule: Schedule = "constant"
+    clip_norm: Positive | None = None
+    accumulation: Count = 1
+
+    def rate(self, step: int) -> float:
+        """Learning rate of one step, counted from 0."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        return self.learning_rate * (1 + math.cos(math.pi * step / self.steps)) / 2
+
+
+@dataclass(frozen=True)
+class LocalUpdate:
+    """What one client's local training produced.
+
+    Parameters
+    ----------
+    delta : dict of str to torch.Tensor
+        Part after training minus part before, float32, on the model's device.
+    loss : float
+        Mean training loss over the K steps, each taken before its step.
+    seconds : float
+        Time [s] that the update took on the device.
+    """
+
+    delta: Values
+    loss: float
+    seconds: float
+
+
+def train_locally(
+    model: nn.Module,
+    part: Part,
+    batches: Iterable[Batch],
+    loss: Loss,
+    settings: LocalSettings,
+    *,
+    start: Mapping[str, Tensor] | None = None,
+    warm_up: bool = False,
+    seed: int = 0,
+) -> LocalUpdate:
+    """Train one part of a model for K steps and return what changed (Algorithm 1).
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model; every parameter outside the part stays as it is and receives no gradient.
+    part : mapping of str to torch.nn.Parameter
+        What is trained: parameters of this model, on one device.
+    batches : iterable of mapping of str to torch.Tensor
+        At least steps x accumulation batches; exactly so many are drawn.
+    loss : callable
+        Mean loss of a model on a batch, such as `Task.loss`.
+    settings : LocalSettings
+        How to train. The AdamW state starts fresh at every call.
+    start : mapping of str to torch.Tensor, optional
+        Values that the part starts from, best in float32; by default those that the model holds.
+    warm_up : bool
+        Run one untimed step first, so that one-time costs of a device (kernels loaded, memory reserved) do
+        not count. Changes nothing but the measured time.
+    seed : int
+        Seed of what is random within the model, such as dropout.
+
+    Returns
+    -------
+    LocalUpdate
+        Delta, mean loss and measured seconds. The model is as it was before the call: whoever goes on with what was
+        learned adds the delta to its start, as every receiver does, for clients and server must agree to the bit.
+
+    Raises
+    ------
+    TrainingError
+        If there is nothing to train, there are too few batches, or the loss or the result is not finite.
+    ModelError
+        If `start` does not fit the part.
+    """
+    if not part:
+        raise TrainingError("there is nothing to train: the part has no parameters")
+    if start is not None:
+        check_fit(part, start)
+    device = next(iter(part.values())).device
+    prepared = _draw(batches, settings.steps * settings.accumulation, device)
+    values = part if start is None else start
+    origin = {name: value.detach().to(device) for name, value in values.items()}
+    # Dropout draws from torch's global state, which belongs to the caller.
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        if warm_up:
+            torch.manual_seed(seed)
+            _measure(model, part, origin, prepared[: settings.accumulation], loss, replace(settings, steps=1))
+        torch.manual_seed(seed)
+        delta, losses, seconds = _measure(model, part, origin, prepared, loss, settings)
+    _check_finite(losses, delta, settings)
+    return LocalUpdate(delta, losses.mean().item(), seconds)
+
+
+def _draw(batches: Iterable[Batch], count: int, device: torch.device) -> list[dict[str, Tensor]]:
+    """Draw the batches and bring them to the device, so that no transfer interrupts the steps."""
+    drawn = [{name: tensor.to(device) for name, tensor in batch.items()} for batch in itertools.islice(batches, count)]
+    if len(drawn) < count:
+        raise TrainingError(f"local training needs {count} batches (steps x accumulation), got {len(drawn)}")
+    return drawn
+
+
+def _measure(
+    model: nn.Module, part: Part, origin: Values, batches: Sequence[Batch], loss: Loss, settings: LocalSettings
+) -> tuple[Values, Tensor, float]:
+    """Train from `origin` and time it: the delta, the losses of all batches, and the seconds."""
+    device = next(iter(part.values())).device
+    with _on_copies(model, part, origin):
+        began = now(device)
+        # A float32 part is its own master; anything narrower gets one, from the unrounded start.
+        masters = {
+            name: own if own.dtype == torch.float32 else nn.Parameter(origin[name].to(torch.float32, copy=True))
+            for name, own in part.items()
+        }
+        losses = _descend(model, part, masters, batches, loss, settings)
+        # In place: what was trained is of no further use, its memory becomes the delta's.
+        delta = {name: master.detach().sub_(origin[name]) for name, master in masters.items()}
+        return delta, losses, now(device) - began
+
+
+@contextmanager
+def _on_copies(model: nn.Module, part: Part, origin: Values) -> Iterator[None]:
+    """Let a model train a part on copies of `origin` for a while; what it held before is never written to."""
+    held, was_training = {name: parameter.data for name, parameter in part.items()}, model.training
+    activate(model, part)
+    model.train()
+    try:
+        for name, parameter in part.items():
+            parameter.data = origin[name].to(parameter.dtype, copy=True)
+        yield
+    finally:
+        model.train(was_training)
+        for name, parameter in part.items():
+            parameter.data, parameter.grad = held[name], None
+
+
+def _descend(
+    model: nn.Module, part: Part, masters: Part, batches: Sequence[Batch], loss: Loss, settings: LocalSettings
+) -> Tensor:
+    """Take the K steps. No step waits for the device, losses stay there until the end.
+
+    The model may: with an attention mask in the batch, transformers reads one flag per forward pass, whether anything
+    is padded, because unpadded batches need no explicit mask.
+    """
+    parameters = list(masters.values())
+    optimizer = torch.optim.AdamW(
+        parameters,
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        eps=settings.epsilon,
+        weight_decay=settings.weight_decay,
+        fused=parameters[0].device.type in ("cpu", "cuda"),
+    )
+    lowered = [(part[name], master) for name, master in masters.items() if part[name] is not master]
+    in_part = len(part) < sum(1 for _ in model.parameters())
+    losses = []
+    for step in range(settings.steps):
+        first = step * settings.accumulation
+        for batch in batches[first : first + settings.accumulation]:
+            value = loss(model, batch)
+            losses.append(value.detach())
+            (value / settings.accumulation).backward()  # type: ignore[no-untyped-call]
+            if in_part:
+                # The graph hangs on it: its nodes would settle between what the next forward pass keeps. Where all is
+                # trained that costs little, and without them glibc would return and fetch the same pages every step.
+                del value
+            _lift_gradients(lowered)
+        if settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
+        optimizer.param_groups[0]["lr"] = settings.rate(step)
+        optimizer.step()
+        optimizer.zero_grad()
+        with torch.no_grad():
+            for parameter, master in lowered:
+                parameter.copy_(master)
+    return torch.stack(losses)
+
+
+def _lift_gradients(lowered: Iterable[tuple[nn.Parameter, nn.Parameter]]) -> None:
+    """Add gradients to their masters' in float32, where many batches sum up without rounding away."""
+    for parameter, master in lowered:
+        if parameter.grad is None:
+            continue
+        gradient, parameter.grad = parameter.grad.float(), None
+        master.grad = gradient if master.grad is None else master.grad.add_(gradient)
+
+
+def _check_finite(losses: Tensor, delta: Values, settings: LocalSettings) -> None:
+    """Refuse a diverged update before it can reach a server."""
+    advice = f"lower the learning rate ({settings.learning_rate:g}) or clip the gradients"
+    broken = (~torch.isfinite(losses)).nonzero()
+    if len(broken):
+        step = int(broken[0]) // settings.accumulation
+        if step == 0:
+            advice = (
+                "nothing was trained yet, so the weights that it started from have diverged: lower "
+                "train.global_learning_rate, or look at the base model and the data"
+            )
+        raise TrainingError(
+            f"local training diverged: the loss is {losses[broken[0]].item()} in step "
+            f"{step + 1} of {settings.steps}; {advice}"
+        )
+    # The last step's gradient shows in no loss any more.
+    if not torch.isfinite(nn.utils.get_total_norm(delta.values())):
+        raise TrainingError(f"local training diverged: the delta is not finite after the last step; {advice}")
