@@ -13,7 +13,7 @@ import safetensors.torch
 from parasim.training import train
 from tests.parasim.command_line import refused, run
 from tests.parasim.conftest import SMALL_TRAINING
-from tests.train.test_lock import held
+from tests.train.runs.test_lock import held
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DIGITS = ("--data", "digits", "--set", "train.partition.kind=iid")

@@ -11,7 +11,7 @@ from sim.errors import ScenarioError
 from sim.scenario.reading import MAX_FILE_BYTES, load, parse_override, read, with_field
 from sim.scenario.safe_parsing import parse_json, parse_toml, parse_yaml, to_yaml
 from sim.scenario.scenario import Scenario
-from tests.sim.test_scenario import FULL, SMALL
+from tests.sim.scenario.test_scenario import FULL, SMALL
 
 FULL_TOML = """
 name = "cross-silo"

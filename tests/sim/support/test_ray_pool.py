@@ -19,7 +19,7 @@ from sim.protocols.synchronous import Synchronous
 from sim.support.ray_pool import on_ray
 from sim.support.worker_pool import cores, in_order
 from sim.workload.methods import METHODS, Method, Trains
-from tests.sim.test_pool import square
+from tests.sim.support.test_worker_pool import square
 
 WITH_RAY = pytest.mark.usefixtures("cluster")
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sim.errors import EngineError
 from sim.support.ray_pool import on_ray
-from tests.train.runs import Ended, Interrupted, assert_same, bench, ended, stop_after, train
+from tests.train.small_runs import Ended, Interrupted, assert_same, bench, ended, stop_after, train
 from tests.train.tiny import RandomTokens
 from train.data.task import Batch
 from train.remote.ray_trainer import ClusterWorkers, cluster_workers

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sim.workload.methods import METHODS
-from tests.train.runs import Callback, Interrupted, assert_same, ended, stop_after, train
+from tests.train.small_runs import Callback, Interrupted, assert_same, ended, stop_after, train
 
 VARIANTS: dict[str, dict[str, Any]] = {
     **{name: {"method": name} for name in sorted(METHODS)},

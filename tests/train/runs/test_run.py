@@ -19,7 +19,7 @@ from torch import nn
 
 from sim.errors import OutputError
 from sim.scenario.scenario import Scenario
-from tests.train.runs import Interrupted, bench, stop_after, train
+from tests.train.small_runs import Interrupted, bench, stop_after, train
 from tests.train.tiny import RandomTokens
 from train.data.task import Evaluation
 from train.runs import run

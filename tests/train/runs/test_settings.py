@@ -59,5 +59,5 @@ def test_the_schema_holds_both():
 
 
 def test_the_section_is_checked_without_torch():
-    code = "import sys, train.settings; assert not {'torch', 'transformers'} & set(sys.modules)"
+    code = "import sys, train.runs.settings; assert not {'torch', 'transformers'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.scenario.sections import Compression
-from tests.train.runs import bench, train
+from tests.train.small_runs import bench, train
 from tests.train.tiny import RandomTokens, tiny_model, weights
 from train.data.task import Evaluation
 from train.models.blocks import flatten

@@ -66,7 +66,7 @@ def test_the_schema_knows_the_sections():
 
 
 def test_the_example_for_planning_is_one():
-    path = Path(__file__).parents[2] / "examples" / "planning.yaml"
+    path = Path(__file__).parents[3] / "examples" / "planning.yaml"
     scenario = load(path)
     assert {"prices", "power", "choices", "uncertainty"} <= scenario.model_fields_set
 

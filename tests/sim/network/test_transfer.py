@@ -8,7 +8,7 @@ from simpy import Environment
 
 from sim.errors import NetworkError
 from sim.network import PathNetwork, Tree
-from tests.sim.star_cases import Case, Change, Client, Message, Site, run, simulate
+from tests.sim.network.star_cases import Case, Change, Client, Message, Site, run, simulate
 
 both = pytest.mark.parametrize("network_class", [Tree, PathNetwork])
 

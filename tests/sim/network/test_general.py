@@ -10,7 +10,7 @@ from simpy import Environment
 from sim.errors import NetworkError
 from sim.network import Hop, Link, PathNetwork
 from tests.oracles.progressive_filling import Transfer, arrival_times
-from tests.sim.star_cases import Case, Client, Message, cases, expected, scaled, simulate
+from tests.sim.network.star_cases import Case, Client, Message, cases, expected, scaled, simulate
 
 
 def test_parking_lot():

@@ -12,7 +12,7 @@ from sim.errors import ScenarioError
 from sim.scenario.reading import read
 from sim.scenario.scenario import Scenario, json_schema
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
 
 FULL: dict[str, Any] = {
     "name": "cross-silo",

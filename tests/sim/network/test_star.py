@@ -15,7 +15,7 @@ import sim.network.tree
 from sim.errors import NetworkError
 from sim.network import PathNetwork, Tree, star_network
 from tests.oracles.progressive_filling import NaiveStar
-from tests.sim.star_cases import Case, Client, Message, cases, expected, scaled, simulate
+from tests.sim.network.star_cases import Case, Client, Message, cases, expected, scaled, simulate
 
 DATA = Path(__file__).parent / "data"
 REFERENCE = [f"{links}_{fleet}" for links, fleet in itertools.product(["hom", "het"], ["10x32", "100x10", "1000x3"])]

@@ -11,7 +11,7 @@ from simpy import Environment
 
 from sim.network import PathNetwork, Tree
 from tests.oracles.progressive_filling import Outcome
-from tests.sim.star_cases import Case, Change, Client, Message, Site, oracle, run, simulate, trees
+from tests.sim.network.star_cases import Case, Change, Client, Message, Site, oracle, run, simulate, trees
 
 both = pytest.mark.parametrize("network_class", [Tree, PathNetwork])
 
