@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.text import Annotation
 
-_SAVED: dict[str, Any] = {"dpi": 220, "bbox_inches": "tight", "pad_inches": 0.04}
+_DPI = 220
+_MARGIN = 0.04
+"""Around what is drawn [in]."""
 _SWATCH, _PAD, _GAP, _KEY_LINE = 0.10, 0.04, 0.13, 0.135
 # A date or version in the file would change its bytes though the picture is the same.
 _METADATA: dict[str, dict[str, None]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
@@ -148,9 +150,12 @@ class Sheet:
             If they cannot be written.
         """
 
+        # Once for all files: left to each of them, it would draw the picture one more time.
+        drawn = self.figure.get_tightbbox().padded(_MARGIN)
+
         def write(file: Any, suffix: str) -> None:
             # The file is opened as text; what a picture is written to is the bytes below.
-            self.figure.savefig(file.buffer, format=suffix, metadata=_METADATA[suffix], **_SAVED)
+            self.figure.savefig(file.buffer, format=suffix, metadata=_METADATA[suffix], dpi=_DPI, bbox_inches=drawn)
 
         paths = [stem.with_name(f"{stem.name}.{suffix}") for suffix in _METADATA]
         for path, suffix in zip(paths, _METADATA, strict=True):
