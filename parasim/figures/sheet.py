@@ -149,7 +149,6 @@ class Sheet:
         OutputError
             If they cannot be written.
         """
-
         # Once for all files: left to each of them, it would draw the picture one more time.
         drawn = self.figure.get_tightbbox().padded(_MARGIN)
 
