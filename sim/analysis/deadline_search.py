@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -20,6 +21,7 @@ _FEW = 12
 """After so many secants, halving the range is the safer way."""
 
 
+@cache
 def decimals(lowest: int, highest: int) -> list[float]:
     """Return all numbers of four digits from ``10**lowest`` up to the last one below ``10**highest``, rising."""
     mantissas = np.arange(10 ** (DIGITS - 1), 10**DIGITS, dtype=np.float64)

@@ -19,7 +19,7 @@ from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.changes import with_bandwidth, with_batch_size
 from parasim.planning.methods import Case, Question, simulated
 from parasim.planning.search.quantities import QUANTITIES
-from parasim.planning.search.ranges import BANDWIDTHS, compared_batch_sizes, origins
+from parasim.planning.search.ranges import compared_batch_sizes, origins, searched_bandwidths
 from parasim.planning.search.runtimes import how_found, runtimes_of
 from parasim.sentences import say
 from parasim.text import amount, clock
@@ -125,16 +125,16 @@ def _compared(cases: Sequence[Case], methods: tuple[str, str], batch_size: int, 
     names = [faster(methods, *pair) for pair in runtimes.T.tolist()]
 
     def faster_at(position: int) -> str:
-        links = [bandwidth.in_recording(recording, [BANDWIDTHS[position]]) for recording in recordings]
+        links = [bandwidth.in_recording(recording, [searched_bandwidths()[position]]) for recording in recordings]
         times = [float(r.answer(link).wall_clock[0]) for r, link in zip(recordings, links, strict=True)]
         return faster(methods, *times)
 
     crossings = []
     for between, (before, after) in zip(pairwise(bandwidths), pairwise(names), strict=True):
         if before != after:
-            ends = (nearest_position(BANDWIDTHS, bandwidth) for bandwidth in between)
+            ends = (nearest_position(searched_bandwidths(), bandwidth) for bandwidth in between)
             low, high = neighbours(lambda position: faster_at(position) == before, *ends)  # noqa: B023
-            crossings.append(Crossing(BANDWIDTHS[low], BANDWIDTHS[high], before, after))
+            crossings.append(Crossing(searched_bandwidths()[low], searched_bandwidths()[high], before, after))
     exact = all(bool(answer.replayed.all()) for answer in answers)
     return MethodsCompared(methods, batch_size, recordings, bandwidths, runtimes, exact, crossings)
 

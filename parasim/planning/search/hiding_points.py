@@ -14,12 +14,12 @@ from parasim.planning.answer import Check
 from parasim.planning.changes import with_batch_size, with_block_width, with_links
 from parasim.planning.methods import Case, simulated
 from parasim.planning.search.ranges import (
-    BANDWIDTHS,
     UNLIMITED,
     block_widths,
     compared_batch_sizes,
     is_covered,
     own_width,
+    searched_bandwidths,
 )
 from sim.analysis.deadline_search import decimals, nearest_position, secant_search
 from sim.analysis.hidden import ROUNDING, computed, exposed_before, guess_hiding
@@ -129,16 +129,21 @@ def _points_of(task: tuple[Workload, Scenario]) -> list[GroupHidingPoint]:
     points = []
     for group in range(len(fleet.groups)):
         guess = guess_hiding(unlimited, fleet.members(group))
-        runs = _Hidden(scenario, unlimited, BANDWIDTHS, {group: 1.0})
-        found, below = secant_search(runs, BANDWIDTHS, nearest_position(BANDWIDTHS, guess))
+        values = searched_bandwidths()
+        runs = _Hidden(scenario, unlimited, values, {group: 1.0})
+        found, below = secant_search(runs, values, nearest_position(values, guess))
         # The last of the bandwidths is what counts as unlimited.
         assert found is not None
         if below is None:
             # Even the slowest link of all holds up no computing.
             points.append(GroupHidingPoint(group, *workload, None, unlimited.wall_clock))
             continue
-        checked = [Check(BANDWIDTHS[at], runs.results[at].wall_clock, runs(at) <= 0) for at in (found, below)]
-        points.append(GroupHidingPoint(group, *workload, BANDWIDTHS[found], checked[0].wall_clock_s, checked))
+        checked = [
+            Check(searched_bandwidths()[at], runs.results[at].wall_clock, runs(at) <= 0) for at in (found, below)
+        ]
+        points.append(
+            GroupHidingPoint(group, *workload, searched_bandwidths()[found], checked[0].wall_clock_s, checked)
+        )
     return points
 
 

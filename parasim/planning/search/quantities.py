@@ -27,7 +27,6 @@ _MOST_SPANS = 400_000
 """A run of more spans than about this is none that one repeats for a plan."""
 _MOST_CLIENTS = 1000
 
-_LINKS, _SPEEDUPS = decimals(2, 15), decimals(-3, 4)
 
 WithValue = Callable[[Scenario, float], Scenario]
 """A scenario with a value."""
@@ -122,6 +121,10 @@ def _clients(case: Case) -> Sequence[float]:
     return range(1, max(_MOST_CLIENTS, 8 * case.scenario.clients) + 1)
 
 
+def _links(case: Case) -> Sequence[float]:
+    return decimals(2, 15)
+
+
 def _with_server(field: str) -> WithValue:
     return lambda scenario, value: changes.with_fields(scenario, "server", **{field: value})
 
@@ -129,10 +132,10 @@ def _with_server(field: str) -> WithValue:
 QUANTITIES = {
     quantity.name: quantity
     for quantity in (
-        Quantity("bandwidth", lambda _: _LINKS, changes.with_bandwidth, "B/s", ("uplink", "downlink")),
-        Quantity("device-speed", lambda _: _SPEEDUPS, changes.with_speedup, "", ("speed",), (0.5, 2)),
-        Quantity("server-egress", lambda _: _LINKS, _with_server("egress"), "B/s", ("egress",)),
-        Quantity("server-ingress", lambda _: _LINKS, _with_server("ingress"), "B/s", ("ingress",)),
+        Quantity("bandwidth", _links, changes.with_bandwidth, "B/s", ("uplink", "downlink")),
+        Quantity("device-speed", lambda _: decimals(-3, 4), changes.with_speedup, "", ("speed",), (0.5, 2)),
+        Quantity("server-egress", _links, _with_server("egress"), "B/s", ("egress",)),
+        Quantity("server-ingress", _links, _with_server("ingress"), "B/s", ("ingress",)),
         Quantity("rounds", _rounds, changes.with_rounds, straight=True),
         Quantity("batch-size", _batch_sizes, changes.with_batch_size),
         Quantity("clients", _clients, changes.with_clients),

@@ -14,12 +14,17 @@ from sim.errors import CostError, ScenarioError
 from sim.scenario.scenario import Scenario
 from sim.workload.methods import Trains
 
-BANDWIDTHS = decimals(0, 15)
-UNLIMITED = BANDWIDTHS[-1]
+UNLIMITED = 999.9e12
+"""The largest of `searched_bandwidths` [B/s]."""
 """As good as unlimited [B/s]."""
 _LARGEST_BATCH = 4096
 """Batch sizes above this are not looked for."""
 _MOST_COMPARED = 8
+
+
+def searched_bandwidths() -> list[float]:
+    """Bandwidths that are searched, rising [B/s]."""
+    return decimals(0, 15)
 
 
 def is_covered(scenario: Scenario) -> bool:
