@@ -85,7 +85,8 @@ def print_explanation(explanation: Explanation) -> None:
         saves = clock(claim.saves) if claim.saves >= 0 else f"-{clock(-claim.saves)}"
         table.add_row(row["change"], predicted, row["prediction"], clock(claim.simulated), error, saves)
     out.print(table)
-    out.print(
-        "\nAn exact replay follows the recorded run; an estimate also keeps each transfer's share of the server's link."
-    )
+    if not explanation.not_replayable:
+        out.print(
+            "\nAn exact replay follows the recorded run; an estimate also keeps every share of the server's links."
+        )
     out.print(origin(explanation.result.provenance))

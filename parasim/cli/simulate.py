@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -84,6 +84,11 @@ def print_breakdown(result: Result) -> None:
     out.print(table)
     sizes = {"uploaded": figures["uploaded_bytes"], "downloaded": figures["downloaded_bytes"]}
     out.print(say("run.communicating", **sizes))
+    updates: Any = result.provenance.get("updates", {})
+    for reason, count in updates.get("dropped", {}).items():
+        out.print(say("run.dropped", count=count, reason=reason))
+    if cancelled := updates.get("cancelled"):
+        out.print(say("run.cancelled", count=cancelled))
     for sentence in memory_said(result.provenance):
         out.print(sentence)
     out.print(origin(result.provenance))

@@ -101,8 +101,11 @@ def _changes(why: dict[str, Any]) -> PageChart:
         share = round(saves / wall_clock, 3) + 0.0 if wall_clock else 0.0
         effect = f"{clock(max(0.0, saves))} ({share:.0%})" if share >= 0 else f"{clock(-saves)} longer"
         exact = claim["prediction"] == "exact replay"
-        error = "none" if exact else signed_share(claim["predicted_s"] / simulated - 1 if simulated else 0.0)
-        more = clock(claim["predicted_s"]), claim["prediction"], clock(simulated), error, f"{share:.1%}"
+        predicted = claim["predicted_s"]
+        error = "none" if exact else signed_share(predicted / simulated - 1) if predicted and simulated else ""
+        written = "" if predicted is None else clock(predicted)
+        more = written, claim["prediction"], clock(simulated), error, f"{share:.1%}"
         bars.append(StackedBar(claim["change"], [max(0.0, saves)], effect, more))
     note = "An exact replay follows the recorded run; an estimate also keeps every share of the server's links."
+    note = "" if why.get("not_replayable") else note
     return bar_chart("change", [_SAVED], bars, more=["predicted", "by", "simulated", "error", "saves"], note=note)

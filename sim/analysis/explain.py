@@ -169,7 +169,12 @@ def explain(setup: Setup, costs: Costs) -> Explanation:
     result = recording.result
     path = critical_path(result)
     shares = shares_by_group(path, Fleet(setup.scenario.fleet))
-    claims = _claims(recording, tuple(dict.fromkeys(_changes(recording, shares))))
+    changes = tuple(dict.fromkeys(_changes(recording, shares)))
+    claims = _claims(recording, changes)
+    if any(claim.exact and not _agrees(claim) for claim in claims):
+        # Whoever declared the causes fixed was wrong.
+        recording = recording.not_replayed("replays of changes differ from what their events take")
+        claims = _claims(recording, changes)
     spare = () if recording.not_replayable else _least_slack(result)
     return Explanation(result, path, shares, spare, claims, recording.not_replayable)
 
@@ -232,6 +237,10 @@ def _changes(recording: Recording, shares: tuple[Share, ...]) -> Iterator[Change
     behind = _behind_the_median(recording)
     if behind:
         yield Change(Lever.STRAGGLERS, behind)
+
+
+def _agrees(claim: Claim) -> bool:
+    return claim.predicted is not None and math.isclose(claim.predicted, claim.simulated, rel_tol=1e-6, abs_tol=1e-9)
 
 
 def _claims(recording: Recording, changes: Sequence[Change]) -> tuple[Claim, ...]:

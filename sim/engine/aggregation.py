@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from sim.engine.learner import Update
+from sim.errors import ScenarioError
 
 
 class Received(NamedTuple):
@@ -45,6 +46,11 @@ class Dropped(NamedTuple):
     reason: str
 
 
+def at_least(share: float, clients: int) -> int:
+    """Clients that are a share of some: rounded up, but not because 0.07 x 100 is a little more than 7."""
+    return math.ceil(share * clients - 1e-9)
+
+
 class Aggregation:
     """Base of all policies: by default, nothing is ever aggregated and nothing is late."""
 
@@ -54,8 +60,8 @@ class Aggregation:
     def expect(self, round: int, clients: int) -> None:
         """Learn how many clients take part in a round."""
 
-    def receive(self, received: Received, aggregations: int) -> Batch | Dropped | None:
-        """Take in an update, after so many aggregations."""
+    def receive(self, received: Received) -> Batch | Dropped | None:
+        """Take in an update."""
         raise NotImplementedError
 
     def due(self, round: int) -> Batch | None:
@@ -82,7 +88,7 @@ class AllExpected(Aggregation):
         """Wait for so many."""
         self._outstanding[round] = clients
 
-    def receive(self, received: Received, aggregations: int) -> Batch | None:
+    def receive(self, received: Received) -> Batch | None:
         """Take in an update; the last one of its round makes the batch."""
         round = received.update.round
         self._received.setdefault(round, []).append(received)
@@ -99,7 +105,8 @@ class AllExpected(Aggregation):
 class Quorum(Aggregation):
     """A round is aggregated when a share of its clients have sent their updates, or when its deadline has passed.
 
-    Where nobody is in at the deadline, the first to arrive is enough.
+    Where nobody is in at the deadline, the first to arrive is enough. Late clients go on from where they are, so that a
+    shape that sets this policy ends its run with `Run.stop`, and opens its rounds with `Server.open` for a deadline.
 
     Attributes
     ----------
@@ -120,11 +127,17 @@ class Quorum(Aggregation):
     _overdue: set[int] = field(default_factory=set)
     _late: list[Received] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        if not 0 < self.least <= 1 or not (self.deadline is None or self.deadline >= 0):
+            raise ScenarioError(f"quorum: least {self.least}, deadline {self.deadline}: above 0 to 1, and not negative")
+        if self.late not in ("discard", "next-round"):
+            raise ScenarioError(f"quorum: late {self.late!r}: allowed are discard, next-round")
+
     def expect(self, round: int, clients: int) -> None:
         """Learn of how many clients the share is taken."""
         self._expected[round] = clients
 
-    def receive(self, received: Received, aggregations: int) -> Batch | Dropped | None:
+    def receive(self, received: Received) -> Batch | Dropped | None:
         """Take in an update, late or not."""
         round = received.update.round
         if round in self._closed:
@@ -134,7 +147,7 @@ class Quorum(Aggregation):
             return None
         own = self._received.setdefault(round, [])
         own.append(received)
-        enough = 1 if round in self._overdue else math.ceil(self.least * self._expected[round])
+        enough = 1 if round in self._overdue else self._enough(round)
         return self._close(round) if sum(one.clients for one in own) >= enough else None
 
     def due(self, round: int) -> Batch | None:
@@ -149,11 +162,14 @@ class Quorum(Aggregation):
     def waiting(self, round: int) -> str:
         """Count who is in."""
         own = sum(received.clients for received in self._received.get(round, ()))
-        return f"{own} updates are in, {math.ceil(self.least * self._expected.get(round, 0))} are enough"
+        return f"{own} updates are in, {self._enough(round)} are enough"
 
     def left_over(self) -> Sequence[Received]:
         """Late ones after the last round."""
         return self._late
+
+    def _enough(self, round: int) -> int:
+        return at_least(self.least, self._expected.get(round, 0))
 
     def _close(self, round: int) -> Batch:
         self._closed.add(round)
@@ -205,11 +221,12 @@ class Buffer(Aggregation):
     _received: list[Received] = field(default_factory=list)
     _batches: int = 0
 
-    def receive(self, received: Received, aggregations: int) -> Batch | Dropped | None:
+    def receive(self, received: Received) -> Batch | Dropped | None:
         """Take in an update; the one that fills the buffer makes the batch."""
-        staleness = aggregations - 1 - received.update.newest
+        # Aggregations that have begun count, too: they come between what it was trained on and its own.
+        staleness = self._batches - 1 - received.update.newest
         if self.bound is not None and staleness > self.bound:
-            return Dropped(f"stale by {staleness} aggregations, of which {self.bound} are allowed")
+            return Dropped(f"more than {self.bound} aggregations stale")
         received.update.weight = self.weigh(staleness)
         self._received.append(received)
         if sum(one.clients for one in self._received) < self.size:
@@ -217,6 +234,10 @@ class Buffer(Aggregation):
         full, self._received = self._received, []
         self._batches += 1
         return Batch(self._batches - 1, full)
+
+    def left_over(self) -> Sequence[Received]:
+        """What never filled a buffer."""
+        return self._received
 
     def waiting(self, round: int) -> str:
         """Count what is in the buffer."""

@@ -5,13 +5,15 @@ It is recorded when it has arrived, with what its time was spent on, as the netw
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from sim.engine.learner import Update
 from sim.engine.server import Server
 from sim.engine.timeline import Kind
 from sim.engine.world import Causes, World
+from sim.errors import NetworkError
 from sim.network.model import Port
 from sim.network.timing import go_on
 from sim.network.transfer import AccessLink, Transfer
@@ -34,7 +36,6 @@ class _Thread(Protocol):
 
     after: Causes
     beside: int | None
-    under_way: Any
 
     @property
     def site(self) -> _Site: ...
@@ -68,38 +69,52 @@ class Message(Transfer):
         self.round = round
         self.blocks = blocks
         self.started: float = env._now
-        thread.under_way = self
+        thread.site.world.under_way[self] = None
 
-    def stop(self) -> None:
-        """Take it off the network, and record what has got through by now."""
-        if not self.size or self.triggered:
-            pass
-        elif hasattr(self, "access"):
-            self.size = self.cancel()
-        else:
-            self.size = 0.0
-        self._record()
+    def cancel(self) -> float:
+        """Take it off the network now, and record what has got through; see `Transfer.cancel`."""
+        if self not in self.thread.site.world.under_way:
+            raise NetworkError("the message has arrived or was cancelled before; it cannot be cancelled any more")
+        if not self.triggered:
+            travels = hasattr(self, "access")
+            self.size = float(math.floor(super().cancel())) if travels else 0.0
+        self._record(self._spent_so_far())
+        return self.size
 
     def _travel(self, access: AccessLink) -> None:
+        if self not in self.thread.site.world.under_way:
+            return
         if self.size:
             self.depart(access)
         else:
             # Without any bytes it takes the latency alone.
             self.env.timeout(access.latency).callbacks.append(lambda _: self.arrive())
 
-    def _record(self) -> int:
+    def _spent(self) -> tuple[float, ...]:
+        site = self.thread.site
+        latency, alone, shared, stalled = self.parts() if self.size else (site.port.latency, 0.0, 0.0, 0.0)
+        return site.world.rules.serialization, latency, alone, shared, stalled, 0.0
+
+    def _spent_so_far(self) -> tuple[float, ...]:
+        """Parts of a message that is cut off: it was packed, or is unpacked, as long as the rest of the time."""
+        site, elapsed = self.thread.site, self.env._now - self.started
+        packing = min(site.world.rules.serialization, elapsed) if self.kind is Kind.UPLOAD else 0.0
+        travelled = (min(site.port.latency, elapsed - packing), 0.0, 0.0, 0.0)
+        if hasattr(self, "access"):
+            travelled = self.parts()
+        return max(packing, elapsed - sum(travelled)), *travelled, 0.0
+
+    def _record(self, spent: tuple[float, ...]) -> int:
         """Record its span, from the moment it was asked for until now."""
         thread = self.thread
         site = thread.site
         world = site.world
-        latency, alone, shared, stalled = self.parts() if self.size else (site.port.latency, 0.0, 0.0, 0.0)
-        spent = (world.rules.serialization, latency, alone, shared, stalled, 0.0)
         started, now, size = self.started, self.env._now, self.size
         span = world.timeline.record(
             site.client, self.round, self.kind, started, now, size, self.blocks, thread.after, 0.0, thread.beside, spent
         )
         thread.after = (span,)
-        thread.under_way = None
+        del world.under_way[self]
         return span
 
     def _finish(self) -> None:
@@ -129,7 +144,7 @@ class Upload(Message):
     def arrive(self) -> None:
         """Be received by the server."""
         site = self.thread.site
-        site.server.receive(self.update, self._record(), site.count)
+        site.server.receive(self.update, self._record(self._spent()), site.count)
         self._finish()
 
 
@@ -158,6 +173,8 @@ class Fetch(Message):
             self._unpacked()
 
     def _unpacked(self, _: object = None) -> None:
+        if self not in self.thread.site.world.under_way:
+            return
         self.thread.site.receive(self.versions)
-        self._record()
+        self._record(self._spent())
         self._finish()

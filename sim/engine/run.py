@@ -97,10 +97,13 @@ class Run:
             while True:
                 step()
         except StopSimulation:
-            self._cancel_what_is_under_way()
+            for message in list(self.world.under_way):
+                assert isinstance(message, Message)
+                message.cancel()
+            self.world.timeline.cut(self.env.now)
+            self._prove_the_end(stopped=True)
         except EmptySchedule:
-            self.server.drop_left_over()
-            self._prove_the_end()
+            self._prove_the_end(stopped=False)
 
     def unaggregated(self) -> dict[str, object]:
         """What became of updates that were not aggregated, as `updates` of a result's provenance; nothing if none."""
@@ -108,30 +111,32 @@ class Run:
         known = {name: count for name, count in counts.items() if count}
         return {"updates": known} if known else {}
 
-    def _cancel_what_is_under_way(self) -> None:
-        """Let spans end with the run, and messages have sent what they had sent by then."""
-        for site in self.sites:
-            if site.under_way is not None:
-                site.under_way.stop()
-        self.world.timeline.cut(self.env.now)
-        self.cancelled = sum(site.updates * site.count for site in self.sites) - self.server.settled
-
-    def _prove_the_end(self) -> None:
-        done, rounds = self.server.aggregations, self.rules.rounds
-        stuck = [(process, actor) for process, actor in self._processes if process.is_alive]
-        lost = sum(site.updates * site.count for site in self.sites) - self.server.settled
-        if done >= rounds and not stuck and not lost:
+    def _prove_the_end(self, *, stopped: bool) -> None:
+        """Raise unless all rounds are aggregated and every update is accounted for."""
+        server = self.server
+        server.drop_left_over()
+        clients = {site.client: site.count for site in self.sites}
+        lost = sum(clients[client] for client, _ in self.world.begun) + server.held
+        if stopped:
+            # What was computed, sent, held or aggregated when the run was ended need not come to anything.
+            self.cancelled, lost = lost + server.aggregating, 0
+        stuck = [] if stopped else [each for each in self._processes if each[0].is_alive]
+        if server.aggregations >= self.rules.rounds and not stuck and not lost:
             return
         reasons = [self._waiting(*waiting) for waiting in stuck[:_NAMED]]
         if len(stuck) > _NAMED:
-            reasons.append(f"{len(stuck) - _NAMED:,} more clients wait")
-        if self.sites:
-            last = min(self.sites, key=lambda site: site.updates - len(site.rounds))
+            reasons.append(f"{len(stuck) - _NAMED:,} more of them wait")
+        short = [site for site in self.sites if site.updates < len(site.rounds)]
+        if short:
+            last = min(short, key=lambda site: site.updates - len(site.rounds))
             reasons.append(f"client {last.client} computed {last.updates} of {len(last.rounds)} updates")
         if lost:
-            reasons.append(f"{lost:,} updates were computed that were neither aggregated nor dropped")
+            whose = ", ".join(str(client) for client in sorted({client for client, _ in self.world.begun})[:_NAMED])
+            of = f" (of client {whose} ...)" if whose else ""
+            reasons.append(f"{lost:,} updates were computed that were neither aggregated nor dropped{of}")
         raise SimulationError(
-            f"the run stands still at {self.world.timeline.end:.6g} s, with {done} of {rounds} rounds aggregated: "
+            f"the run {'was ended' if stopped else 'stands still'} at {self.world.timeline.end:.6g} s, with "
+            f"{server.aggregations} of {self.rules.rounds} rounds aggregated: "
             + "; ".join(reasons or ["nothing is left that could go on"])
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -11,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from simpy import Environment
 
+from sim.engine.aggregation import at_least
 from sim.engine.site import Site
 from sim.engine.world import Causes, Signal
 from sim.network.timing import EndOfInstant
@@ -50,7 +50,7 @@ class Fraction:
     def select(self, number: int, available: Sequence[int]) -> Sequence[int]:
         """Draw them."""
         size = max(1, round(self.share * len(available)))
-        if size == len(available):
+        if size >= len(available):
             return available
         drawn: list[int] = self.draws.choice(available, size, replace=False).tolist()
         return sorted(drawn)
@@ -73,7 +73,7 @@ class Turns:
 
     def select(self, number: int, available: Sequence[int]) -> Sequence[int]:
         """Choose the next one."""
-        return (available[number % len(available)],)
+        return (available[number % len(available)],) if available else ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class OverSelection:
         """Choose as the other policy does, and draw the rest."""
         chosen = list(self.selection.select(number, available))
         others = sorted(set(available) - set(chosen))
-        more = min(math.ceil(self.factor * len(chosen)) - len(chosen), len(others))
+        more = max(0, min(at_least(self.factor, len(chosen)) - len(chosen), len(others)))
         drawn: list[int] = self.draws.choice(others, more, replace=False).tolist() if more else []
         return sorted([*chosen, *drawn])
 

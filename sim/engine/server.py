@@ -10,6 +10,7 @@ from sim.engine.aggregation import Aggregation, AllExpected, Batch, Dropped, Rec
 from sim.engine.learner import Update
 from sim.engine.timeline import SERVER, Kind
 from sim.engine.world import Process, Signal, World
+from sim.errors import SimulationError
 
 Observer = Callable[[World, int], None]
 """Told the run and the number of the aggregation whenever one is done."""
@@ -29,8 +30,8 @@ class Server:
         Of each item, the number of the aggregation that renewed it last.
     aggregations : int
         How many are done.
-    settled : int
-        Updates of which nothing more is expected: aggregated or dropped.
+    held, aggregating : int
+        Updates that the policy has, and those that are being aggregated.
     dropped : Counter
         By reason, updates that were dropped.
     """
@@ -42,7 +43,7 @@ class Server:
         self.policy: Aggregation = AllExpected()
         self.versions: dict[int, int] = {}
         self.aggregations = 0
-        self.settled = 0
+        self.held = self.aggregating = 0
         self.dropped: Counter[str] = Counter()
         self.observer: Observer | None = None
         self._aggregated: dict[int, Signal] = {}
@@ -68,7 +69,11 @@ class Server:
     def receive(self, update: Update, span: int, clients: int) -> None:
         """Take in one update."""
         received = _NEW(Received, (update, span, clients))
-        decided = self.policy.receive(received, self.aggregations)
+        if (update.client, update.sequence) not in self.world.begun:
+            raise SimulationError(f"update {update.sequence} of client {update.client} was received twice")
+        self.world.begun.remove((update.client, update.sequence))
+        self.held += clients
+        decided = self.policy.receive(received)
         if isinstance(decided, Dropped):
             self._drop(received, decided.reason)
         elif decided is not None:
@@ -77,10 +82,10 @@ class Server:
     def drop_left_over(self) -> None:
         """Drop what a later round would have aggregated: there is none."""
         for received in self.policy.left_over():
-            self._drop(received, "late: no round was left")
+            self._drop(received, "left over: no aggregation was left")
 
     def _drop(self, received: Received, reason: str) -> None:
-        self.settled += received.clients
+        self.held -= received.clients
         self.dropped[reason] += received.clients
         self.world.learner.drop(received.update)
 
@@ -90,9 +95,14 @@ class Server:
             self._begin(batch)
 
     def _begin(self, batch: Batch) -> None:
-        self.world.env.process(self._aggregate(batch))
+        clients = sum([received.clients for received in batch.received])
+        self.held -= clients
+        self.aggregating += clients
+        # What comes together after the last aggregation, in the same instant or while that is made, is none any more.
+        if batch.number < self.world.rules.rounds:
+            self.world.env.process(self._aggregate(batch, clients))
 
-    def _aggregate(self, batch: Batch) -> Process:
+    def _aggregate(self, batch: Batch, clients: int) -> Process:
         world, number = self.world, batch.number
         start = world.env.now
         if world.rules.aggregation:
@@ -108,7 +118,7 @@ class Server:
             self.versions[item] = number
             blocks += world.named(block)
         causes = tuple([received.span for received in batch.received])
-        self.settled += sum([received.clients for received in batch.received])
+        self.aggregating -= clients
         span = world.timeline.record(SERVER, number, Kind.AGGREGATE, start, world.env.now, 0.0, blocks, causes)
         self.aggregations += 1
         self.aggregated(number).succeed((span,))

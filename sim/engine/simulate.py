@@ -91,6 +91,8 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
         If the scenario asks for what the model or the fleet does not have.
     """
     method = METHODS[scenario.method.name]
+    if method.trains is Trains.STACKED_LORA and not method.shape.traits.rounds_numbered:
+        raise ScenarioError(f"method: {method.name} stacks the adapters of a round, and its clients have no rounds")
     cyclic = method.shape.traits.takes_turns
     who = cohorts(scenario, method.shape.traits)
     blocks: tuple[Block, ...] | None = None

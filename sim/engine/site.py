@@ -32,13 +32,12 @@ class Thread:
         Span of the computation that it runs beside, if that has a serial part.
     """
 
-    __slots__ = ("after", "beside", "site", "under_way")
+    __slots__ = ("after", "beside", "site")
 
     def __init__(self, site: Site, after: Causes = ()):
         self.site = site
         self.after = after
         self.beside: int | None = None
-        self.under_way: Upload | Fetch | None = None
 
     def upload(self, update: Update) -> Upload:
         """Send an update to the server, which has received it when this event happens."""
@@ -105,6 +104,7 @@ class Site(Thread):
     def train(self, round: int) -> Training:
         """Compute the local update of a round; the event's value is the update."""
         training = Training(self.world, self.client, self.updates, round, self.known, self.after)
+        self.world.begun.add((self.client, self.updates))
         self.updates += 1
         if training.span < 0:
             training.callbacks.append(self._trained)

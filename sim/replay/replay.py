@@ -113,6 +113,10 @@ class Recording:
         fleet = Fleet(self.setup.scenario.fleet)
         return np.array([fleet.index(site) for site in self.sites], dtype=np.int64)
 
+    def not_replayed(self, reason: str) -> Recording:
+        """Copy it without its graph, so that every what-if is simulated."""
+        return replace(self, program=None, not_replayable=reason)
+
     def replay(self, variants: Variants) -> Answers:
         """Replay what-ifs; those that are not exact have a lower bound: as if the server's links were unlimited."""
         variants.check_sites(len(self.sites))
@@ -183,7 +187,11 @@ def record(setup: Setup, costs: Costs, *, each_client: bool = False) -> Recordin
     result = simulate(setup, costs, learner)
     sites = tuple(result.counts)
     name = setup.method.name
-    reason = "" if setup.traits.causes_fixed else f"in {name}, who waits for whom depends on how long things take"
+    reason = (
+        ""
+        if setup.traits.causes_fixed
+        else f"{name} does not declare that who waits for whom is the same however long things take"
+    )
     recording = Recording(
         setup,
         costs,
@@ -194,7 +202,7 @@ def record(setup: Setup, costs: Costs, *, each_client: bool = False) -> Recordin
         messages_follow_one_another(result.timeline.spans),
         reason,
     )
-    return recording if _gives_back_itself(recording) else replace(recording, program=None, not_replayable=_DIFFERS)
+    return recording if _gives_back_itself(recording) else recording.not_replayed(_DIFFERS)
 
 
 def _gives_back_itself(recording: Recording) -> bool:

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sim.errors import ScenarioError, shown
+from sim.errors import ScenarioError, nearest, shown
 from sim.scenario.fields import Section
 from sim.scenario.safe_parsing import parse_json, parse_toml, parse_yaml
 from sim.scenario.scenario import Scenario
 from sim.scenario.validation_messages import meant, section_at
 from sim.support.atomic_files import read_text
 from sim.workload.architecture import catalogue_names
-from sim.workload.methods import with_parameter
+from sim.workload.methods import METHODS, with_parameter
 
 MAX_FILE_BYTES = 8 * 2**20
 
@@ -198,6 +198,8 @@ def _with_field(node: Any, parts: list[str], depth: int, section: list[str], val
     # What the train section may hold is the trainer's affair, which checks it when it reads it.
     if info is None and not is_parameter and section[:1] != ["train"]:
         hint = meant(part, Scenario, section) if kind else f"{above} has no fields of its own"
+        if section == ["method"]:
+            hint = nearest(part, {name for method in METHODS.values() for name in method.shape.Params.model_fields})
         raise ScenarioError(f"{field}: unknown field; {hint}")
     fields = node or {}
     # What is set takes away what it excludes.

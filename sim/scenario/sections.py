@@ -23,11 +23,16 @@ def _with_its_parameters(value: Any) -> Params:
     if not isinstance(fields, dict):
         raise ValueError(f"must be a method's name, or a mapping with its name, not {shown(value)}")
     name = fields.get("name", Params().name)
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise _at("name", f"unknown method {shown(name)}; {nearest(str(name), METHODS)}", name)
     for field in fields:
-        if (others := with_parameter(field)) and name not in others:
+        others = with_parameter(field)
+        if others and name not in others:
             raise _at(field, f"{name} has no such parameter; it is one of {' and '.join(others)}", fields[field])
+        if not others:
+            raise _at(
+                str(field), f"unknown field; {nearest(str(field), METHODS[name].shape.Params.model_fields)}", field
+            )
     return METHODS[name].shape.Params.model_validate(fields)
 
 

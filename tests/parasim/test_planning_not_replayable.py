@@ -12,7 +12,7 @@ from parasim.planning.answer import Plan
 from sim.protocols.overlapped import Overlapped
 from sim.protocols.synchronous import Synchronous
 
-REASON = "who waits for whom depends on how long things take"
+REASON = "does not declare that who waits for whom is the same however long things take"
 # FedBCD: 40 s + 700 MB / bandwidth; ParaBlock, hidden from 20 MB/s on, 40 s + 100 MB / bandwidth.
 BASE: dict[str, Any] = {
     "method": "fedbcd",

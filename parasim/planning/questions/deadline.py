@@ -98,6 +98,8 @@ def _solve(case: Case, quantity: Quantity, within: float, jobs: int | None) -> _
         because = say("deadline.no_width", method=case.method, verdict=verdict, path=_time_goes(result))
     else:
         found = deadline_search(runs, quantity.scan(values, runs, within), within, most=quantity.most)
+        if runs.contradicted(found.index, found.beside):
+            found = deadline_search(runs, quantity.scan(values, runs, within), within, most=quantity.most)
         notes.append(say("deadline.how", how=runs.how()))
         if found.changes > 1:
             said = {"method": case.method, "quantity": quantity.name, "times": found.changes}

@@ -55,6 +55,7 @@ class RuntimesByValue:
         self._known: dict[int, float] = {}
         self._bounds: set[int] = set()
         self._simulated = False
+        self._results: dict[int, Result] = {}
         self.own: Result = self._recording.result
         self.refused = ""
 
@@ -72,7 +73,20 @@ class RuntimesByValue:
 
     def at(self, position: int) -> Result:
         """Simulate the scenario with a value, written as a user would write it."""
-        return simulated(self._quantity.change(self._scenario, self.values[position]))
+        if position not in self._results:
+            self._results[position] = simulated(self._quantity.change(self._scenario, self.values[position]))
+        return self._results[position]
+
+    def contradicted(self, *positions: int | None) -> bool:
+        """Tell whether a simulation gives another wall-clock than the replay did; if so, forget all replays."""
+        for position in positions:
+            if position is None or position in self._bounds or self._known[position] == math.inf:
+                continue
+            if not math.isclose(self.at(position).wall_clock, self._known[position], rel_tol=1e-6, abs_tol=1e-9):
+                self._recording = self._recording.not_replayed(say("found.contradicted"))
+                self._known, self._bounds = {}, set()
+                return True
+        return False
 
     def exactly(self, positions: Sequence[int]) -> None:
         """Work out wall-clocks at some positions though a bound would do: for `curve`."""

@@ -12,9 +12,11 @@ from sim.engine.aggregation import (
     Immediate,
     Quorum,
     Received,
+    at_least,
     weight_of_stale,
 )
 from sim.engine.learner import Update
+from sim.errors import ScenarioError
 
 
 def received(client: int, round: int = 0, trained_on: int = -1, clients: int = 1) -> Received:
@@ -34,11 +36,11 @@ def test_all_expected_waits_for_everyone_and_counts_clients_not_messages():
     policy = AllExpected()
     policy.expect(0, 3)
     policy.expect(1, 1)
-    assert policy.receive(received(0, clients=2), 0) is None
+    assert policy.receive(received(0, clients=2)) is None
     assert "2 of 3" in policy.waiting(0)
     # Another round's does not count.
-    assert clients(policy.receive(received(0, round=1), 0)) == [0]
-    batch = policy.receive(received(2), 0)
+    assert clients(policy.receive(received(0, round=1))) == [0]
+    batch = policy.receive(received(2))
     assert (clients(batch), batch.number) == ([0, 2], 0)
 
 
@@ -46,11 +48,11 @@ def test_a_quorum_is_a_share_rounded_up():
     # 0.5 of 5 clients: 3 are enough.
     policy = Quorum(0.5)
     policy.expect(0, 5)
-    assert policy.receive(received(4), 0) is None
-    assert policy.receive(received(1), 0) is None
-    assert clients(policy.receive(received(2), 0)) == [4, 1, 2]
+    assert policy.receive(received(4)) is None
+    assert policy.receive(received(1)) is None
+    assert clients(policy.receive(received(2))) == [4, 1, 2]
     # Who comes later is dropped, and it says why.
-    dropped = policy.receive(received(0), 1)
+    dropped = policy.receive(received(0))
     assert isinstance(dropped, Dropped)
     assert "late" in dropped.reason
     assert policy.left_over() == []
@@ -60,10 +62,10 @@ def test_late_updates_go_into_the_next_round_without_counting_for_it():
     policy = Quorum(0.5, late="next-round")
     for round in (0, 1):
         policy.expect(round, 2)
-    assert clients(policy.receive(received(0), 0)) == [0]
-    assert policy.receive(received(1), 1) is None
+    assert clients(policy.receive(received(0))) == [0]
+    assert policy.receive(received(1)) is None
     assert [one.update.client for one in policy.left_over()] == [1]
-    batch = policy.receive(received(0, round=1), 1)
+    batch = policy.receive(received(0, round=1))
     assert ([(one.update.client, one.update.round) for one in batch.received], batch.number) == ([(1, 0), (0, 1)], 1)
     assert policy.left_over() == []
 
@@ -71,7 +73,7 @@ def test_late_updates_go_into_the_next_round_without_counting_for_it():
 def test_a_deadline_takes_what_there_is():
     policy = Quorum(1.0, deadline=60.0)
     policy.expect(0, 3)
-    policy.receive(received(2), 0)
+    policy.receive(received(2))
     assert clients(policy.due(0)) == [2]
     # Once only.
     assert policy.due(0) is None
@@ -81,28 +83,50 @@ def test_after_a_deadline_with_nobody_there_the_first_is_enough():
     policy = Quorum(1.0, deadline=60.0)
     policy.expect(0, 3)
     assert policy.due(0) is None
-    assert clients(policy.receive(received(1), 0)) == [1]
+    assert clients(policy.receive(received(1))) == [1]
 
 
 def test_a_buffer_is_filled_by_anyone():
     policy = Buffer(2)
-    assert policy.receive(received(3, round=5), 0) is None
-    batch = policy.receive(received(3, round=6), 0)
+    assert policy.receive(received(3, round=5)) is None
+    batch = policy.receive(received(3, round=6))
     assert (clients(batch), batch.number) == ([3, 3], 0)
-    policy.receive(received(0), 1)
-    assert policy.receive(received(1), 1).number == 1
+    policy.receive(received(0))
+    assert policy.receive(received(1)).number == 1
 
 
-@pytest.mark.parametrize(("trained_on", "aggregations", "staleness"), [(-1, 0, 0), (-1, 3, 3), (2, 3, 0), (0, 3, 2)])
-def test_staleness_counts_aggregations_since_the_version_trained_on(trained_on, aggregations, staleness):
-    # Trained on the model after aggregation v, with n done: those of numbers v + 1 to n - 1 are missing in it.
+@pytest.mark.parametrize(("trained_on", "begun", "staleness"), [(-1, 0, 0), (-1, 3, 3), (2, 3, 0), (0, 3, 2)])
+def test_staleness_counts_aggregations_since_the_version_trained_on(trained_on, begun, staleness):
+    # Trained on the model after aggregation v, as part of aggregation n: those of numbers v + 1 to n - 1 are missing
+    # in it, whether they are done when it arrives or only begun.
+    def after(policy: Buffer) -> Buffer:
+        for number in range(begun):
+            policy.receive(received(9, round=number, trained_on=number - 1))
+        return policy
+
     seen: list[int] = []
-    policy = Buffer(1, weigh=lambda s: seen.append(s) or 0.25)
-    batch = policy.receive(received(0, trained_on=trained_on), aggregations)
-    assert seen == [staleness]
+    batch = after(Buffer(1, weigh=lambda s: seen.append(s) or 0.25)).receive(received(0, trained_on=trained_on))
+    assert seen[-1] == staleness
     assert batch.received[0].update.weight == 0.25
-    bounded = Immediate(bound=2).receive(received(0, trained_on=trained_on), aggregations)
+    bounded = after(Immediate(bound=2)).receive(received(0, trained_on=trained_on))
     assert isinstance(bounded, Dropped) == (staleness > 2)
+
+
+def test_shares_are_rounded_up_but_not_for_rounding():
+    # In floats, 0.07 x 100 is a little more than 7, and 0.55 x 20 a little more than 11.
+    assert [at_least(0.07, 100), at_least(0.55, 20), at_least(0.5, 5), at_least(1.0, 3)] == [7, 11, 3, 3]
+
+
+@pytest.mark.parametrize("wrong", [{"least": 0}, {"least": 1.5}, {"deadline": -3}, {"late": "nextround"}])
+def test_a_quorum_that_cannot_be_is_refused(wrong):
+    with pytest.raises(ScenarioError, match="quorum"):
+        Quorum(**wrong)
+
+
+def test_what_never_fills_a_buffer_is_left_over():
+    policy = Buffer(2)
+    policy.receive(received(3))
+    assert [one.update.client for one in policy.left_over()] == [3]
 
 
 @pytest.mark.parametrize(

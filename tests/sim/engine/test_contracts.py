@@ -7,6 +7,7 @@ import pytest
 from sim.analysis.critical_path import Holder
 from sim.analysis.explain import explain
 from sim.engine.aggregation import Quorum
+from sim.engine.site import Site
 from sim.engine.timeline import Kind
 from sim.engine.world import Process
 from sim.errors import ScenarioError, SimulationError
@@ -78,6 +79,38 @@ def test_a_client_that_vanishes_is_no_result():
 def test_an_update_that_is_lost_is_no_result():
     with pytest.raises(SimulationError, match=r"3 updates were computed that were neither aggregated nor dropped"):
         simulated(method="swallowing", rounds=3)
+
+
+class StoppedEarly(Synchronous):
+    """FedAvg that somebody ends after its second round."""
+
+    def server(self) -> Process:
+        yield from self.run.survey()
+        for round in range(2):
+            self.opened[round].succeed(())
+            yield self.run.server.aggregated(round)
+        self.run.stop()
+
+
+class SentTwice(Synchronous):
+    """FedAvg in which client 0 sends for client 1 as well, who never does."""
+
+    def client(self, site: Site) -> Process:
+        for round in site.rounds:
+            yield site.released(self.opened[round])
+            update = yield site.train(round)
+            for _ in range((2, 0, 1)[site.client]):
+                yield site.upload(update)
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [(StoppedEarly, r"was ended at 23 s, with 2 of 4 rounds"), (SentTwice, r"update 0 of client 0 .* twice")],
+)
+def test_what_looks_like_an_end_is_none(monkeypatch: pytest.MonkeyPatch, shape, said):
+    monkeypatch.setitem(METHODS, "wrong", Method("wrong", shape, Trains.EVERYTHING, "not FedAvg"))
+    with pytest.raises(SimulationError, match=said):
+        simulated(method="wrong")
 
 
 def test_a_parameter_of_another_shape_is_refused():

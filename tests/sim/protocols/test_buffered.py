@@ -89,13 +89,43 @@ def test_places_go_round_in_the_order_of_clients():
     assert [span.start for span in of(result, Kind.AGGREGATE)] == [22, 46]
 
 
+def test_no_more_than_so_many_aggregations_are_made():
+    # Four alike clients arrive together: the first of them is the one aggregation that was asked for.
+    result = simulated(method="fedasync", fleet=[{"count": 4}], rounds=1)
+    assert len(of(result, Kind.AGGREGATE)) == 1
+    assert result.provenance["updates"] == {"cancelled": 3}
+
+
+def test_alike_clients_that_arrive_together_are_stale_to_one_another():
+    # Trained on the same version, they are 0, 1, 2 and 3 aggregations old when they are aggregated one by one.
+    result = simulated(method={"name": "fedasync", "max_staleness": 1}, fleet=[{"count": 4}], rounds=2)
+    assert [span.start for span in of(result, Kind.AGGREGATE)] == [11, 11]
+    one = simulated(method={"name": "fedasync", "max_staleness": 0}, fleet=[{"count": 4}], rounds=2)
+    # Three are dropped as the first of them is aggregated; all begin again: 1 s down, 10 s, 1 s up; and again three.
+    assert [span.start for span in of(one, Kind.AGGREGATE)] == [11, 23]
+    assert one.provenance["updates"]["dropped"] == {"more than 0 aggregations stale": 6}
+
+
+@pytest.mark.parametrize("serialization", [0.0, 3.0])
+def test_parts_of_what_is_cut_off_add_up(serialization: float):
+    fleet = [{"count": 6, "uplink": "40MB/s", "downlink": "30MB/s", "latency": "2s"}]
+    seconds = [10, 11.3, 12.1, 13.7, 14.9, 15.2]
+    fields = {"fleet": fleet, "compute": {"seconds": seconds}, "wire": {"serialization": serialization}}
+    for rounds in range(1, 6):
+        result = simulated(method=fedbuff(buffer=2), rounds=rounds, **fields)
+        for span in result.timeline.spans:
+            if span.parts is not None:
+                assert sum(span.parts) == pytest.approx(span.end - span.start, abs=1e-9)
+                assert min(span.parts) >= -1e-9
+
+
 def test_what_is_too_stale_is_dropped_and_said_to_be():
     # Client 2's update of 17 + 5 s arrives at 22 after the aggregations at 11 and 14: two behind.
     fields = {"fleet": FLEET, "compute": {"seconds": [10, 12, 17]}, "rounds": 4}
     strict = simulated(method={"name": "fedasync", "max_staleness": 1}, **fields)
     assert [span.start for span in of(strict, Kind.AGGREGATE)] == [11, 14, 23, 30]
     dropped = strict.provenance["updates"]["dropped"]
-    assert dropped == {"stale by 2 aggregations, of which 1 are allowed": 1}
+    assert dropped == {"more than 1 aggregations stale": 1}
     lenient = simulated(method={"name": "fedasync", "max_staleness": 2}, **fields)
     assert [span.start for span in of(lenient, Kind.AGGREGATE)] == [11, 14, 22, 23]
     assert "dropped" not in lenient.provenance["updates"]

@@ -21,7 +21,7 @@ class EveryThird(Aggregation):
         self.waiting_for_more: list[Received] = []
         self.batches = 0
 
-    def receive(self, received: Received, aggregations: int) -> Batch | None:
+    def receive(self, received: Received) -> Batch | None:
         self.waiting_for_more.append(received)
         if len(self.waiting_for_more) < BUFFER:
             return None
