@@ -25,6 +25,8 @@ class Holder(StrEnum):
     DOWNLINK = "downlink"
     INGRESS = "server ingress"
     EGRESS = "server egress"
+    STALLED = "stalled link"
+    REPEATED = "repeated transfer"
     LATENCY = "latency"
     SERIALIZATION = "serialization"
     AGGREGATION = "aggregation"
@@ -113,6 +115,8 @@ def _parts(span: Span) -> list[tuple[Holder, int, float]]:
         (Holder.LATENCY, client, spent.latency),
         (Holder.UPLINK if uploads else Holder.DOWNLINK, client, spent.alone),
         (Holder.INGRESS if uploads else Holder.EGRESS, SERVER, spent.shared),
+        (Holder.STALLED, client, spent.stalled),
+        (Holder.REPEATED, client, spent.repeated),
     ]
     packed = (Holder.SERIALIZATION, client, spent.packing)
     parts = [packed, *parts] if uploads else [*parts, packed]

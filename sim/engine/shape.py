@@ -69,6 +69,8 @@ class Shape(Generic[P]):
         super().__init_subclass__()
         if "traits" not in cls.__dict__:
             cls.traits = replace(cls.traits, causes_fixed=False, collapsible=False)
+            if "staleness" not in cls.__dict__:
+                cls.staleness = classmethod(lambda cls, params: None)  # type: ignore[assignment, method-assign]
 
     def __init__(self, run: Run, params: P):
         self.run = run

@@ -110,6 +110,7 @@ def federate(
         ranked=scenario.blocks.schedule == "gradient",
         staleness=setup.staleness,
         overlaps=setup.traits.overlaps,
+        goes_back=setup.staleness is None and setup.traits.rounds_numbered,
     )
     simulate(setup, costs, learner, None if observe is None else lambda run, round: observe(run, round, learner))
     learner.versions.show_newest()

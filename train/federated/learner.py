@@ -110,6 +110,8 @@ class TorchLearner:
         Order the blocks by their gradients' norms, after a survey.
     staleness : int or None
         Rounds that clients may train behind the server; None where they may train on versions of any age.
+    goes_back : bool
+        Whether clients train on versions that they have had for long, as FedCyBGD's do that skip downloads.
     overlaps : bool
         Whether a client goes on from its own update before it has the aggregate.
     trainer_factory : callable
@@ -131,6 +133,7 @@ class TorchLearner:
         ranked: bool = False,
         staleness: int | None = 0,
         overlaps: bool = False,
+        goes_back: bool = False,
         trainer_factory: TrainerFactory = LocalTrainer,
         on_update: Callable[[Trace, Values], None] = lambda trace, sent: None,
     ):
@@ -158,7 +161,9 @@ class TorchLearner:
         # Of stacks: what merging each round's took here, and what each client has to merge before it trains [s].
         self.merge_seconds: dict[int, float] = {}
         self._to_merge: dict[int, float] = {}
-        # Versions that are on their way to each client.
+        self._goes_back = goes_back or not server.correction
+        # Clients that train, or are about to; and versions that are on their way to each.
+        self._at_work: set[int] = set()
         self._served: dict[int, Mapping[int, int]] = {}
         # Set when a run is resumed: updates that were trained before, and the last round that was aggregated.
         self.replay: dict[tuple[int, int], Trace] = {}
@@ -228,6 +233,7 @@ class TorchLearner:
     def _finished(self, job: Job, block: int | None, merging: float, result: Callable[[], LocalUpdate]) -> Update:
         """Wait for an update, note it as the client's own, and tell what is sent of it."""
         client, round = job.client, job.round
+        self._at_work.discard(client)
         try:
             learned = result()
         except TrainingError as error:
@@ -242,7 +248,12 @@ class TorchLearner:
         return Update(client, round, block, seconds, serial, sent)
 
     def _held(self, item: int) -> set[int]:
-        known = {client.known.get(item, BASE) for client in self.clients.values()}
+        # Whoever is at rest fetches what is newer before it trains again, unless it may skip that.
+        known = {
+            client.known.get(item, BASE)
+            for number, client in self.clients.items()
+            if self._goes_back or number in self._at_work
+        }
         return {BASE, *known, *(versions[item] for versions in self._served.values() if item in versions)}
 
     def aggregate(self, number: int, item: int, updates: Sequence[Update]) -> None:
@@ -268,9 +279,11 @@ class TorchLearner:
                 self.clients[update.client].pending.pop((self.trained.item(update.block), update.round), None)
 
     def drop(self, update: Update) -> None:
-        """Forget an update that will never be aggregated; its client keeps it if it goes on from its own."""
+        """Forget an update that will never be aggregated; so does its client, unless it corrects nothing."""
         self.in_flight.pop((update.client, update.round), None)
         update.content = None
+        if self._server.correction and update.client in self.clients:
+            self.clients[update.client].pending.pop((self.trained.item(update.block), update.round), None)
 
     def _check_finite(self, item: int, number: int) -> None:
         """Refuse a diverged global model before it can be evaluated, saved or sent."""
@@ -282,6 +295,7 @@ class TorchLearner:
     def serve(self, client: int, versions: Mapping[int, int]) -> None:
         """Hold versions that are on their way to a client."""
         self._served[client] = versions
+        self._at_work.add(client)
 
     def receive(self, client: int, versions: Mapping[int, int]) -> None:
         """Let a client know versions of the server's items (line 9: its own updates in them are replaced).

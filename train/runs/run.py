@@ -187,6 +187,7 @@ def _learner(
         ranked=method.trains is Trains.BLOCK and scenario.blocks.schedule == "gradient",
         staleness=setup.staleness,
         overlaps=setup.traits.overlaps,
+        goes_back=setup.staleness is None and setup.traits.rounds_numbered,
         trainer_factory=LocalTrainer if workers is None else partial(RayTrainer, workers),
         on_update=on_update,
     )

@@ -6,6 +6,10 @@ import copy
 
 import pytest
 
+from sim.engine.aggregation import Quorum
+from sim.engine.world import Process
+from sim.protocols.synchronous import Synchronous
+from sim.workload.methods import METHODS, Method, Trains
 from tests.oracles import plain_training as plain
 from tests.train.tiny import LOCAL, RandomTokens, assert_equal, federate, tiny_model, weights
 
@@ -54,3 +58,36 @@ def test_dropped_updates_leave_no_trace_in_the_model():
         after_first = after_first or copy.deepcopy(server)
     assert_equal(weights(model), weights(server))
     assert (2, 0) not in learner.in_flight
+
+
+def test_versions_are_kept_for_who_is_at_work_and_not_for_who_waits():
+    # Two of eight clients are at work at a time: what they train on, the newest version and the base are enough.
+    kept: list[int] = []
+    fleet = [{"uplink": f"{20 + 7 * number}MB/s"} for number in range(8)]
+    federate(
+        method={"name": "fedasync", "concurrency": 2},
+        fleet=fleet,
+        rounds=16,
+        observe=lambda world, number, learner: kept.append(len(learner.versions.values[0])),
+    )
+    assert max(kept) <= 2 + 2
+
+
+class HalfIsEnough(Synchronous):
+    """FedAvg that goes on as soon as half of the clients are in."""
+
+    def start(self) -> None:
+        self.run.server.policy = Quorum(0.5)
+        super().start()
+
+    def server(self) -> Process:
+        yield from super().server()
+        self.run.stop()
+
+
+def test_late_clients_train_on_what_they_have(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(METHODS, "half", Method("half", HalfIsEnough, Trains.EVERYTHING, "half is enough"))
+    model, _ = federate(method="half", fleet=[{}, {"downlink": "3MB/s"}], rounds=3)
+    # Client 0 alone makes every round: as if there were no other.
+    alone, _ = federate(method="full-ft", fleet=[{}], rounds=3)
+    assert_equal(weights(model), weights(alone), exactly=True)
