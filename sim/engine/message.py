@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from sim.engine.learner import Update
 from sim.engine.server import Server
@@ -36,6 +36,7 @@ class _Thread(Protocol):
 
     after: Causes
     beside: int | None
+    under_way: Any
 
     @property
     def site(self) -> _Site: ...
@@ -69,20 +70,21 @@ class Message(Transfer):
         self.round = round
         self.blocks = blocks
         self.started: float = env._now
-        thread.site.world.under_way[self] = None
+        thread.under_way = self
 
     def cancel(self) -> float:
         """Take it off the network now, and record what has got through; see `Transfer.cancel`."""
-        if self not in self.thread.site.world.under_way:
+        if self.thread.under_way is not self:
             raise NetworkError("the message has arrived or was cancelled before; it cannot be cancelled any more")
         if not self.triggered:
             travels = hasattr(self, "access")
             self.size = float(math.floor(super().cancel())) if travels else 0.0
         self._record(self._spent_so_far())
-        return self.size
+        delivered: float = self.size
+        return delivered
 
     def _travel(self, access: AccessLink) -> None:
-        if self not in self.thread.site.world.under_way:
+        if self.thread.under_way is not self:
             return
         if self.size:
             self.depart(access)
@@ -114,7 +116,7 @@ class Message(Transfer):
             site.client, self.round, self.kind, started, now, size, self.blocks, thread.after, 0.0, thread.beside, spent
         )
         thread.after = (span,)
-        del world.under_way[self]
+        thread.under_way = None
         return span
 
     def _finish(self) -> None:
@@ -173,7 +175,7 @@ class Fetch(Message):
             self._unpacked()
 
     def _unpacked(self, _: object = None) -> None:
-        if self not in self.thread.site.world.under_way:
+        if self.thread.under_way is not self:
             return
         self.thread.site.receive(self.versions)
         self._record(self._spent())

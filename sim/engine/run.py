@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -97,9 +98,9 @@ class Run:
             while True:
                 step()
         except StopSimulation:
-            for message in list(self.world.under_way):
-                assert isinstance(message, Message)
-                message.cancel()
+            for thread in (thread for site in self.sites for thread in (site, site.second) if thread is not None):
+                if thread.under_way is not None:
+                    thread.under_way.cancel()
             self.world.timeline.cut(self.env.now)
             self._prove_the_end(stopped=True)
         except EmptySchedule:
@@ -115,8 +116,7 @@ class Run:
         """Raise unless all rounds are aggregated and every update is accounted for."""
         server = self.server
         server.drop_left_over()
-        clients = {site.client: site.count for site in self.sites}
-        lost = sum(clients[client] for client, _ in self.world.begun) + server.held
+        lost = sum(site.updates * site.count for site in self.sites) - server.received + server.held
         if stopped:
             # What was computed, sent, held or aggregated when the run was ended need not come to anything.
             self.cancelled, lost = lost + server.aggregating, 0
@@ -131,8 +131,9 @@ class Run:
             last = min(short, key=lambda site: site.updates - len(site.rounds))
             reasons.append(f"client {last.client} computed {last.updates} of {len(last.rounds)} updates")
         if lost:
-            whose = ", ".join(str(client) for client in sorted({client for client, _ in self.world.begun})[:_NAMED])
-            of = f" (of client {whose} ...)" if whose else ""
+            sent = Counter(span.client for span in self.world.timeline.spans if span.kind is Kind.UPLOAD)
+            whose = [str(site.client) for site in self.sites if site.updates > sent[site.client]]
+            of = f" (of client {', '.join(whose[:_NAMED])}{' ...' if len(whose) > _NAMED else ''})" if whose else ""
             reasons.append(f"{lost:,} updates were computed that were neither aggregated nor dropped{of}")
         raise SimulationError(
             f"the run {'was ended' if stopped else 'stands still'} at {self.world.timeline.end:.6g} s, with "

@@ -30,8 +30,8 @@ class Server:
         Of each item, the number of the aggregation that renewed it last.
     aggregations : int
         How many are done.
-    held, aggregating : int
-        Updates that the policy has, and those that are being aggregated.
+    received, held, aggregating : int
+        Updates that came in so far, of which the policy has some, and some are being aggregated.
     dropped : Counter
         By reason, updates that were dropped.
     """
@@ -43,7 +43,7 @@ class Server:
         self.policy: Aggregation = AllExpected()
         self.versions: dict[int, int] = {}
         self.aggregations = 0
-        self.held = self.aggregating = 0
+        self.received = self.held = self.aggregating = 0
         self.dropped: Counter[str] = Counter()
         self.observer: Observer | None = None
         self._aggregated: dict[int, Signal] = {}
@@ -69,9 +69,10 @@ class Server:
     def receive(self, update: Update, span: int, clients: int) -> None:
         """Take in one update."""
         received = _NEW(Received, (update, span, clients))
-        if (update.client, update.sequence) not in self.world.begun:
+        if update.received:
             raise SimulationError(f"update {update.sequence} of client {update.client} was received twice")
-        self.world.begun.remove((update.client, update.sequence))
+        update.received = True
+        self.received += clients
         self.held += clients
         decided = self.policy.receive(received)
         if isinstance(decided, Dropped):

@@ -32,12 +32,13 @@ class Thread:
         Span of the computation that it runs beside, if that has a serial part.
     """
 
-    __slots__ = ("after", "beside", "site")
+    __slots__ = ("after", "beside", "site", "under_way")
 
     def __init__(self, site: Site, after: Causes = ()):
         self.site = site
         self.after = after
         self.beside: int | None = None
+        self.under_way: Upload | Fetch | None = None
 
     def upload(self, update: Update) -> Upload:
         """Send an update to the server, which has received it when this event happens."""
@@ -86,9 +87,11 @@ class Site(Thread):
         Version that it has of each of the server's items; replaced, never changed, as updates refer to it.
     updates : int
         How many it has begun to compute.
+    second : Thread or None
+        Its newest thread beside a computation.
     """
 
-    __slots__ = ("client", "count", "known", "port", "rounds", "server", "updates", "world")
+    __slots__ = ("client", "count", "known", "port", "rounds", "second", "server", "updates", "world")
 
     def __init__(self, world: World, server: Server, client: int, count: int, port: Port, rounds: Sequence[int]):
         super().__init__(self)
@@ -100,11 +103,11 @@ class Site(Thread):
         self.rounds = rounds
         self.known: Mapping[int, int] = {}
         self.updates = 0
+        self.second: Thread | None = None
 
     def train(self, round: int) -> Training:
         """Compute the local update of a round; the event's value is the update."""
         training = Training(self.world, self.client, self.updates, round, self.known, self.after)
-        self.world.begun.add((self.client, self.updates))
         self.updates += 1
         if training.span < 0:
             training.callbacks.append(self._trained)
@@ -122,7 +125,7 @@ class Site(Thread):
         communicate : callable
             Given the second thread, gives its process.
         """
-        thread = _Beside(self, training)
+        self.second = thread = _Beside(self, training)
         both = training & self.world.env.process(thread.run(communicate))
         both.callbacks.append(thread.join)
         return both

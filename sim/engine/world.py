@@ -56,10 +56,6 @@ class World:
         Spans so far.
     schedule : sequence of int or None
         Block of each round, once it is known.
-    begun : set of (int, int)
-        Client and sequence number of updates that are computed or on their way, and not received yet.
-    under_way : dict
-        Messages on their way.
     promised : dict
         Computations whose updates are only promised yet, in the order in which they began.
     """
@@ -73,8 +69,6 @@ class World:
         self.timeline = Timeline()
         self.schedule: Sequence[int | None] = ()
         self.promised: dict[Redeemable, None] = {}
-        self.begun: set[tuple[int, int]] = set()
-        self.under_way: dict[simpy.Event, None] = {}
         self.end_of_instant = EndOfInstant(env, self._redeem_unknown)
         # What is yielded where there is nothing to wait for: an event that is over.
         self.nothing = simpy.Event(env)
