@@ -7,6 +7,7 @@ reason for which the update is dropped, or with nothing yet.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -126,6 +127,7 @@ class Quorum(Aggregation):
     _closed: set[int] = field(default_factory=set)
     _overdue: set[int] = field(default_factory=set)
     _late: list[Received] = field(default_factory=list)
+    _in: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         if not 0 < self.least <= 1 or not (self.deadline is None or self.deadline >= 0):
@@ -145,10 +147,10 @@ class Quorum(Aggregation):
                 return Dropped("late: its round had been aggregated")
             self._late.append(received)
             return None
-        own = self._received.setdefault(round, [])
-        own.append(received)
+        self._received.setdefault(round, []).append(received)
+        self._in[round] += received.clients
         enough = 1 if round in self._overdue else self._enough(round)
-        return self._close(round) if sum(one.clients for one in own) >= enough else None
+        return self._close(round) if self._in[round] >= enough else None
 
     def due(self, round: int) -> Batch | None:
         """Aggregate what there is."""
@@ -161,8 +163,7 @@ class Quorum(Aggregation):
 
     def waiting(self, round: int) -> str:
         """Count who is in."""
-        own = sum(received.clients for received in self._received.get(round, ()))
-        return f"{own} updates are in, {self._enough(round)} are enough"
+        return f"{self._in[round]} updates are in, {self._enough(round)} are enough"
 
     def left_over(self) -> Sequence[Received]:
         """Late ones after the last round."""
@@ -219,6 +220,7 @@ class Buffer(Aggregation):
     bound: int | None = None
     weigh: Callable[[int], float] = lambda staleness: 1.0
     _received: list[Received] = field(default_factory=list)
+    _in: int = 0
     _batches: int = 0
 
     def receive(self, received: Received) -> Batch | Dropped | None:
@@ -229,9 +231,10 @@ class Buffer(Aggregation):
             return Dropped(f"more than {self.bound} aggregations stale")
         received.update.weight = self.weigh(staleness)
         self._received.append(received)
-        if sum(one.clients for one in self._received) < self.size:
+        self._in += received.clients
+        if self._in < self.size:
             return None
-        full, self._received = self._received, []
+        full, self._received, self._in = self._received, [], 0
         self._batches += 1
         return Batch(self._batches - 1, full)
 
@@ -241,7 +244,7 @@ class Buffer(Aggregation):
 
     def waiting(self, round: int) -> str:
         """Count what is in the buffer."""
-        return f"{len(self._received)} of {self.size} updates are in the buffer"
+        return f"{self._in} of {self.size} updates are in the buffer"
 
 
 class Immediate(Buffer):

@@ -90,7 +90,11 @@ class Message(Transfer):
             self.depart(access)
         else:
             # Without any bytes it takes the latency alone.
-            self.env.timeout(access.latency).callbacks.append(lambda _: self.arrive())
+            self.env.timeout(access.latency).callbacks.append(self._there)
+
+    def _there(self, _: object) -> None:
+        if self.thread.under_way is self:
+            self.arrive()
 
     def _spent(self) -> tuple[float, ...]:
         site = self.thread.site

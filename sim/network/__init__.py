@@ -35,7 +35,6 @@ def star_network(
     ingress: float = math.inf,
     egress: float = math.inf,
     half_duplex: bool = False,
-    shared: bool = False,
 ) -> Network:
     """Choose the fastest exact network.
 
@@ -47,9 +46,6 @@ def star_network(
         Capacities of the server's link towards it and away from it [B/s], positive, `inf` for unlimited.
     half_duplex : bool
         Whether any port will be half duplex.
-    shared : bool
-        Whether there will be shared links between clients and server. Both networks take them, at no cost to
-        clients that are directly below the server.
 
     Returns
     -------

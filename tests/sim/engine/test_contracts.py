@@ -162,3 +162,37 @@ def test_who_comes_late_is_dropped_and_goes_on_from_where_it_is(monkeypatch: pyt
     spans = result.timeline.spans
     for span in of(result, Kind.DOWNLOAD, 1):
         assert max(spans[cause].end for cause in span.causes) == pytest.approx(span.start)
+
+
+class Retrying(Synchronous):
+    """FedAvg whose clients break their first attempt to send off after a second, and send again."""
+
+    def client(self, site: Site) -> Process:
+        for round in site.rounds:
+            yield site.released(self.opened[round])
+            yield site.fetch(site.missing())
+            update = yield site.train(round)
+            attempt = site.upload(update)
+            yield self.run.env.timeout(1)
+            attempt.cancel()
+            yield site.upload(update)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sent", "ends"),
+    [
+        ({"fleet": [{"uplink": "50MB/s"}]}, [50e6, 100e6], [11, 13]),  # 1 s at 50 MB/s, then all of it
+        ({"wire": {"serialization": "3s"}, "fleet": [{}]}, [0, 100e6], [11, 15]),  # while it is packed; 3 s and 1 s
+        (
+            {"payload": {"upload": "0B"}, "fleet": [{"latency": "2s"}]},
+            [0, 0],
+            [11, 13],
+        ),  # without bytes, in its latency
+    ],
+)
+def test_a_message_that_is_broken_off_leaves_its_trace_and_never_arrives(monkeypatch, fields, sent, ends):
+    monkeypatch.setitem(METHODS, "retrying", Method("retrying", Retrying, Trains.EVERYTHING, "sends twice"))
+    uploads = of(simulated(method="retrying", rounds=1, **fields), Kind.UPLOAD)
+    assert [span.size for span in uploads] == sent
+    assert [span.end for span in uploads] == ends
+    assert all(sum(span.parts) == pytest.approx(span.end - span.start) for span in uploads)

@@ -237,8 +237,8 @@ def test_half_duplex_is_not_for_star():
 
 def test_star_network_chooses():
     assert isinstance(star_network(Environment(), 1.0, 1.0, half_duplex=False), Tree)
-    assert isinstance(star_network(Environment(), 1.0, 1.0, shared=True), Tree)
-    assert isinstance(star_network(Environment(), 1.0, 1.0, half_duplex=True, shared=True), PathNetwork)
+    assert isinstance(star_network(Environment(), 1.0, 1.0), Tree)
+    assert isinstance(star_network(Environment(), 1.0, 1.0, half_duplex=True), PathNetwork)
 
 
 def test_the_documented_example():
