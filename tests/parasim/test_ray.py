@@ -84,8 +84,8 @@ def test_a_plan_is_the_same_to_the_last_byte(
     if question == "sensitivity":
         pytest.importorskip("SALib")
     # As if so few runs were worth sending to workers.
-    for threshold in ("runtimes._WORTH_WORKERS", "budget._SERIAL_BELOW", "sensitivity._SERIAL_BELOW_SPANS"):
-        monkeypatch.setattr(f"parasim.planning.{threshold}", 1)
+    monkeypatch.setattr("parasim.planning.search.runtimes._WORTH_WORKERS", 1)
+    monkeypatch.setattr("parasim.planning.questions.budget._SERIAL_BELOW", 1)
     arguments = ("plan", small, *QUESTIONS[question], "--format", "json")
     here, there = run(*arguments), run(*arguments, "--engine", "ray")
     assert here.status == there.status == 0, (here, there)
