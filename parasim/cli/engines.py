@@ -6,22 +6,15 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from sim.errors import ScenarioError
 
-
-class EngineName(StrEnum):
-    """Which machines compute."""
-
-    LOCAL = "local"
-    RAY = "ray"
-
-
-EngineOption = Annotated[EngineName, typer.Option("--engine", help="Compute on this machine, or on a Ray cluster.")]
+Engine = Annotated[
+    Literal["local", "ray"], typer.Option("--engine", help="Compute on this machine, or on a Ray cluster.")
+]
 Address = Annotated[
     str | None,
     typer.Option(
@@ -32,7 +25,7 @@ Address = Annotated[
 
 
 @contextmanager
-def computing_on(engine: EngineName, address: str | None) -> Iterator[None]:
+def computing_on(engine: str, address: str | None) -> Iterator[None]:
     """Compute with an engine inside a ``with`` block, in which nothing may be printed as a result.
 
     Raises
@@ -42,9 +35,9 @@ def computing_on(engine: EngineName, address: str | None) -> Iterator[None]:
     """
     if address is not None and not address.strip():
         raise ScenarioError("--address: is empty; leave it out for the cluster that this machine belongs to")
-    if engine is EngineName.LOCAL:
-        if address is not None:
-            raise ScenarioError(f"--address {address}: goes with --engine ray")
+    if address is not None and engine != "ray":
+        raise ScenarioError(f"--address {address}: goes with --engine ray")
+    if engine != "ray":
         yield
         return
     from sim.support.ray_pool import on_ray
