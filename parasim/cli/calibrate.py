@@ -10,15 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
+from calibration.measuring.plan import OPTIONS, MeasuringPlan
+from calibration.profiles.loading import shipped_profiles
+from calibration.profiles.points import join_targets
+from parasim.cli.measured import print_explanation
 from parasim.cli.options import DeviceKind, PlainFormat, print_json, values_of
 from parasim.cli.progress import stages
 from sim.errors import ScenarioError, UnitError
+from sim.scenario.reading import parse_value
 from sim.scenario.units import duration
+from sim.scenario.validation_messages import validation_message
 
 if TYPE_CHECKING:
     from calibration.measuring.measure import MeasuringProgress
-    from calibration.measuring.plan import MeasuringPlan
 
 # With loading and merging, one model on a GPU is to take less than 4 minutes.
 _BUDGETS = {"cpu": "9min", "cuda": "150s"}
@@ -68,8 +74,6 @@ def command(
     from calibration.measuring.configuration import longest_sequence, model_config
     from calibration.measuring.defaults import default_levels
     from calibration.measuring.measured_model import language_model
-    from calibration.measuring.plan import OPTIONS
-    from calibration.profiles.loading import shipped_profiles
 
     chosen = name or out.stem
     if chosen in shipped_profiles() and out.name != f"{chosen}.json":
@@ -85,8 +89,6 @@ def command(
     if format_ == "json":
         print_json(file.model_dump(mode="json", exclude={"samples"}))
         return
-    from parasim.cli.measured import print_explanation
-
     print_explanation(file)
     print(f"Profile: {out}")
 
@@ -110,9 +112,6 @@ def budget_seconds(budget: str) -> float:
 
 def _values(option: str, text: str) -> list[Any]:
     """Read a list of the command line; those of adapters may be empty, for none."""
-    from calibration.profiles.points import join_targets
-    from sim.scenario.reading import parse_value
-
     if not text.strip() and option in ("--rank", "--targets"):
         return []
     words = values_of(option, text)
@@ -128,11 +127,6 @@ def _plan(levels: dict[str, Any]) -> MeasuringPlan:
     ParaSimError
         If one of them is out of range, or stands twice.
     """
-    from pydantic import ValidationError
-
-    from calibration.measuring.plan import OPTIONS, MeasuringPlan
-    from sim.scenario.validation_messages import validation_message
-
     if not levels["ranks"] or not levels["targets"]:
         levels = levels | {"ranks": [], "targets": []}
     options = OPTIONS | {"seed": "--seed"}

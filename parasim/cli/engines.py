@@ -1,4 +1,4 @@
-"""The options `--engine` and `--address`: which machines compute."""
+"""The options `--engine`, `--address` and `--jobs`: which machines compute, and with how many processes."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ Address = Annotated[
         help="The Ray cluster: HOST:PORT, ray://HOST:PORT, local to start one here; this machine's own if left out.",
     ),
 ]
+Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes; all cores if left out.")]
 
 
 @contextmanager
@@ -33,10 +34,10 @@ def computing_on(engine: str, address: str | None) -> Iterator[None]:
     ParaSimError
         If there is an address without Ray, or the cluster cannot be reached.
     """
-    if address is not None and not address.strip():
-        raise ScenarioError("--address: is empty; leave it out for the cluster that this machine belongs to")
-    if address is not None and engine != "ray":
-        raise ScenarioError(f"--address {address}: goes with --engine ray")
+    if address is not None and (engine != "ray" or not address.strip()):
+        raise ScenarioError(
+            f"--address {address!r}: goes with --engine ray; left out, it is this machine's own cluster"
+        )
     if engine != "ray":
         yield
         return

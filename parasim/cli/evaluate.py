@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parasim.cli.options import PlainFormat, assignments, print_json
-from parasim.cli.progress import patient_threads, stages
+from parasim.cli.progress import stages
 from parasim.sentences import grouped
 from parasim.text import console, plain_table
 
@@ -54,7 +54,6 @@ def command(
 
     Example: paraSim evaluate results/train --data results/train/held-out.jsonl
     """
-    patient_threads()
     from parasim.evaluation import evaluate
 
     with stages() as report:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from parasim.api import load
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, Scenario, TraceFile, print_json
 from parasim.explanation import explain, summary, write_path
+from parasim.figures.gantt import draw_gantt
 from parasim.report.record import leave_record
 from parasim.sentences import say
 from parasim.text import clock, console, origin, plain_table, signed_share
@@ -29,8 +30,6 @@ def command(
     scenario = load(file, set_)
     explanation = explain(scenario)
     if out is not None:
-        from parasim.figures.gantt import draw_gantt
-
         names = ("critical_path.csv", "timeline.csv", "explanation.json", "result.json")
         path, timeline, why, run = files = [out / name for name in names]
         write_path(explanation, path)

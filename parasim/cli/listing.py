@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
+from calibration.devices.catalogue import device, known_devices
+from calibration.profiles.loading import read_profile, shipped_profiles
+from calibration.profiles.measured_file import KIND, MeasuredFile, profile_schema
+from parasim.cli.measured import print_explanation
 from parasim.cli.options import PlainFormat, print_json
+from parasim.text import amount, console, plain_table
+from sim.errors import CostError
+from sim.workload.architecture import architecture, catalogue_names
+from sim.workload.methods import METHODS
+from train.runs.settings import json_schema
 
 app = typer.Typer(
     help="List models, methods, profiles and devices, or print the JSON Schema of scenarios.",
@@ -23,8 +32,6 @@ def models(format_: PlainFormat = "table") -> None:
 
     Example: paraSim list models
     """
-    from sim.workload.architecture import architecture, catalogue_names
-
     rows = [architecture(name).summary() for name in catalogue_names()]
     if format_ == "table":
         shown = ("name", "model_type", "layers", "parameters", "parameters_per_layer", "bytes")
@@ -38,8 +45,6 @@ def methods(format_: PlainFormat = "table") -> None:
 
     Example: paraSim list methods
     """
-    from sim.workload.methods import METHODS
-
     rows = [
         {"name": m.name, "protocol": m.shape.__name__.lower(), "trains": m.trains.value, "summary": m.summary}
         for m in METHODS.values()
@@ -60,9 +65,6 @@ def profiles(
 
     Example: paraSim list profiles --explain smollm2-135m-cpu
     """
-    from calibration.profiles.loading import read_profile, shipped_profiles
-    from calibration.profiles.measured_file import profile_schema
-
     if schema:
         print_json(profile_schema())
         return
@@ -78,11 +80,6 @@ def profiles(
 
 
 def _explain(name: str, format_: str) -> None:
-    from calibration.profiles.loading import read_profile
-    from calibration.profiles.measured_file import KIND, MeasuredFile
-    from parasim.cli.measured import print_explanation
-    from sim.errors import CostError
-
     data = read_profile(name)
     if data.get("kind") != KIND:
         raise CostError(f"--explain {name}: only measured profiles have a fit to explain; `paraSim list profiles`")
@@ -99,9 +96,6 @@ def devices(format_: PlainFormat = "table") -> None:
 
     Example: paraSim list devices
     """
-    from calibration.devices.catalogue import device, known_devices
-    from parasim.text import amount, console, plain_table
-
     found = [device(name) for name in known_devices()]
     if format_ == "json":
         units = {"memory": "_bytes", "bandwidth": "_bytes_per_s", "launch": "_s"}
@@ -112,11 +106,8 @@ def devices(format_: PlainFormat = "table") -> None:
     for one in found:
         rates = (amount(one.operations_per_second[precision], "FLOP/s") for precision in ("bfloat16", "float32"))
         table.add_row(one.name, amount(one.memory), amount(one.bandwidth, "B/s"), *rates, one.precision)
-    out = console()
-    out.print(table)
-    out.print("\nDense matrix rates, by vendors' figures or estimated:")
-    for one in found:
-        out.print(f"{one.name}: {one.source}")
+    sources = (f"{one.name}: {one.source}" for one in found)
+    console().print(table, "\nDense matrix rates, by vendors' figures or estimated:", *sources, sep="\n")
 
 
 @app.command()
@@ -125,8 +116,6 @@ def schema() -> None:
 
     Example: paraSim list schema > scenario.schema.json
     """
-    from train.runs.settings import json_schema
-
     print_json(json_schema())
 
 
@@ -134,8 +123,6 @@ def _print(rows: Sequence[Mapping[str, object]], format_: str) -> None:
     if format_ == "json":
         print_json(rows)
         return
-    from parasim.text import amount, console, plain_table
-
     numbers = {column for column, value in rows[0].items() if isinstance(value, int | float)}
     table = plain_table(*(">" * (column in numbers) + column.replace("_", " ") for column in rows[0]))
     for row in rows:

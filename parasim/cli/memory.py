@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from parasim.cli.options import MethodsOrAll, Overrides, PlainFormat, ScenarioOrPaper, print_json, values_of
-from parasim.cli.progress import patient_threads, stages
+from parasim.cli.progress import stages
+from parasim.footprints import Footprints, MemoryNeed, memory_needs
 from parasim.sentences import say
 from parasim.text import amount, console, plain_table
-
-if TYPE_CHECKING:
-    from parasim.footprints import Footprints, MemoryNeed
 
 _PARTS = {
     "weights": ("weights",),
@@ -40,9 +38,6 @@ def command(
 
     Example: paraSim memory examples/paper.yaml --method all --device rtx-4090,a100-80gb
     """
-    patient_threads()
-    from parasim.footprints import memory_needs
-
     devices = values_of("--device", device)
     with stages() as report:
         found = memory_needs(file, set_, methods=method, devices=devices, report=report)

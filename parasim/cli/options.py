@@ -58,7 +58,6 @@ ScenarioOrPaper = Annotated[
 MethodsOrAll = Annotated[
     str | None, typer.Option("--method", help="Methods, with commas between them, or all; the file's own if left out.")
 ]
-Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes; all cores if left out.")]
 
 
 def values_of(option: str, text: str | None) -> tuple[str, ...]:

@@ -7,16 +7,8 @@ from typing import Annotated
 
 import typer
 
-from parasim.cli.engines import Address, Engine, computing_on
-from parasim.cli.options import (
-    Jobs,
-    MethodsOrAll,
-    OutputDirectory,
-    Overrides,
-    PlainFormat,
-    ScenarioOrPaper,
-    print_json,
-)
+from parasim.cli.engines import Address, Engine, Jobs, computing_on
+from parasim.cli.options import MethodsOrAll, OutputDirectory, Overrides, PlainFormat, ScenarioOrPaper, print_json
 from parasim.cli.progress import stages
 from parasim.planning.answer import Plan
 from parasim.planning.methods import scenario_of

@@ -82,5 +82,4 @@ def print_breakdown(result: Result) -> None:
         out.print(say("run.dropped", count=count, reason=reason))
     if cancelled := updates.get("cancelled"):
         out.print(say("run.cancelled", count=cancelled))
-    for sentence in (*memory_said(result.provenance), origin(result.provenance)):
-        out.print(sentence)
+    out.print(*memory_said(result.provenance), origin(result.provenance), sep="\n")

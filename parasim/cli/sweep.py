@@ -8,9 +8,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from parasim.cli.engines import Address, Engine, computing_on
-from parasim.cli.options import Format, Jobs, Overrides, ScenarioOrPaper, assignments, print_json, values_of
+from parasim.cli.engines import Address, Engine, Jobs, computing_on
+from parasim.cli.options import Format, Overrides, ScenarioOrPaper, assignments, print_json, values_of
 from parasim.cli.progress import stages
+from parasim.figures.line import draw_line
+from parasim.figures.runtime import draw_runtime
+from parasim.hiding import hiding_points, numeric_axis
 from parasim.report.record import leave_record
 from parasim.sweeping import Table, sweep
 from parasim.text import clock, console, plain_table
@@ -83,19 +86,11 @@ def _print(table: Table) -> None:
     for row in table.rows:
         times = (clock(float(row[part])) for part in parts.values())
         printed.add_row(*(row[column] for column in swept), *times, row["compute_origin"])
-    out = console()
-    out.print(printed)
-    for sentence in table.memory:
-        out.print(sentence)
+    console().print(printed, *table.memory, sep="\n")
 
 
 def _draw(table: Table, plot: Plot, out: Path) -> list[Path]:
     if plot == "bar":
-        from parasim.figures.runtime import draw_runtime
-
         return draw_runtime(table.rows, out)
-    from parasim.figures.line import draw_line
-    from parasim.hiding import hiding_points, numeric_axis
-
     axis = numeric_axis(table.axes)
     return draw_line(table.rows, axis.column, out, hidden=hiding_points(table, axis))

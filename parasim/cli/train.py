@@ -10,12 +10,13 @@ import typer
 
 from parasim.cli.engines import Address, Engine, computing_on
 from parasim.cli.options import Overrides, TraceFile, values_of
-from parasim.cli.progress import patient_threads, stages
+from parasim.cli.progress import stages
 from parasim.text import amount, console, plain_table
 from parasim.text import clock as written
 
 if TYPE_CHECKING:
     from parasim.training import TrainedComparison
+    from sim.scenario.reading import Override
 
 
 def command(
@@ -47,13 +48,12 @@ def command(
 
     Example: paraSim train --method parablock,fedbcd --set rounds=16 --out results/quick
     """
-    patient_threads()
     from parasim.report.record import leave_record
     from parasim.trace import write_traces
     from parasim.training import train
 
     named = {"model": model, "train.data.source": data}
-    overrides = [*set_, *((field, value) for field, value in named.items() if value is not None)]
+    overrides: list[Override] = [*set_, *((field, value) for field, value in named.items() if value is not None)]
     methods = values_of("--method", method)
     with computing_on(engine, address), stages(out) as report:
         training = train(

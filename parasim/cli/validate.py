@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from calibration.profiles.points import in_layers
 from parasim.cli.calibrate import budget_seconds, measuring, use_threads
 from parasim.cli.options import DeviceKind, Overrides, PlainFormat, print_json, values_of
-from parasim.cli.progress import patient_threads, stages
+from parasim.cli.progress import stages
 from parasim.sentences import say
 from parasim.text import clock, console, plain_table
 from sim.errors import ScenarioError
@@ -54,7 +55,6 @@ def compute(
 
     Example: paraSim validate compute --model demo --out results/validate
     """
-    patient_threads()
     if profile is not None and threads is not None:
         raise ScenarioError(
             f"--threads {threads}: the profile names how many; leave one of --profile and --threads out"
@@ -82,8 +82,6 @@ def compute(
 
 
 def _print(validation: ComputeValidation, out: Path) -> None:
-    from calibration.profiles.points import in_layers
-
     terminal = console()
     blocks = in_layers(validation.run["blocks"]["layers"])
     terminal.print(say("validation.head", validation=validation, blocks=blocks))
