@@ -19,7 +19,8 @@ from parasim.text import console, plain_table
 def command(
     format_: Format = "table",
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also draw a parity plot, as FILE.png and FILE.svg.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Also draw a parity plot, as .png and as .svg, whichever FILE ends in."),
     ] = None,
 ) -> None:
     """Compare with every runtime cell of the ParaBlock paper: fitted, predicted or unexplained.

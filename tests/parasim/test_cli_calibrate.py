@@ -281,9 +281,7 @@ def test_bad_options(config: Path, tmp_path: Path, arguments: tuple[str, ...], m
 
 
 def test_models_that_are_not_there(tmp_path: Path):
-    assert "did you mean 'smollm2-135m'?" in refused(
-        "calibrate", "--model", "smolm2-135m", "--out", tmp_path / "p.json"
-    )
+    assert "'smollm2-135m'" in refused("calibrate", "--model", "smolm2-135m", "--out", tmp_path / "p.json")
     vision = refused("calibrate", "--model", "vit-b16", "--out", tmp_path / "p.json")
     assert "only language models are measured" in vision
 
