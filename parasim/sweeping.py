@@ -12,9 +12,9 @@ from parasim.api import load, set_up, simulate
 from parasim.memory import COLUMN, cell, memory_of_rows, memory_said
 from sim.analysis.sweep import Axis, Row, SweepPoint, grid, run_sweep
 from sim.errors import ScenarioError
-from sim.scenario.reading import Override, Source, plain_fields
+from sim.scenario.reading import Override, Source, parse_override, plain_fields
 from sim.scenario.units import format_bandwidth
-from sim.workload.methods import METHODS
+from sim.workload.methods import METHODS, with_parameter
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,7 +117,12 @@ def sweep(
             batch_sizes = batch_sizes or PAPER_BATCH_SIZES
     _check_varied(vary or {})
     base = _base(source, overrides)
-    axes = _axes(base({}), models, bandwidths, batch_sizes, vary or {}, methods)
+    fields = base({})
+    if methods:
+        # What is set of the method is meant for those that are swept, and need not suit the scenario's own.
+        check_parameters(overrides, methods)
+        fields = plain_fields(fields, [("method.name", methods[0])])
+    axes = _axes(fields, models, bandwidths, batch_sizes, vary or {}, methods)
     points = grid(base, axes)
     for point in points:
         set_up(load(point.data, name=_label(point, axes)))
@@ -131,6 +136,22 @@ def figures(data: dict[str, Any]) -> dict[str, object]:
     compute = result.provenance["compute"]
     assert isinstance(compute, dict)
     return {**result.figures(), "compute_origin": compute["origin"], COLUMN: cell(memory_said(result.provenance))}
+
+
+def check_parameters(overrides: Iterable[Override], methods: Sequence[str]) -> None:
+    """Refuse what is set under ``method:`` of a scenario that runs under several methods, if none of them has it.
+
+    Raises
+    ------
+    ScenarioError
+        Naming the methods that have it.
+    """
+    for override in overrides:
+        field, value = parse_override(override) if isinstance(override, str) else override
+        section, _, parameter = field.partition(".")
+        known = with_parameter(parameter)
+        if section == "method" and parameter and not set(known) & set(methods):
+            raise ScenarioError(f"{field}={value}: {', '.join(methods)}: no such parameter; {', '.join(known)} has it")
 
 
 def _base(source: Source | None, overrides: Sequence[Override]) -> Callable[[Row], dict[str, Any]]:

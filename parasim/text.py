@@ -23,15 +23,16 @@ def console() -> Console:
     return Console(width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
 
 
-def plain_table(*headings: str, numbers: tuple[str, ...] = ()) -> Table:
-    """Start a table without lines; the columns named in `numbers` are aligned right."""
+def plain_table(*headings: str) -> Table:
+    """Start a table without lines; a column whose heading begins with ``>``, which is not shown, is aligned right."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for heading in headings:
-        longest_word = max(map(len, heading.split()), default=0)
-        justify: Literal["left", "right"] = "right" if heading in numbers else "left"
-        table.add_column(heading, justify=justify, overflow="fold", min_width=longest_word)
+        shown = heading.removeprefix(">")
+        justify: Literal["left", "right"] = "left" if shown == heading else "right"
+        longest_word = max(map(len, shown.split()), default=0)
+        table.add_column(shown, justify=justify, overflow="fold", min_width=longest_word)
     return table
 
 

@@ -13,11 +13,11 @@ import torch
 
 from parasim.api import Source, costs_of
 from parasim.comparison import Base, Clock, Report, delta_saver, measure_base, missing_deltas, time_again
-from parasim.sweeping import PAPER_METHODS
+from parasim.sweeping import PAPER_METHODS, check_parameters
 from sim.engine.result import Result
 from sim.engine.simulate import prepare
 from sim.errors import ScenarioError
-from sim.scenario.reading import load, plain_fields
+from sim.scenario.reading import Override, load, plain_fields
 from sim.scenario.scenario import Scenario
 from sim.support.atomic_files import write_atomically
 from sim.workload.methods import Trains
@@ -67,7 +67,7 @@ def train(
     source: Source | None = None,
     *,
     methods: Sequence[str] = (),
-    overrides: Iterable[str] = (),
+    overrides: Iterable[Override] = (),
     directory: str | Path,
     clock: Clock = "measured",
     save_deltas: bool = False,
@@ -83,7 +83,7 @@ def train(
         A scenario with a `train` section; the demonstration if None.
     methods : sequence of str
         What to compare; the scenario's own method if empty, those of the paper's Figure 2 for the demonstration.
-    overrides : iterable of str
+    overrides : iterable of str or (str, value)
         Such as ``train.learning_rate=1e-4``.
     directory : path
         Where everything goes: ``metrics.csv``, ``partition.json``, ``held-out.jsonl``, the pretrained ``base``,
@@ -205,13 +205,16 @@ def _check(scenarios: Sequence[Scenario], settings: TrainSettings, bench: Workbe
                 costs.full_pass(0)
 
 
-def _scenarios(source: Source | None, overrides: Iterable[str], methods: Sequence[str]) -> list[Scenario]:
+def _scenarios(source: Source | None, overrides: Iterable[Override], methods: Sequence[str]) -> list[Scenario]:
     if source is None:
         source, methods = DEMONSTRATION, methods or PAPER_METHODS
     if twice := sorted({method for method in methods if methods.count(method) > 1}):
         raise ScenarioError(f"methods: {', '.join(twice)} named twice; a method is trained once")
     # The model's name is the trainer's affair; what a message weighs follows from the model that it loads.
+    overrides = list(overrides)
     fields = {"model": "demo", **plain_fields(source, overrides)}
+    if methods:
+        check_parameters(overrides, methods)
     return [load(fields, [("method.name", name)]) for name in methods] or [load(fields)]
 
 

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
-from parasim.cli.options import PlainFormat
+from calibration.measuring.plan import OPTIONS, MeasuringPlan
+from calibration.profiles.loading import shipped_profiles
+from calibration.profiles.points import join_targets
+from parasim.cli.measured import print_explanation
+from parasim.cli.options import DeviceKind, PlainFormat, print_json, values_of
 from parasim.cli.progress import stages
-from sim.errors import ScenarioError
+from sim.errors import ScenarioError, UnitError
+from sim.scenario.reading import parse_value
 from sim.scenario.units import duration
+from sim.scenario.validation_messages import validation_message
 
 if TYPE_CHECKING:
     from calibration.measuring.measure import MeasuringProgress
-    from calibration.measuring.plan import MeasuringPlan
-
-
-class DeviceKind(StrEnum):
-    """Kind of device."""
-
-    CPU = "cpu"
-    CUDA = "cuda"
-
 
 # With loading and merging, one model on a GPU is to take less than 4 minutes.
-_BUDGETS = {DeviceKind.CPU: "9min", DeviceKind.CUDA: "150s"}
+_BUDGETS = {"cpu": "9min", "cuda": "150s"}
 
 
 def command(
@@ -39,7 +35,7 @@ def command(
         str, typer.Option(help="Catalogue name, demo, or a config.json (or its folder); weights are random.")
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The profile; an unfinished one is continued.")],
-    device: Annotated[DeviceKind, typer.Option(help="Where it is measured.")] = DeviceKind.CPU,
+    device: Annotated[DeviceKind, typer.Option(help="Where it is measured.")] = "cpu",
     batch_size: Annotated[str | None, typer.Option(help="Sequences per step, such as 1,2,4.")] = None,
     sequence_length: Annotated[str | None, typer.Option(help="Tokens per sequence, such as 256,512.")] = None,
     layers: Annotated[
@@ -65,7 +61,7 @@ def command(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of PyTorch on a CPU.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn points.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the profile; the file's if left out.")] = None,
-    format_: Annotated[PlainFormat, typer.Option("--format", help="What is printed.")] = PlainFormat.TABLE,
+    format_: PlainFormat = "table",
 ) -> None:
     """Measure real training steps on this machine, fit what they cost, and say how wrong the fit is.
 
@@ -74,31 +70,25 @@ def command(
     Example: paraSim calibrate --model smollm2-135m --device cpu --batch-size 1,2,4 --out cpu.json
     """
     seconds = budget_seconds(_BUDGETS[device] if budget is None else budget)
-    given = {
-        "batch_sizes": batch_size,
-        "sequence_lengths": sequence_length,
-        "layers": layers,
-        "ranks": rank,
-        "targets": targets,
-    }
-    levels = {field: _values(field, text) for field, text in given.items() if text is not None}
-    chosen = _named(name, out)
     from calibration.measuring.calibrate import Request, calibrate
     from calibration.measuring.configuration import longest_sequence, model_config
     from calibration.measuring.defaults import default_levels
     from calibration.measuring.measured_model import language_model
 
+    chosen = name or out.stem
+    if chosen in shipped_profiles() and out.name != f"{chosen}.json":
+        raise ScenarioError(f"--name {chosen}: a profile of this name comes with paraSim; give another with --name")
+    given = dict(zip(OPTIONS, (batch_size, sequence_length, layers, rank, targets), strict=True))
+    levels = {field: _values(OPTIONS[field], text) for field, text in given.items() if text is not None}
     use_threads(threads)
     config = model_config(model)
-    defaults = default_levels(device.value, language_model(model, config), longest_sequence(config))
-    request = Request(model, device.value, _plan(defaults | levels | {"seed": seed}), out, chosen, seconds)
+    defaults = default_levels(device, language_model(model, config), longest_sequence(config))
+    request = Request(model, device, _plan(defaults | levels | {"seed": seed}), out, chosen, seconds)
     with stages(out) as report:
         file = calibrate(request, progress=measuring(report))
-    if format_ is PlainFormat.JSON:
-        print(json.dumps(file.model_dump(mode="json", exclude={"samples"}), indent=2))
+    if format_ == "json":
+        print_json(file.model_dump(mode="json", exclude={"samples"}))
         return
-    from parasim.cli.measured import print_explanation
-
     print_explanation(file)
     print(f"Profile: {out}")
 
@@ -111,56 +101,22 @@ def budget_seconds(budget: str) -> float:
     ParaSimError
         If it is no duration, or none is left.
     """
-    seconds = duration(budget)
+    try:
+        seconds = duration(budget)
+    except UnitError as error:
+        raise ScenarioError(f"--budget {error}") from None
     if not seconds:
         raise ScenarioError(f"--budget {budget}: must be longer than nothing")
     return seconds
 
 
-def _named(name: str | None, out: Path) -> str:
-    """Name the profile; the names of those that come with paraSim are taken, but for measuring them again.
-
-    Raises
-    ------
-    ParaSimError
-        If it is taken.
-    """
-    from calibration.profiles.loading import shipped_profiles
-
-    chosen = name or out.stem
-    if chosen in shipped_profiles() and out.name != f"{chosen}.json":
-        given = f"--name {name}" if name else f"--out {out}"
-        raise ScenarioError(f"{given}: a profile {chosen} comes with paraSim already; give another --name")
-    return chosen
-
-
-def _values(field: str, text: str) -> list[Any]:
-    """Read a list of the command line: those of adapters may be empty, for none."""
-    from calibration.measuring.plan import OPTIONS
-
-    option = OPTIONS[field]
-    readers: dict[str, Callable[[str], Any]] = {"layers": float, "targets": _modules}
-    if not text.strip() and field not in ("ranks", "targets"):
-        raise ScenarioError(f"{option}: is empty; leave it out for the default")
-    try:
-        # An adapter's modules are names, in which nothing can be wrong here but that there are none.
-        found = [readers.get(field, int)(word) for word in text.split(",")] if text.strip() else []
-    except ValueError:
-        like = "q_proj+v_proj,all-linear" if field == "targets" else "1,2,4"
-        raise ScenarioError(f"{option} {text!r}: write it like {like}") from None
-    if len(set(found)) < len(found):
-        raise ScenarioError(f"{option} {text!r}: a value stands there twice")
-    return found
-
-
-def _modules(word: str) -> str:
-    """Read an adapter's modules, in an order of their own."""
-    from calibration.profiles.points import join_targets, split_targets
-
-    names = split_targets(word.strip())
-    if isinstance(names, tuple) and not all(name.strip() for name in names):
-        raise ValueError(word)
-    return join_targets(names if isinstance(names, str) else tuple(name.strip() for name in names))
+def _values(option: str, text: str) -> list[Any]:
+    """Read a list of the command line; those of adapters may be empty, for none."""
+    if not text.strip() and option in ("--rank", "--targets"):
+        return []
+    words = values_of(option, text)
+    # The order of an adapter's modules does not matter.
+    return [join_targets(tuple(word.split("+"))) if option == "--targets" else parse_value(word) for word in words]
 
 
 def _plan(levels: dict[str, Any]) -> MeasuringPlan:
@@ -169,26 +125,21 @@ def _plan(levels: dict[str, Any]) -> MeasuringPlan:
     Raises
     ------
     ParaSimError
-        If one of them is out of range.
+        If one of them is out of range, or stands twice.
     """
-    from pydantic import ValidationError
-
-    from calibration.measuring.plan import OPTIONS, MeasuringPlan
-    from sim.scenario.validation_messages import validation_message
-
     if not levels["ranks"] or not levels["targets"]:
         levels = levels | {"ranks": [], "targets": []}
     options = OPTIONS | {"seed": "--seed"}
     try:
-        return MeasuringPlan.model_validate(levels)
+        plan = MeasuringPlan.model_validate(levels)
     except ValidationError as error:
-        said = re.sub(
-            r"^\s*(\w+)(\.\d+)?(?=: )",
-            lambda at: options[at[1]],
-            validation_message(error, MeasuringPlan),
-            flags=re.MULTILINE,
-        )
-        raise ScenarioError(said) from None
+        said = validation_message(error, MeasuringPlan).strip()
+        raise ScenarioError(re.sub(r"^\s*(\w+)(\.\d+)?(?=: )", lambda at: options[at[1]], said, flags=re.M)) from None
+    for field, option in OPTIONS.items():
+        values = getattr(plan, field)
+        if len(set(values)) < len(values):
+            raise ScenarioError(f"{option}: a value stands twice in {', '.join(map(str, values))}")
+    return plan
 
 
 def use_threads(count: int | None) -> None:

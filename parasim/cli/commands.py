@@ -65,11 +65,10 @@ class Commands(TyperGroup):
 def load(name: str) -> Any:
     """Load a subcommand."""
     module = import_module(f"parasim.cli.{_MODULES.get(name, name)}")
-    if hasattr(module, "app"):
-        loaded = typer.main.get_command(module.app)
-    else:
-        alone = typer.Typer(add_completion=False)
-        alone.command(name)(module.command)
-        loaded = typer.main.get_command(alone)
+    app = getattr(module, "app", None)
+    if app is None:
+        app = typer.Typer(add_completion=False)
+        app.command()(module.command)
+    loaded = typer.main.get_command(app)
     loaded.name = name
     return loaded

@@ -1,4 +1,4 @@
-"""The options `--engine` and `--address`: which machines compute."""
+"""The options `--engine`, `--address` and `--jobs`: which machines compute, and with how many processes."""
 
 from __future__ import annotations
 
@@ -6,22 +6,15 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from sim.errors import ScenarioError
 
-
-class EngineName(StrEnum):
-    """Which machines compute."""
-
-    LOCAL = "local"
-    RAY = "ray"
-
-
-EngineOption = Annotated[EngineName, typer.Option("--engine", help="Compute on this machine, or on a Ray cluster.")]
+Engine = Annotated[
+    Literal["local", "ray"], typer.Option("--engine", help="Compute on this machine, or on a Ray cluster.")
+]
 Address = Annotated[
     str | None,
     typer.Option(
@@ -29,10 +22,11 @@ Address = Annotated[
         help="The Ray cluster: HOST:PORT, ray://HOST:PORT, local to start one here; this machine's own if left out.",
     ),
 ]
+Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes; all cores if left out.")]
 
 
 @contextmanager
-def computing_on(engine: EngineName, address: str | None) -> Iterator[None]:
+def computing_on(engine: str, address: str | None) -> Iterator[None]:
     """Compute with an engine inside a ``with`` block, in which nothing may be printed as a result.
 
     Raises
@@ -40,11 +34,11 @@ def computing_on(engine: EngineName, address: str | None) -> Iterator[None]:
     ParaSimError
         If there is an address without Ray, or the cluster cannot be reached.
     """
-    if address is not None and not address.strip():
-        raise ScenarioError("--address: is empty; leave it out for the cluster that this machine belongs to")
-    if engine is EngineName.LOCAL:
-        if address is not None:
-            raise ScenarioError(f"--address {address}: goes with --engine ray")
+    if address is not None and (engine != "ray" or not address.strip()):
+        raise ScenarioError(
+            f"--address {address!r}: goes with --engine ray; left out, it is this machine's own cluster"
+        )
+    if engine != "ray":
         yield
         return
     from sim.support.ray_pool import on_ray

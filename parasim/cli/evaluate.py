@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parasim.cli.options import PlainFormat
-from parasim.cli.progress import patient_threads, stages
-from sim.errors import ParaSimError
+from parasim.cli.options import PlainFormat, assignments, print_json
+from parasim.cli.progress import stages
+from parasim.sentences import grouped
+from parasim.text import console, plain_table
 
 if TYPE_CHECKING:
     from parasim.evaluation import Score
@@ -48,13 +48,12 @@ def command(
         int | None,
         typer.Option(min=0, help="Of the training that held out the digits; as recorded in its directory if left out."),
     ] = None,
-    format_: Annotated[PlainFormat, typer.Option("--format", help="What is printed.")] = PlainFormat.TABLE,
+    format_: PlainFormat = "table",
 ) -> None:
     """Measure models on held-out questions: loss, perplexity, and how many generated answers are right.
 
     Example: paraSim evaluate results/train --data results/train/held-out.jsonl
     """
-    patient_threads()
     from parasim.evaluation import evaluate
 
     with stages() as report:
@@ -62,7 +61,7 @@ def command(
             model,
             data,
             format=data_format,
-            columns=_columns(column),
+            columns=assignments("--column", column, "prompt=question") or None,
             examples=examples,
             sequence_length=sequence_length,
             answer_tokens=answer_tokens,
@@ -71,38 +70,25 @@ def command(
             report=report,
         )
     _say_what_is_missing(scores, examples)
-    if format_ is PlainFormat.JSON:
-        print(json.dumps([asdict(score) for score in scores], indent=2))
+    if format_ == "json":
+        print_json([asdict(score) for score in scores])
         return
-    from parasim.text import console, plain_table
-
-    numbers = ("examples", "loss", "perplexity", "exact match")
-    table = plain_table("model", *numbers, numbers=numbers)
+    table = plain_table("model", ">examples", ">loss", ">perplexity", ">exact match")
     for score in scores:
         match = "-" if score.exact_match is None else f"{score.exact_match:.1%}"
         table.add_row(score.model, str(score.examples), f"{score.loss:.4f}", f"{score.perplexity:.4g}", match)
     console().print(table)
 
 
-def _columns(given: Sequence[str]) -> dict[str, str] | None:
-    columns = {}
-    for assignment in given:
-        field, equals, name = assignment.partition("=")
-        if not equals:
-            raise ParaSimError(f"--column {assignment}: must be FIELD=NAME, such as prompt=question")
-        columns[field] = name
-    return columns or None
-
-
 def _say_what_is_missing(scores: Sequence[Score], examples: int | None) -> None:
     """Say, beside the results, what of the data is not in them."""
     if examples is not None and scores[0].examples < examples:
         print(f"There are only {scores[0].examples} examples, not {examples}.", file=sys.stderr)
-    models: dict[str, list[str]] = {}
+    cut = []
     for score in scores:
-        cut = score.truncation
-        if cut is not None and cut.lost_answer_tokens:
-            fate = "; what is dropped has no part in the loss and counts as wrong" if cut.dropped else ""
-            models.setdefault(f"at {score.sequence_length} tokens {cut}{fate}.", []).append(score.model)
-    for loss, names in models.items():
-        print(f"{', '.join(names)}: {loss}", file=sys.stderr)
+        lost = score.truncation
+        if lost is not None and lost.lost_answer_tokens:
+            fate = "; what is dropped has no part in the loss and counts as wrong" if lost.dropped else ""
+            cut.append((f"at {score.sequence_length} tokens {lost}{fate}.", score.model))
+    for said, models in grouped(cut).items():
+        print(f"{', '.join(models)}: {said}", file=sys.stderr)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from parasim.cli.options import PlainFormat
+from calibration.devices.catalogue import device, known_devices
+from calibration.profiles.loading import read_profile, shipped_profiles
+from calibration.profiles.measured_file import KIND, MeasuredFile, profile_schema
+from parasim.cli.measured import print_explanation
+from parasim.cli.options import PlainFormat, print_json
+from parasim.text import amount, console, plain_table
+from sim.errors import CostError
+from sim.workload.architecture import architecture, catalogue_names
+from sim.workload.methods import METHODS
+from train.runs.settings import json_schema
 
 app = typer.Typer(
     help="List models, methods, profiles and devices, or print the JSON Schema of scenarios.",
@@ -17,32 +25,26 @@ app = typer.Typer(
     add_completion=False,
 )
 
-_Format = Annotated[PlainFormat, typer.Option("--format", help="What is printed.")]
-
 
 @app.command()
-def models(format_: _Format = PlainFormat.TABLE) -> None:
+def models(format_: PlainFormat = "table") -> None:
     """List the models of the catalogue; any Hugging Face config.json works too.
 
     Example: paraSim list models
     """
-    from sim.workload.architecture import architecture, catalogue_names
-
     rows = [architecture(name).summary() for name in catalogue_names()]
-    if format_ is PlainFormat.TABLE:
+    if format_ == "table":
         shown = ("name", "model_type", "layers", "parameters", "parameters_per_layer", "bytes")
         rows = [{column: row[column] for column in shown} for row in rows]
     _print(rows, format_)
 
 
 @app.command()
-def methods(format_: _Format = PlainFormat.TABLE) -> None:
+def methods(format_: PlainFormat = "table") -> None:
     """List the federated methods.
 
     Example: paraSim list methods
     """
-    from sim.workload.methods import METHODS
-
     rows = [
         {"name": m.name, "protocol": m.shape.__name__.lower(), "trains": m.trains.value, "summary": m.summary}
         for m in METHODS.values()
@@ -52,7 +54,7 @@ def methods(format_: _Format = PlainFormat.TABLE) -> None:
 
 @app.command()
 def profiles(
-    format_: _Format = PlainFormat.TABLE,
+    format_: PlainFormat = "table",
     explain: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Explain a measured profile, by name or file: what its fit means."),
@@ -63,12 +65,8 @@ def profiles(
 
     Example: paraSim list profiles --explain smollm2-135m-cpu
     """
-    from calibration.profiles.loading import read_profile, shipped_profiles
-
     if schema:
-        from calibration.profiles.measured_file import profile_schema
-
-        print(json.dumps(profile_schema(), indent=2))
+        print_json(profile_schema())
         return
     if explain is not None:
         _explain(explain, format_)
@@ -81,50 +79,35 @@ def profiles(
     _print(rows, format_)
 
 
-def _explain(name: str, format_: PlainFormat) -> None:
-    from calibration.profiles.loading import read_profile
-    from calibration.profiles.measured_file import KIND, MeasuredFile
-    from parasim.cli.measured import print_explanation
-    from sim.errors import CostError
-
+def _explain(name: str, format_: str) -> None:
     data = read_profile(name)
     if data.get("kind") != KIND:
         raise CostError(f"--explain {name}: only measured profiles have a fit to explain; `paraSim list profiles`")
     file = MeasuredFile.parse(data, name)
-    if format_ is PlainFormat.JSON:
-        print(json.dumps(file.model_dump(mode="json", include={"name", "device", "fit", "held_out"}), indent=2))
+    if format_ == "json":
+        print_json(file.model_dump(mode="json", include={"name", "device", "fit", "held_out"}))
     else:
         print_explanation(file)
 
 
 @app.command()
-def devices(format_: _Format = PlainFormat.TABLE) -> None:
+def devices(format_: PlainFormat = "table") -> None:
     """List the devices whose memory and rates are known, and where the figures are from.
 
     Example: paraSim list devices
     """
-    from calibration.devices.catalogue import device, known_devices
-    from parasim.text import amount, console, plain_table
-
     found = [device(name) for name in known_devices()]
-    if format_ is PlainFormat.JSON:
+    if format_ == "json":
         units = {"memory": "_bytes", "bandwidth": "_bytes_per_s", "launch": "_s"}
-        rows = [
-            {key.replace("per_second", "per_s") + units.get(key, ""): value for key, value in asdict(one).items()}
-            for one in found
-        ]
-        _print(rows, format_)
+        rows = ({name.replace("per_second", "per_s"): value for name, value in asdict(one).items()} for one in found)
+        print_json([{name + units.get(name, ""): value for name, value in row.items()} for row in rows])
         return
-    numbers = ("memory", "bandwidth", "bfloat16", "float32")
-    table = plain_table("name", *numbers, "weights in", numbers=numbers)
+    table = plain_table("name", ">memory", ">bandwidth", ">bfloat16", ">float32", "weights in")
     for one in found:
-        rates = [amount(one.operations_per_second[precision], "FLOP/s") for precision in numbers[2:]]
+        rates = (amount(one.operations_per_second[precision], "FLOP/s") for precision in ("bfloat16", "float32"))
         table.add_row(one.name, amount(one.memory), amount(one.bandwidth, "B/s"), *rates, one.precision)
-    out = console()
-    out.print(table)
-    out.print("\nDense matrix rates, by vendors' figures or estimated:")
-    for one in found:
-        out.print(f"{one.name}: {one.source}")
+    sources = (f"{one.name}: {one.source}" for one in found)
+    console().print(table, "\nDense matrix rates, by vendors' figures or estimated:", *sources, sep="\n")
 
 
 @app.command()
@@ -133,21 +116,16 @@ def schema() -> None:
 
     Example: paraSim list schema > scenario.schema.json
     """
-    from train.runs.settings import json_schema
-
-    print(json.dumps(json_schema(), indent=2))
+    print_json(json_schema())
 
 
-def _print(rows: Sequence[Mapping[str, object]], format_: PlainFormat) -> None:
-    if format_ is PlainFormat.JSON:
-        print(json.dumps(rows, indent=2))
+def _print(rows: Sequence[Mapping[str, object]], format_: str) -> None:
+    if format_ == "json":
+        print_json(rows)
         return
-    from parasim.text import amount, console, plain_table
-
-    first = rows[0]
-    headings = {column: column.replace("_", " ") for column in first}
-    numbers = tuple(headings[column] for column, value in first.items() if isinstance(value, int | float))
-    table = plain_table(*headings.values(), numbers=numbers)
+    numbers = {column for column, value in rows[0].items() if isinstance(value, int | float)}
+    table = plain_table(*(">" * (column in numbers) + column.replace("_", " ") for column in rows[0]))
     for row in rows:
-        table.add_row(*(amount(value, "") if isinstance(value, int | float) else str(value) for value in row.values()))
+        cells = (amount(float(str(cell)), "") if column in numbers else str(cell) for column, cell in row.items())
+        table.add_row(*cells)
     console().print(table)

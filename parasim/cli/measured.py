@@ -23,7 +23,7 @@ def print_explanation(file: MeasuredFile) -> None:
     if fit is None or held is None:
         out.print(say("profile.interrupted", points=len(measured)))
         return
-    table = plain_table("coefficient", "value", "unit", "what it is", numbers=("value",))
+    table = plain_table("coefficient", ">value", "unit", "what it is")
     # A name that goes on in the next line cannot be searched for; the meaning may.
     for column in table.columns[:-1]:
         column.no_wrap = True

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from parasim.cli.options import MethodsOrAll, Overrides, PlainFormat, ScenarioOrPaper, values_of
-from parasim.cli.progress import patient_threads, stages
+from parasim.cli.options import MethodsOrAll, Overrides, PlainFormat, ScenarioOrPaper, print_json, values_of
+from parasim.cli.progress import stages
+from parasim.footprints import Footprints, MemoryNeed, memory_needs
 from parasim.sentences import say
 from parasim.text import amount, console, plain_table
-
-if TYPE_CHECKING:
-    from parasim.footprints import Footprints, MemoryNeed
 
 _PARTS = {
     "weights": ("weights",),
@@ -35,20 +32,17 @@ def command(
         typer.Option(help="Devices beside the fleet's own, with commas between them; cpu is this machine."),
     ] = None,
     set_: Overrides = [],  # noqa: B006 - typer copies it
-    format_: Annotated[PlainFormat, typer.Option("--format", help="What is printed.")] = PlainFormat.TABLE,
+    format_: PlainFormat = "table",
 ) -> None:
     """Trace what a client's local update needs of memory, by what it is for, and on which devices it fits.
 
     Example: paraSim memory examples/paper.yaml --method all --device rtx-4090,a100-80gb
     """
-    patient_threads()
-    from parasim.footprints import memory_needs
-
     devices = values_of("--device", device)
     with stages() as report:
         found = memory_needs(file, set_, methods=method, devices=devices, report=report)
-    if format_ is PlainFormat.JSON:
-        print(json.dumps(found.summary(), indent=2))
+    if format_ == "json":
+        print_json(found.summary())
     else:
         print_footprints(found)
 
@@ -60,7 +54,7 @@ def print_footprints(found: Footprints) -> None:
     for precision in dict.fromkeys(need.precision for need in found.needs):
         _print_table([need for need in found.needs if need.precision == precision])
     if found.devices:
-        table = plain_table("device", "memory", "groups", "fits", "fits lean", "does not fit", numbers=("memory",))
+        table = plain_table("device", ">memory", "groups", "fits", "fits lean", "does not fit")
         for fit in found.devices:
             lists = (fit.groups, fit.fits, fit.fits_recomputing, fit.does_not_fit)
             table.add_row(fit.device, _size(fit.memory_bytes), *(", ".join(names) or "-" for names in lists))
@@ -82,7 +76,7 @@ def _print_table(needs: list[MemoryNeed]) -> None:
     }
     if all(other < _NEGLIGIBLE * peak for other, peak in zip(sizes["other"], sizes["peak"], strict=True)):
         del sizes["other"]
-    table = plain_table("method", *sizes, numbers=tuple(sizes))
+    table = plain_table("method", *(f">{column}" for column in sizes))
     for need, *row in zip(needs, *sizes.values(), strict=True):
         table.add_row(need.method, *map(_size, row))
     out.print(table)

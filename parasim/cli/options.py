@@ -1,43 +1,33 @@
-"""Options that several commands share."""
+"""Options that several commands share, and how their results are printed."""
 
 from __future__ import annotations
 
-from enum import StrEnum
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from parasim.trace import check_trace_path
+from sim.errors import ScenarioError
+from sim.support.atomic_files import check_directory
 
-class Format(StrEnum):
-    """How results are printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-
-
-class PlainFormat(StrEnum):
-    """How results that are no table of rows are printed."""
-
-    TABLE = "table"
-    JSON = "json"
+Format = Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="What is printed.")]
+PlainFormat = Annotated[Literal["table", "json"], typer.Option("--format", help="What is printed.")]
+"""Of results that are no table of rows."""
+DeviceKind = Literal["cpu", "cuda"]
 
 
-def _writable(directory: Path | None) -> Path | None:
-    from sim.support.atomic_files import check_directory
+def _checked(check: Callable[[Path], object]) -> Callable[[Path | None], Path | None]:
+    """Check a path, if one is given, before anything is computed."""
 
-    if directory is not None:
-        check_directory(directory)
-    return directory
+    def checked(path: Path | None) -> Path | None:
+        if path is not None:
+            check(path)
+        return path
 
-
-def _trace_file(path: Path | None) -> Path | None:
-    from parasim.trace import check_trace_path
-
-    if path is not None:
-        check_trace_path(path)
-    return path
+    return checked
 
 
 Overrides = Annotated[
@@ -45,17 +35,23 @@ Overrides = Annotated[
 ]
 OutputDirectory = Annotated[
     Path | None,
-    typer.Option("--out", metavar="DIR", callback=_writable, help="Write results to this directory, made if missing."),
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        callback=_checked(check_directory),
+        help="Write results to this directory, made if missing.",
+    ),
 ]
 TraceFile = Annotated[
     Path | None,
     typer.Option(
         "--trace",
         metavar="FILE",
-        callback=_trace_file,
+        callback=_checked(check_trace_path),
         help="Write the run for Perfetto's viewer: a .json or .json.gz file, its directory made if missing.",
     ),
 ]
+Scenario = Annotated[Path, typer.Argument(metavar="FILE", help="Scenario (YAML, TOML or JSON).")]
 ScenarioOrPaper = Annotated[
     Path | None, typer.Argument(metavar="FILE", help="Scenario to start from; the paper's setting if left out.")
 ]
@@ -73,9 +69,32 @@ def values_of(option: str, text: str | None) -> tuple[str, ...]:
         If it was given without a value.
     """
     from sim.analysis.sweep import split_values
-    from sim.errors import ScenarioError
 
     values = split_values(text or "")
     if text is not None and not values:
         raise ScenarioError(f"{option} {text!r}: holds no values; separate them with commas")
     return values
+
+
+def assignments(option: str, texts: Sequence[str], example: str) -> dict[str, str]:
+    """Read an option that is given as ``NAME=VALUE``, once for each name.
+
+    Raises
+    ------
+    ScenarioError
+        If it is written otherwise, or a name is given twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if not name or not value:
+            raise ScenarioError(f"{option} {text}: write it like {example}")
+        if name in found:
+            raise ScenarioError(f"{option} {name}: is given twice")
+        found[name] = value
+    return found
+
+
+def print_json(data: object) -> None:
+    """Print results as JSON."""
+    print(json.dumps(data, indent=2))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from parasim.cli.engines import Address, EngineName, EngineOption, computing_on
-from parasim.cli.options import MethodsOrAll, OutputDirectory, Overrides, PlainFormat, ScenarioOrPaper
+from parasim.cli.engines import Address, Engine, Jobs, computing_on
+from parasim.cli.options import MethodsOrAll, OutputDirectory, Overrides, PlainFormat, ScenarioOrPaper, print_json
 from parasim.cli.progress import stages
-
-if TYPE_CHECKING:
-    from parasim.planning.answer import Plan
+from parasim.planning.answer import Plan
+from parasim.planning.methods import scenario_of
+from parasim.planning.plan import plan as ask
+from parasim.report.record import leave_record
+from parasim.sentences import grouped
+from parasim.text import console, plain_table
+from sim.support.atomic_files import write_json, write_rows
 
 _WIDE = 120
 """Columns of a terminal in which the reasons have room beside the table."""
@@ -49,19 +52,15 @@ def command(
         bool, typer.Option("--sensitivity", help="What each input's uncertainty does to the runtime.")
     ] = False,
     out: OutputDirectory = None,
-    format_: Annotated[PlainFormat, typer.Option("--format", help="What is printed.")] = PlainFormat.TABLE,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; all cores if left out.")] = None,
-    engine: EngineOption = EngineName.LOCAL,
+    format_: PlainFormat = "table",
+    jobs: Jobs = None,
+    engine: Engine = "local",
     address: Address = None,
 ) -> None:
     """Plan backwards, one question at a time; every answer is checked by simulating it and what is just beside it.
 
     Example: paraSim plan examples/paper.yaml --method all --within 25min --solve-for bandwidth --out results/plan
     """
-    from parasim.planning.methods import scenario_of
-    from parasim.planning.plan import plan as ask
-    from parasim.report.record import leave_record
-
     scenario = scenario_of(file, set_)
     with computing_on(engine, address), stages() as report:
         report("planning", 0, None)
@@ -81,8 +80,8 @@ def command(
     if out is not None:
         files = write(plan, out)
         leave_record(out, "plan", scenario, files)
-    if format_ is PlainFormat.JSON:
-        print(json.dumps(plan.summary(), indent=2))
+    if format_ == "json":
+        print_json(plan.summary())
         return
     print_plan(plan)
     if out is not None:
@@ -97,8 +96,6 @@ def write(plan: Plan, directory: Path) -> list[Path]:
     OutputError
         If they cannot be written.
     """
-    from sim.support.atomic_files import write_json, write_rows
-
     files = [directory / "plan.json", directory / "plan.csv"]
     write_json(files[0], plan.summary())
     rows = [
@@ -119,8 +116,6 @@ def _told_apart(plan: Plan) -> list[str]:
 
 def print_plan(plan: Plan) -> None:
     """Print a plan: the question, a row per answer, how it was found, and the origin of its numbers."""
-    from parasim.text import console, plain_table
-
     out = console()
     out.print(f"{plan.question}\n")
     wide = out.width >= _WIDE
@@ -136,8 +131,6 @@ def print_plan(plan: Plan) -> None:
         out.print()
     for note in plan.notes:
         out.print(note)
-    sources: dict[str, list[str]] = {}
-    for name, origin in plan.provenance.items():
-        sources.setdefault(origin, []).append(name)
+    sources = grouped((origin, name) for name, origin in plan.provenance.items())
     for origin, names in sources.items():
         out.print(origin if len(sources) == 1 else f"{', '.join(names)}: {origin}")

@@ -1,20 +1,11 @@
-"""What long commands share: a progress bar per stage, and threads that leave the machine to others."""
+"""A progress bar for each stage of a long command."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-
-def patient_threads() -> None:
-    """Let PyTorch's idle threads sleep instead of spin, unless the user has said otherwise; before its import.
-
-    Spinning threads cost double where other processes compute, and gain next to nothing where none does.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @contextmanager

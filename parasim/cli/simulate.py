@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, TraceFile
-
-if TYPE_CHECKING:
-    from sim.engine.result import Result
-
+from parasim import api
+from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, Scenario, TraceFile, print_json
+from parasim.memory import memory_said
+from parasim.report.record import leave_record
+from parasim.sentences import say
+from parasim.text import clock, console, origin, plain_table
+from parasim.trace import write_trace
+from sim.engine.result import Result
+from sim.support.atomic_files import write_json
 
 _WIDE = 100
 """Columns that a table with times and shares side by side needs."""
+_PARTS = {
+    "computing": "compute_s",
+    "communicating": "exposed_communication_s",
+    "waiting": "waiting_s",
+    "offline": "offline_s",
+    "hidden": "hidden_communication_s",
+}
+"""Columns of the table, with the figures in them."""
 
 
 def command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Scenario (YAML, TOML or JSON).")],
+    file: Scenario,
     set_: Overrides = [],  # noqa: B006 - typer copies it
     out: OutputDirectory = None,
-    format_: Annotated[PlainFormat, typer.Option("--format", help="What is printed.")] = PlainFormat.TABLE,
+    format_: PlainFormat = "table",
     collapse: Annotated[
         bool, typer.Option("--collapse", help="One set of timeline rows per group of alike clients.")
     ] = False,
@@ -32,13 +42,8 @@ def command(
 
     Example: paraSim simulate examples/paper.yaml --set fleet.0.uplink=50MB/s --out results/slow
     """
-    from parasim.api import load, simulate
-    from parasim.report.record import leave_record
-    from parasim.trace import write_trace
-    from sim.support.atomic_files import write_json
-
-    scenario = load(file, set_)
-    result = simulate(scenario)
+    scenario = api.load(file, set_)
+    result = api.simulate(scenario)
     if out is not None:
         files = out / "timeline.csv", out / "result.json"
         result.write_timeline(files[0], collapse=collapse)
@@ -46,49 +51,35 @@ def command(
         leave_record(out, "simulate", scenario, files)
     if trace is not None:
         write_trace(result, trace)
-    if format_ is PlainFormat.JSON:
-        print(json.dumps(result.summary(), indent=2))
-    else:
-        print_breakdown(result)
-        if out is not None:
-            print(f"Timeline and figures are in {out}")
-        if trace is not None:
-            print(f"Trace: {trace}")
+    if format_ == "json":
+        print_json(result.summary())
+        return
+    print_breakdown(result)
+    if out is not None:
+        print(f"Timeline and figures are in {out}")
+    if trace is not None:
+        print(f"Trace: {trace}")
 
 
 def print_breakdown(result: Result) -> None:
     """Print where a run's time goes, per group and in the mean, and the origin of its numbers."""
-    from parasim.memory import memory_said
-    from parasim.sentences import say
-    from parasim.text import clock, console, origin, plain_table
-
     figures, scenario, wall_clock = result.figures(), result.scenario, result.wall_clock
     out = console()
     out.print(say("run.head", scenario=scenario, wall_clock=wall_clock))
-    parts = {
-        "computing": "compute_s",
-        "communicating": "exposed_communication_s",
-        "waiting": "waiting_s",
-        "offline": "offline_s",
-        "hidden": "hidden_communication_s",
-    }
-    table = plain_table("mean client of", "clients", *parts, numbers=("clients", *parts))
+    table = plain_table("mean client of", ">clients", *(f">{part}" for part in _PARTS))
     # On a narrow terminal shares stand below the times.
     between, digits = (" ", 4) if out.width >= _WIDE else ("\n", 0)
     rows = result.groups() if len(scenario.fleet) > 1 else []
     rows.append({"name": "the fleet", "clients": scenario.clients, **figures})
     for row in rows:
-        times = [float(str(row[part])) for part in parts.values()]
-        cells = [f"{clock(time)}{between}{time / wall_clock:{digits}.0%}" if time else "-" for time in times]
+        times = (float(str(row[part])) for part in _PARTS.values())
+        cells = (f"{clock(time)}{between}{time / wall_clock:{digits}.0%}" if time else "-" for time in times)
         table.add_row(str(row["name"]), f"{row['clients']:,}", *cells)
     out.print(table)
-    sizes = {"uploaded": figures["uploaded_bytes"], "downloaded": figures["downloaded_bytes"]}
-    out.print(say("run.communicating", **sizes))
+    out.print(say("run.communicating", uploaded=figures["uploaded_bytes"], downloaded=figures["downloaded_bytes"]))
     updates: Any = result.provenance.get("updates", {})
     for reason, count in updates.get("dropped", {}).items():
         out.print(say("run.dropped", count=count, reason=reason))
     if cancelled := updates.get("cancelled"):
         out.print(say("run.cancelled", count=cancelled))
-    for sentence in memory_said(result.provenance):
-        out.print(sentence)
-    out.print(origin(result.provenance))
+    out.print(*memory_said(result.provenance), origin(result.provenance), sep="\n")

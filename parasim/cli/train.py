@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from parasim.cli.engines import Address, EngineName, EngineOption, computing_on
-from parasim.cli.options import Overrides, TraceFile
-from parasim.cli.progress import patient_threads, stages
-from sim.errors import ScenarioError
+from parasim.cli.engines import Address, Engine, computing_on
+from parasim.cli.options import Overrides, TraceFile, values_of
+from parasim.cli.progress import stages
+from parasim.text import amount, console, plain_table
+from parasim.text import clock as written
 
 if TYPE_CHECKING:
     from parasim.training import TrainedComparison
-
-
-class ClockChoice(StrEnum):
-    """Where the simulated seconds of a local update come from."""
-
-    MEASURED = "measured"
-    PROFILE = "profile"
-    BOTH = "both"
+    from sim.scenario.reading import Override
 
 
 def command(
@@ -41,11 +34,12 @@ def command(
     set_: Overrides = [],  # noqa: B006 - typer copies it
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything goes.")] = Path("results/train"),
     clock: Annotated[
-        ClockChoice, typer.Option(help="Time updates as measured, by the scenario's profile, or both.")
-    ] = ClockChoice.MEASURED,
+        Literal["measured", "profile", "both"],
+        typer.Option(help="Time updates as measured, by the scenario's profile, or both."),
+    ] = "measured",
     deltas: Annotated[bool, typer.Option("--deltas", help="Keep every update that was sent, as safetensors.")] = False,
     trace: TraceFile = None,
-    engine: EngineOption = EngineName.LOCAL,
+    engine: Engine = "local",
     address: Address = None,
 ) -> None:
     """Train methods with a real model under the simulated clock: loss against rounds and against wall-clock.
@@ -54,26 +48,16 @@ def command(
 
     Example: paraSim train --method parablock,fedbcd --set rounds=16 --out results/quick
     """
-    patient_threads()
     from parasim.report.record import leave_record
     from parasim.trace import write_traces
     from parasim.training import train
 
-    methods = [] if method is None else [_given("--method", name) for name in method.split(",")]
-    overrides = list(set_)
-    if model is not None:
-        overrides.append(f"model={_given('--model', model)}")
-    if data is not None:
-        overrides.append(f"train.data.source={_given('--data', data)}")
+    named = {"model": model, "train.data.source": data}
+    overrides: list[Override] = [*set_, *((field, value) for field, value in named.items() if value is not None)]
+    methods = values_of("--method", method)
     with computing_on(engine, address), stages(out) as report:
         training = train(
-            file,
-            methods=methods,
-            overrides=overrides,
-            directory=out,
-            clock=clock.value,
-            save_deltas=deltas,
-            report=report,
+            file, methods=methods, overrides=overrides, directory=out, clock=clock, save_deltas=deltas, report=report
         )
     traces = [] if trace is None else write_traces(training.results, trace)
     _print(training)
@@ -90,31 +74,20 @@ def command(
         print("Traces: " + ", ".join(map(str, traces)))
 
 
-def _given(option: str, value: str) -> str:
-    if not value.strip():
-        raise ScenarioError(f"{option}: is empty; leave it out for the default")
-    return value.strip()
-
-
 def _print(training: TrainedComparison) -> None:
-    from parasim.text import amount, clock, console, plain_table
-
     # No more columns than fit 80 characters; the training loss is in the metrics.
-    numbers = ("wall-clock", "exposed", "held-out loss", "accuracy", "uploaded", "downloaded")
-    table = plain_table("method", *numbers, numbers=numbers)
+    table = plain_table("method", ">wall-clock", ">exposed", ">held-out loss", ">accuracy", ">uploaded", ">downloaded")
     # Headings may take two lines, the names of methods are single words.
     table.columns[0].no_wrap = True
     table.add_row("base", "-", "-", *_quality(training.base), "-", "-")
     for name, result in training.results.items():
         last = [row for row in training.metrics if row["method"] == name][-1]
         sizes = (amount(float(str(last[f"{direction}_bytes"]))) for direction in ("uploaded", "downloaded"))
-        table.add_row(name, clock(result.wall_clock), clock(result.mean("exposed")), *_quality(last), *sizes)
+        table.add_row(name, written(result.wall_clock), written(result.mean("exposed")), *_quality(last), *sizes)
     out = console()
     out.print(table)
     if training.notes:
-        out.print()
-    for note in training.notes:
-        out.print(note)
+        out.print("", *training.notes, sep="\n")
 
 
 def _quality(measured: Mapping[str, Any]) -> tuple[str, str]:

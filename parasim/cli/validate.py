@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parasim.cli.calibrate import DeviceKind, budget_seconds, measuring, use_threads
-from parasim.cli.options import Overrides, PlainFormat
-from parasim.cli.progress import patient_threads, stages
+from calibration.profiles.points import in_layers
+from parasim.cli.calibrate import budget_seconds, measuring, use_threads
+from parasim.cli.options import DeviceKind, Overrides, PlainFormat, print_json, values_of
+from parasim.cli.progress import stages
 from parasim.sentences import say
 from parasim.text import clock, console, plain_table
 from sim.errors import ScenarioError
@@ -32,7 +32,7 @@ def compute(
         str | None,
         typer.Option(help="Catalogue name, demo (the default), or a config.json (or its folder); weights are random."),
     ] = None,
-    device: Annotated[DeviceKind, typer.Option(help="Where it is measured and trained.")] = DeviceKind.CPU,
+    device: Annotated[DeviceKind, typer.Option(help="Where it is measured and trained.")] = "cpu",
     profile: Annotated[
         str | None, typer.Option(metavar="FILE", help="A profile of this device, with its model, instead of measuring.")
     ] = None,
@@ -47,7 +47,7 @@ def compute(
         int | None, typer.Option(min=1, help="Threads of PyTorch on a CPU; a profile names its own.")
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything goes.")] = Path("results/validate"),
-    format_: Annotated[PlainFormat, typer.Option("--format", help="What is printed.")] = PlainFormat.TABLE,
+    format_: PlainFormat = "table",
 ) -> None:
     """Calibrate, predict a training run that was no part of it, train it, and compare compute time per round.
 
@@ -55,9 +55,6 @@ def compute(
 
     Example: paraSim validate compute --model demo --out results/validate
     """
-    patient_threads()
-    from sim.analysis.sweep import split_values
-
     if profile is not None and threads is not None:
         raise ScenarioError(
             f"--threads {threads}: the profile names how many; leave one of --profile and --threads out"
@@ -69,30 +66,28 @@ def compute(
     with stages(out) as report:
         validation = validate_compute(
             model,
-            device=device.value,
+            device=device,
             profile=profile,
             seconds=seconds,
-            methods=split_values(method),
+            methods=values_of("--method", method),
             overrides=set_,
             directory=out,
             measuring=measuring(report),
             report=report,
         )
-    if format_ is PlainFormat.JSON:
-        print(json.dumps(validation.summary(), indent=2))
+    if format_ == "json":
+        print_json(validation.summary())
         return
     _print(validation, out)
 
 
 def _print(validation: ComputeValidation, out: Path) -> None:
-    from calibration.profiles.points import in_layers
-
     terminal = console()
     blocks = in_layers(validation.run["blocks"]["layers"])
     terminal.print(say("validation.head", validation=validation, blocks=blocks))
     goal = f"within {validation.goal_pct:g} %"
-    numbers = ("rounds", "predicted", "measured", "error", "median round", "worst round")
-    table = plain_table("method", *numbers, goal, numbers=numbers)
+    errors_of = (">error", ">median round", ">worst round")
+    table = plain_table("method", ">rounds", ">predicted", ">measured", *errors_of, goal)
     for method in validation.methods:
         cells, verdict = ["-"] * 5, "not covered"
         if method.predicted_s is not None and method.measured_s is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from parasim.cli.commands import COMMANDS, load
-from tests.parasim.command_line import run
+from tests.parasim.command_line import refused, run
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -36,9 +36,33 @@ def test_help_loads_no_command():
 
 
 def test_a_misspelt_command_is_answered_with_the_nearest():
-    result = run("simulat")
-    assert result.status == 2
-    assert "Did you mean 'simulate'?" in result.err
+    assert "'simulate'" in refused("simulat")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        ("--nosuch", "--nosuch"),
+        ("simulate", "FILE"),
+        ("explain none.yaml --format csv", "--format"),
+        ("sweep --jobs 0", "--jobs"),
+        ("sweep --plot pie", "--plot"),
+        ("memory none.yaml more", "more"),
+        ("plan --within", "--within"),
+        ("train --clock none", "--clock"),
+        ("evaluate folder", "--data"),
+        ("report", "DIR"),
+        ("reproduce --nosuch", "--nosuch"),
+        ("calibrate --out p.json", "--model"),
+        ("validate compute --device tpu", "--device"),
+        ("list devices --format csv", "--format"),
+    ],
+)
+def test_what_is_no_command_line_is_refused_in_one_line_that_says_where_to_look(arguments: str, place: str):
+    message = refused(*arguments.split())
+    assert place in message
+    assert message.endswith("--help`")
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize("command", [("train",), ("calibrate", "--model", "demo", "--out", "p.json")])

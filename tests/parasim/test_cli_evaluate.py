@@ -96,8 +96,8 @@ def test_evaluate_looks_at_images(tmp_path: Path, out: Path):
     [
         (("--sequence-length", 513), "sequence length is 513 tokens, but fedit can read 512 at most"),
         (("--sequence-length", 0), "must be at least 1"),
-        (("--column", "promt=q"), "did you mean 'prompt'?"),
-        (("--column", "prompt"), "--column prompt: must be FIELD=NAME"),
+        (("--column", "promt=q"), "'prompt'"),
+        (("--column", "prompt"), "prompt=question"),
         (("--data", "digits"), "this model does not look at images"),
         (("--data", "word-problems"), "evaluate on the held-out.jsonl"),
     ],

@@ -121,9 +121,9 @@ def test_this_machine_is_a_device(file: Path):
 
 
 def test_mistakes_are_refused(file: Path, fields: dict[str, Any], tmp_path: Path):
-    assert "unknown device 'h20'; did you mean 'h200'?" in refused("memory", file, "--device", "h20")
+    assert "'h200'" in refused("memory", file, "--device", "h20")
     assert "holds no values" in refused("memory", file, "--device", ",")
-    assert "unknown method 'fedbdc'; did you mean 'fedbcd'?" in refused("memory", file, "--method", "fedbdc")
+    assert "'fedbcd'" in refused("memory", file, "--method", "fedbdc")
     bare = tmp_path / "bare.json"
     bare.write_text(json.dumps({"rounds": 1, "payload": {"upload": "1MB"}, "compute": {"seconds": 1}}))
     assert "model: is missing" in refused("memory", bare)

@@ -134,10 +134,10 @@ def test_the_table_keeps_its_words_on_a_narrow_terminal(small: Path, out: Path, 
     ("arguments", "message"),
     [
         (("--method", "parablock,fedbcd,parablock"), "parablock named twice"),
-        (("--method", ""), "--method: is empty"),
-        (("--method", "fedbcd,"), "--method: is empty"),
-        (("--model", ""), "--model: is empty"),
-        (("--data", " "), "--data: is empty"),
+        (("--method", ""), "--method"),
+        (("--model", ""), "model"),
+        (("--data", ""), "data.source"),
+        (("--method", "fedbcd", "--set", "method.buffer=2"), "fedbuff"),
     ],
 )
 def test_slips_are_refused(arguments: tuple[str, ...], message: str, small: Path, tmp_path: Path):

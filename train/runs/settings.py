@@ -18,7 +18,7 @@ Rate = Annotated[float, Field(gt=0)]
 class DataSettings(Section):
     """What is trained on."""
 
-    source: str = "word-problems"
+    source: str = Field(default="word-problems", min_length=1)
     """`word-problems` (generated), `digits` (scikit-learn's images), a file, or a hub name."""
     format: Literal["alpaca", "mathinstruct", "gsm8k", "svamp"] | None = None
     """Of a file whose columns do not tell."""
