@@ -61,13 +61,11 @@ def _steps(setup: Setup, *, recomputing: bool) -> list[Step]:
     except ImportError as missing:
         raise CostError(f"{install_hint('tracing a step', 'train')} ({missing})") from None
     scenario = setup.scenario
-    blocks: set[Block | None] = {None}
-    if setup.blocks is not None:
-        scheduled = [setup.blocks[block] for block in set(setup.schedule) if block is not None]
-        blocks = {
-            min(scheduled, key=lambda block: block.first_layer),
-            max(scheduled, key=lambda block: block.parameters),
-        }
+    scheduled = setup.trained_blocks
+    blocks: set[Block | None] = {
+        min(scheduled, key=lambda block: block.first_layer, default=None),
+        max(scheduled, key=lambda block: block.parameters, default=None),
+    }
     batch_size, tokens, trains = scenario.local.batch_size, scenario.local.sequence_length, setup.method.trains
     return [Step(trains, block, batch_size, tokens, lora=scenario.lora, checkpointing=recomputing) for block in blocks]
 

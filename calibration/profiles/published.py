@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from calibration.profiles.measured_file import ProfileFile
-from calibration.profiles.points import Seconds
+from calibration.profiles.profile_file import ProfileFile, Seconds, other_devices
 from sim.engine.costs import Cost
 from sim.engine.fleet import Fleet
 from sim.engine.simulate import Setup
@@ -20,7 +19,6 @@ from sim.workload.architecture import Architecture
 from sim.workload.blocks import Block
 from sim.workload.methods import Trains
 
-KIND = "published"
 DEFAULT_DATASET = "alpaca-gpt4"
 STEPS, SEQUENCE_LENGTH, RANK = 40, 512, 32
 """Local work that the seconds stand for; steps are inferred, the sequence length is not published."""
@@ -188,8 +186,7 @@ class PublishedCosts:
         models = sorted({row.model for row in profile.fit.block_seconds})
         datasets = sorted({row.dataset for row in profile.fit.block_seconds})
         model = architecture.name if architecture else "a run without a model"
-        devices = {group.device for group in self._scenario.fleet if group.device is not None}
-        others = sorted(device for device in devices if device.lower() != profile.device.name.lower())
+        others = other_devices(self._scenario, profile.device.name)
         adapted = self._trains in (Trains.LORA, Trains.LORA_B, Trains.STACKED_LORA)
         own_adapter = sorted(lora.targets) == ["q_proj", "v_proj"] and lora.rank == RANK
         batches = f"{BATCH_SIZES[0]} to {BATCH_SIZES[-1]}"

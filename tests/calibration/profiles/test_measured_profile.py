@@ -109,8 +109,8 @@ UNCOVERED: list[tuple[dict[str, Any], str]] = [
     ({"blocks": {"layers": 8}}, "blocks of 1 to 4 layers"),
     ({"blocks": {"layers": 0.5}}, "blocks of 1 to 4 layers"),
     ({"fleet": [{"device": "h100"}]}, "device h100; it covers test chip"),
-    ({"method": "fedit", "lora": {"rank": 5, "targets": ["q_proj", "v_proj"]}}, "lora rank 4 on q_proj+v_proj"),
-    ({"method": "fedit", "lora": {"rank": 4, "targets": "all-linear"}}, "lora rank 4 on q_proj+v_proj"),
+    ({"method": "fedit", "lora": {"rank": 5, "targets": ["q_proj", "v_proj"]}}, "lora of rank 4 on q_proj+v_proj"),
+    ({"method": "fedit", "lora": {"rank": 4, "targets": "all-linear"}}, "lora of rank 4 on q_proj+v_proj"),
     ({"method": "flora"}, "merging stacks of rank 12 on q_proj+v_proj; merging was not measured"),
     ({"model": OTHER}, "other; it covers models of the shape of tiny"),
 ]
