@@ -9,7 +9,7 @@ from pydantic import Field
 from calibration.profiles.profile_file import Seconds
 from sim.scenario.fields import Line, Number, Section, Whole
 from sim.workload.architecture import Architecture
-from sim.workload.blocks import ALL_LINEAR, Block
+from sim.workload.blocks import ALL_LINEAR, Block, cut
 from sim.workload.methods import Trains
 
 ADAPTERS = (Trains.LORA, Trains.LORA_B)
@@ -99,12 +99,8 @@ def block_at(architecture: Architecture, first_layer: float, layers: float) -> B
     first_layer, layers : float
         Multiples of half a layer, within the model.
     """
-    first, count = round(2 * first_layer), round(2 * layers)
-    halves: list[tuple[int, Any]] = [
-        (index, half.name) for index, layer in enumerate(architecture.layers) for half in layer.halves
-    ]
-    sizes = [half.parameters for layer in architecture.layers for half in layer.halves]
-    return Block(0, tuple(halves[first : first + count]), sum(sizes[first : first + count]))
+    first = round(2 * first_layer)
+    return cut(architecture, [first, first + round(2 * layers)])[0]
 
 
 def first_layer_of(block: Block) -> float:
