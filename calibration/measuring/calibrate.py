@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,7 +96,7 @@ def calibrate(request: Request, *, progress: MeasuringProgress = silent, limits:
     device = usable(request.device)
     subject = MeasuredModel(request.model, device)
     planned = planned_points(request.plan, subject.architecture, longest=longest_sequence(subject.config))
-    check_enough([one.role for one in planned], "are planned")
+    check_enough(planned.values(), "are planned")
     # A file that is refused gets no lock beside it; what it holds once it is locked counts.
     _begun(request, subject)
     with locked(request.out.parent, request.out.name):
@@ -105,14 +104,14 @@ def calibrate(request: Request, *, progress: MeasuringProgress = silent, limits:
 
 
 def _measured(
-    request: Request, subject: MeasuredModel, planned: Sequence[Planned], progress: MeasuringProgress, limits: Limits
+    request: Request, subject: MeasuredModel, planned: Planned, progress: MeasuringProgress, limits: Limits
 ) -> MeasuredFile:
     """Measure what is left of the points, and fit."""
     file = _begun(request, subject)
     samples = {sample.point: sample for sample in file.samples}
 
     def current() -> MeasuredFile:
-        known = tuple(sample for one in planned if (sample := samples[one.point]).visits or not sample.fits)
+        known = tuple(sample for point in planned if (sample := samples[point]).visits or not sample.fits)
         return file.model_copy(update={"samples": known})
 
     measure_all(

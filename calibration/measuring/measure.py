@@ -75,7 +75,7 @@ class Limits:
 
 
 def measure_all(
-    planned: Sequence[Planned],
+    planned: Planned,
     samples: dict[StepPoint, StepSample],
     visit: Callable[[StepPoint, StepSample], tuple[Visit, int | None] | str],
     limits: Limits,
@@ -88,8 +88,8 @@ def measure_all(
 
     Parameters
     ----------
-    planned : sequence of Planned
-        The points.
+    planned : dict of StepPoint to str
+        The points, and what each is for.
     samples : dict of StepPoint to StepSample
         What is known so far; updated in place, and without visits where nothing is.
     visit : callable
@@ -104,8 +104,8 @@ def measure_all(
         Clock of the time budget [s].
     """
     began, visits = now(), 0
-    for one in planned:
-        samples.setdefault(one.point, StepSample(point=one.point, role=one.role))
+    for point, role in planned.items():
+        samples.setdefault(point, StepSample(point=point, role=role))
     while due := [known for known in samples.values() if not limits.settled(known)]:
         # The least known first, so that a budget that ends within a round leaves none out.
         for known in sorted(due, key=lambda sample: sample.repeats):

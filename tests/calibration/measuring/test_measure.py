@@ -22,7 +22,6 @@ from calibration.measuring.measure import (
     visit_of,
 )
 from calibration.measuring.measured_model import MeasuredModel
-from calibration.measuring.plan import Planned
 from calibration.measuring.step_memory_guard import needed_bytes
 from calibration.measuring.stopwatch import Stopwatch
 from calibration.profiles.measured_file import StepSample
@@ -65,7 +64,7 @@ class Bench:
 
     def run(self, points: int, limits: Limits) -> None:
         measure_all(
-            [Planned(step(size), "fit") for size in range(1, points + 1)],
+            {step(size): "fit" for size in range(1, points + 1)},
             self.samples,
             self.visit,
             limits,
