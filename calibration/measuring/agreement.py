@@ -20,10 +20,9 @@ from calibration.measuring.measure import random_batches
 from calibration.measuring.measured_model import MeasuredModel
 from calibration.measuring.plan import MeasuringPlan
 from calibration.profiles.measured import MeasuredProfile
-from calibration.profiles.points import StepPoint, first_layer_of, split_targets
+from calibration.profiles.points import first_layer_of, split_targets
 from sim.engine.simulate import prepare
 from sim.scenario.scenario import Scenario
-from sim.workload.methods import Trains
 from train.data.evaluate import model_loss
 from train.data.partition import Partition
 from train.data.task import Batch, Evaluation
@@ -109,16 +108,13 @@ class RandomTokens:
 
     def __init__(self, vocabulary: int, scenario: Scenario):
         local = scenario.local
-        self._shape = StepPoint(
-            trains=Trains.EVERYTHING, batch_size=local.batch_size, sequence_length=local.sequence_length
-        )
+        self._shape = (local.steps, local.batch_size, local.sequence_length)
         self._vocabulary = vocabulary
-        self._steps = local.steps
         self.examples: Sequence[int] = [local.batch_size] * scenario.clients
 
     def batches(self, client: int, round: int) -> Iterator[Batch]:
         """Draw as many batches as there are steps, all sequences full."""
-        return iter(random_batches(self._vocabulary, self._shape, self._steps))
+        return iter(random_batches(self._vocabulary, self._shape))
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the model's own loss."""

@@ -149,10 +149,8 @@ def fitted(file: MeasuredFile, architecture: Architecture) -> MeasuredFile:
         for samples in (seen, unseen)
     )
     levels = held_levels(file.plan)
-    places = {
-        role: {sample.point.first_layer for sample in file.samples if sample.role == role} - {None}
-        for role in ("fit", "held-out")
-    }
+    places = {sample.point.first_layer for sample in file.samples}
+    new_places = places - {sample.point.first_layer for sample in file.samples if sample.role == "fit"}
     held_out = HeldOut(
         points=len(unseen),
         fitted_points=len(seen),
@@ -161,7 +159,7 @@ def fitted(file: MeasuredFile, architecture: Architecture) -> MeasuredFile:
         fitted_median_error_pct=round(known[0], 2),
         fitted_p95_error_pct=round(known[1], 2),
         **{axis: levels[axis] for axis in AXES},
-        first_layers=tuple(sorted(first for first in places["held-out"] - places["fit"] if first is not None)),
+        first_layers=tuple(sorted(first for first in new_places if first is not None)),
     )
     return file.model_copy(update={"fit": prices, "held_out": held_out})
 

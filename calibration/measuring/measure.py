@@ -180,7 +180,8 @@ class Measurer:
 
     def _timed_update(self, point: StepPoint, part: Part, steps: int) -> tuple[Visit, int | None]:
         on_gpu = self._subject.device.type == "cuda"
-        batches = random_batches(self._subject.architecture.vocabulary_size, point, steps)
+        shape = (steps, point.batch_size, point.sequence_length)
+        batches = random_batches(self._subject.architecture.vocabulary_size, shape)
         settings = LocalSettings(_HARMLESS_RATE, steps)
         watch = Stopwatch(self._clock)
         if on_gpu:
@@ -232,9 +233,16 @@ def visit_of(moments: Sequence[float], steps: int, seconds: float) -> Visit:
     return Visit(forward=forward, head=head, backward=back, update=rest)
 
 
-def random_batches(vocabulary: int, point: StepPoint, count: int) -> list[dict[str, Tensor]]:
-    """Draw batches of random tokens, as the trainer collates them; which tokens they are costs no time."""
-    shape = (count, point.batch_size, point.sequence_length)
+def random_batches(vocabulary: int, shape: tuple[int, int, int]) -> list[dict[str, Tensor]]:
+    """Draw batches of random tokens, as the trainer collates them; which tokens they are costs no time.
+
+    Parameters
+    ----------
+    vocabulary : int
+        Tokens that there are.
+    shape : tuple of int
+        Batches, sequences in each, and tokens of each of these.
+    """
     tokens = torch.randint(vocabulary, shape, generator=torch.Generator().manual_seed(0))
     return [{"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids} for ids in tokens]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from sim.engine.simulate import Setup
 from sim.errors import CostError, nearest, shown
 from sim.scenario.safe_parsing import parse_json
+from sim.support.atomic_files import read_text
 
 if TYPE_CHECKING:
     from calibration.profiles.measured import MeasuredProfile
@@ -94,12 +95,10 @@ def _file_of(name_or_path: str) -> Path:
 
 
 def _read(name_or_path: str, path: Path) -> dict[str, Any]:
-    if path.stat().st_size > MAX_PROFILE_BYTES:
-        raise CostError(f"{path}: larger than {MAX_PROFILE_BYTES // 2**20} MiB; that is no profile")
     try:
-        data = parse_json(path.read_text(encoding="utf-8", errors="replace"))
+        data = parse_json(read_text(path, MAX_PROFILE_BYTES))
     except ValueError as error:
-        raise CostError(f"profile {name_or_path}: not well-formed JSON: {error}") from None
+        raise CostError(f"profile {name_or_path}: no well-formed JSON: {error}") from None
     if not isinstance(data, dict):
         raise CostError(f"profile {name_or_path}: holds no fields")
     return data

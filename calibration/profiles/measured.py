@@ -78,9 +78,8 @@ class MeasuredProfileCosts:
         seconds = self._seconds[block]
         if self._merging is not None:
             seconds += self._merging.before(client, round)
-        speed = self._fleet.group(client).speed
         serial = self._scenario.compute.non_overlapping or 0.0
-        return Cost(seconds / speed, min(serial, seconds) / speed)
+        return Cost.at_speed(self._fleet.group(client).speed, seconds, serial)
 
     def full_pass(self, client: int) -> float:
         """What the scenario says, or a forward and backward pass with the gradients of all layers."""

@@ -192,7 +192,7 @@ def test_gpu_moments_are_read_after_one_wait(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_random_batches_look_like_the_trainers():
-    batches = random_batches(50, StepPoint(trains=Trains.EVERYTHING, batch_size=3, sequence_length=5), 2)
+    batches = random_batches(50, (2, 3, 5))
     assert len(batches) == 2
     for batch in batches:
         assert {name: tuple(tensor.shape) for name, tensor in batch.items()} == {
