@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +19,10 @@ from calibration.profiles.fit import fit, summary
 from calibration.profiles.loading import read_profile
 from calibration.profiles.measured_file import DATE_FORMAT, HeldOut, MeasuredFile, ModelShape
 from calibration.profiles.measuring_command import calibrate_command
-from calibration.profiles.merging import enough_merges, fit_merging
+from calibration.profiles.merging import fit_merging
 from calibration.profiles.points import AXES
 from sim.errors import CostError, OutputError
-from sim.support.atomic_files import check_directory, write_atomically
+from sim.support.atomic_files import check_directory, write_json
 from sim.workload.architecture import Architecture
 from train.models.building import base_dtype
 from train.runs.lock import locked
@@ -124,8 +123,7 @@ def _measured(
     )
     if file.merging is None and request.plan.targets:
         merges = measure_merging(subject, request.plan, file.device.clock, lambda label: progress(0, 0.0, label))
-        if enough_merges(merges):
-            file = file.model_copy(update={"merging": fit_merging(merges, subject.architecture)})
+        file = file.model_copy(update={"merging": fit_merging(merges, subject.architecture)})
     done = fitted(current(), subject.architecture)
     save(done, request.out)
     return done
@@ -166,8 +164,7 @@ def fitted(file: MeasuredFile, architecture: Architecture) -> MeasuredFile:
 
 def save(file: MeasuredFile, path: Path) -> None:
     """Write a profile, whole or not at all."""
-    text = json.dumps(file.model_dump(mode="json"), indent=1)
-    write_atomically(path, lambda stream: stream.write(text + "\n"))
+    write_json(path, file.model_dump(mode="json"))
 
 
 def _begun(request: Request, subject: MeasuredModel) -> MeasuredFile:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -186,7 +185,8 @@ class Measurer:
         watch = Stopwatch(self._clock)
         if on_gpu:
             torch.cuda.reset_peak_memory_stats(self._subject.device)
-        with _marked_head(self._subject.model, watch):
+        last: Any = layer_list(self._subject.model)[1][-1]
+        with last.register_forward_hook(lambda *_: watch.mark()):
             # The first step of an update counts little anyway; only what a process does once must be over.
             update = train_locally(
                 self._subject.model, part, batches, _marked_loss(watch), settings, warm_up=not self._warm
@@ -255,14 +255,3 @@ def _marked_loss(watch: Stopwatch) -> Callable[[nn.Module, Batch], Tensor]:
         return value
 
     return loss
-
-
-@contextmanager
-def _marked_head(model: nn.Module, watch: Stopwatch) -> Iterator[None]:
-    """Mark meanwhile when the last layer has been passed forward."""
-    last: Any = layer_list(model)[1][-1]
-    hook = last.register_forward_hook(lambda *_: watch.mark())
-    try:
-        yield
-    finally:
-        hook.remove()

@@ -74,12 +74,9 @@ def _stacks(plan: MeasuringPlan) -> Iterator[tuple[int, Role]]:
 
 def _nothing(adapter: Adapter, rank: int) -> Values:
     """A stack of zeros: merged, it changes no weight, and takes as long as any other."""
-    found: Values = {}
-    for name, parameter in adapter.part.items():
-        # A is (rank, inputs), B is (outputs, rank); the adapter's own have rank 1.
-        shape = [rank if size == 1 else size for size in parameter.shape]
-        found[name] = torch.zeros(shape, device=parameter.device)
-    return found
+    # A is (rank, inputs), B is (outputs, rank); the adapter's own have rank 1.
+    shapes = {name: [rank if size == 1 else size for size in one.shape] for name, one in adapter.part.items()}
+    return {name: torch.zeros(shapes[name], device=parameter.device) for name, parameter in adapter.part.items()}
 
 
 def _timed_merges(adapter: Any, rank: int, clock: Clock) -> tuple[float, ...]:

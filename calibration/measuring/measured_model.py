@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -127,14 +128,11 @@ class MeasuredModel:
         self.device = device
         self.config = model_config(name) if config is None else dict(config)
         self.architecture = language_model(name, self.config)
-        self._model: Any = None
 
-    @property
+    @cached_property
     def model(self) -> Any:
         """The model, built when it is first asked for."""
-        if self._model is None:
-            self._model = build_model(self.name, self.config, self.device)
-        return self._model
+        return build_model(self.name, self.config, self.device)
 
     def part(self, point: StepPoint) -> AbstractContextManager[Part]:
         """What a point trains; adapters are gone from the model afterwards."""
