@@ -87,12 +87,9 @@ def between(levels: Sequence[float], multiple: int = 1) -> float:
         Within the middle of the gaps that have room for a whole number; the lowest level if none has.
     """
     known = sorted(set(levels))
-    found = []
-    for low, high in itertools.pairwise(known):
-        value = round(math.sqrt(low * high) / multiple) * multiple
-        if low < value < high:
-            found.append(float(value))
-    return found[len(found) // 2] if found else float(known[0])
+    gaps = [(low, round(math.sqrt(low * high) / multiple) * multiple, high) for low, high in itertools.pairwise(known)]
+    found = [middle for low, middle, high in gaps if low < middle < high]
+    return float(found[len(found) // 2] if found else known[0])
 
 
 class RandomTokens:
@@ -224,32 +221,41 @@ class Agreement:
 
 
 def train_and_predict(
-    profile: MeasuredProfile, scenario: Scenario, bench: Workbench, report: Callable[[int], None]
+    profile: MeasuredProfile, scenario: Scenario, bench: Workbench, report: Callable[[str, int, int], None]
 ) -> list[RoundTimes]:
     """Train one method with the measured clock, and predict each of its rounds.
 
     Parameters
     ----------
     profile : MeasuredProfile
-        What predicts; it covers the scenario.
+        What predicts.
     scenario : Scenario
         The method and its run.
     bench : Workbench
         Model and data, on the profile's device.
     report : callable
-        Told the number of rounds done.
+        Told what is trained, the number of rounds done, and of how many.
 
     Returns
     -------
     list of RoundTimes
         One per round.
+
+    Raises
+    ------
+    CostError
+        If the profile does not cover the scenario.
     """
     setup = prepare(scenario, bench.architecture)
     costs = profile.costs(setup)
     settings = TrainSettings.parse(
         {"learning_rate": _HARMLESS_RATE, "device": profile.file.device.kind, "evaluation": {"every": scenario.rounds}}
     )
-    trained = train_method(scenario, settings, bench, None, costs=None, on_row=lambda rows: report(len(rows)))
+    what, rounds = f"training {scenario.method.name}", scenario.rounds
+    report(what, 0, rounds)
+    trained = train_method(
+        scenario, settings, bench, None, costs=None, on_row=lambda rows: report(what, len(rows), rounds)
+    )
     found = []
     for round, number in enumerate(setup.schedule):
         block = None if number is None or setup.blocks is None else setup.blocks[number]

@@ -32,9 +32,6 @@ from train.update.timing import Clock
 FEWEST_STEPS = 3
 _MOST_STEPS = 60
 _VISIT_SECONDS = 0.6  # [s]
-_FEWEST_VISITS = 3
-_MOST_VISITS = 12
-_SMALL_SPREAD = 0.03
 _HARMLESS_RATE = 1e-9
 _MARKS_PER_STEP = 3
 
@@ -62,9 +59,9 @@ class Limits:
     """
 
     seconds: float
-    fewest: int = _FEWEST_VISITS
-    most: int = _MOST_VISITS
-    spread: float = _SMALL_SPREAD
+    fewest: int = 3
+    most: int = 12
+    spread: float = 0.03
 
     def settled(self, sample: StepSample) -> bool:
         """Whether a point needs no further visit."""
@@ -76,7 +73,7 @@ class Limits:
 def measure_all(
     planned: Planned,
     samples: dict[StepPoint, StepSample],
-    visit: Callable[[StepPoint, StepSample], tuple[Visit, int | None] | str],
+    visit: Callable[[StepPoint, StepSample], tuple[Visit, int | None]],
     limits: Limits,
     *,
     finished: Callable[[], None],
@@ -92,7 +89,8 @@ def measure_all(
     samples : dict of StepPoint to StepSample
         What is known so far; updated in place, and without visits where nothing is.
     visit : callable
-        Measures a point once, given what is known of it: a visit and the peak memory [B], or why it does not fit.
+        Measures a point once, given what is known of it: a visit and the peak memory [B]; a `DeviceMemoryError` if the
+        point does not fit.
     limits : Limits
         When to stop.
     finished : callable
@@ -112,11 +110,11 @@ def measure_all(
                 return
             point, role = known.point, known.role
             progress(visits, _time_left(samples.values(), limits, now() - began, visits), point.label())
-            outcome = visit(point, known)
-            if isinstance(outcome, str):
-                samples[point] = StepSample(point=point, role=role, fits=False, reason=outcome[:200])
-            else:
-                samples[point] = StepSample.of(point, role, (*known.visits, outcome[0]), outcome[1])
+            try:
+                visited, peak = visit(point, known)
+                samples[point] = StepSample.of(point, role, (*known.visits, visited), peak)
+            except DeviceMemoryError as lack:
+                samples[point] = StepSample(point=point, role=role, fits=False, reason=str(lack)[:200])
             visits += 1
             finished()
 
@@ -150,23 +148,25 @@ class Measurer:
         self._clock = clock
         self._warm = False
 
-    def visit(self, point: StepPoint, known: StepSample) -> tuple[Visit, int | None] | str:
+    def visit(self, point: StepPoint, known: StepSample) -> tuple[Visit, int | None]:
         """Train a few steps and time them.
 
         Returns
         -------
-        tuple of Visit and int or None, or str
-            Times and, on a GPU, the peak memory [B]; or why the point does not fit.
+        tuple of Visit and int or None
+            Times and, on a GPU, the peak memory [B].
+
+        Raises
+        ------
+        DeviceMemoryError
+            If the point does not fit.
         """
         if self._subject.device.type == "cpu":
             # Linux would kill the process instead of refusing it memory.
             needed, there = needed_bytes(self._subject.architecture, point), available_bytes()
             if needed > there:
-                return f"needs about {needed / 1e9:.1f} GB, {there / 1e9:.1f} GB are free"
-        try:
-            return retry_with_free_memory(lambda: self._train(point, known))
-        except DeviceMemoryError as lack:
-            return str(lack)
+                raise DeviceMemoryError(f"needs about {needed / 1e9:.1f} GB, {there / 1e9:.1f} GB are free")
+        return retry_with_free_memory(lambda: self._train(point, known))
 
     def _train(self, point: StepPoint, known: StepSample) -> tuple[Visit, int | None]:
         with self._subject.part(point) as part:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -63,13 +63,11 @@ def measure_merging(
     return samples
 
 
-def _stacks(plan: MeasuringPlan) -> Iterator[tuple[int, Role]]:
+def _stacks(plan: MeasuringPlan) -> list[tuple[int, Role]]:
     """Ranks of stacks, and what each is for."""
-    roles: dict[int, Role] = {}
-    for rank in sorted({min(plan.ranks), max(plan.ranks)}):
-        for clients, role in STACKED:
-            roles.setdefault(rank * clients, role)
-    yield from sorted(roles.items())
+    # A stack that both ranks make is for what the smaller one has it for.
+    ranks = (max(plan.ranks), min(plan.ranks))
+    return sorted({rank * clients: role for rank in ranks for clients, role in STACKED}.items())
 
 
 def _nothing(adapter: Adapter, rank: int) -> Values:

@@ -71,5 +71,5 @@ def test_long_sequences_are_left_out():
 
 
 def test_a_configuration_that_transformers_refuses():
-    with pytest.raises(ArchitectureError, match=r"rejects this configuration: .* not a multiple"):
+    with pytest.raises(ArchitectureError, match="multiple"):
         longest_sequence(CONFIG | {"hidden_size": 18, "num_attention_heads": 4, "head_dim": 4})

@@ -82,23 +82,23 @@ def test_another_seed_draws_other_points():
 
 
 def test_a_rank_beyond_the_width_is_refused():
-    with pytest.raises(ScenarioError, match="--rank 17: must be at most 16, the width of tiny"):
+    with pytest.raises(ScenarioError, match=r"--rank 17: .*16"):
         planned_points(PLAN.model_copy(update={"ranks": (4, 17)}), ARCHITECTURE)
 
 
 def test_a_block_wider_than_the_model_is_refused():
-    with pytest.raises(ScenarioError, match="--layers 64: smollm2-135m has only 30 layers"):
+    with pytest.raises(ScenarioError, match=r"--layers 64: .*30"):
         planned_points(PLAN.model_copy(update={"layers": (64,)}), architecture("smollm2-135m"))
 
 
 def test_a_sequence_longer_than_the_model_has_positions_is_refused():
-    with pytest.raises(ScenarioError, match="--sequence-length 64: tiny has positions for 63 tokens"):
+    with pytest.raises(ScenarioError, match=r"--sequence-length 64: .*63"):
         planned_points(PLAN, ARCHITECTURE, longest=63)
     assert planned_points(PLAN, ARCHITECTURE, longest=64) == planned_points(PLAN, ARCHITECTURE)
 
 
 def test_modules_that_the_model_does_not_have_are_refused_by_their_option():
-    with pytest.raises(ScenarioError, match=r"--targets no_proj\+q_proj: tiny has no module 'no_proj'"):
+    with pytest.raises(ScenarioError, match=r"--targets no_proj\+q_proj: .*'no_proj'"):
         planned_points(PLAN.model_copy(update={"targets": ("no_proj+q_proj",)}), ARCHITECTURE)
 
 
@@ -106,6 +106,6 @@ def test_a_plan_too_small_for_a_fit_is_refused():
     small = MeasuringPlan(batch_sizes=(1,), sequence_lengths=(8,), layers=(1,))
     flat = from_config(CONFIG | {"num_hidden_layers": 1}, "flat")
     # A block, in its only place, and everything, one of them held out: nothing is left to fit.
-    with pytest.raises(ScenarioError, match=r"too few points are planned: \d for the fit .* give more values of"):
+    with pytest.raises(ScenarioError, match=r"\d for the fit .* --batch-size"):
         check_enough(planned_points(small, flat).values(), "are planned")
     check_enough(planned_points(PLAN, ARCHITECTURE).values(), "are planned")
