@@ -66,8 +66,7 @@ def unseen_run(model: str, plan: MeasuringPlan, layers: int) -> dict[str, Any]:
         "wire": {"bytes_per_parameter": 4},
     }
     if plan.targets and plan.ranks:
-        targets = split_targets(plan.targets[0])
-        run["lora"] = {"rank": plan.ranks[0], "targets": targets if isinstance(targets, str) else list(targets)}
+        run["lora"] = {"rank": plan.ranks[0], "targets": split_targets(plan.targets[0])}
     return run
 
 
