@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import cast
 
+from calibration.devices.device_memory import measured_file
 from calibration.memory.fits import memory_sentences
-from calibration.profiles.measured import MeasuredProfileCosts
 from sim.engine.costs import Costs
 from sim.engine.simulate import Setup
 
@@ -31,7 +31,7 @@ def memory_of(setup: Setup, costs: Costs) -> list[str]:
     costs : Costs
         Its costs: those of a measured profile know their device's memory.
     """
-    return memory_sentences(setup, costs.file if isinstance(costs, MeasuredProfileCosts) else None)
+    return memory_sentences(setup, measured_file(costs))
 
 
 def memory_said(provenance: Mapping[str, object]) -> list[str]:

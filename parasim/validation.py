@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -21,7 +20,7 @@ from calibration.measuring.defaults import default_levels
 from calibration.measuring.measure import MeasuringProgress, silent
 from calibration.measuring.measured_model import MeasuredModel
 from calibration.measuring.plan import MeasuringPlan
-from calibration.measuring.this_machine import this_device, threads
+from calibration.measuring.this_machine import DeviceKind, this_device, threads
 from calibration.profiles.loading import load_profile
 from calibration.profiles.measured import MeasuredProfile
 from sim.engine.simulate import prepare
@@ -31,7 +30,6 @@ from sim.scenario.scenario import Scenario
 from sim.support.atomic_files import write_json, write_rows
 from train.runs.lock import locked
 
-DeviceKind = Literal["cpu", "cuda"]
 Report = Callable[[str, int, int], None]
 
 DEFAULT_MODEL = "demo"
@@ -196,24 +194,16 @@ def _compare(
     agreements: list[Agreement] = []
     rounds: list[RoundTimes] = []
     for scenario in scenarios:
-        name, total = scenario.method.name, scenario.rounds
         try:
-            profile.costs(prepare(scenario, subject.architecture))
+            times = train_and_predict(profile, scenario, bench, report)
         except CostError as error:
-            agreements.append(Agreement(name, total, reason=str(error)))
+            agreements.append(Agreement(scenario.method.name, scenario.rounds, reason=str(error)))
             continue
-        of_method = partial(_report_training, report, name, total)
-        of_method(0)
-        times = train_and_predict(profile, scenario, bench, of_method)
         agreements.append(Agreement.of(times, goal))
         rounds += times
     if not rounds:
         raise CostError(agreements[0].reason)
     return tuple(agreements), tuple(rounds)
-
-
-def _report_training(report: Report, name: str, total: int, done: int) -> None:
-    report(f"training {name}", done, total)
 
 
 def _save(validation: ComputeValidation, directory: Path) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 from calibration.devices.catalogue import family
-from calibration.profiles.loading import load_profile, shipped_profiles
-from calibration.profiles.measured import MeasuredProfile
-from calibration.profiles.measured_file import MeasuredFile
+from calibration.profiles.loading import Profile, load_profile, shipped_profiles
+from sim.engine.costs import Costs
 from sim.errors import CostError
+
+if TYPE_CHECKING:
+    from calibration.profiles.measured_file import MeasuredFile
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,11 @@ def device_memory(name: str | None, measured: MeasuredFile | None = None) -> Dev
 @cache
 def _on_measured_devices() -> Mapping[str, DeviceMemory]:
     """Memory of the devices of the profiles that come along."""
-    profiles = map(load_profile, shipped_profiles())
-    found = [DeviceMemory.of(profile.file) for profile in profiles if isinstance(profile, MeasuredProfile)]
-    return {one.device.lower(): one for one in found}
+    files = map(measured_file, map(load_profile, shipped_profiles()))
+    return {file.device.name.lower(): DeviceMemory.of(file) for file in files if file is not None}
+
+
+def measured_file(known: Profile | Costs) -> MeasuredFile | None:
+    """File of a measured profile, given it or the costs that it makes; None of anything else, which knows no memory."""
+    file: MeasuredFile | None = getattr(known, "file", None)
+    return file

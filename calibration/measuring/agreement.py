@@ -20,10 +20,9 @@ from calibration.measuring.measure import random_batches
 from calibration.measuring.measured_model import MeasuredModel
 from calibration.measuring.plan import MeasuringPlan
 from calibration.profiles.measured import MeasuredProfile
-from calibration.profiles.points import StepPoint, first_layer_of, split_targets
+from calibration.profiles.points import first_layer_of, split_targets
 from sim.engine.simulate import prepare
 from sim.scenario.scenario import Scenario
-from sim.workload.methods import Trains
 from train.data.evaluate import model_loss
 from train.data.partition import Partition
 from train.data.task import Batch, Evaluation
@@ -67,8 +66,7 @@ def unseen_run(model: str, plan: MeasuringPlan, layers: int) -> dict[str, Any]:
         "wire": {"bytes_per_parameter": 4},
     }
     if plan.targets and plan.ranks:
-        targets = split_targets(plan.targets[0])
-        run["lora"] = {"rank": plan.ranks[0], "targets": targets if isinstance(targets, str) else list(targets)}
+        run["lora"] = {"rank": plan.ranks[0], "targets": split_targets(plan.targets[0])}
     return run
 
 
@@ -88,12 +86,9 @@ def between(levels: Sequence[float], multiple: int = 1) -> float:
         Within the middle of the gaps that have room for a whole number; the lowest level if none has.
     """
     known = sorted(set(levels))
-    found = []
-    for low, high in itertools.pairwise(known):
-        value = round(math.sqrt(low * high) / multiple) * multiple
-        if low < value < high:
-            found.append(float(value))
-    return found[len(found) // 2] if found else float(known[0])
+    gaps = [(low, round(math.sqrt(low * high) / multiple) * multiple, high) for low, high in itertools.pairwise(known)]
+    found = [middle for low, middle, high in gaps if low < middle < high]
+    return float(found[len(found) // 2] if found else known[0])
 
 
 class RandomTokens:
@@ -109,16 +104,13 @@ class RandomTokens:
 
     def __init__(self, vocabulary: int, scenario: Scenario):
         local = scenario.local
-        self._shape = StepPoint(
-            trains=Trains.EVERYTHING, batch_size=local.batch_size, sequence_length=local.sequence_length
-        )
+        self._shape = (local.steps, local.batch_size, local.sequence_length)
         self._vocabulary = vocabulary
-        self._steps = local.steps
         self.examples: Sequence[int] = [local.batch_size] * scenario.clients
 
     def batches(self, client: int, round: int) -> Iterator[Batch]:
         """Draw as many batches as there are steps, all sequences full."""
-        return iter(random_batches(self._vocabulary, self._shape, self._steps))
+        return iter(random_batches(self._vocabulary, self._shape))
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the model's own loss."""
@@ -228,32 +220,41 @@ class Agreement:
 
 
 def train_and_predict(
-    profile: MeasuredProfile, scenario: Scenario, bench: Workbench, report: Callable[[int], None]
+    profile: MeasuredProfile, scenario: Scenario, bench: Workbench, report: Callable[[str, int, int], None]
 ) -> list[RoundTimes]:
     """Train one method with the measured clock, and predict each of its rounds.
 
     Parameters
     ----------
     profile : MeasuredProfile
-        What predicts; it covers the scenario.
+        What predicts.
     scenario : Scenario
         The method and its run.
     bench : Workbench
         Model and data, on the profile's device.
     report : callable
-        Told the number of rounds done.
+        Told what is trained, the number of rounds done, and of how many.
 
     Returns
     -------
     list of RoundTimes
         One per round.
+
+    Raises
+    ------
+    CostError
+        If the profile does not cover the scenario.
     """
     setup = prepare(scenario, bench.architecture)
     costs = profile.costs(setup)
     settings = TrainSettings.parse(
         {"learning_rate": _HARMLESS_RATE, "device": profile.file.device.kind, "evaluation": {"every": scenario.rounds}}
     )
-    trained = train_method(scenario, settings, bench, None, costs=None, on_row=lambda rows: report(len(rows)))
+    what, rounds = f"training {scenario.method.name}", scenario.rounds
+    report(what, 0, rounds)
+    trained = train_method(
+        scenario, settings, bench, None, costs=None, on_row=lambda rows: report(what, len(rows), rounds)
+    )
     found = []
     for round, number in enumerate(setup.schedule):
         block = None if number is None or setup.blocks is None else setup.blocks[number]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,10 +19,10 @@ from calibration.profiles.fit import fit, summary
 from calibration.profiles.loading import read_profile
 from calibration.profiles.measured_file import DATE_FORMAT, HeldOut, MeasuredFile, ModelShape
 from calibration.profiles.measuring_command import calibrate_command
-from calibration.profiles.merging import enough_merges, fit_merging
+from calibration.profiles.merging import fit_merging
 from calibration.profiles.points import AXES
 from sim.errors import CostError, OutputError
-from sim.support.atomic_files import check_directory, write_atomically
+from sim.support.atomic_files import check_directory, write_json
 from sim.workload.architecture import Architecture
 from train.models.building import base_dtype
 from train.runs.lock import locked
@@ -97,7 +95,7 @@ def calibrate(request: Request, *, progress: MeasuringProgress = silent, limits:
     device = usable(request.device)
     subject = MeasuredModel(request.model, device)
     planned = planned_points(request.plan, subject.architecture, longest=longest_sequence(subject.config))
-    check_enough([one.role for one in planned], "are planned")
+    check_enough(planned.values(), "are planned")
     # A file that is refused gets no lock beside it; what it holds once it is locked counts.
     _begun(request, subject)
     with locked(request.out.parent, request.out.name):
@@ -105,14 +103,14 @@ def calibrate(request: Request, *, progress: MeasuringProgress = silent, limits:
 
 
 def _measured(
-    request: Request, subject: MeasuredModel, planned: Sequence[Planned], progress: MeasuringProgress, limits: Limits
+    request: Request, subject: MeasuredModel, planned: Planned, progress: MeasuringProgress, limits: Limits
 ) -> MeasuredFile:
     """Measure what is left of the points, and fit."""
     file = _begun(request, subject)
     samples = {sample.point: sample for sample in file.samples}
 
     def current() -> MeasuredFile:
-        known = tuple(sample for one in planned if (sample := samples[one.point]).visits or not sample.fits)
+        known = tuple(sample for point in planned if (sample := samples[point]).visits or not sample.fits)
         return file.model_copy(update={"samples": known})
 
     measure_all(
@@ -125,8 +123,7 @@ def _measured(
     )
     if file.merging is None and request.plan.targets:
         merges = measure_merging(subject, request.plan, file.device.clock, lambda label: progress(0, 0.0, label))
-        if enough_merges(merges):
-            file = file.model_copy(update={"merging": fit_merging(merges, subject.architecture)})
+        file = file.model_copy(update={"merging": fit_merging(merges, subject.architecture)})
     done = fitted(current(), subject.architecture)
     save(done, request.out)
     return done
@@ -150,10 +147,8 @@ def fitted(file: MeasuredFile, architecture: Architecture) -> MeasuredFile:
         for samples in (seen, unseen)
     )
     levels = held_levels(file.plan)
-    places = {
-        role: {sample.point.first_layer for sample in file.samples if sample.role == role} - {None}
-        for role in ("fit", "held-out")
-    }
+    places = {sample.point.first_layer for sample in file.samples}
+    new_places = places - {sample.point.first_layer for sample in file.samples if sample.role == "fit"}
     held_out = HeldOut(
         points=len(unseen),
         fitted_points=len(seen),
@@ -162,15 +157,14 @@ def fitted(file: MeasuredFile, architecture: Architecture) -> MeasuredFile:
         fitted_median_error_pct=round(known[0], 2),
         fitted_p95_error_pct=round(known[1], 2),
         **{axis: levels[axis] for axis in AXES},
-        first_layers=tuple(sorted(first for first in places["held-out"] - places["fit"] if first is not None)),
+        first_layers=tuple(sorted(first for first in new_places if first is not None)),
     )
     return file.model_copy(update={"fit": prices, "held_out": held_out})
 
 
 def save(file: MeasuredFile, path: Path) -> None:
     """Write a profile, whole or not at all."""
-    text = json.dumps(file.model_dump(mode="json"), indent=1)
-    write_atomically(path, lambda stream: stream.write(text + "\n"))
+    write_json(path, file.model_dump(mode="json"))
 
 
 def _begun(request: Request, subject: MeasuredModel) -> MeasuredFile:

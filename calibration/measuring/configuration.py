@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from parasim_demonstration.models import demonstration_config
-from sim.workload.architecture import architecture, catalogue_names, read_config
+from sim.workload.architecture import find_config
 from train.models.architecture import configuration
 from train.models.building import DEMO, random_model
 
@@ -33,12 +31,7 @@ def model_config(name: str) -> dict[str, Any]:
     """
     if name == DEMO:
         return dict(json.loads(demonstration_config().to_json_string(use_diff=True)))
-    if name.lower() in catalogue_names():
-        text = resources.files("sim.workload.architecture").joinpath("catalogue.json").read_text(encoding="utf-8")
-        return dict(json.loads(text)[name.lower()]["config"])
-    if not Path(name).exists():
-        architecture(name)
-    return dict(read_config(Path(name).expanduser()))
+    return dict(find_config(name))
 
 
 _TABLES = ("wpe", "embed_positions")

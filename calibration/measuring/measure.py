@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +32,6 @@ from train.update.timing import Clock
 FEWEST_STEPS = 3
 _MOST_STEPS = 60
 _VISIT_SECONDS = 0.6  # [s]
-_FEWEST_VISITS = 3
-_MOST_VISITS = 12
-_SMALL_SPREAD = 0.03
 _HARMLESS_RATE = 1e-9
 _MARKS_PER_STEP = 3
 
@@ -63,9 +59,9 @@ class Limits:
     """
 
     seconds: float
-    fewest: int = _FEWEST_VISITS
-    most: int = _MOST_VISITS
-    spread: float = _SMALL_SPREAD
+    fewest: int = 3
+    most: int = 12
+    spread: float = 0.03
 
     def settled(self, sample: StepSample) -> bool:
         """Whether a point needs no further visit."""
@@ -75,9 +71,9 @@ class Limits:
 
 
 def measure_all(
-    planned: Sequence[Planned],
+    planned: Planned,
     samples: dict[StepPoint, StepSample],
-    visit: Callable[[StepPoint, StepSample], tuple[Visit, int | None] | str],
+    visit: Callable[[StepPoint, StepSample], tuple[Visit, int | None]],
     limits: Limits,
     *,
     finished: Callable[[], None],
@@ -88,12 +84,13 @@ def measure_all(
 
     Parameters
     ----------
-    planned : sequence of Planned
-        The points.
+    planned : dict of StepPoint to str
+        The points, and what each is for.
     samples : dict of StepPoint to StepSample
         What is known so far; updated in place, and without visits where nothing is.
     visit : callable
-        Measures a point once, given what is known of it: a visit and the peak memory [B], or why it does not fit.
+        Measures a point once, given what is known of it: a visit and the peak memory [B]; a `DeviceMemoryError` if the
+        point does not fit.
     limits : Limits
         When to stop.
     finished : callable
@@ -104,8 +101,8 @@ def measure_all(
         Clock of the time budget [s].
     """
     began, visits = now(), 0
-    for one in planned:
-        samples.setdefault(one.point, StepSample(point=one.point, role=one.role))
+    for point, role in planned.items():
+        samples.setdefault(point, StepSample(point=point, role=role))
     while due := [known for known in samples.values() if not limits.settled(known)]:
         # The least known first, so that a budget that ends within a round leaves none out.
         for known in sorted(due, key=lambda sample: sample.repeats):
@@ -113,11 +110,11 @@ def measure_all(
                 return
             point, role = known.point, known.role
             progress(visits, _time_left(samples.values(), limits, now() - began, visits), point.label())
-            outcome = visit(point, known)
-            if isinstance(outcome, str):
-                samples[point] = StepSample(point=point, role=role, fits=False, reason=outcome[:200])
-            else:
-                samples[point] = StepSample.of(point, role, (*known.visits, outcome[0]), outcome[1])
+            try:
+                visited, peak = visit(point, known)
+                samples[point] = StepSample.of(point, role, (*known.visits, visited), peak)
+            except DeviceMemoryError as lack:
+                samples[point] = StepSample(point=point, role=role, fits=False, reason=str(lack)[:200])
             visits += 1
             finished()
 
@@ -151,23 +148,25 @@ class Measurer:
         self._clock = clock
         self._warm = False
 
-    def visit(self, point: StepPoint, known: StepSample) -> tuple[Visit, int | None] | str:
+    def visit(self, point: StepPoint, known: StepSample) -> tuple[Visit, int | None]:
         """Train a few steps and time them.
 
         Returns
         -------
-        tuple of Visit and int or None, or str
-            Times and, on a GPU, the peak memory [B]; or why the point does not fit.
+        tuple of Visit and int or None
+            Times and, on a GPU, the peak memory [B].
+
+        Raises
+        ------
+        DeviceMemoryError
+            If the point does not fit.
         """
         if self._subject.device.type == "cpu":
             # Linux would kill the process instead of refusing it memory.
             needed, there = needed_bytes(self._subject.architecture, point), available_bytes()
             if needed > there:
-                return f"needs about {needed / 1e9:.1f} GB, {there / 1e9:.1f} GB are free"
-        try:
-            return retry_with_free_memory(lambda: self._train(point, known))
-        except DeviceMemoryError as lack:
-            return str(lack)
+                raise DeviceMemoryError(f"needs about {needed / 1e9:.1f} GB, {there / 1e9:.1f} GB are free")
+        return retry_with_free_memory(lambda: self._train(point, known))
 
     def _train(self, point: StepPoint, known: StepSample) -> tuple[Visit, int | None]:
         with self._subject.part(point) as part:
@@ -180,12 +179,14 @@ class Measurer:
 
     def _timed_update(self, point: StepPoint, part: Part, steps: int) -> tuple[Visit, int | None]:
         on_gpu = self._subject.device.type == "cuda"
-        batches = random_batches(self._subject.architecture.vocabulary_size, point, steps)
+        shape = (steps, point.batch_size, point.sequence_length)
+        batches = random_batches(self._subject.architecture.vocabulary_size, shape)
         settings = LocalSettings(_HARMLESS_RATE, steps)
         watch = Stopwatch(self._clock)
         if on_gpu:
             torch.cuda.reset_peak_memory_stats(self._subject.device)
-        with _marked_head(self._subject.model, watch):
+        last: Any = layer_list(self._subject.model)[1][-1]
+        with last.register_forward_hook(lambda *_: watch.mark()):
             # The first step of an update counts little anyway; only what a process does once must be over.
             update = train_locally(
                 self._subject.model, part, batches, _marked_loss(watch), settings, warm_up=not self._warm
@@ -232,9 +233,16 @@ def visit_of(moments: Sequence[float], steps: int, seconds: float) -> Visit:
     return Visit(forward=forward, head=head, backward=back, update=rest)
 
 
-def random_batches(vocabulary: int, point: StepPoint, count: int) -> list[dict[str, Tensor]]:
-    """Draw batches of random tokens, as the trainer collates them; which tokens they are costs no time."""
-    shape = (count, point.batch_size, point.sequence_length)
+def random_batches(vocabulary: int, shape: tuple[int, int, int]) -> list[dict[str, Tensor]]:
+    """Draw batches of random tokens, as the trainer collates them; which tokens they are costs no time.
+
+    Parameters
+    ----------
+    vocabulary : int
+        Tokens that there are.
+    shape : tuple of int
+        Batches, sequences in each, and tokens of each of these.
+    """
     tokens = torch.randint(vocabulary, shape, generator=torch.Generator().manual_seed(0))
     return [{"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids} for ids in tokens]
 
@@ -247,14 +255,3 @@ def _marked_loss(watch: Stopwatch) -> Callable[[nn.Module, Batch], Tensor]:
         return value
 
     return loss
-
-
-@contextmanager
-def _marked_head(model: nn.Module, watch: Stopwatch) -> Iterator[None]:
-    """Mark meanwhile when the last layer has been passed forward."""
-    last: Any = layer_list(model)[1][-1]
-    hook = last.register_forward_hook(lambda *_: watch.mark())
-    try:
-        yield
-    finally:
-        hook.remove()

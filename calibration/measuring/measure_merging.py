@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -63,23 +63,18 @@ def measure_merging(
     return samples
 
 
-def _stacks(plan: MeasuringPlan) -> Iterator[tuple[int, Role]]:
+def _stacks(plan: MeasuringPlan) -> list[tuple[int, Role]]:
     """Ranks of stacks, and what each is for."""
-    roles: dict[int, Role] = {}
-    for rank in sorted({min(plan.ranks), max(plan.ranks)}):
-        for clients, role in STACKED:
-            roles.setdefault(rank * clients, role)
-    yield from sorted(roles.items())
+    # A stack that both ranks make is for what the smaller one has it for.
+    ranks = (max(plan.ranks), min(plan.ranks))
+    return sorted({rank * clients: role for rank in ranks for clients, role in STACKED}.items())
 
 
 def _nothing(adapter: Adapter, rank: int) -> Values:
     """A stack of zeros: merged, it changes no weight, and takes as long as any other."""
-    found: Values = {}
-    for name, parameter in adapter.part.items():
-        # A is (rank, inputs), B is (outputs, rank); the adapter's own have rank 1.
-        shape = [rank if size == 1 else size for size in parameter.shape]
-        found[name] = torch.zeros(shape, device=parameter.device)
-    return found
+    # A is (rank, inputs), B is (outputs, rank); the adapter's own have rank 1.
+    shapes = {name: [rank if size == 1 else size for size in one.shape] for name, one in adapter.part.items()}
+    return {name: torch.zeros(shapes[name], device=parameter.device) for name, parameter in adapter.part.items()}
 
 
 def _timed_merges(adapter: Any, rank: int, clock: Clock) -> tuple[float, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,11 +18,11 @@ from sim.scenario.sections import Lora
 from sim.workload.architecture import Architecture
 from sim.workload.blocks import ALL_LINEAR, Block
 from sim.workload.methods import Trains
-from train.models.adapters import Adapter
 from train.models.architecture import configuration, counted
-from train.models.blocks import Part, block_parameters
+from train.models.blocks import Part
 from train.models.building import base_dtype, placed, random_model
 from train.models.out_of_memory import free_memory, is_out_of_memory
+from train.update.trained_part import trained_part
 
 
 def language_model(name: str, config: Mapping[str, Any]) -> Architecture:
@@ -127,27 +128,22 @@ class MeasuredModel:
         self.device = device
         self.config = model_config(name) if config is None else dict(config)
         self.architecture = language_model(name, self.config)
-        self._model: Any = None
 
-    @property
+    @cached_property
     def model(self) -> Any:
         """The model, built when it is first asked for."""
-        if self._model is None:
-            self._model = build_model(self.name, self.config, self.device)
-        return self._model
+        return build_model(self.name, self.config, self.device)
 
-    @contextmanager
-    def part(self, point: StepPoint) -> Iterator[Part]:
+    def part(self, point: StepPoint) -> AbstractContextManager[Part]:
         """What a point trains; adapters are gone from the model afterwards."""
         block = None if point.layers is None else block_at(self.architecture, point.first_layer or 0, point.layers)
         lora = Lora(rank=point.rank or 1, targets=split_targets(point.targets or ALL_LINEAR))
-        with trained_part(self.model, point.trains, block, lora) as part:
-            yield part()
+        return trained_for_now(self.model, point.trains, block, lora)
 
 
 @contextmanager
-def trained_part(model: nn.Module, trains: Trains, block: Block | None, lora: Lora) -> Iterator[Callable[[], Part]]:
-    """Put what is trained on a model for a while, with an adapter where one is trained.
+def trained_for_now(model: nn.Module, trains: Trains, block: Block | None, lora: Lora) -> Iterator[Part]:
+    """What the trainer trains of a model; an adapter is gone from it afterwards.
 
     Parameters
     ----------
@@ -159,17 +155,10 @@ def trained_part(model: nn.Module, trains: Trains, block: Block | None, lora: Lo
         Which block, where blocks are trained.
     lora : Lora
         Adapter, where one is trained.
-
-    Yields
-    ------
-    callable
-        Returns the parameters as the model holds them at that time.
     """
-    if trains in (Trains.BLOCK, Trains.EVERYTHING):
-        yield lambda: dict(model.named_parameters()) if block is None else block_parameters(model, block)
-        return
-    adapter = Adapter(model, lora, seed=0)
+    trained = trained_part(trains, model, None if block is None else [block], lora, seed=0)
     try:
-        yield lambda: adapter.b_part if trains is Trains.LORA_B else adapter.part
+        yield trained.part(0)
     finally:
-        adapter.remove()
+        if trained.adapter is not None:
+            trained.adapter.remove()

@@ -7,14 +7,13 @@ no point that the fit sees has any of them. What the fit must predict is therefo
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from calibration.profiles.points import AXES, StepPoint
+from calibration.profiles.points import ADAPTERS, AXES, StepPoint
 from sim.errors import ScenarioError, nearest
 from sim.scenario.fields import Line, Number, Section, Whole
 from sim.workload.architecture import Architecture
@@ -70,14 +69,8 @@ class MeasuringPlan(Section):
         return self
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A point and what it is for."""
-
-    point: StepPoint
-    role: Role
-
-
+Planned = dict[StepPoint, Role]
+"""Points, and what each is for."""
 HeldLevels = dict[str, Any]
 """Levels that no point of the fit has, by size of a point or ``position``; None where a range has no middle."""
 
@@ -95,7 +88,7 @@ def held_levels(plan: MeasuringPlan) -> HeldLevels:
     return {axis: levels[1 + draw.integers(len(levels) - 2)] if levels[2:] else None for axis, levels in ranges.items()}
 
 
-def planned_points(plan: MeasuringPlan, architecture: Architecture, *, longest: int | None = None) -> list[Planned]:
+def planned_points(plan: MeasuringPlan, architecture: Architecture, *, longest: int | None = None) -> Planned:
     """List the points of a plan in the order in which they are measured.
 
     Parameters
@@ -109,9 +102,9 @@ def planned_points(plan: MeasuringPlan, architecture: Architecture, *, longest: 
 
     Returns
     -------
-    list of Planned
-        At least a third of them held out; the same plan and model always give the same list. It is shuffled, so
-        that a run which is cut short has seen a bit of everything.
+    dict of StepPoint to str
+        At least a third of them held out; the same plan and model always give the same points in the same order. They
+        are shuffled, so that a run which is cut short has seen a bit of everything.
 
     Raises
     ------
@@ -123,24 +116,23 @@ def planned_points(plan: MeasuringPlan, architecture: Architecture, *, longest: 
     draw = _generator(plan, 1)
     held = held_levels(plan)
     chosen = _blocks(plan, len(architecture.layers), held, draw)
-    for targets, rank in itertools.product(plan.targets, plan.ranks):
-        for trains in (Trains.LORA, Trains.LORA_B):
-            chosen += _without_position(plan, trains, held, draw, rank=rank, targets=targets)
-    chosen += _without_position(plan, Trains.EVERYTHING, held, draw)
+    for targets, rank, trains in itertools.product(plan.targets, plan.ranks, ADAPTERS):
+        chosen |= _without_position(plan, trains, held, draw, rank=rank, targets=targets)
+    chosen |= _without_position(plan, Trains.EVERYTHING, held, draw)
     _hold_out_a_third(chosen, plan, draw)
-    return [chosen[index] for index in draw.permutation(len(chosen))]
+    return {point: chosen[point] for point in _shuffled(list(chosen), draw)}
 
 
 def _generator(plan: MeasuringPlan, stream: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(stream,)))
 
 
-def check_enough(roles: Sequence[Role], which: str) -> None:
+def check_enough(roles: Collection[Role], which: str) -> None:
     """Refuse points from which nothing could be fitted.
 
     Parameters
     ----------
-    roles : sequence of str
+    roles : collection of str
         What each is for.
     which : str
         Which points these are, to follow "too few points".
@@ -150,7 +142,8 @@ def check_enough(roles: Sequence[Role], which: str) -> None:
     ScenarioError
         Saying how many points there are, and how many are needed.
     """
-    fitted, held_out = roles.count("fit"), roles.count("held-out")
+    held_out = sum(role == "held-out" for role in roles)
+    fitted = len(roles) - held_out
     if fitted < FEWEST_FITTED or not held_out:
         raise ScenarioError(
             f"too few points {which}: {fitted} for the fit and {held_out} held out from it; at least {FEWEST_FITTED} "
@@ -175,10 +168,10 @@ def _check_model(plan: MeasuringPlan, architecture: Architecture, longest: int |
             raise ScenarioError(f"--targets {targets}: {name} has no module {module!r}; {meant}")
 
 
-def _blocks(plan: MeasuringPlan, layers: int, held: HeldLevels, draw: np.random.Generator) -> list[Planned]:
+def _blocks(plan: MeasuringPlan, layers: int, held: HeldLevels, draw: np.random.Generator) -> Planned:
     """Draw block points: all corners of the ranges and some more for the fit, others with a held-out level."""
     fit: dict[StepPoint, bool] = {}
-    rest: dict[StepPoint, bool] = {}
+    rest: list[StepPoint] = []
     taken = {_first_layer(held["position"], width, layers) for width in plan.layers}
     for *sizes, position in itertools.product(*plan.levels.values(), POSITIONS):
         own: dict[str, Any] = dict(zip(AXES, sizes, strict=True))
@@ -187,21 +180,25 @@ def _blocks(plan: MeasuringPlan, layers: int, held: HeldLevels, draw: np.random.
         # Positions of small models may coincide.
         new_position = position == held["position"] or (first in taken and position not in (0.0, 1.0))
         if new_position or _is_held(point, held):
-            rest[point] = False
+            rest.append(point)
         else:
             fit[point] = _is_corner(point, plan) and position in (0.0, 1.0)
-    rest = {point: corner for point, corner in rest.items() if point not in fit}
     wanted, apart = BLOCK_POINTS
-    first_of_all = [point for point, corner in fit.items() if corner]
+    corners = [point for point, corner in fit.items() if corner]
     others = [point for point, corner in fit.items() if not corner]
-    used = first_of_all + _some(others, wanted - len(first_of_all), draw)
-    held_out = _some(list(rest), max(apart, -(-len(used) // 2)), draw)
-    return [Planned(point, "fit") for point in used] + [Planned(point, "held-out") for point in held_out]
+    used = corners + _some(others, wanted - len(corners), draw)
+    rest = [point for point in dict.fromkeys(rest) if point not in fit]
+    return _planned(used, _some(rest, max(apart, -(-len(used) // 2)), draw))
+
+
+def _planned(used: Iterable[StepPoint], held_out: Iterable[StepPoint]) -> Planned:
+    roles: Planned = dict.fromkeys(used, "fit")
+    return roles | dict.fromkeys(held_out, "held-out")
 
 
 def _without_position(
     plan: MeasuringPlan, trains: Trains, held: HeldLevels, draw: np.random.Generator, **adapter: Any
-) -> list[Planned]:
+) -> Planned:
     """Points of what has no position: the corners for the fit, half as many others held out."""
     points = [
         StepPoint(trains=trains, batch_size=batch, sequence_length=length, **adapter)
@@ -213,34 +210,31 @@ def _without_position(
         corners = [corners[0], corners[-1]]
     others = [point for point in points if point not in corners]
     inner = [point for point in others if _is_held(point, held)] or others
-    fit = [Planned(point, "fit") for point in corners]
-    return fit + [Planned(point, "held-out") for point in _some(inner, -(-len(corners) // 2), draw)]
+    return _planned(corners, _some(inner, -(-len(corners) // 2), draw))
 
 
-def _hold_out_a_third(chosen: list[Planned], plan: MeasuringPlan, draw: np.random.Generator) -> None:
+def _hold_out_a_third(chosen: Planned, plan: MeasuringPlan, draw: np.random.Generator) -> None:
     """Of small plans, in which few levels lie in between, hold out points of the fit as well, corners last.
 
     What is trained keeps two points at least, and blocks one of every level, so that the fit still spans the ranges.
     """
-    missing = -(-len(chosen) // 3) - sum(one.role == "held-out" for one in chosen)
+    fitted = [point for point, role in chosen.items() if role == "fit"]
+    missing = -(-len(chosen) // 3) - (len(chosen) - len(fitted))
     if missing <= 0:
         return
-    fitted = [index for index, one in enumerate(chosen) if one.role == "fit"]
-    order = sorted(draw.permutation(fitted), key=lambda index: _is_corner(chosen[index].point, plan))
-    for index in order:
-        if not missing:
-            return
-        others = [one.point for one in chosen if one.role == "fit" and one is not chosen[index]]
-        if _spans_without(chosen[index].point, others):
-            chosen[index] = replace(chosen[index], role="held-out")
+    for point in sorted(_shuffled(fitted, draw), key=lambda point: _is_corner(point, plan)):
+        others = [other for other in fitted if other != point and other.kind == point.kind]
+        if missing and _spans(others, point):
+            chosen[point] = "held-out"
+            fitted.remove(point)
             missing -= 1
 
 
-def _spans_without(point: StepPoint, others: Sequence[StepPoint]) -> bool:
-    alike = [other for other in others if other.kind == point.kind]
+def _spans(points: Sequence[StepPoint], point: StepPoint) -> bool:
+    """Whether points of its kind have what a fit needs though this one is held out."""
     if point.trains is not Trains.BLOCK:
-        return len(alike) >= 2
-    return all(getattr(point, axis) in {getattr(other, axis) for other in alike} for axis in AXES)
+        return len(points) >= 2
+    return all(getattr(point, axis) in {getattr(other, axis) for other in points} for axis in AXES)
 
 
 def _first_layer(position: float, width: float, layers: int) -> float:
@@ -250,7 +244,7 @@ def _first_layer(position: float, width: float, layers: int) -> float:
 
 
 def _is_held(point: StepPoint, held: HeldLevels) -> bool:
-    return any(held[axis] is not None and getattr(point, axis) == held[axis] for axis in AXES)
+    return any(point.size(axis) == held[axis] for axis in AXES)
 
 
 def _is_corner(point: StepPoint, plan: MeasuringPlan) -> bool:
@@ -261,3 +255,7 @@ def _some(points: list[StepPoint], count: int, draw: np.random.Generator) -> lis
     """Draw some points, in the order in which they stand."""
     count = max(0, min(count, len(points)))
     return [points[index] for index in sorted(draw.choice(len(points), size=count, replace=False))] if count else []
+
+
+def _shuffled(points: list[StepPoint], draw: np.random.Generator) -> list[StepPoint]:
+    return [points[index] for index in draw.permutation(len(points))]

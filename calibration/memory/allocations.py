@@ -6,7 +6,6 @@ events happen: the ledger keeps them and plays them back.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -115,14 +114,11 @@ class Ledger:
         Moments count from the start: the first step of an update allocates them after its backward pass, but
         every later step runs its backward pass beside them.
         """
-        resident = [event for event in self._events if event[0].category is Category.MOMENTS]
-        others = (event for event in self._events if event[0].category is not Category.MOMENTS)
-        level: Counter[Category] = Counter(dict.fromkeys(Category, 0))
-        for holding, change in resident:
-            level[holding.category] += max(change, 0)
-        total = highest = sum(level.values())
-        at_peak = dict(level)
-        for holding, change in others:
+        moments = [event for event in self._events if event[0].category is Category.MOMENTS and event[1] > 0]
+        others = [event for event in self._events if event[0].category is not Category.MOMENTS]
+        level = dict.fromkeys(Category, 0)
+        total, highest, at_peak = 0, 0, dict(level)
+        for holding, change in moments + others:
             level[holding.category] += change
             total += change
             if total > highest:

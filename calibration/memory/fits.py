@@ -7,16 +7,19 @@ traces the trainer's own step.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from calibration.devices.catalogue import closest
 from calibration.devices.device_memory import device_memory
 from calibration.memory.peaks import NO_MODEL, recomputes, traced_peak
-from calibration.profiles.measured_file import MeasuredFile
 from sim.engine.simulate import Setup
 from sim.errors import CostError
 from sim.workload.architecture import Architecture
 from sim.workload.blocks import lora_parameters
 from sim.workload.methods import Trains
+
+if TYPE_CHECKING:
+    from calibration.profiles.measured_file import MeasuredFile
 
 KEPT = 0.7
 """Activations that the backward pass needs, of those that go into and come out of a layer's linear modules: less than
@@ -121,10 +124,9 @@ def memory_sentences(setup: Setup, measured: MeasuredFile | None = None) -> list
     for warning in fits(setup, measured=measured):
         groups.setdefault(replace(warning, group=""), []).append(warning.group)
     said = [f"Does not fit: {replace(alike, group=_listed(names))}." for alike, names in groups.items()]
-    devices = dict.fromkeys(group.device for group in setup.scenario.fleet if group.device is not None)
     said += [
         f"Memory is not judged on {name!r}: the catalogue does not know it; {closest(name)} (`paraSim list devices`)."
-        for name in devices
+        for name in setup.scenario.devices
         if device_memory(name, measured) is None
     ]
     return said
@@ -166,9 +168,7 @@ def _kept_for_backward(setup: Setup, width: int, *, recomputed: bool) -> int:
     if not model.vocabulary_size:
         return 0
     tokens = local.batch_size * local.sequence_length
-    lowest = 0
-    if setup.blocks is not None:
-        lowest = min(setup.blocks[block].first_layer for block in set(setup.schedule) if block is not None)
+    lowest = min((block.first_layer for block in setup.trained_blocks), default=0)
     above = model.layers[lowest + 1 :]
     if recomputed:
         return tokens * (width * model.hidden_size * len(above) + LOGITS * model.vocabulary_size)
@@ -205,8 +205,7 @@ def _trained_parameters(setup: Setup) -> tuple[int, int]:
     """Parameters that are trained at most at a time, and those that the method adds to the model."""
     trains = setup.method.trains
     if trains is Trains.BLOCK:
-        assert setup.blocks is not None
-        return max(setup.blocks[block].parameters for block in set(setup.schedule) if block is not None), 0
+        return max(block.parameters for block in setup.trained_blocks), 0
     if trains is Trains.EVERYTHING:
         return _model(setup).parameters, 0
     a, b = lora_parameters(_model(setup), setup.scenario.lora.rank, setup.scenario.lora.targets)

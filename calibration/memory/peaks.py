@@ -47,29 +47,21 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool) -> Footprint
     CostError
         If torch is not installed, or the scenario names no model.
     """
-    if setup.scenario.model is None:
+    scenario, local, model = setup.scenario, setup.scenario.local, setup.scenario.model
+    if model is None:
         raise CostError(NO_MODEL)
-    model = setup.scenario.model
-    steps = _steps(setup, recomputing=recomputing)
-    return max((_peak(model, precision, step) for step in steps), key=lambda peak: peak.total)
-
-
-def _steps(setup: Setup, *, recomputing: bool) -> list[Step]:
-    """What is traced: of blocks, the lowest, above which most activations are kept, and the largest."""
     try:
         from calibration.memory.shapes import Step
     except ImportError as missing:
         raise CostError(f"{install_hint('tracing a step', 'train')} ({missing})") from None
-    scenario = setup.scenario
-    blocks: set[Block | None] = {None}
-    if setup.blocks is not None:
-        scheduled = [setup.blocks[block] for block in set(setup.schedule) if block is not None]
-        blocks = {
-            min(scheduled, key=lambda block: block.first_layer),
-            max(scheduled, key=lambda block: block.parameters),
-        }
-    batch_size, tokens, trains = scenario.local.batch_size, scenario.local.sequence_length, setup.method.trains
-    return [Step(trains, block, batch_size, tokens, lora=scenario.lora, checkpointing=recomputing) for block in blocks]
+    # Above the lowest block most activations are kept.
+    blocks: set[Block | None] = {
+        min(setup.trained_blocks, key=lambda block: block.first_layer, default=None),
+        max(setup.trained_blocks, key=lambda block: block.parameters, default=None),
+    }
+    sizes = local.batch_size, local.sequence_length
+    steps = (Step(setup.method.trains, b, *sizes, lora=scenario.lora, checkpointing=recomputing) for b in blocks)
+    return max((_peak(model, precision, step) for step in steps), key=lambda peak: peak.total)
 
 
 @cache

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from calibration.measuring.configuration import model_config, positions_of
-from calibration.measuring.measured_model import trained_part
+from calibration.measuring.measured_model import trained_for_now
 from calibration.memory.trace import StepTrace, trace_update
 from sim.errors import CostError, shown
 from sim.scenario.sections import Lora
@@ -125,7 +125,7 @@ class ShapeModel:
         self._check_length(step)
         with ExitStack() as undone:
             with torch.device("meta"):
-                part = undone.enter_context(trained_part(self._model, step.trains, step.block, step.lora))
+                names = list(undone.enter_context(trained_for_now(self._model, step.trains, step.block, step.lora)))
             # Where there is memory, peft itself gives an adapter the precision of the weights beside it.
             for parameter in self._model.parameters():
                 parameter.data = parameter.data.to(self._dtype)
@@ -136,7 +136,8 @@ class ShapeModel:
             undone.enter_context(_filled(self._model))
             undone.enter_context(_read_as_eager(padded=step.padded))
             batches = [filled_batch(self.config, step) for _ in range(step.accumulation)]
-            return trace_update(self._model, part(), batches, model_loss, granularity=granularity)
+            part = {name: self._model.get_parameter(name) for name in names}
+            return trace_update(self._model, part, batches, model_loss, granularity=granularity)
 
     def _check_length(self, step: Step) -> None:
         """Refuse more tokens than there are positions: looking them up shows no error where there are no values."""

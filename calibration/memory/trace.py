@@ -10,18 +10,14 @@ from __future__ import annotations
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.optim.optimizer import (
-    Optimizer,
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -154,11 +150,10 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         head = getattr(model, "get_output_embeddings", lambda: None)()
         if head is not None:
             hooks.append(head.register_forward_pre_hook(enters_head))
-        try:
-            yield
-        finally:
+        with ExitStack() as removed:
             for hook in hooks:
-                hook.remove()
+                removed.enter_context(hook)
+            yield
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None

@@ -6,23 +6,22 @@ from contextlib import suppress
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from calibration.profiles.measured import MeasuredProfile
-from calibration.profiles.measured_file import KIND as MEASURED
-from calibration.profiles.measured_file import MeasuredFile
-from calibration.profiles.published import KIND as PUBLISHED
-from calibration.profiles.published import PublishedProfile
 from sim.engine.simulate import Setup
 from sim.errors import CostError, nearest, shown
 from sim.scenario.safe_parsing import parse_json
+from sim.support.atomic_files import read_text
+
+if TYPE_CHECKING:
+    from calibration.profiles.measured import MeasuredProfile
+    from calibration.profiles.published import PublishedProfile
 
 DEFAULT_PROFILE = "paper-a100"
 MAX_PROFILE_BYTES = 16 * 2**20
 _SHIPPED = resources.files("calibration") / "profiles"
 
-
-Profile = PublishedProfile | MeasuredProfile
+Profile: TypeAlias = "PublishedProfile | MeasuredProfile"
 """What is known of a device's computing times; its `costs` are those of one scenario."""
 
 
@@ -58,12 +57,18 @@ def load_profile(name_or_path: str) -> Profile:
 def _parsed(name_or_path: str, path: Path, modified: int, size: int) -> Profile:
     """Parse a file that is known by its path, its time of change and its size."""
     data = _read(name_or_path, path)
-    if data.get("kind") == PUBLISHED:
+    # A run pays for the kind that it uses.
+    if data.get("kind") == "published":
+        from calibration.profiles.published import PublishedProfile
+
         return PublishedProfile.parse(data, name_or_path)
-    if data.get("kind") == MEASURED:
+    if data.get("kind") == "measured":
+        from calibration.profiles.measured import MeasuredProfile
+        from calibration.profiles.measured_file import MeasuredFile
+
         return MeasuredProfile(MeasuredFile.parse(data, name_or_path))
     kind = shown(data.get("kind"))
-    raise CostError(f"profile {name_or_path}: unknown kind {kind}; allowed are {MEASURED}, {PUBLISHED}")
+    raise CostError(f"profile {name_or_path}: unknown kind {kind}; allowed are measured, published")
 
 
 def read_profile(name_or_path: str) -> dict[str, Any]:
@@ -90,12 +95,10 @@ def _file_of(name_or_path: str) -> Path:
 
 
 def _read(name_or_path: str, path: Path) -> dict[str, Any]:
-    if path.stat().st_size > MAX_PROFILE_BYTES:
-        raise CostError(f"{path}: larger than {MAX_PROFILE_BYTES // 2**20} MiB; that is no profile")
     try:
-        data = parse_json(path.read_text(encoding="utf-8", errors="replace"))
+        data = parse_json(read_text(path, MAX_PROFILE_BYTES))
     except ValueError as error:
-        raise CostError(f"profile {name_or_path}: not well-formed JSON: {error}") from None
+        raise CostError(f"profile {name_or_path}: no well-formed JSON: {error}") from None
     if not isinstance(data, dict):
         raise CostError(f"profile {name_or_path}: holds no fields")
     return data

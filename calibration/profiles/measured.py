@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 
 from calibration.memory.peaks import recomputes
 from calibration.profiles.cost_terms import full_pass_work, work
-from calibration.profiles.measured_file import HeldOut, MeasuredFile, ModelShape, StepSample
+from calibration.profiles.measured_file import MeasuredFile, ModelShape
 from calibration.profiles.measuring_command import measuring_command
 from calibration.profiles.merging import Merges
-from calibration.profiles.points import ADAPTERS, AXES, StepPoint, TrainedKind, first_layer_of, in_layers, join_targets
+from calibration.profiles.points import ADAPTERS, AXES, StepPoint, first_layer_of, join_targets
+from calibration.profiles.profile_file import other_devices
 from sim.engine.costs import Cost
 from sim.engine.fleet import Cohorts, Fleet
 from sim.engine.simulate import Setup
@@ -18,9 +18,6 @@ from sim.errors import CostError
 from sim.workload.architecture import Architecture
 from sim.workload.blocks import Block
 from sim.workload.methods import Trains
-
-Ranges = dict[str, tuple[float, float]]
-"""Least and largest of what was measured, by field of a point; zeros for the width of what has none."""
 
 
 class MeasuredProfile:
@@ -40,14 +37,8 @@ class MeasuredProfile:
     def __init__(self, file: MeasuredFile):
         if file.fit is None or file.held_out is None:
             raise CostError(f"profile {file.name}: measuring was interrupted; continue with `{file.command}`")
-        self.file = file
-        self.prices = file.fit
-        self.held_out: HeldOut = file.held_out
-
-    @property
-    def name(self) -> str:
-        """Name of the profile."""
-        return self.file.name
+        self.file, self.name = file, file.name
+        self.prices, self.held_out = file.fit, file.held_out
 
     def costs(self, setup: Setup) -> MeasuredProfileCosts:
         """Costs of one scenario.
@@ -58,30 +49,6 @@ class MeasuredProfile:
             If the profile does not cover it, naming what it covers and the command that measures the rest.
         """
         return MeasuredProfileCosts(self, setup)
-
-    @cached_property
-    def covered(self) -> dict[TrainedKind, Ranges]:
-        """Ranges of everything that was measured."""
-        groups: dict[TrainedKind, list[StepPoint]] = {}
-        for sample in self.file.samples:
-            if sample.visits:
-                groups.setdefault(sample.point.kind, []).append(sample.point)
-        return {
-            kind: {
-                axis: (min(one.size(axis) for one in points), max(one.size(axis) for one in points)) for axis in AXES
-            }
-            for kind, points in groups.items()
-        }
-
-    def too_large(self, point: StepPoint) -> StepSample | None:
-        """A measured point that did not fit into memory and needs no more of it than this one."""
-        for sample in self.file.samples:
-            other = sample.point
-            smaller = all(other.size(axis) <= point.size(axis) for axis in AXES)
-            above = other.size("first_layer") >= point.size("first_layer")
-            if not sample.fits and other.kind == point.kind and smaller and above:
-                return sample
-        return None
 
 
 class MeasuredProfileCosts:
@@ -96,11 +63,11 @@ class MeasuredProfileCosts:
         self._stacks = setup.method.trains is Trains.STACKED_LORA
         # A client of FLoRA trains an adapter like any other, and merges stacks besides.
         self._trains = Trains.LORA if self._stacks else setup.method.trains
-        self._check(setup)
-        assert setup.architecture is not None
-        self._architecture: Architecture = setup.architecture
-        blocks: tuple[Block | None, ...] = setup.blocks or (None,)
-        self._seconds = {block: self._update_seconds(block) for block in blocks}
+        self._architecture = self._checked_model()
+        kind = self._point(None).kind
+        self._samples = [sample for sample in self.file.samples if sample.point.kind == kind]
+        self._ranges = self._measured_ranges(kind)
+        self._seconds = {block: self._update_seconds(block) for block in setup.blocks or (None,)}
         self._merging = self._merges(setup.cohorts) if self._stacks else None
 
     def local_update(self, client: int, round: int, block: Block | None) -> Cost:
@@ -111,9 +78,8 @@ class MeasuredProfileCosts:
         seconds = self._seconds[block]
         if self._merging is not None:
             seconds += self._merging.before(client, round)
-        speed = self._fleet.group(client).speed
         serial = self._scenario.compute.non_overlapping or 0.0
-        return Cost(seconds / speed, min(serial, seconds) / speed)
+        return Cost.at_speed(self._fleet.group(client).speed, seconds, serial)
 
     def full_pass(self, client: int) -> float:
         """What the scenario says, or a forward and backward pass with the gradients of all layers."""
@@ -187,53 +153,52 @@ class MeasuredProfileCosts:
         prices = self._profile.prices
         return self._scenario.local.steps * prices.step(amounts) + prices.phase("update", amounts)
 
-    def _check(self, setup: Setup) -> None:
-        """Refuse other models, devices and methods."""
-        file = self.file
-        if setup.architecture is None or ModelShape.of(setup.architecture) != file.model.shape:
-            name = setup.architecture.name if setup.architecture else "a run without a model"
+    def _checked_model(self) -> Architecture:
+        """The scenario's model; other models and devices than the profile's are refused."""
+        file, model = self.file, self._setup.architecture
+        if model is None or ModelShape.of(model) != file.model.shape:
+            name = model.name if model else "a run without a model"
             raise self._not_covered(f"{name}; it covers models of the shape of {file.model.name}")
-        for device in sorted({group.device for group in self._scenario.fleet if group.device is not None}):
-            if device.lower() != file.device.name.lower():
-                raise self._not_covered(f"device {device}; it covers {file.device.name}")
-        if recomputes(setup):
+        for device in other_devices(self._scenario, file.device.name):
+            raise self._not_covered(f"device {device}; it covers {file.device.name}")
+        if recomputes(self._setup):
             raise CostError(
                 f"profile {file.name} does not cover train.activation_checkpointing: its steps kept their "
                 "activations. Leave it out, or give compute.seconds"
             )
-        wanted = self._point(None).kind
-        if wanted not in self._profile.covered:
-            covered = ", ".join(map(_named, self._profile.covered))
-            raise self._not_covered(f"{_named(wanted)}; it covers {covered}")
+        return model
+
+    def _measured_ranges(self, kind: str) -> dict[str, tuple[float, float]]:
+        """Least and largest size along each axis that was measured; zeros for the width of what has none."""
+        points = [sample.point for sample in self._samples if sample.visits]
+        if not points:
+            covered = ", ".join(dict.fromkeys(sample.point.kind for sample in self.file.samples if sample.visits))
+            raise self._not_covered(f"{kind}; it covers {covered}")
+        sizes = {axis: [point.size(axis) for point in points] for axis in AXES}
+        return {axis: (min(known), max(known)) for axis, known in sizes.items()}
 
     def _check_range(self, point: StepPoint) -> None:
-        """Refuse what is smaller or larger than anything measured, or did not fit."""
-        covered = self._profile.covered[point.kind]
-        if not all(low <= point.size(axis) <= high for axis, (low, high) in covered.items()):
-            batches, lengths, layers = (_range(covered[axis]) for axis in AXES)
-            narrowest, widest = covered["layers"]
-            width = in_layers(widest) if narrowest == widest else f"{layers} layers"
-            blocks = f", blocks of {width}" if widest else ""
+        """Refuse what is smaller or larger than anything measured, or needs as much memory as what did not fit."""
+        if not all(low <= point.size(axis) <= high for axis, (low, high) in self._ranges.items()):
+            batches, lengths, layers = map(_range, self._ranges.values())
+            blocks = f", blocks of {layers} layer{'' if layers == '1' else 's'}" if self._ranges["layers"][1] else ""
             raise self._not_covered(
                 f"{point.label()}; it covers batch sizes {batches}, sequence lengths {lengths}{blocks}"
             )
-        failed = self._profile.too_large(point)
-        if failed is not None:
-            raise CostError(
-                f"profile {self.file.name}: {point.label()} does not fit into the memory of "
-                f"{self.file.device.name}: already {failed.point.label()} did not ({failed.reason})"
-            )
+        for sample in self._samples:
+            other = sample.point
+            smaller = all(other.size(axis) <= point.size(axis) for axis in AXES)
+            if not sample.fits and smaller and other.size("first_layer") >= point.size("first_layer"):
+                raise CostError(
+                    f"profile {self.file.name}: {point.label()} does not fit into the memory of "
+                    f"{self.file.device.name}: already {other.label()} did not ({sample.reason})"
+                )
 
     def _not_covered(self, what: str, *, rank: int | None = None) -> CostError:
         command = measuring_command(self.file, self._setup, self._trains, rank=rank)
         return CostError(
             f"profile {self.file.name} does not cover {what}. Measure it with `{command}`, or give compute.seconds"
         )
-
-
-def _named(trained: TrainedKind) -> str:
-    trains, targets, rank = trained
-    return trains.value if targets is None else f"{trains.value} rank {rank} on {targets}"
 
 
 def _range(ends: tuple[float, float]) -> str:

@@ -10,6 +10,7 @@ from calibration.devices.catalogue import device
 from calibration.measuring.plan import OPTIONS
 from calibration.profiles.measured_file import MeasuredFile, ModelShape
 from calibration.profiles.points import ADAPTERS, join_targets
+from calibration.profiles.profile_file import other_devices
 from sim.engine.simulate import Setup
 from sim.errors import CostError
 from sim.workload.methods import Trains
@@ -43,7 +44,7 @@ def measuring_command(file: MeasuredFile, setup: Setup, trains: Trains, *, rank:
         widest = scenario.lora.rank if setup.architecture is None else setup.architecture.hidden_size
         levels["ranks"] |= {min(wanted, widest) for wanted in (scenario.lora.rank, rank or scenario.lora.rank)}
         levels["targets"].add(join_targets(scenario.lora.targets))
-    other = _other_device(file, setup)
+    other = next(iter(other_devices(scenario, file.device.name)), None)
     kind = file.device.kind if other is None else _kind(other, file.device.kind)
     # A plan without adapters says so; to anything else the command has a default.
     said = {field: sorted(values) for field, values in levels.items() if values or (same and field == "ranks")}
@@ -75,12 +76,6 @@ def calibrate_command(
     if threads is not None:
         words += ["--threads", str(threads)]
     return shlex.join([*words, *more])
-
-
-def _other_device(file: MeasuredFile, setup: Setup) -> str | None:
-    """Device of the scenario that is not the profile's; the first one by name, as in the profile's message."""
-    named = {group.device for group in setup.scenario.fleet if group.device is not None}
-    return min((name for name in named if name.lower() != file.device.name.lower()), default=None)
 
 
 def _kind(name: str, otherwise: str) -> str:

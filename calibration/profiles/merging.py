@@ -55,23 +55,24 @@ class Merges:
         return sum(self._seconds[last:round])
 
 
-def enough_merges(samples: Sequence[MergeSample]) -> bool:
-    """Whether merges can be fitted: two stacks, for what grows with the rank and what does not, and one held out."""
-    roles = [sample.role for sample in samples]
-    return roles.count("fit") >= _FEWEST_FITTED and "held-out" in roles
-
-
-def fit_merging(samples: Sequence[MergeSample], architecture: Architecture) -> Merging:
+def fit_merging(samples: Sequence[MergeSample], architecture: Architecture) -> Merging | None:
     """Find the prices of a merge, and say how far they are from what they have not seen.
 
     Parameters
     ----------
     samples : sequence of MergeSample
-        What was measured: some for the fit, some held out (`enough_merges`).
+        What was measured: some for the fit, some held out.
     architecture : Architecture
         The model.
+
+    Returns
+    -------
+    Merging or None
+        None of too few: it takes two stacks, for what grows with the rank and what does not, and one held out.
     """
     seen = [sample for sample in samples if sample.role == "fit"]
+    if len(seen) < _FEWEST_FITTED or len(seen) == len(samples):
+        return None
     works = [merge_work(architecture, sample.targets, sample.rank) for sample in seen]
     times = np.array([median(sample.seconds) for sample in seen])
     found, undetermined = non_negative(MERGE_TERMS, amounts_matrix(MERGE_TERMS, works), times, 1 / times)

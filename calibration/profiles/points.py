@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from calibration.profiles.profile_file import Seconds
 from sim.scenario.fields import Line, Number, Section, Whole
 from sim.workload.architecture import Architecture
-from sim.workload.blocks import ALL_LINEAR, Block
+from sim.workload.blocks import ALL_LINEAR, Block, cut
 from sim.workload.methods import Trains
 
 ADAPTERS = (Trains.LORA, Trains.LORA_B)
 AXES = ("batch_size", "sequence_length", "layers")
 """Sizes of a point that ranges are measured of."""
-TrainedKind = tuple[Trains, str | None, int | None]
-"""What is trained: the kind, and of an adapter its targets and its rank."""
-
-Seconds = Annotated[Number, Field(ge=0, le=1e9)]
 
 
 class StepPoint(Section):
@@ -39,9 +36,11 @@ class StepPoint(Section):
     """Modules of an adapter, with + between them, or `all-linear`."""
 
     @property
-    def kind(self) -> TrainedKind:
-        """What is trained, whatever the sizes."""
-        return self.trains, self.targets, self.rank
+    def kind(self) -> str:
+        """What is trained, whatever the sizes, in words."""
+        return (
+            self.trains.value if self.targets is None else f"{self.trains.value} of rank {self.rank} on {self.targets}"
+        )
 
     @property
     def tokens(self) -> int:
@@ -53,13 +52,11 @@ class StepPoint(Section):
         return getattr(self, axis) or 0
 
     def label(self) -> str:
-        """Name the point in a line of text."""
+        """Say in a line what is trained, and on how much."""
         shape = f"{self.batch_size} x {self.sequence_length} tokens"
         if self.trains is Trains.BLOCK:
             return f"block of {in_layers(self.layers or 0)} from layer {self.first_layer:g}, {shape}"
-        if self.trains in ADAPTERS:
-            return f"{self.trains.value} of rank {self.rank} on {self.targets}, {shape}"
-        return f"{self.trains.value}, {shape}"
+        return f"{self.kind}, {shape}"
 
 
 class Visit(Section):
@@ -102,12 +99,8 @@ def block_at(architecture: Architecture, first_layer: float, layers: float) -> B
     first_layer, layers : float
         Multiples of half a layer, within the model.
     """
-    first, count = round(2 * first_layer), round(2 * layers)
-    halves: list[tuple[int, Any]] = [
-        (index, half.name) for index, layer in enumerate(architecture.layers) for half in layer.halves
-    ]
-    sizes = [half.parameters for layer in architecture.layers for half in layer.halves]
-    return Block(0, tuple(halves[first : first + count]), sum(sizes[first : first + count]))
+    first = round(2 * first_layer)
+    return cut(architecture, [first, first + round(2 * layers)])[0]
 
 
 def first_layer_of(block: Block) -> float:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from calibration.profiles.measured_file import ProfileFile
-from calibration.profiles.points import Seconds
+from calibration.profiles.profile_file import ProfileFile, Seconds, other_devices
 from sim.engine.costs import Cost
 from sim.engine.fleet import Fleet
 from sim.engine.simulate import Setup
@@ -20,7 +19,6 @@ from sim.workload.architecture import Architecture
 from sim.workload.blocks import Block
 from sim.workload.methods import Trains
 
-KIND = "published"
 DEFAULT_DATASET = "alpaca-gpt4"
 STEPS, SEQUENCE_LENGTH, RANK = 40, 512, 32
 """Local work that the seconds stand for; steps are inferred, the sequence length is not published."""
@@ -98,11 +96,8 @@ class PublishedCosts:
         self._dataset = scenario.compute.dataset or DEFAULT_DATASET
         self._notes: list[str] = []
         self._origin = _ORIGINS[0]
-        self._check(setup.architecture)
-        assert setup.architecture is not None
-        self._model = setup.architecture.name
-        self._weights = setup.architecture.parameters
-        self._reference_block = sum(layer.parameters for layer in setup.architecture.layers[:REFERENCE_LAYERS])
+        self._model = self._checked(setup.architecture)
+        self._reference_block = sum(layer.parameters for layer in self._model.layers[:REFERENCE_LAYERS])
         self._steps_factor = scenario.local.steps / STEPS
         if scenario.local.steps != STEPS:
             inferred = f"scaled from {STEPS} local steps (inferred, not published) to {scenario.local.steps}"
@@ -117,8 +112,7 @@ class PublishedCosts:
         if block is not None:
             more_weights = block.parameters - self._reference_block
             seconds += self._fit.seconds_per_billion_block_weights * more_weights / 1e9 * self._steps_factor
-        speed = self._fleet.group(client).speed
-        return Cost(seconds / speed, min(self._serial, seconds) / speed)
+        return Cost.at_speed(self._fleet.group(client).speed, seconds, self._serial)
 
     def full_pass(self, client: int) -> float:
         """One step of full fine-tuning, or what the scenario says."""
@@ -154,18 +148,20 @@ class PublishedCosts:
         if trains is Trains.STACKED_LORA:
             per_billion = fit.merge_seconds_per_billion_weights
             self._note("predicted", f"merging the stack at {per_billion:.2f} s per 1e9 weights and round")
-            seconds += per_billion * self._weights / 1e9
+            seconds += per_billion * self._model.parameters / 1e9
         return seconds
 
     def _base(self, table: Table, what: str) -> float:
         """Seconds at the scenario's batch size; from batch 4 where that batch size was not published."""
         batch_size = self._scenario.local.batch_size
-        known = _by_batch(table, self._model, self._dataset)
+        known = _by_batch(table, self._model.name, self._dataset)
         if not known:
             # Only Llama 3.2-3B's adapters on MathInstruct: as much cheaper than Alpaca as the 8B model's are.
             other, alpaca = (_by_batch(table, "llama-3-8b", name)[4] for name in (self._dataset, DEFAULT_DATASET))
-            known = {4: _by_batch(table, self._model, DEFAULT_DATASET)[4] * (other / alpaca)}
-            self._note("predicted", f"{what} seconds of {self._model} on {self._dataset} by the ratio of the data sets")
+            known = {4: _by_batch(table, self._model.name, DEFAULT_DATASET)[4] * (other / alpaca)}
+            self._note(
+                "predicted", f"{what} seconds of {self._model.name} on {self._dataset} by the ratio of the data sets"
+            )
         if batch_size in known:
             return known[batch_size]
         note = f"batch size {batch_size} on the line through Llama 3-8B's blocks at 2 and 4"
@@ -182,14 +178,13 @@ class PublishedCosts:
         if note not in self._notes:
             self._notes.append(note)
 
-    def _check(self, architecture: Architecture | None) -> None:
-        """Refuse what the profile does not cover."""
+    def _checked(self, architecture: Architecture | None) -> Architecture:
+        """The model, which the profile covers; what it does not cover is refused."""
         profile, local, lora = self._profile, self._scenario.local, self._scenario.lora
         models = sorted({row.model for row in profile.fit.block_seconds})
         datasets = sorted({row.dataset for row in profile.fit.block_seconds})
         model = architecture.name if architecture else "a run without a model"
-        devices = {group.device for group in self._scenario.fleet if group.device is not None}
-        others = sorted(device for device in devices if device.lower() != profile.device.name.lower())
+        others = other_devices(self._scenario, profile.device.name)
         adapted = self._trains in (Trains.LORA, Trains.LORA_B, Trains.STACKED_LORA)
         own_adapter = sorted(lora.targets) == ["q_proj", "v_proj"] and lora.rank == RANK
         batches = f"{BATCH_SIZES[0]} to {BATCH_SIZES[-1]}"
@@ -209,6 +204,8 @@ class PublishedCosts:
                     f"profile {profile.name} does not cover {what} "
                     "Measure it with `paraSim calibrate`, or give compute.seconds"
                 )
+        assert architecture is not None
+        return architecture
 
 
 def _by_batch(table: Table, model: str, dataset: str) -> dict[int, float]:

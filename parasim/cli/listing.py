@@ -10,7 +10,7 @@ import typer
 
 from calibration.devices.catalogue import device, known_devices
 from calibration.profiles.loading import read_profile, shipped_profiles
-from calibration.profiles.measured_file import KIND, MeasuredFile, profile_schema
+from calibration.profiles.measured_file import MeasuredFile, profile_schema
 from parasim.cli.measured import print_explanation
 from parasim.cli.options import PlainFormat, print_json
 from parasim.text import amount, console, plain_table
@@ -81,7 +81,7 @@ def profiles(
 
 def _explain(name: str, format_: str) -> None:
     data = read_profile(name)
-    if data.get("kind") != KIND:
+    if data.get("kind") != "measured":
         raise CostError(f"--explain {name}: only measured profiles have a fit to explain; `paraSim list profiles`")
     file = MeasuredFile.parse(data, name)
     if format_ == "json":

@@ -29,6 +29,11 @@ class Cost:
     seconds: float
     serial: float = 0.0
 
+    @classmethod
+    def at_speed(cls, speed: float, seconds: float, serial: float) -> Cost:
+        """Cost on a device that is so many times as fast as the one that the seconds are of."""
+        return cls(seconds / speed, min(serial, seconds) / speed)
+
 
 class Costs(Protocol):
     """What local updates cost in one scenario."""
@@ -73,8 +78,7 @@ class GivenSeconds:
         if isinstance(seconds, Sequence):
             seconds = seconds[client]
         assert isinstance(seconds, float)
-        speed = self._fleet.group(client).speed
-        return Cost(seconds / speed, min(self._serial, seconds) / speed)
+        return Cost.at_speed(self._fleet.group(client).speed, seconds, self._serial)
 
     def full_pass(self, client: int) -> float:
         """`blocks.gradient_pass` over the speed; zero, and said so in the provenance, if it is left out."""

@@ -65,6 +65,12 @@ class Setup:
         return self.method.shape.traits
 
     @property
+    def trained_blocks(self) -> list[Block]:
+        """Blocks that some round trains; none for other methods, or without a model."""
+        scheduled = set(self.schedule)
+        return [block for number, block in enumerate(self.blocks or ()) if number in scheduled]
+
+    @property
     def ranks_blocks(self) -> bool:
         """Whether a full pass of the model tells the order in which blocks are trained."""
         return self.method.trains is Trains.BLOCK and self.scenario.blocks.schedule == "gradient"

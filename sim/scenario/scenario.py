@@ -99,6 +99,11 @@ class Scenario(Section):
         """Number of clients in the fleet."""
         return sum(group.count for group in self.fleet)
 
+    @property
+    def devices(self) -> list[str]:
+        """Devices that groups name, each once, in the order of the fleet."""
+        return list(dict.fromkeys(group.device for group in self.fleet if group.device is not None))
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         self._check_participants()

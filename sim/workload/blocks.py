@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Literal
 
 from sim.errors import ScenarioError, nearest
-from sim.workload.architecture import Architecture
+from sim.workload.architecture import Architecture, Linear
 
 HalfName = Literal["attention", "mlp"]
 
@@ -83,7 +83,7 @@ def partition(architecture: Architecture, layers: float) -> tuple[Block, ...]:
         )
     halves_per_block = int(2 * layers)
     starts = range(0, 2 * len(architecture.layers), halves_per_block)
-    return _cut(architecture, [*starts, 2 * len(architecture.layers)])
+    return cut(architecture, [*starts, 2 * len(architecture.layers)])
 
 
 def partition_evenly(architecture: Architecture, count: int) -> tuple[Block, ...]:
@@ -116,7 +116,7 @@ def partition_evenly(architecture: Architecture, count: int) -> tuple[Block, ...
             f"allowed are 1 to {layers} blocks"
         )
     width, wider = divmod(layers, count)
-    return _cut(architecture, [2 * (index * width + min(index, wider)) for index in range(count + 1)])
+    return cut(architecture, [2 * (index * width + min(index, wider)) for index in range(count + 1)])
 
 
 def lora_parameters(architecture: Architecture, rank: int, targets: Sequence[str] | str) -> tuple[int, int]:
@@ -147,29 +147,42 @@ def lora_parameters(architecture: Architecture, rank: int, targets: Sequence[str
     """
     if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
         raise ScenarioError(f"lora.rank is {rank}, expected a whole number from 1 on")
-    known = {name for linear in architecture.linears() for name in linear.names}
-    wanted = _target_names(architecture, known, targets)
-    adapted = [linear for linear in architecture.linears() if not wanted.isdisjoint(linear.names)]
+    adapted = adapted_modules(architecture, targets)
     return rank * sum(linear.inputs for linear in adapted), rank * sum(linear.outputs for linear in adapted)
 
 
-def _target_names(architecture: Architecture, known: set[str], targets: Sequence[str] | str) -> set[str]:
-    """Resolve LoRA targets to module names that the model has."""
+def adapted_modules(architecture: Architecture, targets: Sequence[str] | str) -> list[Linear]:
+    """Linear modules that LoRA's targets mean, over all layers.
+
+    Raises
+    ------
+    ScenarioError
+        If no target is given, or the model has no such module.
+    """
     if targets == ALL_LINEAR:
-        return known
+        return list(architecture.linears())
     names = {targets} if isinstance(targets, str) else set(targets)
     if not names:
         raise ScenarioError(f"lora.targets is empty; name modules of {architecture.name}, or {ALL_LINEAR!r}")
+    known = {name for linear in architecture.linears() for name in linear.names}
     for name in sorted(names - known):
         raise ScenarioError(
             f"lora.targets names {name!r}, which {architecture.name} does not have: "
             f"{nearest(name, known | {ALL_LINEAR})}"
         )
-    return names
+    return [linear for linear in architecture.linears() if not names.isdisjoint(linear.names)]
 
 
-def _cut(architecture: Architecture, bounds: Sequence[int]) -> tuple[Block, ...]:
-    """Make blocks of the layer halves between successive bounds, counted in halves from the input."""
+def cut(architecture: Architecture, bounds: Sequence[int]) -> tuple[Block, ...]:
+    """Make blocks of the layer halves between successive bounds.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The model.
+    bounds : sequence of int
+        Counted in halves of layers from the input.
+    """
     names: tuple[HalfName, HalfName] = ("attention", "mlp")
     halves = [(index, name) for index in range(len(architecture.layers)) for name in names]
     parameters = [half.parameters for layer in architecture.layers for half in layer.halves]

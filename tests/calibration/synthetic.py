@@ -54,8 +54,8 @@ def measured_file(*, form: Form = "sum", plan: MeasuringPlan = PLAN, visits: int
     """An unfitted file of times that follow `PRICES` exactly."""
     prices = PRICES.model_copy(update={"form": form})
     samples = tuple(
-        StepSample.of(one.point, one.role, [visit(ARCHITECTURE, one.point, prices)] * visits, None)
-        for one in planned_points(plan, ARCHITECTURE)
+        StepSample.of(point, role, [visit(ARCHITECTURE, point, prices)] * visits, None)
+        for point, role in planned_points(plan, ARCHITECTURE).items()
     )
     return MeasuredFile(
         kind="measured",

@@ -18,6 +18,7 @@ from sim.errors import CostError
 from sim.workload.architecture import from_config
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, visit
 from tests.parasim.command_line import refused, run
+from train.models.out_of_memory import DeviceMemoryError
 from train.runs.lock import locked
 
 PLAN = ("--batch-size", "1,2,4", "--sequence-length", "4,8,16", "--layers", "1,2,4", "--rank", "2")
@@ -203,7 +204,10 @@ def test_a_folder_is_no_file(config: Path, tmp_path: Path, pretended: list[Any])
 def test_too_few_points_are_counted(
     config: Path, tmp_path: Path, pretended: list[Any], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(Measurer, "visit", lambda self, point, known: "too large")
+    def lacking(self: Measurer, point: Any, known: Any) -> Any:
+        raise DeviceMemoryError("too large")
+
+    monkeypatch.setattr(Measurer, "visit", lacking)
     message = refused("calibrate", "--model", config, *PLAN, "--rank", "", "--out", tmp_path / "p.json")
     assert "0 for the fit and 0 held out from it; at least 4 and 1 are needed" in message
 

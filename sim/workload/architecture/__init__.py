@@ -7,7 +7,7 @@ counted by building them without memory, which needs transformers: see `train.mo
 
 from __future__ import annotations
 
-from sim.workload.architecture.catalogue import architecture, catalogue_names, read_config
+from sim.workload.architecture.catalogue import architecture, catalogue_names, find_config, read_config
 from sim.workload.architecture.configuration import LARGEST_LAYER_COUNT, UnknownModelTypeError
 from sim.workload.architecture.families import MODEL_TYPES, from_config
 from sim.workload.architecture.model import Architecture, Half, Layer, Linear
@@ -22,6 +22,7 @@ __all__ = [
     "UnknownModelTypeError",
     "architecture",
     "catalogue_names",
+    "find_config",
     "from_config",
     "read_config",
 ]

@@ -48,15 +48,29 @@ def architecture(name_or_path: str | os.PathLike[str]) -> Architecture:
     given = os.fspath(name_or_path)
     if given.lower() in _entries():
         return _from_catalogue(given.lower())
+    return from_config(find_config(given), given)
+
+
+def find_config(name_or_path: str) -> Mapping[str, Any]:
+    """Find the configuration of a model, as `architecture` does.
+
+    Raises
+    ------
+    ArchitectureError
+        If there is no such name or file, or the file cannot be read.
+    """
+    if name_or_path.lower() in _entries():
+        config: Mapping[str, Any] = _entries()[name_or_path.lower()]["config"]
+        return config
     try:
-        path = Path(given).expanduser()
+        path = Path(name_or_path).expanduser()
         exists = path.exists()
     except (OSError, ValueError, RuntimeError):
         # What is no path at all, as it is too long or holds a null byte, names no file.
         exists = False
     if not exists:
-        raise ArchitectureError(_unknown(given))
-    return from_config(read_config(path), given)
+        raise ArchitectureError(_unknown(name_or_path))
+    return read_config(path)
 
 
 def read_config(path: Path) -> Mapping[str, Any]:
@@ -106,7 +120,7 @@ def _unknown(given: str) -> str:
 
 @cache
 def _from_catalogue(name: str) -> Architecture:
-    return from_config(_entries()[name]["config"], name)
+    return from_config(find_config(name), name)
 
 
 @cache

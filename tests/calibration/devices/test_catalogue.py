@@ -110,10 +110,10 @@ def test_a_family_means_its_smallest_member_and_a_stranger_is_refused() -> None:
     assert device("a100").name == "a100-40gb"
     with pytest.raises(CostError, match="did you mean 'h100'"):
         device("h1000")
-    with pytest.raises(CostError, match="no rate for float16"):
+    with pytest.raises(CostError, match="float16"):
         roofline({call(1, 1, "float16"): 1}, device("h100"))
     for seconds in (0.0, -1.0, math.inf, math.nan):
-        with pytest.raises(CostError, match="only a positive and finite one"):
+        with pytest.raises(CostError):
             scale(seconds, ({}, SLOW), ({}, SLOW))
 
 

@@ -55,7 +55,7 @@ def test_the_defaults_can_be_planned(config: dict[str, Any], layers: int, kind: 
     # A length in the middle is left to be held out.
     assert len(levels["sequence_lengths"]) >= 3
     planned = planned_points(MeasuringPlan.model_validate(levels), model, longest=longest)
-    check_enough([one.role for one in planned], "are planned")
+    check_enough(planned.values(), "are planned")
 
 
 def test_the_usual_modules_of_each_family():
@@ -71,5 +71,5 @@ def test_long_sequences_are_left_out():
 
 
 def test_a_configuration_that_transformers_refuses():
-    with pytest.raises(ArchitectureError, match=r"rejects this configuration: .* not a multiple"):
+    with pytest.raises(ArchitectureError, match="multiple"):
         longest_sequence(CONFIG | {"hidden_size": 18, "num_attention_heads": 4, "head_dim": 4})

@@ -22,13 +22,13 @@ from calibration.measuring.measure import (
     visit_of,
 )
 from calibration.measuring.measured_model import MeasuredModel
-from calibration.measuring.plan import Planned
 from calibration.measuring.step_memory_guard import needed_bytes
 from calibration.measuring.stopwatch import Stopwatch
 from calibration.profiles.measured_file import StepSample
 from calibration.profiles.points import StepPoint, Visit
 from sim.workload.methods import Trains
 from tests.calibration.synthetic import CONFIG
+from train.models.out_of_memory import DeviceMemoryError
 from train.update.local import TrainingError
 
 
@@ -58,14 +58,17 @@ class Bench:
     def visit(self, point: StepPoint, known: StepSample) -> Any:
         self.clock += 1
         self.visited.append(point.batch_size)
-        return next(self._outcomes, took(1.0))
+        outcome = next(self._outcomes, took(1.0))
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def save(self) -> None:
         self.saved += 1
 
     def run(self, points: int, limits: Limits) -> None:
         measure_all(
-            [Planned(step(size), "fit") for size in range(1, points + 1)],
+            {step(size): "fit" for size in range(1, points + 1)},
             self.samples,
             self.visit,
             limits,
@@ -106,7 +109,7 @@ def test_an_interrupted_run_goes_on_with_the_least_known():
 
 
 def test_what_does_not_fit_is_recorded_and_not_tried_again():
-    bench = Bench("out of memory")
+    bench = Bench(DeviceMemoryError("out of memory"))
     bench.run(2, Limits(100, fewest=2))
     assert bench.visited == [1, 2, 2]
     failed = bench.samples[step(1)]
@@ -193,7 +196,7 @@ def test_gpu_moments_are_read_after_one_wait(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_random_batches_look_like_the_trainers():
-    batches = random_batches(50, StepPoint(trains=Trains.EVERYTHING, batch_size=3, sequence_length=5), 2)
+    batches = random_batches(50, (2, 3, 5))
     assert len(batches) == 2
     for batch in batches:
         assert {name: tuple(tensor.shape) for name, tensor in batch.items()} == {
@@ -230,9 +233,7 @@ LORA = {"rank": 2, "targets": "q_proj+v_proj"}
 def test_real_steps_of_every_kind_are_timed(subject: MeasuredModel, point: StepPoint, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(measure, "_VISIT_SECONDS", 0.0)
     before = {name: value.clone() for name, value in subject.model.state_dict().items()}
-    outcome = Measurer(subject, "wall-clock").visit(point, unknown(point))
-    assert not isinstance(outcome, str)
-    visit, peak = outcome
+    visit, peak = Measurer(subject, "wall-clock").visit(point, unknown(point))
     assert min(visit.forward, visit.head, visit.backward) > 0
     assert peak is None
     after = subject.model.state_dict()
@@ -269,8 +270,9 @@ def test_running_out_of_gpu_memory_twice_is_an_answer(
 
     monkeypatch.setattr(measure, "train_locally", explode)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: happened.append("emptied"))
-    outcome = Measurer(subject, "wall-clock").visit(step(1), unknown(step(1)))
-    assert outcome == str(error).partition("\n")[0]
+    with pytest.raises(DeviceMemoryError) as lack:
+        Measurer(subject, "wall-clock").visit(step(1), unknown(step(1)))
+    assert str(lack.value) == str(error).partition("\n")[0]
     # Memory in too small pieces is enough once the cache is empty: a second failure is what settles a point.
     assert happened == ["tried", "emptied"] * 2
 
@@ -285,7 +287,8 @@ def test_what_fits_once_there_is_room_is_measured(subject: MeasuredModel, monkey
 
     monkeypatch.setattr(measure, "train_locally", explode_once)
     monkeypatch.setattr(measure, "_VISIT_SECONDS", 0.0)
-    assert not isinstance(Measurer(subject, "wall-clock").visit(step(1), unknown(step(1))), str)
+    visit, _ = Measurer(subject, "wall-clock").visit(step(1), unknown(step(1)))
+    assert visit.step > 0
 
 
 @pytest.mark.parametrize(
@@ -311,9 +314,8 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(
 
 def test_a_step_beyond_the_free_memory_is_not_tried_on_a_cpu(subject: MeasuredModel, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(measure, "available_bytes", lambda: needed_bytes(subject.architecture, step(1)) - 1)
-    outcome = Measurer(subject, "wall-clock").visit(step(1), unknown(step(1)))
-    assert isinstance(outcome, str)
-    assert outcome.startswith("needs about")
+    with pytest.raises(DeviceMemoryError, match="needs about"):
+        Measurer(subject, "wall-clock").visit(step(1), unknown(step(1)))
 
 
 def test_gpu_memory_is_read_per_visit(subject: MeasuredModel, monkeypatch: pytest.MonkeyPatch):

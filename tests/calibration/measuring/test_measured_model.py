@@ -45,13 +45,13 @@ def test_on_a_gpu_two_bytes_of_all_that_it_has(monkeypatch: pytest.MonkeyPatch):
     gpu = SimpleNamespace(total_memory=15 * GB)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: gpu)
     check_fit("big", 15 * GB // 2, torch.device("cuda"))
-    with pytest.raises(CostError, match=r"16\.0 GB in bfloat16, more than the 15\.0 GB that this GPU has"):
+    with pytest.raises(CostError, match=r"16\.0 GB .* 15\.0 GB"):
         check_fit("big", 8 * GB, torch.device("cuda"))
 
 
 def test_what_has_no_room_is_not_built(built: list[Any], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(measured_model, "available_bytes", lambda: 4 * ARCHITECTURE.parameters - 1)
-    with pytest.raises(CostError, match="more than"):
+    with pytest.raises(CostError):
         build_model("tiny", CONFIG, torch.device("cpu"))
     assert not built
     monkeypatch.setattr(measured_model, "available_bytes", lambda: 4 * ARCHITECTURE.parameters)

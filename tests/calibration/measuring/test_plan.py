@@ -25,8 +25,8 @@ PLANS = st.builds(
 
 def test_a_third_is_held_out_and_every_kind_of_level():
     planned = planned_points(PLAN, ARCHITECTURE)
-    held_out = [one.point for one in planned if one.role == "held-out"]
-    used = [one.point for one in planned if one.role == "fit"]
+    held_out = [point for point, role in planned.items() if role == "held-out"]
+    used = [point for point, role in planned.items() if role == "fit"]
     assert 3 * len(held_out) >= len(planned)
     blocks = [point for point in held_out if point.trains is Trains.BLOCK]
     for level in ("batch_size", "sequence_length", "layers", "first_layer"):
@@ -35,7 +35,7 @@ def test_a_third_is_held_out_and_every_kind_of_level():
 
 
 def test_the_corners_of_all_ranges_are_in_the_fit():
-    used = [one.point for one in planned_points(PLAN, ARCHITECTURE) if one.role == "fit"]
+    used = [point for point, role in planned_points(PLAN, ARCHITECTURE).items() if role == "fit"]
     blocks = [point for point in used if point.trains is Trains.BLOCK]
     # 8 layers: the widest block begins at layer 4 at the latest, the narrowest at layer 7.
     corners = {(1, 8, 1, 0), (8, 64, 1, 7), (1, 64, 4, 0), (8, 64, 4, 4), (1, 8, 4, 4)}
@@ -45,18 +45,18 @@ def test_the_corners_of_all_ranges_are_in_the_fit():
 @given(PLANS)
 def test_no_fitted_point_has_a_held_out_level(plan: MeasuringPlan):
     held = held_levels(plan)
-    for one in planned_points(plan, ARCHITECTURE):
-        if one.role == "fit":
-            assert one.point.batch_size != held["batch_size"]
-            assert one.point.sequence_length != held["sequence_length"]
-            assert one.point.layers is None or one.point.layers != held["layers"]
+    for point, role in planned_points(plan, ARCHITECTURE).items():
+        if role == "fit":
+            assert point.batch_size != held["batch_size"]
+            assert point.sequence_length != held["sequence_length"]
+            assert point.layers is None or point.layers != held["layers"]
 
 
 @given(PLANS)
 def test_a_third_of_small_plans_is_held_out_too(plan: MeasuringPlan):
     planned = planned_points(plan, ARCHITECTURE)
-    held_out = sum(one.role == "held-out" for one in planned)
-    fitted = [one.point for one in planned if one.role == "fit"]
+    held_out = sum(role == "held-out" for role in planned.values())
+    fitted = [point for point, role in planned.items() if role == "fit"]
     blocks = [point for point in fitted if point.trains is Trains.BLOCK]
     # Every level that is not held out as a whole is still there to be fitted.
     held = held_levels(plan)
@@ -69,14 +69,12 @@ def test_a_third_of_small_plans_is_held_out_too(plan: MeasuringPlan):
 
 
 @given(PLANS)
-def test_points_are_distinct_and_lie_within_the_model(plan: MeasuringPlan):
+def test_points_lie_within_the_model_and_are_always_the_same(plan: MeasuringPlan):
     planned = planned_points(plan, ARCHITECTURE)
-    points = [one.point for one in planned]
-    assert len(set(points)) == len(points)
-    for point in points:
+    for point in planned:
         if point.first_layer is not None and point.layers is not None:
             assert 0 <= point.first_layer <= len(ARCHITECTURE.layers) - point.layers
-    assert planned == planned_points(plan, ARCHITECTURE)
+    assert list(planned.items()) == list(planned_points(plan, ARCHITECTURE).items())
 
 
 def test_another_seed_draws_other_points():
@@ -84,23 +82,23 @@ def test_another_seed_draws_other_points():
 
 
 def test_a_rank_beyond_the_width_is_refused():
-    with pytest.raises(ScenarioError, match="--rank 17: must be at most 16, the width of tiny"):
+    with pytest.raises(ScenarioError, match=r"--rank 17: .*16"):
         planned_points(PLAN.model_copy(update={"ranks": (4, 17)}), ARCHITECTURE)
 
 
 def test_a_block_wider_than_the_model_is_refused():
-    with pytest.raises(ScenarioError, match="--layers 64: smollm2-135m has only 30 layers"):
+    with pytest.raises(ScenarioError, match=r"--layers 64: .*30"):
         planned_points(PLAN.model_copy(update={"layers": (64,)}), architecture("smollm2-135m"))
 
 
 def test_a_sequence_longer_than_the_model_has_positions_is_refused():
-    with pytest.raises(ScenarioError, match="--sequence-length 64: tiny has positions for 63 tokens"):
+    with pytest.raises(ScenarioError, match=r"--sequence-length 64: .*63"):
         planned_points(PLAN, ARCHITECTURE, longest=63)
     assert planned_points(PLAN, ARCHITECTURE, longest=64) == planned_points(PLAN, ARCHITECTURE)
 
 
 def test_modules_that_the_model_does_not_have_are_refused_by_their_option():
-    with pytest.raises(ScenarioError, match=r"--targets no_proj\+q_proj: tiny has no module 'no_proj'"):
+    with pytest.raises(ScenarioError, match=r"--targets no_proj\+q_proj: .*'no_proj'"):
         planned_points(PLAN.model_copy(update={"targets": ("no_proj+q_proj",)}), ARCHITECTURE)
 
 
@@ -108,6 +106,6 @@ def test_a_plan_too_small_for_a_fit_is_refused():
     small = MeasuringPlan(batch_sizes=(1,), sequence_lengths=(8,), layers=(1,))
     flat = from_config(CONFIG | {"num_hidden_layers": 1}, "flat")
     # A block, in its only place, and everything, one of them held out: nothing is left to fit.
-    with pytest.raises(ScenarioError, match=r"too few points are planned: \d for the fit .* give more values of"):
-        check_enough([one.role for one in planned_points(small, flat)], "are planned")
-    check_enough([one.role for one in planned_points(PLAN, ARCHITECTURE)], "are planned")
+    with pytest.raises(ScenarioError, match=r"\d for the fit .* --batch-size"):
+        check_enough(planned_points(small, flat).values(), "are planned")
+    check_enough(planned_points(PLAN, ARCHITECTURE).values(), "are planned")

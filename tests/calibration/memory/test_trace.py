@@ -269,7 +269,7 @@ def test_what_cannot_be_traced_says_so(single: ShapeModel) -> None:
     with pytest.raises(CostError, match="needs a block"):
         Step(Trains.BLOCK)
     for size in (0, 2.5, "2", True, None):
-        with pytest.raises(CostError, match=f"batch_size is {'nothing' if size is None else repr(size)}, allowed are"):
+        with pytest.raises(CostError, match="batch_size"):
             Step(Trains.EVERYTHING, batch_size=size)  # type: ignore[arg-type]
-    with pytest.raises(CostError, match="gpt2 has 1024 positions"):
+    with pytest.raises(CostError, match="1024"):
         ShapeModel("gpt2").trace(Step(Trains.EVERYTHING, sequence_length=1025))

@@ -16,7 +16,7 @@ from calibration.measuring.measured_model import MeasuredModel
 from calibration.measuring.plan import MeasuringPlan, Role
 from calibration.profiles.cost_terms import MERGE_TERMS, merge_work
 from calibration.profiles.measured_file import MergeSample
-from calibration.profiles.merging import enough_merges, fit_merging, merge_seconds
+from calibration.profiles.merging import fit_merging, merge_seconds
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG
 from train.models.adapters import Adapter
 from train.models.blocks import Values
@@ -50,6 +50,7 @@ def test_a_fit_finds_the_prices_that_were_paid(prices: list[float]):
         for rank, role in ((1, "fit"), (30, "held-out"), (500, "fit"))
     ]
     merging = fit_merging(samples, ARCHITECTURE)
+    assert merging is not None
     assert all(one.value >= 0 for one in merging.coefficients.values())
     for targets in PLAN.targets:
         assert merge_seconds(merging.coefficients, ARCHITECTURE, targets, 100) == pytest.approx(
@@ -102,8 +103,9 @@ def test_stacks_beyond_the_memory_are_left_out(
     samples = measure_merging(subject, PLAN, "wall-clock", lambda label: None)
     # Of 2, 4, 6, 12, 16, 32, 48, 96, 128 and 256.
     assert [sample.rank for sample in samples] == [2, 4, 6, 12, 16, 32] * 2
-    assert enough_merges(samples)
-    assert fit_merging(samples, subject.architecture).largest_rank("all-linear") == 32
+    merging = fit_merging(samples, subject.architecture)
+    assert merging is not None
+    assert merging.largest_rank("all-linear") == 32
 
 
 def test_other_errors_end_merging(subject: MeasuredModel, monkeypatch: pytest.MonkeyPatch):
@@ -119,7 +121,7 @@ def test_too_few_stacks_are_not_fitted():
     def stacks(*roles: Role) -> list[MergeSample]:
         return [MergeSample(targets="q_proj", rank=2**at, role=role, seconds=(1.0,)) for at, role in enumerate(roles)]
 
-    assert not enough_merges([])
-    assert not enough_merges(stacks("fit", "held-out"))
-    assert not enough_merges(stacks("fit", "fit"))
-    assert enough_merges(stacks("fit", "held-out", "fit"))
+    assert fit_merging([], ARCHITECTURE) is None
+    assert fit_merging(stacks("fit", "held-out"), ARCHITECTURE) is None
+    assert fit_merging(stacks("fit", "fit"), ARCHITECTURE) is None
+    assert fit_merging(stacks("fit", "held-out", "fit"), ARCHITECTURE) is not None
