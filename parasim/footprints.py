@@ -10,8 +10,8 @@ from calibration.devices.device_memory import DeviceMemory, device_memory
 from calibration.memory.fits import second_thread
 from calibration.memory.peaks import traced_peak
 from calibration.profiles.loading import DEFAULT_PROFILE, load_profile
-from calibration.profiles.measured import MeasuredProfile
 from parasim.api import Source, prepared
+from parasim.memory import measured_file
 from parasim.planning.methods import Methods, by_method, scenario_of
 from sim.engine.simulate import Setup
 from sim.errors import CostError, nearest
@@ -168,8 +168,7 @@ def memory_needs(
 
 def _devices(setup: Setup, asked: Sequence[str]) -> tuple[dict[DeviceMemory, list[str]], list[str]]:
     """Devices to hold it against, with the groups that have them, and devices that nobody knows."""
-    profile = load_profile(setup.scenario.compute.profile or DEFAULT_PROFILE)
-    measured = profile.file if isinstance(profile, MeasuredProfile) else None
+    measured = measured_file(load_profile(setup.scenario.compute.profile or DEFAULT_PROFILE))
     found: dict[DeviceMemory, list[str]] = {}
     unknown = []
     for number, group in enumerate(setup.scenario.fleet):

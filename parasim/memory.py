@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from calibration.memory.fits import memory_sentences
-from calibration.profiles.measured import MeasuredProfileCosts
 from sim.engine.costs import Costs
 from sim.engine.simulate import Setup
+
+if TYPE_CHECKING:
+    from calibration.profiles.loading import Profile
+    from calibration.profiles.measured_file import MeasuredFile
 
 Labels = Mapping[str, str]
 
@@ -31,7 +34,12 @@ def memory_of(setup: Setup, costs: Costs) -> list[str]:
     costs : Costs
         Its costs: those of a measured profile know their device's memory.
     """
-    return memory_sentences(setup, costs.file if isinstance(costs, MeasuredProfileCosts) else None)
+    return memory_sentences(setup, measured_file(costs))
+
+
+def measured_file(costs: Costs | Profile) -> MeasuredFile | None:
+    """Return the file behind a measured profile or its costs, the only ones that have one; None of all others."""
+    return getattr(costs, "file", None)
 
 
 def memory_said(provenance: Mapping[str, object]) -> list[str]:

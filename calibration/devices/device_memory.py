@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 from calibration.devices.catalogue import family
 from calibration.profiles.loading import load_profile, shipped_profiles
-from calibration.profiles.measured import MeasuredProfile
-from calibration.profiles.measured_file import MeasuredFile
 from sim.errors import CostError
+
+if TYPE_CHECKING:
+    from calibration.profiles.measured_file import MeasuredFile
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ def device_memory(name: str | None, measured: MeasuredFile | None = None) -> Dev
 @cache
 def _on_measured_devices() -> Mapping[str, DeviceMemory]:
     """Memory of the devices of the profiles that come along."""
+    from calibration.profiles.measured import MeasuredProfile
+
     profiles = map(load_profile, shipped_profiles())
     found = [DeviceMemory.of(profile.file) for profile in profiles if isinstance(profile, MeasuredProfile)]
     return {one.device.lower(): one for one in found}

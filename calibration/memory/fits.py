@@ -7,16 +7,19 @@ traces the trainer's own step.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from calibration.devices.catalogue import closest
 from calibration.devices.device_memory import device_memory
 from calibration.memory.peaks import NO_MODEL, recomputes, traced_peak
-from calibration.profiles.measured_file import MeasuredFile
 from sim.engine.simulate import Setup
 from sim.errors import CostError
 from sim.workload.architecture import Architecture
 from sim.workload.blocks import lora_parameters
 from sim.workload.methods import Trains
+
+if TYPE_CHECKING:
+    from calibration.profiles.measured_file import MeasuredFile
 
 KEPT = 0.7
 """Activations that the backward pass needs, of those that go into and come out of a layer's linear modules: less than

@@ -6,23 +6,23 @@ from contextlib import suppress
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from calibration.profiles.measured import MeasuredProfile
-from calibration.profiles.measured_file import KIND as MEASURED
-from calibration.profiles.measured_file import MeasuredFile
-from calibration.profiles.published import KIND as PUBLISHED
-from calibration.profiles.published import PublishedProfile
+from calibration.profiles.profile_file import MEASURED, PUBLISHED
 from sim.engine.simulate import Setup
 from sim.errors import CostError, nearest, shown
 from sim.scenario.safe_parsing import parse_json
+
+if TYPE_CHECKING:
+    from calibration.profiles.measured import MeasuredProfile
+    from calibration.profiles.published import PublishedProfile
 
 DEFAULT_PROFILE = "paper-a100"
 MAX_PROFILE_BYTES = 16 * 2**20
 _SHIPPED = resources.files("calibration") / "profiles"
 
 
-Profile = PublishedProfile | MeasuredProfile
+Profile: TypeAlias = "PublishedProfile | MeasuredProfile"
 """What is known of a device's computing times; its `costs` are those of one scenario."""
 
 
@@ -57,10 +57,16 @@ def load_profile(name_or_path: str) -> Profile:
 @lru_cache(maxsize=32)
 def _parsed(name_or_path: str, path: Path, modified: int, size: int) -> Profile:
     """Parse a file that is known by its path, its time of change and its size."""
+    # Fields of a kind of profile that is not read would take a command's first tenth of a second.
     data = _read(name_or_path, path)
     if data.get("kind") == PUBLISHED:
+        from calibration.profiles.published import PublishedProfile
+
         return PublishedProfile.parse(data, name_or_path)
     if data.get("kind") == MEASURED:
+        from calibration.profiles.measured import MeasuredProfile
+        from calibration.profiles.measured_file import MeasuredFile
+
         return MeasuredProfile(MeasuredFile.parse(data, name_or_path))
     kind = shown(data.get("kind"))
     raise CostError(f"profile {name_or_path}: unknown kind {kind}; allowed are {MEASURED}, {PUBLISHED}")

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from calibration.measuring.plan import MeasuringPlan, Role
 from calibration.profiles.cost_terms import (
@@ -24,13 +24,11 @@ from calibration.profiles.cost_terms import (
     combined,
     terms_of,
 )
-from calibration.profiles.points import Seconds, StepPoint, Visit
-from sim.errors import CostError, shown
+from calibration.profiles.points import StepPoint, Visit
+from calibration.profiles.profile_file import ProfileFile, Seconds
+from sim.errors import shown
 from sim.scenario.fields import Line, Number, OneLine, SchemaOfFields, Section, Whole
-from sim.scenario.validation_messages import validation_message
 from sim.workload.architecture import Architecture
-
-KIND = "measured"
 
 DATE_FORMAT = "%Y-%m-%d %H:%M UTC"
 _DATE = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]) ([01][0-9]|2[0-3]):[0-5][0-9] UTC$"
@@ -258,26 +256,6 @@ class HeldOut(Section):
     layers: Layers | None
     first_layers: tuple[Layers, ...]
     """Positions that no point of the fit has."""
-
-
-class ProfileFile(Section):
-    """A file that says how long computation takes on a device."""
-
-    name: Line
-
-    @classmethod
-    def parse(cls, data: Any, source: str) -> Self:
-        """Validate plain data.
-
-        Raises
-        ------
-        CostError
-            Naming each field that is not understood.
-        """
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            raise CostError(f"profile {source}:{validation_message(error, cls)}") from None
 
 
 class MeasuredFile(ProfileFile):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
+from calibration.profiles.profile_file import Seconds
 from sim.scenario.fields import Line, Number, Section, Whole
 from sim.workload.architecture import Architecture
 from sim.workload.blocks import ALL_LINEAR, Block
@@ -16,8 +17,6 @@ AXES = ("batch_size", "sequence_length", "layers")
 """Sizes of a point that ranges are measured of."""
 TrainedKind = tuple[Trains, str | None, int | None]
 """What is trained: the kind, and of an adapter its targets and its rank."""
-
-Seconds = Annotated[Number, Field(ge=0, le=1e9)]
 
 
 class StepPoint(Section):

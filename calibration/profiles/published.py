@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from calibration.profiles.measured_file import ProfileFile
-from calibration.profiles.points import Seconds
+from calibration.profiles.profile_file import ProfileFile, Seconds
 from sim.engine.costs import Cost
 from sim.engine.fleet import Fleet
 from sim.engine.simulate import Setup
@@ -20,7 +19,6 @@ from sim.workload.architecture import Architecture
 from sim.workload.blocks import Block
 from sim.workload.methods import Trains
 
-KIND = "published"
 DEFAULT_DATASET = "alpaca-gpt4"
 STEPS, SEQUENCE_LENGTH, RANK = 40, 512, 32
 """Local work that the seconds stand for; steps are inferred, the sequence length is not published."""

@@ -83,12 +83,13 @@ def profiles(
 
 def _explain(name: str, format_: PlainFormat) -> None:
     from calibration.profiles.loading import read_profile
-    from calibration.profiles.measured_file import KIND, MeasuredFile
+    from calibration.profiles.measured_file import MeasuredFile
+    from calibration.profiles.profile_file import MEASURED
     from parasim.cli.measured import print_explanation
     from sim.errors import CostError
 
     data = read_profile(name)
-    if data.get("kind") != KIND:
+    if data.get("kind") != MEASURED:
         raise CostError(f"--explain {name}: only measured profiles have a fit to explain; `paraSim list profiles`")
     file = MeasuredFile.parse(data, name)
     if format_ is PlainFormat.JSON:

@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from calibration.paper.cells import PAPER_MODELS, paper_setting
 from parasim.api import Source, load, set_up
 from parasim.text import origin
-from sim.analysis.sweep import split_values
 from sim.engine.costs import Costs
 from sim.engine.result import Result
 from sim.engine.simulate import Setup, simulate
@@ -110,8 +108,12 @@ def scenario_of(source: Source | None, overrides: Iterable[str] = ()) -> Scenari
     ScenarioError
         If it cannot be read, or an override names no field.
     """
-    # The paper's fewer rounds of full fine-tuning would not compare with those of the others.
-    return load(paper_setting(PAPER_MODELS[0]) if source is None else source, overrides)
+    if source is None:
+        from calibration.paper.cells import PAPER_MODELS, paper_setting
+
+        # The paper's fewer rounds of full fine-tuning would not compare with those of the others.
+        source = paper_setting(PAPER_MODELS[0])
+    return load(source, overrides)
 
 
 def named_methods(option: str, methods: Methods) -> tuple[str, ...]:
@@ -129,7 +131,7 @@ def named_methods(option: str, methods: Methods) -> tuple[str, ...]:
     ScenarioError
         If it is empty, or a name is unknown or stands twice.
     """
-    names = split_values(methods) if isinstance(methods, str) else tuple(methods)
+    names = tuple(filter(None, map(str.strip, methods.split(",")))) if isinstance(methods, str) else tuple(methods)
     if not names:
         raise ScenarioError(f"{option} {methods!r}: holds no methods; separate them with commas")
     for name in names:

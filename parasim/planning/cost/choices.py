@@ -9,7 +9,7 @@ from typing import TypeVar
 from calibration.devices.catalogue import Extrapolation
 from calibration.devices.catalogue import device as catalogued
 from calibration.memory.fits import fits
-from calibration.profiles.measured import MeasuredProfileCosts
+from parasim.memory import measured_file
 from parasim.planning.changes import with_block_width, with_groups
 from parasim.planning.cost.bill import Bill, bill
 from parasim.planning.cost.speeds import relative_speed
@@ -212,8 +212,7 @@ def _common(values: Iterable[Value]) -> Value | None:
 
 def _check_memory(case: Case, candidate: Candidate) -> None:
     """Refuse devices that the local update cannot fit into."""
-    costs, device = case.costs, {} if candidate.device == OWN else {"device": candidate.device}
+    device = {} if candidate.device == OWN else {"device": candidate.device}
     scenario = with_groups(case.scenario, dict.fromkeys(candidate.groups, device))
-    measured = costs.file if isinstance(costs, MeasuredProfileCosts) else None
-    for warning in fits(replace(case.setup, scenario=scenario), measured=measured):
+    for warning in fits(replace(case.setup, scenario=scenario), measured=measured_file(case.costs)):
         raise CostError(say("budget.no_memory", gigabytes=warning.needed / 1e9))

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from parasim.explanation import who
-from parasim.figures.deadline import draw_deadline
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.methods import Case, Question
 from parasim.planning.search.quantities import Quantity, quantity_named
@@ -62,6 +61,8 @@ def answer(question: Question) -> Plan:
     word, meaning = "largest" if quantity.most else "least", say(f"quantity.{quantity.name}")
 
     def draw(directory: Path) -> Sequence[Path]:
+        from parasim.figures.deadline import draw_deadline
+
         answers = {
             one.answer.method: (one.answer.value, one.answer.wall_clock_s)
             for one in solved
