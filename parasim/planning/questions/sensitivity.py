@@ -63,8 +63,10 @@ def _tornado(recording: Recording, jobs: int | None) -> tuple[Panel, list[Answer
     method, fleet = scenario.method.name, Fleet(scenario.fleet)
     if not inputs.inputs:
         raise ScenarioError("--sensitivity: everything is certain; the section uncertainty gives inputs a band")
-    simulated, replayed = _simulated_at(inputs, jobs, inputs.ends()), recording.replay(inputs.variants(inputs.ends()))
-    agrees = ~replayed.replayed | (np.abs(replayed.wall_clock - simulated) <= _AGREES * simulated)
+    simulated, ends = _simulated_at(inputs, jobs, inputs.ends()), inputs.variants(inputs.ends())
+    inputs = replace(inputs, recording=recording.held_against(simulated, *recording.replay(ends)))
+    replayed, exact = inputs.recording.replay(ends)
+    agrees = ~exact | (np.abs(replayed - simulated) <= _AGREES * simulated)
     indices, notes = _shares(inputs, simulated, jobs)
     base, count = recording.result.wall_clock, len(inputs.inputs)
     effects = []

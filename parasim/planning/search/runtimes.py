@@ -79,14 +79,14 @@ class RuntimesByValue:
 
     def contradicted(self, *positions: int | None) -> bool:
         """Tell whether a simulation gives another wall-clock than the replay did; if so, forget all replays."""
-        for position in positions:
-            if position is None or position in self._bounds or self._known[position] == math.inf:
-                continue
-            if not math.isclose(self.at(position).wall_clock, self._known[position], rel_tol=1e-6, abs_tol=1e-9):
-                self._recording = self._recording.not_replayed(say("found.contradicted"))
-                self._known, self._bounds = {}, set()
-                return True
-        return False
+        known = {p: self._known[p] for p in positions if p is not None and p not in self._bounds}
+        found = {position: time for position, time in known.items() if time < math.inf}
+        simulated = [self.at(position).wall_clock for position in found]
+        checked = self._recording.held_against(simulated, [*found.values()])
+        if checked is self._recording:
+            return False
+        self._recording, self._known, self._bounds = checked, {}, set()
+        return True
 
     def exactly(self, positions: Sequence[int]) -> None:
         """Work out wall-clocks at some positions though a bound would do: for `curve`."""
