@@ -91,6 +91,7 @@ def command(
 
 
 def _print(table: Table) -> None:
+    from parasim.planning.methods import uneven_rounds
     from parasim.text import clock, console, plain_table
 
     swept = [axis.column for axis in table.axes if len(axis.values) > 1 or axis.column == "method"]
@@ -106,7 +107,7 @@ def _print(table: Table) -> None:
         printed.add_row(*(row[column] for column in swept), *times, row["compute_origin"])
     out = console()
     out.print(printed)
-    for sentence in table.memory:
+    for sentence in (*uneven_rounds(row["method"] for row in table.rows), *table.memory):
         out.print(sentence)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from parasim.api import Source, load, set_up
+from parasim.sentences import say
 from parasim.text import origin
 from sim.engine.costs import Costs
 from sim.engine.result import Result
@@ -140,6 +141,13 @@ def named_methods(option: str, methods: Methods) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise ScenarioError(f"{option}: a method stands twice in {', '.join(names)}")
     return names
+
+
+def uneven_rounds(methods: Iterable[str]) -> list[str]:
+    """Say, if methods whose rounds are aggregations stand beside others, that rounds do not compare: one sentence."""
+    numbered = {name: METHODS[name].shape.traits.rounds_numbered for name in methods}
+    counted = [name for name, waits in numbered.items() if not waits]
+    return [say("found.rounds", methods=counted)] if 0 < len(counted) < len(numbered) else []
 
 
 def by_method(

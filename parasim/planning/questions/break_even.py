@@ -22,7 +22,7 @@ from parasim.planning.changes import with_bandwidth, with_batch_size
 from parasim.planning.methods import Case, Question, simulated
 from parasim.planning.search.quantities import QUANTITIES
 from parasim.planning.search.ranges import compared_batch_sizes, origins, searched_bandwidths
-from parasim.planning.search.runtimes import how_found, runtimes_of
+from parasim.planning.search.runtimes import by_methods, how_found, runtimes_of
 from parasim.sentences import say
 from parasim.text import amount, clock
 from sim.analysis.deadline_search import nearest_position, neighbours
@@ -68,8 +68,8 @@ class MethodsCompared:
         Of every client, up and down [B/s].
     runtimes : array of shape (2, bandwidths)
         Of both methods [s].
-    exact : bool
-        Whether all runtimes are exact replays; otherwise some were simulated.
+    exact : list of bool
+        Whether all of a method's runtimes are exact replays; otherwise some were simulated.
     crossings : list of Crossing
         Where the faster one changes, in rising order.
     """
@@ -77,7 +77,7 @@ class MethodsCompared:
     recordings: list[Recording]
     bandwidths: Floats
     runtimes: Floats
-    exact: bool
+    exact: list[bool]
     crossings: list[Crossing]
 
     @property
@@ -158,7 +158,7 @@ def _along_bandwidths(recordings: list[Recording], jobs: int | None) -> MethodsC
             ends = (nearest_position(searched_bandwidths(), bandwidth) for bandwidth in between)
             low, high = neighbours(lambda position: faster_at(position) == before, *ends)  # noqa: B023
             crossings.append(Crossing(searched_bandwidths()[low], searched_bandwidths()[high], before, after))
-    exact = all(bool(answer.replayed.all()) for answer in answers)
+    exact = [bool(answer.replayed.all()) for answer in answers]
     return MethodsCompared(recordings, bandwidths, runtimes, exact, crossings)
 
 
@@ -210,9 +210,12 @@ def _because(line: MethodsCompared) -> str:
 
 
 def _notes(lines: Sequence[MethodsCompared]) -> Iterator[str]:
-    recordings = [recording for line in lines for recording in line.recordings]
-    how = how_found(*recordings, simulated=not all(line.exact for line in lines))
-    yield say("break_even.how", bandwidths=len(lines[0].bandwidths), how=how)
+    hows = [
+        (how_found(recording, simulated=not all(line.exact[number] for line in lines)), method)
+        for line in lines
+        for number, (method, recording) in enumerate(zip(line.methods, line.recordings, strict=True))
+    ]
+    yield say("break_even.how", bandwidths=len(lines[0].bandwidths), how=by_methods(hows))
     several = [str(line.batch_size) for line in lines if len(line.crossings) > 1]
     if several:
         yield say("break_even.several", sizes=several)

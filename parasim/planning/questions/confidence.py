@@ -13,7 +13,7 @@ from parasim.figures.confidence import Line, draw_confidence
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.methods import Question
 from parasim.planning.risk.random_runs import CERTAINTY, PRECISE, RandomRuns, random_runs
-from parasim.sentences import say
+from parasim.sentences import grouped, say
 from parasim.text import clock, deadline_clock
 from sim.analysis.jitter import jitters
 from sim.engine.fleet import Fleet
@@ -103,10 +103,12 @@ def _notes(sampled: Sequence[RandomRuns]) -> list[str]:
     differ = say("found.equal" if off <= 1e-9 else "found.apart", off=off)
     replayed, checked = sum(runs.replayed for runs in sampled), sum(len(runs.simulated) for runs in sampled)
     simulated = sum(len(runs.times) for runs in sampled) - replayed
-    reasons = dict.fromkeys(filter(None, (runs.recording.not_replayable for runs in sampled)))
+    reasons = grouped((reason, runs.method) for runs in sampled if (reason := runs.recording.not_replayable))
+    everyone = sum(map(len, reasons.values())) == len(sampled)
+    sentence = "confidence.not_replayable" if everyone else "confidence.not_replayable_for"
     return [
         say("confidence.how", replayed=replayed, simulated=simulated, checked=checked, differ=differ),
-        *(say("confidence.not_replayable", reason=reason) for reason in reasons),
+        *(say(sentence, reason=reason, methods=methods) for reason, methods in reasons.items()),
         say("confidence.intervals", looks=max(runs.looks for runs in sampled)),
         say("confidence.same_blocks"),
     ]
