@@ -247,10 +247,8 @@ def _claims(
     if not recording.not_replayable:
         predicted = list(np.where(exact, replayed, recording.estimate(variants)).tolist())
     before = recording.result.wall_clock
-    claims = [
-        Claim(*one, after, before - after)
-        for *one, after in zip(changes, predicted, exact.tolist(), simulated, strict=True)
-    ]
+    rows = zip(changes, predicted, exact.tolist(), simulated, strict=True)
+    claims = [Claim(change, guess, is_exact, after, before - after) for change, guess, is_exact, after in rows]
     return tuple(sorted(claims, key=lambda claim: -claim.saves))
 
 
