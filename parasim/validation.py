@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -202,18 +201,17 @@ def _compare(
         except CostError as error:
             agreements.append(Agreement(name, total, reason=str(error)))
             continue
-        of_method = partial(_report_training, report, name, total)
-        of_method(0)
-        times = train_and_predict(profile, scenario, bench, of_method)
+
+        def done(rounds: int, name: str = name, total: int = total) -> None:
+            report(f"training {name}", rounds, total)
+
+        done(0)
+        times = train_and_predict(profile, scenario, bench, done)
         agreements.append(Agreement.of(times, goal))
         rounds += times
     if not rounds:
         raise CostError(agreements[0].reason)
     return tuple(agreements), tuple(rounds)
-
-
-def _report_training(report: Report, name: str, total: int, done: int) -> None:
-    report(f"training {name}", done, total)
 
 
 def _save(validation: ComputeValidation, directory: Path) -> None:

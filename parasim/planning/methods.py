@@ -175,21 +175,16 @@ def by_method(
         If a method that was named, or the scenario's own, cannot run it.
     """
     own = scenario.method.name
-    if methods != "all":
-        names = [own] if methods is None else named_methods("--method", methods)
-        return {name: prepare(_with_method(scenario, name)) for name in names}, {}
+    all_methods = methods == "all"
+    names: Iterable[str] = METHODS if all_methods else [own] if methods is None else named_methods("--method", methods)
     prepared: dict[str, Prepared] = {}
     refused: dict[str, str] = {}
-    for name in METHODS:
+    for name in names:
         try:
-            prepared[name] = prepare(_with_method(scenario, name))
+            prepared[name] = prepare(scenario if name == own else load(scenario, [f"method.name={name}"]))
         except ParaSimError as error:
             # What is wrong with the scenario's own method is wrong with the scenario.
-            if name == own:
+            if name == own or not all_methods:
                 raise
             refused[name] = str(error)
     return prepared, refused
-
-
-def _with_method(scenario: Scenario, method: str) -> Scenario:
-    return scenario if method == scenario.method.name else load(scenario, [f"method.name={method}"])

@@ -20,8 +20,6 @@ from sim.support.worker_pool import cores, in_order
 _SERIAL_BELOW = 64
 """Fewer runs than this are not worth starting worker processes."""
 _BATCH = 4
-_NOTHING = "none"
-"""Stands for a method where no run is affordable."""
 
 
 def answer(question: Question) -> Plan:
@@ -112,7 +110,7 @@ def _answers(front: Sequence[Outcome], affordable: Sequence[Outcome], limit: flo
         check = Check(least.cost, least.wall_clock, holds=False)
         cheapest = {"method": least.candidate.method, "wall_clock_s": least.wall_clock, **_more(least)}
         row = ("-", "-", "-", "-", say("budget.at_least", cost=least.cost), "-")
-        yield Answer(_NOTHING, False, None, "USD", None, because, [check], {"cheapest": cheapest}, row)
+        yield Answer("none", False, None, "USD", None, because, [check], {"cheapest": cheapest}, row)
     for position, outcome in enumerate(affordable):
         reasons, candidate, cost = [], outcome.candidate, outcome.cost
         if position == 0:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 from parasim.figures.confidence import Line, draw_confidence
 from parasim.planning.answer import Answer, Check, Plan
@@ -38,10 +39,9 @@ def answer(question: Question) -> Plan:
     ScenarioError
         If it is no probability, or nothing in the scenario varies.
     """
-    try:
+    probability = 0.0
+    with suppress(ValueError):
         probability = float(question.asked)
-    except ValueError:
-        probability = math.nan
     if not 0 < probability < 1:
         raise ScenarioError(f"--confidence {question.asked}: must be a probability between 0 and 1, such as 0.9")
     within, scenario = question.within, question.cases[0].scenario
