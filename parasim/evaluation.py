@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,9 @@ from parasim_demonstration.digits import read_digits
 from sim.errors import ParaSimError
 from sim.scenario.reading import load
 from train.data.batching import Batching
-from train.data.encoding import Truncation, encode
-from train.data.formats import read_examples
+from train.data.encoding import Encoding, Truncation, encode
+from train.data.formats import Example, read_examples
 from train.data.partition import split_evenly
-from train.data.task import Progress
 from train.data.template import Template
 from train.data.text import check_sequence_length, evaluate_text
 from train.data.vision import Images, ImageTask
@@ -118,30 +118,32 @@ def evaluate(
     if str(data) == WORD_PROBLEMS:
         raise ParaSimError(f"{data}: these are generated; evaluate on the held-out.jsonl that the training left")
     held_out = [] if str(data) == DIGITS else read_examples(data, format=format, columns=columns)[:examples]
-
-    def on_text(name: str, source: str, network: Any, progress: Progress) -> Score:
-        if hasattr(network.config, "image_size"):
-            raise ParaSimError(f"{source}: this model looks at images; evaluate it on digits")
-        length = check_sequence_length(network, name, sequence_length, "sequence length")
-        encoded = encode(held_out, Template(load_tokenizer(source)), length)
-        found = evaluate_text(network, encoded, batch_size=batch_size, answer_tokens=answer_tokens, progress=progress)
-        return Score(name, len(held_out), found.loss, found.perplexity, found.accuracy, length, encoded.truncation)
-
-    def on_digits(name: str, source: str, network: Any, progress: Progress) -> Score:
-        task = _digits(source, network.config, examples, batch_size, Path(model), seed)
-        found = task.evaluate(network, progress=progress)
-        return Score(name, found.examples, found.loss, found.perplexity, found.accuracy)
-
     device = "cuda" if torch.cuda.is_available() else "cpu"
     scores = []
     for name, source in _models(model).items():
-
-        def progress(done: int, total: int, name: str = name) -> None:
-            report(f"evaluating {name}", done, total)
-
-        network = load_model(source, device=device)
-        scores.append((on_text if held_out else on_digits)(name, source, network, progress))
+        network, progress = load_model(source, device=device), partial(report, f"evaluating {name}")
+        if held_out:
+            encoded, length = _encoded(held_out, name, source, network, sequence_length)
+            found = evaluate_text(
+                network, encoded, batch_size=batch_size, answer_tokens=answer_tokens, progress=progress
+            )
+            cut: tuple[Any, ...] = (length, encoded.truncation)
+        else:
+            task, cut = _digits(source, network.config, examples, batch_size, Path(model), seed), ()
+            found = task.evaluate(network, progress=progress)
+        count = len(held_out) or found.examples
+        scores.append(Score(name, count, found.loss, found.perplexity, found.accuracy, *cut))
     return scores
+
+
+def _encoded(
+    held_out: Sequence[Example], name: str, source: str, network: Any, sequence_length: int | None
+) -> tuple[Encoding, int]:
+    """Encode questions for a model, and say where they were cut [tokens]."""
+    if hasattr(network.config, "image_size"):
+        raise ParaSimError(f"{source}: this model looks at images; evaluate it on digits")
+    length = check_sequence_length(network, name, sequence_length, "sequence length")
+    return encode(held_out, Template(load_tokenizer(source)), length), length
 
 
 def _digits(

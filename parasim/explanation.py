@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +79,14 @@ def who(groups: Iterable[int], fleet: Fleet) -> str:
     return listed(names)
 
 
+def _name(fleet: Fleet, group: int) -> str:
+    return "server" if group == SERVER else who((group,), fleet)
+
+
 def summary(explanation: Explanation) -> dict[str, Any]:
     """Return an explanation as `paraSim explain --format json` prints it, in seconds."""
     result = explanation.result
-    fleet = Fleet(result.scenario.fleet)
+    name = partial(_name, Fleet(result.scenario.fleet))
     return {
         "name": result.scenario.name,
         "method": result.scenario.method.name,
@@ -90,21 +95,21 @@ def summary(explanation: Explanation) -> dict[str, Any]:
         "shares": [
             {
                 "resource": share.holder.value,
-                "group": "server" if share.group == SERVER else who((share.group,), fleet),
+                "group": name(share.group),
                 "seconds": share.seconds,
                 "share": share.seconds / result.wall_clock,
             }
             for share in explanation.shares
         ],
         "slack": [
-            {"group": who((group,), fleet), "least_slack_s": slack if slack < math.inf else None}
+            {"group": name(group), "least_slack_s": slack if slack < math.inf else None}
             for group, slack in enumerate(explanation.slack)
         ],
         "claims": [
             {
                 "change": describe(claim.change, explanation),
                 "lever": claim.change.lever.value,
-                "groups": [who((group,), fleet) for group in claim.change.groups],
+                "groups": [*map(name, claim.change.groups)],
                 "predicted_s": claim.predicted,
                 "prediction": prediction(claim),
                 "simulated_s": claim.simulated,
@@ -158,16 +163,9 @@ def _headline(explanation: Explanation) -> str:
             seconds = math.fsum(share.seconds for share in own)
         held.append((seconds, name))
     held.sort(key=lambda entry: -entry[0])
-    clauses = [
-        say(
-            f"explain.{'clause' if number else 'first'}",
-            share=seconds / wall_clock,
-            resource=name,
-            wall_clock=wall_clock,
-        )
-        for number, (seconds, name) in enumerate(held)
-    ]
-    return say("explain.headline", clauses=clauses)
+    shares = [{"share": seconds / wall_clock, "resource": name} for seconds, name in held]
+    first = say("explain.first", wall_clock=wall_clock, **shares[0])
+    return say("explain.headline", clauses=[first, *(say("explain.clause", **share) for share in shares[1:])])
 
 
 def _effect(claim: Claim, explanation: Explanation) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
+from operator import itemgetter
+from typing import Any
 
 from parasim.sweeping import Table, figures
-from sim.analysis.bisect import bisect
+from sim.analysis.deadline_search import decimals
 from sim.analysis.sweep import Axis, Row, SweepPoint
 from sim.errors import ScenarioError, UnitError
 from sim.scenario.reading import with_field
@@ -57,36 +62,32 @@ def hiding_points(table: Table, axis: Axis) -> list[Hidden]:
     """Find, for each line of a chart along `axis`, where the stalls end, or from where on they begin.
 
     Only between two neighbouring runs of which one stalls and the other does not; a line that always or never
-    stalls has no such point.
+    stalls has no such point. What is found is the first whole number, or number of four digits, after the change.
     """
     unit = quantity(axis.values[0])[1]
     whole = not unit and all(float(value).is_integer() for value in axis.values)
-    found = []
-    for labels, runs in _lines(table, axis):
-        runs.sort(key=lambda run: quantity(run[1].labels[axis.column])[0])
-        for (row, point), (next_row, _) in pairwise(runs):
-            if _stalls(row) != _stalls(next_row):
-
-                def run_at(value: float, point: SweepPoint = point) -> Row:
-                    data = point.data
-                    for field in axis.fields:
-                        data = with_field(data, field, int(value) if whole else f"{value!r}{unit}" if unit else value)
-                    return {key: str(figure) for key, figure in figures(data).items()}
-
-                bounds = (quantity(row[axis.column])[0], quantity(next_row[axis.column])[0])
-                before = _stalls(row)
-                value = bisect(lambda value: _stalls(run_at(value)) != before, *bounds, whole=whole)  # noqa: B023
-                found.append(Hidden(labels, value, float(run_at(value)["wall_clock_s"]), until=not before))
-    return found
-
-
-def _lines(table: Table, axis: Axis) -> Iterator[tuple[Row, list[tuple[Row, SweepPoint]]]]:
-    lines: dict[tuple[tuple[str, str], ...], list[tuple[Row, SweepPoint]]] = {}
+    lines: dict[tuple[tuple[str, str], ...], list[tuple[float, bool, SweepPoint]]] = {}
     for row, point in zip(table.rows, table.points, strict=True):
         labels = tuple((column, value) for column, value in point.labels.items() if column != axis.column)
-        lines.setdefault(labels, []).append((row, point))
+        lines.setdefault(labels, []).append((quantity(row[axis.column])[0], _stalls(row), point))
+    found = []
     for labels, runs in lines.items():
-        yield dict(labels), runs
+        for (low, before, point), (high, after, _) in pairwise(sorted(runs, key=itemgetter(0))):
+            if before == after:
+                continue
+
+            def run_at(value: float, data: dict[str, Any] = point.data) -> Row:
+                written = int(value) if whole else f"{value!r}{unit}" if unit else value
+                changed = reduce(lambda data, field: with_field(data, field, written), axis.fields, data)
+                return {key: str(figure) for key, figure in figures(changed).items()}
+
+            least, most = math.floor(math.log10(low)), math.floor(math.log10(high)) + 1
+            numbers = range(int(low) + 1, int(high)) if whole else decimals(least, most)
+            between = [*(number for number in numbers if low < number < high), high]
+            changes = bisect_left(between[:-1], True, key=lambda value: _stalls(run_at(value)) != before)
+            value = between[changes]
+            found.append(Hidden(dict(labels), value, float(run_at(value)["wall_clock_s"]), until=not before))
+    return found
 
 
 def _stalls(row: Row) -> bool:

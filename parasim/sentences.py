@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import string
 import tomllib
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from parasim.text import amount, clock, deadline_clock
+
+if TYPE_CHECKING:
+    from sim.scenario.fields import Section
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -30,6 +33,12 @@ def grouped(pairs: Iterable[tuple[Key, str]]) -> dict[Key, list[str]]:
 def by_kind(pairs: Iterable[tuple[str, str]]) -> str:
     """Write what is of the same kind together: ``given: a, b; assumed: c``."""
     return "; ".join(f"{kind}: {', '.join(texts)}" for kind, texts in grouped(pairs).items())
+
+
+def given_or_assumed(section: Section, written: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Write fields of a section, each with its kind: ``given`` if the scenario says it, else ``assumed``."""
+    kinds = {name: "given" if name in section.model_fields_set else "assumed" for name in written}
+    return [(kinds[name], f"{name} {text}") for name, text in written.items()]
 
 
 def listed(parts: Sequence[str]) -> str:

@@ -56,6 +56,7 @@ def load_profile(name_or_path: str) -> Profile:
 @lru_cache(maxsize=32)
 def _parsed(name_or_path: str, path: Path, modified: int, size: int) -> Profile:
     """Parse a file that is known by its path, its time of change and its size."""
+    # Fields of a kind of profile that is not read would take a command's first tenth of a second.
     data = _read(name_or_path, path)
     # A run pays for the kind that it uses.
     if data.get("kind") == "published":

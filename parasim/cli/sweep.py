@@ -14,6 +14,7 @@ from parasim.cli.progress import stages
 from parasim.figures.line import draw_line
 from parasim.figures.runtime import draw_runtime
 from parasim.hiding import hiding_points, numeric_axis
+from parasim.planning.methods import uneven_rounds
 from parasim.report.record import leave_record
 from parasim.sweeping import Table, sweep
 from parasim.text import clock, console, plain_table
@@ -86,7 +87,8 @@ def _print(table: Table) -> None:
     for row in table.rows:
         times = (clock(float(row[part])) for part in parts.values())
         printed.add_row(*(row[column] for column in swept), *times, row["compute_origin"])
-    console().print(printed, *table.memory, sep="\n")
+    uneven = uneven_rounds(row["method"] for row in table.rows)
+    console().print(printed, *uneven, *table.memory, sep="\n")
 
 
 def _draw(table: Table, plot: Plot, out: Path) -> list[Path]:

@@ -46,13 +46,17 @@ class _Curves:
     @property
     def hidden(self) -> list[tuple[float | None, int, float]]:
         """Block width, batch size and bandwidth [B/s] of all hiding points, in order."""
-        points = [(p.layers, p.batch_size, p.bandwidth) for p in self.group.points if p.bandwidth is not None]
+        points = [
+            (p.workload.layers, p.workload.batch_size, p.bandwidth)
+            for p in self.group.points
+            if p.bandwidth is not None
+        ]
         return sorted(points, key=lambda point: (point[0] or 0.0, point[1]))
 
     @property
     def widths(self) -> list[float | None]:
         """Block widths that were compared, the narrowest first."""
-        return sorted({point.layers for point in self.group.points}, key=lambda width: width or 0.0)
+        return sorted({point.workload.layers for point in self.group.points}, key=lambda width: width or 0.0)
 
     @property
     def own(self) -> float:
@@ -104,7 +108,7 @@ def draw_hiding(groups: Sequence[tuple[GroupCurve, Sequence[tuple[float, float]]
         values = [bandwidth for curve in curves for _, _, bandwidth in curve.hidden]
         limits = min(values) / _MARGIN, max(values) * _MARGIN
         sizes = {size for curve in curves for _, size, _ in curve.hidden}
-        sizes |= {curve.group.own.batch_size for curve in curves if curve.refused}
+        sizes |= {curve.group.own.workload.batch_size for curve in curves if curve.refused}
         for number, curve in enumerate(curves):
             row, column = divmod(number, _COLUMNS)
             place = column * _PANEL_STEP, top - row * _ROW_STEP - _PANEL_HEIGHT
@@ -175,7 +179,7 @@ def _draw_panel(
         axes.plot(*zip(*line, strict=True), color=shade, linewidth=1.3, marker="o", markersize=2.6)
         if width is not None:
             ends[f"{width:g}"] = (line[-1][1], shade)
-    size = curve.group.own.batch_size
+    size = curve.group.own.workload.batch_size
     if curve.own:
         ring(axes, size, curve.own, curve.colour)
     elif curve.refused:

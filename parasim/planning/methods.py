@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from calibration.paper.cells import PAPER_MODELS, paper_setting
 from parasim.api import Source, load, set_up
+from parasim.sentences import say
 from parasim.text import origin
-from sim.analysis.sweep import split_values
 from sim.engine.costs import Costs
 from sim.engine.result import Result
 from sim.engine.simulate import Setup, simulate
@@ -110,8 +109,12 @@ def scenario_of(source: Source | None, overrides: Iterable[str] = ()) -> Scenari
     ScenarioError
         If it cannot be read, or an override names no field.
     """
-    # The paper's fewer rounds of full fine-tuning would not compare with those of the others.
-    return load(paper_setting(PAPER_MODELS[0]) if source is None else source, overrides)
+    if source is None:
+        from calibration.paper.cells import PAPER_MODELS, paper_setting
+
+        # The paper's fewer rounds of full fine-tuning would not compare with those of the others.
+        source = paper_setting(PAPER_MODELS[0])
+    return load(source, overrides)
 
 
 def named_methods(option: str, methods: Methods) -> tuple[str, ...]:
@@ -129,7 +132,7 @@ def named_methods(option: str, methods: Methods) -> tuple[str, ...]:
     ScenarioError
         If it is empty, or a name is unknown or stands twice.
     """
-    names = split_values(methods) if isinstance(methods, str) else tuple(methods)
+    names = tuple(filter(None, map(str.strip, methods.split(",")))) if isinstance(methods, str) else tuple(methods)
     if not names:
         raise ScenarioError(f"{option} {methods!r}: holds no methods; separate them with commas")
     for name in names:
@@ -138,6 +141,13 @@ def named_methods(option: str, methods: Methods) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise ScenarioError(f"{option}: a method stands twice in {', '.join(names)}")
     return names
+
+
+def uneven_rounds(methods: Iterable[str]) -> list[str]:
+    """Say, if methods whose rounds are aggregations stand beside others, that rounds do not compare: one sentence."""
+    numbered = {name: METHODS[name].shape.traits.rounds_numbered for name in methods}
+    counted = [name for name, waits in numbered.items() if not waits]
+    return [say("found.rounds", methods=counted)] if 0 < len(counted) < len(numbered) else []
 
 
 def by_method(
@@ -165,21 +175,16 @@ def by_method(
         If a method that was named, or the scenario's own, cannot run it.
     """
     own = scenario.method.name
-    if methods != "all":
-        names = [own] if methods is None else named_methods("--method", methods)
-        return {name: prepare(_with_method(scenario, name)) for name in names}, {}
+    all_methods = methods == "all"
+    names: Iterable[str] = METHODS if all_methods else [own] if methods is None else named_methods("--method", methods)
     prepared: dict[str, Prepared] = {}
     refused: dict[str, str] = {}
-    for name in METHODS:
+    for name in names:
         try:
-            prepared[name] = prepare(_with_method(scenario, name))
+            prepared[name] = prepare(scenario if name == own else load(scenario, [f"method.name={name}"]))
         except ParaSimError as error:
             # What is wrong with the scenario's own method is wrong with the scenario.
-            if name == own:
+            if name == own or not all_methods:
                 raise
             refused[name] = str(error)
     return prepared, refused
-
-
-def _with_method(scenario: Scenario, method: str) -> Scenario:
-    return scenario if method == scenario.method.name else load(scenario, [f"method.name={method}"])

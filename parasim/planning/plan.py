@@ -9,7 +9,16 @@ from importlib import import_module
 from parasim.api import Source
 from parasim.memory import memory_of, merged
 from parasim.planning.answer import Answer, Plan
-from parasim.planning.methods import Case, Methods, Question, Report, by_method, named_methods, scenario_of
+from parasim.planning.methods import (
+    Case,
+    Methods,
+    Question,
+    Report,
+    by_method,
+    named_methods,
+    scenario_of,
+    uneven_rounds,
+)
 from parasim.planning.search.quantities import WithValue, quantity_named
 from sim.errors import ScenarioError, UnitError
 from sim.scenario.units import duration
@@ -89,7 +98,7 @@ def plan(
     answered: Plan = import_module(f"parasim.planning.questions.{module}").answer(question)
     change = None if solve_for is None else quantity_named(solve_for).change
     # A budget's choices are held against their devices' memory one by one.
-    notes = [*answered.notes, *([] if budget else _memory(answered, cases, change))]
+    notes = [*answered.notes, *uneven_rounds(prepared), *([] if budget else _memory(answered, cases, change))]
     row = ("-",) * len(answered.columns)
     others = [Answer(m, False, None, "", None, why, row=row) for m, why in refused.items() if m not in left_out]
     return replace(answered, answers=[*answered.answers, *others], notes=notes)

@@ -170,11 +170,10 @@ def explain(setup: Setup, costs: Costs) -> Explanation:
     path = critical_path(result)
     shares = shares_by_group(path, Fleet(setup.scenario.fleet))
     changes = tuple(dict.fromkeys(_changes(recording, shares)))
-    claims = _claims(recording, changes)
-    if any(claim.exact and not _agrees(claim) for claim in claims):
-        # Whoever declared the causes fixed was wrong.
-        recording = recording.not_replayed("replays of changes differ from what their events take")
-        claims = _claims(recording, changes)
+    variants = _variants(recording, changes)
+    simulated = [recording.simulate(variants, row).wall_clock for row in range(len(changes))]
+    recording = recording.held_against(simulated, *recording.replay(variants))
+    claims = _claims(recording, changes, variants, simulated)
     spare = () if recording.not_replayable else _least_slack(result)
     return Explanation(result, path, shares, spare, claims, recording.not_replayable)
 
@@ -239,21 +238,17 @@ def _changes(recording: Recording, shares: tuple[Share, ...]) -> Iterator[Change
         yield Change(Lever.STRAGGLERS, behind)
 
 
-def _agrees(claim: Claim) -> bool:
-    return claim.predicted is not None and math.isclose(claim.predicted, claim.simulated, rel_tol=1e-6, abs_tol=1e-9)
-
-
-def _claims(recording: Recording, changes: Sequence[Change]) -> tuple[Claim, ...]:
-    """Predict and simulate changes; the most useful first."""
-    variants = _variants(recording, changes)
-    replayed = recording.replay(variants)
-    estimates = None if recording.not_replayable else recording.estimate(variants)
-    claims = []
-    for row, change in enumerate(changes):
-        exact = bool(replayed.replayed[row])
-        predicted = None if estimates is None else float((replayed.wall_clock if exact else estimates)[row])
-        simulated = recording.simulate(variants, row).wall_clock
-        claims.append(Claim(change, predicted, exact, simulated, recording.result.wall_clock - simulated))
+def _claims(
+    recording: Recording, changes: Sequence[Change], variants: Variants, simulated: Sequence[float]
+) -> tuple[Claim, ...]:
+    """Predict changes, beside what simulating them took; the most useful first."""
+    replayed, exact = recording.replay(variants)
+    predicted: list[float | None] = [None] * len(changes)
+    if not recording.not_replayable:
+        predicted = list(np.where(exact, replayed, recording.estimate(variants)).tolist())
+    before = recording.result.wall_clock
+    rows = zip(changes, predicted, exact.tolist(), simulated, strict=True)
+    claims = [Claim(change, guess, is_exact, after, before - after) for change, guess, is_exact, after in rows]
     return tuple(sorted(claims, key=lambda claim: -claim.saves))
 
 

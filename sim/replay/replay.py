@@ -20,7 +20,7 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sim.engine.cost_learner import CostLearner
 from sim.engine.costs import Costs
@@ -57,6 +57,7 @@ _DIRECTIONS = {
 }
 
 _DIFFERS = "replaying the recorded run does not give it back"
+_CONTRADICTED = "replays differ from what their events take"
 
 
 class Answers(NamedTuple):
@@ -116,6 +117,21 @@ class Recording:
     def not_replayed(self, reason: str) -> Recording:
         """Copy it without its graph, so that every what-if is simulated."""
         return replace(self, program=None, not_replayable=reason)
+
+    def held_against(self, simulated: ArrayLike, replayed: ArrayLike, exact: ArrayLike = True) -> Recording:
+        """Return it, or a copy that simulates every what-if if simulations contradict exact replays.
+
+        Whoever declared the causes fixed was wrong then.
+
+        Parameters
+        ----------
+        simulated, replayed : array_like of shape (what-ifs,)
+            Wall-clocks of the same what-ifs [s].
+        exact : array_like of bool
+            Which of the replays claim to be exact.
+        """
+        contradicted = ~np.isclose(replayed, simulated, rtol=1e-6, atol=1e-9) & np.asarray(exact)
+        return self.not_replayed(_CONTRADICTED) if contradicted.any() else self
 
     def replay(self, variants: Variants) -> Answers:
         """Replay what-ifs; those that are not exact have a lower bound: as if the server's links were unlimited."""

@@ -5,14 +5,11 @@ The workers are processes of this machine, unless `using` chose other ones.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from itertools import islice
@@ -58,6 +55,11 @@ class LocalPool:
         OutputError
             If one of them was killed.
         """
+        # Most commands start no workers, and need not wait for these.
+        import multiprocessing
+        from concurrent.futures import Future, ProcessPoolExecutor
+        from concurrent.futures.process import BrokenProcessPool
+
         method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
         others = set(multiprocessing.active_children())
         pool = ProcessPoolExecutor(workers, multiprocessing.get_context(method), initializer=_depend_on_parent)
@@ -147,6 +149,8 @@ def _run_all(run: Callable[[Item], Answer], items: list[Item]) -> list[Answer]:
 
 def _depend_on_parent() -> None:
     """Leave Ctrl-C, which reaches every process of a terminal, to the parent; and end when the parent does."""
+    import multiprocessing
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -14,7 +14,6 @@ from parasim.figures.style import FigureError
 from parasim.planning.answer import Answer, Plan
 from parasim.planning.changes import with_clients
 from parasim.planning.methods import Case, by_method, scenario_of
-from parasim.planning.questions import deadline as question
 from parasim.planning.search.quantities import QUANTITIES
 from parasim.planning.search.ranges import batch_sizes
 from sim.errors import ScenarioError
@@ -162,7 +161,7 @@ def test_what_means_nothing_to_a_method_is_drawn_as_a_level_line(tmp_path, monke
         drawn.update(curves=curves, answers=answers)
         return []
 
-    monkeypatch.setattr(question, "draw_deadline", draw)
+    monkeypatch.setattr("parasim.figures.deadline.draw_deadline", draw)
     plan = deadline(None, ["parablock", "fedit"], 35 * 60, "block-width")
     assert plan.draw is not None
     plan.draw(tmp_path)

@@ -98,7 +98,7 @@ def test_where_no_bandwidth_helps_narrower_blocks_and_larger_batches_do():
 
 def point(group: int | None, batch_size: int, layers: float | None) -> GroupHidingPoint:
     in_the_way = {"server egress": 1.0} if group is None else {}
-    return GroupHidingPoint(group, batch_size, layers, None if group is None else 1e6, 60.0, (), in_the_way)
+    return GroupHidingPoint(group, Workload(batch_size, layers), None if group is None else 1e6, 60.0, (), in_the_way)
 
 
 @pytest.mark.parametrize(

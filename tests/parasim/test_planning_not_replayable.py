@@ -69,3 +69,16 @@ def test_a_sensitivity():
     assert answers["uplink"].value == pytest.approx(40 / 0.8 - 40 / 1.2)
     assert answers["uplink"].more["total"] > answers["computing speed"].more["total"]
     assert "replay or estimate" not in said(plan)
+
+
+@pytest.mark.parametrize(
+    "question", [{"within": "70s", "solve_for": "bandwidth"}, {"break_even": "flora,fedbuff"}, {"confidence": 0.5}]
+)
+def test_methods_are_named_where_only_some_are_replayed(question: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Synchronous, "traits", replace(Synchronous.traits, causes_fixed=True))
+    methods = None if "break_even" in question else "flora,fedbuff"
+    plan = parasim.plan(BASE, ["model=smollm2-135m"], methods=methods, **question, jobs=1)
+    [sentence] = [note for note in plan.notes if REASON in note]
+    assert "for fedbuff" in sentence
+    # Nor do their rounds compare.
+    assert sum("fedbuff" in note and "aggregations" in note for note in plan.notes) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TypeVar
 
 from calibration.devices.catalogue import Extrapolation
@@ -117,20 +118,18 @@ def candidates(case: Case, notes: list[str]) -> Iterator[Candidate]:
     own = [case.scenario.fleet[number] for number in groups]
     own_device, link = _common(g.device for g in own), _common(link for g in own for link in (g.uplink, g.down))
     own_links = None if link is None else format_bandwidth(link)
-    devices = list(_devices(case, own_device, notes))
-    for layers, scenario in _widths(case):
-        for device, guess in devices:
-            for links in (None, *case.scenario.choices.links):
-                change: dict[str, object] = {}
-                if device is not None:
-                    speed = device.speed if guess is None else guess.seconds
-                    change |= {"speed": speed, "gpu_hour": device.gpu_hour, "power": device.power}
-                if links is not None:
-                    downlink = links.uplink if links.downlink is None else links.downlink
-                    change |= {"uplink": links.uplink, "downlink": downlink}
-                changed = with_groups(scenario, dict.fromkeys(groups, change))
-                names = device.name if device else own_device or OWN, links.name if links else own_links or OWN
-                yield Candidate(changed, layers, *names, groups, links, guess)
+    devices = _devices(case, own_device, notes)
+    link_choices = (None, *case.scenario.choices.links)
+    for (layers, scenario), (device, guess), links in product(_widths(case), devices, link_choices):
+        change: dict[str, object] = {}
+        if device is not None:
+            speed = device.speed if guess is None else guess.seconds
+            change |= {"speed": speed, "gpu_hour": device.gpu_hour, "power": device.power}
+        if links is not None:
+            change |= {"uplink": links.uplink, "downlink": links.downlink or links.uplink}
+        changed = with_groups(scenario, dict.fromkeys(groups, change))
+        names = device.name if device else own_device or OWN, links.name if links else own_links or OWN
+        yield Candidate(changed, layers, *names, groups, links, guess)
 
 
 def run(candidate: Candidate) -> Outcome | str:
@@ -212,7 +211,7 @@ def _common(values: Iterable[Value]) -> Value | None:
 
 def _check_memory(case: Case, candidate: Candidate) -> None:
     """Refuse devices that the local update cannot fit into."""
-    costs, device = case.costs, {} if candidate.device == OWN else {"device": candidate.device}
+    device = {} if candidate.device == OWN else {"device": candidate.device}
     scenario = with_groups(case.scenario, dict.fromkeys(candidate.groups, device))
-    for warning in fits(replace(case.setup, scenario=scenario), measured=measured_file(costs)):
+    for warning in fits(replace(case.setup, scenario=scenario), measured=measured_file(case.costs)):
         raise CostError(say("budget.no_memory", gigabytes=warning.needed / 1e9))

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
+from operator import is_
 
 import numpy as np
 
@@ -20,7 +22,7 @@ from parasim.planning.changes import with_bandwidth, with_batch_size
 from parasim.planning.methods import Case, Question, simulated
 from parasim.planning.search.quantities import QUANTITIES
 from parasim.planning.search.ranges import compared_batch_sizes, origins, searched_bandwidths
-from parasim.planning.search.runtimes import how_found, runtimes_of
+from parasim.planning.search.runtimes import by_methods, how_found, runtimes_of
 from parasim.sentences import say
 from parasim.text import amount, clock
 from sim.analysis.deadline_search import nearest_position, neighbours
@@ -31,6 +33,7 @@ from sim.replay.replay import Recording, record
 _LOWEST, _HIGHEST = 1e6, 1e10
 _PER_DECADE = 10
 _ALIKE = 0.001
+_BANDWIDTH = QUANTITIES["bandwidth"]
 TIE = 1e-9
 """Runtimes that differ by no more than this share are equal."""
 
@@ -59,29 +62,40 @@ class MethodsCompared:
 
     Attributes
     ----------
-    methods : tuple of (str, str)
-        Their names.
-    batch_size : int
-        The batch size.
     recordings : list of Recording
         Their runs.
     bandwidths : array of shape (bandwidths,)
         Of every client, up and down [B/s].
     runtimes : array of shape (2, bandwidths)
         Of both methods [s].
-    exact : bool
-        Whether all runtimes are exact replays; otherwise some were simulated.
+    exact : list of bool
+        Whether all of a method's runtimes are exact replays; otherwise some were simulated.
     crossings : list of Crossing
         Where the faster one changes, in rising order.
     """
 
-    methods: tuple[str, str]
-    batch_size: int
     recordings: list[Recording]
     bandwidths: Floats
     runtimes: Floats
-    exact: bool
+    exact: list[bool]
     crossings: list[Crossing]
+
+    @property
+    def methods(self) -> list[str]:
+        """Their names."""
+        return [recording.setup.scenario.method.name for recording in self.recordings]
+
+    @property
+    def batch_size(self) -> int:
+        """The batch size."""
+        return self.recordings[0].setup.scenario.local.batch_size
+
+    @cached_property
+    def simulated(self) -> dict[float, list[float]]:
+        """Both wall-clocks of simulated scenarios [s] by bandwidth: about each change, or at the ends without any."""
+        at = [end for one in self.crossings for end in (one.below, one.above)] or self.bandwidths[[0, -1]].tolist()
+        scenarios = [recording.setup.scenario for recording in self.recordings]
+        return {end: [simulated(with_bandwidth(scenario, end)).wall_clock for scenario in scenarios] for end in at}
 
 
 def answer(question: Question) -> Plan:
@@ -97,7 +111,7 @@ def answer(question: Question) -> Plan:
         raise ScenarioError(f"--break-even compares two methods, not {len(cases)}; write it like parablock,fedit")
     one, other = cases
     methods, sizes = (one.method, other.method), compared_batch_sizes(one.scenario, other.scenario)
-    lines = [_compared(cases, methods, size, question.jobs) for size in sizes]
+    lines = [_compared(cases, size, question.jobs) for size in sizes]
     low, high = lines[0].bandwidths[0], lines[0].bandwidths[-1]
     return Plan(
         question=say("break_even.question", one=one.method, other=other.method, low=low, high=high),
@@ -116,16 +130,25 @@ def faster(methods: Sequence[str], one: float, other: float) -> str:
     return methods[0] if one < other else methods[1]
 
 
-def _compared(cases: Sequence[Case], methods: tuple[str, str], batch_size: int, jobs: int | None) -> MethodsCompared:
+def _compared(cases: Sequence[Case], batch_size: int, jobs: int | None) -> MethodsCompared:
     sized = [Case.of(with_batch_size(case.scenario, batch_size)) for case in cases]
     recordings = [record(case.setup, case.costs) for case in sized]
-    bandwidths, bandwidth = _range(recordings[0]), QUANTITIES["bandwidth"]
-    answers = [runtimes_of(each, bandwidth.in_recording(each, bandwidths), jobs) for each in recordings]
+    line = _along_bandwidths(recordings, jobs)
+    checked = []
+    for recording, times in zip(recordings, zip(*line.simulated.values(), strict=True), strict=True):
+        what_ifs = _BANDWIDTH.in_recording(recording, [*line.simulated])
+        checked.append(recording.held_against(times, *recording.replay(what_ifs)))
+    return line if all(map(is_, checked, recordings)) else _along_bandwidths(checked, jobs)
+
+
+def _along_bandwidths(recordings: list[Recording], jobs: int | None) -> MethodsCompared:
+    bandwidths, methods = _range(recordings[0]), [recording.setup.scenario.method.name for recording in recordings]
+    answers = [runtimes_of(each, _BANDWIDTH.in_recording(each, bandwidths), jobs) for each in recordings]
     runtimes = np.array([answer.wall_clock for answer in answers])
     names = [faster(methods, *pair) for pair in runtimes.T.tolist()]
 
     def faster_at(position: int) -> str:
-        links = [bandwidth.in_recording(recording, [searched_bandwidths()[position]]) for recording in recordings]
+        links = [_BANDWIDTH.in_recording(recording, [searched_bandwidths()[position]]) for recording in recordings]
         times = [float(r.answer(link).wall_clock[0]) for r, link in zip(recordings, links, strict=True)]
         return faster(methods, *times)
 
@@ -135,8 +158,8 @@ def _compared(cases: Sequence[Case], methods: tuple[str, str], batch_size: int, 
             ends = (nearest_position(searched_bandwidths(), bandwidth) for bandwidth in between)
             low, high = neighbours(lambda position: faster_at(position) == before, *ends)  # noqa: B023
             crossings.append(Crossing(searched_bandwidths()[low], searched_bandwidths()[high], before, after))
-    exact = all(bool(answer.replayed.all()) for answer in answers)
-    return MethodsCompared(methods, batch_size, recordings, bandwidths, runtimes, exact, crossings)
+    exact = [bool(answer.replayed.all()) for answer in answers]
+    return MethodsCompared(recordings, bandwidths, runtimes, exact, crossings)
 
 
 def _range(recording: Recording) -> Floats:
@@ -163,7 +186,7 @@ def _answers(line: MethodsCompared) -> Iterator[Answer]:
         checked = []
         more = {"batch_size": line.batch_size, "faster_below": one.faster_below, "faster_above": one.faster_above}
         for side, bandwidth in (("above", one.above), ("below", one.below)):
-            times = [simulated(with_bandwidth(r.setup.scenario, bandwidth)).wall_clock for r in line.recordings]
+            times = line.simulated[bandwidth]
             # At the break-even itself they may take exactly as long; what was faster no longer is.
             still = faster(methods, *times) == one.faster_below
             checked.append(Check(bandwidth, times[0], still == (side == "below")))
@@ -187,9 +210,12 @@ def _because(line: MethodsCompared) -> str:
 
 
 def _notes(lines: Sequence[MethodsCompared]) -> Iterator[str]:
-    recordings = [recording for line in lines for recording in line.recordings]
-    how = how_found(*recordings, simulated=not all(line.exact for line in lines))
-    yield say("break_even.how", bandwidths=len(lines[0].bandwidths), how=how)
+    hows = [
+        (how_found(recording, simulated=not all(line.exact[number] for line in lines)), method)
+        for line in lines
+        for number, (method, recording) in enumerate(zip(line.methods, line.recordings, strict=True))
+    ]
+    yield say("break_even.how", bandwidths=len(lines[0].bandwidths), how=by_methods(hows))
     several = [str(line.batch_size) for line in lines if len(line.crossings) > 1]
     if several:
         yield say("break_even.several", sizes=several)

@@ -9,7 +9,7 @@ from parasim.figures.pareto import Mark, draw_pareto
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.cost.choices import OWN, Candidate, Outcome, at_speed, candidates, run
 from parasim.planning.methods import Case, Question
-from parasim.sentences import by_kind, grouped, rounded, say
+from parasim.sentences import by_kind, given_or_assumed, grouped, rounded, say
 from parasim.text import clock, origin
 from sim.errors import CostError, ScenarioError
 from sim.scenario.economy import Prices
@@ -20,8 +20,6 @@ from sim.support.worker_pool import cores, in_order
 _SERIAL_BELOW = 64
 """Fewer runs than this are not worth starting worker processes."""
 _BATCH = 4
-_NOTHING = "none"
-"""Stands for a method where no run is affordable."""
 
 
 def answer(question: Question) -> Plan:
@@ -112,7 +110,7 @@ def _answers(front: Sequence[Outcome], affordable: Sequence[Outcome], limit: flo
         check = Check(least.cost, least.wall_clock, holds=False)
         cheapest = {"method": least.candidate.method, "wall_clock_s": least.wall_clock, **_more(least)}
         row = ("-", "-", "-", "-", say("budget.at_least", cost=least.cost), "-")
-        yield Answer(_NOTHING, False, None, "USD", None, because, [check], {"cheapest": cheapest}, row)
+        yield Answer("none", False, None, "USD", None, because, [check], {"cheapest": cheapest}, row)
     for position, outcome in enumerate(affordable):
         reasons, candidate, cost = [], outcome.candidate, outcome.cost
         if position == 0:
@@ -180,9 +178,9 @@ def _provenance(own: Case, outcomes: Sequence[Outcome]) -> dict[str, str]:
 
 
 def _prices(prices: Prices) -> str:
-    parts = []
-    for name in ("gpu_hour", "upload", "download", "link_month", "kilowatt_hour"):
-        write = format_price_of_traffic if name in ("upload", "download") else format_money
-        kind = "given" if name in prices.model_fields_set else "assumed"
-        parts.append((kind, f"{name} {write(getattr(prices, name))}"))
-    return by_kind(sorted(parts, key=lambda part: part[0] == "assumed"))
+    traffic = ("upload", "download")
+    written = {
+        name: (format_price_of_traffic if name in traffic else format_money)(getattr(prices, name))
+        for name in ("gpu_hour", *traffic, "link_month", "kilowatt_hour")
+    }
+    return by_kind(sorted(given_or_assumed(prices, written), key=lambda part: part[0] == "assumed"))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 from parasim.figures.confidence import Line, draw_confidence
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.methods import Question
 from parasim.planning.risk.random_runs import CERTAINTY, PRECISE, RandomRuns, random_runs
-from parasim.sentences import say
+from parasim.sentences import grouped, say
 from parasim.text import clock, deadline_clock
 from sim.analysis.jitter import jitters
 from sim.engine.fleet import Fleet
@@ -38,10 +39,9 @@ def answer(question: Question) -> Plan:
     ScenarioError
         If it is no probability, or nothing in the scenario varies.
     """
-    try:
+    probability = 0.0
+    with suppress(ValueError):
         probability = float(question.asked)
-    except ValueError:
-        probability = math.nan
     if not 0 < probability < 1:
         raise ScenarioError(f"--confidence {question.asked}: must be a probability between 0 and 1, such as 0.9")
     within, scenario = question.within, question.cases[0].scenario
@@ -103,10 +103,12 @@ def _notes(sampled: Sequence[RandomRuns]) -> list[str]:
     differ = say("found.equal" if off <= 1e-9 else "found.apart", off=off)
     replayed, checked = sum(runs.replayed for runs in sampled), sum(len(runs.simulated) for runs in sampled)
     simulated = sum(len(runs.times) for runs in sampled) - replayed
-    reasons = dict.fromkeys(filter(None, (runs.recording.not_replayable for runs in sampled)))
+    reasons = grouped((reason, runs.method) for runs in sampled if (reason := runs.recording.not_replayable))
+    everyone = sum(map(len, reasons.values())) == len(sampled)
+    sentence = "confidence.not_replayable" if everyone else "confidence.not_replayable_for"
     return [
         say("confidence.how", replayed=replayed, simulated=simulated, checked=checked, differ=differ),
-        *(say("confidence.not_replayable", reason=reason) for reason in reasons),
+        *(say(sentence, reason=reason, methods=methods) for reason, methods in reasons.items()),
         say("confidence.intervals", looks=max(runs.looks for runs in sampled)),
         say("confidence.same_blocks"),
     ]

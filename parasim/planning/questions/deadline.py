@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from parasim.explanation import who
-from parasim.figures.deadline import draw_deadline
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.methods import Case, Question
 from parasim.planning.search.quantities import Quantity, quantity_named
 from parasim.planning.search.ranges import own_width
-from parasim.planning.search.runtimes import RuntimesByValue
+from parasim.planning.search.runtimes import RuntimesByValue, by_methods
 from parasim.sentences import say
 from parasim.text import clock, deadline_clock, origin
 from sim.analysis.critical_path import Holder, critical_path
@@ -61,7 +60,12 @@ def answer(question: Question) -> Plan:
     solved = [_solve(case, quantity, within * (1 + ROUNDING), question.jobs) for case in question.cases]
     word, meaning = "largest" if quantity.most else "least", say(f"quantity.{quantity.name}")
 
+    hows = [(one.runs.how(), one.answer.method) for one in solved if one.runs.values]
+    found = [say("deadline.how", how=by_methods(hows))] if hows else []
+
     def draw(directory: Path) -> Sequence[Path]:
+        from parasim.figures.deadline import draw_deadline
+
         answers = {
             one.answer.method: (one.answer.value, one.answer.wall_clock_s)
             for one in solved
@@ -74,7 +78,7 @@ def answer(question: Question) -> Plan:
         question=say("deadline.question", word=word.capitalize(), meaning=meaning, within=within),
         answers=[one.answer for one in solved],
         columns=("now", f"{word} {quantity.name}", "wall-clock", f"one step {'more' if quantity.most else 'less'}"),
-        notes=[*dict.fromkeys(note for one in solved for note in one.notes)],
+        notes=[*found, *dict.fromkeys(note for one in solved for note in one.notes)],
         provenance={one.answer.method: one.origin for one in solved},
         draw=draw if any(one.runs.values for one in solved) else None,
     )
@@ -100,7 +104,6 @@ def _solve(case: Case, quantity: Quantity, within: float, jobs: int | None) -> _
         found = deadline_search(runs, quantity.scan(values, runs, within), within, most=quantity.most)
         if runs.contradicted(found.index, found.beside):
             found = deadline_search(runs, quantity.scan(values, runs, within), within, most=quantity.most)
-        notes.append(say("deadline.how", how=runs.how()))
         if found.changes > 1:
             said = {"method": case.method, "quantity": quantity.name, "times": found.changes}
             notes.append(say("deadline.changes", again="met" if quantity.most else "missed", **said))

@@ -84,7 +84,7 @@ def answer(question: Question) -> Plan:
             name = say("hiding.method_with", method=case.method, changed=_changed(other, own))
             notes += _together(name, other.of(case.scenario), [point for point in points if point.workload == other])
         notes += [say("hiding.other_runs")] if workloads else []
-        notes += origins([case], sorted({point.batch_size for point in points}))
+        notes += origins([case], sorted({point.workload.batch_size for point in points}))
     drawn = any(point.bandwidth is not None for one in curves for point in one.points)
     return Plan(
         question=say("hiding.question"),
@@ -195,8 +195,11 @@ def _runtimes(question: Question, curves: Sequence[GroupCurve]) -> list[list[tup
             bandwidths = np.geomspace(min(hiding) * _DRAWN_BELOW, max(hiding) * _DRAWN_ABOVE, _DRAWN)
             case, fleet = Case.of(scenarios[curve.method]), Fleet(scenarios[curve.method].fleet)
             recording = record(case.setup, case.costs)
-            mine = np.array([fleet.index(site) == curve.own.group for site in recording.sites])
-            links = np.where(mine[None, :], bandwidths[:, None], UNLIMITED)
+            mine = np.array([[fleet.index(site) == curve.own.group for site in recording.sites]])
+            known = {check.value: check.wall_clock_s for check in curve.own.checked}
+            checked, links = (np.where(mine, np.reshape(b, (-1, 1)), UNLIMITED) for b in ([*known], bandwidths))
+            replayed = recording.replay(Variants(uplink=checked, downlink=checked))
+            recording = recording.held_against([*known.values()], *replayed)
             times = runtimes_of(recording, Variants(uplink=links, downlink=links), question.jobs).wall_clock
             runtimes[-1] = list(zip(bandwidths.tolist(), times.tolist(), strict=True))
     return runtimes

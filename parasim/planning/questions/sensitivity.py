@@ -17,7 +17,7 @@ from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.methods import Question
 from parasim.planning.risk import sobol
 from parasim.planning.search.runtimes import how_found
-from parasim.sentences import by_kind, say
+from parasim.sentences import by_kind, given_or_assumed, say
 from parasim.text import amount, clock, signed_share
 from sim.analysis.inputs import Input, Inputs, Runtimes, speed_band
 from sim.engine.fleet import Fleet
@@ -28,6 +28,8 @@ from sim.replay.replay import Recording, record, replay
 _FIRST_SIMULATED, _MOST_SIMULATED = 64, 4096
 """Base samples and runs of indices, where each run is simulated."""
 _AGREES = 1e-9
+_UNITS = {"speed": "", "payload": ""} | dict.fromkeys(("latency", "serialization", "aggregation"), "s")
+"""Base units of inputs, empty for factors; of all others, B/s."""
 
 
 def answer(question: Question) -> Plan:
@@ -63,15 +65,21 @@ def _tornado(recording: Recording, jobs: int | None) -> tuple[Panel, list[Answer
     method, fleet = scenario.method.name, Fleet(scenario.fleet)
     if not inputs.inputs:
         raise ScenarioError("--sensitivity: everything is certain; the section uncertainty gives inputs a band")
-    simulated, replayed = _simulated_at(inputs, jobs, inputs.ends()), recording.replay(inputs.variants(inputs.ends()))
-    agrees = ~replayed.replayed | (np.abs(replayed.wall_clock - simulated) <= _AGREES * simulated)
+    simulated, ends = _simulated_at(inputs, jobs, inputs.ends()), inputs.variants(inputs.ends())
+    inputs = replace(inputs, recording=recording.held_against(simulated, *recording.replay(ends)))
+    replayed, exact = inputs.recording.replay(ends)
+    agrees = ~exact | (np.abs(replayed - simulated) <= _AGREES * simulated)
     indices, notes = _shares(inputs, simulated, jobs)
     base, count = recording.result.wall_clock, len(inputs.inputs)
     effects = []
     for n, one in enumerate(inputs.inputs):
         alone, total = float(indices.alone[n]), float(indices.total[n])
         times, holds = simulated[n::count].tolist(), agrees[n::count].tolist()
-        name, band, unit = _called(one, fleet), [one.value * (1 - one.band), one.value * (1 + one.band)], _unit(one)
+        name, band, unit = (
+            _called(one, fleet),
+            [one.value * (1 - one.band), one.value * (1 + one.band)],
+            _UNITS.get(one.name, "B/s"),
+        )
         low_end, high_end = (
             clock(end) if unit == "s" else amount(end, unit) if unit else f"{end:.3g} x" for end in band
         )
@@ -101,7 +109,7 @@ def _tornado(recording: Recording, jobs: int | None) -> tuple[Panel, list[Answer
 
 def _shares(inputs: Inputs, simulated: Floats, jobs: int | None) -> tuple[sobol.Indices, list[str]]:
     """Estimate shares of the variance, and say how, and how far that is off from the simulation at the ends."""
-    recording, runtimes, variants = inputs.recording, Runtimes(inputs), inputs.variants(inputs.ends())
+    recording, runtimes = inputs.recording, Runtimes(inputs)
     scenario, base = recording.setup.scenario, recording.result.wall_clock
     method, how = scenario.method.name, how_found(recording, simulated=False)
     if recording.not_replayable:
@@ -113,8 +121,7 @@ def _shares(inputs: Inputs, simulated: Floats, jobs: int | None) -> tuple[sobol.
         most = sobol.MOST_RUNS
         indices = sobol.indices(runtimes, inputs.bounds(), scenario.seed, most_runs=most)
         how = how if runtimes.exact else say("found.estimates")
-        standing_in = recording.replay(variants).wall_clock if runtimes.exact else recording.estimate(variants)
-        off = float(np.max(np.abs(standing_in / simulated - 1))) if simulated.all() else 0.0
+        off = float(np.max(np.abs(runtimes(inputs.ends()) / simulated - 1))) if simulated.all() else 0.0
         agreement = say(f"sensitivity.{'equal' if runtimes.exact and off <= _AGREES else 'apart'}", off=off)
         ends = say("sensitivity.ends", method=method, agreement=agreement)
     error = float(indices.errors.max())
@@ -127,13 +134,6 @@ def _called(one: Input, fleet: Fleet) -> str:
     """Name an input, with its group where there are several."""
     name = say(f"input.{one.name}")
     return name if one.group is None or len(fleet.groups) == 1 else f"{name} of {fleet.name(one.group)}"
-
-
-def _unit(one: Input) -> str:
-    """Base unit of an input; empty for a factor."""
-    if one.name in ("speed", "payload"):
-        return ""
-    return "s" if one.name in ("latency", "serialization", "aggregation") else "B/s"
 
 
 def _simulated_at(inputs: Inputs, jobs: int | None, factors: Floats) -> Floats:
@@ -151,11 +151,8 @@ def _because(low: float, high: float, base: float, total: float) -> str:
 
 def _bands(recording: Recording) -> str:
     """Say where each band is from."""
-    uncertainty = recording.setup.scenario.uncertainty
     share, source = speed_band(recording)
-    bands = [(source, f"speed {share:.3g}")]
-    for name in type(uncertainty).model_fields:
-        if name != "speed":
-            kind = "given" if name in uncertainty.model_fields_set else "assumed"
-            bands.append((kind, f"{name} {getattr(uncertainty, name):g}"))
+    uncertainty = recording.setup.scenario.uncertainty
+    others = {name: f"{getattr(uncertainty, name):g}" for name in type(uncertainty).model_fields if name != "speed"}
+    bands = [(source, f"speed {share:.3g}"), *given_or_assumed(uncertainty, others)]
     return say("sensitivity.bands", bands=by_kind(bands))

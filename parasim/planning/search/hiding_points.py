@@ -6,8 +6,9 @@ Found for one group at a time, the links of all others out of the way.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 from parasim.planning.answer import Check
@@ -65,8 +66,8 @@ class GroupHidingPoint:
     ----------
     group : int or None
         Index of the group; None for all, where even unlimited links do not hide the communication.
-    batch_size, layers
-        Workload of the scenario.
+    workload : Workload
+        Of the scenario.
     bandwidth : float or None
         The least of four digits, up and down [B/s]; None if there is none, or there is nothing to hide.
     wall_clock : float
@@ -78,23 +79,17 @@ class GroupHidingPoint:
     """
 
     group: int | None
-    batch_size: int
-    layers: float | None
+    workload: Workload
     bandwidth: float | None
     wall_clock: float
     checked: Sequence[Check] = ()
     in_the_way: Mapping[str, float] = field(default_factory=dict)
 
-    @property
-    def workload(self) -> Workload:
-        """Batch size and block width."""
-        return Workload(self.batch_size, self.layers)
-
     def as_json(self) -> dict[str, object]:
         """Return it as JSON can hold it."""
         return {
-            "batch_size": self.batch_size,
-            "layers_per_block": self.layers,
+            "batch_size": self.workload.batch_size,
+            "layers_per_block": self.workload.layers,
             "bandwidth": self.bandwidth,
             "wall_clock_s": self.wall_clock,
             "in_the_way_s": dict(self.in_the_way),
@@ -124,26 +119,20 @@ def _points_of(task: tuple[Workload, Scenario]) -> list[GroupHidingPoint]:
     unlimited = simulated(with_only(scenario, {}))
     in_the_way = {holder.value: seconds for holder, seconds in exposed_before(unlimited).items()}
     if in_the_way:
-        return [GroupHidingPoint(None, *workload, None, unlimited.wall_clock, in_the_way=in_the_way)]
-    fleet = Fleet(scenario.fleet)
-    points = []
+        return [GroupHidingPoint(None, workload, None, unlimited.wall_clock, in_the_way=in_the_way)]
+    fleet, values, points = Fleet(scenario.fleet), searched_bandwidths(), []
     for group in range(len(fleet.groups)):
         guess = guess_hiding(unlimited, fleet.members(group))
-        values = searched_bandwidths()
-        runs = _Hidden(scenario, unlimited, values, {group: 1.0})
-        found, below = secant_search(runs, values, nearest_position(values, guess))
+        run, late = _searched(scenario, unlimited, values, {group: 1.0})
+        found, below = secant_search(late, values, nearest_position(values, guess))
         # The last of the bandwidths is what counts as unlimited.
         assert found is not None
         if below is None:
             # Even the slowest link of all holds up no computing.
-            points.append(GroupHidingPoint(group, *workload, None, unlimited.wall_clock))
+            points.append(GroupHidingPoint(group, workload, None, unlimited.wall_clock))
             continue
-        checked = [
-            Check(searched_bandwidths()[at], runs.results[at].wall_clock, runs(at) <= 0) for at in (found, below)
-        ]
-        points.append(
-            GroupHidingPoint(group, *workload, searched_bandwidths()[found], checked[0].wall_clock_s, checked)
-        )
+        checked = [Check(values[at], run(at).wall_clock, late(at) <= 0) for at in (found, below)]
+        points.append(GroupHidingPoint(group, workload, values[found], checked[0].wall_clock_s, checked))
     return points
 
 
@@ -164,25 +153,22 @@ def factor_for_all(scenario: Scenario, needed: Mapping[int, float]) -> tuple[flo
     tuple of (float, float), or None
         So many times, and the wall-clock then [s]; None if 100 times as much does not hide it all.
     """
-    runs = _Hidden(scenario, simulated(with_only(scenario, {})), _FACTORS, needed)
-    found, _ = secant_search(runs, _FACTORS, 0)
-    return None if found is None else (_FACTORS[found], runs.results[found].wall_clock)
+    run, late = _searched(scenario, simulated(with_only(scenario, {})), _FACTORS, needed)
+    found, _ = secant_search(late, _FACTORS, 0)
+    return None if found is None else (_FACTORS[found], run(found).wall_clock)
 
 
-class _Hidden:
-    """By how much computing ends later with some links than with unlimited ones [s], each run simulated once."""
+def _searched(
+    scenario: Scenario, unlimited: Result, values: Sequence[float], links: Mapping[int, float]
+) -> tuple[Callable[[int], Result], Callable[[int], float]]:
+    """Runs by position in a list of multiples of links [B/s], and how much later than unlimited they compute [s]."""
+    end = computed(unlimited) * (1 + ROUNDING)
 
-    def __init__(self, scenario: Scenario, unlimited: Result, values: Sequence[float], links: Mapping[int, float]):
-        self._scenario, self._values, self._links = scenario, values, links
-        self._end = computed(unlimited) * (1 + ROUNDING)
-        self.results: dict[int, Result] = {}
+    @cache
+    def run(position: int) -> Result:
+        return simulated(with_only(scenario, {group: values[position] * link for group, link in links.items()}))
 
-    def __call__(self, position: int) -> float:
-        """With links that are a value of the list times their bandwidths [B/s]."""
-        if position not in self.results:
-            links = {group: self._values[position] * link for group, link in self._links.items()}
-            self.results[position] = simulated(with_only(self._scenario, links))
-        return computed(self.results[position]) - self._end
+    return run, lambda position: computed(run(position)) - end
 
 
 def with_only(scenario: Scenario, bandwidths: Mapping[int, float]) -> Scenario:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from parasim.planning.methods import Case, simulated
 from parasim.planning.search.quantities import Quantity, quantity_named
-from parasim.sentences import say
+from parasim.sentences import grouped, say
 from sim.engine.result import Result
 from sim.errors import ParaSimError
 from sim.replay.conditions import Variants
@@ -79,14 +79,14 @@ class RuntimesByValue:
 
     def contradicted(self, *positions: int | None) -> bool:
         """Tell whether a simulation gives another wall-clock than the replay did; if so, forget all replays."""
-        for position in positions:
-            if position is None or position in self._bounds or self._known[position] == math.inf:
-                continue
-            if not math.isclose(self.at(position).wall_clock, self._known[position], rel_tol=1e-6, abs_tol=1e-9):
-                self._recording = self._recording.not_replayed(say("found.contradicted"))
-                self._known, self._bounds = {}, set()
-                return True
-        return False
+        known = {p: self._known[p] for p in positions if p is not None and p not in self._bounds}
+        found = {position: time for position, time in known.items() if time < math.inf}
+        simulated = [self.at(position).wall_clock for position in found]
+        checked = self._recording.held_against(simulated, [*found.values()])
+        if checked is self._recording:
+            return False
+        self._recording, self._known, self._bounds = checked, {}, set()
+        return True
 
     def exactly(self, positions: Sequence[int]) -> None:
         """Work out wall-clocks at some positions though a bound would do: for `curve`."""
@@ -138,17 +138,29 @@ def runtimes_of(recording: Recording, what_ifs: Variants, jobs: int | None) -> A
     return next(replay(recording, [what_ifs], jobs=jobs))
 
 
-def how_found(*recordings: Recording, simulated: bool) -> str:
+def how_found(recording: Recording, *, simulated: bool) -> str:
     """Say how runtimes were found: ``exact replay of one recorded run``, ``simulating events; ...``.
 
     Parameters
     ----------
-    recordings : Recording
-        The runs that were varied.
+    recording : Recording
+        The run that was varied.
     simulated : bool
         Whether any runtime was simulated.
     """
-    reasons = dict.fromkeys(filter(None, (recording.not_replayable for recording in recordings)))
-    if reasons:
-        return say("found.not_replayable", reasons=list(reasons))
+    if recording.not_replayable:
+        return say("found.not_replayable", reason=recording.not_replayable)
     return say("found.both" if simulated else "found.replay")
+
+
+def by_methods(hows: Iterable[tuple[str, str]]) -> str:
+    """Say ``by`` what runtimes were found, with the methods that it holds for where that differs among them.
+
+    Parameters
+    ----------
+    hows : iterable of (str, str)
+        How they were found, and a method.
+    """
+    found = grouped((how, method) for how, method in dict.fromkeys(hows))
+    sentence = "found.by" if len(found) == 1 else "found.by_for"
+    return "; ".join(say(sentence, how=how, methods=methods) for how, methods in found.items())
