@@ -26,7 +26,7 @@ class Hidden:
     labels : dict
         The line: every swept field but the one along the axis.
     value : float
-        The axis's quantity there, in base units.
+        The axis's quantity there, in base units: of whole numbers, the least or the largest that is hidden.
     wall_clock : float
         Runtime there [s].
     until : bool
@@ -76,6 +76,8 @@ def hiding_points(table: Table, axis: Axis) -> list[Hidden]:
                 bounds = (quantity(row[axis.column])[0], quantity(next_row[axis.column])[0])
                 before = _stalls(row)
                 value = bisect(lambda value: _stalls(run_at(value)) != before, *bounds, whole=whole)  # noqa: B023
+                # The least whole number that stalls follows the largest one that does not.
+                value -= whole and not before
                 found.append(Hidden(labels, value, float(run_at(value)["wall_clock_s"]), until=not before))
     return found
 

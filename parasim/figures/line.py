@@ -82,7 +82,7 @@ def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hid
     unit = style.time_unit(max(times))
     # Numbers of a quantity carry their unit, with its prefix.
     base = quantity(text(rows[0], x))[1]
-    write: Callable[[float], str] = EngFormatter(base) if base else "{:g}".format
+    write: Callable[[float], str] = EngFormatter(base) if base else "{:.10g}".format
     colours = style.method_colours(methods.values())
     with sheet() as drawn:
         axes = drawn.axes(0, 0, _WIDTH, _HEIGHT)
@@ -103,7 +103,7 @@ def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hid
             lines_of[method] += 1
             axes.plot(xs, ys, color=colours[method], linewidth=1.2, linestyle=dashes, marker="o", markersize=2.6)
             for mark in marks.get(name, ()):
-                where = write(float(f"{mark.value:.3g}"))
+                where = write(mark.value if mark.value.is_integer() and not base else float(f"{mark.value:.3g}"))
                 since = f"hidden up to {where}" if mark.until else f"hidden from {where} on"
                 told = f"{name}:\n{since}" if len(hidden) > 1 else f"communication\n{since}"
                 _mark(axes, (mark.value, mark.wall_clock / unit.seconds), colours[method], told, notes)

@@ -315,6 +315,13 @@ def test_what_the_sliders_show_is_what_is_simulated():
         assert cell.lengths[0] == pytest.approx(result.mean("compute"), rel=1e-12)
 
 
+def test_no_sliders_move_a_method_whose_computing_depends_on_the_links():
+    fields = SMALL | {"method": {"name": "fedbuff", "buffer": 1}}
+    what_if, notes = what_ifs(Scenario.parse(fields))
+    assert what_if is None
+    assert [("fedbuff" in note, "links" in note) for note in notes] == [(True, True)]
+
+
 def test_methods_and_batch_sizes_are_computed_where_a_profile_covers_them():
     what_if, notes = what_ifs(Scenario.parse({"model": "llama-3-8b", "rounds": 4}))
     assert what_if is not None
