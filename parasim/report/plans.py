@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from parasim.figures.bars import StackedBar, bars_drawing
+from parasim.figures.bars import StackedBar, draw_bars
 from parasim.report.charts import WALL_CLOCK, chart
 from parasim.report.files import left, pictures, read_json, read_rows
 from parasim.report.page import PageTable
@@ -46,7 +46,7 @@ def about_plan(directory: Path, record: Record | None) -> dict[str, Any]:
         "question": plan["question"],
         "answers": answers,
         "table": table,
-        "timed": chart(partial(bars_drawing, [WALL_CLOCK], bars), table) if bars else None,
+        "timed": chart(partial(draw_bars, parts=[WALL_CLOCK], bars=bars), table) if bars else None,
         "pictures": pictures(directory, record, {}),
         "notes": plan["notes"],
         "checks": _checks(plan["answers"]),

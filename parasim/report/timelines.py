@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from parasim.api import load
-from parasim.figures.gantt import Schedule, client_name, gantt_drawing, window
+from parasim.figures.gantt import Schedule, client_name, draw_schedule, window
 from parasim.report.charts import chart
 from parasim.report.files import read_rows
 from parasim.report.page import PageChart, PageTable
@@ -50,7 +50,7 @@ def timeline_chart(directory: Path, record: Record | None) -> PageChart | None:
     ]
     note = f"The first {_MOST_LINES} of {len(told):,} lines; timeline.csv has all." if len(told) > _MOST_LINES else ""
     table = PageTable(("client", "what", "round", "from", "to"), told[:_MOST_LINES], numbers=3, note=note)
-    return chart(partial(gantt_drawing, schedule, ""), table)
+    return chart(partial(draw_schedule, schedule=schedule), table)
 
 
 def _schedule(

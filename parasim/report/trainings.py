@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from parasim.figures.bars import StackedBar
-from parasim.figures.training import training_drawing
+from parasim.figures.training import draw_losses
 from parasim.report.charts import WALL_CLOCK, bar_chart, chart
 from parasim.report.files import pictures, read_json, read_rows
 from parasim.report.page import PageChart, PageTable
@@ -37,7 +37,7 @@ def about_training(directory: Path, record: Record | None) -> dict[str, Any]:
         "last": last,
         "loss": loss,
         "losses": chart(
-            partial(training_drawing, drawn, column, start),
+            partial(draw_losses, metrics=drawn, column=column, base=start),
             PageTable(("method", "round", "wall-clock", loss), told, numbers=3),
         ),
         "times": _times(last),

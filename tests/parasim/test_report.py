@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,7 +17,8 @@ import pytest
 
 from parasim import simulate
 from parasim.figures import style
-from parasim.figures.bars import BarPart, StackedBar, bars_drawing
+from parasim.figures.bars import BarPart, StackedBar, draw_bars
+from parasim.figures.sheet import svg_for_page
 from parasim.report.charts import css_fill, inlined
 from parasim.report.made import page_about, write_report
 from parasim.report.whatif import FACTORS, what_ifs
@@ -364,8 +366,9 @@ def test_a_run_that_takes_no_time_has_a_page(tmp_path: Path):
 
 def test_pictures_follow_the_colours_of_the_page_and_share_no_names():
     said = '<x> #262626 id="y" 1.2345'
-    picture = bars_drawing([BarPart("a", style.WAITING), BarPart("b", style.EXPOSED)], [StackedBar(said, [1, 2], "3")])
-    element = inlined(picture.svg(), "p7")
+    parts = [BarPart("a", style.WAITING), BarPart("b", style.EXPOSED)]
+    picture = svg_for_page(partial(draw_bars, parts=parts, bars=[StackedBar(said, [1, 2], "3")]), 7.0)
+    element = inlined(picture, "p7")
     # Texts stay what they are; names and colours in tags are the page's.
     [text] = [text for text in re.findall(r"<text[^>]*>(.*?)</text>", element) if "&lt;" in text]
     assert unescape(text) == said
