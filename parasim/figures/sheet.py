@@ -78,9 +78,8 @@ class Sheet:
             Light lines at the ticks of ``"x"``, ``"y"``, ``"both"`` or none (empty).
         """
         axes = self.figure.add_axes((left, bottom, width, height))
-        axes.spines[["right", "top"]].set_visible(False)
         if grid:
-            axes.grid(axis=grid, color=style.GRID, linewidth=0.5)  # type: ignore[arg-type]
+            axes.grid(axis=grid)  # type: ignore[arg-type]
         return axes
 
     def title(self, text: str, left: float, bottom: float) -> None:
@@ -158,9 +157,7 @@ def sheet(**settings: Any) -> Iterator[Sheet]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(style.SETTINGS | settings)
+    with matplotlib.rc_context(settings, fname=style.SETTINGS):
         figure = Figure(figsize=(1, 1))
         FigureCanvasAgg(figure)
         page = figure.add_axes((0, 0, _TINY, _TINY))
