@@ -80,12 +80,13 @@ def draw_pareto(marks: Sequence[Mark], front: Sequence[Mark], limit: float, dire
     with sheet() as drawn:
         axes = drawn.axes(0, 0, _WIDTH, _HEIGHT, grid="both")
         axes.set(xscale="log", yscale="log", xlabel="cost of a run [USD]")
-        axes.set_xlim(*_limits([mark.cost for mark in marks]))
-        axes.set_ylim(*_limits([mark.wall_clock / unit.seconds for mark in marks]))
-        _shade(axes, limit)
+        axes.margins(0.08)
         for mark in marks:
             x, y = mark.cost, mark.wall_clock / unit.seconds
             axes.plot(x, y, "o", ms=2.4, mew=0, color=colours[mark.method], alpha=0.4)
+        # What else is drawn reaches to the edges of the chart.
+        axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
+        _shade(axes, limit)
         corners = [(mark.cost, mark.wall_clock / unit.seconds) for mark in front]
         # Between two runs of the front, what can be had is no more than the cheaper one.
         xs, ys = zip((corners[0][0], axes.get_ylim()[1]), *corners, (axes.get_xlim()[1], corners[-1][1]), strict=True)
@@ -107,11 +108,6 @@ def _figures(mark: Mark, limit: float, unit: style.TimeUnit) -> str:
     cost = f"{mark.cost:,.0f}" if mark.cost >= 1000 else f"{mark.cost:.3g}"
     text = f"{cost} USD, {style.format_time(mark.wall_clock, unit)} {unit.name}"
     return text if mark.cost <= limit else f"{text}, beyond the budget"
-
-
-def _limits(values: Sequence[float]) -> tuple[float, float]:
-    margin = (max(values) / min(values)) ** 0.06 * 1.02
-    return min(values) / margin, max(values) * margin
 
 
 def _shade(axes: Axes, limit: float) -> None:
