@@ -12,12 +12,12 @@ from markupsafe import Markup
 
 from parasim.report.charts import css_fill, inlined
 from parasim.report.files import ReportError, read_record
-from parasim.report.page import joined
 from parasim.report.plans import about_plan
 from parasim.report.record import Record
 from parasim.report.runs import about_explanation, about_simulation
 from parasim.report.sweeps import about_sweep
 from parasim.report.trainings import about_training
+from parasim.sentences import listed
 from parasim.text import amount, clock
 from sim.scenario.safe_parsing import to_yaml
 from sim.support.atomic_files import write_atomically
@@ -88,7 +88,7 @@ def _filled_in(kind: str, record: Record | None, about: Mapping[str, Any]) -> st
     filters: dict[str, Callable[..., str]] = {
         "clock": lambda seconds: clock(float(seconds)),
         "amount": amount,
-        "joined": joined,
+        "joined": lambda texts: listed(list(texts)),
         "thousands": "{:,}".format,
         "fill": css_fill,
         "inlined": lambda svg: Markup(inlined(svg, f"p{next(pictures)}")),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from parasim.figures.bars import StackedBar, draw_bars
+from parasim.planning.search.ranges import UNLIMITED
 from parasim.report.charts import WALL_CLOCK, chart
 from parasim.report.files import left, pictures, read_json, read_rows
 from parasim.report.page import PageTable
@@ -17,8 +18,6 @@ from parasim.text import amount, clock
 _MOST_ROWS, _MOST_NAMED = 200, 3
 _ABOUT_NUMBERS = ("value_is", "input_unit")
 """What an answer says of its numbers, which does not tell it from others."""
-_UNLIMITED = 999.9e12
-"""The largest bandwidth of plans [B/s], which they call unlimited."""
 
 
 def about_plan(directory: Path, record: Record | None) -> dict[str, Any]:
@@ -115,7 +114,7 @@ def _value(value: float | None, unit: str) -> str:
         return "-"
     if unit == "s":
         return clock(value)
-    if unit == "B/s" and value >= _UNLIMITED:
+    if unit == "B/s" and value >= UNLIMITED:
         return "unlimited"
     if unit in ("B/s", "B"):
         return amount(value, unit)

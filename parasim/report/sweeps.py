@@ -11,9 +11,10 @@ from parasim.figures.bars import StackedBar
 from parasim.memory import memory_of_rows
 from parasim.report.charts import bar_chart
 from parasim.report.files import pictures, read_json, read_rows
-from parasim.report.page import PageChart, Slider, WhatIf, WhatIfBar, joined
+from parasim.report.page import PageChart, Slider, WhatIf, WhatIfBar
 from parasim.report.record import Record
 from parasim.report.runs import BREAKDOWN
+from parasim.sentences import listed
 from parasim.text import clock
 
 _MOST_ROWS = 100
@@ -37,7 +38,7 @@ def about_sweep(directory: Path, record: Record | None) -> dict[str, Any]:
     computing = [("computing times", o, f"{n:,} of {len(rows):,} runs; see the column") for o, n in origins.items()]
     ordered = sorted(({**row, "label": _label(row, swept)} for row in rows), key=_seconds)
     return {
-        "title": f"{name}: {joined(names)}" if name else f"Sweep over {joined(names)}",
+        "title": f"{name}: {listed(names)}" if name else f"Sweep over {listed(names)}",
         "swept": names,
         "wins": _wins(rows, swept),
         "fastest": ordered[0],

@@ -14,7 +14,8 @@ import numpy as np
 from parasim.api import load, set_up
 from parasim.figures import style
 from parasim.figures.bars import BarPart
-from parasim.report.page import Slider, WhatIf, WhatIfBar, joined
+from parasim.report.page import Slider, WhatIf, WhatIfBar
+from parasim.sentences import listed
 from parasim.sweeping import PAPER_METHODS
 from parasim.text import amount
 from sim.errors import ParaSimError
@@ -133,5 +134,5 @@ def _bandwidths(scenario: Scenario) -> Slider:
 def _how(replayed: int, simulated: int) -> str:
     ways = [f"{replayed:,} by exact replay of recorded runs"] if replayed else []
     ways += [f"{simulated:,} by event simulation, where a replay is not exact"] if simulated else []
-    count = f"{replayed + simulated:,} what-ifs, computed when this page was made: {joined(ways)}."
+    count = f"{replayed + simulated:,} what-ifs, computed when this page was made: {listed(ways)}."
     return f"{count} Computing is the mean client's."
