@@ -120,8 +120,6 @@ def _answer(line: Line, within: float | None, unit: style.TimeUnit) -> str:
     if within is None:
         return f"{style.format_time(line.estimate, unit)} {unit.name}"
     low, high = line.interval
-    assert low is not None
-    assert high is not None
     return f"{line.estimate:.1%} ({low:.1%} to {high:.1%})"
 
 

@@ -16,7 +16,7 @@ from parasim.figures import style
 from parasim.figures.labels import label_ends, shortened
 from parasim.figures.sheet import Key, Sheet, list_beside, ring, sheet
 from parasim.figures.style import FigureError
-from parasim.figures.ticks import bandwidth_ticks
+from parasim.figures.ticks import log_ticks
 from parasim.text import amount
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _draw_runtimes(drawn: Sheet, curves: Sequence[_Curves], quantity: str) -> No
         axes.plot(xs, ys, color=curve.colour, linewidth=width, label=label)
         axes.plot([curve.own, curve.own], [0, y], color=curve.colour, linewidth=0.7, linestyle=":")
         ring(axes, curve.own, y, curve.colour)
-    bandwidth_ticks(axes.xaxis, low, high)
+    log_ticks(axes.xaxis, "B/s")
     drawn.text(0, _HEIGHT + 0.12, unit.name, color=style.MUTED)
     drawn.title("Runtime", 0, _HEIGHT + 0.2)
     list_beside(axes, "hidden from")
@@ -180,7 +180,7 @@ def _draw_panel(
         ring(axes, size, curve.own, curve.colour)
     elif curve.refused:
         axes.plot([size], [limits[1]], "x", ms=4.2, mew=1.1, color=curve.colour, clip_on=False, zorder=5)
-    bandwidth_ticks(axes.yaxis, *limits)
+    log_ticks(axes.yaxis, "B/s")
     if inner:
         axes.set_yticklabels([])
     label_ends(drawn, axes, ends)

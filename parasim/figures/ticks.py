@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from parasim.text import amount
@@ -11,29 +10,24 @@ from parasim.text import amount
 if TYPE_CHECKING:
     from matplotlib.axis import Axis
 
-_MANY_DECADES = 1.6
+_MANY_DECADES = {True: 1.6, False: 4.0}
+"""From how many decades on numbers at 2 and 5 would touch, with and without a unit."""
 
 
-def log_ticks(axis: Axis, write: Callable[[float], str] | None = None, *, sparse: bool = False) -> None:
-    """Put ticks at 1, 2 and 5 times the powers of ten.
+def log_ticks(axis: Axis, unit: str = "") -> None:
+    """Put ticks at powers of ten and, where there is space, at 2 and 5 times those.
 
     Parameters
     ----------
     axis : matplotlib Axis
-        The axis.
-    write : callable, optional
-        Turns a number into its text; plain numbers if None.
-    sparse : bool
-        Only at the powers of ten, because the numbers between them would touch.
+        The axis, whose limits are set.
+    unit : str
+        Base unit that the numbers carry, with its prefixes: ``B/s``.
     """
     from matplotlib.ticker import LogLocator, NullLocator
 
-    write = write or "{:g}".format
+    low, high = axis.get_view_interval()
+    sparse = math.log10(high / low) > _MANY_DECADES[bool(unit)]
     axis.set_major_locator(LogLocator(subs=(1.0,) if sparse else (1.0, 2.0, 5.0), numticks=12))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(lambda value, _: write(value))
-
-
-def bandwidth_ticks(axis: Axis, low: float, high: float) -> None:
-    """Make an axis between two ends one of bandwidth [B/s], with units at the numbers."""
-    log_ticks(axis, lambda value: amount(value, "B/s"), sparse=math.log10(high / low) > _MANY_DECADES)
+    axis.set_major_formatter(lambda value, _: amount(value, unit) if unit else f"{value:,.10g}")
