@@ -8,7 +8,6 @@ from pathlib import Path
 from parasim.figures import style
 from parasim.figures.labels import label_ends
 from parasim.figures.sheet import Key, ring, sheet
-from parasim.figures.style import FigureError
 from parasim.figures.ticks import log_ticks
 from parasim.text import amount, deadline_clock
 
@@ -32,7 +31,7 @@ def draw_deadline(
     Parameters
     ----------
     curves : mapping of str to sequence of (float, float)
-        Each method's runtimes [s] by the quantity, rising.
+        Each method's runtimes [s] by the quantity, rising; none of some methods, but not of all.
     answers : mapping of str to (float, float)
         Value and runtime [s] of the methods that have an answer.
     within : float
@@ -44,14 +43,10 @@ def draw_deadline(
 
     Raises
     ------
-    FigureError
-        If there is nothing to draw.
     OutputError
         If the files cannot be written.
     """
     drawn = {method: curve for method, curve in curves.items() if curve}
-    if not drawn:
-        raise FigureError("nothing to draw: no runtime is known")
     values = [value for curve in drawn.values() for value, _ in curve]
     low, high = min(values), max(values)
     times = [time for curve in drawn.values() for _, time in curve if time <= _FAR * within] + [within]

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from parasim.figures import style
 from parasim.figures.labels import label_ends, shortened
 from parasim.figures.sheet import Key, Sheet, list_beside, ring, sheet
-from parasim.figures.style import FigureError
 from parasim.figures.ticks import log_ticks
 from parasim.text import amount
 
@@ -71,20 +70,17 @@ def draw_hiding(groups: Sequence[tuple[GroupCurve, Sequence[tuple[float, float]]
     Parameters
     ----------
     groups : sequence of (GroupCurve, sequence of (float, float))
-        Each with runtimes [s] along its bandwidth [B/s]; none where the scenario as it is hides nothing.
+        Each with runtimes [s] along its bandwidth [B/s]; none where the scenario as it is hides nothing. One at least
+        has a hiding point, at some batch size and block width.
     directory : Path
         Where the files go.
 
     Raises
     ------
-    FigureError
-        If no group has a hiding point, at whatever batch size and block width.
     OutputError
         If the files cannot be written.
     """
     drawable = [(g, runtimes) for g, runtimes in groups if any(point.bandwidth is not None for point in g.points)]
-    if not drawable:
-        raise FigureError("nothing to draw: no communication becomes hidden")
     # Each method's clients are all alike.
     alike = len({group.method for group, _ in groups}) == len(groups)
     curves = _named(drawable, alike=alike)

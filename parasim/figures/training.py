@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # All lengths are in inches.
 _LEFT, _GUTTER, _HEIGHT, _STEP, _NARROW = 0.42, 0.28, 1.9, 2.6, 5.0
-_LOSSES = {"eval_loss": "held-out loss", "train_loss": "training loss"}
+LOSSES = {"eval_loss": "held-out loss", "train_loss": "training loss"}
 _LABEL_COLOURS = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#994F00", "#F0E442", "#882255", "#999933", "#44AA99",
 )  # fmt: skip
@@ -87,7 +87,7 @@ def draw_losses(
     if base is not None:
         curves = {method: [(0, 0.0, base), *curve] for method, curve in curves.items()}
     of_base = "" if base is None or start else f" (of the base: {base:.2f})"
-    drawn.text(0.06, 0.24, _LOSSES[column] + of_base, size=style.NORMAL, va="top")
+    drawn.text(0.06, 0.24, LOSSES[column] + of_base, size=style.NORMAL, va="top")
     right = max(style.text_width(method, style.SMALL) for method in curves) + 0.18
     columns = 2 if width > _NARROW else 1
     panel_width = (width - _LEFT - right - (columns - 1) * _GUTTER) / columns

@@ -398,7 +398,10 @@ def test_mistakes_are_refused(made: Path):
     (made / "simulate" / "result.json").write_text('{"name": "x", "method": "fedbcd"}')
     assert "is damaged: KeyError: 'wall_clock_s'" in refused("report", made / "simulate")
     (made / "train" / "metrics.csv").write_text("method,round\nparablock\n")
-    assert "too few or too many cells" in refused("report", made / "train")
+    assert "metrics.csv: is damaged" in refused("report", made / "train")
+    with (made / "sweep" / "results.csv").open("a") as file:
+        file.write("llama-3-8b\n")
+    assert "too few or too many cells" in refused("report", made / "sweep")
     (made / "sweep" / "reproduce.json").write_text('{"what": 1}')
     assert "reproduce.json: is not one of paraSim's" in refused("report", made / "sweep")
     assert not list(made.glob("*/report.html"))
