@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parasim.figures import style
-from parasim.figures.sheet import note, sheet
-from parasim.figures.ticks import log_ticks
+from parasim.figures.sheet import log_ticks, note, sheet
 from parasim.text import amount
 
 if TYPE_CHECKING:
@@ -94,11 +93,9 @@ def _colour(
 
 def _levels(axes: Axes, bandwidths: NDArray[np.float64], advantage: NDArray[np.float64]) -> None:
     """Draw lines where one method is so many times as fast, with their numbers."""
-    if len(advantage) < 2:
-        return
     levels = sorted(sign * math.log(level) for level in _LEVELS for sign in (-1, 1))
     shown = [level for level in levels if advantage.min() < level < advantage.max()]
-    if not shown:
+    if len(advantage) < 2 or not shown:
         return
     axes.contour(
         bandwidths, range(len(advantage)), advantage, shown, colors=style.MUTED, linewidths=0.5, linestyles="-"

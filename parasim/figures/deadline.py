@@ -7,8 +7,7 @@ from pathlib import Path
 
 from parasim.figures import style
 from parasim.figures.labels import label_ends
-from parasim.figures.sheet import Key, ring, sheet
-from parasim.figures.ticks import log_ticks
+from parasim.figures.sheet import Key, log_ticks, ring, sheet
 from parasim.text import amount, deadline_clock
 
 # All lengths are in inches.

@@ -149,7 +149,7 @@ def draw_schedule(drawn: Sheet, width: float, schedule: Schedule, title: str = "
     if end <= 0:
         raise FigureError("nothing to draw: the run takes no time")
     clients = _rows(schedule, end, _THINNEST / width * end)
-    names = {client: _short(schedule.names[client], width * _WIDEST_NAME) for client in clients}
+    names = {client: shortened(schedule.names[client], width * _WIDEST_NAME, style.SMALL) for client in clients}
     left = _MARGIN + max(style.text_width(name, style.SMALL) for name in names.values()) + _NAME_GAP
     unit = style.time_unit(end)
     note = _axis_name(schedule, clients, unit)
@@ -172,13 +172,6 @@ def draw_schedule(drawn: Sheet, width: float, schedule: Schedule, title: str = "
         _draw_row(axes, schedule, client, row, inches_per_second)
         drawn.text(left - _NAME_GAP, (row + 0.5) * _ROW, names[client], ha="right")
     _outline(axes, schedule, lowest, _THINNEST / inches_per_second)
-
-
-def _short(name: str, width: float) -> str:
-    """Cut a name off so that it is no wider than a width [in], but keep the number at its end."""
-    group, space, number = name.rpartition(" ")
-    end = space + number if group else ""
-    return shortened(group or name, width - style.text_width(end, style.SMALL), style.SMALL) + end
 
 
 def _rows(schedule: Schedule, end: float, shortest: float) -> list[int]:

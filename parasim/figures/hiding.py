@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from parasim.figures import style
 from parasim.figures.labels import label_ends, shortened
-from parasim.figures.sheet import Key, Sheet, list_beside, ring, sheet
-from parasim.figures.ticks import log_ticks
+from parasim.figures.sheet import Key, Sheet, list_beside, log_ticks, ring, sheet
 from parasim.text import amount
 
 if TYPE_CHECKING:

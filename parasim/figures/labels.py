@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -41,12 +42,15 @@ def spread(heights: Mapping[str, float], low: float, high: float) -> dict[str, f
 
 
 def shortened(text: str, width: float, size: float) -> str:
-    """Cut a text off so that it is no wider than a width [in] at a type size [pt]."""
+    """Cut a text off so that it is no wider than a width [in] at a type size [pt], but keep a number at its end."""
     if style.text_width(text, size) <= width:
         return text
-    while text and style.text_width(f"{text}…", size) > width:
+    number = re.search(r"(?: ×)? [\d,]+$|$", text)
+    assert number is not None
+    text, end = text[: number.start()], number[0]
+    while text and style.text_width(f"{text}…{end}", size) > width:
         text = text[:-1]
-    return f"{text.rstrip()}…"
+    return f"{text.rstrip()}…{end}"
 
 
 def label_ends(sheet: Sheet, axes: Axes, ends: Mapping[str, tuple[float, str]]) -> None:

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING
 from parasim.figures import style
 from parasim.figures.labels import label_ends
 from parasim.figures.rows import Row, check_columns, pretty_name, text
-from parasim.figures.sheet import note, ring, sheet
+from parasim.figures.sheet import log_ticks, note, ring, sheet
 from parasim.figures.style import FigureError
-from parasim.figures.ticks import log_ticks
 from sim.errors import UnitError
 from sim.scenario.units import quantity
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parasim.figures import style
-from parasim.figures.sheet import Key, list_beside, note, sheet
+from parasim.figures.sheet import Key, list_beside, log_ticks, note, sheet
 from parasim.figures.style import FigureError
-from parasim.figures.ticks import log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

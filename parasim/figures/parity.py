@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from parasim.figures import style
-from parasim.figures.sheet import Key, sheet
+from parasim.figures.sheet import Key, log_ticks, sheet
 from parasim.figures.style import FigureError
-from parasim.figures.ticks import log_ticks
 
 _MARKERS = {"predicted": "o", "fitted": "s", "unexplained": "X"}
 _SIDE = 3.0

@@ -1,4 +1,4 @@
-"""An empty picture that is laid out in inches: axes, titles, legends, and how files are written.
+"""An empty picture that is laid out in inches: axes and their ticks, titles, legends, and how files are written.
 
 Files are the same bytes from run to run, and as large as what is drawn, whichever side of the origin it is on.
 """
@@ -6,6 +6,7 @@ Files are the same bytes from run to run, and as large as what is drawn, whichev
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from parasim.figures import style
+from parasim.text import amount
 from sim.support.atomic_files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.text import Annotation
 
@@ -26,6 +29,8 @@ _MARGIN = 0.04
 """Around what is drawn [in]."""
 _TINY = 0.001
 """Side of the plane for titles and legends [in]: files are at least as large as the plane."""
+_MANY_DECADES = {True: 1.6, False: 4.0}
+"""From how many decades on numbers at 2 and 5 of an axis would touch, with and without a unit."""
 _SWATCH, _PAD, _GAP, _KEY_LINE = 0.10, 0.04, 0.13, 0.135
 # A date or version in the file would change its bytes though the picture is the same.
 _METADATA: dict[str, dict[str, None]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
@@ -114,10 +119,9 @@ class Sheet:
 
     def _key(self, key: Key, left: float, middle: float) -> None:
         if key.marker:
-            colour = key.colours[0]
-            looks: dict[str, Any] = {"ms": 3.4, "mew": 0.7, "mec": colour, "mfc": colour if key.filled else "white"}
-            looks["clip_on"] = False
-            self.page.plot([left + _SWATCH / 2], [middle], key.marker, **looks)
+            edge, face = key.colours[0], key.colours[0] if key.filled else "white"
+            x = left + _SWATCH / 2
+            self.page.plot([x], [middle], key.marker, ms=3.4, mew=0.7, mec=edge, mfc=face, clip_on=False)
         elif key.colours:
             # Several colours share one swatch: "the colour of the method, whichever it is".
             width = _SWATCH / len(key.colours)
@@ -210,3 +214,22 @@ def note(axes: Axes, text: str, place: tuple[float, float], offset: tuple[float,
 def list_beside(axes: Axes, heading: str) -> None:
     """List the labelled lines and marks of a chart at its right."""
     axes.legend(title=heading, loc="upper left", bbox_to_anchor=(1.03, 1), borderaxespad=0.0, alignment="left")
+
+
+def log_ticks(axis: Axis, unit: str = "") -> None:
+    """Put ticks on a logarithmic axis: at powers of ten and, where there is space, at 2 and 5 times those.
+
+    Parameters
+    ----------
+    axis : matplotlib Axis
+        The axis, whose limits are set.
+    unit : str
+        Base unit that the numbers carry, with its prefixes: ``B/s``.
+    """
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    low, high = axis.get_view_interval()
+    sparse = math.log10(high / low) > _MANY_DECADES[bool(unit)]
+    axis.set_major_locator(LogLocator(subs=(1.0,) if sparse else (1.0, 2.0, 5.0), numticks=12))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(lambda value, _: amount(value, unit) if unit else f"{value:,.10g}")

@@ -112,12 +112,8 @@ def _name(answer: Mapping[str, Any]) -> str:
 def _value(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
+    if unit in ("B/s", "B"):
+        return "unlimited" if value >= UNLIMITED else amount(value, unit)
     if unit == "s":
         return clock(value)
-    if unit == "B/s" and value >= UNLIMITED:
-        return "unlimited"
-    if unit in ("B/s", "B"):
-        return amount(value, unit)
-    if unit == "USD":
-        return f"{value:,.2f} USD"
-    return f"{value:,.6g} {unit}".rstrip()
+    return f"{value:,.2f} USD" if unit == "USD" else f"{value:,.6g} {unit}".rstrip()

@@ -25,6 +25,10 @@ _TITLES = {"runtime": "Runtime by method", "line": "Runtime along what was swept
 Row = Mapping[str, str]
 
 
+def _seconds(row: Row) -> float:
+    return float(row["wall_clock_s"])
+
+
 def about_sweep(directory: Path, record: Record | None) -> dict[str, Any]:
     """Read what the page about a directory of `paraSim sweep` tells."""
     rows = read_rows(directory / "results.csv")
@@ -100,7 +104,3 @@ def _label(row: Row, columns: Sequence[str]) -> str:
     """Name a run by some columns; models, methods and bandwidths say by themselves what they are."""
     names = {"batch_size": "batch ", "model": "", "method": "", "bandwidth": ""}
     return ", ".join(f"{names.get(column, f'{column} ')}{row[column]}" for column in columns)
-
-
-def _seconds(row: Row) -> float:
-    return float(row["wall_clock_s"])

@@ -180,9 +180,6 @@ def _lanes(spans: Sequence[Span], order: Sequence[int]) -> tuple[dict[int, int],
 
 
 def _facts(span: Span) -> Event:
-    facts: Event = {"round": span.round}
-    if span.blocks:
-        facts["blocks"] = ", ".join(map(str, span.blocks))
-    if span.size:
-        facts["bytes"] = int(span.size) if span.size == int(span.size) else span.size
-    return facts
+    size = int(span.size) if span.size == int(span.size) else span.size
+    facts = {"round": span.round, "blocks": ", ".join(map(str, span.blocks)), "bytes": size}
+    return {name: fact for name, fact in facts.items() if fact or name == "round"}
