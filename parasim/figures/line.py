@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from parasim.figures import style
 from parasim.figures.labels import label_ends
-from parasim.figures.rows import Row, check_columns, pretty_name, text
+from parasim.figures.rows import Row, check_columns, pretty_name, swept_columns, text
 from parasim.figures.sheet import log_ticks, note, ring, sheet
 from parasim.figures.style import FigureError
 from sim.errors import UnitError
@@ -102,8 +102,7 @@ class _Line:
 
 def _lines(rows: Sequence[Row], x: str, hidden: Sequence[Hidden]) -> dict[str, _Line]:
     """Sort runs into lines by their names."""
-    fields = list(rows[0])[: list(rows[0]).index("wall_clock_s")]
-    told_apart = [name for name in fields if name != x and len({text(row, name) for row in rows}) > 1]
+    told_apart = [name for name in swept_columns(rows) if name != x]
     lines: dict[str, _Line] = {}
     for row in rows:
         line = lines.setdefault(_name(row, told_apart), _Line(text(row, "method")))

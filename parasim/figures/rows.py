@@ -25,6 +25,12 @@ def check_columns(rows: Sequence[Row], wanted: Sequence[str]) -> None:
         raise FigureError(f"rows without {', '.join(missing)}; they have {', '.join(rows[0]) or 'nothing'}")
 
 
+def swept_columns(rows: Sequence[Row]) -> list[str]:
+    """Columns that tell rows apart: before the wall-clock, but where computing times come from is nobody's choice."""
+    columns = list(rows[0])[: list(rows[0]).index("wall_clock_s")]
+    return [name for name in columns if name != "compute_origin" and len({text(row, name) for row in rows}) > 1]
+
+
 def text(row: Row, column: str) -> str:
     """A field as text; empty if it is missing."""
     value = row.get(column)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parasim.figures import style
-from parasim.figures.rows import Row, check_columns, pretty_name, text
+from parasim.figures.rows import Row, check_columns, pretty_name, swept_columns, text
 from parasim.figures.sheet import Key, fill, sheet
 from parasim.figures.style import FigureError
 
@@ -129,14 +129,8 @@ def draw_runtime(rows: Sequence[Row], directory: Path) -> list[Path]:
 
 def _arrange(rows: Sequence[Row]) -> _Arrangement:
     check_columns(rows, ("method", "wall_clock_s", *_PARTS))
-    # What stands before the wall-clock tells rows apart; where computing times come from is nobody's choice.
-    labels = dict.fromkeys(name for row in rows for name in list(row)[: list(row).index("wall_clock_s")])
-    swept = [
-        name
-        for name in labels
-        if name not in ("method", "compute_origin") and len({text(row, name) for row in rows}) > 1
-    ]
-    group_fields = [field for field in swept if field not in ("model", "bandwidth")]
+    swept = swept_columns(rows)
+    group_fields = [field for field in swept if field not in ("method", "model", "bandwidth")]
     group_fields.sort(key=lambda field: field != "batch_size")
     panel_field = "bandwidth"
     if not group_fields and "bandwidth" in swept:
