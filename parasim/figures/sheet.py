@@ -152,8 +152,8 @@ class Sheet:
 
 
 @contextmanager
-def sheet(**settings: Any) -> Iterator[Sheet]:
-    """Open an empty picture; draw and save it inside the ``with``.
+def sheet(settings: dict[Any, Any] | None = None) -> Iterator[Sheet]:
+    """Open an empty picture, with further settings of matplotlib; draw and save it inside the ``with``.
 
     A user's own matplotlib settings neither change the picture nor are changed by it.
     """
@@ -183,7 +183,7 @@ def svg_for_page(draw: Callable[[Sheet, float], object], width: float) -> str:
     from matplotlib.transforms import Bbox
 
     file = io.StringIO()
-    with sheet(**{"svg.fonttype": "none"}) as drawn:
+    with sheet({"svg.fonttype": "none"}) as drawn:
         draw(drawn, width)
         low, high = drawn.figure.get_tightbbox().padded(_MARGIN).intervaly
         box = Bbox([[0, low], [width, high]])

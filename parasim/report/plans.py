@@ -20,7 +20,7 @@ _ABOUT_NUMBERS = ("value_is", "input_unit")
 """What an answer says of its numbers, which does not tell it from others."""
 
 
-def about_plan(directory: Path, record: Record | None) -> dict[str, Any]:
+def about_plan(directory: Path, record: Record) -> dict[str, Any]:
     """Read what the page about a directory of `paraSim plan` tells."""
     plan = read_json(directory / "plan.json")
     answers = [
@@ -39,9 +39,8 @@ def about_plan(directory: Path, record: Record | None) -> dict[str, Any]:
     table = PageTable(("method", "possible", "answer", "wall-clock there", "because"), rows)
     timed = [(a, float(a["wall_clock_s"])) for a in answers if a["wall_clock_s"] is not None]
     bars = [StackedBar(f"{a['name']}: {a['value']}", [seconds], clock(seconds)) for a, seconds in timed]
-    name = record.scenario.get("name") if record is not None else None
     return {
-        "title": f"{name}: plan" if name else "Plan",
+        "title": f"{record.scenario['name']}: plan" if record.scenario.get("name") else "Plan",
         "question": plan["question"],
         "answers": answers,
         "table": table,

@@ -29,7 +29,7 @@ def _seconds(row: Row) -> float:
     return float(row["wall_clock_s"])
 
 
-def about_sweep(directory: Path, record: Record | None) -> dict[str, Any]:
+def about_sweep(directory: Path, record: Record) -> dict[str, Any]:
     """Read what the page about a directory of `paraSim sweep` tells."""
     rows = read_rows(directory / "results.csv")
     runs = read_json(directory / "sweep.json")["runs"]
@@ -37,7 +37,7 @@ def about_sweep(directory: Path, record: Record | None) -> dict[str, Any]:
     swept = [column for column in columns if len({row[column] for row in rows}) > 1] or ["method"]
     names = [column.replace("_", " ") for column in swept]
     what_if, notes = _what_if(rows, swept)
-    name = record.scenario.get("name") if record is not None and "model" not in swept else None
+    name = None if "model" in swept else record.scenario.get("name")
     origins = Counter(row["compute_origin"] for row in rows)
     computing = [("computing times", o, f"{n:,} of {len(rows):,} runs; see the column") for o, n in origins.items()]
     ordered = sorted(({**row, "label": _label(row, swept)} for row in rows), key=_seconds)

@@ -22,14 +22,14 @@ ROUNDS = 8
 _MOST_LINES = 300
 
 
-def timeline_chart(directory: Path, record: Record | None) -> PageChart | None:
+def timeline_chart(directory: Path, record: Record) -> PageChart | None:
     """Show what clients do in the first rounds; None if the directory holds no timeline.
 
     Parameters
     ----------
     directory : Path
         Where ``timeline.csv`` lies, and ``critical_path.csv`` if there is one.
-    record : Record or None
+    record : Record
         Whose scenario names the clients.
     """
     if not (directory / "timeline.csv").exists():
@@ -54,10 +54,10 @@ def timeline_chart(directory: Path, record: Record | None) -> PageChart | None:
 
 
 def _schedule(
-    spans: Sequence[Span], pieces: Sequence[Span], counts: Mapping[int, int], end: float, record: Record | None
+    spans: Sequence[Span], pieces: Sequence[Span], counts: Mapping[int, int], end: float, record: Record
 ) -> Schedule:
     """Give clients of a group that do the same at the same times one row, named after the group."""
-    scenario = None if record is None else load(record.scenario)
+    scenario = load(record.scenario) if record.scenario else None
     fleet = None if scenario is None else Fleet(scenario.fleet)
     doing: dict[int, list[Span]] = defaultdict(list)
     for span in spans:

@@ -19,7 +19,7 @@ from train.runs.metrics import read_metrics
 _TITLES = {"partition": "Who had which examples"}
 
 
-def about_training(directory: Path, record: Record | None) -> dict[str, Any]:
+def about_training(directory: Path, record: Record) -> dict[str, Any]:
     """Read what the page about a directory of `paraSim train` tells."""
     rows: list[dict[str, Any]] = read_metrics(directory / "metrics.csv")
     last = {row["method"]: {**row, "reached": _reached(row)} for row in rows}
@@ -34,7 +34,7 @@ def about_training(directory: Path, record: Record | None) -> dict[str, Any]:
     base = directory / "base.json"
     start = float(read_json(base)["eval_loss"]) if column == "eval_loss" and base.exists() else None
     return {
-        "name": (record.scenario.get("name") if record is not None else None) or "Training",
+        "name": record.scenario.get("name") or "Training",
         "last": last,
         "loss": loss,
         "losses": chart(
