@@ -69,7 +69,7 @@ def write_trace(result: Result, path: Path, critical: CriticalPath | None = None
     write_atomically(path, write)
 
 
-def write_events(file: IO[bytes], events: Iterable[Mapping[str, Any]]) -> None:
+def write_events(file: IO[bytes] | gzip.GzipFile, events: Iterable[Mapping[str, Any]]) -> None:
     """Write events one a line, each as soon as it is made."""
     encode = json.JSONEncoder(separators=(",", ":")).encode
     file.write(b'{"displayTimeUnit":"ms","traceEvents":[\n')
