@@ -75,8 +75,7 @@ def draw_convergence(curves: Sequence[LossCurves], finals: Sequence[FinalLosses]
     list of Path
         The two files.
     """
-    height = 2 * (_BOTTOM + _HEIGHT + _TOP)
-    with sheet(style.PAGE_WIDTH, height) as drawn:
+    with sheet() as drawn:
         rows: tuple[Sequence[LossCurves | FinalLosses], ...] = (curves, finals)
         for row, panels in enumerate(rows):
             width = (style.PAGE_WIDTH - 0.1 - _LEFT - (len(panels) - 1) * _GUTTER) / len(panels)

@@ -168,7 +168,7 @@ def _recorded_seed(model: Path) -> int:
     folder = model.resolve()
     for directory in (folder, *folder.parents[:2]) if folder.is_dir() else ():
         record = read_record(directory)
-        if record is not None and record.kind == "train":
+        if record.kind == "train":
             return load(record.scenario).seed
     raise ParaSimError(f"{model}: no record of its training says which digits it held out; give its seed (--seed)")
 

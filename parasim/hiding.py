@@ -31,7 +31,7 @@ class Hidden:
     labels : dict
         The line: every swept field but the one along the axis.
     value : float
-        The axis's quantity there, in base units.
+        The axis's quantity there, in base units: of whole numbers, the least or the largest that is hidden.
     wall_clock : float
         Runtime there [s].
     until : bool
@@ -62,7 +62,7 @@ def hiding_points(table: Table, axis: Axis) -> list[Hidden]:
     """Find, for each line of a chart along `axis`, where the stalls end, or from where on they begin.
 
     Only between two neighbouring runs of which one stalls and the other does not; a line that always or never
-    stalls has no such point. What is found is the first whole number, or number of four digits, after the change.
+    stalls has no such point. What is found is the last whole number, or number of four digits, that hides.
     """
     unit = quantity(axis.values[0])[1]
     whole = not unit and all(float(value).is_integer() for value in axis.values)
@@ -81,11 +81,13 @@ def hiding_points(table: Table, axis: Axis) -> list[Hidden]:
                 changed = reduce(lambda data, field: with_field(data, field, written), axis.fields, data)
                 return {key: str(figure) for key, figure in figures(changed).items()}
 
-            least, most = math.floor(math.log10(low)), math.floor(math.log10(high)) + 1
-            numbers = range(int(low) + 1, int(high)) if whole else decimals(least, most)
-            between = [*(number for number in numbers if low < number < high), high]
-            changes = bisect_left(between[:-1], True, key=lambda value: _stalls(run_at(value)) != before)
-            value = between[changes]
+            powers = math.floor(math.log10(low)), math.floor(math.log10(high)) + 1
+            between: Sequence[float] = range(int(low) + 1, int(high))
+            if not whole:
+                between = [number for number in decimals(*powers) if low < number < high]
+            changes = bisect_left(between, True, key=lambda value: _stalls(run_at(value)) != before)
+            # The last value that hides: before the change, or the one that it brings.
+            value = [low, *between, high][changes + before]
             found.append(Hidden(dict(labels), value, float(run_at(value)["wall_clock_s"]), until=not before))
     return found
 

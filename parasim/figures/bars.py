@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from itertools import compress
+from typing import NamedTuple
 
 from parasim.figures import style
 from parasim.figures.labels import shortened
-from parasim.figures.sheet import Drawing, Key, Sheet, fill, keys_height
+from parasim.figures.sheet import Key, Sheet, fill
 
 # All lengths are in inches.
 _ROW, _BAR, _GAP = 0.31, 0.11, 0.1
@@ -29,37 +30,31 @@ class StackedBar(NamedTuple):
     more: Sequence[str] = ()
 
 
-def bars_drawing(parts: Sequence[BarPart], bars: Sequence[StackedBar], width: float = style.PAGE_WIDTH) -> Drawing:
-    """Draw bars; the longest is as wide as the picture.
+def draw_bars(drawn: Sheet, width: float, parts: Sequence[BarPart], bars: Sequence[StackedBar]) -> None:
+    """Draw bars below one another; the longest is as wide as the picture.
 
     Parameters
     ----------
+    drawn : Sheet
+        The picture.
+    width : float
+        Of the picture [in].
     parts : sequence of BarPart
         What the bars consist of.
     bars : sequence of StackedBar
         The bars, with a length for each part.
-    width : float
-        Of the picture [in].
     """
     longest = max((sum(bar.lengths) for bar in bars), default=0.0) or 1.0
-    present = [any(bar.lengths[number] > 0 for bar in bars) for number in range(len(parts))]
-    keys = [Key(part.name, (part.colour,)) for part, shown in zip(parts, present, strict=True) if shown]
-    head = keys_height(keys, width) + _GAP if len(parts) > 1 else 0.0
-    looks: dict[str, Any] = {"size": style.NORMAL}
-
-    def draw(drawn: Sheet) -> None:
-        if len(parts) > 1:
-            drawn.keys(keys, 0.0, drawn.height - head + _GAP, width)
-        for number, bar in enumerate(bars):
-            top = drawn.height - head - number * _ROW
-            space = width - style.text_width(bar.text, style.NORMAL) - _GAP
-            drawn.text(0.0, top - 0.07, shortened(bar.name, space, style.NORMAL), **looks)
-            drawn.text(width, top - 0.07, bar.text, ha="right", **looks)
-            left = 0.0
-            for part, length in zip(parts, bar.lengths, strict=True):
-                if length > 0:
-                    share = length / longest * width
-                    fill(drawn.page.barh(top - 0.15 - _BAR / 2, share, _BAR, left)[0], part.colour)
-                    left += share
-
-    return Drawing(width, head + len(bars) * _ROW, draw)
+    if len(parts) > 1:
+        present = [any(bar.lengths[number] > 0 for bar in bars) for number in range(len(parts))]
+        drawn.keys([Key(part.name, (part.colour,)) for part in compress(parts, present)], 0.0, _GAP, width)
+    for number, bar in enumerate(bars):
+        top, left = -number * _ROW, 0.0
+        space = width - style.text_width(bar.text, style.NORMAL) - _GAP
+        drawn.text(0.0, top - 0.07, shortened(bar.name, space, style.NORMAL), size=style.NORMAL)
+        drawn.text(width, top - 0.07, bar.text, ha="right", size=style.NORMAL)
+        for part, length in zip(parts, bar.lengths, strict=True):
+            if length > 0:
+                share = length / longest * width
+                fill(drawn.page.barh(top - 0.15 - _BAR / 2, share, _BAR, left, clip_on=False)[0], part.colour)
+                left += share

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parasim.figures import style
-from parasim.figures.sheet import note, sheet
-from parasim.figures.ticks import bandwidth_ticks
+from parasim.figures.sheet import log_ticks, note, sheet
 from parasim.text import amount
 
 if TYPE_CHECKING:
@@ -56,17 +55,16 @@ def draw_break_even(lines: Sequence[MethodsCompared], methods: tuple[str, str], 
         height = max(_LEAST_HEIGHT, _ROW * len(lines))
         axes = drawn.axes(0, 0, _WIDTH, height, grid="")
         bandwidths = lines[0].bandwidths
-        low, high = float(bandwidths[0]), float(bandwidths[-1])
         # Positive where the second method takes longer: the first one's advantage, as a logarithm.
         advantage = np.array([np.log(line.runtimes[1] / line.runtimes[0]) for line in lines])
-        axes.set(xscale="log", xlim=(low, high), ylim=(-0.5, len(lines) - 0.5))
+        axes.set(xscale="log", xlim=(bandwidths[0], bandwidths[-1]), ylim=(-0.5, len(lines) - 0.5))
         _colour(axes, bandwidths, advantage, methods)
         _levels(axes, bandwidths, advantage)
         _boundary(axes, lines)
         _name_regions(axes, bandwidths, advantage, methods)
         axes.set_yticks(range(len(lines)), [str(line.batch_size) for line in lines])
         axes.set(xlabel="bandwidth of every client, up and down", ylabel="batch size")
-        bandwidth_ticks(axes.xaxis, low, high)
+        log_ticks(axes.xaxis, "B/s")
         several = "; thin lines: so many times as fast" if len(lines) > 1 else ""
         drawn.text(0, height + 0.12, f"the deeper the colour, the greater its advantage{several}", color=style.MUTED)
         drawn.title(f"{methods[0]} or {methods[1]}: the faster one", 0, height + 0.2)
@@ -95,11 +93,9 @@ def _colour(
 
 def _levels(axes: Axes, bandwidths: NDArray[np.float64], advantage: NDArray[np.float64]) -> None:
     """Draw lines where one method is so many times as fast, with their numbers."""
-    if len(advantage) < 2:
-        return
     levels = sorted(sign * math.log(level) for level in _LEVELS for sign in (-1, 1))
     shown = [level for level in levels if advantage.min() < level < advantage.max()]
-    if not shown:
+    if len(advantage) < 2 or not shown:
         return
     axes.contour(
         bandwidths, range(len(advantage)), advantage, shown, colors=style.MUTED, linewidths=0.5, linestyles="-"

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from parasim.figures import style
 from parasim.figures.sheet import Key, list_beside, ring, sheet
-from parasim.figures.style import FigureError
 from parasim.text import deadline_clock
-from sim.replay.conditions import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from parasim.planning.risk.random_runs import RandomRuns
 
 # All lengths are in inches.
 _WIDTH, _HEIGHT = 3.8, 2.3
@@ -31,41 +31,13 @@ _SHOWN = (0.001, 0.999)
 """Quantiles that the time axis reaches, at least: beyond them, single runs would stretch it."""
 
 
-class Line(NamedTuple):
-    """Random runs of one method.
-
-    Attributes
-    ----------
-    method : str
-        Its name.
-    times : array of shape (runs,)
-        Wall-clocks, sorted [s].
-    planned : float
-        Wall-clock without jitter [s].
-    estimate : float
-        The answer: the deadline [s], or the probability to meet it.
-    interval : tuple of float or None
-        Where the deadline lies [s], or the probability to meet it; None where that is not known.
-    """
-
-    method: str
-    times: Floats
-    planned: float
-    estimate: float
-    interval: tuple[float | None, float | None]
-
-
-def draw_confidence(lines: Sequence[Line], probability: float, within: float | None, directory: Path) -> list[Path]:
+def draw_confidence(sampled: Sequence[RandomRuns], directory: Path) -> list[Path]:
     """Draw ``confidence.png`` and ``confidence.svg``.
 
     Parameters
     ----------
-    lines : sequence of Line
-        One per method.
-    probability : float
-        That was asked for.
-    within : float or None
-        Deadline that was asked for [s].
+    sampled : sequence of RandomRuns
+        One per method, all asked for the same.
     directory : Path
         Where to write the files; made if it is not there.
 
@@ -76,18 +48,15 @@ def draw_confidence(lines: Sequence[Line], probability: float, within: float | N
 
     Raises
     ------
-    FigureError
-        If there are no runs.
     OutputError
         If the files cannot be written.
     """
-    if not lines or any(len(line.times) == 0 for line in lines):
-        raise FigureError("nothing to draw: there are no runs")
-    ends = [float(np.quantile(line.times, share)) for line in lines for share in _SHOWN]
-    ends += [line.planned for line in lines] + ([] if within is None else [within])
+    probability, within = sampled[0].probability, sampled[0].within
+    ends = [float(np.quantile(line.times, share)) for line in sampled for share in _SHOWN]
+    ends += [line.planned for line in sampled] + ([] if within is None else [within])
     unit = style.time_unit(max(ends))
-    colours = style.method_colours(line.method for line in lines)
-    ordered = sorted(lines, key=lambda line: float(np.median(line.times)))
+    colours = style.method_colours(line.method for line in sampled)
+    ordered = sorted(sampled, key=lambda line: float(np.median(line.times)))
     heading = f"{100 * probability:.4g}% are done in" if within is None else f"are done in {deadline_clock(within)}"
     with sheet() as drawn:
         axes = drawn.axes(0, 0, _WIDTH, _HEIGHT)
@@ -104,10 +73,10 @@ def draw_confidence(lines: Sequence[Line], probability: float, within: float | N
             shares = np.linspace(0, 1, min(_POINTS, len(line.times)))
             times = np.quantile(line.times, shares, method="inverted_cdf") / unit.seconds
             # Lines end where the picture does, not where their slowest run was.
-            label = f"{line.method}\n{_answer(line, within, unit)}"
+            label = f"{line.method}\n{_answer(line, unit)}"
             axes.plot([*times, axes.get_xlim()[1]], [*shares, 1.0], color=colour, linewidth=1.2, label=label)
             axes.plot(line.planned / unit.seconds, 0.0, marker="^", ms=4, color=colour, clip_on=False, zorder=5)
-            _mark(axes, line, probability, within, unit, colour)
+            _mark(axes, line, unit, colour)
         drawn.unit(axes, "done")
         keys = [Key("without jitter", (style.MUTED,), "^", filled=True)]
         keys += [Key("answer, with its 95 % interval", (style.MUTED,), "o")]
@@ -116,22 +85,20 @@ def draw_confidence(lines: Sequence[Line], probability: float, within: float | N
         return drawn.save(directory / "confidence")
 
 
-def _answer(line: Line, within: float | None, unit: style.TimeUnit) -> str:
-    if within is None:
+def _answer(line: RandomRuns, unit: style.TimeUnit) -> str:
+    if line.within is None:
         return f"{style.format_time(line.estimate, unit)} {unit.name}"
     low, high = line.interval
-    assert low is not None
-    assert high is not None
     return f"{line.estimate:.1%} ({low:.1%} to {high:.1%})"
 
 
-def _mark(axes: Axes, line: Line, probability: float, within: float | None, unit: style.TimeUnit, colour: str) -> None:
+def _mark(axes: Axes, line: RandomRuns, unit: style.TimeUnit, colour: str) -> None:
     """Mark the answer on a line, with what is known of it."""
     low, high = (line.estimate if end is None else end for end in line.interval)
     looks: dict[str, Any] = {"color": colour, "linewidth": 2.6, "capstyle": "butt"}
-    if within is None:
-        axes.hlines(probability, low / unit.seconds, high / unit.seconds, **looks)
-        ring(axes, line.estimate / unit.seconds, probability, colour, size=4.4)
+    if line.within is None:
+        axes.hlines(line.probability, low / unit.seconds, high / unit.seconds, **looks)
+        ring(axes, line.estimate / unit.seconds, line.probability, colour, size=4.4)
     else:
-        axes.vlines(within / unit.seconds, low, high, **looks)
-        ring(axes, within / unit.seconds, line.estimate, colour, size=4.4)
+        axes.vlines(line.within / unit.seconds, low, high, **looks)
+        ring(axes, line.within / unit.seconds, line.estimate, colour, size=4.4)

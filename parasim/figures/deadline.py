@@ -7,16 +7,12 @@ from pathlib import Path
 
 from parasim.figures import style
 from parasim.figures.labels import label_ends
-from parasim.figures.sheet import Key, ring, sheet
-from parasim.figures.style import FigureError
-from parasim.figures.ticks import bandwidth_ticks, log_ticks
+from parasim.figures.sheet import Key, log_ticks, ring, sheet
 from parasim.text import amount, deadline_clock
 
 # All lengths are in inches.
 _WIDTH, _HEIGHT = 4.4, 2.5
 _MARGIN = 1.15
-_WIDE = 1e4
-"""From the least to the most, as a factor, where numbers at 2 and 5 would touch."""
 _FAR = 8.0
 """Runtimes so many times the deadline lie outside the picture."""
 
@@ -34,7 +30,7 @@ def draw_deadline(
     Parameters
     ----------
     curves : mapping of str to sequence of (float, float)
-        Each method's runtimes [s] by the quantity, rising.
+        Each method's runtimes [s] by the quantity, rising; none of some methods, but not of all.
     answers : mapping of str to (float, float)
         Value and runtime [s] of the methods that have an answer.
     within : float
@@ -46,14 +42,10 @@ def draw_deadline(
 
     Raises
     ------
-    FigureError
-        If there is nothing to draw.
     OutputError
         If the files cannot be written.
     """
     drawn = {method: curve for method, curve in curves.items() if curve}
-    if not drawn:
-        raise FigureError("nothing to draw: no runtime is known")
     values = [value for curve in drawn.values() for value, _ in curve]
     low, high = min(values), max(values)
     times = [time for curve in drawn.values() for _, time in curve if time <= _FAR * within] + [within]
@@ -74,10 +66,8 @@ def draw_deadline(
             y = wall_clock / scale.seconds
             axes.plot([value, value], [bottom, y], color=colours[method], linewidth=0.7, linestyle=":")
             ring(axes, value, y, colours[method])
-        for axis, wide in ((axes.xaxis, high > _WIDE * low), (axes.yaxis, False)):
-            log_ticks(axis, lambda value: f"{value:,.0f}" if value >= 10_000 else f"{value:g}", sparse=wide)
-        if unit:
-            bandwidth_ticks(axes.xaxis, low, high)
+        log_ticks(axes.xaxis, unit)
+        log_ticks(axes.yaxis)
         picture.unit(axes, scale.name, above=0.2)
         ends = {names[method]: (curve[-1][1] / scale.seconds, colours[method]) for method, curve in drawn.items()}
         label_ends(picture, axes, ends)

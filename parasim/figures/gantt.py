@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from parasim.figures import style
 from parasim.figures.labels import shortened
-from parasim.figures.sheet import Drawing, Key, Sheet, keys_height
+from parasim.figures.sheet import Key, Sheet, sheet
 from parasim.figures.style import FigureError, TimeUnit
 from sim.analysis.critical_path import CriticalPath
 from sim.engine.fleet import Fleet
@@ -29,7 +29,7 @@ COLOURS = {Kind.COMPUTE: "#0072B2", Kind.UPLOAD: "#E69F00", Kind.DOWNLOAD: "#009
 _PRESENT = "#F3F3F3"
 
 # All lengths are in inches; a row's unit is 1, its lanes are given from its lower edge.
-_ROW, _RIGHT, _MARGIN, _TITLE, _LEGEND_GAP, _BOTTOM, _BOTTOM_LINE = 0.27, 0.12, 0.06, 0.17, 0.095, 0.36, 0.12
+_ROW, _RIGHT, _MARGIN, _LEGEND_GAP = 0.27, 0.12, 0.06, 0.095
 _LANES = {True: (0.48, 0.40), False: (0.08, 0.40)}
 _BAND = (0.04, 0.88)
 _NAME_GAP, _WIDEST_NAME = 0.07, 0.35
@@ -114,7 +114,9 @@ def draw_gantt(result: Result, path: CriticalPath, directory: Path, rounds: int 
     many = f"{scenario.rounds:,} rounds" if scenario.rounds > 1 else "one round"
     cut = f"the first {rounds} of " if end < result.wall_clock else ""
     title = f"{scenario.name}, {scenario.method.name}: {cut}{many}"
-    return gantt_drawing(schedule, title).save(directory / "gantt")
+    with sheet() as drawn:
+        draw_schedule(drawn, style.PAGE_WIDTH, schedule, title)
+        return drawn.save(directory / "gantt")
 
 
 def window(spans: Sequence[Span], rounds: int) -> float:
@@ -124,17 +126,19 @@ def window(spans: Sequence[Span], rounds: int) -> float:
     return max((s.end for s in spans if s.kind is Kind.COMPUTE and s.round < rounds), default=0.0)
 
 
-def gantt_drawing(schedule: Schedule, title: str = "", width: float = style.PAGE_WIDTH) -> Drawing:
-    """Draw a schedule.
+def draw_schedule(drawn: Sheet, width: float, schedule: Schedule, title: str = "") -> None:
+    """Draw a schedule on a sheet.
 
     Parameters
     ----------
+    drawn : Sheet
+        The picture.
+    width : float
+        Of the picture [in].
     schedule : Schedule
         What is done when.
     title : str
         Written above, if not empty.
-    width : float
-        Of the picture [in].
 
     Raises
     ------
@@ -145,41 +149,29 @@ def gantt_drawing(schedule: Schedule, title: str = "", width: float = style.PAGE
     if end <= 0:
         raise FigureError("nothing to draw: the run takes no time")
     clients = _rows(schedule, end, _THINNEST / width * end)
-    names = {client: _short(schedule.names[client], width * _WIDEST_NAME) for client in clients}
+    names = {client: shortened(schedule.names[client], width * _WIDEST_NAME, style.SMALL) for client in clients}
     left = _MARGIN + max(style.text_width(name, style.SMALL) for name in names.values()) + _NAME_GAP
     unit = style.time_unit(end)
-    keys, note = _keys(schedule, clients, end), _axis_name(schedule, clients, unit)
+    note = _axis_name(schedule, clients, unit)
     if style.text_width(note, style.NORMAL) > width - left:
         note = note.replace(", chosen", ",\nchosen")
-    head = _MARGIN + _TITLE * bool(title) + keys_height(keys, width - 2 * _MARGIN) + _LEGEND_GAP
-    bottom, height = _BOTTOM + _BOTTOM_LINE * note.count("\n"), len(clients) * _ROW
-
-    def draw(drawn: Sheet) -> None:
-        top = drawn.keys(keys, _MARGIN, bottom + height + _LEGEND_GAP, width - 2 * _MARGIN)
-        drawn.title(title, _MARGIN, top + 0.03)
-        axes = drawn.axes(left, bottom, width - left - _RIGHT, height, grid="")
-        axes.spines["left"].set_visible(False)
-        axes.set(xlim=(0, end), ylim=(0, len(clients)), xticks=[], yticks=[])
-        # What is drawn is in seconds.
-        scales = (lambda seconds: seconds / unit.seconds), (lambda units: units * unit.seconds)
-        axes.secondary_xaxis("bottom", functions=scales).set_xlabel(note, labelpad=2)
-        if not schedule.presence:
-            axes.hlines(range(1, len(clients)), 0, end, color=style.GRID, linewidth=0.5, zorder=0.5)
-        lowest = {client: len(clients) - 1 - index for index, client in enumerate(clients)}
-        inches_per_second = (width - left - _RIGHT) / end
-        for client, row in lowest.items():
-            _draw_row(axes, schedule, client, row, inches_per_second)
-            drawn.text(left - _NAME_GAP, bottom + (row + 0.5) * _ROW, names[client], ha="right")
-        _outline(axes, schedule, lowest, _THINNEST / inches_per_second)
-
-    return Drawing(width, head + height + bottom, draw)
-
-
-def _short(name: str, width: float) -> str:
-    """Cut a name off so that it is no wider than a width [in], but keep the number at its end."""
-    group, space, number = name.rpartition(" ")
-    end = space + number if group else ""
-    return shortened(group or name, width - style.text_width(end, style.SMALL), style.SMALL) + end
+    height = len(clients) * _ROW
+    top = drawn.keys(_keys(schedule, clients, end), _MARGIN, height + _LEGEND_GAP, width - 2 * _MARGIN)
+    drawn.title(title, _MARGIN, top + 0.03)
+    axes = drawn.axes(left, 0, width - left - _RIGHT, height, grid="")
+    axes.spines["left"].set_visible(False)
+    axes.set(xlim=(0, end), ylim=(0, len(clients)), xticks=[], yticks=[])
+    # What is drawn is in seconds.
+    scales = (lambda seconds: seconds / unit.seconds), (lambda units: units * unit.seconds)
+    axes.secondary_xaxis("bottom", functions=scales).set_xlabel(note, labelpad=2)
+    if not schedule.presence:
+        axes.hlines(range(1, len(clients)), 0, end, color=style.GRID, linewidth=0.5, zorder=0.5)
+    lowest = {client: len(clients) - 1 - index for index, client in enumerate(clients)}
+    inches_per_second = (width - left - _RIGHT) / end
+    for client, row in lowest.items():
+        _draw_row(axes, schedule, client, row, inches_per_second)
+        drawn.text(left - _NAME_GAP, (row + 0.5) * _ROW, names[client], ha="right")
+    _outline(axes, schedule, lowest, _THINNEST / inches_per_second)
 
 
 def _rows(schedule: Schedule, end: float, shortest: float) -> list[int]:

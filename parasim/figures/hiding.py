@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING
 
 from parasim.figures import style
 from parasim.figures.labels import label_ends, shortened
-from parasim.figures.sheet import Key, Sheet, list_beside, ring, sheet
-from parasim.figures.style import FigureError
-from parasim.figures.ticks import bandwidth_ticks
+from parasim.figures.sheet import Key, Sheet, list_beside, log_ticks, ring, sheet
 from parasim.text import amount
 
 if TYPE_CHECKING:
@@ -75,20 +73,17 @@ def draw_hiding(groups: Sequence[tuple[GroupCurve, Sequence[tuple[float, float]]
     Parameters
     ----------
     groups : sequence of (GroupCurve, sequence of (float, float))
-        Each with runtimes [s] along its bandwidth [B/s]; none where the scenario as it is hides nothing.
+        Each with runtimes [s] along its bandwidth [B/s]; none where the scenario as it is hides nothing. One at least
+        has a hiding point, at some batch size and block width.
     directory : Path
         Where the files go.
 
     Raises
     ------
-    FigureError
-        If no group has a hiding point, at whatever batch size and block width.
     OutputError
         If the files cannot be written.
     """
     drawable = [(g, runtimes) for g, runtimes in groups if any(point.bandwidth is not None for point in g.points)]
-    if not drawable:
-        raise FigureError("nothing to draw: no communication becomes hidden")
     # Each method's clients are all alike.
     alike = len({group.method for group, _ in groups}) == len(groups)
     curves = _named(drawable, alike=alike)
@@ -150,7 +145,7 @@ def _draw_runtimes(drawn: Sheet, curves: Sequence[_Curves], quantity: str) -> No
         axes.plot(xs, ys, color=curve.colour, linewidth=width, label=label)
         axes.plot([curve.own, curve.own], [0, y], color=curve.colour, linewidth=0.7, linestyle=":")
         ring(axes, curve.own, y, curve.colour)
-    bandwidth_ticks(axes.xaxis, low, high)
+    log_ticks(axes.xaxis, "B/s")
     drawn.text(0, _HEIGHT + 0.12, unit.name, color=style.MUTED)
     drawn.title("Runtime", 0, _HEIGHT + 0.2)
     list_beside(axes, "hidden from")
@@ -184,7 +179,7 @@ def _draw_panel(
         ring(axes, size, curve.own, curve.colour)
     elif curve.refused:
         axes.plot([size], [limits[1]], "x", ms=4.2, mew=1.1, color=curve.colour, clip_on=False, zorder=5)
-    bandwidth_ticks(axes.yaxis, *limits)
+    log_ticks(axes.yaxis, "B/s")
     if inner:
         axes.set_yticklabels([])
     label_ends(drawn, axes, ends)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from parasim.figures import style
 from parasim.figures.sheet import Sheet
@@ -31,26 +34,23 @@ def spread(heights: Mapping[str, float], low: float, high: float) -> dict[str, f
         Where each label stands, at least a line apart as far as the space allows [in].
     """
     ordered = sorted(heights, key=lambda label: heights[label])
-    gap = min(_LINE, (high - low) / max(1, len(ordered) - 1))
-    placed: dict[str, float] = {}
-    floor = low
-    for label in ordered:
-        placed[label] = max(heights[label], floor)
-        floor = placed[label] + gap
-    ceiling = high
-    for label in reversed(ordered):
-        placed[label] = min(placed[label], ceiling)
-        ceiling = placed[label] - gap
-    return placed
+    steps = min(_LINE, (high - low) / max(1, len(ordered) - 1)) * np.arange(len(ordered))
+    # Without the steps between them, labels that follow one another are nowhere lower than the one before.
+    bases = np.maximum.accumulate(np.maximum([heights[label] for label in ordered], low) - steps)
+    placed = np.minimum(bases, high - steps[-1:]) + steps
+    return dict(zip(ordered, placed.tolist(), strict=True))
 
 
 def shortened(text: str, width: float, size: float) -> str:
-    """Cut a text off so that it is no wider than a width [in] at a type size [pt]."""
+    """Cut a text off so that it is no wider than a width [in] at a type size [pt], but keep a number at its end."""
     if style.text_width(text, size) <= width:
         return text
-    while text and style.text_width(f"{text}…", size) > width:
+    number = re.search(r"(?: ×)? [\d,]+$|$", text)
+    assert number is not None
+    text, end = text[: number.start()], number[0]
+    while text and style.text_width(f"{text}…{end}", size) > width:
         text = text[:-1]
-    return f"{text.rstrip()}…"
+    return f"{text.rstrip()}…{end}"
 
 
 def label_ends(sheet: Sheet, axes: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
@@ -65,14 +65,11 @@ def label_ends(sheet: Sheet, axes: Axes, ends: Mapping[str, tuple[float, str]]) 
     ends : mapping of str to (float, str)
         For each label, the value at which its line ends, and its colour.
     """
-    inches = axes.transData + sheet.page.transData.inverted()
-    low, high = sorted(axes.get_ylim())
-    left, bottom = sheet.page.transData.inverted().transform(axes.transAxes.transform((1, 0)))
-    top = bottom + axes.get_position().height * sheet.height
-    right = axes.get_xlim()[1]
+    inches = axes.transData + sheet.figure.transFigure.inverted()
+    place, (low, high), right = axes.get_position(), sorted(axes.get_ylim()), axes.get_xlim()[1]
     heights = {label: inches.transform((right, min(max(y, low), high)))[1] for label, (y, _) in ends.items()}
-    for label, height in spread(heights, bottom, top).items():
+    for label, height in spread(heights, place.y0, place.y1).items():
         sheet.page.plot(
-            [left + 0.02, left + 0.09], [heights[label], height], color=ends[label][1], lw=0.6, clip_on=False
+            [place.x1 + 0.02, place.x1 + 0.09], [heights[label], height], color=ends[label][1], lw=0.6, clip_on=False
         )
-        sheet.text(left + 0.11, height, label, va="center")
+        sheet.text(place.x1 + 0.11, height, label, va="center")

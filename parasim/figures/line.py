@@ -7,16 +7,18 @@ marked point and a thin upright line.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parasim.figures import style
 from parasim.figures.labels import label_ends
-from parasim.figures.rows import Row, check_columns, pretty_name, text
-from parasim.figures.sheet import note, ring, sheet
+from parasim.figures.rows import Row, check_columns, pretty_name, swept_columns, text
+from parasim.figures.sheet import log_ticks, note, ring, sheet
 from parasim.figures.style import FigureError
-from parasim.figures.ticks import log_ticks
 from sim.errors import UnitError
 from sim.scenario.units import quantity
 
@@ -62,69 +64,77 @@ def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hid
     from matplotlib.ticker import EngFormatter
 
     check_columns(rows, (x, "method", "wall_clock_s"))
-    told_apart = [column for column in _fields(rows[0], x) if len({text(row, column) for row in rows}) > 1]
-    lines: dict[str, list[tuple[float, float]]] = {}
-    marks: dict[str, list[Hidden]] = {}
-    methods: dict[str, str] = {}
-    for row in rows:
-        name = _name(row, told_apart)
-        points = lines.setdefault(name, [])
-        value = _number(text(row, x), x)
-        if any(value == other for other, _ in points):
-            raise FigureError(f"two runtimes at {x} {text(row, x)} of one line; tell them apart by a column")
-        points.append((value, float(row["wall_clock_s"])))
-        methods[name] = text(row, "method")
-    for mark in hidden:
-        # The line bends there, between two runs of the sweep.
-        marks.setdefault(_name(mark.labels, told_apart), []).append(mark)
-        lines[_name(mark.labels, told_apart)].append((mark.value, mark.wall_clock))
+    lines = _lines(rows, x, hidden)
     times = [float(row["wall_clock_s"]) for row in rows]
     unit = style.time_unit(max(times))
     # Numbers of a quantity carry their unit, with its prefix.
     base = quantity(text(rows[0], x))[1]
-    write: Callable[[float], str] = EngFormatter(base) if base else "{:g}".format
-    colours = style.method_colours(methods.values())
+    write: Callable[[float], str] = EngFormatter(base) if base else "{:.10g}".format
     with sheet() as drawn:
         axes = drawn.axes(0, 0, _WIDTH, _HEIGHT)
         # Methods differ by factors: a log axis where a linear one would press the fast ones to the floor.
         factors = max(times) > 5 * min(times) > 0
         low, high = (min(times) / 1.2, max(times) * 1.2) if factors else (0.0, max(times) * 1.2 or unit.seconds)
-        axes.set(xscale="log", yscale="log" if factors else "linear")
+        axes.set(xscale="log", yscale="log" if factors else "linear", ylim=(low / unit.seconds, high / unit.seconds))
         axes.set_xlabel("bandwidth of every client" if x == "bandwidth" else pretty_name(x))
-        axes.set_ylim(low / unit.seconds, high / unit.seconds)
-        values = sorted({_number(text(row, x), x) for row in rows})
-        margin = (values[-1] / values[0]) ** 0.05 if len(values) > 1 else 2.0
-        axes.set_xlim(values[0] / margin, values[-1] * margin)
-        ends, lines_of, notes = {}, dict.fromkeys(colours, 0), 0
-        for name, points in lines.items():
-            method = methods[name]
-            xs, ys = zip(*((value, seconds / unit.seconds) for value, seconds in sorted(set(points))), strict=True)
-            dashes = _DASHES[lines_of[method] % len(_DASHES)]
-            lines_of[method] += 1
-            axes.plot(xs, ys, color=colours[method], linewidth=1.2, linestyle=dashes, marker="o", markersize=2.6)
-            for mark in marks.get(name, ()):
-                where = write(float(f"{mark.value:.3g}"))
-                since = f"hidden up to {where}" if mark.until else f"hidden from {where} on"
-                told = f"{name}:\n{since}" if len(hidden) > 1 else f"communication\n{since}"
-                _mark(axes, (mark.value, mark.wall_clock / unit.seconds), colours[method], told, notes)
-                notes += 1
-            ends[name] = (ys[-1], colours[method])
-        _tick(axes, values, write, logarithmic=factors)
+        axes.margins(x=0.05)
+        ends = _draw_lines(axes, lines, unit)
+        _tick(axes, sorted({_number(text(row, x), x) for row in rows}), write, logarithmic=factors)
+        marks = [(name, mark) for name, line in lines.items() for mark in line.marks]
+        for number, (name, mark) in enumerate(marks):
+            where = write(mark.value if mark.value.is_integer() and not base else float(f"{mark.value:.3g}"))
+            since = f"hidden up to {where}" if mark.until else f"hidden from {where} on"
+            told = f"{name}:\n{since}" if len(marks) > 1 else f"communication\n{since}"
+            _mark(axes, (mark.value, mark.wall_clock / unit.seconds), ends[name][1], told, number)
         drawn.unit(axes, unit.name)
         label_ends(drawn, axes, ends)
         return drawn.save(directory / "runtime")
 
 
+@dataclass(frozen=True)
+class _Line:
+    """Runs that differ only along the axis: runtimes by value [s], and where communication becomes hidden."""
+
+    method: str
+    runtimes: dict[float, float] = field(default_factory=dict)
+    marks: list[Hidden] = field(default_factory=list)
+
+
+def _lines(rows: Sequence[Row], x: str, hidden: Sequence[Hidden]) -> dict[str, _Line]:
+    """Sort runs into lines by their names."""
+    told_apart = [name for name in swept_columns(rows) if name != x]
+    lines: dict[str, _Line] = {}
+    for row in rows:
+        line = lines.setdefault(_name(row, told_apart), _Line(text(row, "method")))
+        value = _number(text(row, x), x)
+        if value in line.runtimes:
+            raise FigureError(f"two runtimes at {x} {text(row, x)} of one line; tell them apart by a column")
+        line.runtimes[value] = float(row["wall_clock_s"])
+    for mark in hidden:
+        # The line bends there, between two runs of the sweep.
+        line = lines[_name(mark.labels, told_apart)]
+        line.marks.append(mark)
+        line.runtimes[mark.value] = mark.wall_clock
+    return lines
+
+
+def _draw_lines(axes: Axes, lines: Mapping[str, _Line], unit: style.TimeUnit) -> dict[str, tuple[float, str]]:
+    """Draw lines in the colours of their methods, each of one method in another way; return where they end."""
+    colours = style.method_colours(line.method for line in lines.values())
+    dashes: dict[str, Iterator[str]] = defaultdict(lambda: cycle(_DASHES))
+    ends = {}
+    for name, line in lines.items():
+        xs, ys = zip(*sorted((x, seconds / unit.seconds) for x, seconds in line.runtimes.items()), strict=True)
+        colour, style_of_line = colours[line.method], next(dashes[line.method])
+        axes.plot(xs, ys, color=colour, linewidth=1.2, linestyle=style_of_line, marker="o", markersize=2.6)
+        ends[name] = (ys[-1], colour)
+    return ends
+
+
 def _name(row: Row, columns: Sequence[str]) -> str:
     """Name of a line: its method, and every other column that tells it apart with its name, so that numbers speak."""
-    others = [f"{pretty_name(column)} {text(row, column)}" for column in columns if column not in ("method", "model")]
-    return ", ".join([text(row, "method"), *(text(row, "model") for column in columns if column == "model"), *others])
-
-
-def _fields(row: Row, x: str) -> list[str]:
-    """Columns that name a run, but the one along the axis."""
-    names = list(row)
-    return [column for column in names[: names.index("wall_clock_s")] if column != x]
+    names = {column: "" if column == "model" else f"{pretty_name(column)} " for column in columns if column != "method"}
+    return ", ".join([text(row, "method"), *(f"{name}{text(row, column)}" for column, name in names.items())])
 
 
 def _number(value: str, x: str) -> float:
@@ -140,13 +150,12 @@ def _number(value: str, x: str) -> float:
 def _mark(axes: Axes, point: tuple[float, float], colour: str, text: str, notes: int) -> None:
     """Mark where communication becomes hidden, its text below the `notes` ones that are there already."""
     x, y = point
-    low, high = axes.get_ylim()
-    axes.plot([x, x], [low, high], color=colour, linewidth=0.7, linestyle=":")
+    axes.axvline(x, color=colour, linewidth=0.7, linestyle=":")
     ring(axes, x, y, colour)
-    on_the_left = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0] > 0.6
+    on_the_left = (axes.transScale + axes.transLimits).transform(point)[0] > 0.6
     offset = -4 if on_the_left else 4, -1 - notes * _NOTE_HEIGHT
     box = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-    note(axes, text, (x, high), offset, ha="right" if on_the_left else "left", va="top", bbox=box)
+    note(axes, text, (x, axes.get_ylim()[1]), offset, ha="right" if on_the_left else "left", va="top", bbox=box)
 
 
 def _tick(axes: Axes, values: Sequence[float], write: Callable[[float], str], *, logarithmic: bool) -> None:

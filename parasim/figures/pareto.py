@@ -8,15 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from parasim.figures import style
-from parasim.figures.sheet import Key, list_beside, note, sheet
+from parasim.figures.sheet import Key, list_beside, log_ticks, note, sheet
 from parasim.figures.style import FigureError
-from parasim.figures.ticks import log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from parasim.planning.cost.choices import Outcome
 
 # All lengths are in inches.
 _WIDTH, _HEIGHT = 3.4, 2.6
@@ -24,35 +25,14 @@ _TOUCHING = 0.11
 """Marks closer than this share one number."""
 
 
-class Mark(NamedTuple):
-    """One run.
-
-    Attributes
-    ----------
-    method : str
-        Its method.
-    name : str
-        What else tells it from others.
-    cost : float
-        [USD].
-    wall_clock : float
-        [s].
-    """
-
-    method: str
-    name: str
-    cost: float
-    wall_clock: float
-
-
-def draw_pareto(marks: Sequence[Mark], front: Sequence[Mark], limit: float, directory: Path) -> list[Path]:
+def draw_pareto(runs: Sequence[Outcome], front: Sequence[Outcome], limit: float, directory: Path) -> list[Path]:
     """Draw ``pareto.png`` and ``pareto.svg``.
 
     Parameters
     ----------
-    marks : sequence of Mark
-        All runs.
-    front : sequence of Mark
+    runs : sequence of Outcome
+        All of them.
+    front : sequence of Outcome
         Those that nothing beats, the cheapest first.
     limit : float
         The budget [USD].
@@ -67,32 +47,33 @@ def draw_pareto(marks: Sequence[Mark], front: Sequence[Mark], limit: float, dire
     Raises
     ------
     FigureError
-        If there are no runs, or one takes no time or money and so has no place on logarithmic axes.
+        If one takes no time or money and so has no place on logarithmic axes.
     OutputError
         If the files cannot be written.
     """
-    if not front:
-        raise FigureError("nothing to draw: there are no runs")
-    if any(not (mark.cost > 0 and mark.wall_clock > 0) for mark in marks):
+    if any(not (run.cost > 0 and run.wall_clock > 0) for run in runs):
         raise FigureError("a run that costs nothing or takes no time has no place on logarithmic axes")
-    unit = style.time_unit(max(mark.wall_clock for mark in front))
-    colours = style.method_colours(mark.method for mark in marks)
+    unit = style.time_unit(max(run.wall_clock for run in front))
+    colours = style.method_colours(run.candidate.method for run in runs)
     with sheet() as drawn:
         axes = drawn.axes(0, 0, _WIDTH, _HEIGHT, grid="both")
         axes.set(xscale="log", yscale="log", xlabel="cost of a run [USD]")
-        axes.set_xlim(*_limits([mark.cost for mark in marks]))
-        axes.set_ylim(*_limits([mark.wall_clock / unit.seconds for mark in marks]))
+        axes.margins(0.08)
+        for run in runs:
+            x, y = run.cost, run.wall_clock / unit.seconds
+            axes.plot(x, y, "o", ms=2.4, mew=0, color=colours[run.candidate.method], alpha=0.4)
+        # What else is drawn reaches to the edges of the chart.
+        axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
         _shade(axes, limit)
-        for mark in marks:
-            x, y = mark.cost, mark.wall_clock / unit.seconds
-            axes.plot(x, y, "o", ms=2.4, mew=0, color=colours[mark.method], alpha=0.4)
-        corners = [(mark.cost, mark.wall_clock / unit.seconds) for mark in front]
+        corners = [(run.cost, run.wall_clock / unit.seconds) for run in front]
         # Between two runs of the front, what can be had is no more than the cheaper one.
         xs, ys = zip((corners[0][0], axes.get_ylim()[1]), *corners, (axes.get_xlim()[1], corners[-1][1]), strict=True)
         axes.plot(xs, ys, color=style.INK, linewidth=0.9, zorder=3, drawstyle="steps-post")
-        for number, (mark, corner) in enumerate(zip(front, corners, strict=True), 1):
-            label = f"{number}  {mark.method}, {mark.name}\n{_figures(mark, limit, unit)}"
-            axes.plot(*corner, "o", ms=4.4, mew=0.7, mec=style.INK, mfc=colours[mark.method], zorder=4, label=label)
+        for number, (run, corner) in enumerate(zip(front, corners, strict=True), 1):
+            label = f"{number}  {run.candidate.method}, {run.candidate.chosen}\n{_figures(run, limit, unit)}"
+            axes.plot(
+                *corner, "o", ms=4.4, mew=0.7, mec=style.INK, mfc=colours[run.candidate.method], zorder=4, label=label
+            )
         _number(axes, corners)
         for axis in (axes.xaxis, axes.yaxis):
             log_ticks(axis)
@@ -103,15 +84,10 @@ def draw_pareto(marks: Sequence[Mark], front: Sequence[Mark], limit: float, dire
         return drawn.save(directory / "pareto")
 
 
-def _figures(mark: Mark, limit: float, unit: style.TimeUnit) -> str:
-    cost = f"{mark.cost:,.0f}" if mark.cost >= 1000 else f"{mark.cost:.3g}"
-    text = f"{cost} USD, {style.format_time(mark.wall_clock, unit)} {unit.name}"
-    return text if mark.cost <= limit else f"{text}, beyond the budget"
-
-
-def _limits(values: Sequence[float]) -> tuple[float, float]:
-    margin = (max(values) / min(values)) ** 0.06 * 1.02
-    return min(values) / margin, max(values) * margin
+def _figures(run: Outcome, limit: float, unit: style.TimeUnit) -> str:
+    cost = f"{run.cost:,.0f}" if run.cost >= 1000 else f"{run.cost:.3g}"
+    text = f"{cost} USD, {style.format_time(run.wall_clock, unit)} {unit.name}"
+    return text if run.cost <= limit else f"{text}, beyond the budget"
 
 
 def _shade(axes: Axes, limit: float) -> None:

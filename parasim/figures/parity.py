@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from parasim.figures import style
-from parasim.figures.sheet import Key, sheet
+from parasim.figures.sheet import Key, log_ticks, sheet
 from parasim.figures.style import FigureError
 
 _MARKERS = {"predicted": "o", "fitted": "s", "unexplained": "X"}
 _SIDE = 3.0
 _BAND = 0.05
-_TICKS = (5, 10, 20, 30, 50, 70, 100)
 
 
 def draw_parity(cells: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
@@ -54,10 +53,8 @@ def draw_parity(cells: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
         axes = drawn.axes(0, 0, _SIDE, _SIDE, grid="both")
         axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), xlabel="reported in the paper [min]")
         axes.set_ylabel("simulated [min]", labelpad=1)
-        ticks = [tick for tick in _TICKS if low < tick < high]
-        axes.set_xticks(ticks, ticks)  # type: ignore[arg-type]
-        axes.set_yticks(ticks, ticks)  # type: ignore[arg-type]
-        axes.minorticks_off()
+        log_ticks(axes.xaxis)
+        log_ticks(axes.yaxis)
         ends = [low, high]
         axes.fill_between(ends, [e * (1 - _BAND) for e in ends], [e * (1 + _BAND) for e in ends], color=style.GRID)
         axes.plot(ends, ends, color=style.MUTED, linewidth=0.6)

@@ -12,19 +12,23 @@ Row = Mapping[str, Any]
 
 
 def check_columns(rows: Sequence[Row], wanted: Sequence[str]) -> None:
-    """Make sure that there are rows, and that each has the columns that a picture needs.
+    """Make sure that there are rows, and that they have the columns that a picture needs, as the first has.
 
     Raises
     ------
     FigureError
-        If there are no rows, or a row lacks a column.
+        If there are no rows, or they lack a column.
     """
     if not rows:
         raise FigureError("nothing to draw: there are no rows")
-    for number, row in enumerate(rows):
-        missing = [column for column in wanted if column not in row]
-        if missing:
-            raise FigureError(f"row {number}: no {', '.join(missing)}; it has {', '.join(row) or 'nothing'}")
+    if missing := [column for column in wanted if column not in rows[0]]:
+        raise FigureError(f"rows without {', '.join(missing)}; they have {', '.join(rows[0]) or 'nothing'}")
+
+
+def swept_columns(rows: Sequence[Row]) -> list[str]:
+    """Columns that tell rows apart: before the wall-clock, but where computing times come from is nobody's choice."""
+    columns = list(rows[0])[: list(rows[0]).index("wall_clock_s")]
+    return [name for name in columns if name != "compute_origin" and len({text(row, name) for row in rows}) > 1]
 
 
 def text(row: Row, column: str) -> str:

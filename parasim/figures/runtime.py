@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parasim.figures import style
-from parasim.figures.rows import Row, check_columns, pretty_name, text
+from parasim.figures.rows import Row, check_columns, pretty_name, swept_columns, text
 from parasim.figures.sheet import Key, fill, sheet
 from parasim.figures.style import FigureError
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PARTS = {
-    "compute_s": "compute",
-    "exposed_communication_s": "exposed communication",
-    "waiting_s": "waiting for its turn / others",
-    "offline_s": "offline",
+    "compute_s": ("compute", None),
+    "exposed_communication_s": ("exposed communication", style.EXPOSED),
+    "waiting_s": ("waiting for its turn / others", style.WAITING),
+    "offline_s": ("offline", style.OFFLINE),
 }
-_PART_COLOURS = {"exposed_communication_s": style.EXPOSED, "waiting_s": style.WAITING, "offline_s": style.OFFLINE}
+"""Name and colour of each part of a bar; computing has its method's."""
 
 # All lengths are in inches, gaps between groups in bars.
 _LEFT, _RIGHT, _GUTTER, _INDENT = 0.42, 0.04, 0.46, 0.06
@@ -74,12 +74,11 @@ class _Arrangement:
 
     def heading(self, panel: str) -> str:
         """What holds for all bars of a panel."""
-        varied = "bandwidth" in self.group_fields
-        rate = "" if varied or not (panel or len(self.panels) > 1) else _pretty("bandwidth", panel)
+        rate = _pretty("bandwidth", panel) if panel or len(self.panels) > 1 else ""
         return ", ".join(filter(None, (rate, self.constant)))
 
 
-def draw_runtime(rows: Sequence[Row], directory: Path, title: str = "") -> list[Path]:
+def draw_runtime(rows: Sequence[Row], directory: Path) -> list[Path]:
     """Draw ``runtime.png`` and ``runtime.svg``: a bar per run, stacked from what its wall-clock consists of.
 
     Parameters
@@ -91,8 +90,6 @@ def draw_runtime(rows: Sequence[Row], directory: Path, title: str = "") -> list[
         `compute_origin` speaks of extrapolation carry a mark.
     directory : Path
         Where to write them; made if it is not there.
-    title : str
-        Written above, if not empty.
 
     Returns
     -------
@@ -115,8 +112,7 @@ def draw_runtime(rows: Sequence[Row], directory: Path, title: str = "") -> list[
     panel_height = 1.9 if len(chart.panels) == 1 else 1.2
     band = _NAME * any(chart.models) + len(chart.panels) * (_HEAD + panel_height + _ROW_GAP) + _BELOW
     with sheet() as drawn:
-        keys_bottom = _HEAD + 0.06 + _NAME * any(chart.models)
-        drawn.title(title, -_INDENT, drawn.keys(_keys(chart), -_INDENT, keys_bottom, width) + 0.04)
+        drawn.keys(_keys(chart), -_INDENT, _HEAD + 0.06 + _NAME * any(chart.models), width)
         for number, model in enumerate(chart.models):
             left = number % columns * (panel_width + _GUTTER)
             top = -(number // columns) * band
@@ -133,14 +129,8 @@ def draw_runtime(rows: Sequence[Row], directory: Path, title: str = "") -> list[
 
 def _arrange(rows: Sequence[Row]) -> _Arrangement:
     check_columns(rows, ("method", "wall_clock_s", *_PARTS))
-    # What stands before the wall-clock tells rows apart; where computing times come from is nobody's choice.
-    labels = dict.fromkeys(name for row in rows for name in list(row)[: list(row).index("wall_clock_s")])
-    swept = [
-        name
-        for name in labels
-        if name not in ("method", "compute_origin") and len({text(row, name) for row in rows}) > 1
-    ]
-    group_fields = [field for field in swept if field not in ("model", "bandwidth")]
+    swept = swept_columns(rows)
+    group_fields = [field for field in swept if field not in ("method", "model", "bandwidth")]
     group_fields.sort(key=lambda field: field != "batch_size")
     panel_field = "bandwidth"
     if not group_fields and "bandwidth" in swept:
@@ -170,10 +160,10 @@ def _keys(chart: _Arrangement) -> list[Key]:
         keys = [Key("compute:"), *(Key(method, (colour,)) for method, colour in colours.items())]
     else:
         keys = [Key("compute", tuple(colours.values())[:4])]
-    for part, colour in _PART_COLOURS.items():
-        if any(float(row[part]) > 0 for row in chart.bars.values()):
-            keys.append(Key(_PARTS[part], (colour,)))
-    if any(_is_extrapolated(row) for row in chart.bars.values()):
+    for column, (name, colour) in _PARTS.items():
+        if colour and any(float(row[column]) > 0 for row in chart.bars.values()):
+            keys.append(Key(name, (colour,)))
+    if any(map(_is_extrapolated, chart.bars.values())):
         keys.append(Key("compute time extrapolated", (style.MUTED,), marker="D"))
     return keys
 
@@ -201,10 +191,10 @@ def _draw_panel(
     looks: Any = {"size": style.SMALL, "ha": "center", "va": "bottom", "rotation": 0 if upright else 90}
     for (place, colour, row), label in zip(runs, labels, strict=True):
         bottom = 0.0
-        for part in _PARTS:
+        for part, (_, own) in _PARTS.items():
             height = float(row[part]) / unit.seconds
             if height > 0:
-                fill(axes.bar(place, height, 0.84, bottom)[0], _PART_COLOURS.get(part, colour))
+                fill(axes.bar(place, height, 0.84, bottom)[0], own or colour)
                 bottom += height
         if slot >= _NARROWEST_LABELLED * 0.99:
             axes.text(place, float(row["wall_clock_s"]) / unit.seconds + 0.02 * inch, label, **looks)

@@ -1,11 +1,12 @@
-"""An empty picture that is laid out in inches: axes, titles, legends, and how files are written.
+"""An empty picture that is laid out in inches: axes and their ticks, titles, legends, and how files are written.
 
-Files are the same bytes from run to run.
+Files are the same bytes from run to run, and as large as what is drawn, whichever side of the origin it is on.
 """
 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,16 +15,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from parasim.figures import style
+from parasim.text import amount
 from sim.support.atomic_files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.text import Annotation
 
 _DPI = 220
 _MARGIN = 0.04
 """Around what is drawn [in]."""
+_TINY = 0.001
+"""Side of the plane for titles and legends [in]: files are at least as large as the plane."""
+_MANY_DECADES = {True: 1.6, False: 4.0}
+"""From how many decades on numbers at 2 and 5 of an axis would touch, with and without a unit."""
 _SWATCH, _PAD, _GAP, _KEY_LINE = 0.10, 0.04, 0.13, 0.135
 # A date or version in the file would change its bytes though the picture is the same.
 _METADATA: dict[str, dict[str, None]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
@@ -50,43 +57,20 @@ class Key(NamedTuple):
     filled: bool = False
 
 
-def _key_lines(keys: Sequence[Key], width: float) -> list[list[tuple[float, Key]]]:
-    """Break a legend into lines of a width, and say where in its line each entry starts [in]."""
-    lines: list[list[tuple[float, Key]]] = []
-    start = width + 1
-    for key in keys:
-        length = style.text_width(key.label, style.SMALL) + (_SWATCH + _PAD if key.colours else 0)
-        if start + length > width:
-            lines.append([])
-            start = 0.0
-        lines[-1].append((start, key))
-        start += length + _GAP
-    return lines
-
-
-def keys_height(keys: Sequence[Key], width: float) -> float:
-    """Height of a legend in a space of some width [in]."""
-    return len(_key_lines(keys, width)) * _KEY_LINE
-
-
 @dataclass(frozen=True)
 class Sheet:
-    """An empty picture, laid out in inches from its lower left corner.
+    """An empty picture, laid out in inches from an origin.
 
     Attributes
     ----------
     figure : matplotlib Figure
-        The picture.
+        The picture: a square inch, so that its fractions are inches.
     page : matplotlib Axes
-        An invisible plane over all of it whose unit is the inch, for titles and legends.
-    width, height : float
-        Its size [in].
+        An invisible plane whose unit is the inch, for titles and legends.
     """
 
     figure: Figure
     page: Axes
-    width: float
-    height: float
 
     def axes(self, left: float, bottom: float, width: float, height: float, grid: str = "y") -> Axes:
         """Add axes without frame on the right and top; all lengths in inches.
@@ -98,11 +82,9 @@ class Sheet:
         grid : str
             Light lines at the ticks of ``"x"``, ``"y"``, ``"both"`` or none (empty).
         """
-        box = (left / self.width, bottom / self.height, width / self.width, height / self.height)
-        axes = self.figure.add_axes(box)
-        axes.spines[["right", "top"]].set_visible(False)
+        axes = self.figure.add_axes((left, bottom, width, height))
         if grid:
-            axes.grid(axis=grid, color=style.GRID, linewidth=0.5)  # type: ignore[arg-type]
+            axes.grid(axis=grid)  # type: ignore[arg-type]
         return axes
 
     def title(self, text: str, left: float, bottom: float) -> None:
@@ -116,23 +98,30 @@ class Sheet:
 
     def unit(self, axes: Axes, name: str, above: float = 0.14) -> None:
         """Write the unit of a vertical axis above it, by so many inches."""
-        left, top = axes.get_position().x0 * self.width, axes.get_position().y1 * self.height
-        self.text(left - 0.05, top + above, name, ha="right", va="top")
+        place = axes.get_position()
+        self.text(place.x0 - 0.05, place.y1 + above, name, ha="right", va="top")
 
     def keys(self, keys: Sequence[Key], left: float, bottom: float, width: float) -> float:
-        """Draw a legend in a space of some width, from its lower left corner up [in]; return its upper edge."""
-        top = bottom + keys_height(keys, width)
-        for number, line in enumerate(_key_lines(keys, width)):
+        """Draw a legend in lines of some width, from its lower left corner up [in]; return its upper edge."""
+        lines: list[list[tuple[float, Key]]] = []
+        start = width + 1
+        for key in keys:
+            length = style.text_width(key.label, style.SMALL) + (_SWATCH + _PAD if key.colours else 0)
+            if start + length > width:
+                lines.append([])
+                start = 0.0
+            lines[-1].append((start, key))
+            start += length + _GAP
+        for number, line in enumerate(reversed(lines)):
             for start, key in line:
-                self._key(key, left + start, top - (number + 0.5) * _KEY_LINE)
-        return top
+                self._key(key, left + start, bottom + (number + 0.5) * _KEY_LINE)
+        return bottom + len(lines) * _KEY_LINE
 
     def _key(self, key: Key, left: float, middle: float) -> None:
         if key.marker:
-            colour = key.colours[0]
-            looks: dict[str, Any] = {"ms": 3.4, "mew": 0.7, "mec": colour, "mfc": colour if key.filled else "white"}
-            looks["clip_on"] = False
-            self.page.plot([left + _SWATCH / 2], [middle], key.marker, **looks)
+            edge, face = key.colours[0], key.colours[0] if key.filled else "white"
+            x = left + _SWATCH / 2
+            self.page.plot([x], [middle], key.marker, ms=3.4, mew=0.7, mec=edge, mfc=face, clip_on=False)
         elif key.colours:
             # Several colours share one swatch: "the colour of the method, whichever it is".
             width = _SWATCH / len(key.colours)
@@ -163,10 +152,8 @@ class Sheet:
 
 
 @contextmanager
-def sheet(width: float = 0.1, height: float = 0.1, **settings: Any) -> Iterator[Sheet]:
-    """Open an empty picture of a size [in]; draw and save it inside the ``with``.
-
-    Files are as large as what is drawn: below and beside the origin as well, and beyond the size.
+def sheet(settings: dict[Any, Any] | None = None) -> Iterator[Sheet]:
+    """Open an empty picture, with further settings of matplotlib; draw and save it inside the ``with``.
 
     A user's own matplotlib settings neither change the picture nor are changed by it.
     """
@@ -174,45 +161,34 @@ def sheet(width: float = 0.1, height: float = 0.1, **settings: Any) -> Iterator[
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(style.SETTINGS | settings)
-        figure = Figure(figsize=(width, height))
+    with matplotlib.rc_context(settings, fname=style.SETTINGS):
+        figure = Figure(figsize=(1, 1))
         FigureCanvasAgg(figure)
-        page = figure.add_axes((0, 0, 1, 1))
-        page.set(xlim=(0, width), ylim=(0, height), autoscale_on=False)
+        page = figure.add_axes((0, 0, _TINY, _TINY))
+        page.set(xlim=(0, _TINY), ylim=(0, _TINY), autoscale_on=False)
         page.set_axis_off()
-        yield Sheet(figure, page, width, height)
+        yield Sheet(figure, page)
 
 
-class Drawing(NamedTuple):
-    """A picture that can become files or a part of a page.
+def svg_for_page(draw: Callable[[Sheet, float], object], width: float) -> str:
+    """Return a picture as an SVG without background, exactly as wide as told, whose text is text.
 
-    Attributes
+    Parameters
     ----------
-    width, height : float
-        Its size [in].
     draw : callable
-        Draws it on a sheet of that size.
+        Draws it on a sheet, from the origin to the right, as wide as its second argument [in].
+    width : float
+        Of the picture [in].
     """
+    from matplotlib.transforms import Bbox
 
-    width: float
-    height: float
-    draw: Callable[[Sheet], None]
-
-    def save(self, stem: Path) -> list[Path]:
-        """Write ``stem.png`` and ``stem.svg``; errors as from `Sheet.save`."""
-        with sheet(self.width, self.height) as drawn:
-            self.draw(drawn)
-            return drawn.save(stem)
-
-    def svg(self) -> str:
-        """Return it as an SVG without background, whose text is text."""
-        file = io.StringIO()
-        with sheet(self.width, self.height, **{"svg.fonttype": "none"}) as drawn:
-            self.draw(drawn)
-            drawn.figure.savefig(file, format="svg", transparent=True, metadata=_METADATA["svg"])
-        return file.getvalue()
+    file = io.StringIO()
+    with sheet({"svg.fonttype": "none"}) as drawn:
+        draw(drawn, width)
+        low, high = drawn.figure.get_tightbbox().padded(_MARGIN).intervaly
+        box = Bbox([[0, low], [width, high]])
+        drawn.figure.savefig(file, format="svg", transparent=True, metadata=_METADATA["svg"], bbox_inches=box)
+    return file.getvalue()
 
 
 def fill(bar: Any, colour: str) -> None:
@@ -238,3 +214,22 @@ def note(axes: Axes, text: str, place: tuple[float, float], offset: tuple[float,
 def list_beside(axes: Axes, heading: str) -> None:
     """List the labelled lines and marks of a chart at its right."""
     axes.legend(title=heading, loc="upper left", bbox_to_anchor=(1.03, 1), borderaxespad=0.0, alignment="left")
+
+
+def log_ticks(axis: Axis, unit: str = "") -> None:
+    """Put ticks on a logarithmic axis: at powers of ten and, where there is space, at 2 and 5 times those.
+
+    Parameters
+    ----------
+    axis : matplotlib Axis
+        The axis, whose limits are set.
+    unit : str
+        Base unit that the numbers carry, with its prefixes: ``B/s``.
+    """
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    low, high = axis.get_view_interval()
+    sparse = math.log10(high / low) > _MANY_DECADES[bool(unit)]
+    axis.set_major_locator(LogLocator(subs=(1.0,) if sparse else (1.0, 2.0, 5.0), numticks=12))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(lambda value, _: amount(value, unit) if unit else f"{value:,.10g}")

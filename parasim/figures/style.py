@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 from sim.errors import ParaSimError
 
@@ -19,7 +20,6 @@ PAGE_WIDTH = 7.0
 
 SMALL, NORMAL, LARGE = 6.0, 7.0, 8.0
 """Type sizes of labels at marks, of all other text, and of titles [pt]."""
-POINTS_PER_INCH = 72.0
 
 INK = "#262626"
 MUTED = "#6E6E6E"
@@ -47,29 +47,8 @@ _OTHER_COLOURS = ("#332288", "#999933", "#88CCEE", "#AA4499", "#44AA99")
 GROUP_COLOURS = ("#332288", "#CC6677", "#44AA99", "#999933", "#AA4499", "#117733", "#88CCEE", "#DDCC77")
 """Paul Tol's, for groups of clients: no method that paraSim brings along has one of them."""
 
-SETTINGS: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine has it
-    "font.size": NORMAL,
-    "text.color": INK,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.labelsize": NORMAL,
-    "axes.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "hatch.linewidth": 0.5,
-    "legend.frameon": False,
-    "legend.fontsize": SMALL,
-    "legend.title_fontsize": SMALL,
-    "legend.borderpad": 0.0,
-    "legend.handlelength": 1.6,
-    # Outlines instead of text: an SVG looks the same wherever it is opened, whatever fonts are there.
-    "svg.fonttype": "path",
-    # Element names are drawn from this salt instead of a random one.
-    "svg.hashsalt": "paraSim",
-}
+SETTINGS = Path(__file__).with_name("parasim.mplstyle")
 """What differs from matplotlib's defaults."""
-_TICKS = {"labelsize": SMALL, "color": MUTED, "labelcolor": INK, "major.width": 0.6, "major.size": 2.0}
-SETTINGS |= {f"{axis}tick.{name}": value for axis in "xy" for name, value in _TICKS.items()}
 
 
 class FigureError(ParaSimError):
@@ -130,4 +109,4 @@ def text_width(text: str, size: float) -> float:
 
     font = FontProperties(family="DejaVu Sans", size=size)
     widths = [text_to_path.get_text_width_height_descent(line, font, False)[0] for line in text.split("\n")]
-    return float(max(widths)) / POINTS_PER_INCH
+    return float(max(widths)) / 72

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from parasim.figures import style
 from parasim.figures.sheet import Key, note, sheet
-from parasim.figures.style import FigureError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,13 +80,9 @@ def draw_tornado(panels: Sequence[Panel], directory: Path) -> list[Path]:
 
     Raises
     ------
-    FigureError
-        If there are no bars.
     OutputError
         If the files cannot be written.
     """
-    if not panels or any(not panel.bars for panel in panels):
-        raise FigureError("nothing to draw: there are no inputs")
     shown = [panel._replace(bars=panel.bars[:_MOST]) for panel in panels]
     times = [time for panel in shown for bar in panel.bars for time in (bar.low, bar.high, panel.base)]
     unit = style.time_unit(max(times))

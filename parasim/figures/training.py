@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from parasim.figures import style
 from parasim.figures.labels import label_ends
-from parasim.figures.sheet import Drawing, Key, Sheet, sheet
+from parasim.figures.sheet import Key, Sheet, sheet
 from parasim.figures.style import FigureError
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from train.data.partition import Partition
 
-_LEFT, _BOTTOM, _TOP, _GUTTER = 0.42, 0.40, 0.30, 0.28
-_PANEL_HEIGHT, _NARROW = 1.9, 5.0
-_LOSSES = {"eval_loss": "held-out loss", "train_loss": "training loss"}
+# All lengths are in inches.
+_LEFT, _GUTTER, _HEIGHT, _STEP, _NARROW = 0.42, 0.28, 1.9, 2.6, 5.0
+LOSSES = {"eval_loss": "held-out loss", "train_loss": "training loss"}
 _LABEL_COLOURS = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#994F00", "#F0E442", "#882255", "#999933", "#44AA99",
 )  # fmt: skip
@@ -46,24 +46,28 @@ def draw_training(metrics: Sequence[Mapping[str, Any]], directory: Path, base: f
     FigureError
         If no loss was measured.
     """
-    return training_drawing(metrics, "eval_loss", base).save(directory / "training")
+    with sheet() as drawn:
+        draw_losses(drawn, style.PAGE_WIDTH, metrics, "eval_loss", base)
+        return drawn.save(directory / "training")
 
 
-def training_drawing(
-    metrics: Sequence[Mapping[str, Any]], column: str, base: float | None = None, width: float = style.PAGE_WIDTH
-) -> Drawing:
-    """Draw losses as `draw_training` does.
+def draw_losses(
+    drawn: Sheet, width: float, metrics: Sequence[Mapping[str, Any]], column: str, base: float | None = None
+) -> None:
+    """Draw losses on a sheet.
 
     Parameters
     ----------
+    drawn : Sheet
+        The picture.
+    width : float
+        Of the picture [in]; where two panels side by side would be narrow, one stands below the other.
     metrics : sequence of mappings
-        As there.
+        As of `draw_training`.
     column : str
         ``eval_loss`` or ``train_loss``.
     base : float, optional
-        As there.
-    width : float
-        Of the picture [in]; where two panels side by side would be narrow, one stands below the other.
+        As of `draw_training`.
 
     Raises
     ------
@@ -82,29 +86,22 @@ def training_drawing(
     start = base is not None and limits[0] < base < limits[1]
     if base is not None:
         curves = {method: [(0, 0.0, base), *curve] for method, curve in curves.items()}
-    what = _LOSSES[column]
-    what += "" if base is None or start else f" (of the base: {base:.2f})"
+    of_base = "" if base is None or start else f" (of the base: {base:.2f})"
+    drawn.text(0.06, 0.24, LOSSES[column] + of_base, size=style.NORMAL, va="top")
     right = max(style.text_width(method, style.SMALL) for method in curves) + 0.18
     columns = 2 if width > _NARROW else 1
     panel_width = (width - _LEFT - right - (columns - 1) * _GUTTER) / columns
-    panel = _BOTTOM + _PANEL_HEIGHT + _TOP
-
-    def draw(drawn: Sheet) -> None:
-        drawn.text(0.06, drawn.height - 0.06, what, size=style.NORMAL, va="top")
-        for number, name in enumerate(("rounds", f"simulated {unit.name}")):
-            left = _LEFT + number % columns * (panel_width + _GUTTER)
-            bottom = drawn.height - panel * (number // columns + 1) + _BOTTOM
-            axes = drawn.axes(left, bottom, panel_width, _PANEL_HEIGHT)
-            axes.set(ylim=limits, xlabel=name)
-            ends = _draw_curves(axes, curves, number, unit.seconds if number else 1.0)
-            if start:
-                axes.plot([0], [base or 0.0], "o", color=style.INK, markersize=3, clip_on=False, zorder=4)
-            if number % columns:
-                axes.set_yticklabels([])
-            if number % columns == columns - 1:
-                label_ends(drawn, axes, ends)
-
-    return Drawing(width, panel * (2 // columns), draw)
+    for number, name in enumerate(("rounds", f"simulated {unit.name}")):
+        left = _LEFT + number % columns * (panel_width + _GUTTER)
+        axes = drawn.axes(left, -(number // columns) * _STEP - _HEIGHT, panel_width, _HEIGHT)
+        axes.set(ylim=limits, xlabel=name)
+        ends = _draw_curves(axes, curves, number, unit.seconds if number else 1.0)
+        if start:
+            axes.plot([0], [base or 0.0], "o", color=style.INK, markersize=3, clip_on=False, zorder=4)
+        if number % columns:
+            axes.set_yticklabels([])
+        if number % columns == columns - 1:
+            label_ends(drawn, axes, ends)
 
 
 def _draw_curves(

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from parasim.figures import style
-from parasim.figures.bars import BarPart, StackedBar, bars_drawing
-from parasim.figures.sheet import Drawing
+from parasim.figures.bars import BarPart, StackedBar, draw_bars
+from parasim.figures.sheet import Sheet, svg_for_page
 from parasim.report.page import PageChart, PageTable
 from parasim.text import clock
 
@@ -35,17 +35,17 @@ WALL_CLOCK = BarPart("wall-clock", style.COMPUTE)
 """What bars without parts show."""
 
 
-def chart(draw: Callable[[float], Drawing], table: PageTable) -> PageChart:
+def chart(draw: Callable[[Sheet, float], object], table: PageTable) -> PageChart:
     """Draw a chart for wide and for narrow pages.
 
     Parameters
     ----------
     draw : callable
-        Makes the drawing for a width [in].
+        Draws it on a sheet, as wide as its second argument [in].
     table : PageTable
         The numbers.
     """
-    return PageChart([draw(width).svg() for width in (style.PAGE_WIDTH, _NARROW)], table)
+    return PageChart([svg_for_page(draw, width) for width in (style.PAGE_WIDTH, _NARROW)], table)
 
 
 def bar_chart(
@@ -76,7 +76,7 @@ def bar_chart(
     """
     head = [what, *(part.name for part in parts), *([text] if text else []), *more]
     rows = [(bar.name, *map(clock, bar.lengths), *([bar.text] if text else []), *bar.more) for bar in bars]
-    return chart(partial(bars_drawing, parts, bars), PageTable(head, rows, numbers=len(head) - 1, note=note))
+    return chart(partial(draw_bars, parts=parts, bars=bars), PageTable(head, rows, numbers=len(head) - 1, note=note))
 
 
 def inlined(svg: str, prefix: str) -> str:
@@ -85,7 +85,7 @@ def inlined(svg: str, prefix: str) -> str:
     Parameters
     ----------
     svg : str
-        A whole file, as `Drawing.svg` gives it.
+        A whole file, as `svg_for_page` gives it.
     prefix : str
         For its names, which no other picture of the page has.
     """

@@ -21,8 +21,8 @@ class ReportError(ParaSimError):
     """A directory holds nothing to report, or is damaged."""
 
 
-def read_record(directory: Path) -> Record | None:
-    """Read how a directory was made; None if it does not say.
+def read_record(directory: Path) -> Record:
+    """Read how a directory was made; an empty record if it does not say.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def read_record(directory: Path) -> Record | None:
         If the file is damaged.
     """
     if not (directory / RECORD).exists():
-        return None
+        return Record()
     data = read_json(directory / RECORD)
     try:
         return Record(**data)
@@ -69,31 +69,30 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def left(directory: Path, record: Record | None, suffix: str) -> list[Path]:
+def left(directory: Path, record: Record, suffix: str) -> list[Path]:
     """Return the files of one kind that the last command left, in the order of their names.
 
     Parameters
     ----------
     directory : Path
         Where they lie.
-    record : Record or None
+    record : Record
         What names them: files of earlier commands are about other questions.
     suffix : str
         Such as ``.svg``.
     """
-    names = record.files if record is not None else ()
     # Only what lies in the directory, whatever the record names.
-    return [path for path in sorted(directory.glob(f"*{suffix}")) if path.name in names]
+    return [path for path in sorted(directory.glob(f"*{suffix}")) if path.name in record.files]
 
 
-def pictures(directory: Path, record: Record | None, titles: Mapping[str, str]) -> list[PagePicture]:
+def pictures(directory: Path, record: Record, titles: Mapping[str, str]) -> list[PagePicture]:
     """Embed the SVG pictures that the last command left.
 
     Parameters
     ----------
     directory : Path
         Where they lie.
-    record : Record or None
+    record : Record
         What names them.
     titles : mapping of str to str
         Titles by stem; others are called by their names.

@@ -12,17 +12,17 @@ from markupsafe import Markup
 
 from parasim.report.charts import css_fill, inlined
 from parasim.report.files import ReportError, read_record
-from parasim.report.page import joined
 from parasim.report.plans import about_plan
 from parasim.report.record import Record
 from parasim.report.runs import about_explanation, about_simulation
 from parasim.report.sweeps import about_sweep
 from parasim.report.trainings import about_training
+from parasim.sentences import listed
 from parasim.text import amount, clock
 from sim.scenario.safe_parsing import to_yaml
 from sim.support.atomic_files import write_atomically
 
-_KINDS: dict[str, tuple[str, Callable[[Path, Record | None], Mapping[str, Any]]]] = {
+_KINDS: dict[str, tuple[str, Callable[[Path, Record], Mapping[str, Any]]]] = {
     "explain": ("explanation.json", about_explanation),
     "plan": ("plan.json", about_plan),
     "train": ("metrics.csv", about_training),
@@ -64,9 +64,8 @@ def page_about(directory: Path) -> str:
             f"with {' or '.join(file for file, _ in _KINDS.values())} in it"
         )
     # Of several, what was made last is what the record tells.
-    kind = record.kind if record is not None and record.kind in kinds else kinds[0]
-    if record is not None and record.kind != kind:
-        record = None
+    kind = record.kind if record.kind in kinds else kinds[0]
+    record = record if record.kind == kind else Record()
     file, about = _KINDS[kind]
     try:
         return _filled_in(kind, record, about(directory, record))
@@ -74,7 +73,7 @@ def page_about(directory: Path) -> str:
         raise ReportError(f"{directory / file}: is damaged: {type(error).__name__}: {error}") from None
 
 
-def _filled_in(kind: str, record: Record | None, about: Mapping[str, Any]) -> str:
+def _filled_in(kind: str, record: Record, about: Mapping[str, Any]) -> str:
     """Fill in a template; everything that comes from outside (names, sentences, scenarios) is escaped."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -88,7 +87,7 @@ def _filled_in(kind: str, record: Record | None, about: Mapping[str, Any]) -> st
     filters: dict[str, Callable[..., str]] = {
         "clock": lambda seconds: clock(float(seconds)),
         "amount": amount,
-        "joined": joined,
+        "joined": lambda texts: listed(list(texts)),
         "thousands": "{:,}".format,
         "fill": css_fill,
         "inlined": lambda svg: Markup(inlined(svg, f"p{next(pictures)}")),
@@ -96,7 +95,6 @@ def _filled_in(kind: str, record: Record | None, about: Mapping[str, Any]) -> st
     environment.filters |= filters
     # The two files are paraSim's own; nothing else enters the page unescaped but the charts, which escape themselves.
     style, script = (Markup((_TEMPLATES / f"page.{name}").read_text(encoding="utf-8")) for name in ("css", "js"))
-    scenario = None if record is None else record.scenario
-    text = to_yaml(scenario) if scenario else ""
+    text = to_yaml(record.scenario) if record.scenario else ""
     values = {"record": record, "scenario": text, "style": style, "script": script, "what_if": None, **about}
     return environment.get_template(f"{kind}.html").render(values)

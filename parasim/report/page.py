@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from parasim.figures.bars import BarPart
@@ -103,9 +103,3 @@ class WhatIf(NamedTuple):
         cells = [[[told(cell) for cell in bars] for bars in row] for row in self.cells]
         start = [slider.start for slider in self.sliders] + [0]
         return {"places": [s.places for s in self.sliders], "start": start, "names": self.names, "cells": cells}
-
-
-def joined(texts: Iterable[str]) -> str:
-    """Join texts into one sentence's enumeration."""
-    *first, last = list(texts) or [""]
-    return f"{', '.join(first)} and {last}" if first else last

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from parasim.figures.bars import StackedBar, bars_drawing
+from parasim.figures.bars import StackedBar, draw_bars
+from parasim.planning.search.ranges import UNLIMITED
 from parasim.report.charts import WALL_CLOCK, chart
 from parasim.report.files import left, pictures, read_json, read_rows
 from parasim.report.page import PageTable
@@ -17,11 +18,9 @@ from parasim.text import amount, clock
 _MOST_ROWS, _MOST_NAMED = 200, 3
 _ABOUT_NUMBERS = ("value_is", "input_unit")
 """What an answer says of its numbers, which does not tell it from others."""
-_UNLIMITED = 999.9e12
-"""The largest bandwidth of plans [B/s], which they call unlimited."""
 
 
-def about_plan(directory: Path, record: Record | None) -> dict[str, Any]:
+def about_plan(directory: Path, record: Record) -> dict[str, Any]:
     """Read what the page about a directory of `paraSim plan` tells."""
     plan = read_json(directory / "plan.json")
     answers = [
@@ -40,13 +39,12 @@ def about_plan(directory: Path, record: Record | None) -> dict[str, Any]:
     table = PageTable(("method", "possible", "answer", "wall-clock there", "because"), rows)
     timed = [(a, float(a["wall_clock_s"])) for a in answers if a["wall_clock_s"] is not None]
     bars = [StackedBar(f"{a['name']}: {a['value']}", [seconds], clock(seconds)) for a, seconds in timed]
-    name = record.scenario.get("name") if record is not None else None
     return {
-        "title": f"{name}: plan" if name else "Plan",
+        "title": f"{record.scenario['name']}: plan" if record.scenario.get("name") else "Plan",
         "question": plan["question"],
         "answers": answers,
         "table": table,
-        "timed": chart(partial(bars_drawing, [WALL_CLOCK], bars), table) if bars else None,
+        "timed": chart(partial(draw_bars, parts=[WALL_CLOCK], bars=bars), table) if bars else None,
         "pictures": pictures(directory, record, {}),
         "notes": plan["notes"],
         "checks": _checks(plan["answers"]),
@@ -113,12 +111,8 @@ def _name(answer: Mapping[str, Any]) -> str:
 def _value(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
+    if unit in ("B/s", "B"):
+        return "unlimited" if value >= UNLIMITED else amount(value, unit)
     if unit == "s":
         return clock(value)
-    if unit == "B/s" and value >= _UNLIMITED:
-        return "unlimited"
-    if unit in ("B/s", "B"):
-        return amount(value, unit)
-    if unit == "USD":
-        return f"{value:,.2f} USD"
-    return f"{value:,.6g} {unit}".rstrip()
+    return f"{value:,.2f} USD" if unit == "USD" else f"{value:,.6g} {unit}".rstrip()

@@ -23,7 +23,7 @@ class Record:
     Attributes
     ----------
     kind : str
-        The subcommand of `paraSim`.
+        The subcommand of `paraSim`; like all else empty where a directory does not say how it was made.
     command : str
         The whole command, as a shell takes it.
     version : str
@@ -34,7 +34,7 @@ class Record:
         Names of the results and pictures that the command left; whatever else lies there is older.
     """
 
-    kind: str
+    kind: str = ""
     command: str = ""
     version: str = ""
     scenario: Mapping[str, Any] = field(default_factory=dict)

@@ -30,7 +30,7 @@ _SAVED = BarPart("saved, as simulated", style.SAVED)
 _WORTH_A_BAR = 0.001
 
 
-def about_simulation(directory: Path, record: Record | None) -> dict[str, Any]:
+def about_simulation(directory: Path, record: Record) -> dict[str, Any]:
     """Read what the page about a directory of `paraSim simulate` tells."""
     result = read_json(directory / "result.json")
     wall_clock = float(result["wall_clock_s"]) or 1.0
@@ -44,7 +44,7 @@ def about_simulation(directory: Path, record: Record | None) -> dict[str, Any]:
     }
 
 
-def about_explanation(directory: Path, record: Record | None) -> dict[str, Any]:
+def about_explanation(directory: Path, record: Record) -> dict[str, Any]:
     """Read what the page about a directory of `paraSim explain` tells."""
     why = read_json(directory / "explanation.json")
     result = directory / "result.json"
@@ -62,8 +62,8 @@ def about_explanation(directory: Path, record: Record | None) -> dict[str, Any]:
     }
 
 
-def _what_ifs(record: Record | None) -> dict[str, Any]:
-    if record is None:
+def _what_ifs(record: Record) -> dict[str, Any]:
+    if not record.scenario:
         note = "The directory does not say which scenario was run, so that there is nothing to move."
         return {"what_if": None, "what_if_notes": [note]}
     what_if, notes = what_ifs(load(record.scenario))

@@ -11,9 +11,10 @@ from parasim.figures.bars import StackedBar
 from parasim.memory import memory_of_rows
 from parasim.report.charts import bar_chart
 from parasim.report.files import pictures, read_json, read_rows
-from parasim.report.page import PageChart, Slider, WhatIf, WhatIfBar, joined
+from parasim.report.page import PageChart, Slider, WhatIf, WhatIfBar
 from parasim.report.record import Record
 from parasim.report.runs import BREAKDOWN
+from parasim.sentences import listed
 from parasim.text import clock
 
 _MOST_ROWS = 100
@@ -24,7 +25,11 @@ _TITLES = {"runtime": "Runtime by method", "line": "Runtime along what was swept
 Row = Mapping[str, str]
 
 
-def about_sweep(directory: Path, record: Record | None) -> dict[str, Any]:
+def _seconds(row: Row) -> float:
+    return float(row["wall_clock_s"])
+
+
+def about_sweep(directory: Path, record: Record) -> dict[str, Any]:
     """Read what the page about a directory of `paraSim sweep` tells."""
     rows = read_rows(directory / "results.csv")
     runs = read_json(directory / "sweep.json")["runs"]
@@ -32,12 +37,12 @@ def about_sweep(directory: Path, record: Record | None) -> dict[str, Any]:
     swept = [column for column in columns if len({row[column] for row in rows}) > 1] or ["method"]
     names = [column.replace("_", " ") for column in swept]
     what_if, notes = _what_if(rows, swept)
-    name = record.scenario.get("name") if record is not None and "model" not in swept else None
+    name = None if "model" in swept else record.scenario.get("name")
     origins = Counter(row["compute_origin"] for row in rows)
     computing = [("computing times", o, f"{n:,} of {len(rows):,} runs; see the column") for o, n in origins.items()]
     ordered = sorted(({**row, "label": _label(row, swept)} for row in rows), key=_seconds)
     return {
-        "title": f"{name}: {joined(names)}" if name else f"Sweep over {joined(names)}",
+        "title": f"{name}: {listed(names)}" if name else f"Sweep over {listed(names)}",
         "swept": names,
         "wins": _wins(rows, swept),
         "fastest": ordered[0],
@@ -99,7 +104,3 @@ def _label(row: Row, columns: Sequence[str]) -> str:
     """Name a run by some columns; models, methods and bandwidths say by themselves what they are."""
     names = {"batch_size": "batch ", "model": "", "method": "", "bandwidth": ""}
     return ", ".join(f"{names.get(column, f'{column} ')}{row[column]}" for column in columns)
-
-
-def _seconds(row: Row) -> float:
-    return float(row["wall_clock_s"])

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from parasim.api import load
-from parasim.figures.gantt import Schedule, client_name, gantt_drawing, window
+from parasim.figures.gantt import Schedule, client_name, draw_schedule, window
 from parasim.report.charts import chart
 from parasim.report.files import read_rows
 from parasim.report.page import PageChart, PageTable
@@ -22,14 +22,14 @@ ROUNDS = 8
 _MOST_LINES = 300
 
 
-def timeline_chart(directory: Path, record: Record | None) -> PageChart | None:
+def timeline_chart(directory: Path, record: Record) -> PageChart | None:
     """Show what clients do in the first rounds; None if the directory holds no timeline.
 
     Parameters
     ----------
     directory : Path
         Where ``timeline.csv`` lies, and ``critical_path.csv`` if there is one.
-    record : Record or None
+    record : Record
         Whose scenario names the clients.
     """
     if not (directory / "timeline.csv").exists():
@@ -50,14 +50,14 @@ def timeline_chart(directory: Path, record: Record | None) -> PageChart | None:
     ]
     note = f"The first {_MOST_LINES} of {len(told):,} lines; timeline.csv has all." if len(told) > _MOST_LINES else ""
     table = PageTable(("client", "what", "round", "from", "to"), told[:_MOST_LINES], numbers=3, note=note)
-    return chart(partial(gantt_drawing, schedule, ""), table)
+    return chart(partial(draw_schedule, schedule=schedule), table)
 
 
 def _schedule(
-    spans: Sequence[Span], pieces: Sequence[Span], counts: Mapping[int, int], end: float, record: Record | None
+    spans: Sequence[Span], pieces: Sequence[Span], counts: Mapping[int, int], end: float, record: Record
 ) -> Schedule:
     """Give clients of a group that do the same at the same times one row, named after the group."""
-    scenario = None if record is None else load(record.scenario)
+    scenario = load(record.scenario) if record.scenario else None
     fleet = None if scenario is None else Fleet(scenario.fleet)
     doing: dict[int, list[Span]] = defaultdict(list)
     for span in spans:

@@ -1,7 +1,7 @@
 """What a page's sliders move: bars for every bandwidth and batch size, computed beforehand.
 
 A run is recorded once for each batch size and method, and every bandwidth is a what-if of that recording, replayed
-where that is exact and simulated where the server's links are shared (`sim.replay.replay`).
+where that is exact and simulated elsewhere (`sim.replay.replay`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 from parasim.api import load, set_up
 from parasim.figures import style
 from parasim.figures.bars import BarPart
-from parasim.report.page import Slider, WhatIf, WhatIfBar, joined
+from parasim.report.page import Slider, WhatIf, WhatIfBar
+from parasim.sentences import listed
 from parasim.sweeping import PAPER_METHODS
 from parasim.text import amount
 from sim.errors import ParaSimError
@@ -42,7 +43,7 @@ def what_ifs(scenario: Scenario) -> tuple[WhatIf | None, list[str]]:
     Returns
     -------
     tuple of WhatIf and list of str
-        None if that would take too long; and what is to be said about how it was computed.
+        None if that would take too long, or who waits for whom depends on the links; and what is to be said about it.
 
     Raises
     ------
@@ -51,6 +52,9 @@ def what_ifs(scenario: Scenario) -> tuple[WhatIf | None, list[str]]:
     """
     own_method, own_batch = scenario.method.name, scenario.local.batch_size
     recording = record(*set_up(scenario))
+    if not recording.setup.traits.causes_fixed:
+        because = f"whom {own_method} waits for depends on the links, and with it how long each client computes"
+        return None, [f"No bars for other bandwidths: {because}."]
     answers = recording.replay(_variants(recording))
     work = len(recording.result.timeline.spans) * (1 if answers.replayed.all() else 1 + len(FACTORS))
     methods, batches, notes = _choice(scenario, work)
@@ -129,6 +133,6 @@ def _bandwidths(scenario: Scenario) -> Slider:
 
 def _how(replayed: int, simulated: int) -> str:
     ways = [f"{replayed:,} by exact replay of recorded runs"] if replayed else []
-    ways += [f"{simulated:,} by event simulation, because the server's links are shared"] if simulated else []
-    count = f"{replayed + simulated:,} what-ifs, computed when this page was made: {joined(ways)}."
+    ways += [f"{simulated:,} by event simulation, where a replay is not exact"] if simulated else []
+    count = f"{replayed + simulated:,} what-ifs, computed when this page was made: {listed(ways)}."
     return f"{count} Computing is the mean client's."

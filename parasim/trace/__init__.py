@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from sim.analysis.critical_path import CriticalPath
     from sim.engine.result import Result
 
-SUFFIXES = (".json", ".json.gz")
-
 
 def check_trace_path(path: Path) -> None:
     """Make sure, before a long run, that a trace can be written to a file.
@@ -31,10 +29,8 @@ def check_trace_path(path: Path) -> None:
     OutputError
         If its name does not say the format, or its directory cannot hold it.
     """
-    if path.suffix == ".pftrace":
-        raise OutputError(f"--trace {path}: traces are JSON; write {path.stem}.json.gz, which Perfetto opens as well")
-    if not path.name.endswith(SUFFIXES):
-        raise OutputError(f"--trace {path}: the name of a trace ends in {' or '.join(SUFFIXES)}")
+    if not path.name.endswith((".json", ".json.gz")):
+        raise OutputError(f"--trace {path}: traces are JSON; the name ends in .json or .json.gz")
     if path.is_dir():
         raise OutputError(f"--trace {path}: is a directory; give the name of a file")
     check_directory(path.parent)
@@ -64,24 +60,21 @@ def write_trace(result: Result, path: Path, critical: CriticalPath | None = None
 
     def write(file: IO[str]) -> None:
         # The file is opened as text; what a trace is written to is the bytes below.
-        binary = cast("IO[bytes]", file.buffer)  # type: ignore[attr-defined]
+        plain = cast("Any", file).buffer
         # Without name and date, the same run gives the same bytes.
-        plain = path.suffix != ".gz"
-        packed = nullcontext(binary) if plain else gzip.GzipFile("", "wb", compresslevel=6, fileobj=binary, mtime=0)
-        with packed as target:
-            write_events(cast("IO[bytes]", target), trace.events())
+        zipped = path.suffix == ".gz"
+        with gzip.GzipFile("", "wb", 6, plain, mtime=0) if zipped else nullcontext(plain) as target:
+            write_events(target, trace.events())
 
     write_atomically(path, write)
 
 
-def write_events(file: IO[bytes], events: Iterable[Mapping[str, Any]]) -> None:
+def write_events(file: IO[bytes] | gzip.GzipFile, events: Iterable[Mapping[str, Any]]) -> None:
     """Write events one a line, each as soon as it is made."""
     encode = json.JSONEncoder(separators=(",", ":")).encode
     file.write(b'{"displayTimeUnit":"ms","traceEvents":[\n')
-    separator = b""
-    for event in events:
-        file.write(separator + encode(event).encode())
-        separator = b",\n"
+    for number, event in enumerate(events):
+        file.write(b",\n" * (number > 0) + encode(event).encode())
     file.write(b"\n]}\n")
 
 

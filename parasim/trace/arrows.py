@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 from sim.engine.timeline import SERVER, Span
 
-NANOSECONDS = 1e9
 _MOST_CAUSES = 4
 """A client's span with more causes, at a barrier of many clients, gets an arrow only from the last of them to end."""
 
@@ -42,13 +41,13 @@ class Arrows:
         Yields
         ------
         (int, int)
-            Number of the arrow, and a time at which the slice that it begins in is under way [ns].
+            Number of the arrow, and a time at which the slice that it begins in is under way [us].
         """
         span = self._spans[number]
         for place, arrows in self._by_cause.get(number, ()):
             effect = self._spans[place]
             # A microsecond before the end the slice is surely the one that is under way on its track.
-            time = max(nanoseconds(span.start), min(nanoseconds(span.end) - 1000, nanoseconds(effect.start)))
+            time = max(microseconds(span.start), min(microseconds(span.end) - 1, microseconds(effect.start)))
             if effect.client in (SERVER, span.client):
                 yield arrows[copy], time
             elif copy == 0:
@@ -60,9 +59,9 @@ class Arrows:
             yield from arrows if self._spans[number].client == SERVER else (arrows[copy],)
 
 
-def nanoseconds(seconds: float) -> int:
-    """Round a time [s] to a whole number of nanoseconds."""
-    return round(seconds * NANOSECONDS)
+def microseconds(seconds: float) -> int:
+    """Cut a time [s] off to whole microseconds, but for what is missing to them by rounding."""
+    return round(seconds * 1e9) // 1000
 
 
 def _causes(spans: Sequence[Span], span: Span) -> Sequence[int]:

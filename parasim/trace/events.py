@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import count, groupby
+from operator import itemgetter
 from typing import Any
 
 from parasim.figures.gantt import client_name
-from parasim.trace.arrows import NANOSECONDS, Arrows, nanoseconds
+from parasim.trace.arrows import Arrows, microseconds
 from sim.analysis.critical_path import CriticalPath
 from sim.engine.fleet import Fleet
 from sim.engine.result import TIMELINE_CLIENTS, Result
@@ -51,7 +52,7 @@ class RunTrace:
     """
 
     def __init__(self, result: Result, critical: CriticalPath | None = None):
-        if result.wall_clock * NANOSECONDS >= 2**63:
+        if result.wall_clock * 1e9 >= 2**63:
             raise OutputError(f"a trace holds at most 292 years, and this run takes {result.wall_clock:.3g} s")
         self._result = result
         self._critical = critical
@@ -101,12 +102,12 @@ class RunTrace:
         span = self._result.timeline.spans[number]
         track = self._track[span.client, copy, span.kind, self._lane_of[number]]
         where = {"pid": self._process(span.client, copy), "tid": track}
-        start = _microseconds(span.start)
+        start = microseconds(span.start)
         yield _complete(where, span.start, span.end, f"{span.kind.value} {span.round}", _facts(span))
         for arrow in self._arrows.end(number, copy):
             yield {"ph": "f", "bp": "e", **where, "ts": start, "id": arrow, "cat": "cause", "name": "cause"}
         for arrow, time in self._arrows.begin(number, copy):
-            yield {"ph": "s", **where, "ts": time // 1000, "id": arrow, "cat": "cause", "name": "cause"}
+            yield {"ph": "s", **where, "ts": time, "id": arrow, "cat": "cause", "name": "cause"}
 
     def _critical_slices(self) -> Iterator[Event]:
         where = {"pid": self._critical_process, "tid": self._critical_track}
@@ -123,13 +124,10 @@ class RunTrace:
         for a while be above the link's capacity or below it; the bytes, the area below the line, are right.
         """
         level = dict.fromkeys(_COUNTERS, 0)
-        for time, together in groupby(self._changes(), key=lambda change: change[0]):
-            changes = list(together)
-            for _, kind, difference in changes:
-                level[kind] += difference
-            for kind in sorted({kind for _, kind, _ in changes}):
-                on = {"ph": "C", "pid": _SERVER_PROCESS, "ts": time // 1000, "name": _COUNTERS[kind]}
-                yield on | {"args": {"B/s": level[kind]}}
+        for (time, kind), changes in groupby(self._changes(), key=itemgetter(0, 1)):
+            level[kind] += sum(difference for _, _, difference in changes)
+            on = {"ph": "C", "pid": _SERVER_PROCESS, "ts": time, "name": _COUNTERS[kind]}
+            yield on | {"args": {"B/s": level[kind]}}
 
     def _changes(self) -> list[tuple[int, Kind, int]]:
         """Beginnings and ends of transfers in the order of time; whole numbers add up to 0 again."""
@@ -145,7 +143,7 @@ class RunTrace:
                 end -= serialization
             if end > start:
                 rate = round(span.size * self._result.counts[span.client] / (end - start))
-                changes += [(nanoseconds(start), span.kind, rate), (nanoseconds(end), span.kind, -rate)]
+                changes += [(microseconds(start), span.kind, rate), (microseconds(end), span.kind, -rate)]
         return sorted(changes)
 
     def _copies(self, client: int) -> int:
@@ -162,12 +160,8 @@ class RunTrace:
 
 def _complete(where: Event, start: float, end: float, name: str, facts: Event) -> Event:
     """Make a slice; its end is rounded, not its length, so that the next one can begin there."""
-    begin = _microseconds(start)
-    return {"ph": "X", **where, "ts": begin, "dur": _microseconds(end) - begin, "name": name, "args": facts}
-
-
-def _microseconds(seconds: float) -> int:
-    return nanoseconds(seconds) // 1000
+    begin = microseconds(start)
+    return {"ph": "X", **where, "ts": begin, "dur": microseconds(end) - begin, "name": name, "args": facts}
 
 
 def _lanes(spans: Sequence[Span], order: Sequence[int]) -> tuple[dict[int, int], dict[tuple[int, Kind], int]]:
@@ -186,9 +180,6 @@ def _lanes(spans: Sequence[Span], order: Sequence[int]) -> tuple[dict[int, int],
 
 
 def _facts(span: Span) -> Event:
-    facts: Event = {"round": span.round}
-    if span.blocks:
-        facts["blocks"] = ", ".join(map(str, span.blocks))
-    if span.size:
-        facts["bytes"] = int(span.size) if span.size == int(span.size) else span.size
-    return facts
+    size = int(span.size) if span.size == int(span.size) else span.size
+    facts = {"round": span.round, "blocks": ", ".join(map(str, span.blocks)), "bytes": size}
+    return {name: fact for name, fact in facts.items() if fact or name == "round"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 import pytest
 
 from parasim.figures import style
-from parasim.figures.bars import BarPart, StackedBar, bars_drawing
-from parasim.figures.gantt import Schedule, gantt_drawing
+from parasim.figures.bars import BarPart, StackedBar, draw_bars
+from parasim.figures.gantt import Schedule, draw_schedule
 from parasim.figures.labels import shortened, spread
 from parasim.figures.line import draw_line
 from parasim.figures.parity import draw_parity
 from parasim.figures.runtime import draw_runtime
+from parasim.figures.sheet import svg_for_page
 from parasim.figures.style import FigureError, format_time, text_width, time_unit
 from parasim.figures.training import draw_partition, draw_training
 from parasim.hiding import Hidden
@@ -86,7 +88,7 @@ def test_curves_begin_at_the_base_and_rounds_are_whole(tmp_path: Path):
 def test_a_picture_for_a_page_has_text_that_can_be_searched():
     bars = [StackedBar("rural < city", [1.0, 0.0, 2.0], "3 s"), StackedBar("c" * 200, [1.0, 1.0, 0.0], "2 s")]
     parts = [BarPart("computing", style.COMPUTE), BarPart("never", style.OFFLINE), BarPart("waiting", style.WAITING)]
-    first, second = (bars_drawing(parts, bars, width=2.85).svg() for _ in range(2))
+    first, second = (svg_for_page(partial(draw_bars, parts=parts, bars=bars), 2.85) for _ in range(2))
     assert first == second
     words = re.findall(r"<text[^>]*>(.*?)</text>", first)
     assert {"rural &lt; city", "3 s", "2 s", "computing", "waiting"} < set(words)
@@ -99,8 +101,8 @@ def test_clients_with_long_names_can_be_told_apart():
     spans = [Span(client, 0, Kind.COMPUTE, 0.0, 10.0 + client, 0.0, (), ()) for client in range(12)]
     names = {client: f"clinics of the far and snowy north {client}" for client in range(12)}
     schedule = Schedule(spans, [(spans[11], 0.0, 21.0)], names, dict.fromkeys(names, 1), 40, {}, 21.0)
-    drawing = gantt_drawing(schedule, width=2.85)
-    words = re.findall(r"<text[^>]*>(.*?)</text>", drawing.svg())
+    svg = svg_for_page(partial(draw_schedule, schedule=schedule), 2.85)
+    words = re.findall(r"<text[^>]*>(.*?)</text>", svg)
     shown = [word for word in words if word.startswith("clinics")]
     assert len(set(shown)) == 12
     assert any(word.endswith("… 11") for word in shown)
@@ -108,7 +110,7 @@ def test_clients_with_long_names_can_be_told_apart():
     # Without knowing who takes part when, nobody is said to wait.
     assert "waiting" not in words
     with pytest.raises(FigureError):
-        gantt_drawing(Schedule([], [], {}, {}, 0, {}, 0.0))
+        svg_for_page(partial(draw_schedule, schedule=Schedule([], [], {}, {}, 0, {}, 0.0)), 2.85)
 
 
 def test_every_bar_has_its_value(tmp_path: Path):

@@ -30,12 +30,19 @@ def test_a_line_that_always_hides_has_no_such_point():
     assert hiding_points(table, numeric_axis(table.axes)) == []
 
 
-def test_whole_quantities_have_whole_points():
-    table = parasim.sweep(
-        BASE | {"fleet": [{"uplink": "20MB/s"}]}, vary={"wire.bytes_per_parameter": ["2"], "fleet.0.speed": ["4", "1"]}
-    )
-    axis = numeric_axis(table.axes)
-    assert axis.column == "fleet.0.speed"
+def test_the_last_whole_number_that_hides_is_told():
+    # 10 s to send 100 MB, in 1 s, and to fetch as much: n clients that share 55 MB/s take n x 100/55 s. 1 + 4 x 1.82 s
+    # are 8.3 s, 1 + 5 x 1.82 s are 10.1 s. 4 rounds of 10 s end with an upload of 1 s.
+    fields = BASE | {"fleet": [{"uplink": "100MB/s"}], "server": {"egress": "55MB/s"}}
+    table = parasim.sweep(fields, vary={"fleet.0.count": ["1", "50"]})
+    (hidden,) = hiding_points(table, numeric_axis(table.axes))
+    assert (hidden.until, hidden.value) == (True, 4)
+    stalled = [
+        parasim.simulate(fields | {"fleet": [{"uplink": "100MB/s", "count": count}]}).mean("stalled")
+        for count in (4, 5)
+    ]
+    assert stalled[0] == 0 < stalled[1]
+    assert hidden.wall_clock == pytest.approx(40 + 1)
 
 
 def test_an_axis_needs_numbers():

@@ -9,8 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import parasim
-from parasim.figures.deadline import draw_deadline
-from parasim.figures.style import FigureError
 from parasim.planning.answer import Answer, Plan
 from parasim.planning.changes import with_clients
 from parasim.planning.methods import Case, by_method, scenario_of
@@ -236,8 +234,3 @@ def test_more_bytes_at_as_much_more_bandwidth_take_the_same_time(data: dict[str,
 
 def _times(bandwidth: str, times: int) -> str:
     return f"{times * float(bandwidth.removesuffix('MB/s'))!r}MB/s"
-
-
-def test_a_picture_needs_runtimes(tmp_path):
-    with pytest.raises(FigureError, match="nothing to draw"):
-        draw_deadline({}, {}, 60, "bandwidth", "B/s", tmp_path)

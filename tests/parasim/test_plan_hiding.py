@@ -10,7 +10,6 @@ import pytest
 
 import parasim
 from parasim.figures.hiding import draw_hiding
-from parasim.figures.style import FigureError
 from parasim.planning.answer import Answer, Plan
 from parasim.planning.questions.hiding import GroupCurve, hideable
 from parasim.planning.search.hiding_points import GroupHidingPoint, Workload
@@ -179,8 +178,3 @@ def test_the_curve_of_the_paper():
     assert all(curve[size, 2.0] > curve[size + 1, 2.0] for size in range(2, 8))
     assert all(curve[4, width] < curve[4, 2 * width] for width in (0.5, 1.0, 2.0))
     assert all([c["holds"] for c in point["checked"]] == [True, False] for point in answer.more["curve"])
-
-
-def test_a_picture_needs_a_hiding_point(tmp_path):
-    with pytest.raises(FigureError, match="no communication becomes hidden"):
-        draw_hiding([], tmp_path)

@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from parasim.figures.confidence import Line, draw_confidence
+from parasim.figures.confidence import draw_confidence
 from parasim.figures.deadline import draw_deadline
-from parasim.figures.pareto import Mark, draw_pareto
+from parasim.figures.pareto import draw_pareto
 from parasim.figures.style import SMALL, FigureError
 from parasim.figures.tornado import Bar, Panel, draw_tornado
+from parasim.planning.cost.bill import Bill
+from parasim.planning.cost.choices import Candidate, Outcome
+from parasim.planning.risk.random_runs import RandomRuns
+from sim.scenario.scenario import Scenario
 
-MARKS = [
-    Mark("fedit", "a100", 5.0, 3000.0),
-    Mark("parablock", "h100", 9.0, 800.0),
-    Mark("fedbcd", "a100", 12.0, 1500.0),
+
+def outcome(method: str, device: str, cost: float, wall_clock: float) -> Outcome:
+    candidate = Candidate(Scenario.parse({"method": method, "model": "demo"}), None, device, "", (), None, None)
+    return Outcome(candidate, wall_clock, Bill(cost, 0.0, 0.0, 0.0, 0.0, 0.0))
+
+
+def sampled(method: str, within: float | None = None) -> RandomRuns:
+    """500 runs of a method whose run without jitter takes 1,096 s."""
+    setup = SimpleNamespace(scenario=Scenario.parse({"method": method, "model": "demo"}))
+    recording = SimpleNamespace(setup=setup, result=SimpleNamespace(wall_clock=1096.0))
+    return RandomRuns(recording, np.random.default_rng(0).lognormal(7, 0.1, 500), 500, 0.9, within, 1)
+
+
+RUNS = [
+    outcome("fedit", "a100", 5.0, 3000.0),
+    outcome("parablock", "h100", 9.0, 800.0),
+    outcome("fedbcd", "a100", 12.0, 1500.0),
 ]
-TIMES = np.sort(np.random.default_rng(0).lognormal(7, 0.1, 500))
 BARS = [
     Bar("uplink", "80 MB/s", "120 MB/s", 1400.0, 1150.0, 0.8, 0.81),
     Bar("latency", "5 ms", "15 ms", 1200.0, 1200.0, 0.0, 0.0),
@@ -28,11 +45,11 @@ BARS = [
 
 def drawn(kind: str, directory: Path) -> list[Path]:
     if kind == "pareto":
-        return draw_pareto(MARKS, MARKS[:2], 8.0, directory)
+        return draw_pareto(RUNS, RUNS[:2], 8.0, directory)
     if kind == "deadline":
-        return draw_confidence([Line("parablock", TIMES, 1096.0, 1240.0, (1200.0, None))], 0.9, None, directory)
+        return draw_confidence([sampled("parablock")], directory)
     if kind == "within":
-        return draw_confidence([Line("fedbcd", TIMES, 1096.0, 0.75, (0.7, 0.8))], 0.9, 1180.0, directory)
+        return draw_confidence([sampled("fedbcd", within=1180.0)], directory)
     return draw_tornado([Panel("parablock", 1200.0, BARS), Panel("fedbcd", 1300.0, BARS * 10)], directory)
 
 
@@ -82,7 +99,7 @@ def test_answers_that_are_close_are_told_apart(tmp_path: Path):
 @pytest.mark.parametrize(("limit", "words"), [(8.0, "budget 8 USD"), (1.0, "budget 1 USD, below all runs")])
 def test_the_budget_is_written_where_no_line_is(limit: float, words: str, tmp_path: Path):
     # The front comes down from the upper edge of the chart: above that edge is nothing but the legend.
-    svg = draw_pareto(MARKS, MARKS[:2], limit, tmp_path)[1]
+    svg = draw_pareto(RUNS, RUNS[:2], limit, tmp_path)[1]
     edge = min(float(y) for y in re.findall(r'<path d="M [\d.]+ ([\d.]+)', axes_of(svg)))
     assert place(svg, words)[1] < edge
 
@@ -93,8 +110,7 @@ def axes_of(svg: Path) -> str:
 
 
 def test_methods_are_named_beside_the_chart(tmp_path: Path):
-    line = [Line(method, TIMES, 1096.0, 0.75, (0.7, 0.8)) for method in ("fedbcd", "parablock")]
-    svg = draw_confidence(line, 0.9, 1180.0, tmp_path)[1]
+    svg = draw_confidence([sampled(method, within=1180.0) for method in ("fedbcd", "parablock")], tmp_path)[1]
     right = max(float(x) for x in re.findall(r'<path d="M ([\d.]+) ', axes_of(svg)))
     assert all(place(svg, method)[0] >= right for method in ("fedbcd", "parablock"))
 
@@ -103,12 +119,7 @@ def test_a_tornado_counts_what_it_leaves_out(tmp_path: Path):
     assert "8 narrower bars not shown" in drawn("tornado", tmp_path)[1].read_text(encoding="utf-8")
 
 
-def test_nothing_to_draw_is_said(tmp_path: Path):
-    with pytest.raises(FigureError, match="no runs"):
-        draw_pareto([], [], 1.0, tmp_path)
-    with pytest.raises(FigureError, match="no place on logarithmic axes"):
-        draw_pareto([Mark("fedit", "", 0.0, 1.0)], [Mark("fedit", "", 0.0, 1.0)], 1.0, tmp_path)
-    with pytest.raises(FigureError, match="no runs"):
-        draw_confidence([], 0.9, None, tmp_path)
-    with pytest.raises(FigureError, match="no inputs"):
-        draw_tornado([Panel("fedit", 1.0, [])], tmp_path)
+def test_what_has_no_place_on_logarithmic_axes_is_refused(tmp_path: Path):
+    free = outcome("fedit", "", 0.0, 1.0)
+    with pytest.raises(FigureError):
+        draw_pareto([free], [free], 1.0, tmp_path)

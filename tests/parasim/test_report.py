@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,7 +17,8 @@ import pytest
 
 from parasim import simulate
 from parasim.figures import style
-from parasim.figures.bars import BarPart, StackedBar, bars_drawing
+from parasim.figures.bars import BarPart, StackedBar, draw_bars
+from parasim.figures.sheet import svg_for_page
 from parasim.report.charts import css_fill, inlined
 from parasim.report.made import page_about, write_report
 from parasim.report.whatif import FACTORS, what_ifs
@@ -315,6 +317,13 @@ def test_what_the_sliders_show_is_what_is_simulated():
         assert cell.lengths[0] == pytest.approx(result.mean("compute"), rel=1e-12)
 
 
+def test_no_sliders_move_a_method_whose_computing_depends_on_the_links():
+    fields = SMALL | {"method": {"name": "fedbuff", "buffer": 1}}
+    what_if, notes = what_ifs(Scenario.parse(fields))
+    assert what_if is None
+    assert [("fedbuff" in note, "links" in note) for note in notes] == [(True, True)]
+
+
 def test_methods_and_batch_sizes_are_computed_where_a_profile_covers_them():
     what_if, notes = what_ifs(Scenario.parse({"model": "llama-3-8b", "rounds": 4}))
     assert what_if is not None
@@ -357,8 +366,9 @@ def test_a_run_that_takes_no_time_has_a_page(tmp_path: Path):
 
 def test_pictures_follow_the_colours_of_the_page_and_share_no_names():
     said = '<x> #262626 id="y" 1.2345'
-    picture = bars_drawing([BarPart("a", style.WAITING), BarPart("b", style.EXPOSED)], [StackedBar(said, [1, 2], "3")])
-    element = inlined(picture.svg(), "p7")
+    parts = [BarPart("a", style.WAITING), BarPart("b", style.EXPOSED)]
+    picture = svg_for_page(partial(draw_bars, parts=parts, bars=[StackedBar(said, [1, 2], "3")]), 7.0)
+    element = inlined(picture, "p7")
     # Texts stay what they are; names and colours in tags are the page's.
     [text] = [text for text in re.findall(r"<text[^>]*>(.*?)</text>", element) if "&lt;" in text]
     assert unescape(text) == said
@@ -388,7 +398,10 @@ def test_mistakes_are_refused(made: Path):
     (made / "simulate" / "result.json").write_text('{"name": "x", "method": "fedbcd"}')
     assert "is damaged: KeyError: 'wall_clock_s'" in refused("report", made / "simulate")
     (made / "train" / "metrics.csv").write_text("method,round\nparablock\n")
-    assert "too few or too many cells" in refused("report", made / "train")
+    assert "metrics.csv: is damaged" in refused("report", made / "train")
+    with (made / "sweep" / "results.csv").open("a") as file:
+        file.write("llama-3-8b\n")
+    assert "too few or too many cells" in refused("report", made / "sweep")
     (made / "sweep" / "reproduce.json").write_text('{"what": 1}')
     assert "reproduce.json: is not one of paraSim's" in refused("report", made / "sweep")
     assert not list(made.glob("*/report.html"))

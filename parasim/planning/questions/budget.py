@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from calibration.devices.catalogue import Extrapolation
-from parasim.figures.pareto import Mark, draw_pareto
+from parasim.figures.pareto import draw_pareto
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.cost.choices import OWN, Candidate, Outcome, at_speed, candidates, run
 from parasim.planning.methods import Case, Question
@@ -55,12 +55,8 @@ def answer(question: Question) -> Plan:
         columns=("block", "device", "links", "wall-clock", "cost", "energy"),
         notes=[*beyond, *notes, *_conditions(scenario, affordable or front[:1])],
         provenance=_provenance(own, outcomes),
-        draw=lambda directory: draw_pareto(_marks(outcomes), _marks(front), limit, directory),
+        draw=lambda directory: draw_pareto(outcomes, front, limit, directory),
     )
-
-
-def _marks(runs: Iterable[Outcome]) -> list[Mark]:
-    return [Mark(run.candidate.method, run.candidate.chosen, run.cost, run.wall_clock) for run in runs]
 
 
 def pareto_front(outcomes: Iterable[Outcome]) -> list[Outcome]:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 
-from parasim.figures.confidence import Line, draw_confidence
+from parasim.figures.confidence import draw_confidence
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.methods import Question
 from parasim.planning.risk.random_runs import CERTAINTY, PRECISE, RandomRuns, random_runs
@@ -46,7 +46,6 @@ def answer(question: Question) -> Plan:
         raise ScenarioError(f"--confidence {question.asked}: must be a probability between 0 and 1, such as 0.9")
     within, scenario = question.within, question.cases[0].scenario
     sampled = [random_runs(case, probability, within, question.jobs, question.report) for case in question.cases]
-    lines = [Line(one.method, one.times, one.planned, one.estimate, one.interval) for one in sampled]
     varying = [_described(scenario, *one) for one in jitters(scenario)]
     jitter = say("confidence.jitter", varying="; ".join(varying), seed=scenario.seed)
     asked = "deadline" if within is None else f"done in {deadline_clock(within)}"
@@ -56,7 +55,7 @@ def answer(question: Question) -> Plan:
         columns=(asked, f"{CERTAINTY:.0%} interval", "median", "no jitter", "runs"),
         notes=_notes(sampled),
         provenance=question.origins | {"jitter": jitter},
-        draw=lambda directory: draw_confidence(lines, probability, within, directory),
+        draw=lambda directory: draw_confidence(sampled, directory),
     )
 
 
