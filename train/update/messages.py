@@ -56,6 +56,11 @@ class Messages:
             self.residuals[client, item] = {name: value - sent[name] for name, value in message.items()}
         return sent
 
+    def take_back(self, client: int, item: int, sent: Values) -> None:
+        """Let a client owe again what it sent about an item and the server dropped; without memory, it is lost."""
+        if owed := self.residuals.get((client, item)):
+            self.residuals[client, item] = {name: value + sent[name] for name, value in owed.items()}
+
     def broadcast(self, round: int, change: Values) -> Values:
         """Return what clients, and so the server's model too, get of a round's aggregate."""
         return self._compressed(change, self.download, 0, round)

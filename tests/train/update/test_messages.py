@@ -75,3 +75,11 @@ def test_error_feedback_sends_at_last_what_top_k_always_drops():
     sent = [messages.send(0, 0, round, {"a": torch.tensor([3.0, 2.0])})["a"].tolist() for round in range(2)]
     assert sent == [[3.0, 0.0], [0.0, 4.0]]
     assert messages.residuals[0, 0]["a"].tolist() == [3.0, 0.0]
+
+
+def test_what_was_dropped_is_sent_with_the_next_message():
+    # The 3 that was sent is dropped: (3, 2) is owed, and with (1, 3) that is (4, 5). Without memory it is lost.
+    for remembers, second in ((True, [0.0, 5.0]), (False, [0.0, 3.0])):
+        messages = Messages(Compression(top_k=0.5), Compression(), error_feedback=remembers)
+        messages.take_back(0, 0, messages.send(0, 0, 0, {"a": torch.tensor([3.0, 2.0])}))
+        assert messages.send(0, 0, 1, {"a": torch.tensor([1.0, 3.0])})["a"].tolist() == second
