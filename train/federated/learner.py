@@ -282,8 +282,7 @@ class TorchLearner:
 
     def _check_finite(self, item: int, number: int) -> None:
         """Refuse a diverged global model before it can be evaluated, saved or sent."""
-        stacked = isinstance(self.trained, TrainedStack)
-        values = self.trained.merged() if stacked else self.versions.get(item, number)
+        values = self.trained.merged() or self.versions.get(item, number)
         if not torch.stack([value.isfinite().all() for value in values.values()]).all():
             raise TrainingError(f"the global model diverged: it is not finite after round {number}; {self.advice}")
 
@@ -298,8 +297,7 @@ class TorchLearner:
         A client that receives stacks merges them: a part of its next update's seconds.
         """
         self._served.pop(client, None)
-        if isinstance(self.trained, TrainedStack):
-            arrived = sum(self.merge_seconds[round] for round in versions.values())
-            self._to_merge[client] = self._to_merge.get(client, 0.0) + arrived
+        arrived = sum(self.merge_seconds.get(round, 0.0) for round in versions.values())
+        self._to_merge[client] = self._to_merge.get(client, 0.0) + arrived
         if self.settings.correction and self.trained.keeps_own:
             self.clients[client].known.update(versions)

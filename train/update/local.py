@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from sim.errors import ParaSimError
 from train.data.task import Batch
-from train.models.blocks import Part, Values, activate, check_fit
+from train.models.blocks import Part, Values, activate
 from train.update.timing import now
 
 Schedule = Literal["constant", "cosine"]
@@ -134,13 +134,9 @@ def train_locally(
     ------
     TrainingError
         If there is nothing to train, there are too few batches, or the loss or the result is not finite.
-    ModelError
-        If `start` does not fit the part.
     """
     if not part:
         raise TrainingError("there is nothing to train: the part has no parameters")
-    if start is not None:
-        check_fit(part, start)
     device = next(iter(part.values())).device
     prepared = _draw(batches, settings.steps * settings.accumulation, device)
     values = part if start is None else start
