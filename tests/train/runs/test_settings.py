@@ -29,7 +29,8 @@ def test_rates_by_method():
     [
         ({"learning_rat": 1}, "train: learning_rat: unknown field; did you mean 'learning_rate'?"),
         ({"data": {"sorce": "x"}}, "did you mean 'source'?"),
-        ({"partition": {"alpha": 0}}, "partition.alpha: must be greater than 0"),
+        ({"partition": {"alpha": 0}}, "partition.alpha: must be at least"),
+        ({"partition": {"alpha": 1e10}}, "partition.alpha"),
         ({"mean": "median"}, "mean: must be 'uniform' or 'weighted'"),
         ({"checkpoint_every": 0}, "checkpoint_every: must be at least 1"),
         ({"accumulation": 0}, "accumulation"),
