@@ -26,9 +26,9 @@ from train.federated.versions import BASE, Versions
 from train.models.blocks import Values
 from train.runs.settings import TrainSettings
 from train.update.aggregate import mean
+from train.update.compression import Messages
 from train.update.jobs import Job, LocalTrainer, TrainerFactory
 from train.update.local import LocalSettings, LocalUpdate, TrainingError
-from train.update.messages import Messages
 from train.update.trained_part import TrainedPart, TrainedStack
 
 

@@ -22,8 +22,8 @@ class Recorder:
 
     learner: TorchLearner
     folder: Path | None
-    fingerprint: str
     on_row: Callable[[list[MetricsRow]], None]
+    fingerprint: str = ""
     metrics: list[MetricsRow] = field(default_factory=list)
     # Bytes moved by the spans so far, by kind, and how many spans that are.
     moved: dict[Kind, float] = field(default_factory=lambda: dict.fromkeys(Kind, 0.0))

@@ -136,14 +136,12 @@ def train_method(
     trained = trained_part(setup.method.trains, model, setup.blocks, scenario.lora, seed=scenario.seed)
     trainer = LocalTrainer if workers is None else partial(RayTrainer, workers)
     learner = TorchLearner(setup, settings, trained, bench.task, local, predicted, trainer, on_update)
-    run = (
-        "" if folder is None else fingerprint(scenario, settings, bench, predicted.provenance() if predicted else None)
-    )
-    recorder = Recorder(learner, folder, run, on_row)
-    found = None if folder is None else load(folder, run)
-    if found is not None:
-        restore(learner, found.round, found.record, found.tensors)
-        recorder.metrics = list(found.record["metrics"])
+    recorder = Recorder(learner, folder, on_row)
+    if folder is not None:
+        recorder.fingerprint = fingerprint(scenario, settings, bench, predicted.provenance() if predicted else None)
+        if found := load(folder, recorder.fingerprint):
+            restore(learner, found.round, found.record, found.tensors)
+            recorder.metrics = list(found.record["metrics"])
     try:
         result = simulate(
             setup, predicted or MeasuredCosts(scenario, next(model.parameters()).device), learner, recorder
