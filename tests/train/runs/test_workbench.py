@@ -106,7 +106,7 @@ def test_a_file_of_held_out_examples(tmp_path: Path):
 
 def test_too_few_examples_to_hold_some_out(tmp_path: Path):
     source = problems(tmp_path / "data.jsonl", 5)
-    with pytest.raises(ParaSimError, match="has 5 examples, of which 5 are to be held out"):
+    with pytest.raises(ParaSimError, match=r"train\.data\.held_out_examples"):
         built({"data": {"source": source, "held_out_examples": 5}})
 
 
@@ -118,7 +118,7 @@ def test_data_without_labels_are_not_skewed_by_them(tmp_path: Path):
     assert "train.partition.kind=iid" in str(error.value)
     # 25 of one label leave just as little to skew by.
     rows = [{"prompt": f"say {n}", "response": str(n), "label": "talk"} for n in range(30)]
-    with pytest.raises(ParaSimError, match="the 25 training examples all have the one label 'talk'"):
+    with pytest.raises(ParaSimError, match=r"25 .*'talk'"):
         built({"data": {"source": written(tmp_path / "one.jsonl", rows), "held_out_examples": 5}})
 
 
@@ -167,13 +167,13 @@ def test_what_is_cut_off_held_out_answers_is_counted(tmp_path: Path):
 
 def test_a_model_reads_no_longer_sequences_than_it_was_made_for(tmp_path: Path):
     local = {"steps": 1, "batch_size": 2, "sequence_length": 513}
-    with pytest.raises(ParaSimError, match=r"local\.sequence_length is 513 tokens, but demo can read 512 at most"):
+    with pytest.raises(ParaSimError, match=r"local\.sequence_length .*513"):
         built(local=local)
 
 
 def test_text_models_do_not_look_at_images(tmp_path: Path):
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
-    with pytest.raises(ParaSimError, match="this model does not look at images"):
+    with pytest.raises(ParaSimError, match=r"train\.data\.source"):
         built({"data": {"source": "digits"}}, model=str(tmp_path / "config.json"))
 
 
