@@ -29,7 +29,7 @@ from train.remote.ray_trainer import ClusterWorkers, cluster_workers
 from train.runs.directory import Terms, agree, keep, trained_in
 from train.runs.fingerprint import contents, own_settings, shared_settings
 from train.runs.lock import locked
-from train.runs.metrics import MetricsRow, metrics_text, read_metrics
+from train.runs.metrics import MetricsRow, read_metrics, write_metrics
 from train.runs.run import train_method
 from train.runs.settings import TrainSettings
 from train.runs.workbench import Workbench, build, device_of
@@ -147,15 +147,14 @@ def _train(
     bench.partition.save(directory / "partition.json")
     if bench.held_out:
         write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
-    notes, results = _notes(bench), {}
+    notes, results = list(bench.notes), {}
     for scenario in scenarios:
         name, folder = scenario.method.name, directory / scenario.method.name
 
         def on_row(rows: list[MetricsRow], name: str = name, rounds: int = scenario.rounds) -> None:
             report(f"training {name}", len(rows), rounds)
             metrics[name] = rows
-            text = metrics_text(chain.from_iterable(metrics.values()))
-            write_atomically(directory / "metrics.csv", lambda file: file.write(text))
+            write_metrics(directory / "metrics.csv", chain.from_iterable(metrics.values()))
 
         trained = train_method(
             scenario,
@@ -179,15 +178,6 @@ def _train(
     if others := [name for name in metrics if name not in results]:
         notes.append(f"Metrics and charts also show what was trained here before: {', '.join(others)}.")
     return TrainedComparison(list(chain.from_iterable(metrics.values())), base, results, bench.partition, notes)
-
-
-def _notes(bench: Workbench) -> list[str]:
-    """Say what the data lack."""
-    notes = [f"Training data: {bench.truncation}."] if bench.truncation else []
-    cut = bench.held_out_truncation
-    if cut and (cut.truncated or cut.dropped):
-        notes.append(f"Held-out data: {cut}.")
-    return [*notes, *(f"{note}." for note in bench.notes)]
 
 
 def _check(scenarios: Sequence[Scenario], settings: TrainSettings, bench: Workbench, clock: Clock) -> None:

@@ -16,13 +16,11 @@ from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Lora
 from sim.workload.architecture import from_config
 from sim.workload.blocks import Block, partition
-from sim.workload.methods import METHODS
 from tests.oracles.plain_training import EPSILON
 from train.data.task import Batch, Evaluation
-from train.federated.clocks import ProfileClock
-from train.federated.learner import ServerSettings, TorchLearner
+from train.federated.learner import TorchLearner
+from train.runs.settings import TrainSettings
 from train.update.local import LocalSettings
-from train.update.messages import Messages
 from train.update.trained_part import trained_part
 
 CONFIG: dict[str, Any] = {
@@ -79,8 +77,7 @@ class RandomTokens:
 
 def federate(
     *,
-    server: ServerSettings | None = None,
-    error_feedback: bool = False,
+    settings: Mapping[str, Any] | None = None,
     alike: bool = False,
     model: nn.Module | None = None,
     observe: Any = None,
@@ -97,20 +94,14 @@ def federate(
     scenario = Scenario.parse(data)
     setup = prepare(scenario, ARCHITECTURE)
     model = model or tiny_model()
-    method = METHODS[scenario.method.name]
     costs = GivenSeconds(scenario, Fleet(scenario.fleet))
     learner = TorchLearner(
-        trained_part(method.trains, model, setup.blocks, LORA, seed=scenario.seed),
+        setup,
+        TrainSettings.parse(settings),
+        trained_part(setup.method.trains, model, setup.blocks, LORA, seed=scenario.seed),
         RandomTokens(scenario.clients, alike=alike),
         LOCAL,
-        server or ServerSettings(),
-        Messages(scenario.wire.upload, scenario.wire.download, error_feedback=error_feedback),
-        ProfileClock(costs, setup.blocks),
-        setup.schedule,
-        ranked=scenario.blocks.schedule == "gradient",
-        staleness=setup.staleness,
-        overlaps=setup.traits.overlaps,
-        goes_back=setup.staleness is None and setup.traits.rounds_numbered,
+        costs,
     )
     simulate(setup, costs, learner, None if observe is None else lambda run, round: observe(run, round, learner))
     learner.versions.show_newest()

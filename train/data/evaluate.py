@@ -1,13 +1,13 @@
-"""How good a language model is: held-out loss and the exact match of final numbers.
+"""How good a language model is: held-out loss and right final numbers.
 
-`train.data.encoding.TextTask` calls both; they also stand alone, for any model and any tokenized data.
+`train.data.text.evaluate_text` calls both; they also stand alone, for any model and any tokenized data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 IGNORED = -100
 """Label of a position that takes no part in the loss."""
+
+Question: TypeAlias = "tuple[Sequence[int], str]"
+"""Token ids up to where the answer begins, and the right final number."""
 
 
 def model_loss(model: Module, batch: Batch) -> torch.Tensor:
@@ -78,17 +81,15 @@ def evaluating(model: Module) -> Iterator[None]:
         model.train(was_training)
 
 
-def held_out_loss(model: Module, batches: Sequence[Batch], after_batch: Callable[[], object] = lambda: None) -> float:
+def held_out_loss(model: Module, batches: Iterable[Batch]) -> float:
     """Mean loss over all trained tokens, however they are spread over batches.
 
     Parameters
     ----------
     model : torch.nn.Module
         A causal language model.
-    batches : sequence of Batch
+    batches : iterable of Batch
         Held-out data with ``labels``, shape (examples, tokens), `IGNORED` where nothing is predicted.
-    after_batch : callable
-        Called after each batch.
 
     Returns
     -------
@@ -108,23 +109,13 @@ def held_out_loss(model: Module, batches: Sequence[Batch], after_batch: Callable
             if predicted:
                 total += float(model_loss(model, batch)) * predicted
                 tokens += predicted
-            after_batch()
     if not tokens:
         raise DataError("the held-out data has no answer token to measure a loss on")
     return total / tokens
 
 
-def exact_match(
-    model: Module,
-    template: Template,
-    questions: Sequence[tuple[Sequence[int], str]],
-    *,
-    answer_tokens: int,
-    unasked: int = 0,
-    batch_size: int = 32,
-    after_batch: Callable[[], object] = lambda: None,
-) -> float:
-    """Fraction of questions whose greedily generated answer ends on the right number.
+def right_answers(model: Module, template: Template, batches: Iterable[Sequence[Question]], answer_tokens: int) -> int:
+    """Count the questions whose greedily generated answer ends on the right number.
 
     Parameters
     ----------
@@ -132,34 +123,24 @@ def exact_match(
         A causal language model of transformers.
     template : Template
         The tokenizer and what ends an answer.
-    questions : sequence of (sequence of int, str)
-        Token ids up to where the answer begins, and the right final number.
+    batches : iterable of sequence of Question
+        Questions that are asked together.
     answer_tokens : int
         How many tokens an answer may take.
-    unasked : int
-        Further questions, too long to be asked: they count as wrong. There has to be one question at least.
-    batch_size : int
-        Questions at a time.
-    after_batch : callable
-        Called after each batch.
 
     Returns
     -------
-    float
-        Between 0 and 1. Numbers compare by value (`train.data.answers.final_number`).
+    int
+        Numbers compare by value (`train.data.answers.final_number`).
     """
-    # Prompts of like length share a batch, so that little of it is padding.
-    ordered = sorted(questions, key=lambda question: len(question[0]))
     right = 0
     with evaluating(model):
-        for start in range(0, len(ordered), batch_size):
-            chosen = ordered[start : start + batch_size]
-            texts = generate(model, template, [prompt for prompt, _ in chosen], answer_tokens)
-            for (_, answer), text in zip(chosen, texts, strict=True):
+        for batch in batches:
+            texts = generate(model, template, [prompt for prompt, _ in batch], answer_tokens)
+            for (_, answer), text in zip(batch, texts, strict=True):
                 number = final_number(text)
                 right += number is not None and number == final_number(answer)
-            after_batch()
-    return right / (len(questions) + unasked)
+    return right
 
 
 def generate(model: Module, template: Template, prompts: Sequence[Sequence[int]], answer_tokens: int) -> list[str]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from train.data.batching import Batching, PartitionedTask
 from train.data.encoding import Encoding, collate
-from train.data.evaluate import exact_match, held_out_loss, readable_tokens
+from train.data.evaluate import held_out_loss, readable_tokens, right_answers
 from train.data.partition import Partition
 from train.data.task import Batch, DataError, Evaluation, Progress, silent
 
 if TYPE_CHECKING:
     from torch.nn import Module
 
+T = TypeVar("T")
 USUAL_SEQUENCE_LENGTH = 512
 """Where examples are cut unless somebody says otherwise [tokens]."""
 
@@ -94,34 +95,34 @@ def evaluate_text(
     progress : Progress
         Called after each batch.
     """
-    # Rows of like length share a batch, so that little of it is padding.
-    rows = sorted(held_out.rows, key=lambda row: len(row.tokens))
-    starts = range(0, len(rows), batch_size)
-    batches = [collate(rows[start : start + batch_size], held_out.template.pad) for start in starts]
-    questions = [
+    rows = _batches(held_out.rows, batch_size, lambda row: len(row.tokens))
+    asked = [
         (row.tokens[: row.prompt_length], example.answer)
         for row, example in zip(held_out.rows, held_out.examples, strict=True)
         if accuracy and example.answer is not None
     ]
+    questions = _batches(asked, batch_size, lambda question: len(question[0]))
     unasked = sum(accuracy and example.answer is not None for example in held_out.dropped)
-    done, steps = itertools.count(1), len(batches) + -(-len(questions) // batch_size)
+    done = itertools.count(1)
 
-    def after_batch() -> None:
-        progress(next(done), steps)
+    def reported(batches: Iterable[Sequence[T]]) -> Iterator[Sequence[T]]:
+        for batch in batches:
+            yield batch
+            progress(next(done), len(rows) + len(questions))
 
-    loss = held_out_loss(model, batches, after_batch)
+    loss = held_out_loss(model, (collate(batch, held_out.template.pad) for batch in reported(rows)))
     matched = None
-    if questions or unasked:
-        matched = exact_match(
-            model,
-            held_out.template,
-            questions,
-            answer_tokens=answer_tokens or max(len(row.tokens) - row.prompt_length for row in rows),
-            unasked=unasked,
-            batch_size=batch_size,
-            after_batch=after_batch,
-        )
-    return Evaluation(loss, matched, len(rows))
+    if asked or unasked:
+        longest = answer_tokens or max(len(row.tokens) - row.prompt_length for row in held_out.rows)
+        right = right_answers(model, held_out.template, reported(questions), longest)
+        matched = right / (len(asked) + unasked)
+    return Evaluation(loss, matched, len(held_out.rows))
+
+
+def _batches(items: Iterable[T], size: int, length: Callable[[T], int]) -> list[list[T]]:
+    """Cut items into batches, those of like length together, so that little of a batch is padding."""
+    ordered = sorted(items, key=length)
+    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
 def check_sequence_length(model: Module, name: str, sequence_length: int | None, field: str) -> int:

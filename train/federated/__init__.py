@@ -1,1 +1,1 @@
-"""The learner that stands behind the protocols: versions of the server's items, clients, and simulated clocks."""
+"""The learner that stands behind the protocols: versions of the server's items, and clients."""

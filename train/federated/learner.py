@@ -16,36 +16,20 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from sim.engine.costs import Costs
+from sim.engine.fleet import Fleet
 from sim.engine.learner import Promise, Update
+from sim.engine.simulate import Setup
+from sim.workload.methods import Trains
 from train.data.task import Task
-from train.federated.clocks import SimulatedClock
 from train.federated.versions import BASE, Versions
 from train.models.blocks import Values
+from train.runs.settings import TrainSettings
 from train.update.aggregate import mean
+from train.update.compression import Messages
 from train.update.jobs import Job, LocalTrainer, TrainerFactory
 from train.update.local import LocalSettings, LocalUpdate, TrainingError
-from train.update.messages import Messages
 from train.update.trained_part import TrainedPart, TrainedStack
-
-
-@dataclass(frozen=True)
-class ServerSettings:
-    """What the server does with updates.
-
-    Attributes
-    ----------
-    learning_rate : float
-        Global rate eta.
-    weighted : bool
-        Weight clients by their examples n_i instead of equally.
-    correction : bool
-        Whether clients replace their own updates by the aggregate (Algorithm 2, line 9). Without it they keep
-        what they trained and never learn from others: for showing why it is there.
-    """
-
-    learning_rate: float = 1.0
-    weighted: bool = False
-    correction: bool = True
 
 
 @dataclass
@@ -92,28 +76,20 @@ class TorchLearner:
 
     Parameters
     ----------
+    setup : Setup
+        What is simulated.
+    settings : TrainSettings
+        What the server and the messages do.
     trained : TrainedPart
         What of the model is trained.
     task : Task
         Data, loss and evaluation.
     local : LocalSettings
         Local training.
-    server : ServerSettings
-        Aggregation.
-    messages : Messages
-        What compression leaves of an update.
-    clock : SimulatedClock
-        Simulated seconds of an update.
-    schedule : sequence of int or None
-        Block of each round; with `ranked`, ignored but for its length.
-    ranked : bool
-        Order the blocks by their gradients' norms, after a survey.
-    staleness : int or None
-        Rounds that clients may train behind the server; None where they may train on versions of any age.
-    goes_back : bool
-        Whether clients train on versions that they have had for long, as FedCyBGD's do that skip downloads.
-    overlaps : bool
-        Whether a client goes on from its own update before it has the aggregate.
+    costs : Costs or None
+        Say what updates take in simulated time, however long they really take. None for what they took on this device
+        over the speed of the client's group: updates are trained one after the other then, so that none waits for the
+        device while it is measured.
     trainer_factory : callable
         Gives who trains; by default, this process.
     on_update : callable, optional
@@ -122,21 +98,16 @@ class TorchLearner:
 
     def __init__(
         self,
+        setup: Setup,
+        settings: TrainSettings,
         trained: TrainedPart,
         task: Task,
         local: LocalSettings,
-        server: ServerSettings,
-        messages: Messages,
-        clock: SimulatedClock,
-        schedule: Sequence[int | None],
-        *,
-        ranked: bool = False,
-        staleness: int | None = 0,
-        overlaps: bool = False,
-        goes_back: bool = False,
+        costs: Costs | None,
         trainer_factory: TrainerFactory = LocalTrainer,
         on_update: Callable[[Trace, Values], None] = lambda trace, sent: None,
     ):
+        self.setup, self.settings = setup, settings
         self.trained = trained
         self.task = task
         # By client and round, in the order of training.
@@ -144,24 +115,30 @@ class TorchLearner:
         # Training losses of what each aggregation brought in, by its number, until somebody asks.
         self.losses: dict[int, list[float]] = {}
         self.clients: defaultdict[int, Client] = defaultdict(Client)
-        self.messages = messages
-        held = self._held if staleness is None or not server.correction else lambda item: ()
-        self.versions = Versions(trained.part, lag=staleness or 0, held=held)
+        self.messages = Messages(
+            setup.scenario.wire.upload,
+            setup.scenario.wire.download,
+            error_feedback=settings.error_feedback,
+            stochastic=settings.stochastic_rounding,
+            seed=setup.scenario.seed,
+            values=setup.method.trains is Trains.STACKED_LORA,
+        )
+        held = self._held if setup.staleness is None or not settings.correction else lambda item: ()
+        self.versions = Versions(trained.part, lag=setup.staleness or 0, held=held)
         # Where a client waits for the aggregate before it trains again, its own update is in it by then.
-        self._keeps_own = trained.keeps_own and (overlaps or not server.correction)
+        self._keeps_own = trained.keeps_own and (setup.traits.overlaps or not settings.correction)
+        # FedCyBGD's clients skip downloads, and those that correct nothing never hear of newer versions.
+        self._goes_back = not settings.correction or (setup.staleness is None and setup.traits.rounds_numbered)
         self._trainer = trainer_factory(trained, self.versions, task, local)
-        self._server = server
         self._learning_rate = local.learning_rate
-        self._clock = clock
-        self._schedule = schedule
-        self._ranked = ranked
+        self._costs = costs
+        self._fleet = Fleet(setup.scenario.fleet)
         self.surveyed: dict[int, tuple[float, Tensor]] = {}
         # What was sent of updates that are not aggregated yet.
         self.in_flight: dict[tuple[int, int], Values] = {}
         # Of stacks: what merging each round's took here, and what each client has to merge before it trains [s].
         self.merge_seconds: dict[int, float] = {}
         self._to_merge: dict[int, float] = {}
-        self._goes_back = goes_back or not server.correction
         # Clients that train, or are about to; and versions that are on their way to each.
         self._at_work: set[int] = set()
         self._served: dict[int, Mapping[int, int]] = {}
@@ -179,7 +156,7 @@ class TorchLearner:
     def advice(self) -> str:
         """What to do about a global model that diverged."""
         return (
-            f"lower train.global_learning_rate ({self._server.learning_rate:g}) "
+            f"lower train.global_learning_rate ({self.settings.global_learning_rate:g}) "
             f"or the clients' train.learning_rate ({self._learning_rate:g})"
         )
 
@@ -188,27 +165,32 @@ class TorchLearner:
         if client not in self.surveyed:
             batch = next(iter(self.task.batches(client, 0)))
             norms, measured = self.trained.gradient_norms(batch, self.task.loss)
-            self.surveyed[client] = (self._clock.survey_seconds(client, measured), norms)
+            seconds = self._costs.full_pass(client) if self._costs else measured / self._fleet.group(client).speed
+            self.surveyed[client] = (seconds, norms)
         return self.surveyed[client][0]
 
     def schedule(self) -> Sequence[int | None]:
         """Block of each round; ranked ones go round from the largest mean gradient norm to the smallest."""
-        if not self._ranked:
-            return self._schedule
+        if not self.setup.ranks_blocks:
+            return self.setup.schedule
         # In the order of the clients: a sum must not depend on who was surveyed first.
         norms = torch.stack([self.surveyed[client][1] for client in sorted(self.surveyed)])
         order = norms.sum(dim=0).argsort(descending=True, stable=True).tolist()
-        return [order[round % len(order)] for round in range(len(self._schedule))]
+        return [order[round % len(order)] for round in range(len(self.setup.schedule))]
 
     def train(self, client: int, round: int, block: int | None) -> Promise:
         """Have a client train on what it knows now; its update is noted when the promise is redeemed."""
         merging = self._to_merge.pop(client, 0.0)
+        duration = None
+        if self._costs is not None:
+            blocks = self.setup.blocks
+            cost = self._costs.local_update(client, round, blocks[block] if blocks and block is not None else None)
+            duration = (cost.seconds, cost.serial)
         # Promised as it was the first time, so that a resumed run's events come in the same order.
-        duration = self._clock.foreseen(client, round, block)
         if (client, round) in self.replay:
             return Promise(partial(self._repeated, client, round, block), duration)
         job = self.job(client, round, block)
-        return Promise(partial(self._finished, job, block, merging, self._trainer.submit(job)), duration)
+        return Promise(partial(self._finished, job, block, duration, merging, self._trainer.submit(job)), duration)
 
     def job(self, client: int, round: int, block: int | None) -> Job:
         """Put together what a client's update starts from."""
@@ -222,7 +204,7 @@ class TorchLearner:
             self.trained.item(block),
             known=dict(view.known),
             own=own,
-            rate=self._server.learning_rate,
+            rate=self.settings.global_learning_rate,
             merged=max(self.merge_seconds, default=BASE),
         )
 
@@ -230,7 +212,14 @@ class TorchLearner:
         trace = self.traces[client, round] = self.replay[client, round]
         return Update(client, round, block, trace.seconds, trace.serial, self.in_flight.get((client, round)))
 
-    def _finished(self, job: Job, block: int | None, merging: float, result: Callable[[], LocalUpdate]) -> Update:
+    def _finished(
+        self,
+        job: Job,
+        block: int | None,
+        duration: tuple[float, float] | None,
+        merging: float,
+        result: Callable[[], LocalUpdate],
+    ) -> Update:
         """Wait for an update, note it as the client's own, and tell what is sent of it."""
         client, round = job.client, job.round
         self._at_work.discard(client)
@@ -241,7 +230,8 @@ class TorchLearner:
         sent = self.messages.send(client, job.item, round, learned.delta)
         if self._keeps_own:
             self.clients[client].pending[job.item, round] = learned.delta
-        seconds, serial = self._clock.seconds(client, round, block, merging + learned.seconds)
+        # Nobody measures during which part of it nothing can be sent.
+        seconds, serial = duration or ((merging + learned.seconds) / self._fleet.group(client).speed, 0.0)
         trace = Trace(client, round, learned.loss, learned.seconds, seconds, serial)
         self.traces[client, round], self.in_flight[client, round] = trace, sent
         self._on_update(trace, sent)
@@ -261,9 +251,9 @@ class TorchLearner:
         if number <= self.replayed_until:
             return
         self.losses.setdefault(number, []).extend(self.traces[update.client, update.round].loss for update in updates)
-        weights = [float(self.task.examples[u.client]) if self._server.weighted else 1.0 for u in updates]
+        weights = [float(self.task.examples[u.client]) if self.settings.mean == "weighted" else 1.0 for u in updates]
         contents = [cast(Values, update.content) for update in updates]
-        rate = self._server.learning_rate
+        rate = self.settings.global_learning_rate
         if isinstance(self.trained, TrainedStack):
             self.merge_seconds[number] = self.trained.merge(contents, weights, rate)
         else:
@@ -274,21 +264,25 @@ class TorchLearner:
             del self.in_flight[update.client, update.round]
             # Events and processes hold on to an update for a while; its tensors need not stay for that.
             update.content = None
-            if self._server.correction:
+            if self.settings.correction:
                 # Its client fetches the aggregate before it trains again: nothing of its own is left.
                 self.clients[update.client].pending.pop((self.trained.item(update.block), update.round), None)
 
     def drop(self, update: Update) -> None:
-        """Forget an update that will never be aggregated; so does its client, unless it corrects nothing."""
-        self.in_flight.pop((update.client, update.round), None)
+        """Forget an update that will never be aggregated; so does its client, unless it corrects nothing.
+
+        With error feedback, the client sends what was dropped with its next update of the same item.
+        """
+        item = self.trained.item(update.block)
+        if sent := self.in_flight.pop((update.client, update.round), None):
+            self.messages.take_back(update.client, item, sent)
         update.content = None
-        if self._server.correction and update.client in self.clients:
-            self.clients[update.client].pending.pop((self.trained.item(update.block), update.round), None)
+        if self.settings.correction and update.client in self.clients:
+            self.clients[update.client].pending.pop((item, update.round), None)
 
     def _check_finite(self, item: int, number: int) -> None:
         """Refuse a diverged global model before it can be evaluated, saved or sent."""
-        stacked = isinstance(self.trained, TrainedStack)
-        values = self.trained.merged() if stacked else self.versions.get(item, number)
+        values = self.trained.merged() or self.versions.get(item, number)
         if not torch.stack([value.isfinite().all() for value in values.values()]).all():
             raise TrainingError(f"the global model diverged: it is not finite after round {number}; {self.advice}")
 
@@ -303,8 +297,7 @@ class TorchLearner:
         A client that receives stacks merges them: a part of its next update's seconds.
         """
         self._served.pop(client, None)
-        if isinstance(self.trained, TrainedStack):
-            arrived = sum(self.merge_seconds[round] for round in versions.values())
-            self._to_merge[client] = self._to_merge.get(client, 0.0) + arrived
-        if self._server.correction and self.trained.keeps_own:
+        arrived = sum(self.merge_seconds.get(round, 0.0) for round in versions.values())
+        self._to_merge[client] = self._to_merge.get(client, 0.0) + arrived
+        if self.settings.correction and self.trained.keeps_own:
             self.clients[client].known.update(versions)

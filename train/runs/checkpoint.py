@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,10 @@ from torch import Tensor
 from sim.errors import ParaSimError
 from train.models.packing import apart, save_tensors
 
-FORMAT = 3
+FORMAT = 4
 _PREFIX = "round-"
 _TENSORS = "tensors.safetensors"
+_RECORD = "record.json"
 
 
 class CheckpointError(ParaSimError):
@@ -71,14 +72,8 @@ def save(folder: Path, checkpoint: Checkpoint, fingerprint: str) -> None:
     with whole_folder(final, f"{folder}: the checkpoint of round {checkpoint.round}") as temporary:
         tensors, same = apart(checkpoint.tensors)
         save_tensors(tensors, temporary / _TENSORS)
-        record = {
-            "format": FORMAT,
-            "fingerprint": fingerprint,
-            "round": checkpoint.round,
-            "same": same,
-            "sha256": digest_of(temporary / _TENSORS),
-        }
-        (temporary / "record.json").write_text(json.dumps(record | checkpoint.record), encoding="utf-8")
+        record = {"format": FORMAT, "round": checkpoint.round, "same": same, **checkpoint.record}
+        vouch(temporary / _RECORD, fingerprint, record)
     for other in folder.iterdir():
         if other != final and (other.name.startswith(_PREFIX) or other.name.startswith(f".{_PREFIX}")):
             shutil.rmtree(other, ignore_errors=True)
@@ -104,35 +99,80 @@ def load(folder: Path, fingerprint: str) -> Checkpoint | None:
     CheckpointError
         If the last one is damaged, of another format, or of another run.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    found = sorted(folder.glob(f"{_PREFIX}*")) if folder.is_dir() else []
+    found = sorted(folder.glob(f"{_PREFIX}*"))
     if not found:
         return None
-    last = found[-1]
-    try:
-        record = json.loads((last / "record.json").read_text(encoding="utf-8"))
-        if record["format"] != FORMAT:
-            raise CheckpointError(f"{last}: is of format {record['format']}, this paraSim reads {FORMAT}")
-        if record["fingerprint"] != fingerprint:
-            raise CheckpointError(
-                f"{last}: belongs to another run (other scenario, data, model or settings); "
-                "choose another --out or delete it"
-            )
-        if record["sha256"] != digest_of(last / _TENSORS):
-            raise ValueError(f"{_TENSORS} is not what was written")
-        tensors = load_file(last / _TENSORS)
+    another = "belongs to another run (other scenario, data, model or settings)"
+    with vouched(found[-1] / _RECORD, fingerprint, another) as record:
+        tensors = load_file(found[-1] / _TENSORS)
         tensors |= {name: tensors[first] for name, first in record["same"].items()}
-        return Checkpoint(record["round"], record, tensors)
+    return Checkpoint(record["round"], record, tensors)
+
+
+def vouch(path: Path, fingerprint: str, record: Mapping[str, object]) -> None:
+    """Write a record beside weights: whose they are, and the digests of their bytes.
+
+    Parameters
+    ----------
+    path : Path
+        The record's file, in the folder of the weights.
+    fingerprint : str
+        Digest of everything that determines the weights.
+    record : mapping
+        What else it says, plain values.
+    """
+    whole = {"fingerprint": fingerprint, "sha256": _digests(path.parent), **record}
+    path.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def vouched(path: Path, fingerprint: str, another: str) -> Iterator[dict[str, Any]]:
+    """Read a record that `vouch` wrote, and then, within the context, the weights beside it.
+
+    Parameters
+    ----------
+    path : Path
+        The record's file.
+    fingerprint : str
+        What the weights must belong to.
+    another : str
+        What a message says of weights that do not.
+
+    Yields
+    ------
+    dict
+        The record.
+
+    Raises
+    ------
+    CheckpointError
+        If record or weights are damaged, of another format, or of another run.
+    """
+    from safetensors import SafetensorError
+
+    folder = path.parent
+    try:
+        record = {"format": FORMAT, **json.loads(path.read_text(encoding="utf-8"))}
+        if record["format"] != FORMAT:
+            raise CheckpointError(f"{folder}: is of format {record['format']}, this paraSim reads {FORMAT}")
+        if record["fingerprint"] != fingerprint:
+            raise CheckpointError(f"{folder}: {another}; choose another --out or delete it")
+        if record["sha256"] != _digests(folder):
+            raise ValueError("the weights are not what was written")
+        yield record
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise CheckpointError(f"{last}: is damaged ({error}); delete it to start from the beginning") from None
+        raise CheckpointError(f"{folder}: is damaged ({error}); delete it to start from the beginning") from None
 
 
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal: altered ones must not pass for trained weights."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of weights, hexadecimal: altered ones must not pass for trained weights."""
+    digests = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
 
 
 @contextmanager

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
-from io import StringIO
 from pathlib import Path
 
 from sim.errors import OutputError
+from sim.support.atomic_files import write_rows
 
 METRICS = (
     "method",
@@ -23,17 +23,13 @@ METRICS = (
 MetricsRow = dict[str, object]
 
 
-def metrics_text(rows: Iterable[Mapping[str, object]]) -> str:
-    """Write metrics as CSV; what was not measured is empty."""
-    file = StringIO()
-    writer = csv.DictWriter(file, METRICS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return file.getvalue()
+def write_metrics(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write metrics as CSV, whole or not at all; what was not measured is empty."""
+    write_rows(path, METRICS, ([row[column] for column in METRICS] for row in rows))
 
 
 def read_metrics(path: Path) -> list[MetricsRow]:
-    """Read metrics that `metrics_text` wrote.
+    """Read metrics that `write_metrics` wrote.
 
     Parameters
     ----------

@@ -13,7 +13,6 @@ from train.federated.learner import TorchLearner
 from train.runs.checkpoint import Checkpoint, save
 from train.runs.metrics import MetricsRow
 from train.runs.resume import state
-from train.runs.settings import TrainSettings
 from train.update.local import TrainingError
 
 
@@ -22,38 +21,42 @@ class Recorder:
     """Metrics and checkpoints, taken whenever a round has been aggregated."""
 
     learner: TorchLearner
-    settings: TrainSettings
-    method: str
-    rounds: int
     folder: Path | None
-    fingerprint: str
     on_row: Callable[[list[MetricsRow]], None]
+    fingerprint: str = ""
     metrics: list[MetricsRow] = field(default_factory=list)
+    # Bytes moved by the spans so far, by kind, and how many spans that are.
+    moved: dict[Kind, float] = field(default_factory=lambda: dict.fromkeys(Kind, 0.0))
+    counted: int = 0
 
     def __call__(self, world: World, round: int) -> None:
         """Note a round, unless an earlier process has."""
         if round <= self.learner.replayed_until:
             return
-        losses = self.learner.losses.pop(round)
+        spans = world.timeline.spans
+        for span in spans[self.counted :]:
+            self.moved[span.kind] += span.size
+        self.counted = len(spans)
+        setup, losses = self.learner.setup, self.learner.losses.pop(round)
+        last = round + 1 == setup.scenario.rounds
         row: MetricsRow = {
-            "method": self.method,
+            "method": setup.method.name,
             "round": round,
             "simulated_s": world.env.now,
             # Rounded once, so that it does not depend on who was faster.
             "train_loss": math.fsum(losses) / len(losses),
-            **self._evaluate(round),
-            "uploaded_bytes": int(sum(span.size for span in world.timeline.spans if span.kind is Kind.UPLOAD)),
-            "downloaded_bytes": int(sum(span.size for span in world.timeline.spans if span.kind is Kind.DOWNLOAD)),
+            **self._evaluate(round, last),
+            "uploaded_bytes": int(self.moved[Kind.UPLOAD]),
+            "downloaded_bytes": int(self.moved[Kind.DOWNLOAD]),
         }
         self.metrics.append(row)
-        last = round + 1 == self.rounds
-        if self.folder is not None and (last or (round + 1) % self.settings.checkpoint_every == 0):
+        if self.folder is not None and (last or (round + 1) % self.learner.settings.checkpoint_every == 0):
             record, tensors = state(self.learner)
             save(self.folder, Checkpoint(round, record | {"metrics": self.metrics}, tensors), self.fingerprint)
         self.on_row(self.metrics)
 
-    def _evaluate(self, round: int) -> MetricsRow:
-        every, last = self.settings.evaluation, round + 1 == self.rounds
+    def _evaluate(self, round: int, last: bool) -> MetricsRow:
+        every = self.learner.settings.evaluation
         with_accuracy = last or (every.accuracy_every is not None and (round + 1) % every.accuracy_every == 0)
         if not (last or with_accuracy or (round + 1) % every.every == 0):
             return {"eval_loss": None, "accuracy": None}

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from sim.engine.costs import Costs, GivenSeconds
 from sim.engine.fleet import Fleet
@@ -18,9 +17,7 @@ from sim.engine.result import Result
 from sim.engine.simulate import Setup, prepare, simulate
 from sim.errors import OutputError
 from sim.scenario.scenario import Scenario
-from sim.workload.methods import Trains
-from train.federated.clocks import MeasuredClock, ProfileClock
-from train.federated.learner import ServerSettings, TorchLearner, Trace
+from train.federated.learner import TorchLearner, Trace
 from train.models.blocks import Values
 from train.models.files import save_model
 from train.models.out_of_memory import free_memory
@@ -34,7 +31,6 @@ from train.runs.settings import TrainSettings
 from train.runs.workbench import Workbench
 from train.update.jobs import LocalTrainer
 from train.update.local import LocalSettings, TrainingError
-from train.update.messages import Messages
 from train.update.trained_part import TrainedStack, trained_part
 
 
@@ -129,15 +125,23 @@ def train_method(
     free_memory()
     model = copy.deepcopy(bench.model)
     predicted = costs(setup) if costs else None
-    learner = _learner(setup, settings, model, bench, predicted, workers, on_update)
-    run = (
-        "" if folder is None else fingerprint(scenario, settings, bench, predicted.provenance() if predicted else None)
+    local = LocalSettings(
+        learning_rate=settings.rate(setup.method.name),
+        steps=scenario.local.steps,
+        weight_decay=settings.weight_decay,
+        schedule=settings.schedule,
+        clip_norm=settings.clip_norm,
+        accumulation=settings.accumulation,
     )
-    recorder = Recorder(learner, settings, scenario.method.name, scenario.rounds, folder, run, on_row)
-    found = None if folder is None else load(folder, run)
-    if found is not None:
-        restore(learner, found.round, found.record, found.tensors)
-        recorder.metrics = list(found.record["metrics"])
+    trained = trained_part(setup.method.trains, model, setup.blocks, scenario.lora, seed=scenario.seed)
+    trainer = LocalTrainer if workers is None else partial(RayTrainer, workers)
+    learner = TorchLearner(setup, settings, trained, bench.task, local, predicted, trainer, on_update)
+    recorder = Recorder(learner, folder, on_row)
+    if folder is not None:
+        recorder.fingerprint = fingerprint(scenario, settings, bench, predicted.provenance() if predicted else None)
+        if found := load(folder, recorder.fingerprint):
+            restore(learner, found.round, found.record, found.tensors)
+            recorder.metrics = list(found.record["metrics"])
     try:
         result = simulate(
             setup, predicted or MeasuredCosts(scenario, next(model.parameters()).device), learner, recorder
@@ -146,51 +150,6 @@ def train_method(
         raise TrainingError(f"{scenario.method.name}: {error}") from None
     learner.versions.show_newest()
     return Trained(result, recorder.metrics, learner)
-
-
-def _learner(
-    setup: Setup,
-    settings: TrainSettings,
-    model: nn.Module,
-    bench: Workbench,
-    costs: Costs | None,
-    workers: ClusterWorkers | None,
-    on_update: Callable[[Trace, Values], None],
-) -> TorchLearner:
-    scenario, method = setup.scenario, setup.method
-    local = LocalSettings(
-        learning_rate=settings.rate(method.name),
-        steps=scenario.local.steps,
-        weight_decay=settings.weight_decay,
-        schedule=settings.schedule,
-        clip_norm=settings.clip_norm,
-        accumulation=settings.accumulation,
-    )
-    wire = scenario.wire
-    messages = Messages(
-        wire.upload,
-        wire.download,
-        error_feedback=settings.error_feedback,
-        stochastic=settings.stochastic_rounding,
-        seed=scenario.seed,
-        values=method.trains is Trains.STACKED_LORA,
-    )
-    fleet = Fleet(scenario.fleet)
-    return TorchLearner(
-        trained_part(method.trains, model, setup.blocks, scenario.lora, seed=scenario.seed),
-        bench.task,
-        local,
-        ServerSettings(settings.global_learning_rate, settings.mean == "weighted", settings.correction),
-        messages,
-        MeasuredClock(fleet) if costs is None else ProfileClock(costs, setup.blocks),
-        setup.schedule,
-        ranked=method.trains is Trains.BLOCK and scenario.blocks.schedule == "gradient",
-        staleness=setup.staleness,
-        overlaps=setup.traits.overlaps,
-        goes_back=setup.staleness is None and setup.traits.rounds_numbered,
-        trainer_factory=LocalTrainer if workers is None else partial(RayTrainer, workers),
-        on_update=on_update,
-    )
 
 
 class MeasuredCosts(GivenSeconds):

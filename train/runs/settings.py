@@ -37,8 +37,8 @@ class PartitionSettings(Section):
 
     kind: Literal["iid", "dirichlet"] = "dirichlet"
     """Evenly at random, or skewed by label."""
-    alpha: float = Field(default=0.5, gt=0)
-    """Concentration of the Dirichlet distribution: the smaller, the more skewed."""
+    alpha: float = Field(default=0.5, ge=1e-9, le=1e9)
+    """Concentration of the Dirichlet distribution: the smaller, the more skewed; the largest is as good as i.i.d."""
     labels: Literal["label", "clusters"] = "label"
     """Labels of the data, or clusters of their texts."""
     clusters: int = Field(default=10, ge=2)

@@ -19,7 +19,7 @@ from sim.support.streams import stream
 from sim.workload.architecture import Architecture
 from train.data.batching import Batching
 from train.data.clusters import cluster_texts
-from train.data.encoding import Truncation, encode
+from train.data.encoding import encode
 from train.data.formats import Example, read_examples
 from train.data.partition import Partition, split_by_label, split_evenly
 from train.data.task import DataError, Task
@@ -54,10 +54,9 @@ class Workbench:
         Who has which examples.
     data_digest : str
         Digest of all examples, held-out ones included.
-    truncation, held_out_truncation : Truncation or None
-        What was cut off the training examples, and off those that are measured on; None for images.
     notes : sequence of str
-        What else the user should know about the data, a sentence each: where there is less than was asked for.
+        What the user should know about the data, a sentence each: what was cut off, where there is less than was asked
+        for.
     held_out : sequence of Example
         What is measured on, as text; empty for images.
     """
@@ -68,8 +67,6 @@ class Workbench:
     task: Task
     partition: Partition
     data_digest: str
-    truncation: Truncation | None = None
-    held_out_truncation: Truncation | None = None
     notes: Sequence[str] = ()
     held_out: Sequence[Example] = ()
 
@@ -146,9 +143,11 @@ def _text(scenario: Scenario, settings: TrainSettings, batching: Batching, devic
         answer_tokens=evaluation.answer_tokens,
     )
     digest = hashlib.sha256(b"".join(repr(part.rows).encode() for part in (encoded, measured_on))).hexdigest()
-    truncations = (encoded.truncation, measured_on.truncation)
+    cut = [f"Training data: {encoded.truncation}."]
+    if measured_on.truncation.truncated or measured_on.dropped:
+        cut.append(f"Held-out data: {measured_on.truncation}.")
     architecture = counted(name, model.config.to_dict())
-    return Workbench(model, architecture, tokenizer, task, partition, digest, *truncations, notes, held_out)
+    return Workbench(model, architecture, tokenizer, task, partition, digest, [*cut, *notes], held_out)
 
 
 def _examples(scenario: Scenario, settings: TrainSettings) -> tuple[list[Example], list[Example], list[str]]:
@@ -174,7 +173,7 @@ def _examples(scenario: Scenario, settings: TrainSettings) -> tuple[list[Example
     training = [every[index] for index in np.sort(order[: data.examples])]
     held_out = held_out[: data.held_out_examples]
     notes = [
-        f"train.data.{field} asks for {getattr(data, field)}, but there are only {len(found)}"
+        f"train.data.{field} asks for {getattr(data, field)}, but there are only {len(found)}."
         for field, found in (("examples", training), ("held_out_examples", held_out))
         # A default is a limit that nobody asked for.
         if field in data.model_fields_set and len(found) < (getattr(data, field) or 0)
@@ -194,7 +193,7 @@ def _labels(
         labels = cluster_texts([example.prompt for example in examples], how.clusters, seed=scenario.seed)
         if (found := len(set(labels))) != how.clusters:
             notes.append(
-                f"train.partition.clusters asks for {how.clusters}, but the texts are so alike that they form {found}"
+                f"train.partition.clusters asks for {how.clusters}, but the texts are so alike that they form {found}."
             )
     elif len(set(labels)) == 1:
         what = f"all have the one label {labels[0]!r}" if labels[0] else "have no labels"

@@ -10,9 +10,7 @@ from torch import Tensor
 from train.models.blocks import Values
 
 
-def mean(
-    deltas: Sequence[Mapping[str, Tensor]], weights: Sequence[float], discounts: Sequence[float] | None = None
-) -> Values:
+def mean(deltas: Sequence[Mapping[str, Tensor]], weights: Sequence[float], discounts: Sequence[float]) -> Values:
     """Average updates: sum_i w_i d_i delta_i / sum_i w_i.
 
     Parameters
@@ -21,8 +19,8 @@ def mean(
         One per client, under the same names.
     weights : sequence of float
         One per client, positive: all equal for a uniform mean, n_i for FedAvg's.
-    discounts : sequence of float, optional
-        One per client: what its update is multiplied by without counting for less, as a stale one is; 1 if left out.
+    discounts : sequence of float
+        One per client: what its update is multiplied by without counting for less, as a stale one is.
 
     Returns
     -------
@@ -30,7 +28,7 @@ def mean(
         float32. Summed in float64, so that N equal deltas have exactly themselves as their mean.
     """
     total = float(sum(weights))
-    factors = [w * d for w, d in zip(weights, discounts or [1.0] * len(weights), strict=True)]
+    factors = [w * d for w, d in zip(weights, discounts, strict=True)]
     averaged: Values = {}
     for name, first in deltas[0].items():
         summed = torch.zeros_like(first, dtype=torch.float64)

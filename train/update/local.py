@@ -12,23 +12,17 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
-from pydantic.dataclasses import dataclass as validated_dataclass
 from torch import Tensor, nn
 
 from sim.errors import ParaSimError
 from train.data.task import Batch
-from train.models.blocks import Part, Values, activate, check_fit
+from train.models.blocks import Part, Values, activate
 from train.update.timing import now
 
 Schedule = Literal["constant", "cosine"]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
 Loss = Callable[[nn.Module, Batch], Tensor]
 
 
@@ -36,7 +30,7 @@ class TrainingError(ParaSimError):
     """Local training cannot start, or went wrong."""
 
 
-@validated_dataclass(frozen=True)
+@dataclass(frozen=True)
 class LocalSettings:
     """How a client trains; the defaults are AdamW's.
 
@@ -48,8 +42,6 @@ class LocalSettings:
         Local steps K.
     weight_decay : float
         Decoupled weight decay.
-    betas : tuple of float
-        Decay rates of the first and the second moment, in [0, 1).
     epsilon : float
         Added to the root of the second moment.
     schedule : {"constant", "cosine"}
@@ -60,20 +52,18 @@ class LocalSettings:
     accumulation : int
         Batches per step. Each counts alike: the step follows the mean of their losses.
 
-    Raises
-    ------
-    ValueError
-        If a value is out of range.
+    Notes
+    -----
+    `train.runs.settings.TrainSettings` and `sim.scenario.sections` check the ranges of what users give.
     """
 
-    learning_rate: Positive
-    steps: Count
-    weight_decay: NotNegative = 0.0
-    betas: tuple[Decay, Decay] = (0.9, 0.999)
-    epsilon: NotNegative = 1e-8
+    learning_rate: float
+    steps: int
+    weight_decay: float = 0.0
+    epsilon: float = 1e-8
     schedule: Schedule = "constant"
-    clip_norm: Positive | None = None
-    accumulation: Count = 1
+    clip_norm: float | None = None
+    accumulation: int = 1
 
     def rate(self, step: int) -> float:
         """Learning rate of one step, counted from 0."""
@@ -144,13 +134,9 @@ def train_locally(
     ------
     TrainingError
         If there is nothing to train, there are too few batches, or the loss or the result is not finite.
-    ModelError
-        If `start` does not fit the part.
     """
     if not part:
         raise TrainingError("there is nothing to train: the part has no parameters")
-    if start is not None:
-        check_fit(part, start)
     device = next(iter(part.values())).device
     prepared = _draw(batches, settings.steps * settings.accumulation, device)
     values = part if start is None else start
@@ -220,7 +206,6 @@ def _descend(
     optimizer = torch.optim.AdamW(
         parameters,
         lr=settings.learning_rate,
-        betas=settings.betas,
         eps=settings.epsilon,
         weight_decay=settings.weight_decay,
         fused=parameters[0].device.type in ("cpu", "cuda"),

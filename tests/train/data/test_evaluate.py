@@ -10,7 +10,7 @@ from transformers import GPT2Config
 
 from parasim_demonstration.models import demo_config, word_tokenizer
 from train.data.encoding import collate, encode
-from train.data.evaluate import evaluating, exact_match, generate, held_out_loss, model_loss, readable_tokens
+from train.data.evaluate import evaluating, generate, held_out_loss, model_loss, readable_tokens, right_answers
 from train.data.formats import Example
 from train.data.task import DataError
 from train.data.template import Template
@@ -53,9 +53,7 @@ def test_loss_is_weighted_by_predicted_tokens():
         {"labels": torch.tensor([[7, 1, 1, -100], [-100, 1, -100, -100]]), "value": torch.tensor(1.0)},
         {"labels": torch.tensor([[-100, -100, 1]]), "value": torch.tensor(5.0)},
     ]
-    calls = []
-    assert held_out_loss(Fixed(), batches, lambda: calls.append("batch")) == 2.0
-    assert calls == ["batch"] * 2
+    assert held_out_loss(Fixed(), batches) == 2.0
 
 
 def test_loss_does_not_depend_on_batches_or_padding(model):
@@ -82,23 +80,12 @@ def test_no_token_to_predict():
         held_out_loss(Fixed(), [{"labels": torch.tensor([[1, -100]]), "value": torch.tensor(1.0)}])
 
 
-def test_exact_match_by_hand():
+def test_right_answers_by_hand():
     # 2 and 3 are right (by value), 5 is not, and an answer without a number is not: 2 of 4.
     questions = list(zip(TEMPLATE.prompts(["1", "2", "3", "4"]), ["2", "3.0", "5", "6"], strict=True))
     model = Fixed(["1 + 1 #### 2", "#### 3", "#### 4", "What is ?"])
-    calls = []
-    matched = exact_match(
-        model, TEMPLATE, questions, answer_tokens=8, batch_size=3, after_batch=lambda: calls.append("batch")
-    )
-    assert matched == 0.5
-    assert calls == ["batch"] * 2
-
-
-def test_a_question_that_cannot_be_asked_is_answered_wrongly():
-    # One right answer of 1 + 3 questions is 1/4, and none of 2 is 0.
-    (prompt,) = TEMPLATE.prompts(["1"])
-    assert exact_match(Fixed(["#### 2"]), TEMPLATE, [(prompt, "2")], answer_tokens=8, unasked=3) == 0.25
-    assert exact_match(Fixed(), TEMPLATE, [], answer_tokens=8, unasked=2) == 0
+    assert right_answers(model, TEMPLATE, [questions[:3], questions[3:]], 8) == 2
+    assert right_answers(Fixed(), TEMPLATE, [], 8) == 0
 
 
 def test_answers_end_where_the_model_can_read_no_further():

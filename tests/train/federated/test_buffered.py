@@ -60,6 +60,16 @@ def test_dropped_updates_leave_no_trace_in_the_model():
     assert (2, 0) not in learner.in_flight
 
 
+def test_what_a_dropped_update_carried_goes_back_into_its_clients_memory():
+    # Bound 1: client 2's first update, two behind, is dropped: its client owes all of it again, not only what top-k
+    # left out.
+    fields = UNEVEN | {"wire": {"upload": {"top_k": 0.2}}, "settings": {"error_feedback": True}}
+    _, learner = federate(method={"name": "fedasync", "max_staleness": 1}, rounds=3, **fields)
+    server = tiny_model()
+    names = [name for name, _ in server.named_parameters()]
+    assert_equal(learner.messages.residuals[2, 0], plain.local_training(server, names, batches(2, 0), RATE))
+
+
 def test_versions_are_kept_for_who_is_at_work_and_not_for_who_waits():
     # Two of eight clients are at work at a time: what they train on, the newest version and the base are enough.
     kept: list[int] = []

@@ -10,14 +10,25 @@ from typing import Any
 import pytest
 import torch
 
-from sim.scenario.scenario import Compression
+from sim.engine.simulate import prepare
+from sim.scenario.scenario import Scenario
 from sim.workload.methods import METHODS
 from tests.oracles import plain_training as plain
-from tests.train.tiny import BLOCKS, LOCAL, LORA, RandomTokens, assert_equal, federate, tiny_model, weights
-from train.federated.learner import ServerSettings, TorchLearner
+from tests.train.tiny import (
+    ARCHITECTURE,
+    BLOCKS,
+    LOCAL,
+    LORA,
+    RandomTokens,
+    assert_equal,
+    federate,
+    tiny_model,
+    weights,
+)
+from train.federated.learner import TorchLearner
 from train.models.adapters import SCALING, Adapter
+from train.runs.settings import TrainSettings
 from train.update.jobs import show
-from train.update.messages import Messages
 from train.update.trained_part import TrainedStack
 
 SCHEDULE = [2, 0, 0, 3, 1]
@@ -35,7 +46,7 @@ def test_parablock_is_algorithm_2(staleness: int, eta: float):
     model, _ = federate(
         method={"name": "parablock", "staleness": staleness},
         blocks={"layers": 1, "schedule": SCHEDULE},
-        server=ServerSettings(learning_rate=eta),
+        settings={"global_learning_rate": eta},
     )
     expected = plain.parablock(tiny_model(), SCHEDULE, batches, 3, RATE, s=staleness, eta=eta)
     assert_equal(weights(model), weights(expected))
@@ -44,7 +55,9 @@ def test_parablock_is_algorithm_2(staleness: int, eta: float):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_fedbcd_averages_the_block(weighted: bool):
     model, learner = federate(
-        method="fedbcd", blocks={"layers": 1, "schedule": SCHEDULE}, server=ServerSettings(weighted=weighted)
+        method="fedbcd",
+        blocks={"layers": 1, "schedule": SCHEDULE},
+        settings={"mean": "weighted" if weighted else "uniform"},
     )
     n_i = [float(n) for n in learner.task.examples] if weighted else EQUAL
     start = tiny_model()
@@ -78,7 +91,7 @@ def test_fedcybgd_overwrites_the_block_of_whose_turn_it_is():
 def test_flora_merges_the_exact_weighted_sum_of_products():
     # W + scaling sum_i (n_i / sum n) B_i A_i, from the adapters that were really sent.
     start = weights(tiny_model())
-    model, learner = federate(method="flora", rounds=1, server=ServerSettings(weighted=True))
+    model, learner = federate(method="flora", rounds=1, settings={"mean": "weighted"})
     n_i = learner.task.examples
     plain_model = tiny_model()
     stack = TrainedStack(plain_model, LORA, seed=0)
@@ -130,7 +143,7 @@ def test_a_client_differs_from_the_server_by_its_own_updates_only(staleness, eta
     federate(
         method={"name": "parablock", "staleness": staleness},
         blocks={"layers": 1, "schedule": SCHEDULE},
-        server=ServerSettings(learning_rate=eta),
+        settings={"global_learning_rate": eta},
     )
     assert len(deltas) == 3 * len(SCHEDULE)
 
@@ -218,7 +231,7 @@ def test_error_feedback_sends_later_what_was_left_out():
     fields = {"method": "fedbcd", "blocks": {"layers": 1, "schedule": [1] * 5}, "wire": {"upload": {"top_k": 0.2}}}
     exact, _ = federate(**{**fields, "wire": {}})
     without, _ = federate(**fields)
-    with_feedback, learner = federate(**fields, error_feedback=True)
+    with_feedback, learner = federate(**fields, settings={"error_feedback": True})
     assert learner.messages.residuals.keys() == {(client, 1) for client in range(3)}
 
     def distance(model) -> float:
@@ -242,9 +255,9 @@ def test_quantization_changes_the_model_a_little(direction: str):
 
 def test_without_the_correction_clients_never_hear_of_one_another():
     # One client hears nothing new either way; three diverge.
-    alone = [federate(fleet=[{}], server=ServerSettings(correction=c))[0] for c in (True, False)]
+    alone = [federate(fleet=[{}], settings={"correction": c})[0] for c in (True, False)]
     assert_equal(weights(alone[0]), weights(alone[1]))
-    together = [federate(server=ServerSettings(correction=c))[0] for c in (True, False)]
+    together = [federate(settings={"correction": c})[0] for c in (True, False)]
     assert any(
         not torch.allclose(a, b, atol=1e-5)
         for a, b in zip(weights(together[0]).values(), weights(together[1]).values(), strict=True)
@@ -280,19 +293,6 @@ def test_updates_are_forgotten_once_they_are_aggregated():
     assert all(not client.pending for client in learner.clients.values())
 
 
-class Measured:
-    """A clock that takes an update's seconds as they were measured."""
-
-    def foreseen(self, client: int, round: int, block: int | None) -> None:
-        return None
-
-    def seconds(self, client: int, round: int, block: int | None, measured: float) -> tuple[float, float]:
-        return measured, 0.0
-
-    def survey_seconds(self, client: int, measured: float) -> float:
-        return measured
-
-
 def test_a_client_of_flora_pays_for_the_stacks_that_reach_it(monkeypatch: pytest.MonkeyPatch):
     # Merging takes 5 s (three rounds: 5, 7, 9) beside updates of 1 s. Client 0 takes part in rounds 0, 1 and 2, client
     # 1 in 0 and 2: before round 1 client 0 merges round 0's stack, 1 + 5; before round 2 it merges round 1's, 1 + 7,
@@ -301,9 +301,16 @@ def test_a_client_of_flora_pays_for_the_stacks_that_reach_it(monkeypatch: pytest
     monkeypatch.setattr(TrainedStack, "merge", lambda self, adapters, weights, rate: next(merges))
     trained = TrainedStack(tiny_model(), LORA, seed=0)
     task, rounds = RandomTokens(2), [[0, 1], [0], [0, 1]]
-    learner = TorchLearner(
-        trained, task, LOCAL, ServerSettings(), Messages(Compression(), Compression()), Measured(), [None] * 3
+    scenario = Scenario.parse(
+        {
+            "method": "flora",
+            "rounds": 3,
+            "fleet": [{"count": 2}],
+            "compute": {"seconds": 1},
+            "payload": {"upload": "1MB"},
+        }
     )
+    learner = TorchLearner(prepare(scenario, ARCHITECTURE), TrainSettings(), trained, task, LOCAL, costs=None)
     monkeypatch.setattr("train.update.local.now", ticking())
     known: dict[int, int] = {}
     for number, clients in enumerate(rounds):

@@ -252,7 +252,7 @@ def test_the_conversion_of_the_packaged_model_shows_no_bar(tmp_path, monkeypatch
         print("converting: 100%", file=sys.stderr)
         return LlamaForCausalLM(tiny_llama())
 
-    monkeypatch.setattr("train.models.files._smollm2_file", lambda: (tmp_path, "model.gguf"))
+    monkeypatch.setattr("train.models.files._smollm2", lambda: (str(tmp_path), {"gguf_file": "model.gguf"}))
     monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", convert)
     load_model("smollm2-135m-instruct")
     assert capsys.readouterr().err == ""

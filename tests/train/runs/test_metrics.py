@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.errors import OutputError
-from train.runs.metrics import METRICS, metrics_text, read_metrics
+from train.runs.metrics import METRICS, read_metrics, write_metrics
+
+HEADER = ",".join(METRICS) + "\n"
 
 seconds = st.floats(0, 1e9)
 rows = st.lists(
@@ -29,9 +31,10 @@ rows = st.lists(
 )
 
 
-def test_metrics_as_text():
+def test_metrics_as_text(tmp_path: Path):
     row = dict.fromkeys(METRICS, 1) | {"method": "fedbcd", "simulated_s": 0.1, "accuracy": None}
-    lines = metrics_text([row]).splitlines()
+    write_metrics(tmp_path / "metrics.csv", [row])
+    lines = (tmp_path / "metrics.csv").read_text().splitlines()
     assert lines[0] == "method,round,simulated_s,train_loss,eval_loss,accuracy,uploaded_bytes,downloaded_bytes"
     assert lines[1] == "fedbcd,1,0.1,1,1,,1,1"
 
@@ -39,17 +42,19 @@ def test_metrics_as_text():
 @given(rows)
 def test_what_is_written_is_read(tmp_path_factory, rows: list[dict[str, object]]):
     path = tmp_path_factory.mktemp("metrics") / "metrics.csv"
-    path.write_text(metrics_text(rows))
+    write_metrics(path, rows)
     assert read_metrics(path) == rows
     # To the byte: methods that were trained before are written again beside new ones.
-    assert metrics_text(read_metrics(path)) == path.read_text()
+    before = path.read_bytes()
+    write_metrics(path, read_metrics(path))
+    assert path.read_bytes() == before
 
 
 def test_none_yet(tmp_path: Path):
     assert read_metrics(tmp_path / "metrics.csv") == []
 
 
-@pytest.mark.parametrize("text", ["a,b\n1,2\n", metrics_text([]) + "fedbcd,x,,,,,,\n", metrics_text([]) + "fedbcd\n"])
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", HEADER + "fedbcd,x,,,,,,\n", HEADER + "fedbcd\n"])
 def test_something_else_is_refused(text: str, tmp_path: Path):
     (tmp_path / "metrics.csv").write_text(text)
     with pytest.raises(OutputError, match=r"metrics\.csv: is damaged"):

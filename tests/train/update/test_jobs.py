@@ -6,42 +6,38 @@ import pytest
 import torch
 from torch import Tensor
 
-from sim.scenario.sections import Compression
+from sim.engine.simulate import prepare
+from sim.scenario.scenario import Scenario
 from sim.workload.methods import Trains
-from tests.train.tiny import BLOCKS, LOCAL, LORA, RandomTokens, assert_equal, tiny_model
-from train.federated.clocks import MeasuredClock
-from train.federated.learner import ServerSettings, TorchLearner
+from tests.train.tiny import ARCHITECTURE, BLOCKS, LOCAL, LORA, RandomTokens, assert_equal, tiny_model
+from train.federated.learner import TorchLearner
 from train.federated.versions import BASE, Versions
+from train.runs.settings import TrainSettings
 from train.update.jobs import Job, show
-from train.update.messages import Messages
 from train.update.trained_part import trained_part
-
-
-class Still(MeasuredClock):
-    """A clock that stands still."""
-
-    def __init__(self) -> None:
-        pass
-
-    def seconds(self, client: int, round: int, block: int | None, measured: float) -> tuple[float, float]:
-        return 0.0, 0.0
 
 
 def in_midst_of_things(trains: Trains) -> TorchLearner:
     """Client 0 has an update of its own on the first block under way, the others have none."""
-    schedule = [0, 1, 0, 2] if trains is Trains.BLOCK else [None] * 4
+    scenario = Scenario.parse(
+        {
+            "method": {"name": "parablock", "staleness": 2},
+            "rounds": 4,
+            "blocks": {"layers": 1},
+            "fleet": [{"count": 3}],
+            "compute": {"seconds": 1},
+            "payload": {"upload": "1MB"},
+        }
+    )
     learner = TorchLearner(
+        prepare(scenario, ARCHITECTURE),
+        TrainSettings(global_learning_rate=0.5),
         trained_part(trains, tiny_model(), BLOCKS, LORA, seed=0),
         RandomTokens(3),
         LOCAL,
-        ServerSettings(learning_rate=0.5),
-        Messages(Compression(), Compression()),
-        Still(),
-        schedule,
-        staleness=2,
-        overlaps=True,
+        costs=None,
     )
-    learner.train(0, 0, schedule[0]).redeem()
+    learner.train(0, 0, 0 if trains is Trains.BLOCK else None).redeem()
     return learner
 
 
