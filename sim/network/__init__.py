@@ -11,13 +11,12 @@ import math
 
 from simpy import Environment
 
-from sim.network.general import Hop, PathNetwork
+from sim.network.general import PathNetwork
 from sim.network.model import Network, Port, Shared
 from sim.network.transfer import Link, Transfer, TransferParts
 from sim.network.tree import Tree
 
 __all__ = [
-    "Hop",
     "Link",
     "Network",
     "PathNetwork",
