@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from sim.scenario.fields import Line, Number, Section, Whole
 from sim.workload.architecture import Architecture
-from sim.workload.blocks import ALL_LINEAR, Block
+from sim.workload.blocks import ALL_LINEAR, Block, cut
 from sim.workload.methods import Trains
 
 ADAPTERS = (Trains.LORA, Trains.LORA_B)
@@ -103,11 +103,7 @@ def block_at(architecture: Architecture, first_layer: float, layers: float) -> B
         Multiples of half a layer, within the model.
     """
     first, count = round(2 * first_layer), round(2 * layers)
-    halves: list[tuple[int, Any]] = [
-        (index, half.name) for index, layer in enumerate(architecture.layers) for half in layer.halves
-    ]
-    sizes = [half.parameters for layer in architecture.layers for half in layer.halves]
-    return Block(0, tuple(halves[first : first + count]), sum(sizes[first : first + count]))
+    return cut(architecture, [first, first + count])[0]
 
 
 def first_layer_of(block: Block) -> float:

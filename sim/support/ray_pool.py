@@ -13,7 +13,7 @@ import re
 import socket
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -141,63 +141,54 @@ def _connect(address: str) -> None:
     # Of runs that nobody reads any more, Ray would print errors; and it would report on a cluster that it starts.
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    found, failed = _resolved(address)
-    _check_reachable(found, failed)
+    found, named = address, f"--address {address}"
+    if address == "auto":
+        found = _of_this_machine()
+        given = found == os.environ.get("RAY_ADDRESS")
+        named = f"RAY_ADDRESS {found}" if given else f"--engine ray: this machine's Ray cluster, {found}"
     processors = LocalPool().cores() if found == "local" else None
     try:
+        _check_reachable(found)
         # Not what was found: Ray looks for a token of its own accord only where it looks for the cluster as well.
         ray.init(address=address, num_cpus=processors, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:
         # A node that does not start is a plain Exception; the processes that did start would outlive this line.
         ray.shutdown()
-        raise EngineError(f"{failed}: {_in_short(error)}") from None
+        failed = "Ray cannot be started here" if found == "local" else "no Ray cluster can be reached there"
+        raise EngineError(f"{named}: {failed}: {_in_short(error)}") from None
 
 
-def _resolved(address: str) -> tuple[str, str]:
-    """Find the address that ``auto`` stands for, and what to say if it fails.
+def _of_this_machine() -> str:
+    """Find the address that ``auto`` stands for.
 
     Raises
     ------
     EngineError
         If this machine belongs to no cluster.
     """
-    named = f"--address {address}"
-    if address == "auto":
-        # Ray has no public function for this, and its own search must be the one that is checked.
-        from ray._private.services import get_ray_address_from_environment
+    # Ray has no public function for this, and its own search must be the one that is checked.
+    from ray._private.services import get_ray_address_from_environment
 
-        try:
-            address = get_ray_address_from_environment("auto", None)
-        except ConnectionError:
-            address = ""
-        if not address:
-            raise EngineError(
-                "--engine ray: this machine belongs to no Ray cluster; name one with --address HOST:PORT, "
-                "or have one started with --address local"
-            )
-        if address != os.environ.get("RAY_ADDRESS"):
-            return address, f"--engine ray: this machine's Ray cluster, {address}, cannot be reached"
-        named = f"RAY_ADDRESS {address}"
-    if address == "local":
-        return address, f"{named}: Ray cannot be started here"
-    return address, f"{named}: no Ray cluster can be reached there"
+    with suppress(ConnectionError):
+        if address := get_ray_address_from_environment("auto", None):
+            return str(address)
+    raise EngineError(
+        "--engine ray: this machine belongs to no Ray cluster; name one with --address HOST:PORT, "
+        "or have one started with --address local"
+    )
 
 
-def _check_reachable(address: str, failed: str) -> None:
+def _check_reachable(address: str) -> None:
     """Try the connection that an address names: Ray itself would go on trying for minutes.
 
     Raises
     ------
-    EngineError
-        If nobody answers.
+    OSError, OverflowError
+        If nobody answers, or there is no such port.
     """
     host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdecimal():
-        return
-    try:
+    if colon and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
-    except (OSError, OverflowError) as error:
-        raise EngineError(f"{failed}: {error}") from None
 
 
 def _answers(reference: Any) -> list[Any]:

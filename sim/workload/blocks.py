@@ -83,7 +83,7 @@ def partition(architecture: Architecture, layers: float) -> tuple[Block, ...]:
         )
     halves_per_block = int(2 * layers)
     starts = range(0, 2 * len(architecture.layers), halves_per_block)
-    return _cut(architecture, [*starts, 2 * len(architecture.layers)])
+    return cut(architecture, [*starts, 2 * len(architecture.layers)])
 
 
 def partition_evenly(architecture: Architecture, count: int) -> tuple[Block, ...]:
@@ -116,7 +116,7 @@ def partition_evenly(architecture: Architecture, count: int) -> tuple[Block, ...
             f"allowed are 1 to {layers} blocks"
         )
     width, wider = divmod(layers, count)
-    return _cut(architecture, [2 * (index * width + min(index, wider)) for index in range(count + 1)])
+    return cut(architecture, [2 * (index * width + min(index, wider)) for index in range(count + 1)])
 
 
 def lora_parameters(architecture: Architecture, rank: int, targets: Sequence[str] | str) -> tuple[int, int]:
@@ -168,7 +168,7 @@ def _target_names(architecture: Architecture, known: set[str], targets: Sequence
     return names
 
 
-def _cut(architecture: Architecture, bounds: Sequence[int]) -> tuple[Block, ...]:
+def cut(architecture: Architecture, bounds: Sequence[int]) -> tuple[Block, ...]:
     """Make blocks of the layer halves between successive bounds, counted in halves from the input."""
     names: tuple[HalfName, HalfName] = ("attention", "mlp")
     halves = [(index, name) for index in range(len(architecture.layers)) for name in names]
