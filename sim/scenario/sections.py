@@ -27,12 +27,10 @@ def _with_its_parameters(value: Any) -> Params:
         raise _at("name", f"unknown method {shown(name)}; {nearest(str(name), METHODS)}", name)
     for field in fields:
         others = with_parameter(field)
-        if others and name not in others:
-            raise _at(field, f"{name} has no such parameter; it is one of {' and '.join(others)}", fields[field])
-        if not others:
-            raise _at(
-                str(field), f"unknown field; {nearest(str(field), METHODS[name].shape.Params.model_fields)}", field
-            )
+        if name not in others:
+            hint = f"unknown field; {nearest(str(field), METHODS[name].shape.Params.model_fields)}"
+            message = f"{name} has no such parameter; it is one of {' and '.join(others)}" if others else hint
+            raise _at(str(field), message, fields[field])
     return METHODS[name].shape.Params.model_validate(fields)
 
 

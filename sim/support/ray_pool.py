@@ -146,16 +146,18 @@ def _connect(address: str) -> None:
         found = _of_this_machine()
         given = found == os.environ.get("RAY_ADDRESS")
         named = f"RAY_ADDRESS {found}" if given else f"--engine ray: this machine's Ray cluster, {found}"
+    failed = f"{named}: " + (
+        "Ray cannot be started here" if found == "local" else "no Ray cluster can be reached there"
+    )
+    _check_reachable(found, failed)
     processors = LocalPool().cores() if found == "local" else None
     try:
-        _check_reachable(found)
         # Not what was found: Ray looks for a token of its own accord only where it looks for the cluster as well.
         ray.init(address=address, num_cpus=processors, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:
         # A node that does not start is a plain Exception; the processes that did start would outlive this line.
         ray.shutdown()
-        failed = "Ray cannot be started here" if found == "local" else "no Ray cluster can be reached there"
-        raise EngineError(f"{named}: {failed}: {_in_short(error)}") from None
+        raise EngineError(f"{failed}: {_in_short(error)}") from None
 
 
 def _of_this_machine() -> str:
@@ -178,17 +180,21 @@ def _of_this_machine() -> str:
     )
 
 
-def _check_reachable(address: str) -> None:
+def _check_reachable(address: str, failed: str) -> None:
     """Try the connection that an address names: Ray itself would go on trying for minutes.
 
     Raises
     ------
-    OSError, OverflowError
-        If nobody answers, or there is no such port.
+    EngineError
+        If nobody answers.
     """
     host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if colon and port.isdecimal():
+    if not colon or not port.isdecimal():
+        return
+    try:
         socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(f"{failed}: {error}") from None
 
 
 def _answers(reference: Any) -> list[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from sim.scenario.scenario import Compression
+from sim.scenario.sections import Compression
 from sim.workload.methods import METHODS
 from tests.oracles import plain_training as plain
 from tests.train.tiny import BLOCKS, LOCAL, LORA, RandomTokens, assert_equal, federate, tiny_model, weights
