@@ -9,8 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from sim.engine.shape import Params
 from sim.errors import nearest, shown
+from sim.scenario import units
 from sim.scenario.economy import Watts
-from sim.scenario.fields import Bandwidth, Duration, Line, Money, Number, Section, Size, Whole, read_duration
+from sim.scenario.fields import Bandwidth, Duration, Line, Money, Number, Section, Size, Whole
 from sim.scenario.uncertainty import Jitter, LinkJitter
 from sim.workload.methods import METHODS, with_parameter
 
@@ -194,7 +195,7 @@ class Compute(Section):
         # One by one, the union's branches would answer a bad list with a page of messages.
         def read(item: Any, depth: int) -> Any:
             if not isinstance(item, list | tuple):
-                return read_duration(item)
+                return units.duration(item)
             if depth == 2:
                 raise ValueError(
                     "must be a number, a list of them (one per client), or a list of such lists (rounds x clients)"

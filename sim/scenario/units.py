@@ -28,7 +28,7 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "sec": 1, "
 _PRICES_OF_TRAFFIC = {f"USD/{size}": 1 / value for size, value in _SIZES.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class QuantityKind:
     """A kind of quantity. Called with a text or a bare number, it gives the value in base units.
 
