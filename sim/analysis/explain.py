@@ -171,7 +171,8 @@ def explain(setup: Setup, costs: Costs) -> Explanation:
     shares = shares_by_group(path, Fleet(setup.scenario.fleet))
     changes = tuple(dict.fromkeys(_changes(recording, shares)))
     claims = _claims(recording, changes)
-    if any(claim.exact and not _agrees(claim) for claim in claims):
+    replayed = ((claim.predicted or 0.0, claim.simulated) for claim in claims if claim.exact)
+    if not all(math.isclose(*times, rel_tol=1e-6, abs_tol=1e-9) for times in replayed):
         # Whoever declared the causes fixed was wrong.
         recording = recording.not_replayed("replays of changes differ from what their events take")
         claims = _claims(recording, changes)
@@ -237,10 +238,6 @@ def _changes(recording: Recording, shares: tuple[Share, ...]) -> Iterator[Change
     behind = _behind_the_median(recording)
     if behind:
         yield Change(Lever.STRAGGLERS, behind)
-
-
-def _agrees(claim: Claim) -> bool:
-    return claim.predicted is not None and math.isclose(claim.predicted, claim.simulated, rel_tol=1e-6, abs_tol=1e-9)
 
 
 def _claims(recording: Recording, changes: Sequence[Change]) -> tuple[Claim, ...]:

@@ -54,6 +54,7 @@ class Path:
     def __init__(self, network: PathNetwork, hops: list[Hop], latency: float, count: int, own: Link) -> None:
         self.env = network.env
         self.trunk = network
+        self.start, self.withdraw = network.start, network.withdraw
         self.hops = hops
         self.latency = latency
         self.count = count
@@ -63,14 +64,6 @@ class Path:
     def capacity(self) -> float:
         """Of one client's own link [B/s]."""
         return self.own.capacity
-
-    def start(self, transfer: Transfer) -> None:
-        """Let a transfer share from now on; see `AccessLink.start`."""
-        self.trunk.start(transfer)
-
-    def withdraw(self, transfer: Transfer) -> float:
-        """Take out a transfer, and return the bytes of it that are left [B]; see `AccessLink.withdraw`."""
-        return self.trunk.withdraw(transfer)
 
     def path(self) -> list[Link]:
         """Links crossed; see `AccessLink.path`."""
