@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from calibration.profiles.points import ADAPTERS, StepPoint, block_at, split_targets
 from sim.workload.architecture import Architecture, Linear
-from sim.workload.blocks import ALL_LINEAR, lora_parameters
+from sim.workload.blocks import adapted_modules, lora_parameters
 from sim.workload.methods import Trains
 
 Array = NDArray[np.float64]
@@ -124,9 +124,10 @@ def work(architecture: Architecture, point: StepPoint) -> dict[str, float]:
     elif point.trains in ADAPTERS:
         assert point.targets is not None
         assert point.rank is not None
-        a, b = lora_parameters(architecture, point.rank, split_targets(point.targets))
+        targets = split_targets(point.targets)
+        a, b = lora_parameters(architecture, point.rank, targets)
         adapter, trained = a + b, b if point.trains is Trains.LORA_B else a + b
-        adapted = adapted_modules(architecture, point.targets)
+        adapted = adapted_modules(architecture, targets)
     else:
         multiplied = architecture.layer_parameters + head
     depth = above / architecture.layer_parameters
@@ -152,12 +153,6 @@ def full_pass_work(architecture: Architecture, batch_size: int, sequence_length:
     return work(architecture, StepPoint(trains=Trains.BLOCK, first_layer=0, layers=len(architecture.layers), **sizes))
 
 
-def adapted_modules(architecture: Architecture, targets: str) -> list[Linear]:
-    """Linear modules of a model that have an adapter on some targets, as points name these."""
-    wanted = split_targets(targets)
-    return [m for m in architecture.linears() if wanted == ALL_LINEAR or not set(wanted).isdisjoint(m.names)]
-
-
 def merge_work(architecture: Architecture, targets: str, rank: int) -> dict[str, float]:
     """Amounts of work in one merge.
 
@@ -176,6 +171,6 @@ def merge_work(architecture: Architecture, targets: str, rank: int) -> dict[str,
         ``modules``: linear modules that have an adapter. ``weights``: theirs [1e9]. ``products``: operations of the
         matrix products [1e12].
     """
-    adapted = adapted_modules(architecture, targets)
+    adapted = adapted_modules(architecture, split_targets(targets))
     weights = sum(module.inputs * module.outputs for module in adapted)
     return {"modules": len(adapted), "weights": weights * _GIGA, "products": 2 * weights * rank * _TERA}

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Literal
 
 from sim.errors import ScenarioError, nearest
-from sim.workload.architecture import Architecture
+from sim.workload.architecture import Architecture, Linear
 
 HalfName = Literal["attention", "mlp"]
 
@@ -147,25 +147,38 @@ def lora_parameters(architecture: Architecture, rank: int, targets: Sequence[str
     """
     if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
         raise ScenarioError(f"lora.rank is {rank}, expected a whole number from 1 on")
-    known = {name for linear in architecture.linears() for name in linear.names}
-    wanted = _target_names(architecture, known, targets)
-    adapted = [linear for linear in architecture.linears() if not wanted.isdisjoint(linear.names)]
+    adapted = adapted_modules(architecture, targets)
     return rank * sum(linear.inputs for linear in adapted), rank * sum(linear.outputs for linear in adapted)
 
 
-def _target_names(architecture: Architecture, known: set[str], targets: Sequence[str] | str) -> set[str]:
-    """Resolve LoRA targets to module names that the model has."""
+def adapted_modules(architecture: Architecture, targets: Sequence[str] | str) -> list[Linear]:
+    """Linear modules of all layers that LoRA adapts.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The model.
+    targets : sequence of str or "all-linear"
+        As for `lora_parameters`.
+
+    Raises
+    ------
+    ScenarioError
+        If no target is given, or the model has no such module.
+    """
+    linears = list(architecture.linears())
     if targets == ALL_LINEAR:
-        return known
+        return linears
     names = {targets} if isinstance(targets, str) else set(targets)
     if not names:
         raise ScenarioError(f"lora.targets is empty; name modules of {architecture.name}, or {ALL_LINEAR!r}")
+    known = {name for linear in linears for name in linear.names}
     for name in sorted(names - known):
         raise ScenarioError(
             f"lora.targets names {name!r}, which {architecture.name} does not have: "
             f"{nearest(name, known | {ALL_LINEAR})}"
         )
-    return names
+    return [linear for linear in linears if not names.isdisjoint(linear.names)]
 
 
 def cut(architecture: Architecture, bounds: Sequence[int]) -> tuple[Block, ...]:
