@@ -33,8 +33,7 @@ class Shared:
     down: Link = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        _check_capacity("uplink", self.uplink)
-        _check_capacity("downlink", self.downlink)
+        _check_capacities(uplink=self.uplink, downlink=self.downlink)
 
 
 @dataclass(eq=False, slots=True)
@@ -73,8 +72,7 @@ class Port:
     down: AccessLink = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        _check_capacity("uplink", self.uplink)
-        _check_capacity("downlink", self.downlink)
+        _check_capacities(uplink=self.uplink, downlink=self.downlink)
         if not 0 <= self.latency < math.inf:
             raise NetworkError(f"latency is {self.latency} s; it must be finite and not negative")
         if self.count < 1:
@@ -116,8 +114,7 @@ class Network(ABC):
     """
 
     def __init__(self, env: Environment, ingress: float = math.inf, egress: float = math.inf) -> None:
-        _check_capacity("ingress", ingress)
-        _check_capacity("egress", egress)
+        _check_capacities(ingress=ingress, egress=egress)
         self.env = env
         self.server = self._shared(ingress, egress, None)
 
@@ -262,7 +259,8 @@ class Network(ABC):
         """Change the capacity of one direction now."""
 
 
-def _check_capacity(name: str, capacity: float) -> None:
-    """Raise `NetworkError` unless `capacity` [B/s] is positive (`inf` is); `name` says whose it is."""
-    if not capacity > 0:
-        raise NetworkError(f"{name} is {capacity} B/s; it must be positive, or inf for unlimited")
+def _check_capacities(**capacities: float) -> None:
+    """Raise `NetworkError` unless all capacities [B/s] are positive (`inf` is); their names say whose they are."""
+    for name, capacity in capacities.items():
+        if not capacity > 0:
+            raise NetworkError(f"{name} is {capacity} B/s; it must be positive, or inf for unlimited")
