@@ -17,8 +17,11 @@ class ParaSimError(Exception):
     exit_status = 2
 
 
-class UnitError(ParaSimError):
-    """A quantity could not be read: unknown unit, wrong dimension, no number, not finite."""
+class UnitError(ParaSimError, ValueError):
+    """A quantity could not be read: unknown unit, wrong dimension, no number, not finite.
+
+    Being a `ValueError`, it is one of validation to pydantic.
+    """
 
 
 class ScenarioError(ParaSimError):

@@ -99,8 +99,8 @@ def block_at(architecture: Architecture, first_layer: float, layers: float) -> B
     first_layer, layers : float
         Multiples of half a layer, within the model.
     """
-    first = round(2 * first_layer)
-    return cut(architecture, [first, first + round(2 * layers)])[0]
+    first, count = round(2 * first_layer), round(2 * layers)
+    return cut(architecture, [first, first + count])[0]
 
 
 def first_layer_of(block: Block) -> float:

@@ -68,26 +68,17 @@ class CriticalPath:
 
     pieces: tuple[Piece, ...]
 
-    @property
-    def length(self) -> float:
-        """Sum of the pieces [s]: the wall-clock, without any rounding."""
-        return _length(self.pieces)
-
-    @property
-    def spans(self) -> tuple[int, ...]:
-        """Numbers of the spans on the path, in the order of time."""
-        return tuple(dict.fromkeys(piece.span for piece in self.pieces))
-
     def held(self) -> dict[tuple[Holder, int], float]:
         """Seconds that each resource of each client holds, the largest first [s]."""
         pieces: dict[tuple[Holder, int], list[Piece]] = {}
         for piece in self.pieces:
             pieces.setdefault((piece.holder, piece.client), []).append(piece)
-        seconds = {key: _length(own) for key, own in pieces.items()}
+        seconds = {key: length(own) for key, own in pieces.items()}
         return dict(sorted(seconds.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _length(pieces: Iterable[Piece]) -> float:
+def length(pieces: Iterable[Piece]) -> float:
+    """Sum of some pieces [s]; of all pieces of a path it is the wall-clock, without any rounding."""
     # Two terms per piece: neighbours cancel exactly, as in `sim.engine.timeline.account`.
     return math.fsum(term for piece in pieces for term in (piece.end, -piece.start))
 
@@ -135,7 +126,7 @@ def critical_path(result: Result) -> CriticalPath:
     Returns
     -------
     CriticalPath
-        Its length is the wall-clock. Of causes that ended together, the one named first is followed: others would
+        Its `length` is the wall-clock. Of causes that ended together, the one named first is followed: others would
         have held the run up just as long. Time before a span in which nothing that it is known to have waited
         for was going on is an `unrecorded wait`; the protocols that paraSim brings along leave none.
     """
@@ -184,7 +175,8 @@ def slack(result: Result) -> list[float]:
     latest_end = [result.wall_clock] * len(spans)
     latest_serial_end = [math.inf] * len(spans)
     latest_start: dict[tuple[int, ...], float] = {}
-    first = _first_dependents(spans)
+    # Where a whole cohort waits for another, all share one set of causes: what follows from it is left to the first.
+    first = {spans[number].causes: number for number in reversed(range(len(spans)))}
     slacks = [0.0] * len(spans)
     # Causes have lower numbers than what waits for them.
     for number in range(len(spans) - 1, -1, -1):
@@ -198,11 +190,3 @@ def slack(result: Result) -> list[float]:
             for cause in span.causes:
                 latest_end[cause] = min(latest_end[cause], latest_start[span.causes])
     return slacks
-
-
-def _first_dependents(spans: Sequence[Span]) -> dict[tuple[int, ...], int]:
-    """First span with each set of causes: when a whole cohort waits for another, all share one set."""
-    first: dict[tuple[int, ...], int] = {}
-    for number, span in enumerate(spans):
-        first.setdefault(span.causes, number)
-    return first

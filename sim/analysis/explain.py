@@ -268,18 +268,13 @@ def _variants(recording: Recording, changes: Sequence[Change]) -> Variants:
 
 def _medians(recording: Recording) -> dict[str, float]:
     """Conditions of the median client that takes part, the lower one of two."""
-    counts = np.array([recording.result.counts[site] for site in recording.sites])
-    medians = {}
-    for name in ("uplink", "downlink", "speed"):
-        values = getattr(recording.conditions, name)[0]
-        order = np.argsort(values, kind="stable")
-        reached = np.cumsum(counts[order])
-        medians[name] = float(values[order][np.searchsorted(reached, (reached[-1] + 1) // 2)])
-    return medians
+    counts = [recording.result.counts[site] for site in recording.sites]
+    names = ("uplink", "downlink", "speed")
+    clients = {name: np.repeat(getattr(recording.conditions, name)[0], counts) for name in names}
+    return {name: float(np.quantile(values, 0.5, method="lower")) for name, values in clients.items()}
 
 
 def _behind_the_median(recording: Recording) -> tuple[int, ...]:
-    behind = np.zeros(len(recording.sites), dtype=np.bool_)
-    for name, median in _medians(recording).items():
-        behind |= getattr(recording.conditions, name)[0] < median
+    medians = _medians(recording).items()
+    behind = np.any([getattr(recording.conditions, name)[0] < median for name, median in medians], axis=0)
     return tuple(sorted(set(recording.groups[behind].tolist())))

@@ -7,14 +7,14 @@ another, and the first thousand runs are the same however many follow.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sim.engine.fleet import Fleet
 from sim.replay.conditions import Floats, Variants
 from sim.replay.replay import Recording
-from sim.replay.simulate_variant import FasterCosts, simulate_changed
+from sim.replay.simulate_variant import FasterCosts
 from sim.scenario.scenario import Scenario
 from sim.scenario.uncertainty import PARAMETERS, Jitter
 from sim.support.streams import stream
@@ -112,8 +112,8 @@ def factors(jitter: Jitter, random: np.random.Generator, shape: tuple[int, ...])
 
 def simulate_drawn(recording: Recording, draws: Draws, which: int = 0) -> float:
     """Simulate one of some random runs event by event, and return its wall-clock [s]."""
-    costs, conditions = recording.costs, recording.conditions.under(draws.variants[which : which + 1])
     if draws.by_round is not None:
         of_site = dict(zip(recording.sites, draws.by_round[which].T, strict=True))
-        costs = FasterCosts(costs, lambda client, round: 1.0 if round is None else of_site[client][round])
-    return simulate_changed(recording.setup, costs, recording.result.counts, conditions).wall_clock
+        costs = FasterCosts(recording.costs, lambda client, round: 1.0 if round is None else of_site[client][round])
+        recording = replace(recording, costs=costs)
+    return recording.simulate(draws.variants, which).wall_clock

@@ -10,7 +10,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -118,7 +118,9 @@ def run_sweep(
     rows = [] if directory is None else _resume(points, directory)
     progress(len(rows), len(points))
     todo = points[len(rows) :]
-    figures = _figures(todo, run, jobs)
+    workers = min(jobs or cores(), len(todo)) if len(todo) >= _SERIAL_BELOW else 1
+    batch = max(1, min(16, len(todo) // (4 * workers)))
+    figures = in_order(run, (point.data for point in todo), workers=workers, batch=batch)
     for point, result in zip(todo, figures, strict=True):
         row = point.labels | {column: _text(value) for column, value in result.items()}
         if directory is not None:
@@ -126,13 +128,6 @@ def run_sweep(
         rows.append(row)
         progress(len(rows), len(points))
     return rows
-
-
-def _figures(points: Sequence[SweepPoint], run: Run, jobs: int | None) -> Iterator[Mapping[str, object]]:
-    """Simulate points in order: in this process if they are few, in workers otherwise."""
-    workers = min(jobs or cores(), len(points)) if len(points) >= _SERIAL_BELOW else 1
-    batch = max(1, min(16, len(points) // (4 * workers)))
-    return in_order(run, (point.data for point in points), workers=workers, batch=batch)
 
 
 def _resume(points: Sequence[SweepPoint], directory: Path) -> list[Row]:

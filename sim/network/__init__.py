@@ -11,30 +11,16 @@ import math
 
 from simpy import Environment
 
-from sim.network.general import Hop, PathNetwork
-from sim.network.model import Network, Port, Shared
-from sim.network.transfer import Link, Transfer, TransferParts
+from sim.network.general import PathNetwork
+from sim.network.model import Network, Port
+from sim.network.transfer import Link, Transfer
 from sim.network.tree import Tree
 
-__all__ = [
-    "Hop",
-    "Link",
-    "Network",
-    "PathNetwork",
-    "Port",
-    "Shared",
-    "Transfer",
-    "TransferParts",
-    "Tree",
-    "star_network",
-]
+__all__ = ["Link", "PathNetwork", "Port", "Transfer", "Tree", "star_network"]
 
 
 def star_network(
-    env: Environment,
-    ingress: float = math.inf,
-    egress: float = math.inf,
-    half_duplex: bool = False,
+    env: Environment, ingress: float = math.inf, egress: float = math.inf, half_duplex: bool = False
 ) -> Network:
     """Choose the fastest exact network.
 

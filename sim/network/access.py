@@ -126,12 +126,7 @@ class Access(Link):
 
     def path(self) -> list[Any]:
         """Links from the client to the server; see `AccessLink.path`."""
-        links: list[Any] = [self]
-        above = self.above
-        while above.above is not above:
-            links.append(above)
-            above = above.above
-        return [*links, above]
+        return [self, *self.above.path()]
 
     def finish_due(self) -> None:
         """End what is due now, before rates change, on a link that has been taken out."""

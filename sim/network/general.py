@@ -7,44 +7,31 @@ constraints in which transfers weigh differently, such as the airtime of a half-
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from simpy import Environment
 
-from sim.errors import NetworkError
 from sim.network.filling import Floats, max_min_rates
-from sim.network.model import Network, Port, Shared, check_count, check_latency
+from sim.network.model import Network, Port, Shared
 from sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant
 from sim.network.transfer import AccessLink, Link, Transfer, deliver
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(NamedTuple):
     """The use that a transfer makes of a link: weight x rate of the link's capacity.
 
-    Parameters
+    Attributes
     ----------
     link : Link
         The link crossed; its capacity is in B/s, or whatever the weight turns B/s into.
     weight : float
         Finite and not negative.
-
-    Raises
-    ------
-    NetworkError
-        If the weight is out of range.
     """
 
     link: Link
     weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.weight < math.inf:
-            raise NetworkError(f"weight of a hop is {self.weight}; it must be finite and not negative")
 
 
 class Path:
@@ -67,6 +54,7 @@ class Path:
     def __init__(self, network: PathNetwork, hops: list[Hop], latency: float, count: int, own: Link) -> None:
         self.env = network.env
         self.trunk = network
+        self.start, self.withdraw = network.start, network.withdraw
         self.hops = hops
         self.latency = latency
         self.count = count
@@ -76,14 +64,6 @@ class Path:
     def capacity(self) -> float:
         """Of one client's own link [B/s]."""
         return self.own.capacity
-
-    def start(self, transfer: Transfer) -> None:
-        """Let a transfer share from now on; see `AccessLink.start`."""
-        self.trunk.start(transfer)
-
-    def withdraw(self, transfer: Transfer) -> float:
-        """Take out a transfer, and return the bytes of it that are left [B]; see `AccessLink.withdraw`."""
-        return self.trunk.withdraw(transfer)
 
     def path(self) -> list[Link]:
         """Links crossed; see `AccessLink.path`."""
@@ -104,7 +84,7 @@ class PathNetwork(Network):
         super().__init__(env, ingress, egress)
         # Link 0 is unlimited: it fills up the rows of transfers with few hops, with weight 0.
         self._numbers: dict[Link, int] = {}
-        self._capacities = [math.inf]
+        self._capacities: Floats = np.array([np.inf])
         self._started: list[Transfer] = []
         self.varied = False
         # One row for each transfer under way, in this list and in the arrays.
@@ -119,36 +99,6 @@ class PathNetwork(Network):
         self._changed = False
         self._alarm = Alarm(env, self._settle)
         self._end_of_instant = EndOfInstant(env, self._settle)
-
-    def transfer(self, path: Sequence[Hop], size: float, latency: float = 0.0, count: int = 1) -> Transfer:
-        """Send a message along a path of links, all crossed at the same time.
-
-        Parameters
-        ----------
-        path : sequence of Hop
-            The links it crosses, with their weights; its own comes first.
-        size : float
-            Message size [B], finite and positive.
-        latency : float
-            Paid once, before the transfer starts to share [s], finite and not negative.
-        count : int
-            Number of equal transfers along the path that this one stands for.
-
-        Returns
-        -------
-        Transfer
-            Fires when the last byte has arrived; its value is that time [s].
-
-        Raises
-        ------
-        NetworkError
-            If the path is empty, or a figure is out of range.
-        """
-        if not path:
-            raise NetworkError("the path of a transfer is empty; it must cross at least one link")
-        check_latency(latency)
-        check_count(count)
-        return Transfer(Path(self, list(path), latency, count, path[0].link), size)
 
     def start(self, transfer: Transfer) -> None:
         """Let a transfer share from now on."""
@@ -207,13 +157,8 @@ class PathNetwork(Network):
         if now > self._clock:
             self._left = np.maximum(self._left - self._rates * (now - self._clock), 0.0)
             self._clock = now
-        if self._changed:
-            # All rows anew, as capacities and weights are not what they were.
-            self._changed = False
-            self._capacities[1:] = [link.capacity for link in self._numbers]
-            self._links, self._weights, self._down = self._rows(self._going)
-        self._append_started()
-        self._rates = max_min_rates(self._links, self._weights, np.array(self._capacities))
+        self._take_in_started()
+        self._rates = max_min_rates(self._links, self._weights, self._capacities)
         self._rates[self._down] = 0.0
         self._ends = np.full(len(self._going), np.inf)
         np.divide(self._left, self._rates, out=self._ends, where=~self._down)
@@ -227,41 +172,32 @@ class PathNetwork(Network):
         self._links, self._weights, self._down = self._links[rows], self._weights[rows], self._down[rows]
         self._left, self._rates, self._ends = self._left[rows], self._rates[rows], self._ends[rows]
 
-    def _append_started(self) -> None:
-        if not self._started:
-            return
-        links, weights, down = self._rows(self._started)
-        going, hops = self._links.shape
-        both = going + len(links), max(hops, links.shape[1])
-        old_links, old_weights = self._links, self._weights
-        self._links, self._weights = np.zeros(both, np.intp), np.zeros(both)
-        self._links[:going, :hops], self._weights[:going, :hops] = old_links, old_weights
-        self._links[going:, : links.shape[1]], self._weights[going:, : links.shape[1]] = links, weights
-        self._down = np.append(self._down, down)
-        self._left = np.append(self._left, [transfer.size for transfer in self._started])
-        self._going += self._started
-        self._started = []
+    def _take_in_started(self) -> None:
+        """Add rows; all are made anew where a capacity has changed, or a path is longer than any before."""
+        started, self._started = self._started, []
+        self._going += started
+        self._left = np.append(self._left, [transfer.size for transfer in started])
+        hops = max((len(cast(Path, transfer.access).hops) for transfer in started), default=0)
+        rows, anew = (self._links, self._weights, self._down), self._changed or hops > self._links.shape[1]
+        if anew:
+            rows = self._rows(self._going, max(hops, self._links.shape[1]))
+        elif started:
+            links, weights, down = self._rows(started, self._links.shape[1])
+            rows = np.vstack([rows[0], links]), np.vstack([rows[1], weights]), np.append(rows[2], down)
+        self._links, self._weights, self._down = rows
+        if anew or len(self._numbers) >= len(self._capacities):
+            self._capacities = np.array([math.inf, *(link.capacity for link in self._numbers)])
+        self._changed = False
 
-    def _rows(self, going: list[Transfer]) -> tuple[NDArray[np.intp], Floats, NDArray[np.bool_]]:
+    def _rows(self, going: list[Transfer], hops: int) -> tuple[NDArray[np.intp], Floats, NDArray[np.bool_]]:
         """Numbers and weights of the links of transfers, and whether one of them is down."""
         paths = [cast(Path, transfer.access) for transfer in going]
-        down = [not all(link.capacity for link in path.path()) for path in paths]
-        # A link that cannot bind is left out, and a transfer that is stalled takes nothing.
-        rows = [
-            [(self._number(hop.link), path.count * hop.weight) for hop in path.hops if hop.link.capacity < math.inf]
-            if not stalled
-            else []
-            for path, stalled in zip(paths, down, strict=True)
-        ]
-        links = np.zeros((len(rows), max(map(len, rows), default=0)), np.intp)
-        weights = np.zeros(links.shape)
-        for row, hops in enumerate(rows):
-            if hops:
-                links[row, : len(hops)], weights[row, : len(hops)] = zip(*hops, strict=True)
-        return links, weights, np.array(down, np.bool_)
-
-    def _number(self, link: Link) -> int:
-        number = self._numbers.setdefault(link, len(self._capacities))
-        if number == len(self._capacities):
-            self._capacities.append(link.capacity)
-        return number
+        down = np.array([not all(link.capacity for link in path.path()) for path in paths], np.bool_)
+        links, weights = np.zeros((len(paths), hops), np.intp), np.zeros((len(paths), hops))
+        for row, path in enumerate(paths):
+            for column, (link, weight) in enumerate(path.hops):
+                # A link that cannot bind is left out, and a transfer that is stalled takes nothing.
+                if link.capacity < math.inf and not down[row]:
+                    links[row, column] = self._numbers.setdefault(link, len(self._numbers) + 1)
+                    weights[row, column] = path.count * weight
+        return links, weights, down

@@ -156,6 +156,10 @@ class Branch(Link):
         self.exact_capacity = fixed_point(capacity)
         self.unlimited = math.isinf(capacity)
 
+    def path(self) -> list[Link]:
+        """Links from this one to the server."""
+        return [self] if self.above is self else [self, *self.above.path()]
+
     def finish(self, slack: float, rate: float) -> None:
         """End what is due first, and others within `slack` [s] of it at `rate` [B/s]."""
         self.detach()

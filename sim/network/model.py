@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from simpy import Environment
 
 from sim.errors import NetworkError
-from sim.network.transfer import AccessLink, Link, Transfer, check_capacity
+from sim.network.transfer import AccessLink, Link, Transfer
 
 
 @dataclass(eq=False, slots=True)
@@ -33,8 +33,7 @@ class Shared:
     down: Link = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_capacity("uplink", self.uplink)
-        check_capacity("downlink", self.downlink)
+        _check_capacities(uplink=self.uplink, downlink=self.downlink)
 
 
 @dataclass(eq=False, slots=True)
@@ -73,10 +72,11 @@ class Port:
     down: AccessLink = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_capacity("uplink", self.uplink)
-        check_capacity("downlink", self.downlink)
-        check_latency(self.latency)
-        check_count(self.count)
+        _check_capacities(uplink=self.uplink, downlink=self.downlink)
+        if not 0 <= self.latency < math.inf:
+            raise NetworkError(f"latency is {self.latency} s; it must be finite and not negative")
+        if self.count < 1:
+            raise NetworkError(f"count is {self.count}; a port stands for at least 1 client")
 
 
 class Network(ABC):
@@ -114,8 +114,7 @@ class Network(ABC):
     """
 
     def __init__(self, env: Environment, ingress: float = math.inf, egress: float = math.inf) -> None:
-        check_capacity("ingress", ingress)
-        check_capacity("egress", egress)
+        _check_capacities(ingress=ingress, egress=egress)
         self.env = env
         self.server = self._shared(ingress, egress, None)
 
@@ -260,13 +259,8 @@ class Network(ABC):
         """Change the capacity of one direction now."""
 
 
-def check_latency(latency: float) -> None:
-    """Raise `NetworkError` unless `latency` [s] is finite and not negative."""
-    if not 0 <= latency < math.inf:
-        raise NetworkError(f"latency is {latency} s; it must be finite and not negative")
-
-
-def check_count(count: int) -> None:
-    """Raise `NetworkError` unless `count` is at least 1."""
-    if count < 1:
-        raise NetworkError(f"count is {count}; a port or transfer stands for at least 1 client")
+def _check_capacities(**capacities: float) -> None:
+    """Raise `NetworkError` unless all capacities [B/s] are positive (`inf` is); their names say whose they are."""
+    for name, capacity in capacities.items():
+        if not capacity > 0:
+            raise NetworkError(f"{name} is {capacity} B/s; it must be positive, or inf for unlimited")

@@ -19,12 +19,6 @@ NEGLIGIBLE = 1e-9
 """Share of a transfer below which a delay by sharing is rounding."""
 
 
-def check_capacity(name: str, capacity: float) -> None:
-    """Raise `NetworkError` unless `capacity` [B/s] is positive (`inf` is); `name` says whose it is."""
-    if not capacity > 0:
-        raise NetworkError(f"{name} is {capacity} B/s; it must be positive, or inf for unlimited")
-
-
 class Link:
     """One direction of a link: what it can carry now, and what it could before.
 
@@ -32,17 +26,11 @@ class Link:
     ----------
     capacity : float
         [B/s], positive, `inf` for unlimited.
-
-    Raises
-    ------
-    NetworkError
-        If the capacity is not positive.
     """
 
     __slots__ = ("capacity", "changes")
 
     def __init__(self, capacity: float) -> None:
-        check_capacity("link", capacity)
         self.capacity = float(capacity)
         # Times [s] and the capacities from then on, all that there were; nothing of a link that never changes.
         self.changes: list[tuple[float, float]] | tuple[()] = ()

@@ -25,24 +25,6 @@ class Trunk(Branch):
         [B/s], `inf` for unlimited.
     """
 
-    __slots__ = (
-        "_alarm",
-        "_next_drop",
-        "_next_end",
-        "_next_fair",
-        "arrived",
-        "branches",
-        "changed",
-        "clock",
-        "detached",
-        "due",
-        "end_of_instant",
-        "env",
-        "stamps",
-        "touched",
-        "varied",
-    )
-
     def __init__(self, env: Environment, capacity: float) -> None:
         self.env = env
         self.trunk = self

@@ -83,7 +83,17 @@ class Conditions:
         return {field.name: np.repeat(getattr(self, field.name), rows, axis=0) for field in fields(self)}
 
     def under(self, variants: Variants) -> Conditions:
-        """Let what-ifs replace what they change."""
+        """Let what-ifs replace what they change.
+
+        Raises
+        ------
+        ScenarioError
+            If a field of theirs has another number of columns.
+        """
+        sites = self.uplink.shape[1]
+        for name, values in variants.given.items():
+            if values.shape[1] not in (1, sites):
+                raise ScenarioError(f"{name}: has {values.shape[1]} columns; give 1, or {sites}: one for each site")
         return replace(self, **variants.given)
 
 
@@ -127,23 +137,7 @@ class Variants:
 
     def split(self, size: int) -> Iterator[Variants]:
         """Cut into parts of at most `size` what-ifs."""
-        if len(self) <= size:
-            yield self
-            return
-        for first in range(0, len(self), size):
-            yield self[first : first + size]
-
-    def check_sites(self, sites: int) -> None:
-        """Make sure that the columns are those of a run with that many sites.
-
-        Raises
-        ------
-        ScenarioError
-            If a field has another number of columns.
-        """
-        for name, values in self.given.items():
-            if values.shape[1] not in (1, sites):
-                raise ScenarioError(f"{name}: has {values.shape[1]} columns; give 1, or {sites}: one for each site")
+        return (self[first : first + size] for first in range(0, len(self), size))
 
 
 def _check_values(name: str, values: Floats) -> None:

@@ -135,7 +135,6 @@ class Recording:
 
     def replay(self, variants: Variants) -> Answers:
         """Replay what-ifs; those that are not exact have a lower bound: as if the server's links were unlimited."""
-        variants.check_sites(len(self.sites))
         return _joined([self._replay_block(_Durations(self, block, alone=True)) for block in variants.split(_BLOCK)])
 
     def estimate(self, variants: Variants) -> Floats:
@@ -144,7 +143,6 @@ class Recording:
         Exact where `replay` is and the recorded run was not contended; an approximation elsewhere; and simulated where
         the graph must not be replayed.
         """
-        variants.check_sites(len(self.sites))
         if self.program is None:
             return np.array([self.simulate(variants, row).wall_clock for row in range(len(variants))])
         blocks = (_Durations(self, block, alone=False) for block in variants.split(_BLOCK))
@@ -152,7 +150,6 @@ class Recording:
 
     def simulate(self, variants: Variants, which: int = 0) -> Result:
         """Simulate one of the what-ifs event by event."""
-        variants.check_sites(len(self.sites))
         conditions = self.conditions.under(variants[which : which + 1])
         return simulate_changed(self.setup, self.costs, self.result.counts, conditions)
 

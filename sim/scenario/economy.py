@@ -69,11 +69,7 @@ class LinkChoice(Section):
 
 DEVICES = tuple(
     DeviceChoice.model_validate({"name": name, "gpu_hour": price, "power": {"compute": power}})
-    for name, price, power in (
-        ("rtx-4090", "0.5USD", "450W"),
-        ("l40s", "1USD", "350W"),
-        ("h100", "3USD", "700W"),
-    )
+    for name, price, power in (("rtx-4090", "0.5USD", "450W"), ("l40s", "1USD", "350W"), ("h100", "3USD", "700W"))
 )
 """Assumed prices; power as the vendors' datasheets limit it."""
 LINKS = tuple(

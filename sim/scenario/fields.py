@@ -17,23 +17,8 @@ from pydantic import (
 )
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from sim.errors import ParaSimError, shown
+from sim.errors import shown
 from sim.scenario import units
-
-
-def _reader(read: Callable[[Any], float]) -> Callable[[Any], float]:
-    """Let a quantity's error be one of validation."""
-
-    def parse(value: Any) -> float:
-        try:
-            return read(value)
-        except ParaSimError as error:
-            raise ValueError(str(error)) from None
-
-    return parse
-
-
-read_duration = _reader(units.duration)
 
 
 def quantity(read: Callable[[Any], float], write: Callable[[float], str], example: str) -> tuple[Any, ...]:
@@ -41,7 +26,7 @@ def quantity(read: Callable[[Any], float], write: Callable[[float], str], exampl
     number = {"type": "number", "minimum": 0} if read is units.duration else {"const": 0}
     text = {"type": "string", "pattern": r"^\s*\+?[0-9.]+([eE][+-]?[0-9]+)?\s*[A-Za-zµ/]*\s*$"}
     schema = {"anyOf": [text, number], "examples": [example]}
-    return BeforeValidator(_reader(read)), PlainSerializer(write, when_used="json"), WithJsonSchema(schema)
+    return BeforeValidator(read), PlainSerializer(write, when_used="json"), WithJsonSchema(schema)
 
 
 def is_number(value: Any) -> Any:

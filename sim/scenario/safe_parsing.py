@@ -2,7 +2,7 @@
 
 A scenario may come from anyone, so reading is bounded in nesting, in what YAML aliases expand to and in the
 length of numbers; a field that stands twice is refused. YAML is version 1.2: ``1e3`` is a number, ``no`` is a word,
-``12:30`` is not 750; and a date is text.
+``12:30`` is not 750, ``1_0`` is not 10; a date is text. Of YAML 1.1, merge keys (``<<: *name``) are followed.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ MAX_BITS = 256
 class _Composer(Composer):
     """Makes nodes of YAML text, within bounds.
 
-    Refused are explicit tags, which could name any type, and more entries than `MAX_YAML_NODES`, counted with all
-    aliases expanded: ten lines of aliases to aliases stand for billions, and one to what contains it has no end.
+    Refused are explicit tags, which could name any type, aliases to what they are part of, which has no end, and more
+    entries than `MAX_YAML_NODES`, counted with all aliases expanded: ten lines of aliases can stand for billions.
     """
 
     def __init__(self, loader: Any = None) -> None:
@@ -44,10 +44,13 @@ class _Composer(Composer):
         """Make the next node, and count it with all that is below it."""
         event, before = self.parser.peek_event(), self._nodes
         is_alias = isinstance(event, AliasEvent)
+        if is_alias and self._nodes_of_anchor.get(event.anchor) == 0:
+            reason = f"*{event.anchor} stands inside what it names, which would have no end"
+            raise ComposerError(None, None, reason, event.start_mark)
         if not is_alias:
             if event.ctag is not None:
                 raise ComposerError(None, None, f"the tag {event.tag} is not read; leave it out", event.start_mark)
-            self._nodes_of_anchor[event.anchor] = MAX_YAML_NODES
+            self._nodes_of_anchor[event.anchor] = 0
         node = super().compose_node(parent, index)
         self._nodes += self._nodes_of_anchor[event.anchor] if is_alias else 1
         if self._nodes > MAX_YAML_NODES:
@@ -66,12 +69,17 @@ class _Resolver(VersionedResolver):
         """Version of YAML."""
         return (1, 2)
 
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        """Choose the tag of a node; of numbers with underscores, which ruamel takes from YAML 1.1, that of text."""
+        tag = super().resolve(kind, value, implicit)
+        return self.DEFAULT_SCALAR_TAG if str(tag).endswith((":int", ":float")) and "_" in value else tag
+
 
 class _Constructor(SafeConstructor):
     """Makes plain data of nodes; a date is text."""
 
 
-for _kind in ("timestamp", "value"):
+for _kind in ("timestamp", "value", "merge"):
     _Constructor.add_constructor(f"tag:yaml.org,2002:{_kind}", SafeConstructor.construct_yaml_str)
 
 

@@ -12,30 +12,11 @@ from pydantic import Field, ValidationError, model_validator
 
 from sim.engine.shape import Params
 from sim.errors import ScenarioError, shown
-from sim.scenario.economy import Choices, Prices, Watts
+from sim.scenario import economy, sections
 from sim.scenario.fields import Line, SchemaOfFields, Section, Whole
-from sim.scenario.sections import (
-    Blocks,
-    Compression,
-    Compute,
-    CyclicOptions,
-    Group,
-    Local,
-    Lora,
-    MethodChoice,
-    Participation,
-    PayloadSizes,
-    ServerResources,
-    Wire,
-)
 from sim.scenario.uncertainty import Uncertainty
 from sim.scenario.validation_messages import validation_message
 from sim.workload.methods import METHODS, with_parameter
-
-_WITH_DEFAULTS = (
-    *(Blocks, Local, Lora, CyclicOptions, Group, ServerResources, Participation, Compression, Wire, Compute),
-    *(Prices, Watts, Choices, Uncertainty),
-)
 
 PLANNED: dict[str, Any] = {
     **dict.fromkeys(("prices", "power", "choices", "uncertainty"), True),
@@ -57,24 +38,26 @@ class Scenario(Section):
     """Free text."""
     model: str | None = Field(default=None, min_length=1)
     """Catalogue name or path of a config.json; not needed if compute and payload are explicit."""
-    method: MethodChoice = Field(default_factory=lambda: METHODS[Params().name].shape.Params())
+    method: sections.MethodChoice = Field(default_factory=lambda: METHODS[Params().name].shape.Params())
     rounds: Whole = Field(default=32, ge=1, le=1_000_000)
     """Number of rounds; for FedCyBGD the number of turns."""
-    blocks: Blocks = Blocks()
-    local: Local = Local()
-    lora: Lora = Lora()
-    cyclic: CyclicOptions = CyclicOptions()
-    fleet: tuple[Group, ...] = Field(default=(Group(name="client", count=10),), min_length=1, fail_fast=True)
+    blocks: sections.Blocks = sections.Blocks()
+    local: sections.Local = sections.Local()
+    lora: sections.Lora = sections.Lora()
+    cyclic: sections.CyclicOptions = sections.CyclicOptions()
+    fleet: tuple[sections.Group, ...] = Field(
+        default=(sections.Group(name="client", count=10),), min_length=1, fail_fast=True
+    )
     """Groups of clients; 10 clients on 100 MB/s links if left out."""
-    server: ServerResources = ServerResources()
-    participation: Participation = Participation()
-    wire: Wire = Wire()
-    compute: Compute = Compute()
-    payload: PayloadSizes | None = None
-    prices: Prices = Prices()
+    server: sections.ServerResources = sections.ServerResources()
+    participation: sections.Participation = sections.Participation()
+    wire: sections.Wire = sections.Wire()
+    compute: sections.Compute = sections.Compute()
+    payload: sections.PayloadSizes | None = None
+    prices: economy.Prices = economy.Prices()
     """For `paraSim plan`; a simulation does not look at it, nor at the next three."""
-    power: Watts = Watts()
-    choices: Choices = Choices()
+    power: economy.Watts = economy.Watts()
+    choices: economy.Choices = economy.Choices()
     uncertainty: Uncertainty = Uncertainty()
     train: dict[str, Any] | None = None
     """Settings of `paraSim train`, which checks them; a simulation does not look at them."""
@@ -193,9 +176,10 @@ def json_schema() -> dict[str, Any]:
     schema["properties"]["method"] = {"anyOf": choices, "default": {"name": Params().name}}
     schema["$defs"].pop("Params", None)
     # Defaults as a file would write them: with their units, so that an editor may fill them in.
-    for section in _WITH_DEFAULTS:
-        written = section().model_dump(mode="json")
-        for name, field in schema["$defs"][section.__name__]["properties"].items():
-            if "default" in field:
-                field["default"] = written[name]
+    known = vars(sections) | vars(economy) | {"Uncertainty": Uncertainty}
+    for name, definition in schema["$defs"].items():
+        written = known[name].model_construct().model_dump(mode="json")
+        for field, described in definition["properties"].items():
+            if "default" in described:
+                described["default"] = written[field]
     return schema

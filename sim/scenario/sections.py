@@ -9,8 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from sim.engine.shape import Params
 from sim.errors import nearest, shown
+from sim.scenario import units
 from sim.scenario.economy import Watts
-from sim.scenario.fields import Bandwidth, Duration, Line, Money, Number, Section, Size, Whole, read_duration
+from sim.scenario.fields import Bandwidth, Duration, Line, Money, Number, Section, Size, Whole
 from sim.scenario.uncertainty import Jitter, LinkJitter
 from sim.workload.methods import METHODS, with_parameter
 
@@ -27,12 +28,10 @@ def _with_its_parameters(value: Any) -> Params:
         raise _at("name", f"unknown method {shown(name)}; {nearest(str(name), METHODS)}", name)
     for field in fields:
         others = with_parameter(field)
-        if others and name not in others:
-            raise _at(field, f"{name} has no such parameter; it is one of {' and '.join(others)}", fields[field])
-        if not others:
-            raise _at(
-                str(field), f"unknown field; {nearest(str(field), METHODS[name].shape.Params.model_fields)}", field
-            )
+        if name not in others:
+            hint = f"unknown field; {nearest(str(field), METHODS[name].shape.Params.model_fields)}"
+            message = f"{name} has no such parameter; it is one of {' and '.join(others)}" if others else hint
+            raise _at(str(field), message, fields[field])
     return METHODS[name].shape.Params.model_validate(fields)
 
 
@@ -196,7 +195,7 @@ class Compute(Section):
         # One by one, the union's branches would answer a bad list with a page of messages.
         def read(item: Any, depth: int) -> Any:
             if not isinstance(item, list | tuple):
-                return read_duration(item)
+                return units.duration(item)
             if depth == 2:
                 raise ValueError(
                     "must be a number, a list of them (one per client), or a list of such lists (rounds x clients)"

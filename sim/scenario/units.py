@@ -28,7 +28,7 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "sec": 1, "
 _PRICES_OF_TRAFFIC = {f"USD/{size}": 1 / value for size, value in _SIZES.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class QuantityKind:
     """A kind of quantity. Called with a text or a bare number, it gives the value in base units.
 
@@ -44,11 +44,13 @@ class QuantityKind:
         Beyond it, sums would no longer be finite numbers.
     bare_is_base_unit : bool
         Whether a number needs no unit. Zero never does.
+    least : tuple of float and str
+        The least value, in base units and as it is written.
 
     Raises
     ------
     UnitError
-        When called: if it is no number, has no unit or another kind of unit, is negative, not finite or too large.
+        When called: if it is no number, has no unit or another kind of unit, is too small, not finite or too large.
     """
 
     name: str
@@ -56,6 +58,7 @@ class QuantityKind:
     units: Mapping[str, float]
     largest: float
     bare_is_base_unit: bool = False
+    least: tuple[float, str] = 0.0, "0"
 
     def __call__(self, text: str | float) -> float:
         """Read a quantity."""
@@ -73,8 +76,8 @@ class QuantityKind:
             number *= self.units[unit]
         elif number != 0 and not self.bare_is_base_unit:
             raise UnitError(f"{shown(text)} has no unit; write {self.name} like {self.examples}")
-        if number < 0:
-            raise UnitError(f"{shown(text)}: {self.name} cannot be negative")
+        if number < self.least[0]:
+            raise UnitError(f"{shown(text)}: {self.name} must be at least {self.least[1]}")
         if number > self.largest:
             raise UnitError(f"{shown(text)}: too large for {self.name}")
         return number
@@ -96,32 +99,8 @@ price_of_traffic = QuantityKind("a price of traffic", "0.05USD/GB", _PRICES_OF_T
 """Reads what data cost to send [USD/B]."""
 power = QuantityKind("a power draw", "400W", {"mW": 1e-3, "W": 1, "kW": 1e3, "MW": 1e6}, 1e9)
 """Reads a power draw [W]."""
-_rate = QuantityKind("a bandwidth", "100MB/s or 1Gbit/s", _BANDWIDTHS, 1e18)
-
-
-def bandwidth(text: str | float) -> float:
-    """Read a rate of data.
-
-    Parameters
-    ----------
-    text : str or float
-        Such as ``100MB/s``, ``1Gbit/s``, ``50Mbps``. A bare number is refused: bits and bytes would be a guess.
-
-    Returns
-    -------
-    float
-        The bandwidth [B/s], finite and positive.
-
-    Raises
-    ------
-    UnitError
-        If it is no number, has no unit or another kind of unit, is less than 1 bit/s or not finite.
-    """
-    value = _rate(text)
-    if value < 0.125:
-        least = "greater than zero" if value == 0 else "at least 1 bit/s"
-        raise UnitError(f"{shown(text)}: a bandwidth must be {least}")
-    return value
+bandwidth = QuantityKind("a bandwidth", "100MB/s or 1Gbit/s", _BANDWIDTHS, 1e18, least=(0.125, "1bit/s"))
+"""Reads a rate of data [B/s]; a bare number is refused, as bits and bytes would be a guess."""
 
 
 def quantity(text: str) -> tuple[float, str]:

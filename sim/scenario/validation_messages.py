@@ -1,13 +1,16 @@
 """Messages about a file's fields, in the words of the person who wrote it.
 
 Pydantic checks the fields and reports errors in its own terms; these become lines that name the field, what was given
-and what is allowed.
+and what is allowed, in the words of ``validation_messages.toml``.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib import resources
 from itertools import islice
 from typing import Any
 
@@ -15,32 +18,13 @@ from pydantic import BaseModel, ValidationError
 
 from sim.errors import nearest, shown
 
-_WORDS = {
-    "missing": "is missing",
-    "string_type": "must be text",
-    "string_too_short": "must not be empty",
-    "string_too_long": "must have at most {max_length} characters",
-    "string_pattern_mismatch": "must match {pattern}",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "int_parsing_size": "must be far smaller",
-    "float_type": "must be a number",
-    "finite_number": "must be finite",
-    "greater_than": "must be greater than {gt:,}",
-    "greater_than_equal": "must be at least {ge:,}",
-    "less_than": "must be less than {lt:,}",
-    "less_than_equal": "must be at most {le:,}",
-    "too_short": "must have at least one entry",
-    "too_long": "must have at most {max_length} entries",
-    "tuple_type": "must be a list",
-    "model_type": "must be a mapping of fields",
-    "model_attributes_type": "must be a mapping of fields",
-    "literal_error": "must be {expected}",
-    "invalid_key": "the name of a field must be text",
-}
-"""What to say for each type of pydantic's errors."""
-
 _MOST_LINES = 5
+
+
+@cache
+def _words() -> dict[str, str]:
+    text = resources.files("sim.scenario").joinpath("validation_messages.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
 
 
 def validation_message(error: ValidationError, root: type[BaseModel]) -> str:
@@ -73,7 +57,7 @@ def _line(path: Sequence[int | str], problem: Any, root: type[BaseModel]) -> str
         return f"{place}unknown field; {meant(str(path[-1]), root, path[:-1])}"
     if kind == "value_error":
         return f"{place}{problem['ctx']['error']}"
-    words = _WORDS.get(kind, problem["msg"]).format(**problem.get("ctx", {}))
+    words = _words().get(kind, problem["msg"]).format(**problem.get("ctx", {}))
     if kind == "missing":
         return f"{place}{words}"
     if kind.startswith("model_"):

@@ -13,7 +13,7 @@ import re
 import socket
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -141,7 +141,14 @@ def _connect(address: str) -> None:
     # Of runs that nobody reads any more, Ray would print errors; and it would report on a cluster that it starts.
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    found, failed = _resolved(address)
+    found, named = address, f"--address {address}"
+    if address == "auto":
+        found = _of_this_machine()
+        given = found == os.environ.get("RAY_ADDRESS")
+        named = f"RAY_ADDRESS {found}" if given else f"--engine ray: this machine's Ray cluster, {found}"
+    failed = f"{named}: " + (
+        "Ray cannot be started here" if found == "local" else "no Ray cluster can be reached there"
+    )
     _check_reachable(found, failed)
     processors = LocalPool().cores() if found == "local" else None
     try:
@@ -153,34 +160,24 @@ def _connect(address: str) -> None:
         raise EngineError(f"{failed}: {_in_short(error)}") from None
 
 
-def _resolved(address: str) -> tuple[str, str]:
-    """Find the address that ``auto`` stands for, and what to say if it fails.
+def _of_this_machine() -> str:
+    """Find the address that ``auto`` stands for.
 
     Raises
     ------
     EngineError
         If this machine belongs to no cluster.
     """
-    named = f"--address {address}"
-    if address == "auto":
-        # Ray has no public function for this, and its own search must be the one that is checked.
-        from ray._private.services import get_ray_address_from_environment
+    # Ray has no public function for this, and its own search must be the one that is checked.
+    from ray._private.services import get_ray_address_from_environment
 
-        try:
-            address = get_ray_address_from_environment("auto", None)
-        except ConnectionError:
-            address = ""
-        if not address:
-            raise EngineError(
-                "--engine ray: this machine belongs to no Ray cluster; name one with --address HOST:PORT, "
-                "or have one started with --address local"
-            )
-        if address != os.environ.get("RAY_ADDRESS"):
-            return address, f"--engine ray: this machine's Ray cluster, {address}, cannot be reached"
-        named = f"RAY_ADDRESS {address}"
-    if address == "local":
-        return address, f"{named}: Ray cannot be started here"
-    return address, f"{named}: no Ray cluster can be reached there"
+    with suppress(ConnectionError):
+        if address := get_ray_address_from_environment("auto", None):
+            return str(address)
+    raise EngineError(
+        "--engine ray: this machine belongs to no Ray cluster; name one with --address HOST:PORT, "
+        "or have one started with --address local"
+    )
 
 
 def _check_reachable(address: str, failed: str) -> None:

@@ -152,37 +152,37 @@ def lora_parameters(architecture: Architecture, rank: int, targets: Sequence[str
 
 
 def adapted_modules(architecture: Architecture, targets: Sequence[str] | str) -> list[Linear]:
-    """Linear modules that LoRA's targets mean, over all layers.
+    """Linear modules of all layers that LoRA adapts.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The model.
+    targets : sequence of str or "all-linear"
+        As for `lora_parameters`.
 
     Raises
     ------
     ScenarioError
         If no target is given, or the model has no such module.
     """
+    linears = list(architecture.linears())
     if targets == ALL_LINEAR:
-        return list(architecture.linears())
+        return linears
     names = {targets} if isinstance(targets, str) else set(targets)
     if not names:
         raise ScenarioError(f"lora.targets is empty; name modules of {architecture.name}, or {ALL_LINEAR!r}")
-    known = {name for linear in architecture.linears() for name in linear.names}
+    known = {name for linear in linears for name in linear.names}
     for name in sorted(names - known):
         raise ScenarioError(
             f"lora.targets names {name!r}, which {architecture.name} does not have: "
             f"{nearest(name, known | {ALL_LINEAR})}"
         )
-    return [linear for linear in architecture.linears() if not names.isdisjoint(linear.names)]
+    return [linear for linear in linears if not names.isdisjoint(linear.names)]
 
 
 def cut(architecture: Architecture, bounds: Sequence[int]) -> tuple[Block, ...]:
-    """Make blocks of the layer halves between successive bounds.
-
-    Parameters
-    ----------
-    architecture : Architecture
-        The model.
-    bounds : sequence of int
-        Counted in halves of layers from the input.
-    """
+    """Make blocks of the layer halves between successive bounds, counted in halves from the input."""
     names: tuple[HalfName, HalfName] = ("attention", "mlp")
     halves = [(index, name) for index in range(len(architecture.layers)) for name in names]
     parameters = [half.parameters for layer in architecture.layers for half in layer.halves]

@@ -7,9 +7,15 @@ counted by building them without memory, which needs transformers: see `train.mo
 
 from __future__ import annotations
 
-from sim.workload.architecture.catalogue import architecture, catalogue_names, find_config, read_config
+from sim.workload.architecture.catalogue import (
+    MODEL_TYPES,
+    architecture,
+    catalogue_names,
+    find_config,
+    from_config,
+    read_config,
+)
 from sim.workload.architecture.configuration import LARGEST_LAYER_COUNT, UnknownModelTypeError
-from sim.workload.architecture.families import MODEL_TYPES, from_config
 from sim.workload.architecture.model import Architecture, Half, Layer, Linear
 
 __all__ = [

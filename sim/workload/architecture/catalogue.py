@@ -1,10 +1,10 @@
-"""Find a model's architecture: by its catalogue name, or from a Hugging Face ``config.json``."""
+"""Find a model's architecture: by its catalogue name, or from a Hugging Face ``config.json`` of a known family."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -12,11 +12,21 @@ from typing import Any
 
 from sim.errors import ArchitectureError, nearest
 from sim.support.atomic_files import read_text
-from sim.workload.architecture.families import from_config
+from sim.workload.architecture.configuration import Configuration, UnknownModelTypeError
+from sim.workload.architecture.decoders import DECODERS, decoder
 from sim.workload.architecture.model import Architecture
+from sim.workload.architecture.others import gpt2, gpt_neox, opt, vit
 
 LARGEST_FILE = 8 * 2**20
 """Largest ``config.json`` that is read [B]; a list of 21,000 labels takes about 1.5 MB."""
+
+_FAMILIES: dict[str, Callable[[Configuration], Architecture]] = {
+    **dict.fromkeys(DECODERS, decoder),
+    **{"gpt2": gpt2, "gpt_neox": gpt_neox, "opt": opt, "vit": vit},
+}
+
+MODEL_TYPES = tuple(sorted(_FAMILIES))
+"""Values of `model_type` that `from_config` knows."""
 
 
 def catalogue_names() -> tuple[str, ...]:
@@ -71,6 +81,44 @@ def find_config(name_or_path: str) -> Mapping[str, Any]:
     if not exists:
         raise ArchitectureError(_unknown(name_or_path))
     return read_config(path)
+
+
+def from_config(config: Mapping[str, Any], name: str) -> Architecture:
+    """Count the parameters of the model that transformers builds from a configuration.
+
+    Language models are counted as ``AutoModelForCausalLM`` builds them, vision models as
+    ``ViTForImageClassification`` does.
+
+    Parameters
+    ----------
+    config : mapping
+        The parsed ``config.json``. Optional fields that it leaves out mean what they mean to transformers.
+    name : str
+        What to call the model.
+
+    Returns
+    -------
+    Architecture
+        Counts by layer and half.
+
+    Raises
+    ------
+    UnknownModelTypeError
+        If `model_type` is missing or none of `MODEL_TYPES`.
+    ArchitectureError
+        If a size is missing, out of range or no whole number.
+    """
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str):
+        raise UnknownModelTypeError(
+            f"{name}: the configuration has no 'model_type'; known are {', '.join(MODEL_TYPES)}"
+        )
+    if model_type not in _FAMILIES:
+        raise UnknownModelTypeError(
+            f"{name}: model type {model_type[:60]!r} is not one whose parameters can be counted from its "
+            f"configuration: {nearest(model_type[:60], MODEL_TYPES)}"
+        )
+    return _FAMILIES[model_type](Configuration(config, name))
 
 
 def read_config(path: Path) -> Mapping[str, Any]:

@@ -92,7 +92,7 @@ def test_a_finished_sweep_is_not_run_again(tmp_path: Path):
 def test_the_directory_of_another_sweep_is_refused_and_left_alone(tmp_path: Path):
     run_sweep(points(3), square, tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(OutputError, match="holds the results of another sweep"):
+    with pytest.raises(OutputError, match="another sweep"):
         run_sweep(points(4), square, tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -106,7 +106,7 @@ def test_a_foreign_note_is_refused(tmp_path: Path, note: str):
 
 def test_foreign_results_are_refused(tmp_path: Path):
     (tmp_path / "results.csv").write_text("my,own\n1,2\n")
-    with pytest.raises(OutputError, match="another sweep"):
+    with pytest.raises(OutputError):
         run_sweep(points(3), square, tmp_path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.analysis.critical_path import Holder
+from sim.analysis.critical_path import Holder, length
 from sim.analysis.explain import explain
 from sim.engine.aggregation import Quorum
 from sim.engine.site import Site
@@ -53,7 +53,7 @@ def test_a_shape_that_declares_nothing_is_explained_by_simulation_alone():
     assert explanation.claims
     assert all(claim.predicted is None and not claim.exact for claim in explanation.claims)
     # The path is that of this run: it is as long as the run, and knows what all of it was.
-    assert explanation.path.length == explanation.result.wall_clock
+    assert length(explanation.path.pieces) == explanation.result.wall_clock
 
 
 def test_a_shape_that_declares_too_much_is_not_believed(monkeypatch: pytest.MonkeyPatch):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies as st
 from simpy import Environment
 
-from sim.network import Network
+from sim.network.model import Network
 from tests.oracles.progressive_filling import Outcome, Transfer, outcomes
 
 

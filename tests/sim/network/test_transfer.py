@@ -188,7 +188,7 @@ def test_capacities_that_cannot_be_set(network_class):
     network.set_capacity(port, uplink=0.0)
     assert (port.uplink, port.downlink) == (0.0, 1.0)
     for link in (port, site, network.server):
-        with pytest.raises(NetworkError, match="another network"):
+        with pytest.raises(NetworkError):
             other.set_capacity(link, 1.0)
     with pytest.raises(NetworkError):
         other.attach(1.0, 1.0, above=site)

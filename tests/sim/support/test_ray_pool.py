@@ -126,7 +126,7 @@ def test_a_worker_that_dies_costs_its_own_runs_only(tmp_path: Path):
 
 @WITH_RAY
 def test_runs_that_kill_every_worker_are_given_up():
-    with on_ray(), pytest.raises(EngineError, match="killed 4 times over the same runs"):
+    with on_ray(), pytest.raises(EngineError, match="killed 4 times"):
         list(in_order(die, [1], workers=2))
 
 
@@ -147,14 +147,14 @@ def test_what_workers_cannot_import_is_named(monkeypatch: pytest.MonkeyPatch):
     nowhere = types.ModuleType("nowhere")
     monkeypatch.setattr(nowhere, "run", run, raising=False)
     monkeypatch.setitem(sys.modules, "nowhere", nowhere)
-    with on_ray(), pytest.raises(EngineError, match="No module named 'nowhere'; install the same paraSim"):
+    with on_ray(), pytest.raises(EngineError, match="'nowhere'"):
         list(in_order(run, [1], workers=2))
 
 
 @WITH_RAY
 def test_another_version_there_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sim.support.ray_pool._version", lambda: "0.0.7")
-    with on_ray(), pytest.raises(EngineError, match=r"has paraSim [\d.]+, this is 0\.0\.7"):
+    with on_ray(), pytest.raises(EngineError, match=r"0\.0\.7"):
         list(in_order(square, [1], workers=2))
 
 
@@ -171,7 +171,7 @@ def refused_port(monkeypatch: pytest.MonkeyPatch) -> str:
 @WITH_RAY
 def test_an_address_where_nobody_answers_is_refused_at_once(refused_port: str):
     for address in (refused_port, f"ray://{refused_port}"):
-        with pytest.raises(EngineError, match=f"--address {address}: no Ray cluster can be reached"), on_ray(address):
+        with pytest.raises(EngineError, match=f"^--address {address}: no Ray cluster"), on_ray(address):
             pass
 
 
@@ -182,7 +182,7 @@ def test_a_cluster_that_is_gone_is_refused_at_once(refused_port: str, tmp_path: 
     (tmp_path / "ray" / "ray_current_cluster").write_text(refused_port)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     with (
-        pytest.raises(EngineError, match=f"^--engine ray: this machine's Ray cluster, {refused_port}, cannot"),
+        pytest.raises(EngineError, match=f"^--engine ray: this machine's Ray cluster, {refused_port}:"),
         on_ray(),
     ):
         pass
@@ -192,7 +192,7 @@ def test_a_cluster_that_is_gone_is_refused_at_once(refused_port: str, tmp_path: 
 def test_an_address_from_the_environment_is_named_as_that(refused_port: str, monkeypatch: pytest.MonkeyPatch):
     for address in (refused_port, f"ray://{refused_port}"):
         monkeypatch.setenv("RAY_ADDRESS", address)
-        with pytest.raises(EngineError, match=f"^RAY_ADDRESS {address}: no Ray cluster can be reached"), on_ray():
+        with pytest.raises(EngineError, match=f"^RAY_ADDRESS {address}: "), on_ray():
             pass
 
 
@@ -200,7 +200,7 @@ def test_an_address_from_the_environment_is_named_as_that(refused_port: str, mon
 @pytest.mark.usefixtures("refused_port")
 def test_a_machine_that_belongs_to_no_cluster_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
-    with pytest.raises(EngineError, match=r"^--engine ray: this machine belongs to no Ray cluster; name one"), on_ray():
+    with pytest.raises(EngineError, match=r"^--engine ray: .* --address HOST:PORT"), on_ray():
         pass
 
 

@@ -193,9 +193,9 @@ def test_a_missing_size_is_an_error(field: str):
 
 
 def test_heads_that_do_not_fit_are_errors():
-    with pytest.raises(ArchitectureError, match="hidden size 8 is not a multiple of its 3 attention heads"):
+    with pytest.raises(ArchitectureError, match=r"hidden size 8 .* 3 attention heads"):
         from_config(tiny(num_attention_heads=3, num_key_value_heads=3), "tiny")
-    with pytest.raises(ArchitectureError, match="4 attention heads cannot share 3 key/value heads"):
+    with pytest.raises(ArchitectureError, match=r"4 attention heads .* 3 key/value heads"):
         from_config(tiny(num_key_value_heads=3), "tiny")
 
 

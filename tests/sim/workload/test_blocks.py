@@ -107,19 +107,19 @@ def test_the_papers_blocks_of_two_layers():
 
 @pytest.mark.parametrize("layers", [0, -1, 0.25, 1.5, 2.5, math.nan, math.inf, True])
 def test_a_width_that_is_neither_half_nor_whole_is_an_error(layers: float):
-    with pytest.raises(ScenarioError, match=r"blocks\.layers .* allowed are 0\.5 and whole numbers"):
+    with pytest.raises(ScenarioError, match=r"blocks\.layers"):
         partition(model([(1, 1)] * 4), layers)
 
 
 def test_a_block_wider_than_the_model_is_an_error():
     assert len(partition(model([(1, 1)] * 4), 4)) == 1
-    with pytest.raises(ScenarioError, match=r"blocks\.layers is 5, but toy has only 4 layers"):
+    with pytest.raises(ScenarioError, match=r"toy has only 4 layers"):
         partition(model([(1, 1)] * 4), 5)
 
 
 @pytest.mark.parametrize("count", [0, -1, 5, 1.5, True])
 def test_a_count_of_blocks_that_the_layers_do_not_allow_is_an_error(count: int):
-    with pytest.raises(ScenarioError, match=r"4 layers of toy .* allowed are 1 to 4 blocks"):
+    with pytest.raises(ScenarioError, match="1 to 4 blocks"):
         partition_evenly(model([(1, 1)] * 4), count)
 
 
