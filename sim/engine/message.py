@@ -6,7 +6,7 @@ It is recorded when it has arrived, with what its time was spent on, as the netw
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from sim.engine.learner import Update
@@ -27,6 +27,7 @@ class _Site(Protocol):
     client: int
     count: int
     port: Port
+    known: Mapping[int, int]
 
     def receive(self, versions: dict[int, int]) -> None: ...
 
@@ -167,7 +168,9 @@ class Fetch(Message):
         self.versions = versions = {item: newest[item] for item in items}
         world.learner.serve(site.client, versions)
         blocks = tuple(items) if world.rules.blocks_named else ()
-        super().__init__(thread, sum(map(world.sizes.download, items)), max(versions.values()), blocks)
+        known, missed = site.known, site.server.missed
+        size = sum([world.sizes.download(item, missed(item, known.get(item, -1))) for item in items])
+        super().__init__(thread, size, max(versions.values()), blocks)
         self._travel(site.port.down)
 
     def arrive(self) -> None:

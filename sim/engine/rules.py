@@ -15,8 +15,8 @@ class Sizes(Protocol):
         """Size of one client's update [B]."""
         ...
 
-    def download(self, item: int) -> float:
-        """Size of the server's current version of an item [B]."""
+    def download(self, item: int, changes: int = 1) -> float:
+        """Size of the server's current version of an item for a client that misses its last `changes` [B]."""
         ...
 
     def item(self, round: int, block: int | None) -> int:
@@ -38,6 +38,10 @@ class Rules:
         A client's time to pack or unpack one message [s].
     aggregation : float
         The server's time to aggregate a round [s].
+    parallel : bool
+        Whether it may aggregate several rounds at once, instead of one after the other.
+    sequential : bool
+        Whether every update of a round is trained on the aggregate of the one before it.
     blocks_named : bool
         Whether items are blocks, to be named in the timeline.
     surveyed : bool
@@ -48,5 +52,7 @@ class Rules:
     seed: int = 0
     serialization: float = 0.0
     aggregation: float = 0.0
+    parallel: bool = False
+    sequential: bool = False
     blocks_named: bool = True
     surveyed: bool = False

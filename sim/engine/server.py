@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from operator import attrgetter
 
 from sim.engine.aggregation import Aggregation, AllExpected, Batch, Dropped, Received
 from sim.engine.learner import Update
 from sim.engine.timeline import SERVER, Kind
-from sim.engine.world import Process, Signal, World
+from sim.engine.world import Causes, Process, Signal, World
 from sim.errors import SimulationError
 
 Observer = Callable[[World, int], None]
@@ -28,6 +29,8 @@ class Server:
         When to aggregate, and whom; a shape may set another before it starts.
     versions : dict of int to int
         Of each item, the number of the aggregation that renewed it last.
+    renewals : dict of int to list of int
+        Of each item, the numbers of all aggregations that renewed it.
     aggregations : int
         How many are done.
     received, held, aggregating : int
@@ -42,11 +45,13 @@ class Server:
         self.world = world
         self.policy: Aggregation = AllExpected()
         self.versions: dict[int, int] = {}
+        self.renewals: defaultdict[int, list[int]] = defaultdict(list)
         self.aggregations = 0
         self.received = self.held = self.aggregating = 0
         self.dropped: Counter[str] = Counter()
         self.observer: Observer | None = None
         self._aggregated: dict[int, Signal] = {}
+        self._beginnings: dict[int, Signal] = {}
 
     def expect(self, round: int, clients: int) -> None:
         """Announce how many clients send an update of a round."""
@@ -65,6 +70,11 @@ class Server:
                 self.world.env, lambda: f"aggregation {number} ({self.policy.waiting(number)})"
             )
         return self._aggregated[number]
+
+    def missed(self, item: int, version: int) -> int:
+        """Count the aggregations that renewed an item after a version of it."""
+        numbers = self.renewals[item]
+        return len(numbers) - bisect_right(numbers, version)
 
     def receive(self, update: Update, span: int, clients: int) -> None:
         """Take in one update."""
@@ -103,8 +113,22 @@ class Server:
         if batch.number < self.world.rules.rounds:
             self.world.env.process(self._aggregate(batch, clients))
 
+    def _begun(self, number: int) -> Signal:
+        """Fire when an aggregation begins, with its causes."""
+        return self._beginnings.setdefault(number, Signal(self.world.env, lambda: f"the begin of aggregation {number}"))
+
     def _aggregate(self, batch: Batch, clients: int) -> Process:
         world, number = self.world, batch.number
+        causes = tuple([received.span for received in batch.received])
+        if number:
+            # In the order of their numbers, also where updates of a later round are in first.
+            turn = self._begun(number - 1) if world.rules.parallel else self.aggregated(number - 1)
+            implied = world.rules.sequential and turn.processed
+            before: Causes = yield turn
+            if not implied:
+                causes += before
+        if world.rules.parallel:
+            self._begun(number).succeed(causes)
         start = world.env.now
         if world.rules.aggregation:
             yield world.env.timeout(world.rules.aggregation)
@@ -117,8 +141,8 @@ class Server:
             item = world.sizes.item(number, block)
             world.learner.aggregate(number, item, [update for update in updates if update.block == block])
             self.versions[item] = number
+            self.renewals[item].append(number)
             blocks += world.named(block)
-        causes = tuple([received.span for received in batch.received])
         self.aggregating -= clients
         span = world.timeline.record(SERVER, number, Kind.AGGREGATE, start, world.env.now, 0.0, blocks, causes)
         self.aggregations += 1

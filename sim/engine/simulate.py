@@ -168,6 +168,8 @@ def simulate(setup: Setup, costs: Costs, learner: Learner | None = None, observe
         seed=scenario.seed,
         serialization=scenario.wire.serialization,
         aggregation=scenario.server.aggregation,
+        parallel=scenario.server.parallel,
+        sequential=setup.staleness == 0,
         blocks_named=setup.method.trains is Trains.BLOCK,
         surveyed=setup.ranks_blocks,
     )

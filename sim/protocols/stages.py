@@ -2,7 +2,9 @@
 
 Of a round t, its participants compute, those of round t - s upload, and those of round t + 1 download what they miss.
 Where the same clients go on, each does so by itself; where they change, the next ones begin when all of these are done.
-Consecutive rounds of the same clients in the same roles are a *stage*.
+Consecutive rounds of the same clients in the same roles are a *stage*. After the last computation, s more rounds bring
+in what is still pending: one more stage, which whoever computed last enters by itself as soon as it is done (Algorithm
+2, lines 12 to 14), and the others when all of these have computed.
 """
 
 from __future__ import annotations
@@ -68,6 +70,7 @@ class Stages:
         self._staleness = staleness
         self._computing: dict[int, Sites] = {}
         self._stages: list[Stage] = []
+        self._last = _NOBODY
 
     def server(self, client: Callable[[Site, Stage], Process]) -> Process:
         """Begin each stage when everyone is done with the one before it.
@@ -80,13 +83,19 @@ class Stages:
         run = self._run
         self._divide()
         after = yield from run.survey()
-        for stage in self._stages:
+        *stages, pending = self._stages
+        for stage in stages:
             stage.begin = run.env.now if stage.rounds[0] else 0.0
             done = run.signal(f"the end of rounds {stage.rounds[0]} to {stage.rounds[-1]}")
-            for site in sorted(stage.sites, key=attrgetter("client")):
+            goes_on = self._last if stage is stages[-1] else _NOBODY
+            for site in _in_order(stage.sites):
                 site.after = after
-                run.process(site, self._taking_part(client, site, stage, done))
+                run.process(site, self._taking_part(client, site, stage, done, goes_on))
             after = yield done
+        pending.begin = run.env.now
+        for site in _in_order(pending.sites - self._last):
+            site.after = after
+            run.process(site, client(site, pending))
 
     def goes_on(self, site: Site, round: int) -> bool:
         """Tell whether a client needs what a round's exchange brings: to compute next, or to go on sending."""
@@ -107,16 +116,16 @@ class Stages:
         for round, sites in self._computing.items():
             self._run.server.expect(round, sum(site.count for site in sites))
         before: frozenset[Sites] = frozenset()
-        # After the last computation, s more rounds bring in the updates that are still pending.
-        for round in range(self._run.rules.rounds + self._staleness):
-            roles = (self._computing.get(round, _NOBODY), self._sending(round), self._fetching(round))
-            involved = frozenset(role for role in roles if role)
-            if not involved:
-                continue
+        rounds = self._run.rules.rounds
+        for round in range(rounds):
+            involved = frozenset(filter(None, (self._computing[round], self._sending(round), self._fetching(round))))
             if len(involved) > 1 or involved != before:
                 self._stages.append(Stage([], _NOBODY.union(*involved), self._computing))
             self._stages[-1].rounds.append(round)
             before = involved
+        self._last = self._computing[rounds - 1]
+        pending = range(rounds, rounds + self._staleness)
+        self._stages.append(Stage([*pending], _NOBODY.union(*map(self._sending, pending)), self._computing))
 
     def _sending(self, round: int) -> Sites:
         """Sites that upload during a round."""
@@ -130,13 +139,21 @@ class Stages:
             return self._computing[round + 1]
         return self._sending(round) & self._sending(round + 1)
 
-    def _taking_part(self, client: Callable[[Site, Stage], Process], site: Site, stage: Stage, done: Signal) -> Process:
-        """Have a client do its part of a stage, and count it out."""
+    def _taking_part(
+        self, client: Callable[[Site, Stage], Process], site: Site, stage: Stage, done: Signal, goes_on: Sites
+    ) -> Process:
+        """Have a client do its part of a stage, count it out, and go on with what is pending if it may."""
         yield from client(site, stage)
         stage.left += 1
         stage.ends += site.after
         if stage.left == len(stage.sites):
             done.succeed(tuple(stage.ends))
+        if site in goes_on:
+            yield from client(site, self._stages[-1])
+
+
+def _in_order(sites: Sites) -> list[Site]:
+    return sorted(sites, key=attrgetter("client"))
 
 
 def _participants(sites: Sequence[Site]) -> dict[int, Sites]:

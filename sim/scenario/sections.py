@@ -136,6 +136,8 @@ class ServerResources(Section):
     """All downloads together."""
     aggregation: Duration = 0.0
     """Time to aggregate one round."""
+    parallel: bool = False
+    """Whether rounds may be aggregated side by side; otherwise one after the other, in their order."""
 
 
 class Participation(Section):

@@ -78,10 +78,15 @@ class Payload:
         """Size of one client's update [B]."""
         return message_bytes(_entry(self.parameters_up, update.block or 0), self.bytes_per_parameter, self.up)
 
-    def download(self, item: int) -> float:
-        """Size of the current version of an item [B]."""
+    def download(self, item: int, changes: int = 1) -> float:
+        """Size of the current version of an item for a client that misses its last `changes` [B].
+
+        These are sent one after the other, each compressed as it was for everyone, or, where that is less, the item as
+        a whole and uncompressed: either way, the client then has what the server has.
+        """
         parameters = _entry(self.parameters_down, item) * (self.stacked[item] if self.stacked else 1)
-        return message_bytes(parameters, self.bytes_per_parameter, self.down)
+        change = message_bytes(parameters, self.bytes_per_parameter, self.down)
+        return change if changes == 1 else min(changes * change, parameters * self.bytes_per_parameter)
 
     def item(self, round: int, block: int | None) -> int:
         """Item that a round renews: its block; the one adapter or model; or, as merged stacks add up, itself."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.engine.timeline import Kind
+from sim.engine.timeline import SERVER, Kind
 from tests.sim.runs import of, rotating, simulated
 
 
@@ -95,8 +95,71 @@ def test_partial_participation_is_paced_by_the_exchange_where_that_is_longer():
         participation={"rounds": rotating(2, 1, 4)},
         blocks={"count": 1, "schedule": "sequential"},
     )
-    # Round 0: 0.5. Rounds 1, 2: 1 up + 1 down. Round 3: 1 up. Then the last upload.
-    assert result.wall_clock == pytest.approx(0.5 + 2 + 2 + 1 + 1)
+    # Round 0: 0.5. Rounds 1, 2: 1 up + 1 down. Round 3: 1 up, and beside it 0.5 of computing and the last upload.
+    assert result.wall_clock == pytest.approx(0.5 + 2 + 2 + 0.5 + 1)
+
+
+def test_the_last_update_is_sent_as_soon_as_it_is_computed():
+    # Algorithm 2, lines 12 to 14. B alone computes until 10; then A until 11, and B until 20. A's 10 MB at 1 MB/s need
+    # not wait for B: they are there at 21, B's at 20.01.
+    result = simulated(
+        rounds=2,
+        compute={"seconds": [1, 10]},
+        payload={"upload": "10MB", "download": "1B"},
+        blocks={"count": 2, "schedule": [0, 1]},
+        fleet=[{"uplink": "1MB/s", "downlink": "1GB/s"}, {"uplink": "1GB/s"}],
+        participation={"rounds": [[1], [0, 1]]},
+    )
+    assert [(span.start, span.end) for span in of(result, Kind.UPLOAD, 0)] == [(11, 21)]
+    assert result.wall_clock == 21
+
+
+def test_who_computed_before_the_last_round_sends_when_that_has_been_computed():
+    # Staleness 2: A's update of round 0 is due in round 2, which begins when B has computed round 1, at 2; B goes on by
+    # itself. A's second upload follows its first, and a download of one byte.
+    result = simulated(
+        method={"name": "parablock", "staleness": 2},
+        rounds=3,
+        compute={"seconds": 1},
+        payload={"upload": "1MB", "download": "1B"},
+        fleet=[{"count": 2, "uplink": "1MB/s", "downlink": "1GB/s"}],
+        participation={"rounds": [[0], [0], [1]]},
+    )
+    # Round 0: until 1. Round 1: until 2. Round 2: B computes from 2 to 3 while A sends round 0's; then both send.
+    assert [(span.round, span.start) for span in of(result, Kind.UPLOAD)] == [(0, 2), (2, 3), (1, 3 + 1e-9)]
+
+
+@pytest.mark.parametrize(("parallel", "begins", "end"), [(False, [3, 13], 23), (True, [3, 3], 13)])
+def test_a_server_aggregates_one_round_after_the_other(parallel: bool, begins: list[float], end: float):
+    # Both uploads, of rounds 0 and 1, are there at 3, and an aggregation takes 10 s.
+    result = simulated(
+        method={"name": "parablock", "staleness": 2},
+        rounds=2,
+        compute={"seconds": 1},
+        payload={"upload": "1MB", "download": "1B"},
+        server={"aggregation": "10s", "parallel": parallel},
+        fleet=[{"count": 2, "uplink": "1MB/s", "downlink": "1GB/s"}],
+        participation={"rounds": [[0], [1]]},
+    )
+    assert [span.start for span in of(result, Kind.AGGREGATE, SERVER)] == begins
+    assert result.wall_clock == end
+
+
+@pytest.mark.parametrize(("parallel", "begins"), [(False, [13, 23]), (True, [13, 13])])
+def test_rounds_are_aggregated_in_their_order(parallel: bool, begins: list[float]):
+    # Round 1's update is in at 3, that of round 0, over a slow uplink, at 13.
+    result = simulated(
+        method={"name": "parablock", "staleness": 2},
+        rounds=2,
+        compute={"seconds": 1},
+        payload={"upload": "11MB", "download": "1B"},
+        server={"aggregation": "10s", "parallel": parallel},
+        fleet=[{"uplink": "1MB/s", "downlink": "1GB/s"}, {"uplink": "11MB/s", "downlink": "1GB/s"}],
+        participation={"rounds": [[0], [1]]},
+    )
+    spans = of(result, Kind.AGGREGATE, SERVER)
+    assert [span.round for span in spans] == [0, 1]
+    assert [span.start for span in spans] == begins
 
 
 @given(staleness=st.integers(1, 3), count=st.integers(1, 4), rounds=st.integers(1, 6))

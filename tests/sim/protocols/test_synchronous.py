@@ -139,3 +139,19 @@ def test_every_span_knows_what_it_waited_for():
         assert span.start == (max(ended) if ended else 0)
     aggregate = next(span for span in spans if span.client == SERVER)
     assert {spans[cause].client for cause in aggregate.causes} == {0, 1}
+
+
+@pytest.mark.parametrize(("top_k", "missed"), [(0.1, 3 * 60e6), (0.2, 200e6)])
+def test_a_client_downloads_every_compressed_change_that_it_missed(top_k: float, missed: float):
+    # One block of 1e8 values, 2 bytes each; a change keeps a tenth, 2 + 4 bytes each: 60 MB. Client 1 misses three of
+    # them. With a fifth kept, three changes of 120 MB are more than the block's 200 MB.
+    result = simulated(
+        method="fedbcd",
+        payload={"upload": "200MB"},
+        blocks={"count": 1, "schedule": "sequential"},
+        wire={"download": {"top_k": top_k}},
+        fleet=[{"count": 2}],
+        participation={"rounds": [[0], [0], [0], [0, 1]]},
+    )
+    assert [span.size for span in of(result, Kind.DOWNLOAD, 0)] == [top_k * 600e6] * 3
+    assert [span.size for span in of(result, Kind.DOWNLOAD, 1)] == [missed]
