@@ -105,6 +105,13 @@ def test_what_is_wrong_is_named_in_one_line(fields: dict[str, Any], place: str):
     assert "\n" not in text
 
 
+def test_the_name_that_stands_twice_is_named():
+    links = [{"name": name, "uplink": "1MB/s"} for name in ("first", "second", "second")]
+    text = refused(choices={"links": links})
+    assert "'second'" in text
+    assert "first" not in text
+
+
 @pytest.mark.parametrize(
     ("jitter", "message"),
     [
