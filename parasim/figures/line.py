@@ -1,7 +1,7 @@
 """Runtime against one swept quantity, such as the bandwidth: a line per method, on a logarithmic axis.
 
-Lines carry their names at their right ends. Where the communication of one becomes fully hidden, it has a
-marked point and a thin upright line.
+Lines carry their names at their right ends. Where the communication of one becomes fully hidden, it has a ring, and its
+name says where that is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from parasim.figures import style
 from parasim.figures.labels import label_ends
 from parasim.figures.rows import Row, check_columns, pretty_name, swept_columns, text
-from parasim.figures.sheet import log_ticks, note, ring, sheet
+from parasim.figures.sheet import log_ticks, ring, sheet
 from parasim.figures.style import FigureError
 from sim.errors import UnitError
 from sim.scenario.units import quantity
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 # All lengths are in inches.
 _WIDTH, _HEIGHT = 3.6, 2.4
 _DASHES = ("-", "--", ":", "-.")
-_NOTE_HEIGHT = 16
-"""Height of the two lines at an upright line [pt]."""
 
 
 def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hidden] = ()) -> list[Path]:
@@ -80,14 +78,14 @@ def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hid
         axes.margins(x=0.05)
         ends = _draw_lines(axes, lines, unit)
         _tick(axes, sorted({_number(text(row, x), x) for row in rows}), write, logarithmic=factors)
-        marks = [(name, mark) for name, line in lines.items() for mark in line.marks]
-        for number, (name, mark) in enumerate(marks):
-            where = write(mark.value if mark.value.is_integer() and not base else float(f"{mark.value:.3g}"))
-            since = f"hidden up to {where}" if mark.until else f"hidden from {where} on"
-            told = f"{name}:\n{since}" if len(marks) > 1 else f"communication\n{since}"
-            _mark(axes, (mark.value, mark.wall_clock / unit.seconds), ends[name][1], told, number)
         drawn.unit(axes, unit.name)
-        label_ends(drawn, axes, ends)
+        labels = {}
+        for name, line in lines.items():
+            height, colour = ends[name]
+            for mark in line.marks:
+                ring(axes, mark.value, mark.wall_clock / unit.seconds, colour)
+            labels[", ".join([name, *(_hidden(mark, write, base) for mark in line.marks)])] = height, colour
+        label_ends(drawn, axes, labels)
         return drawn.save(directory / "runtime")
 
 
@@ -147,15 +145,9 @@ def _number(value: str, x: str) -> float:
     return number
 
 
-def _mark(axes: Axes, point: tuple[float, float], colour: str, text: str, notes: int) -> None:
-    """Mark where communication becomes hidden, its text below the `notes` ones that are there already."""
-    x, y = point
-    axes.axvline(x, color=colour, linewidth=0.7, linestyle=":")
-    ring(axes, x, y, colour)
-    on_the_left = (axes.transScale + axes.transLimits).transform(point)[0] > 0.6
-    offset = -4 if on_the_left else 4, -1 - notes * _NOTE_HEIGHT
-    box = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-    note(axes, text, (x, axes.get_ylim()[1]), offset, ha="right" if on_the_left else "left", va="top", bbox=box)
+def _hidden(mark: Hidden, write: Callable[[float], str], unit: str) -> str:
+    where = write(mark.value if mark.value.is_integer() and not unit else float(f"{mark.value:.3g}"))
+    return f"communication hidden {f'up to {where}' if mark.until else f'from {where} on'}"
 
 
 def _tick(axes: Axes, values: Sequence[float], write: Callable[[float], str], *, logarithmic: bool) -> None:
