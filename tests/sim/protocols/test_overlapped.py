@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.engine.timeline import SERVER, Kind
+from tests.oracles import overlapped as oracle
 from tests.sim.runs import of, rotating, simulated
 
 
@@ -182,6 +185,43 @@ def test_the_same_few_in_every_round_are_like_a_fleet_of_those(staleness: int, r
     listed = simulated(method=method, fleet=[{"count": 5}], rounds=rounds, participation={"rounds": [[1, 3]] * rounds})
     assert listed.wall_clock == few.wall_clock
     assert listed.accounts[1] == few.accounts[0]
+
+
+@st.composite
+def fleets_in_part(draw: st.DrawFn) -> dict[str, Any]:
+    clients, rounds = draw(st.integers(1, 4)), draw(st.integers(1, 6))
+    seconds = st.lists(st.integers(1, 20), min_size=clients, max_size=clients)
+    members = st.sets(st.integers(0, clients - 1), min_size=1)
+    return {
+        "participants": draw(st.lists(members, min_size=rounds, max_size=rounds)),
+        "schedule": draw(st.lists(st.integers(0, 2), min_size=rounds, max_size=rounds)),
+        "staleness": draw(st.integers(1, 3)),
+        "compute": draw(seconds),
+        "up": draw(seconds),
+        "down": draw(seconds),
+        "aggregation": draw(st.integers(0, 5)),
+    }
+
+
+@given(drawn=fleets_in_part())
+def test_changing_participation_is_what_rounds_worked_out_one_by_one_give(drawn: dict[str, Any]):
+    fleet = oracle.Fleet(drawn["compute"], drawn["up"], drawn["down"], drawn["aggregation"])
+    # Messages of 1 MB, sent and fetched in the seconds that are drawn.
+    result = simulated(
+        method={"name": "parablock", "staleness": drawn["staleness"]},
+        rounds=len(drawn["participants"]),
+        compute={"seconds": drawn["compute"]},
+        payload={"upload": "1MB"},
+        blocks={"count": 3, "schedule": drawn["schedule"]},
+        server={"aggregation": drawn["aggregation"]},
+        fleet=[
+            {"uplink": f"{1e6 / up!r}B/s", "downlink": f"{1e6 / down!r}B/s"}
+            for up, down in zip(drawn["up"], drawn["down"], strict=True)
+        ],
+        participation={"rounds": [sorted(members) for members in drawn["participants"]]},
+    )
+    expected = oracle.wall_clock(fleet, drawn["participants"], drawn["schedule"], drawn["staleness"])
+    assert result.wall_clock == pytest.approx(expected, rel=1e-9)
 
 
 def test_overlap_composes_with_adapters():
