@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from parasim import simulate
 from sim.engine.result import Result
 from sim.workload.methods import METHODS
-from tests.sim.runs import with_staleness
+from tests.sim.runs import simulated, with_staleness
 
 SECONDS = st.floats(0, 100)
 COMPRESSION = st.fixed_dictionaries(
@@ -92,3 +92,23 @@ def test_every_second_of_every_client_is_accounted_for(method: str, data: st.Dat
     assert sum(result.counts.values()) <= result.scenario.clients
     for span in result.timeline.spans:
         assert 0 <= span.start <= span.end <= result.wall_clock
+
+
+def test_each_group_has_the_means_of_its_clients():
+    # One round of 10 s of computing and 100 MB: the near ones send for 1 s; the far one computes for 5 and sends for 10.
+    result = simulated(
+        method="fedbcd",
+        rounds=1,
+        fleet=[{"name": "near", "count": 2, "uplink": "100MB/s"}, {"name": "far", "uplink": "10MB/s", "speed": 2}],
+    )
+    near, far = result.groups()
+    assert near == {
+        "name": "near",
+        "clients": 2,
+        "compute_s": 10,
+        "exposed_communication_s": 1,
+        "waiting_s": 4,
+        "offline_s": 0,
+        "hidden_communication_s": 0,
+    }
+    assert (far["clients"], far["compute_s"], far["exposed_communication_s"], far["waiting_s"]) == (1, 5, 10, 0)

@@ -10,7 +10,7 @@ import pytest
 
 from sim.errors import ScenarioError, UnitError
 from sim.scenario import units
-from sim.scenario.economy import Choices, Prices
+from sim.scenario.economy import Choices, Prices, Watts
 from sim.scenario.reading import load
 from sim.scenario.scenario import PLANNED, Scenario, json_schema
 from tests.sim.runs import simulated
@@ -151,4 +151,5 @@ def test_prices_of_traffic_lose_no_digit(price: float):
 
 def test_defaults_are_what_the_documentation_says():
     assert (Prices().gpu_hour, Prices().billed) == (2.0, "wall-clock")
+    assert (Watts().compute, Watts().idle) == (400.0, 60.0)
     assert [device.name for device in Choices().devices] == ["rtx-4090", "l40s", "h100"]
