@@ -82,4 +82,6 @@ def print_breakdown(result: Result) -> None:
         out.print(say("run.dropped", count=count, reason=reason))
     if cancelled := updates.get("cancelled"):
         out.print(say("run.cancelled", count=cancelled))
+    if never_begun := updates.get("never_begun"):
+        out.print(say("run.never_begun", count=never_begun))
     out.print(*memory_said(result.provenance), origin(result.provenance), sep="\n")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from sim.engine.learner import Update
-from sim.errors import ScenarioError
+from sim.errors import ScenarioError, shown
 
 
 class Received(NamedTuple):
@@ -47,6 +47,10 @@ class Dropped(NamedTuple):
     reason: str
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def at_least(share: float, clients: int) -> int:
     """Clients that are a share of some: rounded up, but not because 0.07 x 100 is a little more than 7."""
     return math.ceil(share * clients - 1e-9)
@@ -57,6 +61,8 @@ class Aggregation:
 
     deadline: float | None = None
     """Seconds from a round's opening to `due` [s]; None if there is no such thing."""
+    collapsible: bool = False
+    """Whether alike clients may arrive as one: it does not matter which of them is counted."""
 
     def expect(self, round: int, clients: int) -> None:
         """Learn how many clients take part in a round."""
@@ -80,6 +86,8 @@ class Aggregation:
 
 class AllExpected(Aggregation):
     """A round is aggregated when every client that takes part in it has sent its update."""
+
+    collapsible = True
 
     def __init__(self) -> None:
         self._received: dict[int, list[Received]] = {}
@@ -130,8 +138,10 @@ class Quorum(Aggregation):
     _in: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        if not 0 < self.least <= 1 or not (self.deadline is None or self.deadline >= 0):
-            raise ScenarioError(f"quorum: least {self.least}, deadline {self.deadline}: above 0 to 1, and not negative")
+        if not _is_number(self.least) or not 0 < self.least <= 1:
+            raise ScenarioError(f"quorum: least {shown(self.least)}: a number above 0, at most 1")
+        if self.deadline is not None and not (_is_number(self.deadline) and 0 <= self.deadline < math.inf):
+            raise ScenarioError(f"quorum: deadline {shown(self.deadline)}: seconds, not negative, or None")
         if self.late not in ("discard", "next-round"):
             raise ScenarioError(f"quorum: late {self.late!r}: allowed are discard, next-round")
 
@@ -222,6 +232,12 @@ class Buffer(Aggregation):
     _received: list[Received] = field(default_factory=list)
     _in: int = 0
     _batches: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.size, int) or self.size < 1:
+            raise ScenarioError(f"buffer: size {shown(self.size)}: a whole number of updates, at least 1")
+        if self.bound is not None and not (isinstance(self.bound, int) and self.bound >= 0):
+            raise ScenarioError(f"buffer: bound {shown(self.bound)}: a whole number of aggregations, or None")
 
     def receive(self, received: Received) -> Batch | Dropped | None:
         """Take in an update; the one that fills the buffer makes the batch."""

@@ -74,7 +74,7 @@ class GivenSeconds:
         """Look the seconds up: one for all, one per client, or one per round and client."""
         seconds: object = self._seconds
         if isinstance(seconds, Sequence) and isinstance(seconds[0], Sequence):
-            seconds = seconds[round]
+            seconds = seconds[round % len(seconds)]
         if isinstance(seconds, Sequence):
             seconds = seconds[client]
         assert isinstance(seconds, float)

@@ -33,8 +33,8 @@ class Update:
         How many updates this client had begun before; noted by the engine.
     versions : mapping of int to int or None
         Version of each of the server's items that it was trained on; noted by the engine.
-    received : bool
-        Whether the server has it; noted by the engine.
+    received, settled : bool
+        Whether the server has it, and whether it has been aggregated or dropped; noted by the engine.
     weight : float
         What a policy multiplies it by when it is aggregated.
     """
@@ -49,6 +49,7 @@ class Update:
     versions: Mapping[int, int] | None = None
     weight: float = 1.0
     received: bool = False
+    settled: bool = False
 
     @property
     def newest(self) -> int:

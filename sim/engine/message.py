@@ -37,7 +37,7 @@ class _Thread(Protocol):
 
     after: Causes
     beside: int | None
-    under_way: Any
+    under_way: list[Any]
 
     @property
     def site(self) -> _Site: ...
@@ -58,7 +58,7 @@ class Message(Transfer):
         What it is about.
     """
 
-    __slots__ = ("blocks", "round", "started", "thread")
+    __slots__ = ("blocks", "causes", "round", "started", "thread", "under_way")
 
     kind: Kind
 
@@ -71,11 +71,13 @@ class Message(Transfer):
         self.round = round
         self.blocks = blocks
         self.started: float = env._now
-        thread.under_way = self
+        self.causes = thread.after
+        self.under_way = True
+        thread.under_way.append(self)
 
     def cancel(self) -> float:
         """Take it off the network now, and record what has got through; see `Transfer.cancel`."""
-        if self.thread.under_way is not self:
+        if not self.under_way:
             raise NetworkError("the message has arrived or was cancelled before; it cannot be cancelled any more")
         if not self.triggered:
             travels = hasattr(self, "access")
@@ -85,7 +87,7 @@ class Message(Transfer):
         return delivered
 
     def _travel(self, access: AccessLink) -> None:
-        if self.thread.under_way is not self:
+        if not self.under_way:
             return
         if self.size:
             self.depart(access)
@@ -94,7 +96,7 @@ class Message(Transfer):
             self.env.timeout(access.latency).callbacks.append(self._there)
 
     def _there(self, _: object) -> None:
-        if self.thread.under_way is self:
+        if self.under_way:
             self.arrive()
 
     def _spent(self) -> tuple[float, ...]:
@@ -116,12 +118,14 @@ class Message(Transfer):
         thread = self.thread
         site = thread.site
         world = site.world
-        started, now, size = self.started, self.env._now, self.size
+        started, now, size, causes = self.started, self.env._now, self.size, self.causes
         span = world.timeline.record(
-            site.client, self.round, self.kind, started, now, size, self.blocks, thread.after, 0.0, thread.beside, spent
+            site.client, self.round, self.kind, started, now, size, self.blocks, causes, 0.0, thread.beside, spent
         )
-        thread.after = (span,)
-        thread.under_way = None
+        # What the thread has done beside it since it began is waited for as well.
+        thread.after = (span,) if thread.after is causes else (span, *thread.after)
+        thread.under_way.remove(self)
+        self.under_way = False
         return span
 
     def _finish(self) -> None:
@@ -140,6 +144,8 @@ class Upload(Message):
         world = thread.site.world
         super().__init__(thread, world.sizes.upload(update), update.round, world.named(update.block))
         self.update = update
+        if thread.site.server.cut_off:
+            thread.site.server.cut_off.pop((update.client, update.sequence), None)
         if world.rules.serialization:
             self.env.timeout(world.rules.serialization).callbacks.append(self._packed)
         else:
@@ -147,6 +153,13 @@ class Upload(Message):
 
     def _packed(self, _: object = None) -> None:
         self._travel(self.thread.site.port.up)
+
+    def cancel(self) -> float:
+        """Take it off the network; the update is cut off unless it is sent anew."""
+        site, update = self.thread.site, self.update
+        delivered = super().cancel()
+        site.server.cut_off[update.client, update.sequence] = site.count
+        return delivered
 
     def arrive(self) -> None:
         """Be received by the server."""
@@ -182,7 +195,7 @@ class Fetch(Message):
             self._unpacked()
 
     def _unpacked(self, _: object = None) -> None:
-        if self.thread.under_way is not self:
+        if not self.under_way:
             return
         self.thread.site.receive(self.versions)
         self._record(self._spent())

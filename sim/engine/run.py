@@ -99,8 +99,8 @@ class Run:
                 step()
         except StopSimulation:
             for thread in (thread for site in self.sites for thread in (site, site.second) if thread is not None):
-                if thread.under_way is not None:
-                    thread.under_way.cancel()
+                for message in tuple(thread.under_way):
+                    message.cancel()
             self.world.timeline.cut(self.env.now)
             self._prove_the_end(stopped=True)
         except EmptySchedule:
@@ -108,7 +108,9 @@ class Run:
 
     def unaggregated(self) -> dict[str, object]:
         """What became of updates that were not aggregated, as `updates` of a result's provenance; nothing if none."""
-        counts = {"dropped": dict(self.server.dropped), "cancelled": self.cancelled}
+        begun = sum(site.updates * site.count for site in self.sites)
+        never_begun = max(0, self.server.expected - begun)
+        counts = {"dropped": dict(self.server.dropped), "cancelled": self.cancelled, "never_begun": never_begun}
         known = {name: count for name, count in counts.items() if count}
         return {"updates": known} if known else {}
 
@@ -116,10 +118,13 @@ class Run:
         """Raise unless all rounds are aggregated and every update is accounted for."""
         server = self.server
         server.drop_left_over()
-        lost = sum(site.updates * site.count for site in self.sites) - server.received + server.held
+        outstanding = sum(site.updates * site.count for site in self.sites) - server.received + server.held
+        lost = outstanding - sum(server.cut_off.values())
         if stopped:
-            # What was computed, sent, held or aggregated when the run was ended need not come to anything.
-            self.cancelled, lost = lost + server.aggregating, 0
+            # What was computed, sent, held or aggregated when the run was ended need not come to anything; but whoever
+            # had ended by then was not about to send anything any more.
+            lost = sum(self._never_sent(site) for site in self._ended())
+        self.cancelled = outstanding - lost + server.aggregating
         stuck = [] if stopped else [each for each in self._processes if each[0].is_alive]
         if server.aggregations >= self.rules.rounds and not stuck and not lost:
             return
@@ -141,6 +146,19 @@ class Run:
             + "; ".join(reasons or ["nothing is left that could go on"])
         )
 
+    def _ended(self) -> list[Site]:
+        """Sites whose processes, as far as they are known, have all come to their end."""
+        alive = {actor: False for _, actor in self._processes}
+        for process, actor in self._processes:
+            alive[actor] |= process.is_alive
+        return [site for site in self.sites if alive.get(site) is False]
+
+    def _never_sent(self, site: Site) -> int:
+        """Updates that a site computed and that neither arrived nor were cut off."""
+        server = self.server
+        cut_off = sum(count for (client, _), count in server.cut_off.items() if client == site.client)
+        return site.updates * site.count - server.received_from[site.client] - cut_off
+
     def _waiting(self, process: simpy.Process, actor: Site | Server) -> str:
         """Say what one process waits for, and since when."""
         client = SERVER if isinstance(actor, Server) else actor.client
@@ -157,5 +175,5 @@ def _described(event: object) -> str:
     if isinstance(event, simpy.Process):
         return _described(event.target)
     if isinstance(event, simpy.events.Condition):
-        return " and ".join(_described(one) for one in event._events if not one.triggered)
+        return " and ".join(_described(one) for one in event._events if not one.triggered) or "what has happened"
     return "an event that never happens"

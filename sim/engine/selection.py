@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -13,6 +14,7 @@ from simpy import Environment
 from sim.engine.aggregation import at_least
 from sim.engine.site import Site
 from sim.engine.world import Causes, Signal
+from sim.errors import ScenarioError
 from sim.network.timing import EndOfInstant
 
 
@@ -47,6 +49,10 @@ class Fraction:
     share: float
     draws: np.random.Generator
 
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise ScenarioError(f"selection: share {self.share}: above 0, at most 1")
+
     def select(self, number: int, available: Sequence[int]) -> Sequence[int]:
         """Draw them."""
         size = max(1, round(self.share * len(available)))
@@ -63,7 +69,9 @@ class Listed:
     rounds: Sequence[Sequence[int]]
 
     def select(self, number: int, available: Sequence[int]) -> Sequence[int]:
-        """Look the round up."""
+        """Look the round up; nobody beyond the last list."""
+        if number >= len(self.rounds):
+            return ()
         there = set(available)
         return sorted(client for client in self.rounds[number] if client in there)
 
@@ -93,6 +101,10 @@ class OverSelection:
     selection: Selection
     factor: float
     draws: np.random.Generator
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.factor < math.inf:
+            raise ScenarioError(f"over-selection: factor {self.factor}: at least 1")
 
     def select(self, number: int, available: Sequence[int]) -> Sequence[int]:
         """Choose as the other policy does, and draw the rest."""

@@ -12,12 +12,14 @@ from sim.engine.learner import Update
 from sim.engine.timeline import SERVER, Kind
 from sim.engine.world import Causes, Process, Signal, World
 from sim.errors import SimulationError
+from sim.network.timing import after_delay
 
 Observer = Callable[[World, int], None]
 """Told the run and the number of the aggregation whenever one is done."""
 
 
 _NEW = tuple.__new__
+_LEFT_OVER = "left over: no aggregation was left"
 
 
 class Server:
@@ -33,10 +35,15 @@ class Server:
         Of each item, the numbers of all aggregations that renewed it.
     aggregations : int
         How many are done.
-    received, held, aggregating : int
-        Updates that came in so far, of which the policy has some, and some are being aggregated.
+    expected, received, held, aggregating : int
+        Updates that were announced, and that came in so far; of these the policy has some, and some are being
+        aggregated.
+    received_from : Counter
+        By client, updates that came in.
     dropped : Counter
         By reason, updates that were dropped.
+    cut_off : dict of (client, number) to int
+        Clients whose upload of an update was cancelled or failed, and has not been begun again.
     """
 
     id = SERVER
@@ -47,21 +54,24 @@ class Server:
         self.versions: dict[int, int] = {}
         self.renewals: defaultdict[int, list[int]] = defaultdict(list)
         self.aggregations = 0
-        self.received = self.held = self.aggregating = 0
+        self.expected = self.received = self.held = self.aggregating = 0
+        self.received_from: Counter[int] = Counter()
         self.dropped: Counter[str] = Counter()
+        self.cut_off: dict[tuple[int, int], int] = {}
         self.observer: Observer | None = None
         self._aggregated: dict[int, Signal] = {}
         self._beginnings: dict[int, Signal] = {}
+        self._numbers: set[int] = set()
 
     def expect(self, round: int, clients: int) -> None:
         """Announce how many clients send an update of a round."""
+        self.expected += clients
         self.policy.expect(round, clients)
 
     def open(self, round: int) -> None:
-        """Begin a round: its deadline, if there is one, runs from now on."""
+        """Begin a round: its deadline, if there is one, runs from now on; what arrives just then is in time."""
         if self.policy.deadline is not None:
-            end = self.world.env.timeout(self.policy.deadline)
-            end.callbacks.append(lambda _: self._due(round))
+            after_delay(self.world.env, self.policy.deadline, lambda _: self._due(round))
 
     def aggregated(self, number: int) -> Signal:
         """Fire when an aggregation is in the server's model; its value is the cause of what follows."""
@@ -81,8 +91,14 @@ class Server:
         received = _NEW(Received, (update, span, clients))
         if update.received:
             raise SimulationError(f"update {update.sequence} of client {update.client} was received twice")
+        if clients > 1 and not self.policy.collapsible:
+            raise SimulationError(
+                f"{type(self.policy).__name__} tells clients apart, but {clients} arrive as one: "
+                "a shape that sets it must not declare itself collapsible"
+            )
         update.received = True
         self.received += clients
+        self.received_from[update.client] += clients
         self.held += clients
         decided = self.policy.receive(received)
         if isinstance(decided, Dropped):
@@ -93,9 +109,10 @@ class Server:
     def drop_left_over(self) -> None:
         """Drop what a later round would have aggregated: there is none."""
         for received in self.policy.left_over():
-            self._drop(received, "left over: no aggregation was left")
+            self._drop(received, _LEFT_OVER)
 
     def _drop(self, received: Received, reason: str) -> None:
+        self._settle(received.update)
         self.held -= received.clients
         self.dropped[reason] += received.clients
         self.world.learner.drop(received.update)
@@ -106,12 +123,27 @@ class Server:
             self._begin(batch)
 
     def _begin(self, batch: Batch) -> None:
+        if batch.number >= self.world.rules.rounds:
+            for received in batch.received:
+                self._drop(received, _LEFT_OVER)
+            return
+        if batch.number in self._numbers:
+            raise SimulationError(f"the policy gave two batches the number {batch.number}")
+        self._numbers.add(batch.number)
         clients = sum([received.clients for received in batch.received])
+        for received in batch.received:
+            self._settle(received.update)
         self.held -= clients
         self.aggregating += clients
-        # What comes together after the last aggregation, in the same instant or while that is made, is none any more.
-        if batch.number < self.world.rules.rounds:
-            self.world.env.process(self._aggregate(batch, clients))
+        self.world.env.process(self._aggregate(batch, clients))
+
+    @staticmethod
+    def _settle(update: Update) -> None:
+        if update.settled:
+            raise SimulationError(
+                f"update {update.sequence} of client {update.client} was aggregated or dropped twice by the policy"
+            )
+        update.settled = True
 
     def _begun(self, number: int) -> Signal:
         """Fire when an aggregation begins, with its causes."""

@@ -30,6 +30,8 @@ class Thread:
         Spans that its next activity waits for.
     beside : int or None
         Span of the computation that it runs beside, if that has a serial part.
+    under_way : list of Message
+        What it sends or fetches at present, mostly one thing.
     """
 
     __slots__ = ("after", "beside", "site", "under_way")
@@ -38,7 +40,7 @@ class Thread:
         self.site = site
         self.after = after
         self.beside: int | None = None
-        self.under_way: Upload | Fetch | None = None
+        self.under_way: list[Upload | Fetch] = []
 
     def upload(self, update: Update) -> Upload:
         """Send an update to the server, which has received it when this event happens."""

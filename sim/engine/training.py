@@ -48,7 +48,7 @@ class Training(simpy.Event):
         self._begun: simpy.Event | None = None
         self._promise: Promise | None = None
         self._of = (client, sequence, round, versions)
-        computed = world.learner.train(client, round, world.schedule[round])
+        computed = world.learner.train(client, round, world.block(round))
         if isinstance(computed, Update):
             self._take(computed)
             self._last(computed.seconds, computed.serial)
@@ -95,7 +95,7 @@ class Training(simpy.Event):
         client, _, round, _ = self._of
         world, now = self._world, self.env.now
         self.serial = serial
-        blocks = world.named(world.schedule[round])
+        blocks = world.named(world.block(round))
         self.span = world.timeline.record(
             client, round, Kind.COMPUTE, now, now + seconds, 0.0, blocks, self.causes, serial
         )

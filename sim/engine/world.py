@@ -75,6 +75,10 @@ class World:
         self.nothing._ok, self.nothing._value = True, None
         self.nothing.callbacks = None  # type: ignore[assignment]
 
+    def block(self, round: int) -> int | None:
+        """Block of a round; clients that compute more updates than there are rounds begin the schedule again."""
+        return self.schedule[round % len(self.schedule)]
+
     def named(self, block: int | None) -> tuple[int, ...]:
         """Name a block in a span, where the method trains blocks."""
         return (block,) if block is not None and self.rules.blocks_named else ()

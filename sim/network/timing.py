@@ -10,6 +10,8 @@ from simpy.events import EventPriority
 
 LAST = EventPriority(2)
 """Priority of events that come after all ordinary ones of the same time."""
+AFTER_ALL = EventPriority(3)
+"""Of those that come after what ends in that instant, too."""
 
 CLOCK_SLACK = 2.0**-50
 """Relative width of four units in the last place: times closer than this are the same to the clock."""
@@ -92,6 +94,11 @@ class EndOfInstant:
     def _happen(self, _: Event) -> None:
         self._pending = False
         self._action()
+
+
+def after_delay(env: Environment, delay: float, action: Callable[[Event], None]) -> None:
+    """Call a function in so many seconds [s], after everything else that happens then."""
+    env.schedule(_Triggered(env, action), AFTER_ALL, delay)
 
 
 def go_on(event: Event) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sim.engine.shape import Shape
+from sim.engine.shape import Shape, Traits
 from sim.errors import ScenarioError
 from sim.protocols.buffered import Asynchronous, Buffered
 from sim.protocols.cyclic import Cyclic
@@ -59,8 +59,10 @@ def register(method: Method) -> Method:
     Raises
     ------
     ScenarioError
-        If the name is taken.
+        If the name is taken or empty, or the shape is none.
     """
+    if not method.name or not isinstance(getattr(method.shape, "traits", None), Traits):
+        raise ScenarioError(f"a method needs a name and a shape's class, not {method.name!r} and {method.shape!r}")
     if method.name in METHODS:
         raise ScenarioError(f"a method named {method.name!r} is already registered")
     METHODS[method.name] = method

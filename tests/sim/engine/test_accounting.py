@@ -95,7 +95,7 @@ def test_every_second_of_every_client_is_accounted_for(method: str, data: st.Dat
 
 
 def test_each_group_has_the_means_of_its_clients():
-    # One round of 10 s of computing and 100 MB: the near ones send for 1 s; the far one computes for 5 and sends for 10.
+    # One round, 10 s of computing, 100 MB: the near ones send for 1 s; the far one computes for 5 s and sends for 10.
     result = simulated(
         method="fedbcd",
         rounds=1,

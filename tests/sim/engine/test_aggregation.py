@@ -117,10 +117,18 @@ def test_shares_are_rounded_up_but_not_for_rounding():
     assert [at_least(0.07, 100), at_least(0.55, 20), at_least(0.5, 5), at_least(1.0, 3)] == [7, 11, 3, 3]
 
 
-@pytest.mark.parametrize("wrong", [{"least": 0}, {"least": 1.5}, {"deadline": -3}, {"late": "nextround"}])
+@pytest.mark.parametrize("wrong", [{"least": 0}, {"least": "x"}, {"deadline": -3}, {"deadline": "3s"}, {"late": "x"}])
 def test_a_quorum_that_cannot_be_is_refused(wrong):
     with pytest.raises(ScenarioError, match="quorum"):
         Quorum(**wrong)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, "x"])
+def test_a_buffer_that_cannot_be_is_refused(size):
+    with pytest.raises(ScenarioError, match="size"):
+        Buffer(size)
+    with pytest.raises(ScenarioError, match="bound"):
+        Buffer(2, bound=-1)
 
 
 def test_what_never_fills_a_buffer_is_left_over():

@@ -146,7 +146,7 @@ def test_a_quorum_ends_rounds_without_the_late_and_the_path_knows_it(monkeypatch
     result = explanation.result
     # Clients 0 and 1: 10 s and 1 s up, then twice 1 s down, 10 s, 1 s up: 11, 23, 35. The others' 100 s never end.
     assert [span.start for span in of(result, Kind.AGGREGATE)] == [11, 23, 35]
-    assert result.provenance["updates"] == {"cancelled": 2}
+    assert result.provenance["updates"] == {"cancelled": 2, "never_begun": 2 * 2}
     assert {share.group for share in explanation.shares} <= {0, 1}
     assert not any(share.holder is Holder.UNRECORDED for share in explanation.shares)
 

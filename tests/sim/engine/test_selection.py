@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import simpy
 
 from sim.engine.selection import Everyone, Fraction, Listed, OverSelection, Places, Turns
+from sim.errors import ScenarioError
 from sim.support.streams import stream
 
 
@@ -46,6 +49,14 @@ class Client:
     def __init__(self, number: int):
         self.client = number
         self.after = (number,)
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, math.nan, math.inf])
+def test_shares_and_factors_that_cannot_be_are_refused(wrong: float):
+    with pytest.raises(ScenarioError):
+        Fraction(wrong, stream(0, "participation"))
+    with pytest.raises(ScenarioError):
+        OverSelection(Everyone(), wrong, stream(0, "participation"))
 
 
 def test_places_go_round_in_the_order_of_clients():

@@ -93,7 +93,7 @@ def test_no_more_than_so_many_aggregations_are_made():
     # Four alike clients arrive together: the first of them is the one aggregation that was asked for.
     result = simulated(method="fedasync", fleet=[{"count": 4}], rounds=1)
     assert len(of(result, Kind.AGGREGATE)) == 1
-    assert result.provenance["updates"] == {"cancelled": 3}
+    assert result.provenance["updates"] == {"dropped": {"left over: no aggregation was left": 3}}
 
 
 def test_alike_clients_that_arrive_together_are_stale_to_one_another():
