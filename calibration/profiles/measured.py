@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from calibration.memory.peaks import recomputes
+from calibration.memory.peaks import batches_per_step, recomputes
 from calibration.profiles.cost_terms import full_pass_work, work
 from calibration.profiles.measured_file import MeasuredFile, ModelShape
 from calibration.profiles.measuring_command import measuring_command
@@ -109,6 +109,10 @@ class MeasuredProfileCosts:
         notes = [f"held-out error {median:g} % (median), {p95:g} % (95th percentile)"]
         if self._trains is Trains.BLOCK and blocks.schedule == "gradient" and blocks.gradient_pass is None:
             notes.append("the gradient-based order's full pass is predicted as a block of all layers without optimizer")
+        if (batches := batches_per_step(self._scenario)) > 1:
+            notes.append(
+                f"a step over {batches} batches (train.accumulation) is {batches} passes and one optimizer step"
+            )
         merging = self.file.merging
         if self._stacks and merging is not None:
             error = f"held-out error {merging.median_error_pct:g} % (median)"
@@ -151,7 +155,8 @@ class MeasuredProfileCosts:
         self._check_range(point)
         amounts = work(self._architecture, point)
         prices = self._profile.prices
-        return self._scenario.local.steps * prices.step(amounts) + prices.phase("update", amounts)
+        step = prices.step(amounts, batches_per_step(self._scenario))
+        return self._scenario.local.steps * step + prices.phase("update", amounts)
 
     def _checked_model(self) -> Architecture:
         """The scenario's model; other models and devices than the profile's are refused."""

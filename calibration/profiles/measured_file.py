@@ -197,13 +197,17 @@ class StepFit(Prices):
     form: Form
     """How launching work and doing it combine."""
 
-    def step(self, amounts: Amounts) -> float:
-        """Predict the seconds of a step [s]."""
-        return sum(self.phase(phase, amounts) for phase in STEP_PHASES)
+    def step(self, amounts: Amounts, batches: int = 1) -> float:
+        """Predict the seconds of a step over so many batches: as many passes, and the optimizer once [s]."""
+        step = sum(self.phase(phase, amounts) for phase in STEP_PHASES)
+        return step + (batches - 1) * self._passes(step, amounts)
 
     def full_pass(self, amounts: Amounts) -> float:
         """Predict a forward and backward pass without the optimizer [s]."""
-        return self.step(amounts) - self.coefficients["optimizer"].value * amounts["weights"]
+        return self._passes(self.step(amounts), amounts)
+
+    def _passes(self, step: float, amounts: Amounts) -> float:
+        return step - self.coefficients["optimizer"].value * amounts["weights"]
 
     def phase(self, phase: str, amounts: Amounts) -> float:
         """Predict one phase of a step, or ``update``, what a local update takes beyond its steps [s]."""

@@ -60,7 +60,8 @@ class Scenario(Section):
     choices: economy.Choices = economy.Choices()
     uncertainty: Uncertainty = Uncertainty()
     train: dict[str, Any] | None = None
-    """Settings of `paraSim train`, which checks them; a simulation does not look at them."""
+    """Settings of `paraSim train`, which checks them. A simulation looks at two of them only, where a profile predicts
+    the seconds: `accumulation` and `activation_checkpointing`."""
     seed: Whole = Field(default=0, ge=0, lt=2**63)
     """Seed of every random draw."""
 

@@ -72,7 +72,7 @@ class Local(Section):
     steps: Whole = Field(default=40, ge=1)
     """Optimizer steps K per round."""
     batch_size: Whole = Field(default=4, ge=1)
-    """Sequences per step (the effective batch size)."""
+    """Sequences per forward and backward pass; a step takes `train.accumulation` such batches, one if left out."""
     sequence_length: Whole = Field(default=512, ge=1)
     """Tokens per sequence."""
 

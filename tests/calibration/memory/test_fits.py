@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration.devices.catalogue import device
+from calibration.memory.allocations import Category
 from calibration.memory.fits import fits, least_memory, memory_sentences, second_thread
 from calibration.memory.peaks import traced_peak
 from calibration.profiles.loading import load_profile
 from sim.engine.learner import Update
 from sim.engine.simulate import Setup, prepare
+from sim.errors import ScenarioError
 from sim.scenario.scenario import Scenario
 from sim.workload.architecture import architecture
 from sim.workload.methods import METHODS
@@ -54,6 +56,34 @@ def test_what_the_backward_pass_begins_with_by_hand() -> None:
     recomputed = setup(train={"activation_checkpointing": True})
     kept = 2048 * (2 * 31 * 4096 + 12 * 128_256)
     assert least_memory(recomputed, "bfloat16") == 2 * 8_030_261_248 + 14 * 436_224_000 + kept
+
+
+def test_several_batches_a_step_hold_the_gradient_beside_what_is_kept() -> None:
+    # 4 B of gradient for each of a block's 436,224,000 parameters, beside what `kept` counts above.
+    one, several = setup(), setup(train={"accumulation": 2})
+    assert least_memory(several, "bfloat16") == least_memory(one, "bfloat16") + 4 * 436_224_000
+    assert least_memory(setup(train={"accumulation": 9}), "bfloat16") == least_memory(several, "bfloat16")
+
+
+def test_several_batches_a_step_are_traced(tiny_config: Path) -> None:
+    local = {"batch_size": 2, "sequence_length": 8}
+    peaks = [
+        traced_peak(
+            setup(str(tiny_config), blocks={"layers": 1}, local=local, train={"accumulation": batches}),
+            "float32",
+            recomputing=False,
+        )
+        for batches in (1, 2, 5)
+    ]
+    # The gradient of the first batch is there while the second one's activations are. Beside further batches, too.
+    assert peaks[0].total < peaks[1].total == peaks[2].total
+    assert peaks[1].by_category[Category.GRADIENTS] >= 4 * ARCHITECTURE.layers[0].parameters
+
+
+@pytest.mark.parametrize("field", ["accumulation", "activation_checkpointing"])
+def test_settings_of_training_that_cost_memory_are_checked(field: str) -> None:
+    with pytest.raises(ScenarioError, match=f"train:.*{field}"):
+        fits(setup(train={field: "several"}, fleet=[{"device": "h200"}]))
 
 
 def test_groups_that_do_not_fit_are_named() -> None:
@@ -171,9 +201,10 @@ def test_a_run_without_a_model_is_not_judged() -> None:
     st.sampled_from(["rtx-4090", "phone"]),
     st.integers(1, 3),
     st.integers(1, 8),
+    st.integers(1, 3),
 )
 def test_no_trace_stays_below_the_bound(
-    tiny_config: Path, method: str, layers: float, on: str, batch_size: int, tokens: int
+    tiny_config: Path, method: str, layers: float, on: str, batch_size: int, tokens: int, accumulation: int
 ) -> None:
     fields: dict[str, Any] = {
         "method": method,
@@ -181,6 +212,7 @@ def test_no_trace_stays_below_the_bound(
         "lora": {"rank": 2},
         "local": {"batch_size": batch_size, "sequence_length": tokens},
         "fleet": [{"count": 4}],
+        "train": {"accumulation": accumulation},
     }
     own = setup(str(tiny_config), **fields)
     precision = device(on).precision
