@@ -88,7 +88,7 @@ def _print(table: Table) -> None:
         times = (clock(float(row[part])) for part in parts.values())
         printed.add_row(*(row[column] for column in swept), *times, row["compute_origin"])
     uneven = uneven_rounds(row["method"] for row in table.rows)
-    console().print(printed, *uneven, *table.memory, sep="\n")
+    console().print(printed, *uneven, *table.notes, *table.memory, sep="\n")
 
 
 def _draw(table: Table, plot: Plot, out: Path) -> list[Path]:

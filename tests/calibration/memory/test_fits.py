@@ -87,8 +87,8 @@ def test_settings_of_training_that_cost_memory_are_checked(field: str) -> None:
 
 
 def test_groups_that_do_not_fit_are_named() -> None:
-    # 16.1 + 7.9 = 23.9 GB fit an RTX 4090's 25.8 GB (24,564 MiB) by counting, with few tokens; 4 layers, 31.8 GB, do not. A
-    # device that the catalogue does not know, or none, is not judged.
+    # 16.1 + 7.9 = 23.9 GB fit an RTX 4090's 25.8 GB (24,564 MiB) by counting, with few tokens; 4 layers, 31.8 GB, do
+    # not. A device that the catalogue does not know, or none, is not judged.
     few = {"batch_size": 1, "sequence_length": 8}
     fleet = [
         {"name": "desk", "device": "rtx-4090"},
