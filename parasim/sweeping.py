@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from calibration.paper.cells import PAPER_MODELS, paper_setting
 from parasim.alike_bars import check_told_apart, seen
 from parasim.api import load, set_up, simulate
+from parasim.ignored import doubtful, ignored_jitter
 from parasim.memory import COLUMN, cell, memory_of_rows, memory_said
 from sim.analysis.sweep import Axis, Row, SweepPoint, grid, run_sweep
 from sim.errors import ScenarioError
@@ -129,8 +130,13 @@ def sweep(
         fields = plain_fields(fields, [("method.name", methods[0])])
     axes = _axes(fields, models, bandwidths, batch_sizes, vary or {}, methods)
     points = grid(base, axes)
-    runs = [seen(set_up(load(point.data, name=_label(point, axes)))[0]) for point in points]
-    notes = check_told_apart(axes, points, runs)
+    runs, provenances, jitter = [], [], []
+    for point in points:
+        setup, costs = set_up(load(point.data, name=_label(point, axes)))
+        runs.append(seen(setup))
+        provenances.append(costs.provenance())
+        jitter += ignored_jitter(setup.scenario)
+    notes = [*check_told_apart(axes, points, runs), *doubtful(provenances), *dict.fromkeys(jitter)]
     rows = run_sweep(points, figures, None if directory is None else Path(directory), jobs=jobs, progress=progress)
     return Table(rows, tuple(axes), points, notes)
 

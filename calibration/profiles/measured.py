@@ -6,7 +6,7 @@ import math
 
 from calibration.memory.peaks import batches_per_step, recomputes
 from calibration.profiles.cost_terms import full_pass_work, work
-from calibration.profiles.measured_file import MeasuredFile, ModelShape
+from calibration.profiles.measured_file import MeasuredFile, ModelShape, doubt
 from calibration.profiles.measuring_command import measuring_command
 from calibration.profiles.merging import Merges
 from calibration.profiles.points import ADAPTERS, AXES, StepPoint, first_layer_of, join_targets
@@ -92,16 +92,24 @@ class MeasuredProfileCosts:
 
     def provenance(self) -> dict[str, object]:
         """Say which profile, device and date, and how far it is from points that it was not fitted to."""
-        file = self.file
+        file, warning = self.file, self._warning()
         return {
-            "origin": "fitted",
+            "origin": "badly fitted" if warning else "fitted",
             "profile": file.name,
             "source": f"measured {file.date} on {file.device.name}, {file.model.dtype}",
             "device": file.device.name,
             "date": file.date,
             "held_out": self._profile.held_out.model_dump(include={"points", "median_error_pct", "p95_error_pct"}),
-            "notes": self._notes(),
-        }
+            "notes": self._notes() + ([warning] if warning else []),
+        } | ({"warning": warning} if warning else {})
+
+    def _warning(self) -> str:
+        """Say, if so, that the profile predicts badly."""
+        merging = self.file.merging if self._stacks else None
+        why = self._profile.held_out.doubt or (doubt(merging.median_error_pct) if merging is not None else "")
+        return (
+            f"do not rely on profile {self.file.name}: {why}; measure again while the machine is quiet" if why else ""
+        )
 
     def _notes(self) -> list[str]:
         held_out, blocks = self._profile.held_out, self._scenario.blocks

@@ -8,6 +8,7 @@ import typer
 
 from parasim import api
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, Scenario, TraceFile, print_json
+from parasim.ignored import ignored_said
 from parasim.memory import memory_said
 from parasim.report.record import leave_record
 from parasim.sentences import say
@@ -82,4 +83,4 @@ def print_breakdown(result: Result) -> None:
         out.print(say("run.dropped", count=count, reason=reason))
     if cancelled := updates.get("cancelled"):
         out.print(say("run.cancelled", count=cancelled))
-    out.print(*memory_said(result.provenance), origin(result.provenance), sep="\n")
+    out.print(*memory_said(result.provenance), *ignored_said(result.provenance), origin(result.provenance), sep="\n")
