@@ -16,7 +16,7 @@ class Other(StrEnum):
     PROMPT = "prompt"
 
 
-@pytest.mark.parametrize("trains", ["prompt", Other.PROMPT, "LORA", None, 7, ["block"]])
+@pytest.mark.parametrize("trains", ["prompt", Other.PROMPT, "LORA", None, 7, ["prompt"]])
 def test_a_method_that_trains_what_nobody_can_price_is_refused(trains: object):
     with pytest.raises(ScenarioError, match=r"method 'own': trains is .*(allowed are block|did you mean 'lora')"):
         register(Method("own", Synchronous, trains, "of a user"))  # type: ignore[arg-type]
