@@ -93,7 +93,7 @@ class MeasuredProfileCosts:
     def provenance(self) -> dict[str, object]:
         """Say which profile, device and date, and how far it is from points that it was not fitted to."""
         file, warning = self.file, self._warning()
-        return {
+        found: dict[str, object] = {
             "origin": "badly fitted" if warning else "fitted",
             "profile": file.name,
             "source": f"measured {file.date} on {file.device.name}, {file.model.dtype}",
@@ -101,7 +101,8 @@ class MeasuredProfileCosts:
             "date": file.date,
             "held_out": self._profile.held_out.model_dump(include={"points", "median_error_pct", "p95_error_pct"}),
             "notes": self._notes() + ([warning] if warning else []),
-        } | ({"warning": warning} if warning else {})
+        }
+        return found | {"warning": warning} if warning else found
 
     def _warning(self) -> str:
         """Say, if so, that the profile predicts badly."""

@@ -63,6 +63,17 @@ def test_needs_by_hand(fields: dict[str, Any]):
     assert all(need.recomputed_peak_bytes <= need.peak_bytes for need in found.needs)
 
 
+def test_several_batches_a_step_are_traced_and_said(file: Path):
+    one, several = (
+        parasim.memory_needs(file, [f"train.accumulation={batches}"], methods="full-ft") for batches in (1, 3)
+    )
+    assert (one.accumulation, several.accumulation) == (1, 3)
+    for before, after in zip(one.needs, several.needs, strict=True):
+        assert after.peak_bytes > before.peak_bytes
+    printed = run("memory", file, "--method", "full-ft", "--set", "train.accumulation=3").out
+    assert printed.splitlines()[0].endswith("tokens, 3 such batches a step")
+
+
 def test_where_it_fits():
     fleet = [{"name": "desks", "device": "rtx-4090"}, {"device": "abacus"}, {"name": "more", "device": "rtx-4090"}]
     found = parasim.memory_needs(
