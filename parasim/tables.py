@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Column, Table
 from rich.text import Text
@@ -40,9 +41,9 @@ class PlainTable(Table):
         )
 
     def _fitting(self, width: int) -> tuple[list[Column], list[Column]]:
-        """Columns that fit into a width, and those that do not: a column is as wide as its heading's longest word."""
-        between = self.padding[1]
-        missing = sum((column.min_width or 0) + between for column in self.columns) - between - width
+        """Columns that fit into a width, and those that do not."""
+        needed = [_least(column) + self.padding[1] for column in self.columns]
+        missing = sum(needed) - self.padding[1] - width
         kept = {heading: place for place, heading in enumerate(self._keep)}
         # The first column, which says what a row is of, always stays.
         leaving = sorted(
@@ -52,8 +53,14 @@ class PlainTable(Table):
         while missing > 0 and leaving:
             place = leaving.pop()
             left_out.add(place)
-            missing -= (self.columns[place].min_width or 0) + between
+            missing -= needed[place]
         places = range(len(self.columns))
         return [self.columns[place] for place in places if place not in left_out], [
             self.columns[place] for place in sorted(left_out)
         ]
+
+
+def _least(column: Column) -> int:
+    """Width that a column needs: its heading's longest word, or its longest cell where cells are not to be broken."""
+    longest = max((cell_len(str(cell)) for cell in column.cells), default=0) if column.no_wrap else 0
+    return max(longest, column.min_width or 0)

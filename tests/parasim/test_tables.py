@@ -51,3 +51,14 @@ def test_columns_that_look_alike_are_not_confused():
     lines = printed(20, ("a", "value", "value", "value", "value"))
     assert lines[0].split() == ["a", "value", "value"]
     assert "too few for: value, value." in " ".join(" ".join(lines).split())
+
+
+def test_cells_that_are_not_broken_have_the_room_that_they_need():
+    table = plain_table("name", "unit", "meaning")
+    table.columns[0].no_wrap = True
+    table.add_row("backward_adapter_values", "s", "what it is")
+    out = Console(file=io.StringIO(), width=30, markup=False)
+    out.print(table)
+    printed = " ".join(out.file.getvalue().split())  # type: ignore[attr-defined]
+    # 23 characters, 2 and 4: no room for 2 and 7 more.
+    assert printed.startswith("name unit backward_adapter_values s 30 characters are too few for: meaning.")
