@@ -41,7 +41,7 @@ def batch_sizes(scenario: Scenario) -> list[int]:
     """Batch sizes that the scenario's profile covers, or that seconds are given for; only its own if for none apart."""
     own = scenario.local.batch_size
     if (given := scenario.compute.seconds) is not None:
-        return given_batch_sizes(given, scenario.method.name, scenario.model) or [own]
+        return sorted({*given_batch_sizes(given, scenario.method.name, scenario.model), own})
 
     def covers(size: int) -> bool:
         return is_covered(with_batch_size(scenario, size))
