@@ -186,7 +186,7 @@ class Compute(Section):
     """Data set, for profiles that tell them apart."""
     seconds: Seconds | None = None
     """Instead of a profile: one for all, one per client, or rounds x clients, for a device of speed 1; or a mapping of
-    such by method, model or batch size, or by several of them."""
+    such by method, model or batch size, or by several of them, with `default` for whatever is not named."""
     non_overlapping: Duration | None = None
     """Part of a round's computation during which nothing can be sent (the profile's, or none with seconds)."""
 
