@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from parasim.api import Source, judged, load, set_up
+from parasim.ignored import ignored_said
 from parasim.memory import memory_said
 from parasim.sentences import listed, say
 from sim.analysis.critical_path import Holder
@@ -57,7 +58,7 @@ def sentences(explanation: Explanation) -> list[str]:
         groups = [say("explain.later", group=group, slack=slack) for group, slack in later[:MOST_NAMED]]
         more = say("explain.more_groups", groups=len(later) - MOST_NAMED) if len(later) > MOST_NAMED else ""
         said.append(say("explain.off_the_path", groups=groups, more=more))
-    return said + memory_said(explanation.result.provenance)
+    return said + memory_said(explanation.result.provenance) + ignored_said(explanation.result.provenance)
 
 
 def describe(change: Change, explanation: Explanation) -> str:

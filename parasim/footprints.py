@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from calibration.devices.catalogue import known_devices
 from calibration.devices.device_memory import DeviceMemory, device_memory, measured_file
 from calibration.memory.fits import second_thread
-from calibration.memory.peaks import traced_peak
+from calibration.memory.peaks import batches_per_step, traced_peak
 from calibration.profiles.loading import DEFAULT_PROFILE, load_profile
 from parasim.api import Source, prepared
 from parasim.planning.methods import Methods, by_method, scenario_of
@@ -89,6 +89,8 @@ class Footprints:
         The model that is trained.
     batch_size, sequence_length : int
         What a local update computes on: sequences, and tokens in each.
+    accumulation : int
+        Such batches in one step (``train.accumulation``).
     needs : list of MemoryNeed
         Of every method, in every precision that some device holds weights in.
     devices : list of DeviceFit
@@ -102,6 +104,7 @@ class Footprints:
     model: str | None
     batch_size: int
     sequence_length: int
+    accumulation: int
     needs: list[MemoryNeed]
     devices: list[DeviceFit]
     unknown_devices: list[str]
@@ -162,7 +165,8 @@ def memory_needs(
             if need.precision == fit.precision:
                 fit.judge(need)
     scenario, local = own.scenario, own.scenario.local
-    return Footprints(scenario.model, local.batch_size, local.sequence_length, needs, fits, unknown, refused)
+    sizes = local.batch_size, local.sequence_length, batches_per_step(scenario)
+    return Footprints(scenario.model, *sizes, needs, fits, unknown, refused)
 
 
 def _devices(setup: Setup, asked: Sequence[str]) -> tuple[dict[DeviceMemory, list[str]], list[str]]:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibration.paper.cells import PAPER_MODELS, paper_setting
+from parasim.alike_bars import check_told_apart, seen
 from parasim.api import load, set_up, simulate
+from parasim.ignored import doubtful, ignored_jitter
 from parasim.memory import COLUMN, cell, memory_of_rows, memory_said
 from sim.analysis.sweep import Axis, Row, SweepPoint, grid, run_sweep
 from sim.errors import ScenarioError
@@ -44,11 +46,14 @@ class Table:
         What was swept.
     points : list of SweepPoint
         The scenario of each row.
+    notes : sequence of str
+        What else the user should know of what was swept, a sentence each.
     """
 
     rows: list[Row]
     axes: tuple[Axis, ...]
     points: list[SweepPoint]
+    notes: Sequence[str] = ()
 
     @property
     def memory(self) -> list[str]:
@@ -106,7 +111,8 @@ def sweep(
     Raises
     ------
     ParaSimError
-        Before anything runs, if any of the scenarios is wrong or not covered by its profile.
+        Before anything runs, if any of the scenarios is wrong or not covered by its profile, or if nothing tells the
+        runs of an axis apart.
     """
     overrides = list(overrides)
     if source is None:
@@ -124,10 +130,15 @@ def sweep(
         fields = plain_fields(fields, [("method.name", methods[0])])
     axes = _axes(fields, models, bandwidths, batch_sizes, vary or {}, methods)
     points = grid(base, axes)
+    runs, provenances, jitter = [], [], []
     for point in points:
-        set_up(load(point.data, name=_label(point, axes)))
+        setup, costs = set_up(load(point.data, name=_label(point, axes)))
+        runs.append(seen(setup))
+        provenances.append(costs.provenance())
+        jitter += ignored_jitter(setup.scenario)
+    notes = [*check_told_apart(axes, points, runs), *doubtful(provenances), *dict.fromkeys(jitter)]
     rows = run_sweep(points, figures, None if directory is None else Path(directory), jobs=jobs, progress=progress)
-    return Table(rows, tuple(axes), points)
+    return Table(rows, tuple(axes), points, notes)
 
 
 def figures(data: dict[str, Any]) -> dict[str, object]:

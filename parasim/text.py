@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -23,11 +23,14 @@ def console() -> Console:
     return Console(width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
 
 
-def plain_table(*headings: str) -> Table:
-    """Start a table without lines; a column whose heading begins with ``>``, which is not shown, is aligned right."""
-    from rich.table import Table
+def plain_table(*headings: str, keep: Sequence[str] = ()) -> Table:
+    """Start a table without lines; a column whose heading begins with ``>``, which is not shown, is aligned right.
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    Where there is no room for all columns, the last ones go first, those to keep after all others; a line names them.
+    """
+    from parasim.tables import PlainTable
+
+    table = PlainTable(keep)
     for heading in headings:
         shown = heading.removeprefix(">")
         justify: Literal["left", "right"] = "left" if shown == heading else "right"

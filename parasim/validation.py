@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from calibration.measuring.agreement import Agreement, RoundTimes, train_and_predict, unseen_run, workbench
+from calibration.measuring.agreement import Agreement, RoundTimes, settings_of, train_and_predict, unseen_run, workbench
 from calibration.measuring.calibrate import Request, calibrate
 from calibration.measuring.configuration import longest_sequence
 from calibration.measuring.defaults import default_levels
@@ -139,6 +139,7 @@ def validate_compute(
     scenarios = [load(run, [("method.name", method)]) for method in methods]
     for scenario in scenarios:
         prepare(scenario, subject.architecture)
+        settings_of(scenario, device)
     directory = Path(directory)
     with locked(directory), threads(0 if known is None else known.file.device.threads):
         request = Request(model, device, plan, directory / "profile.json", "validation", seconds)

@@ -37,7 +37,7 @@ class CatalogueDevice:
     name : str
         Name in scenarios.
     memory : float
-        Memory [B].
+        Memory as the device itself reports it [B], which is not what it is sold by: "24 GB" are 24,564 MiB.
     precision : str
         Type that the trainer holds base weights in there.
     bandwidth : float
@@ -47,7 +47,9 @@ class CatalogueDevice:
     operations_per_second : mapping of str to float
         Dense matrix rate by precision [1/s].
     source : str
-        Where the figures are from.
+        Where the other figures are from.
+    memory_source : str
+        What reports the memory.
     """
 
     name: str
@@ -57,6 +59,7 @@ class CatalogueDevice:
     launch: float
     operations_per_second: Mapping[str, float]
     source: str
+    memory_source: str = ""
 
 
 StepOn = tuple[Operators, CatalogueDevice]

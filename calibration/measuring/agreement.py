@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from calibration.measuring.measure import random_batches
 from calibration.measuring.measured_model import MeasuredModel
 from calibration.measuring.plan import MeasuringPlan
+from calibration.memory.peaks import batches_per_step
 from calibration.profiles.measured import MeasuredProfile
 from calibration.profiles.points import first_layer_of, split_targets
 from sim.engine.simulate import prepare
@@ -99,17 +100,17 @@ class RandomTokens:
     vocabulary : int
         Tokens that there are.
     scenario : Scenario
-        Its `local` and its clients.
+        Its `local`, its clients, and how many batches the trainer takes a step.
     """
 
     def __init__(self, vocabulary: int, scenario: Scenario):
         local = scenario.local
-        self._shape = (local.steps, local.batch_size, local.sequence_length)
+        self._shape = (local.steps * batches_per_step(scenario), local.batch_size, local.sequence_length)
         self._vocabulary = vocabulary
         self.examples: Sequence[int] = [local.batch_size] * scenario.clients
 
     def batches(self, client: int, round: int) -> Iterator[Batch]:
-        """Draw as many batches as there are steps, all sequences full."""
+        """Draw as many batches as the steps take, all sequences full."""
         return iter(random_batches(self._vocabulary, self._shape))
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -219,6 +220,18 @@ class Agreement:
         return cls(rounds[0].method, len(rounds), predicted, measured, error, *of_rounds, met=abs(error) <= goal_pct)
 
 
+def settings_of(scenario: Scenario, device: str) -> TrainSettings:
+    """How a run is trained: as its train section says, on the profile's device, learning nothing.
+
+    Raises
+    ------
+    ScenarioError
+        If the section is wrong.
+    """
+    own = {"learning_rate": _HARMLESS_RATE, "device": device, "evaluation": {"every": scenario.rounds}}
+    return TrainSettings.parse((scenario.train or {}) | own)
+
+
 def train_and_predict(
     profile: MeasuredProfile, scenario: Scenario, bench: Workbench, report: Callable[[str, int, int], None]
 ) -> list[RoundTimes]:
@@ -247,9 +260,7 @@ def train_and_predict(
     """
     setup = prepare(scenario, bench.architecture)
     costs = profile.costs(setup)
-    settings = TrainSettings.parse(
-        {"learning_rate": _HARMLESS_RATE, "device": profile.file.device.kind, "evaluation": {"every": scenario.rounds}}
-    )
+    settings = settings_of(scenario, profile.file.device.kind)
     what, rounds = f"training {scenario.method.name}", scenario.rounds
     report(what, 0, rounds)
     trained = train_method(

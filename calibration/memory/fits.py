@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from calibration.devices.catalogue import closest
 from calibration.devices.device_memory import device_memory
-from calibration.memory.peaks import NO_MODEL, recomputes, traced_peak
+from calibration.memory.peaks import NO_MODEL, batches_per_step, recomputes, traced_peak
 from sim.engine.simulate import Setup
 from sim.errors import CostError
 from sim.workload.architecture import Architecture
@@ -149,14 +149,16 @@ def least_memory(setup: Setup, precision: str, *, recomputing: bool | None = Non
     int
         Bytes that are there at once: all weights, and of the trained part its copy, its float32 master if the model is
         narrower, and two moments; with these either the gradient, in AdamW's step, or what the backward pass begins
-        with [B].
+        with; both where gradients of several batches are accumulated [B].
     """
     width = _BYTES[precision]
     trained, added = _trained_parameters(setup)
     recomputed = recomputes(setup) if recomputing is None else recomputing
     # A copy, a master if the model is narrower, and two moments.
     always = width * (_model(setup).parameters + added) + trained * (width + (4 if width < 4 else 0) + 8)
-    return always + max(4 * trained, _kept_for_backward(setup, width, recomputed=recomputed))
+    gradient, kept = 4 * trained, _kept_for_backward(setup, width, recomputed=recomputed)
+    # The second batch of a step begins its backward pass beside the first one's gradient.
+    return always + (gradient + kept if batches_per_step(setup.scenario) > 1 else max(gradient, kept))
 
 
 def _kept_for_backward(setup: Setup, width: int, *, recomputed: bool) -> int:

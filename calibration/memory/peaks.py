@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.engine.simulate import Setup
 from sim.errors import CostError, install_hint
+from sim.scenario.scenario import Scenario
 from sim.workload.blocks import Block
 
 if TYPE_CHECKING:
@@ -22,7 +23,21 @@ PAGE = 4096
 
 def recomputes(setup: Setup) -> bool:
     """Tell whether the scenario's trainer recomputes activations in the backward pass instead of keeping them."""
-    return bool((setup.scenario.train or {}).get("activation_checkpointing"))
+    return bool(_trained_with(setup.scenario, "activation_checkpointing", False))
+
+
+def batches_per_step(scenario: Scenario) -> int:
+    """Count the batches whose gradients the scenario's trainer adds up before each optimizer step."""
+    return int(_trained_with(scenario, "accumulation", 1))
+
+
+def _trained_with(scenario: Scenario, field: str, default: object) -> Any:
+    """Read one setting of the train section, checked as the trainer checks it; the rest is the trainer's affair."""
+    if field not in (scenario.train or {}):
+        return default
+    from train.runs.settings import TrainSettings
+
+    return getattr(TrainSettings.parse({field: (scenario.train or {})[field]}), field)
 
 
 def traced_peak(setup: Setup, precision: str, *, recomputing: bool) -> Footprint:
@@ -59,7 +74,8 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool) -> Footprint
         min(setup.trained_blocks, key=lambda block: block.first_layer, default=None),
         max(setup.trained_blocks, key=lambda block: block.parameters, default=None),
     }
-    sizes = local.batch_size, local.sequence_length
+    # From the second batch on a step's passes run beside the sum of the gradients before: a third changes nothing.
+    sizes = local.batch_size, local.sequence_length, min(2, batches_per_step(scenario))
     steps = (Step(setup.method.trains, b, *sizes, lora=scenario.lora, checkpointing=recomputing) for b in blocks)
     return max((_peak(model, precision, step) for step in steps), key=lambda peak: peak.total)
 

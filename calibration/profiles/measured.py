@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from calibration.memory.peaks import recomputes
+from calibration.memory.peaks import batches_per_step, recomputes
 from calibration.profiles.cost_terms import full_pass_work, work
-from calibration.profiles.measured_file import MeasuredFile, ModelShape
+from calibration.profiles.measured_file import MeasuredFile, ModelShape, doubt
 from calibration.profiles.measuring_command import measuring_command
 from calibration.profiles.merging import Merges
 from calibration.profiles.points import ADAPTERS, AXES, StepPoint, first_layer_of, join_targets
@@ -92,16 +92,25 @@ class MeasuredProfileCosts:
 
     def provenance(self) -> dict[str, object]:
         """Say which profile, device and date, and how far it is from points that it was not fitted to."""
-        file = self.file
-        return {
-            "origin": "fitted",
+        file, warning = self.file, self._warning()
+        found: dict[str, object] = {
+            "origin": "badly fitted" if warning else "fitted",
             "profile": file.name,
             "source": f"measured {file.date} on {file.device.name}, {file.model.dtype}",
             "device": file.device.name,
             "date": file.date,
             "held_out": self._profile.held_out.model_dump(include={"points", "median_error_pct", "p95_error_pct"}),
-            "notes": self._notes(),
+            "notes": self._notes() + ([warning] if warning else []),
         }
+        return found | {"warning": warning} if warning else found
+
+    def _warning(self) -> str:
+        """Say, if so, that the profile predicts badly."""
+        merging = self.file.merging if self._stacks else None
+        why = self._profile.held_out.doubt or (doubt(merging.median_error_pct) if merging is not None else "")
+        return (
+            f"do not rely on profile {self.file.name}: {why}; measure again while the machine is quiet" if why else ""
+        )
 
     def _notes(self) -> list[str]:
         held_out, blocks = self._profile.held_out, self._scenario.blocks
@@ -109,6 +118,10 @@ class MeasuredProfileCosts:
         notes = [f"held-out error {median:g} % (median), {p95:g} % (95th percentile)"]
         if self._trains is Trains.BLOCK and blocks.schedule == "gradient" and blocks.gradient_pass is None:
             notes.append("the gradient-based order's full pass is predicted as a block of all layers without optimizer")
+        if (batches := batches_per_step(self._scenario)) > 1:
+            notes.append(
+                f"a step over {batches} batches (train.accumulation) is {batches} passes and one optimizer step"
+            )
         merging = self.file.merging
         if self._stacks and merging is not None:
             error = f"held-out error {merging.median_error_pct:g} % (median)"
@@ -151,7 +164,8 @@ class MeasuredProfileCosts:
         self._check_range(point)
         amounts = work(self._architecture, point)
         prices = self._profile.prices
-        return self._scenario.local.steps * prices.step(amounts) + prices.phase("update", amounts)
+        step = prices.step(amounts, batches_per_step(self._scenario))
+        return self._scenario.local.steps * step + prices.phase("update", amounts)
 
     def _checked_model(self) -> Architecture:
         """The scenario's model; other models and devices than the profile's are refused."""

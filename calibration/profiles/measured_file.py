@@ -197,13 +197,17 @@ class StepFit(Prices):
     form: Form
     """How launching work and doing it combine."""
 
-    def step(self, amounts: Amounts) -> float:
-        """Predict the seconds of a step [s]."""
-        return sum(self.phase(phase, amounts) for phase in STEP_PHASES)
+    def step(self, amounts: Amounts, batches: int = 1) -> float:
+        """Predict the seconds of a step over so many batches: as many passes, and the optimizer once [s]."""
+        step = sum(self.phase(phase, amounts) for phase in STEP_PHASES)
+        return step + (batches - 1) * self._passes(step, amounts)
 
     def full_pass(self, amounts: Amounts) -> float:
         """Predict a forward and backward pass without the optimizer [s]."""
-        return self.step(amounts) - self.coefficients["optimizer"].value * amounts["weights"]
+        return self._passes(self.step(amounts), amounts)
+
+    def _passes(self, step: float, amounts: Amounts) -> float:
+        return step - self.coefficients["optimizer"].value * amounts["weights"]
 
     def phase(self, phase: str, amounts: Amounts) -> float:
         """Predict one phase of a step, or ``update``, what a local update takes beyond its steps [s]."""
@@ -240,6 +244,22 @@ class Merging(Prices):
         return max((sample.rank for sample in self.samples if sample.targets == targets), default=0)
 
 
+DOUBTED_MEDIAN_PCT, DOUBTED_P95_PCT = 10.0, 50.0
+"""Held-out errors beyond which a fit is not to be relied on [%]: the goal of `paraSim validate compute` on a CPU, and
+five times as much for the worst points."""
+
+
+def doubt(median_pct: float, p95_pct: float = 0.0) -> str:
+    """Say of held-out errors [%], if so, that they are too large to rely on a fit; empty if they are not."""
+    if median_pct > DOUBTED_MEDIAN_PCT:
+        return f"a median error of {median_pct:g} % on points that it has not seen; {DOUBTED_MEDIAN_PCT:g} % would do"
+    if p95_pct > DOUBTED_P95_PCT:
+        return (
+            f"one in twenty points that it has not seen is more than {p95_pct:g} % off; {DOUBTED_P95_PCT:g} % would do"
+        )
+    return ""
+
+
 class HeldOut(Section):
     """How far the fit is from points that it has not seen."""
 
@@ -256,6 +276,13 @@ class HeldOut(Section):
     layers: Layers | None
     first_layers: tuple[Layers, ...]
     """Positions that no point of the fit has."""
+
+    @property
+    def doubt(self) -> str:
+        """Say, if so, why predictions are not to be relied on; empty if nothing speaks against them."""
+        if not self.points:
+            return "no point was held out, so that nobody knows how far its predictions are off"
+        return doubt(self.median_error_pct, self.p95_error_pct)
 
 
 class MeasuredFile(ProfileFile):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from calibration.memory.peaks import batches_per_step, recomputes
 from calibration.profiles.profile_file import ProfileFile, Seconds, other_devices
 from sim.engine.costs import Cost
 from sim.engine.fleet import Fleet
@@ -98,10 +99,18 @@ class PublishedCosts:
         self._origin = _ORIGINS[0]
         self._model = self._checked(setup.architecture)
         self._reference_block = sum(layer.parameters for layer in self._model.layers[:REFERENCE_LAYERS])
-        self._steps_factor = scenario.local.steps / STEPS
+        self._batches = batches_per_step(scenario)
+        self._steps_factor = scenario.local.steps * self._batches / STEPS
         if scenario.local.steps != STEPS:
             inferred = f"scaled from {STEPS} local steps (inferred, not published) to {scenario.local.steps}"
             self._note("extrapolated", inferred)
+        if self._batches > 1:
+            passes = f"{self._batches} batches a step (train.accumulation) as {self._batches} steps"
+            self._note("extrapolated", f"{passes}: what the optimizer takes is not published")
+        if recomputes(setup):
+            self._note(
+                "extrapolated", "train.activation_checkpointing is not priced: whether it was on is not published"
+            )
         self._seconds = self._update_seconds()
         serial = scenario.compute.non_overlapping
         self._serial = profile.fit.non_overlapping_s if serial is None else serial

@@ -106,8 +106,11 @@ def devices(format_: PlainFormat = "table") -> None:
     for one in found:
         rates = (amount(one.operations_per_second[precision], "FLOP/s") for precision in ("bfloat16", "float32"))
         table.add_row(one.name, amount(one.memory), amount(one.bandwidth, "B/s"), *rates, one.precision)
-    sources = (f"{one.name}: {one.source}" for one in found)
-    console().print(table, "\nDense matrix rates, by vendors' figures or estimated:", *sources, sep="\n")
+    console().print(table)
+    sources = [f"{one.name}: {one.source}" for one in found]
+    memories = [f"{one.name}: {amount(one.memory)}, {one.memory_source}" for one in found]
+    console().print("\nDense matrix rates, by vendors' figures or estimated:", *sources, sep="\n")
+    console().print("\nMemory as devices report it (1 GB is 1e9 B):", *memories, sep="\n")
 
 
 @app.command()

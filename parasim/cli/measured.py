@@ -37,6 +37,8 @@ def print_explanation(file: MeasuredFile) -> None:
         if carriers:
             out.print(say("profile.undetermined", name=name, carriers=carriers))
     out.print(say("profile.errors", held=held, unseen=_unseen_levels(held)))
+    if held.doubt:
+        out.print(f"Do not rely on it: {held.doubt}. Measure again while the machine is quiet.")
     once = sum(sample.repeats == 1 for sample in measured)
     if once:
         out.print(say("profile.visited_once", once=once, points=len(measured)))

@@ -50,7 +50,8 @@ def command(
 def print_footprints(found: Footprints) -> None:
     """Print a table of needs for each precision, one of devices, and what is not known."""
     out = console()
-    out.print(f"{found.model}, local updates on {found.batch_size} x {found.sequence_length} tokens\n")
+    several = f", {found.accumulation} such batches a step" if found.accumulation > 1 else ""
+    out.print(f"{found.model}, local updates on {found.batch_size} x {found.sequence_length} tokens{several}\n")
     for precision in dict.fromkeys(need.precision for need in found.needs):
         _print_table([need for need in found.needs if need.precision == precision])
     if found.devices:

@@ -8,6 +8,7 @@ import typer
 
 from parasim import api
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, Scenario, TraceFile, print_json
+from parasim.ignored import ignored_said
 from parasim.memory import memory_said
 from parasim.report.record import leave_record
 from parasim.sentences import say
@@ -84,4 +85,4 @@ def print_breakdown(result: Result) -> None:
         out.print(say("run.cancelled", count=cancelled))
     if never_begun := updates.get("never_begun"):
         out.print(say("run.never_begun", count=never_begun))
-    out.print(*memory_said(result.provenance), origin(result.provenance), sep="\n")
+    out.print(*memory_said(result.provenance), *ignored_said(result.provenance), origin(result.provenance), sep="\n")

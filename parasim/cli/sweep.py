@@ -83,12 +83,14 @@ def _print(table: Table) -> None:
         "communicating": "exposed_communication_s",
         "waiting": "waiting_s",
     }
-    printed = plain_table(*(c.replace("_", " ") for c in swept), *(f">{part}" for part in parts), "computing times are")
+    labels = [column.replace("_", " ") for column in swept]
+    headings = (*labels, *(f">{part}" for part in parts), "computing times are")
+    printed = plain_table(*headings, keep=["wall-clock", *reversed(labels)])
     for row in table.rows:
         times = (clock(float(row[part])) for part in parts.values())
         printed.add_row(*(row[column] for column in swept), *times, row["compute_origin"])
     uneven = uneven_rounds(row["method"] for row in table.rows)
-    console().print(printed, *uneven, *table.memory, sep="\n")
+    console().print(printed, *uneven, *table.notes, *table.memory, sep="\n")
 
 
 def _draw(table: Table, plot: Plot, out: Path) -> list[Path]:

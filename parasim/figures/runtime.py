@@ -32,6 +32,8 @@ _PARTS = {
 _LEFT, _RIGHT, _GUTTER, _INDENT = 0.42, 0.04, 0.46, 0.06
 _NAME, _HEAD, _ROW_GAP, _BELOW = 0.17, 0.18, 0.11, 0.6
 _GROUP_GAP = 0.8
+_DOUBTS = ("extrapolated", "badly fitted")
+"""Words of an origin whose bars carry a mark."""
 _SLOTS_IN_COLUMN = 17
 _NARROWEST_LABELLED = 0.095
 _WIDEST_PICTURE = 40.0
@@ -87,7 +89,7 @@ def draw_runtime(rows: Sequence[Row], directory: Path) -> list[Path]:
         One per run: `model`, `method`, `bandwidth`, `batch_size` and other swept fields (empty text where not
         swept), then `wall_clock_s`, `compute_s`, `exposed_communication_s`, `waiting_s`, `offline_s` [s] and
         `compute_origin`. Models, bandwidths, groups and methods keep the order of the rows. Bars whose
-        `compute_origin` speaks of extrapolation carry a mark.
+        `compute_origin` speaks of extrapolation or of a bad fit carry a mark.
     directory : Path
         Where to write them; made if it is not there.
 
@@ -163,13 +165,14 @@ def _keys(chart: _Arrangement) -> list[Key]:
     for column, (name, colour) in _PARTS.items():
         if colour and any(float(row[column]) > 0 for row in chart.bars.values()):
             keys.append(Key(name, (colour,)))
-    if any(map(_is_extrapolated, chart.bars.values())):
-        keys.append(Key("compute time extrapolated", (style.MUTED,), marker="D"))
+    doubts = [doubt for doubt in _DOUBTS if any(doubt in text(row, "compute_origin") for row in chart.bars.values())]
+    if doubts:
+        keys.append(Key(f"compute time {' or '.join(doubts)}", (style.MUTED,), marker="D"))
     return keys
 
 
-def _is_extrapolated(row: Row) -> bool:
-    return "extrapolated" in text(row, "compute_origin")
+def _is_doubtful(row: Row) -> bool:
+    return any(doubt in text(row, "compute_origin") for doubt in _DOUBTS)
 
 
 def _draw_panel(
@@ -198,7 +201,7 @@ def _draw_panel(
                 bottom += height
         if slot >= _NARROWEST_LABELLED * 0.99:
             axes.text(place, float(row["wall_clock_s"]) / unit.seconds + 0.02 * inch, label, **looks)
-    marked = [place for place, _, row in runs if _is_extrapolated(row)]
+    marked = [place for place, _, row in runs if _is_doubtful(row)]
     axes.plot(marked, [-0.045 * inch] * len(marked), "D", ms=2.4, mew=0.6, mec=style.MUTED, mfc="white", clip_on=False)
     return unit
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from sim.errors import ScenarioError
 from sim.scenario.scenario import Scenario
+from sim.scenario.seconds import leaves
 from sim.scenario.sections import Group
 
 
@@ -67,6 +68,7 @@ def with_rounds(scenario: Scenario, rounds: float) -> Scenario:
     ScenarioError
         If the scenario lists something for each of its own rounds.
     """
+    _refuse_lists(scenario, "rounds")
     return _checked(scenario, "--solve-for rounds: the scenario fits no other number", rounds=int(rounds))
 
 
@@ -78,6 +80,7 @@ def with_clients(scenario: Scenario, clients: float) -> Scenario:
     ScenarioError
         If the scenario lists something for each of its own clients.
     """
+    _refuse_lists(scenario, "clients")
     groups = scenario.fleet
     # Largest remainders: the groups whose shares were cut most get the clients that are left.
     shares = [group.count * int(clients) / scenario.clients for group in groups]
@@ -87,6 +90,33 @@ def with_clients(scenario: Scenario, clients: float) -> Scenario:
         counts[index] += 1
     fleet = tuple(g.model_copy(update={"count": n}) for g, n in zip(groups, counts, strict=True) if n)
     return _checked(scenario, "--solve-for clients: the scenario fits no other number", fleet=fleet)
+
+
+def _refuse_lists(scenario: Scenario, what: str) -> None:
+    """Refuse a question about other numbers of what a scenario lists one by one: the scenario itself is right.
+
+    Raises
+    ------
+    ScenarioError
+        Naming the field, and what to give instead of the list.
+    """
+    lists = [seconds for _, seconds in leaves(scenario.compute.seconds) if isinstance(seconds, tuple)]
+    by_round = any(isinstance(seconds[0], tuple) for seconds in lists)
+    listed = {
+        "compute.seconds": (by_round, "one number or one per client") if what == "rounds" else (lists, "one number"),
+        "participation.rounds": (scenario.participation.rounds is not None, "participation.fraction"),
+        "blocks.schedule": (
+            what == "rounds" and isinstance(scenario.blocks.schedule, tuple),
+            "a rule such as sequential",
+        ),
+    }
+    count = getattr(scenario, what)
+    for field, (found, instead) in listed.items():
+        if found:
+            raise ScenarioError(
+                f"--solve-for {what}: asks about other numbers of {what} than the {count:,} that {field} lists one by "
+                f"one; give {instead} instead of the list, or ask for something else"
+            )
 
 
 def _checked(scenario: Scenario, question: str, **fields: object) -> Scenario:

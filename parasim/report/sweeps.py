@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from parasim.api import load
 from parasim.figures.bars import StackedBar
+from parasim.ignored import ignored_jitter
 from parasim.memory import memory_of_rows
 from parasim.report.charts import bar_chart
 from parasim.report.files import pictures, read_json, read_rows
@@ -49,7 +51,7 @@ def about_sweep(directory: Path, record: Record) -> dict[str, Any]:
         "slowest": ordered[-1],
         "done": len(rows),
         "planned": len(runs),
-        "memory": memory_of_rows(rows, columns),
+        "memory": memory_of_rows(rows, columns) + (ignored_jitter(load(record.scenario)) if record.scenario else []),
         "breakdown": _breakdown(rows, swept),
         "pictures": pictures(directory, record, _TITLES),
         "computing": computing,

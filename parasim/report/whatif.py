@@ -22,6 +22,7 @@ from sim.errors import ParaSimError
 from sim.replay.conditions import Variants
 from sim.replay.replay import Answers, Recording, record
 from sim.scenario.scenario import Scenario
+from sim.scenario.seconds import given_batch_sizes, leaves
 
 FACTORS = 2.0 ** np.linspace(-2, 2, 17)
 """Multiples of the recorded bandwidths, from a quarter to four times."""
@@ -93,10 +94,14 @@ def _choice(scenario: Scenario, work: int) -> tuple[list[str], list[int], list[s
     methods = list(dict.fromkeys([own_method, *PAPER_METHODS]))
     batches = sorted({own_batch, *BATCH_SIZES})
     notes = []
-    if scenario.compute.seconds is not None:
-        methods, batches = [own_method], [own_batch]
+    if (given := scenario.compute.seconds) is not None:
+        named = {key for keys, _ in leaves(given) for key in keys}
+        methods = [method for method in methods if method == own_method or method in named]
+        # A bar that stands still while the slider moves would pass for a result.
+        sizes = (set(given_batch_sizes(given, method, scenario.model)) for method in methods)
+        batches = sorted(set.intersection(*sizes) | {own_batch})
         notes.append("The scenario gives the seconds of computing; other methods and batch sizes are not known.")
-    elif scenario.payload is not None:
+    if scenario.payload is not None and len(methods) > 1:
         methods = [own_method]
         notes.append("The scenario gives the sizes of messages; those of other methods are not known.")
     if work * len(methods) * len(batches) > MOST_WORK:

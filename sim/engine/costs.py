@@ -61,10 +61,16 @@ class Costs(Protocol):
 
 
 class GivenSeconds:
-    """Costs written in the scenario: `compute.seconds`, divided by each group's speed, and nothing added."""
+    """Costs written in the scenario: `compute.seconds`, divided by each group's speed, and nothing added.
+
+    Raises
+    ------
+    CostError
+        If they are told apart by method, model or batch size, and not given for the scenario's own.
+    """
 
     def __init__(self, scenario: Scenario, fleet: Fleet):
-        self._seconds = scenario.compute.seconds
+        self._keys, self._seconds = scenario.given_seconds
         self._serial = scenario.compute.non_overlapping or 0.0
         self._gradient_pass = scenario.blocks.gradient_pass
         self._surveyed = scenario.blocks.schedule == "gradient"
@@ -86,7 +92,8 @@ class GivenSeconds:
 
     def provenance(self) -> dict[str, object]:
         """Say that the seconds were given."""
-        details: dict[str, object] = {"origin": "given", "source": "compute.seconds of the scenario"}
+        field = ".".join(("compute.seconds", *self._keys))
+        details: dict[str, object] = {"origin": "given", "source": f"{field} of the scenario"}
         if self._gradient_pass is None and self._surveyed:
             details["gradient_pass"] = "not priced: blocks.gradient_pass is not given"
         return details

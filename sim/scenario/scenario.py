@@ -14,6 +14,7 @@ from sim.engine.shape import Params
 from sim.errors import ScenarioError, shown
 from sim.scenario import economy, sections
 from sim.scenario.fields import Line, SchemaOfFields, Section, Whole
+from sim.scenario.seconds import chosen, leaves
 from sim.scenario.uncertainty import Uncertainty
 from sim.scenario.validation_messages import validation_message
 from sim.workload.methods import METHODS, with_parameter
@@ -60,7 +61,8 @@ class Scenario(Section):
     choices: economy.Choices = economy.Choices()
     uncertainty: Uncertainty = Uncertainty()
     train: dict[str, Any] | None = None
-    """Settings of `paraSim train`, which checks them; a simulation does not look at them."""
+    """Settings of `paraSim train`, which checks them. A simulation looks at two of them only, where a profile predicts
+    the seconds: `accumulation` and `activation_checkpointing`."""
     seed: Whole = Field(default=0, ge=0, lt=2**63)
     """Seed of every random draw."""
 
@@ -81,6 +83,19 @@ class Scenario(Section):
     def clients(self) -> int:
         """Number of clients in the fleet."""
         return sum(group.count for group in self.fleet)
+
+    @property
+    def given_seconds(self) -> tuple[tuple[str, ...], Any]:
+        """Plain seconds of this method, model and batch size, with the keys of the mapping that lead to them.
+
+        One number for all, one per client, or rounds x clients [s]; None where no seconds are given.
+
+        Raises
+        ------
+        CostError
+            If `compute.seconds` is a mapping and has none for them.
+        """
+        return chosen(self.compute.seconds, self.method.name, self.model, self.local.batch_size)
 
     @property
     def devices(self) -> list[str]:
@@ -118,16 +133,16 @@ class Scenario(Section):
                 raise ValueError(f"{where}: no client {unknown[0]}; they are 0 to {clients - 1}")
 
     def _check_seconds(self) -> None:
-        seconds = self.compute.seconds
-        if not isinstance(seconds, tuple):
-            return
-        if not isinstance(seconds[0], tuple):
-            _fits(len(seconds), self.clients, "compute.seconds", "numbers", "clients")
-            return
-        _fits(len(seconds), self.rounds, "compute.seconds", "rows", "rounds")
-        for number, row in enumerate(seconds):
-            assert isinstance(row, tuple)
-            _fits(len(row), self.clients, f"compute.seconds.{number}", "numbers", "clients")
+        for keys, seconds in leaves(self.compute.seconds):
+            field = ".".join(("compute.seconds", *keys))
+            if not isinstance(seconds, tuple):
+                continue
+            if not isinstance(seconds[0], tuple):
+                _fits(len(seconds), self.clients, field, "numbers", "clients")
+                continue
+            _fits(len(seconds), self.rounds, field, "rows", "rounds")
+            for number, row in enumerate(seconds):
+                _fits(len(row), self.clients, f"{field}.{number}", "numbers", "clients")
 
     @classmethod
     def parse(cls, data: Any, source: str = "scenario") -> Scenario:

@@ -9,9 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from sim.engine.shape import Params
 from sim.errors import nearest, shown
-from sim.scenario import units
 from sim.scenario.economy import Watts
 from sim.scenario.fields import Bandwidth, Duration, Line, Money, Number, Section, Size, Whole
+from sim.scenario.seconds import Seconds, read_seconds
 from sim.scenario.uncertainty import Jitter, LinkJitter
 from sim.workload.methods import METHODS, with_parameter
 
@@ -72,7 +72,7 @@ class Local(Section):
     steps: Whole = Field(default=40, ge=1)
     """Optimizer steps K per round."""
     batch_size: Whole = Field(default=4, ge=1)
-    """Sequences per step (the effective batch size)."""
+    """Sequences per forward and backward pass; a step takes `train.accumulation` such batches, one if left out."""
     sequence_length: Whole = Field(default=512, ge=1)
     """Tokens per sequence."""
 
@@ -186,29 +186,16 @@ class Compute(Section):
     """Name or file of a profile; `paper-a100` if nothing is given."""
     dataset: str | None = None
     """Data set, for profiles that tell them apart."""
-    seconds: Duration | tuple[Duration, ...] | tuple[tuple[Duration, ...], ...] | None = None
-    """Instead of a profile: one for all, one per client, or rounds x clients, for a device of speed 1."""
+    seconds: Seconds | None = None
+    """Instead of a profile: one for all, one per client, or rounds x clients, for a device of speed 1; or a mapping of
+    such by method, model or batch size, or by several of them, with `default` for whatever is not named."""
     non_overlapping: Duration | None = None
     """Part of a round's computation during which nothing can be sent (the profile's, or none with seconds)."""
 
     @field_validator("seconds", mode="before")
     @classmethod
-    def _numbers(cls, value: Any) -> Any:
-        # One by one, the union's branches would answer a bad list with a page of messages.
-        def read(item: Any, depth: int) -> Any:
-            if not isinstance(item, list | tuple):
-                return units.duration(item)
-            if depth == 2:
-                raise ValueError(
-                    "must be a number, a list of them (one per client), or a list of such lists (rounds x clients)"
-                )
-            if not item:
-                raise ValueError("must not be an empty list")
-            if len({isinstance(entry, list | tuple) for entry in item}) > 1:
-                raise ValueError("must not mix numbers and lists")
-            return tuple(read(entry, depth + 1) for entry in item)
-
-        return None if value is None else read(value, 0)
+    def _plain_or_told_apart(cls, value: Any) -> Any:
+        return None if value is None else read_seconds(value)
 
     @field_serializer("seconds", when_used="json")
     def _plain(self, seconds: Any) -> Any:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from sim.engine.shape import Shape, Traits
-from sim.errors import ScenarioError
+from sim.errors import ScenarioError, nearest, shown
 from sim.protocols.buffered import Asynchronous, Buffered
 from sim.protocols.cyclic import Cyclic
 from sim.protocols.overlapped import Overlapped
@@ -42,12 +42,25 @@ class Method:
         What is trained and sent.
     summary : str
         One line for `paraSim list methods`.
+
+    Raises
+    ------
+    ScenarioError
+        If it trains what nobody knows the size, the seconds or the memory of.
     """
 
     name: str
     shape: type[Shape[Any]]
     trains: Trains
     summary: str
+
+    def __post_init__(self) -> None:
+        # Whoever asks what is trained compares with these members: anything else would pass for the last of them.
+        try:
+            object.__setattr__(self, "trains", Trains(self.trains))
+        except ValueError:
+            known = nearest(str(self.trains), [kind.value for kind in Trains])
+            raise ScenarioError(f"method {self.name!r}: trains is {shown(self.trains)}; {known}") from None
 
 
 METHODS: dict[str, Method] = {}

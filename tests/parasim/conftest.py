@@ -22,7 +22,7 @@ train:
   pretraining: {steps: 2}
 """
 
-# Llama 3-8B and a block's working copies, 32.6 GB at batch size 4, in the 24 GB of an RTX 4090; adapters: 26.7 GB.
+# Llama 3-8B and a block's working copies, 32.6 GB at batch size 4, in the 25.8 GB of an RTX 4090; adapters: 26.7 GB.
 TIGHT = """
 model: llama-3-8b
 rounds: 2

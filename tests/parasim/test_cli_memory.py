@@ -63,6 +63,17 @@ def test_needs_by_hand(fields: dict[str, Any]):
     assert all(need.recomputed_peak_bytes <= need.peak_bytes for need in found.needs)
 
 
+def test_several_batches_a_step_are_traced_and_said(file: Path):
+    one, several = (
+        parasim.memory_needs(file, [f"train.accumulation={batches}"], methods="full-ft") for batches in (1, 3)
+    )
+    assert (one.accumulation, several.accumulation) == (1, 3)
+    for before, after in zip(one.needs, several.needs, strict=True):
+        assert after.peak_bytes > before.peak_bytes
+    printed = run("memory", file, "--method", "full-ft", "--set", "train.accumulation=3").out
+    assert printed.splitlines()[0].endswith("tokens, 3 such batches a step")
+
+
 def test_where_it_fits():
     fleet = [{"name": "desks", "device": "rtx-4090"}, {"device": "abacus"}, {"name": "more", "device": "rtx-4090"}]
     found = parasim.memory_needs(
@@ -73,7 +84,7 @@ def test_where_it_fits():
     by_method = {need.method: need for need in found.needs}
     (desks, lent) = found.devices
     assert (desks.groups, lent.groups) == (["desks", "more"], [])
-    assert (desks.fits, desks.fits_recomputing, desks.does_not_fit) == places(by_method, 24e9)
+    assert (desks.fits, desks.fits_recomputing, desks.does_not_fit) == places(by_method, 24_564 * 2**20)
     assert lent.fits == ["parablock", "full-ft"]
     assert found.unknown_devices == ["abacus"]
 
@@ -107,7 +118,7 @@ def test_the_command_prints_what_the_function_finds(file: Path, fields: dict[str
         assert sum(need["by_category"].values()) == need["peak_bytes"]
     lines = run("memory", file, "--method", "parablock,fedit").out.splitlines()
     assert [line.split()[0] for line in lines if " kB" in line and line[:1] != "B"] == ["parablock", "fedit"] * 2
-    assert any(line.split()[:5] == ["rtx-4090", "24", "GB", "desks", "parablock,"] for line in lines)
+    assert any(line.split()[:5] == ["rtx-4090", "25.8", "GB", "desks", "parablock,"] for line in lines)
 
 
 def test_what_allocators_add_is_said_of_cpus_alone(file: Path):

@@ -223,7 +223,7 @@ def test_what_does_not_fit_is_said_once_and_in_every_row(tmp_path: Path):
     arguments = ("sweep", tmp_path / "tight.yaml", "--method", "parablock,fedbcd,fedit", "--bandwidth", "1MB/s,1GB/s")
     printed = " ".join(run(*arguments, "--out", tmp_path / "out").out.split())
     assert printed.count(DESKS) == 2
-    assert f"method parablock, fedbcd: {DESKS} 32.6 GB for a local update, but rtx-4090 has 24.0 GB." in printed
+    assert f"method parablock, fedbcd: {DESKS} 32.6 GB for a local update, but rtx-4090 has 25.8 GB." in printed
     assert f"method fedit: {DESKS} 26.7 GB" in printed
     rows = json.loads(run(*arguments, "--out", tmp_path / "out", "--format", "json").out)
     assert [DESKS in row["memory"] for row in rows] == [True] * 6

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 
+import parasim
 from parasim.training import train
 from tests.parasim.command_line import refused, run
 from tests.parasim.conftest import SMALL_TRAINING
@@ -112,6 +113,22 @@ def test_a_checkpoint_of_other_settings(small_training: Path, tmp_path: Path):
 def test_a_file_where_results_should_go(small_training: Path, tmp_path: Path):
     (tmp_path / "file").write_text("")
     assert "file" in refused("train", small_training, "--out", tmp_path / "file")
+
+
+def test_a_training_by_profile_is_timed_with_its_accumulation(small_training: Path, tmp_path: Path):
+    # The clock is a simulation's, so it must say what a simulation of the same scenario says: a step over three batches
+    # is three passes and one optimizer step, which is less than three steps and more than two.
+    sized = ["model=demo", "compute={profile: demo-cpu}", "local={steps: 1, batch_size: 4, sequence_length: 64}"]
+    times = {}
+    for batches in (1, 3):
+        overrides = [*sized, "rounds=1", f"train.accumulation={batches}"]
+        training = train(
+            small_training, methods=["full-ft"], overrides=overrides, directory=tmp_path / str(batches), clock="profile"
+        )
+        times[batches] = training.results["full-ft"].mean("compute")
+        simulated = parasim.simulate(small_training, [*overrides, "method.name=full-ft"])
+        assert times[batches] == pytest.approx(simulated.mean("compute"))
+    assert 2 < times[3] / times[1] < 3
 
 
 def test_digits_are_read(tmp_path: Path):

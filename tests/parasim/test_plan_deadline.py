@@ -234,3 +234,42 @@ def test_more_bytes_at_as_much_more_bandwidth_take_the_same_time(data: dict[str,
 
 def _times(bandwidth: str, times: int) -> str:
     return f"{times * float(bandwidth.removesuffix('MB/s'))!r}MB/s"
+
+
+LISTED = [
+    ("rounds", {"compute": {"seconds": [[1, 2], [3, 4]]}}, "compute.seconds", "one number or one per client"),
+    ("rounds", {"compute": {"seconds": {"parablock": [[1, 2], [3, 4]]}}}, "compute.seconds", "one number"),
+    ("rounds", {"participation": {"rounds": [[0], [1]]}}, "participation.rounds", "participation.fraction"),
+    ("rounds", {"blocks": {"schedule": [0, 1]}}, "blocks.schedule", "sequential"),
+    ("clients", {"compute": {"seconds": [1, 2]}}, "compute.seconds", "one number"),
+    ("clients", {"compute": {"seconds": [[1, 2], [3, 4]]}}, "compute.seconds", "one number"),
+    ("clients", {"participation": {"rounds": [[0], [1]]}}, "participation.rounds", "participation.fraction"),
+]
+
+
+@pytest.mark.parametrize(("what", "fields", "field", "instead"), LISTED)
+def test_a_question_about_what_is_listed_one_by_one_is_blamed_and_not_the_scenario(
+    what: str, fields: dict[str, Any], field: str, instead: str
+):
+    scenario = {"model": "llama-3-8b", "rounds": 2, "fleet": [{"count": 2}], "compute": {"seconds": 3}} | fields
+    parasim.simulate(scenario)
+    with pytest.raises(ScenarioError) as raised:
+        parasim.plan(scenario, solve_for=what, within="1h")
+    said = str(raised.value)
+    assert said.startswith(f"--solve-for {what}: asks about other numbers of {what} than the 2 that {field} lists")
+    assert instead in said
+    # Not what the search itself tried.
+    assert "for 1" not in said
+
+
+def test_what_is_not_listed_by_round_does_not_hinder_a_question_about_rounds():
+    scenario = {"model": "llama-3-8b", "rounds": 2, "fleet": [{"count": 2}], "compute": {"seconds": [1, 2]}}
+    (answer,) = parasim.plan(scenario, solve_for="rounds", within="1h").answers
+    assert answer.feasible
+
+
+def test_a_width_that_changes_neither_seconds_nor_messages_is_not_solved_for():
+    scenario = {"model": "llama-3-8b", "rounds": 2, "compute": {"seconds": 3}}
+    assert parasim.plan(scenario, solve_for="block-width", within="1h").answers[0].feasible
+    with pytest.raises(ScenarioError, match="no width changes"):
+        parasim.plan(scenario | {"payload": {"upload": "1MB"}}, solve_for="block-width", within="1h")

@@ -410,3 +410,21 @@ def test_mistakes_are_refused(made: Path):
 def test_the_template_is_imported_only_when_a_page_is_made():
     code = "import sys, parasim.cli.main; sys.exit('jinja2' in sys.modules or 'parasim.report.made' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "methods", "sizes"),
+    [
+        (3, ["parablock"], None),
+        ({"parablock": {2: 1, 4: 2}, "fedbcd": {2: 3, 4: 4, 8: 5}}, ["parablock", "fedbcd"], ["2", "4"]),
+        # The second method's bar would stand still.
+        ({"parablock": {2: 1, 4: 2}, "fedbcd": 3}, ["parablock", "fedbcd"], None),
+        ({2: 1, 4: 2}, ["parablock"], ["2", "4"]),
+    ],
+)
+def test_sliders_move_along_what_seconds_are_given_for(seconds: Any, methods: list[str], sizes: list[str] | None):
+    fields = {"model": "llama-3-8b", "rounds": 2, "fleet": [{"count": 2}], "compute": {"seconds": seconds}}
+    what_if, _ = what_ifs(Scenario.parse(fields))
+    assert what_if is not None
+    assert what_if.names == methods
+    assert [slider.places for slider in what_if.sliders[1:]] == ([] if sizes is None else [sizes])

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from sim.engine.costs import Costs, GivenSeconds
-from sim.engine.fleet import Fleet
 from sim.engine.result import Result
 from sim.engine.simulate import Setup, prepare, simulate
 from sim.errors import OutputError
@@ -164,7 +163,7 @@ class MeasuredCosts(GivenSeconds):
     """
 
     def __init__(self, scenario: Scenario, device: torch.device):
-        super().__init__(scenario, Fleet(scenario.fleet))
+        # Seconds that are given may be those of other methods.
         self._device = device
 
     def provenance(self) -> dict[str, object]:

@@ -105,9 +105,20 @@ def quantity_named(name: str) -> Quantity:
 
 
 def _batch_sizes(case: Case) -> Sequence[float]:
-    if case.scenario.compute.seconds is not None:
-        raise ScenarioError("--solve-for batch-size: no batch size changes the given compute.seconds; name a profile")
-    return batch_sizes(case.scenario)
+    sizes = batch_sizes(case.scenario)
+    if case.scenario.compute.seconds is not None and len(sizes) < 2:
+        raise ScenarioError(
+            "--solve-for batch-size: no batch size changes the given compute.seconds; name a profile, or give them by "
+            "batch size, such as {2: 3s, 4: 5s}"
+        )
+    return sizes
+
+
+def _block_widths(case: Case) -> Sequence[float]:
+    widths = block_widths(case.setup)
+    if widths and case.scenario.compute.seconds is not None and case.scenario.payload is not None:
+        raise ScenarioError("--solve-for block-width: no width changes the given compute.seconds and payload")
+    return widths
 
 
 def _rounds(case: Case) -> Sequence[float]:
@@ -139,6 +150,6 @@ QUANTITIES = {
         Quantity("rounds", _rounds, changes.with_rounds, straight=True),
         Quantity("batch-size", _batch_sizes, changes.with_batch_size),
         Quantity("clients", _clients, changes.with_clients),
-        Quantity("block-width", lambda case: block_widths(case.setup), changes.with_block_width),
+        Quantity("block-width", _block_widths, changes.with_block_width),
     )
 }

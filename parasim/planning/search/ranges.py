@@ -12,6 +12,7 @@ from sim.analysis.deadline_search import decimals, spread
 from sim.engine.simulate import DEFAULT_LAYERS_PER_BLOCK, Setup
 from sim.errors import CostError, ScenarioError
 from sim.scenario.scenario import Scenario
+from sim.scenario.seconds import given_batch_sizes
 from sim.workload.methods import Trains
 
 UNLIMITED = 999.9e12
@@ -37,10 +38,10 @@ def is_covered(scenario: Scenario) -> bool:
 
 
 def batch_sizes(scenario: Scenario) -> list[int]:
-    """Batch sizes that the scenario's profile covers; only its own where seconds are given, which none changes."""
+    """Batch sizes that the scenario's profile covers, or that seconds are given for; only its own if for none apart."""
     own = scenario.local.batch_size
-    if scenario.compute.seconds is not None:
-        return [own]
+    if (given := scenario.compute.seconds) is not None:
+        return sorted({*given_batch_sizes(given, scenario.method.name, scenario.model), own})
 
     def covers(size: int) -> bool:
         return is_covered(with_batch_size(scenario, size))

@@ -83,19 +83,44 @@ def test_scaling_there_and_back_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("name", "memory", "bandwidth", "rate"),
+    ("name", "bandwidth", "rate"),
     [
-        ("a100-40gb", 40e9, 1555e9, 312e12),
-        ("a100-80gb", 80e9, 2039e9, 312e12),
-        ("h100", 80e9, 3.35e12, 989.5e12),
-        ("h200", 141e9, 4.8e12, 989.5e12),
-        ("l40s", 48e9, 864e9, 362.05e12),
-        ("rtx-4090", 24e9, 1008e9, 165.2e12),
+        ("a100-40gb", 1555e9, 312e12),
+        ("a100-80gb", 2039e9, 312e12),
+        ("h100", 3.35e12, 989.5e12),
+        ("h200", 4.8e12, 989.5e12),
+        ("l40s", 864e9, 362.05e12),
+        ("rtx-4090", 1008e9, 165.2e12),
     ],
 )
-def test_figures_of_the_datasheets(name: str, memory: float, bandwidth: float, rate: float) -> None:
+def test_figures_of_the_datasheets(name: str, bandwidth: float, rate: float) -> None:
     own = device(name.upper())
-    assert (own.memory, own.bandwidth, own.operations_per_second["bfloat16"]) == (memory, bandwidth, rate)
+    assert (own.bandwidth, own.operations_per_second["bfloat16"]) == (bandwidth, rate)
+
+
+# What boards are sold by is not what they have: `nvidia-smi --query-gpu=memory.total`, and the RAM of `tegrastats`,
+# both in MiB.
+REPORTED = {
+    "a100-40gb": 40_960,
+    "a100-80gb": 81_920,
+    "h100": 81_559,
+    "h200": 143_771,
+    "l40s": 46_068,
+    "rtx-4090": 24_564,
+    "jetson-agx-orin": 62_841,
+}
+
+
+@pytest.mark.parametrize(("name", "mebibytes"), REPORTED.items())
+def test_memory_is_what_the_device_reports(name: str, mebibytes: int) -> None:
+    assert device(name).memory == mebibytes * 2**20
+    assert device(name).memory_source.startswith(("nvidia-smi", "tegrastats"))
+
+
+def test_memory_that_no_tool_reports_is_in_binary_units_too() -> None:
+    for name in known_devices():
+        assert device(name).memory % 2**20 == 0
+        assert len(device(name).memory_source) > 20
 
 
 @pytest.mark.parametrize("name", known_devices())

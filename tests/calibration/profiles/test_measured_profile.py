@@ -58,6 +58,17 @@ def test_an_update_is_its_steps_and_what_comes_once(method: str, trains: Trains)
     assert costs_of(method=method).local_update(0, 0, None).seconds == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize("batches", [2, 5])
+def test_several_batches_a_step_repeat_the_passes_and_not_the_optimizer(batches: int):
+    amounts = work(ARCHITECTURE, StepPoint(trains=Trains.EVERYTHING, batch_size=4, sequence_length=32))
+    optimizer = VALUES["optimizer"] * amounts["weights"]
+    step = batches * (PRICES.step(amounts) - optimizer) + optimizer
+    costs = costs_of(method="full-ft", train={"accumulation": batches})
+    expected = 10 * step + PRICES.phase("update", amounts)
+    assert costs.local_update(0, 0, None).seconds == pytest.approx(expected, rel=1e-3)
+    assert any("train.accumulation" in note for note in costs.provenance()["notes"])  # type: ignore[attr-defined]
+
+
 def test_blocks_cost_what_their_place_costs_and_slow_clients_take_longer():
     setup = setup_of()
     costs = PROFILE.costs(setup)

@@ -51,6 +51,16 @@ def test_fitted_predicted_and_extrapolated_are_told_apart():
     assert compute_of(setting(local={"steps": 80}))["origin"] == "extrapolated"
 
 
+def test_what_training_adds_to_a_step_is_priced_or_said():
+    # Two batches a step: twice the passes; the optimizer's share of a step is not published.
+    once, twice = (parasim.simulate(setting(rounds=1, train={"accumulation": batches})) for batches in (1, 2))
+    assert twice.mean("compute") == pytest.approx(2 * once.mean("compute"))
+    for train in ({"accumulation": 2}, {"activation_checkpointing": True}):
+        compute = compute_of(setting(train=train))
+        assert compute["origin"] == "extrapolated"
+        assert any(f"train.{field}" in note for note in compute["notes"] for field in train)
+
+
 def test_batch_sizes_lie_on_the_line_through_the_two_published_ones():
     # 21.897 s at 2 and 39.449 s at 4: 39.449 + 2 x 17.551 = 74.551 at 8.
     seconds = {

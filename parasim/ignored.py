@@ -1,0 +1,42 @@
+"""What a scenario says and a command does not look at, where it would change what that command answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from sim.scenario.scenario import Scenario
+
+KEY = "ignored"
+"""Of a run's provenance: what its scenario says and it did not look at, a sentence each."""
+_JITTERS = ("speed_jitter", "uplink_jitter", "downlink_jitter")
+_MOST_NAMED = 3
+
+
+def ignored_jitter(scenario: Scenario) -> list[str]:
+    """Say in a sentence, if there is some, that jitter was not drawn from, and of which groups it is."""
+    groups: dict[str, list[str]] = {}
+    for number, group in enumerate(scenario.fleet):
+        fields = [field for field in _JITTERS if getattr(group, field) is not None]
+        if fields:
+            groups.setdefault(" and ".join(fields), []).append(group.name or f"group{number}")
+    if not groups:
+        return []
+    named = "; ".join(f"{fields} of {_listed(names)}" for fields, names in groups.items())
+    return [f"Not looked at: {named}. Speeds and links are as given; `paraSim plan --confidence` draws from jitter."]
+
+
+def ignored_said(provenance: Mapping[str, object]) -> list[str]:
+    """Read back what a run's provenance says of what it did not look at."""
+    return list(cast("list[str]", provenance.get(KEY, [])))
+
+
+def doubtful(provenances: Iterable[Mapping[str, object]]) -> list[str]:
+    """Say once of each profile among some costs' origins, if so, that it predicts badly."""
+    warnings = (str(one["warning"]) for one in provenances if "warning" in one)
+    return list(dict.fromkeys(warnings))
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more:,} more groups" if more > 0 else "")

@@ -1,0 +1,99 @@
+"""Sweeps whose bars would be alike because nothing tells their runs apart are refused before anything runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import parasim
+from sim.errors import ScenarioError
+
+GIVEN = {"model": "llama-3-8b", "rounds": 2, "fleet": [{"count": 2}], "compute": {"seconds": 3}}
+SIZED = GIVEN | {"payload": {"upload": "3MB"}}
+BY_PROFILE = {"model": "llama-3-8b", "rounds": 2, "compute": {"profile": "paper-a100"}}
+
+
+def seconds(given: Any) -> dict[str, Any]:
+    return GIVEN | {"compute": {"seconds": given}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "swept", "said"),
+    [
+        (GIVEN, {"batch_sizes": [2, 4]}, "batch_size 2 and 4: .*give it by batch size"),
+        (GIVEN, {"vary": {"local.steps": [2, 4]}}, "local.steps 2 and 4: .*compute.seconds"),
+        (GIVEN, {"vary": {"train.accumulation": [1, 2]}}, "train.accumulation 1 and 2: .*compute.seconds"),
+        (SIZED | {"method": "fedit"}, {"vary": {"lora.rank": [2, 4]}}, "lora.rank 2 and 4: .*compute.seconds"),
+        # Messages that are given take with them what else could tell models and methods apart.
+        (SIZED, {"models": ["llama-3-8b", "llama-3.2-3b"]}, "model .*: .*give it by model"),
+        (SIZED, {"methods": ["fedit", "ffa-lora"]}, "method fedit and ffa-lora: .*give it by method"),
+        (SIZED, {"methods": ["parablock", "fedbcd", "full-ft"]}, "method fedbcd and full-ft"),
+        (SIZED, {"vary": {"blocks.layers": [1, 2]}}, "blocks.layers 1 and 2"),
+        # One value of many is enough, and one method of several.
+        (seconds({"2": 3, "default": 3}), {"batch_sizes": [2, 4, 8]}, "batch_size 4 and 8"),
+        (
+            seconds({"parablock": {"2": 3, "4": 5}, "fedbcd": 2}),
+            {"batch_sizes": [2, 4], "methods": ["parablock", "fedbcd"]},
+            "batch_size 2 and 4",
+        ),
+        # Whatever the costs are from.
+        (BY_PROFILE, {"vary": {"prices.gpu_hour": ["1USD", "2USD"]}}, "prices.gpu_hour 1USD and 2USD"),
+        (BY_PROFILE, {"vary": {"train.learning_rate": [1, 2]}}, "does not look at"),
+        (
+            GIVEN,
+            {"vary": {"fleet.*.speed_jitter": ["{sigma: 0.1}", "null"]}},
+            "their bars would be alike",
+        ),
+    ],
+)
+def test_a_sweep_of_what_changes_nothing_is_refused(fields: dict[str, Any], swept: dict[str, Any], said: str):
+    with pytest.raises(ScenarioError, match=said) as raised:
+        parasim.sweep(fields, **swept)
+    assert "\n" not in str(raised.value)
+
+
+def wall_clocks(fields: dict[str, Any], **swept: Any) -> list[float]:
+    return [float(row["wall_clock_s"]) for row in parasim.sweep(fields, **swept).rows]
+
+
+def test_seconds_that_are_told_apart_may_be_swept():
+    two, four = wall_clocks(seconds({2: 3, 4: 5}) | {"method": "fedbcd"}, batch_sizes=[2, 4])
+    assert four - two == pytest.approx(2 * (5 - 3))
+    # Whoever says that they are equal may have it so.
+    assert len(set(wall_clocks(seconds({2: 3, 4: 3}), batch_sizes=[2, 4]))) == 1
+
+
+@pytest.mark.parametrize(
+    "swept",
+    [
+        {"methods": ["parablock", "fedbcd"]},
+        {"bandwidths": ["1GB/s", "10MB/s"]},
+        {"vary": {"blocks.layers": [1, 2]}},
+        {"vary": {"compute.seconds": [1, 2]}},
+        {"vary": {"fleet.0.speed": [1, 2]}},
+        # The same link, written in two ways.
+        {"bandwidths": ["1MB/s", "8Mbit/s"]},
+        # Blocks have no rank.
+        {"vary": {"lora.rank": [2, 4]}},
+        # The rank matters to the second method, and to none but it.
+        {"vary": {"lora.rank": [2, 4]}, "methods": ["parablock", "fedit"]},
+        # That a wide link makes no difference is a result.
+        {"vary": {"server.ingress": ["1000TB/s", "2000TB/s"]}},
+        {"vary": {"seed": [1, 2]}},
+    ],
+)
+def test_what_may_be_swept_with_given_seconds(swept: dict[str, Any]):
+    assert len(parasim.sweep(GIVEN, **swept).rows) >= 2
+
+
+def test_seconds_that_several_models_or_methods_share_are_said():
+    for swept, what in (
+        ({"models": ["llama-3-8b", "llama-3.2-3b"]}, "model"),
+        ({"methods": ["fedbcd", "fedit"]}, "method"),
+    ):
+        (note,) = parasim.sweep(GIVEN, **swept).notes
+        assert f"the same for more than one {what}" in note
+    # Both train the same blocks: their updates do take equally long.
+    assert parasim.sweep(GIVEN, methods=["parablock", "fedbcd"]).notes == []
+    assert parasim.sweep(seconds({"fedbcd": 3, "fedit": 2}), methods=["fedbcd", "fedit"]).notes == []

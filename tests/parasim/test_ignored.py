@@ -1,0 +1,143 @@
+"""Profiles that predict badly and jitter that is not drawn are said wherever a run's numbers are used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import parasim
+from calibration.measuring.calibrate import fitted, save
+from calibration.profiles.measured_file import HeldOut, doubt
+from parasim.ignored import ignored_jitter
+from sim.scenario.scenario import Scenario
+from tests.calibration.synthetic import ARCHITECTURE, CONFIG, measured_file
+from tests.parasim.command_line import run
+
+SAID = "do not rely on profile synthetic: a median error of 27 % on points that it has not seen"
+
+
+def scenario_with(folder: Path, errors: dict[str, Any]) -> Path:
+    """A scenario whose profile has such held-out errors."""
+    file = fitted(measured_file(), ARCHITECTURE)
+    assert file.held_out is not None
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    save(file.model_copy(update={"held_out": file.held_out.model_copy(update=errors)}), folder / "profile.json")
+    fields = {
+        "model": "config.json",
+        "method": "fedbcd",
+        "rounds": 2,
+        "blocks": {"layers": 2},
+        "local": {"steps": 10, "batch_size": 4, "sequence_length": 32},
+        "lora": {"rank": 4, "targets": ["q_proj", "v_proj"]},
+        "compute": {"profile": str(folder / "profile.json")},
+        "fleet": [{"name": "site", "count": 2}],
+    }
+    (folder / "scenario.json").write_text(json.dumps(fields))
+    return folder / "scenario.json"
+
+
+@pytest.fixture
+def hopeless(tmp_path: Path) -> Path:
+    return scenario_with(tmp_path, {"median_error_pct": 27.0})
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("simulate",),
+        ("explain",),
+        ("plan", "--within", "1h", "--solve-for", "bandwidth"),
+        ("plan", "--hide-communication"),
+        ("plan", "--sensitivity"),
+        ("plan", "--break-even", "fedbcd,parablock"),
+        ("plan", "--budget", "500USD", "--method", "fedbcd"),
+        ("sweep", "--bandwidth", "1MB/s,10MB/s", "--plot", "line"),
+    ],
+)
+def test_a_hopeless_profile_is_named_by_every_command(command: tuple[str, ...], hopeless: Path, tmp_path: Path):
+    out = ("--out", tmp_path / "out") if command[0] == "sweep" else ()
+    said = " ".join(run(command[0], hopeless, *command[1:], *out).out.split())
+    assert SAID in said
+    assert said.count(SAID) == 1
+
+
+def test_a_hopeless_profile_is_not_called_fitted(hopeless: Path):
+    compute: Any = parasim.simulate(hopeless).provenance["compute"]
+    assert compute["origin"] == "badly fitted"
+    rows = parasim.sweep(hopeless, batch_sizes=[2, 4]).rows
+    assert {row["compute_origin"] for row in rows} == {"badly fitted"}
+
+
+def test_a_profile_that_predicts_well_is_not_doubted(tmp_path: Path):
+    good = scenario_with(tmp_path, {"median_error_pct": 5.0, "p95_error_pct": 12.0})
+    compute: Any = parasim.simulate(good).provenance["compute"]
+    assert compute["origin"] == "fitted"
+    assert "warning" not in compute
+    assert parasim.sweep(good, batch_sizes=[2, 4]).notes == []
+
+
+@pytest.mark.parametrize(
+    ("median", "p95", "doubted"), [(5, 12, False), (10, 50, False), (10.1, 12, True), (27, 60, True), (3, 80, True)]
+)
+def test_what_is_doubted(median: float, p95: float, doubted: bool):
+    assert bool(doubt(median, p95)) is doubted
+
+
+def test_a_fit_that_was_held_against_nothing_is_doubted():
+    held_out = fitted(measured_file(), ARCHITECTURE).held_out
+    assert isinstance(held_out, HeldOut)
+    assert held_out.doubt == ""
+    assert held_out.model_copy(update={"points": 0}).doubt
+
+
+JITTERY = {
+    "model": "llama-3-8b",
+    "rounds": 2,
+    "compute": {"seconds": 3},
+    "fleet": [
+        {"name": "desks", "count": 2, "speed_jitter": {"sigma": 0.2}},
+        {"name": "steady"},
+        {"uplink_jitter": {"sigma": 0.2}, "speed_jitter": {"sigma": 0.1, "per": "round"}},
+    ],
+}
+UNDRAWN = "Not looked at: speed_jitter of desks; speed_jitter and uplink_jitter of group2."
+
+
+def test_jitter_is_said_of_the_groups_that_have_some():
+    (sentence,) = ignored_jitter(Scenario.parse(JITTERY))
+    assert sentence.startswith(UNDRAWN)
+    assert ignored_jitter(Scenario.parse(JITTERY | {"fleet": [{"count": 3}]})) == []
+    (many,) = ignored_jitter(Scenario.parse(JITTERY | {"fleet": JITTERY["fleet"][:1] * 5000}))  # type: ignore[index]
+    assert "and 4,997 more groups" in many
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("simulate",),
+        ("explain",),
+        ("plan", "--within", "1h", "--solve-for", "bandwidth"),
+        ("plan", "--sensitivity"),
+        ("sweep", "--bandwidth", "1MB/s,10MB/s", "--plot", "line"),
+    ],
+)
+def test_jitter_that_a_command_does_not_draw_is_said(command: tuple[str, ...], tmp_path: Path):
+    (tmp_path / "jittery.json").write_text(json.dumps(JITTERY))
+    out = ("--out", tmp_path / "out") if command[0] == "sweep" else ()
+    said = " ".join(run(command[0], tmp_path / "jittery.json", *command[1:], *out).out.split())
+    assert said.count(UNDRAWN) == 1
+
+
+def test_the_provenance_keeps_it_and_what_draws_does_not_say_so():
+    assert parasim.simulate(JITTERY).provenance["ignored"] == ignored_jitter(Scenario.parse(JITTERY))
+    drawn = parasim.plan(JITTERY, confidence=0.5)
+    assert not any("Not looked at" in note for note in drawn.notes)
+
+
+def test_training_says_so_too(small_training: Path, tmp_path: Path):
+    arguments = ("--method", "fedbcd", "--set", "fleet.0.speed_jitter={sigma: 0.2}", "--out", tmp_path / "out")
+    said = " ".join(run("train", small_training, *arguments).out.split())
+    assert "Not looked at: speed_jitter of group0." in said
