@@ -8,9 +8,10 @@ in the place of an answer, what stands before them and behind them is the templa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
-from os.path import commonprefix
 from typing import Any, TypeAlias
 
 from sim.errors import shown
@@ -41,11 +42,12 @@ PROBE: Sequence[Message] = ((USER, _SAID[USER]), (ASSISTANT, _SAID[ASSISTANT]))
 """What a template is tried out with: words that no template and no data contain."""
 _FORMS: tuple[frozenset[str], ...] = (
     frozenset(),
-    frozenset({SYSTEM, USER, ASSISTANT}),
-    frozenset({SYSTEM, USER}),
+    frozenset({USER, ASSISTANT}),
+    frozenset({USER}),
     frozenset({ASSISTANT}),
 )
 """Whose content is a list of parts, ``{"type": "text", "text": ...}``, instead of text; in the order of trial."""
+_LIST_WRITTEN = re.compile(r"""["']type["']:""")
 _THOUGHT = "</think>"
 
 
@@ -176,7 +178,7 @@ class Frame:
         failure = None
         for self._form in _FORMS:
             try:
-                if _missing(self._render(PROBE), PROBE) is None:
+                if self._comes_out(PROBE):
                     return self._form
             except DataError as error:
                 failure = failure or error
@@ -186,13 +188,20 @@ class Frame:
         )
 
     def _system_comes_out(self) -> bool:
+        """Whether the template writes system messages; the form in which it does is kept."""
         if self._knows_systems is None:
-            probe = ((SYSTEM, _SAID[SYSTEM]), *PROBE)
-            try:
-                self._knows_systems = _missing(self._render(probe), probe) is None
-            except DataError:
-                self._knows_systems = False
-        return self._knows_systems
+            probe, without = ((SYSTEM, _SAID[SYSTEM]), *PROBE), self._form
+            for self._form in (without | {SYSTEM}, without) if USER in without else (without, without | {SYSTEM}):
+                with suppress(DataError):
+                    self._knows_systems = self._comes_out(probe)
+                if self._knows_systems:
+                    break
+        return bool(self._knows_systems)
+
+    def _comes_out(self, probe: Conversation) -> bool:
+        text = self._render(probe)
+        # A list that is written as one is not what is said, though that stands in it.
+        return _missing(text, probe) is None and not _LIST_WRITTEN.search(text)
 
     def _around(self, conversation: Conversation, index: int) -> tuple[str, str]:
         """What the template writes before and behind the text of one answer, whatever the answer is."""
@@ -203,7 +212,7 @@ class Frame:
 
     def _start(self, asked: Conversation, before: str) -> int:
         """Where the assistant begins in what stands before an answer [characters]: where a model is left to answer."""
-        common = len(commonprefix([self._render(asked, ask=True), before]))
+        common = shared_length(self._render(asked, ask=True), before)
         # Where asking writes no opening, that is not the assistant's; a space or a line break may be.
         return common if self._opens_turns or not before[common:].strip() else len(before)
 
@@ -219,6 +228,14 @@ class Frame:
         end = behind.rstrip()
         tokens = self._tokenizer(end.strip(), add_special_tokens=False).input_ids if end else ()
         return end, tokens[0] if len(tokens) == 1 else None
+
+
+def shared_length(first: Sequence[Any], second: Sequence[Any]) -> int:
+    """Count the elements that two sequences begin with alike."""
+    shortest = min(len(first), len(second))
+    if first[:shortest] == second[:shortest]:
+        return shortest
+    return next(index for index in range(shortest) if first[index] != second[index])
 
 
 def _with_clock(source: str) -> str:

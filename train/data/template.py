@@ -187,7 +187,9 @@ class Template:
             if cuts:
                 ids, places = self._placed_apart(text, spans, cuts)
             # A token of no width is where it stands.
-            trained = [any(left < end and max(right, left + 1) > start for start, end in spans) for left, right in places]
+            trained = [
+                any(left < end and max(right, left + 1) > start for start, end in spans) for left, right in places
+            ]
             rows.append((ids, trained))
         return rows
 
