@@ -78,5 +78,6 @@ def _joined(content: Any) -> Any:
     """Put the parts of a text together; what is no list of texts stays as it is."""
     if not isinstance(content, list):
         return content
-    texts = [part.get("text") if isinstance(part, dict) else part for part in content]
-    return "".join(texts) if texts and all(isinstance(text, str) for text in texts) else content
+    parts = [part.get("text") if isinstance(part, dict) else part for part in content]
+    texts = [part for part in parts if isinstance(part, str)]
+    return "".join(texts) if texts and len(texts) == len(parts) else content

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
-from sim.errors import shown
 from train.data.answers import final_number, marked_number, whole_number
 from train.data.frame import ASSISTANT, USER, Conversation, Message
 from train.data.task import DataError
@@ -50,6 +49,13 @@ class Example:
             row = {"messages": [{"role": role, "content": text} for role, text in self.conversation]}
         named = {"label": self.label, "answer": self.answer}
         return row | {name: value for name, value in named.items() if value is not None}
+
+
+def keys_of(row: JsonRow) -> str:
+    """Name the keys of a row in a message, briefly, whatever they are."""
+    named = ", ".join(" ".join(key.split()) for key in sorted(row)) or "no keys"
+    brief = named if len(named) <= 200 else f"{named[:197]}..."
+    return brief.encode(errors="backslashreplace").decode()
 
 
 def text_of(row: JsonRow, key: str) -> str:
@@ -140,17 +146,14 @@ def checkable_number(row: JsonRow, response: str, key: str = "answer") -> str | 
         The number; None of free text, even if it mentions numbers.
     """
     value = row.get(key)
-    texts = [_digits(value) if _is_number(value) else value] if isinstance(value, str | int | float) else []
-    for text in (*(text for text in texts if isinstance(text, str)), response):
-        number = marked_number(text)
-        if number is None and text is not response:
-            number = whole_number(text)
-        if number is not None:
+    named = _digits(value) if _is_number(value) else text_of(row, key) if isinstance(value, str) else ""
+    for read, text in ((whole_number, named), (marked_number, named), (marked_number, response)):
+        if (number := read(text)) is not None:
             return _written(number)
     return None
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -12,19 +12,19 @@ import json
 import lzma
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from sim.support.atomic_files import read_text
 from train.data.examples import Example as Example
-from train.data.examples import JsonRow
+from train.data.examples import JsonRow, keys_of
 from train.data.published import FORMATS as FORMATS
 from train.data.published import detected, named_columns, named_format
 from train.data.task import DataError
 
 MAX_FILE_BYTES = 4 * 2**30
-_COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+_COMPRESSED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 """How files begin that were compressed, and what opens them."""
 _SUFFIX = re.compile(r"\.jsonl?(\.\w+)?$")
 
@@ -63,8 +63,7 @@ def read_examples(
         try:
             keys, as_example = chosen = chosen or detected(row)
             if missing := sorted(keys - row.keys()):
-                given = ", ".join(sorted(row)) or "no keys"
-                raise DataError(f"no {missing[0]!r}; the row has {given:.200}")
+                raise DataError(f"no {missing[0]!r}; the row has {keys_of(row)}")
             example = as_example(row)
         except DataError as error:
             raise DataError(f"{place}: {error}") from None
@@ -137,10 +136,10 @@ def _content(path: Path) -> str:
             return read_text(path, MAX_FILE_BYTES)  # says what it is instead
         with path.open("rb") as file:
             beginning = file.read(max(map(len, _COMPRESSED)))
-        opened = next((opens for magic, opens in _COMPRESSED.items() if beginning.startswith(magic)), None)
-        if opened is None:
+        opener = next((opens for magic, opens in _COMPRESSED.items() if beginning.startswith(magic)), None)
+        if opener is None:
             return read_text(path, MAX_FILE_BYTES)
-        with opened(path, "rb") as packed:
+        with opener(path, "rb") as packed:
             content: bytes = packed.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
             raise DataError(f"{path}: larger than {MAX_FILE_BYTES // 2**20} MiB when it is unpacked")
@@ -172,19 +171,23 @@ def _decoded(path: Path, text: str, line: int) -> Any:
 
 def _row_at(text: str, position: int) -> int | None:
     """Number of the row of a JSON array, from 1, in which a mistake stands; None if it is behind the array."""
-    decoder, blank = json.JSONDecoder(), re.compile(r"[ \t\r\n]*")
-    place, row = text.index("[") + 1, 0
+    decoder, place, row = json.JSONDecoder(), text.index("[") + 1, 0
     while True:
         row += 1
-        start = blank.match(text, place).end()  # type: ignore[union-attr]
         try:
-            end = decoder.raw_decode(text, start)[1]
+            _, end = decoder.raw_decode(text, _behind_blanks(text, place))
         except ValueError:
             return row
-        place = blank.match(text, end).end()  # type: ignore[union-attr]
+        place = _behind_blanks(text, end)
         if place >= position:
             # A row that no comma parts from the one before it is the next one.
             return row + (place < len(text))
         if text[place] == "]":
             return None
         place += 1
+
+
+def _behind_blanks(text: str, place: int) -> int:
+    while text[place : place + 1] in (" ", "\t", "\r", "\n"):
+        place += 1
+    return place

@@ -222,8 +222,9 @@ class Frame:
         White space behind the end, or the opening of another turn, is nobody's answer.
         """
         added = self._tokenizer.get_added_vocab()
-        first = min((token for token in added if token in behind), key=behind.index, default=None)
-        if first is not None:
+        found = sorted((token for token in added if token in behind), key=behind.index)
+        if found:
+            first = found[0]
             return behind[: behind.index(first) + len(first)], added[first]
         end = behind.rstrip()
         tokens = self._tokenizer(end.strip(), add_special_tokens=False).input_ids if end else ()

@@ -15,6 +15,7 @@ from train.data.examples import (
     JsonRow,
     checkable_number,
     ending_number,
+    keys_of,
     label_of,
     number_of,
     optional_text_of,
@@ -147,8 +148,7 @@ def detected(row: JsonRow) -> Format:
     if {"prompt", "response"} <= row.keys():
         return named_columns({})
     known = "; ".join(f"{name} has {', '.join(sorted(keys))}" for name, (keys, _) in _FORMATS.items())
-    given = ", ".join(sorted(row)) or "(none)"
     raise DataError(
-        f"unknown data format with the keys {given:.200}: {known}; "
+        f"unknown data format with the keys {keys_of(row)}: {known}; "
         "for any other, name its columns (train.data.columns; --column of paraSim evaluate)"
     )

@@ -14,10 +14,9 @@ import copy
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from os.path import commonprefix
 from typing import Any, TypeAlias
 
-from train.data.frame import ASSISTANT, PROBE, USER, Conversation, Frame
+from train.data.frame import ASSISTANT, PROBE, USER, Conversation, Frame, shared_length
 from train.data.task import DataError
 
 Marked: TypeAlias = "tuple[list[int], list[bool]]"
@@ -187,9 +186,8 @@ class Template:
             if cuts:
                 ids, places = self._placed_apart(text, spans, cuts)
             # A token of no width is where it stands.
-            trained = [
-                any(left < end and max(right, left + 1) > start for start, end in spans) for left, right in places
-            ]
+            wide = [(left, max(right, left + 1)) for left, right in places]
+            trained = [any(left < end and right > start for start, end in spans) for left, right in wide]
             rows.append((ids, trained))
         return rows
 
@@ -220,7 +218,7 @@ class Template:
         """
         edges = sorted({edge for span in spans for edge in span if 0 < edge < len(text)})
         ids, *parts = self._encoded([text, *(text[:edge] for edge in edges)]).input_ids
-        before = [len(commonprefix([ids, part])) for part in parts]
+        before = [shared_length(ids, part) for part in parts]
         crossing = [count < len(part) for count, part in zip(before, parts, strict=True)]
         places = []
         for index in range(len(ids)):
@@ -245,9 +243,10 @@ class Template:
         if not any(trained):
             raise DataError("the tokenizer has no token for an answer")
         if self._embeddings is not None and (highest := max(tokens)) >= self._embeddings:
+            token = self.tokenizer.convert_ids_to_tokens(highest)
             raise DataError(
-                f"the tokenizer writes token {highest} ({self.tokenizer.convert_ids_to_tokens(highest)!r:.60}), but the "
-                f"model has embeddings for 0 to {self._embeddings - 1} only: they do not belong together"
+                f"the tokenizer writes token {highest} ({token!r:.60}), but the model has embeddings for 0 to "
+                f"{self._embeddings - 1} only: they do not belong together"
             )
         length = len(trained) - trained[::-1].index(True)
         return tokens[:length], trained[:length]

@@ -158,7 +158,8 @@ def _examples(scenario: Scenario, settings: TrainSettings) -> tuple[list[Example
     data = settings.data
     if data.source == WORD_PROBLEMS:
         count = (data.examples or _DEMO_EXAMPLES) + data.held_out_examples
-        problems = [Example(**problem) for problem in word_problems(count, seed=scenario.seed)]
+        generated = word_problems(count, seed=scenario.seed)
+        problems = [Example(one["prompt"], one["response"], one["label"], one["answer"]) for one in generated]
         return problems[: -data.held_out_examples], problems[-data.held_out_examples :], []
     columns: Any = data.columns
     every = read_examples(data.source, format=data.format, columns=columns)

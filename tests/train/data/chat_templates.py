@@ -1,7 +1,7 @@
 """Chat templates of the kinds that models come with, and a tokenizer of bytes to try them with.
 
-Each is written for these tests after what a family of models does; where ``{answer}`` stands, one of them marks what the
-assistant says (``{% generation %}``) and the other doesn't.
+Each is written for these tests after what a family of models does. Between ``{answer}`` and ``{/answer}`` it writes what
+the assistant says; a template can mark that itself (``{% generation %}``), but most do not.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ TEXT = {
     "{% else %}{{ '[INST] ' + m.content + ' [/INST]' }}{% endif %}{% endfor %}",
     "another name for the assistant, and no system": "{{ bos_token }}{% for m in messages %}"
     "{% if m.role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
-    "{% if m.role == 'assistant' %}{{ '<turn>model\n' }}{answer}{{ m.content | trim + '<end_of_turn>' }}{/answer}{{ '\n' }}"
+    "{% if m.role == 'assistant' %}{{ '<turn>model\n' }}{answer}{{ m.content | trim + '<end_of_turn>' }}{/answer}"
+    "{{ '\n' }}"
     "{% else %}{{ '<turn>user\n' + m.content | trim + '<end_of_turn>\n' }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<turn>model\n' }}{% endif %}",
     "an empty thought before the last answer": "{% for m in messages %}{% if m.role == 'assistant' %}"
@@ -63,22 +64,27 @@ TEXT = {
     "a thought begun where it is asked": "{{ bos_token }}{% for m in messages %}{% if m.role == 'assistant' %}"
     "{{ '<|assistant|>' }}{answer}{{ m.content + eos_token }}{/answer}{% else %}{{ '<|user|>' + m.content }}{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|><think>\n' }}{% endif %}",
-    "no opening where it is asked": "{% for m in messages %}{% if m.role == 'assistant' %}{{ '<|im_start|>assistant\n' }}"
-    "{answer}{{ m.content + '<|im_end|>' }}{/answer}{{ '\n' }}{% else %}" + _OTHERS + "{% endif %}{% endfor %}",
+    "no opening where it is asked": "{% for m in messages %}{% if m.role == 'assistant' %}"
+    "{{ '<|im_start|>assistant\n' }}{answer}{{ m.content + '<|im_end|>' }}{/answer}{{ '\n' }}{% else %}"
+    + _OTHERS
+    + "{% endif %}{% endfor %}",
     "an end in words": "{% for m in messages %}{{ '### ' + m.role + '\n' }}{% if m.role == 'assistant' %}"
-    "{answer}{{ m.content + '\n### End' }}{/answer}{{ '\n' }}{% else %}{{ m.content + '\n### End\n' }}{% endif %}{% endfor %}"
+    "{answer}{{ m.content + '\n### End' }}{/answer}{{ '\n' }}{% else %}{{ m.content + '\n### End\n' }}{% endif %}"
+    "{% endfor %}"
     "{% if add_generation_prompt %}{{ '### assistant\n' }}{% endif %}",
 }
 """Templates that take text."""
 
 PARTS = {
-    "every content in parts": "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}{% if m.role == 'assistant' %}"
+    "every content in parts": "{% for m in messages %}"
+    "{{ '<|im_start|>' + m.role + '\n' }}{% if m.role == 'assistant' %}"
     "{answer}" + _PART + "{{ '<|im_end|>' }}{/answer}{{ '\n' }}{% else %}" + _PART + "{{ '<|im_end|>\n' }}{% endif %}"
     "{% endfor %}" + _ASK,
     "the first part": "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}{% if m.role == 'assistant' %}"
     "{answer}{{ m.content[0].text }}{{ '<|im_end|>' }}{/answer}{{ '\n' }}{% else %}{{ m.content[0].text }}"
     "{{ '<|im_end|>\n' }}{% endif %}{% endfor %}" + _ASK,
-    "parts or an error": "{% for m in messages %}{% if m.content is string %}{{ raise_exception('no list') }}{% endif %}"
+    "parts or an error": "{% for m in messages %}"
+    "{% if m.content is string %}{{ raise_exception('no list') }}{% endif %}"
     "{{ '<|im_start|>' + m.role + '\n' }}{% if m.role == 'assistant' %}"
     "{answer}" + _PART + "{{ '<|im_end|>' }}{/answer}{{ '\n' }}{% else %}" + _PART + "{{ '<|im_end|>\n' }}{% endif %}"
     "{% endfor %}" + _ASK,
