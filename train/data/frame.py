@@ -227,7 +227,7 @@ class Frame:
             first = found[0]
             return behind[: behind.index(first) + len(first)], added[first]
         end = behind.rstrip()
-        tokens = self._tokenizer(end.strip(), add_special_tokens=False).input_ids if end else ()
+        tokens = self._tokenizer(end.strip(), add_special_tokens=False).input_ids if end else []
         return end, tokens[0] if len(tokens) == 1 else None
 
 

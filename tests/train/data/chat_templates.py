@@ -1,7 +1,7 @@
 """Chat templates of the kinds that models come with, and a tokenizer of bytes to try them with.
 
-Each is written for these tests after what a family of models does. Between ``{answer}`` and ``{/answer}`` it writes what
-the assistant says; a template can mark that itself (``{% generation %}``), but most do not.
+Each is written for these tests after what a family of models does. Between ``{answer}`` and ``{/answer}`` it writes
+what the assistant says; a template can mark that itself (``{% generation %}``), but most do not.
 """
 
 from __future__ import annotations
