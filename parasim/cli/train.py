@@ -11,6 +11,7 @@ import typer
 from parasim.cli.engines import Address, Engine, computing_on
 from parasim.cli.options import Overrides, TraceFile, values_of
 from parasim.cli.progress import stages
+from parasim.extras import require_training
 from parasim.text import amount, console, plain_table
 from parasim.text import clock as written
 
@@ -48,6 +49,7 @@ def command(
 
     Example: paraSim train --method parablock,fedbcd --set rounds=16 --out results/quick
     """
+    require_training("paraSim train")
     from parasim.report.record import leave_record
     from parasim.trace import write_traces
     from parasim.training import train
