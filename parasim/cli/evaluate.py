@@ -25,7 +25,10 @@ def command(
     ],
     data: Annotated[
         str,
-        typer.Option(metavar="FILE", help="Questions and answers, .json or .jsonl (.gz too), or a hub name; or digits, for images."),
+        typer.Option(
+            metavar="FILE",
+            help="Questions and answers, .json or .jsonl (.gz too), or a hub name; or digits, for images.",
+        ),
     ],
     data_format: Annotated[
         str | None, typer.Option(help="alpaca, dolly, messages, ... or columns, where the keys do not tell.")
