@@ -27,7 +27,7 @@ def command(
         str,
         typer.Option(
             metavar="FILE",
-            help="Questions and answers, .json or .jsonl (.gz too), or a hub name; or digits, for images.",
+            help="Questions and answers or conversations, .json, .jsonl or a hub name; or digits, for images.",
         ),
     ],
     data_format: Annotated[

@@ -29,7 +29,7 @@ def command(
         str | None, typer.Option(help="demo, smollm2-135m-instruct, a folder, a config.json or a hub id.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="word-problems, digits, a .json or .jsonl file, or a hub name.")
+        str | None, typer.Option(help="word-problems, digits, a .json or .jsonl file (.gz too), or a hub name.")
     ] = None,
     method: Annotated[str | None, typer.Option(help="Methods to compare, with commas between them.")] = None,
     set_: Overrides = [],  # noqa: B006 - typer copies it

@@ -34,8 +34,11 @@ def test_free_text_in_an_answer_column_is_an_answer_and_no_number(tmp_path):
 
 @pytest.mark.parametrize(
     ("answer", "number"),
-    [(7, "7"), (7.5, "7.5"), ("1,005", "1005"), ("$5.00", "5"), ("-3", "-3"), ("50%", "50"), (1e22, "1" + "0" * 22)]
-    + [("so\n#### 7", "7"), ("in 7 days", None), ("7 or 8", None), (None, None), (True, None), (float("nan"), None)],
+    [
+        *((7, "7"), (7.5, "7.5"), ("1,005", "1005"), ("$5.00", "5"), ("-3", "-3"), ("50%", "50")),
+        *((1e22, "1" + "0" * 22), ("so\n#### 7", "7")),
+        *((text, None) for text in ("in 7 days", "7 or 8", None, True, float("nan"))),
+    ],
 )
 def test_an_answer_counts_where_it_is_a_number_or_ends_as_gsm8ks_do(tmp_path, answer, number):
     assert read(tmp_path, {"prompt": "p", "response": "r", "answer": answer}) == [Example("p", "r", answer=number)]
@@ -47,8 +50,13 @@ def test_an_answer_counts_where_it_is_a_number_or_ends_as_gsm8ks_do(tmp_path, an
 
 @pytest.mark.parametrize(
     ("response", "number"),
-    [("7 - 2 = 5\n#### 5", "5"), ("#### Conclusion\nIt takes 4 days.", None), ("#### Step 1\nWait.", None)]
-    + [("It is 5.", None), ("#### 1,005.", "1005")],
+    [
+        ("7 - 2 = 5\n#### 5", "5"),
+        ("#### 1,005.", "1005"),
+        ("#### Conclusion\nIt takes 4 days.", None),
+        ("#### Step 1\nWait.", None),
+        ("It is 5.", None),
+    ],
 )
 def test_a_heading_of_markdown_is_no_answer(tmp_path, response, number):
     assert read(tmp_path, {"prompt": "p", "response": response}) == [Example("p", response, answer=number)]
@@ -56,7 +64,7 @@ def test_a_heading_of_markdown_is_no_answer(tmp_path, response, number):
 
 def test_in_a_file_of_gsm8k_every_answer_ends_on_a_marked_number(tmp_path):
     marked = {"question": "Two and three?", "answer": "2+3=<<2+3=5>>5\n#### 5"}
-    with pytest.raises(DataError, match="line 2: 'answer' is 'Paris, the capital since 987.'"):
+    with pytest.raises(DataError, match=r"line 2: 'answer' is 'Paris, the capital since 987.'"):
         read(tmp_path, marked, FREE)
     assert [example.answer for example in read(tmp_path, FREE, marked)] == [None, "5"]
     # Who says that it is GSM8K has the last number taken.
@@ -193,7 +201,7 @@ def test_compressed_files_are_known_by_how_they_begin(tmp_path, pack, name, monk
     path.write_bytes(pack(text.encode()))
     assert len(read_examples(path)) == 2
     path.write_bytes(pack(text.encode())[:-12])
-    with pytest.raises(DataError, match="data.*: compressed, but damaged"):
+    with pytest.raises(DataError, match=r"data.*: compressed, but damaged"):
         read_examples(path)
     path.write_bytes(pack(b'{"a": 1}\n\xff\xfe'))
     with pytest.raises(DataError, match=r"not UTF-8 text when it is unpacked \(line 2\)"):
