@@ -222,7 +222,9 @@ class Frame:
         White space behind the end, or the opening of another turn, is nobody's answer.
         """
         added = self._tokenizer.get_added_vocab()
-        found = sorted((token for token in added if token in behind), key=behind.index)
+        # Some tokenizers have tokens for runs of spaces or line breaks too; those end nothing.
+        written = (token for token in added if token.strip() and token in behind)
+        found = sorted(written, key=lambda token: (behind.index(token), -len(token)))
         if found:
             first = found[0]
             return behind[: behind.index(first) + len(first)], added[first]

@@ -86,6 +86,16 @@ def test_text_behind_an_answer_stands_where_the_template_puts_it():
     assert trained(row) == [False] * 4 + [True] * 2
 
 
+def test_an_added_token_for_line_breaks_ends_no_answer():
+    tokenizer = byte_tokenizer(unmarked(TEXT["an end in words"]))
+    tokenizer.add_tokens(["\n", "<|im"])
+    assert Frame(tokenizer).end == "\n### End"
+    # Of two tokens that begin alike, the tokenizer takes the longer one.
+    tokenizer.chat_template = unmarked(TEXT["chatml"])
+    frame = Frame(tokenizer)
+    assert (frame.end, frame.end_token) == ("<|im_end|>", tokenizer.convert_tokens_to_ids("<|im_end|>"))
+
+
 def test_an_end_in_words_ends_a_generated_answer():
     template = Template(byte_tokenizer(unmarked(TEXT["an end in words"])))
     generated = template.tokenizer("five\n### End\n### user\n6", add_special_tokens=False).input_ids
