@@ -68,6 +68,10 @@ __all__ = sorted(_MODULES)
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'parasim' has no attribute {name!r}")
+    if name in ("train", "evaluate"):
+        from parasim.extras import require_training
+
+        require_training(f"parasim.{name}")
     return getattr(import_module(_MODULES[name]), name)
 
 

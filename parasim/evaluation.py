@@ -19,7 +19,7 @@ from train.data.encoding import Encoding, Truncation, encode
 from train.data.formats import Example, read_examples
 from train.data.partition import split_evenly
 from train.data.template import Template
-from train.data.text import check_sequence_length, evaluate_text
+from train.data.text import check_sequence_length, embeddings_of, evaluate_text
 from train.data.vision import Images, ImageTask
 from train.models.files import load_model, load_tokenizer
 from train.runs.workbench import DIGITS, WORD_PROBLEMS
@@ -143,7 +143,7 @@ def _encoded(
     if hasattr(network.config, "image_size"):
         raise ParaSimError(f"{source}: this model looks at images; evaluate it on digits")
     length = check_sequence_length(network, name, sequence_length, "sequence length")
-    return encode(held_out, Template(load_tokenizer(source)), length), length
+    return encode(held_out, Template(load_tokenizer(source), embeddings_of(network)), length), length
 
 
 def _digits(

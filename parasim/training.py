@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import chain
 from pathlib import Path
@@ -212,4 +212,4 @@ def _scenarios(source: Source | None, overrides: Iterable[Override], methods: Se
 
 
 def _line(example: Example) -> str:
-    return json.dumps({name: value for name, value in asdict(example).items() if value is not None}) + "\n"
+    return json.dumps(example.as_row()) + "\n"

@@ -59,7 +59,7 @@ class Commands(TyperGroup):
         except ModuleNotFoundError as missing:
             # Extras that only one option or question asks for are named where they are imported.
             hint = install_hint(f"paraSim {ctx.invoked_subcommand}", "train")
-            raise ParaSimError(f"{hint} ({missing})") from None
+            raise ParaSimError(f"{hint} ({str(missing).partition(chr(10))[0]})") from None
 
 
 def load(name: str) -> Any:

@@ -11,6 +11,7 @@ import typer
 
 from parasim.cli.options import PlainFormat, assignments, print_json
 from parasim.cli.progress import stages
+from parasim.extras import require_training
 from parasim.sentences import grouped
 from parasim.text import console, plain_table
 
@@ -24,10 +25,13 @@ def command(
     ],
     data: Annotated[
         str,
-        typer.Option(metavar="FILE", help="Questions and answers, .json, .jsonl or a hub name; or digits, for images."),
+        typer.Option(
+            metavar="FILE",
+            help="Questions and answers or conversations, .json, .jsonl or a hub name; or digits, for images.",
+        ),
     ],
     data_format: Annotated[
-        str | None, typer.Option(help="alpaca, mathinstruct, gsm8k, svamp or columns, where the keys do not tell.")
+        str | None, typer.Option(help="alpaca, dolly, messages, ... or columns, where the keys do not tell.")
     ] = None,
     column: Annotated[
         list[str],
@@ -54,6 +58,7 @@ def command(
 
     Example: paraSim evaluate results/train --data results/train/held-out.jsonl
     """
+    require_training("paraSim evaluate")
     from parasim.evaluation import evaluate
 
     with stages() as report:

@@ -11,6 +11,7 @@ import typer
 from parasim.cli.engines import Address, Engine, computing_on
 from parasim.cli.options import Overrides, TraceFile, values_of
 from parasim.cli.progress import stages
+from parasim.extras import require_training
 from parasim.text import amount, console, plain_table
 from parasim.text import clock as written
 
@@ -28,7 +29,7 @@ def command(
         str | None, typer.Option(help="demo, smollm2-135m-instruct, a folder, a config.json or a hub id.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="word-problems, digits, a .json or .jsonl file, or a hub name.")
+        str | None, typer.Option(help="word-problems, digits, a .json or .jsonl file (.gz too), or a hub name.")
     ] = None,
     method: Annotated[str | None, typer.Option(help="Methods to compare, with commas between them.")] = None,
     set_: Overrides = [],  # noqa: B006 - typer copies it
@@ -48,6 +49,7 @@ def command(
 
     Example: paraSim train --method parablock,fedbcd --set rounds=16 --out results/quick
     """
+    require_training("paraSim train")
     from parasim.report.record import leave_record
     from parasim.trace import write_traces
     from parasim.training import train

@@ -76,3 +76,25 @@ def test_without_torch_the_extra_is_named(command: tuple[str, ...], tmp_path: Pa
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"paraSim: paraSim {command[0]} needs the extra 'train': pip install")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("package", ["torch", "transformers", "tokenizers", "safetensors", "huggingface_hub"])
+@pytest.mark.parametrize("command", [("train",), ("evaluate", "model", "--data", "data.jsonl")])
+def test_whatever_of_the_extra_is_missing_one_line_says_what_to_install(command: tuple[str, ...], package: str):
+    # None in sys.modules is how Python itself says that a package is not there; nothing else may be imported before.
+    code = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        "import parasim, parasim.cli.main\n"
+        f"sys.argv = ['paraSim', *{command!r}]\n"
+        "try:\n"
+        f"    parasim.{command[0]}\n"
+        "except parasim.ParaSimError as error:\n"
+        "    print(error)\n"
+        "parasim.cli.main.main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert ended.returncode == 2
+    for said in (ended.stderr, ended.stdout):
+        assert said.count("\n") == 1
+        assert "needs the extra 'train': pip install" in said
+        assert f"not installed: {package}" in said

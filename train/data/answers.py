@@ -1,4 +1,8 @@
-"""The number that an answer ends on, as GSM8K is scored: what follows ``####``, or else the last number."""
+"""The number that an answer ends on, as GSM8K is scored: what follows ``####``, or else the last number.
+
+A model's answers end on whatever number comes last. Whether data have a number to hold them against is asked more
+strictly: text in which a number happens to stand cannot be scored.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +35,22 @@ def final_number(text: str) -> Decimal | None:
         return _value(marked.group())
     numbers = _NUMBER.findall(text)
     return _value(numbers[-1]) if numbers else None
+
+
+def whole_number(text: str) -> Decimal | None:
+    """Read a text that is a number and nothing else, such as ``7``, ``$1,200.00`` or ``50%``; None of any other."""
+    number = text.strip().rstrip("%.").rstrip()
+    return _value(number) if _NUMBER.fullmatch(number) else None
+
+
+def marked_number(text: str) -> Decimal | None:
+    """Read the number of an answer whose last line is ``#### 7``, as GSM8K's are; None of any other.
+
+    A heading of Markdown may begin with the same signs.
+    """
+    last = text.rstrip().rpartition("\n")[2]
+    _, mark, number = last.rpartition(_MARK)
+    return whole_number(number) if mark else None
 
 
 def _value(number: str) -> Decimal:

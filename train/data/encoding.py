@@ -28,10 +28,18 @@ class TokenRow:
         Prompt and completion.
     prompt_length : int
         How many of them are the prompt's; their labels are masked.
+    masked : tuple of (int, int)
+        From where to where labels are masked behind that: between the answers of a conversation.
     """
 
     tokens: tuple[int, ...]
     prompt_length: int
+    masked: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def last_answer(self) -> int:
+        """Where the last answer begins: as many tokens stand before it, if it has not been cut off."""
+        return self.masked[-1][1] if self.masked else self.prompt_length
 
 
 @dataclass(frozen=True)
@@ -110,29 +118,38 @@ def encode(examples: Sequence[Example], template: Template, sequence_length: int
     DataError
         If none is left.
     """
-    prompts = template.prompts([example.prompt for example in examples])
-    completions = template.completions([example.response for example in examples])
     kept: list[Example] = []
     dropped: list[Example] = []
     rows: list[TokenRow] = []
-    truncated = lost = 0
-    for example, prompt, completion in zip(examples, prompts, completions, strict=True):
-        cut = min(len(completion), max(0, len(prompt) + len(completion) - sequence_length))
+    truncated = answer_tokens = lost = shortest = 0
+    marked = template.conversations([example.conversation for example in examples])
+    for example, (tokens, trained) in zip(examples, marked, strict=True):
+        cut = sum(trained[sequence_length:])
+        answer_tokens += sum(trained)
         lost += cut
-        if cut == len(completion):
+        prompt_length = trained.index(True)
+        shortest = min(shortest or prompt_length, prompt_length)
+        if prompt_length >= sequence_length:
             dropped.append(example)
             continue
         truncated += cut > 0
         kept.append(example)
-        rows.append(TokenRow((*prompt, *completion)[:sequence_length], len(prompt)))
+        rows.append(TokenRow(tuple(tokens[:sequence_length]), prompt_length, _gaps(trained)))
     if not rows:
         raise DataError(
             f"no answer token is left of {len(examples)} examples at sequence length {sequence_length}; "
-            f"the shortest prompt has {min(map(len, prompts), default=0)} tokens"
+            f"the shortest prompt has {shortest} tokens"
         )
-    answer_tokens = sum(map(len, completions))
     truncation = Truncation(len(examples), truncated, len(dropped), answer_tokens, lost)
     return Encoding(tuple(kept), tuple(rows), tuple(dropped), truncation, template)
+
+
+def _gaps(trained: Sequence[bool]) -> tuple[tuple[int, int], ...]:
+    """From where to where nothing is trained, behind the first token that is."""
+    ends = [place for place in range(1, len(trained)) if trained[place] != trained[place - 1]]
+    # The first change begins the first answer, if that is not the row's own beginning.
+    ends = ends if trained[0] else ends[1:]
+    return tuple(zip(ends[::2], ends[1::2], strict=True))
 
 
 def pack(texts: Sequence[str], template: Template, sequence_length: int) -> tuple[TokenRow, ...]:
@@ -184,6 +201,8 @@ def collate(rows: Sequence[TokenRow], pad: int) -> dict[str, torch.Tensor]:
     labels = [ids.clone() for ids in tokens]
     for row, own in zip(rows, labels, strict=True):
         own[: row.prompt_length] = IGNORED
+        for start, end in row.masked:
+            own[start:end] = IGNORED
     return {
         "input_ids": pad_sequence(tokens, batch_first=True, padding_value=pad),
         "attention_mask": pad_sequence([torch.ones_like(ids) for ids in tokens], batch_first=True),

@@ -174,7 +174,7 @@ def generate(model: Module, template: Template, prompts: Sequence[Sequence[int]]
         max_new_tokens=min(answer_tokens, limit - width) if limit else answer_tokens,
         do_sample=False,
         use_cache=True,
-        eos_token_id=list(template.stops),
+        eos_token_id=list(template.stops) or None,
         pad_token_id=template.pad,
     )
     generating: Any = model
@@ -189,5 +189,4 @@ def generate(model: Module, template: Template, prompts: Sequence[Sequence[int]]
         )
     finally:
         generating.generation_config = own
-    texts: list[str] = template.tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
-    return texts
+    return template.answers(output[:, width:])

@@ -1,93 +1,32 @@
 """Instruction data as people publish it, read into one shape.
 
-Alpaca, MathInstruct, GSM8K and SVAMP are told apart by their keys; any other file names its columns. The
-source is a local ``.json`` (one array) or ``.jsonl`` file, or a data set on the Hugging Face hub through
-`datasets`.
+`train.data.published` tells the formats apart by their keys; any other file names its columns. The source is a local
+``.json`` (one array) or ``.jsonl`` file, compressed or not, or a data set on the Hugging Face hub through `datasets`.
 """
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-from sim.errors import nearest
 from sim.support.atomic_files import read_text
-from train.data.answers import final_number
+from train.data.examples import Example as Example
+from train.data.examples import JsonRow, keys_of
+from train.data.published import FORMATS as FORMATS
+from train.data.published import detected, named_columns, named_format
 from train.data.task import DataError
 
-JsonRow: TypeAlias = "dict[str, Any]"
-
 MAX_FILE_BYTES = 4 * 2**30
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One thing to learn: what is asked and what should be answered.
-
-    Parameters
-    ----------
-    prompt : str
-        What the user says; not empty.
-    response : str
-        What the model should say.
-    label : str or None
-        Where the example comes from or what kind it is: what a Dirichlet split is drawn over.
-    answer : str or None
-        The final number, where the answer can be checked.
-    """
-
-    prompt: str
-    response: str
-    label: str | None = None
-    answer: str | None = None
-
-
-def _alpaca(row: JsonRow) -> Example:
-    instruction, context = _text(row, "instruction"), _text(row, "input", default="")
-    return Example(f"{instruction}\n\n{context}" if context.strip() else instruction, _text(row, "output"))
-
-
-def _mathinstruct(row: JsonRow) -> Example:
-    return Example(_text(row, "instruction"), _text(row, "output"), label=_text(row, "source"))
-
-
-def _gsm8k(row: JsonRow) -> Example:
-    # Calculator annotations, as in 16-3-4=<<16-3-4=9>>9, are meant for a tool and repeat what stands around.
-    response = re.sub(r"<<.*?>>", "", _text(row, "answer"))
-    return Example(_text(row, "question"), response, answer=_number(response, "answer"))
-
-
-def _svamp(row: JsonRow) -> Example:
-    # "( 76.0 - 25.0 )" and 51.0 become the line that GSM8K would write: "76 - 25 = 51", then "#### 51".
-    equation = re.sub(r"\.0\b", "", _text(row, "Equation")).strip()
-    equation = equation.removeprefix("(").removesuffix(")").strip()
-    answer = _number(str(row["Answer"]), "Answer")
-    return Example(
-        f"{_text(row, 'Body').strip()} {_text(row, 'Question').strip()}",
-        f"{equation} = {answer}\n#### {answer}",
-        # The published file spells one of its four types in two ways.
-        label=_text(row, "Type").replace("Divison", "Division"),
-        answer=answer,
-    )
-
-
-Format: TypeAlias = tuple[frozenset[str], Callable[[JsonRow], Example]]
-"""Keys that a row must have, and the example that it is."""
-
-# In the order of detection: a MathInstruct row has all keys of an Alpaca row.
-_FORMATS: dict[str, Format] = {
-    "mathinstruct": (frozenset({"source", "instruction", "output"}), _mathinstruct),
-    "alpaca": (frozenset({"instruction", "output"}), _alpaca),
-    "gsm8k": (frozenset({"question", "answer"}), _gsm8k),
-    "svamp": (frozenset({"Body", "Question", "Equation", "Answer", "Type"}), _svamp),
-}
-_COLUMNS = ("prompt", "response", "label", "answer")
-FORMATS = (*_FORMATS, "columns")
-"""Names of the formats; ``columns`` is any file whose columns are named."""
+_COMPRESSED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+"""How files begin that were compressed, and what opens them."""
+_SUFFIX = re.compile(r"\.jsonl?(\.\w+)?$")
 
 
 def read_examples(
@@ -100,7 +39,7 @@ def read_examples(
     source : str or Path
         A ``.json`` or ``.jsonl`` file, or a name on the hub, whose training split is read.
     format : str, optional
-        One of `FORMATS`; detected by the first row's keys if left out.
+        One of `train.data.published.FORMATS`; detected by the first row's keys if left out.
     columns : mapping, optional
         For the format ``columns``, which it chooses: the column that is the ``prompt``, the ``response``, the
         ``label`` and the ``answer``. Each is called like its field unless named; the last two are optional.
@@ -118,16 +57,13 @@ def read_examples(
     """
     if columns is not None and format not in (None, "columns"):
         raise DataError(f"columns are named, but the format is {format!r}: it has its own")
-    if format is not None and format not in FORMATS:
-        raise DataError(f"no data format {format!r}: {nearest(format, FORMATS)}")
-    named = columns is not None or format == "columns"
-    chosen = _named_columns(columns or {}) if named else _FORMATS.get(format or "")
+    chosen = named_columns(columns) if columns is not None else named_format(format) if format else None
     examples = []
     for place, row in _rows(source):
-        keys, as_example = chosen = chosen or _detect(row, place)
-        if missing := sorted(keys - row.keys()):
-            raise DataError(f"{place}: no {missing[0]!r}; the row has {', '.join(sorted(row)) or 'no keys'}")
         try:
+            keys, as_example = chosen = chosen or detected(row)
+            if missing := sorted(keys - row.keys()):
+                raise DataError(f"no {missing[0]!r}; the row has {keys_of(row)}")
             example = as_example(row)
         except DataError as error:
             raise DataError(f"{place}: {error}") from None
@@ -139,54 +75,11 @@ def read_examples(
     return examples
 
 
-def _named_columns(columns: Mapping[str, str]) -> Format:
-    for name in columns:
-        if name not in _COLUMNS:
-            raise DataError(f"columns: no field {name!r}: {nearest(name, _COLUMNS)}")
-    where = {field: field for field in _COLUMNS} | dict(columns)
-
-    def example(row: JsonRow) -> Example:
-        prompt, response = _text(row, where["prompt"]), _text(row, where["response"])
-        label = _text(row, where["label"]) if where["label"] in row else None
-        answer = str(row[where["answer"]]) if where["answer"] in row else response if "####" in response else None
-        return Example(prompt, response, label, None if answer is None else _number(answer, "answer"))
-
-    # An optional column that was named on purpose must be there; by its default name it may be absent.
-    return frozenset({where["prompt"], where["response"], *columns.values()}), example
-
-
-def _detect(row: JsonRow, place: str) -> Format:
-    for keys, as_example in _FORMATS.values():
-        if keys <= row.keys():
-            return keys, as_example
-    if {"prompt", "response"} <= row.keys():
-        return _named_columns({})
-    known = "; ".join(f"{name} has {', '.join(sorted(keys))}" for name, (keys, _) in _FORMATS.items())
-    raise DataError(
-        f"{place}: unknown data format with the keys {', '.join(sorted(row)) or '(none)'}: {known}; "
-        "for any other, name its columns (train.data.columns; --column of paraSim evaluate)"
-    )
-
-
-def _text(row: JsonRow, key: str, default: str | None = None) -> str:
-    value = row.get(key, default)
-    if not isinstance(value, str):
-        raise DataError(f"{key!r} is {value!r:.60}, but must be text")
-    return value
-
-
-def _number(text: str, key: str) -> str:
-    number = final_number(text)
-    if number is None:
-        raise DataError(f"{key!r} is {text!r:.60}, but must end on a number")
-    return str(number.to_integral_value() if number == number.to_integral_value() else number)
-
-
 def _rows(source: str | Path) -> Iterator[tuple[str, JsonRow]]:
     """Yield every row with the place that a message about it names."""
     path = Path(source).expanduser()
     hub_name = isinstance(source, str) and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source)
-    if path.exists() or not hub_name or path.suffix in (".json", ".jsonl"):
+    if path.exists() or not hub_name or _SUFFIX.search(path.name):
         yield from read_rows(path)
         return
     try:
@@ -209,7 +102,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, JsonRow]]:
     Parameters
     ----------
     path : Path
-        The file, UTF-8, at most `MAX_FILE_BYTES`.
+        The file, UTF-8, at most `MAX_FILE_BYTES`; it may be compressed with gzip, bzip2 or xz.
 
     Yields
     ------
@@ -223,10 +116,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, JsonRow]]:
     DataError
         If the file is missing, not a file, too large, not UTF-8, or not JSON rows: with the line.
     """
-    try:
-        text = read_text(path, MAX_FILE_BYTES)
-    except ValueError as error:
-        raise DataError(str(error)) from None
+    text = _content(path)
     if text.lstrip().startswith("["):
         rows = ((f"{path}, row {number}", row) for number, row in enumerate(_decoded(path, text, 1), start=1))
     else:
@@ -239,13 +129,65 @@ def read_rows(path: Path) -> Iterator[tuple[str, JsonRow]]:
         yield place, row
 
 
+def _content(path: Path) -> str:
+    """Read a file of text, compressed or not."""
+    try:
+        if not path.is_file():
+            return read_text(path, MAX_FILE_BYTES)  # says what it is instead
+        with path.open("rb") as file:
+            beginning = file.read(max(map(len, _COMPRESSED)))
+        opener = next((opens for magic, opens in _COMPRESSED.items() if beginning.startswith(magic)), None)
+        if opener is None:
+            return read_text(path, MAX_FILE_BYTES)
+        with opener(path, "rb") as packed:
+            content: bytes = packed.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise DataError(f"{path}: larger than {MAX_FILE_BYTES // 2**20} MiB when it is unpacked")
+        return content.decode("utf-8-sig")
+    except (EOFError, zlib.error, lzma.LZMAError) as error:
+        raise DataError(f"{path}: compressed, but damaged: {error}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise DataError(f"{path}: is not UTF-8 text when it is unpacked (line {line})") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise DataError(str(error)) from None
+
+
 def _decoded(path: Path, text: str, line: int) -> Any:
     """Decode JSON that begins on a line of the file."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
+        row = _row_at(text, error.pos) if text.lstrip().startswith("[") else None
+        where = "" if row is None else f" (row {row}, column {error.colno})"
         raise DataError(
-            f"{path}, line {line + error.lineno - 1}: not a JSON array or one JSON object a line: {error.msg}"
+            f"{path}, line {line + error.lineno - 1}: not a JSON array or one JSON object a line: {error.msg}{where}"
         ) from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}, line {line}: not readable JSON: {error}") from None
+
+
+def _row_at(text: str, position: int) -> int | None:
+    """Number of the row of a JSON array, from 1, in which a mistake stands; None if it is behind the array."""
+    decoder, place, row = json.JSONDecoder(), text.index("[") + 1, 0
+    while True:
+        row += 1
+        try:
+            _, end = decoder.raw_decode(text, _behind_blanks(text, place))
+        except ValueError:
+            return row
+        place = _behind_blanks(text, end)
+        if place >= position:
+            # A row that no comma parts from the one before it is the next one.
+            return row + (place < len(text))
+        if text[place] == "]":
+            return None
+        place += 1
+
+
+def _behind_blanks(text: str, place: int) -> int:
+    while text[place : place + 1] in (" ", "\t", "\r", "\n"):
+        place += 1
+    return place

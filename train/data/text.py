@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from train.data.batching import Batching, PartitionedTask
 from train.data.encoding import Encoding, collate
@@ -78,7 +78,7 @@ def evaluate_text(
     """Measure held-out loss and, on those examples whose answer can be checked, exact match.
 
     Examples that were dropped, because their prompt alone fills the sequence, have no part in the loss; in exact
-    match they count as wrong.
+    match they count as wrong, as do conversations that were cut before their last answer.
 
     Parameters
     ----------
@@ -97,12 +97,13 @@ def evaluate_text(
     """
     rows = _batches(held_out.rows, batch_size, lambda row: len(row.tokens))
     asked = [
-        (row.tokens[: row.prompt_length], example.answer)
+        (row.tokens[: row.last_answer], example.answer)
         for row, example in zip(held_out.rows, held_out.examples, strict=True)
-        if accuracy and example.answer is not None
+        if accuracy and example.answer is not None and row.last_answer < len(row.tokens)
     ]
     questions = _batches(asked, batch_size, lambda question: len(question[0]))
-    unasked = sum(accuracy and example.answer is not None for example in held_out.dropped)
+    every = (*held_out.examples, *held_out.dropped)
+    unasked = sum(accuracy and example.answer is not None for example in every) - len(asked)
     done = itertools.count(1)
 
     def reported(batches: Iterable[Sequence[T]]) -> Iterator[Sequence[T]]:
@@ -113,7 +114,7 @@ def evaluate_text(
     loss = held_out_loss(model, (collate(batch, held_out.template.pad) for batch in reported(rows)))
     matched = None
     if asked or unasked:
-        longest = answer_tokens or max(len(row.tokens) - row.prompt_length for row in held_out.rows)
+        longest = answer_tokens or max(len(row.tokens) - row.last_answer for row in held_out.rows)
         right = right_answers(model, held_out.template, reported(questions), longest)
         matched = right / (len(asked) + unasked)
     return Evaluation(loss, matched, len(held_out.rows))
@@ -123,6 +124,12 @@ def _batches(items: Iterable[T], size: int, length: Callable[[T], int]) -> list[
     """Cut items into batches, those of like length together, so that little of a batch is padding."""
     ordered = sorted(items, key=length)
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+
+
+def embeddings_of(model: Module) -> int:
+    """How many tokens a language model of transformers has embeddings for."""
+    model_of_language: Any = model
+    return int(model_of_language.get_input_embeddings().weight.shape[0])
 
 
 def check_sequence_length(model: Module, name: str, sequence_length: int | None, field: str) -> int:

@@ -149,7 +149,7 @@ def reading(source: str, what: str) -> Iterator[None]:
         with quiet():
             yield
     except Exception as error:  # a foreign or damaged file fails in any of a dozen libraries, each in its way
-        if is_out_of_memory(error) or isinstance(error, ModelError):
+        if is_out_of_memory(error) or isinstance(error, ModelError | ModuleNotFoundError):
             raise  # Nothing is wrong with what was read, or it is said already.
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ModelError(

@@ -20,7 +20,9 @@ class DataSettings(Section):
 
     source: str = Field(default="word-problems", min_length=1)
     """`word-problems` (generated), `digits` (scikit-learn's images), a file, or a hub name."""
-    format: Literal["alpaca", "mathinstruct", "gsm8k", "svamp"] | None = None
+    format: (
+        Literal["alpaca", "mathinstruct", "dolly", "gsm8k", "svamp", "messages", "sharegpt", "completion"] | None
+    ) = None
     """Of a file whose columns do not tell."""
     columns: dict[Literal["prompt", "response", "label", "answer"], str] | None = None
     """Names of the columns of a file of any other kind."""

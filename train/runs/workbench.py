@@ -24,7 +24,7 @@ from train.data.formats import Example, read_examples
 from train.data.partition import Partition, split_by_label, split_evenly
 from train.data.task import DataError, Task
 from train.data.template import Template
-from train.data.text import TextTask, check_sequence_length
+from train.data.text import TextTask, check_sequence_length, embeddings_of
 from train.data.vision import Images, ImageTask
 from train.models.architecture import counted
 from train.models.blocks import checkpoint_activations
@@ -131,7 +131,8 @@ def _text(scenario: Scenario, settings: TrainSettings, batching: Batching, devic
     else:
         model, tokenizer = load_model(name, seed=scenario.seed, device=device), load_tokenizer(name)
     check_sequence_length(model, name, length, "local.sequence_length")
-    encoded, measured_on = (encode(examples, Template(tokenizer), length) for examples in (training, held_out))
+    template = Template(tokenizer, embeddings_of(model))
+    encoded, measured_on = (encode(examples, template, length) for examples in (training, held_out))
     labels = _labels(encoded.examples, scenario, settings, notes)
     partition = _split(labels, scenario, settings)
     task = TextTask(
@@ -142,7 +143,9 @@ def _text(scenario: Scenario, settings: TrainSettings, batching: Batching, devic
         evaluation_batch_size=evaluation.batch_size,
         answer_tokens=evaluation.answer_tokens,
     )
-    digest = hashlib.sha256(b"".join(repr(part.rows).encode() for part in (encoded, measured_on))).hexdigest()
+    # What was chosen, and its tokens: the clock of templates stands still, so neither changes overnight.
+    chosen = [(part.examples, part.dropped, part.rows) for part in (encoded, measured_on)]
+    digest = hashlib.sha256(repr(chosen).encode()).hexdigest()
     cut = [f"Training data: {encoded.truncation}."]
     if measured_on.truncation.truncated or measured_on.dropped:
         cut.append(f"Held-out data: {measured_on.truncation}.")
@@ -155,7 +158,8 @@ def _examples(scenario: Scenario, settings: TrainSettings) -> tuple[list[Example
     data = settings.data
     if data.source == WORD_PROBLEMS:
         count = (data.examples or _DEMO_EXAMPLES) + data.held_out_examples
-        problems = [Example(**problem) for problem in word_problems(count, seed=scenario.seed)]
+        generated = word_problems(count, seed=scenario.seed)
+        problems = [Example(one["prompt"], one["response"], one["label"], one["answer"]) for one in generated]
         return problems[: -data.held_out_examples], problems[-data.held_out_examples :], []
     columns: Any = data.columns
     every = read_examples(data.source, format=data.format, columns=columns)

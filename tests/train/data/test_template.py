@@ -109,3 +109,21 @@ def test_tokenizers_that_cannot_be_used():
 
 def test_nothing_to_tokenize():
     assert Template(word_tokenizer(WORDS)).prompts([]) == []
+
+
+def test_a_token_that_the_model_has_no_embedding_for_is_named():
+    tokenizer = chat_tokenizer()
+    size = len(tokenizer)
+    assert Template(tokenizer, size).prompts(["How many?"]) == Template(tokenizer).prompts(["How many?"])
+    # <stop> has the highest number: a model with one embedding less cannot end an answer.
+    with pytest.raises(DataError, match=rf"writes token {size - 1} \('<stop>'\).* 0 to {size - 2} only"):
+        Template(tokenizer, size - 1).prompts(["How many?"])
+
+
+def test_a_padding_token_that_was_added_later_is_replaced_by_one_that_the_model_has():
+    tokenizer = word_tokenizer(WORDS)
+    size = len(tokenizer)
+    tokenizer.add_special_tokens({"pad_token": "<added>"})
+    assert tokenizer.pad_token_id == size
+    assert Template(tokenizer, size).pad == tokenizer.eos_token_id
+    assert Template(tokenizer, size + 1).pad == size

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+import parasim
 from parasim_demonstration.models import demonstration_config, demonstration_tokenizer
+from parasim_demonstration.word_problems import word_problems
 from sim.errors import ParaSimError
 from sim.scenario.scenario import Scenario
 from tests.train.tiny import CONFIG
+from train.runs.fingerprint import contents
 from train.runs.settings import TrainSettings
 from train.runs.workbench import Workbench, build, device_of
 
@@ -192,12 +197,60 @@ def test_devices(monkeypatch: pytest.MonkeyPatch):
     assert device_of(TrainSettings()).type == "cpu"
 
 
-def saved(folder: Path) -> str:
+def test_a_template_that_writes_the_date_gives_the_same_run_on_every_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # What determines a run, and so whether its checkpoints are gone on from, must not change at midnight; nor may what
+    # it is trained on.
+    from transformers.utils import chat_template_utils
+
+    dated = (
+        "Question: {{ strftime_now('%d %m %Y') }} {% for m in messages %}{{ m.role + ' : ' + m.content }}"
+        "{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+    )
+    model = saved(tmp_path / "model", chat_template=dated)
+    data = {"data": {"source": problems(tmp_path / "data.jsonl", 30), "held_out_examples": 5}, "partition": EVENLY}
+    benches = []
+    for day in (1, 2):
+        today = SimpleNamespace(now=lambda day=day: datetime.datetime(2031, 5, day))
+        monkeypatch.setattr(chat_template_utils, "datetime", today)
+        benches.append(built(data, model=model))
+    first, second = benches
+    assert first.task.training.rows == second.task.training.rows
+    assert contents(first) == contents(second)
+
+
+def test_the_digest_of_the_data_is_of_all_that_was_chosen(tmp_path: Path):
+    model = saved(tmp_path / "model")
+    source = problems(tmp_path / "data.jsonl", 30)
+
+    def digest(**changes: str) -> str:
+        row = {"prompt": "how many", "response": "1 and 2", "answer": "3"} | changes
+        held_out = written(tmp_path / "held.jsonl", [row])
+        return built({"data": {"source": source, "held_out": held_out}, "partition": EVENLY}, model=model).data_digest
+
+    # The answer that generated ones are held against is in no token.
+    assert digest() == digest() != digest(answer="4")
+    assert digest() != digest(prompt="how few")
+    assert digest() != digest(response="1 and 1")
+
+
+def test_a_tokenizer_that_writes_tokens_beyond_the_models_embeddings(tmp_path: Path):
+    model = saved(tmp_path / "model", vocabulary=100)
+    with pytest.raises(ParaSimError, match=r"writes token \d+ .* embeddings for 0 to 99 only"):
+        built({"data": {"source": "word-problems", "examples": 60}}, model=model)
+    problem = [{"prompt": problem["prompt"], "response": problem["response"]} for problem in word_problems(9, seed=0)]
+    with pytest.raises(ParaSimError, match=r"writes token \d+ .* embeddings for 0 to 99 only"):
+        parasim.evaluate(model, written(tmp_path / "data.jsonl", problem))
+
+
+def saved(folder: Path, *, chat_template: str | None = None, vocabulary: int | None = None) -> str:
     """A folder with a tiny model and the demonstration's tokenizer."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     tokenizer = demonstration_tokenizer()
-    config = CONFIG | {"vocab_size": len(tokenizer), "max_position_embeddings": 48}
+    tokenizer.chat_template = chat_template
+    config = CONFIG | {"vocab_size": vocabulary or len(tokenizer), "max_position_embeddings": 48}
     LlamaForCausalLM(LlamaConfig(**config)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
