@@ -106,8 +106,8 @@ class AllExpected(Aggregation):
 
     def waiting(self, round: int) -> str:
         """Count who is missing."""
-        here = sum(received.clients for received in self._received.get(round, ()))
-        return f"{here} of {here + self._outstanding.get(round, 0)} updates are in"
+        arrived = sum(received.clients for received in self._received.get(round, ()))
+        return f"{arrived} of {arrived + self._outstanding.get(round, 0)} updates are in"
 
 
 @dataclass
