@@ -14,6 +14,7 @@ from sim.analysis.sweep import Axis, Row, SweepPoint, grid, run_sweep
 from sim.errors import ScenarioError
 from sim.scenario.reading import Override, Source, parse_override, plain_fields
 from sim.scenario.units import format_bandwidth
+from sim.support.deleted_results import noticing_deletions
 from sim.workload.methods import METHODS, with_parameter
 
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ def sweep(
     points = grid(base, axes)
     for point in points:
         set_up(load(point.data, name=_label(point, axes)))
-    rows = run_sweep(points, figures, None if directory is None else Path(directory), jobs=jobs, progress=progress)
+    with noticing_deletions():
+        rows = run_sweep(points, figures, None if directory is None else Path(directory), jobs=jobs, progress=progress)
     return Table(rows, tuple(axes), points)
 
 

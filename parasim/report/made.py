@@ -20,7 +20,7 @@ from parasim.report.trainings import about_training
 from parasim.sentences import listed
 from parasim.text import amount, clock
 from sim.scenario.safe_parsing import to_yaml
-from sim.support.atomic_files import write_atomically
+from sim.support.atomic_files import is_file, is_folder, write_atomically
 
 _KINDS: dict[str, tuple[str, Callable[[Path, Record], Mapping[str, Any]]]] = {
     "explain": ("explanation.json", about_explanation),
@@ -54,8 +54,8 @@ def write_report(directory: Path, out: Path) -> None:
 
 def page_about(directory: Path) -> str:
     """Make the page about a directory; the parameters and errors are those of `write_report`."""
-    if not directory.is_dir():
-        raise ReportError(f"{directory}: {'is not a directory' if directory.exists() else 'no such directory'}")
+    if not is_folder(directory):
+        raise ReportError(f"{directory}: {'is not a directory' if is_file(directory) else 'no such directory'}")
     record = read_record(directory)
     kinds = [kind for kind, (file, _) in _KINDS.items() if (directory / file).exists()]
     if not kinds:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from sim.errors import nearest
-from sim.support.atomic_files import read_text
+from sim.support.atomic_files import is_file, is_folder, read_text
 from train.data.answers import final_number
 from train.data.task import DataError
 
@@ -186,7 +186,7 @@ def _rows(source: str | Path) -> Iterator[tuple[str, JsonRow]]:
     """Yield every row with the place that a message about it names."""
     path = Path(source).expanduser()
     hub_name = isinstance(source, str) and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source)
-    if path.exists() or not hub_name or path.suffix in (".json", ".jsonl"):
+    if is_file(path) or is_folder(path) or not hub_name or path.suffix in (".json", ".jsonl"):
         yield from read_rows(path)
         return
     try:
