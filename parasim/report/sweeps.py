@@ -10,7 +10,7 @@ from typing import Any
 from parasim.figures.bars import StackedBar
 from parasim.memory import memory_of_rows
 from parasim.report.charts import bar_chart
-from parasim.report.files import pictures, read_json, read_rows
+from parasim.report.files import number, pictures, read_json, read_rows
 from parasim.report.page import PageChart, Slider, WhatIf, WhatIfBar
 from parasim.report.record import Record
 from parasim.report.runs import BREAKDOWN
@@ -26,7 +26,7 @@ Row = Mapping[str, str]
 
 
 def _seconds(row: Row) -> float:
-    return float(row["wall_clock_s"])
+    return number(row["wall_clock_s"])
 
 
 def about_sweep(directory: Path, record: Record) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _wins(rows: Sequence[Row], swept: Sequence[str]) -> list[str]:
 def _breakdown(rows: Sequence[Row], swept: Sequence[str]) -> PageChart:
     bars = []
     for row in rows[:_MOST_ROWS]:
-        times = [float(row[column]) for column in BREAKDOWN]
+        times = [number(row[column]) for column in BREAKDOWN]
         bars.append(StackedBar(_label(row, swept), times, clock(_seconds(row)), [row["compute_origin"]]))
     note = f"The first {_MOST_ROWS} of {len(rows):,} runs; results.csv has all." if len(rows) > _MOST_ROWS else ""
     more = ["computing times are"]
@@ -93,7 +93,7 @@ def _what_if(rows: Sequence[Row], swept: Sequence[str]) -> tuple[WhatIf | None, 
     found = {}
     for row in rows:
         place = (*(row[column] for column in moved), _label(row, others))
-        found[place] = WhatIfBar([float(row[column]) for column in BREAKDOWN], row["compute_origin"])
+        found[place] = WhatIfBar([number(row[column]) for column in BREAKDOWN], row["compute_origin"])
     second = [(place,) for place in sliders[1].places] if len(sliders) > 1 else [()]
     cells = [[[found.get((one, *other, name)) for name in names] for other in second] for one in sliders[0].places]
     notes = ["The sliders choose among the runs of the sweep."]

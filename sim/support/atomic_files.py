@@ -114,11 +114,11 @@ def check_directory(path: Path) -> None:
     """
     try:
         existing = next(place for place in (path, *path.absolute().parents) if _exists(place))
-    except FileNotFoundError:
-        raise OutputError(f"{path}: cannot hold results: the current folder was deleted") from None
         longest = max(len(os.fsencode(part)) for part in (".", *path.parts))
         if longest > os.pathconf(existing, "PC_NAME_MAX"):
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    except FileNotFoundError:
+        raise OutputError(f"{path}: cannot hold results: the current folder was deleted") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise OutputError(f"{str(path)[:_LONGEST]}: cannot hold results: {reason}") from None

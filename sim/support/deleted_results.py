@@ -74,7 +74,8 @@ def check_folders() -> None:
         If one was deleted or replaced by another.
     """
     results = _results.get()
-    for folder, descriptor in results.folders.items() if results is not None else ():
+    # The outermost is what was deleted.
+    for folder, descriptor in sorted(results.folders.items()) if results is not None else ():
         try:
             same = os.path.samestat(folder.stat(), os.fstat(descriptor))
         except OSError:
