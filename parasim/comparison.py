@@ -15,7 +15,7 @@ from sim.errors import OutputError
 from sim.scenario.safe_parsing import parse_json
 from sim.scenario.scenario import Scenario
 from sim.support.atomic_files import read_text, write_json, write_rows
-from sim.support.deleted_results import check_folders, note_result
+from sim.support.deleted_results import check_results, watch_folder
 
 if TYPE_CHECKING:
     from sim.workload.architecture import Architecture
@@ -97,7 +97,7 @@ def delta_saver(method: Path) -> Callable[[Trace, Values], None]:
 
     def save(trace: Trace, sent: Values) -> None:
         path = _delta_path(method, trace)
-        check_folders()
+        check_results()
         temporary = path.with_suffix(".part")
         metadata = {"seconds": repr(trace.measured), "train_loss": repr(trace.loss)}
         try:
@@ -109,7 +109,8 @@ def delta_saver(method: Path) -> Callable[[Trace, Values], None]:
         finally:
             with suppress(OSError):
                 temporary.unlink()
-        note_result(path)
+        # So many are counted in the end (`missing_deltas`), not looked for at every step.
+        watch_folder(path.parent)
 
     return save
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from sim.support.atomic_files import read_text
 
 _LONGEST = 60
 """Characters of what is wrong that a message repeats."""
+_LARGEST = 1e60
+"""Beyond all times [s] and sizes [B] that can be simulated; its square can still be computed with."""
 _MOST_BYTES, _MOST_PICTURE_BYTES = 2**31, 4 * 2**20
 
 
@@ -51,7 +52,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     text = _text(path)
     try:
-        data = json.loads(text, parse_constant=number, parse_float=number)
+        data = json.loads(text, parse_constant=number, parse_float=number, parse_int=_whole)
         # Half a character (a lone surrogate) can be written in JSON, and nowhere else.
         json.dumps(data, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
@@ -86,12 +87,18 @@ def number(text: str) -> float:
     Raises
     ------
     ValueError
-        If it is none, or not finite.
+        If it is none, not finite, or larger than anything that is drawn.
     """
     value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text[:_LONGEST]} is not finite")
+    if not abs(value) < _LARGEST:
+        raise ValueError(f"{text[:_LONGEST]} is no time, size or share")
     return value
+
+
+def _whole(text: str) -> int:
+    """Read a whole number, within the same bound."""
+    number(text)
+    return int(text)
 
 
 def left(directory: Path, record: Record, suffix: str) -> list[Path]:

@@ -20,7 +20,7 @@ from typing import Any
 from sim.errors import OutputError
 from sim.scenario.reading import parse_value, plain_fields
 from sim.support.atomic_files import check_directory, write_atomically
-from sim.support.deleted_results import check_folders, note_result
+from sim.support.deleted_results import check_results, note_result
 from sim.support.worker_pool import cores, in_order
 
 Row = dict[str, str]
@@ -167,7 +167,7 @@ def _append(path: Path, row: Row, *, first: bool) -> None:
     if first:
         writer.writeheader()
     writer.writerow(row)
-    check_folders()
+    check_results()
     try:
         # Rows are appended to those before them only: a file that was deleted meanwhile does not begin in the middle.
         with path.open("w" if first else "r+", encoding="utf-8", newline="") as file:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from sim.errors import OutputError
-from sim.support.deleted_results import check_folders, note_result, watch_folder
+from sim.support.deleted_results import check_results, note_result, watch_folder
 
 _LONGEST = 200
 """Characters of a path that a message repeats."""
@@ -74,7 +74,7 @@ def write_atomically(path: Path, write: Callable[[IO[str]], object]) -> None:
     OutputError
         If it cannot be written.
     """
-    check_folders()
+    check_results()
     check_directory(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

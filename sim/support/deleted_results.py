@@ -65,36 +65,26 @@ def note_result(path: Path) -> None:
         watch_folder(path.parent)
 
 
-def check_folders() -> None:
-    """Make sure that the folders of results are still there, before anything is written that would make them again.
+def check_results() -> None:
+    """Make sure that all results are still there, before anything is written that would make their folders again.
 
     Raises
     ------
     OutputError
-        If one was deleted or replaced by another.
+        If something was deleted, or a folder replaced by another.
     """
     results = _results.get()
+    if results is None:
+        return
     # The outermost is what was deleted.
-    for folder, descriptor in sorted(results.folders.items()) if results is not None else ():
+    for folder, descriptor in sorted(results.folders.items()):
         try:
             same = os.path.samestat(folder.stat(), os.fstat(descriptor))
         except OSError:
             same = False
         if not same:
             raise _gone(folder)
-
-
-def check_results() -> None:
-    """Make sure that everything that was written is still there.
-
-    Raises
-    ------
-    OutputError
-        If something was deleted.
-    """
-    check_folders()
-    results = _results.get()
-    for path in sorted(results.files) if results is not None else ():
+    for path in sorted(results.files):
         if not os.path.lexists(path):
             raise _gone(path)
 

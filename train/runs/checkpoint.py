@@ -24,7 +24,7 @@ from torch import Tensor
 
 from sim.errors import ParaSimError, shown
 from sim.support.atomic_files import read_text
-from sim.support.deleted_results import check_folders, watch_folder
+from sim.support.deleted_results import check_results, watch_folder
 from train.models.packing import apart, save_tensors
 
 FORMAT = 5
@@ -243,7 +243,7 @@ def whole_folder(final: Path, what: str) -> Iterator[Path]:
     CheckpointError
         If it cannot be written; what was there is untouched then.
     """
-    check_folders()
+    check_results()
     temporary = final.with_name(f".{final.name}.part")
     try:
         shutil.rmtree(temporary, ignore_errors=True)

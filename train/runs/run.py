@@ -17,7 +17,7 @@ from sim.engine.result import Result
 from sim.engine.simulate import Setup, prepare, simulate
 from sim.errors import OutputError
 from sim.scenario.scenario import Scenario
-from sim.support.deleted_results import check_folders, note_result
+from sim.support.deleted_results import check_results, note_result
 from train.federated.learner import TorchLearner, Trace
 from train.models.blocks import Values
 from train.models.files import save_model
@@ -73,7 +73,7 @@ class Trained:
         from safetensors import SafetensorError
 
         trained, adapter = self.learner.trained, self.learner.trained.adapter
-        check_folders()
+        check_results()
         try:
             if adapter is not None:
                 if not isinstance(trained, TrainedStack):
