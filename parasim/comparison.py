@@ -62,8 +62,8 @@ def measure_base(bench: Workbench, directory: Path, report: Report, *, anew: boo
             kept = parse_json(read_text(path, _LARGEST))
             loss, accuracy = kept["eval_loss"], kept["accuracy"]
             return {"eval_loss": float(loss), "accuracy": None if accuracy is None else float(accuracy)}
-        except (ValueError, KeyError, TypeError) as error:
-            raise OutputError(f"{path}: is damaged ({error}); delete it to measure the base again") from None
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise OutputError(f"{path}: is damaged ({str(error)[:200]}); delete it to measure the base again") from None
     measured = bench.task.evaluate(
         bench.model, accuracy=True, progress=lambda done, total: report("measuring the base", done, total)
     )

@@ -10,7 +10,7 @@ from typing import Any
 from parasim.figures.bars import StackedBar
 from parasim.memory import memory_of_rows
 from parasim.report.charts import bar_chart
-from parasim.report.files import number, pictures, read_json, read_rows
+from parasim.report.files import ReportError, number, pictures, read_json, read_rows
 from parasim.report.page import PageChart, Slider, WhatIf, WhatIfBar
 from parasim.report.record import Record
 from parasim.report.runs import BREAKDOWN
@@ -32,7 +32,9 @@ def _seconds(row: Row) -> float:
 def about_sweep(directory: Path, record: Record) -> dict[str, Any]:
     """Read what the page about a directory of `paraSim sweep` tells."""
     rows = read_rows(directory / "results.csv")
-    runs = read_json(directory / "sweep.json")["runs"]
+    runs = read_json(directory / "sweep.json").get("runs")
+    if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs) or not runs:
+        raise ReportError(f"{directory / 'sweep.json'}: is damaged: lists no runs")
     columns = list(runs[0])
     swept = [column for column in columns if len({row[column] for row in rows}) > 1] or ["method"]
     names = [column.replace("_", " ") for column in swept]

@@ -61,6 +61,6 @@ def locked(directory: Path, file: str = "") -> Iterator[None]:
         yield
     finally:
         # What a run leaves must not depend on which process it was; of what was deleted meanwhile, nothing is left.
-        with suppress(OSError), path.open("r+") as file:
-            file.truncate()
+        with suppress(OSError), path.open("r+") as note:
+            note.truncate()
         lock.release()

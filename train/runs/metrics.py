@@ -51,7 +51,9 @@ def read_metrics(path: Path) -> list[MetricsRow]:
         with path.open(encoding="utf-8", newline="") as file:
             return [{column: _read(column, row[column]) for column in METRICS} for row in csv.DictReader(file)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
-        raise OutputError(f"{path}: is damaged ({error}); delete it, and train its methods once more") from None
+        raise OutputError(
+            f"{path}: is damaged ({str(error)[:100]}); delete it, and train its methods once more"
+        ) from None
 
 
 def _read(column: str, text: str | None) -> object:
