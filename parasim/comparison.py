@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,8 +12,10 @@ from parasim.api import costs_of
 from sim.engine.simulate import prepare, simulate
 from sim.engine.timeline import Kind
 from sim.errors import OutputError
+from sim.scenario.safe_parsing import parse_json
 from sim.scenario.scenario import Scenario
-from sim.support.atomic_files import write_json, write_rows
+from sim.support.atomic_files import read_text, write_json, write_rows
+from sim.support.deleted_results import check_results, watch_folder
 
 if TYPE_CHECKING:
     from sim.workload.architecture import Architecture
@@ -27,6 +29,7 @@ Report = Callable[[str, int, int], None]
 Base = Mapping[str, float | None]
 
 _BASE = "base.json"
+_LARGEST = 2**20
 
 
 def measure_base(bench: Workbench, directory: Path, report: Report, *, anew: bool) -> Base:
@@ -56,10 +59,11 @@ def measure_base(bench: Workbench, directory: Path, report: Report, *, anew: boo
     path = directory / _BASE
     if path.exists() and not anew:
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            return {name: kept[name] for name in ("eval_loss", "accuracy")}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise OutputError(f"{path}: is damaged ({error}); delete it to measure the base again") from None
+            kept = parse_json(read_text(path, _LARGEST))
+            loss, accuracy = kept["eval_loss"], kept["accuracy"]
+            return {"eval_loss": float(loss), "accuracy": None if accuracy is None else float(accuracy)}
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise OutputError(f"{path}: is damaged ({str(error)[:200]}); delete it to measure the base again") from None
     measured = bench.task.evaluate(
         bench.model, accuracy=True, progress=lambda done, total: report("measuring the base", done, total)
     )
@@ -93,6 +97,7 @@ def delta_saver(method: Path) -> Callable[[Trace, Values], None]:
 
     def save(trace: Trace, sent: Values) -> None:
         path = _delta_path(method, trace)
+        check_results()
         temporary = path.with_suffix(".part")
         metadata = {"seconds": repr(trace.measured), "train_loss": repr(trace.loss)}
         try:
@@ -102,7 +107,10 @@ def delta_saver(method: Path) -> Callable[[Trace, Values], None]:
         except (OSError, SafetensorError) as error:
             raise OutputError(f"{path}: cannot be written: {error}") from None
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
+        # So many are counted in the end (`missing_deltas`), not looked for at every step.
+        watch_folder(path.parent)
 
     return save
 

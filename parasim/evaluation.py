@@ -14,6 +14,7 @@ from parasim.report.files import read_record
 from parasim_demonstration.digits import read_digits
 from sim.errors import ParaSimError
 from sim.scenario.reading import load
+from sim.support.atomic_files import is_file, is_folder
 from train.data.batching import Batching
 from train.data.encoding import Encoding, Truncation, encode
 from train.data.formats import Example, read_examples
@@ -166,7 +167,7 @@ def _digits(
 def _recorded_seed(model: Path) -> int:
     """Seed of the training that left a model: of its directory, or of one of the models in it."""
     folder = model.resolve()
-    for directory in (folder, *folder.parents[:2]) if folder.is_dir() else ():
+    for directory in (folder, *folder.parents[:2]) if is_folder(folder) else ():
         record = read_record(directory)
         if record.kind == "train":
             return load(record.scenario).seed
@@ -176,9 +177,9 @@ def _recorded_seed(model: Path) -> int:
 def _models(model: str | Path) -> dict[str, str]:
     """Find every method's model in a training's folder, or take what is named as the one model."""
     folder = Path(model)
-    trained = sorted(folder.glob("*/model/config.json")) if folder.is_dir() else []
+    trained = sorted(folder.glob("*/model/config.json")) if is_folder(folder) else []
     if trained:
         return {path.parts[-3]: str(path.parent) for path in trained}
-    if (folder / "model" / "config.json").is_file():
+    if is_file(folder / "model" / "config.json"):
         return {folder.name: str(folder / "model")}
     return {str(model): str(model)}

@@ -16,6 +16,7 @@ from sim.analysis.sweep import Axis, Row, SweepPoint, grid, run_sweep
 from sim.errors import ScenarioError
 from sim.scenario.reading import Override, Source, parse_override, plain_fields
 from sim.scenario.units import format_bandwidth
+from sim.support.deleted_results import noticing_deletions
 from sim.workload.methods import METHODS, with_parameter
 
 if TYPE_CHECKING:
@@ -137,7 +138,8 @@ def sweep(
         provenances.append(costs.provenance())
         jitter += ignored_jitter(setup.scenario)
     notes = [*check_told_apart(axes, points, runs), *doubtful(provenances), *dict.fromkeys(jitter)]
-    rows = run_sweep(points, figures, None if directory is None else Path(directory), jobs=jobs, progress=progress)
+    with noticing_deletions():
+        rows = run_sweep(points, figures, None if directory is None else Path(directory), jobs=jobs, progress=progress)
     return Table(rows, tuple(axes), points, notes)
 
 

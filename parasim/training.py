@@ -21,6 +21,7 @@ from sim.errors import ScenarioError
 from sim.scenario.reading import Override, load, plain_fields
 from sim.scenario.scenario import Scenario
 from sim.support.atomic_files import write_atomically
+from sim.support.deleted_results import noticing_deletions
 from sim.workload.methods import Trains
 from train.data.formats import Example
 from train.data.partition import Partition
@@ -115,7 +116,7 @@ def train(
     own = {scenario.method.name: own_settings(scenario, settings) | timing for scenario in scenarios}
     terms = Terms(shared_settings(scenarios[0], settings), own)
     directory = Path(directory)
-    with locked(directory):
+    with noticing_deletions(), locked(directory):
         # As early as can be: what is refused must not have cost anything, nor have changed what is there.
         agree(directory, terms)
         workers = cluster_workers(device_of(settings), most=scenarios[0].clients)

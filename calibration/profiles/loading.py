@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from sim.engine.simulate import Setup
 from sim.errors import CostError, nearest, shown
 from sim.scenario.safe_parsing import parse_json
-from sim.support.atomic_files import read_text
+from sim.support.atomic_files import is_file, read_text
 
 if TYPE_CHECKING:
     from calibration.profiles.measured import MeasuredProfile
@@ -87,9 +87,9 @@ def _file_of(name_or_path: str) -> Path:
     if name_or_path in shipped_profiles():
         return Path(str(_SHIPPED / f"{name_or_path}.json"))
     path = Path(name_or_path)
-    if not path.is_file():
+    if not is_file(path):
         raise CostError(
-            f"compute.profile: no profile {name_or_path!r}; {nearest(name_or_path, shipped_profiles())} "
+            f"compute.profile: no profile {shown(name_or_path)}; {nearest(name_or_path, shipped_profiles())} "
             "(`paraSim calibrate` measures one)"
         )
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
 
@@ -52,6 +53,10 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the subcommand that was asked for."""
+        try:
+            os.getcwd()  # noqa: PTH109 - only whether there is one
+        except OSError:
+            raise ParaSimError("the current folder was deleted; change to one that exists") from None
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:

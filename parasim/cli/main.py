@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
 from parasim.cli.commands import Commands
-from sim.errors import ParaSimError
+from parasim.cli.guard import prepare_streams, status_of, without_debug
+from sim.support.deleted_results import noticing_deletions
 
 app = typer.Typer(
     name="paraSim",
@@ -22,29 +24,31 @@ app = typer.Typer(
 
 
 @app.callback()
-def _options() -> None:
-    """Nothing is set for all subcommands alike."""
+def _options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of whatever ends a command; goes with all of them.")
+    ] = False,
+) -> None:
+    """Nothing else is set for all subcommands alike; `main` takes this out before."""
 
 
 def main() -> None:
-    """Run the command line; end with status 2 on a user's error and 130 when interrupted."""
+    """Run the command line; end with status 2 on a user's error, 1 on what is foreign, and 130 when interrupted."""
     # For PyTorch, before its import: idle threads that spin cost double where other processes compute, and gain next
     # to nothing where none does.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # No command opens a window; what the user wants for other programs may not even exist here.
+    os.environ["MPLBACKEND"] = "agg"
+    arguments, debug = without_debug(sys.argv[1:])
     try:
-        # Named, because `python -m parasim` would be shown as that.
-        sys.exit(app(prog_name="paraSim", standalone_mode=False))
-    except ParaSimError as error:
-        print(f"paraSim: {error}", file=sys.stderr)
-        sys.exit(error.exit_status)
-    except typer.TyperException as error:
-        # A group without a command has printed its help, and has nothing more to say.
-        if message := error.format_message().rstrip("."):
-            command = getattr(error, "ctx", None)
-            place = command.command_path if command else "paraSim"
-            print(f"paraSim: {message}; see `{place} --help`", file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:
-        # The reader of a pipe has gone; let nothing more be written to it on the way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        prepare_streams()
+        with noticing_deletions():
+            # Named, because `python -m parasim` would be shown as that.
+            status = app(arguments, prog_name="paraSim", standalone_mode=False)
+        # What could not be printed is noticed here, not when the interpreter ends.
+        sys.stdout.flush()
+    except SystemExit:
+        raise
+    except BaseException as error:
+        status = status_of(error, debug=debug)
+    sys.exit(status)

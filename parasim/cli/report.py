@@ -25,12 +25,12 @@ def command(
     """
     from parasim.report.files import ReportError
     from parasim.report.made import write_report
-    from sim.support.atomic_files import check_directory
+    from sim.support.atomic_files import check_directory, is_folder
 
     page = out or directory / "report.html"
-    if page.is_dir():
+    if is_folder(page):
         raise ReportError(f"--out {page}: is a directory; give the name of a file, such as {page / 'report.html'}")
-    if directory.is_dir():
+    if is_folder(directory):
         check_directory(page.parent)
     write_report(directory, page)
     print(f"Report: {page}")

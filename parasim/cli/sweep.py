@@ -62,14 +62,14 @@ def command(
             progress=partial(report, "simulating"),
         )
     charts = _draw(table, plot, out)
+    files = [out / "results.csv", out / "sweep.json", *charts]
+    leave_record(out, "sweep", table.points[0].data, files)
     if format_ == "json":
         print_json(table.to_dataframe().to_dict("records"))
     elif format_ == "csv":
         print((out / "results.csv").read_text(encoding="utf-8"), end="")
     else:
         _print(table)
-    files = [out / "results.csv", out / "sweep.json", *charts]
-    leave_record(out, "sweep", table.points[0].data, files)
     if format_ == "table":
         print(f"Table: {out / 'results.csv'}")
         print("Chart: " + ", ".join(str(chart) for chart in charts))

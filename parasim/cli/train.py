@@ -62,13 +62,13 @@ def command(
             file, methods=methods, overrides=overrides, directory=out, clock=clock, save_deltas=deltas, report=report
         )
     traces = [] if trace is None else write_traces(training.results, trace)
-    _print(training)
     from parasim.figures.training import draw_partition, draw_training
 
     base = training.base["eval_loss"]
     charts = [*draw_training(training.metrics, out, base), *draw_partition(training.partition, out)]
     scenario = next(iter(training.results.values())).scenario
     leave_record(out, "train", scenario, [out / "metrics.csv", *charts])
+    _print(training)
     print(f"Metrics: {out / 'metrics.csv'}")
     print("Charts: " + ", ".join(map(str, charts)))
     print(f"Models: {out}/<method>/model")

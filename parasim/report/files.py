@@ -14,6 +14,10 @@ from parasim.report.record import RECORD, Record
 from sim.errors import ParaSimError
 from sim.support.atomic_files import read_text
 
+_LONGEST = 60
+"""Characters of what is wrong that a message repeats."""
+_LARGEST = 1e60
+"""Beyond all times [s] and sizes [B] that can be simulated; its square can still be computed with."""
 _MOST_BYTES, _MOST_PICTURE_BYTES = 2**31, 4 * 2**20
 
 
@@ -32,10 +36,10 @@ def read_record(directory: Path) -> Record:
     if not (directory / RECORD).exists():
         return Record()
     data = read_json(directory / RECORD)
-    try:
-        return Record(**data)
-    except TypeError:
-        raise ReportError(f"{directory / RECORD}: is not one of paraSim's") from None
+    kinds = {"kind": str, "command": str, "version": str, "scenario": dict, "files": list}
+    if not data.keys() <= kinds.keys() or not all(isinstance(value, kinds[name]) for name, value in data.items()):
+        raise ReportError(f"{directory / RECORD}: is not one of paraSim's")
+    return Record(**data)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -44,12 +48,17 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises
     ------
     ReportError
-        If it cannot be read, or is none.
+        If it cannot be read, is none, or holds what is no number or no character.
     """
+    text = _text(path)
     try:
-        data = json.loads(_text(path))
-    except ValueError:
-        raise ReportError(f"{path}: is damaged: not JSON") from None
+        data = json.loads(text, parse_constant=number, parse_float=number, parse_int=_whole)
+        # Half a character (a lone surrogate) can be written in JSON, and nowhere else.
+        json.dumps(data, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        # Numbers say what is wrong with them, and characters; the parser, only that it is no JSON.
+        reason = "not JSON" if isinstance(error, json.JSONDecodeError | RecursionError) else str(error)[:_LONGEST]
+        raise ReportError(f"{path}: is damaged: {reason}") from None
     if not isinstance(data, dict):
         raise ReportError(f"{path}: is damaged: not one of paraSim's")
     return data
@@ -63,10 +72,33 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     ReportError
         If it cannot be read, or a line has too few or too many cells.
     """
-    rows = list(csv.DictReader(_text(path).splitlines()))
+    try:
+        rows = list(csv.DictReader(_text(path).splitlines()))
+    except csv.Error as error:
+        raise ReportError(f"{path}: is damaged: {error}") from None
     if any(None in row or None in row.values() for row in rows):
         raise ReportError(f"{path}: is damaged: a line has too few or too many cells")
     return rows
+
+
+def number(text: str) -> float:
+    """Read a number that can be computed with.
+
+    Raises
+    ------
+    ValueError
+        If it is none, not finite, or larger than anything that is drawn.
+    """
+    value = float(text)
+    if not abs(value) < _LARGEST:
+        raise ValueError(f"{text[:_LONGEST]} is no time, size or share")
+    return value
+
+
+def _whole(text: str) -> int:
+    """Read a whole number, within the same bound."""
+    number(text)
+    return int(text)
 
 
 def left(directory: Path, record: Record, suffix: str) -> list[Path]:

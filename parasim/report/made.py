@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from parasim.report.charts import css_fill, inlined
@@ -19,8 +19,9 @@ from parasim.report.sweeps import about_sweep
 from parasim.report.trainings import about_training
 from parasim.sentences import listed
 from parasim.text import amount, clock
+from sim.errors import ParaSimError
 from sim.scenario.safe_parsing import to_yaml
-from sim.support.atomic_files import write_atomically
+from sim.support.atomic_files import is_file, is_folder, write_atomically
 
 _KINDS: dict[str, tuple[str, Callable[[Path, Record], Mapping[str, Any]]]] = {
     "explain": ("explanation.json", about_explanation),
@@ -29,6 +30,8 @@ _KINDS: dict[str, tuple[str, Callable[[Path, Record], Mapping[str, Any]]]] = {
     "sweep": ("results.csv", about_sweep),
     "simulate": ("result.json", about_simulation),
 }
+_LONGEST = 200
+"""Characters of what is wrong that a message repeats."""
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -54,8 +57,8 @@ def write_report(directory: Path, out: Path) -> None:
 
 def page_about(directory: Path) -> str:
     """Make the page about a directory; the parameters and errors are those of `write_report`."""
-    if not directory.is_dir():
-        raise ReportError(f"{directory}: {'is not a directory' if directory.exists() else 'no such directory'}")
+    if not is_folder(directory):
+        raise ReportError(f"{directory}: {'is not a directory' if is_file(directory) else 'no such directory'}")
     record = read_record(directory)
     kinds = [kind for kind, (file, _) in _KINDS.items() if (directory / file).exists()]
     if not kinds:
@@ -69,8 +72,11 @@ def page_about(directory: Path) -> str:
     file, about = _KINDS[kind]
     try:
         return _filled_in(kind, record, about(directory, record))
-    except (KeyError, IndexError, TypeError, ValueError, UndefinedError) as error:
-        raise ReportError(f"{directory / file}: is damaged: {type(error).__name__}: {error}") from None
+    except ParaSimError:
+        raise
+    except Exception as error:  # what reading, drawing and templates make of something else than was written
+        reason = " ".join(str(error).split())[:_LONGEST]
+        raise ReportError(f"{directory / file}: is damaged: {type(error).__name__}: {reason}") from error
 
 
 def _filled_in(kind: str, record: Record, about: Mapping[str, Any]) -> str:

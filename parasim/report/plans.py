@@ -10,7 +10,7 @@ from typing import Any
 from parasim.figures.bars import StackedBar, draw_bars
 from parasim.planning.search.ranges import UNLIMITED
 from parasim.report.charts import WALL_CLOCK, chart
-from parasim.report.files import left, pictures, read_json, read_rows
+from parasim.report.files import left, number, pictures, read_json, read_rows
 from parasim.report.page import PageTable
 from parasim.report.record import Record
 from parasim.text import amount, clock
@@ -91,10 +91,10 @@ def _cell(text: str) -> str:
     if text in ("True", "False"):
         return "yes" if text == "True" else "no"
     try:
-        number = float(text)
+        value = number(text)
     except ValueError:
         return text
-    return f"{number:,.0f}" if abs(number) >= 1e5 else f"{number:.6g}"
+    return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:.6g}"
 
 
 def _name(answer: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from parasim.figures.bars import StackedBar
 from parasim.ignored import ignored_jitter
 from parasim.memory import memory_of_rows
 from parasim.report.charts import bar_chart
-from parasim.report.files import pictures, read_json, read_rows
+from parasim.report.files import ReportError, number, pictures, read_json, read_rows
 from parasim.report.page import PageChart, Slider, WhatIf, WhatIfBar
 from parasim.report.record import Record
 from parasim.report.runs import BREAKDOWN
@@ -28,13 +28,15 @@ Row = Mapping[str, str]
 
 
 def _seconds(row: Row) -> float:
-    return float(row["wall_clock_s"])
+    return number(row["wall_clock_s"])
 
 
 def about_sweep(directory: Path, record: Record) -> dict[str, Any]:
     """Read what the page about a directory of `paraSim sweep` tells."""
     rows = read_rows(directory / "results.csv")
-    runs = read_json(directory / "sweep.json")["runs"]
+    runs = read_json(directory / "sweep.json").get("runs")
+    if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs) or not runs:
+        raise ReportError(f"{directory / 'sweep.json'}: is damaged: lists no runs")
     columns = list(runs[0])
     swept = [column for column in columns if len({row[column] for row in rows}) > 1] or ["method"]
     names = [column.replace("_", " ") for column in swept]
@@ -75,7 +77,7 @@ def _wins(rows: Sequence[Row], swept: Sequence[str]) -> list[str]:
 def _breakdown(rows: Sequence[Row], swept: Sequence[str]) -> PageChart:
     bars = []
     for row in rows[:_MOST_ROWS]:
-        times = [float(row[column]) for column in BREAKDOWN]
+        times = [number(row[column]) for column in BREAKDOWN]
         bars.append(StackedBar(_label(row, swept), times, clock(_seconds(row)), [row["compute_origin"]]))
     note = f"The first {_MOST_ROWS} of {len(rows):,} runs; results.csv has all." if len(rows) > _MOST_ROWS else ""
     more = ["computing times are"]
@@ -95,7 +97,7 @@ def _what_if(rows: Sequence[Row], swept: Sequence[str]) -> tuple[WhatIf | None, 
     found = {}
     for row in rows:
         place = (*(row[column] for column in moved), _label(row, others))
-        found[place] = WhatIfBar([float(row[column]) for column in BREAKDOWN], row["compute_origin"])
+        found[place] = WhatIfBar([number(row[column]) for column in BREAKDOWN], row["compute_origin"])
     second = [(place,) for place in sliders[1].places] if len(sliders) > 1 else [()]
     cells = [[[found.get((one, *other, name)) for name in names] for other in second] for one in sliders[0].places]
     notes = ["The sliders choose among the runs of the sweep."]

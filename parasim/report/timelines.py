@@ -10,7 +10,7 @@ from pathlib import Path
 from parasim.api import load
 from parasim.figures.gantt import Schedule, client_name, draw_schedule, window
 from parasim.report.charts import chart
-from parasim.report.files import read_rows
+from parasim.report.files import ReportError, number, read_rows
 from parasim.report.page import PageChart, PageTable
 from parasim.report.record import Record
 from parasim.text import clock
@@ -19,7 +19,7 @@ from sim.engine.timeline import SERVER, Kind, Span
 
 ROUNDS = 8
 """Rounds that are shown."""
-_MOST_LINES = 300
+_MOST_LINES, _LONGEST = 300, 60
 
 
 def timeline_chart(directory: Path, record: Record) -> PageChart | None:
@@ -34,14 +34,13 @@ def timeline_chart(directory: Path, record: Record) -> PageChart | None:
     """
     if not (directory / "timeline.csv").exists():
         return None
-    rows = read_rows(directory / "timeline.csv")
-    spans = [_span(row) for row in rows]
+    spans, many = _read(directory / "timeline.csv")
     end = window(spans, ROUNDS)
     if end <= 0:
         return None
-    counts = {span.client: int(row.get("count", 1)) for span, row in zip(spans, rows, strict=True)}
+    counts = {span.client: count for span, count in zip(spans, many, strict=True)}
     critical = directory / "critical_path.csv"
-    pieces = [_span(row) for row in read_rows(critical)] if critical.exists() else []
+    pieces = _read(critical)[0] if critical.exists() else []
     schedule = _schedule([span for span in spans if span.start < end], pieces, counts, end, record)
     told = [
         (schedule.names[span.client], span.kind.value, str(span.round), clock(span.start), clock(span.end))
@@ -80,6 +79,15 @@ def _schedule(
     return Schedule(shown, path, names, alike, clients, {}, end)
 
 
+def _read(path: Path) -> tuple[list[Span], list[int]]:
+    """Read spans, and how many clients each is of."""
+    rows = read_rows(path)
+    try:
+        return [_span(row) for row in rows], [int(row.get("count", 1)) for row in rows]
+    except (KeyError, ValueError) as error:
+        raise ReportError(f"{path}: is damaged: {type(error).__name__}: {str(error)[:_LONGEST]}") from None
+
+
 def _span(row: Mapping[str, str]) -> Span:
     client = SERVER if row["client"] == "server" else int(row["client"])
-    return Span(client, int(row["round"]), Kind(row["kind"]), float(row["start_s"]), float(row["end_s"]), 0.0, (), ())
+    return Span(client, int(row["round"]), Kind(row["kind"]), number(row["start_s"]), number(row["end_s"]), 0.0, (), ())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from sim.errors import OutputError
-from sim.support.atomic_files import check_directory, write_atomically
+from sim.support.atomic_files import check_directory, is_folder, write_atomically
 
 if TYPE_CHECKING:
     from sim.analysis.critical_path import CriticalPath
@@ -31,7 +31,7 @@ def check_trace_path(path: Path) -> None:
     """
     if not path.name.endswith((".json", ".json.gz")):
         raise OutputError(f"--trace {path}: traces are JSON; the name ends in .json or .json.gz")
-    if path.is_dir():
+    if is_folder(path):
         raise OutputError(f"--trace {path}: is a directory; give the name of a file")
     check_directory(path.parent)
 

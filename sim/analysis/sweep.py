@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -19,6 +20,7 @@ from typing import Any
 from sim.errors import OutputError
 from sim.scenario.reading import parse_value, plain_fields
 from sim.support.atomic_files import check_directory, write_atomically
+from sim.support.deleted_results import check_results, note_result
 from sim.support.worker_pool import cores, in_order
 
 Row = dict[str, str]
@@ -148,6 +150,8 @@ def _resume(points: Sequence[SweepPoint], directory: Path) -> list[Row]:
         write_atomically(note, lambda file: file.write(json.dumps(content, indent=1) + "\n"))
     # A run that was cut off while it was written has no line end.
     complete = written[: written.rfind("\n") + 1]
+    if complete:
+        note_result(results)
     if complete != written:
         write_atomically(results, lambda file: file.write(complete))
     rows = list(csv.DictReader(io.StringIO(complete)))
@@ -163,11 +167,15 @@ def _append(path: Path, row: Row, *, first: bool) -> None:
     if first:
         writer.writeheader()
     writer.writerow(row)
+    check_results()
     try:
-        with path.open("w" if first else "a", encoding="utf-8", newline="") as file:
+        # Rows are appended to those before them only: a file that was deleted meanwhile does not begin in the middle.
+        with path.open("w" if first else "r+", encoding="utf-8", newline="") as file:
+            file.seek(0, os.SEEK_END)
             file.write(buffer.getvalue())
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+    note_result(path)
 
 
 def _text(value: object) -> str:

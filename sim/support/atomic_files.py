@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import IO
 
 from sim.errors import OutputError
+from sim.support.deleted_results import check_results, note_result, watch_folder
+
+_LONGEST = 200
+"""Characters of a path that a message repeats."""
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether a path names a file; what can be no path at all, as it is too long, names none."""
+    with suppress(OSError, ValueError):
+        return path.is_file()
+    return False
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a path names a folder; what can be no path at all, as it is too long, names none."""
+    with suppress(OSError, ValueError):
+        return path.is_dir()
+    return False
 
 
 def read_text(path: Path, largest: int) -> str:
@@ -36,7 +56,7 @@ def read_text(path: Path, largest: int) -> str:
         with path.open("rb") as file:
             content = file.read(largest + 1)
     except OSError as error:
-        raise ValueError(f"{str(path)[:200]}: cannot be read: {error.strerror}") from None
+        raise ValueError(f"{str(path)[:_LONGEST]}: cannot be read: {error.strerror}") from None
     if len(content) > largest:
         raise ValueError(f"{path}: larger than {largest // 2**20} MiB")
     try:
@@ -54,6 +74,7 @@ def write_atomically(path: Path, write: Callable[[IO[str]], object]) -> None:
     OutputError
         If it cannot be written.
     """
+    check_results()
     check_directory(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -62,9 +83,14 @@ def write_atomically(path: Path, write: Callable[[IO[str]], object]) -> None:
             write(file)
         temporary.replace(path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+        raise OutputError(f"{str(path)[:_LONGEST]}: cannot be written: {error.strerror}") from None
+    except UnicodeEncodeError as error:
+        character = ascii(error.object[error.start])
+        raise OutputError(f"{path}: cannot be written: {character} in a name is no character") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
+    note_result(path)
 
 
 def write_json(path: Path, data: object) -> None:
@@ -84,9 +110,18 @@ def check_directory(path: Path) -> None:
     Raises
     ------
     OutputError
-        If a file stands in its place, or it may not be written to.
+        If a file stands in its place, it may not be written to, or its name is too long.
     """
-    existing = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+    try:
+        existing = next(place for place in (path, *path.absolute().parents) if _exists(place))
+        longest = max(len(os.fsencode(part)) for part in (".", *path.parts))
+        if longest > os.pathconf(existing, "PC_NAME_MAX"):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    except FileNotFoundError:
+        raise OutputError(f"{path}: cannot hold results: the current folder was deleted") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise OutputError(f"{str(path)[:_LONGEST]}: cannot hold results: {reason}") from None
     if not existing.is_dir():
         raise OutputError(f"{path}: cannot hold results: {existing} is not a directory")
     try:
@@ -95,3 +130,14 @@ def check_directory(path: Path) -> None:
             pass
     except OSError:
         raise OutputError(f"{path}: cannot hold results: {existing} may not be written to") from None
+    if existing == path:
+        watch_folder(path)
+
+
+def _exists(path: Path) -> bool:
+    """Tell whether anything is there, a link that leads nowhere included; a name that cannot be is an error."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True

@@ -30,7 +30,7 @@ def test_help_loads_no_command():
         "except SystemExit: pass\n"
         "loaded = {name for name in sys.modules if name.startswith('parasim.cli.')}\n"
         "heavy = {'numpy', 'pydantic', 'ruamel', 'simpy'} & sys.modules.keys()\n"
-        "sys.exit(bool(heavy) or loaded != {'parasim.cli.commands', 'parasim.cli.main'})"
+        "sys.exit(bool(heavy) or loaded != {'parasim.cli.commands', 'parasim.cli.guard', 'parasim.cli.main'})"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
 

@@ -158,3 +158,17 @@ def test_the_command(tmp_path: Path):
     assert "seed 7" in data["provenance"]["jitter"]
     for wrong in ("0", "1", "2", "nan", "x"):
         assert refused("plan", "examples/planning.yaml", "--confidence", wrong)
+
+
+@pytest.mark.parametrize("within", [(), ("--within", "1s")])
+@pytest.mark.parametrize("per", ["run", "round"])
+def test_a_run_that_takes_no_time_is_answered(within: tuple[str, ...], per: str, tmp_path: Path):
+    # 0 s of computing times any factor, and messages of 0 B: every run takes 0 s, and meets any deadline.
+    fleet = [{"count": 2, "speed_jitter": {"sigma": 0.1, "per": per}}]
+    nothing = {"rounds": 2, "compute": {"seconds": 0}, "payload": {"upload": "0B"}, "fleet": fleet}
+    (tmp_path / "nothing.json").write_text(json.dumps(nothing))
+    arguments = ("plan", tmp_path / "nothing.json", "--confidence", "0.9", *within, "--jobs", "1", "--format", "json")
+    outcome = run(*arguments)
+    assert outcome.status == 0, outcome.err
+    [answer] = json.loads(outcome.out)["answers"]
+    assert (answer["value"], answer["feasible"]) == (1.0 if within else 0.0, True)

@@ -158,6 +158,36 @@ def test_a_checkpoint_whose_tensors_are_another_methods(small: Path, out: Path):
     assert "round-000001: is damaged" in refused("train", small, "--method", "fedbcd", *TIMED, "--out", out)
 
 
+@pytest.mark.parametrize(
+    "text", ['{"eval_loss": "x", "accuracy": null}', '{"eval_loss": 1e999}', "[]", "[" * 9999, "\xff"]
+)
+def test_figures_of_the_base_that_are_damaged(text: str, small: Path, out: Path):
+    (out / "base.json").write_text(text, encoding="latin-1")
+    assert "base.json: is damaged" in refused("train", small, "--method", "overlapped-lora", *TIMED, "--out", out)
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "tokenizer.json", "model.safetensors", "pretraining.json", "SHA256SUMS"]
+)
+@pytest.mark.parametrize("digit", [b"1", b"2"])
+def test_a_base_in_which_a_digit_changed(name: str, digit: bytes, small: Path, out: Path):
+    path = out / "base" / name
+    content = path.read_bytes()
+    assert digit in content
+    path.write_bytes(content.replace(digit, b"3", 1))
+    assert f"{out / 'base'}: is damaged" in refused("train", small, "--method", "overlapped-lora", *TIMED, "--out", out)
+
+
+def test_a_round_that_never_was_is_not_gone_on_from(small: Path, out: Path):
+    # The instance: losses, seconds or "round": 99 in the record of a checkpoint.
+    record = out / "overlapped-lora" / "checkpoints" / "round-000001" / "record.json"
+    whole = json.loads(record.read_text())
+    for changed in ({"round": 99}, {"metrics": []}, {"merges": [[0, 1.0]]}):
+        record.write_text(json.dumps(whole | changed, indent=2) + "\n")
+        message = refused("train", small, "--method", "overlapped-lora", *TIMED, "--out", out)
+        assert "round-000001: is damaged (record.json: was altered)" in message
+
+
 def test_a_diverged_model_is_one_line(small: Path, tmp_path: Path):
     arguments = ("--set", "train.global_learning_rate=1e20", "--method", "fedbcd", "--set", "rounds=1")
     message = refused("train", small, *TIMED, *arguments, "--out", tmp_path)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sim.support.atomic_files import read_text
+from sim.support.atomic_files import is_file, is_folder, read_text
 from train.data.examples import Example as Example
 from train.data.examples import JsonRow, keys_of
 from train.data.published import FORMATS as FORMATS
@@ -79,7 +79,7 @@ def _rows(source: str | Path) -> Iterator[tuple[str, JsonRow]]:
     """Yield every row with the place that a message about it names."""
     path = Path(source).expanduser()
     hub_name = isinstance(source, str) and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source)
-    if path.exists() or not hub_name or _SUFFIX.search(path.name):
+    if is_file(path) or is_folder(path) or not hub_name or _SUFFIX.search(path.name):
         yield from read_rows(path)
         return
     try:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sim.support.atomic_files import is_file, is_folder
 from sim.workload.architecture import read_config
 from train.data.template import Template
 from train.models.building import (
@@ -67,7 +68,7 @@ def load_model(name: str | Path, *, seed: int = 0, device: torch.device | str = 
         model = random_model(demo_config(), seed=seed)
     elif name == SMOLLM2:
         model = _packaged_smollm2()
-    elif path.is_file():
+    elif is_file(path):
         if path.suffix != ".json":
             raise ModelError(f"{path}: a model is named by its folder or its config.json, not by another file")
         model = random_model(_read_config(str(path)), seed=seed)
@@ -98,7 +99,7 @@ def load_tokenizer(name: str | Path) -> Any:
     """
     from transformers import AutoTokenizer
 
-    if name == DEMO or Path(name).is_file():
+    if name == DEMO or is_file(Path(name)):
         raise ModelError(f"{str(name)!r} is a configuration without a tokenizer")
     source, options = _smollm2() if name == SMOLLM2 else _folder_or_hub_id(name)
     with reading(source, "tokenizer"):
@@ -137,7 +138,7 @@ def _read_config(source: str, **options: Any) -> Any:
     from transformers import AutoConfig
 
     with reading(source, "configuration"):
-        if Path(source).is_file():
+        if is_file(Path(source)):
             read_config(Path(source))  # refuses what is too large
         return AutoConfig.from_pretrained(source, trust_remote_code=False, **options)
 
@@ -192,7 +193,7 @@ def _folder_or_hub_id(name: str | Path) -> tuple[str, dict[str, Any]]:
     from huggingface_hub.errors import HfHubHTTPError
 
     path = Path(name)
-    if path.is_dir():
+    if is_folder(path):
         if not (path / "config.json").is_file():
             raise ModelError(f"{path}: this folder holds no config.json")
         return str(path), {}

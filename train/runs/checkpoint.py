@@ -3,6 +3,9 @@
 A protocol's processes cannot be saved, but they need not be: what they do follows from the seconds of the updates.
 A resumed run simulates from the start, takes updates that were already trained from the checkpoint's log instead of
 training them again, and trains on where the log ends. So it ends with the same bits.
+
+A folder is sealed by the digests of all its files, in the format of ``sha256sum``: nothing in it is believed unless all
+of it is what was written, and nothing else is there.
 """
 
 from __future__ import annotations
@@ -19,13 +22,18 @@ from typing import Any
 
 from torch import Tensor
 
-from sim.errors import ParaSimError
+from sim.errors import ParaSimError, shown
+from sim.support.atomic_files import read_text
+from sim.support.deleted_results import check_results, watch_folder
 from train.models.packing import apart, save_tensors
 
-FORMAT = 4
+FORMAT = 5
 _PREFIX = "round-"
 _TENSORS = "tensors.safetensors"
 _RECORD = "record.json"
+_SEAL = "SHA256SUMS"
+_LARGEST = 2**31
+"""Size of a record that is still read [B]."""
 
 
 class CheckpointError(ParaSimError):
@@ -68,11 +76,11 @@ def save(folder: Path, checkpoint: Checkpoint, fingerprint: str) -> None:
     CheckpointError
         If it cannot be written; the last good one is untouched then.
     """
-    final = folder / f"{_PREFIX}{checkpoint.round:06d}"
+    final = folder / _name(checkpoint.round)
     with whole_folder(final, f"{folder}: the checkpoint of round {checkpoint.round}") as temporary:
         tensors, same = apart(checkpoint.tensors)
         save_tensors(tensors, temporary / _TENSORS)
-        record = {"format": FORMAT, "round": checkpoint.round, "same": same, **checkpoint.record}
+        record = {"round": checkpoint.round, "same": same, **checkpoint.record}
         vouch(temporary / _RECORD, fingerprint, record)
     for other in folder.iterdir():
         if other != final and (other.name.startswith(_PREFIX) or other.name.startswith(f".{_PREFIX}")):
@@ -108,11 +116,17 @@ def load(folder: Path, fingerprint: str) -> Checkpoint | None:
     with vouched(found[-1] / _RECORD, fingerprint, another) as record:
         tensors = load_file(found[-1] / _TENSORS)
         tensors |= {name: tensors[first] for name, first in record["same"].items()}
+        if found[-1].name != _name(record["round"]):
+            raise ValueError(f"its folder's name is not that of round {record['round']}")
     return Checkpoint(record["round"], record, tensors)
 
 
+def _name(round: int) -> str:
+    return f"{_PREFIX}{round:06d}"
+
+
 def vouch(path: Path, fingerprint: str, record: Mapping[str, object]) -> None:
-    """Write a record beside weights: whose they are, and the digests of their bytes.
+    """Write a record beside weights, which says whose they are, and seal the folder with the digests of all its files.
 
     Parameters
     ----------
@@ -123,8 +137,9 @@ def vouch(path: Path, fingerprint: str, record: Mapping[str, object]) -> None:
     record : mapping
         What else it says, plain values.
     """
-    whole = {"fingerprint": fingerprint, "sha256": _digests(path.parent), **record}
+    whole = {"format": FORMAT, "fingerprint": fingerprint, **record}
     path.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+    (path.parent / _SEAL).write_text(_sealed(_digests(path.parent)), encoding="utf-8")
 
 
 @contextmanager
@@ -148,30 +163,62 @@ def vouched(path: Path, fingerprint: str, another: str) -> Iterator[dict[str, An
     Raises
     ------
     CheckpointError
-        If record or weights are damaged, of another format, or of another run.
+        If anything in the folder is damaged, missing or too much, or it is of another format or of another run.
     """
     from safetensors import SafetensorError
 
     folder = path.parent
     try:
-        record = {"format": FORMAT, **json.loads(path.read_text(encoding="utf-8"))}
+        record = json.loads(read_text(path, _LARGEST))
         if record["format"] != FORMAT:
-            raise CheckpointError(f"{folder}: is of format {record['format']}, this paraSim reads {FORMAT}")
+            raise CheckpointError(
+                f"{folder}: is of format {shown(record['format'])}, this paraSim reads {FORMAT}; "
+                "choose another --out or delete it"
+            )
+        if broken := _broken(folder):
+            raise ValueError(broken)
         if record["fingerprint"] != fingerprint:
             raise CheckpointError(f"{folder}: {another}; choose another --out or delete it")
-        if record["sha256"] != _digests(folder):
-            raise ValueError("the weights are not what was written")
         yield record
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: is damaged ({error}); delete it to start from the beginning") from None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:200]
+        if isinstance(error, OSError) and error.filename:
+            reason = f"{Path(str(error.filename)).name}: {error.strerror}"
+        raise CheckpointError(f"{folder}: is damaged ({reason}); delete it to start from the beginning") from None
+
+
+def _broken(folder: Path) -> str:
+    """Say what in a folder is not what was sealed; nothing if all is."""
+    seal = read_text(folder / _SEAL, _LARGEST)
+    found = _digests(folder)
+    if seal == _sealed(found):
+        return ""
+    written = {name: digest for digest, _, name in (line.partition("  ") for line in seal.splitlines())}
+    for name in sorted({*written, *found}):
+        if name not in written:
+            return f"{name}: is not part of it"
+        if written[name] != found.get(name):
+            return f"{name}: was altered" if name in found else f"{name}: is missing"
+    return f"{_SEAL}: was altered"
+
+
+def _sealed(digests: Mapping[str, str]) -> str:
+    """Write digests as ``sha256sum`` does."""
+    return "".join(f"{digest}  {name}\n" for name, digest in digests.items())
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of weights, hexadecimal: altered ones must not pass for trained weights."""
+    """SHA-256 of every file in a folder but the seal, by name."""
     digests = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if name == _SEAL:
+            continue
+        digests[name] = "not a file"
+        # Reading a pipe would never end.
+        if path.is_file():
+            with path.open("rb") as file:
+                digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return digests
 
 
@@ -196,6 +243,7 @@ def whole_folder(final: Path, what: str) -> Iterator[Path]:
     CheckpointError
         If it cannot be written; what was there is untouched then.
     """
+    check_results()
     temporary = final.with_name(f".{final.name}.part")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -212,6 +260,7 @@ def whole_folder(final: Path, what: str) -> Iterator[Path]:
         raise CheckpointError(f"{what} cannot be written: {reason}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    watch_folder(final.parent)
 
 
 def _to_disk(path: Path) -> None:

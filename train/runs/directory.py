@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sim.errors import OutputError
+from sim.errors import OutputError, shown
 from sim.support.atomic_files import write_json
 
 RECORD = "settings.json"
@@ -68,7 +68,9 @@ def agree(directory: Path, terms: Terms) -> None:
     for method in terms.own.keys() & set(held):
         differences += _differences(there.own.get(method, {}), terms.own[method], f" for {method}")
     if terms.contents:
-        differences += [f"{what} changed" for what in terms.contents if terms.contents[what] != there.contents[what]]
+        differences += [
+            f"{what} changed" for what in terms.contents if terms.contents[what] != there.contents.get(what)
+        ]
     if differences:
         more = len(differences) - _NAMED
         listed = "; ".join(differences[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
@@ -98,14 +100,17 @@ def _read(directory: Path) -> Terms:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["format"] != _FORMAT:
-            raise ValueError(f"format {record['format']}")
-        return Terms(record["shared"], dict(record["own"]), dict(record["contents"]))
+            raise ValueError(f"format {shown(record['format'])}")
+        shared, own, contents = record["shared"], record["own"], record["contents"]
+        if not all(isinstance(fields, dict) for fields in (shared, own, contents, *own.values())):
+            raise ValueError("fields are missing")
+        return Terms(shared, own, contents)
     except FileNotFoundError:
         raise OutputError(
             f"--out {directory}: holds training that does not say how it was set (no {RECORD}), perhaps of an earlier "
             "paraSim; choose another --out or delete it"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise OutputError(
             f"{path}: is damaged ({type(error).__name__}: {error}); choose another --out or delete {directory}"
         ) from None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from sim.errors import OutputError
+from sim.support.deleted_results import watch_folder
 
 _NAME = ".lock"
 
@@ -41,6 +42,7 @@ def locked(directory: Path, file: str = "") -> Iterator[None]:
         path.touch()
     except OSError as error:
         raise OutputError(f"{directory}: cannot be used for results: {error.strerror}") from None
+    watch_folder(directory)
     lock = FileLock(path, timeout=0)
     try:
         lock.acquire()
@@ -58,6 +60,7 @@ def locked(directory: Path, file: str = "") -> Iterator[None]:
         path.write_text(f"{os.getpid()}\n")
         yield
     finally:
-        # What a run leaves must not depend on which process it was.
-        path.write_text("")
+        # What a run leaves must not depend on which process it was; of what was deleted meanwhile, nothing is left.
+        with suppress(OSError), path.open("r+") as note:
+            note.truncate()
         lock.release()

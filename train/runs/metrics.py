@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -19,6 +20,9 @@ METRICS = (
     "uploaded_bytes",
     "downloaded_bytes",
 )
+
+_NOT_ALWAYS = ("train_loss", "eval_loss", "accuracy")
+"""What is not measured in every round, or with all data."""
 
 MetricsRow = dict[str, object]
 
@@ -46,8 +50,10 @@ def read_metrics(path: Path) -> list[MetricsRow]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [{column: _read(column, row[column]) for column in METRICS} for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise OutputError(f"{path}: is damaged ({error}); delete it, and train its methods once more") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+        raise OutputError(
+            f"{path}: is damaged ({str(error)[:100]}); delete it, and train its methods once more"
+        ) from None
 
 
 def _read(column: str, text: str | None) -> object:
@@ -55,7 +61,10 @@ def _read(column: str, text: str | None) -> object:
         raise ValueError(f"a line without {column}")
     if column == "method":
         return text
-    if not text:
+    if not text and column in _NOT_ALWAYS:
         return None
     # As it was, so that it is written again as it was.
-    return int(text) if text.isdigit() else float(text)
+    number = int(text) if text.isdigit() else float(text)
+    if not math.isfinite(number) or (column == "round" and not isinstance(number, int)):
+        raise ValueError(f"{column} is {text[:20]!r}")
+    return number

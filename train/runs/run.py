@@ -16,6 +16,7 @@ from sim.engine.result import Result
 from sim.engine.simulate import Setup, prepare, simulate
 from sim.errors import OutputError
 from sim.scenario.scenario import Scenario
+from sim.support.deleted_results import check_results, note_result
 from train.federated.learner import TorchLearner, Trace
 from train.models.blocks import Values
 from train.models.files import save_model
@@ -71,6 +72,7 @@ class Trained:
         from safetensors import SafetensorError
 
         trained, adapter = self.learner.trained, self.learner.trained.adapter
+        check_results()
         try:
             if adapter is not None:
                 if not isinstance(trained, TrainedStack):
@@ -78,6 +80,7 @@ class Trained:
                     adapter.merge({name: parameter.detach() for name, parameter in adapter.part.items()})
                 adapter.remove()
             save_model(trained.model, tokenizer, folder)
+            note_result(folder / "config.json")
         except (OSError, SafetensorError) as error:
             raise OutputError(f"{folder}: the final model cannot be written: {error}") from None
 

@@ -86,7 +86,7 @@ def _because(runs: RandomRuns) -> str:
         sentence = f"confidence.{known}_{'deadline' if runs.within is None else 'probability'}"
         imprecise = say(sentence, wanted=100 * PRECISE, reached=100 * runs.error)
     if runs.within is None:
-        later = runs.estimate / runs.planned - 1
+        later = runs.estimate / runs.planned - 1 if runs.planned else 0.0
         return say(f"confidence.{'later' if later >= 0 else 'earlier'}", share=abs(later), imprecise=imprecise)
     low, high = runs.interval
     assert low is not None
@@ -98,7 +98,9 @@ def _because(runs: RandomRuns) -> str:
 
 def _notes(sampled: Sequence[RandomRuns]) -> list[str]:
     """Say how the answers were found and checked."""
-    off = max(float(abs(runs.drawn[n] / time - 1)) for runs in sampled for n, time in runs.simulated if time > 0)
+    pairs = [(runs.drawn[n], time) for runs in sampled for n, time in runs.simulated]
+    # A run that takes no time agrees with one that takes none.
+    off = max(float(abs(drawn / time - 1)) if time else float(drawn > 0) for drawn, time in pairs)
     differ = say("found.equal" if off <= 1e-9 else "found.apart", off=off)
     replayed, checked = sum(runs.replayed for runs in sampled), sum(len(runs.simulated) for runs in sampled)
     simulated = sum(len(runs.times) for runs in sampled) - replayed

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,42 +76,86 @@ def test_a_full_disk_leaves_the_last_good_one(where: str, tmp_path: Path, monkey
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def damage(folder: Path, how: str) -> None:
-    tensors, record = folder / "tensors.safetensors", folder / "record.json"
-    if how == "tensors cut short":
-        tensors.write_bytes(tensors.read_bytes()[:-5])
-    elif how == "no tensors":
-        tensors.unlink()
-    elif how == "tensors altered":
-        tensors.write_bytes(tensors.read_bytes()[:-4] + b"\0\0\0\1")
-    elif how == "tensors of another run":
-        save(folder.parent / "other", Checkpoint(7, {}, {"others": torch.zeros(3)}), "other")
-        shutil.copy(folder.parent / "other" / folder.name / tensors.name, tensors)
-    elif how == "record cut short":
-        record.write_text(record.read_text()[:20])
-    elif how == "record of something else":
-        record.write_text("[1, 2]")
-    else:
-        record.write_text("{}")
+def other_bit(content: bytes, position: int) -> bytes:
+    return content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        "tensors cut short",
-        "tensors altered",
-        "tensors of another run",
-        "no tensors",
-        "record cut short",
-        "record of something else",
-        "empty record",
-    ],
-)
-def test_a_damaged_one_is_named(how: str, tmp_path: Path):
+def refused(folder: Path) -> str:
+    """The one line that says that a checkpoint cannot be gone on from."""
+    with pytest.raises(CheckpointError) as error:
+        load(folder, "run")
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 200 + len(str(folder))
+    return str(error.value)
+
+
+NAMES = ("SHA256SUMS", "record.json", "tensors.safetensors")
+EDITS = {
+    "a digit": lambda content: content.replace(b"7", b"8", 1),
+    "a space": lambda content: content + b" ",
+    "the last byte": lambda content: content[:-1],
+    "half": lambda content: content[: len(content) // 2],
+    "all": lambda content: b"",
+    "not UTF-8": lambda content: b"\xff" + content,
+    "other JSON": lambda content: b"[1, 2]",
+    "no fields": lambda content: b"{}",
+    "nested without end": lambda content: b"[" * 100_000,
+    "gone": None,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("how", EDITS)
+def test_a_damaged_one_is_named(how: str, name: str, tmp_path: Path):
     save(tmp_path, checkpoint(7), "run")
-    damage(tmp_path / "round-000007", how)
-    with pytest.raises(CheckpointError, match=r"round-000007: is damaged .*delete it"):
-        load(tmp_path, "run")
+    path, edit = tmp_path / "round-000007" / name, EDITS[how]
+    before = path.read_bytes()
+    if edit is None:
+        path.unlink()
+    elif edit(before) == before:
+        pytest.skip("there is no such digit in it")
+    else:
+        path.write_bytes(edit(before))
+    assert "round-000007: is" in refused(tmp_path)
+
+
+@given(position=st.floats(0, 1, exclude_max=True), name=st.sampled_from(NAMES))
+def test_no_bit_may_change(position: float, name: str, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoints")
+    save(folder, checkpoint(7), "run")
+    path = folder / "round-000007" / name
+    content = path.read_bytes()
+    path.write_bytes(other_bit(content, int(position * len(content))))
+    assert "round-000007: is" in refused(folder)
+
+
+@pytest.mark.parametrize("add", [Path.touch, Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere")])
+def test_nothing_may_be_added(add: Callable[[Path], object], tmp_path: Path):
+    save(tmp_path, checkpoint(7), "run")
+    add(tmp_path / "round-000007" / "model.bin")
+    assert "round-000007: is damaged (model.bin: is not part of it); delete it" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("of", ["another round", "another run"])
+def test_files_of_another_one_are_not_taken_for_its_own(name: str, of: str, tmp_path: Path):
+    save(tmp_path, checkpoint(7), "run")
+    save(tmp_path / "other", checkpoint(3), "run" if of == "another round" else "other")
+    shutil.copy(tmp_path / "other" / "round-000003" / name, tmp_path / "round-000007" / name)
+    assert "round-000007: is damaged" in refused(tmp_path)
+
+
+def test_one_under_another_rounds_name_is_refused(tmp_path: Path):
+    save(tmp_path, checkpoint(3), "run")
+    (tmp_path / "round-000003").rename(tmp_path / "round-000007")
+    assert "round-000007: is damaged (its folder's name is not that of round 3)" in refused(tmp_path)
+
+
+def test_its_seal_is_what_sha256sum_writes(tmp_path: Path):
+    save(tmp_path, checkpoint(0), "run")
+    folder = tmp_path / "round-000000"
+    expected = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}" for name in NAMES[1:]]
+    assert (folder / "SHA256SUMS").read_text().splitlines() == expected
 
 
 def test_another_runs_is_refused(tmp_path: Path):

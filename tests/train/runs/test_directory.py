@@ -14,6 +14,13 @@ from train.runs.directory import Terms, agree, keep, trained_in
 TERMS = Terms({"rounds": 4, "train.data.source": "words", "payload": None}, {"fedbcd": {"rate": 0.1}}, {"data": "abc"})
 
 
+SPOILED = [
+    json.dumps({"format": 1, "shared": {}, "own": {"fedbcd": {}}, "contents": {}} | {part: value})
+    for part in ("shared", "own", "contents")
+    for value in (None, 1, "text", [1], [["a", 1]])
+] + [json.dumps({"format": 1, "shared": {}, "own": {"fedbcd": 3}, "contents": {}})]
+
+
 def held(directory: Path, terms: Terms = TERMS) -> Path:
     """A directory in which something was trained."""
     keep(directory, terms)
@@ -73,7 +80,7 @@ def test_a_method_whose_folder_is_gone_may_begin_anew(tmp_path: Path):
     agree(tmp_path, replace(TERMS, own={"fedit": {"rate": 0.5}}))
 
 
-@pytest.mark.parametrize("text", [None, "{", "[]", "{}", json.dumps({"format": 99})])
+@pytest.mark.parametrize("text", [None, "{", "[]", "{}", json.dumps({"format": 99}), "[" * 100_000, *SPOILED])
 def test_a_record_that_is_missing_or_damaged(text: str | None, tmp_path: Path):
     held(tmp_path)
     if text is None:

@@ -54,7 +54,36 @@ def test_none_yet(tmp_path: Path):
     assert read_metrics(tmp_path / "metrics.csv") == []
 
 
-@pytest.mark.parametrize("text", ["a,b\n1,2\n", HEADER + "fedbcd,x,,,,,,\n", HEADER + "fedbcd\n"])
+RIGHT = "fedbcd,1,2.5,0.5,,,7,8\n"
+
+
+def test_what_was_not_measured_is_empty(tmp_path: Path):
+    (tmp_path / "metrics.csv").write_text(HEADER + RIGHT)
+    assert list(read_metrics(tmp_path / "metrics.csv")[0].values()) == ["fedbcd", 1, 2.5, 0.5, None, None, 7, 8]
+
+
+SPOILED = [
+    RIGHT.replace(before, after, 1)
+    for before, after in [
+        (",1,", ",one,"),
+        (",1,", ",1.5,"),
+        (",1,", ",,"),
+        (",2.5,", ",,"),
+        (",2.5,", ",inf,"),
+        (",0.5,", ",nan,"),
+        (",7,", ",,"),
+        (",7,", ",1e400,"),
+        (",7,", f",{'7' * 5000},"),
+        ("fedbcd", "x" * 200_000),
+    ]
+]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a,b\n1,2\n", *(HEADER + row for row in ("fedbcd,x,,,,,,\n", "fedbcd\n", *SPOILED))],
+    ids=lambda text: text.removeprefix(HEADER)[:30],
+)
 def test_something_else_is_refused(text: str, tmp_path: Path):
     (tmp_path / "metrics.csv").write_text(text)
     with pytest.raises(OutputError, match=r"metrics\.csv: is damaged"):
