@@ -81,7 +81,7 @@ class TrainSettings(Section):
     """Learning rate within one local update."""
     clip_norm: float | None = Field(default=None, gt=0)
     accumulation: int = Field(default=1, ge=1)
-    """Batches per optimizer step."""
+    """Batches per optimizer step, which follows the mean loss over all their answer tokens."""
     global_learning_rate: float = Field(default=1.0, gt=0)
     """Rate eta with which the server adds the mean."""
     mean: Literal["uniform", "weighted"] = "uniform"
