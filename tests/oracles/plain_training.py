@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,18 +24,26 @@ def names_of(block: int, model: nn.Module) -> list[str]:
     return [name for name, _ in model.named_parameters() if f"layers.{block}." in name]
 
 
-def local_training(model: nn.Module, names: Sequence[str], batches: list[dict[str, Tensor]], rate: float) -> State:
-    """K AdamW steps on a copy; what changed in `names`."""
+def local_training(
+    model: nn.Module, names: Sequence[str], batches: list[dict[str, Tensor]], rate: float | Sequence[float],
+    memory: dict[str, Any] | None = None,
+) -> State:  # fmt: skip
+    """K AdamW steps on a copy; what changed in `names`. AdamW goes on from a memory, and leaves its state there."""
     model = copy.deepcopy(model)
     parameters = dict(model.named_parameters())
     for name, parameter in parameters.items():
         parameter.requires_grad_(name in names)
     before = {name: parameters[name].detach().clone() for name in names}
-    optimizer = torch.optim.AdamW([parameters[name] for name in names], lr=rate, eps=EPSILON, weight_decay=0.0)
-    for batch in batches:
+    optimizer = torch.optim.AdamW([parameters[name] for name in names], lr=1.0, eps=EPSILON, weight_decay=0.0)
+    if memory:
+        optimizer.load_state_dict(memory)
+    for step, batch in enumerate(batches):
+        optimizer.param_groups[0]["lr"] = rate if isinstance(rate, float) else rate[step]
         optimizer.zero_grad()
         model(**batch).loss.backward()
         optimizer.step()
+    if memory is not None:
+        memory.update(copy.deepcopy(optimizer.state_dict()))
     return {name: parameters[name].detach() - before[name] for name in names}
 
 
@@ -85,14 +94,34 @@ def parablock(
     return model
 
 
-def fedcybgd(model: nn.Module, batches: Batches, rounds: int, n: int, rate: float) -> nn.Module:
-    """Clients take turns; the server overwrites the block that the client returns."""
+def fedcybgd(
+    model: nn.Module, batches: Batches, rounds: int, n: int, rate: Callable[[int], float | Sequence[float]],
+    *, kept: bool = True, fetched: Callable[[int], Sequence[int]] | None = None, unfetched: str = "base",
+) -> nn.Module:  # fmt: skip
+    """Clients take turns; the server overwrites the block that the client returns.
+
+    In turn t a client of its own begins with what stands for the blocks that it does not fetch: the base's values, as in
+    the method's public code, or those that it had last. AdamW's state stays with the client or begins afresh.
+    """
+    base, memories = copy.deepcopy(model), [{} for _ in range(n)]
+    last = [copy.deepcopy(model) for _ in range(n)]
     for t in range(rounds):
         client = t % n
+        own = copy.deepcopy(base if unfetched == "base" else last[client])
+        for block in (*range(n),) if fetched is None else (*fetched(t), client):
+            overwrite(own, model, names_of(block, model))
         names = names_of(client, model)
-        trained = local_training(model, names, batches(client, t), rate)
-        parameters = dict(model.named_parameters())
-        with torch.no_grad():
-            for name in names:
-                parameters[name].copy_(parameters[name] + trained[name])
+        memory = memories[client] if kept else None
+        add(own, local_training(own, names, batches(client, t), rate(t), memory))
+        overwrite(model, own, names)
+        last[client] = own
     return model
+
+
+def overwrite(model: nn.Module, other: nn.Module, names: Sequence[str]) -> None:
+    """Put another model's values into a model."""
+    values = dict(other.named_parameters())
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in names:
+                parameter.copy_(values[name])

@@ -81,6 +81,7 @@ def federate(
     alike: bool = False,
     model: nn.Module | None = None,
     observe: Any = None,
+    local_settings: LocalSettings = LOCAL,
     **fields: Any,
 ) -> tuple[nn.Module, TorchLearner]:
     """Train with the real protocols and learner; return the server's model at the end, and the learner."""
@@ -100,7 +101,7 @@ def federate(
         TrainSettings.parse(settings),
         trained_part(setup.method.trains, model, setup.blocks, LORA, seed=scenario.seed),
         RandomTokens(scenario.clients, alike=alike),
-        LOCAL,
+        local_settings,
         costs,
     )
     simulate(setup, costs, learner, None if observe is None else lambda run, round: observe(run, round, learner))
