@@ -97,8 +97,8 @@ class TorchLearner:
         self.task = task
         # By client and round, in the order of training.
         self.traces: dict[tuple[int, int], Trace] = {}
-        # Training losses of what each aggregation brought in, by its number, until somebody asks.
-        self.losses: dict[int, list[float]] = {}
+        # Of what each aggregation brought in, weights in the mean and training losses, by its number, until somebody asks.
+        self.losses: dict[int, list[tuple[float, float]]] = {}
         self.clients: defaultdict[int, Client] = defaultdict(Client)
         self.messages = Messages(
             setup.scenario.wire.upload,
@@ -245,8 +245,9 @@ class TorchLearner:
         """Bring the mean of some updates into the server's model (Algorithm 2, line 10)."""
         if number <= self.replayed_until:
             return
-        self.losses.setdefault(number, []).extend(self.traces[update.client, update.round].loss for update in updates)
         weights = [float(self.task.examples[u.client]) if self.settings.mean == "weighted" else 1.0 for u in updates]
+        losses = (self.traces[update.client, update.round].loss for update in updates)
+        self.losses.setdefault(number, []).extend(zip(weights, losses, strict=True))
         contents = [cast(Values, update.content) for update in updates]
         rate = self.settings.global_learning_rate
         if isinstance(self.trained, TrainedStack):
