@@ -61,27 +61,57 @@ def mean(deltas: Sequence[State], weights: Sequence[float]) -> State:
     return {name: sum(w * d[name] for w, d in zip(weights, deltas, strict=True)) / total for name in deltas[0]}
 
 
+Wire = Callable[[State], State]
+"""What is left of a message when it arrives."""
+
+
+def unchanged(message: State) -> State:
+    """All of it."""
+    return message
+
+
+def bfloat16(message: State) -> State:
+    """Every value rounded to 8 bits: what 2 bytes hold."""
+    return {name: value.bfloat16().float() for name, value in message.items()}
+
+
+def float16(message: State) -> State:
+    """Every value rounded to 11 bits, the smallest to nothing."""
+    return {name: value.half().float() for name, value in message.items()}
+
+
 def fedavg(
     model: nn.Module, names: Callable[[int], list[str]], batches: Batches, rounds: int, n: int, rate: float,
-    weights: Sequence[float], eta: float = 1.0,
+    weights: Sequence[float], eta: float = 1.0, up: Wire = unchanged, down: Wire = unchanged, feedback: bool = False,
 ) -> nn.Module:  # fmt: skip
-    """FedBCD, FedIT, FFA-LoRA, full fine-tuning: train `names(t)` of the global model, average, repeat."""
+    """FedBCD, FedIT, FFA-LoRA, full fine-tuning: train `names(t)` of the global model, average, repeat.
+
+    With feedback, a client adds what a message lost to its next one about the same names.
+    """
+    owed: dict[tuple[int, str], Tensor] = {}
     for t in range(rounds):
-        deltas = [local_training(model, names(t), batches(i, t), rate) for i in range(n)]
-        add(model, mean(deltas, weights), eta)
+        sent = []
+        for i in range(n):
+            delta = local_training(model, names(t), batches(i, t), rate)
+            if feedback:
+                delta = {name: value + owed.get((i, name), 0.0) for name, value in delta.items()}
+            sent.append(up(delta))
+            owed |= {(i, name): value - sent[i][name] for name, value in delta.items()}
+        add(model, down(mean(sent, weights)), eta)
     return model
 
 
 def parablock(
     model: nn.Module, schedule: Sequence[int], batches: Batches, n: int, rate: float, s: int = 1, eta: float = 1.0,
+    up: Wire = unchanged, down: Wire = unchanged,
 ) -> nn.Module:  # fmt: skip
-    """Algorithm 2 with staleness s, on N whole models."""
+    """Algorithm 2 with staleness s, on N whole models. What a client has of its own is not what it sends."""
     clients = [copy.deepcopy(model) for _ in range(n)]
     deltas: dict[int, list[State]] = {}
     rounds = len(schedule)
     for t in range(rounds):
         deltas[t] = [local_training(x, names_of(schedule[t], x), batches(i, t), rate) for i, x in enumerate(clients)]
-        aggregate = mean(deltas[t - s], [1.0] * n) if t >= s else None
+        aggregate = down(mean([up(delta) for delta in deltas[t - s]], [1.0] * n)) if t >= s else None
         for i, x in enumerate(clients):
             add(x, deltas[t][i], eta)  # line 9: its own update ...
             if aggregate is not None:  # ... and the correction
@@ -90,18 +120,19 @@ def parablock(
         if aggregate is not None:
             add(model, aggregate, eta)  # line 10
     for t in range(max(0, rounds - s), rounds):  # lines 12-14
-        add(model, mean(deltas[t], [1.0] * n), eta)
+        add(model, down(mean([up(delta) for delta in deltas[t]], [1.0] * n)), eta)
     return model
 
 
 def fedcybgd(
     model: nn.Module, batches: Batches, rounds: int, n: int, rate: Callable[[int], float | Sequence[float]],
     *, kept: bool = True, fetched: Callable[[int], Sequence[int]] | None = None, unfetched: str = "base",
+    up: Wire = unchanged, down: Wire = unchanged,
 ) -> nn.Module:  # fmt: skip
     """Clients take turns; the server overwrites the block that the client returns.
 
-    In turn t a client of its own begins with what stands for the blocks that it does not fetch: the base's values, as in
-    the method's public code, or those that it had last. AdamW's state stays with the client or begins afresh.
+    For the blocks that a client does not fetch stand the base's values, as in the method's public code, or those that it
+    had last. AdamW's state stays with the client or begins afresh.
     """
     base, memories = copy.deepcopy(model), [{} for _ in range(n)]
     last = [copy.deepcopy(model) for _ in range(n)]
@@ -112,7 +143,8 @@ def fedcybgd(
             overwrite(own, model, names_of(block, model))
         names = names_of(client, model)
         memory = memories[client] if kept else None
-        add(own, local_training(own, names, batches(client, t), rate(t), memory))
+        delta = local_training(own, names, batches(client, t), rate(t), memory)
+        add(own, down(up(delta)))
         overwrite(model, own, names)
         last[client] = own
     return model

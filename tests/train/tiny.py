@@ -84,7 +84,10 @@ def federate(
     local_settings: LocalSettings = LOCAL,
     **fields: Any,
 ) -> tuple[nn.Module, TorchLearner]:
-    """Train with the real protocols and learner; return the server's model at the end, and the learner."""
+    """Train with the real protocols and learner; return the server's model at the end, and the learner.
+
+    Messages carry float32 unless `wire` says otherwise, so that nothing is rounded that an oracle does not round.
+    """
     data = {
         "compute": {"seconds": 10},
         "payload": {"upload": "100MB"},
@@ -92,6 +95,7 @@ def federate(
         "rounds": 5,
         "blocks": {"layers": 1},
     } | fields
+    data["wire"] = {"precision": "float32"} | fields.get("wire", {})
     scenario = Scenario.parse(data)
     setup = prepare(scenario, ARCHITECTURE)
     model = model or tiny_model()

@@ -19,14 +19,13 @@ from sim.engine.costs import Costs
 from sim.engine.fleet import Fleet
 from sim.engine.learner import Promise, Update
 from sim.engine.simulate import Setup
-from sim.workload.methods import Trains
 from train.data.task import Task
 from train.federated.client import Client
 from train.federated.versions import BASE, Versions
 from train.models.blocks import Values
 from train.runs.settings import TrainSettings
 from train.update.aggregate import mean
-from train.update.compression import Messages
+from train.update.compression import messages
 from train.update.jobs import Job, LocalTrainer, TrainerFactory
 from train.update.kept_optimizer import KeptOptimizer
 from train.update.local import LocalSettings, LocalUpdate, TrainingError
@@ -97,17 +96,10 @@ class TorchLearner:
         self.task = task
         # By client and round, in the order of training.
         self.traces: dict[tuple[int, int], Trace] = {}
-        # Of what each aggregation brought in, weights in the mean and training losses, by its number, until somebody asks.
+        # Of what each aggregation brought in, by its number, until somebody asks: weights in the mean, training losses.
         self.losses: dict[int, list[tuple[float, float]]] = {}
         self.clients: defaultdict[int, Client] = defaultdict(Client)
-        self.messages = Messages(
-            setup.scenario.wire.upload,
-            setup.scenario.wire.download,
-            error_feedback=settings.error_feedback,
-            stochastic=settings.stochastic_rounding,
-            seed=setup.scenario.seed,
-            values=setup.method.trains is Trains.STACKED_LORA,
-        )
+        self.messages = messages(setup, settings)
         held = self._held if setup.staleness is None or not settings.correction else lambda item: ()
         self.versions = Versions(trained.part, lag=setup.staleness or 0, held=held)
         # Where a client waits for the aggregate before it trains again, its own update is in it by then.
@@ -160,8 +152,11 @@ class TorchLearner:
         return self.surveyed[client][0]
 
     def schedule(self) -> Sequence[int | None]:
-        """Block of each round; ranked ones go round from the largest mean gradient norm to the smallest."""
-        if not self.setup.ranks_blocks:
+        """Block of each round; ranked ones go round from the largest mean gradient norm to the smallest.
+
+        A client that takes turns has a block of its own, whatever the ranks.
+        """
+        if not self.setup.ranks_blocks or self.setup.traits.takes_turns:
             return self.setup.schedule
         # In the order of the clients: a sum must not depend on who was surveyed first.
         norms = torch.stack([self.surveyed[client][1] for client in sorted(self.surveyed)])
@@ -218,9 +213,9 @@ class TorchLearner:
         self._at_work.discard(client)
         try:
             learned = result()
+            sent = self.messages.send(client, job.item, round, learned.delta)
         except TrainingError as error:
             raise TrainingError(f"client {client}, round {round}: {error}") from None
-        sent = self.messages.send(client, job.item, round, learned.delta)
         if self._keeps_own:
             self.clients[client].pending[job.item, round] = learned.delta
         if learned.adamw:
@@ -251,7 +246,8 @@ class TorchLearner:
         contents = [cast(Values, update.content) for update in updates]
         rate = self.settings.global_learning_rate
         if isinstance(self.trained, TrainedStack):
-            self.merge_seconds[number] = self.trained.merge(contents, weights, rate)
+            stack = self.messages.broadcast(number, self.trained.stacked(contents, weights, rate))
+            self.merge_seconds[number] = self.trained.merge(stack)
         else:
             change = self.messages.broadcast(number, mean(contents, weights, [update.weight for update in updates]))
             self.versions.renew(item, number, {name: rate * value for name, value in change.items()})

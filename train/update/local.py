@@ -92,8 +92,8 @@ class LocalUpdate:
     seconds : float
         Time [s] that the update took on the device.
     adamw : dict of str to torch.Tensor
-        Where the optimizer is kept, what AdamW knows at the end, on the CPU: ``exp_avg.``, ``exp_avg_sq.`` and ``step.``
-        before the name of each parameter. Otherwise empty.
+        What AdamW knows at the end, where it is kept, on the CPU: ``exp_avg.``, ``exp_avg_sq.`` and ``step.`` before the
+        name of each parameter. Otherwise empty.
     """
 
     delta: Values
@@ -187,7 +187,7 @@ def _measure(
     settings: LocalSettings,
     kept: KeptOptimizer | None,
 ) -> tuple[Values, Tensor, float, Values]:
-    """Train from `origin` and time it: the delta, the loss of each step, the seconds, and AdamW's state if it is kept."""
+    """Train from `origin` and time it: the delta, each step's loss, the seconds, and AdamW's state if it is kept."""
     device = next(iter(part.values())).device
     with _on_copies(model, part, origin):
         began = now(device)

@@ -116,8 +116,8 @@ def test_the_schedule_of_a_kept_optimizer_spans_all_turns_of_its_client(optimize
 
 
 @pytest.mark.parametrize("unfetched", ["base", "last"])
-def test_what_stands_for_blocks_that_a_client_of_fedcybgd_did_not_fetch(unfetched: str, monkeypatch: pytest.MonkeyPatch):
-    # The public code begins every turn with a copy of the base and puts the drawn blocks into it (the same workflow.py).
+def test_what_stands_for_blocks_that_fedcybgd_did_not_fetch(unfetched: str, monkeypatch: pytest.MonkeyPatch):
+    # The public code begins every turn with a copy of the base and puts the drawn blocks into it (also workflow.py).
     arrived: list[list[tuple[int, int]]] = [[]]
     receive, train = TorchLearner.receive, TorchLearner.train
 
@@ -358,7 +358,7 @@ def test_a_client_of_flora_pays_for_the_stacks_that_reach_it(monkeypatch: pytest
     # 1 in 0 and 2: before round 1 client 0 merges round 0's stack, 1 + 5; before round 2 it merges round 1's, 1 + 7,
     # and client 1 both, 1 + 5 + 7. Before round 0 there is nothing to merge.
     merges = iter([5.0, 7.0, 9.0])
-    monkeypatch.setattr(TrainedStack, "merge", lambda self, adapters, weights, rate: next(merges))
+    monkeypatch.setattr(TrainedStack, "merge", lambda self, stacked: next(merges))
     trained = TrainedStack(tiny_model(), LORA, seed=0)
     task, rounds = RandomTokens(2), [[0, 1], [0], [0, 1]]
     scenario = Scenario.parse(
@@ -397,4 +397,4 @@ def test_merging_is_timed_without_stacking(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("train.update.trained_part.now", ticking())
     stack = TrainedStack(tiny_model(), LORA, seed=0)
     adapter = stack.message(stack.fresh_start(0, 0, {}), {name: torch.zeros(()) for name in stack.part(0)})
-    assert stack.merge([adapter, adapter], [1.0, 1.0], 1.0) == 1.0
+    assert stack.merge(stack.stacked([adapter, adapter], [1.0, 1.0], 1.0)) == 1.0
