@@ -131,7 +131,7 @@ def fedcybgd(
 ) -> nn.Module:  # fmt: skip
     """Clients take turns; the server overwrites the block that the client returns.
 
-    For the blocks that a client does not fetch stand the base's values, as in the method's public code, or those that it
+    For blocks that a client does not fetch stand the base's values, as in the method's public code, or those that it
     had last. AdamW's state stays with the client or begins afresh.
     """
     base, memories = copy.deepcopy(model), [{} for _ in range(n)]

@@ -92,7 +92,7 @@ class LocalUpdate:
     seconds : float
         Time [s] that the update took on the device.
     adamw : dict of str to torch.Tensor
-        What AdamW knows at the end, where it is kept, on the CPU: ``exp_avg.``, ``exp_avg_sq.`` and ``step.`` before the
+        What AdamW knows at the end, where it is kept, on the CPU: ``exp_avg.``, ``exp_avg_sq.``, ``step.`` before the
         name of each parameter. Otherwise empty.
     """
 

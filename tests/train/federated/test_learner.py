@@ -338,6 +338,12 @@ def test_the_gradient_schedule_goes_from_the_largest_gradient_down():
     assert list(learner.schedule()) == [order[t % len(order)] for t in range(5)]
 
 
+def test_who_takes_turns_has_a_block_of_its_own_whatever_the_gradients():
+    _, learner = federate(method="fedcybgd", blocks={"schedule": "gradient", "gradient_pass": "1s"})
+    learner.surveyed = {client: (1.0, torch.tensor([1.0, 3.0, 2.0])) for client in range(3)}
+    assert list(learner.schedule()) == [0, 1, 2, 0, 1]
+
+
 def test_versions_that_nobody_trains_on_are_forgotten():
     alive = []
 
