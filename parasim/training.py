@@ -35,6 +35,8 @@ from train.runs.metrics import MetricsRow, read_metrics, write_metrics
 from train.runs.run import train_method
 from train.runs.settings import TrainSettings
 from train.runs.workbench import Workbench, build, device_of
+from train.update.compression import messages
+from train.update.priced_only import priced_only
 
 DEMONSTRATION = Path(str(resources.files("parasim_demonstration"))) / "scenario.yaml"
 """What `paraSim train` does without arguments: a small Llama, word problems, 10 clients."""
@@ -149,7 +151,8 @@ def _train(
     bench.partition.save(directory / "partition.json")
     if bench.held_out:
         write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
-    notes, results = [*bench.notes, *dict.fromkeys(chain.from_iterable(map(ignored_jitter, scenarios)))], {}
+    jitter = dict.fromkeys(chain.from_iterable(map(ignored_jitter, scenarios)))
+    notes, results = [*bench.notes, *priced_only(scenarios[0].wire), *jitter], {}
     if clock != "measured":
         notes += doubtful(costs_of(prepare(scenario, bench.architecture)).provenance() for scenario in scenarios)
     for scenario in scenarios:
@@ -189,6 +192,7 @@ def _check(scenarios: Sequence[Scenario], settings: TrainSettings, bench: Workbe
     for scenario in scenarios:
         settings.rate(scenario.method.name)
         setup = prepare(scenario, bench.architecture)
+        messages(setup, settings)
         if setup.method.trains in (Trains.LORA, Trains.LORA_B, Trains.STACKED_LORA):
             target_modules(bench.model, scenario.lora.targets)
         if clock != "measured":

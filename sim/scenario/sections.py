@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PlainValidator, SerializeAsAny, ValidationError, field_serializer, field_validator
+from pydantic import (
+    Field,
+    PlainValidator,
+    SerializeAsAny,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from sim.engine.shape import Params
@@ -166,15 +174,50 @@ class Compression(Section):
     """Bytes per scale."""
 
 
+WIDTHS = {"bfloat16": 2, "float16": 2, "float32": 4}
+"""Size of the types that values of messages can have [B]."""
+
+
 class Wire(Section):
     """How values become bytes."""
 
     bytes_per_parameter: Number = Field(default=2, ge=0.01, le=16)
-    """2 for bf16, 4 for fp32."""
+    """Size of a value that is not quantized [B]; that of `precision` if it is given."""
+    precision: Literal["bfloat16", "float16", "float32"] | None = None
+    """What such values are, and what training rounds them to: if left out, `bfloat16` for 2 bytes, `float32` for 4 or
+    more. Other sizes are priced, and training rounds nothing."""
     serialization: Duration = 0.0
     """A client's time to pack or unpack one message, part of that transfer."""
     upload: Compression = Compression()
     download: Compression = Compression()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_wide_as_its_values(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("bytes_per_parameter") is not None:
+            return data
+        width = next((size for name, size in WIDTHS.items() if name == data.get("precision")), None)
+        return data if width is None else data | {"bytes_per_parameter": width}
+
+    @model_validator(mode="after")
+    def _precision_is_as_wide(self) -> Self:
+        if self.precision is not None and WIDTHS[self.precision] != self.bytes_per_parameter:
+            of_this_width = [name for name, width in WIDTHS.items() if width == self.bytes_per_parameter]
+            raise ValueError(
+                f"precision: {self.precision} takes {WIDTHS[self.precision]} bytes per value, but bytes_per_parameter "
+                f"is {self.bytes_per_parameter:g}; leave one of them out"
+                + (f", or take {' or '.join(of_this_width)}" if of_this_width else "")
+            )
+        return self
+
+    @property
+    def carried(self) -> str | None:
+        """Type that values have in a message that is not quantized; None for a size that no type has."""
+        if self.precision is not None:
+            return self.precision
+        if self.bytes_per_parameter >= WIDTHS["float32"]:
+            return "float32"
+        return "bfloat16" if self.bytes_per_parameter == WIDTHS["bfloat16"] else None
 
 
 class Compute(Section):

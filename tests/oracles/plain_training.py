@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,18 +24,26 @@ def names_of(block: int, model: nn.Module) -> list[str]:
     return [name for name, _ in model.named_parameters() if f"layers.{block}." in name]
 
 
-def local_training(model: nn.Module, names: Sequence[str], batches: list[dict[str, Tensor]], rate: float) -> State:
-    """K AdamW steps on a copy; what changed in `names`."""
+def local_training(
+    model: nn.Module, names: Sequence[str], batches: list[dict[str, Tensor]], rate: float | Sequence[float],
+    memory: dict[str, Any] | None = None,
+) -> State:  # fmt: skip
+    """K AdamW steps on a copy; what changed in `names`. AdamW goes on from a memory, and leaves its state there."""
     model = copy.deepcopy(model)
     parameters = dict(model.named_parameters())
     for name, parameter in parameters.items():
         parameter.requires_grad_(name in names)
     before = {name: parameters[name].detach().clone() for name in names}
-    optimizer = torch.optim.AdamW([parameters[name] for name in names], lr=rate, eps=EPSILON, weight_decay=0.0)
-    for batch in batches:
+    optimizer = torch.optim.AdamW([parameters[name] for name in names], lr=1.0, eps=EPSILON, weight_decay=0.0)
+    if memory:
+        optimizer.load_state_dict(memory)
+    for step, batch in enumerate(batches):
+        optimizer.param_groups[0]["lr"] = rate if isinstance(rate, float) else rate[step]
         optimizer.zero_grad()
         model(**batch).loss.backward()
         optimizer.step()
+    if memory is not None:
+        memory.update(copy.deepcopy(optimizer.state_dict()))
     return {name: parameters[name].detach() - before[name] for name in names}
 
 
@@ -52,27 +61,57 @@ def mean(deltas: Sequence[State], weights: Sequence[float]) -> State:
     return {name: sum(w * d[name] for w, d in zip(weights, deltas, strict=True)) / total for name in deltas[0]}
 
 
+Wire = Callable[[State], State]
+"""What is left of a message when it arrives."""
+
+
+def unchanged(message: State) -> State:
+    """All of it."""
+    return message
+
+
+def bfloat16(message: State) -> State:
+    """Every value rounded to 8 bits: what 2 bytes hold."""
+    return {name: value.bfloat16().float() for name, value in message.items()}
+
+
+def float16(message: State) -> State:
+    """Every value rounded to 11 bits, the smallest to nothing."""
+    return {name: value.half().float() for name, value in message.items()}
+
+
 def fedavg(
     model: nn.Module, names: Callable[[int], list[str]], batches: Batches, rounds: int, n: int, rate: float,
-    weights: Sequence[float], eta: float = 1.0,
+    weights: Sequence[float], eta: float = 1.0, up: Wire = unchanged, down: Wire = unchanged, feedback: bool = False,
 ) -> nn.Module:  # fmt: skip
-    """FedBCD, FedIT, FFA-LoRA, full fine-tuning: train `names(t)` of the global model, average, repeat."""
+    """FedBCD, FedIT, FFA-LoRA, full fine-tuning: train `names(t)` of the global model, average, repeat.
+
+    With feedback, a client adds what a message lost to its next one about the same names.
+    """
+    owed: dict[tuple[int, str], Tensor] = {}
     for t in range(rounds):
-        deltas = [local_training(model, names(t), batches(i, t), rate) for i in range(n)]
-        add(model, mean(deltas, weights), eta)
+        sent = []
+        for i in range(n):
+            delta = local_training(model, names(t), batches(i, t), rate)
+            if feedback:
+                delta = {name: value + owed.get((i, name), 0.0) for name, value in delta.items()}
+            sent.append(up(delta))
+            owed |= {(i, name): value - sent[i][name] for name, value in delta.items()}
+        add(model, down(mean(sent, weights)), eta)
     return model
 
 
 def parablock(
     model: nn.Module, schedule: Sequence[int], batches: Batches, n: int, rate: float, s: int = 1, eta: float = 1.0,
+    up: Wire = unchanged, down: Wire = unchanged,
 ) -> nn.Module:  # fmt: skip
-    """Algorithm 2 with staleness s, on N whole models."""
+    """Algorithm 2 with staleness s, on N whole models. What a client has of its own is not what it sends."""
     clients = [copy.deepcopy(model) for _ in range(n)]
     deltas: dict[int, list[State]] = {}
     rounds = len(schedule)
     for t in range(rounds):
         deltas[t] = [local_training(x, names_of(schedule[t], x), batches(i, t), rate) for i, x in enumerate(clients)]
-        aggregate = mean(deltas[t - s], [1.0] * n) if t >= s else None
+        aggregate = down(mean([up(delta) for delta in deltas[t - s]], [1.0] * n)) if t >= s else None
         for i, x in enumerate(clients):
             add(x, deltas[t][i], eta)  # line 9: its own update ...
             if aggregate is not None:  # ... and the correction
@@ -81,18 +120,40 @@ def parablock(
         if aggregate is not None:
             add(model, aggregate, eta)  # line 10
     for t in range(max(0, rounds - s), rounds):  # lines 12-14
-        add(model, mean(deltas[t], [1.0] * n), eta)
+        add(model, down(mean([up(delta) for delta in deltas[t]], [1.0] * n)), eta)
     return model
 
 
-def fedcybgd(model: nn.Module, batches: Batches, rounds: int, n: int, rate: float) -> nn.Module:
-    """Clients take turns; the server overwrites the block that the client returns."""
+def fedcybgd(
+    model: nn.Module, batches: Batches, rounds: int, n: int, rate: Callable[[int], float | Sequence[float]],
+    *, kept: bool = True, fetched: Callable[[int], Sequence[int]] | None = None, unfetched: str = "base",
+    up: Wire = unchanged, down: Wire = unchanged,
+) -> nn.Module:  # fmt: skip
+    """Clients take turns; the server overwrites the block that the client returns.
+
+    For blocks that a client does not fetch stand the base's values, as in the method's public code, or those that it
+    had last. AdamW's state stays with the client or begins afresh.
+    """
+    base, memories = copy.deepcopy(model), [{} for _ in range(n)]
+    last = [copy.deepcopy(model) for _ in range(n)]
     for t in range(rounds):
         client = t % n
+        own = copy.deepcopy(base if unfetched == "base" else last[client])
+        for block in (*range(n),) if fetched is None else (*fetched(t), client):
+            overwrite(own, model, names_of(block, model))
         names = names_of(client, model)
-        trained = local_training(model, names, batches(client, t), rate)
-        parameters = dict(model.named_parameters())
-        with torch.no_grad():
-            for name in names:
-                parameters[name].copy_(parameters[name] + trained[name])
+        memory = memories[client] if kept else None
+        delta = local_training(own, names, batches(client, t), rate(t), memory)
+        add(own, down(up(delta)))
+        overwrite(model, own, names)
+        last[client] = own
     return model
+
+
+def overwrite(model: nn.Module, other: nn.Module, names: Sequence[str]) -> None:
+    """Put another model's values into a model."""
+    values = dict(other.named_parameters())
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in names:
+                parameter.copy_(values[name])

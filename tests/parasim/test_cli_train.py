@@ -40,6 +40,17 @@ def test_what_is_left(trained: tuple[Path, str]):
     ]  # fmt: skip
 
 
+def test_what_is_priced_and_not_applied_is_said(small_training: Path, tmp_path: Path):
+    arguments = ("train", small_training, "--method", "fedit", "--clock", "profile", "--set", "rounds=1")
+    printed = {}
+    for size in (4, 1):
+        outcome = run(*arguments, "--set", f"wire.bytes_per_parameter={size}", "--out", tmp_path / str(size))
+        assert outcome.status == 0, outcome.err
+        printed[size] = " ".join(outcome.out.split())
+    assert "wire.bytes_per_parameter=1 is priced and not applied" in printed[1]
+    assert "priced and not applied" not in printed[4]
+
+
 def test_the_same_command_again_changes_nothing(trained: tuple[Path, str], small_training: Path):
     out, printed = trained
     watched = ["metrics.csv", "parablock/timeline.csv", "parablock/model/model.safetensors", "training.svg"]
@@ -86,6 +97,8 @@ def test_a_profile_that_does_not_cover_the_run_is_refused_before_training(clock:
         (("--set", "local.sequence_length=3"), "no answer token is left"),
         (("--set", "lora.targets=[nothing]", "--method", "fedit"), "nothing"),
         (("--set", "blocks.schedule=[9, 9]"), "9"),
+        (("--set", "wire.precision=bfloat16"), "wire: precision: bfloat16 takes 2 bytes per value"),
+        (("--set", "wire.upload.bits=1"), "wire.upload.bits"),
     ],
 )
 def test_what_is_refused(arguments: tuple[str, ...], message: str, small_training: Path, tmp_path: Path):

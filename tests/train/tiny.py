@@ -81,9 +81,13 @@ def federate(
     alike: bool = False,
     model: nn.Module | None = None,
     observe: Any = None,
+    local_settings: LocalSettings = LOCAL,
     **fields: Any,
 ) -> tuple[nn.Module, TorchLearner]:
-    """Train with the real protocols and learner; return the server's model at the end, and the learner."""
+    """Train with the real protocols and learner; return the server's model at the end, and the learner.
+
+    Messages carry float32 unless `wire` says otherwise, so that nothing is rounded that an oracle does not round.
+    """
     data = {
         "compute": {"seconds": 10},
         "payload": {"upload": "100MB"},
@@ -91,6 +95,7 @@ def federate(
         "rounds": 5,
         "blocks": {"layers": 1},
     } | fields
+    data["wire"] = {"precision": "float32"} | fields.get("wire", {})
     scenario = Scenario.parse(data)
     setup = prepare(scenario, ARCHITECTURE)
     model = model or tiny_model()
@@ -100,7 +105,7 @@ def federate(
         TrainSettings.parse(settings),
         trained_part(setup.method.trains, model, setup.blocks, LORA, seed=scenario.seed),
         RandomTokens(scenario.clients, alike=alike),
-        LOCAL,
+        local_settings,
         costs,
     )
     simulate(setup, costs, learner, None if observe is None else lambda run, round: observe(run, round, learner))

@@ -46,6 +46,26 @@ def model_loss(model: Module, batch: Batch) -> torch.Tensor:
     return loss
 
 
+def predictions(batch: Batch) -> torch.Tensor:
+    """Count what the mean loss of a batch is a mean over.
+
+    Parameters
+    ----------
+    batch : Batch
+        Keyword arguments of a forward pass.
+
+    Returns
+    -------
+    torch.Tensor
+        A scalar: the tokens that a language model predicts, those of the answers, or else the examples.
+    """
+    labels = batch.get("labels")
+    if labels is None or labels.ndim == 1:
+        return torch.tensor(len(next(iter(batch.values()))))
+    # The first token of a row is never predicted: labels are shifted by one inside the model.
+    return (labels[:, 1:] != IGNORED).sum()
+
+
 def readable_tokens(model: Module) -> int | None:
     """Longest sequence that a language model was made for.
 
@@ -104,8 +124,7 @@ def held_out_loss(model: Module, batches: Iterable[Batch]) -> float:
     total, tokens = 0.0, 0
     with evaluating(model):
         for batch in batches:
-            # The first token of a row is never predicted: labels are shifted by one inside the model.
-            predicted = int((batch["labels"][:, 1:] != IGNORED).sum())
+            predicted = int(predictions(batch))
             if predicted:
                 total += float(model_loss(model, batch)) * predicted
                 tokens += predicted

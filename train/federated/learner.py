@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, cast
 
@@ -20,32 +19,17 @@ from sim.engine.costs import Costs
 from sim.engine.fleet import Fleet
 from sim.engine.learner import Promise, Update
 from sim.engine.simulate import Setup
-from sim.workload.methods import Trains
 from train.data.task import Task
+from train.federated.client import Client
 from train.federated.versions import BASE, Versions
 from train.models.blocks import Values
 from train.runs.settings import TrainSettings
 from train.update.aggregate import mean
-from train.update.compression import Messages
+from train.update.compression import messages
 from train.update.jobs import Job, LocalTrainer, TrainerFactory
+from train.update.kept_optimizer import KeptOptimizer
 from train.update.local import LocalSettings, LocalUpdate, TrainingError
 from train.update.trained_part import TrainedPart, TrainedStack
-
-
-@dataclass
-class Client:
-    """What one client has, beyond the base model.
-
-    Attributes
-    ----------
-    known : dict of int to int
-        Version that it has of each item; the base where nothing is noted.
-    pending : dict of (item, round) to values
-        Its own updates that are in none of these versions.
-    """
-
-    known: dict[int, int] = field(default_factory=dict)
-    pending: dict[tuple[int, int], Values] = field(default_factory=dict)
 
 
 class Trace(NamedTuple):
@@ -112,23 +96,21 @@ class TorchLearner:
         self.task = task
         # By client and round, in the order of training.
         self.traces: dict[tuple[int, int], Trace] = {}
-        # Training losses of what each aggregation brought in, by its number, until somebody asks.
-        self.losses: dict[int, list[float]] = {}
+        # Of what each aggregation brought in, by its number, until somebody asks: weights in the mean, training losses.
+        self.losses: dict[int, list[tuple[float, float]]] = {}
         self.clients: defaultdict[int, Client] = defaultdict(Client)
-        self.messages = Messages(
-            setup.scenario.wire.upload,
-            setup.scenario.wire.download,
-            error_feedback=settings.error_feedback,
-            stochastic=settings.stochastic_rounding,
-            seed=setup.scenario.seed,
-            values=setup.method.trains is Trains.STACKED_LORA,
-        )
+        self.messages = messages(setup, settings)
         held = self._held if setup.staleness is None or not settings.correction else lambda item: ()
         self.versions = Versions(trained.part, lag=setup.staleness or 0, held=held)
         # Where a client waits for the aggregate before it trains again, its own update is in it by then.
         self._keeps_own = trained.keeps_own and (setup.traits.overlaps or not settings.correction)
-        # FedCyBGD's clients skip downloads, and those that correct nothing never hear of newer versions.
-        self._goes_back = not settings.correction or (setup.staleness is None and setup.traits.rounds_numbered)
+        # FedCyBGD's clients skip downloads: where they do, the base's values stand, or what they had last.
+        self._forgets = setup.traits.takes_turns and settings.cyclic.unfetched == "base"
+        # And clients that correct nothing never hear of newer versions.
+        skip = setup.staleness is None and setup.traits.rounds_numbered and not self._forgets
+        self._goes_back = not settings.correction or skip
+        keep = setup.traits.takes_turns and settings.cyclic.optimizer == "kept"
+        self._turns: Mapping[int, Sequence[int]] = setup.cohorts.rounds_of() if keep else {}
         self._trainer = trainer_factory(trained, self.versions, task, local)
         self._learning_rate = local.learning_rate
         self._costs = costs
@@ -170,8 +152,11 @@ class TorchLearner:
         return self.surveyed[client][0]
 
     def schedule(self) -> Sequence[int | None]:
-        """Block of each round; ranked ones go round from the largest mean gradient norm to the smallest."""
-        if not self.setup.ranks_blocks:
+        """Block of each round; ranked ones go round from the largest mean gradient norm to the smallest.
+
+        A client that takes turns has a block of its own, whatever the ranks.
+        """
+        if not self.setup.ranks_blocks or self.setup.traits.takes_turns:
             return self.setup.schedule
         # In the order of the clients: a sum must not depend on who was surveyed first.
         norms = torch.stack([self.surveyed[client][1] for client in sorted(self.surveyed)])
@@ -195,17 +180,20 @@ class TorchLearner:
     def job(self, client: int, round: int, block: int | None) -> Job:
         """Put together what a client's update starts from."""
         view = self.clients[client]
-        own: dict[int, list[Values]] = {}
-        for (item, _), delta in sorted(view.pending.items(), key=lambda entry: entry[0]):
-            own.setdefault(item, []).append(delta)
+        if self._forgets:
+            view.forget(self.versions.newest)
+        item, kept = self.trained.item(block), None
+        if turns := self._turns.get(client):
+            kept = KeptOptimizer(view.adamw.get(item, {}), turns.index(round), len(turns))
         return Job(
             client,
             round,
-            self.trained.item(block),
+            item,
             known=dict(view.known),
-            own=own,
+            own=view.own(),
             rate=self.settings.global_learning_rate,
             merged=max(self.merge_seconds, default=BASE),
+            kept=kept,
         )
 
     def _repeated(self, client: int, round: int, block: int | None) -> Update:
@@ -225,11 +213,13 @@ class TorchLearner:
         self._at_work.discard(client)
         try:
             learned = result()
+            sent = self.messages.send(client, job.item, round, learned.delta)
         except TrainingError as error:
             raise TrainingError(f"client {client}, round {round}: {error}") from None
-        sent = self.messages.send(client, job.item, round, learned.delta)
         if self._keeps_own:
             self.clients[client].pending[job.item, round] = learned.delta
+        if learned.adamw:
+            self.clients[client].adamw[job.item] = learned.adamw
         # Nobody measures during which part of it nothing can be sent.
         seconds, serial = duration or ((merging + learned.seconds) / self._fleet.group(client).speed, 0.0)
         trace = Trace(client, round, learned.loss, learned.seconds, seconds, serial)
@@ -250,12 +240,14 @@ class TorchLearner:
         """Bring the mean of some updates into the server's model (Algorithm 2, line 10)."""
         if number <= self.replayed_until:
             return
-        self.losses.setdefault(number, []).extend(self.traces[update.client, update.round].loss for update in updates)
         weights = [float(self.task.examples[u.client]) if self.settings.mean == "weighted" else 1.0 for u in updates]
+        losses = (self.traces[update.client, update.round].loss for update in updates)
+        self.losses.setdefault(number, []).extend(zip(weights, losses, strict=True))
         contents = [cast(Values, update.content) for update in updates]
         rate = self.settings.global_learning_rate
         if isinstance(self.trained, TrainedStack):
-            self.merge_seconds[number] = self.trained.merge(contents, weights, rate)
+            stack = self.messages.broadcast(number, self.trained.stacked(contents, weights, rate))
+            self.merge_seconds[number] = self.trained.merge(stack)
         else:
             change = self.messages.broadcast(number, mean(contents, weights, [update.weight for update in updates]))
             self.versions.renew(item, number, {name: rate * value for name, value in change.items()})

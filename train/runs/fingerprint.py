@@ -37,7 +37,8 @@ def shared_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
     """
     simulated = {"name", "method", "lora", "cyclic", "train"}
     fields = scenario.model_dump(mode="json", exclude={**dict.fromkeys(simulated, True), **PLANNED})
-    return _flat(fields | {"train": settings.model_dump(mode="json", exclude={"checkpoint_every", "learning_rate"})})
+    own = {"checkpoint_every", "learning_rate", "cyclic"}
+    return _flat(fields | {"train": settings.model_dump(mode="json", exclude=own)})
 
 
 def own_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
@@ -45,6 +46,8 @@ def own_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
     method = METHODS[scenario.method.name]
     fields: Fields = {"train": {"learning_rate": settings.rate(method.name)}}
     fields["method"] = scenario.method.model_dump(mode="json", exclude={"name"})
+    if method.shape.traits.takes_turns:
+        fields["train"]["cyclic"] = settings.cyclic.model_dump(mode="json")
     if method.trains in (Trains.LORA, Trains.LORA_B, Trains.STACKED_LORA):
         fields["lora"] = scenario.lora.model_dump(mode="json")
     return _flat(fields)

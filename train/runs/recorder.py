@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,8 +43,8 @@ class Recorder:
             "method": setup.method.name,
             "round": round,
             "simulated_s": world.env.now,
-            # Rounded once, so that it does not depend on who was faster.
-            "train_loss": math.fsum(losses) / len(losses),
+            # As the updates are: the mean of the clients' losses has the weights of the mean of their deltas.
+            "train_loss": weighted_mean(losses),
             **self._evaluate(round, last),
             "uploaded_bytes": int(self.moved[Kind.UPLOAD]),
             "downloaded_bytes": int(self.moved[Kind.DOWNLOAD]),
@@ -68,3 +68,8 @@ class Recorder:
                 f"{self.learner.advice}"
             )
         return {"eval_loss": measured.loss, "accuracy": measured.accuracy}
+
+
+def weighted_mean(weighted: Sequence[tuple[float, float]]) -> float:
+    """Mean of pairs of weight and value; each sum is rounded once, so that it does not depend on their order."""
+    return math.fsum(weight * value for weight, value in weighted) / math.fsum(weight for weight, _ in weighted)

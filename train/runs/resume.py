@@ -26,13 +26,14 @@ def state(learner: TorchLearner) -> tuple[Record, dict[str, Tensor]]:
     -------
     tuple of dict and dict of str to torch.Tensor
         The log of updates, merges and the survey; and alive versions, pending updates, messages that are not
-        aggregated yet, residuals of error feedback, and merged base weights.
+        aggregated yet, residuals of error feedback, optimizers that clients keep, and merged base weights.
     """
     groups: dict[tuple[str | int, ...], Values] = {("merged",): learner.trained.merged()}
     for item, versions in learner.versions.values.items():
         groups |= {("version", item, version): values for version, values in versions.items()}
     for client, holdings in learner.clients.items():
         groups |= {("pending", client, *key): values for key, values in holdings.pending.items()}
+        groups |= {("adamw", client, item): values for item, values in holdings.adamw.items()}
     groups |= {("sent", *key): values for key, values in learner.in_flight.items()}
     groups |= {("residual", *key): values for key, values in learner.messages.residuals.items()}
     record = {
@@ -61,13 +62,15 @@ def restore(learner: TorchLearner, round: int, record: Record, tensors: dict[str
     groups: defaultdict[tuple[str, ...], Values] = defaultdict(dict)
     for path, value in tensors.items():
         *key, name = path.split("/")
-        groups[tuple(key)][name] = value.to(device)
+        groups[tuple(key)][name] = value if key[0] == "adamw" else value.to(device)
     for (kind, *keys), values in groups.items():
         match kind, [int(key) for key in keys]:
             case "version", [item, version]:
                 learner.versions.load(item, version, values)
             case "pending", [client, item, number]:
                 learner.clients[client].pending[item, number] = values
+            case "adamw", [client, item]:
+                learner.clients[client].adamw[item] = values
             case "sent", [client, number]:
                 learner.in_flight[client, number] = values
             case "residual", [client, item]:

@@ -71,6 +71,15 @@ class PretrainingSettings(Section):
     learning_rate: float = Field(default=2e-3, gt=0)
 
 
+class CyclicSettings(Section):
+    """What a client of FedCyBGD goes on from in its next turn; the defaults are those of the method's public code."""
+
+    optimizer: Literal["kept", "fresh"] = "kept"
+    """AdamW's state from its last turn, and `schedule` over all its turns; or both afresh in every turn."""
+    unfetched: Literal["base", "last"] = "base"
+    """What stands for blocks that others changed and it did not fetch: the base's values, or those it had last."""
+
+
 class TrainSettings(Section):
     """Everything that training takes beyond the simulator's scenario."""
 
@@ -80,16 +89,18 @@ class TrainSettings(Section):
     """Local learning rate; one for all methods, or by method with `default` for the others."""
     weight_decay: float = Field(default=0.0, ge=0)
     schedule: Literal["constant", "cosine"] = "constant"
-    """Learning rate within one local update."""
+    """Learning rate within one local update; over all turns of a client that keeps its optimizer (`cyclic`)."""
     clip_norm: float | None = Field(default=None, gt=0)
     accumulation: int = Field(default=1, ge=1)
-    """Batches per optimizer step."""
+    """Batches per optimizer step, which follows the mean loss over all their answer tokens."""
     global_learning_rate: float = Field(default=1.0, gt=0)
     """Rate eta with which the server adds the mean."""
     mean: Literal["uniform", "weighted"] = "uniform"
     """Weight clients alike, or by their number of examples."""
     correction: bool = True
     """ParaBlock's correction; off only to show why it is there."""
+    cyclic: CyclicSettings = CyclicSettings()
+    """FedCyBGD only."""
     error_feedback: bool = False
     """Clients send later what compression left out."""
     stochastic_rounding: bool = False

@@ -1,7 +1,8 @@
-"""What compression leaves of a message, in both directions, as the scenario's `wire` says: top-k and quantization.
+"""What a message holds when it arrives, in both directions, as the scenario's `wire` says.
 
-`Messages`, and each function, returns what the receiver reconstructs. What a compressed message weighs is the affair
-of `sim.workload.payload`.
+Top-k leaves values out, quantization makes a few bits of each, and what is not quantized is rounded to the type that
+values have on the wire. `Messages`, and each function, returns what the receiver reconstructs. What a message weighs is
+the affair of `sim.workload.payload`; what is priced there and not done here, `train.update.priced_only` says.
 """
 
 from __future__ import annotations
@@ -12,25 +13,32 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from sim.engine.simulate import Setup
+from sim.errors import ScenarioError
 from sim.scenario.sections import Compression
 from sim.support.streams import stream
+from sim.workload.methods import Trains
 from train.models.blocks import Values, flatten, unflatten
+from train.runs.settings import TrainSettings
+from train.update.local import TrainingError
 
 
 @dataclass
 class Messages:
-    """Sender and receiver of compressed updates.
+    """Sender and receiver of updates.
 
     Parameters
     ----------
     upload, download : Compression
         What is left out in each direction.
     error_feedback : bool
-        Whether a client adds what it left out of its last message about an item to its next one.
+        Whether a client adds what its last message about an item left out or rounded away to its next one.
     stochastic : bool
         Whether quantization rounds at random, without bias, instead of to the nearest level.
     seed : int
         Seed of that rounding.
+    precision : torch.dtype
+        Type of values on the wire that are not quantized.
     values : bool
         Whether messages hold values that begin afresh in every round, as FLoRA's A and B do, instead of changes. Top-k
         then takes its share of each tensor by itself: A, drawn at random, would leave nothing of B, which grows from
@@ -44,17 +52,31 @@ class Messages:
     error_feedback: bool = False
     stochastic: bool = False
     seed: int = 0
+    precision: torch.dtype = torch.float32
     values: bool = False
     residuals: dict[tuple[int, int], Values] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for direction, how in (("upload", self.upload), ("download", self.download)):
+            if how.bits == 1:
+                raise ScenarioError(
+                    f"wire.{direction}.bits: training quantizes to 2 to 32 bits, sign included, not to 1"
+                )
+
     def send(self, client: int, item: int, round: int, message: Values) -> Values:
-        """Return what the server receives of a client's message of a round about an item."""
-        if self.upload.top_k is None and self.upload.bits is None:
+        """Return what the server receives of a client's message of a round about an item.
+
+        Raises
+        ------
+        TrainingError
+            If a value does not fit into the type that it has on the wire.
+        """
+        if self._exact(self.upload):
             return message
         owes = self.error_feedback and not self.values
         if owes and (owed := self.residuals.get((client, item))):
             message = {name: value + owed[name] for name, value in message.items()}
-        sent = self._compressed(message, self.upload, client + 1, round)
+        sent = self._received(message, self.upload, client + 1, round)
         if owes:
             # All that was ever sent and what is still owed add up to all that was ever to be sent.
             self.residuals[client, item] = {name: value - sent[name] for name, value in message.items()}
@@ -65,19 +87,75 @@ class Messages:
         if owed := self.residuals.get((client, item)):
             self.residuals[client, item] = {name: value + sent[name] for name, value in owed.items()}
 
-    def broadcast(self, round: int, change: Values) -> Values:
-        """Return what clients, and so the server's model too, get of a round's aggregate."""
-        return self._compressed(change, self.download, 0, round)
+    def broadcast(self, round: int, content: Values) -> Values:
+        """Return what clients, and so the server's model too, get of a round's aggregate or stack.
 
-    def _compressed(self, message: Mapping[str, Tensor], how: Compression, *keys: int) -> Values:
+        Raises
+        ------
+        TrainingError
+            If a value does not fit into the type that it has on the wire.
+        """
+        return content if self._exact(self.download) else self._received(content, self.download, 0, round)
+
+    def _exact(self, how: Compression) -> bool:
+        return how.top_k is None and how.bits is None and self.precision == torch.float32
+
+    def _received(self, message: Mapping[str, Tensor], how: Compression, *keys: int) -> Values:
         # By name: what is drawn, and which of equal values is kept, must not depend on how a message was built.
         kept = {name: message[name] for name in sorted(message)}
         if how.top_k is not None:
             kept = top_k(kept, how.top_k, by_tensor=self.values)
-        if how.bits is not None:
-            seed = int(stream(self.seed, "quantization", *keys).integers(2**31)) if self.stochastic else None
-            kept = quantize(kept, how.bits, group=how.group_size, seed=seed)
-        return kept
+        if how.bits is None:
+            return {name: rounded(value, self.precision) for name, value in kept.items()}
+        seed = int(stream(self.seed, "quantization", *keys).integers(2**31)) if self.stochastic else None
+        return quantize(kept, how.bits, group=how.group_size, seed=seed, scale=scale_type(how, self.precision))
+
+
+def messages(setup: Setup, settings: TrainSettings) -> Messages:
+    """Put together what messages of a run hold, from its `wire` and the settings of its training.
+
+    Raises
+    ------
+    ScenarioError
+        If they ask for what training does not do.
+    """
+    wire = setup.scenario.wire
+    return Messages(
+        wire.upload,
+        wire.download,
+        error_feedback=settings.error_feedback,
+        stochastic=settings.stochastic_rounding,
+        seed=setup.scenario.seed,
+        precision=getattr(torch, wire.carried or "float32"),
+        values=setup.method.trains is Trains.STACKED_LORA,
+    )
+
+
+def scale_type(how: Compression, precision: torch.dtype) -> torch.dtype:
+    """Type of the scales of quantized groups: of two bytes, that of other values or bfloat16; float32 otherwise."""
+    if how.scale_bytes != 2:
+        return torch.float32
+    return precision if precision.itemsize == 2 else torch.bfloat16
+
+
+def rounded(values: Tensor, precision: torch.dtype) -> Tensor:
+    """Round to the nearest value of a type, ties to even, and back to float32.
+
+    Raises
+    ------
+    TrainingError
+        If one is larger than the type's largest: the receiver would find it infinite.
+    """
+    if precision == torch.float32:
+        return values
+    narrow = values.to(precision)
+    # bfloat16 has the range of float32.
+    if precision == torch.float16 and not narrow.isfinite().all():
+        raise TrainingError(
+            f"a value of a message does not fit into float16, whose largest is {torch.finfo(precision).max:g}; "
+            "wire.precision=bfloat16 has the range of float32"
+        )
+    return narrow.to(torch.float32)
 
 
 def top_k(delta: Mapping[str, Tensor], fraction: float, *, by_tensor: bool = False) -> Values:
@@ -125,7 +203,14 @@ def _shares(sizes: Sequence[int], k: int) -> list[int]:
     return shares
 
 
-def quantize(delta: Mapping[str, Tensor], bits: int, *, group: int = 256, seed: int | None = None) -> Values:
+def quantize(
+    delta: Mapping[str, Tensor],
+    bits: int,
+    *,
+    group: int = 256,
+    seed: int | None = None,
+    scale: torch.dtype = torch.float32,
+) -> Values:
     """Round to the levels of signed b-bit integers, with one scale per group of consecutive entries.
 
     Parameters
@@ -133,11 +218,13 @@ def quantize(delta: Mapping[str, Tensor], bits: int, *, group: int = 256, seed: 
     delta : mapping of str to torch.Tensor
         The message, of one precision on one device, laid end to end before it is cut into groups.
     bits : int
-        Bits per entry b, 2 to 16.
+        Bits per entry b, 2 to 32.
     group : int
         Entries that share a scale; the last group may be smaller.
     seed : int, optional
         Round up or down at random, so that the expected value is exact; by default to the nearest level.
+    scale : torch.dtype
+        Type of the scales on the wire.
 
     Returns
     -------
@@ -146,11 +233,13 @@ def quantize(delta: Mapping[str, Tensor], bits: int, *, group: int = 256, seed: 
 
     Notes
     -----
-    No entry moves by more than s / 2 (nearest) or by s (random), up to the precision of the arithmetic.
+    No entry moves by more than s / 2 (nearest) or by s (random), up to the precision of the arithmetic. A scale of
+    narrower type is rounded, which moves a group's largest entries by as much of themselves at most.
     """
     flat = flatten(delta)
     groups = torch.nn.functional.pad(flat, (0, -flat.numel() % group)).view(-1, group)
-    scales = groups.abs().amax(dim=1, keepdim=True) / (2 ** (bits - 1) - 1)
+    top = 2 ** (bits - 1) - 1
+    scales = rounded(groups.abs().amax(dim=1, keepdim=True) / top, scale)
     # A group of zeros has scale zero; dividing it by one keeps it zero.
     levels = groups / torch.where(scales == 0, 1.0, scales)
     if seed is None:
@@ -159,4 +248,6 @@ def quantize(delta: Mapping[str, Tensor], bits: int, *, group: int = 256, seed: 
         generator = torch.Generator(device=flat.device).manual_seed(seed)
         noise = torch.rand(levels.shape, generator=generator, device=flat.device, dtype=flat.dtype)
         levels = (levels + noise).floor()
+    # A scale that was rounded down would call for a level more than there are.
+    levels = levels.clamp(-top, top)
     return unflatten((levels * scales).view(-1)[: flat.numel()], delta)

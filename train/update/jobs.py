@@ -14,6 +14,7 @@ from typing import Protocol
 from train.data.task import Batch, Task
 from train.federated.versions import BASE, Versions
 from train.models.blocks import Values
+from train.update.kept_optimizer import KeptOptimizer
 from train.update.local import LocalSettings, LocalUpdate, Loss, train_locally
 from train.update.trained_part import TrainedPart
 
@@ -37,6 +38,8 @@ class Job:
         Global learning rate, with which they count.
     merged : int
         Last round whose stack of adapters is in the base weights; the base where there are no stacks.
+    kept : KeptOptimizer or None
+        What AdamW and the schedule go on from; None where they start afresh.
     """
 
     client: int
@@ -46,6 +49,7 @@ class Job:
     own: Mapping[int, Sequence[Values]] = field(default_factory=dict)
     rate: float = 1.0
     merged: int = BASE
+    kept: KeptOptimizer | None = None
 
     @property
     def seed(self) -> int:
@@ -144,7 +148,9 @@ def do(
     """
     start = trained.fresh_start(job.client, job.round, show(job, versions))
     part = trained.part(job.item)
-    update = train_locally(trained.model, part, batches, loss, settings, start=start, warm_up=warm_up, seed=job.seed)
+    update = train_locally(
+        trained.model, part, batches, loss, settings, start=start, kept=job.kept, warm_up=warm_up, seed=job.seed
+    )
     return replace(update, delta=trained.message(start, update.delta))
 
 

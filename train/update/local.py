@@ -1,8 +1,9 @@
 """One client's local update: K AdamW steps on one trainable part (Algorithm 1 of the ParaBlock paper).
 
 The part may be a block, an adapter or the whole model. It alone has gradients, moments and, where the model
-is held in bfloat16, a float32 master copy; all of that is gone when the update is returned. The update is
-timed on the device, without what only a simulation does: drawing batches, warming up, putting the model back.
+is held in bfloat16, a float32 master copy; all of that is gone when the update is returned, unless the client keeps
+its optimizer. The update is timed on the device, without what only a simulation does: drawing batches, warming up,
+putting the model back.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -20,6 +21,8 @@ from torch import Tensor, nn
 from sim.errors import ParaSimError
 from train.data.task import Batch
 from train.models.blocks import Part, Values, activate
+from train.update.kept_optimizer import KeptOptimizer, go_on, state
+from train.update.shares import Share, weighted
 from train.update.timing import now
 
 Schedule = Literal["constant", "cosine"]
@@ -50,7 +53,8 @@ class LocalSettings:
     clip_norm : float, optional
         Largest norm of the part's gradient; longer ones are scaled down.
     accumulation : int
-        Batches per step. Each counts alike: the step follows the mean of their losses.
+        Batches per step. The step follows the mean loss over all that they predict together, as one batch of them all
+        would: a batch counts by its answer tokens (or images), not as one of so many.
 
     Notes
     -----
@@ -65,11 +69,14 @@ class LocalSettings:
     clip_norm: float | None = None
     accumulation: int = 1
 
-    def rate(self, step: int) -> float:
-        """Learning rate of one step, counted from 0."""
+    def rate(self, step: int, before: int = 0, updates: int = 1) -> float:
+        """Learning rate of one step, counted from 0, of an update with `before` others of `updates` before it.
+
+        The schedule spans all of them: one update, unless AdamW goes on from one to the next (`KeptOptimizer`).
+        """
         if self.schedule == "constant":
             return self.learning_rate
-        return self.learning_rate * (1 + math.cos(math.pi * step / self.steps)) / 2
+        return self.learning_rate * (1 + math.cos(math.pi * (before * self.steps + step) / (updates * self.steps))) / 2
 
 
 @dataclass(frozen=True)
@@ -84,11 +91,15 @@ class LocalUpdate:
         Mean training loss over the K steps, each taken before its step.
     seconds : float
         Time [s] that the update took on the device.
+    adamw : dict of str to torch.Tensor
+        What AdamW knows at the end, where it is kept, on the CPU: ``exp_avg.``, ``exp_avg_sq.``, ``step.`` before the
+        name of each parameter. Otherwise empty.
     """
 
     delta: Values
     loss: float
     seconds: float
+    adamw: Values = field(default_factory=dict)
 
 
 def train_locally(
@@ -99,6 +110,7 @@ def train_locally(
     settings: LocalSettings,
     *,
     start: Mapping[str, Tensor] | None = None,
+    kept: KeptOptimizer | None = None,
     warm_up: bool = False,
     seed: int = 0,
 ) -> LocalUpdate:
@@ -115,9 +127,11 @@ def train_locally(
     loss : callable
         Mean loss of a model on a batch, such as `Task.loss`.
     settings : LocalSettings
-        How to train. The AdamW state starts fresh at every call.
+        How to train.
     start : mapping of str to torch.Tensor, optional
         Values that the part starts from, best in float32; by default those that the model holds.
+    kept : KeptOptimizer, optional
+        What AdamW and the schedule go on from; by default both start afresh at every call.
     warm_up : bool
         Run one untimed step first, so that one-time costs of a device (kernels loaded, memory reserved) do
         not count. Changes nothing but the measured time.
@@ -138,32 +152,42 @@ def train_locally(
     if not part:
         raise TrainingError("there is nothing to train: the part has no parameters")
     device = next(iter(part.values())).device
-    prepared = _draw(batches, settings.steps * settings.accumulation, device)
+    prepared = _draw(batches, settings, device)
     values = part if start is None else start
     origin = {name: value.detach().to(device) for name, value in values.items()}
     # Dropout draws from torch's global state, which belongs to the caller.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         if warm_up:
             torch.manual_seed(seed)
-            _measure(model, part, origin, prepared[: settings.accumulation], loss, replace(settings, steps=1))
+            _measure(model, part, origin, prepared[:1], loss, replace(settings, steps=1), None)
         torch.manual_seed(seed)
-        delta, losses, seconds = _measure(model, part, origin, prepared, loss, settings)
+        delta, losses, seconds, adamw = _measure(model, part, origin, prepared, loss, settings, kept)
     _check_finite(losses, delta, settings)
-    return LocalUpdate(delta, losses.mean().item(), seconds)
+    return LocalUpdate(delta, losses.mean().item(), seconds, {name: value.cpu() for name, value in adamw.items()})
 
 
-def _draw(batches: Iterable[Batch], count: int, device: torch.device) -> list[dict[str, Tensor]]:
-    """Draw the batches and bring them to the device, so that no transfer interrupts the steps."""
+def _draw(batches: Iterable[Batch], settings: LocalSettings, device: torch.device) -> list[list[Share]]:
+    """Draw each step's batches and bring them to the device, so that no transfer interrupts the steps."""
+    count = settings.steps * settings.accumulation
     drawn = [{name: tensor.to(device) for name, tensor in batch.items()} for batch in itertools.islice(batches, count)]
     if len(drawn) < count:
         raise TrainingError(f"local training needs {count} batches (steps x accumulation), got {len(drawn)}")
-    return drawn
+    if settings.accumulation == 1:
+        return [[Share(batch, None)] for batch in drawn]
+    steps = [drawn[first : first + settings.accumulation] for first in range(0, count, settings.accumulation)]
+    return [weighted(step) for step in steps]
 
 
 def _measure(
-    model: nn.Module, part: Part, origin: Values, batches: Sequence[Batch], loss: Loss, settings: LocalSettings
-) -> tuple[Values, Tensor, float]:
-    """Train from `origin` and time it: the delta, the losses of all batches, and the seconds."""
+    model: nn.Module,
+    part: Part,
+    origin: Values,
+    steps: Sequence[Sequence[Share]],
+    loss: Loss,
+    settings: LocalSettings,
+    kept: KeptOptimizer | None,
+) -> tuple[Values, Tensor, float, Values]:
+    """Train from `origin` and time it: the delta, each step's loss, the seconds, and AdamW's state if it is kept."""
     device = next(iter(part.values())).device
     with _on_copies(model, part, origin):
         began = now(device)
@@ -172,10 +196,10 @@ def _measure(
             name: own if own.dtype == torch.float32 else nn.Parameter(origin[name].to(torch.float32, copy=True))
             for name, own in part.items()
         }
-        losses = _descend(model, part, masters, batches, loss, settings)
+        losses, adamw = _descend(model, part, masters, steps, loss, settings, kept)
         # In place: what was trained is of no further use, its memory becomes the delta's.
         delta = {name: master.detach().sub_(origin[name]) for name, master in masters.items()}
-        return delta, losses, now(device) - began
+        return delta, losses, now(device) - began, adamw
 
 
 @contextmanager
@@ -195,8 +219,14 @@ def _on_copies(model: nn.Module, part: Part, origin: Values) -> Iterator[None]:
 
 
 def _descend(
-    model: nn.Module, part: Part, masters: Part, batches: Sequence[Batch], loss: Loss, settings: LocalSettings
-) -> Tensor:
+    model: nn.Module,
+    part: Part,
+    masters: Part,
+    steps: Sequence[Sequence[Share]],
+    loss: Loss,
+    settings: LocalSettings,
+    kept: KeptOptimizer | None,
+) -> tuple[Tensor, Values]:
     """Take the K steps. No step waits for the device, losses stay there until the end.
 
     The model may: with an attention mask in the batch, transformers reads one flag per forward pass, whether anything
@@ -210,29 +240,33 @@ def _descend(
         weight_decay=settings.weight_decay,
         fused=parameters[0].device.type in ("cpu", "cuda"),
     )
+    if kept is not None:
+        go_on(optimizer, masters, kept.adamw)
     lowered = [(part[name], master) for name, master in masters.items() if part[name] is not master]
     in_part = len(part) < sum(1 for _ in model.parameters())
     losses = []
-    for step in range(settings.steps):
-        first = step * settings.accumulation
-        for batch in batches[first : first + settings.accumulation]:
-            value = loss(model, batch)
-            losses.append(value.detach())
-            (value / settings.accumulation).backward()  # type: ignore[no-untyped-call]
+    for number, step in enumerate(steps):
+        of_step: list[Tensor] = []
+        for batch, weight in step:
+            value = loss(model, batch) if weight is None else loss(model, batch) * weight
+            of_step.append(value.detach())
+            value.backward()  # type: ignore[no-untyped-call]
             if in_part:
                 # The graph hangs on it: its nodes would settle between what the next forward pass keeps. Where all is
                 # trained that costs little, and without them glibc would return and fetch the same pages every step.
                 del value
             _lift_gradients(lowered)
+        losses.append(of_step[0] if len(of_step) == 1 else torch.stack(of_step).sum())
         if settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
-        optimizer.param_groups[0]["lr"] = settings.rate(step)
+        before, updates = (kept.before, kept.updates) if kept else (0, 1)
+        optimizer.param_groups[0]["lr"] = settings.rate(number, before, updates)
         optimizer.step()
         optimizer.zero_grad()
         with torch.no_grad():
             for parameter, master in lowered:
                 parameter.copy_(master)
-    return torch.stack(losses)
+    return torch.stack(losses), {} if kept is None else state(optimizer, masters)
 
 
 def _lift_gradients(lowered: Iterable[tuple[nn.Parameter, nn.Parameter]]) -> None:
@@ -249,15 +283,14 @@ def _check_finite(losses: Tensor, delta: Values, settings: LocalSettings) -> Non
     advice = f"lower the learning rate ({settings.learning_rate:g}) or clip the gradients"
     broken = (~torch.isfinite(losses)).nonzero()
     if len(broken):
-        step = int(broken[0]) // settings.accumulation
-        if step == 0:
+        if broken[0] == 0:
             advice = (
                 "nothing was trained yet, so the weights that it started from have diverged: lower "
                 "train.global_learning_rate, or look at the base model and the data"
             )
         raise TrainingError(
             f"local training diverged: the loss is {losses[broken[0]].item()} in step "
-            f"{step + 1} of {settings.steps}; {advice}"
+            f"{int(broken[0]) + 1} of {settings.steps}; {advice}"
         )
     # The last step's gradient shows in no loss any more.
     if not torch.isfinite(nn.utils.get_total_norm(delta.values())):

@@ -128,8 +128,8 @@ class TrainedStack(TrainedPart):
     def _bases(self) -> dict[str, nn.Parameter]:
         return {name: p for name, p in self.model.named_parameters() if name.endswith("base_layer.weight")}
 
-    def merge(self, adapters: Sequence[Values], weights: Sequence[float], rate: float) -> float:
-        """Merge `rate` times the weighted sum of the clients' products into the base weights.
+    def stacked(self, adapters: Sequence[Values], weights: Sequence[float], rate: float) -> Values:
+        """Stack the clients' adapters: `rate` times the weighted sum of their products, as one product.
 
         Parameters
         ----------
@@ -139,6 +139,11 @@ class TrainedStack(TrainedPart):
             One per client.
         rate : float
             Global learning rate.
+        """
+        return {name: rate * value if name.endswith(A) else value for name, value in stack(adapters, weights).items()}
+
+    def merge(self, stacked: Values) -> float:
+        """Merge a stack, as it arrived, into the base weights.
 
         Returns
         -------
@@ -146,11 +151,9 @@ class TrainedStack(TrainedPart):
             Seconds that merging took, as every client that receives the stack has to [s]. Stacking, which the server
             does, does not count.
         """
-        stacked = stack(adapters, weights)
-        scaled = {name: rate * value if name.endswith(A) else value for name, value in stacked.items()}
-        device = next(iter(scaled.values())).device
+        device = next(iter(stacked.values())).device
         began = now(device)
-        self.adapter.merge(scaled)
+        self.adapter.merge(stacked)
         return now(device) - began
 
 

@@ -223,3 +223,34 @@ def test_a_flood_of_problems_is_cut_short():
 def test_a_scenario_is_a_mapping(data: object):
     with pytest.raises(ScenarioError, match="a scenario is a mapping of fields"):
         Scenario.parse(data)
+
+
+@pytest.mark.parametrize(
+    ("wire", "size", "carried"),
+    [
+        ({}, 2, "bfloat16"),
+        ({"bytes_per_parameter": 4}, 4, "float32"),
+        ({"bytes_per_parameter": 8}, 8, "float32"),
+        ({"bytes_per_parameter": 1}, 1, None),
+        ({"bytes_per_parameter": 3}, 3, None),
+        ({"precision": "float32"}, 4, "float32"),
+        ({"precision": "float16"}, 2, "float16"),
+        ({"precision": "float16", "bytes_per_parameter": 2.0}, 2, "float16"),
+    ],
+)
+def test_values_on_the_wire_are_as_wide_as_their_type(wire: dict[str, object], size: float, carried: str | None):
+    fields = {"compute": {"seconds": 1}, "payload": {"upload": "1MB"}, "wire": wire}
+    parsed = Scenario.parse(fields)
+    assert (parsed.wire.bytes_per_parameter, parsed.wire.carried) == (size, carried)
+    # What was read can be written and read again.
+    assert Scenario.parse(parsed.model_dump(mode="json")) == parsed
+
+
+@pytest.mark.parametrize(
+    ("precision", "size", "others"),
+    [("float32", 2, "or take bfloat16 or float16"), ("float16", 4, "or take float32"), ("bfloat16", 1, "leave one")],
+)
+def test_a_type_of_another_width_is_refused(precision: str, size: float, others: str):
+    fields = {"compute": {"seconds": 1}, "payload": {"upload": "1MB"}}
+    with pytest.raises(ScenarioError, match=rf"wire: precision: {precision} takes . bytes .* is {size}; .*{others}"):
+        Scenario.parse(fields | {"wire": {"precision": precision, "bytes_per_parameter": size}})

@@ -15,6 +15,7 @@ from train.data.task import DataError, Task
 from train.data.template import Template
 from train.data.text import TextTask, check_sequence_length, evaluate_text
 from train.models.building import random_model
+from train.update.local import LocalSettings, train_locally
 
 TEMPLATE = Template(word_tokenizer(vocabulary()))
 TRAINING = encode([Example(**problem) for problem in word_problems(60, seed=0)], TEMPLATE, 64)
@@ -102,6 +103,21 @@ def test_the_loss_is_the_models_own():
     loss = task.loss(model, batch)
     assert loss.requires_grad
     assert torch.equal(loss, model(**batch).loss)
+
+
+def test_batches_of_one_accumulated_learn_what_batches_of_two_do():
+    # The same examples in the same order, cut into 2 x 2 batches of one or 2 batches of two; answers of 1 to 4 words.
+    training = encode([Example(f"What is {n}?", "1 " * n) for n in range(1, 5)], TEMPLATE, 64)
+    model = random_model(demo_config(len(TEMPLATE.tokenizer), layers=1), seed=0)
+    part, partition = dict(model.named_parameters()), split_evenly(["words"] * 4, 1, seed=0)
+    learned = []
+    for size, accumulation in ((1, 2), (2, 1)):
+        task = TextTask(training, HELD_OUT, partition, Batching(size, 2 * accumulation, 0))
+        plan = LocalSettings(1e-2, 2, epsilon=10.0, accumulation=accumulation)
+        learned.append(train_locally(model, part, task.batches(0, 0), task.loss, plan))
+    assert learned[0].loss == pytest.approx(learned[1].loss, rel=1e-5)
+    one, other = (torch.cat([update.delta[name].flatten() for name in part]) for update in learned)
+    assert (one - other).norm() < 1e-4 * other.norm()
 
 
 def test_a_partition_of_other_examples():

@@ -82,10 +82,70 @@ def test_full_fine_tuning_averages_everything():
     assert_equal(weights(model), weights(plain.fedavg(start, lambda t: names, batches, 2, 3, RATE, EQUAL)))
 
 
-def test_fedcybgd_overwrites_the_block_of_whose_turn_it_is():
-    model, _ = federate(method="fedcybgd", rounds=7, fleet=[{"count": 4}])
-    expected = plain.fedcybgd(tiny_model(), lambda i, t: list(RandomTokens(4).batches(i, t)), 7, 4, RATE)
+def of_four(client: int, round: int):
+    return list(RandomTokens(4).batches(client, round))
+
+
+@pytest.mark.parametrize("optimizer", ["kept", "fresh"])
+def test_fedcybgd_overwrites_the_block_of_whose_turn_it_is(optimizer: str):
+    # Client 0 has three of the nine turns. The public code saves optimizer and scheduler after each turn and loads them
+    # in the next one (L3030/FedCyBGD, causal_llms/src/llmtuner/tuner/sft/workflow.py).
+    settings = {"cyclic": {"optimizer": optimizer}}
+    model, _ = federate(method="fedcybgd", rounds=9, fleet=[{"count": 4}], settings=settings)
+    expected = plain.fedcybgd(tiny_model(), of_four, 9, 4, lambda t: RATE, kept=optimizer == "kept")
     assert_equal(weights(model), weights(expected))
+    other = plain.fedcybgd(tiny_model(), of_four, 9, 4, lambda t: RATE, kept=optimizer != "kept")
+    assert not torch.allclose(parameter(model), parameter(other), atol=1e-5)
+
+
+def parameter(model: torch.nn.Module) -> torch.Tensor:
+    return weights(model)["model.layers.0.mlp.up_proj.weight"]
+
+
+@pytest.mark.parametrize("optimizer", ["kept", "fresh"])
+def test_the_schedule_of_a_kept_optimizer_spans_all_turns_of_its_client(optimizer: str):
+    # 9 turns of 4 clients: client 0 has turns 0, 4 and 8, so K = 2 steps are 2 of 6; the others have 2 of 4.
+    def rates(t: int) -> list[float]:
+        before, turns = (t // 4, 3 if t % 4 == 0 else 2) if optimizer == "kept" else (0, 1)
+        return [RATE * (1 + math.cos(math.pi * (2 * before + step) / (2 * turns))) / 2 for step in range(2)]
+
+    local, settings = replace(LOCAL, schedule="cosine"), {"cyclic": {"optimizer": optimizer}}
+    model, _ = federate(method="fedcybgd", rounds=9, fleet=[{"count": 4}], settings=settings, local_settings=local)
+    expected = plain.fedcybgd(tiny_model(), of_four, 9, 4, rates, kept=optimizer == "kept")
+    assert_equal(weights(model), weights(expected))
+
+
+@pytest.mark.parametrize("unfetched", ["base", "last"])
+def test_what_stands_for_blocks_that_fedcybgd_did_not_fetch(unfetched: str, monkeypatch: pytest.MonkeyPatch):
+    # The public code begins every turn with a copy of the base and puts the drawn blocks into it (also workflow.py).
+    arrived: list[list[tuple[int, int]]] = [[]]
+    receive, train = TorchLearner.receive, TorchLearner.train
+
+    def received(learner, client, versions):
+        arrived[-1] += [(client, item) for item in versions]
+        receive(learner, client, versions)
+
+    def trained(learner, client, round, block):
+        arrived.append([])
+        return train(learner, client, round, block)
+
+    monkeypatch.setattr(TorchLearner, "receive", received)
+    monkeypatch.setattr(TorchLearner, "train", trained)
+    model, _ = federate(
+        method={"name": "fedcybgd", "download_fraction": 0.5},
+        rounds=11,
+        fleet=[{"count": 4}],
+        settings={"cyclic": {"unfetched": unfetched}},
+    )
+    # Between two updates, the client of the one before has its own block back, and that of the next one fetches others.
+    fetched = [[item for client, item in arrivals if client == t % 4] for t, arrivals in enumerate(arrived[:-1])]
+    assert [len(items) for items in fetched] == [0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2]
+    models = {
+        how: plain.fedcybgd(tiny_model(), of_four, 11, 4, lambda t: RATE, fetched=fetched.__getitem__, unfetched=how)
+        for how in ("base", "last")
+    }
+    assert_equal(weights(model), weights(models[unfetched]))
+    assert not torch.allclose(parameter(models["base"]), parameter(models["last"]), atol=1e-5)
 
 
 def test_flora_merges_the_exact_weighted_sum_of_products():
@@ -278,6 +338,12 @@ def test_the_gradient_schedule_goes_from_the_largest_gradient_down():
     assert list(learner.schedule()) == [order[t % len(order)] for t in range(5)]
 
 
+def test_who_takes_turns_has_a_block_of_its_own_whatever_the_gradients():
+    _, learner = federate(method="fedcybgd", blocks={"schedule": "gradient", "gradient_pass": "1s"})
+    learner.surveyed = {client: (1.0, torch.tensor([1.0, 3.0, 2.0])) for client in range(3)}
+    assert list(learner.schedule()) == [0, 1, 2, 0, 1]
+
+
 def test_versions_that_nobody_trains_on_are_forgotten():
     alive = []
 
@@ -298,7 +364,7 @@ def test_a_client_of_flora_pays_for_the_stacks_that_reach_it(monkeypatch: pytest
     # 1 in 0 and 2: before round 1 client 0 merges round 0's stack, 1 + 5; before round 2 it merges round 1's, 1 + 7,
     # and client 1 both, 1 + 5 + 7. Before round 0 there is nothing to merge.
     merges = iter([5.0, 7.0, 9.0])
-    monkeypatch.setattr(TrainedStack, "merge", lambda self, adapters, weights, rate: next(merges))
+    monkeypatch.setattr(TrainedStack, "merge", lambda self, stacked: next(merges))
     trained = TrainedStack(tiny_model(), LORA, seed=0)
     task, rounds = RandomTokens(2), [[0, 1], [0], [0, 1]]
     scenario = Scenario.parse(
@@ -337,4 +403,4 @@ def test_merging_is_timed_without_stacking(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("train.update.trained_part.now", ticking())
     stack = TrainedStack(tiny_model(), LORA, seed=0)
     adapter = stack.message(stack.fresh_start(0, 0, {}), {name: torch.zeros(()) for name in stack.part(0)})
-    assert stack.merge([adapter, adapter], [1.0, 1.0], 1.0) == 1.0
+    assert stack.merge(stack.stacked([adapter, adapter], [1.0, 1.0], 1.0)) == 1.0

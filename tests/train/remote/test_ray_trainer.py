@@ -35,6 +35,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ffa-lora": {"method": "ffa-lora"},
     "flora": {"method": "flora"},
     "fedcybgd that skips downloads": {"method": "fedcybgd", "cyclic": {"download_fraction": 0.5}, "rounds": 7},
+    "fedcybgd, whose clients keep no optimizer": {
+        "method": "fedcybgd",
+        "train": {"cyclic": {"optimizer": "fresh", "unfetched": "last"}},
+        "rounds": 4,
+    },
     "full-ft, compressed, with error feedback": {
         "method": "full-ft",
         "wire": {"upload": {"top_k": 0.2, "bits": 4}, "download": {"bits": 8}},

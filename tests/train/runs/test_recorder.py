@@ -27,7 +27,7 @@ def test_bytes_add_up_though_every_span_is_read_once():
     rounds = 6
     learner: Any = SimpleNamespace(
         replayed_until=-1,
-        losses={round: [1.0] for round in range(rounds)},
+        losses={round: [(1.0, 1.0)] for round in range(rounds)},
         setup=SimpleNamespace(scenario=SimpleNamespace(rounds=rounds), method=SimpleNamespace(name="fedbcd")),
         settings=TrainSettings(),
         versions=SimpleNamespace(show_newest=lambda: None),

@@ -23,6 +23,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "gradient schedule": {"blocks": {"layers": 1, "schedule": "gradient", "gradient_pass": 3}},
     "cohorts": {"participation": {"rounds": [[0, 1], [2], [0, 2], [1], [0, 1, 2]]}},
     "fedcybgd that skips downloads": {"method": "fedcybgd", "cyclic": {"download_fraction": 0.5}, "rounds": 7},
+    "fedcybgd from what it had last": {
+        "method": {"name": "fedcybgd", "download_fraction": 0.5},
+        "rounds": 7,
+        "train": {"cyclic": {"unfetched": "last"}, "schedule": "cosine"},
+    },
+    "fedcybgd with fresh optimizers": {"method": "fedcybgd", "rounds": 7, "train": {"cyclic": {"optimizer": "fresh"}}},
     "without the correction": {"train": {"correction": False}},
     "weighted mean, half the rate": {"method": "fedbcd", "train": {"mean": "weighted", "global_learning_rate": 0.5}},
     "checkpoints of every second round": {"train": {"checkpoint_every": 2}, "rounds": 6},

@@ -38,6 +38,18 @@ def test_a_row_per_round(tmp_path: Path):
     assert [row["downloaded_bytes"] for row in rows] == [300e6 * t for t in range(5)]
 
 
+@pytest.mark.parametrize("mean", ["uniform", "weighted"])
+def test_the_training_loss_is_weighted_as_the_updates_are(mean: str, tmp_path: Path):
+    # The tiny clients have 2, 5 and 8 examples: sum n_i l_i / sum n_i under the weighted mean, sum l_i / N otherwise.
+    trained = train(tmp_path, {"mean": mean}, method="fedbcd", rounds=2)
+    weights = [2, 5, 8] if mean == "weighted" else [1, 1, 1]
+    for row in trained.metrics:
+        losses = [trained.learner.traces[client, row["round"]].loss for client in range(3)]
+        expected = sum(w * loss for w, loss in zip(weights, losses, strict=True)) / sum(weights)
+        assert row["train_loss"] == pytest.approx(expected, rel=1e-12)
+        assert len(set(losses)) == 3
+
+
 def test_losses_are_measured_as_often_as_asked(tmp_path: Path):
     rows = train(tmp_path, {"evaluation": {"every": 2}}).metrics
     assert [row["eval_loss"] is not None for row in rows] == [False, True, False, True, True]

@@ -9,13 +9,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.scenario.sections import Compression
+from sim.errors import ScenarioError
+from sim.scenario.sections import Compression, Wire
 from sim.workload.payload import kept_values
 from tests.train.small_runs import bench, train
 from tests.train.tiny import RandomTokens, tiny_model, weights
 from train.data.task import Evaluation
 from train.models.blocks import flatten
 from train.update.compression import Messages, quantize, top_k
+from train.update.local import TrainingError
+from train.update.priced_only import priced_only
 
 SINGLE_EPSILON = 2.0**-23
 entries = st.floats(-1e6, 1e6, width=32).map(lambda value: value if abs(value) > 1e-6 else 0.0)
@@ -110,6 +113,114 @@ def test_random_rounding_is_right_on_average_and_seeded():
     assert not torch.equal(sent, quantize(delta, 2, group=40_001, seed=1)["a"])
     # To the nearest, 0.3 is always lost.
     assert not quantize(delta, 2, group=40_001)["a"][:-1].any()
+
+
+def test_values_are_rounded_to_the_type_they_have_on_the_wire():
+    # bfloat16 has 8 bits: between 1 and 2 its values are 2^-7 apart, and 1 + 2^-8 halfway goes to the even one, 1;
+    # 1 + 3 2^-9 is above the middle. float16 has 11 bits there, and 2^-24 is its smallest value.
+    message = {"a": torch.tensor([1 + 2**-8, 1 + 3 * 2**-9, 2.0**-26, 1e38])}
+    nothing = Compression()
+    for precision, expected in (
+        (torch.bfloat16, [1.0, 1 + 2**-7, 2.0**-26, 0x96 * 2.0**119]),
+        (torch.float32, message["a"].tolist()),
+    ):
+        wire = Messages(nothing, nothing, precision=precision)
+        assert wire.send(0, 0, 0, message)["a"].tolist() == expected
+        assert wire.broadcast(0, message)["a"].tolist() == expected
+    small = {"a": message["a"][:3]}
+    assert Messages(nothing, nothing, precision=torch.float16).send(0, 0, 0, small)["a"].tolist() == [
+        1 + 2**-8,
+        1 + 3 * 2**-9,
+        0.0,
+    ]
+
+
+def test_what_float16_cannot_hold_is_an_error():
+    wire = Messages(Compression(), Compression(), precision=torch.float16)
+    for way in (lambda message: wire.send(0, 0, 0, message), lambda message: wire.broadcast(0, message)):
+        with pytest.raises(TrainingError, match="does not fit into float16, whose largest is 65504"):
+            way({"a": torch.tensor([1.0, 7e4])})
+
+
+def test_kept_values_are_rounded_and_what_they_lose_is_owed():
+    # k = 1 of (1 + 2^-8, 0.5): 1 arrives, and 2^-8 and 0.5 are owed.
+    wire = Messages(Compression(top_k=0.5), Compression(), error_feedback=True, precision=torch.bfloat16)
+    assert wire.send(0, 0, 0, {"a": torch.tensor([1 + 2**-8, 0.5])})["a"].tolist() == [1.0, 0.0]
+    assert wire.residuals[0, 0]["a"].tolist() == [2.0**-8, 0.5]
+
+
+@given(messages, st.sampled_from([torch.float32, torch.bfloat16, torch.float16]))
+def test_rounding_alone_loses_nothing_with_error_feedback(delta, precision):
+    # What was sent and what is owed are the message: their sum is exact, as the difference of a value and what it is
+    # rounded to has no more bits than the value.
+    delta = {name: value / 32 for name, value in delta.items()}
+    wire = Messages(Compression(), Compression(), error_feedback=True, precision=precision)
+    sent = wire.send(0, 0, 0, delta)
+    owed = wire.residuals.get((0, 0), {name: torch.zeros_like(value) for name, value in delta.items()})
+    for name, value in delta.items():
+        assert torch.equal(sent[name] + owed[name], value)
+        assert torch.equal(sent[name], sent[name].to(precision).float())
+
+
+@pytest.mark.parametrize(
+    ("scale_bytes", "precision", "scale"),
+    [
+        (4, torch.bfloat16, torch.float32),
+        (2, torch.float32, torch.bfloat16),
+        (2, torch.bfloat16, torch.bfloat16),
+        (2, torch.float16, torch.float16),
+    ],
+)
+def test_scales_of_two_bytes_are_rounded(scale_bytes: float, precision: torch.dtype, scale: torch.dtype):
+    # 3 bits: s = max / 3, and every entry is a whole number of rounded scales, no more than three of them.
+    delta = {"a": torch.tensor([1.0, -0.4, 0.02, 0.7])}
+    how = Compression(bits=3, scale_bytes=scale_bytes, group_size=2)
+    sent = Messages(how, how, precision=precision).send(0, 0, 0, delta)["a"].tolist()
+    first, second = (torch.tensor(value / 3).to(scale).item() for value in (1.0, torch.tensor(0.7).item()))
+    assert sent == [torch.tensor(n * s).item() for n, s in ((3, first), (-1, first), (0, second), (3, second))]
+
+
+@given(messages, st.integers(2, 16), st.booleans())
+def test_a_rounded_scale_calls_for_no_level_that_its_bits_do_not_have(delta, bits, at_random):
+    sent = quantize(delta, bits, group=8, seed=1 if at_random else None, scale=torch.bfloat16)
+    flat, received = flatten(delta), flatten(sent)
+    for start in range(0, flat.numel(), 8):
+        largest = flat[start : start + 8].abs().max() / (2 ** (bits - 1) - 1)
+        most = largest.bfloat16().double() * (2 ** (bits - 1) - 1)
+        # The product is rounded to float32.
+        assert received[start : start + 8].abs().max().double() <= most * (1 + SINGLE_EPSILON)
+
+
+def test_one_bit_has_no_levels():
+    with pytest.raises(ScenarioError, match=r"wire\.download\.bits: training quantizes to 2 to 32 bits"):
+        Messages(Compression(), Compression(bits=1))
+
+
+@pytest.mark.parametrize(
+    ("wire", "named"),
+    [
+        ({}, []),
+        ({"bytes_per_parameter": 4}, []),
+        ({"precision": "float16"}, []),
+        ({"bytes_per_parameter": 16}, []),
+        ({"bytes_per_parameter": 1}, ["wire.bytes_per_parameter=1"]),
+        ({"bytes_per_parameter": 0.5, "upload": {"bits": 4}}, ["wire.bytes_per_parameter=0.5"]),
+        ({"bytes_per_parameter": 3, "upload": {"bits": 4}, "download": {"bits": 8}}, []),
+        ({"upload": {"bits": 4, "scale_bytes": 2}}, []),
+        ({"upload": {"bits": 4, "scale_bytes": 1}}, ["wire.upload.scale_bytes=1"]),
+        ({"download": {"bits": 4, "scale_bytes": 0}}, ["wire.download.scale_bytes=0"]),
+        # Not quantized: there are no scales. Half of the values take a bit each, kept or not: two for each kept one.
+        ({"upload": {"top_k": 0.5, "scale_bytes": 0, "index_bytes": 0.25}}, []),
+        ({"upload": {"top_k": 0.5, "index_bytes": 0.2}}, ["wire.upload.index_bytes=0.2"]),
+        ({"download": {"top_k": 1.0, "index_bytes": 0}}, []),
+        ({"bytes_per_parameter": 1, "upload": {"top_k": 0.01, "index_bytes": 0}},
+         ["wire.bytes_per_parameter=1", "wire.upload.index_bytes=0"]),
+    ],
+)  # fmt: skip
+def test_what_is_priced_and_not_applied_is_said(wire: dict[str, object], named: list[str]):
+    notes = priced_only(Wire.model_validate(wire))
+    assert [note.partition(" ")[0] for note in notes] == named
+    assert all("priced and not applied" in note for note in notes)
 
 
 whole_messages = st.lists(st.integers(-1000, 1000), min_size=7, max_size=7).map(

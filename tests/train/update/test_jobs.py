@@ -12,8 +12,9 @@ from sim.workload.methods import Trains
 from tests.train.tiny import ARCHITECTURE, BLOCKS, LOCAL, LORA, RandomTokens, assert_equal, tiny_model
 from train.federated.learner import TorchLearner
 from train.federated.versions import BASE, Versions
+from train.models.packing import pack, unpack
 from train.runs.settings import TrainSettings
-from train.update.jobs import Job, show
+from train.update.jobs import Job, do, show
 from train.update.trained_part import trained_part
 
 
@@ -78,3 +79,39 @@ def test_own_updates_count_with_the_global_rate_in_the_order_of_rounds():
     # Nothing of it stays for the next client.
     assert show(Job(1, 2, item=0), versions)["w"].item() == parameter.item() == 1
     assert versions.newest(0) == BASE
+
+
+def test_what_a_client_keeps_goes_with_its_job_and_comes_back():
+    # A worker elsewhere has nothing of the client's: the second turn of a job that was sent there and back is, to the
+    # bit, that of one which was not, and the first job may be done once more.
+    scenario = Scenario.parse(
+        {
+            "method": "fedcybgd",
+            "rounds": 4,
+            "blocks": {"count": 4},
+            "fleet": [{"count": 2}],
+            "compute": {"seconds": 1},
+            "payload": {"upload": "1MB"},
+        }
+    )
+    learned = []
+    for elsewhere in (False, True):
+        trained = trained_part(Trains.BLOCK, tiny_model(), BLOCKS, LORA, seed=0)
+        learner = TorchLearner(
+            prepare(scenario, ARCHITECTURE), TrainSettings(), trained, RandomTokens(2), LOCAL, costs=None
+        )
+        learner.train(0, 0, 0).redeem()
+        job = learner.job(0, 2, 0)
+        assert job.kept is not None
+        assert (job.kept.before, job.kept.updates) == (1, 2)
+        # Moments of two steps.
+        assert {float(v) for name, v in job.kept.adamw.items() if name.startswith("step.")} == {2.0}
+        for _ in range(2):
+            carried = unpack(pack(job)) if elsewhere else job
+            task = RandomTokens(2)
+            update = do(carried, trained, learner.versions, task.batches(0, 2), task.loss, LOCAL, warm_up=True)
+            learned.append(unpack(pack(update)) if elsewhere else update)
+    for other in learned[1:]:
+        assert_equal(other.delta, learned[0].delta, exactly=True)
+        assert_equal(other.adamw, learned[0].adamw, exactly=True)
+    assert {float(v) for name, v in learned[0].adamw.items() if name.startswith("step.")} == {4.0}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from transformers import GPT2Config, LlamaConfig
 from sim.workload.architecture import from_config
 from sim.workload.blocks import partition
 from tests.train.tiny import snapshot
+from train.data.evaluate import IGNORED
 from train.models.blocks import block_parameters, install
 from train.models.building import random_model
 from train.update.local import LocalSettings, TrainingError, train_locally
@@ -111,6 +113,49 @@ def test_accumulation_follows_the_mean_loss():
     together = train_locally(line, {"w": line.w}, pairs, square_loss, LocalSettings(0.1, 2))
     assert apart.delta["w"].item() == pytest.approx(together.delta["w"].item(), rel=1e-5)
     assert apart.loss == pytest.approx(together.loss, rel=1e-6)
+
+
+def answers(*lengths: int, width: int = 8) -> dict[str, Tensor]:
+    """Rows whose last so many tokens are answers, padded on the right to a width."""
+    tokens = torch.randint(0, 32, (len(lengths), width), generator=torch.Generator().manual_seed(sum(lengths)))
+    labels, mask = tokens.clone(), torch.ones_like(tokens)
+    for row, length in enumerate(lengths):
+        labels[row, :2] = labels[row, 2 + length :] = IGNORED
+        mask[row, 2 + length :] = 0
+    return {"input_ids": tokens, "attention_mask": mask, "labels": labels}
+
+
+@pytest.mark.parametrize("cuts", [(1, 1), (1, 2), (2, 1), (1, 1, 1)])
+def test_accumulated_batches_are_one_batch_where_answers_differ_in_length(cuts: tuple[int, ...]):
+    # The loss of a step is the mean over all its answer tokens, sum l / sum n over batches with token losses l and
+    # counts n; the mean of the batches' means would let a token of a short answer count for more.
+    # Source: "Fixing Gradient Accumulation", the transformers team, October 2024.
+    whole = [answers(*lengths[: sum(cuts)]) for lengths in ((1, 6, 3), (5, 2, 4))]
+    pieces = [
+        dict(zip(batch, piece, strict=True))
+        for batch in whole
+        for piece in zip(*(tensor.split(cuts) for tensor in batch.values()), strict=True)
+    ]
+    model = random_model(CONFIG, seed=0)
+    part = dict(model.named_parameters())
+    # With so large an epsilon AdamW's steps are proportional to the gradients: they show how large these are.
+    plan = LocalSettings(1e-2, 2, epsilon=10.0)
+    together = train_locally(model, part, whole, model_loss, plan)
+    apart = train_locally(model, part, pieces, model_loss, replace(plan, accumulation=len(cuts)))
+    # 1e-4 is far above what float32 rounds and far below the 1e-3 by which the mean of means is off here.
+    assert apart.loss == pytest.approx(together.loss, rel=1e-4)
+    one, other = (torch.cat([update.delta[name].flatten() for name in part]) for update in (apart, together))
+    assert (one - other).norm() < 1e-4 * other.norm()
+
+
+def test_images_count_one_each():
+    line = Line()
+    pairs = [{"x": torch.tensor([1.0, 2.0]), "target": torch.tensor([0.5, -1.0])}, point(0.5, 3.0)]
+    whole = {name: torch.cat([pair[name] for pair in pairs]) for name in pairs[0]}
+    apart = train_locally(line, {"w": line.w}, pairs, square_loss, LocalSettings(0.1, 1, epsilon=10.0, accumulation=2))
+    together = train_locally(line, {"w": line.w}, [whole], square_loss, LocalSettings(0.1, 1, epsilon=10.0))
+    assert apart.loss == pytest.approx(together.loss, rel=1e-6)
+    assert apart.delta["w"].item() == pytest.approx(together.delta["w"].item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("what", ["block", "everything"])

@@ -1,0 +1,38 @@
+"""What one client has, beyond the base model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from train.models.blocks import Values
+
+
+@dataclass
+class Client:
+    """What one client has, beyond the base model.
+
+    Attributes
+    ----------
+    known : dict of int to int
+        Version that it has of each item; the base where nothing is noted.
+    pending : dict of (item, round) to values
+        Its own updates that are in none of these versions.
+    adamw : dict of int to values
+        What AdamW knew after its last update of each item, where clients keep that (`LocalUpdate.adamw`).
+    """
+
+    known: dict[int, int] = field(default_factory=dict)
+    pending: dict[tuple[int, int], Values] = field(default_factory=dict)
+    adamw: dict[int, Values] = field(default_factory=dict)
+
+    def own(self) -> dict[int, list[Values]]:
+        """Its pending updates by item, oldest first."""
+        updates: dict[int, list[Values]] = {}
+        for (item, _), delta in sorted(self.pending.items(), key=lambda entry: entry[0]):
+            updates.setdefault(item, []).append(delta)
+        return updates
+
+    def forget(self, newest: Callable[[int], int]) -> None:
+        """Go back to the base for every item of which there is a newer version that it did not fetch."""
+        self.known = {item: version for item, version in self.known.items() if version == newest(item)}
