@@ -47,7 +47,7 @@ def explained(method: str, **fields: Any) -> Callable[[int], Callable[[], object
 
 
 def hiding(clients: int) -> Callable[[], object]:
-    # One latency for all: otherwise the number of the slowest, of which none is the slowest in every respect, grows too.
+    # One latency for all: otherwise there are more clients, the larger the fleet, that none is slower than in both.
     fleet = tuple(group.model_copy(update={"latency": 0.0}) for group in uneven(clients).fleet)
     scenario = uneven(clients).model_copy(update={"fleet": fleet})
     return lambda: parasim.plan(scenario, hide_communication=True, jobs=1).summary()
