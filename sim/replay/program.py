@@ -8,7 +8,7 @@ however long the run is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Literal, NamedTuple
@@ -21,6 +21,7 @@ from sim.engine.timeline import Kind, Span
 
 Floats = NDArray[np.float64]
 
+_FEW = 3
 _TICKS = 2.0**-48
 """Durations are differences of two clock readings: equal ones differ by a few times 2**-52 of the clock."""
 
@@ -156,8 +157,12 @@ def compile_program(result: Result, sites: Sequence[int]) -> Program:
     transfers: list[RecordedTransfer] = []
     starts: list[int | None] = []
     ends: list[int] = []
+    # Of spans that waited for many: looking for one of these must not go through all.
+    waited: dict[int, frozenset[int]] = {}
     for number, span in enumerate(spans):
-        ready = [ends[cause] for cause in _direct(span, spans)]
+        if len(span.causes) > _FEW:
+            waited[number] = frozenset(span.causes)
+        ready = [ends[cause] for cause in _direct(span, spans, waited)]
         if span.beside is not None:
             ready.append(later(starts[span.beside], terms.serial(spans[span.beside])))
         starts.append(latest(ready))
@@ -175,11 +180,15 @@ def compile_program(result: Result, sites: Sequence[int]) -> Program:
     return Program(tuple(steps), tuple(last_uses), tuple(transfers), end)
 
 
-def _direct(span: Span, spans: Sequence[Span]) -> tuple[int, ...]:
+def _direct(span: Span, spans: Sequence[Span], waited: Mapping[int, frozenset[int]]) -> tuple[int, ...]:
     """Causes of a span without those that another of its causes waited for itself, where there are few."""
-    if len(span.causes) > 3:
+    if len(span.causes) > _FEW:
         return span.causes
-    return tuple(one for one in span.causes if not any(one in spans[other].causes for other in span.causes))
+    return tuple(
+        one
+        for one in span.causes
+        if not any(one in (waited.get(other) or spans[other].causes) for other in span.causes)
+    )
 
 
 class _Terms:

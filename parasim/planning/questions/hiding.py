@@ -180,7 +180,8 @@ def _answer(curve: GroupCurve, workloads: Sequence[Workload]) -> Answer:
 
 def _together(name: str, scenario: Scenario, points: Sequence[GroupHidingPoint]) -> Iterator[str]:
     """Simulate all groups with what they need at once, and say what comes of it."""
-    needed = {group: p.bandwidth for p in points if p.bandwidth is not None for group in p.alike or (p.group,)}
+    own = [(point.alike or (point.group,), point.bandwidth) for point in points]
+    needed = {group: link for groups, link in own if link is not None for group in groups if group is not None}
     if needed:
         yield say("hiding.simulated")
     if unsearched := max((point.unsearched for point in points), default=0):
