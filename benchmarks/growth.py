@@ -4,8 +4,8 @@
     python benchmarks/growth.py --parts simulate,report --sizes 2500,5000,10000 --repeats 3
 
 Each part runs in a process of its own, sizes in turn; printed are the least of the processor times [s], without that of
-starting, and the power of the number of clients between the first size and the last. n log n is about n^1.1 here. What is
-more than that are objects that no longer fit into the processor's caches: the same operations, but slower.
+starting, and the power of the number of clients between the first size and the last. n log n is about n^1.1 here. What
+is more than that are objects that no longer fit into the processor's caches: the same operations, but slower.
 """
 
 from __future__ import annotations
