@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,8 @@ from sim.support.atomic_files import write_rows
 PATH_COLUMNS = ("client", "round", "kind", "resource", "start_s", "end_s")
 
 _WORTH_A_CLAUSE = 0.05
+_MOST_LISTED = 12
+"""A list of more names is summed up."""
 
 
 def explain(source: Source, overrides: Iterable[str] = ()) -> Explanation:
@@ -70,14 +72,22 @@ def describe(change: Change, explanation: Explanation) -> str:
 
 
 def who(groups: Iterable[int], fleet: Fleet) -> str:
-    """Name groups: by their names, and those without one by the numbers of their clients."""
+    """Name groups: by their names, and those without one by the numbers of their clients; many are summed up."""
     groups = list(groups)
     numbered = [group for group in groups if not fleet.groups[group].name and fleet.groups[group].count == 1]
-    names = [fleet.name(group) for group in groups if group not in numbered]
-    if numbered:
-        sites = listed([str(fleet.firsts[group]) for group in numbered])
-        names.append(f"client {sites}" if len(numbered) == 1 else f"clients {sites}")
-    return listed(names)
+    names = [fleet.name(group) for group in groups if fleet.groups[group].name or fleet.groups[group].count > 1]
+    if not numbered:
+        return listed(_first(names))
+    sites = listed(_first([str(fleet.firsts[group]) for group in numbered]))
+    clients = f"client {sites}" if len(numbered) == 1 else f"clients {sites}"
+    return listed([*_first(names), clients])
+
+
+def _first(names: Sequence[str]) -> Sequence[str]:
+    """Keep the first of a list that is too long to be read, and count the rest."""
+    if len(names) <= _MOST_LISTED:
+        return names
+    return [*names[:MOST_NAMED], say("explain.and_more", more=len(names) - MOST_NAMED)]
 
 
 def _name(fleet: Fleet, group: int) -> str:

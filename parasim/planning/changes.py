@@ -22,10 +22,11 @@ def with_groups(scenario: Scenario, changes: Mapping[int, Mapping[str, object]])
     """
     fleet = list(scenario.fleet)
     for number, change in changes.items():
-        try:
-            Group.model_validate({name: value for name, value in change.items() if name == "speed"})
-        except ValidationError as error:
-            raise ScenarioError(f"speed {change['speed']}: {error.errors()[0]['msg']}") from None
+        if "speed" in change:
+            try:
+                Group.model_validate({"speed": change["speed"]})
+            except ValidationError as error:
+                raise ScenarioError(f"speed {change['speed']}: {error.errors()[0]['msg']}") from None
         fleet[number] = fleet[number].model_copy(update=change)
     return scenario.model_copy(update={"fleet": tuple(fleet)})
 

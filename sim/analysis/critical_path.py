@@ -174,9 +174,10 @@ def slack(result: Result) -> list[float]:
     spans = result.timeline.spans
     latest_end = [result.wall_clock] * len(spans)
     latest_serial_end = [math.inf] * len(spans)
-    latest_start: dict[tuple[int, ...], float] = {}
-    # Where a whole cohort waits for another, all share one set of causes: what follows from it is left to the first.
-    first = {spans[number].causes: number for number in reversed(range(len(spans)))}
+    latest_start: dict[int, float] = {}
+    # Where a whole cohort waits for another, all share one tuple of causes: what follows from it is left to the first.
+    # They are told apart by identity, as comparing them would go through the whole cohort for each of its clients.
+    first = {id(spans[number].causes): number for number in reversed(range(len(spans)))}
     slacks = [0.0] * len(spans)
     # Causes have lower numbers than what waits for them.
     for number in range(len(spans) - 1, -1, -1):
@@ -185,8 +186,9 @@ def slack(result: Result) -> list[float]:
         slacks[number] = max(0.0, start - span.start)
         if span.beside is not None:
             latest_serial_end[span.beside] = min(latest_serial_end[span.beside], start)
-        latest_start[span.causes] = min(latest_start.get(span.causes, math.inf), start)
-        if first[span.causes] == number:
+        shared = id(span.causes)
+        latest_start[shared] = min(latest_start.get(shared, math.inf), start)
+        if first[shared] == number:
             for cause in span.causes:
-                latest_end[cause] = min(latest_end[cause], latest_start[span.causes])
+                latest_end[cause] = min(latest_end[cause], latest_start[shared])
     return slacks

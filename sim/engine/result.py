@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,11 +74,18 @@ class Result:
         Clients that never took part were offline throughout.
         """
         clients = range(self.scenario.clients) if clients is None else clients
-        simulated = [(client, count) for client, count in self.counts.items() if client in clients]
-        terms = [getattr(self.accounts[client], part) * count for client, count in simulated]
+        accounts, counts = self.accounts, self.counts
+        # All that were simulated lie beside one another: a mean of few must not look at everyone.
+        own = self._simulated[bisect_left(self._simulated, clients.start) : bisect_left(self._simulated, clients.stop)]
+        terms = [getattr(accounts[client], part) * counts[client] for client in own]
         if part == "offline":
-            terms.append(self.wall_clock * (len(clients) - sum(count for _, count in simulated)))
+            terms.append(self.wall_clock * (len(clients) - sum(counts[client] for client in own)))
         return math.fsum(terms) / len(clients)
+
+    @cached_property
+    def _simulated(self) -> list[int]:
+        """Numbers of the simulated clients, rising."""
+        return sorted(self.counts)
 
     def total(self, part: str) -> int | float:
         """Sum of one part of the accounts over the clients [B]."""

@@ -157,11 +157,14 @@ def simulate(setup: Setup, costs: Costs, learner: Learner | None = None, observe
     fleet = Fleet(scenario.fleet)
     env = simpy.Environment(0.0)
     half_duplex = any(group.duplex == "half" for group in scenario.fleet)
+    alike = learner is None and setup.traits.collapsible
+    simulated = list(sites(scenario, fleet, setup.cohorts, alike=alike))
     network = star_network(
         env,
         ingress=scenario.server.ingress or float("inf"),
         egress=scenario.server.egress or float("inf"),
         half_duplex=half_duplex,
+        clients=min(len(simulated), max(setup.cohorts.sizes(), default=0)),
     )
     rules = Rules(
         rounds=scenario.rounds,
@@ -174,8 +177,7 @@ def simulate(setup: Setup, costs: Costs, learner: Learner | None = None, observe
         surveyed=setup.ranks_blocks,
     )
     run = Run(env, network, learner or CostLearner(costs, setup.schedule, setup.blocks), setup.payload, rules)
-    alike = learner is None and setup.traits.collapsible
-    for first, count, group, rounds in sites(scenario, fleet, setup.cohorts, alike=alike):
+    for first, count, group, rounds in simulated:
         port = network.attach(group.uplink, group.down, group.latency, half_duplex=group.duplex == "half", count=count)
         run.join(first, count, port, rounds)
     run.server.observer = observer

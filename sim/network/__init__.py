@@ -1,8 +1,8 @@
 """Networks of clients below a server, shared by max-min fairness.
 
 `model.py` is the interface, with the messages in `transfer.py`; `tree.py` the exact and fast tree, whose links are
-in `access.py`, `levels.py` and `trunk.py`; `general.py` any paths and half duplex, on `filling.py`; `timing.py` the
-tools on SimPy's clock that both need.
+in `access.py`, `levels.py` and `trunk.py`; `general.py` any paths, by progressive filling (`filling.py`);
+`half_duplex.py` begins with the one and goes on with the other; `timing.py` the tools on SimPy's clock that both need.
 """
 
 from __future__ import annotations
@@ -12,15 +12,24 @@ import math
 from simpy import Environment
 
 from sim.network.general import PathNetwork
+from sim.network.half_duplex import HalfDuplexTree
 from sim.network.model import Network, Port
 from sim.network.transfer import Link, Transfer
 from sim.network.tree import Tree
 
-__all__ = ["Link", "PathNetwork", "Port", "Transfer", "Tree", "star_network"]
+__all__ = ["HalfDuplexTree", "Link", "PathNetwork", "Port", "Transfer", "Tree", "star_network"]
+
+
+MOST_FILLED = 200
+"""With half duplex, up to so many clients are left to progressive filling: for them it is just as fast."""
 
 
 def star_network(
-    env: Environment, ingress: float = math.inf, egress: float = math.inf, half_duplex: bool = False
+    env: Environment,
+    ingress: float = math.inf,
+    egress: float = math.inf,
+    half_duplex: bool = False,
+    clients: int = 1,
 ) -> Network:
     """Choose the fastest exact network.
 
@@ -32,15 +41,19 @@ def star_network(
         Capacities of the server's link towards it and away from it [B/s], positive, `inf` for unlimited.
     half_duplex : bool
         Whether any port will be half duplex.
+    clients : int
+        How many ports will have messages under way at a time, about.
 
     Returns
     -------
     Network
-        A `Tree`, or a `PathNetwork` if it has to do half duplex.
+        A `Tree`; if it has to do half duplex, a `PathNetwork` for few clients and a `HalfDuplexTree` for many.
 
     Raises
     ------
     NetworkError
         If a capacity is not positive.
     """
-    return PathNetwork(env, ingress, egress) if half_duplex else Tree(env, ingress, egress)
+    if not half_duplex:
+        return Tree(env, ingress, egress)
+    return (HalfDuplexTree if clients > MOST_FILLED else PathNetwork)(env, ingress, egress)

@@ -86,6 +86,8 @@ class PathNetwork(Network):
         self._numbers: dict[Link, int] = {}
         self._capacities: Floats = np.array([np.inf])
         self._started: list[Transfer] = []
+        # What is left of those that began elsewhere [B].
+        self._begun: dict[Transfer, float] = {}
         self.varied = False
         # One row for each transfer under way, in this list and in the arrays.
         self._going: list[Transfer] = []
@@ -105,11 +107,17 @@ class PathNetwork(Network):
         self._started.append(transfer)
         self._end_of_instant.request()
 
+    def take_over(self, transfer: Transfer, left: float, path: AccessLink) -> None:
+        """Let a transfer go on from now on, with so many bytes left [B], along a path of this network."""
+        transfer.access = path
+        self._begun[transfer] = left
+        self.start(transfer)
+
     def withdraw(self, transfer: Transfer) -> float:
         """Take out a transfer, and return the bytes of it that are left [B]."""
         if transfer not in self._going:
             self._started = [started for started in self._started if started is not transfer]
-            return transfer.size
+            return self._begun.pop(transfer, transfer.size)
         row = self._going.index(transfer)
         left = float(self._left[row])
         # At an infinite rate no time passes, and zero times infinity is not a number.
@@ -176,7 +184,7 @@ class PathNetwork(Network):
         """Add rows; all are made anew where a capacity has changed, or a path is longer than any before."""
         started, self._started = self._started, []
         self._going += started
-        self._left = np.append(self._left, [transfer.size for transfer in started])
+        self._left = np.append(self._left, [self._begun.pop(transfer, transfer.size) for transfer in started])
         hops = max((len(cast(Path, transfer.access).hops) for transfer in started), default=0)
         rows, anew = (self._links, self._weights, self._down), self._changed or hops > self._links.shape[1]
         if anew:

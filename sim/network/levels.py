@@ -206,7 +206,7 @@ class Branch(Link):
                 # Until all is on the right side, the level can be far too low: go there in steps.
                 bound = max(level, min(-entry[0], sys.float_info.max) / 2)
             link = entry[2]
-            if link.__class__ is Access:
+            if isinstance(link, Access):
                 self.take_out(link)
                 self.put_in(link, not link.fair)
             else:

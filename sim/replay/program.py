@@ -21,6 +21,7 @@ from sim.engine.timeline import Kind, Span
 
 Floats = NDArray[np.float64]
 
+_FEW = 3
 _TICKS = 2.0**-48
 """Durations are differences of two clock readings: equal ones differ by a few times 2**-52 of the clock."""
 
@@ -156,8 +157,18 @@ def compile_program(result: Result, sites: Sequence[int]) -> Program:
     transfers: list[RecordedTransfer] = []
     starts: list[int | None] = []
     ends: list[int] = []
+    # Of spans that waited for many: looking for one of these must not go through all.
+    waited: dict[int, frozenset[int]] = {}
+    # The latest of many, for all of a cohort that share one tuple of causes.
+    together: dict[int, int] = {}
     for number, span in enumerate(spans):
-        ready = [ends[cause] for cause in _direct(span, spans)]
+        if id(span.causes) in together:
+            ready = [together[id(span.causes)]]
+        else:
+            ready = [ends[cause] for cause in _direct(span, spans, waited)]
+            if len(ready) > _FEW and (one := latest(ready)) is not None:
+                together[id(span.causes)] = one
+                ready = [one]
         if span.beside is not None:
             ready.append(later(starts[span.beside], terms.serial(spans[span.beside])))
         starts.append(latest(ready))
@@ -165,7 +176,8 @@ def compile_program(result: Result, sites: Sequence[int]) -> Program:
         ends.append(later(starts[-1], term))
         if span.kind in (Kind.UPLOAD, Kind.DOWNLOAD):
             transfers.append(RecordedTransfer(number, term, ends[-1]))
-    waited_for = {cause for span in spans for cause in span.causes}
+    # A cohort that waits for another shares one tuple.
+    waited_for = {cause for causes in {id(span.causes): span.causes for span in spans}.values() for cause in causes}
     end = latest(end for number, end in enumerate(ends) if number not in waited_for)
     assert end is not None, "a run has spans"
     last_use = {operand: number for number, step in enumerate(steps) for operand in step.values}
@@ -175,11 +187,18 @@ def compile_program(result: Result, sites: Sequence[int]) -> Program:
     return Program(tuple(steps), tuple(last_uses), tuple(transfers), end)
 
 
-def _direct(span: Span, spans: Sequence[Span]) -> tuple[int, ...]:
+def _direct(span: Span, spans: Sequence[Span], waited: dict[int, frozenset[int]]) -> tuple[int, ...]:
     """Causes of a span without those that another of its causes waited for itself, where there are few."""
-    if len(span.causes) > 3:
+    if not 1 < len(span.causes) <= _FEW:
         return span.causes
-    return tuple(one for one in span.causes if not any(one in spans[other].causes for other in span.causes))
+    for other in span.causes:
+        if other not in waited and len(spans[other].causes) > _FEW:
+            waited[other] = frozenset(spans[other].causes)
+    return tuple(
+        one
+        for one in span.causes
+        if not any(one in (waited.get(other) or spans[other].causes) for other in span.causes)
+    )
 
 
 class _Terms:

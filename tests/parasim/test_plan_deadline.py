@@ -12,6 +12,7 @@ import parasim
 from parasim.planning.answer import Answer, Plan
 from parasim.planning.changes import with_clients
 from parasim.planning.methods import Case, by_method, scenario_of
+from parasim.planning.search import quantities, runtimes
 from parasim.planning.search.quantities import QUANTITIES
 from parasim.planning.search.ranges import batch_sizes
 from sim.errors import ScenarioError
@@ -83,6 +84,30 @@ def test_least_server_links():
     assert checks(solve(120, "server-ingress")) == [(24e6, True), (23.99e6, False)]
     # 40 s up leave 40 s for 3 downloads of 3 x 100 MB: 22.5 MB/s.
     assert checks(solve(120, "server-egress")) == [(22.5e6, True), (22.49e6, False)]
+
+
+def test_rounds_are_not_tried_without_end_and_the_bound_is_said(monkeypatch: pytest.MonkeyPatch):
+    # A round takes 30 s, the last one 20 s: 1000 d are 2.88 million rounds.
+    simulated: list[float] = []
+    work = runtimes._wall_clock
+    monkeypatch.setattr(quantities, "_MOST_SPANS", 6000)
+    monkeypatch.setattr(runtimes, "_wall_clock", lambda *given: simulated.append(given[-1]) or work(*given))
+    plan = parasim.plan(BASE, within="1000d", solve_for="rounds", jobs=1)
+    [answer] = plan.answers
+    # Three alike clients download, compute and upload as one, and the server aggregates: 15 activities in 4 rounds.
+    assert answer.value == 6000 // (15 // 4)
+    assert max(simulated) == answer.value
+    assert sum(simulated) < 2 * answer.value
+    assert any("2.88 M" in note for note in plan.notes)
+
+
+def test_the_bound_counts_the_activities_of_a_round(monkeypatch: pytest.MonkeyPatch):
+    # Clients with seconds of their own are simulated one by one, though they are of one group.
+    monkeypatch.setattr(quantities, "_MOST_SPANS", 10_000)
+    apart = ["fleet=[{count: 100}]", f"compute.seconds={[10.0 + n for n in range(100)]}"]
+    [few] = parasim.plan(BASE, apart, within="1000d", solve_for="rounds", jobs=1).answers
+    assert few.value is not None
+    assert few.value * 300 < 5 * 10_000
 
 
 def test_most_rounds():

@@ -122,6 +122,12 @@ def _solve(case: Case, quantity: Quantity, within: float, jobs: int | None) -> _
             if found.beside is None:
                 beside = "not simulated"
                 because = say("deadline.end_of_scale", more="more" if quantity.most else "less", path=because)
+                if quantity.straight and result.wall_clock:
+                    # From the first value to the last, as rounds may begin or end with something that is done once.
+                    pace = (result.wall_clock - runs([0])[0]) / max(1.0, value - values[0])
+                    guess = value + (within - result.wall_clock) / (pace or result.wall_clock / value)
+                    said = {"method": case.method, "quantity": quantity.name, "guess": guess}
+                    notes.append(say("deadline.bound", most=written, **said))
             else:
                 other = quantity.text(values[found.beside])
                 try:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from parasim.explanation import who
+from parasim.figures import style
 from parasim.figures.hiding import draw_hiding
 from parasim.planning.answer import Answer, Plan
 from parasim.planning.methods import Case, Question
@@ -22,9 +24,9 @@ from parasim.planning.search.hiding_points import (
     factor_for_all,
     hiding_points,
     own_workload,
-    with_only,
 )
 from parasim.planning.search.ranges import UNLIMITED, origins
+from parasim.planning.search.representatives import with_only
 from parasim.planning.search.runtimes import runtimes_of
 from parasim.sentences import say
 from parasim.text import amount, clock
@@ -33,6 +35,7 @@ from sim.replay.conditions import Variants
 from sim.replay.replay import record
 from sim.scenario.scenario import Scenario
 
+_MOST_DRAWN = len(style.GROUP_COLOURS)
 _DRAWN, _DRAWN_BELOW, _DRAWN_ABOVE = 61, 1 / 15, 6.0
 """Bandwidths of a drawn line, and how far around the hiding points they reach."""
 
@@ -46,17 +49,20 @@ class GroupCurve:
     method : str
         Name of the method.
     clients : str
-        Name of the group.
+        Name of the group, or of those that differ in their links alone.
     own : GroupHidingPoint
         As the scenario is.
     points : sequence of GroupHidingPoint
         For other batch sizes and block widths.
+    groups : sequence of str
+        Names of all groups that it holds for.
     """
 
     method: str
     clients: str
     own: GroupHidingPoint
     points: Sequence[GroupHidingPoint]
+    groups: Sequence[str] = ()
 
 
 def answer(question: Question) -> Plan:
@@ -138,7 +144,10 @@ def _curves(case: Case, own: Workload, points: Sequence[GroupHidingPoint]) -> li
         # Where unlimited links do not help, a point is everyone's.
         curve = [point for point in points if point.group in (group, None)]
         [as_it_is] = [point for point in curve if point.workload == own]
-        curves.append(GroupCurve(case.method, "all" if group is None else fleet.name(group), as_it_is, curve))
+        alike = next((point.alike for point in curve if point.alike), ())
+        name = "all" if group is None else fleet.name(group) if len(alike) < 2 else who(alike, fleet)
+        names = [name] if group is None else [fleet.name(index) for index in alike or (group,)]
+        curves.append(GroupCurve(case.method, name, as_it_is, curve, names))
     return curves
 
 
@@ -161,6 +170,7 @@ def _answer(curve: GroupCurve, workloads: Sequence[Workload]) -> Answer:
     because = say("hiding.instead", because=because, ways=" or ".join(ways)) if ways else because
     more = {
         "clients": curve.clients,
+        "groups": list(curve.groups),
         "in_the_way_s": dict(point.in_the_way),
         "curve": [other.as_json() for other in curve.points],
     }
@@ -170,9 +180,13 @@ def _answer(curve: GroupCurve, workloads: Sequence[Workload]) -> Answer:
 
 def _together(name: str, scenario: Scenario, points: Sequence[GroupHidingPoint]) -> Iterator[str]:
     """Simulate all groups with what they need at once, and say what comes of it."""
-    needed = {p.group: p.bandwidth for p in points if p.group is not None and p.bandwidth is not None}
+    own = [(point.alike or (point.group,), point.bandwidth) for point in points]
+    needed = {group: link for groups, link in own if link is not None for group in groups if group is not None}
     if needed:
         yield say("hiding.simulated")
+    if unsearched := max((point.unsearched for point in points), default=0):
+        searched = sum(len(point.alike) for point in points)
+        yield say("hiding.unsearched", name=name, searched=searched, unsearched=unsearched)
     # Those who have nothing to hide need nothing.
     if len(needed) > 1:
         found = factor_for_all(scenario, needed)
@@ -186,12 +200,15 @@ def _together(name: str, scenario: Scenario, points: Sequence[GroupHidingPoint])
 
 def _runtimes(question: Question, curves: Sequence[GroupCurve]) -> list[list[tuple[float, float]]]:
     """Runtimes [s] along the bandwidth [B/s] of each group, all over the same bandwidths about their hiding points."""
-    hiding = [curve.own.bandwidth for curve in curves if curve.own.bandwidth is not None]
+    # A picture shows those that need the most; see `draw_hiding`.
+    need = [max((point.bandwidth or 0.0 for point in curve.points), default=0.0) for curve in curves]
+    drawn = sorted(range(len(curves)), key=lambda number: -need[number])[:_MOST_DRAWN]
+    hiding = [curves[number].own.bandwidth or 0.0 for number in drawn if curves[number].own.bandwidth is not None]
     scenarios = {case.method: with_only(case.scenario, {}) for case in question.cases}
     runtimes: list[list[tuple[float, float]]] = []
-    for curve in curves:
+    for number, curve in enumerate(curves):
         runtimes.append([])
-        if curve.own.bandwidth is not None:
+        if curve.own.bandwidth is not None and number in drawn:
             bandwidths = np.geomspace(min(hiding) * _DRAWN_BELOW, max(hiding) * _DRAWN_ABOVE, _DRAWN)
             case, fleet = Case.of(scenarios[curve.method]), Fleet(scenarios[curve.method].fleet)
             recording = record(case.setup, case.costs)

@@ -7,30 +7,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import NamedTuple
 
 from parasim.planning.answer import Check
-from parasim.planning.changes import with_batch_size, with_block_width, with_links
-from parasim.planning.methods import Case, simulated
+from parasim.planning.changes import with_batch_size, with_block_width
+from parasim.planning.methods import Case
 from parasim.planning.search.ranges import (
-    UNLIMITED,
     block_widths,
     compared_batch_sizes,
     is_covered,
     own_width,
     searched_bandwidths,
 )
+from parasim.planning.search.representatives import OtherLinks
 from sim.analysis.deadline_search import decimals, nearest_position, secant_search
 from sim.analysis.hidden import ROUNDING, computed, exposed_before, guess_hiding
 from sim.engine.fleet import Fleet
 from sim.engine.result import Result
+from sim.engine.timeline import SERVER, Span, Timeline
 from sim.scenario.scenario import Scenario
 from sim.support.worker_pool import cores, in_order
 
 _WIDTHS = (0.5, 1.0, 2.0, 4.0)
 _FACTORS = decimals(0, 2)
+_STEPS = 12
+"""Simulations that the search for one group takes, about."""
+_MOST_SPANS = 6_000_000
+"""So many spans are simulated for one workload, about: a minute's work."""
+_ALWAYS = 8
+"""So many groups are searched in any case."""
 
 
 class Workload(NamedTuple):
@@ -76,6 +83,10 @@ class GroupHidingPoint:
         Simulations there and just below.
     in_the_way : mapping of str to float
         What keeps communication exposed though links are unlimited [s]; empty if there is nothing to hide.
+    alike : tuple of int
+        Indices of all groups that it holds for, as they differ in their links alone; empty where it is everyone's.
+    unsearched : int
+        How many more groups were left out, because searching all would have taken too long.
     """
 
     group: int | None
@@ -84,6 +95,8 @@ class GroupHidingPoint:
     wall_clock: float
     checked: Sequence[Check] = ()
     in_the_way: Mapping[str, float] = field(default_factory=dict)
+    alike: tuple[int, ...] = ()
+    unsearched: int = 0
 
     def as_json(self) -> dict[str, object]:
         """Return it as JSON can hold it."""
@@ -116,24 +129,47 @@ def hiding_points(case: Case, jobs: int | None) -> list[GroupHidingPoint]:
 def _points_of(task: tuple[Workload, Scenario]) -> list[GroupHidingPoint]:
     """Find where the communication of each group becomes hidden, the links of the others out of the way."""
     workload, scenario = task
-    unlimited = simulated(with_only(scenario, {}))
+    fleet, links = Fleet(scenario.fleet), OtherLinks(Case.of(scenario))
+    unlimited = links.whole({})
     in_the_way = {holder.value: seconds for holder, seconds in exposed_before(unlimited).items()}
     if in_the_way:
         return [GroupHidingPoint(None, workload, None, unlimited.wall_clock, in_the_way=in_the_way)]
-    fleet, values, points = Fleet(scenario.fleet), searched_bandwidths(), []
-    for group in range(len(fleet.groups)):
-        guess = guess_hiding(unlimited, fleet.members(group))
-        run, late = _searched(scenario, unlimited, values, {group: 1.0})
-        found, below = secant_search(late, values, nearest_position(values, guess))
+    spans = _spans_by_group(unlimited, fleet)
+    classes = links.alike
+    guesses = {
+        same[0]: guess_hiding(replace(unlimited, timeline=Timeline(spans[same[0]])), fleet.members(same[0]))
+        for same in classes
+    }
+    end, values, points = _unlimited_end(unlimited), searched_bandwidths(), []
+    # All are about as long as this one.
+    most = max(_ALWAYS, _MOST_SPANS // (_STEPS * len(links.run({classes[0][0]: values[-1]}).timeline.spans)))
+    searched = sorted(sorted(classes, key=lambda same: -guesses[same[0]])[:most])
+    unsearched = len(fleet.groups) - sum(map(len, searched))
+    for same in searched:
+        group = same[0]
+        run, late = _searched(links, end, values, {group: 1.0})
+        found, below = secant_search(late, values, nearest_position(values, guesses[group]))
         # The last of the bandwidths is what counts as unlimited.
         assert found is not None
-        if below is None:
-            # Even the slowest link of all holds up no computing.
-            points.append(GroupHidingPoint(group, workload, None, unlimited.wall_clock))
-            continue
-        checked = [Check(values[at], run(at).wall_clock, late(at) <= 0) for at in (found, below)]
-        points.append(GroupHidingPoint(group, workload, values[found], checked[0].wall_clock_s, checked))
+        point = GroupHidingPoint(group, workload, None, unlimited.wall_clock, alike=tuple(same), unsearched=unsearched)
+        if below is not None:
+            checked = [Check(values[at], run(at).wall_clock, late(at) <= 0) for at in (found, below)]
+            point = replace(point, bandwidth=values[found], wall_clock=checked[0].wall_clock_s, checked=checked)
+        # Else even the slowest link of all holds up no computing.
+        points.append(point)
     return points
+
+
+def _unlimited_end(unlimited: Result) -> float:
+    return computed(unlimited) * (1 + ROUNDING)
+
+
+def _spans_by_group(result: Result, fleet: Fleet) -> list[list[Span]]:
+    spans: list[list[Span]] = [[] for _ in fleet.groups]
+    for span in result.timeline.spans:
+        if span.client != SERVER:
+            spans[fleet.index(span.client)].append(span)
+    return spans
 
 
 def factor_for_all(scenario: Scenario, needed: Mapping[int, float]) -> tuple[float, float] | None:
@@ -153,24 +189,19 @@ def factor_for_all(scenario: Scenario, needed: Mapping[int, float]) -> tuple[flo
     tuple of (float, float), or None
         So many times, and the wall-clock then [s]; None if 100 times as much does not hide it all.
     """
-    run, late = _searched(scenario, simulated(with_only(scenario, {})), _FACTORS, needed)
+    links = OtherLinks(Case.of(scenario))
+    run, late = _searched(links, _unlimited_end(links.whole({})), _FACTORS, needed)
     found, _ = secant_search(late, _FACTORS, 0)
     return None if found is None else (_FACTORS[found], run(found).wall_clock)
 
 
 def _searched(
-    scenario: Scenario, unlimited: Result, values: Sequence[float], links: Mapping[int, float]
+    links: OtherLinks, end: float, values: Sequence[float], multiples: Mapping[int, float]
 ) -> tuple[Callable[[int], Result], Callable[[int], float]]:
-    """Runs by position in a list of multiples of links [B/s], and how much later than unlimited they compute [s]."""
-    end = computed(unlimited) * (1 + ROUNDING)
+    """Runs by position in a list of multiples of links [B/s], and how much later than an end they compute [s]."""
 
     @cache
     def run(position: int) -> Result:
-        return simulated(with_only(scenario, {group: values[position] * link for group, link in links.items()}))
+        return links.run({group: values[position] * link for group, link in multiples.items()})
 
     return run, lambda position: computed(run(position)) - end
-
-
-def with_only(scenario: Scenario, bandwidths: Mapping[int, float]) -> Scenario:
-    """Give some groups links of a bandwidth [B/s], and all others unlimited ones."""
-    return with_links(scenario, {**dict.fromkeys(range(len(scenario.fleet)), UNLIMITED), **bandwidths})

@@ -17,6 +17,7 @@ from parasim.planning.methods import Case
 from parasim.planning.search.ranges import batch_sizes, block_widths
 from parasim.text import amount
 from sim.analysis.deadline_search import RuntimesAt, around_line, decimals, spread
+from sim.engine.simulate import simulate
 from sim.errors import ScenarioError, nearest
 from sim.replay.conditions import Floats, Variants
 from sim.replay.replay import Recording
@@ -24,7 +25,9 @@ from sim.scenario.scenario import Scenario
 
 _SCANNED = 33
 _MOST_SPANS = 400_000
-"""A run of more spans than about this is none that one repeats for a plan."""
+"""A run of more spans than about this is none that one repeats for a plan: some seconds."""
+_FEWEST_ROUNDS, _FEWEST_IN_ANY_CASE = 1000, 32
+"""So many rounds are tried though they have up to four times as many spans, and though they have more."""
 _MOST_CLIENTS = 1000
 
 
@@ -122,9 +125,12 @@ def _block_widths(case: Case) -> Sequence[float]:
 
 
 def _rounds(case: Case) -> Sequence[float]:
-    cohorts = prepared(changes.with_rounds(case.scenario, 1)).cohorts
-    sites = len(case.scenario.fleet) if cohorts.members is None else max(cohorts.sizes())
-    return range(1, max(1000, _MOST_SPANS // (4 * sites)) + 1)
+    prepared(changes.with_rounds(case.scenario, 1))
+    own = case.scenario.rounds
+    # Counted in a run: how many activities a round has is the method's business.
+    per_round = max(1, len(simulate(case.setup, case.costs).timeline.spans) // own)
+    most = max(_MOST_SPANS // per_round, min(_FEWEST_ROUNDS, 4 * _MOST_SPANS // per_round))
+    return range(1, max(most, own, _FEWEST_IN_ANY_CASE) + 1)
 
 
 def _clients(case: Case) -> Sequence[float]:

@@ -13,7 +13,7 @@ from simpy import Environment
 
 import sim.network.tree
 from sim.errors import NetworkError
-from sim.network import PathNetwork, Tree, star_network
+from sim.network import HalfDuplexTree, PathNetwork, Tree, star_network
 from tests.oracles.progressive_filling import NaiveStar
 from tests.sim.network.star_cases import Case, Client, Message, cases, expected, scaled, simulate
 
@@ -239,6 +239,7 @@ def test_star_network_chooses():
     assert isinstance(star_network(Environment(), 1.0, 1.0, half_duplex=False), Tree)
     assert isinstance(star_network(Environment(), 1.0, 1.0), Tree)
     assert isinstance(star_network(Environment(), 1.0, 1.0, half_duplex=True), PathNetwork)
+    assert isinstance(star_network(Environment(), 1.0, 1.0, half_duplex=True, clients=1000), HalfDuplexTree)
 
 
 def test_the_documented_example():

@@ -1,0 +1,110 @@
+"""Trees with half-duplex clients: as fast as `tree.py` until one really sends and receives at once.
+
+A half-duplex client that only sends, or only receives, is limited by that one link, as any other client is. So the tree
+does it all, exactly, as long as no such client does both at the same time. From then on, the rates of the two
+directions depend on one another, and what is under way moves over to progressive filling (`general.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+from simpy import Environment
+
+from sim.network.access import Access
+from sim.network.general import PathNetwork
+from sim.network.levels import Branch
+from sim.network.model import Port, Shared
+from sim.network.transfer import AccessLink, Transfer
+from sim.network.tree import Tree
+
+
+class HalfDuplexTree(Tree):
+    """A `Network` with half-duplex clients, below shared links of any depth.
+
+    Attributes
+    ----------
+    filling : PathNetwork or None
+        What has taken over since a client's two directions met, or a capacity changed; None before.
+    """
+
+    def __init__(self, env: Environment, ingress: float = math.inf, egress: float = math.inf) -> None:
+        self.filling: PathNetwork | None = None
+        self._above_of: dict[Port | Shared, Shared] = {}
+        self._accesses: dict[Port, tuple[_HalfDuplexAccess, _HalfDuplexAccess]] = {}
+        super().__init__(env, ingress, egress)
+        self._twins: dict[Port | Shared, Port | Shared] = {}
+
+    def shared(self, uplink: float, downlink: float, above: Shared | None = None) -> Shared:
+        """Make a link that clients share; see `Network.shared`."""
+        link = super().shared(uplink, downlink, above)
+        self._above_of[link] = above or self.server
+        if self.filling is not None:
+            self._twin(link)
+        return link
+
+    def set_capacity(self, link: Port | Shared, uplink: float | None = None, downlink: float | None = None) -> None:
+        """Change the capacity of a link from now on; see `Network.set_capacity`."""
+        self._check_own(link)
+        self.fill().set_capacity(self._twins[link], uplink, downlink)
+        link.uplink, link.downlink = self._twins[link].uplink, self._twins[link].downlink
+
+    def fill(self) -> PathNetwork:
+        """Have progressive filling take over all that is under way, now."""
+        if self.filling is not None:
+            return self.filling
+        self.filling = filling = PathNetwork(self.env, self.server.uplink, self.server.downlink)
+        self._twins[self.server] = filling.server
+        under_way: list[tuple[_HalfDuplexAccess, Transfer]] = []
+        for owner in self._above_of:
+            self._twin(owner)
+            if isinstance(owner, Port):
+                for access in self._accesses[owner]:
+                    under_way += [(access, entry[2]) for entry in access.ends]
+        for access, transfer in under_way:
+            filling.take_over(transfer, access.withdraw(transfer), access.way)
+        return filling
+
+    def _twin(self, owner: Port | Shared) -> None:
+        """Make a link's counterpart for progressive filling, below that of the link above."""
+        assert self.filling is not None
+        above = cast(Shared, self._twins[self._above_of[owner]])
+        if isinstance(owner, Shared):
+            self._twins[owner] = self.filling.shared(owner.uplink, owner.downlink, above)
+            return
+        self._twins[owner] = twin = self.filling.attach(
+            owner.uplink, owner.downlink, owner.latency, owner.half_duplex, owner.count, above
+        )
+        for access, way in zip(self._accesses[owner], (twin.up, twin.down), strict=True):
+            access.way = way
+        owner.up, owner.down = twin.up, twin.down
+
+    def _connect(self, port: Port, above: Shared) -> None:
+        up = _HalfDuplexAccess(port.uplink, port.count, port.latency, cast(Branch, above.up))
+        down = _HalfDuplexAccess(port.downlink, port.count, port.latency, cast(Branch, above.down))
+        for access, other in ((up, down), (down, up)):
+            access.network, access.other = self, other if port.half_duplex else None
+        port.up, port.down = up, down
+        self._accesses[port] = up, down
+        self._above_of[port] = above
+        if self.filling is not None:
+            self._twin(port)
+
+
+class _HalfDuplexAccess(Access):
+    """One direction of a port that may have to share the air with the other one."""
+
+    __slots__ = ("network", "other", "way")
+
+    network: HalfDuplexTree
+    other: _HalfDuplexAccess | None
+    way: AccessLink
+
+    def start(self, transfer: Transfer) -> None:
+        """Let a transfer share from now on, in whichever network does the work."""
+        network = self.network
+        if network.filling is None and (self.other is None or not self.other.ends):
+            super().start(transfer)
+        else:
+            network.fill().take_over(transfer, transfer.size, self.way)

@@ -1,0 +1,145 @@
+"""Uneven fleets, in which every group is one client: work grows with their number, and words sum up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import parasim
+from parasim.explanation import explain, summary, who
+from parasim.planning.methods import Case
+from parasim.planning.search import hiding_points as search
+from parasim.planning.search.ranges import UNLIMITED
+from parasim.planning.search.representatives import OtherLinks
+from sim.engine.fleet import Fleet
+from sim.scenario.scenario import Scenario
+from tests.growth import exponent
+
+NEARLY_LINEAR = 1.2
+"""n log n is about n^1.2 between 50 and 400."""
+
+
+def uneven(clients: int, *, method: str = "parablock", **fields: Any) -> Scenario:
+    """Build a fleet in which no two clients have the same links, speed or latency."""
+    fleet = [
+        {
+            "uplink": f"{5 + 37 * n % clients}MB/s",
+            "downlink": f"{20 + 53 * n % clients}MB/s",
+            "speed": 0.5 + (29 * n % clients) / clients,
+            "latency": f"{1 + 31 * n % clients}ms",
+        }
+        for n in range(clients)
+    ]
+    given = {"compute": {"seconds": 30}, "payload": {"upload": "100MB"}, "rounds": 3}
+    return parasim.load({"method": method, "fleet": fleet, **given, **fields})
+
+
+def figures(clients: int) -> Callable[[], object]:
+    result = parasim.simulate(uneven(clients))
+    assert result.accounts
+    return result.summary
+
+
+def explained(method: str, **fields: Any) -> Callable[[int], Callable[[], object]]:
+    return lambda clients: lambda: summary(explain(uneven(clients, method=method, **fields)))
+
+
+def hiding(clients: int) -> Callable[[], object]:
+    # One latency for all: otherwise there are more clients, the larger the fleet, that none is slower than in both.
+    fleet = tuple(group.model_copy(update={"latency": 0.0}) for group in uneven(clients).fleet)
+    scenario = uneven(clients).model_copy(update={"fleet": fleet})
+    return lambda: parasim.plan(scenario, hide_communication=True, jobs=1).summary()
+
+
+def test_figures_of_groups_take_as_long_as_there_are_clients():
+    assert exponent(figures, 50, 400) < NEARLY_LINEAR
+
+
+@pytest.mark.parametrize("method", ["parablock", "fedbcd"])
+def test_explaining_takes_as_long_as_there_are_clients(method: str):
+    assert exponent(explained(method), 15, 60) < NEARLY_LINEAR
+
+
+def test_hiding_points_of_all_groups_take_as_long_as_there_are_clients():
+    assert exponent(hiding, 12, 36) < NEARLY_LINEAR
+
+
+SECONDS = [20 + 7 * n % 13 for n in range(12)]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"server": {"ingress": "300MB/s", "egress": "500MB/s"}},
+        {"compute": {"seconds": SECONDS}},
+        {"compute": {"seconds": [SECONDS, SECONDS[::-1], SECONDS[5:] + SECONDS[:5]]}},
+        {"compute": {"seconds": SECONDS}, "server": {"ingress": "300MB/s"}},
+        {"compute": {"seconds": 30, "non_overlapping": "2s"}},
+        {"participation": {"fraction": 0.5}},
+        {"blocks": {"schedule": "gradient", "gradient_pass": "40s"}},
+    ],
+)
+def test_who_holds_nobody_up_may_be_left_out(fields: dict[str, Any]):
+    # The run of all twelve clients is the slow, obviously right twin.
+    scenario = uneven(12, **fields)
+    links = OtherLinks(Case.of(scenario))
+    for group in range(12):
+        for bandwidth in (1e6, 1e7, 1e8, UNLIMITED):
+            assert links.run({group: bandwidth}).wall_clock == links.whole({group: bandwidth}).wall_clock
+
+
+def test_half_duplex_clients_are_not_left_out():
+    scenario = uneven(12)
+    half = tuple(group.model_copy(update={"duplex": "half"}) for group in scenario.fleet)
+    links = OtherLinks(Case.of(scenario.model_copy(update={"fleet": half})))
+    assert links.run({3: 1e7}).wall_clock == pytest.approx(links.whole({3: 1e7}).wall_clock, rel=1e-12)
+
+
+def alike(clients: int, **fields: Any) -> Scenario:
+    """Build a fleet in which clients differ in their links alone."""
+    groups = uneven(clients, **fields).fleet
+    same = {"speed": 1.0, "latency": 0.0}
+    return uneven(clients, **fields).model_copy(update={"fleet": tuple(g.model_copy(update=same) for g in groups)})
+
+
+@pytest.mark.parametrize("fields", [{}, {"server": {"ingress": "900MB/s", "egress": "900MB/s"}}])
+def test_groups_that_differ_in_their_links_alone_have_one_answer(fields: dict[str, Any]):
+    # 2 x 100 MB in 30 s: 6.667 MB/s, whatever their links are now; the server's are shared by 20.
+    [answer] = parasim.plan(alike(20, **fields), hide_communication=True, jobs=1).answers
+    assert answer.more["groups"] == [f"group{number}" for number in range(20)]
+    assert answer.more["clients"] == "clients 0, 1, 2, 3 and 16 more"
+    if not fields:
+        assert answer.value == 6.667e6
+
+
+def test_few_groups_have_an_answer_each():
+    answers = parasim.plan(alike(3), hide_communication=True, jobs=1).answers
+    assert [(answer.more["clients"], answer.value) for answer in answers] == [(f"group{n}", 6.667e6) for n in range(3)]
+
+
+def test_a_search_that_would_take_too_long_is_cut_short_and_says_so(monkeypatch: pytest.MonkeyPatch):
+    whole = parasim.plan(uneven(12), hide_communication=True, jobs=1)
+    monkeypatch.setattr(search, "_MOST_SPANS", 1)
+    plan = parasim.plan(uneven(12), hide_communication=True, jobs=1)
+    needs = {answer.more["clients"]: answer.value for answer in whole.answers}
+    assert len(whole.answers) == 12
+    assert len(plan.answers) == 8
+    assert all(answer.value == needs[answer.more["clients"]] for answer in plan.answers)
+    assert any("8 groups" in note and "4" in note for note in plan.notes)
+    assert not any("would take too long" in note for note in whole.notes)
+
+
+def test_many_names_are_summed_up():
+    fleet = Fleet(uneven(1000).fleet)
+    assert who(range(3), fleet) == "clients 0, 1 and 2"
+    assert who(range(1000), fleet) == "clients 0, 1, 2, 3 and 996 more"
+    named = Fleet(tuple(group.model_copy(update={"name": f"site {n}"}) for n, group in enumerate(fleet.groups)))
+    assert who(range(1000), named) == "site 0, site 1, site 2, site 3 and 996 more"
+
+
+def test_an_explanation_of_many_groups_is_a_few_lines():
+    told = summary(explain(uneven(300)))["sentences"]
+    assert max(map(len, told)) < 300
