@@ -15,7 +15,7 @@ from sim.support.streams import stream
 from sim.workload.blocks import Block
 from sim.workload.methods import Trains
 from train.data.task import Batch
-from train.models.adapters import A, Adapter, stack
+from train.models.adapters import A, Adapter
 from train.models.blocks import Part, Values, activate, block_parameters, install
 from train.update.local import Loss
 from train.update.timing import now
@@ -119,14 +119,11 @@ class TrainedStack(TrainedPart):
 
     def merged(self) -> Values:
         """Base weights of the adapter's targets."""
-        return {name: parameter.detach() for name, parameter in self._bases().items()}
+        return {name: parameter.detach() for name, parameter in self.adapter.bases.items()}
 
     def load_merged(self, values: Values) -> None:
         """Put base weights back."""
-        install(self._bases(), values)
-
-    def _bases(self) -> dict[str, nn.Parameter]:
-        return {name: p for name, p in self.model.named_parameters() if name.endswith("base_layer.weight")}
+        install(self.adapter.bases, values)
 
     def merge(self, adapters: Sequence[Values], weights: Sequence[float], rate: float) -> float:
         """Merge `rate` times the weighted sum of the clients' products into the base weights.
@@ -146,7 +143,7 @@ class TrainedStack(TrainedPart):
             Seconds that merging took, as every client that receives the stack has to [s]. Stacking, which the server
             does, does not count.
         """
-        stacked = stack(adapters, weights)
+        stacked = self.adapter.stack(adapters, weights)
         scaled = {name: rate * value if name.endswith(A) else value for name, value in stacked.items()}
         device = next(iter(scaled.values())).device
         began = now(device)
