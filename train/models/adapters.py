@@ -241,11 +241,9 @@ def _by_expert(module: Any, a: Tensor) -> Tensor:
 def _product(module: Any, a: Tensor, b: Tensor) -> Tensor:
     """B A of every expert, in the order in which the model keeps its weight."""
     experts = _by_expert(module, a)
-    if len(experts) == 1:
-        product = b @ a
-    else:
-        # Its columns are those of the first rank for all experts, then those of the second.
-        product = torch.einsum("ore,eri->eoi", b.view(len(b), -1, len(experts)), experts)
+    # The columns of B are those of the first rank for all experts, then those of the second.
+    by_rank = b.view(len(b), -1, len(experts))
+    product = b @ a if len(experts) == 1 else torch.einsum("ore,eri->eoi", by_rank, experts)
     return product.transpose(-2, -1) if _is_transposed(module) else product
 
 

@@ -151,11 +151,21 @@ def model_class(config: Any) -> Any:
 
 
 def classifies_images(config: Any) -> bool:
-    """Whether a configuration is an image classifier's; a model that sees and writes is a language model."""
+    """Whether a configuration is that of a classifier of images of one size, and no language model that also sees."""
     try:
-        return str(model_class(config).__name__) == "AutoModelForImageClassification"
+        kind = model_class(config)
     except ModelError:
         return False
+    return hasattr(config, "image_size") and kind.__name__ == "AutoModelForImageClassification"
+
+
+def keep_no_cache(model: Any) -> None:
+    """Let a model keep no keys and values: the cache serves generation, which asks for it by itself.
+
+    In training it would copy every key and value.
+    """
+    for config in (model.config, model.config.get_text_config()):
+        config.use_cache = False
 
 
 @contextmanager

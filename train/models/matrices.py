@@ -116,9 +116,9 @@ def _parameters(path: str, module: nn.Module, renamed: Renamed) -> Iterator[Matr
         # As `peft` reads them: (experts, outputs, inputs) unless their module says otherwise.
         straight = getattr(module, "is_transposed", False) and parameter.ndim == 3
         inputs, outputs = (shape[-2], shape[-1]) if straight else (shape[-1], shape[-2])
-        old = former.get(name, [])
+        before = former.get(name, [])
         fuses = tuple(renamed.fused.get(name, ()))
-        targets: Literal["all-linear", "name"] = "all-linear" if old else "name"
-        formerly = old[0] if old and not fuses else None
+        targets: Literal["all-linear", "name"] = "all-linear" if before else "name"
+        formerly = before[0] if before and not fuses else None
         experts = shape[0] if parameter.ndim == 3 else 1
         yield Matrix(path, own, Linear(name, inputs, outputs, False, formerly, experts, fuses, targets))

@@ -85,7 +85,9 @@ class TrainedPart:
         activate(self.model, every)
         began = now(device)
         loss(self.model, batch).backward()  # type: ignore[no-untyped-call]
-        norms = [nn.utils.get_total_norm([p.grad for p in part.values()]) for part in self._parts]  # type: ignore[misc]
+        # Layers that attend to an image take no part in a text.
+        gradients = [[p.grad for p in part.values() if p.grad is not None] for part in self._parts]
+        norms = [nn.utils.get_total_norm(own) for own in gradients]
         stacked = torch.stack(norms)
         seconds = now(device) - began
         for parameter in every.values():

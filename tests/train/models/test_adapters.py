@@ -189,5 +189,5 @@ def test_unknown_targets_are_refused():
     with pytest.raises(AdapterError, match=r"'q_porj', which .* does not have: did you mean 'q_proj'"):
         Adapter(model, Lora(targets=("q_porj",)), seed=0)
     # The head is linear, but in no layer: it stays frozen.
-    with pytest.raises(AdapterError, match="'lm_head', which .* does not have"):
+    with pytest.raises(AdapterError, match=r"'lm_head', which .* does not have"):
         Adapter(model, Lora(targets=("lm_head",)), seed=0)
