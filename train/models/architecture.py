@@ -150,7 +150,10 @@ def configuration(fields: Mapping[str, Any], name: str) -> Any:
         hint = f", {close}" if close.startswith("did you mean") else ""
         raise ArchitectureError(f"{name}: transformers knows no model type {shown!r}{hint}")
     try:
-        return CONFIG_MAPPING[model_type].from_dict(dict(fields))
+        config = CONFIG_MAPPING[model_type].from_dict(dict(fields))
+        # Of a family with several classes of one kind, transformers then takes the first; it does not look for None.
+        config.architectures = config.architectures or []
+        return config
     # Each family checks its own configuration and raises what it likes.
     except Exception as error:
         reason = " ".join(str(error).split())
