@@ -21,8 +21,8 @@ from sim.scenario.sections import Lora
 from sim.workload.architecture import from_config
 from sim.workload.blocks import lora_parameters
 from tests.train.tiny import snapshot
-from train.models.architecture import counted
 from train.models.adapters import SCALING, A, Adapter, AdapterError, B
+from train.models.architecture import counted
 from train.models.blocks import install
 from train.models.building import random_model
 from train.update.local import LocalSettings, train_locally

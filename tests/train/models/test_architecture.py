@@ -320,7 +320,7 @@ def test_a_bare_model_without_a_head_is_counted_as_before(tmp_path: Path):
         ({"model_type": "mamba", "num_hidden_layers": 2}, "found no attention in MambaBlock"),
         (
             {"model_type": "jamba", "num_hidden_layers": 8, "num_experts": 2},
-            "found no attention in JambaMambaDecoderLayer",
+            "found no attention in JambaMamba",
         ),
     ],
 )
