@@ -8,6 +8,7 @@ its modules are counted. Nothing is downloaded, no weights are read and no code 
 from __future__ import annotations
 
 import os
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -156,8 +157,7 @@ def configuration(fields: Mapping[str, Any], name: str) -> Any:
         return config
     # Each family checks its own configuration and raises what it likes.
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise ArchitectureError(f"{name}: transformers rejects this configuration: {reason}") from error
+        raise ArchitectureError(f"{name}: transformers rejects this configuration: {_reason(error)}") from error
 
 
 def _build(config: Any, name: str) -> Any:
@@ -173,7 +173,12 @@ def _build(config: Any, name: str) -> Any:
             return kind.from_config(config, trust_remote_code=False)
     # Any line of any family's code may be what a bad size runs into.
     except Exception as error:
-        raise ArchitectureError(f"{name}: transformers cannot build this model: {error}") from error
+        raise ArchitectureError(f"{name}: transformers cannot build this model: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """What another library's message says, in one line: some list every model that there is."""
+    return textwrap.shorten(str(error), 200, placeholder=" ...") or type(error).__name__
 
 
 def _layer(layer: nn.Module, renamed: Renamed, name: str) -> Layer:
