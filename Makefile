@@ -1,11 +1,12 @@
-# `make sweep` runs the main job, `make test` lints, type-checks and tests; both set up .venv themselves. `make test-ray`
-# installs Ray (280 MB) as well and runs the tests that `make test` skips without it.
+# `make sweep` runs the main job, `make test` lints, type-checks and tests; both set up .venv themselves. `make validate`
+# counts every model family that transformers has (minutes). `make test-ray` installs Ray (280 MB) as well and runs the
+# tests that `make test` skips without it.
 PYTHON ?= python3
 BIN := .venv/bin
 # Simulated clients share two cores with PyTorch's threads: spinning ones would only steal time.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: sweep test test-ray clean
+.PHONY: sweep test validate test-ray clean
 sweep: .venv/.run
 	$(BIN)/paraSim sweep --out results/figure2
 
@@ -14,6 +15,9 @@ test: .venv/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto
+
+validate: .venv/.dev
+	$(BIN)/pytest -n auto tests/train/models/every_configuration.py
 
 test-ray: .venv/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'

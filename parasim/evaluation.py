@@ -22,6 +22,7 @@ from train.data.partition import split_evenly
 from train.data.template import Template
 from train.data.text import check_sequence_length, embeddings_of, evaluate_text
 from train.data.vision import Images, ImageTask
+from train.models.building import classifies_images
 from train.models.files import load_model, load_tokenizer
 from train.runs.workbench import DIGITS, WORD_PROBLEMS
 
@@ -141,7 +142,7 @@ def _encoded(
     held_out: Sequence[Example], name: str, source: str, network: Any, sequence_length: int | None
 ) -> tuple[Encoding, int]:
     """Encode questions for a model, and say where they were cut [tokens]."""
-    if hasattr(network.config, "image_size"):
+    if classifies_images(network.config):
         raise ParaSimError(f"{source}: this model looks at images; evaluate it on digits")
     length = check_sequence_length(network, name, sequence_length, "sequence length")
     return encode(held_out, Template(load_tokenizer(source), embeddings_of(network)), length), length
@@ -151,7 +152,7 @@ def _digits(
     source: str, config: Any, examples: int | None, batch_size: int, model: Path, seed: int | None
 ) -> ImageTask:
     """The images that a training held out, as one of the models that it left wants them."""
-    if not hasattr(config, "image_size"):
+    if not classifies_images(config):
         raise ParaSimError(f"{source}: the data are digits, but this model does not look at images")
     if config.num_labels < _CLASSES:
         raise ParaSimError(f"{source}: this model tells {config.num_labels} classes apart, not {_CLASSES}")

@@ -12,6 +12,7 @@ from torch import nn
 from parasim_demonstration.models import demonstration_config
 from sim.workload.architecture import find_config
 from train.models.architecture import configuration
+from train.models.blocks import decoders
 from train.models.building import DEMO, random_model
 
 
@@ -56,11 +57,11 @@ def longest_sequence(config: Mapping[str, Any]) -> int | None:
 
 
 def positions_of(model: nn.Module) -> int | None:
-    """Longest sequence that a built model has positions for [tokens]; None without a limit."""
+    """Longest sequence that a built model's text layers have positions for [tokens]; None without a limit."""
     tables = [
         # OPT's table begins with entries that stand for no position.
         module.num_embeddings - int(getattr(module, "offset", 0))
-        for name, module in model.named_modules()
+        for name, module in decoders(model)[-1].named_modules()
         if isinstance(module, nn.Embedding) and name.rpartition(".")[2] in _TABLES
     ]
     return min(tables, default=None)

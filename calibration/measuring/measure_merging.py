@@ -14,7 +14,7 @@ from calibration.measuring.stopwatch import Stopwatch
 from calibration.profiles.measured_file import MergeSample
 from calibration.profiles.points import split_targets
 from sim.scenario.sections import Lora
-from train.models.adapters import Adapter
+from train.models.adapters import A, Adapter
 from train.models.blocks import Values
 from train.models.out_of_memory import DeviceMemoryError, retry_with_free_memory
 from train.update.timing import Clock
@@ -72,9 +72,11 @@ def _stacks(plan: MeasuringPlan) -> list[tuple[int, Role]]:
 
 def _nothing(adapter: Adapter, rank: int) -> Values:
     """A stack of zeros: merged, it changes no weight, and takes as long as any other."""
-    # A is (rank, inputs), B is (outputs, rank); the adapter's own have rank 1.
-    shapes = {name: [rank if size == 1 else size for size in one.shape] for name, one in adapter.part.items()}
-    return {name: torch.zeros(shapes[name], device=parameter.device) for name, parameter in adapter.part.items()}
+    # A is (ranks, inputs), B is (outputs, ranks); the adapter's own have one rank for each expert.
+    return {
+        name: torch.zeros_like(one, dtype=torch.float32).repeat((rank, 1) if name.endswith(A) else (1, rank))
+        for name, one in adapter.part.items()
+    }
 
 
 def _timed_merges(adapter: Any, rank: int, clock: Clock) -> tuple[float, ...]:

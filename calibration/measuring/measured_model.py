@@ -20,7 +20,7 @@ from sim.workload.blocks import ALL_LINEAR, Block
 from sim.workload.methods import Trains
 from train.models.architecture import configuration, counted
 from train.models.blocks import Part
-from train.models.building import base_dtype, placed, random_model
+from train.models.building import base_dtype, keep_no_cache, placed, random_model
 from train.models.out_of_memory import free_memory, is_out_of_memory
 from train.update.trained_part import trained_part
 
@@ -76,7 +76,7 @@ def build_model(name: str, config: Mapping[str, Any], device: torch.device) -> n
         free_memory()
         check_fit(name, parameters, torch.device("cpu"))
         model = random_model(ready, seed=0)
-    model.config.use_cache = False
+    keep_no_cache(model)
     return placed(model, device, base_dtype(device)).eval()
 
 

@@ -161,7 +161,11 @@ def _check_model(plan: MeasuringPlan, architecture: Architecture, longest: int |
         raise ScenarioError(f"--rank {rank}: must be at most {architecture.hidden_size}, the width of {name}")
     if longest is not None and tokens > longest:
         raise ScenarioError(f"--sequence-length {tokens}: {name} has positions for {longest} tokens")
-    known = {module for linear in architecture.linears() for module in linear.names} if plan.targets else set()
+    known = (
+        {name for linear in architecture.linears() for name in (*linear.names, *linear.fuses)}
+        if plan.targets
+        else set()
+    )
     for targets in plan.targets:
         for module in sorted(set(targets.split("+")) - known - {ALL_LINEAR}):
             meant = nearest(module, known | {ALL_LINEAR})

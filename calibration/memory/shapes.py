@@ -12,7 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
 
 from calibration.measuring.configuration import model_config, positions_of
 from calibration.measuring.measured_model import trained_for_now
@@ -24,7 +28,7 @@ from sim.workload.methods import Trains
 from train.data.evaluate import model_loss
 from train.models.architecture import configuration, counted
 from train.models.blocks import checkpoint_activations
-from train.models.building import placed, random_model
+from train.models.building import classifies_images, keep_no_cache, placed, random_model
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class ShapeModel:
         self._dtype: torch.dtype = getattr(torch, precision)
         with torch.device("meta"):
             built: Any = random_model(self.config, seed=0)
-        built.config.use_cache = False
+        keep_no_cache(built)
         self._model = placed(built, "meta", self._dtype)
 
     def trace(self, step: Step, *, granularity: int = 1) -> StepTrace:
@@ -120,7 +124,7 @@ class ShapeModel:
         Raises
         ------
         ParaSimError
-            If the model has no such block or adapter, or does not take such an input.
+            If the model has no such block or adapter, does not take such an input, or asks for its values.
         """
         self._check_length(step)
         with ExitStack() as undone:
@@ -137,7 +141,13 @@ class ShapeModel:
             undone.enter_context(_read_as_eager(padded=step.padded))
             batches = [filled_batch(self.config, step) for _ in range(step.accumulation)]
             part = {name: self._model.get_parameter(name) for name in names}
-            return trace_update(self._model, part, batches, model_loss, granularity=granularity)
+            try:
+                return trace_update(self._model, part, batches, model_loss, granularity=granularity)
+            except (DynamicOutputShapeException, DataDependentOutputException) as error:
+                raise CostError(
+                    f"{self.architecture.name}: what this model computes depends on its input's values ({error}), "
+                    "so its memory cannot be told from shapes"
+                ) from None
 
     def _check_length(self, step: Step) -> None:
         """Refuse more tokens than there are positions: looking them up shows no error where there are no values."""
@@ -164,7 +174,7 @@ def filled_batch(config: Any, step: Step) -> dict[str, Tensor]:
         Token ids, attention mask and labels of shape (batch, tokens), or pixels (batch, channels, side, side) and
         labels (batch,).
     """
-    if hasattr(config, "image_size"):
+    if classifies_images(config):
         pixels = (step.batch_size, config.num_channels, config.image_size, config.image_size)
         return {"pixel_values": torch.zeros(pixels), "labels": torch.zeros(step.batch_size, dtype=torch.long)}
     shape = (step.batch_size, step.sequence_length)

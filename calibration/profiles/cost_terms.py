@@ -127,7 +127,7 @@ def work(architecture: Architecture, point: StepPoint) -> dict[str, float]:
         targets = split_targets(point.targets)
         a, b = lora_parameters(architecture, point.rank, targets)
         adapter, trained = a + b, b if point.trains is Trains.LORA_B else a + b
-        adapted = adapted_modules(architecture, targets)
+        adapted = [linear for linear, _ in adapted_modules(architecture, targets)]
     else:
         multiplied = architecture.layer_parameters + head
     depth = above / architecture.layer_parameters
@@ -171,6 +171,6 @@ def merge_work(architecture: Architecture, targets: str, rank: int) -> dict[str,
         ``modules``: linear modules that have an adapter. ``weights``: theirs [1e9]. ``products``: operations of the
         matrix products [1e12].
     """
-    adapted = adapted_modules(architecture, split_targets(targets))
-    weights = sum(module.inputs * module.outputs for module in adapted)
+    adapted = [linear for linear, _ in adapted_modules(architecture, split_targets(targets))]
+    weights = sum(linear.weights for linear in adapted)
     return {"modules": len(adapted), "weights": weights * _GIGA, "products": 2 * weights * rank * _TERA}

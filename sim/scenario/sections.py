@@ -91,7 +91,7 @@ class Lora(Section):
     rank: Whole = Field(default=32, ge=1)
     """Rank r of the adapter."""
     targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = ("q_proj", "v_proj")
-    """Module names that get an adapter, or `all-linear`."""
+    """Names of modules or stacked expert matrices that get an adapter, or `all-linear`."""
 
 
 class CyclicOptions(Section):

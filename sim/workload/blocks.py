@@ -17,7 +17,7 @@ from sim.workload.architecture import Architecture, Linear
 HalfName = Literal["attention", "mlp"]
 
 ALL_LINEAR = "all-linear"
-"""LoRA target that stands for every linear module of every layer."""
+"""LoRA target that stands for every linear module of every layer, and for stacked experts where `peft` adapts them."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def lora_parameters(architecture: Architecture, rank: int, targets: Sequence[str
     Returns
     -------
     tuple of int
-        Parameters of the A matrices (r x inputs) and of the B matrices (outputs x r), over all layers.
+        Parameters of the A matrices (r x inputs) and of the B matrices (outputs x r), over all layers and experts.
 
     Raises
     ------
@@ -148,11 +148,12 @@ def lora_parameters(architecture: Architecture, rank: int, targets: Sequence[str
     if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
         raise ScenarioError(f"lora.rank is {rank}, expected a whole number from 1 on")
     adapted = adapted_modules(architecture, targets)
-    return rank * sum(linear.inputs for linear in adapted), rank * sum(linear.outputs for linear in adapted)
+    ranks = [(linear, rank * factor * linear.experts) for linear, factor in adapted]
+    return sum(r * linear.inputs for linear, r in ranks), sum(r * linear.outputs for linear, r in ranks)
 
 
-def adapted_modules(architecture: Architecture, targets: Sequence[str] | str) -> list[Linear]:
-    """Linear modules of all layers that LoRA adapts.
+def adapted_modules(architecture: Architecture, targets: Sequence[str] | str) -> list[tuple[Linear, int]]:
+    """Linear modules of all layers that LoRA adapts, and how many times the rank each of them gets.
 
     Parameters
     ----------
@@ -167,18 +168,60 @@ def adapted_modules(architecture: Architecture, targets: Sequence[str] | str) ->
         If no target is given, or the model has no such module.
     """
     linears = list(architecture.linears())
+    return [(linears[index], ranks) for index, ranks in targeted(linears, targets, architecture.name).items()]
+
+
+def targeted(linears: Sequence[Linear], targets: Sequence[str] | str, model: str) -> dict[int, int]:
+    """Choose what LoRA adapts: the one rule by which adapters are priced and trained.
+
+    Parameters
+    ----------
+    linears : sequence of Linear
+        Linear modules of a model's layers.
+    targets : sequence of str or "all-linear"
+        As for `lora_parameters`.
+    model : str
+        The model's name, for messages.
+
+    Returns
+    -------
+    dict of int to int
+        Places of the chosen ones in the sequence, in its order, each with the factor of its rank: the number of
+        matrices that lie side by side in it, where it was targeted as those, else 1.
+
+    Raises
+    ------
+    ScenarioError
+        If no target is given, the model has no such module, or only some of the matrices in one tensor are named.
+
+    Notes
+    -----
+    Matrices in one tensor get one adapter of all their ranks, as `peft` 0.21 gives it: what the tensor's adapter can
+    then express is what separate ones could.
+    """
     if targets == ALL_LINEAR:
-        return linears
+        chosen = {index: linear for index, linear in enumerate(linears) if linear.targets == ALL_LINEAR}
+        return {index: len(linear.fuses) or 1 for index, linear in chosen.items()}
     names = {targets} if isinstance(targets, str) else set(targets)
     if not names:
-        raise ScenarioError(f"lora.targets is empty; name modules of {architecture.name}, or {ALL_LINEAR!r}")
-    known = {name for linear in linears for name in linear.names}
+        raise ScenarioError(f"lora.targets is empty; name modules of {model}, or {ALL_LINEAR!r}")
+    known = {name for linear in linears for name in (*linear.names, *linear.fuses)}
     for name in sorted(names - known):
         raise ScenarioError(
-            f"lora.targets names {name!r}, which {architecture.name} does not have: "
-            f"{nearest(name, known | {ALL_LINEAR})}"
+            f"lora.targets names {name!r}, which {model} does not have: {nearest(name, known | {ALL_LINEAR})}"
         )
-    return [linear for linear in linears if not names.isdisjoint(linear.names)]
+    factors: dict[int, int] = {}
+    for index, linear in enumerate(linears):
+        if named := names.intersection(linear.fuses):
+            if missing := [name for name in linear.fuses if name not in named]:
+                raise ScenarioError(
+                    f"lora.targets names {min(named)!r} without {missing[0]!r}, but {model} has both in one matrix, "
+                    f"{linear.name!r}"
+                )
+            factors[index] = len(linear.fuses)
+        elif not names.isdisjoint(linear.names):
+            factors[index] = 1
+    return factors
 
 
 def cut(architecture: Architecture, bounds: Sequence[int]) -> tuple[Block, ...]:

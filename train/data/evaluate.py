@@ -79,7 +79,10 @@ def readable_tokens(model: Module) -> int | None:
     int or None
         Its length [tokens]; None if the model's configuration names no limit.
     """
-    limit: int | None = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    config: Any = getattr(model, "config", None)
+    # Of a model that also sees, the text decoder's.
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    limit: int | None = getattr(text, "max_position_embeddings", None)
     return limit
 
 

@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import copy
 import math
+import re
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sim.errors import ParaSimError, nearest
+from sim.errors import ParaSimError, ScenarioError
 from sim.scenario.sections import Lora
-from sim.workload.blocks import ALL_LINEAR
+from sim.workload.blocks import targeted
 from train.models.blocks import Values, layer_list
+from train.models.matrices import Matrix, Renamed, matrices
 from train.models.packing import save_tensors
 
 A, B = "lora_A.default.weight", "lora_B.default.weight"
@@ -47,21 +51,41 @@ class Adapter:
     Raises
     ------
     AdapterError
-        If the model has no linear module of a target's name.
+        If the model has no matrix of a target's name, or `peft` cannot adapt one.
     """
 
     def __init__(self, model: nn.Module, settings: Lora, seed: int) -> None:
         from peft import LoraConfig, LoraModel
+        from peft.tuners.lora import LoraLayer
 
-        names = target_modules(model, settings.targets)
+        chosen = target_modules(model, settings.targets)
+        modules = [matrix.path for matrix, _ in chosen if matrix.parameter is None]
+        parameters = {f"{matrix.path}.{matrix.parameter}": factor for matrix, factor in chosen if matrix.parameter}
+        wider = {re.escape(name): settings.rank * factor for name, factor in parameters.items() if factor > 1}
         self._config = LoraConfig(
             r=settings.rank,
             lora_alpha=SCALING * settings.rank,
-            target_modules=names,
-            fan_in_fan_out=not any(isinstance(model.get_submodule(name), nn.Linear) for name in names),
+            target_modules=modules,
+            target_parameters=sorted(parameters) or None,
+            rank_pattern=wider,
+            alpha_pattern={name: SCALING * rank for name, rank in wider.items()},
+            fan_in_fan_out=bool(modules) and not any(isinstance(model.get_submodule(n), nn.Linear) for n in modules),
         )
-        self._tuner = LoraModel(model, self._config, "default")
-        self._modules: dict[str, Any] = {name: model.get_submodule(name) for name in names}
+        with warnings.catch_warnings():
+            # `peft` looks for the names of wider parameters among those of modules, and warns that there are none.
+            warnings.filterwarnings("ignore", message=".*_pattern keys did not match any targeted module")
+            try:
+                self._tuner = LoraModel(model, self._config, "default")
+            except (ValueError, TypeError) as error:
+                # Such as a module of a Mamba layer, whose weight is read past the module.
+                raise AdapterError(f"peft puts no adapter on these targets: {' '.join(str(error).split())}") from None
+        # One module may hold several stacks of experts: then one wrapper lies in the other.
+        self._modules: dict[str, Any] = {
+            name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)
+        }
+        held = {id(_base(module)) for module in self._modules.values()}
+        self.bases = {name: p for name, p in model.named_parameters() if id(p) in held}
+        """Base weights of the targets, by their names in the model."""
         self.reset(seed)
 
     @property
@@ -110,11 +134,36 @@ class Adapter:
         """
         with torch.no_grad():
             for name, module in self._modules.items():
-                weight = module.get_base_layer().weight
+                weight = _base(module)
                 a, b = (state[f"{name}.{matrix}"].to(weight.device).float() for matrix in (A, B))
-                product = SCALING * (b @ a)
-                # GPT-2 keeps its weights transposed: (inputs, outputs).
-                weight.copy_(weight.float() + (product.T if module.fan_in_fan_out else product))
+                weight.copy_(weight.float() + SCALING * _product(module, a, b).view(weight.shape))
+
+    def stack(self, states: Sequence[Mapping[str, Tensor]], weights: Sequence[float]) -> Values:
+        """Stack the clients' adapters, so that one product is the weighted sum of theirs (FLoRA).
+
+        Parameters
+        ----------
+        states : sequence of mapping of str to torch.Tensor
+            A and B of every client, under the names of `part`; ranks may differ.
+        weights : sequence of float
+            One weight n_i per client, not negative, with a positive sum.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            float32: A of shape (sum of ranks, inputs), client i's rows scaled by n_i / sum n; B of shape
+            (outputs, sum of ranks), not scaled. Hence B A = sum_i (n_i / sum n) B_i A_i, for every expert.
+        """
+        total = math.fsum(weights)
+        stacked: Values = {}
+        for name, module in self._modules.items():
+            shares = [
+                _by_expert(module, state[f"{name}.{A}"].float() * (weight / total))
+                for state, weight in zip(states, weights, strict=True)
+            ]
+            stacked[f"{name}.{A}"] = torch.cat(shares, dim=1).flatten(0, 1)
+            stacked[f"{name}.{B}"] = torch.cat([state[f"{name}.{B}"].float() for state in states], dim=1)
+        return stacked
 
     def remove(self) -> None:
         """Give the model its own modules back; what was not merged is lost."""
@@ -143,58 +192,63 @@ class Adapter:
         save_tensors(weights, directory / "adapter_model.safetensors", {"format": "pt"})
 
 
-def stack(states: Sequence[Mapping[str, Tensor]], weights: Sequence[float]) -> Values:
-    """Stack the clients' adapters, so that one product is the weighted sum of theirs (FLoRA).
-
-    Parameters
-    ----------
-    states : sequence of mapping of str to torch.Tensor
-        A and B of every client, under the same names; ranks may differ.
-    weights : sequence of float
-        One weight n_i per client, not negative, with a positive sum.
-
-    Returns
-    -------
-    dict of str to torch.Tensor
-        float32: A of shape (sum of ranks, inputs), client i's rows scaled by n_i / sum n; B of shape
-        (outputs, sum of ranks), not scaled. Hence B A = sum_i (n_i / sum n) B_i A_i.
-    """
-    total = math.fsum(weights)
-    stacked: Values = {}
-    for name in states[0]:
-        matrices = [state[name].float() for state in states]
-        if name.endswith(A):
-            shares = zip(matrices, weights, strict=True)
-            stacked[name] = torch.cat([matrix * (weight / total) for matrix, weight in shares], dim=0)
-        else:
-            stacked[name] = torch.cat(matrices, dim=1)
-    return stacked
-
-
-def target_modules(model: nn.Module, targets: tuple[str, ...] | str) -> list[str]:
-    """Full names of the linear modules that the targets mean, within the layers only.
+def target_modules(model: nn.Module, targets: tuple[str, ...] | str) -> list[tuple[Matrix, int]]:
+    """Find the matrices to adapt in a model's repeated layers, by the rule that prices them.
 
     Parameters
     ----------
     model : torch.nn.Module
-        The model, without an adapter.
+        The model.
     targets : tuple of str or "all-linear"
-        Linear modules of every layer, by their last name, or all of them.
+        Last parts of their names, or all of them.
+
+    Returns
+    -------
+    list of tuple of Matrix and int
+        In the order of the model, under their names in it, each with the factor of its rank.
 
     Raises
     ------
     AdapterError
-        If the model has no linear module of a target's name.
+        If the model has no matrix of a target's name.
     """
-    from transformers.pytorch_utils import Conv1D
-
     prefix, layers = layer_list(model)
-    linear = [f"{prefix}.{name}" for name, module in layers.named_modules() if isinstance(module, (nn.Linear, Conv1D))]
-    if targets == ALL_LINEAR:
-        return linear
-    known = {name.rpartition(".")[2] for name in linear}
-    for unknown in sorted(set(targets) - known):
-        raise AdapterError(
-            f"lora target {unknown!r} is no linear module of this model: {nearest(unknown, known | {ALL_LINEAR})}"
-        )
-    return [name for name in linear if name.rpartition(".")[2] in targets]
+    renamed = Renamed.of(model)
+    found = [
+        replace(matrix, path=f"{prefix}.{index}.{matrix.path}")
+        for index, layer in enumerate(layers)
+        for matrix in matrices(layer, renamed)
+    ]
+    try:
+        chosen = targeted([matrix.linear for matrix in found], targets, type(model).__name__)
+    except ScenarioError as error:
+        raise AdapterError(str(error)) from None
+    return [(found[index], factor) for index, factor in chosen.items()]
+
+
+def _base(module: Any) -> nn.Parameter:
+    """Weight that a module of `peft` adapts."""
+    is_wrapper = hasattr(module, "parameter_name")
+    weight: nn.Parameter = module.get_param() if is_wrapper else module.get_base_layer().weight
+    return weight
+
+
+def _by_expert(module: Any, a: Tensor) -> Tensor:
+    """View A as (experts, rank, inputs): its rows are the first expert's, then the second's, and so on."""
+    return a.view(getattr(module, "num_experts", 1), -1, a.shape[-1])
+
+
+def _product(module: Any, a: Tensor, b: Tensor) -> Tensor:
+    """B A of every expert, in the order in which the model keeps its weight."""
+    experts = _by_expert(module, a)
+    # The columns of B are those of the first rank for all experts, then those of the second.
+    by_rank = b.view(len(b), -1, len(experts))
+    product = b @ a if len(experts) == 1 else torch.einsum("ore,eri->eoi", by_rank, experts)
+    return product.transpose(-2, -1) if _is_transposed(module) else product
+
+
+def _is_transposed(module: Any) -> bool:
+    """Whether the model keeps (inputs, outputs), as GPT-2 does, and GPT-OSS for its experts."""
+    if hasattr(module, "parameter_name"):
+        return module.num_experts > 1 and bool(getattr(module.get_base_layer(), "is_transposed", False))
+    return bool(module.fan_in_fan_out)

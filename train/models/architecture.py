@@ -8,7 +8,9 @@ its modules are counted. Nothing is downloaded, no weights are read and no code 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,10 @@ from torch import nn
 
 from sim.errors import ArchitectureError, nearest
 from sim.workload import architecture
-from sim.workload.architecture import LARGEST_LAYER_COUNT, Architecture, Half, Layer, Linear, read_config
-from train.models.blocks import halves_of, layer_list
+from sim.workload.architecture import LARGEST_LAYER_COUNT, Architecture, Half, Layer, read_config
+from train.models.blocks import decoders, halves_of, layer_list, output_embeddings
 from train.models.building import ModelError, model_class
+from train.models.matrices import Renamed, matrices
 
 
 def counted(name: str, config: Mapping[str, Any]) -> Architecture:
@@ -28,7 +31,7 @@ def counted(name: str, config: Mapping[str, Any]) -> Architecture:
     Parameters
     ----------
     name : str
-        Name of the model: for an unknown family, its ``config.json`` or the folder of it.
+        Name of the model.
     config : mapping
         What stands in its ``config.json``.
 
@@ -40,7 +43,7 @@ def counted(name: str, config: Mapping[str, Any]) -> Architecture:
     try:
         return architecture.from_config(config, name)
     except architecture.UnknownModelTypeError:
-        return architecture_from_transformers(name)
+        return _built_from(config, name)
 
 
 def architecture_from_transformers(config_path: str | os.PathLike[str]) -> Architecture:
@@ -54,8 +57,8 @@ def architecture_from_transformers(config_path: str | os.PathLike[str]) -> Archi
     Returns
     -------
     Architecture
-        Counts by layer and half, for the causal language model of the configuration, else its image
-        classifier, else its bare model.
+        Counts by layer and half, for the model that is trained (`train.models.building.model_class`), else for the
+        bare model.
 
     Raises
     ------
@@ -66,11 +69,16 @@ def architecture_from_transformers(config_path: str | os.PathLike[str]) -> Archi
     Notes
     -----
     Layers and halves are those that are trained: `train.models.blocks.layer_list` and
-    `train.models.blocks.halves_of` say where they end. Experts that a family keeps in one stacked tensor are counted,
-    but are no linear modules.
+    `train.models.blocks.halves_of` say where they end. Linear modules and stacked experts are those that adapters are
+    put on: `train.models.matrices`.
     """
     name = os.fspath(config_path)
-    config = configuration(read_config(Path(name).expanduser()), name)
+    return _built_from(read_config(Path(name).expanduser()), name)
+
+
+def _built_from(fields: Mapping[str, Any], name: str) -> Architecture:
+    """Count the model of a configuration."""
+    config = configuration(fields, name)
     if config.is_encoder_decoder:
         raise ArchitectureError(f"{name}: an encoder-decoder model has two stacks of layers, only one can be cut")
     text = config.get_text_config()
@@ -81,7 +89,8 @@ def architecture_from_transformers(config_path: str | os.PathLike[str]) -> Archi
         _, stack = layer_list(model)
     except ModelError as error:
         raise ArchitectureError(f"{name}: {error}") from None
-    layers = tuple(_layer(module, name) for module in stack)
+    renamed = Renamed.of(model)
+    layers = tuple(_layer(module, renamed, name) for module in stack)
 
     in_layers = _sizes([stack])
     if sum(layer.parameters for layer in layers) != sum(in_layers.values()):
@@ -93,18 +102,16 @@ def architecture_from_transformers(config_path: str | os.PathLike[str]) -> Archi
         if isinstance(module, nn.Embedding) or path.rpartition(".")[2] == "embeddings"
     )
     # A tied head is the embedding's own tensor, which is counted there.
-    base = model.base_model
-    head = outside.keys() & _sizes(child for child in model.children() if base not in (child, model))
-    head -= embeddings
+    head = (outside.keys() & _sizes(_heads(model))) - embeddings
 
-    hidden, heads = _size(text, "hidden_size", name), _size(text, "num_attention_heads", name)
+    hidden, attention_heads = _size(text, "hidden_size", name), _size(text, "num_attention_heads", name)
     return Architecture(
         name=name,
         model_type=str(config.model_type),
         hidden_size=hidden,
-        vocabulary_size=int(getattr(text, "vocab_size", None) or 0),
-        attention_heads=heads,
-        head_dimension=int(getattr(text, "head_dim", None) or hidden // heads),
+        vocabulary_size=int(_field(text, "vocab_size") or 0),
+        attention_heads=attention_heads,
+        head_dimension=int(_field(text, "head_dim") or hidden // attention_heads),
         layers=layers,
         embedding_parameters=sum(outside[key] for key in embeddings),
         head_parameters=sum(outside[key] for key in head),
@@ -144,11 +151,13 @@ def configuration(fields: Mapping[str, Any], name: str) -> Any:
         hint = f", {close}" if close.startswith("did you mean") else ""
         raise ArchitectureError(f"{name}: transformers knows no model type {shown!r}{hint}")
     try:
-        return CONFIG_MAPPING[model_type].from_dict(dict(fields))
+        config = CONFIG_MAPPING[model_type].from_dict(dict(fields))
+        # Of a family with several classes of one kind, transformers then takes the first; it does not look for None.
+        config.architectures = config.architectures or []
+        return config
     # Each family checks its own configuration and raises what it likes.
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise ArchitectureError(f"{name}: transformers rejects this configuration: {reason}") from error
+        raise ArchitectureError(f"{name}: transformers rejects this configuration: {_reason(error)}") from error
 
 
 def _build(config: Any, name: str) -> Any:
@@ -164,36 +173,36 @@ def _build(config: Any, name: str) -> Any:
             return kind.from_config(config, trust_remote_code=False)
     # Any line of any family's code may be what a bad size runs into.
     except Exception as error:
-        raise ArchitectureError(f"{name}: transformers cannot build this model: {error}") from error
+        raise ArchitectureError(f"{name}: transformers cannot build this model: {_reason(error)}") from error
 
 
-def _layer(layer: nn.Module, name: str) -> Layer:
+def _reason(error: Exception) -> str:
+    """What another library's message says, in one line: some list every model that there is."""
+    return textwrap.shorten(str(error), 200, placeholder=" ...") or type(error).__name__
+
+
+def _layer(layer: nn.Module, renamed: Renamed, name: str) -> Layer:
     """Count the halves of a layer."""
     parameters = dict(layer.named_parameters())
+    linears = list(matrices(layer, renamed))
     halves = []
     for half, own in halves_of(layer).items():
         if all(parameters[parameter].ndim < 2 for parameter in own):
             raise ArchitectureError(f"{name}: found no {half} in {type(layer).__name__}")
         children = {parameter.partition(".")[0] for parameter in own}
-        halves.append(Half(half, sum(parameters[parameter].numel() for parameter in own), _linears(layer, children)))
+        within = tuple(matrix.linear for matrix in linears if matrix.path.partition(".")[0] in children)
+        halves.append(Half(half, sum(parameters[parameter].numel() for parameter in own), within))
     return Layer(*halves)
 
 
-def _linears(layer: nn.Module, children: Collection[str]) -> tuple[Linear, ...]:
-    """List the linear modules in some of a layer's modules."""
-    from transformers.pytorch_utils import Conv1D
-
-    found = []
-    for path, part in layer.named_modules():
-        leaf = path.rpartition(".")[2]
-        if path.partition(".")[0] not in children:
-            continue
-        if isinstance(part, nn.Linear):
-            found.append(Linear(leaf, part.in_features, part.out_features, part.bias is not None))
-        elif isinstance(part, Conv1D):
-            # A linear module whose weight is stored transposed.
-            found.append(Linear(leaf, part.nx, part.nf, bias=True))
-    return tuple(found)
+def _heads(model: Any) -> list[nn.Module]:
+    """Find the head: what lies beside the base model, and in a language model leads to the tokens."""
+    base = model.base_model
+    beside = [child for child in model.children() if base not in (child, model)]
+    output = next((head for part in decoders(model) if (head := output_embeddings(part)) is not None), None)
+    if output is None:
+        return beside
+    return [child for child in beside if any(part is output for part in child.modules())] or [output]
 
 
 def _sizes(modules: Iterable[nn.Module]) -> dict[int, int]:
@@ -203,7 +212,19 @@ def _sizes(modules: Iterable[nn.Module]) -> dict[int, int]:
 
 def _size(config: Any, key: str, name: str) -> int:
     """Read a size that every stack of layers has."""
-    value = getattr(config, key, None)
+    value = _field(config, key)
     if not isinstance(value, int) or value < 1:
         raise ArchitectureError(f"{name}: {key!r} is {str(value)[:60]!r}, expected a positive whole number")
     return value
+
+
+def _field(config: Any, key: str) -> Any:
+    """Read a field that a configuration may lack; where layers differ in it, what most of them have."""
+    layers = getattr(config, "per_layer_config", None)
+    try:
+        return getattr(config, key, None)
+    # Asked for a field that differs between its layers, such a configuration raises an error of its own.
+    except Exception:
+        if not layers:
+            raise
+        return Counter(getattr(layer, key, None) for layer in layers).most_common(1)[0][0]

@@ -21,7 +21,7 @@ Values = dict[str, Tensor]
 
 
 def layer_list(model: nn.Module) -> tuple[str, nn.ModuleList]:
-    """Find the repeated layers of a transformer.
+    """Find the repeated layers of a transformer; of a model of several towers, those of the decoder its head reads.
 
     Parameters
     ----------
@@ -31,23 +31,70 @@ def layer_list(model: nn.Module) -> tuple[str, nn.ModuleList]:
     Returns
     -------
     tuple of str and torch.nn.ModuleList
-        The list's name in the model and the list: of the outermost ones whose members are all of one class,
-        the longest.
+        The list's name in the model and the list: of the outermost ones whose members are all of one class, if there
+        are any, the longest.
 
     Raises
     ------
     ModelError
         If the model has no such list.
+
+    Notes
+    -----
+    A vision tower may have more layers than the text decoder. Where the decoder itself holds a tower (a model of its
+    own to transformers), the tower's layers are looked at last.
     """
+    chain = decoders(model)
+    decoder, writes = chain[-1], any(output_embeddings(part) is not None for part in chain)
+    place = next(name for name, module in model.named_modules() if module is decoder)
     lists: dict[str, nn.ModuleList] = {}
-    for name, module in model.named_modules():
+    models: list[str] = []
+    for name, module in decoder.named_modules(prefix=place):
+        if writes and module is not decoder and hasattr(module, "base_model_prefix"):
+            models.append(name)
         # A list within a layer, such as the experts of a mixture, may be longer than the list of layers.
         if isinstance(module, nn.ModuleList) and not any(name.startswith(f"{outer}.") for outer in lists):
             lists[name] = module
     repeated = {name: layers for name, layers in lists.items() if len({type(layer) for layer in layers}) == 1}
+    if writes and not repeated:
+        # Layers of several kinds take turns, such as those that attend to an image with those that attend to the text.
+        repeated = {name: layers for name, layers in lists.items() if len(layers)}
     if not repeated:
         raise ModelError(f"{type(model).__name__} has no list of repeated layers to make blocks of")
-    return max(repeated.items(), key=lambda item: len(item[1]))
+    own = {name: layers for name, layers in repeated.items() if not any(name.startswith(f"{m}.") for m in models)}
+    return max((own or repeated).items(), key=lambda item: len(item[1]))
+
+
+def decoders(model: Any) -> list[Any]:
+    """Go from a model to the innermost decoder that transformers names in it.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+
+    Returns
+    -------
+    list of torch.nn.Module
+        The model, the decoder that it names, that one's, and so on; the model alone where none has a head.
+    """
+    chain = [model]
+    while hasattr(chain[-1], "get_decoder"):
+        outer = chain[-1]
+        inner = outer.get_decoder()
+        # Some families call their head's last matrix a decoder.
+        if inner is None or inner in chain or not any(isinstance(part, nn.ModuleList) for part in inner.modules()):
+            # A union of models (one that thinks, one that talks) names none: its first one with a head is meant.
+            inner = next((child for child in outer.children() if output_embeddings(child) is not None), None)
+        if inner is None:
+            break
+        chain.append(inner)
+    return chain if any(output_embeddings(part) is not None for part in chain) else [model]
+
+
+def output_embeddings(model: Any) -> Any:
+    """The language-model head that transformers names in a model, or None."""
+    return model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
 
 
 def halves_of(layer: nn.Module) -> dict[str, list[str]]:

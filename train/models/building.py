@@ -113,19 +113,59 @@ def _built(config: Any, *, seed: int, dtype: torch.dtype) -> nn.Module:
 
 
 def model_class(config: Any) -> Any:
-    """The transformers class that builds this kind of model."""
-    from transformers import (
-        MODEL_FOR_CAUSAL_LM_MAPPING,
-        MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
-        AutoModelForCausalLM,
-        AutoModelForImageClassification,
-    )
+    """The transformers class that builds this kind of model.
 
-    if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
-        return AutoModelForCausalLM
-    if type(config) in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING:
-        return AutoModelForImageClassification
+    Parameters
+    ----------
+    config : transformers.PretrainedConfig
+        Its configuration.
+
+    Returns
+    -------
+    type
+        That of a whole multimodal model (one that also sees or hears, and writes), else of a causal language model,
+        else of an image classifier.
+
+    Raises
+    ------
+    ModelError
+        If it is none of these.
+    """
+    import transformers
+
+    # Some multimodal families are listed as causal language models too, which are then their text decoder alone; some
+    # that hear, only where most are encoder-decoder models.
+    multimodal = (
+        ("MULTIMODAL_LM", "AutoModelForMultimodalLM"),  # since transformers 5
+        ("IMAGE_TEXT_TO_TEXT", "AutoModelForImageTextToText"),
+        ("SEQ_TO_SEQ_CAUSAL_LM", "AutoModelForSeq2SeqLM"),
+    )
+    for kind, builder in (
+        *(() if config.is_encoder_decoder else multimodal),
+        ("CAUSAL_LM", "AutoModelForCausalLM"),
+        ("IMAGE_CLASSIFICATION", "AutoModelForImageClassification"),
+    ):
+        if type(config) in getattr(transformers, f"MODEL_FOR_{kind}_MAPPING", {}):
+            return getattr(transformers, builder)
     raise ModelError(f"model type {config.model_type!r} is neither a causal language model nor an image classifier")
+
+
+def classifies_images(config: Any) -> bool:
+    """Whether a configuration is that of a classifier of images of one size, and no language model that also sees."""
+    try:
+        kind = model_class(config)
+    except ModelError:
+        return False
+    return hasattr(config, "image_size") and kind.__name__ == "AutoModelForImageClassification"
+
+
+def keep_no_cache(model: Any) -> None:
+    """Let a model keep no keys and values: the cache serves generation, which asks for it by itself.
+
+    In training it would copy every key and value.
+    """
+    for config in (model.config, model.config.get_text_config()):
+        config.use_cache = False
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from train.models.building import (
     SMOLLM2,
     ModelError,
     base_dtype,
+    keep_no_cache,
     model_class,
     placed,
     quiet,
@@ -74,8 +75,7 @@ def load_model(name: str | Path, *, seed: int = 0, device: torch.device | str = 
         model = random_model(_read_config(str(path)), seed=seed)
     else:
         model = _pretrained(*_folder_or_hub_id(name), dtype)
-    # The cache serves generation, which asks for it by itself; in training it would copy every key and value.
-    model.config.use_cache = False
+    keep_no_cache(model)
     return placed(model, device, dtype).eval()
 
 

@@ -28,7 +28,7 @@ from train.data.text import TextTask, check_sequence_length, embeddings_of
 from train.data.vision import Images, ImageTask
 from train.models.architecture import counted
 from train.models.blocks import checkpoint_activations
-from train.models.building import DEMO, random_model
+from train.models.building import DEMO, classifies_images, random_model
 from train.models.files import load_model, load_tokenizer
 from train.runs.settings import TrainSettings
 
@@ -108,7 +108,7 @@ def _vision(scenario: Scenario, settings: TrainSettings, batching: Batching, dev
         model = random_model(digits_config(), seed=scenario.seed).to(device)
     else:
         model = load_model(str(scenario.model), seed=scenario.seed, device=device)
-    if not hasattr(model.config, "image_size"):
+    if not classifies_images(model.config):
         raise DataError(f"{scenario.model}: train.data.source is {DIGITS}, but this model does not look at images")
     # Otherwise the first forward pass would note it, and a resumed run that has none would save another config.
     model.config.problem_type = "single_label_classification"

@@ -15,7 +15,7 @@ from sim.support.streams import stream
 from sim.workload.blocks import Block
 from sim.workload.methods import Trains
 from train.data.task import Batch
-from train.models.adapters import A, Adapter, stack
+from train.models.adapters import A, Adapter
 from train.models.blocks import Part, Values, activate, block_parameters, install
 from train.update.local import Loss
 from train.update.timing import now
@@ -85,7 +85,9 @@ class TrainedPart:
         activate(self.model, every)
         began = now(device)
         loss(self.model, batch).backward()  # type: ignore[no-untyped-call]
-        norms = [nn.utils.get_total_norm([p.grad for p in part.values()]) for part in self._parts]  # type: ignore[misc]
+        # Layers that attend to an image take no part in a text.
+        gradients = [[p.grad for p in part.values() if p.grad is not None] for part in self._parts]
+        norms = [nn.utils.get_total_norm(own) for own in gradients]
         stacked = torch.stack(norms)
         seconds = now(device) - began
         for parameter in every.values():
@@ -119,14 +121,11 @@ class TrainedStack(TrainedPart):
 
     def merged(self) -> Values:
         """Base weights of the adapter's targets."""
-        return {name: parameter.detach() for name, parameter in self._bases().items()}
+        return {name: parameter.detach() for name, parameter in self.adapter.bases.items()}
 
     def load_merged(self, values: Values) -> None:
         """Put base weights back."""
-        install(self._bases(), values)
-
-    def _bases(self) -> dict[str, nn.Parameter]:
-        return {name: p for name, p in self.model.named_parameters() if name.endswith("base_layer.weight")}
+        install(self.adapter.bases, values)
 
     def stacked(self, adapters: Sequence[Values], weights: Sequence[float], rate: float) -> Values:
         """Stack the clients' adapters: `rate` times the weighted sum of their products, as one product.
@@ -140,7 +139,8 @@ class TrainedStack(TrainedPart):
         rate : float
             Global learning rate.
         """
-        return {name: rate * value if name.endswith(A) else value for name, value in stack(adapters, weights).items()}
+        stack = self.adapter.stack(adapters, weights)
+        return {name: rate * value if name.endswith(A) else value for name, value in stack.items()}
 
     def merge(self, stacked: Values) -> float:
         """Merge a stack, as it arrived, into the base weights.

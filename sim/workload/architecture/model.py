@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear module of a layer, under the name that transformers gives it.
+    """A linear module of a layer, or the matrices of all its experts, under the name that transformers gives it.
 
     Attributes
     ----------
     name : str
-        Last part of the module's name, such as ``q_proj`` or ``c_attn``.
+        Last part of the module's name, such as ``q_proj`` or ``c_attn``; of a tensor that is no module the tensor's,
+        such as ``gate_up_proj``.
     inputs, outputs : int
         Width of what goes in and of what comes out.
     bias : bool
@@ -26,6 +28,13 @@ class Linear:
     formerly : str or None
         The module's name before transformers 5, where it had another one. It does not take part in
         comparisons.
+    experts : int
+        Matrices of this shape that are stacked in one tensor, one for each expert; each gets an adapter of its own.
+    fuses : tuple of str
+        Former names of the matrices that lie side by side in this one. LoRA that targets all of them gives it the
+        ranks of all of them.
+    targets : str
+        How LoRA may target it: by its name and ``all-linear``, by its name alone, or never.
     """
 
     name: str
@@ -33,15 +42,25 @@ class Linear:
     outputs: int
     bias: bool = False
     formerly: str | None = field(default=None, compare=False)
+    experts: int = 1
+    fuses: tuple[str, ...] = ()
+    targets: Literal["all-linear", "name", "never"] = "all-linear"
+
+    @property
+    def weights(self) -> int:
+        """Weights of all its experts, without bias terms."""
+        return self.experts * self.inputs * self.outputs
 
     @property
     def parameters(self) -> int:
         """Weights and bias terms."""
-        return self.outputs * (self.inputs + self.bias)
+        return self.weights + self.experts * self.outputs * self.bias
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name under which LoRA may target this module."""
+        """Every name under which LoRA may target it by itself."""
+        if self.targets == "never":
+            return ()
         return (self.name,) if self.formerly is None else (self.name, self.formerly)
 
 

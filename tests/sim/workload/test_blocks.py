@@ -133,6 +133,49 @@ def test_lora_adds_rank_times_inputs_and_outputs_of_every_target():
     assert lora_parameters(toy, 2, "all-linear") == (12 + 28, 20 + 44)
 
 
+def mixture() -> Architecture:
+    """One layer with a projection, two experts whose gate (5 -> 7) and up (5 -> 7) are one, and a shared expert."""
+    experts = Linear("gate_up", 5, 14, experts=2, fuses=("gate", "up"))
+    down = Linear("down", 7, 5, formerly="w2", experts=2)
+    own = Linear("latent", 5, 4, experts=2, targets="name")
+    shared = Linear("gate", 5, 7, targets="never")
+    layer = Layer(Half.of("attention", (Linear("q_proj", 5, 3),), 0), Half.of("mlp", (experts, down, own, shared), 0))
+    return Architecture("toy", "toy", 1, 1, 1, 1, (layer,), 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("targets", "a", "b"),
+    [
+        # Rank 3. The fused matrix has the ranks of both its parts: A is 2 experts x 2 x 3 x 5, B is 2 x 2 x 3 x 14.
+        (["gate", "up"], 60, 168),
+        # By its own name, one.
+        (["gate_up"], 30, 84),
+        (["gate_up", "gate", "up"], 60, 168),
+        # 2 experts x 3 x 7 and 2 x 3 x 5, by either name.
+        (["down"], 42, 30),
+        (["w2"], 42, 30),
+        (["latent"], 30, 24),
+        # All but what is adapted by name alone or never: q_proj (15 and 9), gate and up, down.
+        ("all-linear", 15 + 60 + 42, 9 + 168 + 30),
+    ],
+)
+def test_every_expert_gets_an_adapter_of_its_own(targets: list[str] | str, a: int, b: int):
+    assert lora_parameters(mixture(), 3, targets) == (a, b)
+
+
+@pytest.mark.parametrize("named", ["gate", "up"])
+def test_half_of_a_fused_matrix_is_an_error(named: str):
+    other = {"gate": "up", "up": "gate"}[named]
+    with pytest.raises(ScenarioError, match=f"'{named}' without '{other}'"):
+        lora_parameters(mixture(), 3, [named])
+
+
+def test_weights_of_all_experts_count():
+    # 2 experts of 5 x 14 with a bias of 14 each.
+    linear = Linear("gate_up", 5, 14, bias=True, experts=2)
+    assert (linear.weights, linear.parameters) == (140, 168)
+
+
 @pytest.mark.parametrize(
     ("name", "targets", "expected"),
     [

@@ -7,13 +7,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from transformers import GPT2Config, LlamaConfig, ViTConfig
+from transformers import (
+    FalconH1Config,
+    GPT2Config,
+    GptOssConfig,
+    LlamaConfig,
+    MixtralConfig,
+    Qwen3MoeConfig,
+    ViTConfig,
+)
 
 from sim.scenario.sections import Lora
 from sim.workload.architecture import from_config
 from sim.workload.blocks import lora_parameters
 from tests.train.tiny import snapshot
-from train.models.adapters import SCALING, A, Adapter, AdapterError, B, stack
+from train.models.adapters import SCALING, A, Adapter, AdapterError, B
+from train.models.architecture import counted
 from train.models.blocks import install
 from train.models.building import random_model
 from train.update.local import LocalSettings, train_locally
@@ -36,6 +45,23 @@ VIT = ViTConfig(
     patch_size=4,
     num_channels=1,
 )
+DECODER = {"vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+EXPERTS = {
+    "mixtral": MixtralConfig(**DECODER, num_key_value_heads=1, intermediate_size=24, num_local_experts=4),
+    "qwen3_moe": Qwen3MoeConfig(
+        **DECODER, num_key_value_heads=1, head_dim=8, moe_intermediate_size=8, num_experts=4, num_experts_per_tok=2
+    ),
+    # Its stacks are (experts, inputs, outputs), and peft adapts them by name alone.
+    "gpt_oss": GptOssConfig(**DECODER, num_key_value_heads=1, head_dim=8, intermediate_size=24, num_local_experts=4),
+}
+STACKS = [
+    ("mixtral", "all-linear"),
+    ("mixtral", ("w1", "w3")),
+    ("mixtral", ("q_proj", "w2", "gate")),
+    ("mixtral", ("gate_up_proj", "gate.weight")),
+    ("qwen3_moe", "all-linear"),
+    ("gpt_oss", ("q_proj", "gate_up_proj", "down_proj")),
+]
 TOKENS = torch.randint(0, 32, (2, 6), generator=torch.Generator().manual_seed(1))
 SMALL = Lora(rank=3)
 
@@ -56,6 +82,66 @@ def test_adapters_have_the_size_that_the_simulator_sends(config):
     sizes = [sum(value.numel() for name, value in adapter.part.items() if name.endswith(matrix)) for matrix in (A, B)]
     assert tuple(sizes) == lora_parameters(from_config(config.to_dict(), "tiny"), 3, "all-linear")
     assert sum(value.numel() for value in adapter.b_part.values()) == sizes[1]
+
+
+@pytest.mark.parametrize(("family", "targets"), STACKS)
+def test_adapters_on_experts_have_the_size_that_the_simulator_sends(family, targets):
+    architecture = counted(family, EXPERTS[family].to_dict())
+    adapter = Adapter(random_model(EXPERTS[family], seed=0), Lora(rank=3, targets=targets), seed=0)
+    sizes = [sum(value.numel() for name, value in adapter.part.items() if name.endswith(matrix)) for matrix in (A, B)]
+    assert tuple(sizes) == lora_parameters(architecture, 3, targets)
+
+
+@pytest.mark.parametrize(("family", "targets"), STACKS)
+def test_adapters_on_experts_are_merged_saved_and_removed(family, targets, tmp_path):
+    from peft import PeftModel
+
+    model = random_model(EXPERTS[family], seed=0).eval()
+    bare, names = logits(model), set(model.state_dict())
+    adapter = Adapter(model, Lora(rank=3, targets=targets), seed=0)
+    assert torch.equal(logits(model), bare)
+    install(adapter.part, {name: 0.1 * value for name, value in random_state(adapter, 1).items()})
+    adapted = logits(model)
+    assert not torch.allclose(adapted, bare, atol=1e-4)
+    adapter.save(tmp_path)
+    loaded = PeftModel.from_pretrained(random_model(EXPERTS[family], seed=0), str(tmp_path)).eval()
+    torch.testing.assert_close(logits(loaded), adapted)
+    adapter.merge(snapshot(adapter.part))
+    adapter.remove()
+    assert set(model.state_dict()) == names
+    torch.testing.assert_close(logits(model), adapted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("family", "targets"), STACKS)
+def test_flora_merges_the_weighted_sum_for_every_expert(family, targets):
+    # As below: W after - W before = (1 x what the first client alone would merge + 3 x the second) / 4.
+    adapter = Adapter(random_model(EXPERTS[family], seed=0), Lora(rank=3, targets=targets), seed=0)
+    before = snapshot(adapter.bases)
+    states = [random_state(adapter, client) for client in range(2)]
+    changes = []
+    for merged in (*states, adapter.stack(states, [1, 3])):
+        install(adapter.bases, before)
+        adapter.merge(merged)
+        changes.append({name: value.detach() - before[name] for name, value in adapter.bases.items()})
+    for name in before:
+        assert changes[2][name].any()
+        torch.testing.assert_close(
+            changes[2][name], (changes[0][name] + 3 * changes[1][name]) / 4, rtol=1e-4, atol=1e-5
+        )
+
+
+def test_half_of_a_fused_matrix_is_refused():
+    model = random_model(EXPERTS["mixtral"], seed=0)
+    with pytest.raises(AdapterError, match="'w1' without 'w3'"):
+        Adapter(model, Lora(targets=("w1",)), seed=0)
+
+
+def test_what_peft_refuses_is_said_in_a_line():
+    sizes = {"mamba_d_ssm": 32, "mamba_n_heads": 4, "mamba_d_head": 8, "mamba_d_state": 4}
+    mamba = FalconH1Config(**DECODER, intermediate_size=24, num_key_value_heads=1, **sizes)
+    with pytest.raises(AdapterError) as error:
+        Adapter(random_model(mamba, seed=0), Lora(targets=("out_proj",)), seed=0)
+    assert "\n" not in str(error.value)
 
 
 def test_named_targets_alone_are_adapted():
@@ -128,7 +214,7 @@ def test_flora_merges_the_weighted_sum_of_the_clients_products(samples, seed):
     adapter = Adapter(model, SMALL, seed=0)
     weights = {name: value.double() for name, value in model.state_dict().items()}
     states = [random_state(adapter, seed + client) for client in range(len(samples))]
-    stacked = stack(states, samples)
+    stacked = adapter.stack(states, samples)
     for name, value in stacked.items():
         assert value.shape[0 if name.endswith(A) else 1] == 3 * len(samples)
     adapter.merge(stacked)
@@ -147,7 +233,7 @@ def test_flora_merges_the_weighted_sum_of_the_clients_products(samples, seed):
 def test_one_client_stacked_is_its_own_adapter():
     adapter = Adapter(random_model(LLAMA, seed=0), SMALL, seed=0)
     state = random_state(adapter, 0)
-    stacked = stack([state], [17])
+    stacked = adapter.stack([state], [17])
     assert all(torch.equal(stacked[name], state[name]) for name in state)
 
 
@@ -186,8 +272,8 @@ def test_a_saved_adapter_is_the_same_file_in_every_process(tmp_path):
 
 def test_unknown_targets_are_refused():
     model = random_model(LLAMA, seed=0)
-    with pytest.raises(AdapterError, match=r"'q_porj' is no linear module .* did you mean 'q_proj'"):
+    with pytest.raises(AdapterError, match=r"'q_porj', which .* does not have: did you mean 'q_proj'"):
         Adapter(model, Lora(targets=("q_porj",)), seed=0)
     # The head is linear, but in no layer: it stays frozen.
-    with pytest.raises(AdapterError, match="'lm_head' is no linear module"):
+    with pytest.raises(AdapterError, match=r"'lm_head', which .* does not have"):
         Adapter(model, Lora(targets=("lm_head",)), seed=0)

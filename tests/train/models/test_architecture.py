@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageClassification
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, AutoModelForImageClassification
 
 from sim.errors import ArchitectureError
 from sim.workload.architecture import (
@@ -283,6 +283,29 @@ def test_layers_of_different_sizes_are_counted_one_by_one(tmp_path: Path):
     assert layers[0].mlp != layers[1].mlp
 
 
+@pytest.mark.parametrize("model_type", ["gemma4_text", "embedding_gemma2_text", "dots3_note_text"])
+def test_fields_that_differ_between_layers(model_type: str, tmp_path: Path):
+    # transformers raises where such a field is asked of the whole model. What most layers have stands for all of them.
+    counted = architecture_from_transformers(saved(tmp_path, {"model_type": model_type}))
+    config = CONFIG_MAPPING[model_type]()
+    layers = [(layer.num_attention_heads, layer.head_dim) for layer in config.per_layer_config]
+    assert len({heads for heads, _ in layers}) > 1 or len({width for _, width in layers}) > 1
+    assert len(counted.layers) == len(layers)
+    for place, found in enumerate((counted.attention_heads, counted.head_dimension)):
+        having = Counter(layer[place] for layer in layers)
+        assert having[found] == max(having.values())
+
+
+def test_a_bare_model_without_a_head_is_counted_as_before(tmp_path: Path):
+    # A model of images and text without a head: the longest stack of layers is cut, wherever it lies.
+    config = {
+        "model_type": "clip",
+        "text_config": {"num_hidden_layers": 2, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 16},
+        "vision_config": {"num_hidden_layers": 3, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 16},
+    }
+    assert len(architecture_from_transformers(saved(tmp_path, config)).layers) == 3
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -295,7 +318,10 @@ def test_layers_of_different_sizes_are_counted_one_by_one(tmp_path: Path):
         (decoder("bloom", num_hidden_layers=0), "'num_hidden_layers' is '0', expected a positive whole number"),
         ({"model_type": "t5"}, "encoder-decoder"),
         ({"model_type": "mamba", "num_hidden_layers": 2}, "found no attention in MambaBlock"),
-        ({"model_type": "jamba", "num_hidden_layers": 8, "num_experts": 2}, "has no list of repeated layers"),
+        (
+            {"model_type": "jamba", "num_hidden_layers": 8, "num_experts": 2},
+            "found no attention in JambaMamba",
+        ),
     ],
 )
 def test_what_cannot_be_counted_is_an_error(config: dict[str, Any], message: str, tmp_path: Path):

@@ -202,3 +202,36 @@ def test_unflatten_undoes_flatten(shapes):
     back = unflatten(flat, values)
     assert list(back) == list(values)
     assert all(torch.equal(back[name], values[name]) for name in values)
+
+
+def test_layers_are_those_of_the_decoder_that_the_head_reads():
+    class Tower(nn.Module):
+        base_model_prefix = "model"
+
+        def __init__(self, layers: int) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Linear(2, 2) for _ in range(layers))
+
+    class Seeing(nn.Module):
+        def __init__(self, head: nn.Module | None) -> None:
+            super().__init__()
+            self.vision, self.text, self.head = Tower(5), Tower(3), head
+
+        def get_decoder(self) -> nn.Module:
+            return self.text
+
+        def get_output_embeddings(self) -> nn.Module | None:
+            return self.head
+
+    writing = Seeing(nn.Linear(2, 7))
+    assert layer_list(writing) == ("text.layers", writing.text.layers)
+    # Without a head no tower is the one that it reads.
+    silent = Seeing(None)
+    assert layer_list(silent) == ("vision.layers", silent.vision.layers)
+    # A decoder may hold its tower itself.
+    writing.text.eyes = Tower(9)
+    assert layer_list(writing) == ("text.layers", writing.text.layers)
+    # Some families call their head's matrix a decoder: then the model is its own.
+    writing.text, writing.vision = Tower(3).layers, nn.Identity()
+    writing.get_decoder = lambda: writing.head
+    assert layer_list(writing) == ("text", writing.text)

@@ -1,0 +1,53 @@
+"""Shapes of published models, and what transformers and `peft` themselves make of them."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+
+from sim.workload.architecture import Architecture
+
+ENTRIES: dict[str, dict[str, Any]] = {
+    entry["name"]: entry for entry in json.loads((Path(__file__).parent / "configurations.json").read_text())
+}
+RANK = 4
+
+
+def build(entry: dict[str, Any]) -> nn.Module:
+    """The model without memory, as an instance of the class that its authors name."""
+    fields = entry["config"]
+    config = transformers.CONFIG_MAPPING[fields["model_type"]].from_dict(dict(fields))
+    with torch.device("meta"):
+        model: nn.Module = getattr(transformers, entry["builds"])(config)
+    return model
+
+
+def sizes(module: nn.Module) -> int:
+    """Parameters of a module, shared ones once."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def adapter_sizes(model: Any, layers: str) -> list[int]:
+    """Parameters of A and of B that `peft` puts on all linear modules of the layers; they stay on the model."""
+    from peft import LoraConfig, LoraModel
+
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        LoraModel(model, LoraConfig(r=RANK, target_modules="all-linear"), "default")
+    within = [(name, p.numel()) for name, p in model.named_parameters() if name.startswith(f"{layers}.")]
+    return [sum(size for name, size in within if f"lora_{matrix}." in name) for matrix in "AB"]
+
+
+def check(counted: Architecture, model: Any, layers: str) -> None:
+    """Compare every layer, the whole and the head with the model's own tensors."""
+    assert [layer.parameters for layer in counted.layers] == [sizes(layer) for layer in model.get_submodule(layers)]
+    assert counted.parameters == sizes(model)
+    if (head := model.get_output_embeddings()) is not None:
+        tied = head.weight is model.get_input_embeddings().weight
+        assert counted.head_parameters == (0 if tied else sizes(head))

@@ -1,0 +1,61 @@
+"""Every published shape, and every family with the sizes that transformers gives it: minutes, so `make validate`."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+import torch
+from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
+
+from sim.errors import ArchitectureError
+from sim.workload.blocks import lora_parameters
+from tests.train.models.corpus import ENTRIES, RANK, adapter_sizes, build, check, sizes
+from train.models.architecture import configuration, counted
+from train.models.blocks import layer_list
+from train.models.building import ModelError, model_class
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_published_shapes(name: str):
+    entry = ENTRIES[name]
+    model = build(entry)
+    architecture = counted(name, entry["config"])
+    check(architecture, model, entry["layers"])
+    assert architecture.parameters == entry.get("parameters", architecture.parameters)
+    assert layer_list(model)[0] == entry["layers"]
+    assert list(lora_parameters(architecture, RANK, "all-linear")) == adapter_sizes(model, entry["layers"])
+
+
+def built(model_type: str) -> Any:
+    """The family's model without memory; None where transformers or this project has none to train."""
+    config = configuration({"model_type": model_type}, model_type)
+    try:
+        kind = model_class(config)
+    except ModelError:
+        return None
+    with torch.device("meta"):
+        return kind.from_config(config)
+
+
+@pytest.mark.parametrize("model_type", CONFIG_MAPPING)
+def test_every_family_is_counted_right_or_refused_in_a_line(model_type: str):
+    refusal = ""
+    try:
+        architecture = counted(model_type, {"model_type": model_type})
+    except ArchitectureError as error:
+        refusal = str(error)
+    assert "\n" not in refusal
+    if refusal or (model := built(model_type)) is None:
+        return
+    assert architecture.parameters == sizes(model)
+    prefix, layers = layer_list(model)
+    assert [layer.parameters for layer in architecture.layers] == [sizes(layer) for layer in layers]
+    expected = None
+    if type(model.config) in MODEL_FOR_CAUSAL_LM_MAPPING:
+        # peft refuses the linear modules of Mamba layers.
+        with contextlib.suppress(ValueError):
+            expected = adapter_sizes(model, prefix)
+    if expected is not None:
+        assert list(lora_parameters(architecture, RANK, "all-linear")) == expected
