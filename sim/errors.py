@@ -10,6 +10,9 @@ import difflib
 import reprlib
 from collections.abc import Iterable
 
+MOST_CHARACTERS = 300
+"""Longest line of somebody else's text in a message."""
+
 
 class ParaSimError(Exception):
     """Base class of all errors that a user can cause and mend."""
@@ -75,6 +78,13 @@ def nearest(word: str, choices: Iterable[str]) -> str:
         match = next(choice for choice in known if choice.lower() == close[0])
         return f"did you mean {match!r}?"
     return "allowed are " + ", ".join(known)
+
+
+def brief(text: str, most: int = MOST_CHARACTERS) -> str:
+    """Write somebody else's text on one line of at most so many characters, with what cannot be printed escaped."""
+    line = " ".join(text.split()) if len(text) < 100 * most else text[: 100 * most]
+    line = line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    return line if len(line) <= most else f"{line[: most - 3]}..."
 
 
 def shown(value: object) -> str:

@@ -19,7 +19,7 @@ from parasim.report.sweeps import about_sweep
 from parasim.report.trainings import about_training
 from parasim.sentences import listed
 from parasim.text import amount, clock
-from sim.scenario.safe_parsing import to_yaml
+from sim.scenario.yaml_reading import to_yaml
 from sim.support.atomic_files import write_atomically
 
 _KINDS: dict[str, tuple[str, Callable[[Path, Record], Mapping[str, Any]]]] = {

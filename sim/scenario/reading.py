@@ -19,6 +19,8 @@ from sim.workload.architecture import catalogue_names
 from sim.workload.methods import METHODS, with_parameter
 
 MAX_FILE_BYTES = 8 * 2**20
+MAX_TOML_BYTES = 2**20
+"""Largest TOML file [B]: tomllib takes up to 2 µs and 100 B of memory for each of its bytes."""
 
 Source = str | Path | Mapping[str, Any] | Scenario
 """Where a scenario comes from."""
@@ -90,14 +92,15 @@ def read(path: str | Path) -> dict[str, Any]:
         If it cannot be read, is too large, or is not well-formed.
     """
     path = Path(path)
+    ending = path.suffix.lower()
     try:
-        text = read_text(path, MAX_FILE_BYTES)
+        text = read_text(path, MAX_TOML_BYTES if ending == ".toml" else MAX_FILE_BYTES)
     except ValueError as error:
         raise ScenarioError(str(error)) from None
-    if path.suffix.lower() not in _PARSERS:
+    if ending not in _PARSERS:
         raise ScenarioError(f"{path}: the name of a scenario file ends in {', '.join(_PARSERS)}")
     try:
-        data = _PARSERS[path.suffix.lower()](text)
+        data = _PARSERS[ending](text)
     except ValueError as error:
         raise ScenarioError(f"{path}: not well-formed: {error}") from None
     if not isinstance(data, dict) or not data:

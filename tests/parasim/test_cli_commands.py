@@ -29,7 +29,7 @@ def test_help_loads_no_command():
         "try: main()\n"
         "except SystemExit: pass\n"
         "loaded = {name for name in sys.modules if name.startswith('parasim.cli.')}\n"
-        "heavy = {'numpy', 'pydantic', 'ruamel', 'simpy'} & sys.modules.keys()\n"
+        "heavy = {'numpy', 'pydantic', 'yaml', 'simpy'} & sys.modules.keys()\n"
         "sys.exit(bool(heavy) or loaded != {'parasim.cli.commands', 'parasim.cli.main'})"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
