@@ -13,7 +13,7 @@ from sim.engine.simulate import prepare, simulate
 from sim.engine.timeline import Kind
 from sim.errors import OutputError
 from sim.scenario.scenario import Scenario
-from sim.support.atomic_files import write_json, write_rows
+from sim.support.atomic_files import read_text, write_json, write_rows
 
 if TYPE_CHECKING:
     from sim.workload.architecture import Architecture
@@ -56,7 +56,7 @@ def measure_base(bench: Workbench, directory: Path, report: Report, *, anew: boo
     path = directory / _BASE
     if path.exists() and not anew:
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
+            kept = json.loads(read_text(path))
             return {name: kept[name] for name in ("eval_loss", "accuracy")}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OutputError(f"{path}: is damaged ({error}); delete it to measure the base again") from None

@@ -83,8 +83,12 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 def brief(text: str, most: int = MOST_CHARACTERS) -> str:
     """Write somebody else's text on one line of at most so many characters, with what cannot be printed escaped."""
     line = " ".join(text.split()) if len(text) < 100 * most else text[: 100 * most]
-    line = line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    line = _printable(line)
     return line if len(line) <= most else f"{line[: most - 3]}..."
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def shown(value: object) -> str:
@@ -96,6 +100,12 @@ def shown(value: object) -> str:
     brief.maxstring = brief.maxlong = brief.maxother = 60
     brief.maxlevel = 2
     return "nothing" if value is None else brief.repr(value)
+
+
+def shown_path(path: object) -> str:
+    """Write a path on one line; of a very long one its beginning and its end."""
+    name = str(path)
+    return _printable(name if len(name) <= 200 else f"{name[:100]}...{name[-97:]}")
 
 
 def install_hint(what: str, extra: str) -> str:

@@ -5,6 +5,7 @@ What a file's text may hold is checked in `sim.scenario.safe_parsing`, what its 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -140,11 +141,11 @@ def parse_override(text: str) -> tuple[str, Any]:
     field, equals, value = text.partition("=")
     if not equals or not field.strip():
         raise ScenarioError(f"{shown(text)}: write an override like rounds=16 or fleet.0.uplink=20MB/s")
-    return field.strip(), parse_value(value)
+    return field.strip(), parse_value(value, field.strip())
 
 
-def parse_value(text: str) -> Any:
-    """Read one value as it would be read in a YAML file.
+def parse_value(text: str, field: str) -> Any:
+    """Read one value of a field as it would be read in a YAML file.
 
     Raises
     ------
@@ -155,7 +156,7 @@ def parse_value(text: str) -> Any:
         return parse_yaml(text)
     except ValueError as error:
         reason = str(error).partition(" (line ")[0]
-        raise ScenarioError(f"{shown(text)}: not well-formed: {reason}") from None
+        raise ScenarioError(f"{field}: {shown(text)} is not well-formed: {reason}") from None
 
 
 def with_field(data: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
@@ -223,6 +224,6 @@ def _entries(node: Sequence[Any], part: str) -> set[int]:
     """Positions in a list that a part of a path means: all of them, a number, or the groups of a name."""
     if part == "*":
         return set(range(len(node)))
-    if part.isdecimal() and len(part) < 10:
+    if re.fullmatch("[0-9]{1,9}", part):
         return {int(part)} & set(range(len(node)))
     return {i for i, entry in enumerate(node) if isinstance(entry, dict) and entry.get("name") == part}

@@ -36,7 +36,7 @@ def parse_yaml(text: str) -> Any:
     # What is written in JSON or Python needs no YAML, whose import takes a command's first hundredth of a second.
     from sim.scenario.yaml_reading import read_yaml
 
-    _check_characters(text)
+    check_characters(text)
     return _parsed(lambda: read_yaml(text, MAX_DEPTH))
 
 
@@ -105,7 +105,14 @@ def _parsed(parse: Callable[[], Any]) -> Any:
         raise ValueError(brief(str(error))) from None
 
 
-def _check_characters(text: str) -> None:
+def check_characters(text: str) -> None:
+    """Refuse text with half of a character.
+
+    Raises
+    ------
+    ValueError
+        Quoting the text.
+    """
     if not text.isascii() and _SURROGATE.search(text):
         raise ValueError(f"{shown(text)} holds half of a character")
 
@@ -121,7 +128,7 @@ def _bounded(data: Any) -> Any:
             elif isinstance(value, list):
                 below += value
             elif isinstance(value, str):
-                _check_characters(value)
+                check_characters(value)
             elif isinstance(value, int) and value.bit_length() > MAX_BITS:
                 raise ValueError(f"a number of about {value.bit_length() * 3 // 10:,} digits")
         if not below:

@@ -11,7 +11,7 @@ from sim.engine.shape import Params
 from sim.errors import nearest, shown
 from sim.scenario import units
 from sim.scenario.economy import Watts
-from sim.scenario.fields import Bandwidth, Duration, Line, Money, Number, Section, Size, Whole
+from sim.scenario.fields import Bandwidth, Duration, Line, Money, Number, OneLine, Section, Size, Whole
 from sim.scenario.uncertainty import Jitter, LinkJitter
 from sim.workload.methods import METHODS, with_parameter
 
@@ -180,9 +180,9 @@ class Compute(Section):
 
     alternatives = (("seconds", "profile"), ("seconds", "dataset"))
 
-    profile: str | None = None
+    profile: OneLine | None = None
     """Name or file of a profile; `paper-a100` if nothing is given."""
-    dataset: str | None = None
+    dataset: OneLine | None = None
     """Data set, for profiles that tell them apart."""
     seconds: Duration | tuple[Duration, ...] | tuple[tuple[Duration, ...], ...] | None = None
     """Instead of a profile: one for all, one per client, or rounds x clients, for a device of speed 1."""

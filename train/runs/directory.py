@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.errors import OutputError
-from sim.support.atomic_files import write_json
+from sim.support.atomic_files import read_text, write_json
 
 RECORD = "settings.json"
 _FORMAT = 1
@@ -95,16 +95,16 @@ def keep(directory: Path, terms: Terms) -> None:
 
 def _read(directory: Path) -> Terms:
     path = directory / RECORD
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record["format"] != _FORMAT:
-            raise ValueError(f"format {record['format']}")
-        return Terms(record["shared"], dict(record["own"]), dict(record["contents"]))
-    except FileNotFoundError:
+    if not path.exists():
         raise OutputError(
             f"--out {directory}: holds training that does not say how it was set (no {RECORD}), perhaps of an earlier "
             "paraSim; choose another --out or delete it"
-        ) from None
+        )
+    try:
+        record = json.loads(read_text(path))
+        if record["format"] != _FORMAT:
+            raise ValueError(f"format {record['format']}")
+        return Terms(record["shared"], dict(record["own"]), dict(record["contents"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(
             f"{path}: is damaged ({type(error).__name__}: {error}); choose another --out or delete {directory}"
