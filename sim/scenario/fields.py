@@ -79,10 +79,10 @@ PlainFields = Annotated[dict[str, Any], AfterValidator(_plain)]
 """Fields that somebody else checks: whatever a file may hold."""
 Whole = Annotated[int, BeforeValidator(is_number)]
 Number = Annotated[float, BeforeValidator(is_number)]
-OneLine = Annotated[
-    str, AfterValidator(_one_line), Field(json_schema_extra={"pattern": rf"^(?![\s\S]*{_UNPRINTABLE})"})
-]
-Line = Annotated[OneLine, Field(max_length=200)]
+_ON_ONE_LINE = AfterValidator(_one_line), Field(json_schema_extra={"pattern": rf"^(?![\s\S]*{_UNPRINTABLE})"})
+OneLine = Annotated[str, Field(max_length=4096), *_ON_ONE_LINE]
+"""A name or a path."""
+Line = Annotated[str, Field(max_length=200), *_ON_ONE_LINE]
 Bandwidth = Annotated[float, *quantity(units.bandwidth, units.format_bandwidth, "100MB/s")]
 Duration = Annotated[float, *quantity(units.duration, lambda seconds: f"{seconds!r}s", "10ms")]
 Size = Annotated[float, *quantity(units.size, units.format_size, "872MB")]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sim.errors import ScenarioError, nearest, shown
+from sim.errors import ScenarioError, nearest, shown, shown_field
 from sim.scenario.fields import Section
 from sim.scenario.safe_parsing import parse_json, parse_toml, parse_yaml
 from sim.scenario.scenario import Scenario
@@ -156,7 +156,7 @@ def parse_value(text: str, field: str) -> Any:
         return parse_yaml(text)
     except ValueError as error:
         reason = str(error).partition(" (line ")[0]
-        raise ScenarioError(f"{field}: {shown(text)} is not well-formed: {reason}") from None
+        raise ScenarioError(f"{shown_field(field)}: {shown(text)} is not well-formed: {reason}") from None
 
 
 def with_field(data: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
@@ -184,12 +184,14 @@ def _with_field(node: Any, parts: list[str], depth: int, section: list[str], val
     """Copy a part of the data with the rest of a path set; `section` is the path so far without list entries."""
     if depth == len(parts):
         return value
-    part, field, above = parts[depth], ".".join(parts), ".".join(parts[:depth])
+    part, field, above = parts[depth], shown_field(".".join(parts)), shown_field(".".join(parts[:depth]))
     if isinstance(node, list | tuple):
         chosen = _entries(node, part)
         if not chosen:
             last = len(node) - 1
-            raise ScenarioError(f"{field}: {above} has no entry {part!r}; give 0 to {last}, a name, or * for every one")
+            raise ScenarioError(
+                f"{field}: {above} has no entry {shown(part)}; give 0 to {last}, a name, or * for every one"
+            )
         return [
             _with_field(entry, parts, depth + 1, section, value) if i in chosen else entry
             for i, entry in enumerate(node)

@@ -29,7 +29,8 @@ def _with_its_parameters(value: Any) -> Params:
     for field in fields:
         others = with_parameter(field)
         if name not in others:
-            hint = f"unknown field; {nearest(str(field), METHODS[name].shape.Params.model_fields)}"
+            which = "" if str(field).isidentifier() else f" {shown(field)}"
+            hint = f"unknown field{which}; {nearest(str(field), METHODS[name].shape.Params.model_fields)}"
             message = f"{name} has no such parameter; it is one of {' and '.join(others)}" if others else hint
             raise _at(str(field), message, fields[field])
     return METHODS[name].shape.Params.model_validate(fields)

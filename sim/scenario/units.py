@@ -16,7 +16,7 @@ from sim.errors import UnitError, shown
 
 LONGEST_TEXT = 60
 """Characters of the longest quantity."""
-# ASCII alone: \d and \s would take the digits and spaces of every script, which editors that know our JSON Schema refuse.
+# ASCII alone: \d and \s would take the digits and spaces of every script; those of JSON Schema do not.
 _SPACE = r"[ \t\r\n]*"
 _EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
 _NUMBER = rf"(?:[0-9]+\.?[0-9]*|\.[0-9]+){_EXPONENT}"

@@ -119,6 +119,4 @@ def check_directory(path: Path) -> None:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError:
-        raise OutputError(
-            f"{shown_path(path)}: cannot hold results: {shown_path(existing)} may not be written to"
-        ) from None
+        raise OutputError(f"{path}: cannot hold results: {existing} may not be written to") from None

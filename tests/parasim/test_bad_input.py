@@ -126,7 +126,8 @@ def test_a_bomb_takes_no_memory():
         ("blocks.schedule=[0, 1, 99]", "blocks.schedule.2"),
         ("method=fedavg", "'fedavg'"),
         ("model=llama-3-8", "'llama-3-8b'"),
-        ("model=" + "x" * 5000, "catalogue"),
+        ("model=" + "x" * 5000, "4096 characters"),
+        ("model=" + "x" * 4000, "catalogue"),
     ],
 )
 def test_overrides(tmp_path: Path, out: Path, override: str, place: str):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sim.errors import nearest
+from sim.errors import brief, nearest
 from sim.support.atomic_files import read_text
 from train.data.answers import final_number
 from train.data.task import DataError
@@ -198,7 +198,7 @@ def _rows(source: str | Path) -> Iterator[tuple[str, JsonRow]]:
     try:
         rows = load_dataset(source, split="train")
     except Exception as error:  # whatever the network, the hub or the data set's own description did wrong
-        raise DataError(f"{source}: cannot be read from the hub: {error}") from error
+        raise DataError(f"{source}: cannot be read from the hub: {brief(str(error))}") from error
     for number, row in enumerate(rows, start=1):
         yield f"{source}, row {number}", row
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sim.errors import ArchitectureError, nearest
+from sim.errors import ArchitectureError, brief, nearest
 from sim.workload import architecture
 from sim.workload.architecture import LARGEST_LAYER_COUNT, Architecture, Half, Layer, Linear, read_config
 from train.models.blocks import halves_of, layer_list
@@ -147,8 +147,7 @@ def configuration(fields: Mapping[str, Any], name: str) -> Any:
         return CONFIG_MAPPING[model_type].from_dict(dict(fields))
     # Each family checks its own configuration and raises what it likes.
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise ArchitectureError(f"{name}: transformers rejects this configuration: {reason}") from error
+        raise ArchitectureError(f"{name}: transformers rejects this configuration: {brief(str(error))}") from error
 
 
 def _build(config: Any, name: str) -> Any:
@@ -164,7 +163,7 @@ def _build(config: Any, name: str) -> Any:
             return kind.from_config(config, trust_remote_code=False)
     # Any line of any family's code may be what a bad size runs into.
     except Exception as error:
-        raise ArchitectureError(f"{name}: transformers cannot build this model: {error}") from error
+        raise ArchitectureError(f"{name}: transformers cannot build this model: {brief(str(error))}") from error
 
 
 def _layer(layer: nn.Module, name: str) -> Layer:
