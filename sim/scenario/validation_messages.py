@@ -57,7 +57,7 @@ def _line(path: Sequence[int | str], problem: Any, root: type[BaseModel]) -> str
         return f"{place}unknown field; {meant(str(path[-1]), root, path[:-1])}"
     if kind == "value_error":
         return f"{place}{problem['ctx']['error']}"
-    words = _words().get(kind, problem["msg"]).format(**problem.get("ctx", {}))
+    words = _words().get(kind, "must be something else").format(**problem.get("ctx", {}))
     if kind == "missing":
         return f"{place}{words}"
     if kind.startswith("model_"):
