@@ -1,11 +1,12 @@
 # `make sweep` runs the main job, `make test` lints, type-checks and tests; both set up .venv themselves. `make test-ray`
-# installs Ray (280 MB) as well and runs the tests that `make test` skips without it.
+# installs Ray (280 MB) as well and runs the tests that `make test` skips without it; `make validate` tries 5,000 generated
+# scenarios where `make test` tries 200.
 PYTHON ?= python3
 BIN := .venv/bin
 # Simulated clients share two cores with PyTorch's threads: spinning ones would only steal time.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: sweep test test-ray clean
+.PHONY: sweep test test-ray validate clean
 sweep: .venv/.run
 	$(BIN)/paraSim sweep --out results/figure2
 
@@ -18,6 +19,9 @@ test: .venv/.dev
 test-ray: .venv/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
 	$(BIN)/pytest tests/sim/support/test_ray_pool.py tests/parasim/test_ray.py tests/train/remote/test_ray_trainer.py
+
+validate: .venv/.dev
+	PARASIM_CASES=5000 $(BIN)/pytest -n auto tests/generated
 
 .venv/.run: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

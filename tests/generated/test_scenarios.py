@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -156,3 +157,30 @@ def test_overrides_that_are_wrong(numbers: range):
             parasim.simulate(right, [(field, value), f"{field}={value}"])
         except ParaSimError as error:
             refused_well(error)
+
+
+QUESTIONS: tuple[dict[str, Any], ...] = (
+    {"hide_communication": True},
+    *(
+        {"within": "20min", "solve_for": quantity}
+        for quantity in ("bandwidth", "rounds", "clients", "device-speed", "block-width", "batch-size", "server-egress")
+    ),
+    {"break_even": "parablock,fedbcd"},
+    {"budget": "100USD"},
+)
+
+
+@each_case
+def test_questions_about_a_scenario(numbers: range):
+    """Plans and explanations of some of the cases: they take a hundred times as long as a run."""
+    for number in numbers[:: len(numbers) // 2]:
+        data = Scenarios(number).scenario()
+        for question in (None, QUESTIONS[number // 10 % len(QUESTIONS)]):
+            try:
+                if question is None:
+                    parasim.explain(data)
+                else:
+                    answers = parasim.plan(data, jobs=1, **question).answers
+                    assert all(map(math.isfinite, figures_of([dataclasses.asdict(answer) for answer in answers])))
+            except ParaSimError as error:
+                refused_well(error)
