@@ -118,8 +118,10 @@ class _Reader:
             value, nodes = self._named(event)
             self._nodes += nodes
         else:
-            if event.tag is not None:
-                tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            # Declared by none of the base classes, though every node but an alias has one.
+            tag: str | None = getattr(event, "tag", None)
+            if tag is not None:
+                tag = tag.replace("tag:yaml.org,2002:", "!!")
                 raise _wrong(f"the tag {shown(tag)} is not read; leave it out", event)
             self._nodes += 1
             if event.anchor is not None:
@@ -179,4 +181,5 @@ def _scalar(text: str) -> Any:
 
 
 def _wrong(reason: str, event: Event) -> ValueError:
+    assert event.start_mark is not None
     return ValueError(f"{reason} (line {event.start_mark.line + 1})")
