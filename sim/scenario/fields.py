@@ -77,7 +77,9 @@ def _plain(value: Any, depth: int = 0) -> Any:
 
 PlainFields = Annotated[dict[str, Any], AfterValidator(_plain)]
 """Fields that somebody else checks: whatever a file may hold."""
-Whole = Annotated[int, BeforeValidator(is_number)]
+Integer = Annotated[int, BeforeValidator(is_number)]
+Whole = Annotated[Integer, Field(le=10**15)]
+"""Beyond its bound, products of several would be no numbers that can be computed with."""
 Number = Annotated[float, BeforeValidator(is_number)]
 _ON_ONE_LINE = AfterValidator(_one_line), Field(json_schema_extra={"pattern": rf"^(?![\s\S]*{_UNPRINTABLE})"})
 OneLine = Annotated[str, Field(max_length=4096), *_ON_ONE_LINE]
@@ -100,8 +102,13 @@ class SchemaOfFields(GenerateJsonSchema):
 
     def generate_inner(self, schema: Any) -> JsonSchemaValue:
         """Write one part of the schema."""
-        keywords = self.ValidationsMapping.numeric
-        return {keywords.get(key, key): value for key, value in super().generate_inner(schema).items()}
+        written: JsonSchemaValue = {}
+        for key, value in super().generate_inner(schema).items():
+            keyword = self.ValidationsMapping.numeric.get(key, key)
+            # Of a bound of the type and one of the field, the field's is the closer one.
+            closest = {"maximum": min, "minimum": max}.get(keyword)
+            written[keyword] = closest(written[keyword], value) if closest and keyword in written else value
+        return written
 
 
 class Section(BaseModel):

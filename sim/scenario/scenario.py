@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from sim.engine.shape import Params
 from sim.errors import ScenarioError, shown
 from sim.scenario import economy, sections
-from sim.scenario.fields import Line, OneLine, PlainFields, SchemaOfFields, Section, Whole
+from sim.scenario.fields import Integer, Line, OneLine, PlainFields, SchemaOfFields, Section, Whole
 from sim.scenario.uncertainty import Uncertainty
 from sim.scenario.validation_messages import validation_message
 from sim.workload.methods import METHODS, with_parameter
@@ -61,7 +61,7 @@ class Scenario(Section):
     uncertainty: Uncertainty = Uncertainty()
     train: PlainFields | None = None
     """Settings of `paraSim train`, which checks them; a simulation does not look at them."""
-    seed: Whole = Field(default=0, ge=0, lt=2**63)
+    seed: Integer = Field(default=0, ge=0, lt=2**63)
     """Seed of every random draw."""
 
     @model_validator(mode="before")
