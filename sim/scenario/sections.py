@@ -72,16 +72,16 @@ class Local(Section):
 
     steps: Whole = Field(default=40, ge=1)
     """Optimizer steps K per round."""
-    batch_size: Whole = Field(default=4, ge=1)
+    batch_size: Whole = Field(default=4, ge=1, le=1_000_000)
     """Sequences per step (the effective batch size)."""
-    sequence_length: Whole = Field(default=512, ge=1)
+    sequence_length: Whole = Field(default=512, ge=1, le=10_000_000)
     """Tokens per sequence."""
 
 
 class Lora(Section):
     """The adapter of the LoRA methods."""
 
-    rank: Whole = Field(default=32, ge=1)
+    rank: Whole = Field(default=32, ge=1, le=1_000_000)
     """Rank r of the adapter."""
     targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = ("q_proj", "v_proj")
     """Module names that get an adapter, or `all-linear`."""

@@ -285,7 +285,27 @@ class Scenarios:
 
 
 ODD: tuple[Any, ...] = (
-    *(None, True, False, 0, -1, 1, 2, 0.5, 1e-9, -0.0, 1e308, 10**30, 10**400, math.nan, math.inf, -math.inf),
+    *(
+        None,
+        True,
+        False,
+        0,
+        -1,
+        1,
+        2,
+        0.5,
+        1e-9,
+        -0.0,
+        1e308,
+        10**6,
+        10**9,
+        10**15,
+        10**30,
+        10**400,
+        math.nan,
+        math.inf,
+        -math.inf,
+    ),
     *(
         "",
         " ",

@@ -231,11 +231,8 @@ def test_a_scenario_is_a_mapping(data: object):
 @pytest.mark.parametrize(
     ("section", "field"),
     [
-        ("local", "steps"),
-        ("local", "batch_size"),
-        ("local", "sequence_length"),
-        ("lora", "rank"),
-        ("blocks", "schedule"),
+        *(("local", field) for field in ("steps", "batch_size", "sequence_length")),
+        *(("lora", "rank"), ("blocks", "schedule")),
     ],
 )
 def test_no_whole_number_is_too_large_to_compute_with(section: str, field: str):
@@ -252,8 +249,8 @@ def test_of_two_bounds_the_schema_has_the_closer_one():
 def test_what_only_training_reads_is_plain_data_all_the_same():
     inside: dict[str, Any] = {}
     inside["itself"] = inside
-    for given in (date(2024, 1, 1), b"x", {1: 2}, math.nan, "\ud800", {1, 2}, inside):
-        assert refused(train={"a": given}).startswith("file.yaml: train: ")
+    for odd in (date(2024, 1, 1), b"x", {1: 2}, math.nan, "\ud800", {1, 2}, inside):
+        assert refused(train={"a": odd}).startswith("file.yaml: train: ")
 
 
 def test_names_are_one_line_for_the_reader_and_for_the_schema():
