@@ -1,6 +1,6 @@
 # `make sweep` runs the main job, `make test` lints, type-checks and tests; both set up .venv themselves. `make validate`
-# counts every model family that transformers has (minutes). `make test-ray` installs Ray (280 MB) as well and runs the
-# tests that `make test` skips without it.
+# counts every model family that transformers has and tries 5,000 generated scenarios (minutes). `make test-ray` installs
+# Ray (280 MB) as well and runs the tests that `make test` skips without it.
 PYTHON ?= python3
 BIN := .venv/bin
 # Simulated clients share two cores with PyTorch's threads: spinning ones would only steal time.
@@ -22,6 +22,9 @@ validate: .venv/.dev
 test-ray: .venv/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
 	$(BIN)/pytest tests/sim/support/test_ray_pool.py tests/parasim/test_ray.py tests/train/remote/test_ray_trainer.py
+
+validate: .venv/.dev
+	PARASIM_CASES=5000 $(BIN)/pytest -n auto tests/generated
 
 .venv/.run: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from calibration.profiles.points import ADAPTERS, AXES, StepPoint
 from sim.errors import ScenarioError, nearest
-from sim.scenario.fields import Line, Number, Section, Whole
+from sim.scenario.fields import Integer, Line, Number, Section, Whole
 from sim.workload.architecture import Architecture
 from sim.workload.blocks import ALL_LINEAR
 from sim.workload.methods import Trains
@@ -52,7 +52,7 @@ class MeasuringPlan(Section):
     """Ranks of adapters; none to leave adapters out."""
     targets: tuple[Line, ...] = Field(default=(), max_length=16)
     """Modules of adapters, each with + between them."""
-    seed: Whole = Field(default=0, ge=0, lt=2**63)
+    seed: Integer = Field(default=0, ge=0, lt=2**63)
     """Seed of the draws."""
 
     @property

@@ -27,12 +27,12 @@ from calibration.profiles.cost_terms import (
 from calibration.profiles.points import StepPoint, Visit
 from calibration.profiles.profile_file import ProfileFile, Seconds
 from sim.errors import shown
-from sim.scenario.fields import Line, Number, OneLine, SchemaOfFields, Section, Whole
+from sim.scenario.fields import Integer, Line, Number, OneLine, SchemaOfFields, Section, Whole
 from sim.workload.architecture import Architecture
 
 DATE_FORMAT = "%Y-%m-%d %H:%M UTC"
 _DATE = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]) ([01][0-9]|2[0-3]):[0-5][0-9] UTC$"
-Count = Annotated[Whole, Field(ge=0, le=2**62)]
+Count = Annotated[Integer, Field(ge=0, le=2**62)]
 Layers = Annotated[Number, Field(ge=0, le=10_000)]
 
 

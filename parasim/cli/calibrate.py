@@ -116,7 +116,9 @@ def _values(option: str, text: str) -> list[Any]:
         return []
     words = values_of(option, text)
     # The order of an adapter's modules does not matter.
-    return [join_targets(tuple(word.split("+"))) if option == "--targets" else parse_value(word) for word in words]
+    return [
+        join_targets(tuple(word.split("+"))) if option == "--targets" else parse_value(word, option) for word in words
+    ]
 
 
 def _plan(levels: dict[str, Any]) -> MeasuringPlan:

@@ -12,7 +12,7 @@ from typing import Any
 from parasim.report.page import PagePicture
 from parasim.report.record import RECORD, Record
 from sim.errors import ParaSimError
-from sim.support.atomic_files import read_text
+from sim.support.atomic_files import read_bytes, read_text
 
 _LONGEST = 60
 """Characters of what is wrong that a message repeats."""
@@ -131,11 +131,14 @@ def pictures(directory: Path, record: Record, titles: Mapping[str, str]) -> list
     """
     found = []
     for path in left(directory, record, ".svg"):
-        if path.stat().st_size > _MOST_PICTURE_BYTES:
+        try:
+            picture = read_bytes(path, _MOST_PICTURE_BYTES)
+        except ValueError:
+            # Too large for the page, or no file at all.
             continue
         title = titles.get(path.stem, path.stem.replace("_", " ").replace("-", " ").capitalize())
         # An SVG inside an `img` runs no scripts and loads nothing, whoever made it.
-        address = f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"
+        address = f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}"
         found.append(PagePicture(title, path.name, address))
     return found
 

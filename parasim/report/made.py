@@ -20,7 +20,7 @@ from parasim.report.trainings import about_training
 from parasim.sentences import listed
 from parasim.text import amount, clock
 from sim.errors import ParaSimError
-from sim.scenario.safe_parsing import to_yaml
+from sim.scenario.yaml_reading import to_yaml
 from sim.support.atomic_files import is_file, is_folder, write_atomically
 
 _KINDS: dict[str, tuple[str, Callable[[Path, Record], Mapping[str, Any]]]] = {

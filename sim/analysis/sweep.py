@@ -19,7 +19,7 @@ from typing import Any
 
 from sim.errors import OutputError
 from sim.scenario.reading import parse_value, plain_fields
-from sim.support.atomic_files import check_directory, write_atomically
+from sim.support.atomic_files import check_directory, read_text, write_atomically
 from sim.support.deleted_results import check_results, note_result
 from sim.support.worker_pool import cores, in_order
 
@@ -75,7 +75,9 @@ def grid(base: Callable[[Row], dict[str, Any]], axes: Sequence[Axis]) -> list[Sw
     ScenarioError
         If a field does not exist or a value is not well-formed.
     """
-    read = [[(value, parse_value(value) if axis.fields else value) for value in axis.values] for axis in axes]
+    read = [
+        [(value, parse_value(value, axis.column) if axis.fields else value) for value in axis.values] for axis in axes
+    ]
     points = []
     for values in product(*read):
         labels = {axis.column: text for axis, (text, _) in zip(axes, values, strict=True)}
@@ -138,17 +140,20 @@ def _resume(points: Sequence[SweepPoint], directory: Path) -> list[Row]:
     note, results = directory / "sweep.json", directory / "results.csv"
     check_directory(directory)
     try:
-        known = json.loads(note.read_text(encoding="utf-8"))["points"] if note.exists() else None
-        written = results.read_text(encoding="utf-8") if results.exists() else ""
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "sweep.json is not one of paraSim's"
-        raise OutputError(f"{directory}: cannot be used for results: {reason}") from None
+        noted, written = (read_text(path) if path.exists() else None for path in (note, results))
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{directory}: cannot be used for results: {error}") from None
+    try:
+        known = None if noted is None else json.loads(noted)["points"]
+    except (ValueError, KeyError, TypeError):
+        raise OutputError(f"{directory}: cannot be used for results: sweep.json is not one of paraSim's") from None
     if (known is not None or written) and known != digest:
         raise OutputError(f"{directory}: holds the results of another sweep; choose another with --out, or delete it")
     if known is None:
         content = {"points": digest, "runs": [point.labels for point in points]}
         write_atomically(note, lambda file: file.write(json.dumps(content, indent=1) + "\n"))
     # A run that was cut off while it was written has no line end.
+    written = written or ""
     complete = written[: written.rfind("\n") + 1]
     if complete:
         note_result(results)

@@ -25,9 +25,12 @@ class AsyncParams(Params):
     max_staleness: Whole | None = Field(default=None, ge=0)
     """Updates that are older than this many aggregations are dropped; none if left out."""
     weights: Literal["constant", "polynomial", "hinge"] = "constant"
-    """Of an update s aggregations old: 1; (1 + s)^-decay; or 1 up to `grace`, then 1 / (1 + decay (s - grace))."""
+    """For `paraSim train`: the weight of an update s aggregations old is 1; (1 + s)^-decay; or 1 up to `grace`, then
+    1 / (1 + decay (s - grace))."""
     decay: Number = Field(default=0.5, ge=0)
+    """For `paraSim train`: how fast `weights` fall."""
     grace: Whole = Field(default=4, ge=0)
+    """For `paraSim train`: the age up to which the weights of `hinge` stay 1."""
 
 
 class BufferedParams(AsyncParams):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Self
 
@@ -19,34 +21,70 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from sim.errors import shown
 from sim.scenario import units
+from sim.scenario.safe_parsing import MAX_DEPTH, TOO_DEEP, check_characters
 
 
-def quantity(read: Callable[[Any], float], write: Callable[[float], str], example: str) -> tuple[Any, ...]:
+def quantity(read: units.QuantityKind, write: Callable[[float], str], example: str) -> tuple[Any, ...]:
     """Pydantic's machinery for a quantity: read with its unit, written back with one, a string in the schema."""
-    number = {"type": "number", "minimum": 0} if read is units.duration else {"const": 0}
-    text = {"type": "string", "pattern": r"^\s*\+?[0-9.]+([eE][+-]?[0-9]+)?\s*[A-Za-zµ/]*\s*$"}
-    schema = {"anyOf": [text, number], "examples": [example]}
+    zero = {"const": 0} if read.least[0] == 0 else None
+    number = {"type": "number", "minimum": 0, "maximum": read.largest} if read.bare_is_base_unit else zero
+    text = {"type": "string", "pattern": read.pattern, "maxLength": units.LONGEST_TEXT}
+    schema = {"anyOf": [text, number] if number else [text], "examples": [example]}
     return BeforeValidator(read), PlainSerializer(write, when_used="json"), WithJsonSchema(schema)
 
 
 def is_number(value: Any) -> Any:
     """Refuse what pydantic would take for a number."""
-    # Pydantic would take true for 1 and "32" for 32, which the schema refuses.
-    if isinstance(value, bool | str):
+    # Pydantic would take true for 1, "32" and bytes for 32, which the schema refuses.
+    if isinstance(value, bool | str | bytes):
         raise ValueError(f"must be a number, not {shown(value)}")
     return value
 
 
+_UNPRINTABLE = (
+    r"[\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff9-\ufffb]"
+)
+"""What is no text on one line: control characters, spaces that look like the plain one, marks that turn text around."""
+
+
 def _one_line(text: str) -> str:
-    if not text.isprintable():
+    if re.search(_UNPRINTABLE, text):
         raise ValueError(f"must be one line of printable text, not {shown(text)}")
     return text
 
 
-Whole = Annotated[int, BeforeValidator(is_number)]
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Refuse what no file of a scenario could hold, and what could not be saved."""
+    if depth > MAX_DEPTH:
+        raise ValueError(TOO_DEEP)
+    if isinstance(value, dict):
+        for key, below in value.items():
+            if not isinstance(key, str):
+                raise ValueError(f"the name of a field must be text, not {shown(key)}")
+            _plain(key, depth + 1)
+            _plain(below, depth + 1)
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            _plain(entry, depth + 1)
+    elif isinstance(value, str):
+        check_characters(value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"must be finite, not {shown(value)}")
+    elif not isinstance(value, bool | int | float | None):
+        raise ValueError(f"must be text, a number, true, false, a list or a mapping of fields, not {shown(value)}")
+    return value
+
+
+PlainFields = Annotated[dict[str, Any], AfterValidator(_plain)]
+"""Fields that somebody else checks: whatever a file may hold."""
+Integer = Annotated[int, BeforeValidator(is_number)]
+Whole = Annotated[Integer, Field(le=10**15)]
+"""Beyond its bound, products of several would be no numbers that can be computed with."""
 Number = Annotated[float, BeforeValidator(is_number)]
-OneLine = Annotated[str, AfterValidator(_one_line)]
-Line = Annotated[OneLine, Field(max_length=200)]
+_ON_ONE_LINE = AfterValidator(_one_line), Field(json_schema_extra={"pattern": rf"^(?![\s\S]*{_UNPRINTABLE})"})
+OneLine = Annotated[str, Field(max_length=4096), *_ON_ONE_LINE]
+"""A name or a path."""
+Line = Annotated[str, Field(max_length=200), *_ON_ONE_LINE]
 Bandwidth = Annotated[float, *quantity(units.bandwidth, units.format_bandwidth, "100MB/s")]
 Duration = Annotated[float, *quantity(units.duration, lambda seconds: f"{seconds!r}s", "10ms")]
 Size = Annotated[float, *quantity(units.size, units.format_size, "872MB")]
@@ -64,8 +102,13 @@ class SchemaOfFields(GenerateJsonSchema):
 
     def generate_inner(self, schema: Any) -> JsonSchemaValue:
         """Write one part of the schema."""
-        keywords = self.ValidationsMapping.numeric
-        return {keywords.get(key, key): value for key, value in super().generate_inner(schema).items()}
+        written: JsonSchemaValue = {}
+        for key, value in super().generate_inner(schema).items():
+            keyword = self.ValidationsMapping.numeric.get(key, key)
+            # Of a bound of the type and one of the field, the field's is the closer one.
+            closest = {"maximum": min, "minimum": max}.get(keyword)
+            written[keyword] = closest(written[keyword], value) if closest and keyword in written else value
+        return written
 
 
 class Section(BaseModel):

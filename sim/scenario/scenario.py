@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from sim.engine.shape import Params
 from sim.errors import ScenarioError, shown
 from sim.scenario import economy, sections
-from sim.scenario.fields import Line, SchemaOfFields, Section, Whole
+from sim.scenario.fields import Integer, Line, OneLine, PlainFields, SchemaOfFields, Section, Whole
 from sim.scenario.seconds import chosen, leaves
 from sim.scenario.uncertainty import Uncertainty
 from sim.scenario.validation_messages import validation_message
@@ -37,7 +37,7 @@ class Scenario(Section):
 
     name: Line = "scenario"
     """Free text."""
-    model: str | None = Field(default=None, min_length=1)
+    model: OneLine | None = Field(default=None, min_length=1)
     """Catalogue name or path of a config.json; not needed if compute and payload are explicit."""
     method: sections.MethodChoice = Field(default_factory=lambda: METHODS[Params().name].shape.Params())
     rounds: Whole = Field(default=32, ge=1, le=1_000_000)
@@ -60,10 +60,10 @@ class Scenario(Section):
     power: economy.Watts = economy.Watts()
     choices: economy.Choices = economy.Choices()
     uncertainty: Uncertainty = Uncertainty()
-    train: dict[str, Any] | None = None
+    train: PlainFields | None = None
     """Settings of `paraSim train`, which checks them. A simulation looks at two of them only, where a profile predicts
     the seconds: `accumulation` and `activation_checkpointing`."""
-    seed: Whole = Field(default=0, ge=0, lt=2**63)
+    seed: Integer = Field(default=0, ge=0, lt=2**63)
     """Seed of every random draw."""
 
     @model_validator(mode="before")

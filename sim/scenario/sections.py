@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from sim.engine.shape import Params
 from sim.errors import nearest, shown
 from sim.scenario.economy import Watts
-from sim.scenario.fields import Bandwidth, Duration, Line, Money, Number, Section, Size, Whole
+from sim.scenario.fields import Bandwidth, Duration, Line, Money, Number, OneLine, Section, Size, Whole
 from sim.scenario.seconds import Seconds, read_seconds
 from sim.scenario.uncertainty import Jitter, LinkJitter
 from sim.workload.methods import METHODS, with_parameter
@@ -37,7 +37,8 @@ def _with_its_parameters(value: Any) -> Params:
     for field in fields:
         others = with_parameter(field)
         if name not in others:
-            hint = f"unknown field; {nearest(str(field), METHODS[name].shape.Params.model_fields)}"
+            which = "" if str(field).isidentifier() else f" {shown(field)}"
+            hint = f"unknown field{which}; {nearest(str(field), METHODS[name].shape.Params.model_fields)}"
             message = f"{name} has no such parameter; it is one of {' and '.join(others)}" if others else hint
             raise _at(str(field), message, fields[field])
     return METHODS[name].shape.Params.model_validate(fields)
@@ -79,16 +80,16 @@ class Local(Section):
 
     steps: Whole = Field(default=40, ge=1)
     """Optimizer steps K per round."""
-    batch_size: Whole = Field(default=4, ge=1)
+    batch_size: Whole = Field(default=4, ge=1, le=1_000_000)
     """Sequences per forward and backward pass; a step takes `train.accumulation` such batches, one if left out."""
-    sequence_length: Whole = Field(default=512, ge=1)
+    sequence_length: Whole = Field(default=512, ge=1, le=10_000_000)
     """Tokens per sequence."""
 
 
 class Lora(Section):
     """The adapter of the LoRA methods."""
 
-    rank: Whole = Field(default=32, ge=1)
+    rank: Whole = Field(default=32, ge=1, le=1_000_000)
     """Rank r of the adapter."""
     targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = ("q_proj", "v_proj")
     """Names of modules or stacked expert matrices that get an adapter, or `all-linear`."""
@@ -225,9 +226,9 @@ class Compute(Section):
 
     alternatives = (("seconds", "profile"), ("seconds", "dataset"))
 
-    profile: str | None = None
+    profile: OneLine | None = None
     """Name or file of a profile; `paper-a100` if nothing is given."""
-    dataset: str | None = None
+    dataset: OneLine | None = None
     """Data set, for profiles that tell them apart."""
     seconds: Seconds | None = None
     """Instead of a profile: one for all, one per client, or rounds x clients, for a device of speed 1; or a mapping of

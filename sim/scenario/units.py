@@ -9,12 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sim.errors import UnitError, shown
 
-_LONGEST_TEXT = 60
-_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*")
+LONGEST_TEXT = 60
+"""Characters of the longest quantity."""
+# ASCII alone: \d and \s would take the digits and spaces of every script; those of JSON Schema do not.
+_SPACE = r"[ \t\r\n]*"
+_EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
+_NUMBER = rf"(?:[0-9]+\.?[0-9]*|\.[0-9]+){_EXPONENT}"
+_ZERO = rf"(?:0+\.?0*|\.0+){_EXPONENT}"
+_QUANTITY = re.compile(rf"{_SPACE}([+-]?{_NUMBER}){_SPACE}(.*?){_SPACE}")
 _PREFIXES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 _BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 _BYTES = {"B": 1, "byte": 1, "bytes": 1, "b": 0.125, "bit": 0.125, "bits": 0.125}
@@ -65,22 +72,29 @@ class QuantityKind:
         match = None
         if isinstance(text, str | int | float) and not isinstance(text, bool):
             # No quantity is longer, and matching a very long text could take very long.
-            match = _NUMBER.fullmatch(str(text)[: _LONGEST_TEXT + 1])
-        if match is None or len(match[0]) > _LONGEST_TEXT:
+            match = _QUANTITY.fullmatch(str(text)[: LONGEST_TEXT + 1])
+        if match is None or len(match[0]) > LONGEST_TEXT:
             raise UnitError(f"{shown(text)} is not {self.name}; write it like {self.examples}")
         number, unit = float(match[1]), match[2]
         if unit:
             if unit not in self.units:
-                hint = f"unknown unit {unit!r} for {self.name}{self._hint(unit)}; write it like {self.examples}"
+                hint = f"unknown unit {shown(unit)} for {self.name}{self._hint(unit)}; write it like {self.examples}"
                 raise UnitError(f"{shown(text)}: {hint}")
             number *= self.units[unit]
         elif number != 0 and not self.bare_is_base_unit:
             raise UnitError(f"{shown(text)} has no unit; write {self.name} like {self.examples}")
-        if number < self.least[0]:
+        if number < self.least[0] or match[1].startswith("-"):
             raise UnitError(f"{shown(text)}: {self.name} must be at least {self.least[1]}")
         if number > self.largest:
             raise UnitError(f"{shown(text)}: too large for {self.name}")
         return number
+
+    @property
+    def pattern(self) -> str:
+        """Regular expression of the texts that are one, as JSON Schema writes them: ASCII, and with its own units."""
+        units = "|".join(map(re.escape, sorted(self.units)))
+        bare = _NUMBER if self.bare_is_base_unit else _ZERO
+        return rf"^{_SPACE}\+?(?:{_NUMBER}{_SPACE}(?:{units})|{bare}){_SPACE}$"
 
     def _hint(self, unit: str) -> str:
         """Name the units that differ only in case or lack ``/s``: ``mb/s`` may have meant ``MB/s`` or ``Mb/s``."""
@@ -121,15 +135,12 @@ def quantity(text: str) -> tuple[float, str]:
     UnitError
         If it is none of them.
     """
-    try:
+    if len(text) <= LONGEST_TEXT and re.fullmatch(rf"{_SPACE}[+-]?{_NUMBER}{_SPACE}", text):
         return float(text), ""
-    except ValueError:
-        for read, unit in ((bandwidth, "B/s"), (duration, "s"), (size, "B")):
-            try:
-                return read(text), unit
-            except UnitError:
-                continue
-    raise UnitError(f"{text!r} is neither a number nor a quantity such as 100MB/s, 10ms or 872MB")
+    for read, unit in ((bandwidth, "B/s"), (duration, "s"), (size, "B")):
+        with suppress(UnitError):
+            return read(text), unit
+    raise UnitError(f"{shown(text)} is neither a number nor a quantity such as 100MB/s, 10ms or 872MB")
 
 
 def format_bandwidth(value: float) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from sim.errors import nearest, shown
+from sim.errors import nearest, shown, shown_field
 
 _MOST_LINES = 5
 
@@ -52,12 +52,12 @@ def _path(problem: Any) -> tuple[int | str, ...]:
 
 def _line(path: Sequence[int | str], problem: Any, root: type[BaseModel]) -> str:
     kind, given, where = problem["type"], problem["input"], ".".join(map(str, path))
-    place = f"{where if len(where) <= 80 else shown(where)}: " if where else ""
+    place = f"{shown_field(where)}: " if where else ""
     if kind == "extra_forbidden":
         return f"{place}unknown field; {meant(str(path[-1]), root, path[:-1])}"
     if kind == "value_error":
         return f"{place}{problem['ctx']['error']}"
-    words = _words().get(kind, problem["msg"]).format(**problem.get("ctx", {}))
+    words = _words().get(kind, "must be something else").format(**problem.get("ctx", {}))
     if kind == "missing":
         return f"{place}{words}"
     if kind.startswith("model_"):

@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -13,11 +14,11 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
-from sim.errors import OutputError
+from sim.errors import OutputError, shown_path
 from sim.support.deleted_results import check_results, note_result, watch_folder
 
-_LONGEST = 200
-"""Characters of a path that a message repeats."""
+LARGEST_RESULT = 2**30
+"""Largest file of results that is read again [B]."""
 
 
 def is_file(path: Path) -> bool:
@@ -34,7 +35,7 @@ def is_folder(path: Path) -> bool:
     return False
 
 
-def read_text(path: Path, largest: int) -> str:
+def read_text(path: Path, largest: int = LARGEST_RESULT) -> str:
     """Read a file of text, with or without a byte order mark.
 
     Parameters
@@ -49,21 +50,42 @@ def read_text(path: Path, largest: int) -> str:
     ValueError
         With a message that begins with the path: if there is no such file, it cannot be read, is larger or not UTF-8.
     """
-    try:
-        if not path.is_file():
-            reason = "is a directory" if path.is_dir() else "is not a regular file" if path.exists() else "no such file"
-            raise ValueError(f"{path}: {reason}")
-        with path.open("rb") as file:
-            content = file.read(largest + 1)
-    except OSError as error:
-        raise ValueError(f"{str(path)[:_LONGEST]}: cannot be read: {error.strerror}") from None
-    if len(content) > largest:
-        raise ValueError(f"{path}: larger than {largest // 2**20} MiB")
+    content = read_bytes(path, largest)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise ValueError(f"{path}: is not UTF-8 text (line {line})") from None
+        raise ValueError(f"{shown_path(path)}: is not UTF-8 text (line {line})") from None
+
+
+def read_bytes(path: Path, largest: int) -> bytes:
+    """Read a file, as `read_text` does.
+
+    Raises
+    ------
+    ValueError
+        With a message that begins with the path: if there is no such file, it cannot be read or is larger.
+    """
+    name = shown_path(path)
+    if "\0" in str(path):
+        raise ValueError(f"{name}: no such file")
+    try:
+        # Opened before it is looked at, so that it stays what it is; without waiting, as a pipe or a log of the kernel
+        # without news would make us do.
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:  # noqa: PTH123
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise ValueError(f"{name}: {'is a directory' if stat.S_ISDIR(mode) else 'is not a regular file'}")
+            content = file.read(largest + 1) or b""
+    except FileNotFoundError:
+        raise ValueError(f"{name}: no such file") from None
+    except IsADirectoryError:
+        raise ValueError(f"{name}: is a directory") from None
+    except OSError as error:
+        raise ValueError(f"{name}: cannot be read: {error.strerror}") from None
+    if len(content) > largest:
+        raise ValueError(f"{name}: larger than {largest // 2**20} MiB")
+    return content
 
 
 def write_atomically(path: Path, write: Callable[[IO[str]], object]) -> None:
@@ -83,10 +105,10 @@ def write_atomically(path: Path, write: Callable[[IO[str]], object]) -> None:
             write(file)
         temporary.replace(path)
     except OSError as error:
-        raise OutputError(f"{str(path)[:_LONGEST]}: cannot be written: {error.strerror}") from None
+        raise OutputError(f"{shown_path(path)}: cannot be written: {error.strerror}") from None
     except UnicodeEncodeError as error:
         character = ascii(error.object[error.start])
-        raise OutputError(f"{path}: cannot be written: {character} in a name is no character") from None
+        raise OutputError(f"{shown_path(path)}: cannot be written: {character} in a name is no character") from None
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -121,9 +143,9 @@ def check_directory(path: Path) -> None:
         raise OutputError(f"{path}: cannot hold results: the current folder was deleted") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise OutputError(f"{str(path)[:_LONGEST]}: cannot hold results: {reason}") from None
+        raise OutputError(f"{shown_path(path)}: cannot hold results: {reason}") from None
     if not existing.is_dir():
-        raise OutputError(f"{path}: cannot hold results: {existing} is not a directory")
+        raise OutputError(f"{shown_path(path)}: cannot hold results: {shown_path(existing)} is not a directory")
     try:
         # Rights alone do not tell: a superuser has them all, and some file systems hold no files of anyone.
         with tempfile.TemporaryFile(dir=existing):

@@ -57,7 +57,8 @@ def refused_file(path: Path, out: Path) -> str:
         ("a.yaml", "garbage " * 1_250_000, "8 MiB"),
         ("a.yaml", "garbage " * 1_000_000, "'garbage"),
         ("a.json", "garbage " * 1_000_000, "line 1"),
-        ("a.toml", "garbage " * 1_000_000, "line 1"),
+        ("a.toml", "garbage " * 1_000_000, "1 MiB"),
+        ("a.toml", "garbage " * 100_000, "line 1"),
         ("a.json", '{"rounds": NaN}', "NaN"),
         ("a.json", '{"fleet": [{"speed": 1e999}]}', "fleet.0.speed"),
         ("a.toml", "[[fleet]]\nspeed = nan", "fleet.0.speed"),
@@ -68,7 +69,7 @@ def refused_file(path: Path, out: Path) -> str:
         ("a.json", json.dumps({"fleet": [1] * 1_000_000}), "fleet.0"),
         ("a.json", json.dumps({"participation": {"rounds": ["x"] * 200_000}}), "participation.rounds.0"),
     ],
-    ids=range(27),
+    ids=range(28),
 )
 def test_files(tmp_path: Path, out: Path, name: str, content: str | bytes, place: str):
     path = tmp_path / name
@@ -125,7 +126,8 @@ def test_a_bomb_takes_no_memory():
         ("blocks.schedule=[0, 1, 99]", "blocks.schedule.2"),
         ("method=fedavg", "'fedavg'"),
         ("model=llama-3-8", "'llama-3-8b'"),
-        ("model=" + "x" * 5000, "catalogue"),
+        ("model=" + "x" * 5000, "4096 characters"),
+        ("model=" + "x" * 4000, "catalogue"),
     ],
 )
 def test_overrides(tmp_path: Path, out: Path, override: str, place: str):

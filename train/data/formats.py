@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sim.errors import brief
 from sim.support.atomic_files import is_file, is_folder, read_text
 from train.data.examples import Example as Example
 from train.data.examples import JsonRow, keys_of
@@ -91,7 +92,7 @@ def _rows(source: str | Path) -> Iterator[tuple[str, JsonRow]]:
     try:
         rows = load_dataset(source, split="train")
     except Exception as error:  # whatever the network, the hub or the data set's own description did wrong
-        raise DataError(f"{source}: cannot be read from the hub: {error}") from error
+        raise DataError(f"{source}: cannot be read from the hub: {brief(str(error))}") from error
     for number, row in enumerate(rows, start=1):
         yield f"{source}, row {number}", row
 

@@ -8,7 +8,6 @@ its modules are counted. Nothing is downloaded, no weights are read and no code 
 from __future__ import annotations
 
 import os
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sim.errors import ArchitectureError, nearest
+from sim.errors import ArchitectureError, brief, nearest
 from sim.workload import architecture
 from sim.workload.architecture import LARGEST_LAYER_COUNT, Architecture, Half, Layer, read_config
 from train.models.blocks import decoders, halves_of, layer_list, output_embeddings
@@ -157,7 +156,7 @@ def configuration(fields: Mapping[str, Any], name: str) -> Any:
         return config
     # Each family checks its own configuration and raises what it likes.
     except Exception as error:
-        raise ArchitectureError(f"{name}: transformers rejects this configuration: {_reason(error)}") from error
+        raise ArchitectureError(f"{name}: transformers rejects this configuration: {brief(str(error))}") from error
 
 
 def _build(config: Any, name: str) -> Any:
@@ -173,12 +172,7 @@ def _build(config: Any, name: str) -> Any:
             return kind.from_config(config, trust_remote_code=False)
     # Any line of any family's code may be what a bad size runs into.
     except Exception as error:
-        raise ArchitectureError(f"{name}: transformers cannot build this model: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    """What another library's message says, in one line: some list every model that there is."""
-    return textwrap.shorten(str(error), 200, placeholder=" ...") or type(error).__name__
+        raise ArchitectureError(f"{name}: transformers cannot build this model: {brief(str(error))}") from error
 
 
 def _layer(layer: nn.Module, renamed: Renamed, name: str) -> Layer:

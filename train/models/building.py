@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sim.errors import ParaSimError, nearest
+from sim.errors import ParaSimError, brief, nearest
 from train.models.out_of_memory import is_out_of_memory
 
 DEMO = "demo"
@@ -191,7 +191,7 @@ def reading(source: str, what: str) -> Iterator[None]:
     except Exception as error:  # a foreign or damaged file fails in any of a dozen libraries, each in its way
         if is_out_of_memory(error) or isinstance(error, ModelError | ModuleNotFoundError):
             raise  # Nothing is wrong with what was read, or it is said already.
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = brief(str(error).strip().partition("\n")[0]) or type(error).__name__
         raise ModelError(
             f"cannot read the {what} of {source!r}: {reason} "
             f"(a model is a local folder, a config.json, an id on the hub, or built in: "

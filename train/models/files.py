@@ -196,6 +196,9 @@ def _folder_or_hub_id(name: str | Path) -> tuple[str, dict[str, Any]]:
     if is_folder(path):
         if not (path / "config.json").is_file():
             raise ModelError(f"{path}: this folder holds no config.json")
+        # transformers would wait for ever for what a pipe or a device has to say.
+        if odd := [file.name for file in path.iterdir() if not file.is_file() and not file.is_dir()]:
+            raise ModelError(f"{path / odd[0]}: is not a regular file")
         return str(path), {}
     hidden = str(name)[:1] in ("", ".", "~")
     if hidden or isinstance(name, Path) or path.is_absolute() or path.suffix == ".json" or len(path.parts) > 2:

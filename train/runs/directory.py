@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.errors import OutputError, shown
-from sim.support.atomic_files import write_json
+from sim.support.atomic_files import read_text, write_json
 
 RECORD = "settings.json"
 _FORMAT = 1
@@ -97,19 +97,19 @@ def keep(directory: Path, terms: Terms) -> None:
 
 def _read(directory: Path) -> Terms:
     path = directory / RECORD
+    if not path.exists():
+        raise OutputError(
+            f"--out {directory}: holds training that does not say how it was set (no {RECORD}), perhaps of an earlier "
+            "paraSim; choose another --out or delete it"
+        )
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_text(path))
         if record["format"] != _FORMAT:
             raise ValueError(f"format {shown(record['format'])}")
         shared, own, contents = record["shared"], record["own"], record["contents"]
         if not all(isinstance(fields, dict) for fields in (shared, own, contents, *own.values())):
             raise ValueError("fields are missing")
         return Terms(shared, own, contents)
-    except FileNotFoundError:
-        raise OutputError(
-            f"--out {directory}: holds training that does not say how it was set (no {RECORD}), perhaps of an earlier "
-            "paraSim; choose another --out or delete it"
-        ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise OutputError(
             f"{path}: is damaged ({type(error).__name__}: {error}); choose another --out or delete {directory}"

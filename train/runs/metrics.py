@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sim.errors import OutputError
-from sim.support.atomic_files import write_rows
+from sim.support.atomic_files import read_text, write_rows
 
 METRICS = (
     "method",
@@ -48,8 +48,8 @@ def read_metrics(path: Path) -> list[MetricsRow]:
     if not path.exists():
         return []
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [{column: _read(column, row[column]) for column in METRICS} for row in csv.DictReader(file)]
+        rows = csv.DictReader(read_text(path).splitlines())
+        return [{column: _read(column, row[column]) for column in METRICS} for row in rows]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
         raise OutputError(
             f"{path}: is damaged ({str(error)[:100]}); delete it, and train its methods once more"

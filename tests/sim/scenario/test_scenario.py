@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -254,3 +257,38 @@ def test_a_type_of_another_width_is_refused(precision: str, size: float, others:
     fields = {"compute": {"seconds": 1}, "payload": {"upload": "1MB"}}
     with pytest.raises(ScenarioError, match=rf"wire: precision: {precision} takes . bytes .* is {size}; .*{others}"):
         Scenario.parse(fields | {"wire": {"precision": precision, "bytes_per_parameter": size}})
+
+
+@pytest.mark.parametrize(
+    ("section", "field"),
+    [
+        *(("local", field) for field in ("steps", "batch_size", "sequence_length")),
+        *(("lora", "rank"), ("blocks", "schedule")),
+    ],
+)
+def test_no_whole_number_is_too_large_to_compute_with(section: str, field: str):
+    # 10^400 steps times the seconds of one would be no float.
+    for number in (10**16, 10**400):
+        assert "must be at most" in refused(**{section: {field: [number] * 3 if field == "schedule" else number}})
+
+
+def test_of_two_bounds_the_schema_has_the_closer_one():
+    assert json_schema()["properties"]["rounds"]["maximum"] == 1_000_000
+    assert json_schema()["$defs"]["Local"]["properties"]["steps"]["maximum"] == 10**15
+
+
+def test_what_only_training_reads_is_plain_data_all_the_same():
+    inside: dict[str, Any] = {}
+    inside["itself"] = inside
+    for odd in (date(2024, 1, 1), b"x", {1: 2}, math.nan, "\ud800", {1, 2}, inside):
+        assert refused(train={"a": odd}).startswith("file.yaml: train: ")
+
+
+def test_names_are_one_line_for_the_reader_and_for_the_schema():
+    pattern = json_schema()["properties"]["name"]["pattern"]
+    for name in ("a\nb", "a\xa0b", "\u202ea", "\x1b[31m", "\u3000", "a\u200b"):
+        assert "must be one line" in refused(name=name)
+        assert not re.search(pattern, name)
+    for name in ("", "café 1", "病院", "x\u0301", "🏥"):
+        assert Scenario.parse(SMALL | {"name": name}).name == name
+        assert re.search(pattern, name)

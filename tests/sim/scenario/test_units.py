@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,3 +102,56 @@ def test_round_figures_are_written_as_people_do(number: int, prefix: str):
     text = units.format_bandwidth(units.bandwidth(f"{number}{prefix}B/s"))
     assert len(text) <= len(f"{number}{prefix}B/s") + 1
     assert "e" not in text
+
+
+KINDS = {
+    **{"100MB/s": units.bandwidth, "18ms": units.duration, "872MB": units.size, "5USD": units.money, "9W": units.power},
+    "0.05USD/GB": units.price_of_traffic,
+}
+LOOK_ALIKE = str.maketrans("MmUWsB", "ＭｍＵＷｓＢ")
+
+
+@pytest.mark.parametrize("text", KINDS)
+def test_what_is_not_ascii_is_refused_by_the_reader_and_by_the_schema(text: str):
+    kind = KINDS[text]
+    changed = [
+        # Digits of Arabic, full width, superscript and Bengali.
+        *(re.sub("[1-9]", digit, text) for digit in "٣５²৩"),
+        # Spaces that are not ASCII's, or not on every keyboard.
+        *(re.sub(r"(?<=[0-9])(?=[A-Za-z])", space, text) for space in "\xa0\u2009\u3000\x0b\x0c\u200b\x85"),
+        *(f"{space}{text}" for space in "\xa0\ufeff\u2028"),
+        *(f"{sign}{text}" for sign in ("−", "－", "±", "- ", "++", "1_", "-")),
+        text.translate(LOOK_ALIKE),
+        f"{text}\x00",
+    ]
+    assert text not in changed
+    for other in changed:
+        assert not re.search(kind.pattern, other)
+        with pytest.raises(UnitError):
+            kind(other)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@given(text=st.text(alphabet="0019.eE+- \t\nµkMGi bByteps/dhW$USD٣\xa0", max_size=12))
+def test_the_reader_and_the_schema_have_one_grammar(kind: units.QuantityKind, text: str):
+    problem = ""
+    try:
+        kind(text)
+    except UnitError as error:
+        problem = str(error)
+    # Of what is a quantity by its grammar, only the amount can be wrong.
+    is_one = not problem or "too large" in problem or ("at least" in problem and "-" not in text.lstrip()[:1])
+    assert is_one == bool(re.search(kind.pattern, text))
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_every_unit_is_in_the_schema(kind: units.QuantityKind):
+    for unit in kind.units:
+        assert re.search(kind.pattern, f" +1.5e0 {unit}\n")
+        assert kind(f" +1.5e0 {unit}\n") == 1.5 * kind.units[unit]
+
+
+@pytest.mark.parametrize("text", ["٣", "1_0", "nan", "inf", " １", "1e٣", "Infinity", "-inf"])
+def test_what_is_not_a_number_on_an_axis(text: str):
+    with pytest.raises(UnitError):
+        units.quantity(text)

@@ -1,0 +1,335 @@
+"""Draws scenarios from the published JSON Schema, and wrong ones that differ from a right one in a single place.
+
+The schema (`paraSim list schema`) says which fields there are, of which types and within which bounds. What it cannot
+say, such as that a list has an entry for each round, is mended afterwards in `Scenarios._fitted`.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+import re
+from typing import Any
+
+from calibration.devices.catalogue import known_devices
+from sim.workload.architecture import architecture, catalogue_names
+from sim.workload.methods import METHODS
+from train.runs.settings import json_schema
+
+Data = dict[str, Any]
+Path = tuple[str | int, ...]
+
+SCHEMA = json_schema()
+"""The schema of scenarios as it is published, the section `train` included."""
+MODELS = tuple(name for name in catalogue_names() if name != "llama-3.1-70b")
+LAYERS = {name: len(architecture(name).layers) for name in MODELS}
+
+
+def resolved(schema: Data) -> Data:
+    """Follow a reference."""
+    if "$ref" in schema:
+        found: Data = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+        return found
+    return schema
+
+
+def leaves(schema: Data | None = None, above: Path = ()) -> list[Path]:
+    """Paths of all fields that hold no fields themselves; 0 stands for an entry of a list."""
+    schema = resolved(SCHEMA if schema is None else schema)
+    found: list[Path] = []
+    for name, field in schema.get("properties", {}).items():
+        found += leaves(field, (*above, name))
+    for branch in schema.get("anyOf", ()):
+        found += leaves(branch, above)
+    if resolved(schema.get("items", {})).get("properties"):
+        found += leaves(schema["items"], (*above, 0))
+    return list(dict.fromkeys(found)) or [above]
+
+
+class Scenarios:
+    """Draws scenarios.
+
+    Parameters
+    ----------
+    seed : int
+        The same seed draws the same scenarios.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+
+    def scenario(self, method: str | None = None) -> Data:
+        """Draw a scenario, of a method or of any."""
+        data = self.value(SCHEMA, "", chance=0.4)
+        data.pop("train", None)
+        return self._fitted(data, method or self.random.choice(sorted(METHODS)))
+
+    def value(self, schema: Data, name: str, chance: float = 0.6) -> Any:
+        """Draw what a schema allows.
+
+        Parameters
+        ----------
+        schema : dict
+            The schema of a field.
+        name : str
+            The field.
+        chance : float
+            Share of the optional fields that are given.
+        """
+        schema = resolved(schema)
+        if "enum" in schema:
+            return self.random.choice(schema["enum"])
+        if "const" in schema:
+            return schema["const"]
+        if "examples" in schema:
+            return self._quantity(schema)
+        if "anyOf" in schema:
+            given = [branch for branch in schema["anyOf"] if branch.get("type") != "null"]
+            return self.value(self.random.choice(given), name)
+        kind = schema.get("type")
+        if kind == "object":
+            needed = schema.get("required", ())
+            chosen = {
+                f: s for f, s in schema.get("properties", {}).items() if f in needed or self.random.random() < chance
+            }
+            return {field: self.value(below, field) for field, below in chosen.items()}
+        if kind == "array":
+            least = max(1, schema.get("minItems", 1))
+            return [self.value(schema["items"], name) for _ in range(self.random.randint(least, 3))]
+        if kind in ("integer", "number"):
+            return self._number(schema, whole=kind == "integer")
+        if kind == "boolean":
+            return self.random.random() < 0.5
+        return self.random.choice(("alpha", "beta b", "gamma-3", "δ", "x" * 40))
+
+    def _number(self, schema: Data, *, whole: bool) -> float:
+        low = schema.get("minimum", schema.get("exclusiveMinimum", 0))
+        high = schema.get("maximum", schema.get("exclusiveMaximum", math.inf))
+        if whole:
+            return self.random.randint(low, int(min(high, low + 8)))
+        if high == math.inf or (low > 0 and high / low > 100):
+            # Around 1, as most factors are.
+            return round(min(max(10 ** self.random.uniform(-1, 1), low), high), 3)
+        drawn = round(self.random.uniform(low, high), 3)
+        # Rounded to a bound that is none of the allowed values.
+        return (
+            round((low + high) / 2, 3)
+            if drawn in (schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum"))
+            else drawn
+        )
+
+    def _quantity(self, schema: Data) -> Any:
+        number, unit = re.fullmatch(r"([0-9.]+)(.*)", schema["examples"][0]).groups()  # type: ignore[union-attr]
+        amount = float(f"{float(number) * 10 ** self.random.uniform(-1, 1):.3g}")
+        bare = [branch for branch in schema["anyOf"] if branch.get("type") == "number"]
+        if bare and self.random.random() < 0.3:
+            return amount
+        return f"{amount}{self.random.choice(('', ' '))}{unit}"
+
+    # What the schema cannot say ------------------------------------------------------------------------------------
+
+    def _fitted(self, data: Data, method: str) -> Data:
+        """Make the fields of a scenario fit one another."""
+        chosen = self.random.choice
+        data["rounds"] = rounds = self.random.randint(1, 8)
+        data["fleet"] = data.get("fleet") or [{"count": 2}]
+        for group in data["fleet"]:
+            group["count"] = self.random.randint(1, 4)
+            group.pop("device", None)
+        clients = sum(group["count"] for group in data["fleet"])
+        data["method"] = self._method(method, clients)
+        shape = METHODS[method].shape.traits
+        data["model"] = model = chosen(MODELS)
+        profiled = self.random.random() < 0.2
+        if profiled:
+            model = self._profile(data)
+        else:
+            self._compute(data.setdefault("compute", {}), rounds, clients)
+        if profiled or chosen((True, False)):
+            data.pop("payload", None)
+        elif "payload" in data and chosen((True, False)):
+            data.pop("model")
+        count = min(LAYERS[model], max(3, clients if shape.takes_turns else 0))
+        self._blocks(data.get("blocks", {}), rounds, count, takes_turns=shape.takes_turns)
+        if shape.takes_turns and clients > LAYERS[model]:
+            data.setdefault("blocks", {}).update(count=count, layers=None)
+        self._participation(data, rounds, clients, free=shape.rounds_numbered and not shape.takes_turns)
+        # Without it, adapters are those of the paper, whose names not every model has.
+        data["lora"] = {"targets": "all-linear", "rank": chosen((1, 8, 32))} if not profiled else {}
+        for group in data["fleet"]:
+            for field in ("speed_jitter", "uplink_jitter", "downlink_jitter"):
+                if field in group:
+                    group[field] = self._jitter(group[field], run_only=field != "speed_jitter")
+        self._choices(data.get("choices", {}), [group.get("name") for group in data["fleet"]])
+        return data
+
+    def _method(self, method: str, clients: int) -> Any:
+        forms = [form for form in SCHEMA["properties"]["method"]["anyOf"] if method in form.get("enum", ())]
+        own = [
+            form
+            for form in SCHEMA["properties"]["method"]["anyOf"]
+            if method in form.get("properties", {}).get("name", {}).get("enum", ())
+        ]
+        drawn = self.value(self.random.choice([*forms, *own, *own]), "method")
+        if isinstance(drawn, str):
+            return method
+        drawn["name"] = method
+        for field in ("buffer", "concurrency"):
+            if field in drawn:
+                drawn[field] = self.random.randint(1, clients)
+        if drawn.get("buffer", 0) > drawn.get("concurrency", clients):
+            drawn["buffer"] = drawn["concurrency"]
+        drawn.pop("max_staleness", None) if self.random.random() < 0.5 else None
+        return drawn
+
+    def _compute(self, compute: Data, rounds: int, clients: int) -> None:
+        def seconds() -> float:
+            return round(10 ** self.random.uniform(-1, 2), 2)
+
+        compute.pop("profile", None)
+        compute.pop("dataset", None)
+        compute["seconds"] = self.random.choice(
+            (
+                seconds(),
+                f"{seconds()}s",
+                [seconds() for _ in range(clients)],
+                [[seconds() for _ in range(clients)] for _ in range(rounds)],
+            )
+        )
+
+    def _profile(self, data: Data) -> str:
+        """Take the seconds from a profile, with a model and local work that it covers."""
+        kept = {field: value for field, value in data.get("compute", {}).items() if field == "non_overlapping"}
+        if self.random.random() < 0.5:
+            data["model"], batch_sizes, lengths = "smollm2-135m", (1, 2, 4), (32, 64, 128)
+            data["compute"] = kept | {"profile": "smollm2-135m-cpu"}
+        else:
+            data["model"], batch_sizes, lengths = self.random.choice(("llama-3-8b", "llama-3.2-3b")), (2, 4, 8), (512,)
+            data["compute"] = kept | {
+                "profile": "paper-a100",
+                "dataset": self.random.choice(("alpaca-gpt4", "mathinstruct")),
+            }
+        data["local"] = {
+            "steps": self.random.choice((7, 40)),
+            "batch_size": self.random.choice(batch_sizes),
+            "sequence_length": self.random.choice(lengths),
+        }
+        return str(data["model"])
+
+    def _blocks(self, blocks: Data, rounds: int, count: int, *, takes_turns: bool) -> None:
+        blocks.pop(self.random.choice(("layers", "count")), None)
+        if "layers" in blocks:
+            blocks["layers"] = self.random.choice((0.5, 1, 2, 3))
+        if "count" in blocks:
+            blocks["count"] = count
+        if isinstance(blocks.get("schedule"), list):
+            blocks["schedule"] = [self.random.randrange(3) for _ in range(rounds)]
+        if takes_turns:
+            blocks.pop("schedule", None)
+
+    def _participation(self, data: Data, rounds: int, clients: int, *, free: bool) -> None:
+        given = data.get("participation", {})
+        given.pop(self.random.choice(("fraction", "rounds")), None)
+        if "rounds" in given:
+            sizes = [self.random.randint(1, clients) for _ in range(rounds)]
+            given["rounds"] = [self.random.sample(range(clients), size) for size in sizes]
+        if not free:
+            data.pop("participation", None)
+
+    def _jitter(self, given: Data, *, run_only: bool) -> Data:
+        kind = given.get("distribution", "lognormal")
+        low, mode, high = sorted(self.random.uniform(0.5, 2) for _ in range(3))
+        own: Data = {
+            "lognormal": {"sigma": 0.1},
+            "uniform": {"low": low, "high": high},
+            "triangular": {"low": low, "mode": mode, "high": high},
+            "observed": {"values": [low, mode, high]},
+        }[kind]
+        kept = {field: given[field] for field in ("distribution", "each", "per") if field in given}
+        return kept | own | ({"per": "run"} if run_only else {})
+
+    def _choices(self, choices: Data, names: list[str | None]) -> None:
+        for index, device in enumerate(choices.get("devices", ())):
+            device["name"] = sorted(known_devices())[index]
+        for index, link in enumerate(choices.get("links", ())):
+            link["name"] = f"link {index}"
+        if "groups" in choices:
+            choices["groups"] = [names[0]] if names[0] else None
+        if "layers" in choices:
+            choices["layers"] = [self.random.choice((1, 2, 4))]
+
+    # Wrong in one place --------------------------------------------------------------------------------------------
+
+    def wrong(self, data: Data) -> tuple[Data, Path]:
+        """Change one place of a scenario to something odd; return where."""
+        data = copy.deepcopy(data)
+        path = self.random.choice(list(_places(data)))
+        above: Any = data
+        for part in path[:-1]:
+            above = above[part]
+        last = path[-1]
+        change = self.random.choice(("value", "value", "value", "misspelt", "gone", "digits", "twice"))
+        if change == "gone":
+            del above[last]
+        elif change == "misspelt" and isinstance(last, str):
+            position = self.random.randrange(len(last))
+            above[last[:position] + self.random.choice("xX \n٣") + last[position + 1 :]] = above.pop(last)
+        elif change == "twice" and isinstance(above[last], list):
+            above[last] = above[last] * 2
+        elif change == "digits" and isinstance(above[last], str):
+            above[last] = re.sub("[0-9]", self.random.choice("٣５²"), above[last]) + self.random.choice(("", "\xa0"))
+        else:
+            above[last] = copy.deepcopy(self.random.choice(ODD))
+        return data, path
+
+
+ODD: tuple[Any, ...] = (
+    *(
+        None,
+        True,
+        False,
+        0,
+        -1,
+        1,
+        2,
+        0.5,
+        1e-9,
+        -0.0,
+        1e308,
+        10**6,
+        10**9,
+        10**15,
+        10**30,
+        10**400,
+        math.nan,
+        math.inf,
+        -math.inf,
+    ),
+    *(
+        "",
+        " ",
+        "0",
+        "5",
+        "-5s",
+        "1e400MB/s",
+        "5 parsecs",
+        "nan",
+        "٣",
+        "１０ms",
+        "a\nb",
+        "\x1b[31m",
+        "\ud800",
+        "x" * 10_000,
+    ),
+    *([], [[]], [None], {}, {"": 1}, {"name": 5}, {1: 2}, [1, "a"], [0.1] * 50, {"x" * 5000: 1}, [[[[1]]]]),
+)
+"""What people, programs and other formats put into fields."""
+
+
+def _places(data: Any, above: Path = ()) -> list[Path]:
+    pairs = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    found: list[Path] = []
+    for key, value in pairs:
+        found += [(*above, key), *_places(value, (*above, key))]
+    return found

@@ -1,0 +1,159 @@
+"""No field without an effect: each one that the published schema names changes something that a user gets.
+
+A field is changed in generated scenarios; what must differ is the run (its figures, provenance or timeline), or for
+the fields of planning the answer to the question that looks at them. What only training looks at says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+import parasim
+from calibration.profiles.loading import shipped_profiles
+from sim.errors import ParaSimError
+from sim.scenario.reading import plain_fields
+from sim.scenario.scenario import PLANNED
+from sim.workload.methods import METHODS
+from tests.generated.draw import MODELS, SCHEMA, Data, Path, Scenarios, leaves, resolved
+
+TRIES = 300
+"""Most scenarios in which a field is changed before it is taken to be without effect."""
+PLANNING = {*PLANNED["fleet"]["__all__"], *(name for name in PLANNED if name != "fleet")}
+FIELDS = [
+    path
+    for path in leaves()
+    # The trainer's fields have tests of their own, a field with one allowed value says nothing.
+    if path[0] != "train" and path != ("method",) and not (path[-1] == "per" and path[2] != "speed_jitter")
+]
+KNOWN: dict[Path, tuple[Any, ...]] = {
+    ("model",): MODELS,
+    ("blocks", "layers"): (0.5, 1, 2, 4),
+    ("local", "sequence_length"): (32, 64, 128),
+    ("local", "batch_size"): (1, 2, 4),
+    ("lora", "targets"): ("all-linear", ["q_proj"], ["q_proj", "v_proj"]),
+    ("compute", "profile"): tuple(shipped_profiles()),
+    ("compute", "dataset"): ("alpaca-gpt4", "mathinstruct"),
+    ("choices", "devices", 0, "name"): ("rtx-4090", "h100"),
+    ("choices", "groups"): (["a"], ["b"]),
+    ("choices", "layers"): ([1], [4]),
+}
+"""Values of fields whose schema cannot list them."""
+
+
+PLANNED_FOR: Data = {
+    "model": "llama-3.2-3b",
+    "rounds": 2,
+    "fleet": [
+        {"name": "a", "count": 2, "uplink": "10MB/s", "latency": "1s", "gpu_hour": "1USD", "power": {"idle": "50W"}},
+        {"name": "b", "uplink": "5MB/s"},
+    ],
+    "server": {"ingress": "12MB/s", "egress": "20MB/s", "aggregation": "3s"},
+    "wire": {"serialization": "1s"},
+    "compute": {"seconds": 40},
+    "prices": {"kilowatt_hour": "0.3USD", "upload": "0.1USD/GB", "link_month": "100USD"},
+    "choices": {
+        "devices": [{"name": "rtx-4090", "speed": 4, "gpu_hour": "1USD"}],
+        "links": [{"name": "fast", "uplink": "100MB/s", "downlink": "100MB/s", "month": "10USD"}],
+        "layers": [2],
+    },
+}
+"""A scenario in which it pays to rent other devices."""
+PLANS = (
+    PLANNED_FOR,
+    # What the fleet has is best; and links bind, not the server's.
+    PLANNED_FOR | {"choices": {"devices": [], "links": [], "layers": [2]}},
+    {name: section for name, section in PLANNED_FOR.items() if name != "server"},
+)
+WIDE, SKEWED = {"distribution": "uniform", "low": 0.5, "high": 2}, {"distribution": "triangular", "low": 0.5, "high": 2}
+SEEN = {"distribution": "observed"}
+JITTERS: dict[str, tuple[Data, Data]] = {
+    "distribution": ({"sigma": 0.5}, WIDE),
+    "sigma": ({"sigma": 0.1}, {"sigma": 0.5}),
+    "low": (WIDE, WIDE | {"low": 0.9}),
+    "high": (WIDE, WIDE | {"high": 1.1}),
+    "mode": (SKEWED | {"mode": 0.6}, SKEWED | {"mode": 1.9}),
+    "values": (SEEN | {"values": [0.5, 1]}, SEEN | {"values": [0.7, 1.5]}),
+    "each": ({"sigma": 0.5}, {"sigma": 0.5, "each": "group"}),
+    "per": ({"sigma": 0.5}, {"sigma": 0.5, "per": "round"}),
+}
+"""Fields of jitter, which only make sense together."""
+
+
+def described(path: Path, schema: Data | None = None) -> list[Data]:
+    """Find the schemas that a field may have."""
+    schema = resolved(SCHEMA if schema is None else schema)
+    if not path:
+        return [schema]
+    below = schema.get("items") if path[0] == 0 else schema.get("properties", {}).get(path[0])
+    # What is said of a field stands beside a reference to what it is.
+    found = [below | resolved(below)] if below and len(path) == 1 else described(path[1:], below) if below else []
+    return found + [one for branch in schema.get("anyOf", ()) for one in described(path, branch)]
+
+
+def value_of(path: Path, drawn: Scenarios, data: Data) -> Any:
+    """Draw another value of a field."""
+    if path == ("participation", "rounds"):
+        return [[0]] * data["rounds"]
+    if path in KNOWN:
+        return drawn.random.choice(KNOWN[path])
+    return drawn.value(drawn.random.choice(described(path)), str(path[-1]))
+
+
+def is_for_planning(path: Path) -> bool:
+    return bool(PLANNING & set(map(str, path)))
+
+
+def obtained(path: Path, data: Data) -> str:
+    """What a user gets of a scenario who asks what the field is there for, as text."""
+    if not is_for_planning(path):
+        result = parasim.simulate(data)
+        return json.dumps(result.summary()) + repr(result.timeline.spans)
+    if path[0] == "uncertainty":
+        question: dict[str, Any] = {"sensitivity": True}
+    else:
+        question = {"confidence": 0.5} if "jitter" in str(path) else {"budget": "1000USD"}
+    answers = parasim.plan(data, jobs=1, **question).answers
+    return json.dumps([dataclasses.asdict(answer) for answer in answers], default=str)
+
+
+def pairs(path: Path) -> Iterator[tuple[Data, Data]]:
+    """Draw scenarios, each with one that differs from it in a field."""
+    field = ".".join(map(str, path))
+    if "jitter" in field:
+        where = ".".join(map(str, path[:3]))
+        before, after = JITTERS[str(path[-1])] if len(path) > 3 else JITTERS["sigma"]
+        yield plain_fields(PLANNED_FOR, [(where, before)]), plain_fields(PLANNED_FOR, [(where, after)])
+        return
+    own = [name for name, method in METHODS.items() if path[-1] in method.shape.Params.model_fields]
+    for seed in range(TRIES):
+        drawn = Scenarios(seed)
+        if is_for_planning(path):
+            before = PLANS[seed % len(PLANS)]
+        else:
+            before = drawn.scenario(drawn.random.choice(own) if path[0] == "method" else None)
+        with suppress(ParaSimError):
+            yield before, plain_fields(before, [(field, value_of(path, drawn, before))])
+
+
+def has_effect(path: Path) -> bool:
+    for before, after in pairs(path):
+        # What is drawn for one field need not suit another.
+        with suppress(ParaSimError):
+            if after != before and obtained(path, before) != obtained(path, after):
+                return True
+    return False
+
+
+@pytest.mark.parametrize("path", FIELDS, ids=[".".join(map(str, path)) for path in FIELDS])
+def test_each_field_has_an_effect(path: Path):
+    if any("`paraSim train`" in schema.get("description", "") for schema in described(path)):
+        # A simulation must not be told apart by it.
+        assert path[0] == "method"
+        return
+    assert has_effect(path)
