@@ -56,11 +56,15 @@ def what_ifs(scenario: Scenario) -> tuple[WhatIf | None, list[str]]:
     if not recording.setup.traits.causes_fixed:
         because = f"whom {own_method} waits for depends on the links, and with it how long each client computes"
         return None, [f"No bars for other bandwidths: {because}."]
-    answers = recording.replay(_variants(recording))
+    variants, ends = _variants(recording), [0, len(FACTORS) - 1]
+    answers = recording.replay(variants)
     work = len(recording.result.timeline.spans) * (1 if answers.replayed.all() else 1 + len(FACTORS))
     methods, batches, notes = _choice(scenario, work)
     if work > MOST_WORK:
         return None, ["The run is too long to replay it for other bandwidths while this page is made."]
+    simulated = [recording.simulate(variants, end).wall_clock for end in ends]
+    if doubt := recording.held_against(simulated, answers.wall_clock[ends], answers.replayed[ends]).not_replayable:
+        return None, [f"No bars for other bandwidths: {doubt}."]
     answered: dict[tuple[int, str], list[WhatIfBar]] = {}
     left_out: dict[str, str] = {}
     replayed = 0

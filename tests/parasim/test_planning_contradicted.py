@@ -9,10 +9,15 @@ import pytest
 
 import parasim
 from parasim.planning.answer import Plan
+from parasim.report.whatif import what_ifs
+from sim.engine.shape import Traits
 from sim.protocols.buffered import Buffered
 from sim.replay.conditions import Variants
 from sim.replay.replay import record
+from sim.scenario.scenario import Scenario
+from sim.workload.methods import METHODS
 from tests.sim.runs import prepared
+from tests.sim.users.own_fedbuff import OWN_FEDBUFF, OwnFedBuff
 
 # Buffers of two: with other speeds or links, others meet in them.
 BASE: dict[str, Any] = {
@@ -64,3 +69,27 @@ def test_its_plans_are_those_of_a_shape_that_declares_nothing(question: str, mon
     declare_falsely(monkeypatch)
     found = believed(parasim.plan(BASE, **QUESTIONS[question], jobs=1))
     assert found == [(answer.value, answer.wall_clock_s, dict(answer.more)) for answer in honest.answers]
+
+
+def test_a_report_draws_no_bars_of_replays_that_a_simulation_contradicts(monkeypatch: pytest.MonkeyPatch):
+    declare_falsely(monkeypatch)
+    bars, notes = what_ifs(Scenario.parse(BASE))
+    assert bars is None
+    assert "replays differ from what their events take" in notes[0]
+
+
+def test_that_nothing_is_early_enough_is_held_against_a_simulation_too(monkeypatch: pytest.MonkeyPatch):
+    # A FedBuff whose clients never wait: by replay nothing is early enough, by events links of some 2.5 MB/s are.
+    monkeypatch.setitem(METHODS, OWN_FEDBUFF.name, OWN_FEDBUFF)
+    data = {
+        "method": OWN_FEDBUFF.name,
+        "rounds": 3,
+        "compute": {"seconds": 10},
+        "payload": {"upload": "10MB"},
+        "fleet": [{"uplink": "10MB/s", "speed": 0.7}, {"count": 3, "uplink": "2MB/s", "speed": 1.3}],
+    }
+    honest = parasim.plan(data, within="38.8s", solve_for="bandwidth", jobs=1)
+    monkeypatch.setattr(OwnFedBuff, "traits", Traits(causes_fixed=True))
+    found = believed(parasim.plan(data, within="38.8s", solve_for="bandwidth", jobs=1))
+    assert found == [(answer.value, answer.wall_clock_s, dict(answer.more)) for answer in honest.answers]
+    assert found[0][0] is not None

@@ -102,7 +102,10 @@ def _solve(case: Case, quantity: Quantity, within: float, jobs: int | None) -> _
         because = say("deadline.no_width", method=case.method, verdict=verdict, path=_time_goes(result))
     else:
         found = deadline_search(runs, quantity.scan(values, runs, within), within, most=quantity.most)
-        if runs.contradicted(found.index, found.beside):
+        # Where no value is early enough, the answer rests on the most favourable one.
+        decides = len(values) - 1 if found.index is None and not quantity.most else found.index
+        runs([] if decides is None else [decides])
+        if runs.contradicted(decides, found.beside):
             found = deadline_search(runs, quantity.scan(values, runs, within), within, most=quantity.most)
         if found.changes > 1:
             said = {"method": case.method, "quantity": quantity.name, "times": found.changes}
