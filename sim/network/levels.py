@@ -188,7 +188,12 @@ class Branch(Link):
             if self.unlimited:
                 own = math.inf
             elif self.weight:
-                own = (self.exact_capacity - self.capped_sum) / (self.weight << FIXED_POINT)
+                rest = self.exact_capacity - self.capped_sum
+                try:
+                    own = rest / (self.weight << FIXED_POINT)
+                except OverflowError:
+                    # Links without a limit are still among the capped ones, as something that no float can hold.
+                    own = math.inf if rest > 0 else -math.inf
             else:
                 own = math.inf if self.exact_capacity >= self.capped_sum else -math.inf
             level = own if own < limit else limit

@@ -118,6 +118,6 @@ def _fields_at(root: type[BaseModel], path: Sequence[int | str]) -> list[str]:
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:
     """Find the section that a field holds, or holds a list of."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if isinstance(annotation, type(BaseModel)):
         return annotation
     return next(filter(None, map(_section_in, getattr(annotation, "__args__", ()))), None)

@@ -165,6 +165,11 @@ class TorchLearner:
 
     def train(self, client: int, round: int, block: int | None) -> Promise:
         """Have a client train on what it knows now; its update is noted when the promise is redeemed."""
+        if (client, round) in self.traces:
+            raise TrainingError(
+                f"client {client} trains round {round} a second time: what is learned is told apart by client and "
+                "round, so give each of a client's updates a number of its own, such as site.updates"
+            )
         merging = self._to_merge.pop(client, 0.0)
         duration = None
         if self._costs is not None:

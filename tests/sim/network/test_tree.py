@@ -58,6 +58,17 @@ def test_a_counted_port_takes_its_count_of_the_site(network_class):
     assert simulate(network_class, case) == pytest.approx([3.0, 3.4], rel=1e-12)
 
 
+@both
+@pytest.mark.parametrize("count", [1, 3])
+def test_clients_without_limits_behind_a_site_without_one(network_class, count):
+    # Only the server's 10 B/s bind: three clients (or five) of 100 B each, all at the same rate.
+    inf = math.inf
+    clients = Client(inf, 1.0, count=count, above=0), Client(inf, 1.0, above=0), Client(inf, 1.0)
+    messages = uploads((0, 0.0, 100.0), (1, 0.0, 100.0), (2, 0.0, 100.0))
+    case = Case(10.0, 1.0, clients, messages, (Site(inf, inf),))
+    assert simulate(network_class, case) == pytest.approx([10.0 * (count + 2)] * 3, rel=1e-12)
+
+
 def test_half_duplex_below_a_site():
     # u / 10 + d / 10 <= 1 and u <= 1 by the site: u = 1, d = 9 B/s. 3 B up in 3 s, 18 B down in 2 s.
     messages = Message(0, True, 0.0, 3.0), Message(0, False, 0.0, 18.0)

@@ -47,7 +47,7 @@ class OwnFedBuff(Shape):
     def client(self, site: Site) -> Process:
         while True:
             yield site.fetch(site.missing())
-            update = yield site.train(min(site.updates, self.run.rules.rounds - 1))
+            update = yield site.train(site.updates)
             yield site.upload(update)
 
 

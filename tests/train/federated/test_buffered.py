@@ -7,11 +7,14 @@ import copy
 import pytest
 
 from sim.engine.aggregation import Quorum
+from sim.engine.site import Site
 from sim.engine.world import Process
 from sim.protocols.synchronous import Synchronous
 from sim.workload.methods import METHODS, Method, Trains
 from tests.oracles import plain_training as plain
+from tests.sim.users.own_fedbuff import OWN_FEDBUFF
 from tests.train.tiny import LOCAL, RandomTokens, assert_equal, federate, tiny_model, weights
+from train.update.local import TrainingError
 
 FLEET = [{"uplink": "100MB/s"}, {"uplink": "50MB/s"}, {"uplink": "20MB/s"}]
 RATE = LOCAL.learning_rate
@@ -101,3 +104,23 @@ def test_late_clients_train_on_what_they_have(monkeypatch: pytest.MonkeyPatch):
     # Client 0 alone makes every round: as if there were no other.
     alone, _ = federate(method="full-ft", fleet=[{}], rounds=3)
     assert_equal(weights(model), weights(alone), exactly=True)
+
+
+def test_a_client_may_train_more_often_than_there_are_rounds(monkeypatch: pytest.MonkeyPatch):
+    # 5 aggregations of three updates, most of them of the fast client: 11 s each, where there are 5 rounds.
+    monkeypatch.setitem(METHODS, OWN_FEDBUFF.name, OWN_FEDBUFF)
+    uneven = {"fleet": [{"count": 3, "uplink": "100MB/s"}], "compute": {"seconds": [1, 10, 40]}}
+    _, learner = federate(method=OWN_FEDBUFF.name, rounds=5, **uneven)
+    assert max(round for client, round in learner.traces if client == 0) > 5
+
+
+def test_an_update_with_the_number_of_another_is_refused(monkeypatch: pytest.MonkeyPatch):
+    class Repeating(Synchronous):
+        def client(self, site: Site) -> Process:
+            for round in site.rounds:
+                yield site.released(self.opened[round])
+                yield site.upload((yield site.train(0)))
+
+    monkeypatch.setitem(METHODS, "repeating", Method("repeating", Repeating, Trains.EVERYTHING, "always round 0"))
+    with pytest.raises(TrainingError, match=r"site\.updates"):
+        federate(method="repeating", rounds=2)
