@@ -41,7 +41,7 @@ def refused_file(path: Path, out: Path) -> str:
     ("name", "content", "place"),
     [
         ("a.yaml", "rounds: 4\nfleet:\n  - {count: 3, uplink: 10M", "line 3"),
-        ("a.yaml", BOMB, "line 7"),
+        ("a.yaml", BOMB, "line 6"),
         ("a.yaml", "fleet: &a [*a]", "line 1"),
         ("a.yaml", "fleet: !!int [1]", "line 1"),
         ("a.yaml", "[" * 100_000, ""),
@@ -55,7 +55,8 @@ def refused_file(path: Path, out: Path) -> str:
         ("a.yaml", random.Random(0).randbytes(10_000_000), "8 MiB"),
         ("a.yaml", random.Random(0).randbytes(7_000_000), ""),
         ("a.yaml", "garbage " * 1_250_000, "8 MiB"),
-        ("a.yaml", "garbage " * 1_000_000, "'garbage"),
+        ("a.yaml", "garbage " * 200_000, "'garbage"),
+        ("a.yaml", "garbage " * 1_000_000, "characters of YAML"),
         ("a.json", "garbage " * 1_000_000, "line 1"),
         ("a.toml", "garbage " * 1_000_000, "1 MiB"),
         ("a.toml", "garbage " * 100_000, "line 1"),
@@ -69,7 +70,7 @@ def refused_file(path: Path, out: Path) -> str:
         ("a.json", json.dumps({"fleet": [1] * 1_000_000}), "fleet.0"),
         ("a.json", json.dumps({"participation": {"rounds": ["x"] * 200_000}}), "participation.rounds.0"),
     ],
-    ids=range(28),
+    ids=range(29),
 )
 def test_files(tmp_path: Path, out: Path, name: str, content: str | bytes, place: str):
     path = tmp_path / name

@@ -250,7 +250,9 @@ def _descend(
         for batch, weight in step:
             value = loss(model, batch) if weight is None else loss(model, batch) * weight
             of_step.append(value.detach())
-            value.backward()  # type: ignore[no-untyped-call]
+            # A block that text does not pass, such as cross-attention to images, has nothing to learn from it.
+            if value.requires_grad:
+                value.backward()  # type: ignore[no-untyped-call]
             if in_part:
                 # The graph hangs on it: its nodes would settle between what the next forward pass keeps. Where all is
                 # trained that costs little, and without them glibc would return and fetch the same pages every step.
