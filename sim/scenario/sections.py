@@ -8,6 +8,7 @@ from pydantic import (
     Field,
     PlainValidator,
     SerializeAsAny,
+    StrictBool,
     ValidationError,
     field_serializer,
     field_validator,
@@ -145,7 +146,7 @@ class ServerResources(Section):
     """All downloads together."""
     aggregation: Duration = 0.0
     """Time to aggregate one round."""
-    parallel: bool = False
+    parallel: StrictBool = False
     """Whether rounds may be aggregated side by side; otherwise one after the other, in their order."""
 
 

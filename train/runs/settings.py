@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, StrictBool, ValidationError, field_validator
 
 from sim.errors import ScenarioError, nearest
 from sim.scenario import scenario
@@ -97,15 +97,15 @@ class TrainSettings(Section):
     """Rate eta with which the server adds the mean."""
     mean: Literal["uniform", "weighted"] = "uniform"
     """Weight clients alike, or by their number of examples."""
-    correction: bool = True
+    correction: StrictBool = True
     """ParaBlock's correction; off only to show why it is there."""
     cyclic: CyclicSettings = CyclicSettings()
     """FedCyBGD only."""
-    error_feedback: bool = False
+    error_feedback: StrictBool = False
     """Clients send later what compression left out."""
-    stochastic_rounding: bool = False
+    stochastic_rounding: StrictBool = False
     """Quantize at random without bias instead of to the nearest level."""
-    activation_checkpointing: bool = False
+    activation_checkpointing: StrictBool = False
     """Less memory for more computing."""
     evaluation: EvaluationSettings = EvaluationSettings()
     pretraining: PretrainingSettings | None = None

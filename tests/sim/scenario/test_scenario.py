@@ -272,6 +272,11 @@ def test_no_whole_number_is_too_large_to_compute_with(section: str, field: str):
         assert "must be at most" in refused(**{section: {field: [number] * 3 if field == "schedule" else number}})
 
 
+@pytest.mark.parametrize("wrong", [1, 0.0, "yes", "true"])
+def test_switches_are_true_or_false(wrong: object):
+    assert "server.parallel: must be true or false" in refused(server={"parallel": wrong})
+
+
 def test_of_two_bounds_the_schema_has_the_closer_one():
     assert json_schema()["properties"]["rounds"]["maximum"] == 1_000_000
     assert json_schema()["$defs"]["Local"]["properties"]["steps"]["maximum"] == 10**15
