@@ -324,6 +324,7 @@ def test_the_method_by_name_keeps_its_name_when_a_field_of_it_is_set():
         ("fleet.nowhere.uplink=3", "fleet has no entry 'nowhere'"),
         ("rounds.x=3", "rounds is 3, which has no fields of its own"),
         ("wire.aggregation=3", "wire.aggregation: unknown field; did you mean 'server.aggregation'"),
+        ("wire.staleness=3", "wire.staleness: unknown field"),
         ("name.x=3", "name.x: unknown field; name has no fields of its own"),
         ("lora.targets=[q_proj", "not well-formed"),
     ],
