@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from sim.engine.fleet import Fleet
 from sim.scenario.scenario import Scenario
@@ -70,7 +70,10 @@ class GivenSeconds:
     """
 
     def __init__(self, scenario: Scenario, fleet: Fleet):
-        self._keys, self._seconds = scenario.given_seconds
+        self._keys, seconds = scenario.given_seconds
+        # One row for all rounds, or one each; one number for all clients, or one each.
+        rows: Any = seconds if isinstance(seconds, tuple) and isinstance(seconds[0], tuple) else (seconds,)
+        self._rows: Sequence[float | Sequence[float]] = rows
         self._serial = scenario.compute.non_overlapping or 0.0
         self._gradient_pass = scenario.blocks.gradient_pass
         self._surveyed = scenario.blocks.schedule == "gradient"
@@ -78,12 +81,8 @@ class GivenSeconds:
 
     def local_update(self, client: int, round: int, block: Block | None) -> Cost:
         """Look the seconds up: one for all, one per client, or one per round and client."""
-        seconds: object = self._seconds
-        if isinstance(seconds, Sequence) and isinstance(seconds[0], Sequence):
-            seconds = seconds[round % len(seconds)]
-        if isinstance(seconds, Sequence):
-            seconds = seconds[client]
-        assert isinstance(seconds, float)
+        row = self._rows[round % len(self._rows)]
+        seconds = row if isinstance(row, float) else row[client]
         return Cost.at_speed(self._fleet.group(client).speed, seconds, self._serial)
 
     def full_pass(self, client: int) -> float:

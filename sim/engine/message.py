@@ -28,6 +28,7 @@ class _Site(Protocol):
     count: int
     port: Port
     known: Mapping[int, int]
+    received: int
 
     def receive(self, versions: dict[int, int]) -> None: ...
 
@@ -144,8 +145,6 @@ class Upload(Message):
         world = thread.site.world
         super().__init__(thread, world.sizes.upload(update), update.round, world.named(update.block))
         self.update = update
-        if thread.site.server.cut_off:
-            thread.site.server.cut_off.pop((update.client, update.sequence), None)
         if world.rules.serialization:
             self.env.timeout(world.rules.serialization).callbacks.append(self._packed)
         else:
@@ -164,6 +163,7 @@ class Upload(Message):
     def arrive(self) -> None:
         """Be received by the server."""
         site = self.thread.site
+        site.received += 1
         site.server.receive(self.update, self._record(self._spent()), site.count)
         self._finish()
 

@@ -155,9 +155,8 @@ class Run:
 
     def _never_sent(self, site: Site) -> int:
         """Updates that a site computed and that neither arrived nor were cut off."""
-        server = self.server
-        cut_off = sum(count for (client, _), count in server.cut_off.items() if client == site.client)
-        return site.updates * site.count - server.received_from[site.client] - cut_off
+        cut_off = sum(count for (client, _), count in self.server.cut_off.items() if client == site.client)
+        return (site.updates - site.received) * site.count - cut_off
 
     def _waiting(self, process: simpy.Process, actor: Site | Server) -> str:
         """Say what one process waits for, and since when."""

@@ -38,8 +38,6 @@ class Server:
     expected, received, held, aggregating : int
         Updates that were announced, and that came in so far; of these the policy has some, and some are being
         aggregated.
-    received_from : Counter
-        By client, updates that came in.
     dropped : Counter
         By reason, updates that were dropped.
     cut_off : dict of (client, number) to int
@@ -55,7 +53,6 @@ class Server:
         self.renewals: defaultdict[int, list[int]] = defaultdict(list)
         self.aggregations = 0
         self.expected = self.received = self.held = self.aggregating = 0
-        self.received_from: Counter[int] = Counter()
         self.dropped: Counter[str] = Counter()
         self.cut_off: dict[tuple[int, int], int] = {}
         self.observer: Observer | None = None
@@ -98,7 +95,9 @@ class Server:
             )
         update.received = True
         self.received += clients
-        self.received_from[update.client] += clients
+        if self.cut_off:
+            # It was sent anew.
+            self.cut_off.pop((update.client, update.sequence), None)
         self.held += clients
         decided = self.policy.receive(received)
         if isinstance(decided, Dropped):
@@ -112,7 +111,9 @@ class Server:
             self._drop(received, _LEFT_OVER)
 
     def _drop(self, received: Received, reason: str) -> None:
-        self._settle(received.update)
+        if received.update.settled:
+            raise _settled_twice(received.update)
+        received.update.settled = True
         self.held -= received.clients
         self.dropped[reason] += received.clients
         self.world.learner.drop(received.update)
@@ -132,18 +133,13 @@ class Server:
         self._numbers.add(batch.number)
         clients = sum([received.clients for received in batch.received])
         for received in batch.received:
-            self._settle(received.update)
+            update = received.update
+            if update.settled:
+                raise _settled_twice(update)
+            update.settled = True
         self.held -= clients
         self.aggregating += clients
         self.world.env.process(self._aggregate(batch, clients))
-
-    @staticmethod
-    def _settle(update: Update) -> None:
-        if update.settled:
-            raise SimulationError(
-                f"update {update.sequence} of client {update.client} was aggregated or dropped twice by the policy"
-            )
-        update.settled = True
 
     def _begun(self, number: int) -> Signal:
         """Fire when an aggregation begins, with its causes."""
@@ -181,3 +177,9 @@ class Server:
         self.aggregated(number).succeed((span,))
         if self.observer is not None:
             self.observer(world, number)
+
+
+def _settled_twice(update: Update) -> SimulationError:
+    return SimulationError(
+        f"update {update.sequence} of client {update.client} was aggregated or dropped twice by the policy"
+    )

@@ -87,13 +87,13 @@ class Site(Thread):
         Rounds in which it takes part.
     known : mapping of int to int
         Version that it has of each of the server's items; replaced, never changed, as updates refer to it.
-    updates : int
-        How many it has begun to compute.
+    updates, received : int
+        How many it has begun to compute, and how many of them have arrived.
     second : Thread or None
         Its newest thread beside a computation.
     """
 
-    __slots__ = ("client", "count", "known", "port", "rounds", "second", "server", "updates", "world")
+    __slots__ = ("client", "count", "known", "port", "received", "rounds", "second", "server", "updates", "world")
 
     def __init__(self, world: World, server: Server, client: int, count: int, port: Port, rounds: Sequence[int]):
         super().__init__(self)
@@ -104,7 +104,7 @@ class Site(Thread):
         self.port = port
         self.rounds = rounds
         self.known: Mapping[int, int] = {}
-        self.updates = 0
+        self.updates = self.received = 0
         self.second: Thread | None = None
 
     def train(self, round: int) -> Training:
