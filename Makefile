@@ -17,14 +17,11 @@ test: .venv/.dev
 	$(BIN)/pytest -n auto
 
 validate: .venv/.dev
-	$(BIN)/pytest -n auto tests/train/models/every_configuration.py
+	PARASIM_CASES=5000 $(BIN)/pytest -n auto tests/generated tests/train/models/every_configuration.py
 
 test-ray: .venv/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
 	$(BIN)/pytest tests/sim/support/test_ray_pool.py tests/parasim/test_ray.py tests/train/remote/test_ray_trainer.py
-
-validate: .venv/.dev
-	PARASIM_CASES=5000 $(BIN)/pytest -n auto tests/generated
 
 .venv/.run: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

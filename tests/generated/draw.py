@@ -154,6 +154,8 @@ class Scenarios:
         self._blocks(data.get("blocks", {}), rounds, count, takes_turns=shape.takes_turns)
         if shape.takes_turns and clients > LAYERS[model]:
             data.setdefault("blocks", {}).update(count=count, layers=None)
+        if (wire := data.get("wire", {})).get("precision") and "bytes_per_parameter" in wire:
+            wire["bytes_per_parameter"] = 4 if wire["precision"] == "float32" else 2
         self._participation(data, rounds, clients, free=shape.rounds_numbered and not shape.takes_turns)
         # Without it, adapters are those of the paper, whose names not every model has.
         data["lora"] = {"targets": "all-linear", "rank": chosen((1, 8, 32))} if not profiled else {}

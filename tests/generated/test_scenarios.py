@@ -113,8 +113,8 @@ def test_right_scenarios(numbers: range):
         assert parse_yaml(to_yaml(written)) == parse_json(json.dumps(written)) == written, number
         assert Scenario.parse(written) == result.scenario, number
         assert parasim.simulate(written).summary() == summary, number
-    # Many cases must be scenarios that run, or nothing above was tried.
-    assert right >= 0.25 * len(numbers)
+    # Most cases must be scenarios that run, or nothing above was tried.
+    assert right >= 0.75 * len(numbers)
 
 
 @each_case
@@ -144,6 +144,7 @@ def test_scenarios_that_are_wrong_in_one_place(numbers: range):
 @each_case
 def test_overrides_that_are_wrong(numbers: range):
     """What may stand in a file may stand after ``--set``, and is refused as well."""
+    refused = 0
     for number in numbers:
         drawn = Scenarios(number)
         right = drawn.scenario()
@@ -157,6 +158,8 @@ def test_overrides_that_are_wrong(numbers: range):
             parasim.simulate(right, [(field, value), f"{field}={value}"])
         except ParaSimError as error:
             refused_well(error)
+            refused += 1
+    assert refused >= 0.3 * len(numbers)
 
 
 QUESTIONS: tuple[dict[str, Any], ...] = (
