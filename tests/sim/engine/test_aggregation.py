@@ -117,7 +117,10 @@ def test_shares_are_rounded_up_but_not_for_rounding():
     assert [at_least(0.07, 100), at_least(0.55, 20), at_least(0.5, 5), at_least(1.0, 3)] == [7, 11, 3, 3]
 
 
-@pytest.mark.parametrize("wrong", [{"least": 0}, {"least": "x"}, {"deadline": -3}, {"deadline": "3s"}, {"late": "x"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"least": 0}, {"least": 1.5}, {"least": "x"}, {"deadline": -3}, {"deadline": "3s"}, {"late": "nextround"}],
+)
 def test_a_quorum_that_cannot_be_is_refused(wrong):
     with pytest.raises(ScenarioError, match="quorum"):
         Quorum(**wrong)

@@ -6,7 +6,6 @@ import pytest
 
 from sim.analysis.critical_path import Holder, length
 from sim.analysis.explain import explain
-from sim.engine.aggregation import Quorum
 from sim.engine.site import Site
 from sim.engine.timeline import Kind
 from sim.engine.world import Process
@@ -16,6 +15,7 @@ from sim.replay.conditions import Variants
 from sim.replay.replay import record
 from sim.workload.methods import METHODS, Method, Trains
 from tests.sim.runs import of, prepared, simulated
+from tests.sim.users.impatient import IMPATIENT
 from tests.sim.users.own_fedbuff import OWN_FEDBUFF
 from tests.sim.users.vanishing import SWALLOWING, VANISHING
 
@@ -24,7 +24,7 @@ FLEET = [{"uplink": f"{rate}MB/s"} for rate in (100, 50, 25, 12.5)]
 
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    for method in (OWN_FEDBUFF, VANISHING, SWALLOWING):
+    for method in (IMPATIENT, OWN_FEDBUFF, VANISHING, SWALLOWING):
         monkeypatch.setitem(METHODS, method.name, method)
 
 
@@ -128,20 +128,7 @@ def test_a_method_of_ones_own_needs_nothing_but_its_file():
     assert max(span.end for span in result.timeline.spans) == 31
 
 
-class Impatient(Synchronous):
-    """FedAvg that goes on as soon as half of the clients are in."""
-
-    def start(self) -> None:
-        self.run.server.policy = Quorum(0.5)
-        super().start()
-
-    def server(self) -> Process:
-        yield from super().server()
-        self.run.stop()
-
-
-def test_a_quorum_ends_rounds_without_the_late_and_the_path_knows_it(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(METHODS, "impatient", Method("impatient", Impatient, Trains.EVERYTHING, "half is enough"))
+def test_a_quorum_ends_rounds_without_the_late_and_the_path_knows_it():
     explanation = explain(*prepared(method="impatient", fleet=[{}, {}, {"speed": 0.1}, {"speed": 0.1}], rounds=3))
     result = explanation.result
     # Clients 0 and 1: 10 s and 1 s up, then twice 1 s down, 10 s, 1 s up: 11, 23, 35. The others' 100 s never end.
@@ -151,8 +138,7 @@ def test_a_quorum_ends_rounds_without_the_late_and_the_path_knows_it(monkeypatch
     assert not any(share.holder is Holder.UNRECORDED for share in explanation.shares)
 
 
-def test_who_comes_late_is_dropped_and_goes_on_from_where_it_is(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(METHODS, "impatient", Method("impatient", Impatient, Trains.EVERYTHING, "half is enough"))
+def test_who_comes_late_is_dropped_and_goes_on_from_where_it_is():
     # Client 1 computes 15 s: its first update is in at 16, too late; round 1 is open since 11, so it goes on at once:
     # 1 s down, 15 s, 1 s up: in at 33, too late for round 1 (aggregated at 23); then the run ends at 35.
     result = simulated(method="impatient", fleet=[{}, {"speed": 2 / 3}], rounds=3)

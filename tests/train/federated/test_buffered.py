@@ -6,12 +6,12 @@ import copy
 
 import pytest
 
-from sim.engine.aggregation import Quorum
 from sim.engine.site import Site
 from sim.engine.world import Process
 from sim.protocols.synchronous import Synchronous
 from sim.workload.methods import METHODS, Method, Trains
 from tests.oracles import plain_training as plain
+from tests.sim.users.impatient import IMPATIENT
 from tests.sim.users.own_fedbuff import OWN_FEDBUFF
 from tests.train.tiny import LOCAL, RandomTokens, assert_equal, federate, tiny_model, weights
 from train.update.local import TrainingError
@@ -86,21 +86,9 @@ def test_versions_are_kept_for_who_is_at_work_and_not_for_who_waits():
     assert max(kept) <= 2 + 2
 
 
-class HalfIsEnough(Synchronous):
-    """FedAvg that goes on as soon as half of the clients are in."""
-
-    def start(self) -> None:
-        self.run.server.policy = Quorum(0.5)
-        super().start()
-
-    def server(self) -> Process:
-        yield from super().server()
-        self.run.stop()
-
-
 def test_late_clients_train_on_what_they_have(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(METHODS, "half", Method("half", HalfIsEnough, Trains.EVERYTHING, "half is enough"))
-    model, _ = federate(method="half", fleet=[{}, {"downlink": "3MB/s"}], rounds=3)
+    monkeypatch.setitem(METHODS, IMPATIENT.name, IMPATIENT)
+    model, _ = federate(method=IMPATIENT.name, fleet=[{}, {"downlink": "3MB/s"}], rounds=3)
     # Client 0 alone makes every round: as if there were no other.
     alone, _ = federate(method="full-ft", fleet=[{}], rounds=3)
     assert_equal(weights(model), weights(alone), exactly=True)

@@ -12,6 +12,9 @@ import transformers
 from torch import nn
 
 from sim.workload.architecture import Architecture
+from sim.workload.blocks import lora_parameters
+from train.models.architecture import counted
+from train.models.blocks import layer_list
 
 ENTRIES: dict[str, dict[str, Any]] = {
     entry["name"]: entry for entry in json.loads((Path(__file__).parent / "configurations.json").read_text())
@@ -51,3 +54,14 @@ def check(counted: Architecture, model: Any, layers: str) -> None:
     if (head := model.get_output_embeddings()) is not None:
         tied = head.weight is model.get_input_embeddings().weight
         assert counted.head_parameters == (0 if tied else sizes(head))
+
+
+def check_entry(name: str) -> None:
+    """Compare what is counted of an entry with its published total, its model's tensors, and peft's own adapter."""
+    entry = ENTRIES[name]
+    model = build(entry)
+    architecture = counted(name, entry["config"])
+    check(architecture, model, entry["layers"])
+    assert architecture.parameters == entry.get("parameters", architecture.parameters)
+    assert layer_list(model)[0] == entry["layers"]
+    assert list(lora_parameters(architecture, RANK, "all-linear")) == adapter_sizes(model, entry["layers"])

@@ -11,7 +11,7 @@ from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
 
 from sim.errors import ArchitectureError
 from sim.workload.blocks import lora_parameters
-from tests.train.models.corpus import ENTRIES, RANK, adapter_sizes, build, check, sizes
+from tests.train.models.corpus import ENTRIES, RANK, adapter_sizes, check_entry, sizes
 from train.models.architecture import configuration, counted
 from train.models.blocks import layer_list
 from train.models.building import ModelError, model_class
@@ -19,13 +19,7 @@ from train.models.building import ModelError, model_class
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_published_shapes(name: str):
-    entry = ENTRIES[name]
-    model = build(entry)
-    architecture = counted(name, entry["config"])
-    check(architecture, model, entry["layers"])
-    assert architecture.parameters == entry.get("parameters", architecture.parameters)
-    assert layer_list(model)[0] == entry["layers"]
-    assert list(lora_parameters(architecture, RANK, "all-linear")) == adapter_sizes(model, entry["layers"])
+    check_entry(name)
 
 
 def built(model_type: str) -> Any:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sim.workload.blocks import lora_parameters, partition
-from tests.train.models.corpus import ENTRIES, RANK, adapter_sizes, build, check
+from tests.train.models.corpus import ENTRIES, check_entry
 from train.models.architecture import counted
-from train.models.blocks import layer_list
 
 SAMPLE = (
     "mixtral-8x7b",  # experts that peft adapts, under names of their own
@@ -28,13 +27,7 @@ SAMPLE = (
 
 @pytest.mark.parametrize("name", SAMPLE)
 def test_published_models_are_counted_as_transformers_and_peft_count_them(name: str):
-    entry = ENTRIES[name]
-    model = build(entry)
-    architecture = counted(name, entry["config"])
-    check(architecture, model, entry["layers"])
-    assert architecture.parameters == entry.get("parameters", architecture.parameters)
-    assert layer_list(model)[0] == entry["layers"]
-    assert list(lora_parameters(architecture, RANK, "all-linear")) == adapter_sizes(model, entry["layers"])
+    check_entry(name)
 
 
 @pytest.mark.parametrize(
