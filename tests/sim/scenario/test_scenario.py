@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.errors import ScenarioError
+from sim.scenario.fields import SchemaOfFields, Section
 from sim.scenario.reading import read
 from sim.scenario.scenario import Scenario, json_schema
 
@@ -297,3 +298,20 @@ def test_names_are_one_line_for_the_reader_and_for_the_schema():
     for name in ("", "café 1", "病院", "x\u0301", "🏥"):
         assert Scenario.parse(SMALL | {"name": name}).name == name
         assert re.search(pattern, name)
+
+
+def test_schema_says_what_fields_are_for() -> None:
+    assert json_schema()["$defs"]["Group"]["properties"]["uplink"]["description"]
+    # A method's own parameters, and those of its parents.
+    choices = json_schema()["properties"]["method"]["anyOf"]
+    own = next(choice["properties"] for choice in choices if "buffer" in choice.get("properties", {}))
+    assert own["buffer"]["description"]
+    assert "at work at a time" in own["concurrency"]["description"]
+
+
+def test_schema_of_a_class_without_source() -> None:
+    # As under `python -c`: no descriptions, but a schema.
+    space: dict[str, Any] = {"Section": Section, "__name__": "nowhere"}
+    exec("class Own(Section):\n    given: int\n    'Never seen.'\n", space)
+    schema = space["Own"].model_json_schema(schema_generator=SchemaOfFields)
+    assert schema["properties"]["given"] == {"title": "Given", "type": "integer"}
