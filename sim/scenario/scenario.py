@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from sim.engine.shape import Params
 from sim.errors import ScenarioError, shown
-from sim.scenario import economy, sections
+from sim.scenario import economy, links, sections
 from sim.scenario.fields import Integer, Line, OneLine, PlainFields, SchemaOfFields, Section, Whole
 from sim.scenario.seconds import chosen, leaves
 from sim.scenario.uncertainty import Uncertainty
@@ -50,6 +50,8 @@ class Scenario(Section):
         default=(sections.Group(name="client", count=10),), min_length=1, fail_fast=True
     )
     """Groups of clients; 10 clients on 100 MB/s links if left out."""
+    regions: dict[Line, links.Region] = {}
+    """Regions, by the name that groups give."""
     server: sections.ServerResources = sections.ServerResources()
     participation: sections.Participation = sections.Participation()
     wire: sections.Wire = sections.Wire()

@@ -19,7 +19,8 @@ from pydantic_core import PydanticCustomError
 from sim.engine.shape import Params
 from sim.errors import nearest, shown
 from sim.scenario.economy import Watts
-from sim.scenario.fields import Bandwidth, Duration, Line, Money, Number, OneLine, Section, Size, Whole
+from sim.scenario.fields import Duration, Line, Money, Number, OneLine, Section, Size, Whole
+from sim.scenario.links import Capacity, SiteLine, Transport
 from sim.scenario.seconds import Seconds, read_seconds
 from sim.scenario.uncertainty import Jitter, LinkJitter
 from sim.workload.methods import METHODS, with_parameter
@@ -110,12 +111,18 @@ class Group(Section):
     """Free text; `group0`, `group1` ... if left out."""
     count: Whole = Field(default=1, ge=1, le=10_000_000)
     """Number of clients."""
-    uplink: Bandwidth = 100e6
+    uplink: Capacity = 100e6
     """Client to server."""
-    downlink: Bandwidth | None = None
+    downlink: Capacity | None = None
     """Server to client; like the uplink if left out."""
     latency: Duration = 0.0
     """One way, paid once per transfer, before the flow starts to share links."""
+    transport: Transport | None = None
+    """What TCP makes of the links; without it, a message gets all that its links give from the first byte on."""
+    site: SiteLine | None = None
+    """A line that clients of the group share."""
+    region: Line | None = None
+    """One of `regions`, between these clients and the server."""
     device: Line | None = None
     """Device that computes; the profile's own if left out."""
     speed: Number = Field(default=1.0, ge=1e-6, le=1e6)
@@ -132,17 +139,17 @@ class Group(Section):
     downlink_jitter: LinkJitter | None = None
 
     @property
-    def down(self) -> float:
-        """Downlink [B/s]."""
+    def down(self) -> Capacity:
+        """Downlink."""
         return self.uplink if self.downlink is None else self.downlink
 
 
 class ServerResources(Section):
     """The server's links and its work; a link left out is unlimited."""
 
-    ingress: Bandwidth | None = None
+    ingress: Capacity | None = None
     """All uploads together."""
-    egress: Bandwidth | None = None
+    egress: Capacity | None = None
     """All downloads together."""
     aggregation: Duration = 0.0
     """Time to aggregate one round."""

@@ -115,6 +115,10 @@ power = QuantityKind("a power draw", "400W", {"mW": 1e-3, "W": 1, "kW": 1e3, "MW
 """Reads a power draw [W]."""
 bandwidth = QuantityKind("a bandwidth", "100MB/s or 1Gbit/s", _BANDWIDTHS, 1e18, least=(0.125, "1bit/s"))
 """Reads a rate of data [B/s]; a bare number is refused, as bits and bytes would be a guess."""
+bandwidth_or_zero = QuantityKind("a bandwidth", "100MB/s, 1Gbit/s or 0", _BANDWIDTHS, 1e18)
+"""Reads a rate of data that may be none [B/s]."""
+share = QuantityKind("a share", "0.1% or 0.001", {"%": 0.01}, 0.999, bare_is_base_unit=True)
+"""Reads a share of a whole."""
 
 
 def quantity(text: str) -> tuple[float, str]:
@@ -167,6 +171,11 @@ def format_price_of_traffic(value: float) -> str:
 def format_power(value: float) -> str:
     """Write a power draw [W] without losing digits: ``400W``."""
     return f"{_digits(value)}W"
+
+
+def format_share(value: float) -> str:
+    """Write a share without losing digits: ``0.001``."""
+    return _digits(value)
 
 
 def _scaled(value: float) -> str:
