@@ -45,7 +45,9 @@ class Course:
         If a figure is out of range.
     """
 
-    def __init__(self, times: Sequence[float], rates: Sequence[float], period: float | None = None) -> None:
+    def __init__(
+        self, times: Sequence[float] | Floats, rates: Sequence[float] | Floats, period: float | None = None
+    ) -> None:
         moments, values = np.asarray(times, float), np.asarray(rates, float)
         if not len(moments) or len(moments) != len(values) or moments[0] != 0:
             raise NetworkError(
@@ -79,8 +81,12 @@ class Course:
 
     @property
     def mean(self) -> float:
-        """Mean rate over a period; without one, the last rate, which holds for ever [B/s]."""
-        return self.rates[-1] if self.period is None else self.total / self.period
+        """Mean rate over a period; without one, over what lasts: the last rate, or what came before nothing [B/s]."""
+        if self.period is not None:
+            return self.total / self.period
+        if self.rates[-1] or not self.times[-1]:
+            return self.rates[-1]
+        return self.sums[-1] / self.times[-1]
 
 
 def _running_sums(values: Floats) -> tuple[array[float], array[float]]:

@@ -113,7 +113,9 @@ def sections_at(root: type[BaseModel], path: Sequence[int | str]) -> list[type[B
         if named:
             named = False
         elif not isinstance(part, int):
-            annotation = next((kind.model_fields[part].annotation for kind in sections if part in kind.model_fields), None)
+            annotation = next(
+                (kind.model_fields[part].annotation for kind in sections if part in kind.model_fields), None
+            )
             sections, named = _sections_in(annotation), get_origin(annotation) is dict
     return sections
 
@@ -121,7 +123,9 @@ def sections_at(root: type[BaseModel], path: Sequence[int | str]) -> list[type[B
 def holds_names(root: type[BaseModel], path: Sequence[int | str]) -> bool:
     """Whether what stands at a path is a mapping of sections, by names that the user gives."""
     *above, last = path or [""]
-    annotations = (kind.model_fields[str(last)].annotation for kind in sections_at(root, above) if last in kind.model_fields)
+    annotations = (
+        kind.model_fields[str(last)].annotation for kind in sections_at(root, above) if last in kind.model_fields
+    )
     return any(get_origin(annotation) is dict and _sections_in(annotation) for annotation in annotations)
 
 
