@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import simpy
 
+from sim.engine.aggregator import Aggregator
 from sim.engine.cost_learner import CostLearner
 from sim.engine.costs import Costs
 from sim.engine.fleet import Cohorts, Fleet, cohorts, sites
@@ -162,7 +163,7 @@ def simulate(
         If the run stands still, or an update was lost.
     """
     scenario = setup.scenario
-    fleet = Fleet(scenario.fleet)
+    fleet = Fleet.of(scenario)
     env = simpy.Environment(0.0)
     alike = learner is None and setup.traits.collapsible
     simulated = list(sites(scenario, fleet, setup.cohorts, alike=alike))
@@ -178,9 +179,14 @@ def simulate(
         surveyed=setup.ranks_blocks,
     )
     run = Run(env, links.network, learner or CostLearner(costs, setup.schedule, setup.blocks), setup.payload, rules)
+    aggregators: dict[str | None, Aggregator] = {
+        name: run.aggregate_below(number, name, links.aggregators[name], rounds_numbered=setup.traits.rounds_numbered)
+        for name, number in fleet.aggregators.items()
+    }
     for client, count, index, rounds in simulated:
-        port = links.attach(fleet.groups[index], client, fleet.firsts[index], count)
-        run.join(client, count, port, rounds)
+        group = fleet.groups[index]
+        port = links.attach(group, client, fleet.firsts[index], count)
+        run.join(client, count, port, rounds, aggregators.get(group.region))
     run.server.observer = observer
     shape = setup.method.shape(run, scenario.method)
     shape.start()
