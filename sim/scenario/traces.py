@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from sim.scenario.scenario import Scenario
+
     Floats = NDArray[np.float64]
 
 MAX_FILE_BYTES = 64 * 2**20
@@ -356,9 +358,25 @@ def _wrong(path: str, why: str, body: str = "", row: int | None = None, first: i
     return ScenarioError(f"trace {shown_path(path)}: {where}{why}")
 
 
-def provenance(links: Iterator[Capacity | None]) -> list[dict[str, Any]]:
-    """Say what traces links follow: each once, with its digest, and what was left out."""
-    traces = {(link.trace, link.column, link.unit): recorded(link) for link in links if isinstance(link, Traced)}
+def links_of(scenario: Scenario) -> Iterator[Capacity | None]:
+    """All links of a scenario, a direction at a time."""
+    server = scenario.server
+    yield from (server.ingress, server.egress)
+    for line in (*scenario.fleet, *(group.site for group in scenario.fleet), *scenario.regions.values()):
+        if line is not None:
+            yield from (line.uplink, line.down)
+
+
+def provenance(scenario: Scenario) -> list[dict[str, Any]]:
+    """Say what traces a scenario's links follow: each once, with its digest, and what was left out.
+
+    Raises
+    ------
+    ScenarioError
+        If one cannot be read.
+    """
+    links = (link for link in links_of(scenario) if isinstance(link, Traced))
+    traces = {(link.trace, link.column, link.unit): recorded(link) for link in links}
     return [
         {
             "trace": path,

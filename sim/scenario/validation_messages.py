@@ -47,7 +47,9 @@ def validation_message(error: ValidationError, root: type[BaseModel]) -> str:
 def _path(problem: Any) -> tuple[int | str, ...]:
     # Union branches add type names such as "tuple[int, ...]" to the location; only field names and indices help.
     loc = problem["loc"]
-    known = loc[-1:] if problem["type"] == "extra_forbidden" else loc[1:2] if loc[:1] == ("regions",) else ()
+    known = {loc[-1]} if problem["type"] == "extra_forbidden" else set()
+    if loc[:1] == ("regions",):
+        known |= {*loc[1:2]}
     return tuple(part for part in loc if isinstance(part, int) or part in known or part.isidentifier())
 
 
