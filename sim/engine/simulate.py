@@ -20,6 +20,7 @@ from sim.engine.server import Observer
 from sim.engine.shape import Traits
 from sim.errors import ScenarioError
 from sim.scenario.scenario import Scenario
+from sim.scenario.traces import provenance as traces
 from sim.support.collector import no_collection
 from sim.workload.architecture import Architecture
 from sim.workload.blocks import Block, partition, partition_evenly
@@ -213,6 +214,8 @@ def _provenance(setup: Setup, costs: Costs) -> dict[str, object]:
         "payload": {"origin": "computed" if scenario.payload is None else "given", "source": payload_source},
         "network": {"origin": "simulated", "source": "max-min fair fluid sharing of a star"},
     }
+    if followed := traces(scenario):
+        provenance["traces"] = followed
     if setup.ranks_blocks:
         provenance["schedule"] = {
             "origin": "drawn",
