@@ -45,6 +45,10 @@ class Fleet:
         numbers = zip(self._regions.items(), count(SERVER - 1, -1), strict=False)
         return {name: number for (name, region), number in numbers if region.aggregates}
 
+    def below_an_aggregator(self, client: int) -> bool:
+        """Whether what a client sends does not cross the server's link itself."""
+        return client >= 0 and self.group(client).region in self.aggregators
+
     def actor(self, number: int) -> str:
         """Name an actor that is no client: the server, or a region's aggregator."""
         return "server" if number == SERVER else f"region {list(self._regions)[SERVER - 1 - number]}"
