@@ -32,13 +32,16 @@ def _start(given: Any) -> Any:
     return units.duration(given)
 
 
-_DURATION = {"type": "string", "pattern": units.duration.pattern, "maxLength": units.LONGEST_TEXT}
 _SECONDS = {"type": "number", "minimum": 0, "maximum": units.duration.largest}
+_DURATION = {
+    "anyOf": [{"type": "string", "pattern": units.duration.pattern, "maxLength": units.LONGEST_TEXT}, _SECONDS],
+    "examples": ["300s"],
+}
 Start = Annotated[
     float | Literal["random"],
     BeforeValidator(_start),
     PlainSerializer(lambda start: start if start == "random" else f"{start!r}s", when_used="json"),
-    WithJsonSchema({"anyOf": [{"const": "random"}, _DURATION, _SECONDS]}),
+    WithJsonSchema({"anyOf": [{"const": "random"}, _DURATION]}),
 ]
 Share = Annotated[float, *quantity(units.share, units.format_share, "0.1%")]
 
