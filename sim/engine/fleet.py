@@ -12,9 +12,10 @@ from sim.engine.selection import Everyone, Fraction, Listed, Selection, Turns
 from sim.engine.shape import Traits
 from sim.engine.timeline import SERVER
 from sim.errors import ScenarioError
-from sim.scenario.links import Region, Traced
+from sim.scenario.links import Region
 from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Group
+from sim.scenario.traces import starts_at_random
 from sim.support.streams import stream
 
 
@@ -172,11 +173,7 @@ def sites(
     alike = alike and not isinstance(scenario.given_seconds[1], tuple)
     for index, group in enumerate(fleet.groups):
         members = fleet.members(index)
-        together = 1 if not alike or _starts_at_random(group) else group.site.clients if group.site else group.count
+        by_itself = not alike or any(map(starts_at_random, (group.uplink, group.down)))
+        together = 1 if by_itself else group.site.clients if group.site else group.count
         for client in members[::together]:
             yield client, min(together, members.stop - client), index, every_round
-
-
-def _starts_at_random(group: Group) -> bool:
-    """Whether each client's links begin somewhere else in their trace."""
-    return any(isinstance(link, Traced) and link.start == "random" for link in (group.uplink, group.down))
