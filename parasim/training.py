@@ -28,7 +28,7 @@ from train.data.partition import Partition
 from train.models.adapters import target_modules
 from train.models.pretraining import pretrain
 from train.remote.ray_trainer import ClusterWorkers, cluster_workers
-from train.runs.directory import Terms, agree, keep, trained_in
+from train.runs.directory import TrainingTerms, agree, keep, trained_in
 from train.runs.fingerprint import contents, own_settings, shared_settings
 from train.runs.lock import locked
 from train.runs.metrics import MetricsRow, read_metrics, write_metrics
@@ -116,7 +116,7 @@ def train(
     # Measured too, `both` only times the same run a second time.
     timing = {"--clock": "profile" if clock == "profile" else "measured"}
     own = {scenario.method.name: own_settings(scenario, settings) | timing for scenario in scenarios}
-    terms = Terms(shared_settings(scenarios[0], settings), own)
+    terms = TrainingTerms(shared_settings(scenarios[0], settings), own)
     directory = Path(directory)
     with noticing_deletions(), locked(directory):
         # As early as can be: what is refused must not have cost anything, nor have changed what is there.
@@ -128,7 +128,7 @@ def train(
 def _train(
     scenarios: Sequence[Scenario],
     settings: TrainSettings,
-    terms: Terms,
+    terms: TrainingTerms,
     workers: ClusterWorkers | None,
     directory: Path,
     clock: Clock,
