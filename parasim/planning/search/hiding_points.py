@@ -110,6 +110,31 @@ class GroupHidingPoint:
         }
 
 
+@dataclass(frozen=True)
+class GroupCurve:
+    """Hiding points of one group of clients under one method.
+
+    Attributes
+    ----------
+    method : str
+        Name of the method.
+    clients : str
+        Name of the group, or of those that differ in their links alone.
+    own : GroupHidingPoint
+        As the scenario is.
+    points : sequence of GroupHidingPoint
+        For other batch sizes and block widths.
+    groups : sequence of str
+        Names of all groups that it holds for.
+    """
+
+    method: str
+    clients: str
+    own: GroupHidingPoint
+    points: Sequence[GroupHidingPoint]
+    groups: Sequence[str] = ()
+
+
 def own_workload(case: Case) -> Workload:
     """Workload of the scenario as it is."""
     by_width = case.scenario.blocks.count is None and case.setup.architecture is not None and block_widths(case.setup)
