@@ -252,7 +252,7 @@ class Compute(Section):
 
 
 class PayloadSizes(Section):
-    """Message sizes, instead of those that follow from the model."""
+    """Message sizes before compression (`wire`), instead of those that follow from the model."""
 
     upload: Size
     """One client's update."""
