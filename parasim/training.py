@@ -36,7 +36,7 @@ from train.runs.run import train_method
 from train.runs.settings import TrainSettings
 from train.runs.workbench import Workbench, build, device_of
 from train.update.compression import messages
-from train.update.priced_only import priced_only
+from train.update.priced_only import catches_up, priced_only
 
 DEMONSTRATION = Path(str(resources.files("parasim_demonstration"))) / "scenario.yaml"
 """What `paraSim train` does without arguments: a small Llama, word problems, 10 clients."""
@@ -152,7 +152,8 @@ def _train(
     if bench.held_out:
         write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
     jitter = dict.fromkeys(chain.from_iterable(map(ignored_jitter, scenarios)))
-    notes, results = [*bench.notes, *priced_only(scenarios[0].wire), *jitter], {}
+    catching_up = any(catches_up(prepare(scenario, bench.architecture)) for scenario in scenarios)
+    notes, results = [*bench.notes, *priced_only(scenarios[0].wire, catching_up=catching_up), *jitter], {}
     if clock != "measured":
         notes += doubtful(costs_of(prepare(scenario, bench.architecture)).provenance() for scenario in scenarios)
     for scenario in scenarios:
