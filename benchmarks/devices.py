@@ -25,7 +25,7 @@ import torch
 
 from calibration.devices.catalogue import CatalogueDevice, device, predict, scale
 from calibration.devices.operators import Operators, one_step
-from calibration.memory.shapes import ShapeModel, Step, filled_batch
+from calibration.memory.shapes import ShapeModel, TracedStep, filled_batch
 from calibration.profiles.loading import DEFAULT_PROFILE, read_profile
 from parasim_demonstration.models import demo_config
 from sim.workload.blocks import partition
@@ -68,7 +68,7 @@ def compare_with_paper() -> None:
     for row in table:
         shapes = ShapeModel(row["model"])
         blocks = partition(shapes.architecture, 2)
-        middle = Step(Trains.BLOCK, blocks[len(blocks) // 2 - 1], row["batch_size"], 512)
+        middle = TracedStep(Trains.BLOCK, blocks[len(blocks) // 2 - 1], row["batch_size"], 512)
         operators, own = one_step(shapes.trace(middle).operators), device("a100-80gb")
         step, guess = row["seconds"] / 40, predict(operators, own)
         print(
@@ -87,8 +87,8 @@ def traced(precision: str) -> Operators:
     return one_step(shapes.trace(step_of(shapes)).operators)
 
 
-def step_of(shapes: ShapeModel) -> Step:
-    return Step(Trains.BLOCK, partition(shapes.architecture, 2)[1], 4, 256)
+def step_of(shapes: ShapeModel) -> TracedStep:
+    return TracedStep(Trains.BLOCK, partition(shapes.architecture, 2)[1], 4, 256)
 
 
 def measured(precision: str, repeats: int) -> float:

@@ -38,7 +38,7 @@ from benchmarks.contenders import Batches, Run, badam, bare_peft, local_update, 
 from benchmarks.floor import matrix_products, matrix_rates, timing_on, unavoidable_flops
 from calibration.measuring.configuration import model_config
 from calibration.measuring.measured_model import build_model
-from calibration.memory.shapes import ShapeModel, Step
+from calibration.memory.shapes import ShapeModel, TracedStep
 from parasim_demonstration.models import demo_config
 from sim.errors import ParaSimError, ScenarioError
 from sim.scenario.sections import Lora
@@ -209,7 +209,7 @@ def traced(chosen: argparse.Namespace, model: Any, blocks: Sequence[Block]) -> d
         shapes = ShapeModel(folder, precision)
     found = {}
     for block in blocks:
-        step = Step(Trains.BLOCK, block, chosen.batch_size, chosen.sequence_length)
+        step = TracedStep(Trains.BLOCK, block, chosen.batch_size, chosen.sequence_length)
         found[block.index] = unavoidable_flops(shapes.trace(step).operators)
     return found
 

@@ -35,7 +35,7 @@ import torch
 
 from calibration.measuring.measured_model import build_model
 from calibration.memory.peaks import CUDA_GRANULARITY, PAGE
-from calibration.memory.shapes import ShapeModel, Step, filled_batch
+from calibration.memory.shapes import ShapeModel, TracedStep, filled_batch
 from parasim_demonstration.models import demo_config
 from sim.errors import ParaSimError, ScenarioError
 from sim.scenario.sections import Lora
@@ -137,7 +137,7 @@ def shapes_of(case: Case, precision: str) -> ShapeModel:
     return ShapeModel(case[0], precision, config=demo_config().to_dict() if case[0] == SMALL_LLAMA else None)
 
 
-def step_of(case: Case, model: ShapeModel) -> Step:
+def step_of(case: Case, model: ShapeModel) -> TracedStep:
     _, trains, batch_size, tokens = case
     what, *options = trains.split("+")
     kind, *place = what.split(":")
@@ -145,7 +145,7 @@ def step_of(case: Case, model: ShapeModel) -> Step:
         raise ScenarioError(f"--case {trains}: write it like block:2:0, lora, lora-b or everything")
     block = block_of(trains, place, model) if kind == Trains.BLOCK else None
     lora = Lora(targets=ALL_LINEAR) if ALL_LINEAR in options else Lora()
-    return Step(Trains(kind), block, batch_size, tokens, lora=lora, checkpointing="checkpointing" in options)
+    return TracedStep(Trains(kind), block, batch_size, tokens, lora=lora, checkpointing="checkpointing" in options)
 
 
 def block_of(trains: str, place: list[str], model: ShapeModel) -> Block:
@@ -177,7 +177,7 @@ def measure(case: Case, device: str) -> int:
     shapes = shapes_of(case, "float32")
     step = step_of(case, shapes)
     # An adapter, so that its library is loaded too.
-    tiny = Step(Trains.LORA, batch_size=2, sequence_length=16)
+    tiny = TracedStep(Trains.LORA, batch_size=2, sequence_length=16)
     local_update(demo_config(), tiny, device)
     gc.collect()
     if device == "cpu":
@@ -189,7 +189,7 @@ def measure(case: Case, device: str) -> int:
     return (resident("VmHWM") if device == "cpu" else torch.cuda.max_memory_allocated(device)) - before
 
 
-def local_update(config: Any, step: Step, device: str) -> None:
+def local_update(config: Any, step: TracedStep, device: str) -> None:
     model = build_model(str(config.model_type), config.to_dict(), torch.device(device))
     if device != "cpu":
         forget_peak(device)

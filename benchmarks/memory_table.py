@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from calibration.memory.allocations import Footprint
 from calibration.memory.peaks import CUDA_GRANULARITY
-from calibration.memory.shapes import ShapeModel, Step
+from calibration.memory.shapes import ShapeModel, TracedStep
 from sim.workload.architecture import Architecture
 from sim.workload.blocks import Block, partition, partition_evenly
 from sim.workload.methods import METHODS, Trains
@@ -57,7 +57,7 @@ def peaks(model: str, *, checkpointing: bool) -> dict[str, Footprint]:
     for method in REPORTED:
         what = METHODS[method].trains, _lowest_block(method, shapes.architecture)
         if what not in traced:
-            step = Step(*what, BATCH_SIZE, SEQUENCE_LENGTH, checkpointing=checkpointing)
+            step = TracedStep(*what, BATCH_SIZE, SEQUENCE_LENGTH, checkpointing=checkpointing)
             traced[what] = shapes.trace(step, granularity=CUDA_GRANULARITY).peak
         found[method] = traced[what]
     return found

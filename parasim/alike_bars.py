@@ -44,7 +44,7 @@ class Seen:
     fields : str
         Whatever else of the scenario a simulation looks at.
     trained : tuple
-        What is trained, and of which model.
+        What is trained, of which model, and how much of it.
     """
 
     given: tuple[object, ...] | None
@@ -55,14 +55,18 @@ class Seen:
 def seen(setup: Setup) -> Seen:
     """Tell what a simulation sees of a scenario: two that are alike in it take equally long."""
     scenario, sizes = setup.scenario, setup.payload
-    trained = (setup.method.trains, scenario.model)
+    trains, blocks = setup.method.trains, scenario.blocks
+    much = (blocks.layers, blocks.count) if trains is Trains.BLOCK else (scenario.lora.rank, scenario.lora.targets)
+    trained = (trains, scenario.model, None if trains is Trains.EVERYTHING else much)
     ignored = {**PLANNED, "name": True, "train": True}
     if scenario.compute.seconds is None:
         training = [(scenario.train or {}).get(name) for name in _BY_PROFILE]
         return Seen(None, repr((scenario.model_dump(exclude=ignored), training)), trained)
     # With given seconds, of model, method and blocks only the messages are left, and who sends them when.
     derived = dict.fromkeys(("model", "method", "local", "lora", "blocks", "cyclic", "payload", "wire"), True)
-    left = scenario.model_dump(exclude={**ignored, **derived, "compute": {"seconds"}})
+    # A device's name tells what it holds, not how fast it is.
+    fleet = {"__all__": PLANNED["fleet"]["__all__"] | {"device"}}
+    left = scenario.model_dump(exclude={**ignored, **derived, "compute": {"seconds"}, "fleet": fleet})
     # Rounding apart: sizes are divided by the bytes of a value before they are multiplied with them.
     messages = [
         [f"{message_bytes(values, sizes.bytes_per_parameter, how):.9g}" for values in parameters]
@@ -114,20 +118,38 @@ def check_told_apart(axes: Sequence[Axis], points: Sequence[SweepPoint], runs: S
             same = next((values for values in alike.values() if len(values) > 1), None)
             if same and (ignored or (given and _computes(axis, line[0][1]))):
                 raise ScenarioError(_refusal(axis, same, given=given and not ignored))
-        if given and axis.column in ("model", "method"):
-            trained = [_grouped((str(run.given), run.trained) for _, run in line) for line in along.values()]
-            if any(len(set(what)) > 1 for groups in trained for what in groups.values()):
-                notes.append(
-                    f"compute.seconds is the same for more than one {axis.column}: their bars differ in what is sent, "
-                    f"not in what is computed; give it by {axis.column}, such as {_KEYS[axis.column]}."
-                )
+        if any(share_seconds([run for _, run in line]) for line in along.values()):
+            notes.append(
+                f"compute.seconds is the same for more than one {axis.column}: their bars differ in what is sent, "
+                f"not in what is computed; {_advice(axis)}."
+            )
     return notes
+
+
+def share_seconds(runs: Iterable[Seen]) -> bool:
+    """Tell whether some runs have the same given seconds and train different things."""
+    trained = _grouped((str(run.given), run.trained) for run in runs if run.given is not None)
+    return any(len(set(what)) > 1 for what in trained.values())
 
 
 def _computes(axis: Axis, run: Seen) -> bool:
     """Tell whether what is computed depends on an axis, so that seconds should."""
     section = axis.fields[0].partition(".")[0]
-    return section in _COMPUTING or run.trained[0] in _OF_SOME.get(section, ())
+    return section in _COMPUTING or run.trained[0] in _OF_SOME.get(section, ()) or _is_device(axis)
+
+
+def _is_device(axis: Axis) -> bool:
+    return axis.fields[0].startswith("fleet.") and axis.fields[0].endswith(".device")
+
+
+def _advice(axis: Axis) -> str:
+    """Say how seconds could tell an axis's values apart."""
+    if _is_device(axis):
+        return "give each its fleet.*.speed instead"
+    keys = _KEYS.get(axis.column)
+    return (
+        f"give it by {axis.column.replace('_', ' ')}, such as {keys}, or " if keys else ""
+    ) + "name a profile instead"
 
 
 def _not_simulated(field: str) -> bool:
@@ -149,6 +171,4 @@ def _refusal(axis: Axis, values: Sequence[str], *, given: bool) -> str:
     which = f"{axis.column} {' and '.join(values[:2])}: their bars would be alike"
     if not given:
         return f"{which}; a simulation does not look at what differs between them"
-    keys = _KEYS.get(axis.column)
-    told = f"give it by {axis.column.replace('_', ' ')}, such as {keys}, or " if keys else ""
-    return f"{which}; compute.seconds is the same for both, and nothing else differs: {told}name a profile instead"
+    return f"{which}; compute.seconds is the same for both, and nothing else differs: {_advice(axis)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -61,7 +63,10 @@ def measure_base(bench: Workbench, directory: Path, report: Report, *, anew: boo
         try:
             kept = parse_json(read_text(path, _LARGEST))
             loss, accuracy = kept["eval_loss"], kept["accuracy"]
-            return {"eval_loss": float(loss), "accuracy": None if accuracy is None else float(accuracy)}
+            base: Base = {"eval_loss": float(loss), "accuracy": None if accuracy is None else float(accuracy)}
+            if kept != _sealed(base):
+                raise ValueError("was altered")
+            return base
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise OutputError(f"{path}: is damaged ({str(error)[:200]}); delete it to measure the base again") from None
     measured = bench.task.evaluate(
@@ -70,8 +75,13 @@ def measure_base(bench: Workbench, directory: Path, report: Report, *, anew: boo
     if not math.isfinite(measured.loss):
         raise OutputError(f"the held-out loss of the base model is {measured.loss}: nothing can be learned from there")
     base = {"eval_loss": measured.loss, "accuracy": measured.accuracy}
-    write_json(path, base)
+    write_json(path, _sealed(base))
     return base
+
+
+def _sealed(base: Base) -> dict[str, object]:
+    """Add the digest of the figures: they are gone on from, like a checkpoint."""
+    return {**base, "sha256": hashlib.sha256(json.dumps(base).encode()).hexdigest()}
 
 
 def missing_deltas(updates: Sequence[Trace], method: Path) -> list[str]:

@@ -28,7 +28,7 @@ from train.data.partition import Partition
 from train.models.adapters import target_modules
 from train.models.pretraining import pretrain
 from train.remote.ray_trainer import ClusterWorkers, cluster_workers
-from train.runs.directory import Terms, agree, keep, trained_in
+from train.runs.directory import TrainingTerms, agree, keep, trained_in
 from train.runs.fingerprint import contents, own_settings, shared_settings
 from train.runs.lock import locked
 from train.runs.metrics import MetricsRow, read_metrics, write_metrics
@@ -36,7 +36,7 @@ from train.runs.run import train_method
 from train.runs.settings import TrainSettings
 from train.runs.workbench import Workbench, build, device_of
 from train.update.compression import messages
-from train.update.priced_only import priced_only
+from train.update.priced_only import catches_up, priced_only
 
 DEMONSTRATION = Path(str(resources.files("parasim_demonstration"))) / "scenario.yaml"
 """What `paraSim train` does without arguments: a small Llama, word problems, 10 clients."""
@@ -116,7 +116,7 @@ def train(
     # Measured too, `both` only times the same run a second time.
     timing = {"--clock": "profile" if clock == "profile" else "measured"}
     own = {scenario.method.name: own_settings(scenario, settings) | timing for scenario in scenarios}
-    terms = Terms(shared_settings(scenarios[0], settings), own)
+    terms = TrainingTerms(shared_settings(scenarios[0], settings), own)
     directory = Path(directory)
     with noticing_deletions(), locked(directory):
         # As early as can be: what is refused must not have cost anything, nor have changed what is there.
@@ -128,7 +128,7 @@ def train(
 def _train(
     scenarios: Sequence[Scenario],
     settings: TrainSettings,
-    terms: Terms,
+    terms: TrainingTerms,
     workers: ClusterWorkers | None,
     directory: Path,
     clock: Clock,
@@ -152,7 +152,8 @@ def _train(
     if bench.held_out:
         write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
     unused = dict.fromkeys(chain.from_iterable(map(ignored, scenarios)))
-    notes, results = [*bench.notes, *priced_only(scenarios[0].wire), *unused], {}
+    catching_up = any(catches_up(prepare(scenario, bench.architecture)) for scenario in scenarios)
+    notes, results = [*bench.notes, *priced_only(scenarios[0].wire, catching_up=catching_up), *unused], {}
     if clock != "measured":
         notes += doubtful(costs_of(prepare(scenario, bench.architecture)).provenance() for scenario in scenarios)
     for scenario in scenarios:

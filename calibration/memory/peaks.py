@@ -12,7 +12,7 @@ from sim.workload.blocks import Block
 
 if TYPE_CHECKING:
     from calibration.memory.allocations import Footprint
-    from calibration.memory.shapes import ShapeModel, Step
+    from calibration.memory.shapes import ShapeModel, TracedStep
 
 CUDA_GRANULARITY = 512
 """What PyTorch's allocator for CUDA rounds every size up to [B]."""
@@ -66,7 +66,7 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool) -> Footprint
     if model is None:
         raise CostError(NO_MODEL)
     try:
-        from calibration.memory.shapes import Step
+        from calibration.memory.shapes import TracedStep
     except ImportError as missing:
         raise CostError(f"{install_hint('tracing a step', 'train')} ({missing})") from None
     # Above the lowest block most activations are kept.
@@ -76,12 +76,12 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool) -> Footprint
     }
     # From the second batch on a step's passes run beside the sum of the gradients before: a third changes nothing.
     sizes = local.batch_size, local.sequence_length, min(2, batches_per_step(scenario))
-    steps = (Step(setup.method.trains, b, *sizes, lora=scenario.lora, checkpointing=recomputing) for b in blocks)
+    steps = (TracedStep(setup.method.trains, b, *sizes, lora=scenario.lora, checkpointing=recomputing) for b in blocks)
     return max((_peak(model, precision, step) for step in steps), key=lambda peak: peak.total)
 
 
 @cache
-def _peak(model: str, precision: str, step: Step) -> Footprint:
+def _peak(model: str, precision: str, step: TracedStep) -> Footprint:
     rounding = CUDA_GRANULARITY if precision == "bfloat16" else PAGE
     return _shapes(model, precision).trace(step, granularity=rounding).peak
 

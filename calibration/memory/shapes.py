@@ -32,7 +32,7 @@ from train.models.building import classifies_images, keep_no_cache, placed, rand
 
 
 @dataclass(frozen=True)
-class Step:
+class TracedStep:
     """One step of one client's local update, as far as its costs depend on it.
 
     Attributes
@@ -106,12 +106,12 @@ class ShapeModel:
         keep_no_cache(built)
         self._model = placed(built, "meta", self._dtype)
 
-    def trace(self, step: Step, *, granularity: int = 1) -> StepTrace:
+    def trace(self, step: TracedStep, *, granularity: int = 1) -> StepTrace:
         """Trace one step.
 
         Parameters
         ----------
-        step : Step
+        step : TracedStep
             What is trained, on what.
         granularity : int
             What the allocator rounds every size up to [B].
@@ -149,7 +149,7 @@ class ShapeModel:
                     "so its memory cannot be told from shapes"
                 ) from None
 
-    def _check_length(self, step: Step) -> None:
+    def _check_length(self, step: TracedStep) -> None:
         """Refuse more tokens than there are positions: looking them up shows no error where there are no values."""
         longest = positions_of(self._model)
         if longest is not None and step.sequence_length > longest:
@@ -158,14 +158,14 @@ class ShapeModel:
             )
 
 
-def filled_batch(config: Any, step: Step) -> dict[str, Tensor]:
+def filled_batch(config: Any, step: TracedStep) -> dict[str, Tensor]:
     """Make a batch as the trainer's tasks do, of zeros and without padding.
 
     Parameters
     ----------
     config : transformers.PretrainedConfig
         Configuration of the model that it is for.
-    step : Step
+    step : TracedStep
         Its size.
 
     Returns

@@ -162,7 +162,7 @@ def coefficients(prices: Mapping[str, float]) -> dict[str, Coefficient]:
     }
 
 
-class Prices(Section):
+class FittedTerms(Section):
     """What a fit has found: a price for each of its terms."""
 
     terms: ClassVar[tuple[CostTerm, ...]]
@@ -189,7 +189,7 @@ class Prices(Section):
         return self
 
 
-class StepFit(Prices):
+class StepFit(FittedTerms):
     """The prices of a step and of a local update."""
 
     terms = TERMS
@@ -229,7 +229,7 @@ class MergeSample(Section):
     """Of each repeat [s]."""
 
 
-class Merging(Prices):
+class Merging(FittedTerms):
     """What merging stacks of adapters takes, as every client of FLoRA does."""
 
     terms = MERGE_TERMS

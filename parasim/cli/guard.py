@@ -16,10 +16,8 @@ from pathlib import Path
 
 import typer
 
-from sim.errors import OutputError, ParaSimError
+from sim.errors import OutputError, ParaSimError, brief, shown_path
 
-_LONGEST = 300
-"""Characters of a foreign message that are shown."""
 _CANNOT_BE_WRITTEN = {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
 """What writing to something open may end with."""
 
@@ -89,7 +87,8 @@ def _told(error: BaseException, unwritten: OSError | None) -> tuple[int, str]:
         return error.exit_status, str(error)
     if isinstance(error, typer.TyperException):
         # A group without a command has printed its help, and has nothing more to say.
-        message = error.format_message().rstrip(".")
+        # It quotes what was typed, whatever and however long that is.
+        message = brief(error.format_message()).rstrip(".")
         command = getattr(error, "ctx", None)
         return 2, message and f"{message}; see `{command.command_path if command else 'paraSim'} --help`"
     if isinstance(error, KeyboardInterrupt):
@@ -98,7 +97,7 @@ def _told(error: BaseException, unwritten: OSError | None) -> tuple[int, str]:
         return OutputError.exit_status, f"standard output cannot be written: {unwritten.strerror}"
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(error.filename)
-        return 2, f"{name[:_LONGEST]}: {error.strerror}"
+        return 2, f"{shown_path(name)}: {error.strerror}"
     return 1, f"{_foreign(error)}; --debug shows the traceback"
 
 
@@ -107,11 +106,9 @@ def _foreign(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     try:
-        message = " ".join(str(error).split())
+        message = brief(str(error))
     except Exception:  # a user's own class may do anything when it is written
         message = ""
-    if len(message) > _LONGEST:
-        message = f"{message[:_LONGEST]}..."
     return f"unexpected {type(error).__name__}{place}{': ' if message else ''}{message}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -70,7 +71,11 @@ def command(
         print((out / "results.csv").read_text(encoding="utf-8"), end="")
     else:
         _print(table)
-    if format_ == "table":
+    if format_ != "table":
+        # What a program reads has no place for sentences; those of memory are a column of it.
+        for sentence in _notes(table):
+            print(sentence, file=sys.stderr)
+    else:
         print(f"Table: {out / 'results.csv'}")
         print("Chart: " + ", ".join(str(chart) for chart in charts))
 
@@ -89,8 +94,11 @@ def _print(table: Table) -> None:
     for row in table.rows:
         times = (clock(float(row[part])) for part in parts.values())
         printed.add_row(*(row[column] for column in swept), *times, row["compute_origin"])
-    uneven = uneven_rounds(row["method"] for row in table.rows)
-    console().print(printed, *uneven, *table.notes, *table.memory, sep="\n")
+    console().print(printed, *_notes(table), *table.memory, sep="\n")
+
+
+def _notes(table: Table) -> list[str]:
+    return [*uneven_rounds(row["method"] for row in table.rows), *table.notes]
 
 
 def _draw(table: Table, plot: Plot, out: Path) -> list[Path]:

@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 
 from parasim.figures import style
 from parasim.figures.sheet import log_ticks, note, sheet
+from parasim.planning.search.crossings import MethodsCompared
 from parasim.text import amount
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.text import Text
-
-    from parasim.planning.questions.break_even import MethodsCompared
 
 # All lengths are in inches.
 _WIDTH, _ROW, _LEAST_HEIGHT = 4.6, 0.30, 1.2

@@ -10,15 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from parasim.figures import style
 from parasim.figures.labels import label_ends, shortened
 from parasim.figures.sheet import Key, Sheet, list_beside, log_ticks, ring, sheet
+from parasim.planning.search.hiding_points import GroupCurve
 from parasim.text import amount
-
-if TYPE_CHECKING:
-    from parasim.planning.questions.hiding import GroupCurve
 
 # All lengths are in inches.
 _WIDTH, _HEIGHT = 4.2, 2.0

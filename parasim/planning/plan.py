@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 
+from parasim.alike_bars import seen, share_seconds
 from parasim.api import Source
 from parasim.ignored import ignored, unused_regions
 from parasim.memory import memory_of, merged
@@ -23,6 +24,7 @@ from parasim.planning.methods import (
 from parasim.planning.search.quantities import WithValue, quantity_named
 from sim.errors import ScenarioError, UnitError
 from sim.scenario.units import duration
+from sim.workload.methods import Trains
 
 
 def plan(
@@ -100,6 +102,7 @@ def plan(
     change = None if solve_for is None else quantity_named(solve_for).change
     # A budget's choices are held against their devices' memory one by one.
     notes = [*answered.notes, *uneven_rounds(prepared), *([] if budget else _memory(answered, cases, change))]
+    notes += _shared_seconds(cases, widths=solve_for == "block-width" or budget is not None)
     notes += ignored(scenario) if confidence is None else unused_regions(scenario)
     row = ("-",) * len(answered.columns)
     others = [Answer(m, False, None, "", None, why, row=row) for m, why in refused.items() if m not in left_out]
@@ -140,6 +143,16 @@ def _seconds(within: str | float) -> float:
     if not seconds:
         raise ScenarioError(f"--within {within}: must be longer than nothing")
     return seconds
+
+
+def _shared_seconds(cases: Sequence[Case], *, widths: bool) -> list[str]:
+    """Say what given seconds, that a profile would tell apart, are the same for among what is compared."""
+    trains_blocks = any(case.setup.method.trains is Trains.BLOCK for case in cases)
+    wide = widths and trains_blocks and cases[0].scenario.compute.seconds is not None
+    shared = ["methods"] * share_seconds(seen(case.setup) for case in cases) + ["block widths"] * wide
+    if not shared:
+        return []
+    return [f"compute.seconds is the same for several {' and '.join(shared)}: they differ in what is sent alone."]
 
 
 def _memory(answered: Plan, cases: Sequence[Case], change: WithValue | None) -> list[str]:

@@ -67,7 +67,7 @@ class Change(NamedTuple):
     groups: tuple[int, ...] = ()
 
 
-class Share(NamedTuple):
+class HeldTime(NamedTuple):
     """What the clients of one group, or the server, hold of the critical path by one resource.
 
     Attributes
@@ -120,7 +120,7 @@ class Explanation:
         The run.
     path : CriticalPath
         What its wall-clock consists of.
-    shares : tuple of Share
+    shares : tuple of HeldTime
         The path by resource and group, the largest first.
     slack : tuple of float
         For each group, the least time by which anything that its clients do could be delayed without the run
@@ -134,7 +134,7 @@ class Explanation:
 
     result: Result
     path: CriticalPath
-    shares: tuple[Share, ...]
+    shares: tuple[HeldTime, ...]
     slack: tuple[float, ...]
     claims: tuple[Claim, ...]
     not_replayable: str = ""
@@ -144,7 +144,7 @@ class Explanation:
         return held(self.shares)
 
 
-def held(shares: Sequence[Share]) -> dict[Holder, float]:
+def held(shares: Sequence[HeldTime]) -> dict[Holder, float]:
     """Seconds that each resource holds, of all clients together and the largest first [s]."""
     seconds = {holder: math.fsum(share.seconds for share in shares if share.holder is holder) for holder in Holder}
     return dict(sorted(((holder, held) for holder, held in seconds.items() if held > 0), key=lambda item: -item[1]))
@@ -178,7 +178,7 @@ def explain(setup: Setup, costs: Costs) -> Explanation:
     return Explanation(result, path, shares, spare, claims, recording.not_replayable)
 
 
-def named(shares: tuple[Share, ...], holder: Holder, *, aggregators: bool = False) -> tuple[int, ...]:
+def named(shares: tuple[HeldTime, ...], holder: Holder, *, aggregators: bool = False) -> tuple[int, ...]:
     """Groups (and aggregators) that hold nine tenths of what all of them hold of a resource, the largest first."""
     own = [s for s in shares if s.holder is holder and (s.group >= 0 or (aggregators and s.group < SERVER))]
     total, reached = math.fsum(share.seconds for share in own), 0.0
@@ -190,13 +190,13 @@ def named(shares: tuple[Share, ...], holder: Holder, *, aggregators: bool = Fals
     return tuple(groups)
 
 
-def shares_by_group(path: CriticalPath, fleet: Fleet) -> tuple[Share, ...]:
+def shares_by_group(path: CriticalPath, fleet: Fleet) -> tuple[HeldTime, ...]:
     """Seconds of a critical path by resource and group, the largest first."""
     seconds: dict[tuple[Holder, int], list[float]] = {}
     for (holder, client), held in path.held().items():
         group = client if client < 0 else fleet.index(client)
         seconds.setdefault((holder, group), []).append(held)
-    shares = (Share(holder, group, math.fsum(terms)) for (holder, group), terms in seconds.items())
+    shares = (HeldTime(holder, group, math.fsum(terms)) for (holder, group), terms in seconds.items())
     return tuple(sorted(shares, key=lambda share: (-share.seconds, share.holder, share.group)))
 
 
@@ -210,7 +210,7 @@ def _least_slack(result: Result) -> tuple[float, ...]:
     return tuple(least)
 
 
-def _changes(recording: Recording, shares: tuple[Share, ...]) -> Iterator[Change]:
+def _changes(recording: Recording, shares: tuple[HeldTime, ...]) -> Iterator[Change]:
     """Changes worth trying: all devices and links; the bottleneck alone; what else holds a share of the path."""
     wall_clock = recording.result.wall_clock
     groups = len(recording.setup.scenario.fleet)

@@ -43,6 +43,10 @@ def read_seconds(value: Any, above: tuple[str, ...] = ()) -> Any:
     if not value:
         raise ValueError("must not be an empty mapping")
     keys = {key: _key(key) for key in value}
+    # YAML tells 4 from "4", and names of models are looked up in any capitalisation.
+    meant = [key.lower() for key in keys.values()]
+    if twice := next((key for key in keys.values() if meant.count(key.lower()) > 1), None):
+        raise ValueError(f"{shown(twice)} stands there twice")
     kind = _kind(keys.values())
     told_apart = (*above, kind)
     if kind in above:

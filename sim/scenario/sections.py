@@ -223,6 +223,9 @@ class Wire(Section):
                 f"is {self.bytes_per_parameter:g}; leave one of them out"
                 + (f", or take {' or '.join(of_this_width)}" if of_this_width else "")
             )
+        if self.precision is not None:
+            # It follows from the type, given or not: whoever sets another type means the width of that.
+            self.model_fields_set.discard("bytes_per_parameter")
         return self
 
     @property
@@ -262,7 +265,7 @@ class Compute(Section):
 
 
 class PayloadSizes(Section):
-    """Message sizes, instead of those that follow from the model."""
+    """Message sizes before compression (`wire`), instead of those that follow from the model."""
 
     upload: Size
     """One client's update."""

@@ -72,8 +72,11 @@ def register(method: Method) -> Method:
     Raises
     ------
     ScenarioError
-        If the name is taken or empty, or the shape is none.
+        If it is no `Method`, its name is taken or empty, or the shape is none.
     """
+    # What only looks like one was not held against what can be trained.
+    if not isinstance(method, Method):
+        raise ScenarioError(f"only a Method can be registered, not {shown(method)}")
     if not method.name or not isinstance(getattr(method.shape, "traits", None), Traits):
         raise ScenarioError(f"a method needs a name and a shape's class, not {method.name!r} and {method.shape!r}")
     if method.name in METHODS:

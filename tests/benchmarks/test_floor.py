@@ -10,7 +10,7 @@ from torch import nn
 
 from benchmarks.floor import matrix_products, matrix_rates, timing_on, unavoidable_flops
 from calibration.devices.operators import Operator, Phase
-from calibration.memory.shapes import ShapeModel, Step
+from calibration.memory.shapes import ShapeModel, TracedStep
 from sim.workload.blocks import partition
 from sim.workload.methods import Trains
 
@@ -25,7 +25,9 @@ def test_half_of_attention_and_nothing_that_comes_once():
 def test_a_block_at_the_top_has_a_lower_floor():
     shapes = ShapeModel("demo", "float32")
     bottom, *_, top = partition(shapes.architecture, 1)
-    floors = [unavoidable_flops(shapes.trace(Step(Trains.BLOCK, block, 2, 16)).operators) for block in (bottom, top)]
+    floors = [
+        unavoidable_flops(shapes.trace(TracedStep(Trains.BLOCK, block, 2, 16)).operators) for block in (bottom, top)
+    ]
     # 2 operations a weight and token forward, and below that nothing can go.
     forward = 2 * 32 * shapes.architecture.layer_parameters
     assert floors[0] > floors[1] > forward

@@ -127,26 +127,29 @@ def parablock(
 def fedcybgd(
     model: nn.Module, batches: Batches, rounds: int, n: int, rate: Callable[[int], float | Sequence[float]],
     *, kept: bool = True, fetched: Callable[[int], Sequence[int]] | None = None, unfetched: str = "base",
-    up: Wire = unchanged, down: Wire = unchanged,
+    up: Wire = unchanged, down: Wire = unchanged, blocks: int | None = None,
 ) -> nn.Module:  # fmt: skip
     """Clients take turns; the server overwrites the block that the client returns.
 
     For blocks that a client does not fetch stand the base's values, as in the method's public code, or those that it
-    had last. AdamW's state stays with the client or begins afresh.
+    had last. AdamW's state stays with the client or begins afresh. With fewer blocks than clients, some share one.
     """
+    owner: dict[int, int] = {}
     base, memories = copy.deepcopy(model), [{} for _ in range(n)]
     last = [copy.deepcopy(model) for _ in range(n)]
     for t in range(rounds):
         client = t % n
         own = copy.deepcopy(base if unfetched == "base" else last[client])
-        for block in (*range(n),) if fetched is None else (*fetched(t), client):
+        mine = client % (blocks or n)
+        still_mine = [mine] if owner.get(mine) == client else []
+        for block in (*range(n),) if fetched is None else (*fetched(t), *still_mine):
             overwrite(own, model, names_of(block, model))
-        names = names_of(client, model)
+        names = names_of(mine, model)
         memory = memories[client] if kept else None
         delta = local_training(own, names, batches(client, t), rate(t), memory)
         add(own, down(up(delta)))
         overwrite(model, own, names)
-        last[client] = own
+        owner[mine], last[client] = client, own
     return model
 
 

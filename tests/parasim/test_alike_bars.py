@@ -30,6 +30,9 @@ def seconds(given: Any) -> dict[str, Any]:
         (SIZED, {"methods": ["fedit", "ffa-lora"]}, "method fedit and ffa-lora: .*give it by method"),
         (SIZED, {"methods": ["parablock", "fedbcd", "full-ft"]}, "method fedbcd and full-ft"),
         (SIZED, {"vary": {"blocks.layers": [1, 2]}}, "blocks.layers 1 and 2"),
+        # Given seconds are those of any device.
+        (GIVEN, {"vary": {"fleet.0.device": ["a100", "h100"]}}, "fleet.0.device a100 and h100: .*speed"),
+        (GIVEN, {"vary": {"fleet.*.device": ["a100", "null"]}}, "fleet.*.device a100 and null: .*speed"),
         # One value of many is enough, and one method of several.
         (seconds({"2": 3, "default": 3}), {"batch_sizes": [2, 4, 8]}, "batch_size 4 and 8"),
         (
@@ -72,6 +75,7 @@ def test_seconds_that_are_told_apart_may_be_swept():
         {"vary": {"blocks.layers": [1, 2]}},
         {"vary": {"compute.seconds": [1, 2]}},
         {"vary": {"fleet.0.speed": [1, 2]}},
+        {"vary": {"fleet": ["[{device: a100, speed: 1}]", "[{device: h100, speed: 2}]"]}},
         # The same link, written in two ways.
         {"bandwidths": ["1MB/s", "8Mbit/s"]},
         # Blocks have no rank.
@@ -91,9 +95,33 @@ def test_seconds_that_several_models_or_methods_share_are_said():
     for swept, what in (
         ({"models": ["llama-3-8b", "llama-3.2-3b"]}, "model"),
         ({"methods": ["fedbcd", "fedit"]}, "method"),
+        ({"vary": {"blocks.layers": [1, 2]}}, "blocks.layers"),
+        ({"methods": ["fedit"], "vary": {"lora.rank": [8, 16]}}, "lora.rank"),
     ):
         (note,) = parasim.sweep(GIVEN, **swept).notes
         assert f"the same for more than one {what}" in note
+    # Blocks have no rank, and all that is trained has no width.
+    assert parasim.sweep(GIVEN, vary={"lora.rank": [8, 16]}).notes == []
+    assert parasim.sweep(GIVEN, methods=["full-ft"], vary={"blocks.layers": [1, 2]}).notes == []
     # Both train the same blocks: their updates do take equally long.
     assert parasim.sweep(GIVEN, methods=["parablock", "fedbcd"]).notes == []
     assert parasim.sweep(seconds({"fedbcd": 3, "fedit": 2}), methods=["fedbcd", "fedit"]).notes == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked", "shared"),
+    [
+        (GIVEN, {"within": "1h", "solve_for": "block-width"}, "several block widths"),
+        (GIVEN, {"within": "1h", "solve_for": "bandwidth"}, ""),
+        (GIVEN, {"break_even": ["parablock", "fedit"]}, "several methods"),
+        (GIVEN, {"break_even": ["parablock", "fedbcd"]}, ""),
+        (GIVEN, {"budget": "500USD", "methods": ["fedbcd", "fedit"]}, "several methods and block widths"),
+        (GIVEN, {"budget": "500USD", "methods": ["fedit"]}, ""),
+        (seconds({"parablock": 3, "fedit": 2}), {"break_even": ["parablock", "fedit"]}, ""),
+        (BY_PROFILE, {"within": "1h", "solve_for": "block-width"}, ""),
+    ],
+)
+def test_a_plan_says_what_it_compares_by_the_same_seconds(fields: dict[str, Any], asked: dict[str, Any], shared: str):
+    said = [note for note in parasim.plan(fields, **asked).notes if "compute.seconds is the same" in note]
+    assert len(said) == bool(shared)
+    assert all(f"for {shared}:" in note for note in said)

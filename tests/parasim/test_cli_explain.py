@@ -14,7 +14,7 @@ from parasim.explanation import explain, sentences, who
 from parasim.figures.gantt import draw_gantt
 from parasim.figures.style import FigureError
 from sim.analysis.critical_path import Holder
-from sim.analysis.explain import Share
+from sim.analysis.explain import HeldTime
 from sim.engine.fleet import Fleet
 from sim.scenario.sections import Group
 from tests.parasim.command_line import refused, run
@@ -57,7 +57,7 @@ def test_what_is_said(uneven: Path):
 def test_a_share_that_is_said_of_groups_is_theirs_alone(uneven: Path):
     # Of 60 s of computing, 3 s are the others': 57 / 87. Of nobody's in particular, all 60: 60 / 87 = 69%, as above.
     why = explain(uneven)
-    client_3, city = Share(Holder.COMPUTING, 1, 57.0), Share(Holder.COMPUTING, 0, 3.0)
+    client_3, city = HeldTime(Holder.COMPUTING, 1, 57.0), HeldTime(Holder.COMPUTING, 0, 3.0)
     shared = replace(why, shares=(client_3, *why.shares[1:], city))
     assert sentences(shared)[0] == (
         "66% of the 87 s is computing of client 3, 21% is uplink of client 3 and 10% is downlink of client 3."

@@ -49,6 +49,13 @@ def test_what_is_priced_and_not_applied_is_said(small_training: Path, tmp_path: 
         printed[size] = " ".join(outcome.out.split())
     assert "wire.bytes_per_parameter=1 is priced and not applied" in printed[1]
     assert "priced and not applied" not in printed[4]
+    again = [
+        "--set", "fleet=[{count: 2}]", "--set", "rounds=3", "--set", "participation.rounds=[[0], [0], [0, 1]]",
+        "--set", "wire.bytes_per_parameter=2",
+    ]  # fmt: skip
+    outcome = run(*arguments, *again, "--out", tmp_path / "again")
+    assert outcome.status == 0, outcome.err
+    assert "wire.bytes_per_parameter=2 is priced and not applied where" in " ".join(outcome.out.split())
 
 
 def test_the_same_command_again_changes_nothing(trained: tuple[Path, str], small_training: Path):

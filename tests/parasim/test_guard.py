@@ -12,6 +12,7 @@ import pytest
 import parasim
 from parasim import Method, Trains, register
 from parasim.cli.guard import without_debug
+from parasim.cli.main import main
 from sim.protocols.synchronous import Synchronous
 from sim.workload.methods import METHODS
 from tests.parasim.command_line import Outcome, refused, run
@@ -209,3 +210,28 @@ def test_names_that_no_file_can_have(arguments: tuple[str, ...], small: Path, mo
     assert "\n" not in message
     assert len(message) < 1000
     assert not Path("a").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("a" * 5000,),
+        ("a\nb\x1b[31m" * 500,),
+        ("simulate", "--" + "a" * 5000),
+        ("simulate", "small.yaml", "b" * 5000),
+        ("simulate", "small.yaml", "--format", "c\n" * 5000),
+        ("list", "d" * 5000),
+        ("calibrate", "--model", "demo", "--out", "x.json", "--seed", "e" * 5000),
+    ],
+    ids=lambda arguments: " ".join(arguments)[:30].encode("unicode_escape").decode(),
+)
+def test_what_was_typed_is_quoted_briefly(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sys, "argv", ["paraSim", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    message = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert len(message) < 500
+    assert message.removesuffix("\n").isprintable()

@@ -131,6 +131,17 @@ def test_jitter_that_a_command_does_not_draw_is_said(command: tuple[str, ...], t
     assert said.count(UNDRAWN) == 1
 
 
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_sweeps_that_a_program_reads_say_it_beside_what_it_reads(form: str, hopeless: Path, tmp_path: Path):
+    jitter = "fleet.0.speed_jitter={sigma: 0.2}"
+    outcome = run("sweep", hopeless, "--set", jitter, "--format", form, "--out", tmp_path / "out")
+    said = outcome.err.splitlines()
+    assert len(said) == 2
+    assert said[0].startswith(SAID)
+    assert said[1].startswith("Not looked at: speed_jitter of site.")
+    assert not any(sentence in outcome.out for sentence in said)
+
+
 def test_the_provenance_keeps_it_and_what_draws_does_not_say_so():
     assert parasim.simulate(JITTERY).provenance["ignored"] == ignored_jitter(Scenario.parse(JITTERY))
     drawn = parasim.plan(JITTERY, confidence=0.5)

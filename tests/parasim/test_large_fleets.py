@@ -46,11 +46,15 @@ def explained(method: str, **fields: Any) -> Callable[[int], Callable[[], object
     return lambda clients: lambda: summary(explain(uneven(clients, method=method, **fields)))
 
 
-def hiding(clients: int) -> Callable[[], object]:
-    # One latency for all: otherwise there are more clients, the larger the fleet, that none is slower than in both.
-    fleet = tuple(group.model_copy(update={"latency": 0.0}) for group in uneven(clients).fleet)
-    scenario = uneven(clients).model_copy(update={"fleet": fleet})
-    return lambda: parasim.plan(scenario, hide_communication=True, jobs=1).summary()
+def hiding(duplex: str) -> Callable[[int], Callable[[], object]]:
+    def of(clients: int) -> Callable[[], object]:
+        # One latency for all: otherwise there are more clients, the larger the fleet, that none is slower than in both.
+        same = {"latency": 0.0, "duplex": duplex}
+        fleet = tuple(group.model_copy(update=same) for group in uneven(clients).fleet)
+        scenario = uneven(clients).model_copy(update={"fleet": fleet})
+        return lambda: parasim.plan(scenario, hide_communication=True, jobs=1).summary()
+
+    return of
 
 
 def test_figures_of_groups_take_as_long_as_there_are_clients():
@@ -62,8 +66,9 @@ def test_explaining_takes_as_long_as_there_are_clients(method: str):
     assert exponent(explained(method), 15, 60) < NEARLY_LINEAR
 
 
-def test_hiding_points_of_all_groups_take_as_long_as_there_are_clients():
-    assert exponent(hiding, 12, 36) < NEARLY_LINEAR
+@pytest.mark.parametrize("duplex", ["full", "half"])
+def test_hiding_points_of_all_groups_take_as_long_as_there_are_clients(duplex: str):
+    assert exponent(hiding(duplex), 12, 36) < NEARLY_LINEAR
 
 
 SECONDS = [20 + 7 * n % 13 for n in range(12)]
@@ -91,11 +96,16 @@ def test_who_holds_nobody_up_may_be_left_out(fields: dict[str, Any]):
             assert links.run({group: bandwidth}).wall_clock == links.whole({group: bandwidth}).wall_clock
 
 
-def test_half_duplex_clients_are_not_left_out():
+@pytest.mark.parametrize("bandwidth", [1e6, 1e7, 1e8, UNLIMITED])
+def test_half_duplex_clients_that_hold_nobody_up_may_be_left_out_too(bandwidth: float):
+    # Each one's air is its own.
     scenario = uneven(12)
     half = tuple(group.model_copy(update={"duplex": "half"}) for group in scenario.fleet)
     links = OtherLinks(Case.of(scenario.model_copy(update={"fleet": half})))
-    assert links.run({3: 1e7}).wall_clock == pytest.approx(links.whole({3: 1e7}).wall_clock, rel=1e-12)
+    for group in range(12):
+        run = links.run({group: bandwidth})
+        assert run.wall_clock == pytest.approx(links.whole({group: bandwidth}).wall_clock, rel=1e-12)
+        assert len(run.timeline.spans) < 70  # three rounds of twelve clients are 147
 
 
 def alike(clients: int, **fields: Any) -> Scenario:
@@ -130,6 +140,20 @@ def test_a_search_that_would_take_too_long_is_cut_short_and_says_so(monkeypatch:
     assert all(answer.value == needs[answer.more["clients"]] for answer in plan.answers)
     assert any("8 groups" in note and "4" in note for note in plan.notes)
     assert not any("would take too long" in note for note in whole.notes)
+
+
+def test_all_workloads_share_the_time_of_a_search(monkeypatch: pytest.MonkeyPatch):
+    # Blocks of 0.5, 1, 2 and 4 layers: four searches of 12 groups, of which the time of one and a half is there.
+    model = {"model": "llama-3-8b", "payload": None, "wire": {"bytes_per_parameter": 2}}
+    scenario = parasim.load({**uneven(12).model_dump(mode="json", exclude_unset=True), **model})
+    simulated = []
+    whole = OtherLinks.run
+    monkeypatch.setattr(OtherLinks, "run", lambda *told: simulated.append(whole(*told)) or simulated[-1])
+    parasim.plan(scenario, hide_communication=True, jobs=1)
+    spans = len(simulated[0].timeline.spans) + search._SPANS_OF_A_START
+    monkeypatch.setattr(search, "_MOST_SPANS", 18 * search._STEPS * spans)
+    plan = parasim.plan(scenario, hide_communication=True, jobs=1)
+    assert any("8 groups" in note and "4" in note for note in plan.notes)
 
 
 def test_many_names_are_summed_up():

@@ -10,7 +10,7 @@ import torch
 from transformers import CONFIG_MAPPING
 
 import parasim
-from calibration.memory.shapes import ShapeModel, Step
+from calibration.memory.shapes import ShapeModel, TracedStep
 from parasim_demonstration.models import demonstration_tokenizer
 from sim.workload.architecture import read_config
 from sim.workload.blocks import lora_parameters, partition
@@ -105,7 +105,7 @@ def test_simulated_remembered_and_trained_are_one_model(folder: Path):
     block, rank = partition(architecture, 1)[0].parameters, sum(lora_parameters(architecture, 2, "all-linear"))
     for method, uploaded in (("fedbcd", block), ("fedit", rank), ("full-ft", architecture.parameters)):
         assert parasim.simulate(scenario(folder, method)).summary()["uploaded_bytes"] == 2 * 2 * 2 * uploaded
-    step = Step(trains=Trains.BLOCK, block=partition(architecture, 1)[1], batch_size=1, sequence_length=8)
+    step = TracedStep(trains=Trains.BLOCK, block=partition(architecture, 1)[1], batch_size=1, sequence_length=8)
     # Weights of 4 bytes are there in any case.
     assert shapes.trace(step).peak.total > 4 * architecture.parameters
 

@@ -198,7 +198,7 @@ def test_the_step_that_comes_along_is_the_traced_one():
 
     model = shapes.ShapeModel("llama-3-8b")
     blocks = partition(model.architecture, 2)
-    traced = one_step(model.trace(shapes.Step(Trains.BLOCK, blocks[7], 4, 512)).operators)
+    traced = one_step(model.trace(shapes.TracedStep(Trains.BLOCK, blocks[7], 4, 512)).operators)
     for name in ("a100", "h100", "l40s"):
         ratio = scale(1.0, (reference_step(), device(name)), (traced, device(name))).seconds
         assert ratio == pytest.approx(1.0, rel=0.01)

@@ -166,6 +166,15 @@ def test_figures_of_the_base_that_are_damaged(text: str, small: Path, out: Path)
     assert "base.json: is damaged" in refused("train", small, "--method", "overlapped-lora", *TIMED, "--out", out)
 
 
+@pytest.mark.parametrize("figure", ["eval_loss", "accuracy"])
+def test_figures_of_the_base_in_which_a_digit_changed(figure: str, small: Path, out: Path):
+    base = json.loads((out / "base.json").read_text())
+    (out / "base.json").write_text(json.dumps(base | {figure: 0.125}))
+    assert "base.json: is damaged (was altered)" in refused(
+        "train", small, "--method", "overlapped-lora", *TIMED, "--out", out
+    )
+
+
 @pytest.mark.parametrize(
     "name", ["config.json", "tokenizer.json", "model.safetensors", "pretraining.json", "SHA256SUMS"]
 )

@@ -93,6 +93,7 @@ class Frame:
         # A template that knows no generation prompt writes the opening of a turn with the turn itself.
         self._opens_turns = self._render(PROBE[:1], ask=True) != self._render(PROBE[:1])
         self.end, self.end_token = self._ending(self._around(PROBE, 1)[1])
+        self._between = self._end_between()
 
     def prepared(self, conversation: Conversation) -> list[Message]:
         """Bring a conversation into the shape that the template knows.
@@ -157,7 +158,8 @@ class Frame:
             start, end = self._start(conversation[:index], before), len(whole) - len(behind)
             if not (whole.startswith(before[:start]) and whole.endswith(behind) and start <= end):
                 raise DataError(f"the tokenizer's chat template writes other questions for this answer: {shown(text)}")
-            spans.append((start, end + len(self.end) if behind.startswith(self.end) else end))
+            ends = (self.end, self._between) if index + 1 < len(conversation) else (self.end,)
+            spans.append((start, end + len(next((one for one in ends if behind.startswith(one)), ""))))
         if not self.end:
             whole = whole[:end] + self._tokenizer.eos_token
             spans[-1] = spans[-1][0], len(whole)
@@ -215,6 +217,22 @@ class Frame:
         common = shared_length(self._render(asked, ask=True), before)
         # Where asking writes no opening, that is not the assistant's; a space or a line break may be.
         return common if self._opens_turns or not before[common:].strip() else len(before)
+
+    def _end_between(self) -> str:
+        """The token that ends an answer before the last, where it is another one than ends the last: else the same.
+
+        It ends questions too; what stands behind an answer alone is the opening of another turn.
+        """
+        try:
+            text = self._render([*PROBE, *PROBE])
+        except DataError:  # a template of one question only
+            return self.end
+        ends = []
+        for said in (_SAID[USER], _SAID[ASSISTANT]):
+            behind = text.partition(said)[2]
+            end, token = self._ending(behind)
+            ends.append(end if token is not None and behind.startswith(end) else "")
+        return ends[1] if ends[0] == ends[1] else self.end
 
     def _ending(self, behind: str) -> tuple[str, int | None]:
         """What ends a turn, of what the template writes behind an answer, and the token that it ends with.

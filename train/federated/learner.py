@@ -24,7 +24,7 @@ from train.federated.client import Client
 from train.federated.versions import BASE, Versions
 from train.models.blocks import Values
 from train.runs.settings import TrainSettings
-from train.update.aggregate import mean
+from train.update.aggregate import mean, overwriting
 from train.update.compression import messages
 from train.update.jobs import Job, LocalTrainer, TrainerFactory
 from train.update.kept_optimizer import KeptOptimizer
@@ -254,7 +254,11 @@ class TorchLearner:
             stack = self.messages.broadcast(number, self.trained.stacked(contents, weights, rate))
             self.merge_seconds[number] = self.trained.merge(stack)
         else:
-            change = self.messages.broadcast(number, mean(contents, weights, [update.weight for update in updates]))
+            change = mean(contents, weights, [update.weight for update in updates])
+            if self.setup.traits.takes_turns and self.settings.correction:
+                begun = self.clients[updates[0].client].known.get(item, BASE)
+                change = overwriting(change, self.versions.get(item, begun), self.versions.newest_values(item))
+            change = self.messages.broadcast(number, change)
             self.versions.renew(item, number, {name: rate * value for name, value in change.items()})
         self._check_finite(item, number)
         for update in updates:

@@ -57,13 +57,17 @@ class Versions:
             self._shown[item] = BASE
         return self.values[item][version]
 
+    def newest_values(self, item: int) -> Values:
+        """Values of the newest version of an item."""
+        return self.get(item, self.newest(item))
+
     def load(self, item: int, version: int, values: Values) -> None:
         """Put back a version that was saved."""
         self.values.setdefault(item, {})[version] = {name: values[name] for name in self._part(item)}
 
     def renew(self, item: int, round: int, change: Mapping[str, Tensor]) -> None:
         """Add a change to the newest version of an item, and forget versions that no one will train on again."""
-        newest = self.get(item, self.newest(item))
+        newest = self.newest_values(item)
         self.values[item][round] = {name: value + change[name] for name, value in newest.items()}
         for other, versions in self.values.items():
             held = self._held(other)

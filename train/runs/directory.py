@@ -22,7 +22,7 @@ _NAMED = 4
 
 
 @dataclass(frozen=True)
-class Terms:
+class TrainingTerms:
     """What runs in one directory agree on.
 
     Attributes
@@ -45,14 +45,14 @@ def trained_in(directory: Path) -> list[str]:
     return sorted({path.parts[-3] for path in directory.glob("*/checkpoints/round-*")})
 
 
-def agree(directory: Path, terms: Terms) -> None:
+def agree(directory: Path, terms: TrainingTerms) -> None:
     """Make sure that a run may write to a directory; a directory in which nothing was trained takes any.
 
     Parameters
     ----------
     directory : Path
         Where results go.
-    terms : Terms
+    terms : TrainingTerms
         Those of the run.
 
     Raises
@@ -80,7 +80,7 @@ def agree(directory: Path, terms: Terms) -> None:
         )
 
 
-def keep(directory: Path, terms: Terms) -> None:
+def keep(directory: Path, terms: TrainingTerms) -> None:
     """Write down the terms of a run that agrees with the directory, beside those of methods trained before.
 
     Raises
@@ -95,7 +95,7 @@ def keep(directory: Path, terms: Terms) -> None:
     write_json(directory / RECORD, record)
 
 
-def _read(directory: Path) -> Terms:
+def _read(directory: Path) -> TrainingTerms:
     path = directory / RECORD
     if not path.exists():
         raise OutputError(
@@ -109,7 +109,7 @@ def _read(directory: Path) -> Terms:
         shared, own, contents = record["shared"], record["own"], record["contents"]
         if not all(isinstance(fields, dict) for fields in (shared, own, contents, *own.values())):
             raise ValueError("fields are missing")
-        return Terms(shared, own, contents)
+        return TrainingTerms(shared, own, contents)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise OutputError(
             f"{path}: is damaged ({type(error).__name__}: {error}); choose another --out or delete {directory}"

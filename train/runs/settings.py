@@ -8,11 +8,11 @@ from pydantic import Field, StrictBool, ValidationError, field_validator
 
 from sim.errors import ScenarioError, nearest
 from sim.scenario import scenario
-from sim.scenario.fields import SchemaOfFields, Section
+from sim.scenario.fields import Number, SchemaOfFields, Section, Whole
 from sim.scenario.validation_messages import validation_message
 from sim.workload.methods import METHODS
 
-Rate = Annotated[float, Field(gt=0)]
+Rate = Annotated[Number, Field(gt=0)]
 
 
 class DataSettings(Section):
@@ -28,9 +28,9 @@ class DataSettings(Section):
     """Names of the columns of a file of any other kind."""
     held_out: str | None = None
     """File of held-out examples; some of the source's are held out if left out."""
-    examples: int | None = Field(default=None, ge=1)
+    examples: Whole | None = Field(default=None, ge=1)
     """Use at most this many training examples."""
-    held_out_examples: int = Field(default=200, ge=1)
+    held_out_examples: Whole = Field(default=200, ge=1)
     """Number of held-out examples."""
 
 
@@ -39,36 +39,36 @@ class PartitionSettings(Section):
 
     kind: Literal["iid", "dirichlet"] = "dirichlet"
     """Evenly at random, or skewed by label."""
-    alpha: float = Field(default=0.5, ge=1e-9, le=1e9)
+    alpha: Number = Field(default=0.5, ge=1e-9, le=1e9)
     """Concentration of the Dirichlet distribution: the smaller, the more skewed; the largest is as good as i.i.d."""
     labels: Literal["label", "clusters"] = "label"
     """Labels of the data, or clusters of their texts."""
-    clusters: int = Field(default=10, ge=2)
+    clusters: Whole = Field(default=10, ge=2)
     """Number of text clusters."""
-    minimum: int = Field(default=8, ge=1)
+    minimum: Whole = Field(default=8, ge=1)
     """Fewest examples of a client."""
 
 
 class EvaluationSettings(Section):
     """How good the server's model is, and when that is measured."""
 
-    every: int = Field(default=1, ge=1)
+    every: Whole = Field(default=1, ge=1)
     """Rounds between held-out losses; the last round always has one."""
-    accuracy_every: int | None = Field(default=None, ge=1)
+    accuracy_every: Whole | None = Field(default=None, ge=1)
     """Rounds between accuracies, which generate answers; after the last round only if left out."""
-    answer_tokens: int | None = Field(default=None, ge=1)
+    answer_tokens: Whole | None = Field(default=None, ge=1)
     """Longest generated answer; as long as the longest held-out one if left out."""
-    batch_size: int = Field(default=50, ge=1)
+    batch_size: Whole = Field(default=50, ge=1)
     """Held-out examples at a time."""
 
 
 class PretrainingSettings(Section):
     """Central training on general text before anything is federated, so that the base is a pretrained model."""
 
-    steps: int = Field(default=0, ge=0)
+    steps: Whole = Field(default=0, ge=0)
     """Steps; the demonstration's model, random before, takes 800 of 16 documents if the section is left out."""
-    batch_size: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=2e-3, gt=0)
+    batch_size: Whole = Field(default=32, ge=1)
+    learning_rate: Number = Field(default=2e-3, gt=0)
 
 
 class CyclicSettings(Section):
@@ -87,13 +87,13 @@ class TrainSettings(Section):
     partition: PartitionSettings = PartitionSettings()
     learning_rate: Rate | Annotated[dict[str, Rate], Field(min_length=1)] = 1e-3
     """Local learning rate; one for all methods, or by method with `default` for the others."""
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: Number = Field(default=0.0, ge=0)
     schedule: Literal["constant", "cosine"] = "constant"
     """Learning rate within one local update; over all turns of a client that keeps its optimizer (`cyclic`)."""
-    clip_norm: float | None = Field(default=None, gt=0)
-    accumulation: int = Field(default=1, ge=1)
+    clip_norm: Number | None = Field(default=None, gt=0)
+    accumulation: Whole = Field(default=1, ge=1)
     """Batches per optimizer step, which follows the mean loss over all their answer tokens."""
-    global_learning_rate: float = Field(default=1.0, gt=0)
+    global_learning_rate: Number = Field(default=1.0, gt=0)
     """Rate eta with which the server adds the mean."""
     mean: Literal["uniform", "weighted"] = "uniform"
     """Weight clients alike, or by their number of examples."""
@@ -111,7 +111,7 @@ class TrainSettings(Section):
     pretraining: PretrainingSettings | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where it is trained; a GPU if there is one."""
-    checkpoint_every: int = Field(default=1, ge=1)
+    checkpoint_every: Whole = Field(default=1, ge=1)
     """Rounds between checkpoints."""
 
     @field_validator("learning_rate")

@@ -1,4 +1,4 @@
-"""The server's mean of the clients' deltas, uniform or weighted by their numbers of examples."""
+"""The server's mean of the clients' deltas, uniform or weighted by numbers of examples; FedCyBGD's overwriting."""
 
 from __future__ import annotations
 
@@ -36,3 +36,20 @@ def mean(deltas: Sequence[Mapping[str, Tensor]], weights: Sequence[float], disco
             summed.add_(delta[name].to(torch.float64), alpha=float(factor))
         averaged[name] = (summed / total).to(torch.float32)
     return averaged
+
+
+def overwriting(delta: Values, start: Values, replaced: Values) -> Values:
+    """Tell what has to be added to the server's values to put those of a client in their place (FedCyBGD).
+
+    Parameters
+    ----------
+    delta : values
+        What the client changed.
+    start : values
+        What it began from: not the server's where it did not fetch these.
+    replaced : values
+        The server's.
+    """
+    if start is replaced:
+        return delta
+    return {name: start[name] - replaced[name] + value for name, value in delta.items()}

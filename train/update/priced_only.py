@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
+from sim.engine.simulate import Setup
 from sim.scenario.sections import Wire
 
 
-def priced_only(wire: Wire) -> list[str]:
+def priced_only(wire: Wire, *, catching_up: bool = False) -> list[str]:
     """Say, a sentence each, where training carries more in a message than its priced bytes would hold.
 
     Parameters
     ----------
     wire : Wire
         That of a scenario.
+    catching_up : bool
+        Whether clients may fetch several changes of the same values at once (`catches_up`).
     """
     notes = []
     directions = {"upload": wire.upload, "download": wire.download}
@@ -21,6 +25,11 @@ def priced_only(wire: Wire) -> list[str]:
         notes.append(
             f"wire.bytes_per_parameter={wire.bytes_per_parameter:g} is priced and not applied: no type has this size, "
             "so that values of messages stay float32; 2 and 4 are applied, and less where values are quantized (bits)."
+        )
+    elif wire.carried != "float32" and catching_up:
+        notes.append(
+            f"wire.bytes_per_parameter={wire.bytes_per_parameter:g} is priced and not applied where a client missed "
+            "several changes of what it downloads: it has the server's values then, which may have more digits."
         )
     for direction, how in directions.items():
         if how.bits is not None and how.scale_bytes < 4 and how.scale_bytes != 2:
@@ -34,6 +43,15 @@ def priced_only(wire: Wire) -> list[str]:
                 f"kept takes {bits_per_index(how.top_k) / 8:.2g} bytes each at least."
             )
     return notes
+
+
+def catches_up(setup: Setup) -> bool:
+    """Tell whether a client may miss several changes of the same values before it downloads them."""
+    if setup.staleness is None:
+        return True
+    items = [setup.payload.item(round, block) for round, block in enumerate(setup.schedule)]
+    missed = (items[last:next] for own in setup.cohorts.rounds_of().values() for last, next in pairwise([0, *own]))
+    return any(len(set(changed)) < len(changed) for changed in missed)
 
 
 def bits_per_index(fraction: float) -> float:

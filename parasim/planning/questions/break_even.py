@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from operator import is_
 
@@ -18,8 +16,9 @@ import numpy as np
 
 from parasim.figures.break_even import draw_break_even
 from parasim.planning.answer import Answer, Check, Plan
-from parasim.planning.changes import with_bandwidth, with_batch_size
-from parasim.planning.methods import Case, Question, simulated
+from parasim.planning.changes import with_batch_size
+from parasim.planning.methods import Case, Question
+from parasim.planning.search.crossings import Crossing, MethodsCompared
 from parasim.planning.search.quantities import QUANTITIES
 from parasim.planning.search.ranges import compared_batch_sizes, origins, searched_bandwidths
 from parasim.planning.search.runtimes import by_methods, how_found, runtimes_of
@@ -36,66 +35,6 @@ _ALIKE = 0.001
 _BANDWIDTH = QUANTITIES["bandwidth"]
 TIE = 1e-9
 """Runtimes that differ by no more than this share are equal."""
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """Where the faster of two methods changes.
-
-    Attributes
-    ----------
-    below, above : float
-        Neighbouring bandwidths of four digits, the last before and the first after the change [B/s].
-    faster_below, faster_above : str
-        Names of the faster methods there; empty where both take as long.
-    """
-
-    below: float
-    above: float
-    faster_below: str
-    faster_above: str
-
-
-@dataclass(frozen=True)
-class MethodsCompared:
-    """Two methods compared along the bandwidth, at one batch size.
-
-    Attributes
-    ----------
-    recordings : list of Recording
-        Their runs.
-    bandwidths : array of shape (bandwidths,)
-        Of every client, up and down [B/s].
-    runtimes : array of shape (2, bandwidths)
-        Of both methods [s].
-    exact : list of bool
-        Whether all of a method's runtimes are exact replays; otherwise some were simulated.
-    crossings : list of Crossing
-        Where the faster one changes, in rising order.
-    """
-
-    recordings: list[Recording]
-    bandwidths: Floats
-    runtimes: Floats
-    exact: list[bool]
-    crossings: list[Crossing]
-
-    @property
-    def methods(self) -> list[str]:
-        """Their names."""
-        return [recording.setup.scenario.method.name for recording in self.recordings]
-
-    @property
-    def batch_size(self) -> int:
-        """The batch size."""
-        return self.recordings[0].setup.scenario.local.batch_size
-
-    @cached_property
-    def simulated(self) -> dict[float, list[float]]:
-        """Both wall-clocks of simulated scenarios [s] by bandwidth: about each change, or at the ends without any."""
-        at = [end for one in self.crossings for end in (one.below, one.above)] or self.bandwidths[[0, -1]].tolist()
-        scenarios = [recording.setup.scenario for recording in self.recordings]
-        return {end: [simulated(with_bandwidth(scenario, end)).wall_clock for scenario in scenarios] for end in at}
 
 
 def answer(question: Question) -> Plan:

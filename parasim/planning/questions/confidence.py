@@ -18,9 +18,10 @@ from parasim.sentences import grouped, say
 from parasim.text import clock, deadline_clock
 from sim.analysis.jitter import jitters
 from sim.engine.fleet import Fleet
-from sim.errors import ScenarioError
+from sim.errors import ScenarioError, UnitError
 from sim.scenario.scenario import Scenario
 from sim.scenario.uncertainty import Jitter
+from sim.scenario.units import quantity
 
 _QUANTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 
@@ -39,10 +40,10 @@ def answer(question: Question) -> Plan:
     ScenarioError
         If it is no probability, or nothing in the scenario varies.
     """
-    probability = 0.0
-    with suppress(ValueError):
-        probability = float(question.asked)
-    if not 0 < probability < 1:
+    probability, unit = 0.0, ""
+    with suppress(UnitError):
+        probability, unit = quantity(question.asked)
+    if unit or not 0 < probability < 1:
         raise ScenarioError(f"--confidence {question.asked}: must be a probability between 0 and 1, such as 0.9")
     within, scenario = question.within, question.cases[0].scenario
     sampled = [random_runs(case, probability, within, question.jobs, question.report) for case in question.cases]

@@ -9,7 +9,6 @@ width or batch size: narrower blocks are smaller messages, larger batches leave 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from parasim.figures.hiding import draw_hiding
 from parasim.planning.answer import Answer, Plan
 from parasim.planning.methods import Case, Question
 from parasim.planning.search.hiding_points import (
+    GroupCurve,
     GroupHidingPoint,
     Workload,
     factor_for_all,
@@ -38,31 +38,6 @@ from sim.scenario.scenario import Scenario
 _MOST_DRAWN = len(style.GROUP_COLOURS)
 _DRAWN, _DRAWN_BELOW, _DRAWN_ABOVE = 61, 1 / 15, 6.0
 """Bandwidths of a drawn line, and how far around the hiding points they reach."""
-
-
-@dataclass(frozen=True)
-class GroupCurve:
-    """Hiding points of one group of clients under one method.
-
-    Attributes
-    ----------
-    method : str
-        Name of the method.
-    clients : str
-        Name of the group, or of those that differ in their links alone.
-    own : GroupHidingPoint
-        As the scenario is.
-    points : sequence of GroupHidingPoint
-        For other batch sizes and block widths.
-    groups : sequence of str
-        Names of all groups that it holds for.
-    """
-
-    method: str
-    clients: str
-    own: GroupHidingPoint
-    points: Sequence[GroupHidingPoint]
-    groups: Sequence[str] = ()
 
 
 def answer(question: Question) -> Plan:

@@ -35,7 +35,9 @@ _FACTORS = decimals(0, 2)
 _STEPS = 12
 """Simulations that the search for one group takes, about."""
 _MOST_SPANS = 6_000_000
-"""So many spans are simulated for one workload, about: a minute's work."""
+"""So many spans are simulated for all workloads together, about: a minute's work."""
+_SPANS_OF_A_START = 100
+"""A simulation costs as much as these before its first span, about."""
 _ALWAYS = 8
 """So many groups are searched in any case."""
 
@@ -110,6 +112,31 @@ class GroupHidingPoint:
         }
 
 
+@dataclass(frozen=True)
+class GroupCurve:
+    """Hiding points of one group of clients under one method.
+
+    Attributes
+    ----------
+    method : str
+        Name of the method.
+    clients : str
+        Name of the group, or of those that differ in their links alone.
+    own : GroupHidingPoint
+        As the scenario is.
+    points : sequence of GroupHidingPoint
+        For other batch sizes and block widths.
+    groups : sequence of str
+        Names of all groups that it holds for.
+    """
+
+    method: str
+    clients: str
+    own: GroupHidingPoint
+    points: Sequence[GroupHidingPoint]
+    groups: Sequence[str] = ()
+
+
 def own_workload(case: Case) -> Workload:
     """Workload of the scenario as it is."""
     by_width = case.scenario.blocks.count is None and case.setup.architecture is not None and block_widths(case.setup)
@@ -121,14 +148,18 @@ def hiding_points(case: Case, jobs: int | None) -> list[GroupHidingPoint]:
     own, sizes = own_workload(case), compared_batch_sizes(case.scenario)
     widths = [None] if own.layers is None else sorted({*_WIDTHS, own.layers} & set(block_widths(case.setup)))
     workloads = [Workload(size, width) for width in widths for size in sizes]
-    tasks = [(workload, scenario) for workload in workloads if is_covered(scenario := workload.of(case.scenario))]
+    covered = [(workload, scenario) for workload in workloads if is_covered(scenario := workload.of(case.scenario))]
+    tasks = [(workload, scenario, _MOST_SPANS // len(covered)) for workload, scenario in covered]
     workers = min(jobs or cores(), len(tasks)) if len(case.scenario.fleet) > 1 else 1
     return [point for points in in_order(_points_of, tasks, workers=workers) for point in points]
 
 
-def _points_of(task: tuple[Workload, Scenario]) -> list[GroupHidingPoint]:
-    """Find where the communication of each group becomes hidden, the links of the others out of the way."""
-    workload, scenario = task
+def _points_of(task: tuple[Workload, Scenario, int]) -> list[GroupHidingPoint]:
+    """Find where the communication of each group becomes hidden, the links of the others out of the way.
+
+    The task is a workload, its scenario, and how many spans may be simulated.
+    """
+    workload, scenario, most_spans = task
     fleet, links = Fleet(scenario.fleet), OtherLinks(Case.of(scenario))
     unlimited = links.whole({})
     in_the_way = {holder.value: seconds for holder, seconds in exposed_before(unlimited).items()}
@@ -142,7 +173,8 @@ def _points_of(task: tuple[Workload, Scenario]) -> list[GroupHidingPoint]:
     }
     end, values, points = _unlimited_end(unlimited), searched_bandwidths(), []
     # All are about as long as this one.
-    most = max(_ALWAYS, _MOST_SPANS // (_STEPS * len(links.run({classes[0][0]: values[-1]}).timeline.spans)))
+    run_spans = _SPANS_OF_A_START + len(links.run({classes[0][0]: values[-1]}).timeline.spans)
+    most = max(_ALWAYS, most_spans // (_STEPS * run_spans))
     searched = sorted(sorted(classes, key=lambda same: -guesses[same[0]])[:most])
     unsearched = len(fleet.groups) - sum(map(len, searched))
     for same in searched:

@@ -112,10 +112,10 @@ class OtherLinks:
 
     @cached_property
     def _nothing_shared(self) -> bool:
-        """Whether no two transfers ever share a link or the air."""
+        """Whether no transfers of two clients ever share a link."""
+        # The air of a half-duplex client is its own: unlimited, it takes no time however it is shared.
         server = self.case.scenario.server
-        full = all(group.duplex == "full" for group in self.case.scenario.fleet)
-        return server.ingress is None and server.egress is None and full
+        return server.ingress is None and server.egress is None
 
     @property
     def _told_apart(self) -> bool:

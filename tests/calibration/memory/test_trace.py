@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from calibration.devices.operators import Operators, Phase, one_step
 from calibration.memory.allocations import Category, Ledger
-from calibration.memory.shapes import ShapeModel, Step, filled_batch
+from calibration.memory.shapes import ShapeModel, TracedStep, filled_batch
 from parasim_demonstration.models import demonstration_config
 from sim.errors import ArchitectureError, CostError
 from sim.scenario.sections import Lora
@@ -48,8 +48,8 @@ def config_file(folder: Path) -> Path:
     return path
 
 
-def block(shapes: ShapeModel, index: int, layers: float = 1) -> Step:
-    return Step(Trains.BLOCK, partition(shapes.architecture, layers)[index], 2, 8, lora=ADAPTER)
+def block(shapes: ShapeModel, index: int, layers: float = 1) -> TracedStep:
+    return TracedStep(Trains.BLOCK, partition(shapes.architecture, layers)[index], 2, 8, lora=ADAPTER)
 
 
 def total_flops(operators: Operators, phases: Iterable[Phase] = Phase) -> int:
@@ -112,7 +112,7 @@ def test_a_block_holds_activations_of_the_layers_from_it_on(single: ShapeModel) 
     assert steps[0] > 0
 
 
-def activations(shapes: ShapeModel, step: Step) -> int:
+def activations(shapes: ShapeModel, step: TracedStep) -> int:
     return shapes.trace(step).peak.by_category[Category.ACTIVATIONS]
 
 
@@ -120,7 +120,7 @@ def test_checkpointing_keeps_less_and_computes_more(single: ShapeModel) -> None:
     # Only the inputs of the layers are kept, and every layer from the block on runs forward once more, up to the last
     # value that its backward pass needs: the product of the down projection is not.
     plain = block(single, 0)
-    recomputed = Step(Trains.BLOCK, plain.block, 2, 8, checkpointing=True)
+    recomputed = TracedStep(Trains.BLOCK, plain.block, 2, 8, checkpointing=True)
     kept, again = single.trace(plain), single.trace(recomputed)
     assert again.peak.by_category[Category.ACTIVATIONS] < kept.peak.by_category[Category.ACTIVATIONS]
     layer = 2 * 2 * 8 * (LAYER_WEIGHTS - HIDDEN * MLP)
@@ -131,7 +131,7 @@ def test_accumulation_keeps_the_sum_of_gradients_and_repeats_the_passes(single: 
     # The second forward pass runs beside the gradients of the first: 4 p_b bytes more; operations double.
     once = block(single, 0)
     assert once.block is not None
-    twice = Step(Trains.BLOCK, once.block, 2, 8, accumulation=2)
+    twice = TracedStep(Trains.BLOCK, once.block, 2, 8, accumulation=2)
     first, second = single.trace(once), single.trace(twice)
     assert second.peak.by_category[Category.GRADIENTS] == 4 * once.block.parameters
     assert total_flops(second.operators) == 2 * total_flops(first.operators)
@@ -144,7 +144,7 @@ def test_adapters_by_hand(shapes: ShapeModel, trains: Trains) -> None:
     trained = b if trains is Trains.LORA_B else a + b
     tensors = 2 * LAYERS * (1 if trains is Trains.LORA_B else 2)
     plain = shapes.trace(block(shapes, 0)).peak.by_category
-    found = shapes.trace(Step(trains, None, 2, 8, lora=ADAPTER)).peak.by_category
+    found = shapes.trace(TracedStep(trains, None, 2, 8, lora=ADAPTER)).peak.by_category
     width = 2 if shapes.precision == "bfloat16" else 4
     assert found[Category.WEIGHTS] - plain[Category.WEIGHTS] == width * (a + b)
     assert found[Category.MOMENTS] == 8 * trained + 4 * tensors
@@ -152,7 +152,7 @@ def test_adapters_by_hand(shapes: ShapeModel, trains: Trains) -> None:
 
 def test_everything_holds_gradients_and_moments_of_all_weights(single: ShapeModel) -> None:
     tensors = LAYERS * 9 + 3
-    trace = single.trace(Step(Trains.EVERYTHING, None, 2, 8))
+    trace = single.trace(TracedStep(Trains.EVERYTHING, None, 2, 8))
     assert trace.peak.by_category[Category.MOMENTS] == 8 * MODEL_PARAMETERS + 4 * tensors
     # Weight gradients of every matrix: the backward pass costs twice the forward pass but for the embeddings, and the
     # input gradient of the first layer's matrices goes on to the embeddings.
@@ -164,7 +164,10 @@ def test_everything_holds_gradients_and_moments_of_all_weights(single: ShapeMode
 
 def test_a_trace_leaves_the_model_as_it_was(single: ShapeModel) -> None:
     before = single.trace(block(single, 1))
-    for step in (Step(Trains.LORA, None, 2, 8, lora=ADAPTER), Step(Trains.EVERYTHING, None, 1, 8, checkpointing=True)):
+    for step in (
+        TracedStep(Trains.LORA, None, 2, 8, lora=ADAPTER),
+        TracedStep(Trains.EVERYTHING, None, 1, 8, checkpointing=True),
+    ):
         single.trace(step)
     after = single.trace(block(single, 1))
     assert after.peak == before.peak
@@ -178,7 +181,7 @@ def test_operations_are_linear_in_the_batch_and_memory_grows_with_it(
 ) -> None:
     own = partition(single.architecture, 1)[index]
     small, large = (
-        single.trace(Step(Trains.BLOCK, own, size, tokens, checkpointing=checkpointing))
+        single.trace(TracedStep(Trains.BLOCK, own, size, tokens, checkpointing=checkpointing))
         for size in (batch_size, 2 * batch_size)
     )
     assert total_flops(large.operators) == 2 * total_flops(small.operators)
@@ -190,7 +193,7 @@ def test_operations_are_linear_in_the_batch_and_memory_grows_with_it(
 
 def test_padding_costs_masks_and_copies_of_grouped_keys(single: ShapeModel) -> None:
     plain = block(single, 0)
-    padded = Step(Trains.BLOCK, plain.block, 2, 8, padded=True)
+    padded = TracedStep(Trains.BLOCK, plain.block, 2, 8, padded=True)
     assert activations(single, padded) > activations(single, plain)
 
 
@@ -231,7 +234,7 @@ def test_the_ledgers_peak_is_the_highest_running_sum(events: list[tuple[int, boo
 def test_llama_3_8b_two_layer_blocks(llama: ShapeModel, index: int, teraflops: float) -> None:
     # Batch 4 x 512. Forward: 2 n (32 layers x 218.1 M + 4096 x 128256); bottom block: the same backward but for the
     # two layers' weight gradients on top, and so on up. Known: 63, 51 and 36 TFLOP for bottom, middle and top.
-    trace = llama.trace(Step(Trains.BLOCK, partition(llama.architecture, 2)[index], 4, 512))
+    trace = llama.trace(TracedStep(Trains.BLOCK, partition(llama.architecture, 2)[index], 4, 512))
     assert matrix_flops(trace.operators) / 1e12 == pytest.approx(teraflops, rel=1e-12)
     # 8.03 B weights of 2 B; a block of 436.2 M has 2 B of copy, 4 B of master and 8 B of moments each.
     found = trace.peak.by_category
@@ -248,7 +251,7 @@ def llama() -> ShapeModel:
 def test_models_of_the_catalogue_are_traced(model: str) -> None:
     # A top block trains one layer: forward 2 n W at least, whatever the family.
     shapes = ShapeModel(model)
-    step = Step(Trains.BLOCK, partition(shapes.architecture, 1)[-1], 1, 8)
+    step = TracedStep(Trains.BLOCK, partition(shapes.architecture, 1)[-1], 1, 8)
     tokens = 197 if model == "vit-b16" else 8
     matrices = sum(linear.inputs * linear.outputs for linear in shapes.architecture.linears())
     trace = shapes.trace(step)
@@ -267,9 +270,9 @@ def test_what_cannot_be_traced_says_so(single: ShapeModel) -> None:
     with pytest.raises(CostError, match="bfloat16 and float32"):
         ShapeModel("demo", "float16")
     with pytest.raises(CostError, match="needs a block"):
-        Step(Trains.BLOCK)
+        TracedStep(Trains.BLOCK)
     for size in (0, 2.5, "2", True, None):
         with pytest.raises(CostError, match="batch_size"):
-            Step(Trains.EVERYTHING, batch_size=size)  # type: ignore[arg-type]
+            TracedStep(Trains.EVERYTHING, batch_size=size)  # type: ignore[arg-type]
     with pytest.raises(CostError, match="1024"):
-        ShapeModel("gpt2").trace(Step(Trains.EVERYTHING, sequence_length=1025))
+        ShapeModel("gpt2").trace(TracedStep(Trains.EVERYTHING, sequence_length=1025))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sim.errors import ScenarioError
 from sim.scenario.fields import SchemaOfFields, Section
-from sim.scenario.reading import read
+from sim.scenario.reading import load, read
 from sim.scenario.scenario import Scenario, json_schema
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
@@ -248,6 +248,13 @@ def test_values_on_the_wire_are_as_wide_as_their_type(wire: dict[str, object], s
     assert (parsed.wire.bytes_per_parameter, parsed.wire.carried) == (size, carried)
     # What was read can be written and read again.
     assert Scenario.parse(parsed.model_dump(mode="json")) == parsed
+
+
+def test_a_width_that_a_type_implies_does_not_hold_another_type_back():
+    given = {"compute": {"seconds": 1}, "payload": {"upload": "1MB"}, "wire": {"precision": "float16"}}
+    changed = load(Scenario.parse(given), ["wire.precision=float32"])
+    assert changed == load(given, ["wire.precision=float32"])
+    assert changed.wire.bytes_per_parameter == 4
 
 
 @pytest.mark.parametrize(

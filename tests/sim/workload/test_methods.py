@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import StrEnum
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,3 +30,10 @@ def test_a_method_that_trains_what_nobody_can_price_is_refused(trains: object):
 def test_its_plain_name_means_what_is_trained(trains: Trains):
     # A text is equal to its member and not the same: by identity it would be none of them.
     assert Method("own", Synchronous, trains.value, "of a user").trains is trains  # type: ignore[arg-type]
+
+
+def test_what_only_looks_like_a_method_is_refused():
+    alike = SimpleNamespace(name="own", shape=Synchronous, trains="prompt", summary="of a user")
+    with pytest.raises(ScenarioError, match="only a Method"):
+        register(alike)  # type: ignore[arg-type]
+    assert "own" not in METHODS

@@ -68,6 +68,15 @@ TEXT = {
     "{{ '<|im_start|>assistant\n' }}{answer}{{ m.content + '<|im_end|>' }}{/answer}{{ '\n' }}{% else %}"
     + _OTHERS
     + "{% endif %}{% endfor %}",
+    "another end of the last answer": "{% for m in messages %}{{ '<|im_start|>' + m.role }}"
+    "{% if m.role == 'assistant' %}{answer}{{ '<turn>final\n' + m.content }}"
+    "{% if loop.last %}{{ eos_token }}{% else %}{{ '<|im_end|>' }}{% endif %}{/answer}"
+    "{% else %}{{ '\n' + m.content + '<|im_end|>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant' }}{% endif %}",
+    "an end of the last answer alone": "{% for m in messages %}{% if m.role == 'assistant' %}{{ '<|assistant|>' }}"
+    "{answer}{{ m.content }}{% if loop.last %}{{ eos_token }}{% endif %}{/answer}"
+    "{% else %}{{ '<|user|>' + m.content }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}",
     "an end in words": "{% for m in messages %}{{ '### ' + m.role + '\n' }}{% if m.role == 'assistant' %}"
     "{answer}{{ m.content + '\n### End' }}{/answer}{{ '\n' }}{% else %}{{ m.content + '\n### End\n' }}{% endif %}"
     "{% endfor %}"

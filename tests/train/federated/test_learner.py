@@ -115,9 +115,14 @@ def test_the_schedule_of_a_kept_optimizer_spans_all_turns_of_its_client(optimize
     assert_equal(weights(model), weights(expected))
 
 
+@pytest.mark.parametrize("clients", [4, 6])
 @pytest.mark.parametrize("unfetched", ["base", "last"])
-def test_what_stands_for_blocks_that_fedcybgd_did_not_fetch(unfetched: str, monkeypatch: pytest.MonkeyPatch):
+def test_what_stands_for_blocks_that_fedcybgd_did_not_fetch(
+    unfetched: str, clients: int, monkeypatch: pytest.MonkeyPatch
+):
     # The public code begins every turn with a copy of the base and puts the drawn blocks into it (also workflow.py).
+    # Six clients share four blocks: some train a block that another one changed and that they did not fetch. The server
+    # puts what comes back in the place of its own all the same.
     arrived: list[list[tuple[int, int]]] = [[]]
     receive, train = TorchLearner.receive, TorchLearner.train
 
@@ -134,14 +139,16 @@ def test_what_stands_for_blocks_that_fedcybgd_did_not_fetch(unfetched: str, monk
     model, _ = federate(
         method={"name": "fedcybgd", "download_fraction": 0.5},
         rounds=11,
-        fleet=[{"count": 4}],
+        fleet=[{"count": clients}],
+        blocks={"count": 4},
         settings={"cyclic": {"unfetched": unfetched}},
     )
     # Between two updates, the client of the one before has its own block back, and that of the next one fetches others.
-    fetched = [[item for client, item in arrivals if client == t % 4] for t, arrivals in enumerate(arrived[:-1])]
+    fetched = [[item for client, item in arrivals if client == t % clients] for t, arrivals in enumerate(arrived[:-1])]
     assert [len(items) for items in fetched] == [0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2]
+    how_fetched = {"fetched": fetched.__getitem__, "blocks": 4}
     models = {
-        how: plain.fedcybgd(tiny_model(), of_four, 11, 4, lambda t: RATE, fetched=fetched.__getitem__, unfetched=how)
+        how: plain.fedcybgd(tiny_model(), of_four, 11, clients, lambda t: RATE, unfetched=how, **how_fetched)
         for how in ("base", "last")
     }
     assert_equal(weights(model), weights(models[unfetched]))

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from sim.errors import OutputError
-from train.runs.directory import Terms, agree, keep, trained_in
+from train.runs.directory import TrainingTerms, agree, keep, trained_in
 
-TERMS = Terms({"rounds": 4, "train.data.source": "words", "payload": None}, {"fedbcd": {"rate": 0.1}}, {"data": "abc"})
+TERMS = TrainingTerms(
+    {"rounds": 4, "train.data.source": "words", "payload": None}, {"fedbcd": {"rate": 0.1}}, {"data": "abc"}
+)
 
 
 SPOILED = [
@@ -21,7 +23,7 @@ SPOILED = [
 ] + [json.dumps({"format": 1, "shared": {}, "own": {"fedbcd": 3}, "contents": {}})]
 
 
-def held(directory: Path, terms: Terms = TERMS) -> Path:
+def held(directory: Path, terms: TrainingTerms = TERMS) -> Path:
     """A directory in which something was trained."""
     keep(directory, terms)
     for method in terms.own:
@@ -42,10 +44,13 @@ def test_the_same_terms_agree(tmp_path: Path):
         (replace(TERMS, own={"fedbcd": {"rate": 0.2}}), "rate for fedbcd was 0.1, is 0.2;"),
         (replace(TERMS, contents={"data": "abd"}), "data changed;"),
         # Another method does not make it another directory.
-        (Terms(TERMS.shared | {"train.data.source": "gsm"}, {"fedit": {}}), "train.data.source was words, is gsm;"),
+        (
+            TrainingTerms(TERMS.shared | {"train.data.source": "gsm"}, {"fedit": {}}),
+            "train.data.source was words, is gsm;",
+        ),
     ],
 )
-def test_what_differs_is_named(terms: Terms, message: str, tmp_path: Path):
+def test_what_differs_is_named(terms: TrainingTerms, message: str, tmp_path: Path):
     with pytest.raises(OutputError, match=r"belongs to another run \(fedbcd\): ") as error:
         agree(held(tmp_path), terms)
     assert f": {message} choose another --out or delete" in str(error.value)
@@ -53,7 +58,7 @@ def test_what_differs_is_named(terms: Terms, message: str, tmp_path: Path):
 
 def test_of_many_differences_a_few_are_named(tmp_path: Path):
     with pytest.raises(OutputError, match=r"n0 was .*n3 was not given, is 3; and 2 more; choose"):
-        agree(held(tmp_path), Terms({**TERMS.shared, **{f"n{n}": n for n in range(6)}}, {}))
+        agree(held(tmp_path), TrainingTerms({**TERMS.shared, **{f"n{n}": n for n in range(6)}}, {}))
 
 
 def test_a_method_may_be_added_with_parameters_of_its_own(tmp_path: Path):

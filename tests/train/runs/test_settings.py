@@ -53,6 +53,15 @@ def test_what_is_refused(section: object, message: str):
     assert str(error.value).startswith("train:")
 
 
+@pytest.mark.parametrize("given", ["4", "x", True, b"4", [4]])
+@pytest.mark.parametrize("field", ["accumulation", "checkpoint_every", "learning_rate", "clip_norm"])
+def test_what_is_no_number_is_none_to_the_reader_and_to_the_schema(field: str, given: object):
+    with pytest.raises(ScenarioError, match=rf"train: {field}: must be a (whole )?number.*, not "):
+        TrainSettings.parse({field: given})
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"train": {field: given}}, json_schema())
+
+
 def test_the_schema_holds_both():
     schema = json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)

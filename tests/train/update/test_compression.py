@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,13 +13,14 @@ from hypothesis import strategies as st
 from sim.errors import ScenarioError
 from sim.scenario.sections import Compression, Wire
 from sim.workload.payload import kept_values
+from tests.sim.runs import prepared
 from tests.train.small_runs import bench, train
 from tests.train.tiny import RandomTokens, tiny_model, weights
 from train.data.task import Evaluation
 from train.models.blocks import flatten
 from train.update.compression import Messages, quantize, top_k
 from train.update.local import TrainingError
-from train.update.priced_only import priced_only
+from train.update.priced_only import catches_up, priced_only
 
 SINGLE_EPSILON = 2.0**-23
 entries = st.floats(-1e6, 1e6, width=32).map(lambda value: value if abs(value) > 1e-6 else 0.0)
@@ -221,6 +223,45 @@ def test_what_is_priced_and_not_applied_is_said(wire: dict[str, object], named: 
     notes = priced_only(Wire.model_validate(wire))
     assert [note.partition(" ")[0] for note in notes] == named
     assert all("priced and not applied" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "several"),
+    [
+        # One block, and client 1 comes back after rounds 0 to 2.
+        ("fedbcd", {"blocks": {"count": 1}, "participation": {"rounds": [[0], [0], [0], [0, 1]]}}, True),
+        ("fedbcd", {"blocks": {"schedule": "sequential"}, "participation": {"rounds": [[0], [0], [0], [0, 1]]}}, False),
+        ("fedit", {"participation": {"rounds": [[0], [1], [0], [1]]}}, True),
+        ("fedit", {"participation": {"rounds": [[0, 1], [1], [0, 1], [1]]}}, True),
+        ("fedit", {"participation": {"rounds": [[0, 1], [0, 1], [1], [1]]}}, False),
+        # Each stack is a message of its own.
+        ("flora", {"participation": {"rounds": [[0], [0], [0], [0, 1]]}}, False),
+        ("parablock", {"blocks": {"count": 1}}, False),
+        ("parablock", {"blocks": {"count": 1}, "participation": {"rounds": [[0], [0], [0], [0, 1]]}}, True),
+        # Between two turns of a client every other block changes once, unless clients share blocks.
+        ("fedcybgd", {}, False),
+        ("fedcybgd", {"blocks": {"count": 2}}, True),
+        ({"name": "fedcybgd", "download_fraction": 0.5}, {}, True),
+        ("fedbuff", {}, True),
+    ],
+)
+def test_who_may_miss_several_changes_of_the_same_values(method: Any, fields: dict[str, Any], several: bool):
+    setup, _ = prepared(method=method, rounds=4, **fields)
+    assert catches_up(setup) == several
+
+
+@pytest.mark.parametrize(
+    ("wire", "said"),
+    [
+        ({}, True),
+        ({"precision": "float16", "download": {"bits": 4}}, True),
+        ({"bytes_per_parameter": 1, "upload": {"bits": 8}, "download": {"bits": 8}}, True),
+        ({"bytes_per_parameter": 4}, False),
+    ],
+)
+def test_what_is_more_exact_than_its_bytes_is_said(wire: dict[str, Any], said: bool):
+    notes = priced_only(Wire.model_validate(wire), catching_up=True)
+    assert [("priced and not applied where" in note) for note in notes] == [True] * said
 
 
 whole_messages = st.lists(st.integers(-1000, 1000), min_size=7, max_size=7).map(
