@@ -138,7 +138,7 @@ def _train(
     """Train in a directory that is this process's own and agrees as far as settings tell."""
     bench = build(scenarios[0], settings)
     _check(scenarios, settings, bench, clock)
-    terms = replace(terms, contents=contents(bench))
+    terms = replace(terms, contents=contents(bench, scenarios[0]))
     agree(directory, terms)
     before = trained_in(directory)
     metrics: dict[str, list[MetricsRow]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -177,11 +178,20 @@ class Run:
         return f"{name} waits for {_described(process.target)} since {since:.6g} s"
 
 
+def _dead_link(message: Message) -> str:
+    """Name the first link on a message's way that carries nothing for ever, if there is one."""
+    if hasattr(message, "access"):
+        for link in message.access.path():
+            if (since := link.dead_from()) < math.inf:
+                return f" ({link.name} carries nothing from {since:.6g} s on)"
+    return ""
+
+
 def _described(event: object) -> str:
     if isinstance(event, Signal):
         return event.what()
     if isinstance(event, Message):
-        return f"its {event.kind.value}"
+        return f"its {event.kind.value}{_dead_link(event)}"
     if isinstance(event, simpy.Process):
         return _described(event.target)
     if isinstance(event, simpy.events.Condition):

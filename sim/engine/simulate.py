@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import simpy
 
@@ -20,7 +21,7 @@ from sim.engine.server import Observer
 from sim.engine.shape import Traits
 from sim.errors import ScenarioError
 from sim.scenario.scenario import Scenario
-from sim.scenario.traces import provenance as traces
+from sim.scenario.traces import followed_traces
 from sim.support.collector import no_collection
 from sim.workload.architecture import Architecture
 from sim.workload.blocks import Block, partition, partition_evenly
@@ -51,6 +52,8 @@ class Setup:
         Who takes part when.
     payload : Payload
         What messages weigh.
+    traces : sequence of dict
+        What is to be said of the recorded links that it follows.
     """
 
     scenario: Scenario
@@ -60,6 +63,7 @@ class Setup:
     schedule: Sequence[int | None]
     cohorts: Cohorts
     payload: Payload
+    traces: Sequence[dict[str, Any]] = ()
 
     @property
     def traits(self) -> Traits:
@@ -96,7 +100,7 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
     Raises
     ------
     ScenarioError
-        If the scenario asks for what the model or the fleet does not have.
+        If the scenario asks for what the model or the fleet does not have, or a trace cannot be read.
     """
     method = METHODS[scenario.method.name]
     if method.trains is Trains.STACKED_LORA and not method.shape.traits.rounds_numbered:
@@ -125,7 +129,7 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
         else:
             schedule = block_schedule(scenario, count)
     sizes = payload(scenario, method.trains, architecture, blocks, who.sizes())
-    return Setup(scenario, method, architecture, blocks, schedule, who, sizes)
+    return Setup(scenario, method, architecture, blocks, schedule, who, sizes, followed_traces(scenario))
 
 
 @no_collection()
@@ -214,8 +218,8 @@ def _provenance(setup: Setup, costs: Costs) -> dict[str, object]:
         "payload": {"origin": "computed" if scenario.payload is None else "given", "source": payload_source},
         "network": {"origin": "simulated", "source": "max-min fair fluid sharing of a star"},
     }
-    if followed := traces(scenario):
-        provenance["traces"] = followed
+    if setup.traces:
+        provenance["traces"] = list(setup.traces)
     if setup.ranks_blocks:
         provenance["schedule"] = {
             "origin": "drawn",

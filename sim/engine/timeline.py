@@ -45,6 +45,8 @@ class Parts(NamedTuple):
         During which a link on its path carried nothing.
     repeated : float
         What had to be sent again.
+    start_up : float
+        Until it went at its full rate, beyond the latency, where TCP is modelled.
     """
 
     packing: float
@@ -53,6 +55,7 @@ class Parts(NamedTuple):
     shared: float = 0.0
     stalled: float = 0.0
     repeated: float = 0.0
+    start_up: float = 0.0
 
 
 class Span(NamedTuple):

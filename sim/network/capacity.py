@@ -17,6 +17,9 @@ Floats = NDArray[np.float64]
 ROUNDING = 2.0**-50
 """Share of a message that may be left when an outage begins, and counts as through."""
 
+LOOK_AHEAD = 64
+"""Rows after which a search for a low rate is given up: whoever searches looks again then."""
+
 
 class Course:
     """Rates, each of which holds from its time on; shared by all links that follow it.
@@ -199,6 +202,21 @@ class Varying:
         # It ends as it begins: neighbours differ everywhere else.
         return self._moment(self._cycle + 1, 1) if len(rates) > 1 and self.scale else math.inf
 
+    def stays_above(self, time: float, least: float) -> float:
+        """Time [s] up to which the rate is at least so much [B/s]; not always the last one, if that is far away."""
+        course, row, scale = self.course, self._locate(time), self.scale
+        cycle, until = self._cycle, self._until
+        for _ in range(LOOK_AHEAD):
+            row += 1
+            if row == len(course.times):
+                if course.period is None:
+                    return math.inf
+                cycle, row = cycle + 1, 0
+            until = self._moment(cycle, row)
+            if scale * course.rates[row] < least:
+                break
+        return until
+
     def delivered(self, start: float, end: float) -> float:
         """Bytes that it carries between two times [B]."""
         course = self.course
@@ -269,3 +287,15 @@ class Varying:
             # Only rounding can have put it here, or the last row has nothing for the rest of it.
             return begin if course.period is not None or left <= sliver else math.inf
         return min(begin + max(left, 0.0) / rates[row], until)
+
+
+def plain(capacity: float | Varying) -> float | Varying:
+    """Return the rate of what never changes [B/s], unless it carries nothing for ever; all else as it is."""
+    if isinstance(capacity, Varying):
+        return capacity.constant or capacity
+    return float(capacity)
+
+
+def rate_at(capacity: float | Varying, time: float) -> float:
+    """What a link can carry from a time [s] on [B/s]."""
+    return capacity.rate(time) if isinstance(capacity, Varying) else capacity

@@ -367,7 +367,7 @@ def links_of(scenario: Scenario) -> Iterator[Capacity | None]:
             yield from (line.uplink, line.down)
 
 
-def provenance(scenario: Scenario) -> list[dict[str, Any]]:
+def followed_traces(scenario: Scenario) -> list[dict[str, Any]]:
     """Say what traces a scenario's links follow: each once, with its digest, and what was left out.
 
     Raises

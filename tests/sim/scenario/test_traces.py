@@ -262,7 +262,7 @@ def test_what_a_run_says_of_its_traces(tmp_path: Path):
     text = "seconds,up_MB_s\n" + "".join(f"{s},{s % 7}\n" for s in [*range(20), *range(60, 80)])
     link = trace(tmp_path, text)
     groups = (Group(uplink=link), Group(downlink=link.model_copy(update={"scale": 2.0})))
-    [said] = traces.provenance(Scenario(model="llama-3-8b", fleet=groups))
+    [said] = traces.followed_traces(Scenario(model="llama-3-8b", fleet=groups))
     assert said == {
         "trace": link.trace,
         "column": "up_MB_s",
