@@ -31,13 +31,29 @@ class StartUp(NamedTuple):
 
 
 class Connection(Protocol):
-    """What TCP makes of one direction of one port."""
+    """What TCP makes of one direction of one port.
+
+    Attributes
+    ----------
+    sized : bool
+        Whether `limit` depends on the size of the message; what it is without one counts for all, if not.
+    """
+
+    sized: bool
 
     def start_up(self, size: float, rate: float) -> StartUp:
         """How a message of so many bytes [B] begins, on a path that gives it so much at most [B/s of the link]."""
 
     def limit(self, rate: float, size: float = math.inf) -> float:
-        """Most that a message of so many bytes [B] gets of an access link of so much, on average [B/s of the link]."""
+        """Most that one message gets of an access link after its start-up, on average [B/s of the link].
+
+        Parameters
+        ----------
+        rate : float
+            Of the link [B/s].
+        size : float
+            Of the message [B]; of an endless one if not given.
+        """
 
     def beside(self, capacity: float, other: float) -> float:
         """What is left of this direction while the other one carries a message [B/s].
@@ -80,6 +96,7 @@ class Tcp:
         self.transport = transport
         self.round_trip = round_trip
         queues = (0.0, 0.0) if transport.buffer is None else (transport.buffer.uplink, transport.buffer.downlink)
+        self.sized = transport.loss > 0 or transport.control == "bbr"
         # Seconds of a full buffer of this direction, and of the other one.
         self._queues = queues if direction == "uplink" else queues[::-1]
         # Most that random loss and the window allow on a link without limit [B/s of the link].
