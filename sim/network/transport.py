@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
+import numpy as np
+
 from sim.network.capacity import Course, Varying
 
 if TYPE_CHECKING:
@@ -289,14 +291,13 @@ def outages(
         begin = max(start, over)
         if begin < math.inf and not link.rate(begin):
             over = back(begin)
-            breaks.append((max(begin - period, 0.0), over - period))
-    end = course.period or math.inf
-    breaks = [(begin, min(later, end)) for begin, later in breaks if later > 0]
-    moments = sorted({0.0, *course.times, *(moment for pair in breaks for moment in pair if moment < end)})
-    rates, following = [], 0
-    for moment in moments:
-        while following < len(breaks) and breaks[following][1] <= moment:
-            following += 1
-        stands = following < len(breaks) and breaks[following][0] <= moment
-        rates.append(0.0 if stands else link.rate(moment))
-    return Course(moments, rates, course.period)
+            if over > period:
+                breaks.append((max(begin - period, 0.0), min(over - period, course.period or math.inf)))
+    begins, ends = np.array(breaks).T
+    times = np.asarray(course.times)
+    last = np.searchsorted(begins, times, side="right") - 1
+    kept = (last < 0) | (times >= ends[last])
+    live = ends[ends < (course.period or math.inf)]
+    moments, rows = np.unique(np.concatenate([times[kept], begins, live]), return_index=True)
+    rates = np.concatenate([np.asarray(course.rates)[kept], 0 * begins, [link.rate(end) for end in live]])
+    return Course(moments, rates[rows], course.period)
