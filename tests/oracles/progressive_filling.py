@@ -8,7 +8,7 @@ whenever something changes. `max_min_rates` and `outcomes` work for any links an
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -64,13 +64,17 @@ def max_min_rates(transfers: list[dict[str, float]], capacities: dict[str, float
 
 
 def outcomes(
-    transfers: list[Transfer], capacities: dict[str, float], changes: Sequence[tuple[float, str, float]] = ()
+    transfers: list[Transfer],
+    told: dict[str, float],
+    changes: Sequence[tuple[float, str, float]] = (),
+    adjust: Callable[[dict[str, float], Collection[int]], dict[str, float]] = lambda told, _: told,
 ) -> list[Outcome]:
     """Go from one start, end, cancellation or change of capacity (time, link, value) to the next.
 
-    In between rates are constant. Those due at the time of another event end before it.
+    In between rates are constant. Those due at the time of another event end before it. `adjust` says what capacities
+    are while the transfers of these numbers are under way.
     """
-    capacities = dict(capacities)
+    told = dict(told)
     changes = sorted(changes, key=lambda change: change[0])
     ends = [(math.nan, 0.0)] * len(transfers)
     pieces: list[list[tuple[float, float, bool]]] = [[] for _ in transfers]
@@ -78,6 +82,7 @@ def outcomes(
     waiting = sorted(range(len(transfers)), key=lambda i: transfers[i].start)
     now = 0.0
     while waiting or left:
+        capacities = adjust(told, left)
         down = {i: any(not capacities[link] for link in transfers[i].weights) for i in left}
         going = [i for i in left if not down[i]]
         weights = [
@@ -104,7 +109,7 @@ def outcomes(
         now = next_event
         while changes and changes[0][0] <= now:
             _, link, value = changes.pop(0)
-            capacities[link] = value
+            told[link] = value
         while waiting and transfers[waiting[0]].start <= now:
             first = waiting.pop(0)
             left[first] = transfers[first].size

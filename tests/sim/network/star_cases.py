@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies as st
 from simpy import Environment
 
+from sim.network.capacity import Varying, rate_at
 from sim.network.model import Network
+from sim.network.transport import StartUp
 from tests.oracles.progressive_filling import Outcome, Transfer, outcomes
 
 
@@ -21,6 +23,33 @@ class Client:
     half_duplex: bool = False
     count: int = 1
     above: int | None = None
+    up: Tcp | None = None
+    down: Tcp | None = None
+
+
+@dataclass(frozen=True)
+class Tcp:
+    """A connection whose formulas are as simple as can be.
+
+    A start-up takes `round_trips` beside the latency and `early` bytes, a message gets at most the share `most` of the
+    link and `limit`, and what the other direction carries takes a share of that one's capacity, but not all there is.
+    """
+
+    latency: float = 0.0
+    round_trips: float = 0.0
+    early: float = 0.0
+    most: float = 1.0
+    cap: float = math.inf
+    taken: float = 0.0
+
+    def start_up(self, size, rate):
+        return StartUp(self.latency + self.round_trips, 1.5 * size - self.early)
+
+    def limit(self, rate):
+        return min(self.most * rate, self.cap)
+
+    def beside(self, capacity, other):
+        return max(capacity - self.taken * other, capacity / 10)
 
 
 @dataclass(frozen=True)
@@ -78,9 +107,10 @@ def run(network_class, case):
         sites.append(network.shared(site.uplink, site.downlink, _at(sites, site.above)))
     ports = []
     for client in case.clients:
-        above = {} if client.above is None else {"above": sites[client.above]}
+        more = {} if client.above is None else {"above": sites[client.above]}
+        more |= {way: tcp for way, tcp in (("up", client.up), ("down", client.down)) if tcp is not None}
         own = (client.uplink, client.downlink, client.latency, client.half_duplex, client.count)
-        ports.append(network.attach(*own, **above))
+        ports.append(network.attach(*own, **more))
     ends = [(math.nan, math.nan, None)] * len(case.messages)
 
     def send(index: int, message: Message):
@@ -119,16 +149,36 @@ def _name(upload, client=None, site=None):
     return f"{way} client {client}" if client is not None else f"{way} site {site}"
 
 
+HORIZON = 2000.0
+"""Until when courses are written out as single changes [s]."""
+
+
 def oracle(case: Case) -> list[Outcome]:
-    """Ask the oracle."""
-    capacities = {_name(True): case.ingress, _name(False): case.egress}
+    """Ask the oracle; courses are single changes to it, and what TCP lets a message have is a link of its own."""
+    capacities, tcp = {}, {}
+    changes = [(one.time, _name(one.upload, one.client, one.site), one.capacity) for one in case.changes]
+    told = list(changes)
+
+    def link(name, capacity):
+        capacities[name] = rate_at(capacity, 0.0)
+        # A link follows its course until it is told something else.
+        time, until = 0.0, min([HORIZON, *(time for time, which, _ in told if which == name)])
+        while isinstance(capacity, Varying) and (time := capacity.next_change(time)) < until:
+            changes.append((time, name, capacity.rate(time)))
+
+    link(_name(True), case.ingress)
+    link(_name(False), case.egress)
     for kind, links in (("client", case.clients), ("site", case.sites)):
-        for number, link in enumerate(links):
-            capacities[_name(True, **{kind: number})] = link.uplink
-            capacities[_name(False, **{kind: number})] = link.downlink
-            capacities[f"airtime {number}"] = 1.0
+        for number, one in enumerate(links):
+            link(_name(True, **{kind: number}), one.uplink)
+            link(_name(False, **{kind: number}), one.downlink)
+    for number, client in enumerate(case.clients):
+        capacities[f"airtime {number}"] = 1.0
+        for upload, connection in ((True, client.up), (False, client.down)):
+            if connection is not None:
+                tcp[_name(upload, number)] = connection, _name(not upload, number)
     transfers = []
-    for message in case.messages:
+    for index, message in enumerate(case.messages):
         client = case.clients[message.client]
         own = _name(message.upload, message.client)
         weights: dict[str, float | str] = {own: 1.0, _name(message.upload): float(client.count)}
@@ -138,10 +188,25 @@ def oracle(case: Case) -> list[Outcome]:
             above = case.sites[above].above
         if client.half_duplex:
             weights[f"airtime {message.client}"] = own
-        start, cut = message.start + client.latency, message.start + message.patience
-        transfers.append(Transfer(start, message.size, weights, max(start, cut), own))
-    changes = [(one.time, _name(one.upload, one.client, one.site), one.capacity) for one in case.changes]
-    ends = outcomes(transfers, capacities, changes)
+        start, size = message.start + client.latency, message.size
+        if own in tcp:
+            seconds, size = tcp[own][0].start_up(size, math.nan)
+            start = message.start + seconds
+            weights[f"limit {index}"] = 1.0
+        cut = message.start + message.patience
+        transfers.append(Transfer(start, size, weights, max(start, cut), own))
+
+    def adjust(now, under_way):
+        busy, adjusted = {transfers[i].own for i in under_way}, dict(now)
+        for own, (connection, back) in tcp.items():
+            adjusted[own] = connection.beside(now[own], now[back]) if back in busy else now[own]
+        for i in under_way:
+            own = transfers[i].own
+            if own in tcp:
+                adjusted[f"limit {i}"] = tcp[own][0].limit(adjusted[own])
+        return adjusted
+
+    ends = outcomes(transfers, capacities, changes, adjust)
     # Cancelled before it began to share.
     return [
         end._replace(end=min(end.end, message.start + message.patience))
