@@ -65,6 +65,8 @@ class Links:
         How many simulated clients communicate at a time, at most.
     access : mapping of int to Access
         Other access links, by (first) client.
+    starts : int or None
+        Seed of the places where traces begin that are drawn; the scenario's if None.
 
     Attributes
     ----------
@@ -77,10 +79,15 @@ class Links:
     """
 
     def __init__(
-        self, env: simpy.Environment, scenario: Scenario, at_once: int, access: Mapping[int, Access] | None = None
+        self,
+        env: simpy.Environment,
+        scenario: Scenario,
+        at_once: int,
+        access: Mapping[int, Access] | None = None,
+        starts: int | None = None,
     ):
         self._env = env
-        self._seed = scenario.seed
+        self._seed = scenario.seed if starts is None else starts
         self._at_once = at_once
         self._access = access or {}
         self._tcp: dict[tuple[int, float], tuple[Tcp, Tcp]] = {}

@@ -54,6 +54,8 @@ class Setup:
         What messages weigh.
     traces : sequence of dict
         What is to be said of the recorded links that it follows.
+    starts : int or None
+        Seed of the places where these begin if they are drawn; the scenario's if None.
     """
 
     scenario: Scenario
@@ -64,6 +66,7 @@ class Setup:
     cohorts: Cohorts
     payload: Payload
     traces: Sequence[dict[str, Any]] = ()
+    starts: int | None = None
 
     @property
     def traits(self) -> Traits:
@@ -172,7 +175,7 @@ def simulate(
     env = simpy.Environment(0.0)
     alike = learner is None and setup.traits.collapsible
     simulated = list(sites(scenario, fleet, setup.cohorts, alike=alike))
-    links = Links(env, scenario, min(len(simulated), max(setup.cohorts.sizes(), default=0)), access)
+    links = Links(env, scenario, min(len(simulated), max(setup.cohorts.sizes(), default=0)), access, setup.starts)
     rules = Rules(
         rounds=scenario.rounds,
         seed=scenario.seed,

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
+import numpy as np
+
 from sim.network.capacity import Course, Varying
 
 if TYPE_CHECKING:
@@ -31,13 +33,29 @@ class StartUp(NamedTuple):
 
 
 class Connection(Protocol):
-    """What TCP makes of one direction of one port."""
+    """What TCP makes of one direction of one port.
+
+    Attributes
+    ----------
+    sized : bool
+        Whether `limit` depends on the size of the message; what it is without one counts for all, if not.
+    """
+
+    sized: bool
 
     def start_up(self, size: float, rate: float) -> StartUp:
         """How a message of so many bytes [B] begins, on a path that gives it so much at most [B/s of the link]."""
 
     def limit(self, rate: float, size: float = math.inf) -> float:
-        """Most that a message of so many bytes [B] gets of an access link of so much, on average [B/s of the link]."""
+        """Most that one message gets of an access link after its start-up, on average [B/s of the link].
+
+        Parameters
+        ----------
+        rate : float
+            Of the link [B/s].
+        size : float
+            Of the message [B]; of an endless one if not given.
+        """
 
     def beside(self, capacity: float, other: float) -> float:
         """What is left of this direction while the other one carries a message [B/s].
@@ -80,6 +98,7 @@ class Tcp:
         self.transport = transport
         self.round_trip = round_trip
         queues = (0.0, 0.0) if transport.buffer is None else (transport.buffer.uplink, transport.buffer.downlink)
+        self.sized = transport.loss > 0 or transport.control == "bbr"
         # Seconds of a full buffer of this direction, and of the other one.
         self._queues = queues if direction == "uplink" else queues[::-1]
         # Most that random loss and the window allow on a link without limit [B/s of the link].
@@ -111,7 +130,8 @@ class Tcp:
         segments = size / SEGMENT
         sent = self._slow_start(segments, rate)[1]
         left, spared = segments - sent, max(0.0, self._before_loss(segments) - sent)
-        return left / (spared / rate + (left - spared) / steady)
+        seconds = spared / rate + (left - spared) / steady
+        return left / seconds if seconds else rate
 
     def start_up(self, size: float, rate: float) -> StartUp:
         """How a message begins; see `Connection.start_up`.
@@ -140,14 +160,15 @@ class Tcp:
         kB to 3 MB over 50 Mbit/s and 50 ms and over 200 Mbit/s and 100 ms.
         """
         packet, streams = PACKET / rate, self.transport.streams
+        first = FIRST_WINDOW * streams
         trip = self.round_trip + 2 * packet
         product = trip / packet if packet else math.inf
         if self.transport.control == "bbr":
             sent = min(segments, product / math.log(2))
-            rounds = max(1.0, math.log2(sent / (BBR_FIRST * streams))) - 1
+            if sent <= first:
+                return 0.0, 0.0
             # The last packet is left for the link.
-            return rounds * trip, max(0.0, min(sent, segments - 1)) if rounds else 0.0
-        first = FIRST_WINDOW * streams
+            return (math.log2(sent / (BBR_FIRST * streams)) - 1) * trip, min(sent, segments - 1)
         flights = math.ceil(math.log2(min(product / first, (segments / first + 1) / 2)))
         if self.transport.loss:
             flights = min(flights, math.floor(math.log2(self._before_loss(segments) / first + 1)))
@@ -157,7 +178,7 @@ class Tcp:
     def _before_loss(self, segments: float) -> float:
         """Segments of so many that are sent before the first one is lost: Cardwell et al., INFOCOM 2000, eq. 5."""
         loss = self.transport.loss
-        return (1 - (1 - loss) ** segments) / loss
+        return float(1 - (1 - loss) ** segments) / loss
 
     def beside(self, capacity: float, other: float) -> float:
         """What is left of this direction while the other one carries a message; see `Connection.beside`.
@@ -270,14 +291,13 @@ def outages(
         begin = max(start, over)
         if begin < math.inf and not link.rate(begin):
             over = back(begin)
-            breaks.append((max(begin - period, 0.0), over - period))
-    end = course.period or math.inf
-    breaks = [(begin, min(later, end)) for begin, later in breaks if later > 0]
-    moments = sorted({0.0, *course.times, *(moment for pair in breaks for moment in pair if moment < end)})
-    rates, following = [], 0
-    for moment in moments:
-        while following < len(breaks) and breaks[following][1] <= moment:
-            following += 1
-        stands = following < len(breaks) and breaks[following][0] <= moment
-        rates.append(0.0 if stands else link.rate(moment))
-    return Course(moments, rates, course.period)
+            if over > period:
+                breaks.append((max(begin - period, 0.0), min(over - period, course.period or math.inf)))
+    begins, ends = np.array(breaks).T
+    times = np.asarray(course.times)
+    last = np.searchsorted(begins, times, side="right") - 1
+    kept = (last < 0) | (times >= ends[last])
+    live = ends[ends < (course.period or math.inf)]
+    moments, rows = np.unique(np.concatenate([times[kept], begins, live]), return_index=True)
+    rates = np.concatenate([np.asarray(course.rates)[kept], 0 * begins, [link.rate(end) for end in live]])
+    return Course(moments, rates[rows], course.period)
