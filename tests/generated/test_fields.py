@@ -98,8 +98,8 @@ JITTERS: dict[str, tuple[Data, Data]] = {
 """Fields of jitter, which only make sense together."""
 
 LINKED: Data = {
-    "method": "parablock",
-    "rounds": 4,
+    "method": {"name": "parablock", "staleness": 2},
+    "rounds": 5,
     "fleet": [{"name": "a", "count": 3, "latency": "20ms"}, {"name": "b", "count": 2, "latency": "50ms"}],
     "server": {"ingress": "90MB/s", "egress": "90MB/s"},
     "compute": {"seconds": 2},
@@ -115,7 +115,7 @@ LINKS: dict[str, tuple[Data, Data]] = {
     "trace": (TRACED, TRACED | {"trace": OTHER_TRACE}),
     "column": (TRACED, TRACED | {"column": "down_MB_s"}),
     "unit": ({"trace": PLAIN_TRACE, "unit": "MB/s"}, {"trace": PLAIN_TRACE, "unit": "Mbit/s"}),
-    "start": (TRACED, TRACED | {"start": "5s"}),
+    "start": (TRACED, TRACED | {"start": "450s"}),
     "scale": (TRACED, TRACED | {"scale": 0.5}),
 }
 """Fields of links that vary, which only make sense together."""
@@ -141,7 +141,7 @@ def link_pair(path: Path) -> tuple[Data, Data] | None:
     names = [str(part) for part in path]
     data = copy.deepcopy(LINKED)
     if path[0] == "regions":
-        data["regions"] = {REGION: {}}
+        data["regions"] = {REGION: {"latency": "40ms"}}
         data["fleet"][0]["region"] = REGION
     if "transport" in path:
         place, field = names[: names.index("transport")], ".".join(names[names.index("transport") + 1 :])
