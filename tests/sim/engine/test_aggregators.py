@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sim.analysis.critical_path import Holder, critical_path, length
@@ -303,3 +304,47 @@ def test_a_dead_link_of_a_region_is_named():
     with pytest.raises(SimulationError) as stopped:
         simulated(method="fedbcd", rounds=1, fleet=FLEET, regions=regions)
     assert "region eu waits for its upload (the uplink carries nothing from 15 s on)" in str(stopped.value)
+
+
+def test_who_waits_for_a_region_is_said():
+    # eu's downlink breaks off at 18 s, a second after it began to bring what was aggregated at 17 s.
+    down = {"steps": [["0s", "10MB/s"], ["18.5s", "0MB/s"]]}
+    regions = {"eu": REGIONS["eu"] | {"downlink": down}}
+    with pytest.raises(SimulationError) as stopped:
+        simulated(method="fedbcd", rounds=2, fleet=FLEET[:1], regions=regions)
+    said = str(stopped.value)
+    assert "client 0 waits for its region to have what it downloads since 12 s" in said
+    assert "region eu waits for its download (the downlink carries nothing from 18.5 s on)" in said
+
+
+@pytest.mark.parametrize("method", ["fedbuff", "fedasync", "quorum"])
+@pytest.mark.usefixtures("_registered")
+def test_whatever_is_under_way_when_a_run_is_ended(method: str):
+    """Nothing is lost, and everything that is recorded took place, wherever the end comes."""
+    for seed in range(60):
+        draws = np.random.default_rng(seed)
+        names = [*("a", "b")[: int(draws.integers(1, 3))], None]
+
+        def rate(draws: np.random.Generator = draws) -> str:
+            return f"{float(np.exp(draws.uniform(0, 5)))!r}MB/s"
+
+        fleet = [
+            {"uplink": rate(), "downlink": rate(), "latency": float(draws.uniform(0, 1)), "region": draws.choice(names)}
+            for _ in range(int(draws.integers(2, 8)))
+        ]
+        regions = {
+            name: {"uplink": rate(), "downlink": rate(), "latency": float(draws.uniform(0, 2)), "aggregates": True}
+            for name in names
+            if name is not None
+        }
+        seconds = [float(own) for own in draws.uniform(1, 20, len(fleet))]
+        result = simulated(
+            method=method, rounds=int(draws.integers(1, 9)), fleet=fleet, regions=regions, compute={"seconds": seconds}
+        )
+        assert all(
+            0 <= span.start <= span.end <= result.wall_clock and span.round >= 0 for span in result.timeline.spans
+        )
+        assert all(
+            sum(span.parts) == pytest.approx(span.end - span.start) for span in result.timeline.spans if span.parts
+        )
+        assert Holder.UNRECORDED not in {piece.holder for piece in critical_path(result).pieces}
