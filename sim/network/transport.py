@@ -73,6 +73,8 @@ FIRST_WINDOW = 10
 """Segments that a sender may send before the first acknowledgement (RFC 6928)."""
 LEAST_TIMER, LONGEST_TIMER = 0.2, 120.0
 """Linux waits for an acknowledgement at least so much longer than a round trip, and never longer than that [s]."""
+MOST_TRIES = 15
+"""After so many Linux gives a connection up (`tcp_retries2`); a new one goes as soon as the link does."""
 SHARPNESS = 4
 """Exponent of the mean in which two limits join, of a window that swings between them."""
 BBR_FIRST = 3.8
@@ -273,12 +275,16 @@ def outages(
 
     def back(begin: float) -> float:
         end = link.next_change(begin)
+        if end == math.inf:
+            return end
         if transport.outages == "dropped" and end - begin > round_trip:
             at, wait = begin + probe, timer
-            while at < end or (end < math.inf and not link.rate(at)):
+            for _ in range(MOST_TRIES):
+                if at >= end and link.rate(at):
+                    end = at
+                    break
                 at, wait = at + wait, min(2 * wait, LONGEST_TIMER)
-            end = at
-        if end == math.inf or end - begin <= probe + timer:
+        if end - begin <= probe + timer:
             return end
         return end + round_trip * max(0.0, math.log2(scale * link.rate(end) * round_trip / PACKET) - 1)
 
