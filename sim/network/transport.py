@@ -131,7 +131,8 @@ class Tcp:
             return steady
         segments = size / SEGMENT
         sent = self._slow_start(segments, rate)[1]
-        left, spared = segments - sent, max(0.0, self._before_loss(segments) - sent)
+        left = segments - sent
+        spared = min(left, max(0.0, self._before_loss(segments) - sent))
         seconds = spared / rate + (left - spared) / steady
         return left / seconds if seconds else rate
 
