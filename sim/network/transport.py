@@ -114,11 +114,11 @@ class Tcp:
 
         Notes
         -----
-        A window that loss cuts swings, and what is above the link's capacity is no use to it: near the capacity the
-        mean is below both limits. Simulated round trip by round trip, with a buffer of one bandwidth-delay product,
-        it is the mean of the two with exponent -4, within 2 %; the sum of n streams swings sqrt(n) times less. Before
-        the first loss there is no such limit: see `_before_loss`. BBR's rate does not depend on loss (up to some
-        percent of it; Cardwell et al., CACM 2017), only what is lost is sent again; its pauses begin after 10 s.
+        A window that loss cuts swings, and what is above the link's capacity is no use to it. Simulated round trip by
+        round trip, with a buffer of one bandwidth-delay product, the mean is that of both limits with exponent -4,
+        within 2 %; the sum of n streams swings sqrt(n) times less. Before the first loss nothing is cut. BBR goes on
+        as fast (up to some percent of loss; Cardwell et al., CACM 2017); only what is lost is sent again, and after
+        10 s it begins to pause.
         """
         rate = min(rate, self._window)
         if self.transport.control == "bbr":
@@ -141,9 +141,9 @@ class Tcp:
 
         Notes
         -----
-        A fresh connection pays a round trip for its handshake (RFC 9293), a warm one none. But if it is idle for
-        longer than its timer, Linux lets its window fall back to the first one (RFC 5681, 4.1), as it does not with
-        BBR, which keeps its rate. Then follows slow start, and the last byte takes half a round trip to arrive.
+        A fresh connection pays a round trip for its handshake (RFC 9293), a warm one none; but while it is idle, Linux
+        lets its window fall back to the first one (RFC 5681, 4.1), except with BBR, which keeps its rate. Then follows
+        slow start, and the last byte takes half a round trip to arrive.
         """
         rounds, sent = 0.0, 0.0
         if rate and self.round_trip and (self.transport.fresh or self.transport.control != "bbr"):
@@ -156,11 +156,10 @@ class Tcp:
 
         Reno and CUBIC (RFC 5681): the window doubles in every round trip, so that whole flights follow each other
         until one lasts for a round trip, or the rest of the message fits into the next. Every second segment is
-        acknowledged (RFC 1122), which lengthens a round trip by two packets. BBR (Cardwell et al., 2017) sends at
-        2 / ln 2 times the rate that was acknowledged during the last round trip, which doubles without flights:
-        c 2 ** (seconds / round trip) segments are out, until their rate is that of the link. From a first flight of
-        10 follows c = 4.5 without delays; acknowledgements and sending by twos make it 3.8, as was measured with 30
-        kB to 3 MB over 50 Mbit/s and 50 ms and over 200 Mbit/s and 100 ms.
+        acknowledged (RFC 1122), which lengthens a round trip by two packets. BBR (Cardwell et al., CACM 2017) sends at
+        2 / ln 2 times the rate acknowledged in the last round trip, which doubles without flights: c 2 ** (seconds /
+        round trip) segments are out, until their rate is the link's. From a first flight of 10 follows c = 4.5 without
+        delays; acknowledging and sending by twos makes it 3.8 (measured: docs/transport.md).
         """
         packet, streams = PACKET / rate, self.transport.streams
         first = FIRST_WINDOW * streams
@@ -191,11 +190,10 @@ class Tcp:
         Acknowledgements of what the other direction carries take their share of this one. They stand in one line
         with its messages, so that neither kind can take more than half of it from the other.
 
-        If the other direction's buffer is the longer one, the acknowledgements of this one wait in it, and with its
-        round trip so long the window is not what the link could use. It is at most what filled this direction's round
-        trip and buffer before. And it comes in bursts, as the other direction sends the acknowledgements that stand
-        together all at once: in slow start each releases twice as much, and half a window must find room in this
-        direction's buffer, but for what goes on while the burst comes in.
+        If the other direction's buffer is the longer one, acknowledgements wait in it. The window is at most what
+        filled this direction's round trip and buffer before. And it comes in bursts, as acknowledgements that stand
+        together in the other direction go all at once: in slow start each releases twice as much, so that half a
+        window must find room in this buffer, but for what goes on while the burst comes in.
         """
         share, streams = self.transport.acknowledgements, self.transport.streams
         here, there = (self.round_trip + queue for queue in self._queues)
@@ -214,11 +212,10 @@ class Tcp:
 def loss_limit(control: str, loss: float, round_trip: float) -> float:
     """Segments that one stream sends under random loss on a link without limit [1/s].
 
-    Reno: Padhye, Firoiu, Towsley and Kurose, SIGCOMM 1998, eq. 30, with every segment acknowledged in slow start and
-    after (b = 1: Linux counts segments, not acknowledgements) and the least timer of Linux. CUBIC (RFC 9438): at
-    least what Reno gets (4.3), else eq. 5, which is for losses at equal distances; for random ones, simulated round
-    trip by round trip with fast convergence (4.7), it is 1.13 times as much, and the greater of both laws at every
-    moment gives the mean of both with exponent 4, within 5 %.
+    Reno: Padhye et al., SIGCOMM 1998, eq. 30, with b = 1 (Linux counts segments, not acknowledgements) and the timer of
+    Linux. CUBIC (RFC 9438): at least what Reno gets (4.3), else eq. 5, which is for losses at equal distances; for
+    random ones, simulated round trip by round trip with fast convergence (4.7), it is 1.13 times as much, and the
+    greater of both laws at every moment gives the mean of both with exponent 4, within 5 %.
     """
     if not loss or control == "bbr":
         return math.inf
@@ -307,4 +304,4 @@ def outages(
     live = ends[ends < (course.period or math.inf)]
     moments, rows = np.unique(np.concatenate([times[kept], begins, live]), return_index=True)
     rates = np.concatenate([np.asarray(course.rates)[kept], 0 * begins, [link.rate(end) for end in live]])
-    return Course(moments, rates[rows], course.period)
+    return Course(moments.tolist(), rates[rows].tolist(), course.period)
