@@ -125,8 +125,9 @@ class Aggregator:
     def holds(self) -> list[str]:
         """Say what it has received and not sent on."""
         return [
-            f"holds what {_clients(held)} of its clients sent in round {round} and waits for {self._outstanding[round]} more"
+            f"holds what {_clients(held)} of its clients sent in round {round} and waits for {more} more"
             for round, held in self._held.items()
+            if (more := self._outstanding[round])
         ]
 
 
