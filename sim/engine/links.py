@@ -211,7 +211,7 @@ class Links:
         self, groups: list[Group], ingress: float | Varying = math.inf, egress: float | Varying = math.inf
     ) -> Network:
         half_duplex = any(group.duplex == "half" for group in groups)
-        return star_network(self._env, ingress, egress, half_duplex=half_duplex, clients=self._at_once)
+        return star_network(self._env, ingress=ingress, egress=egress, half_duplex=half_duplex, clients=self._at_once)
 
 
 def _aggregates(regions: Mapping[str, Region], group: Group) -> bool:
