@@ -21,7 +21,9 @@ from parasim.planning.methods import (
     uneven_rounds,
 )
 from parasim.planning.search.quantities import WithValue, quantity_named
+from parasim.sentences import say
 from sim.errors import ScenarioError, UnitError
+from sim.scenario.traces import links_of, varies
 from sim.scenario.units import duration
 
 
@@ -100,6 +102,8 @@ def plan(
     change = None if solve_for is None else quantity_named(solve_for).change
     # A budget's choices are held against their devices' memory one by one.
     notes = [*answered.notes, *uneven_rounds(prepared), *([] if budget else _memory(answered, cases, change))]
+    if confidence is None and any(map(varies, links_of(scenario))):
+        notes.append(say("found.means"))
     notes += ignored(scenario) if confidence is None else unused_regions(scenario)
     row = ("-",) * len(answered.columns)
     others = [Answer(m, False, None, "", None, why, row=row) for m, why in refused.items() if m not in left_out]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 import numpy as np
 
 from sim.network.capacity import Course, Varying
+from sim.network.loss import LEAST_TIMER, SHARPNESS, joined, loss_limit
 
 if TYPE_CHECKING:
     from sim.scenario.links import Transport
@@ -71,12 +72,10 @@ SEGMENT, PACKET = 1448, 1500
 """Bytes of a message in a full packet, and bytes of the packet: Ethernet's, with TCP's time stamps (RFC 7323)."""
 FIRST_WINDOW = 10
 """Segments that a sender may send before the first acknowledgement (RFC 6928)."""
-LEAST_TIMER, LONGEST_TIMER = 0.2, 120.0
-"""Linux waits for an acknowledgement at least so much longer than a round trip, and never longer than that [s]."""
+LONGEST_TIMER = 120.0
+"""Linux never waits longer for an acknowledgement [s]."""
 MOST_TRIES = 15
 """After so many Linux gives a connection up (`tcp_retries2`); a new one goes as soon as the link does."""
-SHARPNESS = 4
-"""Exponent of the mean in which two limits join, of a window that swings between them."""
 BBR_FIRST = 3.8
 """BBR has sent so many segments times 2 ** (seconds since opening / round trip) while it starts; see `Tcp.start_up`."""
 BBR_PAUSE, BBR_CYCLE = 0.2, 10.0
@@ -126,7 +125,7 @@ class Tcp:
             return rate * (1 - self.transport.loss) * (1 - BBR_PAUSE / BBR_CYCLE * pausing)
         if self._loss == math.inf or not rate:
             return rate
-        steady = _joined(rate, self._loss, -SHARPNESS * math.sqrt(self.transport.streams))
+        steady = joined(rate, self._loss, -SHARPNESS * math.sqrt(self.transport.streams))
         if size == math.inf:
             return steady
         segments = size / SEGMENT
@@ -209,35 +208,10 @@ class Tcp:
         return most
 
 
-def loss_limit(control: str, loss: float, round_trip: float) -> float:
-    """Segments that one stream sends under random loss on a link without limit [1/s].
-
-    Reno: Padhye et al., SIGCOMM 1998, eq. 30, with b = 1 (Linux counts segments, not acknowledgements) and the timer of
-    Linux. CUBIC (RFC 9438): at least what Reno gets (4.3), else eq. 5, which is for losses at equal distances; for
-    random ones, simulated round trip by round trip with fast convergence (4.7), it is 1.13 times as much, and the
-    greater of both laws at every moment gives the mean of both with exponent 4, within 5 %.
-    """
-    if not loss or control == "bbr":
-        return math.inf
-    timeouts = (LEAST_TIMER + round_trip) * min(1.0, 3 * math.sqrt(3 * loss / 8)) * loss * (1 + 32 * loss**2)
-    reno = 1 / (round_trip * math.sqrt(2 * loss / 3) + timeouts)
-    if control == "reno" or not round_trip:
-        return reno
-    return _joined(reno, 1.13 * 1.054 * (round_trip / loss) ** 0.75 / round_trip, SHARPNESS)
-
-
-def _joined(one: float, other: float, power: float) -> float:
-    """(one^power + other^power)^(1/power): near the greater of two rates, or near the lesser if the power is < 0."""
-    low, high = sorted((one, other))
-    if not low or high == math.inf:
-        return high if power > 0 else low
-    return float((high if power > 0 else low) * (1 + (low / high) ** abs(power)) ** (1 / power))
-
-
 def outages(
     course: Course, transport: Transport, round_trip: float, queue: float | None = None, scale: float = 1.0
 ) -> Course:
-    """Let what TCP does in breaks stand in the course itself, in which they last until its rate is back.
+    """Let what TCP does in breaks stand in the course, in which they last until its rate is back.
 
     Parameters
     ----------
@@ -272,7 +246,7 @@ def outages(
     probe, timer = round_trip + 2 * trip, LEAST_TIMER + trip
 
     def back(begin: float) -> float:
-        end = link.next_change(begin)
+        end = own = link.next_change(begin)
         if end == math.inf:
             return end
         if transport.outages == "dropped" and end - begin > round_trip:
@@ -284,7 +258,15 @@ def outages(
                 at, wait = at + wait, min(2 * wait, LONGEST_TIMER)
         if end - begin <= probe + timer:
             return end
-        return end + round_trip * max(0.0, math.log2(scale * link.rate(end) * round_trip / PACKET) - 1)
+        if course.period is not None and end - begin >= course.period:
+            # What outlasts the course cannot stand in it.
+            return own
+        # Half of the time that the link is up is not too short for anything to get through.
+        rate, up = scale * link.rate(end), end
+        full = end + round_trip * (math.log2(max(rate * round_trip / PACKET, 2.0)) - 1)
+        while up < full and link.rate(up):
+            up = link.next_change(up)
+        return full if up >= full else (end + up) / 2
 
     # Of a course that repeats, the second round: what a break at its end takes of its beginning is in it.
     period = course.period or 0.0

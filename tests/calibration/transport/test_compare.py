@@ -36,8 +36,8 @@ def test_predictions_are_as_close_as_they_are(comparisons: list[TransportCompari
 
 
 def test_a_hand_case():
-    # 10,000 packets/s, 0.1 s and two packets are 1002 packets: seven flights of 10, 20 ... 640, each a round trip of 0.1002 s;
-    # 1270 segments are sent then, and the other 8730 take 0.873 s.
+    # 10,000 packets/s: 0.1 s and two packets are 1002 packets. Seven flights of 10, 20 ... 640, each a round trip of
+    # 0.1002 s, send 1270 segments; the other 8730 take 0.873 s.
     row = {"kind": "start-up", "control": "cubic", "link_mbit_s": 120, "round_trip_ms": 100, "bytes": 1448e4}
     (one,) = compare([row | {"seconds": 2.0}])
     assert one.predicted == pytest.approx(0.15 + 7 * 0.1002 + 0.873)

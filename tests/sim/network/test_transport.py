@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from simpy import Environment
 
 from sim.network import Course, HalfDuplexTree, PathNetwork, Tree, Varying
-from sim.network.transport import PACKET, SEGMENT, Tcp, loss_limit, outages
+from sim.network.loss import loss_limit
+from sim.network.transport import PACKET, SEGMENT, Tcp, outages
 from sim.scenario.links import Buffers, Transport
 
 TRIP = 0.098
@@ -274,6 +275,8 @@ def test_breaks_only_get_longer(rows, repeats, kind):
     slower = outages(link, Transport(outages=kind), 0.05)
     for time in np.linspace(0, 3 * times[-1], 100):
         assert Varying(slower).rate(time) in (0.0, Varying(link).rate(time))
+    # A link that is up again and again never stays dead for good.
+    assert (slower.mean > 0) == (link.mean > 0)
 
 
 @pytest.mark.parametrize("kind", [Tree, PathNetwork, HalfDuplexTree])
