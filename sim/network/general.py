@@ -112,9 +112,14 @@ class Path:
         elif self.hops[0].link is not self.own:
             self.hops[0].link.capacity = self.count * capacity
 
-    def next_change(self, now: float) -> float:
-        """When any of its links changes [s]; inf if one of them carries nothing until it is told to."""
-        if any(link.dead_from() <= now for link in self.path()):
+    def is_alive(self, now: float) -> bool:
+        """Whether something can get through at some time from now on [s]."""
+        return all(link.dead_from() > now for link in self.path())
+
+    def next_change(self, now: float, going: Collection[Path]) -> float:
+        """When any of its links changes [s], while these paths carry something; inf where nothing can come of it."""
+        other = self.back if self.back in going else None
+        if not self.is_alive(now) and not (other is not None and other.is_alive(now)):
             return math.inf
         return min((link.course.next_change(now) for link in self.path() if link.course is not None), default=math.inf)
 
@@ -264,7 +269,7 @@ class PathNetwork(Network):
         for path in going:
             path.tune(now, going)
         self._changed = True
-        return min((path.next_change(now) for path in going), default=math.inf)
+        return min((path.next_change(now, going) for path in going), default=math.inf)
 
     def _note_bottlenecks(self, rows: NDArray[np.intp]) -> None:
         """Note the first full link on the path of each of these on which nobody goes faster (or its own limit)."""
