@@ -273,11 +273,11 @@ class PathNetwork(Network):
 
     def _note_bottlenecks(self, rows: NDArray[np.intp]) -> None:
         """Note the first full link on the path of each of these on which nobody goes faster (or its own limit)."""
-        used = np.bincount(
-            self._links.ravel(), (self._weights * self._rates[:, np.newaxis]).ravel(), len(self._capacities)
-        )
+        # What goes at an infinite rate crosses no link that is limited.
+        rates = np.where(np.isfinite(self._rates), self._rates, 0.0)[:, np.newaxis]
+        used = np.bincount(self._links.ravel(), (self._weights * rates).ravel(), len(self._capacities))
         fastest = np.zeros(len(self._capacities))
-        np.maximum.at(fastest, self._links, np.where(self._weights > 0, self._rates[:, np.newaxis], 0.0))
+        np.maximum.at(fastest, self._links, np.where(self._weights > 0, rates, 0.0))
         for row in rows:
             path, rate = cast(Path, self._going[row].access), self._rates[row] * (1 + 1e-9)
             self._going[row].bound = path.own
