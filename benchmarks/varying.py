@@ -103,6 +103,7 @@ class Fleet:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--sizes", type=float, nargs="+", default=[1e6, 10e6, 100e6], help="of a message [B]")
     options = parser.parse_args()
     print(f"{CLIENTS:,} clients on traces of one second a row, against constant links; bound {BOUND:g}")
     print("  server      sites   message [MB]   constant [us]   varying [us]   ratio (range)   per transferred second")
@@ -111,7 +112,7 @@ def main() -> None:
         ("binding", MEAN * CLIENTS / 8, False),
         ("unlimited", math.inf, True),
     ):
-        for size in (1e6, 10e6, 100e6):
+        for size in options.sizes:
             fleet = Fleet(size, server, sites)
             runs = [(fleet.run(False), fleet.run(True)) for _ in range(options.repeats)]
             constant, varying = (1e6 * statistics.median(each) for each in zip(*runs, strict=True))

@@ -239,7 +239,6 @@ class Access(Link):
                 capacity = self.connection.beside(capacity, there)
             own = min(capacity / sent, self.connection.limit(capacity))
         self.own = own
-        self.share = self.count * fixed_point(own * sent)
         self.flow = None
         # With TCP, only what one message alone gets is known for all times.
         if self.course is not None and self.above.free and not meets and (self.connection is None or sent == 1):
@@ -263,12 +262,12 @@ class Access(Link):
             Level above which it has to be looked at while it is fair [B/s], at most its own rate.
         """
         trunk, course = self.trunk, self.course
-        if course is None:
-            return self.own
-        if not anew:
+        if course is not None and not anew:
             # It may be long since it was looked at.
             self.tune()
-        if self.flow is not None:
+        if not fair:
+            self.share = self.count * fixed_point(self.own * len(self.ends))
+        if course is None or self.flow is not None:
             return self.own
         now = trunk.clock * (1 + CLOCK_SLACK)
         self.key, level = self.own, self.above.level
