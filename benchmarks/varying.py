@@ -5,7 +5,8 @@ a trace of one second a row, as a radio link does (correlated, dead now and then
 constant at the trace's mean. Both run alternating in one process; a figure is the median of the ratios of CPU time per
 *transferred second*: a second during which one message is on its way.
 
-- *Unlimited server*: nothing but the uplink can bind, so that no link is woken at all.
+- *Unlimited server*, or an *ample* one, with more than all uplinks ever have: nothing but the uplink can bind, so that
+  no link is woken at all.
 - *Binding server*: it has an eighth of what the uplinks have together. Only links that have less than their share are
   woken by every change.
 - *Sites*: constant uplinks behind lines that vary, an unlimited server above.
@@ -110,6 +111,7 @@ def main() -> None:
     print("  server      sites   message [MB]   constant [us]   varying [us]   ratio (range)   per transferred second")
     for name, server, sites in (
         ("unlimited", math.inf, False),
+        ("ample", 100 * MEAN * CLIENTS, False),
         ("binding", MEAN * CLIENTS / 8, False),
         ("unlimited", math.inf, True),
     ):

@@ -102,8 +102,10 @@ class Access(Link):
         if isinstance(capacity, Varying):
             self.capacity, self.course, self.special = capacity.rate(self.env.now), capacity, True
             self.trunk.varied = True
+            above.add_peak(count * capacity.peak)
         else:
             self.capacity = float(capacity)
+            above.add_peak(count * self.capacity)
         # What it takes of the link above when capped; the most that each of its transfers can get [B/s].
         self.share = count * fixed_point(self.capacity)
         self.own = self.capacity
@@ -158,6 +160,8 @@ class Access(Link):
         """Change the capacity [B/s] from now on."""
         self.look_again()
         self.change(self.env.now, capacity)
+        # What it had before is not taken back: links above may then be taken for binding though they are not.
+        self.above.add_peak(self.count * (capacity.peak if isinstance(capacity, Varying) else capacity))
         self.trunk.varied = True
         self.wake = -math.inf
         self.special = self.connection is not None or self.course is not None

@@ -90,6 +90,19 @@ def test_a_link_above_that_gets_or_loses_a_limit(network_class):
 
 
 @each
+def test_a_link_above_that_binds_only_since_others_joined(network_class):
+    # Alone, 10 of 15 B/s at most; from 1 s on another one has 10 B/s, too: 7.5 B/s each until 2 s, 15 until 5 s.
+    # The first: 10, 17.5, nothing until 5 s, then 4 B/s: 21.5 B at 6 s. The other: 7.5, 37.5 as it has 10 B/s at most.
+    env = Environment()
+    network = network_class(env, 15.0)
+    first = network.upload(network.attach(Varying(PULSES), 1.0), 21.5)
+    env.run(until=1.0)
+    second = network.upload(network.attach(10.0, 1.0), 37.5)
+    env.run(until=first & second)
+    assert (first.value, second.value) == pytest.approx((6.0, 5.0), rel=1e-15)
+
+
+@each
 def test_cancelled_on_a_link_that_varies(network_class):
     case = Case(math.inf, 1.0, (Client(Varying(PULSES), 1.0),), (Message(0, True, 0.0, 100.0, patience=6.5),))
     [(end, delivered, transfer)] = run(network_class, case)
