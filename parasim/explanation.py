@@ -22,6 +22,7 @@ from sim.support.atomic_files import write_rows
 PATH_COLUMNS = ("client", "round", "kind", "resource", "start_s", "end_s")
 
 _WORTH_A_CLAUSE = 0.05
+_SHARED = (Holder.SITE, Holder.INGRESS, Holder.EGRESS)
 _MOST_LISTED = 12
 """A list of more names is summed up."""
 
@@ -167,9 +168,9 @@ def _headline(explanation: Explanation) -> str:
     for holder, seconds in explanation.holders().items():
         if seconds < _WORTH_A_CLAUSE * wall_clock and held:
             break
-        name = f"the {holder.value}" if holder in (Holder.INGRESS, Holder.EGRESS) else holder.value
+        name = f"the {holder.value}" if holder in _SHARED else holder.value
         groups = named(explanation.shares, holder, aggregators=True)
-        if (len(fleet.groups) > 1 or fleet.aggregators) and 0 < len(groups) <= MOST_NAMED:
+        if (len(fleet.groups) > 1 or any(group < 0 for group in groups)) and 0 < len(groups) <= MOST_NAMED:
             # What is said of some groups is theirs alone, though others hold a little of it, too.
             name = say("explain.owned", resource=name, groups=who(groups, fleet))
             own = [share for share in explanation.shares if share.holder is holder and share.group in groups]

@@ -2,7 +2,8 @@
 
 From the end of the run one goes back along the cause that ended last. Every moment of the run thereby belongs to
 exactly one span, and every piece of a span to the resource that it used: what a transfer would take on its own
-access link alone belongs to that link, what it takes longer than that to the server's.
+access link alone belongs to that link, what it takes longer than that to the link that bound it when it ended: the
+server's, a region's, or a site's.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ class Holder(StrEnum):
     COMPUTING = "computing"
     UPLINK = "uplink"
     DOWNLINK = "downlink"
+    SITE = "site line"
+    REGION = "shared link"
     INGRESS = "server ingress"
     EGRESS = "server egress"
     STALLED = "stalled link"
     REPEATED = "repeated transfer"
     LATENCY = "latency"
+    START_UP = "TCP's start-up"
     SERIALIZATION = "serialization"
     AGGREGATION = "aggregation"
     UNRECORDED = "unrecorded wait"
@@ -43,8 +47,8 @@ class Piece(NamedTuple):
     holder : Holder
         Kind of resource.
     client : int
-        Whose it is: number of the (first) client, or `SERVER`. A client whose transfer is slowed by the server's
-        link is not named here, as the link is the server's.
+        Whose it is: number of the (first) client, also of a site, `SERVER`, or a region below it. A client whose
+        transfer is slowed by a shared link is not named here, as the link is not its own.
     start, end : float
         [s].
     """
@@ -83,9 +87,9 @@ def length(pieces: Iterable[Piece]) -> float:
     return math.fsum(term for piece in pieces for term in (piece.end, -piece.start))
 
 
-def pieces_of(number: int, span: Span) -> Iterator[Piece]:
-    """Divide a span among the resources that it used, in the order of time."""
-    parts = _parts(span)
+def pieces_of(number: int, span: Span, bound: int | None = None) -> Iterator[Piece]:
+    """Divide a span among the resources that it used, in the order of time; see `Timeline.bound`."""
+    parts = _parts(span, bound)
     time = span.start
     for holder, client, seconds in parts[:-1]:
         end = min(time + seconds, span.end)
@@ -96,7 +100,7 @@ def pieces_of(number: int, span: Span) -> Iterator[Piece]:
         yield Piece(number, *parts[-1][:2], time, span.end)
 
 
-def _parts(span: Span) -> list[tuple[Holder, int, float]]:
+def _parts(span: Span, bound: int | None) -> list[tuple[Holder, int, float]]:
     client = span.client
     if span.parts is None:
         holder = Holder.AGGREGATION if span.kind is Kind.AGGREGATE else Holder.COMPUTING
@@ -104,8 +108,9 @@ def _parts(span: Span) -> list[tuple[Holder, int, float]]:
     uploads, spent = span.kind is Kind.UPLOAD, span.parts
     parts = [
         (Holder.LATENCY, client, spent.latency),
+        (Holder.START_UP, client, spent.start_up),
         (Holder.UPLINK if uploads else Holder.DOWNLINK, client, spent.alone),
-        (Holder.INGRESS if uploads else Holder.EGRESS, SERVER, spent.shared),
+        (*_shared(uploads, bound), spent.shared),
         (Holder.STALLED, client, spent.stalled),
         (Holder.REPEATED, client, spent.repeated),
     ]
@@ -113,6 +118,13 @@ def _parts(span: Span) -> list[tuple[Holder, int, float]]:
     parts = [packed, *parts] if uploads else [*parts, packed]
     # What is last takes up the rounding, so it must be something that took time.
     return [part for part in parts if part[2] > 0] or parts[:1]
+
+
+def _shared(uploads: bool, bound: int | None) -> tuple[Holder, int]:
+    """The link that held up a message whose own access link would have been faster, and whose it is."""
+    if bound is None:
+        return Holder.INGRESS if uploads else Holder.EGRESS, SERVER
+    return Holder.SITE if bound >= 0 else Holder.REGION, bound
 
 
 def critical_path(result: Result) -> CriticalPath:
@@ -139,7 +151,7 @@ def critical_path(result: Result) -> CriticalPath:
     )
     while number is not None:
         span = spans[number]
-        backwards += reversed(list(pieces_of(number, span)))
+        backwards += reversed(list(pieces_of(number, span, result.timeline.bound.get(number))))
         if span.beside is not None and _reached(spans, span) < span.start:
             number = span.beside
             work = spans[number]

@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 import simpy
 
+from sim.engine.timeline import SERVER
 from sim.network import star_network
 from sim.network.capacity import Course, Varying
+from sim.network.link import Link
 from sim.network.model import Network, Port, Shared
 from sim.network.transport import Tcp, outages
 from sim.scenario.links import Capacity, Region, SiteLine, Transport
@@ -72,6 +74,8 @@ class Links:
         The server's.
     aggregators : dict of str to Port
         Of each region that aggregates, its aggregator's place in the server's network.
+    shared : dict of Link to int
+        Whose the shared links below the server's are: number of a site's first client, or of a region.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class Links:
         server = scenario.server
         self.network = self._star(below_server, *self._both(server.ingress, server.egress, 0, _SERVER))
         self.aggregators: dict[str, Port] = {}
+        self.shared: dict[Link, int] = {}
         self._branches: dict[str | None, _Branch] = {None: _Branch(self.network, None, 0.0)}
         for index, (name, region) in enumerate(regions.items()):
             members = [group for group in scenario.fleet if group.region == name]
@@ -145,7 +150,9 @@ class Links:
             return _Branch(self._star(members), None, 0.0)
         # Without a capacity it binds nobody, and costs nothing.
         limited = uplink != math.inf or downlink != math.inf
-        above = self.network.shared(uplink, downlink, name=f"the link of region {name}") if limited else None
+        above = None
+        if limited:
+            above = self._shared(self.network, None, uplink, downlink, f"the link of region {name}", SERVER - 1 - index)
         return _Branch(self.network, above, region.latency)
 
     def _line(self, group: Group, line: SiteLine, first: int, last: int) -> Shared:
@@ -154,8 +161,23 @@ class Links:
             network, above, _ = self._branches[group.region]
             whose = f"{group.name or 'client'} {first}" + (f" to {last}" if last > first else "")
             capacities = self._both(line.uplink, _down(line), first, _SITE)
-            self._lines[first] = network.shared(*capacities, above, f"the site line of {whose}")
+            self._lines[first] = self._shared(network, above, *capacities, f"the site line of {whose}", first)
         return self._lines[first]
+
+    def _shared(
+        self,
+        network: Network,
+        above: Shared | None,
+        uplink: float | Varying,
+        downlink: float | Varying,
+        name: str,
+        whose: int,
+    ) -> Shared:
+        """Lay a link that is shared, and have its network note where it binds."""
+        link = network.shared(uplink, downlink, above, name)
+        network.note_bottlenecks()
+        self.shared |= {link.up: whose, link.down: whose}
+        return link
 
     def _connections(self, transport: Transport, latency: float) -> tuple[Tcp, Tcp]:
         """What TCP makes of the two directions; ports that are alike share them."""
@@ -189,7 +211,7 @@ class Links:
         self, groups: list[Group], ingress: float | Varying = math.inf, egress: float | Varying = math.inf
     ) -> Network:
         half_duplex = any(group.duplex == "half" for group in groups)
-        return star_network(self._env, ingress, egress, half_duplex=half_duplex, clients=self._at_once)
+        return star_network(self._env, ingress=ingress, egress=egress, half_duplex=half_duplex, clients=self._at_once)
 
 
 def _aggregates(regions: Mapping[str, Region], group: Group) -> bool:

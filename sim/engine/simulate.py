@@ -187,6 +187,7 @@ def simulate(
         surveyed=setup.ranks_blocks,
     )
     run = Run(env, links.network, learner or CostLearner(costs, setup.schedule, setup.blocks), setup.payload, rules)
+    run.world.shared_links = links.shared
     aggregators: dict[str | None, Aggregator] = {
         name: run.aggregate_below(number, name, links.aggregators[name], rounds_numbered=setup.traits.rounds_numbered)
         for name, number in fleet.aggregators.items()

@@ -110,9 +110,19 @@ _SPAN = tuple.__new__
 
 @dataclass(slots=True)
 class Timeline:
-    """The spans of a run, in the order in which they were recorded; a span's number is its position."""
+    """The spans of a run, in the order in which they were recorded; a span's number is its position.
+
+    Attributes
+    ----------
+    spans : list of Span
+        The spans.
+    bound : dict of int to int
+        Of messages that a shared link below the server's held up in the end, whose it is: number of the first client of
+        a site, or of a region, below the server's.
+    """
 
     spans: list[Span] = field(default_factory=list)
+    bound: dict[int, int] = field(default_factory=dict)
 
     def record(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Protocol
 
 import simpy
@@ -10,6 +10,7 @@ import simpy
 from sim.engine.learner import Learner
 from sim.engine.rules import Rules, Sizes
 from sim.engine.timeline import Timeline
+from sim.network.link import Link
 from sim.network.model import Network
 from sim.network.timing import EndOfInstant
 
@@ -56,6 +57,8 @@ class World:
         Spans so far.
     schedule : sequence of int or None
         Block of each round, once it is known.
+    shared_links : mapping of Link to int
+        Whose the shared links below the server's are, if there are any: see `Timeline.bound`.
     promised : dict
         Computations whose updates are only promised yet, in the order in which they began.
     """
@@ -67,6 +70,7 @@ class World:
         self.sizes = sizes
         self.rules = rules
         self.timeline = Timeline()
+        self.shared_links: Mapping[Link, int] = {}
         self.schedule: Sequence[int | None] = ()
         self.promised: dict[Redeemable, None] = {}
         self.end_of_instant = EndOfInstant(env, self._redeem_unknown)

@@ -22,6 +22,7 @@ from sim.errors import ScenarioError, nearest
 from sim.replay.conditions import Floats, Variants
 from sim.replay.replay import Recording
 from sim.scenario.scenario import Scenario
+from sim.scenario.traces import with_mean
 
 _SCANNED = 33
 _MOST_SPANS = 400_000
@@ -143,7 +144,11 @@ def _links(case: Case) -> Sequence[float]:
 
 
 def _with_server(field: str) -> WithValue:
-    return lambda scenario, value: changes.with_fields(scenario, "server", **{field: value})
+    def change(scenario: Scenario, value: float) -> Scenario:
+        link = getattr(scenario.server, field)
+        return changes.with_fields(scenario, "server", **{field: value if link is None else with_mean(link, value)})
+
+    return change
 
 
 QUANTITIES = {
