@@ -10,6 +10,7 @@ from itertools import accumulate
 from sim.engine.selection import Everyone, Fraction, Listed, Selection, Turns
 from sim.engine.shape import Traits
 from sim.errors import ScenarioError
+from sim.scenario.links import Traced
 from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Group
 from sim.support.streams import stream
@@ -117,8 +118,8 @@ def cohorts(scenario: Scenario, traits: Traits) -> Cohorts:
 
 def sites(
     scenario: Scenario, fleet: Fleet, cohorts: Cohorts, *, alike: bool
-) -> Iterator[tuple[int, int, Group, Sequence[int]]]:
-    """Clients to simulate: first number, how many behave alike, their group, the rounds they take part in.
+) -> Iterator[tuple[int, int, int, Sequence[int]]]:
+    """Clients to simulate: first number, how many behave alike, index of their group, the rounds they take part in.
 
     Parameters
     ----------
@@ -129,19 +130,23 @@ def sites(
     cohorts : Cohorts
         Who takes part; clients that never do are not simulated.
     alike : bool
-        Whether clients of one group may be simulated once. Sharing is max-min fair, so equal clients that
-        start together stay together, contended or not.
+        Whether clients of one group, or of one of its sites, may be simulated once. Sharing is max-min fair, so
+        equal clients that start together stay together, contended or not.
     """
     if cohorts.members is not None:
         for client, rounds in cohorts.rounds_of().items():
-            yield client, 1, fleet.group(client), rounds
+            yield client, 1, fleet.index(client), rounds
         return
     every_round = range(cohorts.rounds)
     # A run whose seconds are measured may have none for its method.
     alike = alike and not isinstance(scenario.given_seconds[1], tuple)
-    for first, group in zip(fleet.firsts, fleet.groups, strict=False):
-        if alike:
-            yield first, group.count, group, every_round
-        else:
-            for client in range(first, first + group.count):
-                yield client, 1, group, every_round
+    for index, group in enumerate(fleet.groups):
+        members = fleet.members(index)
+        together = 1 if not alike or _starts_at_random(group) else group.site.clients if group.site else group.count
+        for client in members[::together]:
+            yield client, min(together, members.stop - client), index, every_round
+
+
+def _starts_at_random(group: Group) -> bool:
+    """Whether each client's links begin somewhere else in their trace."""
+    return any(isinstance(link, Traced) and link.start == "random" for link in (group.uplink, group.down))

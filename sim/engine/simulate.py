@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import simpy
@@ -11,13 +11,13 @@ from sim.engine.cost_learner import CostLearner
 from sim.engine.costs import Costs
 from sim.engine.fleet import Cohorts, Fleet, cohorts, sites
 from sim.engine.learner import Learner
+from sim.engine.links import Access, Links
 from sim.engine.result import Result
 from sim.engine.rules import Rules
 from sim.engine.run import Run
 from sim.engine.server import Observer
 from sim.engine.shape import Traits
 from sim.errors import ScenarioError
-from sim.network import star_network
 from sim.scenario.scenario import Scenario
 from sim.support.collector import no_collection
 from sim.workload.architecture import Architecture
@@ -127,7 +127,13 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
 
 
 @no_collection()
-def simulate(setup: Setup, costs: Costs, learner: Learner | None = None, observer: Observer | None = None) -> Result:
+def simulate(
+    setup: Setup,
+    costs: Costs,
+    learner: Learner | None = None,
+    observer: Observer | None = None,
+    access: Mapping[int, Access] | None = None,
+) -> Result:
     """Run a scenario.
 
     Parameters
@@ -141,6 +147,8 @@ def simulate(setup: Setup, costs: Costs, learner: Learner | None = None, observe
         differ even where their links and devices are alike.
     observer : callable or None
         Told the run and the round whenever a round has been aggregated.
+    access : mapping of int to Access
+        Access links that are others than the scenario's, by (first) client.
 
     Returns
     -------
@@ -156,16 +164,9 @@ def simulate(setup: Setup, costs: Costs, learner: Learner | None = None, observe
     scenario = setup.scenario
     fleet = Fleet(scenario.fleet)
     env = simpy.Environment(0.0)
-    half_duplex = any(group.duplex == "half" for group in scenario.fleet)
     alike = learner is None and setup.traits.collapsible
     simulated = list(sites(scenario, fleet, setup.cohorts, alike=alike))
-    network = star_network(
-        env,
-        ingress=scenario.server.ingress or float("inf"),
-        egress=scenario.server.egress or float("inf"),
-        half_duplex=half_duplex,
-        clients=min(len(simulated), max(setup.cohorts.sizes(), default=0)),
-    )
+    links = Links(env, scenario, min(len(simulated), max(setup.cohorts.sizes(), default=0)), access)
     rules = Rules(
         rounds=scenario.rounds,
         seed=scenario.seed,
@@ -176,10 +177,10 @@ def simulate(setup: Setup, costs: Costs, learner: Learner | None = None, observe
         blocks_named=setup.method.trains is Trains.BLOCK,
         surveyed=setup.ranks_blocks,
     )
-    run = Run(env, network, learner or CostLearner(costs, setup.schedule, setup.blocks), setup.payload, rules)
-    for first, count, group, rounds in simulated:
-        port = network.attach(group.uplink, group.down, group.latency, half_duplex=group.duplex == "half", count=count)
-        run.join(first, count, port, rounds)
+    run = Run(env, links.network, learner or CostLearner(costs, setup.schedule, setup.blocks), setup.payload, rules)
+    for client, count, index, rounds in simulated:
+        port = links.attach(fleet.groups[index], client, fleet.firsts[index], count)
+        run.join(client, count, port, rounds)
     run.server.observer = observer
     shape = setup.method.shape(run, scenario.method)
     shape.start()

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sim.errors import NetworkError
+
+Floats = NDArray[np.float64]
+
+ROUNDING = 2.0**-50
+"""Share of a message that may be left where a link carries nothing for ever, and counts as through."""
 
 
 class Course:
@@ -22,6 +30,15 @@ class Course:
     period : float or None
         After which it all begins again [s], later than the last time; None if the last rate holds for ever.
 
+    Attributes
+    ----------
+    times, rates : array of float
+        Without the times at which the rate stays what it was.
+    peak : float
+        Highest rate [B/s].
+    total : float
+        Bytes in a period [B]; inf without one.
+
     Raises
     ------
     NetworkError
@@ -29,23 +46,50 @@ class Course:
     """
 
     def __init__(self, times: Sequence[float], rates: Sequence[float], period: float | None = None) -> None:
-        if not times or len(times) != len(rates) or times[0] != 0:
-            raise NetworkError(f"{len(times)} times for {len(rates)} rates; there is one for each, and the first is 0")
-        if any(later <= time for time, later in pairwise([*times, math.inf if period is None else period])):
+        moments, values = np.asarray(times, float), np.asarray(rates, float)
+        if not len(moments) or len(moments) != len(values) or moments[0] != 0:
+            raise NetworkError(
+                f"{len(moments)} times for {len(values)} rates; there is one for each, and the first is 0"
+            )
+        lasting = np.diff(moments, append=math.inf if period is None else period)
+        if not (lasting > 0).all() or period == math.inf:
             raise NetworkError("times must rise, and the period must be later than the last of them")
-        if not all(0 <= rate < math.inf for rate in rates):
+        if not ((values >= 0) & (values < math.inf)).all():
             raise NetworkError("rates must be finite and not negative")
-        self.times = times
-        self.rates = rates
+        new = np.append(True, values[1:] != values[:-1])
+        moments, values = moments[new], values[new]
+        lasting = np.diff(moments, append=moments[-1] if period is None else period)
+        with np.errstate(over="ignore"):
+            carried = lasting * values
+            if not math.isfinite(carried.sum()):
+                raise NetworkError("rates and times are so large that what is carried is no number any more")
+        self.times: array[float] = array("d", moments.tobytes())
+        self.rates: array[float] = array("d", values.tobytes())
         self.period = period
-        # Bytes up to each time [B].
-        self.sums = list(accumulate(((b - a) * r for (a, b), r in zip(pairwise(times), rates, strict=False)), initial=0.0))
-        self.total = math.inf if period is None else self.sums[-1] + (period - times[-1]) * rates[-1]
+        self.peak = float(values.max())
+        # Bytes [B] before each time and in all, and what rounding keeps out of them: differences are as exact far into
+        # a long course as at its beginning.
+        self.sums, self.carries = _running_sums(carried)
+        # Likewise, seconds without any capacity [s].
+        self.downs, _ = _running_sums(lasting * (values == 0))
+        self.dead: array[float] | None = None
+        if not values.all():
+            self.dead = array("d", (values == 0).astype(float).tobytes())
+        self.total = math.inf if period is None else self.sums[-1]
 
     @property
     def mean(self) -> float:
         """Mean rate over a period; without one, the last rate, which holds for ever [B/s]."""
         return self.rates[-1] if self.period is None else self.total / self.period
+
+
+def _running_sums(values: Floats) -> tuple[array[float], array[float]]:
+    """Sums of all values before each, and of all; and what is to be added to them for the rounding (Knuth's TwoSum)."""
+    sums = np.append(0.0, np.cumsum(values))
+    before, after = sums[:-1], sums[1:]
+    added = after - before
+    lost = (before - (after - added)) + (values - added)
+    return array("d", sums.tobytes()), array("d", np.append(0.0, np.cumsum(lost)).tobytes())
 
 
 class Varying:
@@ -61,34 +105,155 @@ class Varying:
         Rates are multiplied by it.
     """
 
-    __slots__ = ("course", "scale", "start")
+    __slots__ = ("_cycle", "_row", "course", "scale", "start")
 
     def __init__(self, course: Course, start: float = 0.0, scale: float = 1.0) -> None:
+        if not 0 <= start < math.inf or not 0 <= scale < math.inf:
+            raise NetworkError(f"a start of {start} s and a scale of {scale} must be finite and not negative")
         self.course = course
-        self.start = start
+        self.start = start if course.period is None else math.fmod(start, course.period)
         self.scale = scale
+        # Where it was looked at last: most of the time, the next look is at the same row or the next.
+        self._cycle = self._row = 0
 
     @property
     def mean(self) -> float:
         """Mean rate [B/s]; see `Course.mean`."""
         return self.scale * self.course.mean
 
+    @property
+    def peak(self) -> float:
+        """Highest rate [B/s]."""
+        return self.scale * self.course.peak
+
+    @property
+    def constant(self) -> float | None:
+        """The rate, if it never changes [B/s]; None if it does."""
+        rates, start = self.course.rates, self.start
+        if len(rates) == 1 or not self.scale or (self.course.period is None and start >= self.course.times[-1]):
+            return self.scale * rates[-1]
+        return None
+
+    @property
+    def dead_from(self) -> float:
+        """Time from which on it carries nothing for ever [s]; inf if there is none."""
+        course = self.course
+        if not self.peak:
+            return 0.0
+        if course.period is None and not course.rates[-1]:
+            return max(0.0, course.times[-1] - self.start)
+        return math.inf
+
     def scaled(self, factor: float) -> Varying:
         """Return one whose rates are so many times as high."""
         return Varying(self.course, self.start, self.scale * factor)
 
+    def _moment(self, cycle: int, row: int) -> float:
+        """When a row begins on the clock [s]: only here, so that all who ask get the same rounding."""
+        course = self.course
+        if course.period is None:
+            return course.times[row] - self.start if row < len(course.times) else math.inf
+        if row == len(course.times):
+            cycle, row = cycle + 1, 0
+        return cycle * course.period + course.times[row] - self.start
+
+    def _locate(self, time: float) -> int:
+        """Find the row that holds at a time [s], and note where it is."""
+        cycle, row = self._cycle, self._row
+        if self._moment(cycle, row) <= time < self._moment(cycle, row + 1):
+            return row
+        course, cycle = self.course, 0
+        phase = time + self.start
+        if course.period is not None:
+            cycle = math.floor(phase / course.period)
+            phase -= cycle * course.period
+        row = max(bisect_right(course.times, phase) - 1, 0)
+        # The sums above are rounded in other ways than the moment at which a row begins.
+        while self._moment(cycle, row) > time and (row or course.period is not None):
+            cycle, row = (cycle, row - 1) if row else (cycle - 1, len(course.times) - 1)
+        while self._moment(cycle, row + 1) <= time:
+            cycle, row = (cycle, row + 1) if row + 1 < len(course.times) else (cycle + 1, 0)
+        self._cycle, self._row = cycle, row
+        return row
+
     def rate(self, time: float) -> float:
         """Capacity from a time on, after the changes of that instant [B/s]."""
-        raise NotImplementedError
+        return self.scale * self.course.rates[self._locate(time)]
 
     def next_change(self, time: float) -> float:
         """First time after `time` at which the rate is another one [s]; inf if there is none."""
-        raise NotImplementedError
+        if self.constant is not None:
+            return math.inf
+        rates, row = self.course.rates, self._locate(time)
+        # Neighbours differ, but a course may end as it begins.
+        ahead = 1 if row + 1 < len(rates) or rates[0] != rates[-1] else 2
+        return self._moment(self._cycle + (ahead == 2), row + 1 if ahead == 1 else 1)
 
     def delivered(self, start: float, end: float) -> float:
         """Bytes that it carries between two times [B]."""
-        raise NotImplementedError
+        course = self.course
+        return self.scale * self._between(start, end, course.rates, course.sums, course.carries)
+
+    def down(self, start: float, end: float) -> float:
+        """Seconds between two times during which it carries nothing [s]."""
+        course = self.course
+        if not self.peak:
+            return max(end - start, 0.0)
+        return self._between(start, end, course.dead, course.downs) if course.dead is not None else 0.0
+
+    def _between(
+        self, start: float, end: float, values: array[float], sums: array[float], carries: array[float] | None = None
+    ) -> float:
+        """Integral over time of values that hold like the rates, by their running sums."""
+        if end <= start:
+            return 0.0
+        row = self._locate(start)
+        cycle = self._cycle
+        last = self._locate(end)
+        if last == row and cycle == self._cycle:
+            return (end - start) * values[row]
+        whole = sums[last] - sums[row]
+        if carries is not None:
+            whole += carries[last] - carries[row]
+        if cycle != self._cycle:
+            whole += (self._cycle - cycle) * sums[-1]
+        before = (start - self._moment(cycle, row)) * values[row]
+        return max(whole - before + (end - self._moment(self._cycle, last)) * values[last], 0.0)
 
     def when(self, start: float, size: float) -> float:
         """Time at which so many bytes [B] are through that begin at `start` [s]; inf if never."""
-        raise NotImplementedError
+        if size <= 0:
+            return start
+        if not self.peak:
+            return math.inf
+        course, row = self.course, self._locate(start)
+        cycle, left = self._cycle, size / self.scale
+        until = self._moment(cycle, row + 1)
+        if until == math.inf:
+            return start + left / course.rates[row] if course.rates[row] else math.inf
+        most = (until - start) * course.rates[row]
+        if left <= most:
+            return start + left / course.rates[row]
+        left -= most
+        # From the beginning of the next row on.
+        row += 1
+        sums, carries, rates, rows = course.sums, course.carries, course.rates, len(course.times)
+        if course.period is not None:
+            rest = sums[rows] - sums[row] + (carries[rows] - carries[row])
+            if left > rest:
+                left -= rest
+                # All whole periods but the last, in which it ends.
+                whole = math.ceil(left / sums[rows]) - 1
+                left -= whole * sums[rows]
+                cycle, row = cycle + 1 + whole, 0
+        first, row = row, bisect_left(sums, sums[row] + left, row + 1, rows) - 1
+        left -= sums[row] - sums[first] + (carries[row] - carries[first])
+        while left < 0 and row > first:
+            # Rounding put it into a row too late, after others without any capacity.
+            row -= 1
+            left += sums[row + 1] - sums[row] + (carries[row + 1] - carries[row])
+        begin, until = self._moment(cycle, row), self._moment(cycle, row + 1)
+        if not rates[row]:
+            # Only rounding can have put it here, or the last row has nothing for the rest of it.
+            return begin if course.period is not None or left <= ROUNDING * size / self.scale else math.inf
+        return min(begin + max(left, 0.0) / rates[row], until)

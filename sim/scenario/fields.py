@@ -116,6 +116,10 @@ class SchemaOfFields(GenerateJsonSchema):
             written[keyword] = closest(written[keyword], value) if closest and keyword in written else value
         return written
 
+    def tagged_union_schema(self, schema: Any) -> JsonSchemaValue:
+        """Write alternatives as other unions are written: their branches exclude one another anyway."""
+        return {"anyOf": super().tagged_union_schema(schema)["oneOf"]}
+
     def model_schema(self, schema: Any) -> JsonSchemaValue:
         """Write one section."""
         written = super().model_schema(schema)

@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StrictBool, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
+from sim.errors import nearest, shown
 from sim.scenario import units
 from sim.scenario.fields import Bandwidth, Duration, Line, Number, OneLine, Section, Size, Whole, quantity
 
 Zero = Annotated[float, *quantity(units.bandwidth_or_zero, units.format_bandwidth, "0B/s")]
+
+
+def _start(given: Any) -> Any:
+    if isinstance(given, str) and nearest(given, ["random"]).startswith("did"):
+        if given != "random":
+            raise ValueError(f"must be a duration or random, not {shown(given)}; did you mean 'random'?")
+        return given
+    return units.duration(given)
+
+
+_DURATION = {"type": "string", "pattern": units.duration.pattern, "maxLength": units.LONGEST_TEXT}
+_SECONDS = {"type": "number", "minimum": 0, "maximum": units.duration.largest}
+Start = Annotated[
+    float | Literal["random"],
+    BeforeValidator(_start),
+    PlainSerializer(lambda start: start if start == "random" else f"{start!r}s", when_used="json"),
+    WithJsonSchema({"anyOf": [{"const": "random"}, _DURATION, _SECONDS]}),
+]
 Share = Annotated[float, *quantity(units.share, units.format_share, "0.1%")]
 
 
@@ -21,6 +51,20 @@ class Steps(Section):
     period: Duration | None = Field(default=None, gt=0)
     """After this time the steps begin again; the last one holds for ever if left out."""
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        times = [time for time, _ in self.steps]
+        if times[0] != 0:
+            raise ValueError(f"steps.0: the first step holds from 0 on, not from {times[0]:g} s")
+        for number, (before, time) in enumerate(pairwise(times), 1):
+            if time <= before:
+                raise ValueError(f"steps.{number}: {time:g} s is not later than the {before:g} s of the step before it")
+        if self.period is not None and self.period <= times[-1]:
+            raise ValueError(f"period: {self.period:g} s is not later than the last step, at {times[-1]:g} s")
+        if not any(rate for _, rate in self.steps):
+            raise ValueError("steps: none of them carries anything")
+        return self
+
 
 class Traced(Section):
     """A capacity that follows a recorded one, again and again."""
@@ -31,13 +75,50 @@ class Traced(Section):
     """Column of the rates; not needed where there is only one besides `seconds`."""
     unit: Line | None = None
     """Unit of the rates, such as `Mbit/s`, where the column's name does not tell it (`downlink_mbit_s` does)."""
-    start: Duration | Literal["random"] = 0.0
+    start: Start = 0.0
     """Where in the trace a run begins; `random` draws it for each client by itself."""
     scale: Number = Field(default=1.0, gt=0, le=1e9)
     """The rates are multiplied by it."""
 
+    @field_validator("unit")
+    @classmethod
+    def _of_a_rate(cls, unit: str | None) -> str | None:
+        if unit is not None:
+            units.bandwidth(f"1 {unit}")
+        return unit
 
-Capacity = Bandwidth | Steps | Traced
+
+_KINDS = {"steps": Steps, "trace": Traced}
+
+
+def _of_one_kind(link: Any) -> Any:
+    """Refuse fields that are of no kind of link, or of both."""
+    given = [kind for kind in _KINDS if isinstance(link, dict) and kind in link]
+    if len(given) > 1:
+        raise ValueError("give steps or trace, not both")
+    if isinstance(link, dict) and not given:
+        hints = (nearest(str(field), _KINDS) for field in link)
+        hint = next((hint for hint in hints if hint.startswith("did")), "such as {steps: [[0s, 10MB/s], [60s, 2MB/s]]}")
+        raise ValueError(f"a link that varies has steps or a trace, not {shown(link)}; {hint}")
+    return link
+
+
+def _kind(link: Any) -> str:
+    """Tell which kind of link is given, so that errors are about that one alone."""
+    kinds = (f"of {kind}" for kind, section in _KINDS.items() if isinstance(link, section) or _has(link, kind))
+    return next(kinds, "a constant")
+
+
+def _has(link: Any, field: str) -> bool:
+    return isinstance(link, dict) and field in link
+
+
+# Tags are none that could be names of fields, so that messages leave them out of paths.
+Capacity = Annotated[
+    Annotated[Bandwidth, Tag("a constant")] | Annotated[Steps, Tag("of steps")] | Annotated[Traced, Tag("of trace")],
+    Discriminator(_kind),
+    BeforeValidator(_of_one_kind),
+]
 """One direction of a link."""
 
 
@@ -77,6 +158,11 @@ class SiteLine(Section):
     downlink: Capacity | None = None
     """Away from it; like the uplink if left out."""
 
+    @property
+    def down(self) -> Capacity:
+        """Downlink."""
+        return self.uplink if self.downlink is None else self.downlink
+
 
 class Region(Section):
     """A link between the clients of some groups and the server, with or without an aggregator at its end."""
@@ -97,3 +183,8 @@ class Region(Section):
         if self.transport is not None and not self.aggregates:
             raise ValueError("transport: only an aggregator has connections of its own; give aggregates: true")
         return self
+
+    @property
+    def down(self) -> Capacity | None:
+        """Downlink."""
+        return self.uplink if self.downlink is None else self.downlink

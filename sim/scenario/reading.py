@@ -14,7 +14,7 @@ from sim.errors import ScenarioError, nearest, shown, shown_field
 from sim.scenario.fields import Section
 from sim.scenario.safe_parsing import parse_json, parse_toml, parse_yaml
 from sim.scenario.scenario import Scenario
-from sim.scenario.validation_messages import meant, section_at
+from sim.scenario.validation_messages import holds_names, meant, sections_at
 from sim.support.atomic_files import read_text
 from sim.workload.architecture import catalogue_names
 from sim.workload.methods import METHODS, with_parameter
@@ -83,7 +83,7 @@ def plain_fields(source: Source, overrides: Iterable[Override] = ()) -> dict[str
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """Read a file's fields as plain data, unvalidated; a path of a model or profile is relative to the file.
+    """Read a file's fields as plain data, unvalidated; paths of a model, a profile or a trace are relative to the file.
 
     A profile is given by path if it ends in ``.json`` or has a ``/``; by name otherwise.
 
@@ -107,12 +107,27 @@ def read(path: str | Path) -> dict[str, Any]:
     if not isinstance(data, dict) or not data:
         held = f"holds {shown(data)}" if data else "is empty"
         raise ScenarioError(f"{path}: {held}; a scenario is a mapping of fields such as 'rounds: 32'")
+    data = {section: _with_traces(path, data[section]) if section in _WITH_LINKS else data[section] for section in data}
     compute = data.get("compute")
     if isinstance(compute, dict) and _is_path(compute.get("profile")):
         data["compute"] = compute | {"profile": _beside(path, compute["profile"])}
     if "model" in data and str(data["model"]).lower() not in catalogue_names():
         data["model"] = _beside(path, data["model"])
     return data
+
+
+_WITH_LINKS = ("fleet", "regions", "server")
+
+
+def _with_traces(path: Path, node: Any) -> Any:
+    """Copy a part of a file's fields with the traces of links named relative to the file."""
+    if isinstance(node, list):
+        return [_with_traces(path, entry) for entry in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        field: _beside(path, below) if field == "trace" else _with_traces(path, below) for field, below in node.items()
+    }
 
 
 def _is_path(given: Any) -> bool:
@@ -198,18 +213,23 @@ def _with_field(node: Any, parts: list[str], depth: int, section: list[str], val
         ]
     if node is not None and not isinstance(node, dict):
         raise ScenarioError(f"{field}: {above} is {shown(node)}, which has no fields of its own")
-    kind = section_at(Scenario, section)
-    info = kind.model_fields.get(part) if kind else None
+    if holds_names(Scenario, section):
+        return _with_entry(node or {}, parts, depth, section, value)
+    kinds = sections_at(Scenario, section)
+    kind = next((kind for kind in kinds if part in kind.model_fields), None)
+    info = kind.model_fields[part] if kind else None
     is_parameter = section == ["method"] and bool(with_parameter(part))
     # What the train section may hold is the trainer's affair, which checks it when it reads it.
     if info is None and not is_parameter and section[:1] != ["train"]:
-        hint = meant(part, Scenario, section) if kind else f"{above} has no fields of its own"
+        hint = meant(part, Scenario, section) if kinds else f"{above} has no fields of its own"
         if section == ["method"]:
             hint = nearest(part, {name for method in METHODS.values() for name in method.shape.Params.model_fields})
         raise ScenarioError(f"{field}: unknown field; {hint}")
     fields = node or {}
     # What is set takes away what it excludes.
     excluded = {name for pair in getattr(kind, "alternatives", ()) if part in pair for name in pair} - {part}
+    if len(kinds) > 1 and kind is not None:
+        excluded = {name for name in fields if name not in kind.model_fields}
     if is_parameter and part == "name":
         excluded = {name for name in fields if value not in with_parameter(name)}
     below = fields.get(part)
@@ -220,6 +240,17 @@ def _with_field(node: Any, parts: list[str], depth: int, section: list[str], val
         below = {"name": below}
     kept = {name: given for name, given in fields.items() if name not in excluded}
     return kept | {part: _with_field(below, parts, depth + 1, [*section, part], value)}
+
+
+def _with_entry(named: dict[str, Any], parts: list[str], depth: int, section: list[str], value: Any) -> dict[str, Any]:
+    """Do the same with an entry of a mapping by name; a new one is given whole."""
+    name, above = parts[depth], ".".join(parts[:depth])
+    chosen = list(named) if name == "*" else [name]
+    if not chosen or (name not in named and name != "*" and depth + 1 < len(parts)):
+        hint = nearest(name, named) if named else "there are none"
+        raise ScenarioError(f"{shown_field('.'.join(parts))}: {above} has no entry {shown(name)}; {hint}")
+    below = {name: _with_field(named.get(name), parts, depth + 1, [*section, name], value) for name in chosen}
+    return named | below
 
 
 def _entries(node: Sequence[Any], part: str) -> set[int]:

@@ -11,7 +11,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from sim.engine.shape import Params
-from sim.errors import ScenarioError, shown
+from sim.errors import ScenarioError, nearest, shown
 from sim.scenario import economy, links, sections
 from sim.scenario.fields import Integer, Line, OneLine, PlainFields, SchemaOfFields, Section, Whole
 from sim.scenario.seconds import chosen, leaves
@@ -106,6 +106,7 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        self._check_regions()
         self._check_participants()
         self._check_seconds()
         if isinstance(self.blocks.schedule, tuple):
@@ -117,6 +118,12 @@ class Scenario(Section):
                 "or give both payload and compute.seconds"
             )
         return self
+
+    def _check_regions(self) -> None:
+        for number, group in enumerate(self.fleet):
+            if group.region is not None and group.region not in self.regions:
+                hint = nearest(group.region, self.regions) if self.regions else "regions names none"
+                raise ValueError(f"fleet.{number}.region: there is no region {shown(group.region)}; {hint}")
 
     def _check_participants(self) -> None:
         lists, clients = self.participation.rounds, self.clients
@@ -193,7 +200,7 @@ def json_schema() -> dict[str, Any]:
     schema["properties"]["method"] = {"anyOf": choices, "default": {"name": Params().name}}
     schema["$defs"].pop("Params", None)
     # Defaults as a file would write them: with their units, so that an editor may fill them in.
-    known = vars(sections) | vars(economy) | {"Uncertainty": Uncertainty}
+    known = vars(sections) | vars(economy) | vars(links) | {"Uncertainty": Uncertainty}
     for name, definition in schema["$defs"].items():
         written = known[name].model_construct().model_dump(mode="json")
         for field, described in definition["properties"].items():

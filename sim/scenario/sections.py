@@ -138,6 +138,12 @@ class Group(Section):
     uplink_jitter: LinkJitter | None = None
     downlink_jitter: LinkJitter | None = None
 
+    @model_validator(mode="after")
+    def _one_direction_at_a_time_has_no_transport(self) -> Self:
+        if self.transport is not None and self.duplex == "half":
+            raise ValueError("transport: what TCP makes of links with duplex: half is not known; leave one of them out")
+        return self
+
     @property
     def down(self) -> Capacity:
         """Downlink."""

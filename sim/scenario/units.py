@@ -121,6 +121,35 @@ share = QuantityKind("a share", "0.1% or 0.001", {"%": 0.01}, 0.999, bare_is_bas
 """Reads a share of a whole."""
 
 
+_RATES_IN_NAMES = (
+    (re.compile(r"(?:.*_)?([kmgtKMGT]?)[bB]its?_(?:per_)?s"), 0.125),
+    (re.compile(r"(?:.*_)?([kmgtKMGT]?)[bB]ytes?_(?:per_)?s"), 1.0),
+    (re.compile(r"(?:.*_)?([kmgtKMGT]?)bps"), 0.125),
+    (re.compile(r"(?:.*_)?([kKMGT]?)B(?:_s|_per_s|ps)"), 1.0),
+)
+"""Rates as names of columns tell them, and what they are without prefix [B/s]."""
+
+
+def rate_in_name(name: str) -> float | None:
+    """Find the unit of a rate in the name of a column, such as ``downlink_mbit_s``, ``up_MB_s`` or ``Mbps``.
+
+    Parameters
+    ----------
+    name : str
+        Letters are big or small as in quantities, but words and what stands for ``bps`` are known in small ones too:
+        ``mbit_s`` and ``mbps`` are bits; ``mb_s`` could be either.
+
+    Returns
+    -------
+    float or None
+        [B/s]; None if the name does not tell it.
+    """
+    for pattern, size in _RATES_IN_NAMES:
+        if match := pattern.fullmatch(name):
+            return size * _PREFIXES[match[1].upper()]
+    return None
+
+
 def quantity(text: str) -> tuple[float, str]:
     """Read a number or a quantity of whatever kind.
 

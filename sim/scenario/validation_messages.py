@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
 from itertools import islice
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -46,8 +46,9 @@ def validation_message(error: ValidationError, root: type[BaseModel]) -> str:
 
 def _path(problem: Any) -> tuple[int | str, ...]:
     # Union branches add type names such as "tuple[int, ...]" to the location; only field names and indices help.
-    known = problem["loc"] if problem["type"] == "extra_forbidden" else ()
-    return tuple(part for part in problem["loc"] if isinstance(part, int) or part in known or part.isidentifier())
+    loc = problem["loc"]
+    known = loc[-1:] if problem["type"] == "extra_forbidden" else loc[1:2] if loc[:1] == ("regions",) else ()
+    return tuple(part for part in loc if isinstance(part, int) or part in known or part.isidentifier())
 
 
 def _line(path: Sequence[int | str], problem: Any, root: type[BaseModel]) -> str:
@@ -97,27 +98,39 @@ def _places(section: type[BaseModel], name: str, above: str = "") -> Iterator[st
     for field, info in section.model_fields.items():
         if field == name:
             yield above + field
-        if nested := _section_in(info.annotation):
-            yield from _places(nested, name, f"{above}{field}.")
+        entry = ".NAME" if get_origin(info.annotation) is dict else ""
+        for nested in _sections_in(info.annotation):
+            yield from _places(nested, name, f"{above}{field}{entry}.")
 
 
-def section_at(root: type[BaseModel], path: Sequence[int | str]) -> type[BaseModel] | None:
-    """Find what `root` holds at a path such as ``["fleet", 0]``, if that is a section or a list of them."""
-    section: type[BaseModel] | None = root
+def sections_at(root: type[BaseModel], path: Sequence[int | str]) -> list[type[BaseModel]]:
+    """Find what `root` may hold at a path such as ``["fleet", 0]``: a section, or one of several kinds of them.
+
+    Numbers of a list's entries may be left out, names of a mapping's not.
+    """
+    sections, named = [root], False
     for part in path:
-        if not isinstance(part, int):
-            field = section.model_fields.get(str(part)) if section else None
-            section = _section_in(field.annotation) if field else None
-    return section
+        if named:
+            named = False
+        elif not isinstance(part, int):
+            annotation = next((kind.model_fields[part].annotation for kind in sections if part in kind.model_fields), None)
+            sections, named = _sections_in(annotation), get_origin(annotation) is dict
+    return sections
+
+
+def holds_names(root: type[BaseModel], path: Sequence[int | str]) -> bool:
+    """Whether what stands at a path is a mapping of sections, by names that the user gives."""
+    *above, last = path or [""]
+    annotations = (kind.model_fields[str(last)].annotation for kind in sections_at(root, above) if last in kind.model_fields)
+    return any(get_origin(annotation) is dict and _sections_in(annotation) for annotation in annotations)
 
 
 def _fields_at(root: type[BaseModel], path: Sequence[int | str]) -> list[str]:
-    section = section_at(root, path)
-    return list(section.model_fields) if section else []
+    return list(dict.fromkeys(field for section in sections_at(root, path) for field in section.model_fields))
 
 
-def _section_in(annotation: Any) -> type[BaseModel] | None:
-    """Find the section that a field holds, or holds a list of."""
+def _sections_in(annotation: Any) -> list[type[BaseModel]]:
+    """Find the sections that a field may hold, or hold a list or a mapping of."""
     if isinstance(annotation, type(BaseModel)):
-        return annotation
-    return next(filter(None, map(_section_in, getattr(annotation, "__args__", ()))), None)
+        return [annotation]
+    return [section for below in getattr(annotation, "__args__", ()) for section in _sections_in(below)]

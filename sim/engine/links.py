@@ -1,0 +1,143 @@
+"""A scenario's links, laid: access links below the lines of sites, below regions, below the server's own.
+
+A region whose clients are aggregated has a network of its own, at whose top its aggregator stands; in the server's
+network, that aggregator is one more client. Any other region is a link that the clients and sites below it share, and
+a latency that is paid on top of theirs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import simpy
+
+from sim.network import star_network
+from sim.network.model import Network, Port, Shared
+from sim.scenario.links import Capacity, Region, SiteLine
+from sim.scenario.scenario import Scenario
+from sim.scenario.sections import Group
+
+
+class Access(NamedTuple):
+    """An access link that is another than the scenario's.
+
+    Attributes
+    ----------
+    uplink, downlink : float
+        Capacities; of links that vary, their means [B/s].
+    latency : float
+        One way, without that of a region [s].
+    """
+
+    uplink: float
+    downlink: float
+    latency: float
+
+
+class _Branch(NamedTuple):
+    """Where the clients of a region are attached, and the latency that they pay for it [s]."""
+
+    network: Network
+    above: Shared | None
+    latency: float
+
+
+class Links:
+    """The networks of a run.
+
+    Parameters
+    ----------
+    env : simpy.Environment
+        The clock.
+    scenario : Scenario
+        Its `fleet`, `regions` and `server`.
+    at_once : int
+        How many simulated clients communicate at a time, at most.
+    access : mapping of int to Access
+        Other access links, by (first) client.
+
+    Attributes
+    ----------
+    network : Network
+        The server's.
+    aggregators : dict of str to Port
+        Of each region that aggregates, its aggregator's place in the server's network.
+    """
+
+    def __init__(
+        self, env: simpy.Environment, scenario: Scenario, at_once: int, access: Mapping[int, Access] | None = None
+    ):
+        self._env = env
+        self._at_once = at_once
+        self._access = access or {}
+        regions = scenario.regions
+        below_server = [group for group in scenario.fleet if not _aggregates(regions, group)]
+        server = scenario.server
+        self.network = self._star(below_server, _rate(server.ingress), _rate(server.egress))
+        self.aggregators: dict[str, Port] = {}
+        self._branches: dict[str | None, _Branch] = {None: _Branch(self.network, None, 0.0)}
+        for name, region in regions.items():
+            members = [group for group in scenario.fleet if group.region == name]
+            self._branches[name] = self._branch(name, region, members)
+        self._lines: dict[tuple[str | None, int], Shared] = {}
+
+    def attach(self, group: Group, client: int, first: int, count: int) -> Port:
+        """Attach a client, or so many alike ones below the same site.
+
+        Parameters
+        ----------
+        group : Group
+            Theirs.
+        client : int
+            Number of the (first) client.
+        first : int
+            Number of the group's first client.
+        count : int
+            How many clients it stands for.
+        """
+        network, above, latency = self._branches[group.region]
+        if group.site is not None:
+            of_site = group.site.clients
+            above = self._line(group.region, group.site, first + (client - first) // of_site * of_site)
+        own = self._access.get(client) or Access(_rate(group.uplink), _rate(group.down), group.latency)
+        half = group.duplex == "half"
+        return network.attach(own.uplink, own.downlink, own.latency + latency, half, count, above)
+
+    def _branch(self, name: str, region: Region, members: list[Group]) -> _Branch:
+        """Lay a region's link."""
+        uplink, downlink = _both(region)
+        if region.aggregates:
+            self.aggregators[name] = self.network.attach(uplink, downlink, region.latency)
+            return _Branch(self._star(members), None, 0.0)
+        # Without a capacity it binds nobody, and costs nothing.
+        limited = uplink < math.inf or downlink < math.inf
+        return _Branch(self.network, self.network.shared(uplink, downlink) if limited else None, region.latency)
+
+    def _line(self, region: str | None, line: SiteLine, first: int) -> Shared:
+        """Lay the line of the site that begins with a client, once."""
+        if (region, first) not in self._lines:
+            network, above, _ = self._branches[region]
+            self._lines[region, first] = network.shared(*_both(line), above)
+        return self._lines[region, first]
+
+    def _star(self, groups: list[Group], ingress: float = math.inf, egress: float = math.inf) -> Network:
+        half_duplex = any(group.duplex == "half" for group in groups)
+        return star_network(self._env, ingress, egress, half_duplex=half_duplex, clients=self._at_once)
+
+
+def _aggregates(regions: Mapping[str, Region], group: Group) -> bool:
+    return group.region is not None and regions[group.region].aggregates
+
+
+def _both(link: Region | SiteLine) -> tuple[float, float]:
+    """Capacities towards the server and away from it."""
+    return _rate(link.uplink), _rate(link.uplink if link.downlink is None else link.downlink)
+
+
+def _rate(capacity: Capacity | None) -> float:
+    if capacity is None:
+        return math.inf
+    assert isinstance(capacity, float | int)
+    return capacity
