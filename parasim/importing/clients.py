@@ -16,8 +16,7 @@ CONTROLS: tuple[str, ...] = get_args(Transport.model_fields["control"].annotatio
 """Congestion controls that a scenario knows."""
 _RATES_FROM: tuple[Tool, ...] = ("table", "iperf3", "trace", "speedtest")
 _ROUND_TRIPS_FROM: tuple[Tool, ...] = ("table", "ping", "mtr", "trace", "speedtest", "iperf3")
-"""Whose word is taken, the best first: a table is what somebody decided, and a test that fills the link waits in its own
-queues."""
+"""Whose word is taken, the best first: a table is what somebody chose; a test that fills the link waits in its queue."""
 _PART_OF_PACKET = 1448 / 1500
 """Share of TCP's packets that is payload: 1500 bytes with 20 of IP, 20 of TCP and 12 of its time stamps."""
 
@@ -56,7 +55,7 @@ class Taken:
     source : str
         Files that it was taken from.
     how : str
-        From what in them; or what is assumed instead.
+        From what in them; of what is not known, what is assumed instead.
     """
 
     field: str
@@ -236,7 +235,7 @@ def _rate(direction: Direction, sources: Sequence[Source], taken: list[Taken], *
         return None
     middle = median(rate.mean for _, rate in best)
     # The course of the test that is nearest to the median.
-    source, rate = min(best, key=lambda pair: abs(pair[1].mean - middle))
+    _, rate = min(best, key=lambda pair: abs(pair[1].mean - middle))
     how = rate.how
     if len(best) > 1:
         low, *_, high = sorted(other.mean for _, other in best)
@@ -245,7 +244,9 @@ def _rate(direction: Direction, sources: Sequence[Source], taken: list[Taken], *
         middle /= _PART_OF_PACKET
         how += f"; with TCP's headers {bits(middle)}"
     if others:
-        how += f" (not taken: {', '.join(f'{bits(other.mean)} of {shown_path(one.path)}' for one, other in others[:3])})"
+        how += (
+            f" (not taken: {', '.join(f'{bits(other.mean)} of {shown_path(one.path)}' for one, other in others[:3])})"
+        )
     course = tuple((time, value * middle / rate.mean) for time, value in rate.course)
     taken.append(Taken(direction, middle, _files(best), how))
     return replace(rate, mean=middle, course=course, how=how)
@@ -253,18 +254,18 @@ def _rate(direction: Direction, sources: Sequence[Source], taken: list[Taken], *
 
 def _say_what_is_assumed(rates: dict[Direction, Rate | None], taken: list[Taken]) -> None:
     if rates["uplink"] is None and rates["downlink"] is None:
-        taken += [Taken(direction, None, "", "not known: paraSim assumes 100 MB/s") for direction in _DIRECTIONS]
+        taken += [Taken(direction, None, "", "100 MB/s is assumed") for direction in _DIRECTIONS]
     elif rates["downlink"] is None:
-        taken.append(Taken("downlink", None, "", "not known: assumed to be like the uplink"))
+        taken.append(Taken("downlink", None, "", "assumed to be like the uplink"))
     elif rates["uplink"] is None:
-        taken.append(Taken("uplink", None, "", "not known: assumed to be like the downlink"))
+        taken.append(Taken("uplink", None, "", "assumed to be like the downlink"))
 
 
 def _latency(sources: Sequence[Source], taken: list[Taken]) -> float | None:
     """Half of the round trip: the mean of all replies."""
     best, others = _best(sources, _ROUND_TRIPS_FROM, lambda one: one.round_trip)
     if not best:
-        taken.append(Taken("latency", None, "", "not known: paraSim assumes none"))
+        taken.append(Taken("latency", None, "", "none is assumed"))
         return None
     replies = sum(round_trip.replies for _, round_trip in best)
     seconds = sum(round_trip.seconds * round_trip.replies for _, round_trip in best) / replies
@@ -282,17 +283,25 @@ def _loss(sources: Sequence[Source], taken: list[Taken]) -> float | None:
     best, _ = _best(sources, ("table",), lambda one: one.loss)
     best = best or [(source, loss) for source in sources if (loss := source.measurement.loss) is not None]
     if not best:
-        taken.append(Taken("loss", None, "", "not known: paraSim assumes none; ping and mtr tell it"))
+        taken.append(Taken("loss", None, "", "none is assumed; ping and mtr tell it"))
         return None
     counted = all(loss.sent for _, loss in best)
     lost, sent = sum(loss.lost for _, loss in best), sum(loss.sent for _, loss in best)
     share = lost / sent if counted else median(loss.share for _, loss in best)
     how = best[0][1].how if len(best) == 1 else f"{lost:,} of {sent:,} packets, there and back" if counted else "median"
-    if counted and not lost:
-        # With loss p, none of n packets gets lost in (1 - p)^n of all cases.
-        how += f": at most {1 - 0.05 ** (1 / sent):.2g} with 95 % confidence"
+    if counted:
+        low, high = _interval(lost, sent)
+        how += f"; 95 % confidence: {100 * low:.2g} to {100 * high:.2g} %"
     taken.append(Taken("loss", share, _files(best), how))
     return share
+
+
+def _interval(lost: int, sent: int) -> tuple[float, float]:
+    """Wilson's 95 % confidence interval of a share (JASA 22, 1927)."""
+    z = 1.96
+    share, spread = lost / sent, z / sent * (lost * (1 - lost / sent) + z**2 / 4) ** 0.5
+    low, high = ((share + z**2 / (2 * sent) + sign * spread) / (1 + z**2 / sent) for sign in (-1, 1))
+    return max(0.0, low), min(1.0, high)
 
 
 def _control(sources: Sequence[Source], taken: list[Taken], notes: list[str]) -> str | None:
@@ -303,15 +312,17 @@ def _control(sources: Sequence[Source], taken: list[Taken], notes: list[str]) ->
             said[direction].append((source, name))
     found = said["uplink"] or said["downlink"]
     if not found:
-        taken.append(Taken("control", None, "", "not known: iperf3 tells it where it runs on Linux"))
+        taken.append(Taken("control", None, "", "cubic is assumed, where TCP matters; iperf3 tells it on Linux"))
         return None
     name = found[0][1]
     others = {other for direction in said.values() for _, other in direction} - {name}
     if others:
-        notes.append(f"{' and '.join(sorted(others))} beside {name}: a scenario has one congestion control for both directions")
+        notes.append(
+            f"{' and '.join(sorted(others))} beside {name}: a scenario has one congestion control for both directions"
+        )
     known = "bbr" if name.startswith("bbr") else name
     if known not in CONTROLS:
-        taken.append(Taken("control", None, _files(found), f"{name}, which is not modelled; {', '.join(CONTROLS)} are"))
+        taken.append(Taken("control", None, _files(found), f"{name} is not modelled; {', '.join(CONTROLS)} are"))
         return None
     taken.append(Taken("control", known, _files(found), f"{name}, of the sender"))
     return known

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from sim.errors import shown_path
 from sim.scenario.safe_parsing import parse_json
 from sim.support.atomic_files import read_bytes
 
@@ -21,11 +22,14 @@ class Content:
 
     Parameters
     ----------
+    path : Path
+        The file.
     text : str
         All of it.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, path: Path, text: str) -> None:
+        self.path = path
         self.text = text
 
     @cached_property
@@ -66,7 +70,7 @@ def read_content(path: Path) -> Content:
         except UnicodeDecodeError:
             text = content.decode("latin-1")
     if _NO_TEXT.search(text):
-        raise ValueError(f"{path}: is no text")
+        raise ValueError(f"{shown_path(path)}: is no text")
     if not text.strip():
-        raise ValueError(f"{path}: is empty")
-    return Content(text.replace("\r\n", "\n"))
+        raise ValueError(f"{shown_path(path)}: is empty")
+    return Content(path, text.replace("\r\n", "\n").replace("\r", "\n"))

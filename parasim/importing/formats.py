@@ -11,7 +11,7 @@ from parasim.importing.measurement import Measurement
 from sim.errors import ScenarioError, shown_path
 
 Reader = Callable[[Content], list[Measurement] | None]
-"""Gives what a file says of each client in it, or None if its format is another one; a ValueError says what is wrong."""
+"""Gives what a file says of each client, None if its format is another one; a ValueError says what is wrong in it."""
 
 READERS: dict[str, Reader] = {
     "iperf3 --json": iperf.read,
@@ -21,7 +21,12 @@ READERS: dict[str, Reader] = {
     "a trace of Mahimahi": mahimahi.read,
     "a table (CSV)": table.read,
 }
-_PRINTED = {"[ ID] Interval": "iperf3", "Loss%   Snt": "mtr", "Speedtest by Ookla": "speedtest", "speedtest.net": "speedtest"}
+_PRINTED = {
+    "[ ID] Interval": "iperf3",
+    "Loss%   Snt": "mtr",
+    "Speedtest by Ookla": "speedtest",
+    "speedtest.net": "speedtest",
+}
 """What shows that a file holds what a tool prints for people."""
 
 

@@ -90,14 +90,18 @@ class _Test:
         """All that the test tells."""
         rates = {direction: self._rate(direction, ending) for direction, ending in self.directions.items()}
         round_trip, control = self._round_trip(), self._control()
-        resent = sum(int(number(section(self.end, f"sum_sent{end}"), "retransmits") or 0) for end in self.directions.values())
+        resent = sum(
+            int(number(section(self.end, f"sum_sent{end}"), "retransmits") or 0) for end in self.directions.values()
+        )
         lost = any(number(section(self.end, f"sum{end}"), "lost_percent") for end in self.directions.values())
         if resent:
             self.notes.append(f"{resent:,} retransmissions are not taken for loss: the test fills the link itself")
         if lost:
             self.notes.append("lost datagrams are not taken for loss: the test fills the link itself")
         if len(rates) > 1:
-            self.notes.append("both directions were measured at once, so each had the other's acknowledgements to carry")
+            self.notes.append(
+                "both directions were measured at once, so each had the other's acknowledgements to carry"
+            )
         client, server = self._ends()
         title = self.document.get("title")
         return Measurement(
@@ -132,9 +136,12 @@ class _Test:
         streams = int(number(self.test, "num_streams", "start.test_start") or 1)
         held_to = number(self.test, "target_bitrate") or number(self.start, "target_bitrate") or 0.0
         if held_to and rate > 0.9 * held_to * streams:
-            self.notes.append(f"the {direction} was held to {bits(held_to * streams / 8)} (--bitrate) and may be faster")
+            self.notes.append(
+                f"the {direction} was held to {bits(held_to * streams / 8)} (--bitrate) and may be faster"
+            )
         over = f" over {seconds:.3g} s" if seconds else ""
-        how = f"{bits(mean)} {where}{over} of {'UDP' if self.udp else 'TCP'}{f', {streams} streams' if streams > 1 else ''}"
+        many = f", {streams} streams" if streams > 1 else ""
+        how = f"{bits(mean)} {where}{over} of {'UDP' if self.udp else 'TCP'}{many}"
         course, period = self._course(direction, ending, mean)
         return Rate(mean, how, not self.udp, course, period)
 
@@ -162,8 +169,8 @@ class _Test:
             # What the sender's buffer swallows at first never arrives in that second; the sum is right again.
             course = tuple((time, rate * mean / seen) for time, rate in course)
             self.notes.append(
-                f"the seconds of the {direction} are the sender's, scaled to what arrived; --get-server-output tells those "
-                "of the receiver"
+                f"the seconds of the {direction} are the sender's, scaled to what arrived; --get-server-output tells "
+                "those of the receiver"
             )
         return course, end - begin
 
@@ -172,7 +179,9 @@ class _Test:
         streams = entries(self.end, "streams")
         seen = [number(section(stream, "sender"), "min_rtt", "end.streams.sender") for stream in streams]
         if not any(seen):
-            below = (stream for interval in entries(self.document, "intervals") for stream in entries(interval, "streams"))
+            below = (
+                stream for interval in entries(self.document, "intervals") for stream in entries(interval, "streams")
+            )
             seen = [number(stream, "rtt", "intervals.streams") for stream in below]
         least = min((time for time in seen if time), default=None)
         if least is None:
@@ -181,7 +190,9 @@ class _Test:
             self.notes.append("round trips of iperf3 on macOS are not in the unit that they claim, and are not taken")
             return None
         seconds = checked_time(least / 1e6, "end.streams.sender.min_rtt")
-        return RoundTrip(seconds, f"{milliseconds(seconds)}, the least that TCP saw during the test, some of its own queue included")
+        return RoundTrip(
+            seconds, f"{milliseconds(seconds)}, the least that TCP saw during the test, some of its own queue included"
+        )
 
     def _control(self) -> dict[Direction, str]:
         """Congestion control of the senders."""
@@ -189,7 +200,9 @@ class _Test:
         ends: list[tuple[Direction, object]]
         sender, receiver = (self.end.get(f"{who}_tcp_congestion") for who in ("sender", "receiver"))
         # In a test of both directions, iperf3 calls the server the sender, whoever wrote the file.
-        ends = [("uplink", receiver), ("downlink", sender)] if len(self.directions) > 1 else [(*self.directions, sender)]
+        ends = (
+            [("uplink", receiver), ("downlink", sender)] if len(self.directions) > 1 else [(*self.directions, sender)]
+        )
         for direction, name in ends:
             if isinstance(name, str) and name:
                 control[direction] = brief(name, 40)

@@ -128,7 +128,9 @@ def _sources(file: str | Path) -> list[Source]:
             raise ScenarioError(f"{shown(file)}: the name of a client is one line of printable text")
     found = read_file(path)
     if name and len(found) > 1:
-        raise ScenarioError(f"{shown_path(path)}: is about {len(found):,} clients, so that it cannot be about {shown(name)} alone")
+        raise ScenarioError(
+            f"{shown_path(path)}: is about {len(found):,} clients, so that it cannot be about {shown(name)} alone"
+        )
     for one in found:
         if not is_one_line(one.name) or len(one.name) > 200:
             raise ScenarioError(f"{shown_path(path)}: {shown(one.name)} is no name of a client; it is one line of text")
@@ -141,7 +143,9 @@ def _directed(one: Measurement, direction: str | None, path: Path) -> Measuremen
     if direction is None:
         return _guessed(one, path)
     if len(rates) != 1:
-        raise ScenarioError(f"{shown_path(path)}: tells {len(rates)} directions, so that :{direction} cannot name its one")
+        raise ScenarioError(
+            f"{shown_path(path)}: tells {len(rates)} directions, so that :{direction} cannot name its one"
+        )
     up, down = (rates[0], None) if direction == "up" else (None, rates[0])
     return replace(one, uplink=up, downlink=down)
 

@@ -140,7 +140,9 @@ def number(fields: Mapping[str, Any], name: str, place: str = "") -> float | Non
     if value is None:
         return None
     try:
-        found = math.nan if isinstance(value, bool) else float(value.removesuffix("%") if isinstance(value, str) else value)
+        found = (
+            math.nan if isinstance(value, bool) else float(value.removesuffix("%") if isinstance(value, str) else value)
+        )
     except (TypeError, ValueError):
         found = math.nan
     if not 0 <= found < math.inf:
@@ -158,7 +160,9 @@ def checked_rate(value: float, what: str) -> float:
     """
     least, largest = bandwidth.least[0], bandwidth.largest
     if not least <= value <= largest:
-        raise ValueError(f"{what}: {8 * value:.6g} bit/s is no rate of a link; it must be from 1 bit/s to {8 * largest:g}")
+        raise ValueError(
+            f"{what}: {8 * value:.6g} bit/s is no rate of a link; it must be from 1 bit/s to {8 * largest:g}"
+        )
     return value
 
 

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from parasim.importing.content import Content
-from parasim.importing.measurement import Loss, Measurement, RoundTrip, checked_time, entries, milliseconds
-from parasim.importing.measurement import named, number, public, section
+from parasim.importing.measurement import (
+    Loss,
+    Measurement,
+    RoundTrip,
+    checked_time,
+    entries,
+    milliseconds,
+    named,
+    number,
+    public,
+    section,
+)
 
 
 def read(content: Content) -> list[Measurement] | None:

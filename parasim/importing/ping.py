@@ -12,9 +12,10 @@ from parasim.importing.measurement import Loss, Measurement, RoundTrip, checked_
 from sim.errors import brief
 
 _NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
-# Every repetition is bounded and every line begins at its first characters: a hostile file takes no longer than others.
+# Every repetition is bounded, so that a hostile file takes no longer than others.
 _COUNTED = re.compile(
-    r"^[ \t]{0,20}(\d{1,9}) [^\d,%\n]{1,60}, (\d{1,9}) [^\d,%\n]{1,60}(?:, [+-]\d{1,9}[^,%\n]{1,60}){0,5}, *[\d.]{1,12} ?%",
+    r"^[ \t]{0,20}(\d{1,9}) [^\d,%\n]{1,60}, (\d{1,9}) [^\d,%\n]{1,60}"
+    r"(?:, [+-]\d{1,9}[^,%\n]{1,60}){0,5}, *[\d.]{1,12} ?%",
     re.MULTILINE,
 )
 """``10 packets transmitted, 8 received, +2 errors, 20% packet loss``."""
@@ -80,7 +81,9 @@ def read(content: Content) -> list[Measurement] | None:
         notes.append("Windows writes round trips below 1 ms as 0 ms")
     loss = None
     if sent:
-        loss = Loss((sent - received) / sent, f"{sent - received:,} of {sent:,} packets, there and back", sent - received, sent)
+        loss = Loss(
+            (sent - received) / sent, f"{sent - received:,} of {sent:,} packets, there and back", sent - received, sent
+        )
     else:
         notes.append("the summary is missing, so how many packets got lost is not known")
     round_trip = RoundTrip(seconds, f"{milliseconds(seconds)}, mean of {many:,} replies", many)

@@ -6,8 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from parasim.importing.content import Content
-from parasim.importing.measurement import Measurement, Rate, RoundTrip, bits, checked_rate, checked_time, milliseconds
-from parasim.importing.measurement import number, public, section
+from parasim.importing.measurement import (
+    Measurement,
+    Rate,
+    RoundTrip,
+    bits,
+    checked_rate,
+    checked_time,
+    milliseconds,
+    number,
+    public,
+    section,
+)
 from sim.errors import brief
 
 
@@ -43,7 +53,7 @@ def _ookla(result: Mapping[str, Any]) -> Measurement:
         rates[name] = _rate(rate, name, f"{name}.bandwidth of Ookla's speedtest{over}")
     ping, interface = section(result, "ping"), section(result, "interface")
     lost = number(result, "packetLoss")
-    notes = ()
+    notes: tuple[str, ...] = ()
     if lost:
         notes = (f"packetLoss of {lost:.3g} % is not taken for loss: the test fills the link itself while it counts",)
     machine = frozenset[str]() if interface.get("isVpn") else public(interface.get("externalIp"))
@@ -74,6 +84,4 @@ def _measurement(
     if ping is not None and ping > 0:
         seconds = checked_time(ping / 1000, field)
         round_trip = RoundTrip(seconds, f"{milliseconds(seconds)}, {field} to the nearest server of the test")
-    return Measurement(
-        "speedtest", rates["upload"], rates["download"], round_trip, machine=machine, notes=notes
-    )
+    return Measurement("speedtest", rates["upload"], rates["download"], round_trip, machine=machine, notes=notes)

@@ -7,14 +7,26 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from itertools import islice, pairwise
+from itertools import islice
+from pathlib import Path
 from statistics import median
 
 from parasim.importing.content import Content
-from parasim.importing.measurement import Direction, Loss, Measurement, Rate, RoundTrip
-from parasim.importing.measurement import bits, check_times, checked_rate, checked_time, mean_of, milliseconds
+from parasim.importing.mahimahi import rate_of
+from parasim.importing.measurement import (
+    Direction,
+    Loss,
+    Measurement,
+    Rate,
+    RoundTrip,
+    bits,
+    checked_rate,
+    milliseconds,
+)
 from sim.errors import UnitError, brief, shown
 from sim.scenario import units
+from sim.scenario.links import Traced
+from sim.scenario.traces import recorded
 
 _MEANINGS = {
     "name": ("name", "client", "client name", "site", "host", "hostname"),
@@ -25,7 +37,7 @@ _MEANINGS = {
     "loss": ("loss", "packet loss", "lost"),
     "count": ("count", "clients", "number of clients"),
     "control": ("control", "congestion control", "congestion"),
-    "seconds": ("seconds", "time", "timestamp", "t"),
+    "seconds": ("seconds",),
 }
 """What columns may be called."""
 _BY_NAME = {name: meaning for meaning, names in _MEANINGS.items() for name in names}
@@ -34,11 +46,6 @@ _MOST_ROWS = 1_000_000
 _MOST_CLIENTS = 5_000
 """More would make a fleet longer than YAML is read."""
 _MOST_COLUMNS = 200
-_BITS = {"bps": "bps", "kbps": "kbps", "mbps": "Mbps", "gbps": "Gbps", "bit/s": "bit/s", "kbit/s": "kbit/s"} | {
-    "mbit/s": "Mbit/s",
-    "gbit/s": "Gbit/s",
-}
-"""Units of bits as lower case has them, which leaves them clear; ``mb/s`` may be bits or bytes."""
 _PERCENT = {"%", "percent", "pct"}
 _DIRECTIONS: tuple[Direction, ...] = ("uplink", "downlink")
 _KINDS = {
@@ -46,7 +53,6 @@ _KINDS = {
     "downlink": units.bandwidth_or_zero,
     "latency": units.duration,
     "round trip": units.duration,
-    "seconds": units.duration,
     "loss": units.share,
 }
 
@@ -77,7 +83,7 @@ def read(content: Content) -> list[Measurement] | None:
         raise ValueError(f"not well-formed CSV: {error}") from None
     rows = [(line, [cell.strip() for cell in row]) for line, row in enumerate(cells, 1) if row]
     columns = [_column(cell) for cell in rows[0][1][: _MOST_COLUMNS + 1]] if rows else []
-    if not {"uplink", "downlink", "latency", "round trip", "loss"} & {column.meaning for column in columns}:
+    if not _KINDS.keys() & {column.meaning for column in columns}:
         return None
     if len(cells) > _MOST_ROWS + 1 or len(columns) > _MOST_COLUMNS:
         raise ValueError(f"a table of more than {_MOST_ROWS:,} rows or {_MOST_COLUMNS} columns")
@@ -88,7 +94,7 @@ def read(content: Content) -> list[Measurement] | None:
         if len(row) != len(columns):
             raise ValueError(f"line {line}: has {len(row)} cells below {len(columns)} columns")
     table = _Table(columns, rows[1:], comma_is_point=delimiter != ",")
-    return [table.course()] if table.has("seconds") and not table.has("name") else table.clients()
+    return [table.over_time(content.path)] if table.has("seconds") and not table.has("name") else table.clients()
 
 
 def _column(heading: str) -> _Column:
@@ -120,13 +126,17 @@ def _check_columns(columns: Sequence[_Column]) -> None:
 class _Table:
     """A table whose columns are known; rows with the lines that they stand in."""
 
-    def __init__(self, columns: Sequence[_Column], rows: Sequence[tuple[int, list[str]]], *, comma_is_point: bool) -> None:
+    def __init__(
+        self, columns: Sequence[_Column], rows: Sequence[tuple[int, list[str]]], *, comma_is_point: bool
+    ) -> None:
         self._rows, self._comma_is_point = rows, comma_is_point
         self._places = {column.meaning: place for place, column in enumerate(columns) if column.meaning}
         self._columns = {column.meaning: column for column in columns}
-        self._factors = {meaning: _factor(self._columns[meaning], kind) for meaning, kind in _KINDS.items() if self.has(meaning)}
+        self._factors = {
+            meaning: _factor(self._columns[meaning], kind) for meaning, kind in _KINDS.items() if self.has(meaning)
+        }
         unread = [column.heading for column in columns if not column.meaning]
-        self._notes = (f"columns that are not read: {brief(', '.join(unread), 200)}",) if unread else ()
+        self._notes: tuple[str, ...] = (f"columns that are not read: {brief(', '.join(unread), 200)}",) if unread else ()
 
     def has(self, meaning: str) -> bool:
         """Whether there is such a column."""
@@ -135,7 +145,9 @@ class _Table:
     def clients(self) -> list[Measurement]:
         """One client a row, or several that are alike."""
         if len(self._rows) > _MOST_CLIENTS:
-            raise ValueError(f"more than {_MOST_CLIENTS:,} rows; give clients that are alike one row, with a column count")
+            raise ValueError(
+                f"more than {_MOST_CLIENTS:,} rows; give clients that are alike one row, with a column count"
+            )
         found: list[Measurement] = []
         lines: dict[str, int] = {}
         for line, row in self._rows:
@@ -147,33 +159,36 @@ class _Table:
         # Said once, not with every row.
         return [replace(found[0], notes=self._notes), *found[1:]]
 
-    def course(self) -> Measurement:
-        """Rates of one client over time."""
-        times = [self._cell("seconds", line, row) or 0.0 for line, row in self._rows]
-        times = [time - times[0] for time in times]
-        check_times(times, "times")
-        # The last one lasts as long as most others do.
-        period = times[-1] + (median(later - time for time, later in pairwise(times)) if len(times) > 1 else 1.0)
+    def over_time(self, path: Path) -> Measurement:
+        """Rates of one client over time, as a scenario's trace has them."""
         rates: dict[Direction, Rate] = {}
+        notes = self._notes
         for direction in _DIRECTIONS:
             if self.has(direction):
-                course = tuple(zip(times, self._filled(direction), strict=True))
-                mean = checked_rate(mean_of(course, period), f"mean of the {direction}")
-                rates[direction] = Rate(mean, f"{bits(mean)}, mean of {period:.4g} s", False, course, period)
+                trace = recorded(Traced(trace=str(path), column=self._columns[direction].heading))
+                rates[direction] = rate_of(trace, f"mean of {{seconds}} in the column {shown(trace.column)}")
+                if trace.holes:
+                    notes += (
+                        f"{trace.holes:,} holes of {trace.left_out:,.0f} s in all are left out of the {direction}",
+                    )
         round_trip = None
         for meaning, ways in (("latency", 2), ("round trip", 1)):
-            if self.has(meaning) and round_trip is None:
-                seconds = ways * median(self._filled(meaning))
+            found = [self._cell(meaning, line, row) for line, row in self._rows] if self.has(meaning) else []
+            told = [value for value in found if value is not None]
+            if told and round_trip is None:
+                seconds = ways * median(told)
                 how = f"{milliseconds(seconds)}, from the median of the column {shown(self._columns[meaning].heading)}"
-                round_trip = RoundTrip(checked_time(seconds, meaning), how)
-        return Measurement("trace", rates.get("uplink"), rates.get("downlink"), round_trip, notes=self._notes)
+                round_trip = RoundTrip(seconds, how)
+        return Measurement("trace", rates.get("uplink"), rates.get("downlink"), round_trip, notes=notes)
 
     def _client(self, line: int, row: list[str]) -> Measurement:
         rates: dict[Direction, Rate] = {}
         for direction in _DIRECTIONS:
             rate = self._cell(direction, line, row)
             if rate is not None:
-                rates[direction] = Rate(checked_rate(rate, f"line {line}, {direction}"), f"{bits(rate)}, line {line}", False)
+                rates[direction] = Rate(
+                    checked_rate(rate, f"line {line}, {direction}"), f"{bits(rate)}, line {line}", False
+                )
         latency, both_ways = self._cell("latency", line, row), self._cell("round trip", line, row)
         round_trip = None
         if latency is not None and both_ways is not None:
@@ -198,14 +213,6 @@ class _Table:
             int(count),
         )
 
-    def _filled(self, meaning: str) -> list[float]:
-        """All values of a column of a trace, which has no gaps."""
-        found = [(line, self._cell(meaning, line, row)) for line, row in self._rows]
-        for line, value in found:
-            if value is None:
-                raise ValueError(f"line {line}, column {shown(self._columns[meaning].heading)}: holds nothing")
-        return [value for _, value in found if value is not None]
-
     def _text(self, meaning: str, row: list[str]) -> str:
         cell = row[self._places[meaning]] if self.has(meaning) else ""
         return "" if cell.lower() in _UNKNOWN else cell
@@ -216,7 +223,9 @@ class _Table:
         if not cell:
             return None
         try:
-            return _quantity(cell.replace(",", ".") if self._comma_is_point else cell, self._factors[meaning], _KINDS[meaning])
+            return _quantity(
+                cell.replace(",", ".") if self._comma_is_point else cell, self._factors[meaning], _KINDS[meaning]
+            )
         except ValueError as error:
             raise ValueError(f"line {line}, column {shown(self._columns[meaning].heading)}: {error}") from None
 
@@ -225,13 +234,14 @@ def _factor(column: _Column, kind: units.QuantityKind) -> float | None:
     """What bare numbers of a column are multiplied by; none if only a unit in each cell tells."""
     unit = column.unit
     if not unit:
-        return 1.0 if column.meaning in ("seconds", "loss") else None
+        return 1.0 if column.meaning == "loss" else None
     if kind is units.share and unit.lower() in _PERCENT:
         return 0.01
-    for name in (unit, _BITS.get(unit.lower(), "")):
-        if name in kind.units:
-            return kind.units[name]
-    # Lower case tells bits from bytes only where they are written out.
+    if unit in kind.units:
+        return kind.units[unit]
+    told = units.rate_in_name(unit.replace("/", "_")) if kind is units.bandwidth_or_zero else None
+    if told is not None:
+        return told
     examples = {units.duration: "latency_ms", units.share: "loss_percent"}.get(kind, "uplink_mbit_s or uplink (MB/s)")
     raise ValueError(f"column {shown(column.heading)}: unknown unit {shown(unit)}; write it like {examples}")
 
@@ -243,7 +253,9 @@ def _quantity(cell: str, factor: float | None, kind: units.QuantityKind) -> floa
     except ValueError:
         return kind(cell)
     if factor is None:
-        raise UnitError(f"{shown(cell)} has no unit; write {kind.name} like {kind.examples}, or the unit into the column's name")
+        raise UnitError(
+            f"{shown(cell)} has no unit; write {kind.name} like {kind.examples}, or the unit into the column's name"
+        )
     if not (0 <= value * factor <= kind.largest and cell.isascii() and "_" not in cell):
         raise UnitError(f"{shown(cell)}: must be a number from 0 to {kind.largest / factor:g}")
     return value * factor
