@@ -50,7 +50,7 @@ def links(
     if format_ == "json":
         print_json(imported.summary() | {"files": [str(path) for path in written]})
     elif format_ == "csv":
-        rows = csv.DictWriter(sys.stdout, ["client", "field", "value", "from", "how"], lineterminator="\n")
+        rows = csv.DictWriter(sys.stdout, ["client", "field", "value", "unit", "from", "how"], lineterminator="\n")
         rows.writeheader()
         rows.writerows(imported.rows())
     else:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from parasim.importing.clients import Client, Taken
+from parasim.importing.figures import Client, Taken
 from parasim.importing.measurement import Direction, Rate
 from sim.errors import OutputError, ScenarioError, brief, shown, shown_path
 from sim.scenario.safe_parsing import parse_yaml

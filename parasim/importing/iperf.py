@@ -197,12 +197,10 @@ class _Test:
     def _control(self) -> dict[Direction, str]:
         """Congestion control of the senders."""
         control: dict[Direction, str] = {}
-        ends: list[tuple[Direction, object]]
         sender, receiver = (self.end.get(f"{who}_tcp_congestion") for who in ("sender", "receiver"))
         # In a test of both directions, iperf3 calls the server the sender, whoever wrote the file.
-        ends = (
-            [("uplink", receiver), ("downlink", sender)] if len(self.directions) > 1 else [(*self.directions, sender)]
-        )
+        both: list[tuple[Direction, object]] = [("uplink", receiver), ("downlink", sender)]
+        ends = both if len(self.directions) > 1 else [(direction, sender) for direction in self.directions]
         for direction, name in ends:
             if isinstance(name, str) and name:
                 control[direction] = brief(name, 40)

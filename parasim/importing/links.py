@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from parasim.importing.clients import Client, Source, Taken, clients_of
+from parasim.importing.clients import clients_of
+from parasim.importing.figures import Client, Source, Taken
 from parasim.importing.fleet import fleet_of, write_fleet
 from parasim.importing.formats import read_file
 from parasim.importing.measurement import Measurement
@@ -18,6 +19,10 @@ from sim.support.atomic_files import is_file
 
 _MOST_FILES = 10_000
 _PREFIX = re.compile(r"([^=]{1,200}?)(?::(up|down))?=(.+)", re.DOTALL)
+
+
+UNITS = {"uplink": "B/s", "downlink": "B/s", "latency": "s", "loss": "share", "control": ""}
+"""Of the figures, in base units."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,16 @@ class ImportedLinks:
         return write_fleet(Path(path), self.clients, varying=self.varying)
 
     def rows(self) -> list[dict[str, object]]:
-        """What was taken from where and what is not known, one figure a row, in base units (B/s, s, shares)."""
+        """What was taken from where and what is not known, one figure a row."""
         return [
-            {"client": client.name, "field": one.field, "value": one.value, "from": one.source, "how": one.how}
+            {
+                "client": client.name,
+                "field": one.field,
+                "value": one.value,
+                "unit": UNITS[one.field],
+                "from": one.source,
+                "how": one.how,
+            }
             for client in self.clients
             for one in client.taken
         ]

@@ -136,7 +136,9 @@ class _Table:
             meaning: _factor(self._columns[meaning], kind) for meaning, kind in _KINDS.items() if self.has(meaning)
         }
         unread = [column.heading for column in columns if not column.meaning]
-        self._notes: tuple[str, ...] = (f"columns that are not read: {brief(', '.join(unread), 200)}",) if unread else ()
+        self._notes: tuple[str, ...] = (
+            (f"columns that are not read: {brief(', '.join(unread), 200)}",) if unread else ()
+        )
 
     def has(self, meaning: str) -> bool:
         """Whether there is such a column."""
