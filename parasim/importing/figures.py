@@ -16,7 +16,7 @@ CONTROLS: tuple[str, ...] = get_args(Transport.model_fields["control"].annotatio
 """Congestion controls that a scenario knows."""
 _RATES_FROM: tuple[Tool, ...] = ("table", "iperf3", "trace", "speedtest")
 _ROUND_TRIPS_FROM: tuple[Tool, ...] = ("table", "ping", "mtr", "trace", "speedtest", "iperf3")
-"""Whose word is taken, the best first: a table is what somebody chose; a test that fills the link waits in its queue."""
+"""Whose word is taken, the best first: a table is what somebody chose; a test that fills a link waits in its queue."""
 _PART_OF_PACKET = 1448 / 1500
 """Share of TCP's packets that is payload: 1500 bytes with 20 of IP, 20 of TCP and 12 of its time stamps."""
 

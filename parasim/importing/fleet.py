@@ -23,6 +23,8 @@ _HEAD = f"""{_FIRST_LINE}
 # scenario of your own.
 model: llama-3-8b
 """
+CSV_HEAD = "seconds,mbit_s"
+"""First line of the traces that are written."""
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _NO_WORDS = {"null", "true", "false", "y", "n", "yes", "no", "on", "off"}
 
@@ -65,7 +67,7 @@ def write_fleet(path: Path, clients: Sequence[Client], *, varying: bool) -> list
     written: list[Path] = []
     try:
         for at, rate in traces.items():
-            _check_free(at, "seconds,mbit_s")
+            _check_free(at, CSV_HEAD)
             write_atomically(at, lambda file, rate=rate: _write_trace(file, rate))  # type: ignore[misc]
             written.append(at)
         write_atomically(path, lambda file: file.write(text))
@@ -109,7 +111,7 @@ def _steps(client: Client, direction: Direction, rate: Rate) -> Any:
 
 def _write_trace(file: Any, rate: Rate) -> None:
     rows = csv.writer(file, lineterminator="\n")
-    rows.writerow(["seconds", "mbit_s"])
+    rows.writerow(CSV_HEAD.split(","))
     rows.writerows((f"{time:.9g}", f"{8e-6 * value:.7g}") for time, value in rate.course)
 
 

@@ -113,8 +113,10 @@ def _check_columns(columns: Sequence[_Column]) -> None:
     seen: dict[str, str] = {}
     for column in columns:
         if not column.meaning:
-            close = get_close_matches(column.heading.lower()[:40], _BY_NAME, n=1, cutoff=0.8)
-            if close:
+            words = re.split(r"[\s_()\[\]-]+", column.heading.lower()[:60])
+            starts = (" ".join(words[:many]) for many in (3, 2, 1))
+            close = next((near for start in starts if (near := get_close_matches(start, _BY_NAME, 1, 0.8))), None)
+            if close is not None:
                 raise ValueError(f"unknown column {shown(column.heading)}; did you mean {close[0]!r}?")
         elif column.meaning in seen:
             first = shown(seen[column.meaning])
