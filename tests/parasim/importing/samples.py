@@ -1,4 +1,4 @@
-"""Files as the tools write them: iperf3 3.16 (src/iperf_api.c), speedtest-cli 2.1.3, Ookla's speedtest 1.2, mtr 0.95."""
+"""Files as iperf3 3.16 (src/iperf_api.c), speedtest-cli 2.1.3, Ookla's speedtest 1.2 and mtr 0.95 write them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def iperf(
     min_rtt: int = 12_500,
     retransmits: int = 0,
 ) -> dict[str, Any]:
-    """A test over TCP, as its client writes it: rates in bit/s, of each second if given, round trips in microseconds."""
+    """A test over TCP, as its client writes it: rates [bit/s], of each second if given, round trips [us]."""
     sent = received if sent is None else sent
     rates = seconds or [sent] * 3
     here = not reverse

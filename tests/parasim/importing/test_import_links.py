@@ -183,10 +183,10 @@ def test_what_is_written_is_simulated(files: Path):
     text = out.read_text()
     assert "up.json: 94.2 Mbit/s at the receiver" in text
     assert "# uplink: not known" in text
-    # A block of 100 MB up and down: two latencies and the time of the bytes.
-    payload = {"payload": {"upload": "100MB"}, "compute": {"seconds": 1}, "method": "fedbcd", "rounds": 1}
+    # Two rounds of 1 s: 100 MB go up twice and come down once between them, each after a latency.
+    payload = {"payload": {"upload": "100MB"}, "compute": {"seconds": 1}, "method": "fedbcd", "rounds": 2}
     result = parasim.simulate(payload | {"fleet": imported.fleet[1:2]})
-    seconds = 1 + 1e8 / 13_206_885 + 1e8 / 20_309_419 + 0.005728
+    seconds = 2 * (1 + 1e8 / 13_206_885) + 1e8 / 20_309_419 + 3 * 0.002864
     assert result.wall_clock == pytest.approx(seconds, rel=1e-5)
 
 

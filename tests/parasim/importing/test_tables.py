@@ -102,8 +102,8 @@ def test_a_table_over_time_is_a_trace(tmp_path: Path):
 
 
 def test_a_trace_of_mahimahi(tmp_path: Path):
-    # Packets of 1500 B at 400, 900, 900, 1500 and 2000 ms: 5 in 2 s. Each is carried from the time before it on: that at
-    # 1500 ms from 900 ms on, a sixth of it in the first second.
+    # Packets of 1500 B at 400, 900, 900, 1500 and 2000 ms: 5 in 2 s. Each is carried from the time before it on: that
+    # at 1500 ms from 900 ms on, a sixth of it in the first second.
     [one] = read(tmp_path, "400\n900\n900\n1500\n2000\n")
     assert one.uplink is not None
     assert one.uplink.mean == pytest.approx(5 * 1500 / 2)
