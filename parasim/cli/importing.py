@@ -71,7 +71,14 @@ def _print(imported: ImportedLinks, written: list[Path]) -> None:
     for note in notes[:_MOST_ROWS]:
         out.print(note)
     if written:
-        out.print(f"Fleet: {written[0]}" + (f", with {len(written) - 1} traces beside it" if written[1:] else ""))
+        out.print(
+            f"Fleet: {written[0]}"
+            + (
+                f", and beside it {', '.join(path.name for path in written[1:4])}" + " ..." * (len(written) > 4)
+                if written[1:]
+                else ""
+            )
+        )
     else:
         out.print("Nothing was written; --out fleet.yaml writes the fleet.")
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from parasim.importing.figures import Client, Source, client_of
+from parasim.importing.measurement import public
 from sim.errors import brief
 
 
@@ -13,47 +14,62 @@ from sim.errors import brief
 class _Group:
     """Files about one client."""
 
-    name: str
+    name: str = ""
     sources: list[Source] = field(default_factory=list)
 
 
-def clients_of(sources: Sequence[Source]) -> list[Client]:
+def clients_of(sources: Sequence[Source], *, varying: bool) -> list[Client]:
     """Put together what files say of each client.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        In the order in which clients come out.
+    varying : bool
+        Whether rates are followed over time.
 
     Raises
     ------
     ScenarioError
         If files contradict one another.
     """
+    place = {id(source): number for number, source in enumerate(sources)}
     groups = _groups(sources)
-    taken: set[str] = set()
     for group in groups:
-        group.name = _unique(group.name, taken)
-    return [client_of(group.name, group.sources) for group in groups]
+        group.sources.sort(key=lambda source: place[id(source)])
+    groups.sort(key=lambda group: place[id(group.sources[0])])
+    taken: set[str] = set()
+    return [client_of(_unique(_name(group), taken), group.sources, varying=varying) for group in groups]
 
 
 def _groups(sources: Sequence[Source]) -> list[_Group]:
     """Files by client: those that the user or the files name alike, then those about the same machine and far end."""
-    groups: list[_Group] = []
     by_name: dict[str, _Group] = {}
     unnamed: list[Source] = []
     for source in sources:
         name = source.name or source.measurement.name
         if name:
-            if name not in by_name:
-                by_name[name] = _Group(name)
-                groups.append(by_name[name])
-            by_name[name].sources.append(source)
+            by_name.setdefault(name, _Group(name)).sources.append(source)
         else:
             unnamed.append(source)
+    groups = list(by_name.values())
     # Those with rates first: a ping joins whom it is about.
     for source in sorted(unnamed, key=lambda one: not _has_rates(one)):
         group = _same_client(source, groups)
         if group is None:
-            group = _Group(brief(source.path.stem, 100) or "client")
+            group = _Group()
             groups.append(group)
         group.sources.append(source)
     return groups
+
+
+def _name(group: _Group) -> str:
+    """Name of a client: as it was given, else of the machine that several files are about, else of its first file."""
+    if group.name:
+        return group.name
+    known = [source.measurement.machine for source in group.sources if source.measurement.machine]
+    machines = sorted(name for name in frozenset.intersection(*known) if not public(name)) if len(known) > 1 else []
+    return brief(machines[0] if machines else group.sources[0].path.stem, 100) or "client"
 
 
 def _has_rates(source: Source) -> bool:

@@ -100,7 +100,7 @@ class Client:
         return self.control is not None or bool(self.loss)
 
 
-def client_of(name: str, sources: Sequence[Source]) -> Client:
+def client_of(name: str, sources: Sequence[Source], *, varying: bool) -> Client:
     """Put together what files say of one client.
 
     Raises
@@ -118,7 +118,10 @@ def client_of(name: str, sources: Sequence[Source]) -> Client:
     client = Client(name, max(counts, default=1), loss=loss, control=control)
     rates: dict[Direction, Rate | None] = {}
     for direction in _DIRECTIONS:
-        rates[direction] = _rate(direction, sources, taken, with_headers=client.has_transport)
+        rate = rates[direction] = _rate(direction, sources, taken, with_headers=client.has_transport)
+        if varying and rate is not None:
+            constant = "" if rate.course else f"no file tells seconds of the {direction}, which stays at its mean"
+            notes += filter(None, (rate.doubt, constant))
     _say_what_is_assumed(rates, taken)
     latency = _latency(sources, taken)
     order = {name: place for place, name in enumerate(("uplink", "downlink", "latency", "loss", "control"))}

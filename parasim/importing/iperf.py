@@ -142,11 +142,19 @@ class _Test:
         over = f" over {seconds:.3g} s" if seconds else ""
         many = f", {streams} streams" if streams > 1 else ""
         how = f"{bits(mean)} {where}{over} of {'UDP' if self.udp else 'TCP'}{many}"
-        course, period = self._course(direction, ending, mean)
-        return Rate(mean, how, not self.udp, course, period)
+        course, period, at_receiver = self._course(direction, ending)
+        seen, doubt = mean_of(course, period) if course else 0.0, ""
+        if seen and not at_receiver:
+            # What the sender's buffer swallows at first does not arrive in that second; the sum is right again.
+            course = tuple((time, value * mean / seen) for time, value in course)
+            doubt = (
+                f"the seconds of the {direction} are the sender's, scaled to what arrived; "
+                "iperf3 --get-server-output tells those of the receiver"
+            )
+        return Rate(mean, how, not self.udp, course, period, doubt)
 
-    def _course(self, direction: Direction, ending: str, mean: float) -> tuple[tuple[tuple[float, float], ...], float]:
-        """Rates of the intervals, and when they end; those at the receiver if either machine told them."""
+    def _course(self, direction: Direction, ending: str) -> tuple[tuple[tuple[float, float], ...], float, bool]:
+        """Rates of the intervals, when they end, and whether the receiver saw them, as one of the machines told."""
         at_receiver = (direction == "uplink") == self.by_server
         intervals = entries(self.document, "intervals")
         other = self.document.get("server_output_json")
@@ -155,7 +163,7 @@ class _Test:
         sums = [section(interval, f"sum{ending}") for interval in intervals]
         sums = [one for one in sums if one and not one.get("omitted")]
         if not sums:
-            return (), 0.0
+            return (), 0.0, at_receiver
         place = f"intervals.sum{ending}"
         figures = [[number(one, name, place) for name in ("start", "end", "bits_per_second")] for one in sums]
         rows = [(a, b, rate) for a, b, rate in figures if a is not None and b is not None and rate is not None]
@@ -163,16 +171,7 @@ class _Test:
             raise ValueError(f"{place}: start, end and bits_per_second belong together")
         begin, end = rows[0][0], checked_time(rows[-1][1], f"{place}.end")
         check_times([*(row[0] for row in rows), end], f"{place}.start")
-        course = tuple((a - begin, rate / 8) for a, _, rate in rows)
-        seen = mean_of(course, end - begin)
-        if not at_receiver and seen:
-            # What the sender's buffer swallows at first never arrives in that second; the sum is right again.
-            course = tuple((time, rate * mean / seen) for time, rate in course)
-            self.notes.append(
-                f"the seconds of the {direction} are the sender's, scaled to what arrived; --get-server-output tells "
-                "those of the receiver"
-            )
-        return course, end - begin
+        return tuple((a - begin, rate / 8) for a, _, rate in rows), end - begin, at_receiver
 
     def _round_trip(self) -> RoundTrip | None:
         """Least round trip that the sender's TCP saw: later ones wait in queues that the test itself fills."""

@@ -82,17 +82,18 @@ class ImportedLinks:
 
     def summary(self) -> dict[str, object]:
         """All of it as plain data: each client with its figures, where they are from, and what else is to be said."""
+        said = [
+            {
+                one.field: {"value": one.value, "unit": UNITS[one.field], "from": one.source, "how": one.how}
+                for one in taken
+            }
+            for taken in (client.taken for client in self.clients)
+        ]
         return {
             "clients": [
-                {
-                    "name": client.name,
-                    "count": client.count,
-                    **{one.field: {"value": one.value, "from": one.source, "how": one.how} for one in client.taken},
-                    "notes": list(client.notes),
-                }
-                for client in self.clients
-            ],
-            "fleet": self.fleet,
+                {"name": client.name, "count": client.count, **figures, "notes": list(client.notes)}
+                for client, figures in zip(self.clients, said, strict=True)
+            ]
         }
 
 
@@ -127,7 +128,7 @@ def import_links(files: Iterable[str | Path], *, trace: bool = False) -> Importe
     if len(given) > _MOST_FILES:
         raise ScenarioError(f"{len(given):,} files are more than the {_MOST_FILES:,} that are read at once")
     sources = [source for file in given for source in _sources(file)]
-    return ImportedLinks(tuple(clients_of(sources)), trace)
+    return ImportedLinks(tuple(clients_of(sources, varying=trace)), trace)
 
 
 def _sources(file: str | Path) -> list[Source]:

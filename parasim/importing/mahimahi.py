@@ -49,4 +49,10 @@ def rate_of(trace: Trace, how: str) -> Rate:
         rows = tuple((end - 1.0, varying.delivered(end - 1.0, end)) for end in ends[:-1])
         last = rows[-1][0] + 1.0 if rows else 0.0
         rows += ((last, varying.delivered(last, period) / (period - last)),)
-    return Rate(mean, f"{bits(mean)}, {how.format(seconds=f'{period:.4g} s')}", False, rows, period)
+    return Rate(
+        mean,
+        f"{bits(mean)}, {how.format(seconds=f'{period:,.0f} s' if period >= 1000 else f'{period:.4g} s')}",
+        False,
+        rows,
+        period,
+    )

@@ -31,6 +31,8 @@ class Rate:
         From which time on [s] which rate held [B/s]; empty if the file tells only the mean.
     period : float
         When the course ends [s].
+    doubt : str
+        What is to be said of the course, where it is followed; empty if nothing.
     """
 
     mean: float
@@ -38,6 +40,7 @@ class Rate:
     is_payload: bool = True
     course: tuple[tuple[float, float], ...] = ()
     period: float = 0.0
+    doubt: str = ""
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def read(content: Content) -> list[Measurement] | None:
     if share is not None:
         whole = lost is not None and sent is not None and float(lost).is_integer() and float(sent).is_integer()
         counted = (int(lost), int(sent)) if whole and lost is not None and sent is not None else (0, 0)
-        many = f"{counted[0]:,} of {counted[1]:,} packets" if counted[1] else f"{share:.3g} of the packets"
+        many = f"{counted[0]:,} of {counted[1]:,} packets" if counted[1] else f"{100 * share:.3g} % of the packets"
         loss = Loss(share, f"{many} to {target} and back", *counted)
     round_trip = None
     if average is not None:

@@ -202,7 +202,7 @@ class _Table:
         elif both_ways is not None:
             round_trip = RoundTrip(both_ways, f"{milliseconds(both_ways)}, line {line}")
         lost = self._cell("loss", line, row)
-        loss = None if lost is None else Loss(lost, f"{lost:.3g} of the packets, line {line}")
+        loss = None if lost is None else Loss(lost, f"{100 * lost:.4g} % of the packets, line {line}")
         control, count = self._text("control", row).lower(), self._text("count", row) or "1"
         if not (count.isascii() and count.isdigit() and len(count) < 9 and 1 <= int(count) <= 10_000_000):
             raise ValueError(f"line {line}: {shown(count)} is no number of clients; it must be from 1 to 10,000,000")

@@ -61,7 +61,7 @@ def test_files_with_one_name_are_about_one_client():
 
 def test_files_of_one_machine_to_one_server_are_about_one_client():
     # A ping tells only whom it asked, which is whom the one client was measured up to.
-    assert set(figures("ping.txt", "up.json", "down.json", "mtr.json")) == {"up"}
+    assert set(figures("ping.txt", "up.json", "down.json", "mtr.json")) == {"berlin-7"}
 
 
 def test_one_machine_that_measures_many_is_none_of_them(files: Path):
@@ -81,6 +81,10 @@ def test_the_same_private_address_is_not_the_same_machine(files: Path):
 
 def test_speedtests_behind_one_public_address_are_about_one_client():
     assert set(figures("cli.json", "ookla.json")) == {"cli"}
+
+
+def test_clients_come_in_the_order_of_the_files():
+    assert list(figures("cli.json", "up.json", "b=cli.json", "ping.txt", "a=cli.json")) == ["cli", "berlin-7", "b", "a"]
 
 
 def test_a_title_names_the_client(files: Path):
@@ -305,3 +309,25 @@ def test_what_names_no_file(given: str, reason: str):
 def test_nothing_is_no_fleet():
     with pytest.raises(ScenarioError, match="no files"):
         import_links([])
+
+
+def test_what_is_constant_for_want_of_seconds_is_said():
+    [client] = import_links(["cli.json"], trace=True).clients
+    assert sum("stays at its mean" in note for note in client.notes) == 2
+    assert not import_links(["cli.json"]).clients[0].notes
+
+
+def test_the_examples_of_the_documentation(files: Path):
+    here = Path(__file__).parents[3] / "examples" / "links"
+    imported = import_links(
+        [here / "berlin-up.json", here / "berlin-down.json", here / "berlin-ping.txt"]
+        + [f"lyon={here / 'lyon-speedtest.json'}", here / "offices.csv"]
+    )
+    assert [(client.name, client.count) for client in imported.clients] == [
+        ("berlin-7", 1),
+        ("lyon", 1),
+        ("porto", 4),
+        ("turin", 2),
+    ]
+    imported.write(files / "fleet.yaml")
+    assert len(parasim.load(files / "fleet.yaml").fleet) == 4

@@ -111,6 +111,7 @@ def test_seconds_of_the_sender_are_scaled_to_what_arrived(tmp_path: Path):
     one = read(tmp_path, iperf(20e6, sent=80e6 / 3, seconds=[40e6, 20e6, 20e6]))
     assert one.uplink is not None
     assert [8 * rate for _, rate in one.uplink.course] == pytest.approx([30e6, 15e6, 15e6])
+    assert one.uplink.doubt
 
 
 def test_seconds_that_the_server_told_are_the_receivers(tmp_path: Path):
@@ -119,6 +120,7 @@ def test_seconds_that_the_server_told_are_the_receivers(tmp_path: Path):
     one = read(tmp_path, document)
     assert one.uplink is not None
     assert [8 * rate for _, rate in one.uplink.course] == pytest.approx([8e6, 40e6, 12e6])
+    assert not one.uplink.doubt
 
 
 def test_seconds_before_the_test_proper_are_left_out(tmp_path: Path):
