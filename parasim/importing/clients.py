@@ -64,12 +64,13 @@ def _groups(sources: Sequence[Source]) -> list[_Group]:
 
 
 def _name(group: _Group) -> str:
-    """Name of a client: as it was given, else of the machine that several files are about, else of its first file."""
+    """Name of a client: as it was given, else of the machine that several files are about, else of its first file with rates."""
     if group.name:
         return group.name
     known = [source.measurement.machine for source in group.sources if source.measurement.machine]
     machines = sorted(name for name in frozenset.intersection(*known) if not public(name)) if len(known) > 1 else []
-    return brief(machines[0] if machines else group.sources[0].path.stem, 100) or "client"
+    first = next(filter(_has_rates, group.sources), group.sources[0])
+    return brief(machines[0] if machines else first.path.stem, 100) or "client"
 
 
 def _has_rates(source: Source) -> bool:
