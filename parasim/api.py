@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from calibration.profiles.loading import DEFAULT_PROFILE, covering_profiles, load_profile
-from parasim.ignored import KEY, ignored_jitter
+from parasim.ignored import KEY, ignored
 from parasim.memory import memory_of
 from sim.engine.costs import Costs, GivenSeconds
 from sim.engine.fleet import Fleet
@@ -89,7 +89,7 @@ def simulate(source: Source, overrides: Iterable[Override] = ()) -> Result:
 
 def judged(result: Result, setup: Setup, costs: Costs) -> Result:
     """Add to a result's provenance what is to be said of its clients' memory, and of what it did not look at."""
-    said = {"memory": memory_of(setup, costs), KEY: ignored_jitter(setup.scenario)}
+    said = {"memory": memory_of(setup, costs), KEY: ignored(setup.scenario)}
     found = {name: sentences for name, sentences in said.items() if sentences}
     return replace(result, provenance={**result.provenance, **found}) if found else result
 

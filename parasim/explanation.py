@@ -17,7 +17,6 @@ from sim.analysis.critical_path import Holder
 from sim.analysis.explain import MOST_NAMED, WORTH_A_CLAIM, Change, Claim, Explanation, named
 from sim.analysis.explain import explain as explain_setup
 from sim.engine.fleet import Fleet
-from sim.engine.timeline import SERVER
 from sim.support.atomic_files import write_rows
 
 PATH_COLUMNS = ("client", "round", "kind", "resource", "start_s", "end_s")
@@ -71,11 +70,13 @@ def describe(change: Change, explanation: Explanation) -> str:
     return say(f"change_for_some.{change.lever.value}", groups=groups)
 
 
-def who(groups: Iterable[int], fleet: Fleet) -> str:
-    """Name groups: by their names, and those without one by the numbers of their clients; many are summed up."""
-    groups = list(groups)
+def who(groups: Sequence[int], fleet: Fleet) -> str:
+    """Name groups and aggregators: by their names, or by the numbers of their clients; many are summed up."""
+    aggregators = [fleet.actor(group) for group in groups if group < 0]
+    groups = [group for group in groups if group >= 0]
     numbered = [group for group in groups if not fleet.groups[group].name and fleet.groups[group].count == 1]
     names = [fleet.name(group) for group in groups if fleet.groups[group].name or fleet.groups[group].count > 1]
+    names += aggregators
     if not numbered:
         return listed(_first(names))
     sites = listed(_first([str(fleet.firsts[group]) for group in numbered]))
@@ -91,13 +92,13 @@ def _first(names: Sequence[str]) -> Sequence[str]:
 
 
 def _name(fleet: Fleet, group: int) -> str:
-    return "server" if group == SERVER else who((group,), fleet)
+    return fleet.actor(group) if group < 0 else who((group,), fleet)
 
 
 def summary(explanation: Explanation) -> dict[str, Any]:
     """Return an explanation as `paraSim explain --format json` prints it, in seconds."""
     result = explanation.result
-    name = partial(_name, Fleet(result.scenario.fleet))
+    name = partial(_name, Fleet.of(result.scenario))
     return {
         "name": result.scenario.name,
         "method": result.scenario.method.name,
@@ -148,17 +149,18 @@ def write_path(explanation: Explanation, path: Path) -> None:
     OutputError
         If it cannot be written.
     """
+    fleet = Fleet.of(explanation.result.scenario)
     rows = []
     for piece in explanation.path.pieces:
         span = explanation.result.timeline.spans[piece.span]
-        client = "server" if span.client == SERVER else span.client
+        client = fleet.actor(span.client) if span.client < 0 else span.client
         rows.append((client, span.round, span.kind.value, piece.holder.value, piece.start, piece.end))
     write_rows(path, PATH_COLUMNS, rows)
 
 
 def _headline(explanation: Explanation) -> str:
     """Say what holds the most of the time, and whose it is."""
-    fleet, wall_clock = Fleet(explanation.result.scenario.fleet), explanation.result.wall_clock
+    fleet, wall_clock = Fleet.of(explanation.result.scenario), explanation.result.wall_clock
     if not wall_clock:
         return say("explain.no_time")
     held: list[tuple[float, str]] = []
@@ -166,8 +168,8 @@ def _headline(explanation: Explanation) -> str:
         if seconds < _WORTH_A_CLAUSE * wall_clock and held:
             break
         name = f"the {holder.value}" if holder in (Holder.INGRESS, Holder.EGRESS) else holder.value
-        groups = named(explanation.shares, holder)
-        if len(fleet.groups) > 1 and 0 < len(groups) <= MOST_NAMED:
+        groups = named(explanation.shares, holder, aggregators=True)
+        if (len(fleet.groups) > 1 or fleet.aggregators) and 0 < len(groups) <= MOST_NAMED:
             # What is said of some groups is theirs alone, though others hold a little of it, too.
             name = say("explain.owned", resource=name, groups=who(groups, fleet))
             own = [share for share in explanation.shares if share.holder is holder and share.group in groups]

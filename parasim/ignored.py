@@ -13,6 +13,18 @@ _JITTERS = ("speed_jitter", "uplink_jitter", "downlink_jitter")
 _MOST_NAMED = 3
 
 
+def ignored(scenario: Scenario) -> list[str]:
+    """Say what a run does not look at of its scenario, a sentence each."""
+    return [*ignored_jitter(scenario), *unused_regions(scenario)]
+
+
+def unused_regions(scenario: Scenario) -> list[str]:
+    """Say in a sentence, if there are some, that regions are nobody's."""
+    used = {group.region for group in scenario.fleet}
+    unused = [name for name in scenario.regions if name not in used]
+    return [f"Not looked at: regions that no group names, {_listed(unused, 'regions')}."] if unused else []
+
+
 def ignored_jitter(scenario: Scenario) -> list[str]:
     """Say in a sentence, if there is some, that jitter was not drawn from, and of which groups it is."""
     groups: dict[str, list[str]] = {}
@@ -37,6 +49,6 @@ def doubtful(provenances: Iterable[Mapping[str, object]]) -> list[str]:
     return list(dict.fromkeys(warnings))
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: list[str], what: str = "groups") -> str:
     more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more:,} more groups" if more > 0 else "")
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more:,} more {what}" if more > 0 else "")

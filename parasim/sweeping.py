@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from calibration.paper.cells import PAPER_MODELS, paper_setting
 from parasim.alike_bars import check_told_apart, seen
 from parasim.api import load, set_up, simulate
-from parasim.ignored import doubtful, ignored_jitter
+from parasim.ignored import doubtful, ignored
 from parasim.memory import COLUMN, cell, memory_of_rows, memory_said
 from sim.analysis.sweep import Axis, Row, SweepPoint, grid, run_sweep
 from sim.errors import ScenarioError
 from sim.scenario.reading import Override, Source, parse_override, plain_fields
-from sim.scenario.units import format_bandwidth
+from sim.scenario.traces import rate_text
 from sim.support.deleted_results import noticing_deletions
 from sim.workload.methods import METHODS, with_parameter
 
@@ -131,13 +131,13 @@ def sweep(
         fields = plain_fields(fields, [("method.name", methods[0])])
     axes = _axes(fields, models, bandwidths, batch_sizes, vary or {}, methods)
     points = grid(base, axes)
-    runs, provenances, jitter = [], [], []
+    runs, provenances, unused = [], [], []
     for point in points:
         setup, costs = set_up(load(point.data, name=_label(point, axes)))
         runs.append(seen(setup))
         provenances.append(costs.provenance())
-        jitter += ignored_jitter(setup.scenario)
-    notes = [*check_told_apart(axes, points, runs), *doubtful(provenances), *dict.fromkeys(jitter)]
+        unused += ignored(setup.scenario)
+    notes = [*check_told_apart(axes, points, runs), *doubtful(provenances), *dict.fromkeys(unused)]
     with noticing_deletions():
         rows = run_sweep(points, figures, None if directory is None else Path(directory), jobs=jobs, progress=progress)
     return Table(rows, tuple(axes), points, notes)
@@ -193,7 +193,7 @@ def _axes(
     """Swept fields, the method changing fastest; those not swept keep a column with the scenario's own value."""
     scenario = load(data)
     links = {link for group in scenario.fleet for link in (group.uplink, group.down)}
-    own_bandwidth = format_bandwidth(*links) if len(links) == 1 else ""
+    own_bandwidth = rate_text(*links) if len(links) == 1 else ""
     columns: list[tuple[str, Sequence[object], tuple[str, ...], str]] = [
         ("model", models, ("model",), scenario.model or ""),
         ("bandwidth", bandwidths, ("fleet.*.uplink", "fleet.*.downlink"), own_bandwidth),

@@ -13,7 +13,7 @@ import torch
 
 from parasim.api import Source, costs_of
 from parasim.comparison import Base, Clock, Report, delta_saver, measure_base, missing_deltas, time_again
-from parasim.ignored import doubtful, ignored_jitter
+from parasim.ignored import doubtful, ignored
 from parasim.sweeping import PAPER_METHODS, check_parameters
 from sim.engine.result import Result
 from sim.engine.simulate import prepare
@@ -138,7 +138,7 @@ def _train(
     """Train in a directory that is this process's own and agrees as far as settings tell."""
     bench = build(scenarios[0], settings)
     _check(scenarios, settings, bench, clock)
-    terms = replace(terms, contents=contents(bench))
+    terms = replace(terms, contents=contents(bench, scenarios[0]))
     agree(directory, terms)
     before = trained_in(directory)
     metrics: dict[str, list[MetricsRow]] = {}
@@ -151,8 +151,8 @@ def _train(
     bench.partition.save(directory / "partition.json")
     if bench.held_out:
         write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
-    jitter = dict.fromkeys(chain.from_iterable(map(ignored_jitter, scenarios)))
-    notes, results = [*bench.notes, *priced_only(scenarios[0].wire), *jitter], {}
+    unused = dict.fromkeys(chain.from_iterable(map(ignored, scenarios)))
+    notes, results = [*bench.notes, *priced_only(scenarios[0].wire), *unused], {}
     if clock != "measured":
         notes += doubtful(costs_of(prepare(scenario, bench.architecture)).provenance() for scenario in scenarios)
     for scenario in scenarios:

@@ -78,6 +78,9 @@ def print_breakdown(result: Result) -> None:
         table.add_row(str(row["name"]), f"{row['clients']:,}", *cells)
     out.print(table)
     out.print(say("run.communicating", uploaded=figures["uploaded_bytes"], downloaded=figures["downloaded_bytes"]))
+    for region in result.regions():
+        moved = {"uploaded": region["uploaded_bytes"], "downloaded": region["downloaded_bytes"]}
+        out.print(say("run.region", name=region["name"], **moved))
     updates: Any = result.provenance.get("updates", {})
     for reason, count in updates.get("dropped", {}).items():
         out.print(say("run.dropped", count=count, reason=reason))

@@ -49,7 +49,7 @@ class Schedule:
     path : sequence of (Span, float, float)
         The critical path in the order of time: whose span each piece belongs to, its start and end [s].
     names : mapping of int to str
-        The rows by number of client, the server's too.
+        The rows by number of client, those of the server and of aggregators too.
     counts : mapping of int to int
         Number of alike clients that a row stands for.
     clients : int
@@ -71,8 +71,8 @@ class Schedule:
 
 def client_name(fleet: Fleet | None, client: int, count: int = 1) -> str:
     """Name a client after its group, if that is known: alone, with its number, or for so many alike ones."""
-    if client == SERVER:
-        return "server"
+    if client < 0:
+        return "server" if fleet is None else fleet.actor(client)
     group = None if fleet is None else fleet.group(client)
     name = (group and group.name) or "client"
     if group and group.name and group.count == 1:
@@ -106,9 +106,10 @@ def draw_gantt(result: Result, path: CriticalPath, directory: Path, rounds: int 
     OutputError
         If the files cannot be written.
     """
-    scenario, spans, fleet = result.scenario, result.timeline.spans, Fleet(result.scenario.fleet)
+    scenario, spans, fleet = result.scenario, result.timeline.spans, Fleet.of(result.scenario)
     pieces = [(spans[piece.span], piece.start, piece.end) for piece in path.pieces]
-    names = {client: client_name(fleet, client, count) for client, count in {**result.counts, SERVER: 1}.items()}
+    actors = dict.fromkeys((SERVER, *fleet.aggregators.values()), 1)
+    names = {client: client_name(fleet, client, count) for client, count in {**result.counts, **actors}.items()}
     end = window(spans, rounds)
     schedule = Schedule(spans, pieces, names, result.counts, scenario.clients, result.presence, end)
     many = f"{scenario.rounds:,} rounds" if scenario.rounds > 1 else "one round"
@@ -175,12 +176,12 @@ def draw_schedule(drawn: Sheet, width: float, schedule: Schedule, title: str = "
 
 
 def _rows(schedule: Schedule, end: float, shortest: float) -> list[int]:
-    """Clients to show, in the order of their numbers, and the server below them if its work takes time."""
+    """Clients to show, in the order of their numbers, then aggregators, and the server if its work takes time."""
     held = dict.fromkeys(sorted({s.client for s in schedule.spans if s.start < end and s.client != SERVER}), 0.0)
     for span, start, until in schedule.path:
         if span.client in held and start < end:
             held[span.client] += until - start
-    shown = sorted(sorted(held, key=lambda client: -held[client])[:_MOST_ROWS])
+    shown = sorted(sorted(held, key=lambda client: -held[client])[:_MOST_ROWS], key=lambda c: (c < 0, abs(c)))
     aggregates = [s.end - s.start for s in schedule.spans if s.kind is Kind.AGGREGATE and s.start < end]
     return [*shown, SERVER] if max(aggregates, default=0.0) > shortest else shown
 
@@ -192,21 +193,21 @@ def _keys(schedule: Schedule, clients: Sequence[int], end: float) -> list[Key]:
         keys.append(Key("aggregation", (COLOURS[Kind.AGGREGATE],)))
     if schedule.presence:
         keys.append(Key("waiting", (style.WAITING,)))
-        present = [list(schedule.presence[client]) for client in clients if client != SERVER]
+        present = [list(schedule.presence[client]) for client in clients if client >= 0]
         if any(len(times) != 1 or times[0][0] > 0 or times[0][1] < end for times in present):
             keys.append(Key("blank: offline"))
     return [*keys, Key("critical path", (style.INK,), "s")] if schedule.path else keys
 
 
 def _axis_name(schedule: Schedule, clients: Sequence[int], unit: TimeUnit) -> str:
-    shown = sum(schedule.counts[client] for client in clients if client != SERVER)
+    shown = sum(schedule.counts[client] for client in clients if client >= 0)
     if shown == schedule.clients:
         return unit.name
     return f"{unit.name}; {shown:,} of {schedule.clients:,} clients, chosen by their part in the critical path"
 
 
 def _draw_row(axes: Axes, schedule: Schedule, client: int, row: int, inches_per_second: float) -> None:
-    """Draw what one client or the server does."""
+    """Draw what one client, an aggregator or the server does."""
 
     def bars(times: Iterable[Interval], place: tuple[float, float], colour: str, **looks: Any) -> None:
         boxes = [(start, end - start) for start, end in times if start < end]

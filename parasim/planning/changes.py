@@ -10,6 +10,7 @@ from sim.errors import ScenarioError
 from sim.scenario.scenario import Scenario
 from sim.scenario.seconds import leaves
 from sim.scenario.sections import Group
+from sim.scenario.traces import with_mean
 
 
 def with_groups(scenario: Scenario, changes: Mapping[int, Mapping[str, object]]) -> Scenario:
@@ -37,8 +38,15 @@ def with_bandwidth(scenario: Scenario, bandwidth: float) -> Scenario:
 
 
 def with_links(scenario: Scenario, bandwidths: Mapping[int, float]) -> Scenario:
-    """Give some groups, by their positions, links of a bandwidth, up and down [B/s]."""
-    return with_groups(scenario, {group: {"uplink": link, "downlink": link} for group, link in bandwidths.items()})
+    """Give some groups, by their positions, links of a bandwidth, up and down [B/s]: those that vary, as their mean."""
+    fleet = scenario.fleet
+    return with_groups(
+        scenario,
+        {
+            index: {"uplink": with_mean(fleet[index].uplink, link), "downlink": with_mean(fleet[index].down, link)}
+            for index, link in bandwidths.items()
+        },
+    )
 
 
 def with_speedup(scenario: Scenario, factor: float) -> Scenario:

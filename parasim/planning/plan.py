@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib import import_module
 
 from parasim.api import Source
-from parasim.ignored import ignored_jitter
+from parasim.ignored import ignored, unused_regions
 from parasim.memory import memory_of, merged
 from parasim.planning.answer import Answer, Plan
 from parasim.planning.methods import (
@@ -100,8 +100,7 @@ def plan(
     change = None if solve_for is None else quantity_named(solve_for).change
     # A budget's choices are held against their devices' memory one by one.
     notes = [*answered.notes, *uneven_rounds(prepared), *([] if budget else _memory(answered, cases, change))]
-    if confidence is None:
-        notes += ignored_jitter(scenario)
+    notes += ignored(scenario) if confidence is None else unused_regions(scenario)
     row = ("-",) * len(answered.columns)
     others = [Answer(m, False, None, "", None, why, row=row) for m, why in refused.items() if m not in left_out]
     return replace(answered, answers=[*answered.answers, *others], notes=notes)

@@ -9,7 +9,7 @@ from typing import Any
 
 from parasim.api import load
 from parasim.figures.bars import StackedBar
-from parasim.ignored import ignored_jitter
+from parasim.ignored import ignored
 from parasim.memory import memory_of_rows
 from parasim.report.charts import bar_chart
 from parasim.report.files import ReportError, number, pictures, read_json, read_rows
@@ -53,7 +53,7 @@ def about_sweep(directory: Path, record: Record) -> dict[str, Any]:
         "slowest": ordered[-1],
         "done": len(rows),
         "planned": len(runs),
-        "memory": memory_of_rows(rows, columns) + (ignored_jitter(load(record.scenario)) if record.scenario else []),
+        "memory": memory_of_rows(rows, columns) + (ignored(load(record.scenario)) if record.scenario else []),
         "breakdown": _breakdown(rows, swept),
         "pictures": pictures(directory, record, _TITLES),
         "computing": computing,

@@ -34,17 +34,22 @@ def timeline_chart(directory: Path, record: Record) -> PageChart | None:
     """
     if not (directory / "timeline.csv").exists():
         return None
-    spans, many = _read(directory / "timeline.csv")
+    scenario = load(record.scenario) if record.scenario else None
+    fleet = None if scenario is None else Fleet.of(scenario)
+    actors = {"server": SERVER}
+    if fleet is not None:
+        actors |= {fleet.actor(number): number for number in fleet.aggregators.values()}
+    spans, many = _read(directory / "timeline.csv", actors)
     end = window(spans, ROUNDS)
     if end <= 0:
         return None
     counts = {span.client: count for span, count in zip(spans, many, strict=True)}
     critical = directory / "critical_path.csv"
-    pieces = _read(critical)[0] if critical.exists() else []
-    schedule = _schedule([span for span in spans if span.start < end], pieces, counts, end, record)
+    pieces = _read(critical, actors)[0] if critical.exists() else []
+    schedule = _schedule([span for span in spans if span.start < end], pieces, counts, end, fleet)
     told = [
         (schedule.names[span.client], span.kind.value, str(span.round), clock(span.start), clock(span.end))
-        for span in sorted(schedule.spans, key=lambda span: (span.client, span.start))
+        for span in sorted(schedule.spans, key=lambda span: (span.client < 0, abs(span.client), span.start))
         if span.client != SERVER
     ]
     note = f"The first {_MOST_LINES} of {len(told):,} lines; timeline.csv has all." if len(told) > _MOST_LINES else ""
@@ -53,17 +58,15 @@ def timeline_chart(directory: Path, record: Record) -> PageChart | None:
 
 
 def _schedule(
-    spans: Sequence[Span], pieces: Sequence[Span], counts: Mapping[int, int], end: float, record: Record
+    spans: Sequence[Span], pieces: Sequence[Span], counts: Mapping[int, int], end: float, fleet: Fleet | None
 ) -> Schedule:
     """Give clients of a group that do the same at the same times one row, named after the group."""
-    scenario = load(record.scenario) if record.scenario else None
-    fleet = None if scenario is None else Fleet(scenario.fleet)
     doing: dict[int, list[Span]] = defaultdict(list)
     for span in spans:
         doing[span.client].append(span)
     rows: dict[object, list[int]] = defaultdict(list)
     for client, own in sorted(doing.items()):
-        group = SERVER if client == SERVER else None if fleet is None else fleet.index(client)
+        group = client if client < 0 else None if fleet is None else fleet.index(client)
         rows[group, *(span[1:] for span in own)].append(client)
     leader = {client: clients[0] for clients in rows.values() for client in clients}
     alike = {clients[0]: sum(counts[client] for client in clients) for clients in rows.values()}
@@ -75,19 +78,19 @@ def _schedule(
         if piece.start < end
     ]
     shown = [span for client in alike for span in doing[client]]
-    clients = sum(alike.values()) - alike.get(SERVER, 0) if scenario is None else scenario.clients
+    clients = sum(n for client, n in alike.items() if client >= 0) if fleet is None else fleet.clients
     return Schedule(shown, path, names, alike, clients, {}, end)
 
 
-def _read(path: Path) -> tuple[list[Span], list[int]]:
+def _read(path: Path, actors: Mapping[str, int]) -> tuple[list[Span], list[int]]:
     """Read spans, and how many clients each is of."""
     rows = read_rows(path)
     try:
-        return [_span(row) for row in rows], [int(row.get("count", 1)) for row in rows]
+        return [_span(row, actors) for row in rows], [int(row.get("count", 1)) for row in rows]
     except (KeyError, ValueError) as error:
         raise ReportError(f"{path}: is damaged: {type(error).__name__}: {str(error)[:_LONGEST]}") from None
 
 
-def _span(row: Mapping[str, str]) -> Span:
-    client = SERVER if row["client"] == "server" else int(row["client"])
+def _span(row: Mapping[str, str], actors: Mapping[str, int]) -> Span:
+    client = actors[row["client"]] if row["client"] in actors else int(row["client"])
     return Span(client, int(row["round"]), Kind(row["kind"]), number(row["start_s"]), number(row["end_s"]), 0.0, (), ())

@@ -19,7 +19,7 @@ from parasim.sentences import listed
 from parasim.sweeping import PAPER_METHODS
 from parasim.text import amount
 from sim.errors import ParaSimError
-from sim.replay.conditions import Variants
+from sim.replay.conditions import Variants, shared_or_varying
 from sim.replay.replay import Answers, Recording, record
 from sim.scenario.scenario import Scenario
 from sim.scenario.seconds import given_batch_sizes, leaves
@@ -63,7 +63,8 @@ def what_ifs(scenario: Scenario) -> tuple[WhatIf | None, list[str]]:
     if work > MOST_WORK:
         return None, ["The run is too long to replay it for other bandwidths while this page is made."]
     simulated = [recording.simulate(variants, end).wall_clock for end in ends]
-    if doubt := recording.held_against(simulated, answers.wall_clock[ends], answers.replayed[ends]).not_replayable:
+    doubt = recording.held_against(simulated, answers.wall_clock[ends], answers.replayed[ends]).not_replayable
+    if doubt and doubt != shared_or_varying(scenario):
         return None, [f"No bars for other bandwidths: {doubt}."]
     answered: dict[tuple[int, str], list[WhatIfBar]] = {}
     left_out: dict[str, str] = {}
@@ -131,9 +132,8 @@ def _cells(recording: Recording, answers: Answers) -> list[WhatIfBar]:
 
 
 def _bandwidths(scenario: Scenario) -> Slider:
-    links = {bandwidth for group in scenario.fleet for bandwidth in (group.uplink, group.down)}
-    if len(links) == 1:
-        [link] = links
+    [link, *others] = {bandwidth for group in scenario.fleet for bandwidth in (group.uplink, group.down)}
+    if isinstance(link, float) and not others:
         places = [f"{amount(float(f'{link * factor:.3g}'))}/s" for factor in FACTORS]
     else:
         places = [f"× {factor:.2g}" for factor in FACTORS]

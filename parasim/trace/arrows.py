@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
-from sim.engine.timeline import SERVER, Span
+from sim.engine.timeline import Span
 
 _MOST_CAUSES = 4
 """A client's span with more causes, at a barrier of many clients, gets an arrow only from the last of them to end."""
@@ -19,8 +19,8 @@ class Arrows:
     spans : sequence of Span
         The run; causes have lower numbers than their effects.
     copies : callable
-        How often a client, or the server, is shown. Clients that are alike are copies of one another; an arrow
-        between two of their spans is one for each copy.
+        How often an actor is shown. Clients that are alike are copies of one another; an arrow between two of their
+        spans is one for each copy.
     """
 
     def __init__(self, spans: Sequence[Span], copies: Callable[[int], int]):
@@ -30,7 +30,7 @@ class Arrows:
         free = 1
         for effect, span in enumerate(spans):
             for cause in _causes(spans, span):
-                numbers = range(free, free + copies(spans[cause].client if span.client == SERVER else span.client))
+                numbers = range(free, free + copies(spans[cause].client if span.client < 0 else span.client))
                 self._by_cause[cause].append((effect, numbers))
                 self._by_effect[effect].append(numbers)
                 free = numbers.stop
@@ -48,7 +48,7 @@ class Arrows:
             effect = self._spans[place]
             # A microsecond before the end the slice is surely the one that is under way on its track.
             time = max(microseconds(span.start), min(microseconds(span.end) - 1, microseconds(effect.start)))
-            if effect.client in (SERVER, span.client):
+            if effect.client < 0 or effect.client == span.client:
                 yield arrows[copy], time
             elif copy == 0:
                 yield from ((arrow, time) for arrow in arrows)
@@ -56,7 +56,7 @@ class Arrows:
     def end(self, number: int, copy: int) -> Iterator[int]:
         """Arrows that end in one copy of a span."""
         for arrows in self._by_effect.get(number, ()):
-            yield from arrows if self._spans[number].client == SERVER else (arrows[copy],)
+            yield from arrows if self._spans[number].client < 0 else (arrows[copy],)
 
 
 def microseconds(seconds: float) -> int:
@@ -67,7 +67,7 @@ def microseconds(seconds: float) -> int:
 def _causes(spans: Sequence[Span], span: Span) -> Sequence[int]:
     """Spans from which arrows go to this one, in the order of their numbers."""
     causes = set(span.causes)
-    if span.client != SERVER and len(causes) > _MOST_CAUSES:
+    if span.client >= 0 and len(causes) > _MOST_CAUSES:
         causes = {max(span.causes, key=lambda cause: spans[cause].end)}
     if span.beside is not None:
         causes.add(span.beside)

@@ -56,7 +56,8 @@ class RunTrace:
             raise OutputError(f"a trace holds at most 292 years, and this run takes {result.wall_clock:.3g} s")
         self._result = result
         self._critical = critical
-        self._fleet = Fleet(result.scenario.fleet)
+        self._fleet = Fleet.of(result.scenario)
+        self._aggregators = tuple(self._fleet.aggregators.values())
         spans = result.timeline.spans
         # Causes have lower numbers than what waits for them, and end before it starts.
         self._order = sorted(range(len(spans)), key=lambda number: (spans[number].start, number))
@@ -64,7 +65,8 @@ class RunTrace:
         self._lane_of, self._lanes = _lanes(spans, self._order)
         # Numbers of processes, of the critical path and its track, and of all other tracks follow one another.
         self._critical_process = _FIRST_CLIENT_PROCESS + result.scenario.clients
-        self._track: dict[object, int] = defaultdict(count(self._critical_process + 1).__next__)
+        last = self._critical_process + len(result.scenario.regions)
+        self._track: dict[object, int] = defaultdict(count(last + 1).__next__)
         self._critical_track = self._track[_CRITICAL_PATH]
         self._arrows = Arrows(spans, self._copies)
 
@@ -87,12 +89,12 @@ class RunTrace:
         """Number, name and tracks of each process, in the order in which they are shown."""
         if self._critical is not None:
             yield self._critical_process, _CRITICAL_PATH, [(self._critical_track, _CRITICAL_PATH)]
-        for client in (SERVER, *self._result.counts):
+        for client in (SERVER, *self._aggregators, *self._result.counts):
             for copy in range(self._copies(client)):
                 tracks = [
                     (self._track[client, copy, kind, lane], name if lane == 0 else f"{name} {lane + 1}")
                     for kind, name in _TRACKS.items()
-                    if (client == SERVER) == (kind is Kind.AGGREGATE)
+                    if (client == SERVER) == (kind is Kind.AGGREGATE) and (client >= SERVER or kind in _COUNTERS)
                     for lane in range(self._lanes.get((client, kind), 1))
                 ]
                 yield self._process(client, copy), self._name(client, copy), tracks
@@ -134,23 +136,25 @@ class RunTrace:
         changes = []
         serialization = self._result.scenario.wire.serialization
         for span in self._result.timeline.spans:
-            if span.kind not in _COUNTERS:
+            if span.parts is None or self._fleet.below_an_aggregator(span.client):
                 continue
-            start, end = span.start + self._fleet.group(span.client).latency, span.end
+            start, end, packing = span.start + span.parts.latency, span.end, serialization * (span.client >= 0)
             if span.kind is Kind.UPLOAD:
-                start += serialization
+                start += packing
             else:
-                end -= serialization
+                end -= packing
             if end > start:
-                rate = round(span.size * self._result.counts[span.client] / (end - start))
+                rate = round(span.size * self._result.counts.get(span.client, 1) / (end - start))
                 changes += [(microseconds(start), span.kind, rate), (microseconds(end), span.kind, -rate)]
         return sorted(changes)
 
     def _copies(self, client: int) -> int:
         """Processes that a simulated client is shown as."""
-        return 1 if client == SERVER or not self._each_client else self._result.counts[client]
+        return 1 if client < 0 or not self._each_client else self._result.counts[client]
 
     def _process(self, client: int, copy: int) -> int:
+        if client < SERVER:
+            return self._critical_process + SERVER - client
         return _SERVER_PROCESS if client == SERVER else _FIRST_CLIENT_PROCESS + client + copy
 
     def _name(self, client: int, copy: int) -> str:

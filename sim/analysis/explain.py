@@ -75,7 +75,7 @@ class Share(NamedTuple):
     holder : Holder
         The resource.
     group : int
-        Index of the group, or `SERVER`.
+        Index of the group, `SERVER`, or a region's aggregator below it.
     seconds : float
         [s].
     """
@@ -178,9 +178,9 @@ def explain(setup: Setup, costs: Costs) -> Explanation:
     return Explanation(result, path, shares, spare, claims, recording.not_replayable)
 
 
-def named(shares: tuple[Share, ...], holder: Holder) -> tuple[int, ...]:
-    """Groups that hold nine tenths of what all of them hold of a resource, the largest first."""
-    own = [share for share in shares if share.holder is holder and share.group != SERVER]
+def named(shares: tuple[Share, ...], holder: Holder, *, aggregators: bool = False) -> tuple[int, ...]:
+    """Groups (and aggregators) that hold nine tenths of what all of them hold of a resource, the largest first."""
+    own = [s for s in shares if s.holder is holder and (s.group >= 0 or (aggregators and s.group < SERVER))]
     total, reached = math.fsum(share.seconds for share in own), 0.0
     groups: list[int] = []
     for share in own:
@@ -194,7 +194,7 @@ def shares_by_group(path: CriticalPath, fleet: Fleet) -> tuple[Share, ...]:
     """Seconds of a critical path by resource and group, the largest first."""
     seconds: dict[tuple[Holder, int], list[float]] = {}
     for (holder, client), held in path.held().items():
-        group = SERVER if client == SERVER else fleet.index(client)
+        group = client if client < 0 else fleet.index(client)
         seconds.setdefault((holder, group), []).append(held)
     shares = (Share(holder, group, math.fsum(terms)) for (holder, group), terms in seconds.items())
     return tuple(sorted(shares, key=lambda share: (-share.seconds, share.holder, share.group)))
@@ -204,7 +204,7 @@ def _least_slack(result: Result) -> tuple[float, ...]:
     fleet = Fleet(result.scenario.fleet)
     least = [math.inf] * len(fleet.groups)
     for span, own in zip(result.timeline.spans, slack(result), strict=True):
-        if span.client != SERVER:
+        if span.client >= 0:
             group = fleet.index(span.client)
             least[group] = min(least[group], own)
     return tuple(least)

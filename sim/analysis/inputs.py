@@ -11,6 +11,7 @@ import numpy as np
 
 from sim.replay.conditions import Floats, Variants
 from sim.replay.replay import Recording
+from sim.scenario.traces import mean_rate
 
 ASSUMED_SPEED_BAND = 0.1
 """Of computing times whose error nobody knows."""
@@ -124,8 +125,8 @@ def _inputs(recording: Recording) -> Iterator[Input]:
     yield Input("payload", None, 1.0, band.payload)
     for index in sorted(set(recording.groups.tolist())):
         group = scenario.fleet[index]
-        yield Input("uplink", index, group.uplink, band.uplink)
-        yield Input("downlink", index, group.down, band.downlink)
+        yield Input("uplink", index, mean_rate(group.uplink), band.uplink)
+        yield Input("downlink", index, mean_rate(group.down), band.downlink)
         yield Input("latency", index, group.latency, band.latency)
     yield Input("ingress", None, recording.conditions.ingress.item(), band.ingress)
     yield Input("egress", None, recording.conditions.egress.item(), band.egress)

@@ -61,6 +61,8 @@ class Aggregation:
 
     deadline: float | None = None
     """Seconds from a round's opening to `due` [s]; None if there is no such thing."""
+    waits_for_all: bool = False
+    """Whether nothing happens before a round's last update is in, so that they may as well arrive as one."""
     collapsible: bool = False
     """Whether alike clients may arrive as one: it does not matter which of them is counted."""
 
@@ -87,6 +89,7 @@ class Aggregation:
 class AllExpected(Aggregation):
     """A round is aggregated when every client that takes part in it has sent its update."""
 
+    waits_for_all = True
     collapsible = True
 
     def __init__(self) -> None:

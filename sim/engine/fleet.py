@@ -3,25 +3,56 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from functools import cached_property
+from itertools import accumulate, count
 
 from sim.engine.selection import Everyone, Fraction, Listed, Selection, Turns
 from sim.engine.shape import Traits
+from sim.engine.timeline import SERVER
 from sim.errors import ScenarioError
-from sim.scenario.links import Traced
+from sim.scenario.links import Region
 from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Group
+from sim.scenario.traces import starts_at_random
 from sim.support.streams import stream
 
 
 class Fleet:
-    """The groups of a scenario, by client number."""
+    """The groups of a scenario, by client number, and who else there is.
 
-    def __init__(self, groups: Sequence[Group]):
+    Parameters
+    ----------
+    groups : sequence of Group
+        The groups.
+    regions : mapping of str to Region, optional
+        The regions; those that aggregate are actors with numbers below the server's.
+    """
+
+    def __init__(self, groups: Sequence[Group], regions: Mapping[str, Region] | None = None):
         self.groups = tuple(groups)
         self.firsts = [0, *accumulate(group.count for group in groups)]
+        self._regions = regions or {}
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> Fleet:
+        """Those of a scenario."""
+        return cls(scenario.fleet, scenario.regions)
+
+    @cached_property
+    def aggregators(self) -> dict[str, int]:
+        """Number of each region's aggregator, for those that have one."""
+        numbers = zip(self._regions.items(), count(SERVER - 1, -1), strict=False)
+        return {name: number for (name, region), number in numbers if region.aggregates}
+
+    def below_an_aggregator(self, client: int) -> bool:
+        """Whether what a client sends does not cross the server's link itself."""
+        return client >= 0 and self.group(client).region in self.aggregators
+
+    def actor(self, number: int) -> str:
+        """Name an actor that is no client: the server, or a region's aggregator."""
+        return "server" if number == SERVER else f"region {list(self._regions)[SERVER - 1 - number]}"
 
     @property
     def clients(self) -> int:
@@ -142,11 +173,7 @@ def sites(
     alike = alike and not isinstance(scenario.given_seconds[1], tuple)
     for index, group in enumerate(fleet.groups):
         members = fleet.members(index)
-        together = 1 if not alike or _starts_at_random(group) else group.site.clients if group.site else group.count
+        by_itself = not alike or any(map(starts_at_random, (group.uplink, group.down)))
+        together = 1 if by_itself else group.site.clients if group.site else group.count
         for client in members[::together]:
             yield client, min(together, members.stop - client), index, every_round
-
-
-def _starts_at_random(group: Group) -> bool:
-    """Whether each client's links begin somewhere else in their trace."""
-    return any(isinstance(link, Traced) and link.start == "random" for link in (group.uplink, group.down))

@@ -14,10 +14,15 @@ from typing import NamedTuple
 import simpy
 
 from sim.network import star_network
+from sim.network.capacity import Varying
 from sim.network.model import Network, Port, Shared
 from sim.scenario.links import Capacity, Region, SiteLine
 from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Group
+from sim.scenario.traces import capacity
+
+_SITE, _REGION, _SERVER = 1, 2, 3
+"""What tells the links of sites, regions and the server from those of clients, where a trace's start is drawn."""
 
 
 class Access(NamedTuple):
@@ -70,17 +75,18 @@ class Links:
         self, env: simpy.Environment, scenario: Scenario, at_once: int, access: Mapping[int, Access] | None = None
     ):
         self._env = env
+        self._seed = scenario.seed
         self._at_once = at_once
         self._access = access or {}
         regions = scenario.regions
         below_server = [group for group in scenario.fleet if not _aggregates(regions, group)]
         server = scenario.server
-        self.network = self._star(below_server, _rate(server.ingress), _rate(server.egress))
+        self.network = self._star(below_server, *self._both(server.ingress, server.egress, 0, _SERVER))
         self.aggregators: dict[str, Port] = {}
         self._branches: dict[str | None, _Branch] = {None: _Branch(self.network, None, 0.0)}
-        for name, region in regions.items():
+        for index, (name, region) in enumerate(regions.items()):
             members = [group for group in scenario.fleet if group.region == name]
-            self._branches[name] = self._branch(name, region, members)
+            self._branches[name] = self._branch(name, index, region, members)
         self._lines: dict[tuple[str | None, int], Shared] = {}
 
     def attach(self, group: Group, client: int, first: int, count: int) -> Port:
@@ -101,28 +107,38 @@ class Links:
         if group.site is not None:
             of_site = group.site.clients
             above = self._line(group.region, group.site, first + (client - first) // of_site * of_site)
-        own = self._access.get(client) or Access(_rate(group.uplink), _rate(group.down), group.latency)
+        uplink, downlink = self._both(group.uplink, group.down, client)
+        own_latency = group.latency
+        if client in self._access:
+            other = self._access[client]
+            uplink, downlink = _with_mean(uplink, other.uplink), _with_mean(downlink, other.downlink)
+            own_latency = other.latency
         half = group.duplex == "half"
-        return network.attach(own.uplink, own.downlink, own.latency + latency, half, count, above)
+        return network.attach(uplink, downlink, own_latency + latency, half, count, above)
 
-    def _branch(self, name: str, region: Region, members: list[Group]) -> _Branch:
+    def _branch(self, name: str, index: int, region: Region, members: list[Group]) -> _Branch:
         """Lay a region's link."""
-        uplink, downlink = _both(region)
+        uplink, downlink = self._both(region.uplink, _down(region), index, _REGION)
         if region.aggregates:
             self.aggregators[name] = self.network.attach(uplink, downlink, region.latency)
             return _Branch(self._star(members), None, 0.0)
         # Without a capacity it binds nobody, and costs nothing.
-        limited = uplink < math.inf or downlink < math.inf
+        limited = uplink != math.inf or downlink != math.inf
         return _Branch(self.network, self.network.shared(uplink, downlink) if limited else None, region.latency)
 
     def _line(self, region: str | None, line: SiteLine, first: int) -> Shared:
         """Lay the line of the site that begins with a client, once."""
         if (region, first) not in self._lines:
             network, above, _ = self._branches[region]
-            self._lines[region, first] = network.shared(*_both(line), above)
+            self._lines[region, first] = network.shared(*self._both(line.uplink, _down(line), first, _SITE), above)
         return self._lines[region, first]
 
-    def _star(self, groups: list[Group], ingress: float = math.inf, egress: float = math.inf) -> Network:
+    def _both(self, up: Capacity | None, down: Capacity | None, *owner: int) -> tuple[float | Varying, float | Varying]:
+        return capacity(up, self._seed, *owner), capacity(down, self._seed, *owner)
+
+    def _star(
+        self, groups: list[Group], ingress: float | Varying = math.inf, egress: float | Varying = math.inf
+    ) -> Network:
         half_duplex = any(group.duplex == "half" for group in groups)
         return star_network(self._env, ingress, egress, half_duplex=half_duplex, clients=self._at_once)
 
@@ -131,13 +147,10 @@ def _aggregates(regions: Mapping[str, Region], group: Group) -> bool:
     return group.region is not None and regions[group.region].aggregates
 
 
-def _both(link: Region | SiteLine) -> tuple[float, float]:
-    """Capacities towards the server and away from it."""
-    return _rate(link.uplink), _rate(link.uplink if link.downlink is None else link.downlink)
+def _down(link: Region | SiteLine) -> Capacity | None:
+    return link.uplink if link.downlink is None else link.downlink
 
 
-def _rate(capacity: Capacity | None) -> float:
-    if capacity is None:
-        return math.inf
-    assert isinstance(capacity, float | int)
-    return capacity
+def _with_mean(link: float | Varying, mean: float) -> float | Varying:
+    """Give a link another mean rate; one that varies keeps its course."""
+    return link.scaled(mean / link.mean) if isinstance(link, Varying) else mean

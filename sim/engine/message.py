@@ -19,14 +19,28 @@ from sim.network.timing import go_on
 from sim.network.transfer import AccessLink, Transfer
 
 
-class _Site(Protocol):
-    """What a message has to know about its client."""
+class Receiver(Protocol):
+    """Where updates go: the server, or an aggregator on the way to it."""
+
+    def receive(self, update: Update, span: int, clients: int) -> None:
+        """Take in one update, whose upload is the span of that number."""
+
+
+class _Actor(Protocol):
+    """What a message has to know about whose it is."""
 
     world: World
-    server: Server
     client: int
-    count: int
     port: Port
+    packing: float
+
+
+class _Site(_Actor, Protocol):
+    """What a client's message has to know about it."""
+
+    server: Server
+    sends_to: Receiver
+    count: int
     known: Mapping[int, int]
     received: int
 
@@ -41,7 +55,16 @@ class _Thread(Protocol):
     under_way: list[Any]
 
     @property
-    def site(self) -> _Site: ...
+    def site(self) -> _Actor: ...
+
+
+class ClientThread(_Thread, Protocol):
+    """The same of a client's thread."""
+
+    @property
+    def site(self) -> _Site:
+        """The client."""
+        ...
 
 
 class Message(Transfer):
@@ -102,17 +125,20 @@ class Message(Transfer):
 
     def _spent(self) -> tuple[float, ...]:
         site = self.thread.site
-        latency, alone, shared, stalled = self.parts() if self.size else (site.port.latency, 0.0, 0.0, 0.0)
-        return site.world.rules.serialization, latency, alone, shared, stalled, 0.0
+        latency, alone, shared, stalled, start_up = (
+            self.parts() if self.size else (site.port.latency, 0.0, 0.0, 0.0, 0.0)
+        )
+        return site.packing, latency, alone, shared, stalled, 0.0, start_up
 
     def _spent_so_far(self) -> tuple[float, ...]:
         """Parts of a message that is cut off: it was packed, or is unpacked, as long as the rest of the time."""
         site, elapsed = self.thread.site, self.env._now - self.started
-        packing = min(site.world.rules.serialization, elapsed) if self.kind is Kind.UPLOAD else 0.0
-        travelled = (min(site.port.latency, elapsed - packing), 0.0, 0.0, 0.0)
+        packing = min(site.packing, elapsed) if self.kind is Kind.UPLOAD else 0.0
+        travelled = (min(site.port.latency, elapsed - packing), 0.0, 0.0, 0.0, 0.0)
         if hasattr(self, "access"):
             travelled = self.parts()
-        return max(packing, elapsed - sum(travelled)), *travelled, 0.0
+        *parts, start_up = travelled
+        return max(packing, elapsed - sum(travelled)), *parts, 0.0, start_up
 
     def _record(self, spent: tuple[float, ...]) -> int:
         """Record its span, from the moment it was asked for until now."""
@@ -140,8 +166,9 @@ class Upload(Message):
     __slots__ = ("update",)
 
     kind = Kind.UPLOAD
+    thread: ClientThread
 
-    def __init__(self, thread: _Thread, update: Update):
+    def __init__(self, thread: ClientThread, update: Update):
         world = thread.site.world
         super().__init__(thread, world.sizes.upload(update), update.round, world.named(update.block))
         self.update = update
@@ -161,10 +188,10 @@ class Upload(Message):
         return delivered
 
     def arrive(self) -> None:
-        """Be received by the server."""
+        """Be received."""
         site = self.thread.site
         site.received += 1
-        site.server.receive(self.update, self._record(self._spent()), site.count)
+        site.sends_to.receive(self.update, self._record(self._spent()), site.count)
         self._finish()
 
 
@@ -174,8 +201,9 @@ class Fetch(Message):
     __slots__ = ("versions",)
 
     kind = Kind.DOWNLOAD
+    thread: ClientThread
 
-    def __init__(self, thread: _Thread, items: Sequence[int]):
+    def __init__(self, thread: ClientThread, items: Sequence[int]):
         site = thread.site
         world, newest = site.world, site.server.versions
         self.versions = versions = {item: newest[item] for item in items}

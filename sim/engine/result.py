@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sim.engine.fleet import Fleet
-from sim.engine.timeline import SERVER, Account, Interval, Span, Timeline, account, write_csv
+from sim.engine.timeline import SERVER, Account, Interval, Kind, Span, Timeline, account, write_csv
 from sim.scenario.scenario import Scenario
 from sim.support.atomic_files import write_atomically
 from sim.support.collector import no_collection
@@ -64,7 +64,7 @@ class Result:
         """Where the wall-clock of each simulated client went."""
         spans_of: dict[int, list[Span]] = {client: [] for client in self.counts}
         for span in self.timeline.spans:
-            if span.client != SERVER:
+            if span.client >= 0:
                 spans_of[span.client].append(span)
         return {client: account(spans, self.presence[client], self.wall_clock) for client, spans in spans_of.items()}
 
@@ -90,7 +90,7 @@ class Result:
     def total(self, part: str) -> int | float:
         """Sum of one part of the accounts over the clients [B]."""
         total = math.fsum(getattr(self.accounts[client], part) * count for client, count in self.counts.items())
-        return int(total) if total.is_integer() else total
+        return _whole(total)
 
     def summary(self) -> dict[str, object]:
         """Figures of the run, in seconds and bytes, as `paraSim simulate --format json` prints them."""
@@ -99,6 +99,7 @@ class Result:
             "method": self.scenario.method.name,
             **self.figures(),
             "groups": self.groups(),
+            **({"regions": regions} if (regions := self.regions()) else {}),
             "provenance": dict(self.provenance),
         }
 
@@ -122,6 +123,27 @@ class Result:
             rows.append({"name": fleet.name(index), "clients": group.count, **means})
         return rows
 
+    def regions(self) -> list[dict[str, object]]:
+        """Bytes over the link of each region's aggregator [B]; those of the clients' own links are not among them."""
+        fleet, moved = Fleet.of(self.scenario), self._moved_by_aggregators
+        return [
+            {
+                "name": name,
+                "clients": sum(group.count for group in fleet.groups if group.region == name),
+                "uploaded_bytes": moved.get((number, Kind.UPLOAD), 0),
+                "downloaded_bytes": moved.get((number, Kind.DOWNLOAD), 0),
+            }
+            for name, number in fleet.aggregators.items()
+        ]
+
+    @cached_property
+    def _moved_by_aggregators(self) -> dict[tuple[int, Kind], int | float]:
+        sizes: dict[tuple[int, Kind], list[float]] = {}
+        for span in self.timeline.spans if self.scenario.regions else ():
+            if span.client < SERVER:
+                sizes.setdefault((span.client, span.kind), []).append(span.size)
+        return {key: _whole(math.fsum(own)) for key, own in sizes.items()}
+
     def write_timeline(self, path: Path, *, collapse: bool = False) -> None:
         """Write ``timeline.csv``: complete, or not at all.
 
@@ -138,4 +160,9 @@ class Result:
             If it cannot be written.
         """
         collapse = collapse or self.scenario.clients > TIMELINE_CLIENTS
-        write_atomically(path, lambda f: write_csv(f, self.timeline.spans, dict(self.counts), collapse=collapse))
+        spans, counts, name = self.timeline.spans, dict(self.counts), Fleet.of(self.scenario).actor
+        write_atomically(path, lambda f: write_csv(f, spans, counts, name, collapse=collapse))
+
+
+def _whole(total: float) -> int | float:
+    return int(total) if total.is_integer() else total

@@ -15,6 +15,10 @@ class Sizes(Protocol):
         """Size of one client's update [B]."""
         ...
 
+    def together(self, update: Update, clients: int) -> float:
+        """Size of what an aggregator sends for the updates of so many clients, of which this is one [B]."""
+        ...
+
     def download(self, item: int, changes: int = 1) -> float:
         """Size of the server's current version of an item for a client that misses its last `changes` [B]."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import simpy
 from simpy.core import EmptySchedule, StopSimulation
 
+from sim.engine.aggregator import Aggregator, Member
 from sim.engine.learner import Learner
 from sim.engine.message import Message
 from sim.engine.rules import Rules, Sizes
@@ -40,15 +42,22 @@ class Run:
         self.rules = rules
         self.server = Server(self.world)
         self.sites: list[Site] = []
+        self.aggregators: list[Aggregator] = []
         self.over = env.event()
         self.cancelled = 0
         self._processes: list[tuple[simpy.Process, Site | Server]] = []
 
-    def join(self, client: int, count: int, port: Port, rounds: Sequence[int]) -> Site:
-        """Add a site that takes part in the given rounds."""
-        site = Site(self.world, self.server, client, count, port, rounds)
+    def join(self, client: int, count: int, port: Port, rounds: Sequence[int], below: Aggregator | None = None) -> Site:
+        """Add a site that takes part in the given rounds, below an aggregator if there is one."""
+        of = self.world, self.server, client, count, port, rounds
+        site = Site(*of) if below is None else Member(*of, below)
         self.sites.append(site)
         return site
+
+    def aggregate_below(self, number: int, name: str, port: Port, *, rounds_numbered: bool) -> Aggregator:
+        """Add the aggregator of a region."""
+        self.aggregators.append(Aggregator(self.world, self.server, number, name, port, rounds_numbered))
+        return self.aggregators[-1]
 
     def signal(self, what: str) -> Signal:
         """Make something that can be waited for; `what` says what it is, in words."""
@@ -98,9 +107,11 @@ class Run:
             while True:
                 step()
         except StopSimulation:
-            for thread in (thread for site in self.sites for thread in (site, site.second) if thread is not None):
-                for message in tuple(thread.under_way):
-                    message.cancel()
+            threads = [thread for site in self.sites for thread in (site, site.second) if thread is not None]
+            messages: list[Message] = [message for thread in threads for message in thread.under_way]
+            messages += [message for aggregator in self.aggregators for message in aggregator.under_way]
+            for message in messages:
+                message.cancel()
             self.world.timeline.cut(self.env.now)
             self._prove_the_end(stopped=True)
         except EmptySchedule:
@@ -131,6 +142,7 @@ class Run:
         reasons = [self._waiting(*waiting) for waiting in stuck[:_NAMED]]
         if len(stuck) > _NAMED:
             reasons.append(f"{len(stuck) - _NAMED:,} more of them wait")
+        reasons += [f"region {each.name} {what}" for each in self.aggregators for what in each.unfinished()]
         short = [site for site in self.sites if site.updates < len(site.rounds)]
         if short:
             last = min(short, key=lambda site: site.updates - len(site.rounds))
@@ -166,11 +178,20 @@ class Run:
         return f"{name} waits for {_described(process.target)} since {since:.6g} s"
 
 
+def _dead_link(message: Message) -> str:
+    """Name the first link on a message's way that carries nothing for ever, if there is one."""
+    if hasattr(message, "access"):
+        for link in message.access.path():
+            if (since := link.dead_from()) < math.inf:
+                return f" ({link.name} carries nothing from {since:.6g} s on)"
+    return ""
+
+
 def _described(event: object) -> str:
     if isinstance(event, Signal):
         return event.what()
     if isinstance(event, Message):
-        return f"its {event.kind.value}"
+        return f"its {event.kind.value}{_dead_link(event)}"
     if isinstance(event, simpy.Process):
         return _described(event.target)
     if isinstance(event, simpy.events.Condition):

@@ -147,7 +147,8 @@ class Server:
 
     def _aggregate(self, batch: Batch, clients: int) -> Process:
         world, number = self.world, batch.number
-        causes = tuple([received.span for received in batch.received])
+        # Updates that an aggregator gathered came together.
+        causes = tuple(dict.fromkeys([received.span for received in batch.received]))
         if number:
             # In the order of their numbers, also where updates of a later round are in first.
             turn = self._begun(number - 1) if world.rules.parallel else self.aggregated(number - 1)

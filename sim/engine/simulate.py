@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import simpy
 
+from sim.engine.aggregator import Aggregator
 from sim.engine.cost_learner import CostLearner
 from sim.engine.costs import Costs
 from sim.engine.fleet import Cohorts, Fleet, cohorts, sites
@@ -19,6 +21,7 @@ from sim.engine.server import Observer
 from sim.engine.shape import Traits
 from sim.errors import ScenarioError
 from sim.scenario.scenario import Scenario
+from sim.scenario.traces import followed_traces
 from sim.support.collector import no_collection
 from sim.workload.architecture import Architecture
 from sim.workload.blocks import Block, partition, partition_evenly
@@ -49,6 +52,8 @@ class Setup:
         Who takes part when.
     payload : Payload
         What messages weigh.
+    traces : sequence of dict
+        What is to be said of the recorded links that it follows.
     """
 
     scenario: Scenario
@@ -58,6 +63,7 @@ class Setup:
     schedule: Sequence[int | None]
     cohorts: Cohorts
     payload: Payload
+    traces: Sequence[dict[str, Any]] = ()
 
     @property
     def traits(self) -> Traits:
@@ -94,7 +100,7 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
     Raises
     ------
     ScenarioError
-        If the scenario asks for what the model or the fleet does not have.
+        If the scenario asks for what the model or the fleet does not have, or a trace cannot be read.
     """
     method = METHODS[scenario.method.name]
     if method.trains is Trains.STACKED_LORA and not method.shape.traits.rounds_numbered:
@@ -123,7 +129,7 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
         else:
             schedule = block_schedule(scenario, count)
     sizes = payload(scenario, method.trains, architecture, blocks, who.sizes())
-    return Setup(scenario, method, architecture, blocks, schedule, who, sizes)
+    return Setup(scenario, method, architecture, blocks, schedule, who, sizes, followed_traces(scenario))
 
 
 @no_collection()
@@ -162,7 +168,7 @@ def simulate(
         If the run stands still, or an update was lost.
     """
     scenario = setup.scenario
-    fleet = Fleet(scenario.fleet)
+    fleet = Fleet.of(scenario)
     env = simpy.Environment(0.0)
     alike = learner is None and setup.traits.collapsible
     simulated = list(sites(scenario, fleet, setup.cohorts, alike=alike))
@@ -178,9 +184,14 @@ def simulate(
         surveyed=setup.ranks_blocks,
     )
     run = Run(env, links.network, learner or CostLearner(costs, setup.schedule, setup.blocks), setup.payload, rules)
+    aggregators: dict[str | None, Aggregator] = {
+        name: run.aggregate_below(number, name, links.aggregators[name], rounds_numbered=setup.traits.rounds_numbered)
+        for name, number in fleet.aggregators.items()
+    }
     for client, count, index, rounds in simulated:
-        port = links.attach(fleet.groups[index], client, fleet.firsts[index], count)
-        run.join(client, count, port, rounds)
+        group = fleet.groups[index]
+        port = links.attach(group, client, fleet.firsts[index], count)
+        run.join(client, count, port, rounds, aggregators.get(group.region))
     run.server.observer = observer
     shape = setup.method.shape(run, scenario.method)
     shape.start()
@@ -207,6 +218,8 @@ def _provenance(setup: Setup, costs: Costs) -> dict[str, object]:
         "payload": {"origin": "computed" if scenario.payload is None else "given", "source": payload_source},
         "network": {"origin": "simulated", "source": "max-min fair fluid sharing of a star"},
     }
+    if setup.traces:
+        provenance["traces"] = list(setup.traces)
     if setup.ranks_blocks:
         provenance["schedule"] = {
             "origin": "drawn",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import simpy
 
 from sim.engine.learner import Update
-from sim.engine.message import Fetch, Upload
+from sim.engine.message import Fetch, Receiver, Upload
 from sim.engine.server import Server
 from sim.engine.training import Training
 from sim.engine.world import Causes, Process, World
@@ -48,7 +48,7 @@ class Thread:
 
     def fetch(self, items: Sequence[int]) -> simpy.Event:
         """Download the server's versions of `items`; nothing happens if there are none."""
-        return Fetch(self, items) if items else self.site.world.nothing
+        return self.site.fetches(self, items) if items else self.site.world.nothing
 
     def wait(self, event: simpy.Event) -> simpy.Event:
         """Wait for something whose value is causes: what comes next waits for them and for what came before."""
@@ -85,6 +85,12 @@ class Site(Thread):
         Its place in the network.
     rounds : sequence of int
         Rounds in which it takes part.
+    packing : float
+        Its time to pack or unpack one message [s].
+    sends_to : Receiver
+        Where its updates go.
+    fetches : type of Fetch
+        How it downloads.
     known : mapping of int to int
         Version that it has of each of the server's items; replaced, never changed, as updates refer to it.
     updates, received : int
@@ -93,7 +99,10 @@ class Site(Thread):
         Its newest thread beside a computation.
     """
 
-    __slots__ = ("client", "count", "known", "port", "received", "rounds", "second", "server", "updates", "world")
+    __slots__ = (
+        *("client", "count", "fetches", "known", "packing", "port", "received", "rounds", "second", "sends_to"),
+        *("server", "updates", "world"),
+    )
 
     def __init__(self, world: World, server: Server, client: int, count: int, port: Port, rounds: Sequence[int]):
         super().__init__(self)
@@ -103,6 +112,9 @@ class Site(Thread):
         self.count = count
         self.port = port
         self.rounds = rounds
+        self.packing = world.rules.serialization
+        self.sends_to: Receiver = server
+        self.fetches: type[Fetch] = Fetch
         self.known: Mapping[int, int] = {}
         self.updates = self.received = 0
         self.second: Thread | None = None

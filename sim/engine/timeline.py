@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import IO, NamedTuple
 
 SERVER = -1
+"""Number of the server among the actors; regions' aggregators have lower ones, clients count from 0."""
 
 COLUMNS = ("client", "round", "kind", "start_s", "end_s", "bytes", "block")
 
@@ -44,6 +45,8 @@ class Parts(NamedTuple):
         During which a link on its path carried nothing.
     repeated : float
         What had to be sent again.
+    start_up : float
+        Until it went at its full rate, beyond the latency, where TCP is modelled.
     """
 
     packing: float
@@ -52,6 +55,7 @@ class Parts(NamedTuple):
     shared: float = 0.0
     stalled: float = 0.0
     repeated: float = 0.0
+    start_up: float = 0.0
 
 
 class Span(NamedTuple):
@@ -60,7 +64,7 @@ class Span(NamedTuple):
     Attributes
     ----------
     client : int
-        Number of the (first) client, or `SERVER`.
+        Number of the (first) client, `SERVER`, or a region's aggregator below it.
     round : int
         0-based round that it belongs to: of the update that is computed, sent or aggregated; for a
         download, the newest round whose aggregate it brings.
@@ -239,7 +243,14 @@ def _pieces(
         depth[which] += change
 
 
-def write_csv(file: IO[str], spans: Iterable[Span], counts: dict[int, int], *, collapse: bool) -> None:
+def write_csv(
+    file: IO[str],
+    spans: Iterable[Span],
+    counts: dict[int, int],
+    name: Callable[[int], str] = lambda actor: "server",
+    *,
+    collapse: bool,
+) -> None:
     """Write spans as CSV, one line each, in order of start, then client.
 
     Parameters
@@ -250,18 +261,20 @@ def write_csv(file: IO[str], spans: Iterable[Span], counts: dict[int, int], *, c
         What to write.
     counts : dict of int to int
         Number of clients that behave like client `key`; they are numbered onward from it.
+    name : callable
+        Names an actor that is no client.
     collapse : bool
         Write one set of rows per group, with a column `count`, instead of one per client.
     """
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow((*COLUMNS, "count") if collapse else COLUMNS)
-    ordered = sorted(spans, key=lambda span: (span.start, span.client == SERVER, span.client, span.end))
+    ordered = sorted(spans, key=lambda span: (span.start, span.client < 0, span.client, span.end))
     for span in ordered:
         count = counts.get(span.client, 1)
         size = int(span.size) if span.size == int(span.size) else span.size
         row = (span.round, span.kind.value, repr(span.start), repr(span.end), size, ";".join(map(str, span.blocks)))
-        if collapse or span.client == SERVER:
-            name = "server" if span.client == SERVER else span.client
-            writer.writerow((name, *row, count) if collapse else (name, *row))
+        if collapse or span.client < 0:
+            who = name(span.client) if span.client < 0 else span.client
+            writer.writerow((who, *row, count) if collapse else (who, *row))
         else:
             writer.writerows((client, *row) for client in range(span.client, span.client + count))

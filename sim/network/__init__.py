@@ -3,6 +3,7 @@
 `model.py` is the interface, with the messages in `transfer.py`; `tree.py` the exact and fast tree, whose links are
 in `access.py`, `levels.py` and `trunk.py`; `general.py` any paths, by progressive filling (`filling.py`);
 `half_duplex.py` begins with the one and goes on with the other; `timing.py` the tools on SimPy's clock that both need.
+`capacity.py` is what changes with time, `transport.py` what TCP makes of it; `alone.py` what sharing has cost.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ import math
 
 from simpy import Environment
 
+from sim.network.capacity import Course, Varying
 from sim.network.general import PathNetwork
 from sim.network.half_duplex import HalfDuplexTree
+from sim.network.link import Link
 from sim.network.model import Network, Port
-from sim.network.transfer import Link, Transfer
+from sim.network.transfer import Transfer
 from sim.network.tree import Tree
 
-__all__ = ["HalfDuplexTree", "Link", "PathNetwork", "Port", "Transfer", "Tree", "star_network"]
+__all__ = [
+    "Course", "HalfDuplexTree", "Link", "PathNetwork", "Port", "Transfer", "Tree", "Varying", "star_network",
+]  # fmt: skip
 
 
 MOST_FILLED = 200
@@ -26,8 +31,8 @@ MOST_FILLED = 200
 
 def star_network(
     env: Environment,
-    ingress: float = math.inf,
-    egress: float = math.inf,
+    ingress: float | Varying = math.inf,
+    egress: float | Varying = math.inf,
     half_duplex: bool = False,
     clients: int = 1,
 ) -> Network:
@@ -37,7 +42,7 @@ def star_network(
     ----------
     env : Environment
         The clock.
-    ingress, egress : float
+    ingress, egress : float or Varying
         Capacities of the server's link towards it and away from it [B/s], positive, `inf` for unlimited.
     half_duplex : bool
         Whether any port will be half duplex.

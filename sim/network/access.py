@@ -7,11 +7,17 @@ import math
 import sys
 from typing import Any
 
+from sim.network.capacity import Varying
+from sim.network.link import Link
 from sim.network.timing import CLOCK_SLACK
-from sim.network.transfer import Link, Transfer
+from sim.network.transfer import Transfer
+from sim.network.transport import Connection
 
 FIXED_POINT = 80
 """Sums of capacities are integers in units of 2**-80 B/s: adding and subtracting them never rounds."""
+
+FAR = 1.25
+"""A fair link that varies is not looked at while it can carry so many times its share, and neither changes."""
 
 
 class _Nobody:
@@ -48,7 +54,7 @@ class Access(Link):
 
     Parameters
     ----------
-    capacity : float
+    capacity : float or Varying
         Of each client's link [B/s], `inf` for unlimited.
     count : int
         Number of identical clients that it stands for.
@@ -56,22 +62,49 @@ class Access(Link):
         Paid by a transfer before it starts [s].
     above : Branch
         The link that it shares with others.
+    connection : Connection, optional
+        What TCP makes of it.
     """
 
     __slots__ = (
-        "above", "count", "ends", "env", "fair", "latency", "own", "share", "since", "stamp", "trunk", "virtual",
-        "weight",
+        "above", "back", "connection", "count", "coupled", "ends", "env", "fair", "flow", "key", "latency", "own",
+        "share", "since", "special", "stamp", "trunk", "virtual", "wake", "weight",
     )  # fmt: skip
 
-    def __init__(self, capacity: float, count: int, latency: float, above: Any) -> None:
+    def __init__(
+        self,
+        capacity: float | Varying,
+        count: int,
+        latency: float,
+        above: Any,
+        connection: Connection | None = None,
+        name: str = "",
+    ) -> None:
         # What `Link` does, without the call, for speed.
-        self.capacity = float(capacity)
+        self.name = name
+        self.course = None
         self.changes = ()
         self.count = count
         self.latency = latency
         self.above = above
         self.trunk: Any = above.trunk
         self.env = above.trunk.env
+        self.connection = connection
+        # The other direction of the port, if TCP makes something of it that depends on this one, or of this on it.
+        self.coupled: Access | None = None
+        self.back: Access | None = None
+        # Whether its rate is more than its capacity divided by its transfers.
+        self.special = connection is not None
+        # What its transfers go by while nothing else can bind; then nobody needs to wake it.
+        self.flow: Varying | None = None
+        # When it is to be looked at again [s], -inf if it is not; and the level above which it has to be [B/s].
+        self.wake = -math.inf
+        self.key = math.inf
+        if isinstance(capacity, Varying):
+            self.capacity, self.course, self.special = capacity.rate(self.env.now), capacity, True
+            self.trunk.varied = True
+        else:
+            self.capacity = float(capacity)
         # What it takes of the link above when capped; the most that each of its transfers can get [B/s].
         self.share = count * fixed_point(self.capacity)
         self.own = self.capacity
@@ -87,11 +120,13 @@ class Access(Link):
         # Of its entries in heaps; -1 while it is out of the link above.
         self.stamp: float = -1
 
-    def start(self, transfer: Transfer) -> None:
+    def start(self, transfer: Transfer, size: float) -> None:
         """Let a transfer share from now on; see `AccessLink.start`."""
+        if self.coupled is not None and not self.ends:
+            self.coupled.look_again()
         self._leave()
         self.trunk.stamps += 1
-        heapq.heappush(self.ends, (self.virtual + transfer.size, self.trunk.stamps, transfer))
+        heapq.heappush(self.ends, (self.virtual + size, self.trunk.stamps, transfer))
 
     def _leave(self) -> None:
         """Take it out of the link above until the end of the instant, when its rate is set anew."""
@@ -103,30 +138,48 @@ class Access(Link):
 
     def withdraw(self, transfer: Transfer) -> float:
         """Take out a transfer, and return the bytes of it that are left [B]; see `AccessLink.withdraw`."""
+        load: float = transfer.size if transfer.load is None else transfer.load
         entry = next((entry for entry in self.ends if entry[2] is transfer), None)
         if entry is None:
-            return transfer.size
+            return load
         self._leave()
         left: float = entry[0] - self.virtual
         self.ends.remove(entry)
         heapq.heapify(self.ends)
         if not self.ends:
-            self.virtual = 0.0
-        remaining: float = min(max(left, 0.0), transfer.size)
-        return remaining
+            self._become_idle()
+        return min(max(left, 0.0), load)
 
-    def set_capacity(self, capacity: float) -> None:
+    def _become_idle(self) -> None:
+        self.virtual = 0.0
+        if self.coupled is not None:
+            self.coupled.look_again()
+
+    def set_capacity(self, capacity: float | Varying) -> None:
         """Change the capacity [B/s] from now on."""
-        if self.ends:
-            self._leave()
-            self.trunk.changed = True
+        self.look_again()
         self.change(self.env.now, capacity)
         self.trunk.varied = True
-        self.share = self.count * fixed_point(capacity)
+        self.wake = -math.inf
+        self.special = self.connection is not None or self.course is not None
+        self.flow = None
+        self.share = self.count * fixed_point(self.capacity)
+        if self.coupled is not None:
+            self.coupled.look_again()
 
     def path(self) -> list[Any]:
         """Links from the client to the server; see `AccessLink.path`."""
         return [self, *self.above.path()]
+
+    def alone(self, capacity: float | Varying) -> float | Varying:
+        """What one message alone gets of such a link [B/s]."""
+        return self.trunk.limits.of(capacity, self.connection)  # type: ignore[no-any-return]
+
+    def look_again(self) -> None:
+        """Have its rate set anew at the end of this instant, if it carries anything."""
+        if self.ends:
+            self._leave()
+            self.trunk.changed = True
 
     def finish_due(self) -> None:
         """End what is due now, before rates change, on a link that has been taken out."""
@@ -141,11 +194,17 @@ class Access(Link):
         if self.stamp >= 0:
             above.detach()
             above.take_out(self)
+        if trunk.notes:
+            self._note_bottleneck()
         ends = self.ends
         if len(ends) == 1:
             trunk.arrived.append(ends.pop()[2])
             self.virtual = 0.0
+            if self.coupled is not None:
+                self.coupled.look_again()
             return
+        if self.flow is not None:
+            rate = self.flow.rate(trunk.clock)
         reached = max(self.virtual, ends[0][0])
         # Infinite rates are allowed, and zero times infinity is not a number.
         due = reached + slack * rate if slack else reached
@@ -155,4 +214,102 @@ class Access(Link):
             self.virtual = reached
             trunk.touched[self] = None
         else:
-            self.virtual = 0.0
+            self._become_idle()
+
+    def _note_bottleneck(self) -> None:
+        """Note which link has bound the transfers here until now."""
+        link: Any = self
+        while link.fair and link is not self.trunk:
+            link = link.above
+        for entry in self.ends:
+            entry[2].bound = link
+
+    # What follows is for links whose capacity varies, or before which TCP stands.
+
+    def tune(self) -> None:
+        """Set its rate to what it is from now on."""
+        now, sent = self.trunk.clock * (1 + CLOCK_SLACK), len(self.ends)
+        if self.course is not None:
+            self.capacity = self.course.rate(now)
+        capacity, back = self.capacity, self.back
+        own = capacity / sent
+        if self.connection is not None:
+            if back is not None and back.ends:
+                there = back.capacity if back.course is None else back.course.rate(now)
+                capacity = self.connection.beside(capacity, there)
+            own = min(capacity / sent, self.connection.limit(capacity))
+        self.own = own
+        self.share = self.count * fixed_point(own * sent)
+        self.flow = None
+        # With TCP, only what one message alone gets is known for all times.
+        if self.course is not None and self.above.free and (self.connection is None or capacity == self.capacity):
+            alone = self.alone(self.course)
+            assert isinstance(alone, Varying)
+            if sent == 1:
+                self.flow = alone
+            elif self.connection is None:
+                self.flow = alone.scaled(1 / sent)
+
+    def look_ahead(self, fair: bool, anew: bool) -> float:
+        """See to it that it is looked at again when its rate matters again.
+
+        Parameters
+        ----------
+        fair : bool
+            Whether it is going to be fair.
+        anew : bool
+            Whether it starts on this side, rather than having changed to it.
+
+        Returns
+        -------
+        float
+            Level above which it has to be looked at while it is fair [B/s], at most its own rate.
+        """
+        trunk, course = self.trunk, self.course
+        if course is None:
+            return self.own
+        if not anew:
+            # It may be long since it was looked at.
+            self.tune()
+        if self.flow is not None:
+            return self.own
+        now = trunk.clock * (1 + CLOCK_SLACK)
+        self.key, level = self.own, self.above.level
+        if not fair or not anew or self.connection is not None:
+            due = course.next_change(now)
+        elif not level:
+            # Nothing goes on above; whatever it can carry is looked at as soon as something does.
+            self.key, due = 0.0, math.inf
+        else:
+            self.key = min((self.own + level) / 2, FAR * level)
+            due = course.stays_above(now, self.key * len(self.ends))
+        trunk.wake_at(due, self)
+        return self.key
+
+    def awake(self) -> None:
+        """Take its new rate into account."""
+        if not self.ends or self.course is None or self.flow is not None:
+            return
+        if self.coupled is not None:
+            self.coupled.look_again()
+        if self.fair and self.stamp >= 0:
+            was = self.key
+            self.tune()
+            if self.own >= self.above.level:
+                # It takes no more and no less of the link above than before.
+                key = self.look_ahead(fair=True, anew=True)
+                if key < was:
+                    self.above.note_lower(key, self)
+                self.key = min(key, was)
+                return
+        if self.stamp >= 0:
+            self.above.detach()
+            self.above.take_out(self)
+        self.trunk.touched[self] = None
+
+
+def couple(up: Access, down: Access) -> None:
+    """Let each direction of a port with TCP know when the other one carries anything."""
+    up.back, down.back = down, up
+    up.coupled = down if down.connection is not None else None
+    down.coupled = up if up.connection is not None else None

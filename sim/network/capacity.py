@@ -15,7 +15,10 @@ from sim.errors import NetworkError
 Floats = NDArray[np.float64]
 
 ROUNDING = 2.0**-50
-"""Share of a message that may be left where a link carries nothing for ever, and counts as through."""
+"""Share of a message that may be left when an outage begins, and counts as through."""
+
+LOOK_AHEAD = 64
+"""Rows after which a search for a low rate is given up: whoever searches looks again then."""
 
 
 class Course:
@@ -45,7 +48,9 @@ class Course:
         If a figure is out of range.
     """
 
-    def __init__(self, times: Sequence[float], rates: Sequence[float], period: float | None = None) -> None:
+    def __init__(
+        self, times: Sequence[float] | Floats, rates: Sequence[float] | Floats, period: float | None = None
+    ) -> None:
         moments, values = np.asarray(times, float), np.asarray(rates, float)
         if not len(moments) or len(moments) != len(values) or moments[0] != 0:
             raise NetworkError(
@@ -79,8 +84,12 @@ class Course:
 
     @property
     def mean(self) -> float:
-        """Mean rate over a period; without one, the last rate, which holds for ever [B/s]."""
-        return self.rates[-1] if self.period is None else self.total / self.period
+        """Mean rate over a period; without one, over what lasts: the last rate, or what came before nothing [B/s]."""
+        if self.period is not None:
+            return self.total / self.period
+        if self.rates[-1] or not self.times[-1]:
+            return self.rates[-1]
+        return self.sums[-1] / self.times[-1]
 
 
 def _running_sums(values: Floats) -> tuple[array[float], array[float]]:
@@ -105,7 +114,7 @@ class Varying:
         Rates are multiplied by it.
     """
 
-    __slots__ = ("_cycle", "_row", "course", "scale", "start")
+    __slots__ = ("_begin", "_cycle", "_row", "_until", "course", "scale", "start")
 
     def __init__(self, course: Course, start: float = 0.0, scale: float = 1.0) -> None:
         if not 0 <= start < math.inf or not 0 <= scale < math.inf:
@@ -115,6 +124,8 @@ class Varying:
         self.scale = scale
         # Where it was looked at last: most of the time, the next look is at the same row or the next.
         self._cycle = self._row = 0
+        self._begin = self._moment(0, 0)
+        self._until = self._moment(0, 1)
 
     @property
     def mean(self) -> float:
@@ -159,21 +170,24 @@ class Varying:
 
     def _locate(self, time: float) -> int:
         """Find the row that holds at a time [s], and note where it is."""
-        cycle, row = self._cycle, self._row
-        if self._moment(cycle, row) <= time < self._moment(cycle, row + 1):
-            return row
-        course, cycle = self.course, 0
-        phase = time + self.start
-        if course.period is not None:
-            cycle = math.floor(phase / course.period)
-            phase -= cycle * course.period
-        row = max(bisect_right(course.times, phase) - 1, 0)
+        if self._begin <= time < self._until:
+            return self._row
+        course, cycle, row = self.course, self._cycle, self._row
+        if time != self._until:
+            cycle, phase = 0, time + self.start
+            if course.period is not None:
+                cycle = math.floor(phase / course.period)
+                phase -= cycle * course.period
+            row = max(bisect_right(course.times, phase) - 1, 0)
         # The sums above are rounded in other ways than the moment at which a row begins.
-        while self._moment(cycle, row) > time and (row or course.period is not None):
+        begin = self._moment(cycle, row)
+        while begin > time and (row or course.period is not None):
             cycle, row = (cycle, row - 1) if row else (cycle - 1, len(course.times) - 1)
-        while self._moment(cycle, row + 1) <= time:
+            begin = self._moment(cycle, row)
+        while (until := self._moment(cycle, row + 1)) <= time:
             cycle, row = (cycle, row + 1) if row + 1 < len(course.times) else (cycle + 1, 0)
-        self._cycle, self._row = cycle, row
+            begin = until
+        self._cycle, self._row, self._begin, self._until = cycle, row, begin, until
         return row
 
     def rate(self, time: float) -> float:
@@ -182,12 +196,26 @@ class Varying:
 
     def next_change(self, time: float) -> float:
         """First time after `time` at which the rate is another one [s]; inf if there is none."""
-        if self.constant is not None:
-            return math.inf
         rates, row = self.course.rates, self._locate(time)
-        # Neighbours differ, but a course may end as it begins.
-        ahead = 1 if row + 1 < len(rates) or rates[0] != rates[-1] else 2
-        return self._moment(self._cycle + (ahead == 2), row + 1 if ahead == 1 else 1)
+        if row + 1 < len(rates) or rates[0] != rates[-1] or self.course.period is None:
+            return self._until if self.scale else math.inf
+        # It ends as it begins: neighbours differ everywhere else.
+        return self._moment(self._cycle + 1, 1) if len(rates) > 1 and self.scale else math.inf
+
+    def stays_above(self, time: float, least: float) -> float:
+        """Time [s] up to which the rate is at least so much [B/s]; not always the last one, if that is far away."""
+        course, row, scale = self.course, self._locate(time), self.scale
+        cycle, until = self._cycle, self._until
+        for _ in range(LOOK_AHEAD):
+            row += 1
+            if row == len(course.times):
+                if course.period is None:
+                    return math.inf
+                cycle, row = cycle + 1, 0
+            until = self._moment(cycle, row)
+            if scale * course.rates[row] < least:
+                break
+        return until
 
     def delivered(self, start: float, end: float) -> float:
         """Bytes that it carries between two times [B]."""
@@ -232,21 +260,23 @@ class Varying:
         if until == math.inf:
             return start + left / course.rates[row] if course.rates[row] else math.inf
         most = (until - start) * course.rates[row]
-        if left <= most:
-            return start + left / course.rates[row]
+        if left * (1 - ROUNDING) <= most:
+            return min(start + left / course.rates[row], until)
+        # A sliver that only rounding leaves must not wait until an outage is over.
+        sliver = ROUNDING * left
         left -= most
         # From the beginning of the next row on.
         row += 1
         sums, carries, rates, rows = course.sums, course.carries, course.rates, len(course.times)
         if course.period is not None:
             rest = sums[rows] - sums[row] + (carries[rows] - carries[row])
-            if left > rest:
+            if left - sliver > rest:
                 left -= rest
                 # All whole periods but the last, in which it ends.
-                whole = math.ceil(left / sums[rows]) - 1
+                whole = max(math.ceil((left - sliver) / sums[rows]) - 1, 0)
                 left -= whole * sums[rows]
                 cycle, row = cycle + 1 + whole, 0
-        first, row = row, bisect_left(sums, sums[row] + left, row + 1, rows) - 1
+        first, row = row, max(bisect_left(sums, sums[row] + left - sliver, row + 1, rows) - 1, row)
         left -= sums[row] - sums[first] + (carries[row] - carries[first])
         while left < 0 and row > first:
             # Rounding put it into a row too late, after others without any capacity.
@@ -255,5 +285,17 @@ class Varying:
         begin, until = self._moment(cycle, row), self._moment(cycle, row + 1)
         if not rates[row]:
             # Only rounding can have put it here, or the last row has nothing for the rest of it.
-            return begin if course.period is not None or left <= ROUNDING * size / self.scale else math.inf
+            return begin if course.period is not None or left <= sliver else math.inf
         return min(begin + max(left, 0.0) / rates[row], until)
+
+
+def plain(capacity: float | Varying) -> float | Varying:
+    """Return the rate of what never changes [B/s], unless it carries nothing for ever; all else as it is."""
+    if isinstance(capacity, Varying):
+        return capacity.constant or capacity
+    return float(capacity)
+
+
+def rate_at(capacity: float | Varying, time: float) -> float:
+    """What a link can carry from a time [s] on [B/s]."""
+    return capacity.rate(time) if isinstance(capacity, Varying) else capacity

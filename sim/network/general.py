@@ -7,16 +7,21 @@ constraints in which transfers weigh differently, such as the airtime of a half-
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from simpy import Environment
 
+from sim.network.alone import Limits
+from sim.network.capacity import Varying
 from sim.network.filling import Floats, max_min_rates
-from sim.network.model import Network, Port, Shared
+from sim.network.link import Link
+from sim.network.model import DOWNLINK, UPLINK, Network, Port, Shared
 from sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant
-from sim.network.transfer import AccessLink, Link, Transfer, deliver
+from sim.network.transfer import AccessLink, Transfer, deliver
+from sim.network.transport import Connection
 
 
 class Hop(NamedTuple):
@@ -48,10 +53,23 @@ class Path:
     count : int
         Number of equal transfers that one stands for.
     own : Link
-        The client's own link, with the capacity of one client.
+        The client's own link, with the capacity of one client; the first hop stands for those of all.
+    connection : Connection, optional
+        What TCP makes of it.
+    airtime : bool
+        Whether the first hop is the airtime of both directions.
     """
 
-    def __init__(self, network: PathNetwork, hops: list[Hop], latency: float, count: int, own: Link) -> None:
+    def __init__(
+        self,
+        network: PathNetwork,
+        hops: list[Hop],
+        latency: float,
+        count: int,
+        own: Link,
+        connection: Connection | None = None,
+        airtime: bool = False,
+    ) -> None:
         self.env = network.env
         self.trunk = network
         self.start, self.withdraw = network.start, network.withdraw
@@ -59,6 +77,11 @@ class Path:
         self.latency = latency
         self.count = count
         self.own = own
+        self.connection = connection
+        self.airtime = airtime
+        self.back: Path | None = None
+        # Most that one message gets [B/s].
+        self.limit = math.inf
 
     @property
     def capacity(self) -> float:
@@ -67,7 +90,33 @@ class Path:
 
     def path(self) -> list[Link]:
         """Links crossed; see `AccessLink.path`."""
-        return [self.own, *(hop.link for hop in self.hops)]
+        return [self.own, *(hop.link for hop in self.hops[1:])]
+
+    def alone(self, capacity: float | Varying) -> float | Varying:
+        """What one message alone gets of such a link; see `AccessLink.alone`."""
+        return self.trunk.limits.of(capacity, self.connection)
+
+    def tune(self, now: float, going: Collection[Path]) -> None:
+        """Set all capacities to what they are at a time [s], while these paths carry something."""
+        for link in self.path():
+            if link.course is not None:
+                link.capacity = link.course.rate(now)
+        capacity = self.own.capacity
+        if self.connection is not None:
+            if self.back in going:
+                assert self.back is not None
+                capacity = self.connection.beside(capacity, self.back.own.capacity_at(now))
+            self.limit = self.connection.limit(capacity) if capacity else 0.0
+        if self.airtime:
+            self.hops[0] = Hop(self.hops[0].link, 1 / capacity if capacity else 0.0)
+        elif self.hops[0].link is not self.own:
+            self.hops[0].link.capacity = self.count * capacity
+
+    def next_change(self, now: float) -> float:
+        """When any of its links changes [s]; inf if one of them carries nothing until it is told to."""
+        if any(link.dead_from() <= now for link in self.path()):
+            return math.inf
+        return min((link.course.next_change(now) for link in self.path() if link.course is not None), default=math.inf)
 
 
 class PathNetwork(Network):
@@ -78,7 +127,14 @@ class PathNetwork(Network):
     upload takes rate / uplink and a download rate / downlink.
     """
 
-    def __init__(self, env: Environment, ingress: float = math.inf, egress: float = math.inf) -> None:
+    def __init__(
+        self, env: Environment, ingress: float | Varying = math.inf, egress: float | Varying = math.inf
+    ) -> None:
+        self.varied = False
+        # Whether it takes more than the capacities there are to know all rates: courses to follow, or TCP.
+        self._tuned = False
+        self._notes = False
+        self.limits = Limits()
         # The hops from a shared link to the server.
         self._hops: dict[Link, list[Hop]] = {}
         super().__init__(env, ingress, egress)
@@ -88,7 +144,6 @@ class PathNetwork(Network):
         self._started: list[Transfer] = []
         # What is left of those that began elsewhere [B].
         self._begun: dict[Transfer, float] = {}
-        self.varied = False
         # One row for each transfer under way, in this list and in the arrays.
         self._going: list[Transfer] = []
         self._links: NDArray[np.intp] = np.empty((0, 0), np.intp)
@@ -102,22 +157,26 @@ class PathNetwork(Network):
         self._alarm = Alarm(env, self._settle)
         self._end_of_instant = EndOfInstant(env, self._settle)
 
-    def start(self, transfer: Transfer) -> None:
-        """Let a transfer share from now on."""
+    def note_bottlenecks(self) -> None:
+        """Note which link bound each transfer; see `Network.note_bottlenecks`."""
+        self._notes = True
+
+    def start(self, transfer: Transfer, size: float) -> None:
+        """Let a transfer share from now on, with so many bytes to go [B]."""
+        self._begun[transfer] = size
         self._started.append(transfer)
         self._end_of_instant.request()
 
     def take_over(self, transfer: Transfer, left: float, path: AccessLink) -> None:
         """Let a transfer go on from now on, with so many bytes left [B], along a path of this network."""
         transfer.access = path
-        self._begun[transfer] = left
-        self.start(transfer)
+        self.start(transfer, left)
 
     def withdraw(self, transfer: Transfer) -> float:
         """Take out a transfer, and return the bytes of it that are left [B]."""
         if transfer not in self._going:
             self._started = [started for started in self._started if started is not transfer]
-            return self._begun.pop(transfer, transfer.size)
+            return self._begun.pop(transfer, transfer.size if transfer.load is None else transfer.load)
         row = self._going.index(transfer)
         left = float(self._left[row])
         # At an infinite rate no time passes, and zero times infinity is not a number.
@@ -127,31 +186,50 @@ class PathNetwork(Network):
         self._end_of_instant.request()
         return max(left, 0.0)
 
-    def _link(self, capacity: float, above: Link | None) -> Link:
-        link = Link(capacity)
+    def _link(self, capacity: float | Varying, above: Link | None, name: str) -> Link:
+        link = Link(capacity, name)
         self._hops[link] = [Hop(link), *(self._hops[above] if above else [])]
+        self._varies(capacity)
         return link
 
-    def _connect(self, port: Port, above: Shared) -> None:
+    def _varies(self, capacity: float | Varying) -> None:
+        if isinstance(capacity, Varying):
+            self.varied = self._tuned = True
+
+    def _connect(self, port: Port, above: Shared, up: Connection | None, down: Connection | None) -> None:
         airtime = Link(port.count) if port.half_duplex else None
-        port.up = self._path(port, port.uplink, airtime, above.up)
-        port.down = self._path(port, port.downlink, airtime, above.down)
+        sending = self._path(port, port.uplink, airtime, above.up, up, UPLINK)
+        receiving = self._path(port, port.downlink, airtime, above.down, down, DOWNLINK)
+        sending.back, receiving.back = receiving, sending
+        port.up, port.down = sending, receiving
+        if up is not None or down is not None:
+            self._tuned = True
 
-    def _path(self, port: Port, capacity: float, airtime: Link | None, above: Link) -> Path:
+    def _path(
+        self,
+        port: Port,
+        capacity: float | Varying,
+        airtime: Link | None,
+        above: Link,
+        connection: Connection | None,
+        name: str,
+    ) -> Path:
+        own = Link(capacity, name)
+        self._varies(capacity)
         # All weights are multiplied by the count, so the clients' own links are as many times as wide.
-        first = Hop(airtime, 1 / capacity) if airtime else Hop(Link(port.count * capacity))
-        return Path(self, [first, *self._hops[above]], port.latency, port.count, Link(capacity))
+        first = (
+            Hop(airtime, 1 / own.capacity if own.capacity else 0.0) if airtime else Hop(Link(port.count * own.capacity))
+        )
+        hops = [first, *self._hops[above]]
+        return Path(self, hops, port.latency, port.count, own, connection, airtime is not None)
 
-    def _change(self, owner: Port | Shared, link: Link | AccessLink, capacity: float) -> None:
+    def _change(self, owner: Port | Shared, link: Link | AccessLink, capacity: float | Varying) -> None:
         now: float = self.env.now
+        changed = link.own if isinstance(link, Path) else cast(Link, link)
+        changed.change(now, capacity)
+        self._varies(capacity)
         if isinstance(link, Path):
-            link.own.change(now, capacity)
-            if isinstance(owner, Port) and owner.half_duplex:
-                link.hops[0] = Hop(link.hops[0].link, 1 / capacity if capacity else 0.0)
-            else:
-                link.hops[0].link.change(now, link.count * capacity)
-        else:
-            cast(Link, link).change(now, capacity)
+            link.tune(now, ())
         self._changed = self.varied = True
         self._end_of_instant.request()
 
@@ -161,18 +239,48 @@ class PathNetwork(Network):
         done = self._ends <= now * (1 + CLOCK_SLACK)
         arrived = [self._going[row] for row in np.flatnonzero(done)]
         if arrived:
+            if self._notes:
+                self._note_bottlenecks(np.flatnonzero(done))
             self._keep(np.flatnonzero(~done))
         if now > self._clock:
             self._left = np.maximum(self._left - self._rates * (now - self._clock), 0.0)
             self._clock = now
+        next_change = self._tune(now * (1 + CLOCK_SLACK)) if self._tuned else math.inf
         self._take_in_started()
-        self._rates = max_min_rates(self._links, self._weights, self._capacities)
+        limits = None
+        if self._tuned:
+            limits = np.array([cast(Path, transfer.access).limit for transfer in self._going])
+        self._rates = max_min_rates(self._links, self._weights, self._capacities, limits)
         self._rates[self._down] = 0.0
         self._ends = np.full(len(self._going), np.inf)
-        np.divide(self._left, self._rates, out=self._ends, where=~self._down)
+        np.divide(self._left, self._rates, out=self._ends, where=self._rates > 0)
         self._ends += now
-        self._alarm.set(float(self._ends.min(initial=math.inf)))
+        self._alarm.set(float(self._ends.min(initial=next_change)))
         deliver(arrived, now)
+
+    def _tune(self, now: float) -> float:
+        """Set the capacities of all links in use to what they are now, and return when the next one changes [s]."""
+        going = {cast(Path, transfer.access): None for transfer in (*self._going, *self._started)}
+        for path in going:
+            path.tune(now, going)
+        self._changed = True
+        return min((path.next_change(now) for path in going), default=math.inf)
+
+    def _note_bottlenecks(self, rows: NDArray[np.intp]) -> None:
+        """Note the first full link on the path of each of these on which nobody goes faster (or its own limit)."""
+        used = np.bincount(
+            self._links.ravel(), (self._weights * self._rates[:, np.newaxis]).ravel(), len(self._capacities)
+        )
+        fastest = np.zeros(len(self._capacities))
+        np.maximum.at(fastest, self._links, np.where(self._weights > 0, self._rates[:, np.newaxis], 0.0))
+        for row in rows:
+            path, rate = cast(Path, self._going[row].access), self._rates[row] * (1 + 1e-9)
+            self._going[row].bound = path.own
+            if rate < path.limit:
+                for hop in path.hops[1:]:
+                    number = self._numbers.get(hop.link, 0)
+                    if number and used[number] >= self._capacities[number] * (1 - 1e-9) and fastest[number] <= rate:
+                        self._going[row].bound = hop.link
 
     def _keep(self, rows: NDArray[np.intp]) -> None:
         """Forget all rows but these."""
@@ -184,7 +292,7 @@ class PathNetwork(Network):
         """Add rows; all are made anew where a capacity has changed, or a path is longer than any before."""
         started, self._started = self._started, []
         self._going += started
-        self._left = np.append(self._left, [self._begun.pop(transfer, transfer.size) for transfer in started])
+        self._left = np.append(self._left, [self._begun.pop(transfer) for transfer in started])
         hops = max((len(cast(Path, transfer.access).hops) for transfer in started), default=0)
         rows, anew = (self._links, self._weights, self._down), self._changed or hops > self._links.shape[1]
         if anew:

@@ -12,12 +12,15 @@ from typing import cast
 
 from simpy import Environment
 
-from sim.network.access import Access
+from sim.network.access import Access, couple
+from sim.network.capacity import Varying
 from sim.network.general import PathNetwork
 from sim.network.levels import Branch
-from sim.network.model import Port, Shared
+from sim.network.model import DOWNLINK, UPLINK, Port, Shared
 from sim.network.transfer import AccessLink, Transfer
+from sim.network.transport import Connection
 from sim.network.tree import Tree
+from sim.network.trunk import Trunk
 
 
 class HalfDuplexTree(Tree):
@@ -29,22 +32,38 @@ class HalfDuplexTree(Tree):
         What has taken over since a client's two directions met, or a capacity changed; None before.
     """
 
-    def __init__(self, env: Environment, ingress: float = math.inf, egress: float = math.inf) -> None:
+    def __init__(
+        self, env: Environment, ingress: float | Varying = math.inf, egress: float | Varying = math.inf
+    ) -> None:
         self.filling: PathNetwork | None = None
         self._above_of: dict[Port | Shared, Shared] = {}
         self._accesses: dict[Port, tuple[_HalfDuplexAccess, _HalfDuplexAccess]] = {}
         super().__init__(env, ingress, egress)
         self._twins: dict[Port | Shared, Port | Shared] = {}
 
-    def shared(self, uplink: float, downlink: float, above: Shared | None = None) -> Shared:
+    def shared(
+        self,
+        uplink: float | Varying,
+        downlink: float | Varying,
+        above: Shared | None = None,
+        name: str = "a shared link",
+    ) -> Shared:
         """Make a link that clients share; see `Network.shared`."""
-        link = super().shared(uplink, downlink, above)
+        link = super().shared(uplink, downlink, above, name)
         self._above_of[link] = above or self.server
         if self.filling is not None:
             self._twin(link)
         return link
 
-    def set_capacity(self, link: Port | Shared, uplink: float | None = None, downlink: float | None = None) -> None:
+    def note_bottlenecks(self) -> None:
+        """Note which link bound each transfer; see `Network.note_bottlenecks`."""
+        super().note_bottlenecks()
+        if self.filling is not None:
+            self.filling.note_bottlenecks()
+
+    def set_capacity(
+        self, link: Port | Shared, uplink: float | Varying | None = None, downlink: float | Varying | None = None
+    ) -> None:
         """Change the capacity of a link from now on; see `Network.set_capacity`."""
         self._check_own(link)
         self.fill().set_capacity(self._twins[link], uplink, downlink)
@@ -56,6 +75,8 @@ class HalfDuplexTree(Tree):
             return self.filling
         self.filling = filling = PathNetwork(self.env, self.server.uplink, self.server.downlink)
         self._twins[self.server] = filling.server
+        if cast(Trunk, self.server.up).notes:
+            filling.note_bottlenecks()
         under_way: list[tuple[_HalfDuplexAccess, Transfer]] = []
         for owner in self._above_of:
             self._twin(owner)
@@ -71,22 +92,27 @@ class HalfDuplexTree(Tree):
         assert self.filling is not None
         above = cast(Shared, self._twins[self._above_of[owner]])
         if isinstance(owner, Shared):
-            self._twins[owner] = self.filling.shared(owner.uplink, owner.downlink, above)
+            self._twins[owner] = self.filling.shared(owner.uplink, owner.downlink, above, owner.name)
             return
+        up, down = self._accesses[owner]
         self._twins[owner] = twin = self.filling.attach(
-            owner.uplink, owner.downlink, owner.latency, owner.half_duplex, owner.count, above
-        )
-        for access, way in zip(self._accesses[owner], (twin.up, twin.down), strict=True):
+            owner.uplink, owner.downlink, owner.latency, owner.half_duplex, owner.count, above,
+            up.connection, down.connection,
+        )  # fmt: skip
+        for access, way in ((up, twin.up), (down, twin.down)):
             access.way = way
         owner.up, owner.down = twin.up, twin.down
 
-    def _connect(self, port: Port, above: Shared) -> None:
-        up = _HalfDuplexAccess(port.uplink, port.count, port.latency, cast(Branch, above.up))
-        down = _HalfDuplexAccess(port.downlink, port.count, port.latency, cast(Branch, above.down))
-        for access, other in ((up, down), (down, up)):
+    def _connect(self, port: Port, above: Shared, up: Connection | None, down: Connection | None) -> None:
+        count, latency = port.count, port.latency
+        sending = _HalfDuplexAccess(port.uplink, count, latency, cast(Branch, above.up), up, UPLINK)
+        receiving = _HalfDuplexAccess(port.downlink, count, latency, cast(Branch, above.down), down, DOWNLINK)
+        for access, other in ((sending, receiving), (receiving, sending)):
             access.network, access.other = self, other if port.half_duplex else None
-        port.up, port.down = up, down
-        self._accesses[port] = up, down
+        if up is not None or down is not None:
+            couple(sending, receiving)
+        port.up, port.down = sending, receiving
+        self._accesses[port] = sending, receiving
         self._above_of[port] = above
         if self.filling is not None:
             self._twin(port)
@@ -101,10 +127,10 @@ class _HalfDuplexAccess(Access):
     other: _HalfDuplexAccess | None
     way: AccessLink
 
-    def start(self, transfer: Transfer) -> None:
+    def start(self, transfer: Transfer, size: float) -> None:
         """Let a transfer share from now on, in whichever network does the work."""
         network = self.network
         if network.filling is None and (self.other is None or not self.other.ends):
-            super().start(transfer)
+            super().start(transfer, size)
         else:
-            network.fill().take_over(transfer, transfer.size, self.way)
+            network.fill().take_over(transfer, size, self.way)

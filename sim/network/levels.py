@@ -8,8 +8,9 @@ import sys
 from typing import Any
 
 from sim.network.access import FIXED_POINT, LAST_ENTRY, Access, Entry, first, fixed_point
+from sim.network.capacity import Varying
+from sim.network.link import Link
 from sim.network.timing import CLOCK_SLACK
-from sim.network.transfer import Link
 
 
 class Branch(Link):
@@ -17,24 +18,31 @@ class Branch(Link):
 
     Parameters
     ----------
-    capacity : float
+    capacity : float or Varying
         [B/s], `inf` for unlimited.
     above : Branch
         The link that it shares with others.
     """
 
     __slots__ = (
-        "above", "capped_sum", "carry", "ends", "exact_capacity", "fair", "fair_links", "falling", "level", "own",
-        "rising", "share", "since", "stamp", "trunk", "unlimited", "virtual", "weight",
+        "above", "capped_sum", "carry", "ends", "exact_capacity", "fair", "fair_links", "falling", "free", "level",
+        "own", "rising", "share", "since", "stamp", "trunk", "unlimited", "virtual", "wake", "weight",
     )  # fmt: skip
 
-    def __init__(self, capacity: float, above: Branch) -> None:
-        super().__init__(capacity)
+    def __init__(self, capacity: float | Varying, above: Branch, name: str = "") -> None:
+        super().__init__(capacity, name)
         self.above = above
         self.trunk: Any = above.trunk
         self.trunk.branches.append(self)
         self.exact_capacity = fixed_point(self.capacity)
-        self.unlimited = math.isinf(capacity)
+        self.unlimited = math.isinf(self.capacity)
+        # Whether neither it nor any link above can bind.
+        self.free: bool = self.unlimited and (above is self or above.free)
+        # When its capacity is to be looked at again [s]; -inf if it is not.
+        self.wake = -math.inf
+        if self.course is not None:
+            self.trunk.varied = True
+            self.capacity = self.course.rate(self.trunk.env.now)
         # The fair links below, by the virtual time at which something ends; all links below, by the level above
         # which something in them has to change from fair to capped, and below which, negated, from capped to fair.
         self.ends: list[Entry] = [LAST_ENTRY]
@@ -67,13 +75,13 @@ class Branch(Link):
         """Rate of the fair links below up to now [B/s]."""
         return self.above.rate() if self.fair else self.own
 
-    def put_in(self, access: Access, fair: bool) -> None:
+    def put_in(self, access: Access, fair: bool, anew: bool = True) -> None:
         """Add an access link with transfers on one of the sides, from now on."""
         trunk = self.trunk
         trunk.stamps = stamp = access.stamp = trunk.stamps + 1
         access.fair = fair
         left = access.ends[0][0] - access.virtual
-        cap = access.own
+        cap = access.own if not access.special else access.look_ahead(fair, anew)
         if fair:
             self.fair_links += 1
             self.weight += access.weight
@@ -83,7 +91,10 @@ class Branch(Link):
         else:
             self.capped_sum += access.share
             access.since = clock = trunk.clock
-            heapq.heappush(trunk.due, (clock + left / cap if cap else math.inf, stamp, access))
+            due = clock + left / cap if cap else math.inf
+            if access.flow is not None:
+                due = access.flow.when(clock, left)
+            heapq.heappush(trunk.due, (due, stamp, access))
             heapq.heappush(self.falling, (-cap, stamp, access))
 
     def take_out(self, access: Access) -> None:
@@ -96,8 +107,18 @@ class Branch(Link):
             self.capped_sum -= access.share
             # At an infinite rate no time passes, and zero times infinity is not a number.
             if (clock := self.trunk.clock) > access.since:
-                access.virtual += (clock - access.since) * access.own
+                if access.flow is None:
+                    access.virtual += (clock - access.since) * access.own
+                else:
+                    access.virtual += access.flow.delivered(access.since, clock)
         access.stamp = -1
+
+    def note_lower(self, key: float, link: Access | Branch) -> None:
+        """Have a fair link below looked at above a lower level [B/s] than when it was put in."""
+        heapq.heappush(self.rising, (key, link.stamp, link))
+        self.trunk.stamps += 1
+        if self.fair and self.stamp >= 0:
+            self.above.note_lower(key, self)
 
     def join(self) -> None:
         """Put this link with what is below it into the link above, from now on."""
@@ -146,15 +167,32 @@ class Branch(Link):
                 self.leave()
             self.trunk.detached[self] = None
 
-    def set_capacity(self, capacity: float) -> None:
+    def set_capacity(self, capacity: float | Varying) -> None:
         """Change the capacity [B/s] from now on."""
+        trunk = self.trunk
         self.detach()
-        self.trunk.changed = True
-        self.trunk.end_of_instant.request()
-        self.change(self.trunk.env.now, capacity)
-        self.trunk.varied = True
-        self.exact_capacity = fixed_point(capacity)
-        self.unlimited = math.isinf(capacity)
+        trunk.changed = True
+        trunk.end_of_instant.request()
+        self.change(trunk.env.now, capacity)
+        trunk.varied = True
+        self.exact_capacity = fixed_point(self.capacity)
+        self.unlimited = math.isinf(self.capacity)
+        self.wake = -math.inf
+        trunk.free_again()
+
+    def follow(self) -> None:
+        """Set the capacity to what it is from now on, and have it looked at when that changes, if anything flows."""
+        assert self.course is not None
+        trunk = self.trunk
+        now = trunk.clock * (1 + CLOCK_SLACK)
+        self.capacity = self.course.rate(now)
+        self.exact_capacity = fixed_point(self.capacity)
+        if self.weight or self.capped_sum:
+            trunk.wake_at(self.course.next_change(now), self)
+
+    def awake(self) -> None:
+        """Take its new rate into account."""
+        self.detach()
 
     def path(self) -> list[Link]:
         """Links from this one to the server."""
@@ -213,7 +251,7 @@ class Branch(Link):
             link = entry[2]
             if isinstance(link, Access):
                 self.take_out(link)
-                self.put_in(link, not link.fair)
+                self.put_in(link, not link.fair, anew=False)
             else:
                 link.leave()
                 link.balance(bound)

@@ -13,7 +13,14 @@ from dataclasses import dataclass, field
 from simpy import Environment
 
 from sim.errors import NetworkError
-from sim.network.transfer import AccessLink, Link, Transfer
+from sim.network.capacity import Varying, plain
+from sim.network.link import Link
+from sim.network.transfer import AccessLink, Transfer
+from sim.network.transport import Connection
+
+UPLINK, DOWNLINK = "the uplink", "the downlink"
+INGRESS, EGRESS = "the server's ingress", "the server's egress"
+"""What links are called in messages."""
 
 
 @dataclass(eq=False, slots=True)
@@ -22,13 +29,16 @@ class Shared:
 
     Attributes
     ----------
-    uplink, downlink : float
-        Capacity towards the server and away from it now [B/s], `inf` for unlimited; `Network.set_capacity` changes it.
+    uplink, downlink : float or Varying
+        Capacity towards the server and away from it [B/s], `inf` for unlimited; `Network.set_capacity` changes it.
+    name : str
+        What it is called in messages, with its article.
     """
 
-    uplink: float
-    downlink: float
+    uplink: float | Varying
+    downlink: float | Varying
     network: Network | None = field(default=None, repr=False)
+    name: str = ""
     up: Link = field(init=False, repr=False)
     down: Link = field(init=False, repr=False)
 
@@ -42,10 +52,10 @@ class Port:
 
     Parameters
     ----------
-    uplink : float
+    uplink : float or Varying
         Capacity from the client towards the server [B/s], positive, `inf` for unlimited;
         `Network.set_capacity` changes it.
-    downlink : float
+    downlink : float or Varying
         Capacity from the server towards the client [B/s], likewise.
     latency : float
         One-way latency [s] of either direction, finite and not negative.
@@ -62,8 +72,8 @@ class Port:
         If a figure is out of range.
     """
 
-    uplink: float
-    downlink: float
+    uplink: float | Varying
+    downlink: float | Varying
     latency: float = 0.0
     half_duplex: bool = False
     count: int = 1
@@ -90,7 +100,7 @@ class Network(ABC):
     ----------
     env : Environment
         The clock.
-    ingress, egress : float
+    ingress, egress : float or Varying
         Capacities of the server's link towards it and away from it [B/s], positive, `inf` for unlimited.
 
     Attributes
@@ -109,23 +119,30 @@ class Network(ABC):
     because alarms that have become superfluous cannot be taken back: take times from the events, not from the
     clock after the run.
 
+    Every capacity may follow a course (`capacity.py`): all rates follow at the instants at which it changes, and only
+    links that carry something are looked at then.
+
     An *outage* is a capacity of zero for a while (transfers wait) or the failure of the transfers that it
     interrupts (protocols see an exception at their `yield`).
     """
 
-    def __init__(self, env: Environment, ingress: float = math.inf, egress: float = math.inf) -> None:
+    def __init__(
+        self, env: Environment, ingress: float | Varying = math.inf, egress: float | Varying = math.inf
+    ) -> None:
         _check_capacities(ingress=ingress, egress=egress)
         self.env = env
-        self.server = self._shared(ingress, egress, None)
+        self.server = self._shared(ingress, egress, None, "", (INGRESS, EGRESS))
 
     def attach(
         self,
-        uplink: float,
-        downlink: float,
+        uplink: float | Varying,
+        downlink: float | Varying,
         latency: float = 0.0,
         half_duplex: bool = False,
         count: int = 1,
         above: Shared | None = None,
+        up: Connection | None = None,
+        down: Connection | None = None,
     ) -> Port:
         """Attach a client, or `count` identical ones.
 
@@ -135,6 +152,8 @@ class Network(ABC):
             Those of `Port`.
         above : Shared, optional
             The shared link below which the client is; the server's if not given.
+        up, down : Connection, optional
+            What TCP makes of each direction; nothing if not given. Ports that are alike should share one.
 
         Returns
         -------
@@ -146,19 +165,27 @@ class Network(ABC):
         NetworkError
             If a figure is out of range, the network cannot do half duplex, or the shared link is of another one.
         """
-        port = Port(uplink, downlink, latency, half_duplex, count, self)
-        self._connect(port, self._above(above))
+        port = Port(plain(uplink), plain(downlink), latency, half_duplex, count, self)
+        self._connect(port, self._above(above), up, down)
         return port
 
-    def shared(self, uplink: float, downlink: float, above: Shared | None = None) -> Shared:
+    def shared(
+        self,
+        uplink: float | Varying,
+        downlink: float | Varying,
+        above: Shared | None = None,
+        name: str = "a shared link",
+    ) -> Shared:
         """Make a link that clients share: a site's line, a region's.
 
         Parameters
         ----------
-        uplink, downlink : float
+        uplink, downlink : float or Varying
             Capacities towards the server and away from it [B/s], positive, `inf` for unlimited.
         above : Shared, optional
             The shared link below which it is; the server's if not given.
+        name : str
+            What it is called in messages, with its article.
 
         Returns
         -------
@@ -170,7 +197,7 @@ class Network(ABC):
         NetworkError
             If a capacity is not positive, the network has no shared links, or `above` is of another one.
         """
-        return self._shared(uplink, downlink, self._above(above))
+        return self._shared(uplink, downlink, self._above(above), name, (name, name))
 
     def upload(self, port: Port, size: float) -> Transfer:
         """Send a message from a client to the server.
@@ -202,14 +229,16 @@ class Network(ABC):
             self._check_own(port)
         return Transfer(port.down, size)
 
-    def set_capacity(self, link: Port | Shared, uplink: float | None = None, downlink: float | None = None) -> None:
-        """Change the capacity of a link from now on; all rates follow at this instant.
+    def set_capacity(
+        self, link: Port | Shared, uplink: float | Varying | None = None, downlink: float | Varying | None = None
+    ) -> None:
+        """Change the capacity of a link from now on, also one that varies; all rates follow at this instant.
 
         Parameters
         ----------
         link : Port or Shared
             Which link; `server` for the server's own.
-        uplink, downlink : float, optional
+        uplink, downlink : float or Varying, optional
             New capacities [B/s], of each client's link where a port stands for several; 0 stalls all that
             crosses it, `inf` is unlimited. What is not given stays.
 
@@ -220,14 +249,18 @@ class Network(ABC):
         """
         self._check_own(link)
         for name, capacity in (("uplink", uplink), ("downlink", downlink)):
-            if capacity is not None and not capacity >= 0:
+            if isinstance(capacity, float | int) and not capacity >= 0:
                 raise NetworkError(f"{name} is {capacity} B/s; it must not be negative; inf is unlimited, 0 is down")
         if uplink is not None:
-            link.uplink = uplink
-            self._change(link, link.up, float(uplink))
+            link.uplink = plain(uplink)
+            self._change(link, link.up, link.uplink)
         if downlink is not None:
-            link.downlink = downlink
-            self._change(link, link.down, float(downlink))
+            link.downlink = plain(downlink)
+            self._change(link, link.down, link.downlink)
+
+    @abstractmethod
+    def note_bottlenecks(self) -> None:
+        """From now on, note which link bound each transfer when its last byte arrived; see `Transfer.bottleneck`."""
 
     def _above(self, above: Shared | None) -> Shared:
         if above is None:
@@ -240,27 +273,34 @@ class Network(ABC):
             kind = "port" if isinstance(link, Port) else "shared link"
             raise NetworkError(f"the {kind} was attached to another network")
 
-    def _shared(self, uplink: float, downlink: float, above: Shared | None) -> Shared:
-        shared = Shared(uplink, downlink, self)
-        shared.up = self._link(uplink, above.up if above else None)
-        shared.down = self._link(downlink, above.down if above else None)
+    def _shared(
+        self,
+        uplink: float | Varying,
+        downlink: float | Varying,
+        above: Shared | None,
+        name: str,
+        names: tuple[str, str],
+    ) -> Shared:
+        shared = Shared(plain(uplink), plain(downlink), self, name)
+        shared.up = self._link(shared.uplink, above.up if above else None, names[0])
+        shared.down = self._link(shared.downlink, above.down if above else None, names[1])
         return shared
 
     @abstractmethod
-    def _link(self, capacity: float, above: Link | None) -> Link:
+    def _link(self, capacity: float | Varying, above: Link | None, name: str) -> Link:
         """Make one direction of a shared link; without one above, it is the server's."""
 
     @abstractmethod
-    def _connect(self, port: Port, above: Shared) -> None:
+    def _connect(self, port: Port, above: Shared, up: Connection | None, down: Connection | None) -> None:
         """Make the two access links of a port."""
 
     @abstractmethod
-    def _change(self, owner: Port | Shared, link: Link | AccessLink, capacity: float) -> None:
+    def _change(self, owner: Port | Shared, link: Link | AccessLink, capacity: float | Varying) -> None:
         """Change the capacity of one direction now."""
 
 
-def _check_capacities(**capacities: float) -> None:
+def _check_capacities(**capacities: float | Varying) -> None:
     """Raise `NetworkError` unless all capacities [B/s] are positive (`inf` is); their names say whose they are."""
     for name, capacity in capacities.items():
-        if not capacity > 0:
+        if not isinstance(capacity, Varying) and not capacity > 0:
             raise NetworkError(f"{name} is {capacity} B/s; it must be positive, or inf for unlimited")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 from simpy import Environment, Event
@@ -13,39 +11,17 @@ from simpy.core import SimTime
 from simpy.events import PENDING
 
 from sim.errors import NetworkError
+from sim.network.alone import alone_and_stalled
+from sim.network.capacity import Varying
+from sim.network.link import Link
 from sim.network.timing import go_on
+from sim.network.transport import Connection
 
 NEGLIGIBLE = 1e-9
 """Share of a transfer below which a delay by sharing is rounding."""
 
-
-class Link:
-    """One direction of a link: what it can carry now, and what it could before.
-
-    Parameters
-    ----------
-    capacity : float
-        [B/s], positive, `inf` for unlimited.
-    """
-
-    __slots__ = ("capacity", "changes")
-
-    def __init__(self, capacity: float) -> None:
-        self.capacity = float(capacity)
-        # Times [s] and the capacities from then on, all that there were; nothing of a link that never changes.
-        self.changes: list[tuple[float, float]] | tuple[()] = ()
-
-    def change(self, now: float, capacity: float) -> None:
-        """Note a new capacity [B/s] from `now` [s] on."""
-        self.changes = self.changes or [(-math.inf, self.capacity)]
-        self.changes.append((now, capacity))
-        self.capacity = capacity
-
-    def capacity_at(self, time: float) -> float:
-        """Capacity at a time that is not in the future, after the changes of that instant [B/s]."""
-        if not self.changes:
-            return self.capacity
-        return self.changes[bisect_right(self.changes, (time, math.inf)) - 1][1]
+PAYLOAD = 1448 / 1500
+"""Share of a TCP packet that is payload."""
 
 
 class AccessLink(Protocol):
@@ -53,15 +29,20 @@ class AccessLink(Protocol):
 
     env: Environment
     latency: float
+    connection: Connection | None
+    """What TCP makes of it."""
     trunk: Any
-    """What settles its transfers; `trunk.varied` tells whether any capacity has changed so far."""
+    """What settles its transfers; `trunk.varied` tells whether any capacity varies, or has changed so far."""
 
     @property
     def capacity(self) -> float:
         """Of one client's own link [B/s]."""
 
-    def start(self, transfer: Transfer) -> None:
-        """Let a transfer share from now on."""
+    def start(self, transfer: Transfer, size: float) -> None:
+        """Let a transfer share from now on, with so many bytes to go on the link [B]."""
+
+    def alone(self, capacity: float | Varying) -> float | Varying:
+        """What one message alone gets of such a link [B/s]."""
 
     def withdraw(self, transfer: Transfer) -> float:
         """Take out a transfer that has not arrived, and return the bytes of it that are left [B]."""
@@ -83,12 +64,15 @@ class TransferParts(NamedTuple):
         What sharing with others, and the links above, made it take longer [s]: exactly 0 where that is rounding.
     stalled : float
         During which a link on its path had no capacity [s].
+    start_up : float
+        Until it went at its full rate, beyond the latency, where TCP is modelled [s].
     """
 
     latency: float
     alone: float
     shared: float
     stalled: float
+    start_up: float = 0.0
 
 
 class Transfer(Event):
@@ -110,6 +94,13 @@ class Transfer(Event):
     __slots__ = ("_began", "access", "size")
 
     _cut: tuple[float, float] | None = None
+    # With TCP: what of it goes over the link after the start-up [B], headers included, what of that was cut off, and
+    # the seconds of the start-up beyond the latency.
+    load: float | None = None
+    _cut_load = 0.0
+    _start_up = 0.0
+    # The link that bound it when its last byte arrived, where that is noted.
+    bound: Link | None = None
 
     def __init__(self, access: AccessLink, size: float) -> None:
         if not 0 < size < math.inf:
@@ -124,10 +115,19 @@ class Transfer(Event):
         """Begin to travel, now."""
         self.access = access
         self._began: SimTime = self.env._now
-        if access.latency:
+        if access.connection is not None:
+            self._open(access, access.connection)
+        elif access.latency:
             self.env.timeout(access.latency).callbacks.append(self._share)
         else:
-            access.start(self)
+            access.start(self, self.size)
+
+    def _open(self, access: AccessLink, connection: Connection) -> None:
+        """Begin as TCP does, as fast as the path lets one message go now."""
+        rate = min(link.capacity_at(self._began) for link in access.path())
+        seconds, load = connection.start_up(self.size, rate)
+        self.load, self._start_up = max(load, 0.0), max(seconds - access.latency, 0.0)
+        self.env.timeout(seconds).callbacks.append(self._share if load > 0 else self._through)
 
     def arrive(self) -> None:
         """Let whoever waits for it go on: the last byte is there."""
@@ -135,7 +135,13 @@ class Transfer(Event):
 
     def _share(self, _: Event) -> None:
         if self._cut is None:
-            self.access.start(self)
+            self.access.start(self, self.size if self.load is None else self.load)
+
+    def _through(self, _: Event) -> None:
+        """Arrive: all of it has got through during the start-up."""
+        if self._cut is None:
+            self.bound = self.access.path()[0]
+            deliver([self], float(self.env.now))
 
     def cancel(self) -> float:
         """Take the transfer out of the network now; it never fires.
@@ -152,7 +158,13 @@ class Transfer(Event):
         """
         if self._cut is not None or self.triggered:
             raise NetworkError("the transfer has arrived or was cancelled before; it cannot be cancelled any more")
-        delivered = self.size - self.access.withdraw(self)
+        left = self.access.withdraw(self)
+        if self.load is None:
+            delivered: float = self.size - left
+        else:
+            # What has got through of a message that is still starting up is not known.
+            self._cut_load = self.load - left
+            delivered = max(self.size - left * PAYLOAD, 0.0) if self._cut_load else 0.0
         self._cut = float(self.env.now), delivered
         return delivered
 
@@ -214,21 +226,42 @@ class Transfer(Event):
         access, began, stalled = self.access, self._began, 0.0
         latency: float = access.latency
         if self._cut is None and self._value is not PENDING:
-            end, delivered = self._value, self.size
+            end, load = self._value, self.size
         else:
-            end, delivered = self._end()
+            end, load = self._end()
             if end - began < latency:
                 return TransferParts(end - began, 0.0, 0.0, 0.0)
+        if self.load is not None:
+            return self._parts_with_start_up(end)
         if access.trunk.varied:
-            alone, stalled = _replay(access.path(), began + latency, end, delivered)
+            alone, stalled = alone_and_stalled(access.path(), access.alone, began + latency, end, load)
         else:
-            alone = delivered / access.capacity
+            alone = load / access.capacity
         shared = end - began - latency - alone - stalled
         # Times are differences of clock readings, each rounded to some 1e-16 of the clock.
         if shared <= NEGLIGIBLE * (end - began) + 1e-12 * end:
             shared = 0.0
         # Past the class's own constructor, which costs more than all the rest.
-        return _NEW(TransferParts, (latency, alone, shared, stalled))
+        return _NEW(TransferParts, (latency, alone, shared, stalled, 0.0))
+
+    def _parts_with_start_up(self, end: float) -> TransferParts:
+        """Parts of a message that TCP began, which has paid its latency."""
+        access, elapsed = self.access, end - self._began
+        latency: float = access.latency
+        start_up = min(self._start_up, elapsed - latency)
+        load = self._cut_load if self._cut is not None else self.load or 0.0
+        alone, stalled = alone_and_stalled(access.path(), access.alone, self._began + latency + start_up, end, load)
+        shared = elapsed - latency - start_up - alone - stalled
+        if shared <= NEGLIGIBLE * elapsed + 1e-12 * end:
+            shared = 0.0
+        return TransferParts(latency, alone, shared, stalled, start_up)
+
+    def bottleneck(self) -> Link | None:
+        """Link that bound it when its last byte arrived; None where that is not noted (`Network.note_bottlenecks`).
+
+        Its own access link is the first of `access.path()`; that it is, too, where TCP let it have no more.
+        """
+        return self.bound
 
 
 _NEW = tuple.__new__
@@ -249,25 +282,3 @@ def deliver(transfers: Sequence[Transfer], now: float) -> None:
         transfer._value = now
     for transfer in transfers:
         transfer.arrive()
-
-
-def _replay(path: Sequence[Link], start: float, end: float, size: float) -> tuple[float, float]:
-    """Send `size` bytes over the first link alone, while none is down; return the seconds it sends and is down."""
-    times = {start, end}
-    for link in path:
-        for time, _ in reversed(link.changes):
-            if time <= start:
-                break
-            if time < end:
-                times.add(time)
-    moments = sorted(times)
-    sending, stalled, left = [], [], size
-    for time, later in pairwise(moments):
-        if not all(link.capacity_at(time) for link in path):
-            stalled.append(later - time)
-        elif left:
-            capacity = path[0].capacity_at(time)
-            most = capacity * (later - time)
-            sending.append(later - time if most < left else left / capacity)
-            left = left - most if most < left else 0.0
-    return math.fsum(sending), math.fsum(stalled)

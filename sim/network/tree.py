@@ -24,10 +24,13 @@ from __future__ import annotations
 from typing import cast
 
 from sim.errors import NetworkError
-from sim.network.access import Access
+from sim.network.access import Access, couple
+from sim.network.capacity import Varying
 from sim.network.levels import Branch
-from sim.network.model import Network, Port, Shared
-from sim.network.transfer import AccessLink, Link
+from sim.network.link import Link
+from sim.network.model import DOWNLINK, UPLINK, Network, Port, Shared
+from sim.network.transfer import AccessLink
+from sim.network.transport import Connection
 from sim.network.trunk import Trunk
 
 
@@ -48,14 +51,24 @@ class Tree(Network):
     7.0
     """
 
-    def _link(self, capacity: float, above: Link | None) -> Link:
-        return Trunk(self.env, capacity) if above is None else Branch(capacity, cast(Branch, above))
+    def _link(self, capacity: float | Varying, above: Link | None, name: str) -> Link:
+        if above is None:
+            return Trunk(self.env, capacity, name)
+        return Branch(capacity, cast(Branch, above), name)
 
-    def _connect(self, port: Port, above: Shared) -> None:
+    def _connect(self, port: Port, above: Shared, up: Connection | None, down: Connection | None) -> None:
         if port.half_duplex:
             raise NetworkError("a Tree is full duplex only; attach half-duplex ports to a PathNetwork")
-        port.up = Access(port.uplink, port.count, port.latency, cast(Branch, above.up))
-        port.down = Access(port.downlink, port.count, port.latency, cast(Branch, above.down))
+        sending = Access(port.uplink, port.count, port.latency, cast(Branch, above.up), up, UPLINK)
+        receiving = Access(port.downlink, port.count, port.latency, cast(Branch, above.down), down, DOWNLINK)
+        port.up, port.down = sending, receiving
+        if up is not None or down is not None:
+            couple(sending, receiving)
 
-    def _change(self, owner: Port | Shared, link: Link | AccessLink, capacity: float) -> None:
+    def _change(self, owner: Port | Shared, link: Link | AccessLink, capacity: float | Varying) -> None:
         cast("Access | Branch", link).set_capacity(capacity)
+
+    def note_bottlenecks(self) -> None:
+        """Note which link bound each transfer; see `Network.note_bottlenecks`."""
+        for link in (self.server.up, self.server.down):
+            cast(Trunk, link).notes = True

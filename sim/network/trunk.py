@@ -9,6 +9,8 @@ from typing import Any
 from simpy import Environment
 
 from sim.network.access import LAST_ENTRY, Access, Entry, first
+from sim.network.alone import Limits
+from sim.network.capacity import Varying
 from sim.network.levels import Branch
 from sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant
 from sim.network.transfer import Transfer, deliver
@@ -21,15 +23,16 @@ class Trunk(Branch):
     ----------
     env : Environment
         The clock.
-    capacity : float
+    capacity : float or Varying
         [B/s], `inf` for unlimited.
     """
 
-    def __init__(self, env: Environment, capacity: float) -> None:
+    def __init__(self, env: Environment, capacity: float | Varying, name: str = "") -> None:
         self.env = env
         self.trunk = self
         self.branches: list[Branch] = []
-        super().__init__(capacity, self)
+        self.varied = False
+        super().__init__(capacity, self, name)
         self.clock: float = env.now
         # The capped links of the whole tree, by the time [s] at which something ends.
         self.due: list[Entry] = [LAST_ENTRY]
@@ -38,7 +41,11 @@ class Trunk(Branch):
         # Links above come before those below.
         self.detached: dict[Branch, None] = {}
         self.changed = False
-        self.varied = False
+        # Whether it is noted which link bound a transfer.
+        self.notes = False
+        self.limits = Limits()
+        # Links in use that vary, by the time [s] at which they are to be looked at again.
+        self.wakes: list[tuple[float, int, Access | Branch]] = []
         self.stamps = 0
         self._next_end = math.inf
         self._next_fair = math.inf, LAST_ENTRY
@@ -59,6 +66,8 @@ class Trunk(Branch):
         self.detach()
         if self._next_end <= self.clock * (1 + CLOCK_SLACK):
             self._finish_next()
+        if self.wakes:
+            self._wake()
         if self.changed:
             self.changed = False
             links: list[Any] = [*self.touched, *self.detached]
@@ -67,10 +76,14 @@ class Trunk(Branch):
         self._put_in_touched()
         if self.detached:
             for branch in reversed(self.detached):
+                if branch.course is not None:
+                    branch.follow()
                 branch.balance(branch.above.level)
                 if branch.weight or branch.falling[0] is not LAST_ENTRY:
                     branch.join()
             self.detached.clear()
+        if self.course is not None:
+            self.follow()
         if self.weight or not self.unlimited:
             self.balance(math.inf)
         if self.stamps > self._next_drop:
@@ -79,6 +92,35 @@ class Trunk(Branch):
         if self.arrived:
             arrived, self.arrived = self.arrived, []
             deliver(arrived, self.clock)
+
+    def wake_at(self, time: float, link: Access | Branch) -> None:
+        """Look at a link again at a time [s], unless that is done then anyway; inf is never."""
+        if time != link.wake:
+            link.wake = time
+            if time < math.inf:
+                self.stamps += 1
+                heapq.heappush(self.wakes, (time, self.stamps, link))
+
+    def _wake(self) -> None:
+        """Look at the links whose rates change now."""
+        wakes, now = self.wakes, self.clock * (1 + CLOCK_SLACK)
+        while wakes and wakes[0][0] <= now:
+            time, _, link = heapq.heappop(wakes)
+            if time == link.wake:
+                link.wake = -math.inf
+                link.awake()
+
+    def awake(self) -> None:
+        """Nothing to do: it is followed at the end of every instant at which anything happens."""
+
+    def free_again(self) -> None:
+        """Find out anew which links cannot bind; those below that vary are looked at again."""
+        for branch in self.branches:
+            branch.free = branch.unlimited and (branch is self or branch.above.free)
+        links = {entry[2]: None for entry in self.due if entry[2].stamp == entry[1] and isinstance(entry[2], Access)}
+        for link in links:
+            if link.course is not None:
+                link.look_again()
 
     def _finish_next(self) -> None:
         """End the transfers whose last byte arrives now."""
@@ -105,14 +147,19 @@ class Trunk(Branch):
                 if not above.fair_links:
                     above.virtual = above.carry = 0.0
             if access.ends:
-                access.own = access.capacity / len(access.ends)
+                if access.special:
+                    access.tune()
+                else:
+                    access.own = access.capacity / len(access.ends)
                 access.weight = access.count * len(access.ends)
                 above.put_in(access, not (access.own < above.level or above.unlimited))
         self.touched.clear()
 
     def _drop_void(self) -> None:
         """Drop all void entries, once in about as many as there are valid ones, which costs O(1) for each."""
-        self._next_drop = self.stamps + 4000
+        self._next_drop = self.stamps + 4000 + len(self.wakes)
+        self.wakes = [entry for entry in self.wakes if entry[0] == entry[2].wake]
+        heapq.heapify(self.wakes)
         for heap in [self.due, *(heap for link in self.branches for heap in (link.ends, link.rising, link.falling))]:
             heap[:] = [entry for entry in heap if entry[2].stamp == entry[1]]
             heapq.heapify(heap)
@@ -129,4 +176,7 @@ class Trunk(Branch):
             fair_due = self.clock + (fair[0] - self.virtual) / self.level
         self._next_fair = fair_due, fair
         self._next_end = min(fair_due, entry[0])
-        self._alarm.set(self._next_end)
+        if self.wakes and self.wakes[0][0] < self._next_end:
+            self._alarm.set(self.wakes[0][0])
+        else:
+            self._alarm.set(self._next_end)

@@ -6,7 +6,6 @@ anything takes, so that all what-ifs of a shape whose causes are fixed share the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from sim.engine.fleet import Fleet
 from sim.errors import ScenarioError, nearest
 from sim.scenario.scenario import Scenario
+from sim.scenario.traces import mean_rate, varies
 
 Floats = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ class Conditions:
     Attributes
     ----------
     uplink, downlink : array
-        Access links [B/s].
+        Access links; of those that vary with time, the mean [B/s].
     latency : array
         One way [s].
     speed : array
@@ -38,7 +38,7 @@ class Conditions:
     upload_size, download_size : array of one column
         Bytes of all messages of that direction, as a multiple of the recorded ones.
     ingress, egress : array of one column
-        Server's links [B/s]; infinite for unlimited.
+        Server's links, likewise [B/s]; infinite for unlimited.
     serialization, aggregation : array of one column
         [s].
     """
@@ -61,14 +61,14 @@ class Conditions:
         groups = [fleet.group(site) for site in sites]
         one = np.ones((1, 1))
         return cls(
-            uplink=np.array([[group.uplink for group in groups]]),
-            downlink=np.array([[group.down for group in groups]]),
+            uplink=np.array([[mean_rate(group.uplink) for group in groups]]),
+            downlink=np.array([[mean_rate(group.down) for group in groups]]),
             latency=np.array([[group.latency for group in groups]]),
             speed=np.array([[group.speed for group in groups]]),
             upload_size=one,
             download_size=one,
-            ingress=one * (scenario.server.ingress or math.inf),
-            egress=one * (scenario.server.egress or math.inf),
+            ingress=one * mean_rate(scenario.server.ingress),
+            egress=one * mean_rate(scenario.server.egress),
             serialization=one * scenario.wire.serialization,
             aggregation=one * scenario.server.aggregation,
         )
@@ -95,6 +95,19 @@ class Conditions:
             if values.shape[1] not in (1, sites):
                 raise ScenarioError(f"{name}: has {values.shape[1]} columns; give 1, or {sites}: one for each site")
         return replace(self, **variants.given)
+
+
+def shared_or_varying(scenario: Scenario) -> str:
+    """Say what of a scenario's links makes durations depend on more than conditions say; empty if nothing does."""
+    groups, server = scenario.fleet, scenario.server
+    links = [server.ingress, server.egress, *(link for group in groups for link in (group.uplink, group.down))]
+    if any(map(varies, links)):
+        return "links vary with time"
+    if any(group.transport is not None for group in groups):
+        return "TCP's start-up depends on sizes and rates"
+    if any(group.site is not None for group in groups):
+        return "clients of a site share its line"
+    return "regions lie between clients and the server" if any(group.region is not None for group in groups) else ""
 
 
 class Variants:

@@ -5,8 +5,8 @@ a sequence of additions and maxima (`program.py`): exactly what the event simula
 found out for every what-if by itself: if the rates of the transfers in progress never add up to more than the
 server's link, max-min sharing gives each of them all it can use. Those for which it does not hold are simulated.
 
-A shape that does not declare its causes fixed is never replayed, nor is a recording that its own replay does not give
-back: then every what-if is simulated.
+A shape that does not declare its causes fixed is never replayed, nor are links that vary with time, are shared below
+the server or have a transport, nor a recording that its own replay does not give back: then every what-if is simulated.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sim.engine.result import Result
 from sim.engine.simulate import Setup, simulate
 from sim.engine.timeline import Kind, Timeline
 from sim.network.transfer import NEGLIGIBLE
-from sim.replay.conditions import Conditions, Floats, Variants
+from sim.replay.conditions import Conditions, Floats, Variants, shared_or_varying
 from sim.replay.occupancy import Crossing, messages_follow_one_another, never_exceeds
 from sim.replay.program import Program, RecordedTransfer, Term, compile_program
 from sim.replay.simulate_variant import simulate_changed
@@ -199,12 +199,9 @@ def record(setup: Setup, costs: Costs, *, each_client: bool = False) -> Recordin
     learner = CostLearner(costs, setup.schedule, setup.blocks) if each_client else None
     result = simulate(setup, costs, learner)
     sites = tuple(result.counts)
-    name = setup.method.name
-    reason = (
-        ""
-        if setup.traits.causes_fixed
-        else f"{name} does not declare that who waits for whom is the same however long things take"
-    )
+    reason = shared_or_varying(setup.scenario)
+    if not setup.traits.causes_fixed:
+        reason = f"{setup.method.name} does not declare that who waits for whom is the same however long things take"
     recording = Recording(
         setup,
         costs,

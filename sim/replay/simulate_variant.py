@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from sim.engine.cost_learner import CostLearner
 from sim.engine.costs import Cost, Costs
 from sim.engine.fleet import Fleet
+from sim.engine.learner import Update
+from sim.engine.links import Access
 from sim.engine.result import Result
 from sim.engine.simulate import Setup, simulate
 from sim.replay.conditions import Conditions
-from sim.scenario.sections import Group
+from sim.scenario.traces import with_mean
 from sim.workload.blocks import Block
+from sim.workload.payload import Payload
 
 
 def simulate_changed(setup: Setup, costs: Costs, counts: Mapping[int, int], conditions: Conditions) -> Result:
@@ -29,47 +32,49 @@ def simulate_changed(setup: Setup, costs: Costs, counts: Mapping[int, int], cond
     counts : mapping of int to int
         Number of clients that each site of the recorded run stands for.
     conditions : Conditions
-        One row, its columns in the order of `counts`.
+        One row, its columns in the order of `counts`. Links that vary keep their course, with other means.
 
     Returns
     -------
     Result
-        Bytes in its timeline are the recorded ones: messages that are twice as large are simulated as links that
-        are half as fast, which takes the same time.
+        Its scenario has the recorded access links.
     """
     scenario, fleet = setup.scenario, Fleet(setup.scenario.fleet)
-    values = {
-        "uplink": conditions.uplink / conditions.upload_size,
-        "downlink": conditions.downlink / conditions.download_size,
-        "latency": conditions.latency,
-        "speed": conditions.speed,
-    }
-    rows = np.stack([np.broadcast_to(row, (1, len(counts)))[0] for row in values.values()], axis=1).tolist()
-    of_site = {site: dict(zip(values, row, strict=True)) for site, row in zip(counts, rows, strict=True)}
-    speedups = {site: own.pop("speed") / fleet.group(site).speed for site, own in of_site.items()}
-    groups: list[Group] = []
-    client = 0
-    # A group for each site; clients that never take part stay as they are.
-    while client < fleet.clients:
-        count = counts.get(client, 1)
-        groups.append(fleet.group(client).model_copy(update={"count": count, **of_site.get(client, {})}))
-        client += count
+    values = (conditions.uplink, conditions.downlink, conditions.latency, conditions.speed)
+    rows = np.stack([np.broadcast_to(row, (1, len(counts)))[0] for row in values], axis=1).tolist()
+    access = {site: Access(*row[:3]) for site, row in zip(counts, rows, strict=True)}
+    speedups = {site: row[3] / fleet.group(site).speed for site, row in zip(counts, rows, strict=True)}
     server = {
-        "ingress": (conditions.ingress / conditions.upload_size).item(),
-        "egress": (conditions.egress / conditions.download_size).item(),
-        "aggregation": conditions.aggregation.item(),
+        name: mean if (link := getattr(scenario.server, name)) is None else with_mean(link, mean)
+        for name, mean in (("ingress", conditions.ingress.item()), ("egress", conditions.egress.item()))
     }
+    server["aggregation"] = conditions.aggregation.item()
     changed = scenario.model_copy(
         update={
-            "fleet": tuple(groups),
             "server": scenario.server.model_copy(update=server),
             "wire": scenario.wire.model_copy(update={"serialization": conditions.serialization.item()}),
         }
     )
-    new_setup = replace(setup, scenario=changed)
+    sizes = {field.name: getattr(setup.payload, field.name) for field in fields(Payload)}
+    payload = _Multiple(**sizes, factors=(conditions.upload_size.item(), conditions.download_size.item()))
+    new_setup = replace(setup, scenario=changed, payload=payload)
     new_costs = FasterCosts(costs, lambda client, _: speedups[client])
     alike = any(count > 1 for count in counts.values())
-    return simulate(new_setup, new_costs, None if alike else CostLearner(new_costs, setup.schedule, setup.blocks))
+    learner = None if alike else CostLearner(new_costs, setup.schedule, setup.blocks)
+    return simulate(new_setup, new_costs, learner, access=access)
+
+
+@dataclass(frozen=True)
+class _Multiple(Payload):
+    """Messages that are so many times as large, up and down."""
+
+    factors: tuple[float, float]
+
+    def upload(self, update: Update) -> float:
+        return super().upload(update) * self.factors[0]
+
+    def download(self, item: int, changes: int = 1) -> float:
+        return super().download(item, changes) * self.factors[1]
 
 
 class FasterCosts:

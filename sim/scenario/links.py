@@ -32,13 +32,16 @@ def _start(given: Any) -> Any:
     return units.duration(given)
 
 
-_DURATION = {"type": "string", "pattern": units.duration.pattern, "maxLength": units.LONGEST_TEXT}
 _SECONDS = {"type": "number", "minimum": 0, "maximum": units.duration.largest}
+_DURATION = {
+    "anyOf": [{"type": "string", "pattern": units.duration.pattern, "maxLength": units.LONGEST_TEXT}, _SECONDS],
+    "examples": ["300s"],
+}
 Start = Annotated[
     float | Literal["random"],
     BeforeValidator(_start),
     PlainSerializer(lambda start: start if start == "random" else f"{start!r}s", when_used="json"),
-    WithJsonSchema({"anyOf": [{"const": "random"}, _DURATION, _SECONDS]}),
+    WithJsonSchema({"anyOf": [{"const": "random"}, _DURATION]}),
 ]
 Share = Annotated[float, *quantity(units.share, units.format_share, "0.1%")]
 
@@ -144,6 +147,8 @@ class Transport(Section):
     """Every message opens its connections; otherwise they stay open from one message to the next."""
     acknowledgements: Share = 0.02
     """Rate that the acknowledgements of one direction take of the other, as a share of what they acknowledge."""
+    outages: Literal["held", "dropped"] = "held"
+    """What a queue does with its packets while its link carries nothing; of dropped ones TCP learns by its timer."""
     buffer: Buffers | None = None
     """On asymmetric links with small buffers, one direction waits for acknowledgements queued behind the other."""
 

@@ -50,7 +50,7 @@ class Scenario(Section):
         default=(sections.Group(name="client", count=10),), min_length=1, fail_fast=True
     )
     """Groups of clients; 10 clients on 100 MB/s links if left out."""
-    regions: dict[Line, links.Region] = {}
+    regions: dict[Line, links.Region] = Field(default_factory=dict)
     """Regions, by the name that groups give."""
     server: sections.ServerResources = sections.ServerResources()
     participation: sections.Participation = sections.Participation()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from io import StringIO
 from itertools import islice
@@ -26,6 +27,8 @@ from sim.support.streams import stream
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from sim.scenario.scenario import Scenario
 
     Floats = NDArray[np.float64]
 
@@ -94,16 +97,14 @@ def capacity(link: Capacity | None, seed: int, *owner: int) -> float | Varying:
         return math.inf
     if not isinstance(link, Steps | Traced):
         return link
-    course = _course(link)
-    scale = link.scale if isinstance(link, Traced) else 1.0
-    if len(course.rates) == 1:
-        return course.rates[0] * scale
-    start = 0.0
+    course, start, scale = _course(link), 0.0, 1.0
     if isinstance(link, Traced):
         assert course.period is not None
-        drawn = float(stream(seed, "trace", *owner).random()) if link.start == "random" else None
-        start = link.start % course.period if drawn is None else drawn * course.period  # type: ignore[operator]
-    return Varying(course, start, scale)
+        # Drawn as a share of the trace, so that two of one length begin together whatever they are called.
+        start = float(stream(seed, "trace", *owner).random()) * course.period if link.start == "random" else link.start
+        scale = link.scale
+    varying = Varying(course, start, scale)
+    return varying if varying.constant is None else varying.constant
 
 
 def mean_rate(link: Capacity | None) -> float:
@@ -130,6 +131,17 @@ def scaled(link: Capacity, factor: float) -> Capacity:
     return link * factor
 
 
+def with_mean(link: Capacity, mean: float) -> Capacity:
+    """Give a link another mean rate [B/s]; one that varies keeps its course."""
+    return scaled(link, mean / mean_rate(link)) if varies(link) else mean
+
+
+def rate_text(link: Capacity) -> str:
+    """Write a direction of a link as people do: ``10MB/s``, or ``mean 1.94MB/s`` of one that varies."""
+    mean = mean_rate(link)
+    return f"mean {units.format_bandwidth(float(f'{mean:.3g}'))}" if varies(link) else units.format_bandwidth(mean)
+
+
 def varies(link: Capacity | None) -> bool:
     """Whether a link has different capacities at different times."""
     return isinstance(link, Steps | Traced) and len(_course(link).rates) > 1
@@ -148,11 +160,10 @@ def recorded(link: Traced) -> Trace:
     ScenarioError
         If it cannot be read, or anything in it is not as it must be: one line, with the row.
     """
-    try:
+    stamp: tuple[int, ...] = ()
+    with suppress(OSError, ValueError):
         found = Path(link.trace).stat()
         stamp = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-    except (OSError, ValueError):
-        stamp = ()
     return _recorded(link.trace, link.column, link.unit, stamp)
 
 
@@ -189,7 +200,7 @@ def _recorded(path: str, column: str | None, unit: str | None, stamp: tuple[int,
         if column is not None or unit is not None:
             raise _wrong(path, "a trace of Mahimahi has neither columns nor units; leave out column and unit")
         times, rates, rows = _opportunities(path, text)
-        return Trace(_checked(path, Course(*map(_plain, (times[:-1], rates)), times[-1].item())), "", rows, 0, 0.0, digest)
+        return Trace(Course(times[:-1], rates, times[-1].item()), "", rows, 0, 0.0, digest)
     names = [name.strip().strip('"') for name in lines[0].split(",")]
     column, factor = _chosen(path, names, column, unit)
     body = lines[1] if len(lines) > 1 else ""
@@ -198,7 +209,9 @@ def _recorded(path: str, column: str | None, unit: str | None, stamp: tuple[int,
     if (row := _first(rates > _FASTEST)) is not None:
         raise _wrong(path, f"{column} is too large", body, row)
     starts, period, holes, left_out = _times(seconds)
-    course = _checked(path, Course(_plain(starts), _plain(rates[_last_of_each(seconds)]), period))
+    course = Course(starts, rates[_last_of_each(seconds)], period)
+    if course.peak == 0:
+        raise _wrong(path, f"{column} carries nothing at all")
     return Trace(course, column, len(seconds), holes, left_out, digest)
 
 
@@ -235,7 +248,9 @@ def _chosen(path: str, names: list[str], column: str | None, unit: str | None) -
     told = units.rate_in_name(column)
     given = None if unit is None else units.bandwidth(f"1 {unit}")
     if told is None and given is None:
-        raise _wrong(path, f"the name of the column {shown(column)} does not tell its unit; give unit: Mbit/s or another")
+        raise _wrong(
+            path, f"the name of the column {shown(column)} does not tell its unit; give unit: Mbit/s or another"
+        )
     if told is not None and given is not None and told != given:
         raise _wrong(path, f"unit: {unit} is not that of the column {shown(column)}; leave it out")
     factor = given if told is None else told
@@ -277,7 +292,9 @@ def _unreadable(
             try:
                 float(cell)
             except ValueError:
-                return _wrong(path, f"{names[place]} is {shown(cell) if cell else 'empty'}, not a number", body, row, first)
+                return _wrong(
+                    path, f"{names[place]} is {shown(cell) if cell else 'empty'}, not a number", body, row, first
+                )
     return _wrong(path, brief(str(error)))
 
 
@@ -322,21 +339,9 @@ def _opportunities(path: str, text: str) -> tuple[Floats, Floats, int]:
     return starts, packets * PACKET / np.diff(starts), len(times)
 
 
-def _checked(path: str, course: Course) -> Course:
-    if course.total == 0:
-        raise _wrong(path, "carries nothing at all")
-    rates = course.rates
-    return Course([0.0], rates[:1], course.period) if min(rates) == max(rates) else course
-
-
 def _first(wrong: NDArray[np.bool_]) -> int | None:
     position = int(wrong.argmax()) if wrong.size else 0
     return position if wrong.size and wrong[position] else None
-
-
-def _plain(values: Floats) -> list[float]:
-    plain: list[float] = values.tolist()
-    return plain
 
 
 def _lines(body: str) -> Iterator[tuple[int, str]]:
@@ -353,9 +358,25 @@ def _wrong(path: str, why: str, body: str = "", row: int | None = None, first: i
     return ScenarioError(f"trace {shown_path(path)}: {where}{why}")
 
 
-def provenance(links: Iterator[Capacity | None]) -> list[dict[str, Any]]:
-    """Say what traces links follow: each once, with its digest, and what was left out."""
-    traces = {(link.trace, link.column, link.unit): recorded(link) for link in links if isinstance(link, Traced)}
+def links_of(scenario: Scenario) -> Iterator[Capacity | None]:
+    """All links of a scenario, a direction at a time."""
+    server = scenario.server
+    yield from (server.ingress, server.egress)
+    for line in (*scenario.fleet, *(group.site for group in scenario.fleet), *scenario.regions.values()):
+        if line is not None:
+            yield from (line.uplink, line.down)
+
+
+def followed_traces(scenario: Scenario) -> list[dict[str, Any]]:
+    """Say what traces a scenario's links follow: each once, with its digest, and what was left out.
+
+    Raises
+    ------
+    ScenarioError
+        If one cannot be read.
+    """
+    links = (link for link in links_of(scenario) if isinstance(link, Traced))
+    traces = {(link.trace, link.column, link.unit): recorded(link) for link in links}
     return [
         {
             "trace": path,

@@ -47,7 +47,9 @@ def validation_message(error: ValidationError, root: type[BaseModel]) -> str:
 def _path(problem: Any) -> tuple[int | str, ...]:
     # Union branches add type names such as "tuple[int, ...]" to the location; only field names and indices help.
     loc = problem["loc"]
-    known = loc[-1:] if problem["type"] == "extra_forbidden" else loc[1:2] if loc[:1] == ("regions",) else ()
+    known = {loc[-1]} if problem["type"] == "extra_forbidden" else set()
+    if loc[:1] == ("regions",):
+        known |= {*loc[1:2]}
     return tuple(part for part in loc if isinstance(part, int) or part in known or part.isidentifier())
 
 
@@ -113,7 +115,9 @@ def sections_at(root: type[BaseModel], path: Sequence[int | str]) -> list[type[B
         if named:
             named = False
         elif not isinstance(part, int):
-            annotation = next((kind.model_fields[part].annotation for kind in sections if part in kind.model_fields), None)
+            annotation = next(
+                (kind.model_fields[part].annotation for kind in sections if part in kind.model_fields), None
+            )
             sections, named = _sections_in(annotation), get_origin(annotation) is dict
     return sections
 
@@ -121,7 +125,9 @@ def sections_at(root: type[BaseModel], path: Sequence[int | str]) -> list[type[B
 def holds_names(root: type[BaseModel], path: Sequence[int | str]) -> bool:
     """Whether what stands at a path is a mapping of sections, by names that the user gives."""
     *above, last = path or [""]
-    annotations = (kind.model_fields[str(last)].annotation for kind in sections_at(root, above) if last in kind.model_fields)
+    annotations = (
+        kind.model_fields[str(last)].annotation for kind in sections_at(root, above) if last in kind.model_fields
+    )
     return any(get_origin(annotation) is dict and _sections_in(annotation) for annotation in annotations)
 
 

@@ -11,7 +11,14 @@ from typing import Literal, get_args
 import numpy as np
 
 Stream = Literal[
-    "schedule", "participation", "cyclic-download", "partition", "batches", "initialisation", "quantization", "jitter",
+    "schedule",
+    "participation",
+    "cyclic-download",
+    "partition",
+    "batches",
+    "initialisation",
+    "quantization",
+    "jitter",
     "trace",
 ]
 

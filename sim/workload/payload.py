@@ -78,6 +78,10 @@ class Payload:
         """Size of one client's update [B]."""
         return message_bytes(_entry(self.parameters_up, update.block or 0), self.bytes_per_parameter, self.up)
 
+    def together(self, update: Update, clients: int) -> float:
+        """Size of what stands for so many updates [B]: their mean, as large as one of them, or a stack of them all."""
+        return self.upload(update) * (1 if self.stacked is None else clients)
+
     def download(self, item: int, changes: int = 1) -> float:
         """Size of the current version of an item for a client that misses its last `changes` [B].
 

@@ -6,10 +6,15 @@ say, such as that a list has an entry for each round, is mended afterwards in `S
 
 from __future__ import annotations
 
+import atexit
 import copy
 import math
+import pathlib
 import random
 import re
+import shutil
+import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 from calibration.devices.catalogue import known_devices
@@ -23,7 +28,20 @@ Path = tuple[str | int, ...]
 SCHEMA = json_schema()
 """The schema of scenarios as it is published, the section `train` included."""
 MODELS = tuple(name for name in catalogue_names() if name != "llama-3.1-70b")
+REGION = "region 0"
 LAYERS = {name: len(architecture(name).layers) for name in MODELS}
+
+_FOLDER = pathlib.Path(tempfile.mkdtemp())
+atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
+TRACE = str(_FOLDER / "trace.csv")
+"""A small recorded link: ten seconds, up and down, with an outage."""
+OTHER_TRACE, PLAIN_TRACE = str(_FOLDER / "other.csv"), str(_FOLDER / "plain.csv")
+"""The same columns with other rates, and a column whose name tells no unit."""
+pathlib.Path(OTHER_TRACE).write_text("seconds,up_MB_s,down_MB_s\n0,1,2\n1,2,1\n")
+pathlib.Path(PLAIN_TRACE).write_text("seconds,rate\n0,1\n1,2\n")
+pathlib.Path(TRACE).write_text(
+    "seconds,up_MB_s,down_MB_s\n" + "".join(f"{s},{s * 7 % 10},{(s * 3 + 5) % 10 + 1}\n" for s in range(10))
+)
 
 
 def resolved(schema: Data) -> Data:
@@ -35,13 +53,15 @@ def resolved(schema: Data) -> Data:
 
 
 def leaves(schema: Data | None = None, above: Path = ()) -> list[Path]:
-    """Paths of all fields that hold no fields themselves; 0 stands for an entry of a list."""
+    """Paths of all fields that hold no fields themselves; 0 stands for an entry of a list, a name for a region's."""
     schema = resolved(SCHEMA if schema is None else schema)
     found: list[Path] = []
     for name, field in schema.get("properties", {}).items():
         found += leaves(field, (*above, name))
     for branch in schema.get("anyOf", ()):
         found += leaves(branch, above)
+    for entry in schema.get("patternProperties", {}).values():
+        found += leaves(entry, (*above, REGION))
     if resolved(schema.get("items", {})).get("properties"):
         found += leaves(schema["items"], (*above, 0))
     return list(dict.fromkeys(found)) or [above]
@@ -88,12 +108,17 @@ class Scenarios:
             given = [branch for branch in schema["anyOf"] if branch.get("type") != "null"]
             return self.value(self.random.choice(given), name)
         kind = schema.get("type")
+        if kind == "object" and "patternProperties" in schema:
+            [entry] = schema["patternProperties"].values()
+            return {name: self.value(entry, name) for name in (REGION, "region 1")[: self.random.randint(1, 2)]}
         if kind == "object":
             needed = schema.get("required", ())
             chosen = {
                 f: s for f, s in schema.get("properties", {}).items() if f in needed or self.random.random() < chance
             }
             return {field: self.value(below, field) for field, below in chosen.items()}
+        if kind == "array" and "prefixItems" in schema:
+            return [self.value(below, name) for below in schema["prefixItems"]]
         if kind == "array":
             least = max(1, schema.get("minItems", 1))
             return [self.value(schema["items"], name) for _ in range(self.random.randint(least, 3))]
@@ -137,6 +162,9 @@ class Scenarios:
         for group in data["fleet"]:
             group["count"] = self.random.randint(1, 4)
             group.pop("device", None)
+            if group.get("duplex") == "half":
+                group.pop("transport", None)
+        self._links(data)
         clients = sum(group["count"] for group in data["fleet"])
         data["method"] = self._method(method, clients)
         shape = METHODS[method].shape.traits
@@ -165,6 +193,28 @@ class Scenarios:
                     group[field] = self._jitter(group[field], run_only=field != "speed_jitter")
         self._choices(data.get("choices", {}), [group.get("name") for group in data["fleet"]])
         return data
+
+    def _links(self, data: Data) -> None:
+        regions = data.get("regions", {})
+        for region in regions.values():
+            if "transport" in region:
+                region["aggregates"] = True
+        for group in data["fleet"]:
+            group.pop("region", None)
+            if regions and self.random.random() < 0.7:
+                group["region"] = self.random.choice(sorted(regions))
+        for link in _varying(data):
+            if "trace" in link:
+                link |= {"trace": TRACE, "column": self.random.choice(("up_MB_s", "down_MB_s"))}
+                link.pop("unit", None)
+                if "scale" in link:
+                    link["scale"] = self.random.choice((0.25, 2.5))
+            else:
+                times = sorted(self.random.uniform(0.1, 30) for _ in link["steps"][1:])
+                rates = [f"{self.random.choice((0, 1, 5, 25))}MB/s" for _ in times]
+                link["steps"] = [["0s", "9MB/s"], *([time, rate] for time, rate in zip(times, rates, strict=True))]
+                # Without one, what ends in nothing would hold a run up for ever.
+                link["period"] = 31 + self.random.randrange(30)
 
     def _method(self, method: str, clients: int) -> Any:
         forms = [form for form in SCHEMA["properties"]["method"]["anyOf"] if method in form.get("enum", ())]
@@ -327,6 +377,14 @@ ODD: tuple[Any, ...] = (
     *([], [[]], [None], {}, {"": 1}, {"name": 5}, {1: 2}, [1, "a"], [0.1] * 50, {"x" * 5000: 1}, [[[[1]]]]),
 )
 """What people, programs and other formats put into fields."""
+
+
+def _varying(data: Any) -> Iterator[Data]:
+    """All links in steps or after a trace."""
+    if isinstance(data, dict) and ("trace" in data or isinstance(data.get("steps"), list)):
+        yield data
+    for below in data.values() if isinstance(data, dict) else data if isinstance(data, list) else ():
+        yield from _varying(below)
 
 
 def _places(data: Any, above: Path = ()) -> list[Path]:

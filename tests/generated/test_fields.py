@@ -6,6 +6,7 @@ the fields of planning the answer to the question that looks at them. What only 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from collections.abc import Iterator
@@ -20,7 +21,19 @@ from sim.errors import ParaSimError
 from sim.scenario.reading import plain_fields
 from sim.scenario.scenario import PLANNED
 from sim.workload.methods import METHODS
-from tests.generated.draw import MODELS, SCHEMA, Data, Path, Scenarios, leaves, resolved
+from tests.generated.draw import (
+    MODELS,
+    OTHER_TRACE,
+    PLAIN_TRACE,
+    REGION,
+    SCHEMA,
+    TRACE,
+    Data,
+    Path,
+    Scenarios,
+    leaves,
+    resolved,
+)
 
 TRIES = 300
 """Most scenarios in which a field is changed before it is taken to be without effect."""
@@ -84,13 +97,86 @@ JITTERS: dict[str, tuple[Data, Data]] = {
 }
 """Fields of jitter, which only make sense together."""
 
+LINKED: Data = {
+    "method": "parablock",
+    "rounds": 4,
+    "fleet": [{"name": "a", "count": 3, "latency": "20ms"}, {"name": "b", "count": 2, "latency": "50ms"}],
+    "server": {"ingress": "90MB/s", "egress": "90MB/s"},
+    "compute": {"seconds": 2},
+    "payload": {"upload": "20MB"},
+}
+"""A scenario in which any link that is slow holds the run up, and both directions are busy at once."""
+STEPS: Data = {"steps": [["0s", "1MB/s"], ["3s", "9MB/s"]], "period": "7s"}
+TRACED: Data = {"trace": TRACE, "column": "up_MB_s"}
+SLOW: Data = {"uplink": "2MB/s", "downlink": "8MB/s"}
+LINKS: dict[str, tuple[Data, Data]] = {
+    "steps": (STEPS, STEPS | {"steps": [["0s", "1MB/s"], ["3s", "7MB/s"]]}),
+    "period": (STEPS, STEPS | {"period": "5s"}),
+    "trace": (TRACED, TRACED | {"trace": OTHER_TRACE}),
+    "column": (TRACED, TRACED | {"column": "down_MB_s"}),
+    "unit": ({"trace": PLAIN_TRACE, "unit": "MB/s"}, {"trace": PLAIN_TRACE, "unit": "Mbit/s"}),
+    "start": (TRACED, TRACED | {"start": "5s"}),
+    "scale": (TRACED, TRACED | {"scale": 0.5}),
+}
+"""Fields of links that vary, which only make sense together."""
+LOSSY: Data = {"loss": "1%"}
+BUFFERS: Data = {"uplink": "100ms", "downlink": "30ms"}
+TRANSPORTS: dict[str, tuple[Data, Data]] = {
+    "control": (LOSSY, LOSSY | {"control": "bbr"}),
+    "loss": (LOSSY, {"loss": "2%"}),
+    "streams": (LOSSY, LOSSY | {"streams": 4}),
+    "window": ({}, {"window": "64kB"}),
+    "fresh": ({}, {"fresh": False}),
+    "acknowledgements": ({}, {"acknowledgements": 0.1}),
+    "outages": ({}, {"outages": "dropped"}),
+    "buffer": ({}, {"buffer": BUFFERS}),
+    "buffer.uplink": ({"buffer": BUFFERS}, {"buffer": BUFFERS | {"uplink": "1s"}}),
+    "buffer.downlink": ({"buffer": BUFFERS}, {"buffer": BUFFERS | {"downlink": "1s"}}),
+}
+"""The same of what TCP makes of a link."""
+
+
+def link_pair(path: Path) -> tuple[Data, Data] | None:
+    """Two scenarios that differ in a field of links, if it is one."""
+    names = [str(part) for part in path]
+    data = copy.deepcopy(LINKED)
+    if path[0] == "regions":
+        data["regions"] = {REGION: {}}
+        data["fleet"][0]["region"] = REGION
+    if "transport" in path:
+        place, field = names[: names.index("transport")], ".".join(names[names.index("transport") + 1 :])
+        where = data["regions"][REGION] if path[0] == "regions" else data["fleet"][0]
+        # Asymmetric, so that small buffers matter; and with outages.
+        where |= SLOW if field != "outages" else {"uplink": STEPS | {"steps": [["0s", "1MB/s"], ["3s", "0B/s"]]}}
+        if path[0] == "regions":
+            where["aggregates"] = True
+        if not field:
+            return data, plain_fields(data, [(".".join([*place, "transport"]), LOSSY)])
+        before, after = ((".".join([*place, "transport"]), given) for given in TRANSPORTS[field])
+        return plain_fields(data, [before]), plain_fields(data, [after])
+    if path[-1] == "site":
+        return data, plain_fields(data, [("fleet.0.site", {"clients": 2, "uplink": "3MB/s"})])
+    if "site" in path:
+        data["fleet"][0]["site"] = {"clients": 2, "uplink": "3MB/s"}
+    if path[-1] in LINKS and {"uplink", "downlink", "ingress", "egress"} & set(names):
+        above = ".".join(names[:-1])
+        return tuple(plain_fields(data, [(above, link)]) for link in LINKS[str(path[-1])])  # type: ignore[return-value]
+    if "site" in path or path[0] == "regions":
+        value = {"clients": 3, "latency": "1s", "aggregates": True}.get(names[-1], "1MB/s")
+        return data, plain_fields(data, [(".".join(names), value)])
+    if path == ("fleet", 0, "region"):
+        data["regions"] = {REGION: {"uplink": "1MB/s"}}
+        return data, plain_fields(data, [("fleet.0.region", REGION)])
+    return None
+
 
 def described(path: Path, schema: Data | None = None) -> list[Data]:
     """Find the schemas that a field may have."""
     schema = resolved(SCHEMA if schema is None else schema)
     if not path:
         return [schema]
-    below = schema.get("items") if path[0] == 0 else schema.get("properties", {}).get(path[0])
+    named = [*schema.get("patternProperties", {}).values(), None][0] if path[0] == REGION else None
+    below = schema.get("items") if path[0] == 0 else named or schema.get("properties", {}).get(path[0])
     # What is said of a field stands beside a reference to what it is.
     found = [below | resolved(below)] if below and len(path) == 1 else described(path[1:], below) if below else []
     return found + [one for branch in schema.get("anyOf", ()) for one in described(path, branch)]
@@ -125,6 +211,9 @@ def obtained(path: Path, data: Data) -> str:
 def pairs(path: Path) -> Iterator[tuple[Data, Data]]:
     """Draw scenarios, each with one that differs from it in a field."""
     field = ".".join(map(str, path))
+    if (linked := link_pair(path)) is not None:
+        yield linked
+        return
     if "jitter" in field:
         where = ".".join(map(str, path[:3]))
         before, after = JITTERS[str(path[-1])] if len(path) > 3 else JITTERS["sigma"]

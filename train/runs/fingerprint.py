@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from sim.scenario.scenario import PLANNED, Scenario
+from sim.scenario.traces import followed_traces
 from sim.workload.methods import METHODS, Trains
 from train.runs.settings import TrainSettings
 from train.runs.workbench import Workbench
@@ -53,27 +54,32 @@ def own_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
     return _flat(fields)
 
 
-def contents(bench: Workbench) -> dict[str, str]:
+def contents(bench: Workbench, scenario: Scenario) -> dict[str, str]:
     """Digests of what settings only name.
 
     Parameters
     ----------
     bench : Workbench
         The base model and the data.
+    scenario : Scenario
+        Its links may follow traces.
 
     Returns
     -------
     dict of str to str
-        Of the examples, of who has which, and of the model's weights; the same on any number of threads.
+        Of the examples, of who has which, of the model's weights (the same on any number of threads) and of traces.
     """
     weights = hashlib.sha256()
     for name, parameter in bench.model.named_parameters():
         weights.update(f"{name} {tuple(parameter.shape)} {_bit_sum(parameter.detach())}".encode())
+    followed = sorted(str(trace["sha256"]) for trace in followed_traces(scenario))
+    traces = hashlib.sha256(json.dumps(followed).encode())
     shares = hashlib.sha256(json.dumps(bench.partition.clients).encode())
     return {
         "the examples": bench.data_digest,
         "the clients' shares of the examples": shares.hexdigest(),
         "the model's weights": weights.hexdigest(),
+        **({"the traces of links": traces.hexdigest()} if followed else {}),
     }
 
 
@@ -103,7 +109,7 @@ def fingerprint(
         shared_settings(scenario, settings),
         own_settings(scenario, settings),
         clock,
-        contents(bench),
+        contents(bench, scenario),
     ]
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 

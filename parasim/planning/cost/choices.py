@@ -22,7 +22,7 @@ from sim.engine.simulate import simulate
 from sim.errors import CostError, ScenarioError, nearest
 from sim.scenario.economy import DeviceChoice, LinkChoice
 from sim.scenario.scenario import Scenario
-from sim.scenario.units import format_bandwidth
+from sim.scenario.traces import rate_text
 
 OWN = "as it is"
 """Devices or links of a fleet that has several, or does not name them."""
@@ -117,7 +117,7 @@ def candidates(case: Case, notes: list[str]) -> Iterator[Candidate]:
     groups = _chosen_groups(case.scenario)
     own = [case.scenario.fleet[number] for number in groups]
     own_device, link = _common(g.device for g in own), _common(link for g in own for link in (g.uplink, g.down))
-    own_links = None if link is None else format_bandwidth(link)
+    own_links = None if link is None else rate_text(link)
     devices = _devices(case, own_device, notes)
     link_choices = (None, *case.scenario.choices.links)
     for (layers, scenario), (device, guess), links in product(_widths(case), devices, link_choices):

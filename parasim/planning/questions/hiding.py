@@ -204,14 +204,15 @@ def _runtimes(question: Question, curves: Sequence[GroupCurve]) -> list[list[tup
     need = [max((point.bandwidth or 0.0 for point in curve.points), default=0.0) for curve in curves]
     drawn = sorted(range(len(curves)), key=lambda number: -need[number])[:_MOST_DRAWN]
     hiding = [curves[number].own.bandwidth or 0.0 for number in drawn if curves[number].own.bandwidth is not None]
-    scenarios = {case.method: with_only(case.scenario, {}) for case in question.cases}
+    scenarios = {case.method: case.scenario for case in question.cases}
     runtimes: list[list[tuple[float, float]]] = []
     for number, curve in enumerate(curves):
         runtimes.append([])
         if curve.own.bandwidth is not None and number in drawn:
             bandwidths = np.geomspace(min(hiding) * _DRAWN_BELOW, max(hiding) * _DRAWN_ABOVE, _DRAWN)
-            case, fleet = Case.of(scenarios[curve.method]), Fleet(scenarios[curve.method].fleet)
-            recording = record(case.setup, case.costs)
+            assert curve.own.group is not None
+            case = Case.of(with_only(scenarios[curve.method], {curve.own.group: curve.own.bandwidth}))
+            recording, fleet = record(case.setup, case.costs), Fleet(case.scenario.fleet)
             mine = np.array([[fleet.index(site) == curve.own.group for site in recording.sites]])
             known = {check.value: check.wall_clock_s for check in curve.own.checked}
             checked, links = (np.where(mine, np.reshape(b, (-1, 1)), UNLIMITED) for b in ([*known], bandwidths))

@@ -26,7 +26,7 @@ from sim.analysis.deadline_search import decimals, nearest_position, secant_sear
 from sim.analysis.hidden import ROUNDING, computed, exposed_before, guess_hiding
 from sim.engine.fleet import Fleet
 from sim.engine.result import Result
-from sim.engine.timeline import SERVER, Span, Timeline
+from sim.engine.timeline import Span, Timeline
 from sim.scenario.scenario import Scenario
 from sim.support.worker_pool import cores, in_order
 
@@ -167,7 +167,7 @@ def _unlimited_end(unlimited: Result) -> float:
 def _spans_by_group(result: Result, fleet: Fleet) -> list[list[Span]]:
     spans: list[list[Span]] = [[] for _ in fleet.groups]
     for span in result.timeline.spans:
-        if span.client != SERVER:
+        if span.client >= 0:
             spans[fleet.index(span.client)].append(span)
     return spans
 

@@ -15,19 +15,21 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from parasim.planning.changes import with_links
+from parasim.planning.changes import with_groups, with_links
 from parasim.planning.methods import Case
 from parasim.planning.search.ranges import UNLIMITED
 from sim.engine.costs import Cost, Costs
 from sim.engine.fleet import Cohorts, Fleet
 from sim.engine.result import Result
 from sim.engine.simulate import simulate
+from sim.replay.conditions import shared_or_varying
 from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Group
 from sim.workload.blocks import Block
 
 _FEW = 8
 """So many groups are simulated as they are."""
+_UNLIMITED = {"uplink": UNLIMITED, "downlink": UNLIMITED}
 _LINKS = {"name", "uplink", "downlink", "uplink_jitter", "downlink_jitter", "speed_jitter", "gpu_hour", "power"}
 """Fields of a group that do not matter to a run in which it is given other links."""
 
@@ -104,8 +106,9 @@ class OtherLinks:
 
     @property
     def _interchangeable(self) -> bool:
-        """Whether it does not matter which number a client has."""
-        return self.case.setup.cohorts.members is None and self.case.setup.traits.collapsible
+        """Whether it does not matter which number a client has, nor where it is."""
+        setup = self.case.setup
+        return setup.cohorts.members is None and setup.traits.collapsible and not shared_or_varying(setup.scenario)
 
     @cached_property
     def _nothing_shared(self) -> bool:
@@ -156,7 +159,8 @@ class OtherLinks:
 
 def with_only(scenario: Scenario, bandwidths: Mapping[int, float]) -> Scenario:
     """Give some groups links of a bandwidth [B/s], and all others unlimited ones."""
-    return with_links(scenario, {**dict.fromkeys(range(len(scenario.fleet)), UNLIMITED), **bandwidths})
+    others = {index: _UNLIMITED for index in range(len(scenario.fleet)) if index not in bandwidths}
+    return with_links(with_groups(scenario, others), bandwidths)
 
 
 def _linked(group: Group, bandwidth: float, count: int | None = None) -> Group:

@@ -217,7 +217,8 @@ def test_a_template_that_writes_the_date_gives_the_same_run_on_every_day(
         benches.append(built(data, model=model))
     first, second = benches
     assert first.task.training.rows == second.task.training.rows
-    assert contents(first) == contents(second)
+    scenario = Scenario(model="llama-3-8b")
+    assert contents(first, scenario) == contents(second, scenario)
 
 
 def test_the_digest_of_the_data_is_of_all_that_was_chosen(tmp_path: Path):
@@ -254,3 +255,16 @@ def saved(folder: Path, *, chat_template: str | None = None, vocabulary: int | N
     LlamaForCausalLM(LlamaConfig(**config)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
+
+
+def test_what_a_trace_holds_belongs_to_a_run(tmp_path: Path):
+    trace = tmp_path / "t.csv"
+    bench = built()
+    links = [{"count": 3, "uplink": {"trace": str(trace), "column": "up_MB_s"}}]
+    digests = []
+    for rows in ("0,1\n1,2\n", "0,1\n1,3\n"):
+        trace.write_text(f"seconds,up_MB_s\n{rows}")
+        digests.append(contents(bench, Scenario.parse({"model": "llama-3-8b", "fleet": links})))
+    assert digests[0] != digests[1]
+    # Where no link follows one, nothing is said of traces.
+    assert len(contents(bench, Scenario(model="llama-3-8b"))) == len(digests[0]) - 1

@@ -1,0 +1,239 @@
+"""The aggregator of a region, between its clients and the server.
+
+Upwards, it waits for all of a round's participants below it and sends the server one message for them; where a round
+is not aggregated as a whole anyway, it passes every update on at once. The server receives each update that a message
+stands for, so that what it aggregates is the same as without regions. Downwards, it fetches from the server what its
+clients ask for and it has not got yet, once for all of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+
+import simpy
+
+from sim.engine.aggregation import Received
+from sim.engine.learner import Update
+from sim.engine.message import ClientThread, Fetch, Message
+from sim.engine.server import Server
+from sim.engine.site import Site
+from sim.engine.timeline import Kind
+from sim.engine.world import Causes, World
+from sim.network.model import Port
+from sim.network.transfer import AccessLink
+
+
+class Aggregator:
+    """Gathers updates, and keeps what it fetched for its clients.
+
+    Parameters
+    ----------
+    world : World
+        The run.
+    server : Server
+        Where updates go and versions come from.
+    number : int
+        Its number among the actors, below `SERVER`.
+    name : str
+        The region's.
+    port : Port
+        Its place in the server's network.
+    rounds_numbered : bool
+        Whether clients take part in numbered rounds: see `Traits`.
+
+    Attributes
+    ----------
+    client : int
+        Its number.
+    known : dict of int to int
+        Version of each of the server's items that it has, or that is on its way to it.
+    brought : dict of int to int
+        Of each item, number of the span that brought it here last.
+    under_way : list of Message
+        What it sends or fetches at present.
+    """
+
+    packing = 0.0
+
+    def __init__(self, world: World, server: Server, number: int, name: str, port: Port, rounds_numbered: bool):
+        self.world = world
+        self.client = number
+        self.name = name
+        self.port = port
+        self.known: dict[int, int] = {}
+        self.brought: dict[int, int] = {}
+        self.under_way: list[Message] = []
+        self._server = server
+        self._rounds_numbered = rounds_numbered
+        self._held: dict[int, list[Received]] = {}
+        self._participants: Counter[int] = Counter()
+
+    def expect(self, rounds: Sequence[int], clients: int) -> None:
+        """Learn of some more clients that take part in rounds."""
+        for round in rounds:
+            self._participants[round] += clients
+
+    def receive(self, update: Update, span: int, clients: int) -> None:
+        """Take in an update; the last one of its round sends them all on."""
+        server, received = self._server, Received(update, span, clients)
+        # It is not cut off any more.
+        server.cut_off.pop((update.client, update.sequence), None)
+        if not (self._rounds_numbered and server.policy.waits_for_all):
+            _Passed(self, [received])
+            return
+        held = self._held.setdefault(update.round, [])
+        held.append(received)
+        if _clients(held) >= self._participants[update.round]:
+            _Passed(self, self._held.pop(update.round))
+
+    def bring(self, versions: Mapping[int, int], causes: Causes) -> list[_Brought]:
+        """Fetch what it has not got of the newest versions of items; return what brings them and is under way."""
+        known, missed = self.known, self._server.missed
+        missing = {item: version for item, version in versions.items() if version > known.get(item, -1)}
+        if missing:
+            size = sum([self.world.sizes.download(item, missed(item, known.get(item, -1))) for item in missing])
+            known.update(missing)
+            _Brought(self, missing, size, causes)
+        coming = [each for each in self.under_way if isinstance(each, _Brought)]
+        return [each for each in coming if each.versions.keys() & versions.keys()]
+
+    def learn(self, versions: Mapping[int, int]) -> None:
+        """Have what a client below has: its own work, which went through here, if it is newer."""
+        for item, version in versions.items():
+            self.known[item] = max(version, self.known.get(item, -1))
+
+    def unfinished(self) -> list[str]:
+        """Say what it holds, or has under way, at the end of a run."""
+        holds = [
+            f"holds {_clients(held)} of {self._participants[round]} updates of round {round}"
+            for round, held in self._held.items()
+        ]
+        return holds + [f"waits for its {message.kind.value}" for message in self.under_way]
+
+
+class Member(Site):
+    """A client below an aggregator: what it sends goes there, and what it fetches comes from there."""
+
+    __slots__ = ("aggregator",)
+
+    def __init__(
+        self, world: World, server: Server, client: int, count: int, port: Port, rounds: Sequence[int], to: Aggregator
+    ):
+        super().__init__(world, server, client, count, port, rounds)
+        self.aggregator = to
+        self.sends_to = to
+        self.fetches = _FetchBelow
+        to.expect(rounds, count)
+
+    def receive(self, versions: Mapping[int, int]) -> None:
+        """Have versions of the server's items, which the aggregator then has as well."""
+        super().receive(versions)
+        self.aggregator.learn(versions)
+
+
+class _Errand:
+    """What an aggregator's message is sent in: each waited for something else."""
+
+    __slots__ = ("after", "beside", "site", "under_way")
+
+    def __init__(self, aggregator: Aggregator, after: Causes):
+        self.site = aggregator
+        self.after = after
+        self.beside: int | None = None
+        self.under_way = aggregator.under_way
+
+
+class _Passed(Message):
+    """One message for some updates, on its way from an aggregator to the server."""
+
+    __slots__ = ("aggregator", "received")
+
+    kind = Kind.UPLOAD
+
+    def __init__(self, aggregator: Aggregator, received: Sequence[Received]):
+        world = aggregator.world
+        of_block: dict[int | None, list[Received]] = {}
+        for each in sorted(received, key=attrgetter("update.client")):
+            of_block.setdefault(each.update.block, []).append(each)
+        size = sum([world.sizes.together(own[0].update, _clients(own)) for own in of_block.values()])
+        blocks = sum(map(world.named, of_block), ())
+        causes = tuple([each.span for each in received])
+        super().__init__(_Errand(aggregator, causes), size, received[0].update.round, blocks)
+        self.aggregator = aggregator
+        self.received = received
+        self._travel(aggregator.port.up)
+
+    def arrive(self) -> None:
+        """Have the server receive every update."""
+        span = self._record(self._spent())
+        for each in self.received:
+            self.aggregator._server.receive(each.update, span, each.clients)
+        self._finish()
+
+
+class _Brought(Message):
+    """Versions of some items on their way from the server to an aggregator."""
+
+    __slots__ = ("aggregator", "versions")
+
+    kind = Kind.DOWNLOAD
+
+    def __init__(self, aggregator: Aggregator, versions: Mapping[int, int], size: float, causes: Causes):
+        blocks = tuple(versions) if aggregator.world.rules.blocks_named else ()
+        super().__init__(_Errand(aggregator, causes), size, max(versions.values()), blocks)
+        self.aggregator = aggregator
+        self.versions = versions
+        self._travel(aggregator.port.down)
+
+    def arrive(self) -> None:
+        """Be there for the clients."""
+        self.aggregator.brought |= dict.fromkeys(self.versions, self._record(self._spent()))
+        self._finish()
+
+
+class _FetchBelow(Fetch):
+    """Versions of some items on their way from an aggregator to a client, once it has them itself."""
+
+    __slots__ = ("aggregator", "waits")
+
+    def __init__(self, thread: ClientThread, items: Sequence[int]):
+        assert isinstance(thread.site, Member)
+        self.aggregator = thread.site.aggregator
+        super().__init__(thread, items)
+
+    def _travel(self, access: AccessLink) -> None:
+        coming = self.aggregator.bring(self.versions, self.causes)
+        self.waits = len(coming)
+        for message in coming:
+            message.callbacks.append(self._one_there)
+        if not coming:
+            self._begin()
+
+    def _one_there(self, _: simpy.Event) -> None:
+        self.waits -= 1
+        if not self.waits and self.under_way:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Depart: what the aggregator waited for is what this waited for, too."""
+        thread, asked = self.thread, self.causes
+        brought = [self.aggregator.brought[item] for item in self.versions if item in self.aggregator.brought]
+        self.started = self.env.now
+        self.causes = tuple(dict.fromkeys([*brought, *asked]))
+        if thread.after is asked:
+            thread.after = self.causes
+        super()._travel(thread.site.port.down)
+
+    def cancel(self) -> float:
+        """Take it off the network; if it has not departed, there is nothing to record."""
+        if not self.waits or not self.under_way:
+            return super().cancel()
+        self.thread.under_way.remove(self)
+        self.under_way = False
+        return 0.0
+
+
+def _clients(received: Sequence[Received]) -> int:
+    return sum([each.clients for each in received])
