@@ -9,7 +9,7 @@ clients ask for and it has not got yet, once for all of them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 
 import simpy
@@ -22,6 +22,7 @@ from sim.engine.site import Site
 from sim.engine.timeline import Kind
 from sim.engine.world import Causes, World
 from sim.network.model import Port
+from sim.network.timing import EndOfInstant
 from sim.network.transfer import AccessLink
 
 
@@ -69,6 +70,9 @@ class Aggregator:
         self._rounds_numbered = rounds_numbered
         self._held: dict[int, list[Received]] = {}
         self._participants: Counter[int] = Counter()
+        # What is asked for in one instant comes in one message, whoever asks first.
+        self._asked: _Brought | None = None
+        self._end_of_instant = EndOfInstant(world.env, self._fetch)
 
     def expect(self, rounds: Sequence[int], clients: int) -> None:
         """Learn of some more clients that take part in rounds."""
@@ -90,14 +94,22 @@ class Aggregator:
 
     def bring(self, versions: Mapping[int, int], causes: Causes) -> list[_Brought]:
         """Fetch what it has not got of the newest versions of items; return what brings them and is under way."""
-        known, missed = self.known, self._server.missed
+        known = self.known
         missing = {item: version for item, version in versions.items() if version > known.get(item, -1)}
         if missing:
-            size = sum([self.world.sizes.download(item, missed(item, known.get(item, -1))) for item in missing])
+            if self._asked is None:
+                self._asked = _Brought(self, causes)
+                self._end_of_instant.request()
+            self._asked.since = {item: known.get(item, -1) for item in missing} | self._asked.since
+            self._asked.versions |= missing
             known.update(missing)
-            _Brought(self, missing, size, causes)
         coming = [each for each in self.under_way if isinstance(each, _Brought)]
         return [each for each in coming if each.versions.keys() & versions.keys()]
+
+    def _fetch(self) -> None:
+        message, self._asked = self._asked, None
+        if message is not None:
+            message.fetch(self._server.missed)
 
     def learn(self, versions: Mapping[int, int]) -> None:
         """Have what a client below has: its own work, which went through here, if it is newer."""
@@ -176,16 +188,29 @@ class _Passed(Message):
 class _Brought(Message):
     """Versions of some items on their way from the server to an aggregator."""
 
-    __slots__ = ("aggregator", "versions")
+    __slots__ = ("aggregator", "since", "versions")
 
     kind = Kind.DOWNLOAD
 
-    def __init__(self, aggregator: Aggregator, versions: Mapping[int, int], size: float, causes: Causes):
-        blocks = tuple(versions) if aggregator.world.rules.blocks_named else ()
-        super().__init__(_Errand(aggregator, causes), size, max(versions.values()), blocks)
+    def __init__(self, aggregator: Aggregator, causes: Causes):
+        super().__init__(_Errand(aggregator, causes), 0, -1, ())
         self.aggregator = aggregator
-        self.versions = versions
-        self._travel(aggregator.port.down)
+        # Of each item, the version that is fetched, and the one that was there before.
+        self.versions: dict[int, int] = {}
+        self.since: dict[int, int] = {}
+
+    def fetch(self, missed: Callable[[int, int], int]) -> None:
+        """Depart, with all that was asked for."""
+        world, versions = self.aggregator.world, self.versions
+        changes = {item: missed(item, self.since[item]) - missed(item, version) for item, version in versions.items()}
+        self.size = sum([world.sizes.download(item, number) for item, number in changes.items()])
+        self.round = max(versions.values())
+        self.blocks = tuple(sorted(versions)) if world.rules.blocks_named else ()
+        self._travel(self.aggregator.port.down)
+
+    def cancel(self) -> float:
+        """Take it off the network; if it has not departed, there is nothing to record."""
+        return super().cancel() if self.round >= 0 else _forgotten(self)
 
     def arrive(self) -> None:
         """Be there for the clients."""
@@ -228,11 +253,13 @@ class _FetchBelow(Fetch):
 
     def cancel(self) -> float:
         """Take it off the network; if it has not departed, there is nothing to record."""
-        if not self.waits or not self.under_way:
-            return super().cancel()
-        self.thread.under_way.remove(self)
-        self.under_way = False
-        return 0.0
+        return _forgotten(self) if self.waits and self.under_way else super().cancel()
+
+
+def _forgotten(message: Message) -> float:
+    message.thread.under_way.remove(message)
+    message.under_way = False
+    return 0.0
 
 
 def _clients(received: Sequence[Received]) -> int:
