@@ -64,7 +64,7 @@ def _groups(sources: Sequence[Source]) -> list[_Group]:
 
 
 def _name(group: _Group) -> str:
-    """Name of a client: as given, else of the machine that several files are about, else of its first file with rates."""
+    """Name of a client: as given, else of the machine that its files are about, else of its first file with rates."""
     if group.name:
         return group.name
     known = [source.measurement.machine for source in group.sources if source.measurement.machine]

@@ -10,6 +10,7 @@ from typing import TypeVar, get_args
 
 from parasim.importing.measurement import Direction, Loss, Measurement, Rate, RoundTrip, Tool, bits, milliseconds
 from sim.errors import ScenarioError, shown_path
+from sim.network.transport import PACKET, SEGMENT, loss_limit
 from sim.scenario.links import Transport
 
 CONTROLS: tuple[str, ...] = get_args(Transport.model_fields["control"].annotation)
@@ -17,8 +18,6 @@ CONTROLS: tuple[str, ...] = get_args(Transport.model_fields["control"].annotatio
 _RATES_FROM: tuple[Tool, ...] = ("table", "iperf3", "trace", "speedtest")
 _ROUND_TRIPS_FROM: tuple[Tool, ...] = ("table", "ping", "mtr", "trace", "speedtest", "iperf3")
 """Whose word is taken, the best first: a table is what somebody chose; a test that fills a link waits in its queue."""
-_PART_OF_PACKET = 1448 / 1500
-"""Share of TCP's packets that is payload: 1500 bytes with 20 of IP, 20 of TCP and 12 of its time stamps."""
 
 Value = TypeVar("Value", Rate, RoundTrip, Loss)
 
@@ -125,14 +124,24 @@ def client_of(name: str, sources: Sequence[Source], *, varying: bool) -> Client:
     _say_what_is_assumed(rates, taken)
     latency = _latency(sources, taken)
     order = {name: place for place, name in enumerate(("uplink", "downlink", "latency", "loss", "control"))}
-    return replace(
-        client,
-        uplink=rates["uplink"],
-        downlink=rates["downlink"],
-        latency=latency,
-        taken=tuple(sorted(taken, key=lambda one: order[one.field])),
-        notes=tuple(notes),
-    )
+    client = replace(client, uplink=rates["uplink"], downlink=rates["downlink"], latency=latency)
+    taken.sort(key=lambda one: order[one.field])
+    return replace(client, taken=tuple(taken), notes=(*notes, *_held_back(client)))
+
+
+def _held_back(client: Client) -> list[str]:
+    """What to say where loss keeps one connection from the rates that tests had."""
+    if not client.loss or not client.latency:
+        return []
+    # Payload, as the tests counted it.
+    most = loss_limit(client.control or "cubic", client.loss, 2 * client.latency) * SEGMENT
+    tests = [rate.mean * SEGMENT / PACKET for rate in (client.uplink, client.downlink) if rate and rate.is_payload]
+    if most >= 0.8 * max(tests, default=0.0):
+        return []
+    return [
+        f"with this loss one connection gets {bits(most)} at most, but a test had {bits(max(tests))}: ask for more pings, "
+        "as few tell little, or give transport.streams if it had several"
+    ]
 
 
 _DIRECTIONS: tuple[Direction, ...] = ("uplink", "downlink")
@@ -167,7 +176,7 @@ def _rate(direction: Direction, sources: Sequence[Source], taken: list[Taken], *
         low, *_, high = sorted(other.mean for _, other in best)
         how = f"{bits(middle)}, median of {len(best)} tests from {bits(low)} to {bits(high)}"
     if with_headers and rate.is_payload:
-        middle /= _PART_OF_PACKET
+        middle *= PACKET / SEGMENT
         how += f"; with TCP's headers {bits(middle)}"
     if others:
         how += (

@@ -139,6 +139,14 @@ def test_headers_are_added_where_tcp_is_simulated_and_only_there():
     assert figures("a=cli.json", "a=lossless.txt")["a"]["uplink"] == 38_117_020.25 / 8
 
 
+def test_a_loss_that_contradicts_a_test_is_told():
+    # One packet of four: TCP would crawl, where the test had 94 Mbit/s. One of 10,000 it can have had.
+    write(Path("many.txt"), MANY.replace("1000 packets transmitted, 1000", "10000 packets transmitted, 9999"))
+    [doubted], [believed] = (import_links(["a=up.json", f"a={ping}"]).clients for ping in ("ping.txt", "many.txt"))
+    assert "one connection gets" in doubted.notes[-1]
+    assert not any("one connection gets" in note for note in believed.notes)
+
+
 @pytest.mark.parametrize(("name", "known"), [("reno", "reno"), ("bbr", "bbr"), ("bbr2", "bbr"), ("vegas", None)])
 def test_congestion_controls_that_are_modelled(files: Path, name: str, known: str | None):
     write(files / "a.json", iperf(20e6, control=name))
