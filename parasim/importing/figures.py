@@ -139,8 +139,8 @@ def _held_back(client: Client) -> list[str]:
     if most >= 0.8 * max(tests, default=0.0):
         return []
     return [
-        f"with this loss one connection gets {bits(most)} at most, but a test had {bits(max(tests))}: ask for more pings, "
-        "as few tell little, or give transport.streams if it had several"
+        f"with this loss one connection gets {bits(most)} at most, but a test had {bits(max(tests))}: "
+        "take more pings, as few tell little, or give transport.streams if it had several"
     ]
 
 

@@ -325,20 +325,12 @@ def test_what_is_constant_for_want_of_seconds_is_said():
     assert not import_links(["cli.json"]).clients[0].notes
 
 
-def test_the_examples_of_the_documentation(files: Path):
-    here = Path(__file__).parents[3] / "examples" / "links"
-    imported = import_links(
-        [
-            *(here / f"berlin-{name}" for name in ("up.json", "down.json", "ping.txt")),
-            f"lyon={here / 'lyon-speedtest.json'}",
-            here / "offices.csv",
-        ]
-    )
-    assert [(client.name, client.count) for client in imported.clients] == [
-        ("berlin-7", 1),
-        ("lyon", 1),
-        ("porto", 4),
-        ("turin", 2),
-    ]
-    imported.write(files / "fleet.yaml")
-    assert len(parasim.load(files / "fleet.yaml").fleet) == 4
+def test_the_examples_of_the_documentation(files: Path, monkeypatch: pytest.MonkeyPatch):
+    root = Path(__file__).parents[3]
+    documented = (root / "docs" / "import.md").read_text().partition("```yaml\n")[2].partition("```")[0]
+    monkeypatch.chdir(root / "examples" / "links")
+    berlin = [f"berlin-{name}" for name in ("up.json", "down.json", "ping.txt")]
+    import_links([*berlin, "lyon=lyon-speedtest.json", "offices.csv"]).write(files / "fleet.yaml")
+    assert documented in (files / "fleet.yaml").read_text()
+    fleet = parasim.load(files / "fleet.yaml").fleet
+    assert [(group.name, group.count) for group in fleet] == [("berlin-7", 1), ("lyon", 1), ("porto", 4), ("turin", 2)]
