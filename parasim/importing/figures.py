@@ -11,6 +11,7 @@ from typing import TypeVar, get_args
 from parasim.importing.measurement import Direction, Loss, Measurement, Rate, RoundTrip, Tool, bits, milliseconds
 from sim.errors import ScenarioError, shown_path
 from sim.network.transport import PACKET, SEGMENT, loss_limit
+from sim.scenario import units
 from sim.scenario.links import Transport
 
 CONTROLS: tuple[str, ...] = get_args(Transport.model_fields["control"].annotation)
@@ -223,6 +224,8 @@ def _loss(sources: Sequence[Source], taken: list[Taken]) -> float | None:
     counted = all(loss.sent for _, loss in best)
     lost, sent = sum(loss.lost for _, loss in best), sum(loss.sent for _, loss in best)
     share = lost / sent if counted else median(loss.share for _, loss in best)
+    if share > units.share.largest:
+        raise ScenarioError(f"{_files(best)}: {share:.4%} of the packets got lost, so that there is no link")
     how = best[0][1].how if len(best) == 1 else f"{lost:,} of {sent:,} packets, there and back" if counted else "median"
     if counted:
         low, high = _interval(lost, sent)

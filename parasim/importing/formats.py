@@ -8,7 +8,7 @@ from pathlib import Path
 from parasim.importing import iperf, mahimahi, mtr, ping, speedtests, table
 from parasim.importing.content import Content, read_content
 from parasim.importing.measurement import Measurement
-from sim.errors import ScenarioError, shown_path
+from sim.errors import ScenarioError, brief, shown_path
 
 Reader = Callable[[Content], list[Measurement] | None]
 """Gives what a file says of each client, None if its format is another one; a ValueError says what is wrong in it."""
@@ -48,7 +48,7 @@ def read_file(path: Path) -> list[Measurement]:
             if found is not None:
                 return found
     except ValueError as error:
-        raise ScenarioError(f"{shown_path(path)}: {error}") from None
+        raise ScenarioError(f"{shown_path(path)}: {brief(str(error), 500)}") from None
     for sign, tool in _PRINTED.items():
         if sign in content.text:
             raise ScenarioError(f"{shown_path(path)}: is what {tool} prints for people; run it with --json")

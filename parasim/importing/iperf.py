@@ -11,6 +11,7 @@ from typing import Any
 
 from parasim.importing.content import Content
 from parasim.importing.measurement import (
+    LARGEST_RATE,
     Direction,
     Measurement,
     Rate,
@@ -151,6 +152,8 @@ class _Test:
                 f"the seconds of the {direction} are the sender's, scaled to what arrived; "
                 "iperf3 --get-server-output tells those of the receiver"
             )
+        if max((value for _, value in course), default=0.0) > LARGEST_RATE:
+            raise ValueError(f"intervals.sum{ending}.bits_per_second: holds a rate that no link has")
         return Rate(mean, how, not self.udp, course, period, doubt)
 
     def _course(self, direction: Direction, ending: str) -> tuple[tuple[tuple[float, float], ...], float, bool]:

@@ -25,7 +25,7 @@ def read(content: Content) -> list[Measurement] | None:
     """
     if not _LIKE_ONE.match(content.text):
         return None
-    trace = recorded(Traced(trace=str(content.path)))
+    trace = recorded(Traced.model_construct(trace=str(content.path)))
     return [Measurement("trace", uplink=rate_of(trace, "mean of {seconds} of Mahimahi, with all headers"))]
 
 

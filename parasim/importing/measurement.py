@@ -12,6 +12,8 @@ from sim.errors import shown
 from sim.scenario.units import bandwidth, duration
 
 Direction = Literal["uplink", "downlink"]
+LARGEST_RATE = bandwidth.largest / 10
+"""Beyond it, a scenario could not have the rate with headers [B/s]."""
 Tool = Literal["table", "iperf3", "speedtest", "trace", "ping", "mtr"]
 
 
@@ -161,7 +163,7 @@ def checked_rate(value: float, what: str) -> float:
     ValueError
         If it is no rate, too small or too large.
     """
-    least, largest = bandwidth.least[0], bandwidth.largest
+    least, largest = bandwidth.least[0], LARGEST_RATE
     if not least <= value <= largest:
         raise ValueError(
             f"{what}: {8 * value:.6g} bit/s is no rate of a link; it must be from 1 bit/s to {8 * largest:g}"

@@ -169,7 +169,7 @@ class _Table:
         notes = self._notes
         for direction in _DIRECTIONS:
             if self.has(direction):
-                trace = recorded(Traced(trace=str(path), column=self._columns[direction].heading))
+                trace = recorded(Traced.model_construct(trace=str(path), column=self._columns[direction].heading))
                 rates[direction] = rate_of(trace, f"mean of {{seconds}} in the column {shown(trace.column)}")
                 if trace.holes:
                     notes += (
