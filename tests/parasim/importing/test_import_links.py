@@ -334,3 +334,12 @@ def test_the_examples_of_the_documentation(files: Path, monkeypatch: pytest.Monk
     assert documented in (files / "fleet.yaml").read_text()
     fleet = parasim.load(files / "fleet.yaml").fleet
     assert [(group.name, group.count) for group in fleet] == [("berlin-7", 1), ("lyon", 1), ("porto", 4), ("turin", 2)]
+
+
+def test_what_a_tool_prints_for_people_is_answered_with_its_option(files: Path):
+    write(
+        files / "x",
+        "[ ID] Interval           Transfer     Bitrate\n[  5]   0.00-1.00   sec  11.4 MBytes  95.6 Mbits/sec\n",
+    )
+    with pytest.raises(ScenarioError, match="--json"):
+        import_links(["x"])
