@@ -338,5 +338,5 @@ def test_the_examples_of_the_documentation(files: Path, monkeypatch: pytest.Monk
 
 def test_what_a_tool_prints_for_people_is_answered_with_its_option(files: Path):
     write(files / "x", "Connecting to host fl.example.org, port 5201\n[ ID] Interval           Transfer     Bitrate\n")
-    with pytest.raises(ScenarioError, match="iperf3.*--json"):
+    with pytest.raises(ScenarioError, match=r"iperf3.*--json"):
         import_links(["x"])
