@@ -10,7 +10,8 @@ from typing import TypeVar, get_args
 
 from parasim.importing.measurement import Direction, Loss, Measurement, Rate, RoundTrip, Tool, bits, milliseconds
 from sim.errors import ScenarioError, shown_path
-from sim.network.transport import PACKET, SEGMENT, loss_limit
+from sim.network.loss import loss_limit
+from sim.network.transport import PACKET, SEGMENT
 from sim.scenario import units
 from sim.scenario.links import Transport
 

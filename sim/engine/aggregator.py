@@ -151,8 +151,8 @@ class Member(Site):
         self.aggregator.learn(versions)
 
 
-class _Errand:
-    """What an aggregator's message is sent in: each waited for something else."""
+class _Sending:
+    """What stands for a thread where an aggregator sends: each message waited for something else."""
 
     __slots__ = ("after", "beside", "site", "under_way")
 
@@ -178,7 +178,7 @@ class _Passed(Message):
         size = sum([world.sizes.together(own[0].update, _clients(own)) for own in of_block.values()])
         blocks = sum(map(world.named, of_block), ())
         causes = tuple([each.span for each in received])
-        super().__init__(_Errand(aggregator, causes), size, received[0].update.round, blocks)
+        super().__init__(_Sending(aggregator, causes), size, received[0].update.round, blocks)
         self.aggregator = aggregator
         self.received = received
         self._travel(aggregator.port.up)
@@ -199,7 +199,7 @@ class _Brought(Message):
     kind = Kind.DOWNLOAD
 
     def __init__(self, aggregator: Aggregator, causes: Causes):
-        super().__init__(_Errand(aggregator, causes), 0, -1, ())
+        super().__init__(_Sending(aggregator, causes), 0, -1, ())
         self.aggregator = aggregator
         # Of each item, the version that is fetched, and the one that was there before.
         self.versions: dict[int, int] = {}
