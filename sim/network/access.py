@@ -174,9 +174,9 @@ class Access(Link):
         """Links from the client to the server; see `AccessLink.path`."""
         return [self, *self.above.path()]
 
-    def alone(self, capacity: float | Varying) -> float | Varying:
-        """What one message alone gets of such a link [B/s]."""
-        return self.trunk.limits.of(capacity, self.connection)  # type: ignore[no-any-return]
+    def alone(self, capacity: float | Varying, size: float) -> float | Varying:
+        """What one message of so many bytes [B] alone gets of such a link [B/s]."""
+        return self.trunk.limits.of(capacity, self.connection, size)  # type: ignore[no-any-return]
 
     def look_again(self) -> None:
         """Have its rate set anew at the end of this instant, if it carries anything."""
@@ -236,17 +236,19 @@ class Access(Link):
             self.capacity = self.course.rate(now)
         capacity, other = self.capacity, self.coupled
         own = capacity / sent
+        # Several at once go like long ones.
+        size = self.ends[0][2].size if sent == 1 else math.inf
         meets = other is not None and bool(other.ends)
         if self.connection is not None:
             if other is not None and other.ends:
                 there = other.capacity if other.course is None else other.course.rate(now)
                 capacity = self.connection.beside(capacity, there)
-            own = min(capacity / sent, self.connection.limit(capacity))
+            own = min(capacity / sent, self.connection.limit(capacity, size))
         self.own = own
         self.flow = None
         # With TCP, only what one message alone gets is known for all times.
         if self.course is not None and self.above.free and not meets and (self.connection is None or sent == 1):
-            alone = self.alone(self.course)
+            alone = self.alone(self.course, size)
             assert isinstance(alone, Varying)
             self.flow = alone if sent == 1 else alone.scaled(1 / sent)
 

@@ -15,18 +15,20 @@ class Limits:
     """What TCP lets one message alone have of links; worked out once for all that follow the same course."""
 
     def __init__(self) -> None:
-        self._courses: dict[tuple[Course, float, Connection], Course] = {}
+        self._courses: dict[tuple[Course, float, Connection, float], Course] = {}
 
-    def of(self, capacity: float | Varying, connection: Connection | None) -> float | Varying:
-        """Rate of one message on a link that it has for itself [B/s]."""
+    def of(self, capacity: float | Varying, connection: Connection | None, size: float) -> float | Varying:
+        """Rate of one message of so many bytes [B] on a link that it has for itself [B/s]."""
         if connection is None:
             return capacity
+        if not connection.sized:
+            size = math.inf
         if not isinstance(capacity, Varying):
-            return min(capacity, connection.limit(capacity))
-        key = capacity.course, capacity.scale, connection
+            return min(capacity, connection.limit(capacity, size))
+        key = capacity.course, capacity.scale, connection, size
         if key not in self._courses:
             rates = [capacity.scale * rate for rate in capacity.course.rates]
-            most = {rate: min(rate, connection.limit(rate)) for rate in set(rates)}
+            most = {rate: min(rate, connection.limit(rate, size)) for rate in set(rates)}
             self._courses[key] = Course(capacity.course.times, [most[rate] for rate in rates], capacity.course.period)
         return Varying(self._courses[key], capacity.start)
 

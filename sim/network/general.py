@@ -7,7 +7,7 @@ constraints in which transfers weigh differently, such as the airtime of a half-
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -92,12 +92,12 @@ class Path:
         """Links crossed; see `AccessLink.path`."""
         return [self.own, *(hop.link for hop in self.hops[1:])]
 
-    def alone(self, capacity: float | Varying) -> float | Varying:
+    def alone(self, capacity: float | Varying, size: float) -> float | Varying:
         """What one message alone gets of such a link; see `AccessLink.alone`."""
-        return self.trunk.limits.of(capacity, self.connection)
+        return self.trunk.limits.of(capacity, self.connection, size)
 
-    def tune(self, now: float, going: Collection[Path]) -> None:
-        """Set all capacities to what they are at a time [s], while these paths carry something."""
+    def tune(self, now: float, going: Mapping[Path, Sequence[float]]) -> None:
+        """Set all capacities to what they are at a time [s], while these paths carry messages of such sizes [B]."""
         for link in self.path():
             if link.course is not None:
                 link.capacity = link.course.rate(now)
@@ -106,7 +106,9 @@ class Path:
             if self.back in going:
                 assert self.back is not None
                 capacity = self.connection.beside(capacity, self.back.own.capacity_at(now))
-            self.limit = self.connection.limit(capacity) if capacity else 0.0
+            sizes = going.get(self, ())
+            # Several at once go like long ones.
+            self.limit = self.connection.limit(capacity, sizes[0] if len(sizes) == 1 else math.inf) if capacity else 0.0
         if self.airtime:
             self.hops[0] = Hop(self.hops[0].link, 1 / capacity if capacity else 0.0)
         elif self.hops[0].link is not self.own:
@@ -234,7 +236,7 @@ class PathNetwork(Network):
         changed.change(now, capacity)
         self._varies(capacity)
         if isinstance(link, Path):
-            link.tune(now, ())
+            link.tune(now, {})
         self._changed = self.varied = True
         self._end_of_instant.request()
 
@@ -265,7 +267,9 @@ class PathNetwork(Network):
 
     def _tune(self, now: float) -> float:
         """Set the capacities of all links in use to what they are now, and return when the next one changes [s]."""
-        going = {cast(Path, transfer.access): None for transfer in (*self._going, *self._started)}
+        going: dict[Path, list[float]] = {}
+        for transfer in (*self._going, *self._started):
+            going.setdefault(cast(Path, transfer.access), []).append(transfer.size)
         for path in going:
             path.tune(now, going)
         self._changed = True

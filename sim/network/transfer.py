@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from simpy import Environment, Event
@@ -41,8 +42,8 @@ class AccessLink(Protocol):
     def start(self, transfer: Transfer, size: float) -> None:
         """Let a transfer share from now on, with so many bytes to go on the link [B]."""
 
-    def alone(self, capacity: float | Varying) -> float | Varying:
-        """What one message alone gets of such a link [B/s]."""
+    def alone(self, capacity: float | Varying, size: float) -> float | Varying:
+        """What one message of so many bytes [B] alone gets of such a link [B/s]."""
 
     def withdraw(self, transfer: Transfer) -> float:
         """Take out a transfer that has not arrived, and return the bytes of it that are left [B]."""
@@ -234,7 +235,9 @@ class Transfer(Event):
         if self.load is not None:
             return self._parts_with_start_up(end)
         if access.trunk.varied:
-            alone, stalled = alone_and_stalled(access.path(), access.alone, began + latency, end, load)
+            alone, stalled = alone_and_stalled(
+                access.path(), partial(access.alone, size=self.size), began + latency, end, load
+            )
         else:
             alone = load / access.capacity
         shared = end - began - latency - alone - stalled
@@ -250,7 +253,9 @@ class Transfer(Event):
         latency: float = access.latency
         start_up = min(self._start_up, elapsed - latency)
         load = self._cut_load if self._cut is not None else self.load or 0.0
-        alone, stalled = alone_and_stalled(access.path(), access.alone, self._began + latency + start_up, end, load)
+        alone, stalled = alone_and_stalled(
+            access.path(), partial(access.alone, size=self.size), self._began + latency + start_up, end, load
+        )
         shared = elapsed - latency - start_up - alone - stalled
         if shared <= NEGLIGIBLE * elapsed + 1e-12 * end:
             shared = 0.0

@@ -63,6 +63,8 @@ class Transport(Section):
     """Every message opens its connections; otherwise they stay open from one message to the next."""
     acknowledgements: Share = 0.02
     """Rate that the acknowledgements of one direction take of the other, as a share of what they acknowledge."""
+    outages: Literal["held", "dropped"] = "held"
+    """What a queue does with its packets while its link carries nothing; of dropped ones TCP learns by its timer."""
     buffer: Buffers | None = None
     """On asymmetric links with small buffers, one direction waits for acknowledgements queued behind the other."""
 
