@@ -26,7 +26,7 @@ from parasim.importing.measurement import (
 from sim.errors import UnitError, brief, shown
 from sim.scenario import units
 from sim.scenario.links import Traced
-from sim.scenario.traces import recorded
+from sim.scenario.trace_files import recorded
 
 _MEANINGS = {
     "name": ("name", "client", "client name", "site", "host", "hostname"),

@@ -19,7 +19,7 @@ from sim.network.capacity import Varying
 from sim.network.filling import Floats, max_min_rates
 from sim.network.link import Link
 from sim.network.model import DOWNLINK, UPLINK, Network, Port, Shared
-from sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant
+from sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant, Patience
 from sim.network.transfer import AccessLink, Transfer, deliver
 from sim.network.transport import Connection
 
@@ -162,6 +162,7 @@ class PathNetwork(Network):
         self._clock = 0.0
         self._changed = False
         self._alarm = Alarm(env, self._settle)
+        self._patience = Patience()
         self._end_of_instant = EndOfInstant(env, self._settle)
 
     def note_bottlenecks(self) -> None:
@@ -262,6 +263,7 @@ class PathNetwork(Network):
         self._ends = np.full(len(self._going), np.inf)
         np.divide(self._left, self._rates, out=self._ends, where=self._rates > 0)
         self._ends += now
+        self._patience.wait(now, float(self._ends.min(initial=math.inf)), next_change)
         self._alarm.set(float(self._ends.min(initial=next_change)))
         deliver(arrived, now)
 

@@ -1,4 +1,4 @@
-"""Two tools on SimPy's clock that fluid networks need: an alarm that can be moved, and the end of an instant."""
+"""Tools on SimPy's clock that fluid networks need: alarms that can be moved, ends of instants, and patience."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from simpy import Environment, Event, Process
 from simpy.events import EventPriority
+
+from sim.errors import SimulationError
 
 LAST = EventPriority(2)
 """Priority of events that come after all ordinary ones of the same time."""
@@ -65,6 +67,36 @@ class Alarm:
             self._action()
         elif self.due < math.inf:
             self._start()
+
+
+class Patience:
+    """Ends runs in which links go up and down for ever, and nothing gets through because they are never up together.
+
+    Raises
+    ------
+    SimulationError
+        By `wait`, if so many changes in a row let nothing through.
+    """
+
+    CHANGES = 1_000_000
+
+    def __init__(self) -> None:
+        self._begun = 0.0
+        self._changes = 0
+
+    def wait(self, now: float, end: float, change: float) -> None:
+        """Count a change of some link ahead [s], unless the end of a transfer is in sight [s]."""
+        if end < math.inf or change == math.inf:
+            self._changes = 0
+            return
+        if not self._changes:
+            self._begun = now
+        self._changes += 1
+        if self._changes > self.CHANGES:
+            raise SimulationError(
+                f"nothing gets through since {self._begun:.6g} s, in {self.CHANGES:,} changes of capacities: the links "
+                "of a path are never up together"
+            )
 
 
 class EndOfInstant:

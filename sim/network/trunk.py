@@ -12,7 +12,7 @@ from sim.network.access import LAST_ENTRY, Access, Entry, first
 from sim.network.alone import Limits
 from sim.network.capacity import Varying
 from sim.network.levels import Branch
-from sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant
+from sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant, Patience
 from sim.network.transfer import Transfer, deliver
 
 
@@ -51,6 +51,7 @@ class Trunk(Branch):
         self._next_fair = math.inf, LAST_ENTRY
         self._next_drop = 0
         self._alarm = Alarm(env, self._settle)
+        self._patience = Patience()
         self.end_of_instant = EndOfInstant(env, self._settle)
 
     def detach(self) -> None:
@@ -176,7 +177,8 @@ class Trunk(Branch):
             fair_due = self.clock + (fair[0] - self.virtual) / self.level
         self._next_fair = fair_due, fair
         self._next_end = min(fair_due, entry[0])
-        if self.wakes and self.wakes[0][0] < self._next_end:
-            self._alarm.set(self.wakes[0][0])
-        else:
-            self._alarm.set(self._next_end)
+        due = self._next_end
+        if self.wakes:
+            self._patience.wait(self.clock, due, self.wakes[0][0])
+            due = min(due, self.wakes[0][0])
+        self._alarm.set(due)

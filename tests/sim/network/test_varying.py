@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 from simpy import Environment
 
+from sim.errors import SimulationError
 from sim.network import Course, HalfDuplexTree, PathNetwork, Tree, Varying
+from sim.network.timing import Patience
 from tests.oracles.progressive_filling import Outcome
 from tests.sim.network.star_cases import Case, Client, Message, Site, faster, oracle, run, simulate
 from tests.sim.network.test_tree import agrees, goes_down, random_tree
@@ -275,3 +277,23 @@ def test_tree_and_progressive_filling_name_the_same_bottlenecks():
         assert tree == filled == half
         named += tree
     assert {*named} == {0, 1, 2, 3}
+
+
+@each
+def test_links_that_are_never_up_together_end_the_run(network_class, monkeypatch):
+    monkeypatch.setattr(Patience, "CHANGES", 1000)
+    env = Environment()
+    network = network_class(env, ingress=Varying(Course([0.0, 1.0], [0.0, 1e6], 2.0)))
+    port = network.attach(Varying(Course([0.0, 1.0], [1e6, 0.0], 2.0)), 1e6)
+    with pytest.raises(SimulationError, match="never up together"):
+        env.run(until=network.upload(port, 1e3))
+
+
+@each
+def test_patience_begins_anew_when_something_gets_through(network_class, monkeypatch):
+    # Up for one second in ten: of 30 bytes at 1 B/s, ten go in each period, after many changes in all.
+    monkeypatch.setattr(Patience, "CHANGES", 20)
+    env = Environment()
+    network = network_class(env)
+    port = network.attach(Varying(Course([0.0, 1.0], [1.0, 0.0], 10.0)), 1.0)
+    assert env.run(until=network.upload(port, 30.0)) == pytest.approx(291.0)
