@@ -60,6 +60,12 @@ class SimulationError(ParaSimError):
     exit_status = 1
 
 
+class DeadLinkError(SimulationError):
+    """A run stands still because a link of the scenario carries nothing any more, or too seldom."""
+
+    exit_status = 2
+
+
 class OutputError(ParaSimError):
     """Results cannot be written where they were asked for, or belong to something else."""
 
