@@ -116,13 +116,12 @@ class Aggregator:
         for item, version in versions.items():
             self.known[item] = max(version, self.known.get(item, -1))
 
-    def unfinished(self) -> list[str]:
-        """Say what it holds, or has under way, at the end of a run."""
-        holds = [
+    def holds(self) -> list[str]:
+        """Say what it has received and not sent on."""
+        return [
             f"holds {_clients(held)} of {self._participants[round]} updates of round {round}"
             for round, held in self._held.items()
         ]
-        return holds + [f"waits for its {message.kind.value}" for message in self.under_way]
 
 
 class Member(Site):
@@ -250,6 +249,10 @@ class _FetchBelow(Fetch):
         if thread.after is asked:
             thread.after = self.causes
         super()._travel(thread.site.port.down)
+
+    def awaited(self) -> str:
+        """Say what a client waits for that waits for this."""
+        return "its region to have what it downloads" if self.waits else super().awaited()
 
     def cancel(self) -> float:
         """Take it off the network; if it has not departed, there is nothing to record."""

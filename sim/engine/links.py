@@ -14,9 +14,10 @@ from typing import NamedTuple
 import simpy
 
 from sim.network import star_network
-from sim.network.capacity import Varying
+from sim.network.capacity import Course, Varying
 from sim.network.model import Network, Port, Shared
-from sim.scenario.links import Capacity, Region, SiteLine
+from sim.network.transport import Tcp, outages
+from sim.scenario.links import Capacity, Region, SiteLine, Transport
 from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Group
 from sim.scenario.traces import capacity
@@ -78,6 +79,8 @@ class Links:
         self._seed = scenario.seed
         self._at_once = at_once
         self._access = access or {}
+        self._tcp: dict[tuple[int, float], tuple[Tcp, Tcp]] = {}
+        self._courses: dict[tuple[int, float, int, float, float | None], tuple[Course, Course]] = {}
         regions = scenario.regions
         below_server = [group for group in scenario.fleet if not _aggregates(regions, group)]
         server = scenario.server
@@ -87,7 +90,7 @@ class Links:
         for index, (name, region) in enumerate(regions.items()):
             members = [group for group in scenario.fleet if group.region == name]
             self._branches[name] = self._branch(name, index, region, members)
-        self._lines: dict[tuple[str | None, int], Shared] = {}
+        self._lines: dict[int, Shared] = {}
 
     def attach(self, group: Group, client: int, first: int, count: int) -> Port:
         """Attach a client, or so many alike ones below the same site.
@@ -106,32 +109,71 @@ class Links:
         network, above, latency = self._branches[group.region]
         if group.site is not None:
             of_site = group.site.clients
-            above = self._line(group.region, group.site, first + (client - first) // of_site * of_site)
+            nearest = first + (client - first) // of_site * of_site
+            above = self._line(group, group.site, nearest, min(nearest + of_site, first + group.count) - 1)
         uplink, downlink = self._both(group.uplink, group.down, client)
         own_latency = group.latency
         if client in self._access:
             other = self._access[client]
             uplink, downlink = _with_mean(uplink, other.uplink), _with_mean(downlink, other.downlink)
             own_latency = other.latency
+        one_way = own_latency + latency
         half = group.duplex == "half"
-        return network.attach(uplink, downlink, own_latency + latency, half, count, above)
+        if group.transport is None:
+            return network.attach(uplink, downlink, one_way, half, count, above)
+        uplink, downlink = self._with_outages(uplink, downlink, group.transport, one_way)
+        return network.attach(
+            uplink, downlink, one_way, half, count, above, *self._connections(group.transport, one_way)
+        )
 
     def _branch(self, name: str, index: int, region: Region, members: list[Group]) -> _Branch:
         """Lay a region's link."""
         uplink, downlink = self._both(region.uplink, _down(region), index, _REGION)
         if region.aggregates:
-            self.aggregators[name] = self.network.attach(uplink, downlink, region.latency)
+            up = down = None
+            if region.transport is not None:
+                uplink, downlink = self._with_outages(uplink, downlink, region.transport, region.latency)
+                up, down = self._connections(region.transport, region.latency)
+            self.aggregators[name] = self.network.attach(uplink, downlink, region.latency, up=up, down=down)
             return _Branch(self._star(members), None, 0.0)
         # Without a capacity it binds nobody, and costs nothing.
         limited = uplink != math.inf or downlink != math.inf
-        return _Branch(self.network, self.network.shared(uplink, downlink) if limited else None, region.latency)
+        above = self.network.shared(uplink, downlink, name=f"the link of region {name}") if limited else None
+        return _Branch(self.network, above, region.latency)
 
-    def _line(self, region: str | None, line: SiteLine, first: int) -> Shared:
-        """Lay the line of the site that begins with a client, once."""
-        if (region, first) not in self._lines:
-            network, above, _ = self._branches[region]
-            self._lines[region, first] = network.shared(*self._both(line.uplink, _down(line), first, _SITE), above)
-        return self._lines[region, first]
+    def _line(self, group: Group, line: SiteLine, first: int, last: int) -> Shared:
+        """Lay the line of the site that begins and ends with some client, once."""
+        if first not in self._lines:
+            network, above, _ = self._branches[group.region]
+            whose = f"{group.name or 'client'} {first}" + (f" to {last}" if last > first else "")
+            capacities = self._both(line.uplink, _down(line), first, _SITE)
+            self._lines[first] = network.shared(*capacities, above, f"the site line of {whose}")
+        return self._lines[first]
+
+    def _connections(self, transport: Transport, latency: float) -> tuple[Tcp, Tcp]:
+        """What TCP makes of the two directions; ports that are alike share them."""
+        key = id(transport), latency
+        if key not in self._tcp:
+            self._tcp[key] = Tcp(transport, 2 * latency, "uplink"), Tcp(transport, 2 * latency, "downlink")
+        return self._tcp[key]
+
+    def _with_outages(
+        self, uplink: float | Varying, downlink: float | Varying, transport: Transport, latency: float
+    ) -> tuple[float | Varying, float | Varying]:
+        """Let breaks of links that vary last until TCP is back."""
+        queues = (None, None) if transport.buffer is None else (transport.buffer.uplink, transport.buffer.downlink)
+        one, other = (
+            self._with_breaks(link, transport, latency, queue) if isinstance(link, Varying) else link
+            for link, queue in zip((uplink, downlink), queues, strict=True)
+        )
+        return one, other
+
+    def _with_breaks(self, link: Varying, transport: Transport, latency: float, queue: float | None) -> Varying:
+        key = id(link.course), link.scale, id(transport), latency, queue
+        if key not in self._courses:
+            # The course is kept along, so that no other one can get its place in memory.
+            self._courses[key] = link.course, outages(link.course, transport, 2 * latency, queue, link.scale)
+        return Varying(self._courses[key][1], link.start, link.scale)
 
     def _both(self, up: Capacity | None, down: Capacity | None, *owner: int) -> tuple[float | Varying, float | Varying]:
         return capacity(up, self._seed, *owner), capacity(down, self._seed, *owner)

@@ -110,6 +110,10 @@ class Message(Transfer):
         delivered: float = self.size
         return delivered
 
+    def awaited(self) -> str:
+        """Say what its owner waits for that waits for this."""
+        return f"its {self.kind.value}"
+
     def _travel(self, access: AccessLink) -> None:
         if not self.under_way:
             return

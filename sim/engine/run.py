@@ -142,7 +142,9 @@ class Run:
         reasons = [self._waiting(*waiting) for waiting in stuck[:_NAMED]]
         if len(stuck) > _NAMED:
             reasons.append(f"{len(stuck) - _NAMED:,} more of them wait")
-        reasons += [f"region {each.name} {what}" for each in self.aggregators for what in each.unfinished()]
+        for each in self.aggregators:
+            waits = [] if stopped else [f"waits for {_described(message)}" for message in each.under_way]
+            reasons += [f"region {each.name} {what}" for what in each.holds() + waits]
         short = [site for site in self.sites if site.updates < len(site.rounds)]
         if short:
             last = min(short, key=lambda site: site.updates - len(site.rounds))
@@ -191,7 +193,7 @@ def _described(event: object) -> str:
     if isinstance(event, Signal):
         return event.what()
     if isinstance(event, Message):
-        return f"its {event.kind.value}{_dead_link(event)}"
+        return event.awaited() + _dead_link(event)
     if isinstance(event, simpy.Process):
         return _described(event.target)
     if isinstance(event, simpy.events.Condition):

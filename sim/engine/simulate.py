@@ -216,7 +216,7 @@ def _provenance(setup: Setup, costs: Costs) -> dict[str, object]:
     provenance: dict[str, object] = {
         "compute": costs.provenance(),
         "payload": {"origin": "computed" if scenario.payload is None else "given", "source": payload_source},
-        "network": {"origin": "simulated", "source": "max-min fair fluid sharing of a star"},
+        "network": {"origin": "simulated", "source": f"max-min fair fluid sharing of a {_shape_of_network(scenario)}"},
     }
     if setup.traces:
         provenance["traces"] = list(setup.traces)
@@ -226,3 +226,10 @@ def _provenance(setup: Setup, costs: Costs) -> dict[str, object]:
             "source": "seeded stand-in for the gradient-based order: a simulation has no gradients",
         }
     return provenance
+
+
+def _shape_of_network(scenario: Scenario) -> str:
+    """Say what links there are, and what stands in front of them."""
+    transports = [each.transport for each in scenario.fleet] + [each.transport for each in scenario.regions.values()]
+    tree = any(group.site is not None or group.region is not None for group in scenario.fleet)
+    return ("tree" if tree else "star") + (", with TCP in front of it" if any(transports) else "")
