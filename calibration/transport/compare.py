@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from simpy import Environment
 
 from sim.errors import OutputError
-from sim.network import Course, Network, Port, Varying, star_network
+from sim.network import Course, Port, Varying, star_network
+from sim.network.model import Network
 from sim.network.transport import Tcp, outages
 from sim.scenario.links import Buffers, Transport
 
@@ -110,7 +111,7 @@ def compare(rows: Sequence[Row], traces: Path | None = None) -> list[TransportCo
     OutputError
         If a log cannot be read.
     """
-    found = []
+    found: list[TransportComparison] = []
     for kind in KINDS:
         for row in rows:
             if row["kind"] == kind and (kind != "trace" or traces is not None):
@@ -145,12 +146,12 @@ def _seconds(row: Row, link: float | Varying, size: float, **settings: Any) -> f
     """Seconds of one upload."""
     network = star_network(Environment())
     arrival = network.upload(_attach(network, link, link, row, row["round_trip_ms"] / 1000, **settings), size)
-    network.env.run()
-    return float(arrival.value)
+    return float(network.env.run(until=arrival))  # type: ignore[arg-type]
 
 
 def _start_up(row: Row) -> Iterator[TransportComparison]:
-    what = f"{row['control']}, {row['bytes'] / 1e6:g} MB over {row['link_mbit_s']:g} Mbit/s and {row['round_trip_ms']:g} ms"
+    link = f"{row['link_mbit_s']:g} Mbit/s and {row['round_trip_ms']:g} ms"
+    what = f"{row['control']}, {row['bytes'] / 1e6:g} MB over {link}"
     seconds = _seconds(row, row["link_mbit_s"] * MBIT, row["bytes"])
     yield TransportComparison("start-up", what, "s", row["seconds"], seconds, 2 if row["bytes"] >= 1e6 else 25)
 
@@ -212,7 +213,8 @@ def _trace(row: Row, folder: Path) -> Iterator[TransportComparison]:
     except (OSError, ValueError, KeyError, TypeError):
         raise OutputError(f"{log}: is no log with columns seconds and downlink_mbit_s") from None
     transport = Transport(control=row["control"])
-    course = outages(Course(*zip(*rates, strict=True)), transport, row["round_trip_ms"] / 1000)
+    course = Course([time for time, _ in rates], [rate for _, rate in rates])
+    course = outages(course, transport, row["round_trip_ms"] / 1000)
     what = f"{row['control']}, {row['bytes'] / 1e6:g} MB over {row['trace']}"
     yield TransportComparison("trace", what, "s", row["seconds"], _seconds(row, Varying(course), row["bytes"]), 6)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,13 +11,16 @@ import typer
 
 from calibration.profiles.points import in_layers
 from parasim.cli.calibrate import budget_seconds, measuring, use_threads
-from parasim.cli.options import DeviceKind, Overrides, PlainFormat, print_json, values_of
+from parasim.cli.options import DeviceKind, Format, OutputDirectory, Overrides, PlainFormat, print_json, values_of
 from parasim.cli.progress import stages
 from parasim.sentences import say
 from parasim.text import clock, console, plain_table
 from sim.errors import ScenarioError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from calibration.transport.compare import KindSummary, TransportComparison
     from parasim.validation import ComputeValidation
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -79,6 +84,67 @@ def compute(
         print_json(validation.summary())
         return
     _print(validation, out)
+
+
+@app.command()
+def transport(
+    traces: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the 4G logs, which are not shipped (4g-*.csv).")
+    ] = None,
+    format_: Format = "table",
+    out: OutputDirectory = None,
+) -> None:
+    """Compare transfers that real TCP made with the same ones in the simulator's network.
+
+    Example: paraSim validate transport --out results/transport
+    """
+    from calibration.transport.compare import compare, measured, summaries
+    from sim.support.atomic_files import write_rows
+
+    comparisons = compare(measured(), traces)
+    kinds = summaries(comparisons)
+    rows = [one.row() for one in comparisons]
+    written = []
+    if out is not None:
+        from parasim.figures.transport import draw_transport
+
+        write_rows(out / "transport.csv", list(rows[0]), [list(row.values()) for row in rows])
+        written = [out / "transport.csv", *draw_transport(comparisons, out / "parity")]
+    if format_ == "json":
+        print_json({"rows": rows, "kinds": {kind: summary._asdict() for kind, summary in kinds.items()}})
+    elif format_ == "csv":
+        writer = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        _print_transport(comparisons, kinds)
+    # Beside the rows, which a program may read.
+    if traces is None:
+        skipped = sum(row["kind"] == "trace" for row in measured())
+        print(
+            f"Left out: {skipped} rows on 4G logs, which are not shipped; --traces names their folder", file=sys.stderr
+        )
+    if written:
+        print(f"Files: {', '.join(map(str, written))}", file=sys.stderr)
+
+
+_HOLDS = {True: "yes", False: "NO", None: "-"}
+
+
+def _print_transport(comparisons: Sequence[TransportComparison], kinds: Mapping[str, KindSummary]) -> None:
+    terminal = console()
+    table = plain_table("kind", "transfer", ">measured", ">predicted", ">error", ">bound", "within", keep=("transfer",))
+    for one in comparisons:
+        figures = [f"{figure:.4g} {one.unit}" for figure in (one.measured, one.predicted)]
+        bound = "-" if one.bound_pct is None else f"{one.bound_pct:g} %" + (" (mean)" if one.kind == "trace" else "")
+        table.add_row(one.kind, one.what, *figures, f"{one.error_pct:+.1f} %", bound, _HOLDS[one.holds])
+    terminal.print(table)
+    table = plain_table("kind", ">rows", ">mean error", ">largest", "within the bounds")
+    for kind, summary in kinds.items():
+        errors = f"{summary.mean_pct:.1f} %", f"{summary.max_pct:.1f} %"
+        table.add_row(kind, str(summary.rows), *errors, _HOLDS[summary.holds])
+    terminal.print("")
+    terminal.print(table)
 
 
 def _print(validation: ComputeValidation, out: Path) -> None:

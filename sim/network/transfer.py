@@ -235,7 +235,9 @@ class Transfer(Event):
         if self.load is not None:
             return self._parts_with_start_up(end)
         if access.trunk.varied:
-            alone, stalled = alone_and_stalled(access.path(), partial(access.alone, size=self.size), began + latency, end, load)
+            alone, stalled = alone_and_stalled(
+                access.path(), partial(access.alone, size=self.size), began + latency, end, load
+            )
         else:
             alone = load / access.capacity
         shared = end - began - latency - alone - stalled
@@ -251,7 +253,9 @@ class Transfer(Event):
         latency: float = access.latency
         start_up = min(self._start_up, elapsed - latency)
         load = self._cut_load if self._cut is not None else self.load or 0.0
-        alone, stalled = alone_and_stalled(access.path(), partial(access.alone, size=self.size), self._began + latency + start_up, end, load)
+        alone, stalled = alone_and_stalled(
+            access.path(), partial(access.alone, size=self.size), self._began + latency + start_up, end, load
+        )
         shared = elapsed - latency - start_up - alone - stalled
         if shared <= NEGLIGIBLE * elapsed + 1e-12 * end:
             shared = 0.0

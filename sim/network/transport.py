@@ -128,7 +128,8 @@ class Tcp:
         segments = size / SEGMENT
         sent = self._slow_start(segments, rate)[1]
         left, spared = segments - sent, max(0.0, self._before_loss(segments) - sent)
-        return left / (spared / rate + (left - spared) / steady)
+        seconds = spared / rate + (left - spared) / steady
+        return left / seconds if seconds else rate
 
     def start_up(self, size: float, rate: float) -> StartUp:
         """How a message begins; see `Connection.start_up`.
@@ -157,14 +158,15 @@ class Tcp:
         kB to 3 MB over 50 Mbit/s and 50 ms and over 200 Mbit/s and 100 ms.
         """
         packet, streams = PACKET / rate, self.transport.streams
+        first = FIRST_WINDOW * streams
         trip = self.round_trip + 2 * packet
         product = trip / packet if packet else math.inf
         if self.transport.control == "bbr":
             sent = min(segments, product / math.log(2))
-            rounds = max(1.0, math.log2(sent / (BBR_FIRST * streams))) - 1
+            if sent <= first:
+                return 0.0, 0.0
             # The last packet is left for the link.
-            return rounds * trip, max(0.0, min(sent, segments - 1)) if rounds else 0.0
-        first = FIRST_WINDOW * streams
+            return (math.log2(sent / (BBR_FIRST * streams)) - 1) * trip, min(sent, segments - 1)
         flights = math.ceil(math.log2(min(product / first, (segments / first + 1) / 2)))
         if self.transport.loss:
             flights = min(flights, math.floor(math.log2(self._before_loss(segments) / first + 1)))
@@ -174,7 +176,7 @@ class Tcp:
     def _before_loss(self, segments: float) -> float:
         """Segments of so many that are sent before the first one is lost: Cardwell et al., INFOCOM 2000, eq. 5."""
         loss = self.transport.loss
-        return (1 - (1 - loss) ** segments) / loss
+        return float(1 - (1 - loss) ** segments) / loss
 
     def beside(self, capacity: float, other: float) -> float:
         """What is left of this direction while the other one carries a message; see `Connection.beside`.

@@ -41,11 +41,12 @@ class Tcp:
     most: float = 1.0
     cap: float = math.inf
     taken: float = 0.0
+    sized = False
 
     def start_up(self, size, rate):
         return StartUp(self.latency + self.round_trips, 1.5 * size - self.early)
 
-    def limit(self, rate):
+    def limit(self, rate, size=math.inf):
         return min(self.most * rate, self.cap)
 
     def beside(self, capacity, other):
