@@ -13,17 +13,14 @@ from typing import NamedTuple
 
 import simpy
 
+from sim.engine.lines import OF_REGION, OF_SERVER, OF_SITE, both, site_name, site_of
 from sim.network import star_network
 from sim.network.capacity import Course, Varying
 from sim.network.model import Network, Port, Shared
 from sim.network.transport import Tcp, outages
-from sim.scenario.links import Capacity, Region, SiteLine, Transport
+from sim.scenario.links import Region, SiteLine, Transport
 from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Group
-from sim.scenario.traces import capacity
-
-_SITE, _REGION, _SERVER = 1, 2, 3
-"""What tells the links of sites, regions and the server from those of clients, where a trace's start is drawn."""
 
 
 class Access(NamedTuple):
@@ -76,7 +73,7 @@ class Links:
         self, env: simpy.Environment, scenario: Scenario, at_once: int, access: Mapping[int, Access] | None = None
     ):
         self._env = env
-        self._seed = scenario.seed
+        self._scenario = scenario
         self._at_once = at_once
         self._access = access or {}
         self._tcp: dict[tuple[int, float], tuple[Tcp, Tcp]] = {}
@@ -84,7 +81,7 @@ class Links:
         regions = scenario.regions
         below_server = [group for group in scenario.fleet if not _aggregates(regions, group)]
         server = scenario.server
-        self.network = self._star(below_server, *self._both(server.ingress, server.egress, 0, _SERVER))
+        self.network = self._star(below_server, *both(scenario, server.ingress, server.egress, 0, OF_SERVER))
         self.aggregators: dict[str, Port] = {}
         self._branches: dict[str | None, _Branch] = {None: _Branch(self.network, None, 0.0)}
         for index, (name, region) in enumerate(regions.items()):
@@ -108,10 +105,8 @@ class Links:
         """
         network, above, latency = self._branches[group.region]
         if group.site is not None:
-            of_site = group.site.clients
-            nearest = first + (client - first) // of_site * of_site
-            above = self._line(group, group.site, nearest, min(nearest + of_site, first + group.count) - 1)
-        uplink, downlink = self._both(group.uplink, group.down, client)
+            above = self._line(group, group.site, site_of(group, first, client))
+        uplink, downlink = both(self._scenario, group.uplink, group.down, client)
         own_latency = group.latency
         if client in self._access:
             other = self._access[client]
@@ -128,7 +123,7 @@ class Links:
 
     def _branch(self, name: str, index: int, region: Region, members: list[Group]) -> _Branch:
         """Lay a region's link."""
-        uplink, downlink = self._both(region.uplink, _down(region), index, _REGION)
+        uplink, downlink = both(self._scenario, region.uplink, region.down, index, OF_REGION)
         if region.aggregates:
             up = down = None
             if region.transport is not None:
@@ -141,13 +136,13 @@ class Links:
         above = self.network.shared(uplink, downlink, name=f"the link of region {name}") if limited else None
         return _Branch(self.network, above, region.latency)
 
-    def _line(self, group: Group, line: SiteLine, first: int, last: int) -> Shared:
-        """Lay the line of the site that begins and ends with some client, once."""
+    def _line(self, group: Group, line: SiteLine, clients: range) -> Shared:
+        """Lay the line of the site of some clients, once."""
+        first = clients.start
         if first not in self._lines:
             network, above, _ = self._branches[group.region]
-            whose = f"{group.name or 'client'} {first}" + (f" to {last}" if last > first else "")
-            capacities = self._both(line.uplink, _down(line), first, _SITE)
-            self._lines[first] = network.shared(*capacities, above, f"the site line of {whose}")
+            capacities = both(self._scenario, line.uplink, line.down, first, OF_SITE)
+            self._lines[first] = network.shared(*capacities, above, f"the {site_name(group, clients)}")
         return self._lines[first]
 
     def _connections(self, transport: Transport, latency: float) -> tuple[Tcp, Tcp]:
@@ -175,9 +170,6 @@ class Links:
             self._courses[key] = link.course, outages(link.course, transport, 2 * latency, queue, link.scale)
         return Varying(self._courses[key][1], link.start, link.scale)
 
-    def _both(self, up: Capacity | None, down: Capacity | None, *owner: int) -> tuple[float | Varying, float | Varying]:
-        return capacity(up, self._seed, *owner), capacity(down, self._seed, *owner)
-
     def _star(
         self, groups: list[Group], ingress: float | Varying = math.inf, egress: float | Varying = math.inf
     ) -> Network:
@@ -187,10 +179,6 @@ class Links:
 
 def _aggregates(regions: Mapping[str, Region], group: Group) -> bool:
     return group.region is not None and regions[group.region].aggregates
-
-
-def _down(link: Region | SiteLine) -> Capacity | None:
-    return link.uplink if link.downlink is None else link.downlink
 
 
 def _with_mean(link: float | Varying, mean: float) -> float | Varying:
