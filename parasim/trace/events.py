@@ -16,7 +16,7 @@ from itertools import count, groupby
 from operator import itemgetter
 from typing import Any
 
-from parasim.figures.gantt import client_name
+from parasim.figures.schedule import client_name
 from parasim.trace.arrows import Arrows, microseconds
 from sim.analysis.critical_path import CriticalPath
 from sim.engine.fleet import Fleet

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sim.engine.fleet import Fleet
 from sim.engine.lines import Level, Line, are_plain, lines
-from sim.engine.timeline import SERVER, Account, Interval, Kind, Parts, Span, Timeline, account, write_csv
+from sim.engine.timeline import PART_COLUMNS, SERVER, Account, Interval, Kind, Parts, Span, Timeline, account, write_csv
 from sim.scenario.scenario import Scenario
 from sim.support.atomic_files import write_atomically
 from sim.support.collector import no_collection
@@ -192,9 +192,7 @@ class Result:
         rows: list[dict[str, object]] = []
         for owner, name, count in owners:
             parts = [math.fsum(terms) / count for terms in spent.get(owner, [[] for _ in Parts._fields])]
-            rows.append(
-                {"name": name, **{f"{part}_s": seconds for part, seconds in zip(Parts._fields, parts, strict=True)}}
-            )
+            rows.append({"name": name, **dict(zip(PART_COLUMNS, parts, strict=True))})
         return rows
 
     @cached_property
@@ -207,7 +205,7 @@ class Result:
         return Counter({key: _whole(math.fsum(own)) for key, own in sizes.items()})
 
     def write_timeline(self, path: Path, *, collapse: bool = False) -> None:
-        """Write ``timeline.csv``: complete, or not at all.
+        """Write ``timeline.csv``: complete, or not at all; with the parts of messages where links are not plain.
 
         Parameters
         ----------
@@ -223,7 +221,8 @@ class Result:
         """
         collapse = collapse or self.scenario.clients > TIMELINE_CLIENTS
         spans, counts, name = self.timeline.spans, dict(self.counts), Fleet.of(self.scenario).actor
-        write_atomically(path, lambda f: write_csv(f, spans, counts, name, collapse=collapse))
+        parts = not are_plain(self.scenario)
+        write_atomically(path, lambda f: write_csv(f, spans, counts, name, collapse=collapse, parts=parts))
 
 
 def _whole(total: float) -> int | float:

@@ -58,6 +58,10 @@ class Parts(NamedTuple):
     start_up: float = 0.0
 
 
+PART_COLUMNS = tuple(f"{part}_s" for part in Parts._fields)
+"""Columns of `Parts`."""
+
+
 class Span(NamedTuple):
     """One activity.
 
@@ -250,6 +254,7 @@ def write_csv(
     name: Callable[[int], str] = lambda actor: "server",
     *,
     collapse: bool,
+    parts: bool = False,
 ) -> None:
     """Write spans as CSV, one line each, in order of start, then client.
 
@@ -265,14 +270,20 @@ def write_csv(
         Names an actor that is no client.
     collapse : bool
         Write one set of rows per group, with a column `count`, instead of one per client.
+    parts : bool
+        Write what messages' time was spent on, a column for each of their `Parts` [s].
     """
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow((*COLUMNS, "count") if collapse else COLUMNS)
+    columns = (*COLUMNS, *PART_COLUMNS) if parts else COLUMNS
+    writer.writerow((*columns, "count") if collapse else columns)
     ordered = sorted(spans, key=lambda span: (span.start, span.client < 0, span.client, span.end))
     for span in ordered:
         count = counts.get(span.client, 1)
         size = int(span.size) if span.size == int(span.size) else span.size
-        row = (span.round, span.kind.value, repr(span.start), repr(span.end), size, ";".join(map(str, span.blocks)))
+        blocks = ";".join(map(str, span.blocks))
+        row: tuple[object, ...] = (span.round, span.kind.value, repr(span.start), repr(span.end), size, blocks)
+        if parts:
+            row += tuple(map(repr, span.parts)) if span.parts else ("",) * len(PART_COLUMNS)
         if collapse or span.client < 0:
             who = name(span.client) if span.client < 0 else span.client
             writer.writerow((who, *row, count) if collapse else (who, *row))

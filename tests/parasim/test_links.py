@@ -82,7 +82,8 @@ def test_links_in_words(tmp_path: Path):
     # The mean of a trace is the half of 10 MB/s in every second, of which the scale leaves a half.
     assert links_said(scenario) == (
         "Links: those of ships (mean 2.5 MB/s up, mean 2.5 MB/s down) "
-        "and region eu (mean 75 MB/s up, mean 75 MB/s down) vary with time, 2 site lines for 4 clients, region eu, TCP (BBR)."
+        "and region eu (mean 75 MB/s up, mean 75 MB/s down) vary with time, "
+        "2 site lines for 4 clients, region eu, TCP (BBR)."
     )
     told = {row["of"]: row for row in link_rows(scenario)}
     assert list(told) == ["branch", "ships", "region eu", "server"]
