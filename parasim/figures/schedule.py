@@ -107,13 +107,13 @@ def schedule(
         if span.start < end:
             doing[span.client].append(span)
     capacities = {} if scenario is None or fleet is None else _varying_access(scenario, fleet, doing, varying)
+    behind = {client: line.name for line in varying if line.level is Level.SITE for client in line.clients[0]}
     rows: dict[object, list[int]] = defaultdict(list)
     for client, own in sorted(doing.items()):
         group = client if client < 0 else None if fleet is None else fleet.index(client)
-        behind = next((line.name for line in varying if line.level is Level.SITE and line.carries(client)), "")
         courses = tuple(map(_identity, capacities.get(client, ())))
         times = tuple((span.round, span.kind, span.start, span.end) for span in own)
-        rows[group, behind, courses, tuple((presence or {}).get(client, ())), times].append(client)
+        rows[group, behind.get(client), courses, tuple((presence or {}).get(client, ())), times].append(client)
     leader = {client: clients[0] for clients in rows.values() for client in clients}
     alike = {clients[0]: sum(counts.get(client, 1) for client in clients) for clients in rows.values()}
     names = {

@@ -56,10 +56,6 @@ class Line(NamedTuple):
     clients: tuple[range, ...]
     aggregators: tuple[int, ...] = ()
 
-    def carries(self, actor: int) -> bool:
-        """Whether the messages of a client or an aggregator cross it."""
-        return actor in self.aggregators or any(actor in clients for clients in self.clients)
-
 
 def are_plain(scenario: Scenario) -> bool:
     """Whether all links are constant, nothing lies between them and the server's, and no TCP stands before them."""
