@@ -2,19 +2,22 @@
 
 From the end of the run one goes back along the cause that ended last. Every moment of the run thereby belongs to
 exactly one span, and every piece of a span to the resource that it used: what a transfer would take on its own
-access link alone belongs to that link, what it takes longer than that to the server's.
+access link alone belongs to that link; what it takes longer than that to the link that others share and that bound it
+when its last byte arrived, of a site, a region or the server; and what TCP costs is told apart.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from sim.engine.fleet import Fleet
 from sim.engine.result import Result
-from sim.engine.timeline import SERVER, Kind, Span
+from sim.engine.timeline import SERVER, Bound, Kind, Span
+from sim.scenario.scenario import Scenario
 
 
 class Holder(StrEnum):
@@ -31,6 +34,11 @@ class Holder(StrEnum):
     SERIALIZATION = "serialization"
     AGGREGATION = "aggregation"
     UNRECORDED = "unrecorded wait"
+    SITE = "site line"
+    REGION = "region link"
+    TWO_WAY = "two-way traffic"
+    START_UP = "TCP start-up"
+    LIMITED = "TCP rate limit"
 
 
 class Piece(NamedTuple):
@@ -43,8 +51,9 @@ class Piece(NamedTuple):
     holder : Holder
         Kind of resource.
     client : int
-        Whose it is: number of the (first) client, or `SERVER`. A client whose transfer is slowed by the server's
-        link is not named here, as the link is the server's.
+        Whose it is: number of the (first) client, or `SERVER`. A client whose transfer is slowed by a link that others
+        share is not named here, but the server, the region (by its number below the server's) or the first client of
+        the site whose link it is.
     start, end : float
         [s].
     """
@@ -83,9 +92,19 @@ def length(pieces: Iterable[Piece]) -> float:
     return math.fsum(term for piece in pieces for term in (piece.end, -piece.start))
 
 
-def pieces_of(number: int, span: Span) -> Iterator[Piece]:
-    """Divide a span among the resources that it used, in the order of time."""
-    parts = _parts(span)
+def pieces_of(number: int, span: Span, sharing: _Sharing | None = None) -> Iterator[Piece]:
+    """Divide a span among the resources that it used, in the order of time.
+
+    Parameters
+    ----------
+    number : int
+        Of the span.
+    span : Span
+        The span.
+    sharing : callable, optional
+        Tells what made a message slower than its own link; the server's if not given.
+    """
+    parts = _parts(number, span, sharing)
     time = span.start
     for holder, client, seconds in parts[:-1]:
         end = min(time + seconds, span.end)
@@ -96,16 +115,21 @@ def pieces_of(number: int, span: Span) -> Iterator[Piece]:
         yield Piece(number, *parts[-1][:2], time, span.end)
 
 
-def _parts(span: Span) -> list[tuple[Holder, int, float]]:
+def _parts(number: int, span: Span, sharing: _Sharing | None) -> list[tuple[Holder, int, float]]:
     client = span.client
     if span.parts is None:
         holder = Holder.AGGREGATION if span.kind is Kind.AGGREGATE else Holder.COMPUTING
         return [(holder, client, span.end - span.start)]
     uploads, spent = span.kind is Kind.UPLOAD, span.parts
+    shared_by = Holder.INGRESS if uploads else Holder.EGRESS, SERVER
+    if spent.shared and sharing is not None:
+        shared_by = sharing(number)
     parts = [
         (Holder.LATENCY, client, spent.latency),
+        (Holder.START_UP, client, spent.start_up),
         (Holder.UPLINK if uploads else Holder.DOWNLINK, client, spent.alone),
-        (Holder.INGRESS if uploads else Holder.EGRESS, SERVER, spent.shared),
+        (Holder.LIMITED, client, spent.limited),
+        (*shared_by, spent.shared),
         (Holder.STALLED, client, spent.stalled),
         (Holder.REPEATED, client, spent.repeated),
     ]
@@ -113,6 +137,59 @@ def _parts(span: Span) -> list[tuple[Holder, int, float]]:
     parts = [packed, *parts] if uploads else [*parts, packed]
     # What is last takes up the rounding, so it must be something that took time.
     return [part for part in parts if part[2] > 0] or parts[:1]
+
+
+_Sharing = Callable[[int], tuple[Holder, int]]
+
+
+def _sharing(result: Result) -> _Sharing:
+    """Tell what made a message slower than its own link alone, by the number of its span, and whose that is."""
+    timeline, scenario = result.timeline, result.scenario
+    fleet = Fleet.of(scenario)
+    numbers = {name: SERVER - 1 - index for index, name in enumerate(scenario.regions)}
+
+    def nearest(client: int) -> Bound:
+        """The nearest link above its own that is limited: when it bound, others had more to send."""
+        if client >= 0 and (group := fleet.group(client)):
+            if group.site is not None:
+                first = fleet.firsts[fleet.index(client)]
+                return Bound("site", first + (client - first) // group.site.clients * group.site.clients)
+            if group.region is not None and scenario.regions[group.region].uplink is not None:
+                return Bound("region", numbers[group.region])
+        return Bound("server", SERVER)
+
+    def shared_by(number: int) -> tuple[Holder, int]:
+        span = timeline.spans[number]
+        bound = timeline.bound.get(number)
+        if bound is None:
+            # Its own link bound it in the end.
+            if _with_transport(scenario, fleet, span.client) and _meets_another(timeline.spans, span):
+                return Holder.TWO_WAY, span.client
+            bound = nearest(span.client)
+        ends = Holder.INGRESS if span.kind is Kind.UPLOAD else Holder.EGRESS
+        return {"site": Holder.SITE, "region": Holder.REGION, "server": ends}[bound.level], bound.owner
+
+    return shared_by
+
+
+def _with_transport(scenario: Scenario, fleet: Fleet, client: int) -> bool:
+    """Whether TCP stands in front of the link of a client or an aggregator."""
+    if client >= 0:
+        return fleet.group(client).transport is not None
+    regions = list(scenario.regions.values())
+    return client != SERVER and regions[SERVER - 1 - client].transport is not None
+
+
+def _meets_another(spans: Sequence[Span], span: Span) -> bool:
+    """Whether a message meets one that goes the other way on the same link."""
+    return any(
+        other.client == span.client
+        and other.kind is not span.kind
+        and other.kind in (Kind.UPLOAD, Kind.DOWNLOAD)
+        and other.start < span.end
+        and span.start < other.end
+        for other in spans
+    )
 
 
 def critical_path(result: Result) -> CriticalPath:
@@ -130,7 +207,7 @@ def critical_path(result: Result) -> CriticalPath:
         have held the run up just as long. Time before a span in which nothing that it is known to have waited
         for was going on is an `unrecorded wait`; the protocols that paraSim brings along leave none.
     """
-    spans = result.timeline.spans
+    spans, sharing = result.timeline.spans, _sharing(result)
     backwards: list[Piece] = []
     # The last to end; of several, the server's or the one recorded last, which may have waited for the others: clients'
     # spans that were cut off by the end of the run did not bring it about.
@@ -139,7 +216,7 @@ def critical_path(result: Result) -> CriticalPath:
     )
     while number is not None:
         span = spans[number]
-        backwards += reversed(list(pieces_of(number, span)))
+        backwards += reversed(list(pieces_of(number, span, sharing)))
         if span.beside is not None and _reached(spans, span) < span.start:
             number = span.beside
             work = spans[number]

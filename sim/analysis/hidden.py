@@ -29,7 +29,7 @@ def exposed_before(result: Result) -> dict[Holder, float]:
     # What ends later is put out of the way, so that the path goes back from the last local update.
     kept = [span if n <= last and span.end <= end else _out_of_the_way(span) for n, span in enumerate(spans)]
     held: dict[Holder, float] = {}
-    for piece in critical_path(replace(result, timeline=Timeline(kept))).pieces:
+    for piece in critical_path(replace(result, timeline=Timeline(kept, result.timeline.bound))).pieces:
         if piece.holder is not Holder.COMPUTING:
             held[piece.holder] = held.get(piece.holder, 0.0) + piece.end - piece.start
     large = {holder: seconds for holder, seconds in held.items() if seconds > ROUNDING * end}

@@ -14,9 +14,10 @@ from typing import NamedTuple
 import simpy
 
 from sim.engine.lines import OF_REGION, OF_SERVER, OF_SITE, both, site_name, site_of
+from sim.engine.timeline import SERVER, Bound
 from sim.network import star_network
 from sim.network.capacity import Course, Varying
-from sim.network.model import Network, Port, Shared
+from sim.network.model import EGRESS, INGRESS, Network, Port, Shared
 from sim.network.transport import Tcp, outages
 from sim.scenario.links import Region, SiteLine, Transport
 from sim.scenario.scenario import Scenario
@@ -67,6 +68,8 @@ class Links:
         The server's.
     aggregators : dict of str to Port
         Of each region that aggregates, its aggregator's place in the server's network.
+    levels : dict of str to Bound
+        What links that several share are, by their names: of sites, of regions without an aggregator, of the server.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Links:
         self._access = access or {}
         self._tcp: dict[tuple[int, float], tuple[Tcp, Tcp]] = {}
         self._courses: dict[tuple[int, float, int, float, float | None], tuple[Course, Course]] = {}
+        self.levels = dict.fromkeys((INGRESS, EGRESS), Bound("server", SERVER))
         regions = scenario.regions
         below_server = [group for group in scenario.fleet if not _aggregates(regions, group)]
         server = scenario.server
@@ -121,6 +125,11 @@ class Links:
             uplink, downlink, one_way, half, count, above, *self._connections(group.transport, one_way)
         )
 
+    def note_bottlenecks(self) -> None:
+        """Have it noted which links bind messages."""
+        for branch in self._branches.values():
+            branch.network.note_bottlenecks()
+
     def _branch(self, name: str, index: int, region: Region, members: list[Group]) -> _Branch:
         """Lay a region's link."""
         uplink, downlink = both(self._scenario, region.uplink, region.down, index, OF_REGION)
@@ -133,7 +142,9 @@ class Links:
             return _Branch(self._star(members), None, 0.0)
         # Without a capacity it binds nobody, and costs nothing.
         limited = uplink != math.inf or downlink != math.inf
-        above = self.network.shared(uplink, downlink, name=f"the link of region {name}") if limited else None
+        called = f"the link of region {name}"
+        self.levels[called] = Bound("region", SERVER - 1 - index)
+        above = self.network.shared(uplink, downlink, name=called) if limited else None
         return _Branch(self.network, above, region.latency)
 
     def _line(self, group: Group, line: SiteLine, clients: range) -> Shared:
@@ -141,8 +152,10 @@ class Links:
         first = clients.start
         if first not in self._lines:
             network, above, _ = self._branches[group.region]
+            called = f"the {site_name(group, clients)}"
+            self.levels[called] = Bound("site", first)
             capacities = both(self._scenario, line.uplink, line.down, first, OF_SITE)
-            self._lines[first] = network.shared(*capacities, above, f"the {site_name(group, clients)}")
+            self._lines[first] = network.shared(*capacities, above, called)
         return self._lines[first]
 
     def _connections(self, transport: Transport, latency: float) -> tuple[Tcp, Tcp]:

@@ -184,6 +184,10 @@ def simulate(
         surveyed=setup.ranks_blocks,
     )
     run = Run(env, links.network, learner or CostLearner(costs, setup.schedule, setup.blocks), setup.payload, rules)
+    if any(group.site or group.region or group.transport for group in scenario.fleet):
+        # Elsewhere, only the server's link can be shared.
+        links.note_bottlenecks()
+        run.world.levels = links.levels
     aggregators: dict[str | None, Aggregator] = {
         name: run.aggregate_below(number, name, links.aggregators[name], rounds_numbered=setup.traits.rounds_numbered)
         for name, number in fleet.aggregators.items()

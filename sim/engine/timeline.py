@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import IO, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 SERVER = -1
 """Number of the server among the actors; regions' aggregators have lower ones, clients count from 0."""
@@ -26,6 +26,21 @@ class Kind(StrEnum):
     UPLOAD = "upload"
     DOWNLOAD = "download"
     AGGREGATE = "aggregate"
+
+
+class Bound(NamedTuple):
+    """A link that several share, and that bound a message.
+
+    Attributes
+    ----------
+    level : "site", "region" or "server"
+        Which kind.
+    owner : int
+        Number of the site's first client, of the region below the server's, or `SERVER`.
+    """
+
+    level: Literal["site", "region", "server"]
+    owner: int
 
 
 class Parts(NamedTuple):
@@ -47,6 +62,8 @@ class Parts(NamedTuple):
         What had to be sent again.
     start_up : float
         Until it went at its full rate, beyond the latency, where TCP is modelled.
+    limited : float
+        What the rate that loss and window allow made it take longer than its own access link alone.
     """
 
     packing: float
@@ -56,6 +73,7 @@ class Parts(NamedTuple):
     stalled: float = 0.0
     repeated: float = 0.0
     start_up: float = 0.0
+    limited: float = 0.0
 
 
 PART_COLUMNS = tuple(f"{part}_s" for part in Parts._fields)
@@ -114,9 +132,19 @@ _SPAN = tuple.__new__
 
 @dataclass(slots=True)
 class Timeline:
-    """The spans of a run, in the order in which they were recorded; a span's number is its position."""
+    """The spans of a run, in the order in which they were recorded; a span's number is its position.
+
+    Attributes
+    ----------
+    spans : list of Span
+        All of them.
+    bound : dict of int to Bound
+        Where the network notes it: of a message, the link that others share and that bound it when its last byte
+        arrived.
+    """
 
     spans: list[Span] = field(default_factory=list)
+    bound: dict[int, Bound] = field(default_factory=dict)
 
     def record(
         self,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Protocol
 
 import simpy
 
 from sim.engine.learner import Learner
 from sim.engine.rules import Rules, Sizes
-from sim.engine.timeline import Timeline
+from sim.engine.timeline import Bound, Timeline
 from sim.network.model import Network
 from sim.network.timing import EndOfInstant
 
@@ -58,6 +58,8 @@ class World:
         Block of each round, once it is known.
     promised : dict
         Computations whose updates are only promised yet, in the order in which they began.
+    levels : mapping of str to Bound
+        What is noted of messages that a link of a name bound; nothing of others.
     """
 
     def __init__(self, env: simpy.Environment, network: Network, learner: Learner, sizes: Sizes, rules: Rules):
@@ -68,6 +70,7 @@ class World:
         self.rules = rules
         self.timeline = Timeline()
         self.schedule: Sequence[int | None] = ()
+        self.levels: Mapping[str, Bound] = {}
         self.promised: dict[Redeemable, None] = {}
         self.end_of_instant = EndOfInstant(env, self._redeem_unknown)
         # What is yielded where there is nothing to wait for: an event that is over.
