@@ -11,8 +11,10 @@ from typing import Any
 
 from parasim.sentences import listed, say
 from parasim.text import amount
+from sim.analysis.messages import messages_of
 from sim.engine.fleet import Fleet
 from sim.engine.lines import are_plain
+from sim.engine.result import Result
 from sim.scenario.links import Capacity, SiteLine, Steps, Traced, Transport
 from sim.scenario.scenario import Scenario
 from sim.scenario.traces import mean_rate, varies
@@ -27,6 +29,15 @@ def links_said(scenario: Scenario) -> str:
     if are_plain(scenario):
         return ""
     return say("links.all", parts=[*_varying(scenario), *_shared(scenario), *_connected(scenario)])
+
+
+def run_summary(result: Result) -> dict[str, Any]:
+    """Figures of a run, with what its links are and where messages' time went, where links are more than constants."""
+    scenario = result.scenario
+    if are_plain(scenario):
+        return result.summary()
+    links = {"said": links_said(scenario), "of": link_rows(scenario)}
+    return {**result.summary(), "messages": messages_of(result), "links": links}
 
 
 def link_rows(scenario: Scenario) -> list[dict[str, Any]]:

@@ -9,12 +9,14 @@ import typer
 from parasim import api
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, Scenario, TraceFile, print_json
 from parasim.ignored import ignored_said
-from parasim.links import link_rows, links_said
+from parasim.links import links_said, run_summary
 from parasim.memory import memory_said
 from parasim.report.record import leave_record
 from parasim.sentences import say
 from parasim.text import amount, clock, console, origin, plain_table
 from parasim.trace import write_trace
+from sim.analysis.messages import messages_of
+from sim.engine.lines import are_plain
 from sim.engine.result import Result
 from sim.support.atomic_files import write_json
 
@@ -28,18 +30,6 @@ _PARTS = {
     "hidden": "hidden_communication_s",
 }
 """Columns of the table, with the figures in them."""
-
-
-MESSAGE_PARTS = {
-    "their own link": "alone_s",
-    "shared lines": "shared_s",
-    "start-up": "start_up_s",
-    "latency": "latency_s",
-    "links down": "stalled_s",
-    "sent again": "repeated_s",
-    "packing": "packing_s",
-}
-"""Columns of the table of messages, with what each is of."""
 
 
 def command(
@@ -61,12 +51,12 @@ def command(
     if out is not None:
         files = out / "timeline.csv", out / "result.json"
         result.write_timeline(files[0], collapse=collapse)
-        write_json(files[1], _summary(result))
+        write_json(files[1], run_summary(result))
         leave_record(out, "simulate", scenario, files)
     if trace is not None:
         write_trace(result, trace)
     if format_ == "json":
-        print_json(_summary(result))
+        print_json(run_summary(result))
         return
     print_breakdown(result)
     if out is not None:
@@ -102,18 +92,10 @@ def print_breakdown(result: Result) -> None:
     out.print(*memory_said(result.provenance), *ignored_said(result.provenance), origin(result.provenance), sep="\n")
 
 
-def _summary(result: Result) -> dict[str, object]:
-    """Return the figures of a run, with what its links are where there is more to them than constants."""
-    said = links_said(result.scenario)
-    links = {"links": {"said": said, "of": link_rows(result.scenario)}} if said else {}
-    return result.summary() | links
-
-
 def _print_levels(result: Result) -> None:
     """Print the bytes over each level of links, and what messages took, where links are more than constants."""
     out = console()
-    messages = result.messages()
-    if not messages:
+    if are_plain(result.scenario):
         return
     out.print(say("run.levels"))
     if levels := result.levels():
@@ -122,9 +104,8 @@ def _print_levels(result: Result) -> None:
             sizes = (amount(float(str(level[way]))) for way in ("uploaded_bytes", "downloaded_bytes"))
             table.add_row(str(level["name"]), f"{level['links']:,}", *sizes)
         out.print(table, "")
-    parts = {name: part for name, part in MESSAGE_PARTS.items() if any(row[part] for row in messages)}
-    table = plain_table("messages of", *(f">{name}" for name in parts))
+    messages = messages_of(result)
+    table = plain_table("messages of", *(f">{resource}" for resource in messages[0]["seconds"]))
     for row in messages:
-        who = str(row["name"])
-        table.add_row(who, *(clock(float(str(row[part]))) if row[part] else "-" for part in parts.values()))
+        table.add_row(row["name"], *(clock(seconds) if seconds else "-" for seconds in row["seconds"].values()))
     out.print(table, links_said(result.scenario), sep="\n")

@@ -198,6 +198,8 @@ def _axis_name(schedule: Schedule, rows: Sequence[Row], unit: TimeUnit) -> str:
     shown = sum(schedule.counts[row.actor] for row in rows if row.actor is not None and row.actor >= 0)
     if shown == schedule.clients:
         return unit.name
+    if shown == sum(count for actor, count in schedule.counts.items() if actor >= 0):
+        return f"{unit.name}; {shown:,} of {schedule.clients:,} clients take part"
     return f"{unit.name}; {shown:,} of {schedule.clients:,} clients, chosen by their part in the critical path"
 
 

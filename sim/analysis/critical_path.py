@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import NamedTuple
 
 from sim.engine.fleet import Fleet
@@ -92,7 +93,7 @@ def length(pieces: Iterable[Piece]) -> float:
     return math.fsum(term for piece in pieces for term in (piece.end, -piece.start))
 
 
-def pieces_of(number: int, span: Span, sharing: _Sharing | None = None) -> Iterator[Piece]:
+def pieces_of(number: int, span: Span, sharing: Sharing | None = None) -> Iterator[Piece]:
     """Divide a span among the resources that it used, in the order of time.
 
     Parameters
@@ -115,7 +116,7 @@ def pieces_of(number: int, span: Span, sharing: _Sharing | None = None) -> Itera
         yield Piece(number, *parts[-1][:2], time, span.end)
 
 
-def _parts(number: int, span: Span, sharing: _Sharing | None) -> list[tuple[Holder, int, float]]:
+def _parts(number: int, span: Span, sharing: Sharing | None) -> list[tuple[Holder, int, float]]:
     client = span.client
     if span.parts is None:
         holder = Holder.AGGREGATION if span.kind is Kind.AGGREGATE else Holder.COMPUTING
@@ -139,14 +140,23 @@ def _parts(number: int, span: Span, sharing: _Sharing | None) -> list[tuple[Hold
     return [part for part in parts if part[2] > 0] or parts[:1]
 
 
-_Sharing = Callable[[int], tuple[Holder, int]]
+Sharing = Callable[[int], tuple[Holder, int]]
 
 
-def _sharing(result: Result) -> _Sharing:
+def sharing_of(result: Result) -> Sharing:
     """Tell what made a message slower than its own link alone, by the number of its span, and whose that is."""
     timeline, scenario = result.timeline, result.scenario
     fleet = Fleet.of(scenario)
     numbers = {name: SERVER - 1 - index for index, name in enumerate(scenario.regions)}
+
+    @cache
+    def messages() -> dict[int, list[Span]]:
+        """All of them, by whose they are."""
+        found: dict[int, list[Span]] = {}
+        for span in timeline.spans:
+            if span.spent:
+                found.setdefault(span.client, []).append(span)
+        return found
 
     def nearest(client: int) -> Bound:
         """The nearest link above its own that is limited: when it bound, others had more to send."""
@@ -163,7 +173,7 @@ def _sharing(result: Result) -> _Sharing:
         bound = timeline.bound.get(number)
         if bound is None:
             # Its own link bound it in the end.
-            if _with_transport(scenario, fleet, span.client) and _meets_another(timeline.spans, span):
+            if _with_transport(scenario, fleet, span.client) and _meets_another(messages()[span.client], span):
                 return Holder.TWO_WAY, span.client
             bound = nearest(span.client)
         ends = Holder.INGRESS if span.kind is Kind.UPLOAD else Holder.EGRESS
@@ -180,16 +190,9 @@ def _with_transport(scenario: Scenario, fleet: Fleet, client: int) -> bool:
     return client != SERVER and regions[SERVER - 1 - client].transport is not None
 
 
-def _meets_another(spans: Sequence[Span], span: Span) -> bool:
-    """Whether a message meets one that goes the other way on the same link."""
-    return any(
-        other.client == span.client
-        and other.kind is not span.kind
-        and other.kind in (Kind.UPLOAD, Kind.DOWNLOAD)
-        and other.start < span.end
-        and span.start < other.end
-        for other in spans
-    )
+def _meets_another(messages: Iterable[Span], span: Span) -> bool:
+    """Whether a message meets one of the same client's that goes the other way."""
+    return any(other.kind is not span.kind and other.start < span.end and span.start < other.end for other in messages)
 
 
 def critical_path(result: Result) -> CriticalPath:
@@ -207,7 +210,7 @@ def critical_path(result: Result) -> CriticalPath:
         have held the run up just as long. Time before a span in which nothing that it is known to have waited
         for was going on is an `unrecorded wait`; the protocols that paraSim brings along leave none.
     """
-    spans, sharing = result.timeline.spans, _sharing(result)
+    spans, sharing = result.timeline.spans, sharing_of(result)
     backwards: list[Piece] = []
     # The last to end; of several, the server's or the one recorded last, which may have waited for the others: clients'
     # spans that were cut off by the end of the run did not bring it about.

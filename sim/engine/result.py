@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sim.engine.fleet import Fleet
 from sim.engine.lines import Level, Line, are_plain, lines
-from sim.engine.timeline import PART_COLUMNS, SERVER, Account, Interval, Kind, Parts, Span, Timeline, account, write_csv
+from sim.engine.timeline import SERVER, Account, Interval, Kind, Span, Timeline, account, write_csv
 from sim.scenario.scenario import Scenario
 from sim.support.atomic_files import write_atomically
 from sim.support.collector import no_collection
@@ -105,7 +105,6 @@ class Result:
             **self.figures(),
             "groups": self.groups(),
             **({"levels": levels} if (levels := self.levels()) else {}),
-            **({"messages": messages} if (messages := self.messages()) else {}),
             "provenance": dict(self.provenance),
         }
 
@@ -168,32 +167,6 @@ class Result:
         """Sum of one part of the accounts over a range of clients."""
         own = self._among(clients)
         return math.fsum(getattr(self.accounts[client], part) * self.counts[client] for client in own)
-
-    def messages(self) -> list[dict[str, object]]:
-        """What the messages of the mean client of each group, and of each region's aggregator, took [s].
-
-        Parts are those of `Parts`, whether or not something was computed at the same time. Empty where links are
-        plain: constant, with nothing between them and the server's, and without TCP.
-        """
-        if are_plain(self.scenario):
-            return []
-        fleet = Fleet.of(self.scenario)
-        spent: dict[int, list[list[float]]] = {}
-        for span in self.timeline.spans:
-            if span.spent:
-                owner = span.client if span.client < 0 else fleet.index(span.client)
-                count = 1 if span.client < 0 else self.counts[span.client]
-                terms = spent.setdefault(owner, [[] for _ in Parts._fields])
-                # A plain tuple may leave out the last parts, which are 0 then.
-                for own, seconds in zip(terms, span.parts or (), strict=True):
-                    own.append(seconds * count)
-        owners = [*((index, fleet.name(index), group.count) for index, group in enumerate(fleet.groups))]
-        owners += [(number, fleet.actor(number), 1) for number in fleet.aggregators.values()]
-        rows: list[dict[str, object]] = []
-        for owner, name, count in owners:
-            parts = [math.fsum(terms) / count for terms in spent.get(owner, [[] for _ in Parts._fields])]
-            rows.append({"name": name, **dict(zip(PART_COLUMNS, parts, strict=True))})
-        return rows
 
     @cached_property
     def _moved(self) -> Counter[tuple[int, Kind]]:

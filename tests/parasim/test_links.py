@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from parasim.links import link_rows, links_said
+from parasim.links import link_rows, links_said, run_summary
+from sim.analysis.messages import messages_of
+from sim.engine.timeline import COLUMNS, Parts
 from sim.scenario.scenario import Scenario
 from tests.parasim.command_line import run
 from tests.sim.runs import simulated
@@ -36,32 +39,28 @@ def test_bytes_and_seconds_of_each_level_by_hand():
         ("region", "region eu", 1, 40_000_000),
         ("server", "server", 1, 40_000_000),
     ]
-    [branch] = result.messages()
-    assert branch == {
-        "name": "branch",
-        "packing_s": 0,
-        "latency_s": 0.5,
-        "alone_s": pytest.approx(1, rel=1e-12),
-        "shared_s": pytest.approx(1, rel=1e-12),
-        "stalled_s": 0,
-        "repeated_s": 0,
-        "start_up_s": 0,
-    }
+    # Half of the two seconds is what their own link takes; what is more is the site's line, which both fill.
+    [branch] = messages_of(result)
+    assert branch["name"] == "branch"
+    assert branch["seconds"] == pytest.approx({"uplink": 1, "latency": 0.5, "site line": 1}, rel=1e-12)
 
 
 def test_an_aggregator_sends_one_update_on():
     result = simulated(**FIELDS | {"regions": {"eu": {"uplink": "10MB/s", "aggregates": True}}})
     up = {row["name"]: row["uploaded_bytes"] for row in result.levels()}
     assert up == {"access links": 4e7, "sites of branch": 4e7, "region eu": 1e7, "server": 1e7}
-    seconds = {row["name"]: (row["alone_s"], row["shared_s"]) for row in result.messages()}
-    assert seconds == {"branch": (1, 1), "region eu": (1, 0)}
+    seconds = {row["name"]: row["seconds"] for row in messages_of(result)}
+    assert seconds == {"branch": {"uplink": 1, "site line": 1}, "region eu": {"uplink": 1, "site line": 0}}
 
 
 def test_plain_links_are_told_as_before(tmp_path: Path):
     result = simulated(fleet=[{"count": 2, "uplink": {"steps": [[0, "10MB/s"]]}}])
-    assert result.levels() == result.messages() == []
+    assert result.levels() == []
     assert links_said(result.scenario) == ""
-    assert not {"levels", "messages"} & result.summary().keys()
+    assert run_summary(result) == result.summary()
+    assert not {"levels", "messages", "links"} & result.summary().keys()
+    result.write_timeline(tmp_path / "timeline.csv")
+    assert (tmp_path / "timeline.csv").read_text().splitlines()[0] == ",".join(COLUMNS)
 
 
 def test_links_in_words(tmp_path: Path):
@@ -100,10 +99,14 @@ def test_the_command_tells_levels_in_all_formats(tmp_path: Path):
     path = tmp_path / "all.json"
     path.write_text(json.dumps({**FIELDS, "name": "all"}))
     printed = run("simulate", path).out
-    for words in ("sites of branch", "region eu", "shared lines", "2 site lines for 4 clients"):
+    for words in ("sites of branch", "region eu", "site line", "2 site lines for 4 clients"):
         assert words in printed
     figures = json.loads(run("simulate", path, "--format", "json", "--out", tmp_path / "out").out)
     assert figures == json.loads((tmp_path / "out" / "result.json").read_text())
     assert [row["level"] for row in figures["levels"]] == ["access", "site", "region", "server"]
-    assert figures["messages"][0]["shared_s"] == pytest.approx(1)
+    assert figures["messages"][0]["seconds"]["site line"] == pytest.approx(1)
+    with (tmp_path / "out" / "timeline.csv").open() as file:
+        uploads = [row for row in csv.DictReader(file) if row["kind"] == "upload"]
+    parts = [sum(float(row[f"{part}_s"]) for part in Parts._fields) for row in uploads]
+    assert parts == pytest.approx([float(row["end_s"]) - float(row["start_s"]) for row in uploads])
     assert [row["of"] for row in figures["links"]["of"]] == ["branch", "region eu", "server"]
