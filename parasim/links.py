@@ -15,8 +15,9 @@ from sim.analysis.messages import messages_of
 from sim.engine.fleet import Fleet
 from sim.engine.lines import are_plain
 from sim.engine.result import Result
-from sim.scenario.links import Capacity, SiteLine, Steps, Traced, Transport
+from sim.scenario.links import Capacity, Steps, Traced, Transport
 from sim.scenario.scenario import Scenario
+from sim.scenario.sections import Group
 from sim.scenario.traces import mean_rate, varies
 
 CONTROLS = {"reno": "Reno", "cubic": "CUBIC", "bbr": "BBR"}
@@ -46,8 +47,8 @@ def link_rows(scenario: Scenario) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        `of`, `clients`, `uplink`, `downlink`, `latency_s` (one way), `site`, `region` and `transport`: texts but for
-        the two numbers; empty where there is nothing to say.
+        `of`, `clients`, `uplink`, `downlink`, `latency_s` (one way), `between` (it and the server) and `transport`:
+        texts but for the two numbers; empty where there is nothing to say.
     """
     fleet, server = Fleet.of(scenario), scenario.server
     rows = [
@@ -57,8 +58,7 @@ def link_rows(scenario: Scenario) -> list[dict[str, Any]]:
             "uplink": capacity_said(group.uplink),
             "downlink": capacity_said(group.down),
             "latency_s": group.latency,
-            "site": "" if group.site is None else _site(group.site),
-            "region": group.region or "",
+            "between": ", ".join(_between(group)),
             "transport": "" if group.transport is None else transport_said(group.transport),
         }
         for index, group in enumerate(fleet.groups)
@@ -70,14 +70,13 @@ def link_rows(scenario: Scenario) -> list[dict[str, Any]]:
             "uplink": capacity_said(region.uplink),
             "downlink": capacity_said(region.down),
             "latency_s": region.latency,
-            "site": "",
-            "region": say("links.aggregates") if region.aggregates else say("links.shares"),
+            "between": say("links.aggregates") if region.aggregates else say("links.shares"),
             "transport": "" if region.transport is None else transport_said(region.transport),
         }
         for name, region in scenario.regions.items()
     ]
     own = {"uplink": capacity_said(server.ingress), "downlink": capacity_said(server.egress), "latency_s": 0.0}
-    return [*rows, {"of": "server", "clients": fleet.clients, **own, "site": "", "region": "", "transport": ""}]
+    return [*rows, {"of": "server", "clients": fleet.clients, **own, "between": "", "transport": ""}]
 
 
 def capacity_said(link: Capacity | None) -> str:
@@ -115,8 +114,12 @@ def transport_said(transport: Transport) -> str:
     return ", ".join(told)
 
 
-def _site(line: SiteLine) -> str:
-    return say("links.site", clients=line.clients, up=capacity_said(line.uplink), down=capacity_said(line.down))
+def _between(group: Group) -> Iterator[str]:
+    if (line := group.site) is not None:
+        up, down = capacity_said(line.uplink), capacity_said(line.down)
+        yield say("links.site", clients=line.clients, up=up, down=down)
+    if group.region is not None:
+        yield say("links.region", name=group.region)
 
 
 def _varying(scenario: Scenario) -> Iterator[str]:

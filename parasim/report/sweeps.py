@@ -21,7 +21,7 @@ from parasim.text import clock
 
 _MOST_ROWS = 100
 _MOST_BARS = 24
-_SLIDERS = {"bandwidth": "Bandwidth of every client", "batch_size": "Batch size"}
+_SLIDERS = {"bandwidth": "Bandwidth of every client's own link", "batch_size": "Batch size"}
 _TITLES = {"runtime": "Runtime by method", "line": "Runtime along what was swept"}
 
 Row = Mapping[str, str]

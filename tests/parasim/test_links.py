@@ -86,7 +86,7 @@ def test_links_in_words(tmp_path: Path):
     )
     told = {row["of"]: row for row in link_rows(scenario)}
     assert list(told) == ["branch", "ships", "region eu", "server"]
-    assert told["branch"]["site"] == "a line for every 2: 10 MB/s up, 10 MB/s down"
+    assert told["branch"]["between"] == "a line for every 2: 10 MB/s up, 10 MB/s down, region eu"
     assert told["ships"]["uplink"] == "trace ship.csv (each from a random place, × 0.5, mean 2.5 MB/s)"
     assert told["ships"]["latency_s"] == 0.025
     for part in ("BBR", "0.1 % loss", "4 streams", "100 ms up and 30 ms down"):
