@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from sim.engine.fleet import Fleet
 from sim.engine.result import Result
-from sim.engine.timeline import SERVER, Bound, Kind, Span
+from sim.engine.timeline import SERVER, Kind, Span
 from sim.scenario.scenario import Scenario
 
 
@@ -26,11 +26,14 @@ class Holder(StrEnum):
     COMPUTING = "computing"
     UPLINK = "uplink"
     DOWNLINK = "downlink"
+    SITE = "site line"
+    REGION = "shared link"
     INGRESS = "server ingress"
     EGRESS = "server egress"
     STALLED = "stalled link"
     REPEATED = "repeated transfer"
     LATENCY = "latency"
+    START_UP = "TCP's start-up"
     SERIALIZATION = "serialization"
     AGGREGATION = "aggregation"
     UNRECORDED = "unrecorded wait"
@@ -148,15 +151,16 @@ def _sharing(result: Result) -> _Sharing:
     fleet = Fleet.of(scenario)
     numbers = {name: SERVER - 1 - index for index, name in enumerate(scenario.regions)}
 
-    def nearest(client: int) -> Bound:
-        """The nearest link above its own that is limited: when it bound, others had more to send."""
-        if client >= 0 and (group := fleet.group(client)):
-            if group.site is not None:
-                first = fleet.firsts[fleet.index(client)]
-                return Bound("site", first + (client - first) // group.site.clients * group.site.clients)
-            if group.region is not None and scenario.regions[group.region].uplink is not None:
-                return Bound("region", numbers[group.region])
-        return Bound("server", SERVER)
+    def nearest(client: int) -> int:
+        """The nearest link above its own that is limited: when that bound it, others had more to send."""
+        if client < 0:
+            return SERVER
+        group = fleet.group(client)
+        if group.site is not None:
+            first = fleet.firsts[fleet.index(client)]
+            return first + (client - first) // group.site.clients * group.site.clients
+        limited = group.region is not None and scenario.regions[group.region].uplink is not None
+        return numbers[group.region] if limited and group.region else SERVER
 
     def shared_by(number: int) -> tuple[Holder, int]:
         span = timeline.spans[number]
@@ -166,8 +170,9 @@ def _sharing(result: Result) -> _Sharing:
             if _with_transport(scenario, fleet, span.client) and _meets_another(timeline.spans, span):
                 return Holder.TWO_WAY, span.client
             bound = nearest(span.client)
-        ends = Holder.INGRESS if span.kind is Kind.UPLOAD else Holder.EGRESS
-        return {"site": Holder.SITE, "region": Holder.REGION, "server": ends}[bound.level], bound.owner
+        if bound == SERVER:
+            return Holder.INGRESS if span.kind is Kind.UPLOAD else Holder.EGRESS, SERVER
+        return Holder.SITE if bound >= 0 else Holder.REGION, bound
 
     return shared_by
 

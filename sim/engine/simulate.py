@@ -55,6 +55,8 @@ class Setup:
         What messages weigh.
     traces : sequence of dict
         What is to be said of the recorded links that it follows.
+    starts : int or None
+        Seed of the places where these begin if they are drawn; the scenario's if None.
     """
 
     scenario: Scenario
@@ -65,6 +67,7 @@ class Setup:
     cohorts: Cohorts
     payload: Payload
     traces: Sequence[dict[str, Any]] = ()
+    starts: int | None = None
 
     @property
     def traits(self) -> Traits:
@@ -178,7 +181,7 @@ def simulate(
     env = simpy.Environment(0.0)
     alike = learner is None and setup.traits.collapsible
     simulated = list(sites(scenario, fleet, setup.cohorts, alike=alike))
-    links = Links(env, scenario, min(len(simulated), max(setup.cohorts.sizes(), default=0)), access)
+    links = Links(env, scenario, min(len(simulated), max(setup.cohorts.sizes(), default=0)), access, setup.starts)
     rules = Rules(
         rounds=scenario.rounds,
         seed=scenario.seed,
@@ -190,10 +193,7 @@ def simulate(
         surveyed=setup.ranks_blocks,
     )
     run = Run(env, links.network, learner or CostLearner(costs, setup.schedule, setup.blocks), setup.payload, rules)
-    if any(group.site or group.region or group.transport for group in scenario.fleet):
-        # Elsewhere, only the server's link can be shared.
-        links.note_bottlenecks()
-        run.world.levels = links.levels
+    run.world.shared_links = links.shared
     aggregators: dict[str | None, Aggregator] = {
         name: run.aggregate_below(number, name, links.aggregators[name], rounds_numbered=setup.traits.rounds_numbered)
         for name, number in fleet.aggregators.items()

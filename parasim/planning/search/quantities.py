@@ -24,7 +24,7 @@ from sim.errors import ScenarioError, nearest
 from sim.replay.conditions import Floats, Variants
 from sim.replay.replay import Recording
 from sim.scenario.scenario import Scenario
-from sim.scenario.traces import mean_rate
+from sim.scenario.traces import mean_rate, with_mean
 
 MOST_SCANNED = 33
 _MOST_SPANS = 400_000
