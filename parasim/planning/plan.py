@@ -22,7 +22,9 @@ from parasim.planning.methods import (
     uneven_rounds,
 )
 from parasim.planning.search.quantities import WithValue, quantity_named
+from parasim.sentences import say
 from sim.errors import ScenarioError, UnitError
+from sim.scenario.traces import links_of, varies
 from sim.scenario.units import duration
 from sim.workload.methods import Trains
 
@@ -99,10 +101,12 @@ def plan(
     question = Question(scenario, cases, left_out, str(value), deadline, jobs, report)
     # Each is loaded when it is asked.
     answered: Plan = import_module(f"parasim.planning.questions.{module}").answer(question)
-    change = None if solve_for is None else quantity_named(solve_for).change
+    change = None if solve_for is None else quantity_named(solve_for, scenario).change
     # A budget's choices are held against their devices' memory one by one.
     notes = [*answered.notes, *uneven_rounds(prepared), *([] if budget else _memory(answered, cases, change))]
     notes += _shared_seconds(cases, widths=solve_for == "block-width" or budget is not None)
+    if confidence is None and any(map(varies, links_of(scenario))):
+        notes.append(say("found.means"))
     notes += ignored(scenario) if confidence is None else unused_regions(scenario)
     row = ("-",) * len(answered.columns)
     others = [Answer(m, False, None, "", None, why, row=row) for m, why in refused.items() if m not in left_out]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from sim.engine.fleet import Fleet
 from sim.engine.result import Result
-from sim.engine.timeline import SERVER, Bound, Kind, Span
+from sim.engine.timeline import SERVER, Kind, Span
 from sim.scenario.scenario import Scenario
 
 
@@ -158,15 +158,16 @@ def sharing_of(result: Result) -> Sharing:
                 found.setdefault(span.client, []).append(span)
         return found
 
-    def nearest(client: int) -> Bound:
-        """The nearest link above its own that is limited: when it bound, others had more to send."""
-        if client >= 0 and (group := fleet.group(client)):
-            if group.site is not None:
-                first = fleet.firsts[fleet.index(client)]
-                return Bound("site", first + (client - first) // group.site.clients * group.site.clients)
-            if group.region is not None and scenario.regions[group.region].uplink is not None:
-                return Bound("region", numbers[group.region])
-        return Bound("server", SERVER)
+    def nearest(client: int) -> int:
+        """The nearest link above its own that is limited: when that bound it, others had more to send."""
+        if client < 0:
+            return SERVER
+        group = fleet.group(client)
+        if group.site is not None:
+            first = fleet.firsts[fleet.index(client)]
+            return first + (client - first) // group.site.clients * group.site.clients
+        limited = group.region is not None and scenario.regions[group.region].uplink is not None
+        return numbers[group.region] if limited and group.region else SERVER
 
     def shared_by(number: int) -> tuple[Holder, int]:
         span = timeline.spans[number]
@@ -176,8 +177,9 @@ def sharing_of(result: Result) -> Sharing:
             if _with_transport(scenario, fleet, span.client) and _meets_another(messages()[span.client], span):
                 return Holder.TWO_WAY, span.client
             bound = nearest(span.client)
-        ends = Holder.INGRESS if span.kind is Kind.UPLOAD else Holder.EGRESS
-        return {"site": Holder.SITE, "region": Holder.REGION, "server": ends}[bound.level], bound.owner
+        if bound == SERVER:
+            return Holder.INGRESS if span.kind is Kind.UPLOAD else Holder.EGRESS, SERVER
+        return Holder.SITE if bound >= 0 else Holder.REGION, bound
 
     return shared_by
 

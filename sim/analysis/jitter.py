@@ -16,6 +16,7 @@ from sim.replay.conditions import Floats, Variants
 from sim.replay.replay import Recording
 from sim.replay.simulate_variant import FasterCosts
 from sim.scenario.scenario import Scenario
+from sim.scenario.traces import links_of, starts_at_random
 from sim.scenario.uncertainty import PARAMETERS, Jitter
 from sim.support.streams import stream
 
@@ -32,10 +33,13 @@ class Draws:
         Speeds and links, one row per run.
     by_round : array of shape (runs, rounds, sites), optional
         Factors of the speed in each round, where they change during a run.
+    starts : list of int, optional
+        Seeds of where traces begin in each run, where that is drawn.
     """
 
     variants: Variants
     by_round: Floats | None
+    starts: list[int] | None = None
 
 
 class Jitters:
@@ -55,11 +59,17 @@ class Jitters:
             (name, index): stream(scenario.seed, "jitter", QUANTITIES.index(name), index)
             for name, index, _ in jitters(scenario)
         }
+        self._starts = stream(scenario.seed, "trace") if random_starts(scenario) else None
 
     @property
     def by_round(self) -> bool:
-        """Whether a speed changes during a run, so that runs have to be simulated."""
+        """Whether a speed changes during a run."""
         return any(jitter.per == "round" for _, _, jitter in jitters(self._scenario))
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether a run is more than a what-if can say, so that each has to be simulated."""
+        return self.by_round or self._starts is not None
 
     def draw(self, runs: int) -> Draws:
         """Draw the next runs."""
@@ -77,7 +87,8 @@ class Jitters:
                 by_round[:, :, columns] = factors(jitter, random, (runs, rounds, clients))[:, :, own]
             else:
                 values[name][:, columns] *= factors(jitter, random, (runs, clients))[:, own]
-        return Draws(Variants(**values), by_round)
+        starts = None if self._starts is None else self._starts.integers(2**63, size=runs).tolist()
+        return Draws(Variants(**values), by_round, starts)
 
 
 def jitters(scenario: Scenario) -> Iterator[tuple[str, int, Jitter]]:
@@ -87,6 +98,11 @@ def jitters(scenario: Scenario) -> Iterator[tuple[str, int, Jitter]]:
             jitter: Jitter | None = getattr(group, f"{name}_jitter")
             if jitter is not None:
                 yield name, index, jitter
+
+
+def random_starts(scenario: Scenario) -> bool:
+    """Whether a run draws where some trace begins."""
+    return any(map(starts_at_random, links_of(scenario)))
 
 
 def factors(jitter: Jitter, random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
@@ -116,4 +132,6 @@ def simulate_drawn(recording: Recording, draws: Draws, which: int = 0) -> float:
         of_site = dict(zip(recording.sites, draws.by_round[which].T, strict=True))
         costs = FasterCosts(recording.costs, lambda client, round: 1.0 if round is None else of_site[client][round])
         recording = replace(recording, costs=costs)
+    if draws.starts is not None:
+        recording = replace(recording, setup=replace(recording.setup, starts=draws.starts[which]))
     return recording.simulate(draws.variants, which).wall_clock

@@ -69,7 +69,8 @@ class Aggregator:
         self._server = server
         self._rounds_numbered = rounds_numbered
         self._held: dict[int, list[Received]] = {}
-        self._participants: Counter[int] = Counter()
+        self._outstanding: Counter[int] = Counter()
+        self._coming: dict[_Brought, None] = {}
         # What is asked for in one instant comes in one message, whoever asks first.
         self._asked: _Brought | None = None
         self._end_of_instant = EndOfInstant(world.env, self._fetch)
@@ -77,7 +78,7 @@ class Aggregator:
     def expect(self, rounds: Sequence[int], clients: int) -> None:
         """Learn of some more clients that take part in rounds."""
         for round in rounds:
-            self._participants[round] += clients
+            self._outstanding[round] += clients
 
     def receive(self, update: Update, span: int, clients: int) -> None:
         """Take in an update; the last one of its round sends them all on."""
@@ -87,9 +88,9 @@ class Aggregator:
         if not (self._rounds_numbered and server.policy.waits_for_all):
             _Passed(self, [received])
             return
-        held = self._held.setdefault(update.round, [])
-        held.append(received)
-        if _clients(held) >= self._participants[update.round]:
+        self._held.setdefault(update.round, []).append(received)
+        self._outstanding[update.round] -= clients
+        if self._outstanding[update.round] <= 0:
             _Passed(self, self._held.pop(update.round))
 
     def bring(self, versions: Mapping[int, int], causes: Causes) -> list[_Brought]:
@@ -99,12 +100,17 @@ class Aggregator:
         if missing:
             if self._asked is None:
                 self._asked = _Brought(self, causes)
+                self._coming[self._asked] = None
                 self._end_of_instant.request()
             self._asked.since = {item: known.get(item, -1) for item in missing} | self._asked.since
             self._asked.versions |= missing
             known.update(missing)
-        coming = [each for each in self.under_way if isinstance(each, _Brought)]
-        return [each for each in coming if each.versions.keys() & versions.keys()]
+        return [each for each in self._coming if not each.versions.keys().isdisjoint(versions)]
+
+    def there(self, message: _Brought, span: int) -> None:
+        """Have what a message brought."""
+        del self._coming[message]
+        self.brought |= dict.fromkeys(message.versions, span)
 
     def _fetch(self) -> None:
         message, self._asked = self._asked, None
@@ -119,8 +125,9 @@ class Aggregator:
     def holds(self) -> list[str]:
         """Say what it has received and not sent on."""
         return [
-            f"holds {_clients(held)} of {self._participants[round]} updates of round {round}"
+            f"holds what {_clients(held)} of its clients sent in round {round} and waits for {more} more"
             for round, held in self._held.items()
+            if (more := self._outstanding[round])
         ]
 
 
@@ -213,7 +220,7 @@ class _Brought(Message):
 
     def arrive(self) -> None:
         """Be there for the clients."""
-        self.aggregator.brought |= dict.fromkeys(self.versions, self._record(self._spent()))
+        self.aggregator.there(self, self._record(self._spent()))
         self._finish()
 
 

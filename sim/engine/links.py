@@ -14,10 +14,11 @@ from typing import NamedTuple
 import simpy
 
 from sim.engine.lines import OF_REGION, OF_SERVER, OF_SITE, both, site_name, site_of
-from sim.engine.timeline import SERVER, Bound
+from sim.engine.timeline import SERVER
 from sim.network import star_network
 from sim.network.capacity import Course, Varying
-from sim.network.model import EGRESS, INGRESS, Network, Port, Shared
+from sim.network.link import Link
+from sim.network.model import Network, Port, Shared
 from sim.network.transport import Tcp, outages
 from sim.scenario.links import Region, SiteLine, Transport
 from sim.scenario.scenario import Scenario
@@ -61,6 +62,8 @@ class Links:
         How many simulated clients communicate at a time, at most.
     access : mapping of int to Access
         Other access links, by (first) client.
+    starts : int or None
+        Seed of the places where traces begin that are drawn; the scenario's if None.
 
     Attributes
     ----------
@@ -68,25 +71,34 @@ class Links:
         The server's.
     aggregators : dict of str to Port
         Of each region that aggregates, its aggregator's place in the server's network.
-    levels : dict of str to Bound
-        What links that several share are, by their names: of sites, of regions without an aggregator, of the server.
+    shared : dict of Link to int
+        Whose links that are shared are: number of a site's first client, of a region, or the server's. Empty where
+        only the server's link can hold up a message.
     """
 
     def __init__(
-        self, env: simpy.Environment, scenario: Scenario, at_once: int, access: Mapping[int, Access] | None = None
+        self,
+        env: simpy.Environment,
+        scenario: Scenario,
+        at_once: int,
+        access: Mapping[int, Access] | None = None,
+        starts: int | None = None,
     ):
         self._env = env
-        self._scenario = scenario
+        self._seed = scenario.seed if starts is None else starts
         self._at_once = at_once
         self._access = access or {}
         self._tcp: dict[tuple[int, float], tuple[Tcp, Tcp]] = {}
         self._courses: dict[tuple[int, float, int, float, float | None], tuple[Course, Course]] = {}
-        self.levels = dict.fromkeys((INGRESS, EGRESS), Bound("server", SERVER))
         regions = scenario.regions
         below_server = [group for group in scenario.fleet if not _aggregates(regions, group)]
         server = scenario.server
-        self.network = self._star(below_server, *both(scenario, server.ingress, server.egress, 0, OF_SERVER))
+        self.network = self._star(below_server, *both(self._seed, server.ingress, server.egress, 0, OF_SERVER))
         self.aggregators: dict[str, Port] = {}
+        self.shared: dict[Link, int] = {}
+        if any(group.site or group.region or group.transport for group in scenario.fleet):
+            self.network.note_bottlenecks()
+            self.shared |= {self.network.server.up: SERVER, self.network.server.down: SERVER}
         self._branches: dict[str | None, _Branch] = {None: _Branch(self.network, None, 0.0)}
         for index, (name, region) in enumerate(regions.items()):
             members = [group for group in scenario.fleet if group.region == name]
@@ -110,7 +122,7 @@ class Links:
         network, above, latency = self._branches[group.region]
         if group.site is not None:
             above = self._line(group, group.site, site_of(group, first, client))
-        uplink, downlink = both(self._scenario, group.uplink, group.down, client)
+        uplink, downlink = both(self._seed, group.uplink, group.down, client)
         own_latency = group.latency
         if client in self._access:
             other = self._access[client]
@@ -125,14 +137,9 @@ class Links:
             uplink, downlink, one_way, half, count, above, *self._connections(group.transport, one_way)
         )
 
-    def note_bottlenecks(self) -> None:
-        """Have it noted which links bind messages."""
-        for branch in self._branches.values():
-            branch.network.note_bottlenecks()
-
     def _branch(self, name: str, index: int, region: Region, members: list[Group]) -> _Branch:
         """Lay a region's link."""
-        uplink, downlink = both(self._scenario, region.uplink, region.down, index, OF_REGION)
+        uplink, downlink = both(self._seed, region.uplink, region.down, index, OF_REGION)
         if region.aggregates:
             up = down = None
             if region.transport is not None:
@@ -142,9 +149,9 @@ class Links:
             return _Branch(self._star(members), None, 0.0)
         # Without a capacity it binds nobody, and costs nothing.
         limited = uplink != math.inf or downlink != math.inf
-        called = f"the link of region {name}"
-        self.levels[called] = Bound("region", SERVER - 1 - index)
-        above = self.network.shared(uplink, downlink, name=called) if limited else None
+        above = None
+        if limited:
+            above = self._shared(self.network, None, uplink, downlink, f"the link of region {name}", SERVER - 1 - index)
         return _Branch(self.network, above, region.latency)
 
     def _line(self, group: Group, line: SiteLine, clients: range) -> Shared:
@@ -152,11 +159,24 @@ class Links:
         first = clients.start
         if first not in self._lines:
             network, above, _ = self._branches[group.region]
-            called = f"the {site_name(group, clients)}"
-            self.levels[called] = Bound("site", first)
-            capacities = both(self._scenario, line.uplink, line.down, first, OF_SITE)
-            self._lines[first] = network.shared(*capacities, above, called)
+            capacities = both(self._seed, line.uplink, line.down, first, OF_SITE)
+            self._lines[first] = self._shared(network, above, *capacities, f"the {site_name(group, clients)}", first)
         return self._lines[first]
+
+    def _shared(
+        self,
+        network: Network,
+        above: Shared | None,
+        uplink: float | Varying,
+        downlink: float | Varying,
+        name: str,
+        whose: int,
+    ) -> Shared:
+        """Lay a link that is shared, and have its network note where it binds."""
+        link = network.shared(uplink, downlink, above, name)
+        network.note_bottlenecks()
+        self.shared |= {link.up: whose, link.down: whose}
+        return link
 
     def _connections(self, transport: Transport, latency: float) -> tuple[Tcp, Tcp]:
         """What TCP makes of the two directions; ports that are alike share them."""
@@ -187,7 +207,7 @@ class Links:
         self, groups: list[Group], ingress: float | Varying = math.inf, egress: float | Varying = math.inf
     ) -> Network:
         half_duplex = any(group.duplex == "half" for group in groups)
-        return star_network(self._env, ingress, egress, half_duplex=half_duplex, clients=self._at_once)
+        return star_network(self._env, ingress=ingress, egress=egress, half_duplex=half_duplex, clients=self._at_once)
 
 
 def _aggregates(regions: Mapping[str, Region], group: Group) -> bool:

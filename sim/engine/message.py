@@ -153,8 +153,8 @@ class Message(Transfer):
         span = world.timeline.record(
             site.client, self.round, self.kind, started, now, size, self.blocks, causes, 0.0, thread.beside, spent
         )
-        if self.bound is not None and self.bound.name in world.levels:
-            world.timeline.bound[span] = world.levels[self.bound.name]
+        if world.shared_links and (link := self.bottleneck()) is not None and link in world.shared_links:
+            world.timeline.bound[span] = world.shared_links[link]
         # What the thread has done beside it since it began is waited for as well.
         thread.after = (span,) if thread.after is causes else (span, *thread.after)
         thread.under_way.remove(self)

@@ -48,6 +48,8 @@ class Result:
         When each of them took part [s].
     provenance : mapping
         Where the numbers come from.
+    events : int
+        How many events its simulation took, which is what it costs.
     """
 
     scenario: Scenario
@@ -55,6 +57,7 @@ class Result:
     counts: Mapping[int, int]
     presence: Mapping[int, Sequence[Interval]]
     provenance: Mapping[str, object]
+    events: int = 0
 
     @cached_property
     def wall_clock(self) -> float:

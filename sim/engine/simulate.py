@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,6 +55,8 @@ class Setup:
         What messages weigh.
     traces : sequence of dict
         What is to be said of the recorded links that it follows.
+    starts : int or None
+        Seed of the places where these begin if they are drawn; the scenario's if None.
     """
 
     scenario: Scenario
@@ -64,6 +67,7 @@ class Setup:
     cohorts: Cohorts
     payload: Payload
     traces: Sequence[dict[str, Any]] = ()
+    starts: int | None = None
 
     @property
     def traits(self) -> Traits:
@@ -139,6 +143,7 @@ def simulate(
     learner: Learner | None = None,
     observer: Observer | None = None,
     access: Mapping[int, Access] | None = None,
+    until: float = math.inf,
 ) -> Result:
     """Run a scenario.
 
@@ -155,6 +160,8 @@ def simulate(
         Told the run and the round whenever a round has been aggregated.
     access : mapping of int to Access
         Access links that are others than the scenario's, by (first) client.
+    until : float
+        When it is given up [s].
 
     Returns
     -------
@@ -166,13 +173,15 @@ def simulate(
         If a local update's cost is not known.
     SimulationError
         If the run stands still, or an update was lost.
+    OverdueError
+        If it is not over by the time at which it is given up.
     """
     scenario = setup.scenario
     fleet = Fleet.of(scenario)
     env = simpy.Environment(0.0)
     alike = learner is None and setup.traits.collapsible
     simulated = list(sites(scenario, fleet, setup.cohorts, alike=alike))
-    links = Links(env, scenario, min(len(simulated), max(setup.cohorts.sizes(), default=0)), access)
+    links = Links(env, scenario, min(len(simulated), max(setup.cohorts.sizes(), default=0)), access, setup.starts)
     rules = Rules(
         rounds=scenario.rounds,
         seed=scenario.seed,
@@ -184,10 +193,7 @@ def simulate(
         surveyed=setup.ranks_blocks,
     )
     run = Run(env, links.network, learner or CostLearner(costs, setup.schedule, setup.blocks), setup.payload, rules)
-    if any(group.site or group.region or group.transport for group in scenario.fleet):
-        # Elsewhere, only the server's link can be shared.
-        links.note_bottlenecks()
-        run.world.levels = links.levels
+    run.world.shared_links = links.shared
     aggregators: dict[str | None, Aggregator] = {
         name: run.aggregate_below(number, name, links.aggregators[name], rounds_numbered=setup.traits.rounds_numbered)
         for name, number in fleet.aggregators.items()
@@ -199,7 +205,7 @@ def simulate(
     run.server.observer = observer
     shape = setup.method.shape(run, scenario.method)
     shape.start()
-    run.finish()
+    run.finish(until)
     timeline = run.world.timeline
     wall_clock = timeline.end
     return Result(
@@ -208,6 +214,7 @@ def simulate(
         {site.client: site.count for site in run.sites},
         {site.client: shape.presence(site, wall_clock) for site in run.sites},
         _provenance(setup, costs) | run.unaggregated(),
+        next(env._eid),
     )
 
 

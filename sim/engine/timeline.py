@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import IO, Literal, NamedTuple
+from typing import IO, NamedTuple
 
 SERVER = -1
 """Number of the server among the actors; regions' aggregators have lower ones, clients count from 0."""
@@ -26,21 +26,6 @@ class Kind(StrEnum):
     UPLOAD = "upload"
     DOWNLOAD = "download"
     AGGREGATE = "aggregate"
-
-
-class Bound(NamedTuple):
-    """A link that several share, and that bound a message.
-
-    Attributes
-    ----------
-    level : "site", "region" or "server"
-        Which kind.
-    owner : int
-        Number of the site's first client, of the region below the server's, or `SERVER`.
-    """
-
-    level: Literal["site", "region", "server"]
-    owner: int
 
 
 class Parts(NamedTuple):
@@ -137,14 +122,14 @@ class Timeline:
     Attributes
     ----------
     spans : list of Span
-        All of them.
-    bound : dict of int to Bound
-        Where the network notes it: of a message, the link that others share and that bound it when its last byte
-        arrived.
+        The spans.
+    bound : dict of int to int
+        Of messages that a shared link bound in the end, whose it is: number of the first client of a site, of a region,
+        or the server's. Noted where there are sites, regions or TCP; elsewhere it is the server's.
     """
 
     spans: list[Span] = field(default_factory=list)
-    bound: dict[int, Bound] = field(default_factory=dict)
+    bound: dict[int, int] = field(default_factory=dict)
 
     def record(
         self,

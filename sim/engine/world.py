@@ -9,7 +9,8 @@ import simpy
 
 from sim.engine.learner import Learner
 from sim.engine.rules import Rules, Sizes
-from sim.engine.timeline import Bound, Timeline
+from sim.engine.timeline import Timeline
+from sim.network.link import Link
 from sim.network.model import Network
 from sim.network.timing import EndOfInstant
 
@@ -56,10 +57,10 @@ class World:
         Spans so far.
     schedule : sequence of int or None
         Block of each round, once it is known.
+    shared_links : mapping of Link to int
+        Whose the shared links are, if that is noted: see `Timeline.bound`.
     promised : dict
         Computations whose updates are only promised yet, in the order in which they began.
-    levels : mapping of str to Bound
-        What is noted of messages that a link of a name bound; nothing of others.
     """
 
     def __init__(self, env: simpy.Environment, network: Network, learner: Learner, sizes: Sizes, rules: Rules):
@@ -69,8 +70,8 @@ class World:
         self.sizes = sizes
         self.rules = rules
         self.timeline = Timeline()
+        self.shared_links: Mapping[Link, int] = {}
         self.schedule: Sequence[int | None] = ()
-        self.levels: Mapping[str, Bound] = {}
         self.promised: dict[Redeemable, None] = {}
         self.end_of_instant = EndOfInstant(env, self._redeem_unknown)
         # What is yielded where there is nothing to wait for: an event that is over.

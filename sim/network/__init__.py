@@ -1,9 +1,10 @@
 """Networks of clients below a server, shared by max-min fairness.
 
-`model.py` is the interface, with the messages in `transfer.py`; `tree.py` the exact and fast tree, whose links are
-in `access.py`, `levels.py` and `trunk.py`; `general.py` any paths, by progressive filling (`filling.py`);
-`half_duplex.py` begins with the one and goes on with the other; `timing.py` the tools on SimPy's clock that both need.
-`capacity.py` is what changes with time, `transport.py` what TCP makes of it; `alone.py` what sharing has cost.
+`model.py` is the interface, with the messages in `transfer.py` and links in `link.py`; `tree.py` the exact and fast
+tree, whose links are in `access.py`, `levels.py` and `trunk.py`; `general.py` any paths, by progressive filling
+(`filling.py`); `half_duplex.py` begins with the one and goes on with the other; `timing.py` the tools on SimPy's clock
+that both need. `capacity.py` is what changes with time, `transport.py` and `loss.py` what TCP makes of it, `alone.py`
+what sharing has cost.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Access(Link):
     """
 
     __slots__ = (
-        "above", "back", "connection", "count", "coupled", "ends", "env", "fair", "flow", "key", "latency", "own",
+        "above", "connection", "count", "coupled", "ends", "env", "fair", "flow", "key", "latency", "own",
         "share", "since", "special", "stamp", "trunk", "virtual", "wake", "weight",
     )  # fmt: skip
 
@@ -90,9 +90,8 @@ class Access(Link):
         self.trunk: Any = above.trunk
         self.env = above.trunk.env
         self.connection = connection
-        # The other direction of the port, if TCP makes something of it that depends on this one, or of this on it.
+        # The other direction of the port, if TCP makes one depend on the other.
         self.coupled: Access | None = None
-        self.back: Access | None = None
         # Whether its rate is more than its capacity divided by its transfers.
         self.special = connection is not None
         # What its transfers go by while nothing else can bind; then nobody needs to wake it.
@@ -103,8 +102,10 @@ class Access(Link):
         if isinstance(capacity, Varying):
             self.capacity, self.course, self.special = capacity.rate(self.env.now), capacity, True
             self.trunk.varied = True
+            above.add_peak(count * capacity.peak)
         else:
             self.capacity = float(capacity)
+            above.add_peak(count * self.capacity)
         # What it takes of the link above when capped; the most that each of its transfers can get [B/s].
         self.share = count * fixed_point(self.capacity)
         self.own = self.capacity
@@ -159,6 +160,8 @@ class Access(Link):
         """Change the capacity [B/s] from now on."""
         self.look_again()
         self.change(self.env.now, capacity)
+        # What it had before is not taken back: links above may then be taken for binding though they are not.
+        self.above.add_peak(self.count * (capacity.peak if isinstance(capacity, Varying) else capacity))
         self.trunk.varied = True
         self.wake = -math.inf
         self.special = self.connection is not None or self.course is not None
@@ -231,26 +234,23 @@ class Access(Link):
         now, sent = self.trunk.clock * (1 + CLOCK_SLACK), len(self.ends)
         if self.course is not None:
             self.capacity = self.course.rate(now)
-        capacity, back = self.capacity, self.back
+        capacity, other = self.capacity, self.coupled
         own = capacity / sent
         # Several at once go like long ones.
         size = self.ends[0][2].size if sent == 1 else math.inf
+        meets = other is not None and bool(other.ends)
         if self.connection is not None:
-            if back is not None and back.ends:
-                there = back.capacity if back.course is None else back.course.rate(now)
+            if other is not None and other.ends:
+                there = other.capacity if other.course is None else other.course.rate(now)
                 capacity = self.connection.beside(capacity, there)
             own = min(capacity / sent, self.connection.limit(capacity, size))
         self.own = own
-        self.share = self.count * fixed_point(own * sent)
         self.flow = None
         # With TCP, only what one message alone gets is known for all times.
-        if self.course is not None and self.above.free and (self.connection is None or capacity == self.capacity):
+        if self.course is not None and self.above.free and not meets and (self.connection is None or sent == 1):
             alone = self.alone(self.course, size)
             assert isinstance(alone, Varying)
-            if sent == 1:
-                self.flow = alone
-            elif self.connection is None:
-                self.flow = alone.scaled(1 / sent)
+            self.flow = alone if sent == 1 else alone.scaled(1 / sent)
 
     def look_ahead(self, fair: bool, anew: bool) -> float:
         """See to it that it is looked at again when its rate matters again.
@@ -268,20 +268,22 @@ class Access(Link):
             Level above which it has to be looked at while it is fair [B/s], at most its own rate.
         """
         trunk, course = self.trunk, self.course
-        if course is None:
-            return self.own
-        if not anew:
+        if course is not None and not anew:
             # It may be long since it was looked at.
             self.tune()
-        if self.flow is not None:
+        if not fair:
+            self.share = self.count * fixed_point(self.own * len(self.ends))
+        if course is None or self.flow is not None:
             return self.own
         now = trunk.clock * (1 + CLOCK_SLACK)
         self.key, level = self.own, self.above.level
-        if not fair or not anew or self.connection is not None:
-            due = course.next_change(now)
-        elif not level:
+        other = self.coupled
+        meets = other is not None and bool(other.ends)
+        if fair and anew and not level and not (meets and (_is_alive(self, now) or _is_alive(other, now))):
             # Nothing goes on above; whatever it can carry is looked at as soon as something does.
             self.key, due = 0.0, math.inf
+        elif not fair or not anew or meets or self.connection is not None:
+            due = course.next_change(now)
         else:
             self.key = min((self.own + level) / 2, FAR * level)
             due = course.stays_above(now, self.key * len(self.ends))
@@ -312,6 +314,9 @@ class Access(Link):
 
 def couple(up: Access, down: Access) -> None:
     """Let each direction of a port with TCP know when the other one carries anything."""
-    up.back, down.back = down, up
-    up.coupled = down if down.connection is not None else None
-    down.coupled = up if up.connection is not None else None
+    up.coupled, down.coupled = down, up
+
+
+def _is_alive(access: Access | None, now: float) -> bool:
+    """Whether something can get through from a link to the server at some time from now on [s]."""
+    return access is not None and all(link.dead_from() > now for link in access.path())

@@ -231,18 +231,13 @@ class Varying:
 
     def stays_above(self, time: float, least: float) -> float:
         """Time [s] up to which the rate is at least so much [B/s]; not always the last one, if that is far away."""
-        course, row, scale = self.course, self._locate(time), self.scale
-        cycle, until = self._cycle, self._until
-        for _ in range(LOOK_AHEAD):
-            row += 1
-            if row == len(course.times):
-                if course.period is None:
-                    return math.inf
-                cycle, row = cycle + 1, 0
-            until = self._moment(cycle, row)
-            if scale * course.rates[row] < least:
-                break
-        return until
+        rates, row, bound = self.course.rates, self._locate(time), least / self.scale
+        # It is looked at again where a course begins anew.
+        end = min(row + 1 + LOOK_AHEAD, len(rates))
+        for later in range(row + 1, end):
+            if rates[later] < bound:
+                return self._moment(self._cycle, later)
+        return self._moment(self._cycle, end)
 
     def delivered(self, start: float, end: float) -> float:
         """Bytes that it carries between two times [B]."""

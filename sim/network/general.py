@@ -7,7 +7,7 @@ constraints in which transfers weigh differently, such as the airtime of a half-
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -114,9 +114,14 @@ class Path:
         elif self.hops[0].link is not self.own:
             self.hops[0].link.capacity = self.count * capacity
 
-    def next_change(self, now: float) -> float:
-        """When any of its links changes [s]; inf if one of them carries nothing until it is told to."""
-        if any(link.dead_from() <= now for link in self.path()):
+    def is_alive(self, now: float) -> bool:
+        """Whether something can get through at some time from now on [s]."""
+        return all(link.dead_from() > now for link in self.path())
+
+    def next_change(self, now: float, going: Collection[Path]) -> float:
+        """When any of its links changes [s], while these paths carry something; inf where nothing can come of it."""
+        other = self.back if self.back in going else None
+        if not self.is_alive(now) and not (other is not None and other.is_alive(now)):
             return math.inf
         return min((link.course.next_change(now) for link in self.path() if link.course is not None), default=math.inf)
 
@@ -268,15 +273,15 @@ class PathNetwork(Network):
         for path in going:
             path.tune(now, going)
         self._changed = True
-        return min((path.next_change(now) for path in going), default=math.inf)
+        return min((path.next_change(now, going) for path in going), default=math.inf)
 
     def _note_bottlenecks(self, rows: NDArray[np.intp]) -> None:
         """Note the first full link on the path of each of these on which nobody goes faster (or its own limit)."""
-        used = np.bincount(
-            self._links.ravel(), (self._weights * self._rates[:, np.newaxis]).ravel(), len(self._capacities)
-        )
+        # What goes at an infinite rate crosses no link that is limited.
+        rates = np.where(np.isfinite(self._rates), self._rates, 0.0)[:, np.newaxis]
+        used = np.bincount(self._links.ravel(), (self._weights * rates).ravel(), len(self._capacities))
         fastest = np.zeros(len(self._capacities))
-        np.maximum.at(fastest, self._links, np.where(self._weights > 0, self._rates[:, np.newaxis], 0.0))
+        np.maximum.at(fastest, self._links, np.where(self._weights > 0, rates, 0.0))
         for row in rows:
             path, rate = cast(Path, self._going[row].access), self._rates[row] * (1 + 1e-9)
             self._going[row].bound = path.own

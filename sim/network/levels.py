@@ -26,7 +26,7 @@ class Branch(Link):
 
     __slots__ = (
         "above", "capped_sum", "carry", "ends", "exact_capacity", "fair", "fair_links", "falling", "free", "level",
-        "own", "rising", "share", "since", "stamp", "trunk", "unlimited", "virtual", "wake", "weight",
+        "own", "peaks", "rising", "share", "since", "stamp", "trunk", "unlimited", "virtual", "wake", "weight",
     )  # fmt: skip
 
     def __init__(self, capacity: float | Varying, above: Branch, name: str = "") -> None:
@@ -36,8 +36,9 @@ class Branch(Link):
         self.trunk.branches.append(self)
         self.exact_capacity = fixed_point(self.capacity)
         self.unlimited = math.isinf(self.capacity)
-        # Whether neither it nor any link above can bind.
-        self.free: bool = self.unlimited and (above is self or above.free)
+        # What all clients below have at most together [B/s]; whether neither it nor any link above can ever bind.
+        self.peaks = 0.0
+        self.free: bool = self.never_binds() and (above is self or above.free)
         # When its capacity is to be looked at again [s]; -inf if it is not.
         self.wake = -math.inf
         if self.course is not None:
@@ -179,6 +180,18 @@ class Branch(Link):
         self.unlimited = math.isinf(self.capacity)
         self.wake = -math.inf
         trunk.free_again()
+
+    def never_binds(self) -> bool:
+        """Whether all clients below can go as fast as they ever do."""
+        return self.unlimited or (self.course is None and self.peaks * (1 + 1e-9) <= self.capacity)
+
+    def add_peak(self, peak: float) -> None:
+        """Note that clients below have so much at most [B/s], which they had not before."""
+        self.peaks += peak
+        if self.free and not self.never_binds():
+            self.trunk.free_again()
+        if self.above is not self:
+            self.above.add_peak(peak)
 
     def follow(self) -> None:
         """Set the capacity to what it is from now on, and have it looked at when that changes, if anything flows."""

@@ -16,13 +16,10 @@ from sim.network.alone import alone_and_stalled
 from sim.network.capacity import Varying
 from sim.network.link import Link
 from sim.network.timing import go_on
-from sim.network.transport import Connection
+from sim.network.transport import PACKET, SEGMENT, Connection
 
 NEGLIGIBLE = 1e-9
 """Share of a transfer below which a delay by sharing is rounding."""
-
-PAYLOAD = 1448 / 1500
-"""Share of a TCP packet that is payload."""
 
 
 class AccessLink(Protocol):
@@ -168,7 +165,7 @@ class Transfer(Event):
         else:
             # What has got through of a message that is still starting up is not known.
             self._cut_load = self.load - left
-            delivered = max(self.size - left * PAYLOAD, 0.0) if self._cut_load else 0.0
+            delivered = max(self.size - left * SEGMENT / PACKET, 0.0) if self._cut_load else 0.0
         self._cut = float(self.env.now), delivered
         return delivered
 

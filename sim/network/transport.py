@@ -9,7 +9,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
+import numpy as np
+
 from sim.network.capacity import Course, Varying
+from sim.network.loss import LEAST_TIMER, SHARPNESS, joined, loss_limit
 
 if TYPE_CHECKING:
     from sim.scenario.links import Transport
@@ -69,10 +72,10 @@ SEGMENT, PACKET = 1448, 1500
 """Bytes of a message in a full packet, and bytes of the packet: Ethernet's, with TCP's time stamps (RFC 7323)."""
 FIRST_WINDOW = 10
 """Segments that a sender may send before the first acknowledgement (RFC 6928)."""
-LEAST_TIMER, LONGEST_TIMER = 0.2, 120.0
-"""Linux waits for an acknowledgement at least so much longer than a round trip, and never longer than that [s]."""
-SHARPNESS = 4
-"""Exponent of the mean in which two limits join, of a window that swings between them."""
+LONGEST_TIMER = 120.0
+"""Linux never waits longer for an acknowledgement [s]."""
+MOST_TRIES = 15
+"""After so many Linux gives a connection up (`tcp_retries2`); a new one goes as soon as the link does."""
 BBR_FIRST = 3.8
 """BBR has sent so many segments times 2 ** (seconds since opening / round trip) while it starts; see `Tcp.start_up`."""
 BBR_PAUSE, BBR_CYCLE = 0.2, 10.0
@@ -110,11 +113,11 @@ class Tcp:
 
         Notes
         -----
-        A window that loss cuts swings, and what is above the link's capacity is no use to it: near the capacity the
-        mean is below both limits. Simulated round trip by round trip, with a buffer of one bandwidth-delay product,
-        it is the mean of the two with exponent -4, within 2 %; the sum of n streams swings sqrt(n) times less. Before
-        the first loss there is no such limit: see `_before_loss`. BBR's rate does not depend on loss (up to some
-        percent of it; Cardwell et al., CACM 2017), only what is lost is sent again; its pauses begin after 10 s.
+        A window that loss cuts swings, and what is above the link's capacity is no use to it. Simulated round trip by
+        round trip, with a buffer of one bandwidth-delay product, the mean is that of both limits with exponent -4,
+        within 2 %; the sum of n streams swings sqrt(n) times less. Before the first loss nothing is cut. BBR goes on
+        as fast (up to some percent of loss; Cardwell et al., CACM 2017); only what is lost is sent again, and after
+        10 s it begins to pause.
         """
         rate = min(rate, self._window)
         if self.transport.control == "bbr":
@@ -122,12 +125,13 @@ class Tcp:
             return rate * (1 - self.transport.loss) * (1 - BBR_PAUSE / BBR_CYCLE * pausing)
         if self._loss == math.inf or not rate:
             return rate
-        steady = _joined(rate, self._loss, -SHARPNESS * math.sqrt(self.transport.streams))
+        steady = joined(rate, self._loss, -SHARPNESS * math.sqrt(self.transport.streams))
         if size == math.inf:
             return steady
         segments = size / SEGMENT
         sent = self._slow_start(segments, rate)[1]
-        left, spared = segments - sent, max(0.0, self._before_loss(segments) - sent)
+        left = segments - sent
+        spared = min(left, max(0.0, self._before_loss(segments) - sent))
         seconds = spared / rate + (left - spared) / steady
         return left / seconds if seconds else rate
 
@@ -136,9 +140,9 @@ class Tcp:
 
         Notes
         -----
-        A fresh connection pays a round trip for its handshake (RFC 9293), a warm one none. But if it is idle for
-        longer than its timer, Linux lets its window fall back to the first one (RFC 5681, 4.1), as it does not with
-        BBR, which keeps its rate. Then follows slow start, and the last byte takes half a round trip to arrive.
+        A fresh connection pays a round trip for its handshake (RFC 9293), a warm one none; but while it is idle, Linux
+        lets its window fall back to the first one (RFC 5681, 4.1), except with BBR, which keeps its rate. Then follows
+        slow start, and the last byte takes half a round trip to arrive.
         """
         rounds, sent = 0.0, 0.0
         if rate and self.round_trip and (self.transport.fresh or self.transport.control != "bbr"):
@@ -151,11 +155,10 @@ class Tcp:
 
         Reno and CUBIC (RFC 5681): the window doubles in every round trip, so that whole flights follow each other
         until one lasts for a round trip, or the rest of the message fits into the next. Every second segment is
-        acknowledged (RFC 1122), which lengthens a round trip by two packets. BBR (Cardwell et al., 2017) sends at
-        2 / ln 2 times the rate that was acknowledged during the last round trip, which doubles without flights:
-        c 2 ** (seconds / round trip) segments are out, until their rate is that of the link. From a first flight of
-        10 follows c = 4.5 without delays; acknowledgements and sending by twos make it 3.8, as was measured with 30
-        kB to 3 MB over 50 Mbit/s and 50 ms and over 200 Mbit/s and 100 ms.
+        acknowledged (RFC 1122), which lengthens a round trip by two packets. BBR (Cardwell et al., CACM 2017) sends at
+        2 / ln 2 times the rate acknowledged in the last round trip, which doubles without flights: c 2 ** (seconds /
+        round trip) segments are out, until their rate is the link's. From a first flight of 10 follows c = 4.5 without
+        delays; acknowledging and sending by twos makes it 3.8 (measured: docs/transport.md).
         """
         packet, streams = PACKET / rate, self.transport.streams
         first = FIRST_WINDOW * streams
@@ -186,11 +189,10 @@ class Tcp:
         Acknowledgements of what the other direction carries take their share of this one. They stand in one line
         with its messages, so that neither kind can take more than half of it from the other.
 
-        If the other direction's buffer is the longer one, the acknowledgements of this one wait in it, and with its
-        round trip so long the window is not what the link could use. It is at most what filled this direction's round
-        trip and buffer before. And it comes in bursts, as the other direction sends the acknowledgements that stand
-        together all at once: in slow start each releases twice as much, and half a window must find room in this
-        direction's buffer, but for what goes on while the burst comes in.
+        If the other direction's buffer is the longer one, acknowledgements wait in it. The window is at most what
+        filled this direction's round trip and buffer before. And it comes in bursts, as acknowledgements that stand
+        together in the other direction go all at once: in slow start each releases twice as much, so that half a
+        window must find room in this buffer, but for what goes on while the burst comes in.
         """
         share, streams = self.transport.acknowledgements, self.transport.streams
         here, there = (self.round_trip + queue for queue in self._queues)
@@ -206,36 +208,10 @@ class Tcp:
         return most
 
 
-def loss_limit(control: str, loss: float, round_trip: float) -> float:
-    """Segments that one stream sends under random loss on a link without limit [1/s].
-
-    Reno: Padhye, Firoiu, Towsley and Kurose, SIGCOMM 1998, eq. 30, with every segment acknowledged in slow start and
-    after (b = 1: Linux counts segments, not acknowledgements) and the least timer of Linux. CUBIC (RFC 9438): at
-    least what Reno gets (4.3), else eq. 5, which is for losses at equal distances; for random ones, simulated round
-    trip by round trip with fast convergence (4.7), it is 1.13 times as much, and the greater of both laws at every
-    moment gives the mean of both with exponent 4, within 5 %.
-    """
-    if not loss or control == "bbr":
-        return math.inf
-    timeouts = (LEAST_TIMER + round_trip) * min(1.0, 3 * math.sqrt(3 * loss / 8)) * loss * (1 + 32 * loss**2)
-    reno = 1 / (round_trip * math.sqrt(2 * loss / 3) + timeouts)
-    if control == "reno" or not round_trip:
-        return reno
-    return _joined(reno, 1.13 * 1.054 * (round_trip / loss) ** 0.75 / round_trip, SHARPNESS)
-
-
-def _joined(one: float, other: float, power: float) -> float:
-    """(one^power + other^power)^(1/power): near the greater of two rates, or near the lesser if the power is < 0."""
-    low, high = sorted((one, other))
-    if not low or high == math.inf:
-        return high if power > 0 else low
-    return float((high if power > 0 else low) * (1 + (low / high) ** abs(power)) ** (1 / power))
-
-
 def outages(
     course: Course, transport: Transport, round_trip: float, queue: float | None = None, scale: float = 1.0
 ) -> Course:
-    """Let what TCP does in breaks stand in the course itself, in which they last until its rate is back.
+    """Let what TCP does in breaks stand in the course, in which they last until its rate is back.
 
     Parameters
     ----------
@@ -270,15 +246,27 @@ def outages(
     probe, timer = round_trip + 2 * trip, LEAST_TIMER + trip
 
     def back(begin: float) -> float:
-        end = link.next_change(begin)
+        end = own = link.next_change(begin)
+        if end == math.inf:
+            return end
         if transport.outages == "dropped" and end - begin > round_trip:
             at, wait = begin + probe, timer
-            while at < end or (end < math.inf and not link.rate(at)):
+            for _ in range(MOST_TRIES):
+                if at >= end and link.rate(at):
+                    end = at
+                    break
                 at, wait = at + wait, min(2 * wait, LONGEST_TIMER)
-            end = at
-        if end == math.inf or end - begin <= probe + timer:
+        if end - begin <= probe + timer:
             return end
-        return end + round_trip * max(0.0, math.log2(scale * link.rate(end) * round_trip / PACKET) - 1)
+        if course.period is not None and end - begin >= course.period:
+            # What outlasts the course cannot stand in it.
+            return own
+        # Half of the time that the link is up is not too short for anything to get through.
+        rate, up = scale * link.rate(end), end
+        full = end + round_trip * (math.log2(max(rate * round_trip / PACKET, 2.0)) - 1)
+        while up < full and link.rate(up):
+            up = link.next_change(up)
+        return full if up >= full else (end + up) / 2
 
     # Of a course that repeats, the second round: what a break at its end takes of its beginning is in it.
     period = course.period or 0.0
@@ -289,14 +277,13 @@ def outages(
         begin = max(start, over)
         if begin < math.inf and not link.rate(begin):
             over = back(begin)
-            breaks.append((max(begin - period, 0.0), over - period))
-    end = course.period or math.inf
-    breaks = [(begin, min(later, end)) for begin, later in breaks if later > 0]
-    moments = sorted({0.0, *course.times, *(moment for pair in breaks for moment in pair if moment < end)})
-    rates, following = [], 0
-    for moment in moments:
-        while following < len(breaks) and breaks[following][1] <= moment:
-            following += 1
-        stands = following < len(breaks) and breaks[following][0] <= moment
-        rates.append(0.0 if stands else link.rate(moment))
-    return Course(moments, rates, course.period)
+            if over > period:
+                breaks.append((max(begin - period, 0.0), min(over - period, course.period or math.inf)))
+    begins, ends = np.array(breaks).T
+    times = np.asarray(course.times)
+    last = np.searchsorted(begins, times, side="right") - 1
+    kept = (last < 0) | (times >= ends[last])
+    live = ends[ends < (course.period or math.inf)]
+    moments, rows = np.unique(np.concatenate([times[kept], begins, live]), return_index=True)
+    rates = np.concatenate([np.asarray(course.rates)[kept], 0 * begins, [link.rate(end) for end in live]])
+    return Course(moments.tolist(), rates[rows].tolist(), course.period)

@@ -116,7 +116,7 @@ class Trunk(Branch):
     def free_again(self) -> None:
         """Find out anew which links cannot bind; those below that vary are looked at again."""
         for branch in self.branches:
-            branch.free = branch.unlimited and (branch is self or branch.above.free)
+            branch.free = branch.never_binds() and (branch is self or branch.above.free)
         links = {entry[2]: None for entry in self.due if entry[2].stamp == entry[1] and isinstance(entry[2], Access)}
         for link in links:
             if link.course is not None:

@@ -34,13 +34,13 @@ LAYERS = {name: len(architecture(name).layers) for name in MODELS}
 _FOLDER = pathlib.Path(tempfile.mkdtemp())
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
 TRACE = str(_FOLDER / "trace.csv")
-"""A small recorded link: ten seconds, up and down, with an outage."""
+"""A small recorded link: ten rates, up and down, with an outage."""
 OTHER_TRACE, PLAIN_TRACE = str(_FOLDER / "other.csv"), str(_FOLDER / "plain.csv")
 """The same columns with other rates, and a column whose name tells no unit."""
 pathlib.Path(OTHER_TRACE).write_text("seconds,up_MB_s,down_MB_s\n0,1,2\n1,2,1\n")
 pathlib.Path(PLAIN_TRACE).write_text("seconds,rate\n0,1\n1,2\n")
 pathlib.Path(TRACE).write_text(
-    "seconds,up_MB_s,down_MB_s\n" + "".join(f"{s},{s * 7 % 10},{(s * 3 + 5) % 10 + 1}\n" for s in range(10))
+    "seconds,up_MB_s,down_MB_s\n" + "".join(f"{150 * n},{n * 7 % 10},{(n * 3 + 5) % 10 + 1}\n" for n in range(10))
 )
 
 
@@ -210,11 +210,11 @@ class Scenarios:
                 if "scale" in link:
                     link["scale"] = self.random.choice((0.25, 2.5))
             else:
-                times = sorted(self.random.uniform(0.1, 30) for _ in link["steps"][1:])
+                times = sorted(self.random.uniform(1, 900) for _ in link["steps"][1:])
                 rates = [f"{self.random.choice((0, 1, 5, 25))}MB/s" for _ in times]
                 link["steps"] = [["0s", "9MB/s"], *([time, rate] for time, rate in zip(times, rates, strict=True))]
                 # Without one, what ends in nothing would hold a run up for ever.
-                link["period"] = 31 + self.random.randrange(30)
+                link["period"] = 901 + self.random.randrange(900)
 
     def _method(self, method: str, clients: int) -> Any:
         forms = [form for form in SCHEMA["properties"]["method"]["anyOf"] if method in form.get("enum", ())]

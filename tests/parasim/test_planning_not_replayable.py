@@ -42,7 +42,7 @@ def test_a_deadline():
     plan = parasim.plan(BASE, within="70s", solve_for="bandwidth", jobs=1)
     [answer] = plan.answers
     assert (answer.value, [check.holds for check in answer.checked]) == (23.34e6, [True, False])
-    assert said(plan).startswith("Found by simulating events; replay does not hold for this method")
+    assert said(plan).startswith("Found by simulating events; a replay would not be exact")
 
 
 def test_a_break_even():

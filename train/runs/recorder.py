@@ -35,7 +35,9 @@ class Recorder:
             return
         spans = world.timeline.spans
         for span in spans[self.counted :]:
-            self.moved[span.kind] += span.size
+            # Over the clients' own links: what aggregators send on is not theirs.
+            if span.client >= 0:
+                self.moved[span.kind] += span.size
         self.counted = len(spans)
         setup, losses = self.learner.setup, self.learner.losses.pop(round)
         last = round + 1 == setup.scenario.rounds

@@ -16,7 +16,7 @@ from parasim.planning.methods import Question
 from parasim.planning.risk.random_runs import CERTAINTY, PRECISE, RandomRuns, random_runs
 from parasim.sentences import grouped, say
 from parasim.text import clock, deadline_clock
-from sim.analysis.jitter import jitters
+from sim.analysis.jitter import jitters, random_starts
 from sim.engine.fleet import Fleet
 from sim.errors import ScenarioError, UnitError
 from sim.scenario.scenario import Scenario
@@ -48,6 +48,7 @@ def answer(question: Question) -> Plan:
     within, scenario = question.within, question.cases[0].scenario
     sampled = [random_runs(case, probability, within, question.jobs, question.report) for case in question.cases]
     varying = [_described(scenario, *one) for one in jitters(scenario)]
+    varying += [say("confidence.starts")] if random_starts(scenario) else []
     jitter = say("confidence.jitter", varying="; ".join(varying), seed=scenario.seed)
     asked = "deadline" if within is None else f"done in {deadline_clock(within)}"
     return Plan(

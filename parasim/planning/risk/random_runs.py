@@ -14,7 +14,7 @@ import numpy as np
 
 from parasim.planning.methods import Case, Report
 from parasim.sentences import say
-from sim.analysis.jitter import Jitters, jitters, simulate_drawn
+from sim.analysis.jitter import Jitters, jitters, random_starts, simulate_drawn
 from sim.analysis.quantile import probability_interval, quantile_rank, quantile_ranks
 from sim.errors import ScenarioError
 from sim.replay.conditions import Floats
@@ -145,7 +145,7 @@ def random_runs(case: Case, probability: float, within: float | None, jobs: int 
         If nothing varies, or more than `MOST_CLIENTS` clients would draw for themselves.
     """
     varying = [jitter for _, _, jitter in jitters(case.scenario)]
-    if not varying:
+    if not varying and not random_starts(case.scenario):
         raise ScenarioError(say("confidence.nothing_varies"))
     each_client = any(jitter.each == "client" for jitter in varying)
     if each_client and case.scenario.clients > MOST_CLIENTS:
@@ -180,7 +180,7 @@ def _until_precise(
 
 def _may_be_simulated(recording: Recording, source: Jitters) -> bool:
     replayed = recording.conditions.unlimited and recording.one_at_a_time and not recording.not_replayable
-    return not replayed or source.by_round
+    return not replayed or source.one_by_one
 
 
 def _looks(recording: Recording, source: Jitters) -> list[int]:
@@ -192,7 +192,7 @@ def _looks(recording: Recording, source: Jitters) -> list[int]:
 
 def _sizes(recording: Recording, source: Jitters, runs: int) -> list[int]:
     """Cut runs into as many as are drawn together: for the sake of memory, and of those who wait for news."""
-    most = 1 if source.by_round else _SIMULATED_AT_ONCE if _may_be_simulated(recording, source) else 4096
+    most = 1 if source.one_by_one else _SIMULATED_AT_ONCE if _may_be_simulated(recording, source) else 4096
     size = max(1, min(most, _NUMBERS_AT_ONCE // (3 * len(recording.sites))))
     return [min(size, runs - first) for first in range(0, runs, size)]
 
@@ -201,7 +201,7 @@ def _drawn(recording: Recording, source: Jitters, runs: int, jobs: int | None) -
     """Draw runs and work out their wall-clocks, with the number of those that were replayed."""
     draws = (source.draw(size) for size in _sizes(recording, source, runs))
     workers = (jobs or cores()) if _may_be_simulated(recording, source) else 1
-    if not source.by_round:
+    if not source.one_by_one:
         for answers in replay(recording, (drawn.variants for drawn in draws), jobs=workers):
             yield answers.wall_clock, int(answers.replayed.sum())
         return

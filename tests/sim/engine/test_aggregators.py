@@ -7,16 +7,8 @@ from typing import Any
 import pytest
 
 from sim.analysis.critical_path import Holder, critical_path, length
-from sim.engine.aggregation import Quorum
 from sim.engine.result import Result
-from sim.engine.run import Run
-from sim.engine.shape import Params, Traits
-from sim.engine.site import Site
 from sim.engine.timeline import SERVER, Kind
-from sim.engine.world import Process
-from sim.errors import SimulationError
-from sim.protocols.synchronous import Synchronous
-from sim.workload.methods import METHODS, Method, Trains
 from tests.sim.runs import of, rotating, simulated, with_staleness
 
 EU = SERVER - 1
@@ -240,66 +232,3 @@ def test_the_timeline_names_them(tmp_path: Any):
     rows = (tmp_path / "timeline.csv").read_text().splitlines()
     assert "region eu,0,upload,12.0,17.0,100000000," in "\n".join(rows)
     assert {row.split(",")[0] for row in rows} == {"client", "0", "1", "2", "3", "region eu", "region us", "server"}
-
-
-class _Quorum(Synchronous[Params]):
-    """Half of the clients are enough."""
-
-    traits = Traits()
-
-    def __init__(self, run: Run, params: Params):
-        super().__init__(run, params)
-        run.server.policy = Quorum(0.5)
-
-    def server(self) -> Process:
-        yield from super().server()
-        self.run.stop()
-
-
-class _Silent(Synchronous[Params]):
-    """Client 1 never sends."""
-
-    def client(self, site: Site) -> Process:
-        if site.client != 1:
-            yield from super().client(site)
-
-
-@pytest.fixture
-def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, shape in (("quorum", _Quorum), ("silent", _Silent)):
-        monkeypatch.setitem(METHODS, name, Method(name, shape, Trains.EVERYTHING, ""))
-
-
-@pytest.mark.usefixtures("_registered")
-def test_where_some_are_enough_nobody_waits_for_the_slowest():
-    # Clients 0 and 1 of eu, of 50 and 1 MB/s: 2 and 100 s. Half of the three: client 0's through eu at 12 + 5 s, and
-    # client 2's at 15 + 1 s. What is under way when the run ends is cancelled: nothing is lost.
-    fleet = [{"uplink": "50MB/s", "region": "eu"}, {"uplink": "1MB/s", "region": "eu"}, FLEET[1]]
-    result = simulated(method="quorum", rounds=1, fleet=fleet, regions=REGIONS)
-    assert result.wall_clock == 17
-    assert result.provenance["updates"] == {"cancelled": 1}
-
-
-@pytest.mark.usefixtures("_registered")
-def test_what_a_region_has_when_the_run_is_ended_is_cancelled():
-    # eu passes both updates on at once, 12 + 1 + 8 s; those of us share its 100 MB/s from 15 to 17 s, and are half.
-    fleet = [FLEET[0], {"count": 2, "uplink": "20MB/s", "region": "us"}]
-    result = simulated(method="quorum", rounds=1, fleet=fleet, regions=REGIONS)
-    assert times(result, Kind.UPLOAD, US) == [(15, 17)] * 2
-    # From 13 to 17 s, at 12.5 MB/s each.
-    assert [(span.start, span.end, span.size) for span in of(result, Kind.UPLOAD, EU)] == [(12, 17, 50e6)] * 2
-    assert result.provenance["updates"] == {"cancelled": 2}
-
-
-@pytest.mark.usefixtures("_registered")
-def test_what_a_region_waits_for_in_vain_is_said():
-    with pytest.raises(SimulationError) as stopped:
-        simulated(method="silent", rounds=2, fleet=FLEET, regions=REGIONS)
-    assert "region eu holds 1 of 2 updates of round 0" in str(stopped.value)
-
-
-def test_a_dead_link_of_a_region_is_named():
-    regions = REGIONS | {"eu": {"uplink": {"steps": [["0s", "10MB/s"], ["15s", "0MB/s"]]}, "aggregates": True}}
-    with pytest.raises(SimulationError) as stopped:
-        simulated(method="fedbcd", rounds=1, fleet=FLEET, regions=regions)
-    assert "region eu waits for its upload (the uplink carries nothing from 15 s on)" in str(stopped.value)

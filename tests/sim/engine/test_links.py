@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from sim.analysis.critical_path import Holder, critical_path
 from sim.engine.links import Access
 from sim.engine.simulate import simulate
-from sim.engine.timeline import Kind
+from sim.engine.timeline import SERVER, Kind
 from tests.sim.runs import of, prepared, simulated
 
 ONE_ROUND: dict[str, Any] = {"method": "fedbcd", "rounds": 1, "compute": {"seconds": 0}}
@@ -75,3 +76,43 @@ def test_other_access_links_change_nothing_else():
 def test_alike_clients_are_simulated_once_per_site():
     result = simulated(fleet=[{"count": 5, "site": {"clients": 2, "uplink": "50MB/s"}}, {"count": 3}])
     assert result.counts == {0: 2, 2: 2, 4: 1, 5: 3}
+
+
+def test_the_critical_path_names_the_level_that_binds():
+    # 100 MB each. Site: 2 clients on 50 MB/s: 4 s; their own links alone would take 1 s. Down: 400 MB/s do not bind.
+    site = {"clients": 2, "uplink": "50MB/s", "downlink": "400MB/s"}
+    fleet = [{"name": "branch", "count": 2, "site": site}, {"name": "lone"}]
+    held = critical_path(simulated(**ONE_ROUND | {"rounds": 2, "fleet": fleet})).held()
+    assert held == {(Holder.SITE, 0): 6, (Holder.UPLINK, 0): 2, (Holder.DOWNLINK, 0): 1}
+    # A region's 25 MB/s bind before the site's 50, and the server's 20 before these.
+    eu = SERVER - 1
+    below = ONE_ROUND | {"fleet": [{"count": 2, "site": site, "region": "eu"}], "regions": {"eu": {"uplink": "25MB/s"}}}
+    assert critical_path(simulated(**below)).held() == {(Holder.REGION, eu): 7, (Holder.UPLINK, 0): 1}
+    busy = simulated(**below | {"server": {"ingress": "20MB/s"}})
+    assert critical_path(busy).held() == {(Holder.INGRESS, SERVER): 9, (Holder.UPLINK, 0): 1}
+
+
+def test_tcp_starts_up_in_front_of_clients_and_of_regions():
+    # A fresh connection takes round trips to get going; of a warm one on a link without latency nothing is seen.
+    transport = {"control": "cubic"}
+    fleet = [{"latency": "50ms", "transport": transport, "region": "eu"}]
+    regions = {"eu": {"latency": "50ms", "transport": transport, "aggregates": True}}
+    result = simulated(**ONE_ROUND | {"fleet": fleet, "regions": regions})
+    for client in (0, SERVER - 1):
+        (span,) = of(result, Kind.UPLOAD, client)
+        assert span.parts is not None
+        assert span.parts.start_up > 0.1
+        assert sum(span.parts) == pytest.approx(span.end - span.start)
+    assert (Holder.START_UP, SERVER - 1) in critical_path(result).held()
+
+
+def test_regions_and_servers_may_vary():
+    # 100 MB: the region carries 10 MB/s for 5 s, then 25 MB/s: 7 s. The server 20 MB/s for 2 s, then 30: 2 + 2 s.
+    def steps(first: str, then: str, at: str) -> dict[str, Any]:
+        return {"steps": [["0s", first], [at, then]]}
+
+    regions = {"eu": {"uplink": steps("10MB/s", "25MB/s", "5s"), "aggregates": True}}
+    result = simulated(**ONE_ROUND | {"fleet": [{"region": "eu", "uplink": "1GB/s"}], "regions": regions})
+    # The client's 0.1 s at 1 GB/s before: 4.9 s at 10 MB/s are 49 MB; 51 MB at 25 MB/s.
+    assert result.wall_clock == pytest.approx(5 + 51 / 25)
+    assert ends(fleet=[{}], server={"ingress": steps("20MB/s", "30MB/s", "2s")}) == {0: pytest.approx(4)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies as st
 from simpy import Environment
 
-from sim.network.capacity import Varying, rate_at
+from sim.network.capacity import Course, Varying, rate_at
 from sim.network.model import Network
 from sim.network.transport import StartUp
 from tests.oracles.progressive_filling import Outcome, Transfer, outcomes
@@ -103,6 +103,8 @@ def run(network_class, case):
     """Send every message at its time; return when each ended, the bytes delivered, and its transfer."""
     env = Environment()
     network = network_class(env, case.ingress, case.egress)
+    if isinstance(network, Network):
+        network.note_bottlenecks()
     sites = []
     for site in case.sites:
         sites.append(network.shared(site.uplink, site.downlink, _at(sites, site.above)))
@@ -218,6 +220,30 @@ def oracle(case: Case) -> list[Outcome]:
 def expected(case: Case) -> list[float]:
     """Ask the oracle for the times of arrival."""
     return [outcome.end for outcome in oracle(case)]
+
+
+def faster(case: Case, factor: float) -> Case:
+    """Let everything happen so many times as fast: all rates, and all times of the case and of its courses."""
+
+    def rates(capacity):
+        if not isinstance(capacity, Varying):
+            return capacity * factor
+        course = capacity.course
+        period = None if course.period is None else course.period / factor
+        times = [time / factor for time in course.times]
+        return Varying(Course(times, course.rates, period), capacity.start / factor, capacity.scale * factor)
+
+    def link(one):
+        return replace(one, uplink=rates(one.uplink), downlink=rates(one.downlink))
+
+    return Case(
+        rates(case.ingress),
+        rates(case.egress),
+        tuple(replace(link(client), latency=client.latency / factor) for client in case.clients),
+        tuple(replace(one, start=one.start / factor, patience=one.patience / factor) for one in case.messages),
+        tuple(link(site) for site in case.sites),
+        tuple(replace(one, time=one.time / factor, capacity=one.capacity * factor) for one in case.changes),
+    )
 
 
 def scaled(case: Case, factor: float) -> Case:

@@ -54,3 +54,10 @@ def test_every_transfer_has_a_bottleneck(data):
         assert any(full[link] and rate >= result[weights[:, link] > 0].max() * (1 - 1e-9) for link in crossed)
     by_name = [{str(link): w for link, w in enumerate(row) if w} for row in weights]
     assert result == pytest.approx(slow_rates(by_name, {str(i): c for i, c in enumerate(capacities)}), rel=1e-9)
+
+
+def test_limits_of_single_transfers():
+    # 12 for three, of which one gets 1 at most: (12 - 1) / 2 = 5.5 for the others. What crosses nothing gets its own.
+    links, weights = np.array([[0], [0], [0], [0]]), np.array([[1.0], [1.0], [1.0], [0.0]])
+    limits = np.array([1.0, np.inf, 8.0, 3.0])
+    assert max_min_rates(links, weights, np.array([12.0]), limits) == pytest.approx([1, 5.5, 5.5, 3], rel=1e-15)

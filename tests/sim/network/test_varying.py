@@ -11,8 +11,8 @@ from simpy import Environment
 
 from sim.network import Course, HalfDuplexTree, PathNetwork, Tree, Varying
 from tests.oracles.progressive_filling import Outcome
-from tests.sim.network.star_cases import Case, Client, Message, Site, oracle, run, simulate
-from tests.sim.network.test_tree import agrees, random_tree
+from tests.sim.network.star_cases import Case, Client, Message, Site, faster, oracle, run, simulate
+from tests.sim.network.test_tree import agrees, goes_down, random_tree
 
 each = pytest.mark.parametrize("network_class", [Tree, PathNetwork, HalfDuplexTree])
 PULSES = Course([0.0, 2.0, 5.0], [10.0, 0.0, 4.0], period=10.0)
@@ -87,6 +87,19 @@ def test_a_link_above_that_gets_or_loses_a_limit(network_class):
     network.set_capacity(network.server, uplink=math.inf)
     env.run(until=transfer)
     assert env.now == pytest.approx(12.0, rel=1e-15)
+
+
+@each
+def test_a_link_above_that_binds_only_since_others_joined(network_class):
+    # Alone, 10 of 15 B/s at most; from 1 s on another one has 10 B/s, too: 7.5 B/s each until 2 s, 15 until 5 s.
+    # The first: 10, 17.5, nothing until 5 s, then 4 B/s: 21.5 B at 6 s. The other: 7.5, 37.5 as it has 10 B/s at most.
+    env = Environment()
+    network = network_class(env, 15.0)
+    first = network.upload(network.attach(Varying(PULSES), 1.0), 21.5)
+    env.run(until=1.0)
+    second = network.upload(network.attach(10.0, 1.0), 37.5)
+    env.run(until=first & second)
+    assert (first.value, second.value) == pytest.approx((6.0, 5.0), rel=1e-15)
 
 
 @each
@@ -174,3 +187,91 @@ def test_larger_random_trees_agree_with_progressive_filling():
             twin.append(Outcome(end, delivered, parts.alone, parts.stalled))
         clear += agrees(Tree, case, twin)
     assert clear > 20
+
+
+@each
+def test_everything_twice_as_fast_takes_half_as_long(network_class):
+    for seed in range(60):
+        case = varied(random_tree(seed, clients=6, messages=10, sites=4), seed)
+        ends = simulate(network_class, case)
+        if not any(goes_down(case, end) for end in ends):
+            assert simulate(network_class, faster(case, 2.0)) == pytest.approx([end / 2 for end in ends], rel=1e-12)
+
+
+@each
+def test_a_constant_written_as_one_step_gives_the_same_bytes(network_class):
+    def step(one):
+        if isinstance(one, float):
+            return Varying(Course([0.0], [one / 2], period=7.0), 3.0, 2.0) if one < math.inf else one
+        return replace(one, uplink=step(one.uplink), downlink=step(one.downlink))
+
+    for seed in range(60):
+        case = random_tree(seed, clients=6, messages=10, sites=4)
+        clients, sites = tuple(step(one) for one in case.clients), tuple(step(one) for one in case.sites)
+        steps = replace(case, ingress=step(case.ingress), egress=step(case.egress), clients=clients, sites=sites)
+        for (end, size, transfer), (other_end, other_size, other) in zip(
+            run(network_class, case), run(network_class, steps), strict=True
+        ):
+            assert (repr(end), repr(size), transfer.parts()) == (repr(other_end), repr(other_size), other.parts())
+
+
+def by_hand(course, period, starts_at, size, begin):
+    """Send bytes over one link row by row, without running sums."""
+    time, left = begin + starts_at, size
+    while True:
+        cycle = math.floor(time / period) * period
+        for (start, rate), (until, _) in zip(course, [*course[1:], (period, 0.0)], strict=True):
+            low, high = max(time, cycle + start), cycle + until
+            if high > low:
+                if rate * (high - low) >= left:
+                    return low + left / rate - starts_at
+                left -= rate * (high - low)
+                time = high
+
+
+@each
+def test_single_links_deliver_what_adding_up_their_rows_says(network_class):
+    draw = random.Random(17)
+    for _ in range(100):
+        course = [(float(second), draw.choice([0.0, draw.uniform(0.1, 9.0)])) for second in range(1, 20)]
+        course.insert(0, (0.0, 2.0))
+        times, rates = zip(*course, strict=True)
+        start, begin, size = draw.uniform(0.0, 20.0), draw.uniform(0.0, 50.0), draw.uniform(0.1, 500.0)
+        client = Client(Varying(Course(times, rates, 20.0), start), 1.0)
+        [end] = simulate(network_class, Case(draw.choice([math.inf, 9.0]), 1.0, (client,), uploads((0, begin, size))))
+        assert end == pytest.approx(by_hand(course, 20.0, start, size, begin), rel=1e-12)
+
+
+@each
+def test_what_bound_a_transfer_is_noted(network_class):
+    # Of 9 B/s, the site has 4 B/s for two, of which one has only 1 B/s; the third has 5 of the 9 B/s left, of its 20.
+    clients = Client(1.0, 1.0, above=0), Client(20.0, 1.0, above=0), Client(20.0, 1.0)
+    messages = uploads((0, 0.0, 1.0), (1, 0.0, 2.0), (2, 0.0, 3.0))
+    ends = run(network_class, Case(9.0, 1.0, clients, messages, (Site(4.0, 1.0),)))
+    # After 0.6 s the third has arrived; then the second, with 3 B/s of the site, at 2/3 s; then the first at 1 s.
+    assert [transfer.bottleneck().name for _, _, transfer in ends] == [
+        "the uplink", "a shared link", "the server's ingress",
+    ]  # fmt: skip
+
+
+def test_tree_and_progressive_filling_name_the_same_bottlenecks():
+    draw = random.Random(23)
+    named = []
+    for _ in range(100):
+        sites = (
+            Site(draw.uniform(5.0, 20.0), 1.0),
+            Site(draw.uniform(5.0, 20.0), 1.0),
+            Site(draw.uniform(2.0, 20.0), 1.0, 0),
+        )
+        clients = tuple(Client(draw.uniform(1.0, 20.0), 1.0, above=draw.choice([None, 0, 1, 2])) for _ in range(6))
+        messages = uploads(
+            *((client, draw.uniform(0.0, 9.0), draw.uniform(1.0, 30.0)) for client in (*range(6), *range(6)))
+        )
+        case = Case(draw.uniform(8.0, 40.0), 1.0, clients, messages, sites)
+        tree, filled, half = (
+            [transfer.access.path().index(transfer.bottleneck()) for _, _, transfer in run(network_class, case)]
+            for network_class in (Tree, PathNetwork, HalfDuplexTree)
+        )
+        assert tree == filled == half
+        named += tree
+    assert {*named} == {0, 1, 2, 3}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +40,11 @@ ISSUE: Fields = BASE | {
     ],
     "regions": {"eu": {"uplink": "1Gbit/s", "downlink": "1Gbit/s", "latency": "40ms", "aggregates": True}},
 }
+
+
+def test_the_example_runs_as_it_is():
+    result = parasim.simulate(Path(parasim.__file__).parents[1] / "examples" / "international.yaml", ["rounds=2"])
+    assert [Path(str(one["trace"])).name for one in result.summary()["provenance"]["traces"]] == ["satellite.csv"] * 2
 
 
 def with_uplink(link: Any) -> Fields:

@@ -37,6 +37,28 @@ latency = "10ms"
 device = "a100"
 speed = 1.0
 duplex = "full"
+[[fleet]]
+name = "branch"
+count = 20
+uplink = {steps = [["0s", "10MB/s"], ["60s", "2MB/s"]], period = "120s"}
+downlink = {trace = "satellite.csv", column = "downlink_mbit_s", start = "random", scale = 0.5}
+latency = "10ms"
+site = {clients = 5, uplink = "50Mbit/s", downlink = "500Mbit/s"}
+region = "eu"
+[fleet.transport]
+control = "cubic"
+loss = "0.1%"
+streams = 4
+window = "4MiB"
+fresh = true
+acknowledgements = 0.02
+outages = "held"
+buffer = {uplink = "100ms", downlink = "30ms"}
+[regions.eu]
+uplink = "1Gbit/s"
+downlink = "1Gbit/s"
+latency = "40ms"
+aggregates = true
 """
 
 

@@ -14,11 +14,12 @@ import pytest
 
 from sim.errors import ScenarioError
 from sim.network.capacity import Varying
-from sim.scenario import traces
+from sim.scenario import trace_files
 from sim.scenario.links import Steps, Traced
 from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Group
-from sim.scenario.traces import capacity, mean_rate, rate_text, recorded, scaled, varies, with_mean
+from sim.scenario.trace_files import recorded
+from sim.scenario.traces import capacity, followed_traces, mean_rate, rate_text, scaled, varies, with_mean
 
 
 def trace(folder: Path, text: str, name: str = "trace.csv", **fields: Any) -> Traced:
@@ -231,15 +232,15 @@ def test_what_is_no_file_of_text(tmp_path: Path):
 
 def test_the_size_of_a_file_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     link = trace(tmp_path, "seconds,up_mbit_s\n" + "".join(f"{s},1\n" for s in range(500_000)))
-    monkeypatch.setattr(traces, "MAX_FILE_BYTES", 2**20)
+    monkeypatch.setattr(trace_files, "MAX_FILE_BYTES", 2**20)
     with pytest.raises(ScenarioError, match="larger than 1 MiB"):
         recorded(link)
 
 
 def test_a_file_is_read_once_and_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     read: list[Path] = []
-    real = traces.read_bytes
-    monkeypatch.setattr(traces, "read_bytes", lambda path, most: (read.append(path), real(path, most))[1])
+    real = trace_files.read_bytes
+    monkeypatch.setattr(trace_files, "read_bytes", lambda path, most: (read.append(path), real(path, most))[1])
     text = "seconds,up_MB_s,down_MB_s\n0,1,4\n1,2,5\n"
     up, down = (trace(tmp_path, text, column=column, start="random") for column in ("up_MB_s", "down_MB_s"))
     first = [capacity(link, 0, client) for client in range(5) for link in (up, down)]
@@ -262,7 +263,7 @@ def test_what_a_run_says_of_its_traces(tmp_path: Path):
     text = "seconds,up_MB_s\n" + "".join(f"{s},{s % 7}\n" for s in [*range(20), *range(60, 80)])
     link = trace(tmp_path, text)
     groups = (Group(uplink=link), Group(downlink=link.model_copy(update={"scale": 2.0})))
-    [said] = traces.followed_traces(Scenario(model="llama-3-8b", fleet=groups))
+    [said] = followed_traces(Scenario(model="llama-3-8b", fleet=groups))
     assert said == {
         "trace": link.trace,
         "column": "up_MB_s",

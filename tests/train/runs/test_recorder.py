@@ -12,7 +12,9 @@ from train.runs.settings import TrainSettings
 
 
 class Message:
-    """A span that counts how often its size is read."""
+    """A span of a client that counts how often its size is read."""
+
+    client = 0
 
     def __init__(self, kind: Kind, size: float):
         self.kind, self.read, self._size = kind, 0, size

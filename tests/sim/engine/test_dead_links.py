@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+import sim.engine.links
+from sim.errors import SimulationError
+from sim.network import Course, Tree, Varying
+from tests.sim.runs import simulated
+
+DEAD = Varying(Course([0.0, 60.0], [1e6, 0.0]))
+
+
+class _DeadUplinks(Tree):
+    def attach(self, uplink: Any, *args: Any, **more: Any) -> Any:
+        return super().attach(DEAD, *args, **more)
+
+
+@pytest.mark.parametrize(
+    ("network", "link"),
+    [
+        (lambda env, **_: _DeadUplinks(env), "the uplink"),
+        (lambda env, **_: Tree(env, ingress=DEAD), "the server's ingress"),
+    ],
+)
+def test_a_run_that_stands_still_names_the_link_that_carries_nothing(
+    monkeypatch: pytest.MonkeyPatch, network: Any, link: str
+):
+    monkeypatch.setattr(sim.engine.links, "star_network", network)
+    given = {"payload": {"upload": "10MB"}, "compute": {"seconds": 55}, "fleet": [{"uplink": "2MB/s"}]}
+    with pytest.raises(SimulationError, match=rf"its upload \({link} carries nothing from 60 s on\) since 55 s"):
+        simulated(method="fedit", rounds=1, **given)
+
+
+def test_a_link_that_comes_up_again_is_not_dead(monkeypatch: pytest.MonkeyPatch):
+    # 1 MB/s until 60 s and from 100 s on: 5 MB of 10 MB are left then.
+    up = Varying(Course([0.0, 60.0, 100.0], [1e6, 0.0, 1e6]))
+    monkeypatch.setattr(sim.engine.links, "star_network", lambda env, **_: Tree(env, ingress=up))
+    given = {
+        "payload": {"upload": "10MB", "download": "1B"},
+        "compute": {"seconds": 55},
+        "fleet": [{"uplink": "2MB/s"}],
+    }
+    result = simulated(method="fedit", rounds=1, **given)
+    [upload] = [span for span in result.timeline.spans if span.kind == "upload"]
+    assert upload.end == 105.0
+    assert upload.parts is not None
+    assert upload.parts[1:] == (0.0, 5.0, 5.0, 40.0, 0.0, 0.0)
+    assert math.fsum(upload.parts) == 50.0
