@@ -191,7 +191,7 @@ def _keys(schedule: Schedule, rows: Sequence[Row], shortest: float) -> list[Key]
 def _is_away(presence: Sequence[Interval], end: float) -> bool:
     """Whether a client is offline at some time before the end of the picture."""
     times = [*presence, (end, end)]
-    return times[0][0] > 0 or any(after[0] > min(before[1], end) for before, after in pairwise(times))
+    return times[0][0] > 0 or any(before[1] < min(after[0], end) for before, after in pairwise(times))
 
 
 def _axis_name(schedule: Schedule, rows: Sequence[Row], unit: TimeUnit) -> str:

@@ -129,17 +129,18 @@ class RunTrace:
 
         A transfer counts with its mean rate, of everyone whose messages cross the link.
         """
-        own = {client: access(self._result.scenario, self._fleet, client) for client in self._result.counts}
         messages: dict[int, list[Span]] = defaultdict(list)
         for span in self._result.timeline.spans:
             if span.spent:
                 messages[span.client].append(span)
-        varying = [(self._process(client, 0), capacities) for client, capacities in own.items()]
+        links = []
         for number, line in enumerate(self._lines):
             pid = self._line_process(number, line)
             yield from _levels(pid, rate_levels(self._result, line, messages))
-            varying.append((pid, line.capacities))
-        for pid, levels in capacity_levels(varying, self._result.wall_clock):
+            links.append((pid, line.capacities))
+        for client in self._result.counts:
+            links.append((self._process(client, 0), access(self._result.scenario, self._fleet, client)))
+        for pid, levels in capacity_levels(links, self._result.wall_clock):
             yield from _levels(pid, levels)
 
     def _line_process(self, number: int, line: Line) -> int:

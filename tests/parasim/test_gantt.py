@@ -132,7 +132,8 @@ def test_start_up_is_told_apart_where_tcp_is_modelled():
 
 def test_offline_is_said_only_where_somebody_is(tmp_path: Path):
     # A presence of several stretches that follow one another has no gap.
-    assert "blank: offline" not in words(simulated(method="parablock", fleet=[{"uplink": "10MB/s"}]))
+    for rounds in (2, 20):
+        assert "blank: offline" not in words(simulated(method="parablock", rounds=rounds, fleet=[{"uplink": "10MB/s"}]))
     apart = {"participation": {"rounds": [[0], [1]]}, "fleet": [{"count": 2, "uplink": "10MB/s"}]}
     assert "blank: offline" in words(simulated(**SITES | apart))
 
