@@ -117,7 +117,7 @@ def schedule(
     leader = {client: clients[0] for clients in rows.values() for client in clients}
     alike = {clients[0]: sum(counts.get(client, 1) for client in clients) for clients in rows.values()}
     names = {
-        clients[0]: _row_name(fleet, [range(client, client + counts.get(client, 1)) for client in clients])
+        clients[0]: row_name(fleet, [range(client, client + counts.get(client, 1)) for client in clients])
         for clients in rows.values()
     }
     shown = [span for client in alike for span in doing[client]]
@@ -149,7 +149,7 @@ def _identity(link: float | Varying) -> object:
     return (id(link.course), link.start, link.scale) if isinstance(link, Varying) else link
 
 
-def _row_name(fleet: Fleet | None, clients: Sequence[range]) -> str:
+def row_name(fleet: Fleet | None, clients: Sequence[range]) -> str:
     """Name a row: by the numbers of clients that follow one another and are not all of their group."""
     first, last = clients[0], clients[-1]
     count = sum(map(len, clients))

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, repeat
 from typing import Any
 
-from parasim.figures.schedule import client_name
+from parasim.figures.schedule import row_name
 from parasim.trace.arrows import Arrows, microseconds
 from parasim.trace.counters import capacity_levels, rate_levels
 from sim.analysis.critical_path import CriticalPath
@@ -138,8 +138,8 @@ class RunTrace:
             pid = self._line_process(number, line)
             yield from _levels(pid, rate_levels(self._result, line, messages))
             links.append((pid, line.capacities))
-        for client in self._result.counts:
-            links.append((self._process(client, 0), access(self._result.scenario, self._fleet, client)))
+        scenario, fleet = self._result.scenario, self._fleet
+        links += [(self._process(client, 0), access(scenario, fleet, client)) for client in self._result.counts]
         for pid, levels in capacity_levels(links, self._result.wall_clock):
             yield from _levels(pid, levels)
 
@@ -159,8 +159,8 @@ class RunTrace:
         return _SERVER_PROCESS if client == SERVER else _FIRST_CLIENT_PROCESS + client + copy
 
     def _name(self, client: int, copy: int) -> str:
-        count = self._result.counts.get(client, 1)
-        return client_name(self._fleet, client + copy, count if count > self._copies(client) else 1)
+        together = self._result.counts.get(client, 1) // self._copies(client)
+        return row_name(self._fleet, [range(client + copy, client + copy + together)])
 
 
 def _levels(pid: int, levels: Iterable[tuple[str, int, float]]) -> Iterator[Event]:

@@ -273,6 +273,11 @@ def test_alike_clients_are_shown_each_and_many_together(tmp_path: Path):
 
     assert clients(3) == ["server", "site 0", "site 1", "site 2"]
     assert clients(20_000) == ["server", "site × 20,000"]
+    # Where those of a site behave alike, a process is one site's.
+    line = {"clients": 10_000, "uplink": "1GB/s"}
+    fleet = [{"name": "branch", "count": 20_000, "site": line}]
+    trace = traced(simulated(method="fedbcd", rounds=1, fleet=fleet), tmp_path / "run.json")
+    assert {"branch 0 to 9999", "branch 10000 to 19999"} <= set(trace["processes"].values())
 
 
 def test_the_critical_path_is_a_process_of_its_own(tmp_path: Path):
