@@ -22,7 +22,6 @@ from parasim.text import amount
 from sim.analysis.critical_path import CriticalPath
 from sim.engine.result import Result
 from sim.engine.timeline import SERVER, Interval, Kind, Span
-from sim.network.capacity import Varying
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +38,7 @@ _NAME_GAP, _WIDEST_NAME = 0.07, 0.35
 _BRACKET, _SITE_GAP = 0.035, 0.16
 _OUTLINE = 0.9
 _THINNEST = 0.012
-_MOST_LEVELS = 300
+_LEVELS_PER_INCH = 36
 """Rates of a capacity in one strip; where there are more, means are drawn."""
 
 
@@ -106,7 +105,8 @@ def draw_schedule(drawn: Sheet, width: float, schedule: Schedule, title: str = "
     rows = chart_rows(schedule, _THINNEST / width * end)
     names = [shortened(row.name, width * _WIDEST_NAME, style.SMALL) for row in rows]
     left = _MARGIN + max(style.text_width(name, style.SMALL) for name in names) + _NAME_GAP
-    tops = [_highest(link, end) for row in rows for _, link in row.capacities]
+    most = max(1, int(_LEVELS_PER_INCH * (width - left)))
+    tops = [_highest(link.levels(end, most)[0]) for row in rows for _, link in row.capacities]
     right = max([_RIGHT, *(style.text_width(amount(top, "B/s"), style.SMALL) + 0.09 for top in tops)])
     unit = style.time_unit(end)
     note = _axis_name(schedule, rows, unit)
@@ -116,7 +116,7 @@ def draw_schedule(drawn: Sheet, width: float, schedule: Schedule, title: str = "
     height = units * _ROW
     inches_per_second = (width - left - right) / end
     top = drawn.keys(
-        _keys(schedule, rows, _THINNEST / inches_per_second), _MARGIN, height + _LEGEND_GAP, width - 2 * _MARGIN
+        _keys(schedule, rows, _THINNEST / inches_per_second, most), _MARGIN, height + _LEGEND_GAP, width - 2 * _MARGIN
     )
     drawn.title(title, _MARGIN, top + 0.03)
     axes = drawn.axes(left, 0, width - left - right, height, grid="")
@@ -134,7 +134,7 @@ def draw_schedule(drawn: Sheet, width: float, schedule: Schedule, title: str = "
             _draw_row(axes, schedule, row.actor, base, inches_per_second)
         for number, (kind, link) in enumerate(row.capacities, 1):
             bottom = base - number * STRIP
-            highest = _draw_capacity(axes, kind, link, bottom, end)
+            highest = _draw_capacity(axes, kind, link.levels(end, most)[0], bottom, end)
             drawn.text(width - right + 0.05, (bottom + STRIP / 2) * _ROW, amount(highest, "B/s"), color=style.MUTED)
         middle = base + 0.5 if row.actor is not None else base - len(row.capacities) * STRIP / 2
         drawn.text(left - _NAME_GAP, middle * _ROW, name, ha="right")
@@ -164,7 +164,7 @@ def _brackets(rows: Sequence[Row], bases: Sequence[float]) -> Iterable[Interval]
             yield low - last.strips, high + first.height - first.strips
 
 
-def _keys(schedule: Schedule, rows: Sequence[Row], shortest: float) -> list[Key]:
+def _keys(schedule: Schedule, rows: Sequence[Row], shortest: float, most: int) -> list[Key]:
     keys = [Key("computing (number of the round)", (COLOURS[Kind.COMPUTE],))]
     keys += [Key(kind.value, (COLOURS[kind],)) for kind in (Kind.UPLOAD, Kind.DOWNLOAD)]
     actors = [row.actor for row in rows if row.actor is not None]
@@ -181,11 +181,12 @@ def _keys(schedule: Schedule, rows: Sequence[Row], shortest: float) -> list[Key]
     if any(_brackets(rows, [0.0] * len(rows))):
         keys.append(Key("behind one site's line", (style.MUTED,), "|"))
     links = [(kind, link) for row in rows for kind, link in row.capacities]
-    means = max((link.levels(schedule.end, _MOST_LEVELS)[1] for _, link in links), default=0.0)
+    means = max((link.levels(schedule.end, most)[1] for _, link in links), default=0.0)
     named = {Kind.UPLOAD: "capacity up", Kind.DOWNLOAD: "capacity down"}
-    drawn = [kind for kind in named if any(kind is own for own, _ in links)]
-    how = f", from 0 to the rate at the right{f'; means of {means:.3g} s' if means else ''}"
-    return keys + [Key(named[kind] + how * (kind is drawn[-1]), (COLOURS[kind],), "_") for kind in drawn]
+    keys += [Key(name, (COLOURS[kind],), "_") for kind, name in named.items() if any(kind is own for own, _ in links)]
+    if links:
+        keys.append(Key("capacities from 0 to the rate at the right"))
+    return [*keys, Key(f"drawn as means of {means:.3g} s")] if means else keys
 
 
 def _is_away(presence: Sequence[Interval], end: float) -> bool:
@@ -211,20 +212,19 @@ def _started(span: Span) -> float:
     return span.start + (parts.packing if span.kind is Kind.UPLOAD else 0.0) + parts.latency + parts.start_up
 
 
-def _draw_capacity(axes: Axes, kind: Kind, link: Varying, bottom: float, end: float) -> float:
+def _draw_capacity(axes: Axes, kind: Kind, levels: Sequence[tuple[float, float]], bottom: float, end: float) -> float:
     """Draw what one direction of a link can carry, from 0 on at a height; return the highest rate [B/s]."""
-    levels, _ = link.levels(end, _MOST_LEVELS)
     times, rates = zip(*levels, (end, levels[-1][1]), strict=True)
-    highest = _highest(link, end)
+    highest = _highest(levels)
     heights = [bottom + 0.82 * STRIP * rate / highest for rate in rates] if highest else [bottom] * len(rates)
     axes.fill_between(times, bottom, heights, step="post", color=_START_UP[kind], alpha=0.45, linewidth=0, zorder=1)
     axes.step(times, heights, where="post", color=COLOURS[kind], linewidth=0.6, zorder=1.1)
     return highest
 
 
-def _highest(link: Varying, end: float) -> float:
+def _highest(levels: Sequence[tuple[float, float]]) -> float:
     """Highest rate that is drawn [B/s], to three digits."""
-    return float(f"{max(rate for _, rate in link.levels(end, _MOST_LEVELS)[0]):.3g}")
+    return float(f"{max(rate for _, rate in levels):.3g}")
 
 
 def _draw_row(axes: Axes, schedule: Schedule, client: int, row: float, inches_per_second: float) -> None:
