@@ -276,7 +276,7 @@ class Access(Link):
         if course is None or self.flow is not None:
             return self.own
         now = trunk.clock * (1 + CLOCK_SLACK)
-        self.key, level = self.own, self.above.level
+        self.key, level = self.own, self.above.fair_level()
         other = self.coupled
         meets = other is not None and bool(other.ends)
         if fair and anew and not level and not (meets and (_is_alive(self, now) or _is_alive(other, now))):
@@ -285,7 +285,7 @@ class Access(Link):
         elif not fair or not anew or meets or self.connection is not None:
             due = course.next_change(now)
         else:
-            self.key = min((self.own + level) / 2, FAR * level)
+            self.key = min(self.own, (self.own + level) / 2, FAR * level)
             due = course.stays_above(now, self.key * len(self.ends))
         trunk.wake_at(due, self)
         return self.key
@@ -299,7 +299,7 @@ class Access(Link):
         if self.fair and self.stamp >= 0:
             was = self.key
             self.tune()
-            if self.own >= self.above.level:
+            if self.own >= self.above.fair_level():
                 # It takes no more and no less of the link above than before.
                 key = self.look_ahead(fair=True, anew=True)
                 if key < was:

@@ -76,6 +76,13 @@ class Branch(Link):
         """Rate of the fair links below up to now [B/s]."""
         return self.above.rate() if self.fair else self.own
 
+    def fair_level(self) -> float:
+        """Level of the fair links below, which is that of a link above where this one is fair itself [B/s]."""
+        link = self
+        while link.fair and link is not link.trunk:
+            link = link.above
+        return link.level
+
     def put_in(self, access: Access, fair: bool, anew: bool = True) -> None:
         """Add an access link with transfers on one of the sides, from now on."""
         trunk = self.trunk
