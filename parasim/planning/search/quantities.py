@@ -23,8 +23,10 @@ from sim.engine.simulate import simulate
 from sim.errors import ScenarioError, nearest
 from sim.replay.conditions import Floats, Variants
 from sim.replay.replay import Recording
+from sim.scenario.links import Capacity
 from sim.scenario.scenario import Scenario
-from sim.scenario.traces import mean_rate
+from sim.scenario.sections import Group
+from sim.scenario.traces import mean_rate, with_mean
 
 MOST_SCANNED = 33
 _MOST_SPANS = 400_000
@@ -120,16 +122,19 @@ def bandwidth_text(scenario: Scenario, quantity: Quantity, value: float) -> str:
     """Write a bandwidth of every client; as a multiple, with the means that it leads to."""
     if not quantity.relative:
         return quantity.text(value)
-    groups = changes.with_faster_links(scenario, value).fleet
-    ends = [
-        sorted({mean_rate(link) for link in links})
-        for links in zip(*((group.uplink, group.down) for group in groups), strict=True)
-    ]
-    up, down = (
-        amount(rates[0], "B/s") if len(rates) == 1 else f"{amount(rates[0], 'B/s')} to {amount(rates[-1], 'B/s')}"
-        for rates in ends
-    )
+    fleet = changes.with_faster_links(scenario, value).fleet
+    up, down = (_span([mean_rate(link) for link in links]) for links in zip(*map(_links_of, fleet), strict=True))
     return say("quantity.factor", factor=quantity.text(value), up=up, down=down)
+
+
+def _links_of(group: Group) -> tuple[Capacity, Capacity]:
+    return group.uplink, group.down
+
+
+def _span(rates: Sequence[float]) -> str:
+    """Write rates from the least to the most [B/s]."""
+    least, most = amount(min(rates), "B/s"), amount(max(rates), "B/s")
+    return least if least == most else f"{least} to {most}"
 
 
 def _batch_sizes(case: Case) -> Sequence[float]:
@@ -168,7 +173,8 @@ def _links(case: Case) -> Sequence[float]:
 
 
 def _with_server(scenario: Scenario, value: float, *, field: str) -> Scenario:
-    return changes.with_fields(scenario, "server", **{field: value})
+    link = getattr(scenario.server, field)
+    return changes.with_fields(scenario, "server", **{field: value if link is None else with_mean(link, value)})
 
 
 def _factors(case: Case) -> Sequence[float]:
