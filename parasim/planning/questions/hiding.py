@@ -111,12 +111,14 @@ def _curves(case: Case, own: Workload, points: Sequence[GroupHidingPoint]) -> li
 
 def _two_way(case: Case, curves: Sequence[GroupCurve]) -> Iterator[str]:
     """Say what one direction of links costs the other: acknowledgements, and buffers in which they wait."""
-    for curve in curves:
-        least, needed = curve.own.without_two_way, curve.own.bandwidth
-        if least is not None and needed is not None:
-            yield say(
-                "hiding.two_way", method=case.method, clients=curve.clients, least=least, share=1 - least / needed
-            )
+    found = [(one.clients, one.own.without_two_way, one.own.bandwidth) for one in curves]
+    known = [(clients, least, needed) for clients, least, needed in found if least is not None and needed is not None]
+    for clients, least, needed in known:
+        if least < needed:
+            share = 1 - least / needed
+            yield say("hiding.two_way", method=case.method, clients=clients, least=least, share=share)
+    if free := [clients for clients, least, needed in known if least >= needed]:
+        yield say("hiding.one_way", method=case.method, clients=free)
 
 
 def _written(bandwidth: float, group: int | None, scenario: Scenario) -> str:

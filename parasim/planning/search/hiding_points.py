@@ -25,7 +25,7 @@ from parasim.planning.search.representatives import OtherLinks
 from parasim.planning.search.work import affordable
 from sim.analysis.critical_path import Holder
 from sim.analysis.deadline_search import decimals, nearest_position, secant_search
-from sim.analysis.hidden import ROUNDING, computed, exposed_before, guess_hiding
+from sim.analysis.hidden import ROUNDING, both_directions_at_once, computed, exposed_before, guess_hiding
 from sim.analysis.levers import Change, Lever, with_change
 from sim.engine.fleet import Fleet
 from sim.engine.result import Result
@@ -96,7 +96,7 @@ class GroupHidingPoint:
     left_out : int
         How many other workloads were left out for the same reason.
     without_two_way : float or None
-        The bandwidth if one direction of its links cost the other nothing [B/s]; None where that makes no difference.
+        The bandwidth if one direction of its links cost the other nothing [B/s]; None without TCP.
     """
 
     group: int | None
@@ -243,7 +243,11 @@ def _points_of(task: tuple[Workload, Scenario, int]) -> list[GroupHidingPoint]:
         if below is not None:
             checked = [Check(values[at], run(at).wall_clock, late(at) <= 0) for at in (found, below)]
             point = replace(point, bandwidth=values[found], wall_clock=checked[0].wall_clock_s, checked=checked)
-            point = replace(point, without_two_way=_without_two_way(scenario, end, values, group, found))
+            if scenario.fleet[group].transport is not None:
+                least = found
+                if both_directions_at_once(run(found), fleet.members(group)):
+                    least = _without_two_way(scenario, end, values, group, found)
+                point = replace(point, without_two_way=values[least])
         # Else even the slowest link of all holds up no computing.
         points.append(point)
     return points
@@ -255,14 +259,12 @@ def _called(holder: Holder, fleet: Fleet) -> str:
     return f"{holder.value} of regions" if links else holder.value
 
 
-def _without_two_way(scenario: Scenario, end: float, values: Sequence[float], group: int, found: int) -> float | None:
-    """Bandwidth that would do if acknowledgements and buffers cost the links of a group nothing [B/s]."""
+def _without_two_way(scenario: Scenario, end: float, values: Sequence[float], group: int, found: int) -> int:
+    """Position of the bandwidth that would do if acknowledgements and buffers cost the links of a group nothing."""
     one_way = with_change(scenario, Change(Lever.ONE_WAY, (group,)))
-    if one_way == scenario:
-        return None
     _, late = _searched(OtherLinks(Case.of(one_way)), end, values, {group: 1.0})
     at, _ = secant_search(late, values, found)
-    return values[at] if at is not None and at < found else None
+    return found if at is None else min(at, found)
 
 
 def _unlimited_end(unlimited: Result) -> float:
