@@ -20,7 +20,7 @@ from sim.engine.rules import Rules
 from sim.engine.run import Run
 from sim.engine.server import Observer
 from sim.engine.shape import Traits
-from sim.errors import ScenarioError
+from sim.errors import OverdueError, ScenarioError
 from sim.scenario.scenario import Scenario
 from sim.scenario.traces import followed_traces
 from sim.support.collector import no_collection
@@ -208,6 +208,8 @@ def simulate(
     run.finish(until)
     timeline = run.world.timeline
     wall_clock = timeline.end
+    if wall_clock > until:
+        raise OverdueError(f"the run is not over at {until:.6g} s, when it was given up")
     return Result(
         scenario,
         timeline,

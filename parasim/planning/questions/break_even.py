@@ -28,7 +28,7 @@ from parasim.sentences import say
 from parasim.text import clock
 from sim.analysis.deadline_search import nearest_position, neighbours, spread
 from sim.errors import ScenarioError
-from sim.replay.conditions import Floats
+from sim.replay.conditions import Floats, shared_or_varying
 from sim.replay.replay import Recording, record
 
 _LOWEST, _HIGHEST = 1e6, 1e10
@@ -101,7 +101,7 @@ def _compared_at(
     """Compare at some batch sizes, fewer where every runtime has to be simulated and that takes long; with notes."""
     recordings = [record(case.setup, case.costs) for case in cases]
     per_decade, kept = _PER_DECADE, list(sizes)
-    if any(recording.not_replayable for recording in recordings):
+    if shared_or_varying(cases[0].scenario):
         longest = max((recording.result for recording in recordings), key=attrgetter("events"))
         each = 2 * (_SLOWER * len(_range(recordings[0], per_decade)) + _BISECTED)
         number = affordable(longest, each * len(sizes)) // each

@@ -12,7 +12,7 @@ from parasim.planning.search.work import affordable
 from parasim.sentences import grouped, say
 from sim.engine.result import Result
 from sim.errors import OverdueError, ParaSimError
-from sim.replay.conditions import Variants
+from sim.replay.conditions import Variants, shared_or_varying
 from sim.replay.replay import Answers, Recording, record, replay
 from sim.scenario.scenario import Scenario
 from sim.support.worker_pool import cores, in_order
@@ -70,7 +70,7 @@ class RuntimesByValue:
         self.refused = ""
         self.scanned = MOST_SCANNED
         self._given_up = math.inf
-        if self._recording.not_replayable:
+        if shared_or_varying(case.scenario):
             self.scanned = affordable(self.own, MOST_SCANNED, _FEWEST_SCANNED)
             self._given_up = within * (_PATIENCE if quantity.most else 1)
 
