@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from parasim.evaluation import evaluate as evaluate
     from parasim.explanation import explain as explain
     from parasim.footprints import memory_needs as memory_needs
+    from parasim.importing.links import ImportedLinks as ImportedLinks
+    from parasim.importing.links import import_links as import_links
     from parasim.planning.answer import Plan as Plan
     from parasim.planning.plan import plan as plan
     from parasim.sweeping import Table as Table
@@ -47,6 +49,7 @@ __version__ = "0.1.0"
 # Loaded when asked for, so that `import parasim` and `paraSim --help` cost next to nothing.
 _MODULES = {
     **dict.fromkeys(("Method", "Trains", "register"), "sim.workload.methods"),
+    **dict.fromkeys(("ImportedLinks", "import_links"), "parasim.importing.links"),
     **dict.fromkeys(("load", "simulate"), "parasim.api"),
     **dict.fromkeys(("Table", "sweep"), "parasim.sweeping"),
     "ParaSimError": "sim.errors",

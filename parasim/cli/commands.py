@@ -26,11 +26,12 @@ COMMANDS = {
     "reproduce": "Compare with every runtime cell of the ParaBlock paper: fitted, predicted or unexplained.",
     "calibrate": "Measure real training steps on this machine, fit what they cost, and say how wrong the fit is.",
     "validate": "Hold predictions against what really happens.",
+    "import": "Take over what was measured elsewhere.",
     "list": "List models, methods, profiles and devices, or print the JSON Schema of scenarios.",
 }
 """What each subcommand does, as its own help begins."""
 
-_MODULES = {"explain": "explanation", "list": "listing"}
+_MODULES = {"import": "importing", "explain": "explanation", "list": "listing"}
 
 
 class InterruptedRunError(ParaSimError):

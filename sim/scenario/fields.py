@@ -52,8 +52,13 @@ _UNPRINTABLE = (
 """What is no text on one line: control characters, spaces that look like the plain one, marks that turn text around."""
 
 
+def is_one_line(text: str) -> bool:
+    """Whether a text is printable and on one line."""
+    return re.search(_UNPRINTABLE, text) is None
+
+
 def _one_line(text: str) -> str:
-    if re.search(_UNPRINTABLE, text):
+    if not is_one_line(text):
         raise ValueError(f"must be one line of printable text, not {shown(text)}")
     return text
 

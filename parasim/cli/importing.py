@@ -1,0 +1,92 @@
+"""`paraSim import`: what people measured, as parts of a scenario."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from parasim.cli.options import Format, print_json
+from parasim.importing.links import ImportedLinks, import_links
+from parasim.text import console, plain_table
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+_MOST_ROWS = 100
+"""Rows that a terminal is shown; CSV and JSON have them all."""
+
+
+@app.callback()
+def group() -> None:
+    """Take over what was measured elsewhere."""
+
+
+@app.command()
+def links(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]FILE...",
+            help="Output of iperf3 --json, speedtest-cli --json, speedtest -f json, ping, mtr --json; CSV; traces of "
+            "Mahimahi. Files with one NAME are about one client; NAME:up= and NAME:down= also say the direction.",
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Scenario with the fleet to write, such as fleet.yaml.")
+    ] = None,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Rates follow the seconds of the tests, in traces beside the fleet.")
+    ] = False,
+    format_: Format = "table",
+) -> None:
+    """Make a fleet of measured links: rates, latencies, loss and congestion control, and where each was taken from.
+
+    Example: paraSim import links berlin=iperf.json berlin=ping.txt lyon=speedtest.json --out fleet.yaml
+    """
+    imported = import_links(files, trace=trace)
+    written = [] if out is None else imported.write(out)
+    if format_ == "json":
+        print_json(imported.summary() | {"files": [str(path) for path in written]})
+    elif format_ == "csv":
+        rows = csv.DictWriter(sys.stdout, ["client", "field", "value", "unit", "from", "how"], lineterminator="\n")
+        rows.writeheader()
+        rows.writerows(imported.rows())
+    else:
+        _print(imported, written)
+
+
+def _print(imported: ImportedLinks, written: list[Path]) -> None:
+    out = console()
+    table = plain_table("client", "field", ">value", "from", "how", keep=["value", "field", "from"])
+    rows = imported.rows()
+    for row in rows[:_MOST_ROWS]:
+        value = "not known" if row["value"] is None else _value(str(row["field"]), row["value"])
+        table.add_row(str(row["client"]), str(row["field"]), value, str(row["from"]), str(row["how"]))
+    out.print(table)
+    if len(rows) > _MOST_ROWS:
+        out.print(f"and {len(rows) - _MOST_ROWS:,} more figures; --format csv prints all")
+    notes = [f"{client.name}: {note}" for client in imported.clients for note in client.notes]
+    for note in notes[:_MOST_ROWS]:
+        out.print(note)
+    if written:
+        out.print(
+            f"Fleet: {written[0]}"
+            + (
+                f", and beside it {', '.join(path.name for path in written[1:4])}" + " ..." * (len(written) > 4)
+                if written[1:]
+                else ""
+            )
+        )
+    else:
+        out.print("Nothing was written; --out fleet.yaml writes the fleet.")
+
+
+def _value(field: str, value: object) -> str:
+    """Write a figure as a person would."""
+    if not isinstance(value, float):
+        return str(value)
+    if field == "latency":
+        return f"{1000 * value:.4g} ms"
+    return f"{8e-6 * value:.4g} Mbit/s" if field in ("uplink", "downlink") else f"{100 * value:.3g} %"
