@@ -60,6 +60,10 @@ class SimulationError(ParaSimError):
     exit_status = 1
 
 
+class OverdueError(SimulationError):
+    """A run was given up at the time until which somebody cared about it."""
+
+
 class OutputError(ParaSimError):
     """Results cannot be written where they were asked for, or belong to something else."""
 
