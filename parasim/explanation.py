@@ -14,15 +14,19 @@ from parasim.ignored import ignored_said
 from parasim.memory import memory_said
 from parasim.sentences import listed, say
 from sim.analysis.critical_path import Holder
-from sim.analysis.explain import MOST_NAMED, WORTH_A_CLAIM, Change, Claim, Explanation, named
+from sim.analysis.explain import MOST_NAMED, WORTH_A_CLAIM, Claim, Explanation, named
 from sim.analysis.explain import explain as explain_setup
+from sim.analysis.levers import Change, Lever, site_of
 from sim.engine.fleet import Fleet
+from sim.scenario.links import Capacity
+from sim.scenario.sections import Group
+from sim.scenario.traces import starts_at_random
 from sim.support.atomic_files import write_rows
 
 PATH_COLUMNS = ("client", "round", "kind", "resource", "start_s", "end_s")
 
 _WORTH_A_CLAUSE = 0.05
-_SHARED = (Holder.SITE, Holder.INGRESS, Holder.EGRESS)
+_WITH_ARTICLE = (Holder.INGRESS, Holder.EGRESS, Holder.LIMITED, Holder.START_UP)
 _MOST_LISTED = 12
 """A list of more names is summed up."""
 
@@ -53,6 +57,7 @@ def sentences(explanation: Explanation) -> list[str]:
     if explanation.not_replayable:
         said.append(f"Not replayed: {explanation.not_replayable}. The path is this run's own; changes are simulated.")
     said += [f"{describe(claim.change, explanation)} {_effect(claim, explanation)}." for claim in explanation.claims]
+    said += _start_up(explanation)
     fleet, wall_clock = Fleet(explanation.result.scenario.fleet), explanation.result.wall_clock
     idle = sorted((-slack, group) for group, slack in enumerate(explanation.slack) if slack < math.inf)
     later = [(who((group,), fleet), -slack) for slack, group in idle if -slack > WORTH_A_CLAIM * wall_clock]
@@ -67,7 +72,10 @@ def describe(change: Change, explanation: Explanation) -> str:
     """Say what a change is: ``Doubling the uplink of rural``."""
     if not change.groups:
         return say(f"change_for_all.{change.lever.value}")
-    groups = who(change.groups, Fleet(explanation.result.scenario.fleet))
+    fleet = Fleet.of(explanation.result.scenario)
+    groups = who(change.groups, fleet)
+    if change.lever is Lever.SITES and not _several_sites(change.groups, fleet):
+        return say("change_for_some.site", groups=groups)
     return say(f"change_for_some.{change.lever.value}", groups=groups)
 
 
@@ -168,9 +176,13 @@ def _headline(explanation: Explanation) -> str:
     for holder, seconds in explanation.holders().items():
         if seconds < _WORTH_A_CLAUSE * wall_clock and held:
             break
-        name = f"the {holder.value}" if holder in _SHARED else holder.value
+        name = f"the {holder.value}" if holder in _WITH_ARTICLE else holder.value
         groups = named(explanation.shares, holder, aggregators=True)
-        if (len(fleet.groups) > 1 or any(group < 0 for group in groups)) and 0 < len(groups) <= MOST_NAMED:
+        if holder is Holder.SITE:
+            name = _site_lines(explanation, fleet)
+        elif holder is Holder.REGION:
+            name = say("explain.regions", groups=who(groups, fleet))
+        elif (len(fleet.groups) > 1 or fleet.aggregators) and 0 < len(groups) <= MOST_NAMED:
             # What is said of some groups is theirs alone, though others hold a little of it, too.
             name = say("explain.owned", resource=name, groups=who(groups, fleet))
             own = [share for share in explanation.shares if share.holder is holder and share.group in groups]
@@ -180,6 +192,39 @@ def _headline(explanation: Explanation) -> str:
     shares = [{"share": seconds / wall_clock, "resource": name} for seconds, name in held]
     first = say("explain.first", wall_clock=wall_clock, **shares[0])
     return say("explain.headline", clauses=[first, *(say("explain.clause", **share) for share in shares[1:])])
+
+
+def _site_lines(explanation: Explanation, fleet: Fleet) -> str:
+    """Name the lines of sites that are on the path: of some clients, or of whole groups whose sites are alike."""
+    scenario = explanation.result.scenario
+    firsts = [client for (holder, client) in explanation.path.held() if holder is Holder.SITE]
+    sites = [site_of(fleet, first) for first in sorted(firsts)]
+    groups = tuple(dict.fromkeys(fleet.index(site.start) for site in sites))
+    apart = [starts_at_random(link) for group in groups for link in _links(scenario.fleet[group])]
+    if len(sites) > MOST_NAMED or not any(apart):
+        return say(f"explain.{'sites' if _several_sites(groups, fleet) else 'site'}", sites=who(groups, fleet))
+    names = [f"{fleet.name(fleet.index(site.start))} {site.start}" for site in sites]
+    names = [name + f" to {site[-1]}" * (len(site) > 1) for name, site in zip(names, sites, strict=True)]
+    return say(f"explain.{'site' if len(names) == 1 else 'sites'}", sites=listed(names))
+
+
+def _several_sites(groups: Sequence[int], fleet: Fleet) -> bool:
+    return len(groups) > 1 or len(site_of(fleet, fleet.firsts[groups[0]])) < fleet.groups[groups[0]].count
+
+
+def _links(group: Group) -> list[Capacity]:
+    links = [group.uplink, group.down]
+    return links if group.site is None else [*links, group.site.uplink, group.site.down]
+
+
+def _start_up(explanation: Explanation) -> list[str]:
+    """Say how often the path pays the start-up of connections, which fewer messages would pay less often."""
+    pieces = [piece for piece in explanation.path.pieces if piece.holder is Holder.START_UP]
+    seconds = math.fsum(piece.end - piece.start for piece in pieces)
+    if seconds <= WORTH_A_CLAIM * explanation.result.wall_clock:
+        return []
+    messages = len({piece.span for piece in pieces})
+    return [say("explain.start_up", messages=messages, seconds=seconds, each=seconds / messages)]
 
 
 def _effect(claim: Claim, explanation: Explanation) -> str:

@@ -66,6 +66,10 @@ class DeadLinkError(SimulationError):
     exit_status = 2
 
 
+class OverdueError(SimulationError):
+    """A run was given up at the time until which somebody cared about it."""
+
+
 class OutputError(ParaSimError):
     """Results cannot be written where they were asked for, or belong to something else."""
 

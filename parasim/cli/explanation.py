@@ -6,6 +6,7 @@ from parasim.api import load
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, Scenario, TraceFile, print_json
 from parasim.explanation import explain, summary, write_path
 from parasim.figures.gantt import draw_gantt
+from parasim.links import run_summary
 from parasim.report.record import leave_record
 from parasim.sentences import say
 from parasim.text import clock, console, origin, plain_table, signed_share
@@ -35,7 +36,7 @@ def command(
         write_path(explanation, path)
         explanation.result.write_timeline(timeline)
         write_json(why, summary(explanation))
-        write_json(run, explanation.result.summary())
+        write_json(run, run_summary(explanation.result))
         files += draw_gantt(explanation.result, explanation.path, out)
         leave_record(out, "explain", scenario, files)
     if trace is not None:

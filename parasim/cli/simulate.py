@@ -9,11 +9,14 @@ import typer
 from parasim import api
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, Scenario, TraceFile, print_json
 from parasim.ignored import ignored_said
+from parasim.links import links_said, run_summary
 from parasim.memory import memory_said
 from parasim.report.record import leave_record
 from parasim.sentences import say
-from parasim.text import clock, console, origin, plain_table
+from parasim.text import amount, clock, console, origin, plain_table
 from parasim.trace import write_trace
+from sim.analysis.messages import messages_of
+from sim.engine.lines import are_plain
 from sim.engine.result import Result
 from sim.support.atomic_files import write_json
 
@@ -48,12 +51,12 @@ def command(
     if out is not None:
         files = out / "timeline.csv", out / "result.json"
         result.write_timeline(files[0], collapse=collapse)
-        write_json(files[1], result.summary())
+        write_json(files[1], run_summary(result))
         leave_record(out, "simulate", scenario, files)
     if trace is not None:
         write_trace(result, trace)
     if format_ == "json":
-        print_json(result.summary())
+        print_json(run_summary(result))
         return
     print_breakdown(result)
     if out is not None:
@@ -78,9 +81,7 @@ def print_breakdown(result: Result) -> None:
         table.add_row(str(row["name"]), f"{row['clients']:,}", *cells)
     out.print(table)
     out.print(say("run.communicating", uploaded=figures["uploaded_bytes"], downloaded=figures["downloaded_bytes"]))
-    for region in result.regions():
-        moved = {"uploaded": region["uploaded_bytes"], "downloaded": region["downloaded_bytes"]}
-        out.print(say("run.region", name=region["name"], **moved))
+    _print_levels(result)
     updates: Any = result.provenance.get("updates", {})
     for reason, count in updates.get("dropped", {}).items():
         out.print(say("run.dropped", count=count, reason=reason))
@@ -89,3 +90,22 @@ def print_breakdown(result: Result) -> None:
     if never_begun := updates.get("never_begun"):
         out.print(say("run.never_begun", count=never_begun))
     out.print(*memory_said(result.provenance), *ignored_said(result.provenance), origin(result.provenance), sep="\n")
+
+
+def _print_levels(result: Result) -> None:
+    """Print the bytes over each level of links, and what messages took, where links are more than constants."""
+    out = console()
+    if are_plain(result.scenario):
+        return
+    out.print(say("run.levels"))
+    if levels := result.levels():
+        table = plain_table("over", ">links", ">up", ">down")
+        for level in levels:
+            sizes = (amount(float(str(level[way]))) for way in ("uploaded_bytes", "downloaded_bytes"))
+            table.add_row(str(level["name"]), f"{level['links']:,}", *sizes)
+        out.print(table, "")
+    messages = messages_of(result)
+    table = plain_table("messages of", *(f">{resource}" for resource in messages[0]["seconds"]))
+    for row in messages:
+        table.add_row(row["name"], *(clock(seconds) if seconds else "-" for seconds in row["seconds"].values()))
+    out.print(table, links_said(result.scenario), sep="\n")

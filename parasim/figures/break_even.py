@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from parasim.figures import style
 from parasim.figures.sheet import log_ticks, note, sheet
 from parasim.planning.search.crossings import MethodsCompared
-from parasim.text import amount
+from parasim.sentences import say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +33,8 @@ _FINE = 801
 _LEVELS = (1.5, 2.0, 3.0, 5.0, 10.0)
 
 
-def draw_break_even(lines: Sequence[MethodsCompared], methods: tuple[str, str], directory: Path) -> list[Path]:
-    """Draw ``break_even.png`` and ``break_even.svg``.
+def draw_break_even(lines: Sequence[MethodsCompared], methods: tuple[str, str], path: Path) -> list[Path]:
+    """Draw a map, as PNG and SVG.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def draw_break_even(lines: Sequence[MethodsCompared], methods: tuple[str, str], 
         One per batch size, rising, all at the same bandwidths.
     methods : tuple of str
         Names of the two methods.
-    directory : Path
-        Where the files go.
+    path : Path
+        Where the files go, without their endings.
 
     Raises
     ------
@@ -62,12 +62,13 @@ def draw_break_even(lines: Sequence[MethodsCompared], methods: tuple[str, str], 
         _boundary(axes, lines)
         _name_regions(axes, bandwidths, advantage, methods)
         axes.set_yticks(range(len(lines)), [str(line.batch_size) for line in lines])
-        axes.set(xlabel="bandwidth of every client, up and down", ylabel="batch size")
-        log_ticks(axes.xaxis, "B/s")
+        quantity = lines[0].quantity
+        axes.set(xlabel=say(f"quantity.{quantity.name}"), ylabel="batch size")
+        log_ticks(axes.xaxis, quantity.unit)
         several = "; thin lines: so many times as fast" if len(lines) > 1 else ""
         drawn.text(0, height + 0.12, f"the deeper the colour, the greater its advantage{several}", color=style.MUTED)
         drawn.title(f"{methods[0]} or {methods[1]}: the faster one", 0, height + 0.2)
-        return drawn.save(directory / "break_even")
+        return drawn.save(path)
 
 
 def _colour(
@@ -112,7 +113,7 @@ def _boundary(axes: Axes, lines: Sequence[MethodsCompared]) -> None:
     for row, line in enumerate(lines):
         for crossing in line.crossings:
             axes.plot([crossing.above] * 2, [row - 0.5, row + 0.5], color=style.INK, linewidth=1.0)
-            text = amount(crossing.above, "B/s")
+            text = line.quantity.text(crossing.above)
             _stand_out(note(axes, text, (crossing.above, row), (3, 0), va="center_baseline"))
     for row, (line, above) in enumerate(pairwise(lines)):
         if len(line.crossings) == len(above.crossings):

@@ -1,24 +1,25 @@
 """A run as a Gantt chart: what each client does when, and the critical path through it.
 
-Each client has a row with two lanes, one for computing and one for messages, because the two overlap. Clients that
-are alike and were simulated once have one row; where there are many clients, those that hold the critical path are
-shown, and as many others as there is space for.
+Each client has a row with two lanes, one for computing and one for messages, because the two overlap, and below them
+what its links can carry, where that varies with time. Clients that are alike have one row; where there are many
+clients, those that hold the critical path are shown, and as many others as there is space for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parasim.figures import style
+from parasim.figures.gantt_rows import STRIP, Row, chart_rows
 from parasim.figures.labels import shortened
+from parasim.figures.schedule import Schedule, schedule, window
 from parasim.figures.sheet import Key, Sheet, sheet
 from parasim.figures.style import FigureError, TimeUnit
+from parasim.text import amount
 from sim.analysis.critical_path import CriticalPath
-from sim.engine.fleet import Fleet
 from sim.engine.result import Result
 from sim.engine.timeline import SERVER, Interval, Kind, Span
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = {Kind.COMPUTE: "#0072B2", Kind.UPLOAD: "#E69F00", Kind.DOWNLOAD: "#009E73", Kind.AGGREGATE: "#CC79A7"}
+_START_UP = {Kind.UPLOAD: "#F7DDA0", Kind.DOWNLOAD: "#9FDCCB"}
 _PRESENT = "#F3F3F3"
 
 # All lengths are in inches; a row's unit is 1, its lanes are given from its lower edge.
@@ -33,51 +35,11 @@ _ROW, _RIGHT, _MARGIN, _LEGEND_GAP = 0.27, 0.12, 0.06, 0.095
 _LANES = {True: (0.48, 0.40), False: (0.08, 0.40)}
 _BAND = (0.04, 0.88)
 _NAME_GAP, _WIDEST_NAME = 0.07, 0.35
+_BRACKET, _SITE_GAP = 0.035, 0.16
 _OUTLINE = 0.9
-_MOST_ROWS = 16
 _THINNEST = 0.012
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """What a Gantt chart shows.
-
-    Attributes
-    ----------
-    spans : sequence of Span
-        What clients and the server do.
-    path : sequence of (Span, float, float)
-        The critical path in the order of time: whose span each piece belongs to, its start and end [s].
-    names : mapping of int to str
-        The rows by number of client, those of the server and of aggregators too.
-    counts : mapping of int to int
-        Number of alike clients that a row stands for.
-    clients : int
-        Number of all clients.
-    presence : mapping of int to sequence of (float, float)
-        When each client takes part [s]; where that is not known, waiting is not shown.
-    end : float
-        Where the picture ends [s].
-    """
-
-    spans: Sequence[Span]
-    path: Sequence[tuple[Span, float, float]]
-    names: Mapping[int, str]
-    counts: Mapping[int, int]
-    clients: int
-    presence: Mapping[int, Sequence[Interval]]
-    end: float
-
-
-def client_name(fleet: Fleet | None, client: int, count: int = 1) -> str:
-    """Name a client after its group, if that is known: alone, with its number, or for so many alike ones."""
-    if client < 0:
-        return "server" if fleet is None else fleet.actor(client)
-    group = None if fleet is None else fleet.group(client)
-    name = (group and group.name) or "client"
-    if group and group.name and group.count == 1:
-        return name
-    return f"{name} × {count:,}" if count > 1 else f"{name} {client}"
+_LEVELS_PER_INCH = 36
+"""Rates of a capacity in one strip; where there are more, means are drawn."""
 
 
 def draw_gantt(result: Result, path: CriticalPath, directory: Path, rounds: int = 8) -> list[Path]:
@@ -106,25 +68,16 @@ def draw_gantt(result: Result, path: CriticalPath, directory: Path, rounds: int 
     OutputError
         If the files cannot be written.
     """
-    scenario, spans, fleet = result.scenario, result.timeline.spans, Fleet.of(result.scenario)
-    pieces = [(spans[piece.span], piece.start, piece.end) for piece in path.pieces]
-    actors = dict.fromkeys((SERVER, *fleet.aggregators.values()), 1)
-    names = {client: client_name(fleet, client, count) for client, count in {**result.counts, **actors}.items()}
+    scenario, spans = result.scenario, result.timeline.spans
+    path_pieces = [(spans[piece.span], piece.start, piece.end) for piece in path.pieces]
     end = window(spans, rounds)
-    schedule = Schedule(spans, pieces, names, result.counts, scenario.clients, result.presence, end)
+    shown = schedule(spans, path_pieces, result.counts, end, scenario, result.presence)
     many = f"{scenario.rounds:,} rounds" if scenario.rounds > 1 else "one round"
     cut = f"the first {rounds} of " if end < result.wall_clock else ""
     title = f"{scenario.name}, {scenario.method.name}: {cut}{many}"
     with sheet() as drawn:
-        draw_schedule(drawn, style.PAGE_WIDTH, schedule, title)
+        draw_schedule(drawn, style.PAGE_WIDTH, shown, title)
         return drawn.save(directory / "gantt")
-
-
-def window(spans: Sequence[Span], rounds: int) -> float:
-    """End of the picture [s]: of the run, or of the last computation of its first rounds."""
-    if max((span.round for span in spans), default=0) < rounds:
-        return max((span.end for span in spans), default=0.0)
-    return max((s.end for s in spans if s.kind is Kind.COMPUTE and s.round < rounds), default=0.0)
 
 
 def draw_schedule(drawn: Sheet, width: float, schedule: Schedule, title: str = "") -> None:
@@ -149,64 +102,132 @@ def draw_schedule(drawn: Sheet, width: float, schedule: Schedule, title: str = "
     end = schedule.end
     if end <= 0:
         raise FigureError("nothing to draw: the run takes no time")
-    clients = _rows(schedule, end, _THINNEST / width * end)
-    names = {client: shortened(schedule.names[client], width * _WIDEST_NAME, style.SMALL) for client in clients}
-    left = _MARGIN + max(style.text_width(name, style.SMALL) for name in names.values()) + _NAME_GAP
+    rows = chart_rows(schedule, _THINNEST / width * end)
+    names = [shortened(row.name, width * _WIDEST_NAME, style.SMALL) for row in rows]
+    left = _MARGIN + max(style.text_width(name, style.SMALL) for name in names) + _NAME_GAP
+    most = max(1, int(_LEVELS_PER_INCH * (width - left)))
+    tops = [_highest(link.levels(end, most)[0]) for row in rows for _, link in row.capacities]
+    right = max([_RIGHT, *(style.text_width(amount(top, "B/s"), style.SMALL) + 0.09 for top in tops)])
     unit = style.time_unit(end)
-    note = _axis_name(schedule, clients, unit)
+    note = _axis_name(schedule, rows, unit)
     if style.text_width(note, style.NORMAL) > width - left:
         note = note.replace(", chosen", ",\nchosen")
-    height = len(clients) * _ROW
-    top = drawn.keys(_keys(schedule, clients, end), _MARGIN, height + _LEGEND_GAP, width - 2 * _MARGIN)
+    bases, units = _bases(rows)
+    height = units * _ROW
+    inches_per_second = (width - left - right) / end
+    top = drawn.keys(
+        _keys(schedule, rows, _THINNEST / inches_per_second, most), _MARGIN, height + _LEGEND_GAP, width - 2 * _MARGIN
+    )
     drawn.title(title, _MARGIN, top + 0.03)
-    axes = drawn.axes(left, 0, width - left - _RIGHT, height, grid="")
+    axes = drawn.axes(left, 0, width - left - right, height, grid="")
     axes.spines["left"].set_visible(False)
-    axes.set(xlim=(0, end), ylim=(0, len(clients)), xticks=[], yticks=[])
+    axes.set(xlim=(0, end), ylim=(0, units), xticks=[], yticks=[])
     # What is drawn is in seconds.
     scales = (lambda seconds: seconds / unit.seconds), (lambda units: units * unit.seconds)
     axes.secondary_xaxis("bottom", functions=scales).set_xlabel(note, labelpad=2)
     if not schedule.presence:
-        axes.hlines(range(1, len(clients)), 0, end, color=style.GRID, linewidth=0.5, zorder=0.5)
-    lowest = {client: len(clients) - 1 - index for index, client in enumerate(clients)}
-    inches_per_second = (width - left - _RIGHT) / end
-    for client, row in lowest.items():
-        _draw_row(axes, schedule, client, row, inches_per_second)
-        drawn.text(left - _NAME_GAP, (row + 0.5) * _ROW, names[client], ha="right")
+        edges = [base - row.strips for row, base in zip(rows[:-1], bases, strict=False)]
+        axes.hlines(edges, 0, end, color=style.GRID, linewidth=0.5, zorder=0.5)
+    lowest = {row.actor: base for row, base in zip(rows, bases, strict=True) if row.actor is not None}
+    for row, base, name in zip(rows, bases, names, strict=True):
+        if row.actor is not None:
+            _draw_row(axes, schedule, row.actor, base, inches_per_second)
+        for number, (kind, link) in enumerate(row.capacities, 1):
+            bottom = base - number * STRIP
+            highest = _draw_capacity(axes, kind, link.levels(end, most)[0], bottom, end)
+            drawn.text(width - right + 0.05, (bottom + STRIP / 2) * _ROW, amount(highest, "B/s"), color=style.MUTED)
+        middle = base + 0.5 if row.actor is not None else base - len(row.capacities) * STRIP / 2
+        drawn.text(left - _NAME_GAP, middle * _ROW, name, ha="right")
+    for low, high in _brackets(rows, bases):
+        ends = [low * _ROW + 0.02, high * _ROW - 0.02]
+        drawn.page.plot([left - _BRACKET] * 2, ends, color=style.MUTED, linewidth=0.8, clip_on=False)
     _outline(axes, schedule, lowest, _THINNEST / inches_per_second)
 
 
-def _rows(schedule: Schedule, end: float, shortest: float) -> list[int]:
-    """Clients to show, in the order of their numbers, then aggregators, and the server if its work takes time."""
-    held = dict.fromkeys(sorted({s.client for s in schedule.spans if s.start < end and s.client != SERVER}), 0.0)
-    for span, start, until in schedule.path:
-        if span.client in held and start < end:
-            held[span.client] += until - start
-    shown = sorted(sorted(held, key=lambda client: -held[client])[:_MOST_ROWS], key=lambda c: (c < 0, abs(c)))
-    aggregates = [s.end - s.start for s in schedule.spans if s.kind is Kind.AGGREGATE and s.start < end]
-    return [*shown, SERVER] if max(aggregates, default=0.0) > shortest else shown
+def _bases(rows: Sequence[Row]) -> tuple[list[float], float]:
+    """Where the lanes of each row begin, above its strips, and the height of all rows; sites stand apart."""
+    bases: list[float] = []
+    below = 0.0
+    for row, above in reversed(list(zip(rows, [None, *rows], strict=False))):
+        bases.append(below + row.strips)
+        apart = above is not None and row.site != above.site
+        below += row.height + _SITE_GAP * apart
+    return bases[::-1], below
 
 
-def _keys(schedule: Schedule, clients: Sequence[int], end: float) -> list[Key]:
+def _brackets(rows: Sequence[Row], bases: Sequence[float]) -> Iterable[Interval]:
+    """Lower and upper edge of the rows of each site that has several."""
+    for site, own in groupby(zip(rows, bases, strict=True), key=lambda pair: pair[0].site):
+        of_site = list(own)
+        if site is not None and len(of_site) > 1:
+            (first, high), (last, low) = of_site[0], of_site[-1]
+            yield low - last.strips, high + first.height - first.strips
+
+
+def _keys(schedule: Schedule, rows: Sequence[Row], shortest: float, most: int) -> list[Key]:
     keys = [Key("computing (number of the round)", (COLOURS[Kind.COMPUTE],))]
     keys += [Key(kind.value, (COLOURS[kind],)) for kind in (Kind.UPLOAD, Kind.DOWNLOAD)]
-    if SERVER in clients:
+    actors = [row.actor for row in rows if row.actor is not None]
+    if any(span.client in actors and _started(span) - span.start > shortest for span in schedule.spans):
+        keys.append(Key("start-up of a message", tuple(_START_UP.values())))
+    if SERVER in actors:
         keys.append(Key("aggregation", (COLOURS[Kind.AGGREGATE],)))
     if schedule.presence:
         keys.append(Key("waiting", (style.WAITING,)))
-        present = [list(schedule.presence[client]) for client in clients if client >= 0]
-        if any(len(times) != 1 or times[0][0] > 0 or times[0][1] < end for times in present):
+        if any(_is_away(schedule.presence[client], schedule.end) for client in actors if client >= 0):
             keys.append(Key("blank: offline"))
-    return [*keys, Key("critical path", (style.INK,), "s")] if schedule.path else keys
+    if schedule.path:
+        keys.append(Key("critical path", (style.INK,), "s"))
+    if any(_brackets(rows, [0.0] * len(rows))):
+        keys.append(Key("behind one site's line", (style.MUTED,), "|"))
+    links = [(kind, link) for row in rows for kind, link in row.capacities]
+    means = max((link.levels(schedule.end, most)[1] for _, link in links), default=0.0)
+    named = {Kind.UPLOAD: "capacity up", Kind.DOWNLOAD: "capacity down"}
+    keys += [Key(name, (COLOURS[kind],), "_") for kind, name in named.items() if any(kind is own for own, _ in links)]
+    if links:
+        keys.append(Key("capacities from 0 to the rate at the right"))
+    return [*keys, Key(f"drawn as means of {means:.3g} s")] if means else keys
 
 
-def _axis_name(schedule: Schedule, clients: Sequence[int], unit: TimeUnit) -> str:
-    shown = sum(schedule.counts[client] for client in clients if client >= 0)
+def _is_away(presence: Sequence[Interval], end: float) -> bool:
+    """Whether a client is offline at some time before the end of the picture."""
+    times = [*presence, (end, end)]
+    return times[0][0] > 0 or any(before[1] < min(after[0], end) for before, after in pairwise(times))
+
+
+def _axis_name(schedule: Schedule, rows: Sequence[Row], unit: TimeUnit) -> str:
+    shown = sum(schedule.counts[row.actor] for row in rows if row.actor is not None and row.actor >= 0)
     if shown == schedule.clients:
         return unit.name
+    if shown == sum(count for actor, count in schedule.counts.items() if actor >= 0):
+        return f"{unit.name}; {shown:,} of {schedule.clients:,} clients take part"
     return f"{unit.name}; {shown:,} of {schedule.clients:,} clients, chosen by their part in the critical path"
 
 
-def _draw_row(axes: Axes, schedule: Schedule, client: int, row: int, inches_per_second: float) -> None:
+def _started(span: Span) -> float:
+    """When a message goes at its full rate [s]; its start where no start-up is modelled."""
+    parts = span.parts
+    if parts is None or not parts.start_up:
+        return span.start
+    return span.start + (parts.packing if span.kind is Kind.UPLOAD else 0.0) + parts.latency + parts.start_up
+
+
+def _draw_capacity(axes: Axes, kind: Kind, levels: Sequence[tuple[float, float]], bottom: float, end: float) -> float:
+    """Draw what one direction of a link can carry, from 0 on at a height; return the highest rate [B/s]."""
+    times, rates = zip(*levels, (end, levels[-1][1]), strict=True)
+    highest = _highest(levels)
+    heights = [bottom + 0.82 * STRIP * rate / highest for rate in rates] if highest else [bottom] * len(rates)
+    axes.fill_between(times, bottom, heights, step="post", color=_START_UP[kind], alpha=0.45, linewidth=0, zorder=1)
+    axes.step(times, heights, where="post", color=COLOURS[kind], linewidth=0.6, zorder=1.1)
+    return highest
+
+
+def _highest(levels: Sequence[tuple[float, float]]) -> float:
+    """Highest rate that is drawn [B/s], to three digits."""
+    return float(f"{max(rate for _, rate in levels):.3g}")
+
+
+def _draw_row(axes: Axes, schedule: Schedule, client: int, row: float, inches_per_second: float) -> None:
     """Draw what one client, an aggregator or the server does."""
 
     def bars(times: Iterable[Interval], place: tuple[float, float], colour: str, **looks: Any) -> None:
@@ -223,6 +244,8 @@ def _draw_row(axes: Axes, schedule: Schedule, client: int, row: int, inches_per_
         # A thin white edge keeps one round's bar apart from the next one's.
         times = [(s.start, s.end) for s in spans if s.kind is kind]
         bars(times, _LANES[computing], colour, linewidth=0.5 * computing, zorder=1)
+        start_ups = [(span.start, _started(span)) for span in spans if span.kind is kind]
+        bars(start_ups, _LANES[computing], _START_UP.get(kind, colour), linewidth=0, zorder=1.1)
     low, height = _LANES[True]
     looks: dict[str, Any] = {"size": style.SMALL - 1, "color": "white", "ha": "center", "va": "center_baseline"}
     for span in spans:
@@ -233,7 +256,7 @@ def _draw_row(axes: Axes, schedule: Schedule, client: int, row: int, inches_per_
             axes.text((span.start + end) / 2, row + low + height / 2, str(span.round), **looks)
 
 
-def _outline(axes: Axes, schedule: Schedule, rows: Mapping[int, int], shortest: float) -> None:
+def _outline(axes: Axes, schedule: Schedule, rows: Mapping[int, float], shortest: float) -> None:
     """Outline the critical path's spans of some length [s], with a line where it goes from one lane to another."""
     from matplotlib.patches import Rectangle
 

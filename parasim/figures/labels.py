@@ -42,10 +42,10 @@ def spread(heights: Mapping[str, float], low: float, high: float) -> dict[str, f
 
 
 def shortened(text: str, width: float, size: float) -> str:
-    """Cut a text off so that it is no wider than a width [in] at a type size [pt], but keep a number at its end."""
+    """Cut a text off so that it is no wider than a width [in] at a type size [pt], but keep numbers at its end."""
     if style.text_width(text, size) <= width:
         return text
-    number = re.search(r"(?: ×)? [\d,]+$|$", text)
+    number = re.search(r"(?: ×)? [\d,]+(?: to [\d,]+)?$|$", text)
     assert number is not None
     text, end = text[: number.start()], number[0]
     while text and style.text_width(f"{text}…{end}", size) > width:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from parasim.figures import style
 from parasim.figures.labels import label_ends
-from parasim.figures.rows import Row, check_columns, pretty_name, swept_columns, text
+from parasim.figures.rows import Row, check_columns, pretty_name, pretty_value, short_names, swept_columns, text
 from parasim.figures.sheet import log_ticks, ring, sheet
 from parasim.figures.style import FigureError
 from sim.errors import UnitError
@@ -67,14 +67,16 @@ def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hid
     unit = style.time_unit(max(times))
     # Numbers of a quantity carry their unit, with its prefix.
     base = quantity(text(rows[0], x))[1]
-    write: Callable[[float], str] = EngFormatter(base) if base else "{:.10g}".format
+    # Prefixes go with units alone: a thousandth of a per cent is no "m%".
+    plain = "{:.10g} %" if base == "%" else "{:.10g}"
+    write: Callable[[float], str] = plain.format if base in ("", "%") else EngFormatter(base)
     with sheet() as drawn:
         axes = drawn.axes(0, 0, _WIDTH, _HEIGHT)
         # Methods differ by factors: a log axis where a linear one would press the fast ones to the floor.
         factors = max(times) > 5 * min(times) > 0
         low, high = (min(times) / 1.2, max(times) * 1.2) if factors else (0.0, max(times) * 1.2 or unit.seconds)
         axes.set(xscale="log", yscale="log" if factors else "linear", ylim=(low / unit.seconds, high / unit.seconds))
-        axes.set_xlabel("bandwidth of every client" if x == "bandwidth" else pretty_name(x))
+        axes.set_xlabel(pretty_name(x))
         axes.margins(x=0.05)
         ends = _draw_lines(axes, lines, unit)
         _tick(axes, sorted({_number(text(row, x), x) for row in rows}), write, logarithmic=factors)
@@ -131,8 +133,10 @@ def _draw_lines(axes: Axes, lines: Mapping[str, _Line], unit: style.TimeUnit) ->
 
 def _name(row: Row, columns: Sequence[str]) -> str:
     """Name of a line: its method, and every other column that tells it apart with its name, so that numbers speak."""
-    names = {column: "" if column == "model" else f"{pretty_name(column)} " for column in columns if column != "method"}
-    return ", ".join([text(row, "method"), *(f"{name}{text(row, column)}" for column, name in names.items())])
+    names = short_names(column for column in columns if column != "method")
+    names = {column: "" if column == "model" else f"{name} " for column, name in names.items()}
+    told = (f"{name}{pretty_value(column, text(row, column))}" for column, name in names.items())
+    return ", ".join([text(row, "method"), *told])
 
 
 def _number(value: str, x: str) -> float:

@@ -6,14 +6,13 @@ and other swept field. With one group alone, the methods are written under their
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parasim.figures import style
-from parasim.figures.rows import Row, check_columns, pretty_name, swept_columns, text
+from parasim.figures.rows import Row, check_columns, pretty_name, pretty_value, short_names, swept_columns, text
 from parasim.figures.sheet import Key, fill, sheet
 from parasim.figures.style import FigureError
 
@@ -76,7 +75,7 @@ class _Arrangement:
 
     def heading(self, panel: str) -> str:
         """What holds for all bars of a panel."""
-        rate = _pretty("bandwidth", panel) if panel or len(self.panels) > 1 else ""
+        rate = pretty_value("bandwidth", panel) if panel or len(self.panels) > 1 else ""
         return ", ".join(filter(None, (rate, self.constant)))
 
 
@@ -151,11 +150,6 @@ def _arrange(rows: Sequence[Row]) -> _Arrangement:
     return _Arrangement(models, panels, groups, methods, group_fields, f"batch size {batch}" if batch else "", bars)
 
 
-def _pretty(column: str, value: str) -> str:
-    """Write a field's value as a reader wants it: a space between number and unit."""
-    return (re.sub(r"(?<=[0-9.])(?=[a-zA-Z])", " ", value, count=1) if column == "bandwidth" else value) or "as given"
-
-
 def _keys(chart: _Arrangement) -> list[Key]:
     colours = style.method_colours(chart.methods)
     if len(chart.groups) > 1:
@@ -224,6 +218,6 @@ def _draw_ticks(axes: Axes, chart: _Arrangement, slot: float) -> None:
 
 def _group_label(chart: _Arrangement, group: tuple[str, ...]) -> str:
     """Values of a group: the first alone, as the axis names it, the others each with its name on a line."""
-    first, *others = (_pretty(field, value) for field, value in zip(chart.group_fields, group, strict=True))
-    names = (field.rsplit(".", 1)[-1].replace("_", " ") for field in chart.group_fields[1:])
+    first, *others = (pretty_value(field, value) for field, value in zip(chart.group_fields, group, strict=True))
+    names = list(short_names(chart.group_fields).values())[1:]
     return "\n".join((first, *(f"{name} {value}" for name, value in zip(names, others, strict=True))))

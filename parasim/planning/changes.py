@@ -10,7 +10,7 @@ from sim.errors import ScenarioError
 from sim.scenario.scenario import Scenario
 from sim.scenario.seconds import leaves
 from sim.scenario.sections import Group
-from sim.scenario.traces import with_mean
+from sim.scenario.traces import mean_rate, scaled, varies, with_mean
 
 
 def with_groups(scenario: Scenario, changes: Mapping[int, Mapping[str, object]]) -> Scenario:
@@ -38,15 +38,56 @@ def with_bandwidth(scenario: Scenario, bandwidth: float) -> Scenario:
 
 
 def with_links(scenario: Scenario, bandwidths: Mapping[int, float]) -> Scenario:
-    """Give some groups, by their positions, links of a bandwidth, up and down [B/s]: those that vary, as their mean."""
+    """Give some groups, by their positions, links of a bandwidth, up and down [B/s].
+
+    Of a group whose links vary, it is the mean of the uplink; the downlink keeps its proportion to it.
+    """
     fleet = scenario.fleet
+    links = {index: (link, link * proportion(fleet[index])) for index, link in bandwidths.items()}
     return with_groups(
         scenario,
         {
-            index: {"uplink": with_mean(fleet[index].uplink, link), "downlink": with_mean(fleet[index].down, link)}
-            for index, link in bandwidths.items()
+            index: {"uplink": with_mean(fleet[index].uplink, up), "downlink": with_mean(fleet[index].down, down)}
+            for index, (up, down) in links.items()
         },
     )
+
+
+def proportion(group: Group) -> float:
+    """How many times the uplink the downlink is when a plan changes both: 1, unless they vary with time."""
+    return mean_rate(group.down) / mean_rate(group.uplink) if has_varying_links(group) else 1.0
+
+
+def has_varying_links(group: Group) -> bool:
+    """Whether the access links of a group vary with time."""
+    return varies(group.uplink) or varies(group.down)
+
+
+def with_faster_links(scenario: Scenario, factor: float) -> Scenario:
+    """Make every client's links so many times as fast as they are, whenever they are."""
+    return with_groups(
+        scenario,
+        {
+            index: {
+                "uplink": scaled(group.uplink, factor),
+                "downlink": None if group.downlink is None else scaled(group.downlink, factor),
+            }
+            for index, group in enumerate(scenario.fleet)
+        },
+    )
+
+
+def has_transport(scenario: Scenario) -> bool:
+    """Whether TCP stands in front of any link."""
+    return any(link.transport is not None for link in (*scenario.fleet, *scenario.regions.values()))
+
+
+def without_transport(scenario: Scenario) -> Scenario:
+    """Leave TCP out: fluid links."""
+    fluid: dict[str, object] = {"transport": None}
+    regions = {name: region.model_copy(update=fluid) for name, region in scenario.regions.items()}
+    fleet = tuple(group.model_copy(update=fluid) for group in scenario.fleet)
+    return scenario.model_copy(update={"fleet": fleet, "regions": regions})
 
 
 def with_speedup(scenario: Scenario, factor: float) -> Scenario:

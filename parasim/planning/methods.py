@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -96,9 +97,15 @@ class Question:
         return {case.method: origin({"compute": case.costs.provenance()}) for case in self.cases}
 
 
-def simulated(scenario: Scenario) -> Result:
-    """Set a scenario up and simulate it event by event."""
-    return simulate(*set_up(scenario))
+def simulated(scenario: Scenario, until: float = math.inf) -> Result:
+    """Set a scenario up and simulate it event by event.
+
+    Raises
+    ------
+    OverdueError
+        If it is not over by the time at which it is given up [s].
+    """
+    return simulate(*set_up(scenario), until=until)
 
 
 def scenario_of(source: Source | None, overrides: Iterable[str] = ()) -> Scenario:

@@ -101,7 +101,7 @@ def plan(
     question = Question(scenario, cases, left_out, str(value), deadline, jobs, report)
     # Each is loaded when it is asked.
     answered: Plan = import_module(f"parasim.planning.questions.{module}").answer(question)
-    change = None if solve_for is None else quantity_named(solve_for).change
+    change = None if solve_for is None else quantity_named(solve_for, scenario).change
     # A budget's choices are held against their devices' memory one by one.
     notes = [*answered.notes, *uneven_rounds(prepared), *([] if budget else _memory(answered, cases, change))]
     notes += _shared_seconds(cases, widths=solve_for == "block-width" or budget is not None)

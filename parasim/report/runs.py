@@ -11,6 +11,7 @@ from parasim.figures import style
 from parasim.figures.bars import BarPart, StackedBar
 from parasim.report.charts import bar_chart
 from parasim.report.files import read_json
+from parasim.report.links import links_told
 from parasim.report.page import PageChart, PageTable
 from parasim.report.record import Record
 from parasim.report.timelines import timeline_chart
@@ -39,6 +40,7 @@ def about_simulation(directory: Path, record: Record) -> dict[str, Any]:
         "result": result,
         "shares": [f"{share:.0%} {name}" for name, share in shares.items() if share >= _WORTH_A_BAR],
         "breakdown": _breakdown(result),
+        "links": links_told(result),
         "clients": timeline_chart(directory, record),
         **_what_ifs(record),
     }
@@ -47,7 +49,8 @@ def about_simulation(directory: Path, record: Record) -> dict[str, Any]:
 def about_explanation(directory: Path, record: Record) -> dict[str, Any]:
     """Read what the page about a directory of `paraSim explain` tells."""
     why = read_json(directory / "explanation.json")
-    result = directory / "result.json"
+    path = directory / "result.json"
+    result = read_json(path) if path.exists() else None
     idle = [(entry["group"], entry["least_slack_s"]) for entry in why["slack"]]
     slack = [(group, "never take part" if seconds is None else clock(seconds)) for group, seconds in idle]
     note = "Slack: by how much anything these clients do could always be later without the run ending later."
@@ -56,7 +59,8 @@ def about_explanation(directory: Path, record: Record) -> dict[str, Any]:
         "changes": _changes(why),
         "resources": _resources(why),
         "slack": PageTable(("clients", "slack"), slack, numbers=1, note=note),
-        "breakdown": _breakdown(read_json(result)) if result.exists() else None,
+        "breakdown": None if result is None else _breakdown(result),
+        "links": None if result is None else links_told(result),
         "clients": timeline_chart(directory, record),
         **_what_ifs(record),
     }

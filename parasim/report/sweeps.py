@@ -9,6 +9,7 @@ from typing import Any
 
 from parasim.api import load
 from parasim.figures.bars import StackedBar
+from parasim.figures.rows import pretty_name, pretty_value, short_names
 from parasim.ignored import ignored
 from parasim.memory import memory_of_rows
 from parasim.report.charts import bar_chart
@@ -21,7 +22,7 @@ from parasim.text import clock
 
 _MOST_ROWS = 100
 _MOST_BARS = 24
-_SLIDERS = {"bandwidth": "Bandwidth of every client", "batch_size": "Batch size"}
+_SLIDERS = {"bandwidth": "Bandwidth of every client's own link", "batch_size": "Batch size"}
 _TITLES = {"runtime": "Runtime by method", "line": "Runtime along what was swept"}
 
 Row = Mapping[str, str]
@@ -39,7 +40,7 @@ def about_sweep(directory: Path, record: Record) -> dict[str, Any]:
         raise ReportError(f"{directory / 'sweep.json'}: is damaged: lists no runs")
     columns = list(runs[0])
     swept = [column for column in columns if len({row[column] for row in rows}) > 1] or ["method"]
-    names = [column.replace("_", " ") for column in swept]
+    names = [column if column == "bandwidth" else pretty_name(column) for column in swept]
     what_if, notes = _what_if(rows, swept)
     name = None if "model" in swept else record.scenario.get("name")
     origins = Counter(row["compute_origin"] for row in rows)
@@ -106,5 +107,6 @@ def _what_if(rows: Sequence[Row], swept: Sequence[str]) -> tuple[WhatIf | None, 
 
 def _label(row: Row, columns: Sequence[str]) -> str:
     """Name a run by some columns; models, methods and bandwidths say by themselves what they are."""
-    names = {"batch_size": "batch ", "model": "", "method": "", "bandwidth": ""}
-    return ", ".join(f"{names.get(column, f'{column} ')}{row[column]}" for column in columns)
+    names = {**short_names(columns), "batch_size": "batch", "model": "", "method": "", "bandwidth": ""}
+    values = {column: pretty_value(column, row[column]) for column in columns}
+    return ", ".join(f"{names[column]} {value}".strip() for column, value in values.items())

@@ -6,6 +6,7 @@ where that is exact and simulated elsewhere (`sim.replay.replay`).
 
 from __future__ import annotations
 
+import math
 from itertools import product
 from typing import Any
 
@@ -15,10 +16,14 @@ from parasim.api import load, set_up
 from parasim.figures import style
 from parasim.figures.bars import BarPart
 from parasim.report.page import Slider, WhatIf, WhatIfBar
-from parasim.sentences import listed
+from parasim.sentences import listed, say
 from parasim.sweeping import PAPER_METHODS
 from parasim.text import amount
+from sim.engine.fleet import Fleet
+from sim.engine.lines import access, are_plain, lines
+from sim.engine.result import Result
 from sim.errors import ParaSimError
+from sim.network.capacity import Varying
 from sim.replay.conditions import Variants, shared_or_varying
 from sim.replay.replay import Answers, Recording, record
 from sim.scenario.scenario import Scenario
@@ -29,6 +34,9 @@ FACTORS = 2.0 ** np.linspace(-2, 2, 17)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 MOST_WORK = 1_000_000
 """Spans that may be simulated or replayed for a page; some ten seconds."""
+
+_CHANGE = 0.1
+"""Work of a change of a link's capacity, beside that of a span."""
 
 PARTS = (BarPart("computing", style.COMPUTE), BarPart("communicating, waiting, offline", style.WAITING))
 
@@ -58,7 +66,9 @@ def what_ifs(scenario: Scenario) -> tuple[WhatIf | None, list[str]]:
         return None, [f"No bars for other bandwidths: {because}."]
     variants, ends = _variants(recording), [0, len(FACTORS) - 1]
     answers = recording.replay(variants)
-    work = len(recording.result.timeline.spans) * (1 if answers.replayed.all() else 1 + len(FACTORS))
+    work = len(recording.result.timeline.spans)
+    if not answers.replayed.all():
+        work = (work + int(_changes(scenario, recording.result) * _CHANGE)) * (1 + len(FACTORS))
     methods, batches, notes = _choice(scenario, work)
     if work > MOST_WORK:
         return None, ["The run is too long to replay it for other bandwidths while this page is made."]
@@ -81,6 +91,8 @@ def what_ifs(scenario: Scenario) -> tuple[WhatIf | None, list[str]]:
     batches = [batch for batch in batches if any(key[0] == batch for key in answered)]
     notes = [_how(replayed, len(answered) * len(FACTORS) - replayed), *notes]
     notes += [f"{method} is not shown: {left_out[method]}." for method in left_out if method not in methods]
+    if not are_plain(scenario):
+        notes.insert(1, say("links.kept_as_is"))
     if len(methods) > 1:
         turns = "; fedcybgd, that number of turns" if "fedcybgd" in methods else ""
         notes.insert(1, f"Other methods than {own_method} run the same number of rounds{turns}.")
@@ -122,6 +134,17 @@ def _variants(recording: Recording) -> Variants:
     return Variants(uplink=recording.conditions.uplink * factors, downlink=recording.conditions.downlink * factors)
 
 
+def _changes(scenario: Scenario, result: Result) -> float:
+    """How often capacities change in a run, if all links are in use throughout."""
+    fleet = Fleet.of(scenario)
+    capacities = [access(scenario, fleet, client) for client in result.counts]
+    capacities += [line.capacities for line in lines(scenario)]
+    links = [link for both in capacities for link in both if isinstance(link, Varying)]
+    periods = (link.course.period or math.inf for link in links)
+    rows = (len(link.course.times) for link in links)
+    return sum(row * max(1.0, result.wall_clock / period) for row, period in zip(rows, periods, strict=True))
+
+
 def _cells(recording: Recording, answers: Answers) -> list[WhatIfBar]:
     # How long is computed does not depend on the links; everything else of a client's time does.
     computing = recording.result.mean("compute")
@@ -132,12 +155,13 @@ def _cells(recording: Recording, answers: Answers) -> list[WhatIfBar]:
 
 
 def _bandwidths(scenario: Scenario) -> Slider:
+    # Steps and traces are no numbers to write at a slider, nor is one number that of links that differ.
     [link, *others] = {bandwidth for group in scenario.fleet for bandwidth in (group.uplink, group.down)}
     if isinstance(link, float) and not others:
         places = [f"{amount(float(f'{link * factor:.3g}'))}/s" for factor in FACTORS]
     else:
         places = [f"× {factor:.2g}" for factor in FACTORS]
-    return Slider("Bandwidth of every client", places, int(np.argmin(abs(FACTORS - 1))))
+    return Slider(say("links.slider"), places, int(np.argmin(abs(FACTORS - 1))))
 
 
 def _how(replayed: int, simulated: int) -> str:

@@ -1,4 +1,4 @@
-"""What a trace consists of: processes with tracks, slices on them, arrows between slices, and levels of counters.
+"""What a trace consists of: processes with tracks, slices on them, arrows between slices, and counters (`counters.py`).
 
 Every event is made as it is written. Besides the timeline, only numbers are kept: the order of the spans, on which
 track of its kind each lies, and who waited for whom.
@@ -11,25 +11,22 @@ was the last to begin on its track.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from itertools import count, groupby
-from operator import itemgetter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count, repeat
 from typing import Any
 
-from parasim.figures.gantt import client_name
+from parasim.figures.schedule import row_name
 from parasim.trace.arrows import Arrows, microseconds
+from parasim.trace.counters import capacity_levels, rate_levels
 from sim.analysis.critical_path import CriticalPath
 from sim.engine.fleet import Fleet
+from sim.engine.lines import Level, Line, access, lines
 from sim.engine.result import TIMELINE_CLIENTS, Result
 from sim.engine.timeline import SERVER, Kind, Span
 from sim.errors import OutputError
 
 _SERVER_PROCESS, _FIRST_CLIENT_PROCESS = 1, 2
 _TRACKS = {Kind.COMPUTE: "compute", Kind.UPLOAD: "uplink", Kind.DOWNLOAD: "downlink", Kind.AGGREGATE: "aggregate"}
-_COUNTERS = {
-    Kind.UPLOAD: "server ingress, mean rate of each transfer",
-    Kind.DOWNLOAD: "server egress, mean rate of each transfer",
-}
 _CRITICAL_PATH = "critical path"
 
 Event = dict[str, Any]
@@ -58,6 +55,7 @@ class RunTrace:
         self._critical = critical
         self._fleet = Fleet.of(result.scenario)
         self._aggregators = tuple(self._fleet.aggregators.values())
+        self._lines = list(lines(result.scenario))
         spans = result.timeline.spans
         # Causes have lower numbers than what waits for them, and end before it starts.
         self._order = sorted(range(len(spans)), key=lambda number: (spans[number].start, number))
@@ -65,7 +63,8 @@ class RunTrace:
         self._lane_of, self._lanes = _lanes(spans, self._order)
         # Numbers of processes, of the critical path and its track, and of all other tracks follow one another.
         self._critical_process = _FIRST_CLIENT_PROCESS + result.scenario.clients
-        last = self._critical_process + len(result.scenario.regions)
+        self._first_line = self._critical_process + len(result.scenario.regions) + 1
+        last = self._first_line + len(self._lines)
         self._track: dict[object, int] = defaultdict(count(last + 1).__next__)
         self._critical_track = self._track[_CRITICAL_PATH]
         self._arrows = Arrows(spans, self._copies)
@@ -83,21 +82,28 @@ class RunTrace:
             for copy in range(self._copies(self._result.timeline.spans[number].client)):
                 yield from self._slice(number, copy)
         yield from self._critical_slices()
-        yield from self._levels()
+        yield from self._counters()
 
     def _processes(self) -> Iterator[tuple[int, str, list[tuple[int, str]]]]:
         """Number, name and tracks of each process, in the order in which they are shown."""
         if self._critical is not None:
             yield self._critical_process, _CRITICAL_PATH, [(self._critical_track, _CRITICAL_PATH)]
-        for client in (SERVER, *self._aggregators, *self._result.counts):
-            for copy in range(self._copies(client)):
-                tracks = [
-                    (self._track[client, copy, kind, lane], name if lane == 0 else f"{name} {lane + 1}")
-                    for kind, name in _TRACKS.items()
-                    if (client == SERVER) == (kind is Kind.AGGREGATE) and (client >= SERVER or kind in _COUNTERS)
-                    for lane in range(self._lanes.get((client, kind), 1))
-                ]
-                yield self._process(client, copy), self._name(client, copy), tracks
+        yield from map(self._actor_process, (SERVER, *self._aggregators), repeat(0))
+        for number, line in enumerate(self._lines):
+            if (pid := self._line_process(number, line)) >= self._first_line:
+                yield pid, line.name, []
+        for client in self._result.counts:
+            yield from map(self._actor_process, repeat(client), range(self._copies(client)))
+
+    def _actor_process(self, actor: int, copy: int) -> tuple[int, str, list[tuple[int, str]]]:
+        """Number, name and tracks of one copy of a client, or of another actor."""
+        tracks = [
+            (self._track[actor, copy, kind, lane], name if lane == 0 else f"{name} {lane + 1}")
+            for kind, name in _TRACKS.items()
+            if (actor == SERVER) == (kind is Kind.AGGREGATE) and (actor >= SERVER or kind is not Kind.COMPUTE)
+            for lane in range(self._lanes.get((actor, kind), 1))
+        ]
+        return self._process(actor, copy), self._name(actor, copy), tracks
 
     def _slice(self, number: int, copy: int) -> Iterator[Event]:
         """One copy of a span, then the arrows that end and begin in it."""
@@ -118,35 +124,30 @@ class RunTrace:
             facts = {"round": self._result.timeline.spans[piece.span].round}
             yield _complete(where, piece.start, piece.end, name, facts)
 
-    def _levels(self) -> Iterator[Event]:
-        """How much of the server's links is used, in the order of time.
+    def _counters(self) -> Iterator[Event]:
+        """How much of each shared link is used, and what links can carry that vary, link by link.
 
-        A transfer counts with its mean rate: its bytes over the time that is left of it after latency and
-        serialization. Where a link is shared, true rates change while a transfer is under way, so that the sum may
-        for a while be above the link's capacity or below it; the bytes, the area below the line, are right.
+        A transfer counts with its mean rate, of everyone whose messages cross the link.
         """
-        level = dict.fromkeys(_COUNTERS, 0)
-        for (time, kind), changes in groupby(self._changes(), key=itemgetter(0, 1)):
-            level[kind] += sum(difference for _, _, difference in changes)
-            on = {"ph": "C", "pid": _SERVER_PROCESS, "ts": time, "name": _COUNTERS[kind]}
-            yield on | {"args": {"B/s": level[kind]}}
-
-    def _changes(self) -> list[tuple[int, Kind, int]]:
-        """Beginnings and ends of transfers in the order of time; whole numbers add up to 0 again."""
-        changes = []
-        serialization = self._result.scenario.wire.serialization
+        messages: dict[int, list[Span]] = defaultdict(list)
         for span in self._result.timeline.spans:
-            if span.parts is None or self._fleet.below_an_aggregator(span.client):
-                continue
-            start, end, packing = span.start + span.parts.latency, span.end, serialization * (span.client >= 0)
-            if span.kind is Kind.UPLOAD:
-                start += packing
-            else:
-                end -= packing
-            if end > start:
-                rate = round(span.size * self._result.counts.get(span.client, 1) / (end - start))
-                changes += [(microseconds(start), span.kind, rate), (microseconds(end), span.kind, -rate)]
-        return sorted(changes)
+            if span.spent:
+                messages[span.client].append(span)
+        links = []
+        for number, line in enumerate(self._lines):
+            pid = self._line_process(number, line)
+            yield from _levels(pid, rate_levels(self._result, line, messages))
+            links.append((pid, line.capacities))
+        scenario, fleet = self._result.scenario, self._fleet
+        links += [(self._process(client, 0), access(scenario, fleet, client)) for client in self._result.counts]
+        for pid, levels in capacity_levels(links, self._result.wall_clock):
+            yield from _levels(pid, levels)
+
+    def _line_process(self, number: int, line: Line) -> int:
+        """Process that a link's counters belong to: its aggregator's, the server's, or one of its own."""
+        if line.level is Level.SERVER:
+            return _SERVER_PROCESS
+        return self._process(line.aggregators[0], 0) if line.aggregators else self._first_line + number
 
     def _copies(self, client: int) -> int:
         """Processes that a simulated client is shown as."""
@@ -158,8 +159,13 @@ class RunTrace:
         return _SERVER_PROCESS if client == SERVER else _FIRST_CLIENT_PROCESS + client + copy
 
     def _name(self, client: int, copy: int) -> str:
-        count = self._result.counts.get(client, 1)
-        return client_name(self._fleet, client + copy, count if count > self._copies(client) else 1)
+        together = self._result.counts.get(client, 1) // self._copies(client)
+        return row_name(self._fleet, [range(client + copy, client + copy + together)])
+
+
+def _levels(pid: int, levels: Iterable[tuple[str, int, float]]) -> Iterator[Event]:
+    for name, time, rate in levels:
+        yield {"ph": "C", "pid": pid, "ts": time, "name": name, "args": {"B/s": rate}}
 
 
 def _complete(where: Event, start: float, end: float, name: str, facts: Event) -> Event:

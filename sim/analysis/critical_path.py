@@ -2,20 +2,23 @@
 
 From the end of the run one goes back along the cause that ended last. Every moment of the run thereby belongs to
 exactly one span, and every piece of a span to the resource that it used: what a transfer would take on its own
-access link alone belongs to that link, what it takes longer than that to the link that bound it when it ended: the
-server's, a region's, or a site's.
+access link alone belongs to that link; what it takes longer than that to the link that others share and that bound it
+when its last byte arrived, of a site, a region or the server; and what TCP costs is told apart.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import NamedTuple
 
+from sim.engine.fleet import Fleet
 from sim.engine.result import Result
 from sim.engine.timeline import SERVER, Kind, Span
+from sim.scenario.scenario import Scenario
 
 
 class Holder(StrEnum):
@@ -24,17 +27,19 @@ class Holder(StrEnum):
     COMPUTING = "computing"
     UPLINK = "uplink"
     DOWNLINK = "downlink"
-    SITE = "site line"
-    REGION = "shared link"
     INGRESS = "server ingress"
     EGRESS = "server egress"
     STALLED = "stalled link"
     REPEATED = "repeated transfer"
     LATENCY = "latency"
-    START_UP = "TCP's start-up"
     SERIALIZATION = "serialization"
     AGGREGATION = "aggregation"
     UNRECORDED = "unrecorded wait"
+    SITE = "site line"
+    REGION = "region link"
+    TWO_WAY = "two-way traffic"
+    START_UP = "TCP start-up"
+    LIMITED = "TCP rate limit"
 
 
 class Piece(NamedTuple):
@@ -47,8 +52,9 @@ class Piece(NamedTuple):
     holder : Holder
         Kind of resource.
     client : int
-        Whose it is: number of the (first) client, also of a site, `SERVER`, or a region below it. A client whose
-        transfer is slowed by a shared link is not named here, as the link is not its own.
+        Whose it is: number of the (first) client, or `SERVER`. A client whose transfer is slowed by a link that others
+        share is not named here, but the server, the region (by its number below the server's) or the first client of
+        the site whose link it is.
     start, end : float
         [s].
     """
@@ -87,9 +93,19 @@ def length(pieces: Iterable[Piece]) -> float:
     return math.fsum(term for piece in pieces for term in (piece.end, -piece.start))
 
 
-def pieces_of(number: int, span: Span, bound: int | None = None) -> Iterator[Piece]:
-    """Divide a span among the resources that it used, in the order of time; see `Timeline.bound`."""
-    parts = _parts(span, bound)
+def pieces_of(number: int, span: Span, sharing: Sharing | None = None) -> Iterator[Piece]:
+    """Divide a span among the resources that it used, in the order of time.
+
+    Parameters
+    ----------
+    number : int
+        Of the span.
+    span : Span
+        The span.
+    sharing : callable, optional
+        Tells what made a message slower than its own link; the server's if not given.
+    """
+    parts = _parts(number, span, sharing)
     time = span.start
     for holder, client, seconds in parts[:-1]:
         end = min(time + seconds, span.end)
@@ -100,17 +116,21 @@ def pieces_of(number: int, span: Span, bound: int | None = None) -> Iterator[Pie
         yield Piece(number, *parts[-1][:2], time, span.end)
 
 
-def _parts(span: Span, bound: int | None) -> list[tuple[Holder, int, float]]:
+def _parts(number: int, span: Span, sharing: Sharing | None) -> list[tuple[Holder, int, float]]:
     client = span.client
     if span.parts is None:
         holder = Holder.AGGREGATION if span.kind is Kind.AGGREGATE else Holder.COMPUTING
         return [(holder, client, span.end - span.start)]
     uploads, spent = span.kind is Kind.UPLOAD, span.parts
+    shared_by = Holder.INGRESS if uploads else Holder.EGRESS, SERVER
+    if spent.shared and sharing is not None:
+        shared_by = sharing(number)
     parts = [
         (Holder.LATENCY, client, spent.latency),
         (Holder.START_UP, client, spent.start_up),
         (Holder.UPLINK if uploads else Holder.DOWNLINK, client, spent.alone),
-        (*_shared(uploads, bound), spent.shared),
+        (Holder.LIMITED, client, spent.limited),
+        (*shared_by, spent.shared),
         (Holder.STALLED, client, spent.stalled),
         (Holder.REPEATED, client, spent.repeated),
     ]
@@ -120,11 +140,61 @@ def _parts(span: Span, bound: int | None) -> list[tuple[Holder, int, float]]:
     return [part for part in parts if part[2] > 0] or parts[:1]
 
 
-def _shared(uploads: bool, bound: int | None) -> tuple[Holder, int]:
-    """The link that held up a message whose own access link would have been faster, and whose it is."""
-    if bound is None:
-        return Holder.INGRESS if uploads else Holder.EGRESS, SERVER
-    return Holder.SITE if bound >= 0 else Holder.REGION, bound
+Sharing = Callable[[int], tuple[Holder, int]]
+
+
+def sharing_of(result: Result) -> Sharing:
+    """Tell what made a message slower than its own link alone, by the number of its span, and whose that is."""
+    timeline, scenario = result.timeline, result.scenario
+    fleet = Fleet.of(scenario)
+    numbers = {name: SERVER - 1 - index for index, name in enumerate(scenario.regions)}
+
+    @cache
+    def messages() -> dict[int, list[Span]]:
+        """All of them, by whose they are."""
+        found: dict[int, list[Span]] = {}
+        for span in timeline.spans:
+            if span.spent:
+                found.setdefault(span.client, []).append(span)
+        return found
+
+    def nearest(client: int) -> int:
+        """The nearest link above its own that is limited: when that bound it, others had more to send."""
+        if client < 0:
+            return SERVER
+        group = fleet.group(client)
+        if group.site is not None:
+            first = fleet.firsts[fleet.index(client)]
+            return first + (client - first) // group.site.clients * group.site.clients
+        limited = group.region is not None and scenario.regions[group.region].uplink is not None
+        return numbers[group.region] if limited and group.region else SERVER
+
+    def shared_by(number: int) -> tuple[Holder, int]:
+        span = timeline.spans[number]
+        bound = timeline.bound.get(number)
+        if bound is None:
+            # Its own link bound it in the end.
+            if _with_transport(scenario, fleet, span.client) and _meets_another(messages()[span.client], span):
+                return Holder.TWO_WAY, span.client
+            bound = nearest(span.client)
+        if bound == SERVER:
+            return Holder.INGRESS if span.kind is Kind.UPLOAD else Holder.EGRESS, SERVER
+        return Holder.SITE if bound >= 0 else Holder.REGION, bound
+
+    return shared_by
+
+
+def _with_transport(scenario: Scenario, fleet: Fleet, client: int) -> bool:
+    """Whether TCP stands in front of the link of a client or an aggregator."""
+    if client >= 0:
+        return fleet.group(client).transport is not None
+    regions = list(scenario.regions.values())
+    return client != SERVER and regions[SERVER - 1 - client].transport is not None
+
+
+def _meets_another(messages: Iterable[Span], span: Span) -> bool:
+    """Whether a message meets one of the same client's that goes the other way."""
+    return any(other.kind is not span.kind and other.start < span.end and span.start < other.end for other in messages)
 
 
 def critical_path(result: Result) -> CriticalPath:
@@ -142,7 +212,7 @@ def critical_path(result: Result) -> CriticalPath:
         have held the run up just as long. Time before a span in which nothing that it is known to have waited
         for was going on is an `unrecorded wait`; the protocols that paraSim brings along leave none.
     """
-    spans = result.timeline.spans
+    spans, sharing = result.timeline.spans, sharing_of(result)
     backwards: list[Piece] = []
     # The last to end; of several, the server's or the one recorded last, which may have waited for the others: clients'
     # spans that were cut off by the end of the run did not bring it about.
@@ -151,7 +221,7 @@ def critical_path(result: Result) -> CriticalPath:
     )
     while number is not None:
         span = spans[number]
-        backwards += reversed(list(pieces_of(number, span, result.timeline.bound.get(number))))
+        backwards += reversed(list(pieces_of(number, span, sharing)))
         if span.beside is not None and _reached(spans, span) < span.start:
             number = span.beside
             work = spans[number]

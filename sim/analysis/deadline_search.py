@@ -102,7 +102,7 @@ def spread(size: int, most: int) -> list[int]:
     """Choose at most so many positions of a list, evenly, its first and last ones among them."""
     if size <= most:
         return list(range(size))
-    return sorted({round(number * (size - 1) / (most - 1)) for number in range(most)})
+    return sorted({round(number * (size - 1) / max(most - 1, 1)) for number in range(most)})
 
 
 def around_line(runtimes: RuntimesAt, size: int, deadline: float) -> list[int]:

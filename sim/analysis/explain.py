@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from sim.analysis.critical_path import CriticalPath, Holder, critical_path, slack
+from sim.analysis.levers import Change, Lever, with_change, with_shorter_latencies
 from sim.engine.costs import Costs
 from sim.engine.fleet import Fleet
 from sim.engine.result import Result
-from sim.engine.simulate import Setup
+from sim.engine.simulate import Setup, simulate
 from sim.engine.timeline import SERVER
 from sim.replay.conditions import Variants
 from sim.replay.replay import Recording, record
@@ -32,39 +32,19 @@ MOST_NAMED = 4
 """More groups than this are no list that anyone reads."""
 
 
-class Lever(StrEnum):
-    """What can be changed."""
-
-    SPEED = "speed"
-    UPLINK = "uplink"
-    DOWNLINK = "downlink"
-    LINKS = "links"
-    STRAGGLERS = "stragglers"
-    INGRESS = "ingress"
-    EGRESS = "egress"
-    LATENCY = "latency"
-    SERIALIZATION = "serialization"
-    AGGREGATION = "aggregation"
-
-
 LEVER_OF = {Holder.COMPUTING: Lever.SPEED} | {
     holder: Lever[holder.name] for holder in Holder if holder.name in Lever.__members__
 }
-
-
-class Change(NamedTuple):
-    """An improvement: capacities and speeds are doubled, durations halved, stragglers brought to the median.
-
-    Attributes
-    ----------
-    lever : Lever
-        What is changed.
-    groups : tuple of int
-        Indices of the groups whose clients it is changed for; empty for everyone, or the server.
-    """
-
-    lever: Lever
-    groups: tuple[int, ...] = ()
+_OF_LINKS = {
+    Holder.SITE: (Lever.SITES,),
+    Holder.REGION: (Lever.REGIONS,),
+    Holder.UPLINK: (Lever.REGIONS,),
+    Holder.DOWNLINK: (Lever.REGIONS,),
+    Holder.START_UP: (Lever.WARM,),
+    Holder.LIMITED: (Lever.STREAMS, Lever.BBR),
+    Holder.TWO_WAY: (Lever.ONE_WAY,),
+}
+"""What may help where sites, regions or TCP hold a share of the path; of access links, those of aggregators."""
 
 
 class HeldTime(NamedTuple):
@@ -75,7 +55,7 @@ class HeldTime(NamedTuple):
     holder : Holder
         The resource.
     group : int
-        Index of the group, `SERVER`, or a region's aggregator below it.
+        Index of the group, `SERVER`, or a region or its aggregator below it.
     seconds : float
         [s].
     """
@@ -173,9 +153,18 @@ def explain(setup: Setup, costs: Costs) -> Explanation:
     variants = _variants(recording, changes)
     simulated = [recording.simulate(variants, row).wall_clock for row in range(len(changes))]
     recording = recording.held_against(simulated, *recording.replay(variants))
-    claims = _claims(recording, changes, variants, simulated)
+    of_links = [_simulated(recording, change) for change in dict.fromkeys(_changes_of_links(recording, shares))]
+    claims = _claims(recording, changes, variants, simulated, of_links)
     spare = () if recording.not_replayable else _least_slack(result)
     return Explanation(result, path, shares, spare, claims, recording.not_replayable)
+
+
+def _simulated(recording: Recording, change: Change) -> Claim:
+    """Simulate a change of sites, regions, transport or, where there are regions, latencies."""
+    scenario = recording.setup.scenario
+    changed = with_shorter_latencies(scenario) if change.lever is Lever.LATENCY else with_change(scenario, change)
+    after, before = simulate(replace(recording.setup, scenario=changed), recording.costs).wall_clock, recording.result
+    return Claim(change, None, False, after, before.wall_clock - after)
 
 
 def named(shares: tuple[HeldTime, ...], holder: Holder, *, aggregators: bool = False) -> tuple[int, ...]:
@@ -231,17 +220,41 @@ def _changes(recording: Recording, shares: tuple[HeldTime, ...]) -> Iterator[Cha
         if len(bottleneck) < min(groups, MOST_NAMED + 1) and not with_both_links:
             yield Change(LEVER_OF[holder], bottleneck)
     for holder in (Holder.INGRESS, Holder.EGRESS, Holder.LATENCY, Holder.SERIALIZATION, Holder.AGGREGATION):
-        if seconds.get(holder, 0.0) > WORTH_A_CLAIM * wall_clock:
+        elsewhere = holder is Holder.LATENCY and recording.setup.scenario.regions
+        if seconds.get(holder, 0.0) > WORTH_A_CLAIM * wall_clock and not elsewhere:
             yield Change(LEVER_OF[holder])
     behind = _behind_the_median(recording)
     if behind:
         yield Change(Lever.STRAGGLERS, behind)
 
 
+def _changes_of_links(recording: Recording, shares: tuple[HeldTime, ...]) -> Iterator[Change]:
+    """Changes of sites, regions, transport and the latencies of regions, where they hold a share of the path."""
+    scenario, least = recording.setup.scenario, WORTH_A_CLAIM * recording.result.wall_clock
+    for holder, levers in _OF_LINKS.items():
+        owners = named(shares, holder, aggregators=True)
+        if holder in (Holder.UPLINK, Holder.DOWNLINK):
+            owners = tuple(owner for owner in owners if owner < SERVER)
+        seconds = math.fsum(share.seconds for share in shares if share.holder is holder and share.group in owners)
+        for lever in levers if seconds > least else ():
+            some, everyone = Change(lever, tuple(sorted(owners))), Change(lever)
+            changed, others = with_change(scenario, some), with_change(scenario, everyone)
+            if changed != scenario:
+                yield some
+            if others != changed:
+                yield everyone
+    if scenario.regions and held(shares).get(Holder.LATENCY, 0.0) > least:
+        yield Change(Lever.LATENCY)
+
+
 def _claims(
-    recording: Recording, changes: Sequence[Change], variants: Variants, simulated: Sequence[float]
+    recording: Recording,
+    changes: Sequence[Change],
+    variants: Variants,
+    simulated: Sequence[float],
+    of_links: Sequence[Claim],
 ) -> tuple[Claim, ...]:
-    """Predict changes, beside what simulating them took; the most useful first."""
+    """Predict changes, beside what simulating them took; with those of links, the most useful first."""
     replayed, exact = recording.replay(variants)
     predicted: list[float | None] = [None] * len(changes)
     if not recording.not_replayable:
@@ -249,7 +262,7 @@ def _claims(
     before = recording.result.wall_clock
     rows = zip(changes, predicted, exact.tolist(), simulated, strict=True)
     claims = [Claim(change, guess, is_exact, after, before - after) for change, guess, is_exact, after in rows]
-    return tuple(sorted(claims, key=lambda claim: -claim.saves))
+    return tuple(sorted([*claims, *of_links], key=lambda claim: -claim.saves))
 
 
 def _variants(recording: Recording, changes: Sequence[Change]) -> Variants:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from operator import attrgetter
 
 from sim.analysis.critical_path import Holder, critical_path
 from sim.engine.result import Result
@@ -29,11 +30,29 @@ def exposed_before(result: Result) -> dict[Holder, float]:
     # What ends later is put out of the way, so that the path goes back from the last local update.
     kept = [span if n <= last and span.end <= end else _out_of_the_way(span) for n, span in enumerate(spans)]
     held: dict[Holder, float] = {}
-    for piece in critical_path(replace(result, timeline=Timeline(kept))).pieces:
+    for piece in critical_path(replace(result, timeline=Timeline(kept, result.timeline.bound))).pieces:
         if piece.holder is not Holder.COMPUTING:
             held[piece.holder] = held.get(piece.holder, 0.0) + piece.end - piece.start
     large = {holder: seconds for holder, seconds in held.items() if seconds > ROUNDING * end}
     return dict(sorted(large.items(), key=lambda item: -item[1]))
+
+
+def both_directions_at_once(result: Result, clients: range) -> bool:
+    """Whether any of some clients ever sends while it receives."""
+    messages: dict[int, list[Span]] = {}
+    for span in result.timeline.spans:
+        if span.client in clients and span.kind in (Kind.UPLOAD, Kind.DOWNLOAD):
+            messages.setdefault(span.client, []).append(span)
+    for own in messages.values():
+        own.sort(key=attrgetter("start"))
+        # Of each direction, when the last one so far ends.
+        ends = {Kind.UPLOAD: 0.0, Kind.DOWNLOAD: 0.0}
+        for span in own:
+            other = Kind.DOWNLOAD if span.kind is Kind.UPLOAD else Kind.UPLOAD
+            if ends[other] > span.start:
+                return True
+            ends[span.kind] = max(ends[span.kind], span.end)
+    return False
 
 
 def _out_of_the_way(span: Span) -> Span:

@@ -29,7 +29,7 @@ class Input(NamedTuple):
     group : int or None
         Position of the group that it belongs to; None for everyone, or the server.
     value : float
-        As the scenario has it, in base units; 1 for the speed and the payload, which are factors.
+        As the scenario has it, in base units; 1 for what is a factor: the speed, the payload, and links of everyone.
     band : float
         How far it may be off, as a share of it.
     """
@@ -56,9 +56,17 @@ class Inputs:
     inputs: tuple[Input, ...]
 
     @classmethod
-    def of(cls, recording: Recording) -> Inputs:
-        """Find the inputs of a run: those that are 0 or unlimited have no band."""
-        found = (one for one in _inputs(recording) if one.band > 0 and 0 < one.value < math.inf)
+    def of(cls, recording: Recording, *, by_group: bool = True) -> Inputs:
+        """Find the inputs of a run: those that are 0 or unlimited have no band.
+
+        Parameters
+        ----------
+        recording : Recording
+            The run.
+        by_group : bool
+            Whether links of each group are inputs of their own; otherwise those of all groups move together.
+        """
+        found = (one for one in _inputs(recording, by_group) if one.band > 0 and 0 < one.value < math.inf)
         return cls(recording, tuple(found))
 
     def variants(self, factors: Floats) -> Variants:
@@ -118,12 +126,16 @@ def speed_band(recording: Recording) -> tuple[float, str]:
     return ASSUMED_SPEED_BAND, "assumed"
 
 
-def _inputs(recording: Recording) -> Iterator[Input]:
+def _inputs(recording: Recording, by_group: bool) -> Iterator[Input]:
     scenario = recording.setup.scenario
     band = scenario.uncertainty
     yield Input("speed", None, 1.0, speed_band(recording)[0])
     yield Input("payload", None, 1.0, band.payload)
-    for index in sorted(set(recording.groups.tolist())):
+    if not by_group:
+        yield Input("uplink", None, 1.0, band.uplink)
+        yield Input("downlink", None, 1.0, band.downlink)
+        yield Input("latency", None, float(recording.conditions.latency.any()), band.latency)
+    for index in sorted(set(recording.groups.tolist())) if by_group else ():
         group = scenario.fleet[index]
         yield Input("uplink", index, mean_rate(group.uplink), band.uplink)
         yield Input("downlink", index, mean_rate(group.down), band.downlink)

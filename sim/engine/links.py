@@ -13,19 +13,16 @@ from typing import NamedTuple
 
 import simpy
 
+from sim.engine.lines import OF_REGION, OF_SERVER, OF_SITE, both, site_name, site_of
 from sim.engine.timeline import SERVER
 from sim.network import star_network
 from sim.network.capacity import Course, Varying
 from sim.network.link import Link
 from sim.network.model import Network, Port, Shared
 from sim.network.transport import Tcp, outages
-from sim.scenario.links import Capacity, Region, SiteLine, Transport
+from sim.scenario.links import Region, SiteLine, Transport
 from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Group
-from sim.scenario.traces import capacity
-
-_SITE, _REGION, _SERVER = 1, 2, 3
-"""What tells the links of sites, regions and the server from those of clients, where a trace's start is drawn."""
 
 
 class Access(NamedTuple):
@@ -75,7 +72,8 @@ class Links:
     aggregators : dict of str to Port
         Of each region that aggregates, its aggregator's place in the server's network.
     shared : dict of Link to int
-        Whose the shared links below the server's are: number of a site's first client, or of a region.
+        Whose links that are shared are: number of a site's first client, of a region, or the server's. Empty where
+        only the server's link can hold up a message.
     """
 
     def __init__(
@@ -95,9 +93,12 @@ class Links:
         regions = scenario.regions
         below_server = [group for group in scenario.fleet if not _aggregates(regions, group)]
         server = scenario.server
-        self.network = self._star(below_server, *self._both(server.ingress, server.egress, 0, _SERVER))
+        self.network = self._star(below_server, *both(self._seed, server.ingress, server.egress, 0, OF_SERVER))
         self.aggregators: dict[str, Port] = {}
         self.shared: dict[Link, int] = {}
+        if any(group.site or group.region or group.transport for group in scenario.fleet):
+            self.network.note_bottlenecks()
+            self.shared |= {self.network.server.up: SERVER, self.network.server.down: SERVER}
         self._branches: dict[str | None, _Branch] = {None: _Branch(self.network, None, 0.0)}
         for index, (name, region) in enumerate(regions.items()):
             members = [group for group in scenario.fleet if group.region == name]
@@ -120,10 +121,8 @@ class Links:
         """
         network, above, latency = self._branches[group.region]
         if group.site is not None:
-            of_site = group.site.clients
-            nearest = first + (client - first) // of_site * of_site
-            above = self._line(group, group.site, nearest, min(nearest + of_site, first + group.count) - 1)
-        uplink, downlink = self._both(group.uplink, group.down, client)
+            above = self._line(group, group.site, site_of(group, first, client))
+        uplink, downlink = both(self._seed, group.uplink, group.down, client)
         own_latency = group.latency
         if client in self._access:
             other = self._access[client]
@@ -140,7 +139,7 @@ class Links:
 
     def _branch(self, name: str, index: int, region: Region, members: list[Group]) -> _Branch:
         """Lay a region's link."""
-        uplink, downlink = self._both(region.uplink, _down(region), index, _REGION)
+        uplink, downlink = both(self._seed, region.uplink, region.down, index, OF_REGION)
         if region.aggregates:
             up = down = None
             if region.transport is not None:
@@ -155,13 +154,13 @@ class Links:
             above = self._shared(self.network, None, uplink, downlink, f"the link of region {name}", SERVER - 1 - index)
         return _Branch(self.network, above, region.latency)
 
-    def _line(self, group: Group, line: SiteLine, first: int, last: int) -> Shared:
-        """Lay the line of the site that begins and ends with some client, once."""
+    def _line(self, group: Group, line: SiteLine, clients: range) -> Shared:
+        """Lay the line of the site of some clients, once."""
+        first = clients.start
         if first not in self._lines:
             network, above, _ = self._branches[group.region]
-            whose = f"{group.name or 'client'} {first}" + (f" to {last}" if last > first else "")
-            capacities = self._both(line.uplink, _down(line), first, _SITE)
-            self._lines[first] = self._shared(network, above, *capacities, f"the site line of {whose}", first)
+            capacities = both(self._seed, line.uplink, line.down, first, OF_SITE)
+            self._lines[first] = self._shared(network, above, *capacities, f"the {site_name(group, clients)}", first)
         return self._lines[first]
 
     def _shared(
@@ -204,9 +203,6 @@ class Links:
             self._courses[key] = link.course, outages(link.course, transport, 2 * latency, queue, link.scale)
         return Varying(self._courses[key][1], link.start, link.scale)
 
-    def _both(self, up: Capacity | None, down: Capacity | None, *owner: int) -> tuple[float | Varying, float | Varying]:
-        return capacity(up, self._seed, *owner), capacity(down, self._seed, *owner)
-
     def _star(
         self, groups: list[Group], ingress: float | Varying = math.inf, egress: float | Varying = math.inf
     ) -> Network:
@@ -216,10 +212,6 @@ class Links:
 
 def _aggregates(regions: Mapping[str, Region], group: Group) -> bool:
     return group.region is not None and regions[group.region].aggregates
-
-
-def _down(link: Region | SiteLine) -> Capacity | None:
-    return link.uplink if link.downlink is None else link.downlink
 
 
 def _with_mean(link: float | Varying, mean: float) -> float | Varying:

@@ -129,20 +129,20 @@ class Message(Transfer):
 
     def _spent(self) -> tuple[float, ...]:
         site = self.thread.site
-        latency, alone, shared, stalled, start_up = (
-            self.parts() if self.size else (site.port.latency, 0.0, 0.0, 0.0, 0.0)
+        latency, alone, shared, stalled, start_up, limited = (
+            self.parts() if self.size else (site.port.latency, 0.0, 0.0, 0.0, 0.0, 0.0)
         )
-        return site.packing, latency, alone, shared, stalled, 0.0, start_up
+        return site.packing, latency, alone, shared, stalled, 0.0, start_up, limited
 
     def _spent_so_far(self) -> tuple[float, ...]:
         """Parts of a message that is cut off: it was packed, or is unpacked, as long as the rest of the time."""
         site, elapsed = self.thread.site, self.env._now - self.started
         packing = min(site.packing, elapsed) if self.kind is Kind.UPLOAD else 0.0
-        travelled = (min(site.port.latency, elapsed - packing), 0.0, 0.0, 0.0, 0.0)
+        travelled = (min(site.port.latency, elapsed - packing), 0.0, 0.0, 0.0, 0.0, 0.0)
         if hasattr(self, "access"):
             travelled = self.parts()
-        *parts, start_up = travelled
-        return max(packing, elapsed - sum(travelled)), *parts, 0.0, start_up
+        *parts, start_up, limited = travelled
+        return max(packing, elapsed - sum(travelled)), *parts, 0.0, start_up, limited
 
     def _record(self, spent: tuple[float, ...]) -> int:
         """Record its span, from the moment it was asked for until now."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from sim.engine.fleet import Fleet
+from sim.engine.lines import Level, Line, are_plain, lines
 from sim.engine.timeline import SERVER, Account, Interval, Kind, Span, Timeline, account, write_csv
 from sim.scenario.scenario import Scenario
 from sim.support.atomic_files import write_atomically
@@ -45,6 +48,8 @@ class Result:
         When each of them took part [s].
     provenance : mapping
         Where the numbers come from.
+    events : int
+        How many events its simulation took, which is what it costs.
     """
 
     scenario: Scenario
@@ -52,6 +57,7 @@ class Result:
     counts: Mapping[int, int]
     presence: Mapping[int, Sequence[Interval]]
     provenance: Mapping[str, object]
+    events: int = 0
 
     @cached_property
     def wall_clock(self) -> float:
@@ -74,13 +80,15 @@ class Result:
         Clients that never took part were offline throughout.
         """
         clients = range(self.scenario.clients) if clients is None else clients
-        accounts, counts = self.accounts, self.counts
-        # All that were simulated lie beside one another: a mean of few must not look at everyone.
-        own = self._simulated[bisect_left(self._simulated, clients.start) : bisect_left(self._simulated, clients.stop)]
+        accounts, counts, own = self.accounts, self.counts, self._among(clients)
         terms = [getattr(accounts[client], part) * counts[client] for client in own]
         if part == "offline":
             terms.append(self.wall_clock * (len(clients) - sum(counts[client] for client in own)))
         return math.fsum(terms) / len(clients)
+
+    def _among(self, clients: range) -> Sequence[int]:
+        """Simulated clients among some; all lie beside one another: a mean of few must not look at everyone."""
+        return self._simulated[bisect_left(self._simulated, clients.start) : bisect_left(self._simulated, clients.stop)]
 
     @cached_property
     def _simulated(self) -> list[int]:
@@ -99,7 +107,7 @@ class Result:
             "method": self.scenario.method.name,
             **self.figures(),
             "groups": self.groups(),
-            **({"regions": regions} if (regions := self.regions()) else {}),
+            **({"levels": levels} if (levels := self.levels()) else {}),
             "provenance": dict(self.provenance),
         }
 
@@ -123,29 +131,57 @@ class Result:
             rows.append({"name": fleet.name(index), "clients": group.count, **means})
         return rows
 
-    def regions(self) -> list[dict[str, object]]:
-        """Bytes over the link of each region's aggregator [B]; those of the clients' own links are not among them."""
-        fleet, moved = Fleet.of(self.scenario), self._moved_by_aggregators
-        return [
-            {
-                "name": name,
-                "clients": sum(group.count for group in fleet.groups if group.region == name),
-                "uploaded_bytes": moved.get((number, Kind.UPLOAD), 0),
-                "downloaded_bytes": moved.get((number, Kind.DOWNLOAD), 0),
-            }
-            for name, number in fleet.aggregators.items()
-        ]
+    def levels(self) -> list[dict[str, object]]:
+        """Bytes over the links of each level [B], from the clients to the server; empty without sites and regions.
+
+        What an aggregator sends on crosses the links above it instead of what it stands for.
+        """
+        if not self.scenario.regions and not any(group.site for group in self.scenario.fleet):
+            return []
+        fleet = Fleet.of(self.scenario)
+        everyone = Line(Level.ACCESS, "access links", (math.inf, math.inf), (range(fleet.clients),))
+        rows = [self._crossed(everyone.name, [everyone], fleet.clients)]
+        above = list(lines(self.scenario))
+        for index, group in enumerate(fleet.groups):
+            if group.site is not None:
+                members = fleet.members(index)
+                own = [line for line in above if line.level is Level.SITE and line.clients[0].start in members]
+                rows.append(self._crossed(f"sites of {fleet.name(index)}", own, len(own)))
+        rows += [self._crossed(line.name, [line], 1) for line in above if line.level is not Level.SITE]
+        return rows
+
+    def _crossed(self, name: str, over: Sequence[Line], links: int) -> dict[str, object]:
+        """One row of the levels: what the messages of all who are behind some links of a level bring over them."""
+        moved = []
+        for part, kind in (("uploaded", Kind.UPLOAD), ("downloaded", Kind.DOWNLOAD)):
+            clients = [self._of(clients, part) for line in over for clients in line.clients]
+            moved.append(math.fsum(chain(clients, (self._moved[a, kind] for line in over for a in line.aggregators))))
+        uploaded, downloaded = map(_whole, moved)
+        level = over[0].level.value
+        return {
+            "level": level,
+            "name": name,
+            "links": links,
+            "uploaded_bytes": uploaded,
+            "downloaded_bytes": downloaded,
+        }
+
+    def _of(self, clients: range, part: str) -> float:
+        """Sum of one part of the accounts over a range of clients."""
+        own = self._among(clients)
+        return math.fsum(getattr(self.accounts[client], part) * self.counts[client] for client in own)
 
     @cached_property
-    def _moved_by_aggregators(self) -> dict[tuple[int, Kind], int | float]:
+    def _moved(self) -> Counter[tuple[int, Kind]]:
+        """Bytes that aggregators moved."""
         sizes: dict[tuple[int, Kind], list[float]] = {}
         for span in self.timeline.spans if self.scenario.regions else ():
             if span.client < SERVER:
                 sizes.setdefault((span.client, span.kind), []).append(span.size)
-        return {key: _whole(math.fsum(own)) for key, own in sizes.items()}
+        return Counter({key: _whole(math.fsum(own)) for key, own in sizes.items()})
 
     def write_timeline(self, path: Path, *, collapse: bool = False) -> None:
-        """Write ``timeline.csv``: complete, or not at all.
+        """Write ``timeline.csv``: complete, or not at all; with the parts of messages where links are not plain.
 
         Parameters
         ----------
@@ -161,7 +197,8 @@ class Result:
         """
         collapse = collapse or self.scenario.clients > TIMELINE_CLIENTS
         spans, counts, name = self.timeline.spans, dict(self.counts), Fleet.of(self.scenario).actor
-        write_atomically(path, lambda f: write_csv(f, spans, counts, name, collapse=collapse))
+        parts = not are_plain(self.scenario)
+        write_atomically(path, lambda f: write_csv(f, spans, counts, name, collapse=collapse, parts=parts))
 
 
 def _whole(total: float) -> int | float:

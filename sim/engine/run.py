@@ -18,7 +18,7 @@ from sim.engine.server import Server
 from sim.engine.site import Site
 from sim.engine.timeline import SERVER, Kind
 from sim.engine.world import Causes, Process, Signal, World
-from sim.errors import DeadLinkError, SimulationError
+from sim.errors import DeadLinkError, OverdueError, SimulationError
 from sim.network.model import Network, Port
 
 _NAMED = 3
@@ -93,17 +93,29 @@ class Run:
         """End the run at this instant: what is still under way then is cancelled."""
         self.over.succeed()
 
-    def finish(self) -> None:
+    def finish(self, until: float = math.inf) -> None:
         """Run all events, and prove that every update was aggregated, dropped for a reason, or cancelled.
+
+        Parameters
+        ----------
+        until : float
+            When it is given up [s].
 
         Raises
         ------
         SimulationError
             Who waits for what since when, if anyone does for ever; or which updates or aggregations are missing.
+        OverdueError
+            If it is given up.
         """
-        step = self.env.step
+        step, peek = self.env.step, self.env.peek
         self.over.callbacks.append(StopSimulation.callback)
         try:
+            while until < math.inf and peek() <= until:
+                step()
+            # Alarms that have become superfluous may be all that is left.
+            if until < peek() < math.inf and any(process.is_alive for process, _ in self._processes):
+                raise OverdueError(f"the run is not over at {until:.6g} s, when it was given up")
             while True:
                 step()
         except StopSimulation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from sim.engine.rules import Rules
 from sim.engine.run import Run
 from sim.engine.server import Observer
 from sim.engine.shape import Traits
-from sim.errors import ScenarioError
+from sim.errors import OverdueError, ScenarioError
 from sim.scenario.scenario import Scenario
 from sim.scenario.traces import followed_traces
 from sim.support.collector import no_collection
@@ -142,6 +143,7 @@ def simulate(
     learner: Learner | None = None,
     observer: Observer | None = None,
     access: Mapping[int, Access] | None = None,
+    until: float = math.inf,
 ) -> Result:
     """Run a scenario.
 
@@ -158,6 +160,8 @@ def simulate(
         Told the run and the round whenever a round has been aggregated.
     access : mapping of int to Access
         Access links that are others than the scenario's, by (first) client.
+    until : float
+        When it is given up [s].
 
     Returns
     -------
@@ -169,6 +173,8 @@ def simulate(
         If a local update's cost is not known.
     SimulationError
         If the run stands still, or an update was lost.
+    OverdueError
+        If it is not over by the time at which it is given up.
     """
     scenario = setup.scenario
     fleet = Fleet.of(scenario)
@@ -199,15 +205,18 @@ def simulate(
     run.server.observer = observer
     shape = setup.method.shape(run, scenario.method)
     shape.start()
-    run.finish()
+    run.finish(until)
     timeline = run.world.timeline
     wall_clock = timeline.end
+    if wall_clock > until:
+        raise OverdueError(f"the run is not over at {until:.6g} s, when it was given up")
     return Result(
         scenario,
         timeline,
         {site.client: site.count for site in run.sites},
         {site.client: shape.presence(site, wall_clock) for site in run.sites},
         _provenance(setup, costs) | run.unaggregated(),
+        next(env._eid),
     )
 
 

@@ -47,6 +47,8 @@ class Parts(NamedTuple):
         What had to be sent again.
     start_up : float
         Until it went at its full rate, beyond the latency, where TCP is modelled.
+    limited : float
+        What the rate that loss and window allow made it take longer than its own access link alone.
     """
 
     packing: float
@@ -56,6 +58,11 @@ class Parts(NamedTuple):
     stalled: float = 0.0
     repeated: float = 0.0
     start_up: float = 0.0
+    limited: float = 0.0
+
+
+PART_COLUMNS = tuple(f"{part}_s" for part in Parts._fields)
+"""Columns of `Parts`."""
 
 
 class Span(NamedTuple):
@@ -117,8 +124,8 @@ class Timeline:
     spans : list of Span
         The spans.
     bound : dict of int to int
-        Of messages that a shared link below the server's held up in the end, whose it is: number of the first client of
-        a site, or of a region, below the server's.
+        Of messages that a shared link bound in the end, whose it is: number of the first client of a site, of a region,
+        or the server's. Noted where there are sites, regions or TCP; elsewhere it is the server's.
     """
 
     spans: list[Span] = field(default_factory=list)
@@ -260,6 +267,7 @@ def write_csv(
     name: Callable[[int], str] = lambda actor: "server",
     *,
     collapse: bool,
+    parts: bool = False,
 ) -> None:
     """Write spans as CSV, one line each, in order of start, then client.
 
@@ -275,14 +283,20 @@ def write_csv(
         Names an actor that is no client.
     collapse : bool
         Write one set of rows per group, with a column `count`, instead of one per client.
+    parts : bool
+        Write what messages' time was spent on, a column for each of their `Parts` [s].
     """
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow((*COLUMNS, "count") if collapse else COLUMNS)
+    columns = (*COLUMNS, *PART_COLUMNS) if parts else COLUMNS
+    writer.writerow((*columns, "count") if collapse else columns)
     ordered = sorted(spans, key=lambda span: (span.start, span.client < 0, span.client, span.end))
     for span in ordered:
         count = counts.get(span.client, 1)
         size = int(span.size) if span.size == int(span.size) else span.size
-        row = (span.round, span.kind.value, repr(span.start), repr(span.end), size, ";".join(map(str, span.blocks)))
+        blocks = ";".join(map(str, span.blocks))
+        row: tuple[object, ...] = (span.round, span.kind.value, repr(span.start), repr(span.end), size, blocks)
+        if parts:
+            row += tuple(map(repr, span.parts)) if span.parts else ("",) * len(PART_COLUMNS)
         if collapse or span.client < 0:
             who = name(span.client) if span.client < 0 else span.client
             writer.writerow((who, *row, count) if collapse else (who, *row))

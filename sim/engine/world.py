@@ -58,7 +58,7 @@ class World:
     schedule : sequence of int or None
         Block of each round, once it is known.
     shared_links : mapping of Link to int
-        Whose the shared links below the server's are, if there are any: see `Timeline.bound`.
+        Whose the shared links are, if that is noted: see `Timeline.bound`.
     promised : dict
         Computations whose updates are only promised yet, in the order in which they began.
     """

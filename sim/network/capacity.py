@@ -6,6 +6,7 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,6 +202,32 @@ class Varying:
             return self._until if self.scale else math.inf
         # It ends as it begins: neighbours differ everywhere else.
         return self._moment(self._cycle + 1, 1) if len(rates) > 1 and self.scale else math.inf
+
+    def levels(self, end: float, most: int) -> tuple[list[tuple[float, float]], float]:
+        """Rates [B/s] with the times from which on they hold, up to an end, to be looked at.
+
+        Parameters
+        ----------
+        end : float
+            Until when [s].
+        most : int
+            How many of them; where there are more, they are means of as many equal stretches.
+
+        Returns
+        -------
+        tuple of list of (float, float), and float
+            Times and rates; and the length of the stretches that they are means of, 0 where they are exact [s].
+        """
+        time = 0.0
+        found: list[tuple[float, float]] = []
+        while time < end and len(found) <= most:
+            found.append((time, self.rate(time)))
+            time = self.next_change(time)
+        if len(found) <= most:
+            return found, 0.0
+        step = end / most
+        times = [number * step for number in range(most + 1)]
+        return [(time, self.delivered(time, until) / (until - time)) for time, until in pairwise(times)], step
 
     def stays_above(self, time: float, least: float) -> float:
         """Time [s] up to which the rate is at least so much [B/s]; not always the last one, if that is far away."""

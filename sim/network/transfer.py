@@ -64,6 +64,8 @@ class TransferParts(NamedTuple):
         During which a link on its path had no capacity [s].
     start_up : float
         Until it went at its full rate, beyond the latency, where TCP is modelled [s].
+    limited : float
+        What the rate that loss and window allow made it take longer than its own access link alone [s].
     """
 
     latency: float
@@ -71,6 +73,7 @@ class TransferParts(NamedTuple):
     shared: float
     stalled: float
     start_up: float = 0.0
+    limited: float = 0.0
 
 
 class Transfer(Event):
@@ -242,7 +245,7 @@ class Transfer(Event):
         if shared <= NEGLIGIBLE * (end - began) + 1e-12 * end:
             shared = 0.0
         # Past the class's own constructor, which costs more than all the rest.
-        return _NEW(TransferParts, (latency, alone, shared, stalled, 0.0))
+        return _NEW(TransferParts, (latency, alone, shared, stalled, 0.0, 0.0))
 
     def _parts_with_start_up(self, end: float) -> TransferParts:
         """Parts of a message that TCP began, which has paid its latency."""
@@ -250,13 +253,15 @@ class Transfer(Event):
         latency: float = access.latency
         start_up = min(self._start_up, elapsed - latency)
         load = self._cut_load if self._cut is not None else self.load or 0.0
-        alone, stalled = alone_and_stalled(
-            access.path(), partial(access.alone, size=self.size), self._began + latency + start_up, end, load
-        )
-        shared = elapsed - latency - start_up - alone - stalled
-        if shared <= NEGLIGIBLE * elapsed + 1e-12 * end:
-            shared = 0.0
-        return TransferParts(latency, alone, shared, stalled, start_up)
+        began = self._began + latency + start_up
+        limit = partial(access.alone, size=self.size)
+        with_limit, stalled = alone_and_stalled(access.path(), limit, began, end, load)
+        alone, _ = alone_and_stalled(access.path(), _whole, began, end, load)
+        shared, limited = elapsed - latency - start_up - with_limit - stalled, with_limit - alone
+        rounding = NEGLIGIBLE * elapsed + 1e-12 * end
+        if limited <= rounding:
+            alone, limited = with_limit, 0.0
+        return TransferParts(latency, alone, shared if shared > rounding else 0.0, stalled, start_up, limited)
 
     def bottleneck(self) -> Link | None:
         """Link that bound it when its last byte arrived; None where that is not noted (`Network.note_bottlenecks`).
@@ -267,6 +272,11 @@ class Transfer(Event):
 
 
 _NEW = tuple.__new__
+
+
+def _whole(link: float | Varying) -> float | Varying:
+    """What a message gets of its access link where nothing limits it."""
+    return link
 
 
 def deliver(transfers: Sequence[Transfer], now: float) -> None:

@@ -156,12 +156,12 @@ def quantity(text: str) -> tuple[float, str]:
     Parameters
     ----------
     text : str
-        Such as ``4``, ``0.5``, ``100MB/s``, ``10ms`` or ``872MB``.
+        Such as ``4``, ``0.5``, ``100MB/s``, ``10ms``, ``872MB`` or ``0.1%``.
 
     Returns
     -------
     tuple of float and str
-        The value in base units, and the base unit: ``B/s``, ``s``, ``B``, or nothing.
+        The value in base units, and the base unit: ``B/s``, ``s``, ``B``, or nothing; of shares, per cent and ``%``.
 
     Raises
     ------
@@ -173,6 +173,8 @@ def quantity(text: str) -> tuple[float, str]:
     for read, unit in ((bandwidth, "B/s"), (duration, "s"), (size, "B")):
         with suppress(UnitError):
             return read(text), unit
+    with suppress(UnitError):
+        return 100 * share(text), "%"
     raise UnitError(f"{shown(text)} is neither a number nor a quantity such as 100MB/s, 10ms or 872MB")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ import pytest
 
 from parasim.figures import style
 from parasim.figures.bars import BarPart, StackedBar, draw_bars
-from parasim.figures.gantt import Schedule, draw_schedule
+from parasim.figures.gantt import draw_schedule
 from parasim.figures.labels import shortened, spread
 from parasim.figures.line import draw_line
 from parasim.figures.parity import draw_parity
 from parasim.figures.runtime import draw_runtime
+from parasim.figures.schedule import Schedule
 from parasim.figures.sheet import svg_for_page
 from parasim.figures.style import FigureError, format_time, text_width, time_unit
 from parasim.figures.training import draw_partition, draw_training
@@ -171,3 +172,42 @@ def test_a_label_that_is_too_long_is_cut_off():
     assert cut.startswith("clin")
     assert cut.endswith("…")
     assert text_width(cut, 6.0) <= 0.5
+
+
+def words_of(paths: list[Path]) -> set[str]:
+    return set(re.findall(r"<!-- (.+?) -->", paths[1].read_text()))
+
+
+def far_rows(**varied: list[str]) -> list[dict[str, Any]]:
+    """Rows of a sweep along some fields of a group's links, each run longer than the one before."""
+    names = {name.replace("__", "."): values for name, values in varied.items()}
+    combined = [dict(zip(names, values, strict=True)) for values in product(*names.values())]
+    seconds = [{"wall_clock_s": 1000.0 + 100 * number} for number in range(len(combined))]
+    return [{**labels, **row("parablock", **own)} for labels, own in zip(combined, seconds, strict=True)]
+
+
+def test_axes_of_links_have_names_and_units(tmp_path: Path):
+    loss = far_rows(fleet__far__transport__loss=["0.01%", "0.1%", "1%"])
+    assert {"packet loss (far)", "0.01 %", "0.1 %", "1 %"} <= words_of(
+        draw_line(loss, "fleet.far.transport.loss", tmp_path)
+    )
+    streams = far_rows(**{"fleet__*__transport__streams": ["1", "4"]})
+    found = words_of(draw_line(streams, "fleet.*.transport.streams", tmp_path))
+    assert {"parallel streams (every client)", "1", "4"} <= found
+    latency = far_rows(regions__eu__latency=["5ms", "150ms"], fleet__0__transport__control=["reno", "bbr"])
+    found = words_of(draw_line(latency, "regions.eu.latency", tmp_path))
+    assert {"latency, one way (region eu)", "5 ms", "150 ms", "parablock, congestion control bbr"} <= found
+
+
+def test_lines_of_the_same_field_of_two_groups_are_told_apart(tmp_path: Path):
+    fields = {f"fleet__{group}__latency": ["5ms", "50ms"] for group in "ab"}
+    found = words_of(draw_line(far_rows(rounds=["1", "2"], **fields), "rounds", tmp_path))
+    assert "parablock, latency, one way (a) 5ms, latency, one way (b) 50ms" in found
+
+
+def test_bars_with_and_without_tcp(tmp_path: Path):
+    found = words_of(draw_runtime(far_rows(fleet__far__transport=["{control: cubic, loss: 0.1%}", "null"]), tmp_path))
+    assert {"TCP (far)", "control cubic, loss 0.1%", "none"} <= found
+    groups = {"fleet__far__transport__loss": ["0%", "1%"], "fleet__far__transport__streams": ["1", "8"]}
+    found = words_of(draw_runtime(far_rows(**groups), tmp_path))
+    assert {"packet loss (far)", "0%", "parallel streams 8"} <= found

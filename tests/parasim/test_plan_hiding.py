@@ -11,8 +11,7 @@ import pytest
 import parasim
 from parasim.figures.hiding import draw_hiding
 from parasim.planning.answer import Answer, Plan
-from parasim.planning.questions.hiding import hideable
-from parasim.planning.search.hiding_points import GroupCurve, GroupHidingPoint, Workload
+from parasim.planning.search.hiding_points import GroupCurve, GroupHidingPoint, Workload, hideable
 from parasim.text import amount
 
 BASE: dict[str, Any] = {"compute": {"seconds": 10}, "payload": {"upload": "100MB"}, "rounds": 4}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -315,6 +316,86 @@ def test_what_the_sliders_show_is_what_is_simulated():
         assert cell is not None
         assert sum(cell.lengths) == pytest.approx(result.wall_clock, rel=1e-9)
         assert cell.lengths[0] == pytest.approx(result.mean("compute"), rel=1e-12)
+
+
+LINKS: dict[str, Any] = {
+    "name": "links",
+    "method": "fedbcd",
+    "rounds": 2,
+    "payload": {"upload": "10MB"},
+    "compute": {"seconds": {"fedbcd": 3.0}},
+    "fleet": [
+        {
+            "name": "branch",
+            "count": 4,
+            "uplink": {"steps": [[0, "10MB/s"], [5, "4MB/s"]], "period": 10},
+            "site": {"clients": 2, "uplink": "15MB/s"},
+            "transport": {"control": "cubic", "loss": "0.1%"},
+            "latency": "20ms",
+            "region": "eu",
+        }
+    ],
+    "regions": {"eu": {"uplink": "20MB/s", "aggregates": True}},
+}
+
+
+@pytest.mark.parametrize("command", ["simulate", "explain"])
+def test_a_page_tells_what_links_are_and_what_went_over_them(command: str, tmp_path: Path):
+    (tmp_path / "links.json").write_text(json.dumps(LINKS))
+    assert run(command, tmp_path / "links.json", "--out", tmp_path / "out").status == 0
+    outline = Outline(page_about(tmp_path / "out"))
+    told = [text for _, text in outline.told["Links"]]
+    assert told[0].startswith("Links: those of branch (mean 7 MB/s up, mean 7 MB/s down) vary with time")
+    # Two rounds up, one down; the aggregator sends one of the four updates on.
+    for row in (["access links", "4", "80 MB", "40 MB"], ["region eu", "1", "20 MB", "10 MB"]):
+        assert any(told[place : place + 4] == row for place in range(len(told)))
+    assert "CUBIC, 0.1 % loss, new connections for each message, acknowledgements 2 %" in told
+    assert "a line for every 2: 15 MB/s up, 15 MB/s down, region eu" in told
+    assert "TCP start-up" in told
+    assert any("own links are scaled" in text for _, text in outline.told["What if?"])
+    words = [text for text in outline.texts if text.strip()]
+    assert {"region eu", "start-up of a message", "capacity up", "capacity down"} <= set(words)
+
+
+def test_a_page_of_plain_links_has_no_section_of_them(made: Path):
+    assert "Links" not in Outline(page_about(made / "simulate")).told
+
+
+def test_a_page_names_the_traces_and_their_digests(tmp_path: Path):
+    trace = b"seconds,rate_mbit_s\n0,80\n1,40\n"
+    (tmp_path / "ship.csv").write_bytes(trace)
+    link = {"trace": "ship.csv"}
+    (tmp_path / "links.json").write_text(json.dumps({**LINKS, "fleet": [{"uplink": link}], "regions": {}}))
+    assert run("simulate", tmp_path / "links.json", "--out", tmp_path / "out").status == 0
+    told = [text for _, text in Outline(page_about(tmp_path / "out")).told["Links"]]
+    digest = hashlib.sha256(trace).hexdigest()
+    place = told.index("ship.csv")
+    assert told[place : place + 5] == ["ship.csv", "rate_mbit_s", "2", "2 s", "7.5 MB/s"]
+    assert digest.startswith(told[place + 5].removesuffix("…"))
+
+
+def test_sliders_scale_links_that_vary_and_leave_lines_as_they_are():
+    what_if, _ = what_ifs(Scenario.parse(LINKS))
+    assert what_if is not None
+    for place in (0, 12):
+        changed = json.loads(json.dumps(LINKS))
+        for step in changed["fleet"][0]["uplink"]["steps"]:
+            step[1] = f"{float(step[1].removesuffix('MB/s')) * float(FACTORS[place])!r}MB/s"
+        cell = what_if.cells[place][0][0]
+        assert cell is not None
+        assert sum(cell.lengths) == pytest.approx(simulate(changed).wall_clock, rel=1e-9)
+    assert what_if.sliders[0].places[0] == "× 0.25"
+
+
+def test_a_page_of_many_changes_simulates_fewer_what_ifs(monkeypatch: pytest.MonkeyPatch):
+    # The same run, but for a change a millisecond that is none for long: its what-ifs cost more.
+    steps = [[number / 1000, f"{10 + number % 2}MB/s"] for number in range(1000)]
+    fields = LINKS | {"fleet": [{"uplink": {"steps": steps, "period": 1}}], "regions": {}}
+    monkeypatch.setattr("parasim.report.whatif.MOST_WORK", 2000)
+    assert what_ifs(Scenario.parse(LINKS))[0] is not None
+    what_if, notes = what_ifs(Scenario.parse(fields))
+    assert what_if is None
+    assert "too long" in notes[0]
 
 
 def test_no_sliders_move_a_method_whose_computing_depends_on_the_links():

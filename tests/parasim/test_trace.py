@@ -15,11 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parasim.trace import write_events, write_trace, write_traces
+from parasim.trace.counters import capacity_levels
 from parasim.trace.events import Event, RunTrace
 from sim.analysis.critical_path import critical_path
 from sim.engine.result import Result
 from sim.engine.timeline import SERVER, Kind, Timeline
 from sim.errors import OutputError
+from sim.network.capacity import Course, Varying
 from sim.scenario.scenario import Scenario
 from tests.parasim.command_line import refused, run
 from tests.sim.runs import simulated
@@ -51,7 +53,7 @@ def read(path: Path) -> dict[str, Any]:
             assert slice_["start"] <= event["ts"] * 1000 <= slice_["end"]
             slice_["begins" if event["ph"] == "s" else "ends"].append(event["id"])
         elif event["ph"] == "C":
-            levels.append((event["name"], event["ts"] * 1000, event["args"]["B/s"]))
+            levels.append((f"{processes[pid]}: {event['name']}", event["ts"] * 1000, event["args"]["B/s"]))
     return {"processes": processes, "tracks": tracks, "slices": slices, "levels": levels}
 
 
@@ -167,6 +169,87 @@ def test_the_area_below_a_counter_is_the_bytes(tmp_path: Path):
         assert area == pytest.approx(result.total(part), rel=1e-6)
 
 
+def counter(trace: dict[str, Any], name: str) -> list[tuple[float, float]]:
+    """Levels of one counter, with the times from which on they hold [s]."""
+    return [(time / SECOND, value) for which, time, value in trace["levels"] if which == name]
+
+
+# Two sites of two clients each, one of them behind a region's aggregator; 10 MB each way, computing 3 s.
+SITES: dict[str, Any] = {
+    "method": "fedbcd",
+    "rounds": 2,
+    "payload": {"upload": "10MB"},
+    "compute": {"seconds": 3},
+    "fleet": [
+        {"name": "far", "count": 2, "uplink": "10MB/s", "site": {"clients": 2, "uplink": "10MB/s"}, "region": "eu"},
+        {"name": "near", "count": 2, "uplink": "5MB/s", "site": {"clients": 2, "uplink": "20MB/s"}, "region": "us"},
+    ],
+    "regions": {"eu": {"uplink": "20MB/s", "latency": 1, "aggregates": True}, "us": {"uplink": "100MB/s"}},
+}
+
+
+def test_shared_links_and_aggregators_are_processes_with_their_rates(tmp_path: Path):
+    # Up: two at 5 MB/s each from 3 to 5 s; eu's message waits for both, 1 s of latency, then 0.5 s at 20 MB/s: 6.5 s.
+    trace = traced(simulated(**SITES), tmp_path / "run.json")
+    check(trace)
+    actors = ["server", "region eu"], ["far 0", "far 1", "near 2", "near 3"]
+    between = ["site line of far 0 to 1", "site line of near 2 to 3", "region us"]
+    assert [*trace["processes"].values()] == [*actors[0], *between, *actors[1]]
+    rate = "up, mean rate of each transfer"
+    assert counter(trace, f"site line of far 0 to 1: {rate}")[:2] == [(3, 10e6), (5, 0)]
+    assert counter(trace, f"site line of near 2 to 3: {rate}")[:2] == [(3, 10e6), (5, 0)]
+    assert counter(trace, f"region us: {rate}")[:2] == [(3, 10e6), (5, 0)]
+    assert counter(trace, f"region eu: {rate}")[:2] == [(6, 20e6), (6.5, 0)]
+    # What the clients of eu send does not cross the server's link itself.
+    ingress = counter(trace, "server: server ingress, mean rate of each transfer")
+    assert ingress[:4] == [(3, 10e6), (5, 0), (6, 20e6), (6.5, 0)]
+
+
+def test_arrows_lead_through_aggregators(tmp_path: Path):
+    found = arrows(traced(simulated(**SITES), tmp_path / "run.json"))
+    for start, end in (
+        ("far 0: upload 0", "region eu: upload 0"),
+        ("far 1: upload 0", "region eu: upload 0"),
+        ("region eu: upload 0", "server: aggregate 0"),
+        ("near 2: upload 0", "server: aggregate 0"),
+        ("server: aggregate 0", "region eu: download 0"),
+        ("region eu: download 0", "far 1: download 0"),
+    ):
+        assert (start, end) in found
+    assert ("far 0: upload 0", "server: aggregate 0") not in found
+
+
+def test_what_varying_links_can_carry_is_a_counter_of_its_owner(tmp_path: Path):
+    steps = {"steps": [[0, "10MB/s"], [4, "2MB/s"]], "period": 8}
+    fleet = [
+        {"name": "far", "uplink": steps, "region": "eu", "site": {"clients": 1, "uplink": "90MB/s"}},
+        {"name": "near"},
+    ]
+    regions = {"eu": {"uplink": "50MB/s", "downlink": steps, "aggregates": True}}
+    server = {"egress": {"steps": [[0, "1GB/s"], [1, "2GB/s"]]}}
+    result = simulated(**SITES | {"fleet": fleet, "regions": regions, "server": server})
+    trace = traced(result, tmp_path / "run.json")
+    changes = [(4.0 * number, 2e6 if number % 2 else 10e6) for number in range(int(result.wall_clock // 4) + 1)]
+    assert counter(trace, "far: capacity up") == counter(trace, "region eu: capacity down") == changes
+    assert counter(trace, "server: capacity down") == [(0, 1e9), (1, 2e9)]
+    # Constants are no counters.
+    varying = {name for name, _, _ in trace["levels"] if "capacity" in name}
+    assert varying == {"far: capacity up", "far: capacity down", "region eu: capacity down", "server: capacity down"}
+
+
+def test_capacities_of_many_links_take_as_many_levels_as_those_of_few(monkeypatch: pytest.MonkeyPatch):
+    # 1 s of 10 B/s and 1 s of nothing, 500 times: exact for one link, means of 5 B/s of 50 links.
+    link = Varying(Course([0.0, 1.0], [10.0, 0.0], period=2.0))
+    monkeypatch.setattr("parasim.trace.counters._MOST_LEVELS", 1000)
+    [(pid, levels)] = capacity_levels([(7, (link, 1.0))], 1000.0)
+    assert (pid, len(list(levels))) == (7, 1000)
+    many = [list(levels) for _, levels in capacity_levels([(pid, (link, 1.0)) for pid in range(50)], 1000.0)]
+    assert [len(levels) for levels in many] == [20] * 50
+    assert {rate for levels in many for _, _, rate in levels} == {5.0}
+    # Of more than that, the last ones are left out.
+    assert len(list(capacity_levels([(pid, (link, 1.0)) for pid in range(80)], 1000.0))) == 50
+
+
 def test_two_transfers_at_once_lie_on_two_tracks(tmp_path: Path):
     timeline = Timeline()
     for start, end in ((0.0, 4.0), (1.0, 3.0), (3.0, 5.0), (4.0, 6.0)):
@@ -190,6 +273,11 @@ def test_alike_clients_are_shown_each_and_many_together(tmp_path: Path):
 
     assert clients(3) == ["server", "site 0", "site 1", "site 2"]
     assert clients(20_000) == ["server", "site × 20,000"]
+    # Where those of a site behave alike, a process is one site's.
+    line = {"clients": 10_000, "uplink": "1GB/s"}
+    fleet = [{"name": "branch", "count": 20_000, "site": line}]
+    trace = traced(simulated(method="fedbcd", rounds=1, fleet=fleet), tmp_path / "run.json")
+    assert {"branch 0 to 9999", "branch 10000 to 19999"} <= set(trace["processes"].values())
 
 
 def test_the_critical_path_is_a_process_of_its_own(tmp_path: Path):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from parasim.explanation import who
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.methods import Case, Question
-from parasim.planning.search.quantities import Quantity, quantity_named
+from parasim.planning.search.quantities import Quantity, bandwidth_text, quantity_named
 from parasim.planning.search.ranges import own_width
 from parasim.planning.search.runtimes import RuntimesByValue, by_methods
 from parasim.sentences import say
@@ -54,7 +54,7 @@ def answer(question: Question) -> Plan:
     ParaSimError
         If there is no such quantity, or it cannot be varied in the scenario.
     """
-    quantity, within = quantity_named(question.asked), question.within
+    quantity, within = quantity_named(question.asked, question.scenario), question.within
     assert within is not None
     # A run that ends on the dot meets its deadline, however its sums were rounded.
     solved = [_solve(case, quantity, within * (1 + ROUNDING), question.jobs) for case in question.cases]
@@ -77,7 +77,7 @@ def answer(question: Question) -> Plan:
     return Plan(
         question=say("deadline.question", word=word.capitalize(), meaning=meaning, within=within),
         answers=[one.answer for one in solved],
-        columns=("now", f"{word} {quantity.name}", "wall-clock", f"one step {'more' if quantity.most else 'less'}"),
+        columns=("now", f"{word} {question.asked}", "wall-clock", f"one step {'more' if quantity.most else 'less'}"),
         notes=[*found, *dict.fromkeys(note for one in solved for note in one.notes)],
         provenance={one.answer.method: one.origin for one in solved},
         draw=draw if any(one.runs.values for one in solved) else None,
@@ -101,12 +101,12 @@ def _solve(case: Case, quantity: Quantity, within: float, jobs: int | None) -> _
         verdict, written = ("met", "any") if feasible else ("missed", "none")
         because = say("deadline.no_width", method=case.method, verdict=verdict, path=_time_goes(result))
     else:
-        found = deadline_search(runs, quantity.scan(values, runs, within), within, most=quantity.most)
+        found = deadline_search(runs, quantity.scan(values, runs, within, runs.scanned), within, most=quantity.most)
         # Where no value is early enough, the answer rests on the most favourable one.
         decides = len(values) - 1 if found.index is None and not quantity.most else found.index
         runs([] if decides is None else [decides])
         if runs.contradicted(decides, found.beside):
-            found = deadline_search(runs, quantity.scan(values, runs, within), within, most=quantity.most)
+            found = deadline_search(runs, quantity.scan(values, runs, within, runs.scanned), within, most=quantity.most)
         if found.changes > 1:
             said = {"method": case.method, "quantity": quantity.name, "times": found.changes}
             notes.append(say("deadline.changes", again="met" if quantity.most else "missed", **said))
@@ -122,6 +122,7 @@ def _solve(case: Case, quantity: Quantity, within: float, jobs: int | None) -> _
             because, written = say("deadline.even_with", extreme=extreme, obstacle=_in_the_way(result, within)), "none"
         else:
             value, because = values[at], _time_goes(result)
+            written = bandwidth_text(case.scenario, quantity, value)
             if found.beside is None:
                 beside = "not simulated"
                 because = say("deadline.end_of_scale", more="more" if quantity.most else "less", path=because)
@@ -190,13 +191,14 @@ def _in_the_way(result: Result, within: float) -> str:
 
 def _held(result: Result) -> list[tuple[Holder, str, float]]:
     """Resources of the critical path, named with their owners where clients differ, and seconds, the largest first."""
-    fleet = Fleet(result.scenario.fleet)
+    fleet = Fleet.of(result.scenario)
     shares = shares_by_group(critical_path(result), fleet)
     held = []
     for holder in dict.fromkeys(share.holder for share in shares):
-        seconds, groups = math.fsum(share.seconds for share in shares if share.holder is holder), named(shares, holder)
+        seconds = math.fsum(share.seconds for share in shares if share.holder is holder)
+        groups = named(shares, holder, aggregators=True)
         # Named groups hold the most of it, not always all.
-        owned = 0 < len(groups) <= min(MOST_NAMED, len(fleet.groups) - 1)
+        owned = 0 < len(groups) <= min(MOST_NAMED, len(fleet.groups) + len(fleet.aggregators) - 1)
         name = say("path.mostly", resource=holder.value, groups=who(groups, fleet)) if owned else holder.value
         held.append((holder, name, seconds))
     return sorted(held, key=lambda item: -item[2])

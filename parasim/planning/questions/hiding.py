@@ -11,32 +11,38 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from parasim.explanation import who
 from parasim.figures import style
 from parasim.figures.hiding import draw_hiding
 from parasim.planning.answer import Answer, Plan
+from parasim.planning.changes import has_varying_links, proportion
 from parasim.planning.methods import Case, Question
 from parasim.planning.search.hiding_points import (
     GroupCurve,
     GroupHidingPoint,
     Workload,
     factor_for_all,
+    hideable,
     hiding_points,
     own_workload,
 )
 from parasim.planning.search.ranges import UNLIMITED, origins
 from parasim.planning.search.representatives import with_only
 from parasim.planning.search.runtimes import runtimes_of
+from parasim.planning.search.work import affordable
 from parasim.sentences import say
 from parasim.text import amount, clock
 from sim.engine.fleet import Fleet
 from sim.replay.conditions import Variants
 from sim.replay.replay import record
 from sim.scenario.scenario import Scenario
+from sim.scenario.traces import mean_rate
 
 _MOST_DRAWN = len(style.GROUP_COLOURS)
 _DRAWN, _DRAWN_BELOW, _DRAWN_ABOVE = 61, 1 / 15, 6.0
+_FEWEST_DRAWN = 7
 """Bandwidths of a drawn line, and how far around the hiding points they reach."""
 
 
@@ -56,8 +62,11 @@ def answer(question: Question) -> Plan:
             continue
         points, own = hiding_points(case, jobs), own_workload(case)
         found = _curves(case, own, points)
+        notes += _two_way(case, found)
+        if points[0].left_out:
+            notes.append(say("hiding.left_out", method=case.method, number=points[0].left_out))
         workloads = hideable(points, own) if any(one.own.group is None for one in found) else []
-        answers += [_answer(one, workloads) for one in found]
+        answers += [_answer(one, workloads, case.scenario) for one in found]
         curves += found
         if not workloads:
             notes += _together(case.method, case.scenario, [one.own for one in found])
@@ -75,32 +84,6 @@ def answer(question: Question) -> Plan:
         provenance=question.origins,
         draw=(lambda d: draw_hiding(list(zip(curves, _runtimes(question, curves), strict=True)), d)) if drawn else None,
     )
-
-
-def hideable(points: Sequence[GroupHidingPoint], own: Workload) -> list[Workload]:
-    """Choose what to change so that communication can be hidden: as little as possible, one thing alone if that does.
-
-    Parameters
-    ----------
-    points : sequence of GroupHidingPoint
-        Of every group, batch size and block width.
-    own : Workload
-        The scenario's own, at which it cannot.
-
-    Returns
-    -------
-    list of Workload
-        The widest of the narrower blocks, and the smallest of the larger batches; if neither helps, the nearest batch
-        size at which some width does; empty if nothing does.
-    """
-    # A point that is everyone's says that unlimited links do not help.
-    helping = {point.workload for point in points if point.group is not None}
-    narrower = [one for one in helping if one.batch_size == own.batch_size and one.width < own.width]
-    larger = [one for one in helping if one.batch_size > own.batch_size and one.layers == own.layers]
-    alone = [*sorted(narrower, key=lambda one: one.width)[-1:], *sorted(larger)[:1]]
-    if alone or not helping:
-        return alone
-    return [min(helping, key=lambda one: (abs(one.batch_size - own.batch_size), -one.width))]
 
 
 def _changed(other: Workload, own: Workload) -> str:
@@ -126,7 +109,27 @@ def _curves(case: Case, own: Workload, points: Sequence[GroupHidingPoint]) -> li
     return curves
 
 
-def _answer(curve: GroupCurve, workloads: Sequence[Workload]) -> Answer:
+def _two_way(case: Case, curves: Sequence[GroupCurve]) -> Iterator[str]:
+    """Say what one direction of links costs the other: acknowledgements, and buffers in which they wait."""
+    found = [(one.clients, one.own.without_two_way, one.own.bandwidth) for one in curves]
+    known = [(clients, least, needed) for clients, least, needed in found if least is not None and needed is not None]
+    for clients, least, needed in known:
+        if least < needed:
+            share = 1 - least / needed
+            yield say("hiding.two_way", method=case.method, clients=clients, least=least, share=share)
+    if free := [clients for clients, least, needed in known if least >= needed]:
+        yield say("hiding.one_way", method=case.method, clients=free)
+
+
+def _written(bandwidth: float, group: int | None, scenario: Scenario) -> str:
+    """Write a bandwidth; of links that vary, as a multiple of what they are."""
+    if group is None or not has_varying_links(scenario.fleet[group]):
+        return amount(bandwidth, "B/s")
+    factor = bandwidth / mean_rate(scenario.fleet[group].uplink)
+    return say("hiding.factor", factor=factor, bandwidth=bandwidth)
+
+
+def _answer(curve: GroupCurve, workloads: Sequence[Workload], scenario: Scenario) -> Answer:
     point, ways, wall_clock = curve.own, [], None
     for there in (point for workload in workloads for point in curve.points if point.workload == workload):
         least = say("hiding.any_bandwidth" if there.bandwidth is None else "hiding.from_on", point=there)
@@ -135,7 +138,7 @@ def _answer(curve: GroupCurve, workloads: Sequence[Workload]) -> Answer:
     if point.bandwidth is not None:
         because = say("hiding.hidden", later=point.checked[1].wall_clock_s - point.checked[0].wall_clock_s)
         wall_clock, below = point.wall_clock, say("hiding.not_hidden", bandwidth=point.checked[1].value)
-        row = (amount(point.bandwidth, "B/s"), clock(point.wall_clock), below)
+        row = (_written(point.bandwidth, point.group, scenario), clock(point.wall_clock), below)
     elif point.in_the_way:
         large = {name: s for name, s in point.in_the_way.items() if s >= sum(point.in_the_way.values()) / 100}
         parts = [say("path.seconds", resource=name, seconds=seconds) for name, seconds in large.items()]
@@ -184,15 +187,21 @@ def _runtimes(question: Question, curves: Sequence[GroupCurve]) -> list[list[tup
     for number, curve in enumerate(curves):
         runtimes.append([])
         if curve.own.bandwidth is not None and number in drawn:
-            bandwidths = np.geomspace(min(hiding) * _DRAWN_BELOW, max(hiding) * _DRAWN_ABOVE, _DRAWN)
             assert curve.own.group is not None
             case = Case.of(with_only(scenarios[curve.method], {curve.own.group: curve.own.bandwidth}))
             recording, fleet = record(case.setup, case.costs), Fleet(case.scenario.fleet)
+            points = affordable(recording.result, _DRAWN * len(drawn), _FEWEST_DRAWN * len(drawn)) // len(drawn)
+            bandwidths = np.geomspace(min(hiding) * _DRAWN_BELOW, max(hiding) * _DRAWN_ABOVE, points)
             mine = np.array([[fleet.index(site) == curve.own.group for site in recording.sites]])
             known = {check.value: check.wall_clock_s for check in curve.own.checked}
-            checked, links = (np.where(mine, np.reshape(b, (-1, 1)), UNLIMITED) for b in ([*known], bandwidths))
-            replayed = recording.replay(Variants(uplink=checked, downlink=checked))
+            share = proportion(scenarios[curve.method].fleet[curve.own.group])
+
+            def variants(rates: Sequence[float], mine: NDArray[np.bool_] = mine, share: float = share) -> Variants:
+                up = np.where(mine, np.reshape(rates, (-1, 1)), UNLIMITED)
+                return Variants(uplink=up, downlink=np.where(mine, up * share, UNLIMITED))
+
+            replayed = recording.replay(variants([*known]))
             recording = recording.held_against([*known.values()], *replayed)
-            times = runtimes_of(recording, Variants(uplink=links, downlink=links), question.jobs).wall_clock
+            times = runtimes_of(recording, variants(bandwidths.tolist()), question.jobs).wall_clock
             runtimes[-1] = list(zip(bandwidths.tolist(), times.tolist(), strict=True))
     return runtimes

@@ -7,6 +7,7 @@ are shared, and simulated where no replay holds.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -17,6 +18,7 @@ from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.methods import Question
 from parasim.planning.risk import sobol
 from parasim.planning.search.runtimes import how_found
+from parasim.planning.search.work import affordable
 from parasim.sentences import by_kind, given_or_assumed, say
 from parasim.text import amount, clock, signed_share
 from sim.analysis.inputs import Input, Inputs, Runtimes, speed_band
@@ -24,7 +26,11 @@ from sim.engine.fleet import Fleet
 from sim.errors import ScenarioError
 from sim.replay.conditions import Floats
 from sim.replay.replay import Recording, record, replay
+from sim.scenario.scenario import Scenario
 
+_OF_GROUPS = ("uplink", "downlink", "latency")
+_ENDS_ONCE = 2
+"""Ends of bands take at most this part of the time that there is."""
 _FIRST_SIMULATED, _MOST_SIMULATED = 64, 4096
 """Base samples and runs of indices, where each run is simulated."""
 _AGREES = 1e-9
@@ -54,15 +60,19 @@ def answer(question: Question) -> Plan:
         question=say("sensitivity.question"),
         answers=[answer for _, answers, _ in tornados for answer in answers],
         columns=("input", "band", "at its low", "at its high", "alone", "with others"),
-        notes=[note for _, _, notes in tornados for note in notes],
+        notes=[*(note for _, _, notes in tornados for note in notes), *_certain(question.scenario)],
         provenance=question.origins | {"uncertainty": _bands(recordings[0])},
         draw=lambda directory: draw_tornado(panels, directory),
     )
 
 
 def _tornado(recording: Recording, jobs: int | None) -> tuple[Panel, list[Answer], list[str]]:
-    scenario, inputs = recording.setup.scenario, Inputs.of(recording)
+    scenario, inputs, kept = recording.setup.scenario, Inputs.of(recording), []
     method, fleet = scenario.method.name, Fleet(scenario.fleet)
+    ends = 2 * len(inputs.inputs)
+    if affordable(recording.result, _ENDS_ONCE * ends) < _ENDS_ONCE * ends:
+        inputs = Inputs.of(recording, by_group=False)
+        kept.append(say("sensitivity.together", method=method, runs=ends))
     if not inputs.inputs:
         raise ScenarioError("--sensitivity: everything is certain; the section uncertainty gives inputs a band")
     simulated, ends = _simulated_at(inputs, jobs, inputs.ends()), inputs.variants(inputs.ends())
@@ -70,15 +80,16 @@ def _tornado(recording: Recording, jobs: int | None) -> tuple[Panel, list[Answer
     replayed, exact = inputs.recording.replay(ends)
     agrees = ~exact | (np.abs(replayed - simulated) <= _AGREES * simulated)
     indices, notes = _shares(inputs, simulated, jobs)
+    notes = [*kept, *notes]
     base, count = recording.result.wall_clock, len(inputs.inputs)
     effects = []
     for n, one in enumerate(inputs.inputs):
-        alone, total = float(indices.alone[n]), float(indices.total[n])
+        alone, total = (float(indices.alone[n]), float(indices.total[n])) if indices else (math.nan, math.nan)
         times, holds = simulated[n::count].tolist(), agrees[n::count].tolist()
         name, band, unit = (
             _called(one, fleet),
             [one.value * (1 - one.band), one.value * (1 + one.band)],
-            _UNITS.get(one.name, "B/s"),
+            "" if one.group is None and one.name in _OF_GROUPS else _UNITS.get(one.name, "B/s"),
         )
         low_end, high_end = (
             clock(end) if unit == "s" else amount(end, unit) if unit else f"{end:.3g} x" for end in band
@@ -91,13 +102,13 @@ def _tornado(recording: Recording, jobs: int | None) -> tuple[Panel, list[Answer
             "input_value": one.value,
             "band": band,
             "wall_clock_s": times,
-            "first_order": alone,
-            "total": total,
-            "index_error": float(indices.errors[n]),
+            "first_order": alone if indices else None,
+            "total": total if indices else None,
+            "index_error": float(indices.errors[n]) if indices else None,
         }
         checks = [Check(*each) for each in zip(band, times, holds, strict=True)]
         # Estimates of what is 0 scatter about it.
-        written = [f"{max(share, 0.0):.1%}" for share in (alone, total)]
+        written = [f"{max(share, 0.0):.1%}" if indices else "-" for share in (alone, total)]
         row = (name, f"{low_end} to {high_end}", clock(low), clock(high), *written)
         swing, because = abs(high - low), _because(low, high, base, total)
         answer = Answer(method, True, swing, "s", base, because, checks, more, row)
@@ -107,13 +118,20 @@ def _tornado(recording: Recording, jobs: int | None) -> tuple[Panel, list[Answer
     return panel, [answer for answer, _ in effects], notes
 
 
-def _shares(inputs: Inputs, simulated: Floats, jobs: int | None) -> tuple[sobol.Indices, list[str]]:
-    """Estimate shares of the variance, and say how, and how far that is off from the simulation at the ends."""
+def _shares(inputs: Inputs, simulated: Floats, jobs: int | None) -> tuple[sobol.Indices | None, list[str]]:
+    """Estimate shares of the variance, and say how, and how far that is off from the simulation at the ends.
+
+    There are none where so many runs would take too long.
+    """
     recording, runtimes = inputs.recording, Runtimes(inputs)
     scenario, base = recording.setup.scenario, recording.result.wall_clock
     method, how = scenario.method.name, how_found(recording, simulated=False)
     if recording.not_replayable:
-        most = _MOST_SIMULATED
+        fewest = _FIRST_SIMULATED * (len(inputs.inputs) + 2)
+        most = affordable(recording.result, _MOST_SIMULATED)
+        ends = say("sensitivity.simulated", method=method)
+        if most < fewest:
+            return None, [ends, say("sensitivity.no_shares", method=method, fewest=fewest)]
         run = partial(_simulated_at, inputs, jobs)
         indices = sobol.indices(run, inputs.bounds(), scenario.seed, _FIRST_SIMULATED, most)
         ends = say("sensitivity.simulated", method=method)
@@ -133,7 +151,9 @@ def _shares(inputs: Inputs, simulated: Floats, jobs: int | None) -> tuple[sobol.
 def _called(one: Input, fleet: Fleet) -> str:
     """Name an input, with its group where there are several."""
     name = say(f"input.{one.name}")
-    return name if one.group is None or len(fleet.groups) == 1 else f"{name} of {fleet.name(one.group)}"
+    if one.group is None:
+        return say("input.of_all", name=name) if one.name in _OF_GROUPS else name
+    return name if len(fleet.groups) == 1 else f"{name} of {fleet.name(one.group)}"
 
 
 def _simulated_at(inputs: Inputs, jobs: int | None, factors: Floats) -> Floats:
@@ -146,7 +166,17 @@ def _simulated_at(inputs: Inputs, jobs: int | None, factors: Floats) -> Floats:
 def _because(low: float, high: float, base: float, total: float) -> str:
     if abs(high - low) > _AGREES * base:
         return say("sensitivity.from_to", low=signed_share(low / base - 1), high=signed_share(high / base - 1))
-    return say("sensitivity.nothing" if total < 1e-6 else "sensitivity.with_others")
+    return say("sensitivity.nothing" if not total >= 1e-6 else "sensitivity.with_others")
+
+
+def _certain(scenario: Scenario) -> list[str]:
+    """Say what is not moved."""
+    links = (*scenario.fleet, *scenario.regions.values())
+    above = any(group.site or group.region for group in scenario.fleet)
+    kinds = ["lines of sites and links of regions"] * above + ["TCP"] * any(
+        link.transport is not None for link in links
+    )
+    return [say("sensitivity.certain", kinds=kinds)] if kinds else []
 
 
 def _bands(recording: Recording) -> str:

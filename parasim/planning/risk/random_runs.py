@@ -13,6 +13,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from parasim.planning.methods import Case, Report
+from parasim.planning.search.work import affordable
 from parasim.sentences import say
 from sim.analysis.jitter import Jitters, jitters, random_starts, simulate_drawn
 from sim.analysis.quantile import probability_interval, quantile_rank, quantile_ranks
@@ -28,6 +29,8 @@ PRECISE = 0.01
 MOST_CLIENTS = 20_000
 """Clients that draw for themselves: each is simulated for itself then, however alike they are otherwise."""
 FIRST_LOOK = 256
+_FEWEST = 32
+"""First look at runs that take long."""
 MOST_REPLAYED = 65_536
 MOST_SIMULATED = 1024
 _MOST_SPANS = 8_000_000
@@ -187,7 +190,9 @@ def _looks(recording: Recording, source: Jitters) -> list[int]:
     most = MOST_REPLAYED
     if _may_be_simulated(recording, source):
         most = max(FIRST_LOOK, min(MOST_SIMULATED, _MOST_SPANS // max(1, len(recording.result.timeline.spans))))
-    return [FIRST_LOOK * 2**look for look in range(int(math.log2(most / FIRST_LOOK)) + 1)]
+        most = affordable(recording.result, most, _FEWEST)
+    first = min(FIRST_LOOK, most)
+    return [first * 2**look for look in range(int(math.log2(most / first)) + 1)]
 
 
 def _sizes(recording: Recording, source: Jitters, runs: int) -> list[int]:

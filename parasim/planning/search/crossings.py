@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from parasim.planning.changes import with_bandwidth
 from parasim.planning.methods import simulated
+from parasim.planning.search.quantities import Quantity
 from sim.replay.conditions import Floats
 from sim.replay.replay import Recording
 
@@ -18,7 +18,7 @@ class Crossing:
     Attributes
     ----------
     below, above : float
-        Neighbouring bandwidths of four digits, the last before and the first after the change [B/s].
+        Neighbouring bandwidths of four digits, the last before and the first after the change.
     faster_below, faster_above : str
         Names of the faster methods there; empty where both take as long.
     """
@@ -38,13 +38,15 @@ class MethodsCompared:
     recordings : list of Recording
         Their runs.
     bandwidths : array of shape (bandwidths,)
-        Of every client, up and down [B/s].
+        Of every client, up and down [B/s], or multiples of the links as they are.
     runtimes : array of shape (2, bandwidths)
         Of both methods [s].
     exact : list of bool
         Whether all of a method's runtimes are exact replays; otherwise some were simulated.
     crossings : list of Crossing
         Where the faster one changes, in rising order.
+    quantity : Quantity
+        What bandwidths are.
     """
 
     recordings: list[Recording]
@@ -52,6 +54,7 @@ class MethodsCompared:
     runtimes: Floats
     exact: list[bool]
     crossings: list[Crossing]
+    quantity: Quantity
 
     @property
     def methods(self) -> list[str]:
@@ -68,4 +71,6 @@ class MethodsCompared:
         """Both wall-clocks of simulated scenarios [s] by bandwidth: about each change, or at the ends without any."""
         at = [end for one in self.crossings for end in (one.below, one.above)] or self.bandwidths[[0, -1]].tolist()
         scenarios = [recording.setup.scenario for recording in self.recordings]
-        return {end: [simulated(with_bandwidth(scenario, end)).wall_clock for scenario in scenarios] for end in at}
+        return {
+            end: [simulated(self.quantity.change(scenario, end)).wall_clock for scenario in scenarios] for end in at
+        }

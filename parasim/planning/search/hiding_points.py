@@ -22,10 +22,14 @@ from parasim.planning.search.ranges import (
     searched_bandwidths,
 )
 from parasim.planning.search.representatives import OtherLinks
+from parasim.planning.search.work import affordable
+from sim.analysis.critical_path import Holder
 from sim.analysis.deadline_search import decimals, nearest_position, secant_search
-from sim.analysis.hidden import ROUNDING, computed, exposed_before, guess_hiding
+from sim.analysis.hidden import ROUNDING, both_directions_at_once, computed, exposed_before, guess_hiding
+from sim.analysis.levers import Change, Lever, with_change
 from sim.engine.fleet import Fleet
 from sim.engine.result import Result
+from sim.engine.simulate import simulate
 from sim.engine.timeline import Span, Timeline
 from sim.scenario.scenario import Scenario
 from sim.support.worker_pool import cores, in_order
@@ -89,6 +93,10 @@ class GroupHidingPoint:
         Indices of all groups that it holds for, as they differ in their links alone; empty where it is everyone's.
     unsearched : int
         How many more groups were left out, because searching all would have taken too long.
+    left_out : int
+        How many other workloads were left out for the same reason.
+    without_two_way : float or None
+        The bandwidth if one direction of its links cost the other nothing [B/s]; None without TCP.
     """
 
     group: int | None
@@ -99,6 +107,8 @@ class GroupHidingPoint:
     in_the_way: Mapping[str, float] = field(default_factory=dict)
     alike: tuple[int, ...] = ()
     unsearched: int = 0
+    left_out: int = 0
+    without_two_way: float | None = None
 
     def as_json(self) -> dict[str, object]:
         """Return it as JSON can hold it."""
@@ -149,9 +159,53 @@ def hiding_points(case: Case, jobs: int | None) -> list[GroupHidingPoint]:
     widths = [None] if own.layers is None else sorted({*_WIDTHS, own.layers} & set(block_widths(case.setup)))
     workloads = [Workload(size, width) for width in widths for size in sizes]
     covered = [(workload, scenario) for workload in workloads if is_covered(scenario := workload.of(case.scenario))]
-    tasks = [(workload, scenario, _MOST_SPANS // len(covered)) for workload, scenario in covered]
+    chosen = covered
+    searches = _STEPS * min(_ALWAYS, len(case.scenario.fleet)) * len(covered)
+    if affordable(simulate(case.setup, case.costs), searches) < searches:
+        wanted = {own, *_worth_searching(covered, own)}
+        chosen = [(workload, scenario) for workload, scenario in covered if workload in wanted]
+    tasks = [(workload, scenario, _MOST_SPANS // len(chosen)) for workload, scenario in chosen]
     workers = min(jobs or cores(), len(tasks)) if len(case.scenario.fleet) > 1 else 1
-    return [point for points in in_order(_points_of, tasks, workers=workers) for point in points]
+    found = [point for points in in_order(_points_of, tasks, workers=workers) for point in points]
+    return [replace(point, left_out=len(covered) - len(chosen)) for point in found]
+
+
+def _worth_searching(covered: Sequence[tuple[Workload, Scenario]], own: Workload) -> list[Workload]:
+    """Other workloads to search where that takes long: none if its own can be hidden, else those that are proposed."""
+
+    def blocked(scenario: Scenario) -> bool:
+        return bool(exposed_before(OtherLinks(Case.of(scenario)).whole({})))
+
+    if not blocked(dict(covered)[own]):
+        return []
+    helping = [workload for workload, scenario in covered if workload != own and not blocked(scenario)]
+    return hideable([GroupHidingPoint(0, workload, None, 0.0) for workload in helping], own)
+
+
+def hideable(points: Sequence[GroupHidingPoint], own: Workload) -> list[Workload]:
+    """Choose what to change so that communication can be hidden: as little as possible, one thing alone if that does.
+
+    Parameters
+    ----------
+    points : sequence of GroupHidingPoint
+        Of every group, batch size and block width.
+    own : Workload
+        The scenario's own, at which it cannot.
+
+    Returns
+    -------
+    list of Workload
+        The widest of the narrower blocks, and the smallest of the larger batches; if neither helps, the nearest batch
+        size at which some width does; empty if nothing does.
+    """
+    # A point that is everyone's says that unlimited links do not help.
+    helping = {point.workload for point in points if point.group is not None}
+    narrower = [one for one in helping if one.batch_size == own.batch_size and one.width < own.width]
+    larger = [one for one in helping if one.batch_size > own.batch_size and one.layers == own.layers]
+    alone = [*sorted(narrower, key=lambda one: one.width)[-1:], *sorted(larger)[:1]]
+    if alone or not helping:
+        return alone
+    return [min(helping, key=lambda one: (abs(one.batch_size - own.batch_size), -one.width))]
 
 
 def _points_of(task: tuple[Workload, Scenario, int]) -> list[GroupHidingPoint]:
@@ -160,9 +214,9 @@ def _points_of(task: tuple[Workload, Scenario, int]) -> list[GroupHidingPoint]:
     The task is a workload, its scenario, and how many spans may be simulated.
     """
     workload, scenario, most_spans = task
-    fleet, links = Fleet(scenario.fleet), OtherLinks(Case.of(scenario))
+    fleet, links = Fleet.of(scenario), OtherLinks(Case.of(scenario))
     unlimited = links.whole({})
-    in_the_way = {holder.value: seconds for holder, seconds in exposed_before(unlimited).items()}
+    in_the_way = {_called(holder, fleet): seconds for holder, seconds in exposed_before(unlimited).items()}
     if in_the_way:
         return [GroupHidingPoint(None, workload, None, unlimited.wall_clock, in_the_way=in_the_way)]
     spans = _spans_by_group(unlimited, fleet)
@@ -173,8 +227,10 @@ def _points_of(task: tuple[Workload, Scenario, int]) -> list[GroupHidingPoint]:
     }
     end, values, points = _unlimited_end(unlimited), searched_bandwidths(), []
     # All are about as long as this one.
-    run_spans = _SPANS_OF_A_START + len(links.run({classes[0][0]: values[-1]}).timeline.spans)
+    first_run = links.run({classes[0][0]: values[-1]})
+    run_spans = _SPANS_OF_A_START + len(first_run.timeline.spans)
     most = max(_ALWAYS, most_spans // (_STEPS * run_spans))
+    most = max(_ALWAYS, affordable(first_run, _STEPS * most) // _STEPS)
     searched = sorted(sorted(classes, key=lambda same: -guesses[same[0]])[:most])
     unsearched = len(fleet.groups) - sum(map(len, searched))
     for same in searched:
@@ -187,9 +243,28 @@ def _points_of(task: tuple[Workload, Scenario, int]) -> list[GroupHidingPoint]:
         if below is not None:
             checked = [Check(values[at], run(at).wall_clock, late(at) <= 0) for at in (found, below)]
             point = replace(point, bandwidth=values[found], wall_clock=checked[0].wall_clock_s, checked=checked)
+            if scenario.fleet[group].transport is not None:
+                least = found
+                if both_directions_at_once(run(found), fleet.members(group)):
+                    least = _without_two_way(scenario, end, values, group, found)
+                point = replace(point, without_two_way=values[least])
         # Else even the slowest link of all holds up no computing.
         points.append(point)
     return points
+
+
+def _called(holder: Holder, fleet: Fleet) -> str:
+    """Name what is in the way; with clients' links unlimited, up- and downlinks are those of aggregators."""
+    links = holder in (Holder.UPLINK, Holder.DOWNLINK) and fleet.aggregators
+    return f"{holder.value} of regions" if links else holder.value
+
+
+def _without_two_way(scenario: Scenario, end: float, values: Sequence[float], group: int, found: int) -> int:
+    """Position of the bandwidth that would do if acknowledgements and buffers cost the links of a group nothing."""
+    one_way = with_change(scenario, Change(Lever.ONE_WAY, (group,)))
+    _, late = _searched(OtherLinks(Case.of(one_way)), end, values, {group: 1.0})
+    at, _ = secant_search(late, values, found)
+    return found if at is None else min(at, found)
 
 
 def _unlimited_end(unlimited: Result) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -15,16 +16,19 @@ from parasim.api import prepared
 from parasim.planning import changes
 from parasim.planning.methods import Case
 from parasim.planning.search.ranges import batch_sizes, block_widths
+from parasim.sentences import say
 from parasim.text import amount
 from sim.analysis.deadline_search import RuntimesAt, around_line, decimals, spread
 from sim.engine.simulate import simulate
 from sim.errors import ScenarioError, nearest
 from sim.replay.conditions import Floats, Variants
 from sim.replay.replay import Recording
+from sim.scenario.links import Capacity
 from sim.scenario.scenario import Scenario
-from sim.scenario.traces import with_mean
+from sim.scenario.sections import Group
+from sim.scenario.traces import mean_rate, with_mean
 
-_SCANNED = 33
+MOST_SCANNED = 33
 _MOST_SPANS = 400_000
 """A run of more spans than about this is none that one repeats for a plan: some seconds."""
 _FEWEST_ROUNDS, _FEWEST_IN_ANY_CASE = 1000, 32
@@ -52,11 +56,13 @@ class Quantity:
         Base unit, or empty for a number.
     conditions : tuple of str
         Conditions of a recorded run that it stands for, if what-ifs can say it: then the least is asked for, else the
-        most. A speed is a multiple of the recorded one.
+        most.
     usual : tuple of (float, float)
         Where a picture without any answer shows it.
     straight : bool
         Whether the runtime grows along a straight line, or nearly so, and with it what a simulation costs.
+    relative : bool
+        Whether values are multiples of the recorded conditions.
     """
 
     name: str
@@ -66,19 +72,22 @@ class Quantity:
     conditions: tuple[str, ...] = ()
     usual: tuple[float, float] = (1e7, 1e9)
     straight: bool = False
+    relative: bool = False
 
     @property
     def most(self) -> bool:
         """Whether the most is asked for."""
         return not self.conditions
 
-    def scan(self, values: Sequence[float], runtimes: RuntimesAt, deadline: float) -> list[int]:
+    def scan(
+        self, values: Sequence[float], runtimes: RuntimesAt, deadline: float, most: int = MOST_SCANNED
+    ) -> list[int]:
         """Positions to begin with: all of a short list; around a straight line's guess; powers of two; or evenly."""
         if self.straight:
             return around_line(runtimes, len(values), deadline)
         if isinstance(values, range):
             return sorted({0, *(2**power - 1 for power in range(len(values).bit_length())), len(values) - 1})
-        return spread(len(values), len(values) if self.most else _SCANNED)
+        return spread(len(values), len(values) if self.most else most)
 
     def text(self, value: float) -> str:
         """Write a value as people do."""
@@ -91,12 +100,12 @@ class Quantity:
     def in_recording(self, recording: Recording, values: Sequence[float] | Floats) -> Variants:
         """Write values as what-ifs of a recorded run."""
         column = np.array(values, dtype=np.float64)[:, None]
-        recorded = recording.conditions.speed if "speed" in self.conditions else 1.0
-        return Variants(**dict.fromkeys(self.conditions, recorded * column))
+        conditions = recording.conditions
+        return Variants(**{n: getattr(conditions, n) * column if self.relative else column for n in self.conditions})
 
 
-def quantity_named(name: str) -> Quantity:
-    """Find a quantity by its name on the command line.
+def quantity_named(name: str, scenario: Scenario) -> Quantity:
+    """Find a quantity by its name on the command line; of links that vary, the bandwidth is a multiple of what it is.
 
     Raises
     ------
@@ -105,7 +114,27 @@ def quantity_named(name: str) -> Quantity:
     """
     if name not in QUANTITIES:
         raise ScenarioError(f"--solve-for {name}: {nearest(name, QUANTITIES)}")
-    return QUANTITIES[name]
+    varying = name == "bandwidth" and any(map(changes.has_varying_links, scenario.fleet))
+    return LINK_FACTOR if varying else QUANTITIES[name]
+
+
+def bandwidth_text(scenario: Scenario, quantity: Quantity, value: float) -> str:
+    """Write a bandwidth of every client; as a multiple, with the means that it leads to."""
+    if not quantity.relative:
+        return quantity.text(value)
+    fleet = changes.with_faster_links(scenario, value).fleet
+    up, down = (_span([mean_rate(link) for link in links]) for links in zip(*map(_links_of, fleet), strict=True))
+    return say("quantity.factor", factor=quantity.text(value), up=up, down=down)
+
+
+def _links_of(group: Group) -> tuple[Capacity, Capacity]:
+    return group.uplink, group.down
+
+
+def _span(rates: Sequence[float]) -> str:
+    """Write rates from the least to the most [B/s]."""
+    least, most = amount(min(rates), "B/s"), amount(max(rates), "B/s")
+    return least if least == most else f"{least} to {most}"
 
 
 def _batch_sizes(case: Case) -> Sequence[float]:
@@ -143,21 +172,28 @@ def _links(case: Case) -> Sequence[float]:
     return decimals(2, 15)
 
 
-def _with_server(field: str) -> WithValue:
-    def change(scenario: Scenario, value: float) -> Scenario:
-        link = getattr(scenario.server, field)
-        return changes.with_fields(scenario, "server", **{field: value if link is None else with_mean(link, value)})
+def _with_server(scenario: Scenario, value: float, *, field: str) -> Scenario:
+    link = getattr(scenario.server, field)
+    return changes.with_fields(scenario, "server", **{field: value if link is None else with_mean(link, value)})
 
-    return change
+
+def _factors(case: Case) -> Sequence[float]:
+    return decimals(-3, 4)
+
+
+LINK_FACTOR = Quantity(
+    "link-factor", _factors, changes.with_faster_links, "", ("uplink", "downlink"), (0.1, 10), relative=True
+)
+"""Bandwidth where links vary with time."""
 
 
 QUANTITIES = {
     quantity.name: quantity
     for quantity in (
         Quantity("bandwidth", _links, changes.with_bandwidth, "B/s", ("uplink", "downlink")),
-        Quantity("device-speed", lambda _: decimals(-3, 4), changes.with_speedup, "", ("speed",), (0.5, 2)),
-        Quantity("server-egress", _links, _with_server("egress"), "B/s", ("egress",)),
-        Quantity("server-ingress", _links, _with_server("ingress"), "B/s", ("ingress",)),
+        Quantity("device-speed", _factors, changes.with_speedup, "", ("speed",), (0.5, 2), relative=True),
+        Quantity("server-egress", _links, partial(_with_server, field="egress"), "B/s", ("egress",)),
+        Quantity("server-ingress", _links, partial(_with_server, field="ingress"), "B/s", ("ingress",)),
         Quantity("rounds", _rounds, changes.with_rounds, straight=True),
         Quantity("batch-size", _batch_sizes, changes.with_batch_size),
         Quantity("clients", _clients, changes.with_clients),

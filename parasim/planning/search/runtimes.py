@@ -7,15 +7,23 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from parasim.planning.methods import Case, simulated
-from parasim.planning.search.quantities import Quantity, quantity_named
+from parasim.planning.search.quantities import MOST_SCANNED, Quantity, WithValue
+from parasim.planning.search.work import affordable
 from parasim.sentences import grouped, say
 from sim.engine.result import Result
-from sim.errors import ParaSimError
-from sim.replay.conditions import Variants
+from sim.errors import OverdueError, ParaSimError
+from sim.replay.conditions import Variants, shared_or_varying
 from sim.replay.replay import Answers, Recording, record, replay
 from sim.scenario.scenario import Scenario
 from sim.support.worker_pool import cores, in_order
 
+_PATIENCE = 8.0
+"""Where nothing can be replayed, runs that take so many times as long as the deadline are given up.
+
+A picture does not go further. Of what is bought, for which other runs are made for a picture, so are all that are late.
+"""
+_FEWEST_SCANNED = 9
+_EVENTS_OF_A_SPAN = 10
 _WORTH_WORKERS = 50_000
 """Spans to simulate at once that are worth starting worker processes."""
 
@@ -46,6 +54,8 @@ class RuntimesByValue:
         The run of the scenario as it is.
     refused : str
         Why the last value that the scenario cannot have was refused; empty if there was none.
+    scanned : int
+        How many values to begin with.
     """
 
     def __init__(self, case: Case, quantity: Quantity, values: Sequence[float], within: float, jobs: int | None = None):
@@ -58,6 +68,11 @@ class RuntimesByValue:
         self._results: dict[int, Result] = {}
         self.own: Result = self._recording.result
         self.refused = ""
+        self.scanned = MOST_SCANNED
+        self._given_up = math.inf
+        if shared_or_varying(case.scenario):
+            self.scanned = affordable(self.own, MOST_SCANNED, _FEWEST_SCANNED)
+            self._given_up = within * (_PATIENCE if quantity.most else 1)
 
     def __call__(self, positions: Sequence[int]) -> list[float]:
         """Wall-clocks at some positions [s]: infinite where the scenario cannot have the value."""
@@ -93,7 +108,7 @@ class RuntimesByValue:
         self(positions)
         bounds = sorted(self._bounds.intersection(positions))
         self._bounds.difference_update(bounds)
-        self._simulate(bounds)
+        self._simulate(bounds, math.inf)
 
     def curve(self) -> list[tuple[float, float]]:
         """Values and their wall-clocks [s] as far as they are known, in rising order."""
@@ -113,22 +128,27 @@ class RuntimesByValue:
                 left.append(position)
         return left
 
-    def _simulate(self, positions: Sequence[int]) -> None:
-        work = len(positions) * len(self.own.timeline.spans)
+    def _simulate(self, positions: Sequence[int], given_up: float | None = None) -> None:
+        given_up = self._given_up if given_up is None else given_up
+        work = len(positions) * max(len(self.own.timeline.spans), self.own.events // _EVENTS_OF_A_SPAN)
         workers = min(self._jobs, len(positions)) if work > _WORTH_WORKERS else 1
-        run = partial(_wall_clock, self._quantity.name, self._scenario)
+        run = partial(_wall_clock, self._quantity.change, self._scenario, given_up)
         times = in_order(run, [self.values[position] for position in positions], workers=workers)
         self._simulated |= bool(positions)
         for position, time in zip(positions, times, strict=True):
             if isinstance(time, str):
                 self.refused = time
-            self._known[position] = math.inf if isinstance(time, str) else time
+            self._known[position] = math.inf if isinstance(time, str) else abs(time)
+            if not isinstance(time, str) and time < 0:
+                self._bounds.add(position)
 
 
-def _wall_clock(quantity: str, scenario: Scenario, value: float) -> float | str:
-    """Wall-clock of a simulated run [s], or why there is none."""
+def _wall_clock(change: WithValue, scenario: Scenario, given_up: float, value: float) -> float | str:
+    """Wall-clock of a simulated run [s], or why there is none; negative if it is longer than that, and was given up."""
     try:
-        return simulated(quantity_named(quantity).change(scenario, value)).wall_clock
+        return simulated(change(scenario, value), given_up).wall_clock
+    except OverdueError:
+        return -math.nextafter(given_up, math.inf)
     except ParaSimError as error:
         return str(error)
 

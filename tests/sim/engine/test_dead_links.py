@@ -65,5 +65,5 @@ def test_a_link_that_comes_up_again_is_not_dead(monkeypatch: pytest.MonkeyPatch)
     [upload] = [span for span in result.timeline.spans if span.kind == "upload"]
     assert upload.end == 105.0
     assert upload.parts is not None
-    assert upload.parts[1:] == (0.0, 5.0, 5.0, 40.0, 0.0, 0.0)
+    assert upload.parts[1:] == (0.0, 5.0, 5.0, 40.0, 0.0, 0.0, 0.0)
     assert math.fsum(upload.parts) == 50.0

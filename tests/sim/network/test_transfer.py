@@ -69,7 +69,7 @@ def test_what_a_cancelled_transfer_leaves_goes_to_the_others(network_class):
     assert not transfer.triggered
     assert transfer.delivered == delivered
     # 10 B alone on 50 B/s: 0.2 s.
-    assert transfer.parts() == pytest.approx((0.0, 0.2, 1.8, 0.0, 0.0), rel=1e-12)
+    assert transfer.parts() == pytest.approx((0.0, 0.2, 1.8, 0.0, 0.0, 0.0), rel=1e-12)
 
 
 @both
@@ -95,13 +95,13 @@ def test_cancelling_before_sharing_and_while_stalled(network_class):
     early, late = network.upload(port, 10.0), network.upload(port, 10.0)
     env.run(until=2.0)
     assert early.cancel() == 0.0
-    assert early.parts() == (2.0, 0.0, 0.0, 0.0, 0.0)
+    assert early.parts() == (2.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     env.run(until=4.0)
     network.set_capacity(port, uplink=0.0)
     env.run(until=6.0)
     # Alone from 3 s to 4 s: 4 B, then 2 s without a link.
     assert late.cancel() == pytest.approx(4.0, rel=1e-12)
-    assert late.parts() == pytest.approx((3.0, 1.0, 0.0, 2.0, 0.0), rel=1e-12)
+    assert late.parts() == pytest.approx((3.0, 1.0, 0.0, 2.0, 0.0, 0.0), rel=1e-12)
     env.run()
     assert not early.triggered
     assert not late.triggered
@@ -114,7 +114,7 @@ def test_a_transfer_can_be_cancelled_in_the_instant_of_its_start(network_class):
     port = network.attach(4.0, 1.0)
     transfer = network.upload(port, 10.0)
     assert transfer.cancel() == 0.0
-    assert transfer.parts() == (0.0, 0.0, 0.0, 0.0, 0.0)
+    assert transfer.parts() == (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     env.run()
     # The link is as good as new: 8 B at 4 B/s.
     assert env.run(until=network.upload(port, 8.0)) == env.now == 2.0
@@ -140,7 +140,7 @@ def test_a_failure_is_seen_where_the_transfer_is_waited_for(network_class):
     env.run()
     assert seen == [(2.0, "gone")]
     assert transfer.delivered == 8.0
-    assert transfer.parts() == pytest.approx((0.0, 2.0, 0.0, 0.0, 0.0), rel=1e-12)
+    assert transfer.parts() == pytest.approx((0.0, 2.0, 0.0, 0.0, 0.0, 0.0), rel=1e-12)
 
 
 @both
@@ -216,7 +216,7 @@ def test_the_parts_of_transfers_that_nothing_slows_are_exact(network_class):
         env.process(client(port, draw.uniform(1e-3, 1e6), draw.uniform(0.0, 1e4)))
     env.run()
     for port, size, transfer in transfers:
-        assert transfer.parts() == (port.latency, size / port.uplink, 0.0, 0.0, 0.0)
+        assert transfer.parts() == (port.latency, size / port.uplink, 0.0, 0.0, 0.0, 0.0)
 
 
 @both
@@ -224,7 +224,7 @@ def test_what_sharing_adds_is_in_the_parts(network_class):
     # Two of 10 B at 2 B/s each on a server of 2 B/s, latency 1 s: 1 s, then 10 s, half of it because of the other.
     case = Case(2.0, 1.0, (Client(2.0, 1.0, latency=1.0),) * 2, uploads((0, 0.0, 10.0), (1, 0.0, 10.0)))
     for _, _, transfer in run(network_class, case):
-        assert transfer.parts() == pytest.approx((1.0, 5.0, 5.0, 0.0, 0.0), rel=1e-12)
+        assert transfer.parts() == pytest.approx((1.0, 5.0, 5.0, 0.0, 0.0, 0.0), rel=1e-12)
 
 
 @both

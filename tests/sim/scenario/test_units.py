@@ -151,7 +151,12 @@ def test_every_unit_is_in_the_schema(kind: units.QuantityKind):
         assert kind(f" +1.5e0 {unit}\n") == 1.5 * kind.units[unit]
 
 
-@pytest.mark.parametrize("text", ["٣", "1_0", "nan", "inf", " １", "1e٣", "Infinity", "-inf"])
+def test_quantities_of_an_axis_come_with_their_base_unit():
+    told = [units.quantity(text) for text in ("4", "100MB/s", "10ms", "872MB", "0.5%")]
+    assert told == [(4.0, ""), (1e8, "B/s"), (0.01, "s"), (872e6, "B"), (0.5, "%")]
+
+
+@pytest.mark.parametrize("text", ["100%", "-1%", "٣", "1_0", "nan", "inf", " １", "1e٣", "Infinity", "-inf"])
 def test_what_is_not_a_number_on_an_axis(text: str):
     with pytest.raises(UnitError):
         units.quantity(text)

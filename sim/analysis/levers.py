@@ -1,0 +1,112 @@
+"""What a change to a scenario may be: what is doubled or halved, and for whom; and the scenario with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from sim.engine.fleet import Fleet
+from sim.engine.timeline import SERVER
+from sim.scenario.links import Transport
+from sim.scenario.scenario import Scenario
+from sim.scenario.traces import scaled
+
+
+class Lever(StrEnum):
+    """What can be changed."""
+
+    SPEED = "speed"
+    UPLINK = "uplink"
+    DOWNLINK = "downlink"
+    LINKS = "links"
+    STRAGGLERS = "stragglers"
+    INGRESS = "ingress"
+    EGRESS = "egress"
+    LATENCY = "latency"
+    SERIALIZATION = "serialization"
+    AGGREGATION = "aggregation"
+    SITES = "sites"
+    REGIONS = "regions"
+    WARM = "warm"
+    STREAMS = "streams"
+    BBR = "bbr"
+    ONE_WAY = "one_way"
+
+
+class Change(NamedTuple):
+    """An improvement: capacities and speeds are doubled, durations halved, stragglers brought to the median.
+
+    Attributes
+    ----------
+    lever : Lever
+        What is changed.
+    groups : tuple of int
+        Indices of the groups whose clients it is changed for, and numbers of regions; empty for everyone, or the
+        server.
+    """
+
+    lever: Lever
+    groups: tuple[int, ...] = ()
+
+
+_MOST_STREAMS = 1000
+_TRANSPORTS: dict[Lever, Callable[[Transport], dict[str, object]]] = {
+    Lever.WARM: lambda _: {"fresh": False},
+    Lever.STREAMS: lambda transport: {"streams": min(2 * transport.streams, _MOST_STREAMS)},
+    Lever.BBR: lambda _: {"control": "bbr"},
+    Lever.ONE_WAY: lambda _: {"acknowledgements": 0.0, "buffer": None},
+}
+OF_LINKS = frozenset({Lever.SITES, Lever.REGIONS, *_TRANSPORTS})
+"""What is changed in the scenario itself, as conditions of a run know nothing of it."""
+
+
+def with_change(scenario: Scenario, change: Change) -> Scenario:
+    """Change sites, regions or transport of some, or of all: capacities are doubled, TCP has what the lever says."""
+    lever, groups = change
+    names = list(scenario.regions)
+    fleet, regions = list(scenario.fleet), dict(scenario.regions)
+    for number in groups or [*range(len(fleet)), *(SERVER - 1 - index for index in range(len(names)))]:
+        if number < SERVER:
+            name = names[SERVER - 1 - number]
+            regions[name] = _changed(regions[name], lever)
+        elif lever is Lever.SITES:
+            if (line := fleet[number].site) is not None:
+                fleet[number] = fleet[number].model_copy(update={"site": _doubled(line)})
+        elif lever is not Lever.REGIONS:
+            fleet[number] = _changed(fleet[number], lever)
+    return scenario.model_copy(update={"fleet": tuple(fleet), "regions": regions})
+
+
+def with_shorter_latencies(scenario: Scenario) -> Scenario:
+    """Halve every latency, those of regions as well."""
+    regions = {name: _halved(region) for name, region in scenario.regions.items()}
+    return scenario.model_copy(update={"fleet": tuple(map(_halved, scenario.fleet)), "regions": regions})
+
+
+def site_of(fleet: Fleet, client: int) -> range:
+    """Clients that share a site's line with one of them."""
+    members = fleet.members(fleet.index(client))
+    site = fleet.group(client).site
+    assert site is not None
+    first = client - (client - members.start) % site.clients
+    return range(first, min(first + site.clients, members.stop))
+
+
+def _halved(link: Any) -> Any:
+    return link.model_copy(update={"latency": link.latency / 2})
+
+
+def _doubled(line: Any) -> Any:
+    links = {name: getattr(line, name) for name in ("uplink", "downlink")}
+    return line.model_copy(update={name: scaled(link, 2.0) for name, link in links.items() if link is not None})
+
+
+def _changed(owner: Any, lever: Lever) -> Any:
+    """A group or a region with other links, or another transport."""
+    if lever is Lever.REGIONS:
+        return _doubled(owner)
+    if lever not in _TRANSPORTS or owner.transport is None:
+        return owner
+    transport = owner.transport.model_copy(update=_TRANSPORTS[lever](owner.transport))
+    return owner.model_copy(update={"transport": transport})
