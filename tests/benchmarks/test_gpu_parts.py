@@ -43,7 +43,7 @@ def test_the_measured_model_is_built_where_it_is_measured(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(memory, "build_model", build)
     with pytest.raises(Built, match="cuda"):
-        memory.local_update(demo_config(), memory.Step(memory.Trains.LORA), "cuda:0")
+        memory.local_update(demo_config(), memory.TracedStep(memory.Trains.LORA), "cuda:0")
 
 
 def test_only_the_chosen_blocks_are_traced(monkeypatch: pytest.MonkeyPatch):
