@@ -62,7 +62,7 @@ def test_what_is_in_the_way_is_the_link_that_is():
     slow = SHARED | {"regions": {"eu": {"uplink": "0.5MB/s", "aggregates": True}}}
     [answer] = parasim.plan(slow, hide_communication=True, jobs=1).answers
     assert not answer.feasible
-    assert {"uplink of regions", "downlink of regions"} <= set(answer.more["in_the_way_s"])
+    assert {"uplink of region eu", "downlink of region eu"} <= set(answer.more["in_the_way_s"])
 
 
 def test_what_one_direction_costs_the_other_is_said():
