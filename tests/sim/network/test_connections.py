@@ -38,7 +38,7 @@ def test_a_message_may_be_through_with_its_start_up(network_class):
     case = Case(math.inf, 1.0, (Client(4.0, 1.0, latency=1.0, up=tcp),), uploads((0, 2.0, 10.0)))
     [(end, _, transfer)] = run(network_class, case)
     assert end == 3.5
-    assert transfer.parts() == (1.0, 0.0, 0.0, 0.0, 0.5)
+    assert transfer.parts() == (1.0, 0.0, 0.0, 0.0, 0.5, 0.0)
 
 
 @each
