@@ -79,7 +79,8 @@ def with_faster_links(scenario: Scenario, factor: float) -> Scenario:
 
 def has_transport(scenario: Scenario) -> bool:
     """Whether TCP stands in front of any link."""
-    return any(link.transport is not None for link in (*scenario.fleet, *scenario.regions.values()))
+    regions = any(region.transport is not None for region in scenario.regions.values())
+    return regions or any(group.transport is not None for group in scenario.fleet)
 
 
 def without_transport(scenario: Scenario) -> Scenario:

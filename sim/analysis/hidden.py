@@ -7,12 +7,16 @@ may take just as long.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from operator import attrgetter
+from typing import TypeVar
 
-from sim.analysis.critical_path import Holder, critical_path
+from sim.analysis.critical_path import Holder, Piece, critical_path
 from sim.engine.result import Result
 from sim.engine.timeline import Kind, Span, Timeline
+
+Name = TypeVar("Name", bound=Hashable)
 
 ROUNDING = 1e-9
 """Share of the time computing takes that is rounding."""
@@ -25,15 +29,21 @@ def computed(result: Result) -> float:
 
 def exposed_before(result: Result) -> dict[Holder, float]:
     """What else than computing the last local update had to wait for in the end, the largest first [s]."""
+    return exposed_by(result, lambda piece: piece.holder)
+
+
+def exposed_by(result: Result, name: Callable[[Piece], Name]) -> dict[Name, float]:
+    """Tell the same by names that are given to the pieces of the critical path [s]."""
     end, spans = computed(result), result.timeline.spans
     last = max((n for n, span in enumerate(spans) if span.kind is Kind.COMPUTE and span.end == end), default=-1)
     # What ends later is put out of the way, so that the path goes back from the last local update.
     kept = [span if n <= last and span.end <= end else _out_of_the_way(span) for n, span in enumerate(spans)]
-    held: dict[Holder, float] = {}
+    held: dict[Name, float] = {}
     for piece in critical_path(replace(result, timeline=Timeline(kept, result.timeline.bound))).pieces:
         if piece.holder is not Holder.COMPUTING:
-            held[piece.holder] = held.get(piece.holder, 0.0) + piece.end - piece.start
-    large = {holder: seconds for holder, seconds in held.items() if seconds > ROUNDING * end}
+            called = name(piece)
+            held[called] = held.get(called, 0.0) + piece.end - piece.start
+    large = {called: seconds for called, seconds in held.items() if seconds > ROUNDING * end}
     return dict(sorted(large.items(), key=lambda item: -item[1]))
 
 

@@ -62,7 +62,7 @@ def test_what_is_in_the_way_is_the_link_that_is():
     slow = SHARED | {"regions": {"eu": {"uplink": "0.5MB/s", "aggregates": True}}}
     [answer] = parasim.plan(slow, hide_communication=True, jobs=1).answers
     assert not answer.feasible
-    assert {"uplink of regions", "downlink of regions"} <= set(answer.more["in_the_way_s"])
+    assert {"uplink of region eu", "downlink of region eu"} <= set(answer.more["in_the_way_s"])
 
 
 def test_what_one_direction_costs_the_other_is_said():
@@ -124,3 +124,23 @@ def test_what_would_take_too_long_is_left_out_and_said(monkeypatch: pytest.Monke
 def test_sensitivity_says_what_it_does_not_move():
     plan = parasim.plan(TCP | {"rounds": 2}, sensitivity=True, jobs=1)
     assert "not moved: TCP" in plan.notes
+
+
+def test_searches_of_long_runs_are_shorter_and_say_so(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(work, "EVENTS", 1)
+    fields = VARYING | {"compute": {"seconds": {"2": 10, "4": 20, "6": 30}}, "local": {"batch_size": 4}}
+    plan = parasim.plan(fields, break_even="parablock,fedbcd", jobs=1)
+    assert {answer.more["batch_size"] for answer in plan.answers} == {4}
+    assert any("Batch sizes 2, 6 were left out" in note for note in plan.notes)
+    hidden = parasim.plan(fields, hide_communication=True, jobs=1)
+    assert all(check.holds is not bool(n) for answer in hidden.answers for n, check in enumerate(answer.checked))
+    assert any("2 other batch sizes and block widths were not searched" in note for note in hidden.notes)
+    [deadline] = parasim.plan(fields, within="2min", solve_for="bandwidth", jobs=1).answers
+    assert [check.holds for check in deadline.checked] == [True, False]
+
+
+def test_runs_that_take_long_are_drawn_less_often(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(work, "EVENTS", 1)
+    group = VARYING["fleet"][0] | {"speed_jitter": {"sigma": 0.1}}
+    [answer] = parasim.plan(VARYING | {"fleet": [group]}, confidence=0.5, jobs=1).answers
+    assert answer.more["runs"] == 16

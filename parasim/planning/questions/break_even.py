@@ -108,8 +108,8 @@ def _compared_at(
         if not number:
             per_decade = _FEWEST_PER_DECADE
         own = cases[0].scenario.local.batch_size
-        others = [size for size in sizes if size != own]
-        kept = sorted([own, *(others[at] for at in spread(len(others), number - 1))] if number > 1 else [own])
+        # As many as there is time for, evenly; with only two, a single one beside its own would say little.
+        kept = sorted({own, *(sizes[at] for at in spread(len(sizes), number))} if number > 2 else {own})
     lines = [_compared(cases, size, per_decade, jobs) for size in kept]
     left_out = [str(size) for size in sizes if size not in kept]
     return lines, [*_notes(lines), *([say("break_even.left_out", sizes=left_out)] if left_out else [])]

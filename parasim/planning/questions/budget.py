@@ -150,6 +150,7 @@ def _conditions(scenario: Scenario, shown: Sequence[Outcome]) -> list[str]:
     speeds = [say("budget.speed", device=device, speed=speed) for device, speed in _guessed(shown).items()]
     billed = say(f"budget.billed_{scenario.prices.billed.replace('-', '_')}")
     said = [say("budget.all_simulated"), say("budget.conditions", billed=billed), say("budget.same_rounds")]
+    said += [say("budget.above")] * any(group.site or group.region for group in scenario.fleet)
     return [*said, say("budget.speeds", speeds=speeds)] if speeds else said
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from parasim.figures.tornado import Bar, Panel, draw_tornado
 from parasim.planning.answer import Answer, Check, Plan
+from parasim.planning.changes import has_transport
 from parasim.planning.methods import Question
 from parasim.planning.risk import sobol
 from parasim.planning.search.runtimes import how_found
@@ -30,7 +31,7 @@ from sim.scenario.scenario import Scenario
 
 _OF_GROUPS = ("uplink", "downlink", "latency")
 _ENDS_ONCE = 2
-"""Ends of bands take at most this part of the time that there is."""
+"""Ends of bands take at most the time that there is, divided by this."""
 _FIRST_SIMULATED, _MOST_SIMULATED = 64, 4096
 """Base samples and runs of indices, where each run is simulated."""
 _AGREES = 1e-9
@@ -69,10 +70,10 @@ def answer(question: Question) -> Plan:
 def _tornado(recording: Recording, jobs: int | None) -> tuple[Panel, list[Answer], list[str]]:
     scenario, inputs, kept = recording.setup.scenario, Inputs.of(recording), []
     method, fleet = scenario.method.name, Fleet(scenario.fleet)
-    ends = 2 * len(inputs.inputs)
-    if affordable(recording.result, _ENDS_ONCE * ends) < _ENDS_ONCE * ends:
+    runs = 2 * len(inputs.inputs)
+    if affordable(recording.result, _ENDS_ONCE * runs) < _ENDS_ONCE * runs:
         inputs = Inputs.of(recording, by_group=False)
-        kept.append(say("sensitivity.together", method=method, runs=ends))
+        kept.append(say("sensitivity.together", method=method, runs=runs))
     if not inputs.inputs:
         raise ScenarioError("--sensitivity: everything is certain; the section uncertainty gives inputs a band")
     simulated, ends = _simulated_at(inputs, jobs, inputs.ends()), inputs.variants(inputs.ends())
@@ -171,11 +172,8 @@ def _because(low: float, high: float, base: float, total: float) -> str:
 
 def _certain(scenario: Scenario) -> list[str]:
     """Say what is not moved."""
-    links = (*scenario.fleet, *scenario.regions.values())
     above = any(group.site or group.region for group in scenario.fleet)
-    kinds = ["lines of sites and links of regions"] * above + ["TCP"] * any(
-        link.transport is not None for link in links
-    )
+    kinds = ["lines of sites and links of regions"] * above + ["TCP"] * has_transport(scenario)
     return [say("sensitivity.certain", kinds=kinds)] if kinds else []
 
 

@@ -29,7 +29,7 @@ PRECISE = 0.01
 MOST_CLIENTS = 20_000
 """Clients that draw for themselves: each is simulated for itself then, however alike they are otherwise."""
 FIRST_LOOK = 256
-_FEWEST = 32
+_FEWEST = 16
 """First look at runs that take long."""
 MOST_REPLAYED = 65_536
 MOST_SIMULATED = 1024

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 from parasim.planning.answer import Check
@@ -23,14 +23,21 @@ from parasim.planning.search.ranges import (
 )
 from parasim.planning.search.representatives import OtherLinks
 from parasim.planning.search.work import affordable
-from sim.analysis.critical_path import Holder
+from sim.analysis.critical_path import Holder, Piece
 from sim.analysis.deadline_search import decimals, nearest_position, secant_search
-from sim.analysis.hidden import ROUNDING, both_directions_at_once, computed, exposed_before, guess_hiding
+from sim.analysis.hidden import (
+    ROUNDING,
+    both_directions_at_once,
+    computed,
+    exposed_before,
+    exposed_by,
+    guess_hiding,
+)
 from sim.analysis.levers import Change, Lever, with_change
 from sim.engine.fleet import Fleet
 from sim.engine.result import Result
 from sim.engine.simulate import simulate
-from sim.engine.timeline import Span, Timeline
+from sim.engine.timeline import SERVER, Span, Timeline
 from sim.scenario.scenario import Scenario
 from sim.support.worker_pool import cores, in_order
 
@@ -216,7 +223,7 @@ def _points_of(task: tuple[Workload, Scenario, int]) -> list[GroupHidingPoint]:
     workload, scenario, most_spans = task
     fleet, links = Fleet.of(scenario), OtherLinks(Case.of(scenario))
     unlimited = links.whole({})
-    in_the_way = {_called(holder, fleet): seconds for holder, seconds in exposed_before(unlimited).items()}
+    in_the_way = exposed_by(unlimited, partial(_called, fleet=fleet))
     if in_the_way:
         return [GroupHidingPoint(None, workload, None, unlimited.wall_clock, in_the_way=in_the_way)]
     spans = _spans_by_group(unlimited, fleet)
@@ -253,10 +260,14 @@ def _points_of(task: tuple[Workload, Scenario, int]) -> list[GroupHidingPoint]:
     return points
 
 
-def _called(holder: Holder, fleet: Fleet) -> str:
-    """Name what is in the way; with clients' links unlimited, up- and downlinks are those of aggregators."""
-    links = holder in (Holder.UPLINK, Holder.DOWNLINK) and fleet.aggregators
-    return f"{holder.value} of regions" if links else holder.value
+def _called(piece: Piece, fleet: Fleet) -> str:
+    """Name what is in the way; lines of sites and links of regions by whose they are."""
+    name, owner = piece.holder.value, piece.client
+    if piece.holder is Holder.SITE:
+        return f"{name} of {fleet.name(fleet.index(owner))}"
+    if owner < SERVER:
+        return f"{'link' if piece.holder is Holder.REGION else name} of {fleet.actor(owner)}"
+    return name
 
 
 def _without_two_way(scenario: Scenario, end: float, values: Sequence[float], group: int, found: int) -> int:

@@ -120,7 +120,7 @@ def quantity_named(name: str, scenario: Scenario) -> Quantity:
 
 def bandwidth_text(scenario: Scenario, quantity: Quantity, value: float) -> str:
     """Write a bandwidth of every client; as a multiple, with the means that it leads to."""
-    if not quantity.relative:
+    if quantity is not LINK_FACTOR:
         return quantity.text(value)
     fleet = changes.with_faster_links(scenario, value).fleet
     up, down = (_span([mean_rate(link) for link in links]) for links in zip(*map(_links_of, fleet), strict=True))

@@ -29,7 +29,7 @@ def test_a_start_up_takes_the_place_of_the_latency(network_class):
     case = Case(math.inf, 1.0, (Client(4.0, 1.0, latency=1.0, up=tcp),), uploads((0, 0.0, 10.0)))
     [(end, delivered, transfer)] = run(network_class, case)
     assert (end, delivered) == pytest.approx((6.0, 10.0), rel=1e-15)
-    assert transfer.parts() == pytest.approx((1.0, 3.0, 0.0, 0.0, 2.0), rel=1e-15)
+    assert transfer.parts() == pytest.approx((1.0, 3.0, 0.0, 0.0, 2.0, 0.0), rel=1e-15)
 
 
 @each
@@ -38,7 +38,7 @@ def test_a_message_may_be_through_with_its_start_up(network_class):
     case = Case(math.inf, 1.0, (Client(4.0, 1.0, latency=1.0, up=tcp),), uploads((0, 2.0, 10.0)))
     [(end, _, transfer)] = run(network_class, case)
     assert end == 3.5
-    assert transfer.parts() == (1.0, 0.0, 0.0, 0.0, 0.5)
+    assert transfer.parts() == (1.0, 0.0, 0.0, 0.0, 0.5, 0.0)
 
 
 @each
@@ -64,7 +64,7 @@ def test_a_message_gets_no_more_than_its_connections_allow(network_class):
     assert simulate(network_class, Case(math.inf, 1.0, (client,), uploads(*[(0, 0.0, 10.0)] * 4))) == [6.0] * 4
     [(end, _, transfer)] = run(network_class, Case(math.inf, 1.0, (client,), uploads((0, 0.0, 20.0))))
     assert end == pytest.approx(10.0, rel=1e-15)
-    assert transfer.parts() == pytest.approx((0.0, 10.0, 0.0, 0.0, 0.0), rel=1e-15)
+    assert transfer.parts() == pytest.approx((0.0, 3.0, 0.0, 0.0, 0.0, 7.0), rel=1e-15)
     # What it leaves goes to others: 12 B/s less 3 B/s for a client without limits. 9 B at 3 B/s, 27 B at 9 B/s.
     clients = client, Client(math.inf, 1.0)
     assert simulate(network_class, Case(12.0, 1.0, clients, uploads((0, 0.0, 6.0), (1, 0.0, 27.0)))) == [3.0, 3.0]
@@ -78,7 +78,8 @@ def test_limits_follow_the_course_of_the_link(network_class, ingress):
     case = Case(ingress, 1.0, (Client(varying, 1.0, up=Tcp(most=0.8)),), uploads((0, 0.0, 32.0)))
     [(end, _, transfer)] = run(network_class, case)
     assert end == pytest.approx(12.0, rel=1e-15)
-    assert transfer.parts() == pytest.approx((0.0, 9.0, 0.0, 3.0, 0.0), rel=1e-12)
+    # The link alone: 20 B until 2 s, 20 B from 5 s to 10 s, and 8 B in 0.8 s.
+    assert transfer.parts() == pytest.approx((0.0, 7.8, 0.0, 3.0, 0.0, 1.2), rel=1e-12)
 
 
 @each
@@ -116,11 +117,11 @@ def test_cancelled_with_tcp(network_class):
     early, late = network.upload(port, 10.0), network.upload(port, 10.0)
     env.run(until=2.0)
     assert early.cancel() == 0.0
-    assert early.parts() == (1.0, 0.0, 0.0, 0.0, 1.0)
+    assert early.parts() == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
     env.run(until=4.0)
     # 4 of the 12 B that go over the link after the start-up; the other 8 are as many packets of 1448 B in 1500.
     assert late.cancel() == pytest.approx(10.0 - 8.0 * 1448 / 1500, rel=1e-12)
-    assert late.parts() == pytest.approx((1.0, 1.0, 0.0, 0.0, 2.0), rel=1e-12)
+    assert late.parts() == pytest.approx((1.0, 1.0, 0.0, 0.0, 2.0, 0.0), rel=1e-12)
     env.run()
     assert not early.triggered
 

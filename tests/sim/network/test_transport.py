@@ -292,7 +292,9 @@ def test_a_message_takes_its_start_up_and_then_what_it_may_have(kind, settings):
     parts = message.parts()
     assert parts.latency == TRIP / 2
     assert parts.start_up == pytest.approx(start.seconds - TRIP / 2)
-    assert parts.alone == pytest.approx(start.left / one.limit(LINK, 5e5))
+    # What loss and window cost stands apart from what the link alone takes.
+    assert parts.alone == pytest.approx(start.left / LINK)
+    assert parts.alone + parts.limited == pytest.approx(start.left / one.limit(LINK, 5e5))
     assert parts.shared == parts.stalled == 0
 
 
