@@ -90,8 +90,11 @@ def meant(name: str, root: type[BaseModel], above: Sequence[int | str]) -> str:
         A clause: a field of like name in this section, the first of the same name elsewhere, or all that the section
         has.
     """
-    nearby = nearest(name, _fields_at(root, above))
-    elsewhere = next(_places(root, name), None)
+    kinds = sections_at(root, above)
+    # What one of several kinds of sections has is a mistake in one of another kind: this one's fields are allowed.
+    others = [kind for kind in kinds if name not in kind.model_fields]
+    nearby = nearest(name, dict.fromkeys(field for kind in others for field in kind.model_fields))
+    elsewhere = next(_places(root, name), None) if len(others) == len(kinds) else None
     return f"did you mean {elsewhere!r}?" if elsewhere and not nearby.startswith("did") else nearby
 
 

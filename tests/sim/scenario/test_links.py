@@ -221,3 +221,19 @@ def test_a_buffer_that_is_left_out_is_as_long_as_the_other_and_limits_nothing():
     assert left == without
     with pytest.raises(ScenarioError, match="buffer: give uplink, downlink, or both"):
         Scenario.parse(BASE | {"fleet": [{"transport": {"buffer": {}}}]})
+
+
+@pytest.mark.parametrize(
+    ("link", "allowed"),
+    [
+        (
+            {"trace": "t.csv", "period": "5s"},
+            "uplink.period: unknown field; allowed are column, scale, start, trace, unit",
+        ),
+        ({"steps": [["0s", "1MB/s"]], "scale": 2}, "uplink.scale: unknown field; allowed are period, steps"),
+    ],
+)
+def test_a_field_of_the_other_kind_of_link_is_not_what_was_meant(link: Any, allowed: str):
+    with pytest.raises(ScenarioError) as error:
+        Scenario.parse(with_uplink(link))
+    assert allowed in str(error.value)
