@@ -60,6 +60,12 @@ class SimulationError(ParaSimError):
     exit_status = 1
 
 
+class DeadLinkError(SimulationError):
+    """A run stands still because a link of the scenario carries nothing any more, or too seldom."""
+
+    exit_status = 2
+
+
 class OverdueError(SimulationError):
     """A run was given up at the time until which somebody cared about it."""
 

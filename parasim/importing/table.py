@@ -198,7 +198,7 @@ class _Table:
         if latency is not None and both_ways is not None:
             raise ValueError(f"line {line}: has a latency and a round trip; leave one of them out")
         if latency is not None:
-            round_trip = RoundTrip(2 * latency, f"{milliseconds(latency)} one way, line {line}")
+            round_trip = RoundTrip(2 * latency, f"{milliseconds(2 * latency)}, twice the way there, line {line}")
         elif both_ways is not None:
             round_trip = RoundTrip(both_ways, f"{milliseconds(both_ways)}, line {line}")
         lost = self._cell("loss", line, row)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 import simpy
@@ -18,7 +18,7 @@ from sim.engine.server import Server
 from sim.engine.site import Site
 from sim.engine.timeline import SERVER, Kind
 from sim.engine.world import Causes, Process, Signal, World
-from sim.errors import OverdueError, SimulationError
+from sim.errors import DeadLinkError, OverdueError, SimulationError
 from sim.network.model import Network, Port
 
 _NAMED = 3
@@ -151,6 +151,8 @@ class Run:
         stuck = [] if stopped else [each for each in self._processes if each[0].is_alive]
         if server.aggregations >= self.rules.rounds and not stuck and not lost:
             return
+        # Whoever waits for a link that is dead says why all the others wait.
+        stuck.sort(key=lambda waiting: not _dead(_messages(waiting[0].target)))
         reasons = [self._waiting(*waiting) for waiting in stuck[:_NAMED]]
         if len(stuck) > _NAMED:
             reasons.append(f"{len(stuck) - _NAMED:,} more of them wait")
@@ -166,7 +168,10 @@ class Run:
             whose = [str(site.client) for site in self.sites if site.updates > sent[site.client]]
             of = f" (of client {', '.join(whose[:_NAMED])}{' ...' if len(whose) > _NAMED else ''})" if whose else ""
             reasons.append(f"{lost:,} updates were computed that were neither aggregated nor dropped{of}")
-        raise SimulationError(
+        waited_for = [message for process, _ in stuck[:1] for message in _messages(process.target)]
+        below = [message for each in self.aggregators for message in each.under_way]
+        error = DeadLinkError if not stopped and _dead([*waited_for, *below]) else SimulationError
+        raise error(
             f"the run {'was ended' if stopped else 'stands still'} at {self.world.timeline.end:.6g} s, with "
             f"{server.aggregations} of {self.rules.rounds} rounds aggregated: "
             + "; ".join(reasons or ["nothing is left that could go on"])
@@ -190,6 +195,22 @@ class Run:
         name = "the server" if client == SERVER else f"client {client}"
         since = max((span.end for span in self.world.timeline.spans if span.client == client), default=0.0)
         return f"{name} waits for {_described(process.target)} since {since:.6g} s"
+
+
+def _messages(event: object) -> Iterator[Message]:
+    """Messages that an event waits for."""
+    if isinstance(event, Message):
+        yield event
+    elif isinstance(event, simpy.Process):
+        yield from _messages(event.target)
+    elif isinstance(event, simpy.events.Condition):
+        for one in event._events:
+            if not one.triggered:
+                yield from _messages(one)
+
+
+def _dead(messages: Iterable[Message]) -> bool:
+    return any(_dead_link(message) for message in messages)
 
 
 def _dead_link(message: Message) -> str:

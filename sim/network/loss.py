@@ -7,7 +7,7 @@ import math
 LEAST_TIMER = 0.2
 """Linux waits for an acknowledgement at least so much longer than a round trip [s]."""
 SHARPNESS = 4
-"""Exponent of the mean in which two limits join, of a window that swings between them."""
+"""Exponent with which two limits join (see `joined`), of a window that swings between them."""
 
 
 def loss_limit(control: str, loss: float, round_trip: float) -> float:
@@ -16,7 +16,7 @@ def loss_limit(control: str, loss: float, round_trip: float) -> float:
     Reno: Padhye et al., SIGCOMM 1998, eq. 30, with b = 1 (Linux counts segments, not acknowledgements) and the timer of
     Linux. CUBIC (RFC 9438): at least what Reno gets (4.3), else eq. 5, which is for losses at equal distances; for
     random ones, simulated round trip by round trip with fast convergence (4.7), it is 1.13 times as much, and the
-    greater of both laws at every moment gives the mean of both with exponent 4, within 7 %.
+    greater of both laws at every moment gives the fourth root of the sum of their fourth powers, within 7 %.
     """
     if not loss or control == "bbr":
         return math.inf

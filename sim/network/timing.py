@@ -8,7 +8,7 @@ from collections.abc import Callable
 from simpy import Environment, Event, Process
 from simpy.events import EventPriority
 
-from sim.errors import SimulationError
+from sim.errors import DeadLinkError
 
 LAST = EventPriority(2)
 """Priority of events that come after all ordinary ones of the same time."""
@@ -74,7 +74,7 @@ class Patience:
 
     Raises
     ------
-    SimulationError
+    DeadLinkError
         By `wait`, if so many changes in a row let nothing through.
     """
 
@@ -93,7 +93,7 @@ class Patience:
             self._begun = now
         self._changes += 1
         if self._changes > self.CHANGES:
-            raise SimulationError(
+            raise DeadLinkError(
                 f"nothing gets through since {self._begun:.6g} s, in {self.CHANGES:,} changes of capacities: the links "
                 "of a path are never up together"
             )

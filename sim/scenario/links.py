@@ -125,11 +125,28 @@ Capacity = Annotated[
 """One direction of a link."""
 
 
-class Buffers(Section):
-    """How long a full buffer takes to drain, in front of each direction of an access link."""
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default")
 
-    uplink: Duration = 0.0
-    downlink: Duration = 0.0
+
+class Buffers(Section):
+    """How long a full buffer takes to drain, in front of each direction of an access link.
+
+    One that is left out is as long as the other, so that neither direction waits for the other's.
+    """
+
+    uplink: Duration = Field(default=0.0, json_schema_extra=_without_default)
+    downlink: Duration = Field(default=0.0, json_schema_extra=_without_default)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_long_as_the_other(cls, given: Any) -> Any:
+        if given == {}:
+            raise ValueError("give uplink, downlink, or both")
+        if isinstance(given, dict) and len(given) == 1:
+            [(direction, seconds)] = given.items()
+            return {"uplink": seconds, "downlink": seconds} if direction in cls.model_fields else given
+        return given
 
 
 class Transport(Section):

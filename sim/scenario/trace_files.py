@@ -7,12 +7,13 @@ the time in milliseconds. Either is read once per process.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from io import StringIO
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -160,6 +161,7 @@ def _columns(path: str, body: str, names: list[str], wanted: tuple[str, ...], fi
         table = np.loadtxt(StringIO(body), delimiter=",", usecols=places, ndmin=2, comments=None, quotechar='"')
     except ValueError as error:
         raise _unreadable(path, body, names, places, first, error) from None
+    _refuse_more_cells(path, body, len(names), first)
     for name, values in zip(wanted, table.T, strict=True):
         for wrong, why in ((~np.isfinite(values), "is not finite"), (values < 0, "is negative")):
             if (row := _first(wrong)) is not None:
@@ -172,6 +174,17 @@ def _columns(path: str, body: str, names: list[str], wanted: tuple[str, ...], fi
     return list(table.T)
 
 
+def _refuse_more_cells(path: str, body: str, columns: int, first: int) -> None:
+    """Refuse rows with more cells than there are columns: decimal commas would pass for other numbers."""
+    if max(map(str.count, body.split("\n"), repeat(","))) < columns:
+        return
+    for row, (_, line) in enumerate(_lines(body)):
+        more = next(csv.reader([line]))[columns:]
+        if any(cell.strip() for cell in more):
+            of = "one column" if columns == 1 else f"{columns} columns"
+            raise _wrong(path, f"has more cells than the {of} of the file; decimals have a point", body, row, first)
+
+
 def _unreadable(
     path: str, body: str, names: list[str], places: list[int], first: int, error: ValueError
 ) -> ScenarioError:
@@ -181,7 +194,8 @@ def _unreadable(
         for place in places:
             cell = cells[place].strip().strip('"') if place < len(cells) else ""
             try:
-                float(cell)
+                # Python takes underscores between digits, NumPy does not.
+                float(cell.replace("_", "x"))
             except ValueError:
                 return _wrong(
                     path, f"{names[place]} is {shown(cell) if cell else 'empty'}, not a number", body, row, first

@@ -126,3 +126,11 @@ def test_a_wrong_trace_of_mahimahi(tmp_path: Path, text: str):
     with pytest.raises(ScenarioError) as refusal:
         read(tmp_path, text)
     assert str(tmp_path / "test") in str(refusal.value)
+
+
+def test_a_latency_of_one_way_is_not_said_to_be_a_round_trip(tmp_path: Path):
+    [one] = read(tmp_path, "name,uplink_mbit_s,latency_ms\nlyon,20,12.5\n")
+    assert one.round_trip is not None
+    assert one.round_trip.seconds == 0.025
+    # Before it stands "half of the round trip of".
+    assert one.round_trip.how.startswith("25 ms")

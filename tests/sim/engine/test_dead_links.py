@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import sim.engine.links
-from sim.errors import SimulationError
+from sim.errors import DeadLinkError, SimulationError
 from sim.network import Course, Tree, Varying
 from tests.sim.runs import simulated
 
@@ -32,6 +32,24 @@ def test_a_run_that_stands_still_names_the_link_that_carries_nothing(
     given = {"payload": {"upload": "10MB"}, "compute": {"seconds": 55}, "fleet": [{"uplink": "2MB/s"}]}
     with pytest.raises(SimulationError, match=rf"its upload \({link} carries nothing from 60 s on\) since 55 s"):
         simulated(method="fedit", rounds=1, **given)
+
+
+@pytest.mark.parametrize("dead", [0, 3, 6])
+def test_whichever_client_has_the_dead_link_is_named_and_it_is_the_users_to_mend(dead: int):
+    # Everybody computes for 1 s and would send for 1 s; at 1.5 s, one uplink ends for good. The others wait for it.
+    fleet: list[dict[str, Any]] = [{"name": f"site-{number}", "uplink": "100MB/s"} for number in range(7)]
+    fleet[dead]["uplink"] = {"steps": [["0s", "100MB/s"], ["1.5s", "0MB/s"]]}
+    said = rf"client {dead} waits for its upload \(the uplink carries nothing from 1.5 s on\)"
+    with pytest.raises(DeadLinkError, match=said) as stopped:
+        simulated(method="fedbcd", rounds=2, compute={"seconds": 1}, fleet=fleet)
+    assert stopped.value.exit_status == 2
+
+
+def test_the_dead_link_of_a_region_is_the_users_to_mend_too():
+    fleet = [{"count": 5, "uplink": "100MB/s", "region": "eu"}]
+    regions = {"eu": {"aggregates": True, "uplink": {"steps": [["0s", "100MB/s"], ["1.5s", "0MB/s"]]}}}
+    with pytest.raises(DeadLinkError, match=r"region eu waits for its upload \(the uplink carries nothing from 1.5 s"):
+        simulated(method="fedbcd", rounds=2, compute={"seconds": 1}, fleet=fleet, regions=regions)
 
 
 def test_a_link_that_comes_up_again_is_not_dead(monkeypatch: pytest.MonkeyPatch):

@@ -10,7 +10,8 @@ import pytest
 import parasim
 from parasim.ignored import unused_regions
 from sim.errors import ScenarioError
-from sim.scenario.links import Steps, Traced
+from sim.network.transport import Tcp
+from sim.scenario.links import Buffers, Steps, Traced, Transport
 from sim.scenario.reading import load, plain_fields, read
 from sim.scenario.scenario import Scenario
 from sim.scenario.yaml_reading import to_yaml
@@ -208,3 +209,15 @@ def test_traces_lie_beside_their_scenario(tmp_path, monkeypatch: pytest.MonkeyPa
     # What is not there is left as it was written, as profiles are: the message names it so.
     (folder / "other.yaml").write_text(to_yaml(with_uplink({"trace": "none.csv"})))
     assert read(folder / "other.yaml")["fleet"] == [{"uplink": {"trace": "none.csv"}}]
+
+
+def test_a_buffer_that_is_left_out_is_as_long_as_the_other_and_limits_nothing():
+    # A length of zero would leave ten packets in a round trip beside a message the other way.
+    one = Buffers.model_validate({"uplink": "100ms"})
+    assert one == Buffers(uplink=0.1) == Buffers(uplink=0.1, downlink=0.1)
+    assert Buffers.model_validate({"downlink": "30ms"}) == Buffers(uplink=0.03, downlink=0.03)
+    assert Buffers(uplink=0.1, downlink=0.0).downlink == 0
+    left, without = (Tcp(Transport(buffer=buffer), 0.02, "downlink").beside(1e8, 1e7) for buffer in (one, None))
+    assert left == without
+    with pytest.raises(ScenarioError, match="buffer: give uplink, downlink, or both"):
+        Scenario.parse(BASE | {"fleet": [{"transport": {"buffer": {}}}]})

@@ -193,6 +193,10 @@ REFUSED = {
     "empty cell": ("seconds,up_mbit_s\n0,1\n\n1,\n", {}, "row 4: up_mbit_s is empty"),
     "missing cell": ("seconds,up_mbit_s\n0,1\n1\n", {}, "row 3: up_mbit_s is empty"),
     "no number": ("seconds,up_mbit_s\n0,1\n1,fast\n", {}, "row 3: up_mbit_s is 'fast'"),
+    "underscores": ("seconds,up_mbit_s\n0,1\n1,1_0\n", {}, "row 3: up_mbit_s is '1_0'"),
+    "decimal commas": ("seconds,up_mbit_s\n0,1,7\n1,2,5\n", {}, "row 2: has more cells"),
+    "one decimal comma": ("seconds,up_mbit_s,note\n0,1,x\n1,2,5,y\n", {}, "row 3: has more cells"),
+    "Mahimahi decimal comma": ("5\n\n7,5\n", {}, "row 3: has more cells"),
     "not a number": ("seconds,up_mbit_s\n0,1\n1,nan\n", {}, "row 3: up_mbit_s is not finite"),
     "infinite": ("seconds,up_mbit_s\n0,1\n\n\ninf,2\n", {}, "row 5: seconds is not finite"),
     "negative rate": ("seconds,up_mbit_s\n0,1\n1,-2\n", {}, "row 3: up_mbit_s is negative"),
@@ -220,6 +224,12 @@ def test_what_is_wrong_is_said_in_one_line(name: str, tmp_path: Path):
     assert "\n" not in message
     assert "trace.csv" in message
     assert said in message
+
+
+def test_commas_that_are_no_decimals(tmp_path: Path):
+    # In quotes, or at the end of a row.
+    link = trace(tmp_path, 'seconds,up_MB_s,note\n0,1,"a, b"\n1,2,c,\n2,3\n')
+    assert rows_of(link) == [(0.0, 1e6), (1.0, 2e6), (2.0, 3e6)]
 
 
 def test_what_is_no_file_of_text(tmp_path: Path):
