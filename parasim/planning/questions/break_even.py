@@ -30,13 +30,14 @@ from sim.analysis.deadline_search import nearest_position, neighbours, spread
 from sim.errors import ScenarioError
 from sim.replay.conditions import Floats, shared_or_varying
 from sim.replay.replay import Recording, record
+from sim.scenario.traces import links_of, varies
 
 _LOWEST, _HIGHEST = 1e6, 1e10
 _LEAST, _MOST = 0.1, 10.0
 """Multiples of links that vary with time."""
 _PER_DECADE, _FEWEST_PER_DECADE = 10, 3
 _SLOWER = 3
-"""Runs with slow links take longer: together, all of a comparison as long as so many times as many runs as they are."""
+"""Runs whose links vary take more events where these are slow: all of a comparison so many times as many, together."""
 _BISECTED = 12
 """Simulations of a method that narrowing down a change takes, about."""
 _ALIKE = 0.001
@@ -103,7 +104,8 @@ def _compared_at(
     per_decade, kept = _PER_DECADE, list(sizes)
     if shared_or_varying(cases[0].scenario):
         longest = max((recording.result for recording in recordings), key=attrgetter("events"))
-        each = 2 * (_SLOWER * len(_range(recordings[0], per_decade)) + _BISECTED)
+        slower = _SLOWER if any(map(varies, links_of(cases[0].scenario))) else 1
+        each = 2 * (slower * len(_range(recordings[0], per_decade)) + _BISECTED)
         number = affordable(longest, each * len(sizes)) // each
         if not number:
             per_decade = _FEWEST_PER_DECADE

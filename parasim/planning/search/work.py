@@ -5,7 +5,7 @@ from __future__ import annotations
 from sim.engine.result import Result
 from sim.replay.conditions import shared_or_varying
 
-EVENTS = 2_000_000
+EVENTS = 5_000_000
 """So many events are simulated for one answer, about: a minute's work of one core."""
 _OF_A_START = 2000
 """Setting a simulation up costs as much as so many events, about."""
