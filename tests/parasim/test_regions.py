@@ -36,7 +36,7 @@ FIELDS: dict[str, Any] = {
     ("fleet", "region", "said"),
     [
         ([{"name": "branch", "count": 2, "site": SITE}, {"name": "lone"}], {}, "the site line of branch"),
-        ([{"count": 2, "region": "eu"}], {"uplink": "25MB/s"}, "shared link of region eu"),
+        ([{"count": 2, "region": "eu"}], {"uplink": "25MB/s"}, "the link of region eu"),
         ([{"region": "eu", "uplink": "1GB/s"}], {"uplink": "1MB/s", "aggregates": True}, "uplink of region eu"),
     ],
 )
@@ -53,8 +53,12 @@ def test_explained_and_reported(tmp_path: Path):
     with (out / "critical_path.csv").open() as f:
         path = [(row["client"], row["resource"]) for row in csv.DictReader(f)]
     assert ("region eu", "uplink") in path
-    assert run("simulate", scenario, "--out", out).out.count("Between region eu and the server: 300 MB up, 200 MB") == 1
-    assert json.loads((out / "result.json").read_text())["regions"][0]["name"] == "eu"
+    [printed] = [line for line in run("simulate", scenario, "--out", out).out.splitlines() if "region eu  " in line][:1]
+    assert " ".join(printed.split()) == "region eu 1 300 MB 200 MB"
+    [level] = [
+        level for level in json.loads((out / "result.json").read_text())["levels"] if level["name"] == "region eu"
+    ]
+    assert (level["uploaded_bytes"], level["downloaded_bytes"]) == (300e6, 200e6)
     assert run("report", out).status == 0
     assert "region eu" in (out / "report.html").read_text()
 

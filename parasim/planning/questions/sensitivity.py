@@ -132,7 +132,7 @@ def _shares(inputs: Inputs, simulated: Floats, jobs: int | None) -> tuple[sobol.
         most = affordable(recording.result, _MOST_SIMULATED)
         ends = say("sensitivity.simulated", method=method)
         if most < fewest:
-            return None, [ends, say("sensitivity.no_shares", method=method, fewest=fewest)]
+            return None, [ends, say("sensitivity.no_shares", method=method, fewest=fewest, how=how)]
         run = partial(_simulated_at, inputs, jobs)
         indices = sobol.indices(run, inputs.bounds(), scenario.seed, _FIRST_SIMULATED, most)
         ends = say("sensitivity.simulated", method=method)
