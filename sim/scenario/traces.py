@@ -225,7 +225,7 @@ def _text(path: str, stamp: tuple[int, ...]) -> tuple[str, str]:
         line = content[: error.start].count(b"\n") + 1
         raise _wrong(path, f"is not UTF-8 text (row {line})") from None
     except ValueError as error:
-        raise ScenarioError(f"trace {error}") from None
+        raise ScenarioError(str(error)) from None
     text = text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
     return text, hashlib.sha256(content).hexdigest()
 
@@ -355,7 +355,7 @@ def _wrong(path: str, why: str, body: str = "", row: int | None = None, first: i
     if row is not None:
         number = next(islice(_lines(body), row, None), (row, ""))[0] + first if body else 1
         where = f"row {number}: "
-    return ScenarioError(f"trace {shown_path(path)}: {where}{why}")
+    return ScenarioError(f"{shown_path(path)}: {where}{why}")
 
 
 def links_of(scenario: Scenario) -> Iterator[Capacity | None]:

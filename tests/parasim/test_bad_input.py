@@ -78,6 +78,28 @@ def test_files(tmp_path: Path, out: Path, name: str, content: str | bytes, place
     assert place in refused_file(path, out)
 
 
+@pytest.mark.parametrize(
+    ("rows", "place"),
+    [
+        ("0,1\n1,\n", "row 3: up_mbit_s is empty"),
+        ("0,1\n1,-2\n", "row 3: up_mbit_s is negative"),
+        ("0,1\n1,inf\n", "row 3: up_mbit_s is not finite"),
+        ("0,1\n5,1\n4,1\n", "row 4: seconds go back"),
+        ("0,0\n1,0\n", "nothing"),
+    ],
+)
+def test_traces(tmp_path: Path, out: Path, rows: str, place: str):
+    (tmp_path / "t.csv").write_text(f"seconds,up_mbit_s\n{rows}")
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "{rounds: 2, method: fedbcd, payload: {upload: 1MB}, compute: {seconds: 1}, fleet: [{uplink: {trace: t.csv}}]}"
+    )
+    message = refused("simulate", path, "--out", out)
+    assert message.startswith(f"{tmp_path / 't.csv'}:")
+    assert place in message
+    assert not out.exists()
+
+
 def test_places_that_hold_no_file(tmp_path: Path, out: Path):
     assert "no such file" in refused_file(tmp_path / "none.yaml", out)
     assert "is a directory" in refused_file(tmp_path, out)
