@@ -37,6 +37,8 @@ class Update:
         Whether the server has it, and whether it has been aggregated or dropped; noted by the engine.
     weight : float
         What a policy multiplies it by when it is aggregated.
+    computed : bool
+        Whether it was computed to its end; otherwise its client vanished before that.
     """
 
     client: int
@@ -50,6 +52,7 @@ class Update:
     weight: float = 1.0
     received: bool = False
     settled: bool = False
+    computed: bool = True
 
     @property
     def newest(self) -> int:

@@ -195,6 +195,8 @@ class Upload(Message):
 
     def arrive(self) -> None:
         """Be received."""
+        if not self.under_way:
+            return
         site = self.thread.site
         site.received += 1
         site.sends_to.receive(self.update, self._record(self._spent()), site.count)
