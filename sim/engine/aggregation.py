@@ -137,8 +137,9 @@ class AllExpected(Aggregation):
 class Quorum(Aggregation):
     """A round is aggregated when a share of its clients have sent their updates, or when its deadline has passed.
 
-    Where fewer are left, they are enough; where nobody is in at the deadline, the first to arrive is. Late clients go on
-    from where they are, so that a shape that sets this policy ends its run with `Run.stop`, and opens its rounds with `Server.open` for a deadline.
+    Where fewer are left, they are enough; where nobody is in at the deadline, the first to arrive is. Late clients go
+    on from where they are, so that a shape that sets this policy ends its run with `Run.stop`, and opens its rounds
+    with `Server.open` for a deadline.
 
     Attributes
     ----------

@@ -167,6 +167,7 @@ class Fallible(Site):
         """Take part in a round from now on."""
         self._round = round
         self.owed[round] = None
+        self._outbox.expect(round, self.count)
         self.presence.append((self.world.env.now, None))
 
     def leave(self, round: int) -> None:
@@ -282,6 +283,11 @@ class _Outbox:
         self._site.owed.pop(update.round, None)
         self._site.note(update.sequence, span)
         self._to.receive(update, span, clients)
+
+    def expect(self, round: int, clients: int) -> None:
+        """Tell an aggregator on the way that so many updates of a round will come."""
+        if isinstance(self._site, Member):
+            self._site.aggregator.expect([round], clients)
 
     def lose(self, round: int, clients: int) -> None:
         """Tell an aggregator on the way that so many updates of a round will not come."""
