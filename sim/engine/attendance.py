@@ -6,16 +6,16 @@ A *participation* is what a client does for one round. A client that vanishes st
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Generator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Collection, Sequence
 
 import simpy
 
 from sim.engine.aggregation import Quorum
 from sim.engine.fallible import Fallible
+from sim.engine.opening import Awaiting, Chosen, TakePart
 from sim.engine.run import Run
-from sim.engine.selection import Listed, OverSelection, Selection
-from sim.engine.world import Causes, Process
+from sim.engine.selection import Everyone, Listed, OverSelection, Selection
+from sim.engine.world import Causes, Process, Signal
 from sim.errors import SimulationError
 from sim.failures.deadline import AdaptiveDeadline
 from sim.failures.dropout import Vanishing
@@ -26,19 +26,6 @@ from sim.support.streams import stream
 
 _NAMED = 5
 """Clients that a message names."""
-TakePart = Callable[[Fallible, int], Process]
-"""Gives what a client does for a round."""
-
-
-T = TypeVar("T")
-Awaiting = Generator[simpy.Event, Any, T]
-
-
-class Chosen(NamedTuple):
-    """Participants of a round, and how many were wanted, if more were chosen than that."""
-
-    sites: list[Fallible]
-    wanted: int
 
 
 class Attendance:
@@ -66,10 +53,22 @@ class Attendance:
         # How often a round was opened, and of those who vanished, when they are back, counted so.
         self._openings = 0
         self._back: dict[int, int] = {}
+        self._opened: dict[int, float] = {}
+        self._numbers: dict[int, int] = {}
+        self._members: dict[int, list[int]] = {}
+        self._nobody_left: dict[int, Signal] = {}
+        self._fates: dict[tuple[int, int], Vanishing | None] = {}
+        self._anew = False
+        run.server.forsaken = self._forsaken
         deadline = told.deadline
         self._adaptive = AdaptiveDeadline(deadline.median, deadline.mad) if isinstance(deadline, Adaptive) else None
         if told.quorum < 1 or told.over_selection > 1 or deadline is not None:
             run.server.policy = Quorum(told.quorum, None if isinstance(deadline, Adaptive) else deadline, told.late)
+
+    @property
+    def by_themselves(self) -> bool:
+        """Whether clients need not wait for others of the round before to be done: nobody is left out on purpose."""
+        return isinstance(self._selection.selection, Everyone) or not self.run.server.policy.waits_for_all
 
     def rounds(self, take_part: TakePart) -> Process:
         """Open one round after the other, each when the one before it is aggregated; then the run is over.
@@ -80,34 +79,33 @@ class Attendance:
             Gives what a client does for a round.
         """
         run = self.run
-        chosen = yield from self._choose(0)
+        self._anew = True
+        chosen = yield from self.choose(0)
         after = yield from run.survey(chosen.sites)
         for round in range(run.rules.rounds):
             if round:
-                chosen = yield from self._choose(round)
+                chosen = yield from self.choose(round)
             after = yield from self._hold(round, after, chosen, take_part)
         run.stop()
 
     def _hold(self, round: int, after: Causes, chosen: Chosen, take_part: TakePart) -> Awaiting[Causes]:
         """Open a round until it is aggregated; what that is caused by is what the next one waits for."""
-        server = self.run.server
+        aggregated = self.run.server.aggregated(round)
         while True:
-            opened = float(self.run.env.now)
-            self._open(round, after, chosen, take_part)
-            aggregated = server.aggregated(round)
-            yield aggregated | server.short(round)
+            self.announce(round, chosen)
+            for site in chosen.sites:
+                site.latest = self.run.process(site, self._participation(site, round, after, take_part, site.latest))
+            yield aggregated | self._nobody_left[round]
             for site in chosen.sites:
                 site.leave(round)
             if aggregated.triggered:
                 break
-            self._short(round, "none of its clients is left")
-            chosen = yield from self._choose(round)
-        if self._adaptive is not None:
-            self._adaptive.add(self.run.env.now - opened)
+            chosen = yield from self.choose(round)
+        self.close(round)
         causes: Causes = aggregated.value or ()
         return causes
 
-    def _choose(self, round: int) -> Awaiting[Chosen]:
+    def choose(self, round: int) -> Awaiting[Chosen]:
         """Choose the participants of a round among those that are there; if nobody is, wait for them."""
         env = self.run.env
         while True:
@@ -119,13 +117,66 @@ class Attendance:
             if wanted:
                 clients = self._selection.more(wanted, there)
                 return Chosen([self._site(client) for client in clients], len(wanted))
-            self._short(round, "nobody is there whom it could begin with")
+            if self._told.short == "end":
+                gone = f" ({_named(sorted(away))} vanished before)" if away else ""
+                raise self._short(round, f"nobody is there whom it could begin with{gone}")
             first = self._first_there(round, away)
             if first < math.inf:
                 yield env.timeout(first - env.now)
             elif not away:
-                raise SimulationError(self._statement(round, "nobody will ever be there"))
+                raise self._short(round, "nobody will ever be there")
             # Otherwise, this try counts as one of the rounds for which they are away.
+
+    def announce(self, round: int, chosen: Chosen) -> None:
+        """Open a round: from now on its clients take part, and its deadline runs."""
+        server, now = self.run.server, float(self.run.env.now)
+        server.expect(round, len(chosen.sites), chosen.wanted)
+        if self._adaptive is not None:
+            server.policy.deadline = self._adaptive.seconds
+        server.open(round)
+        self._members[round] = [site.client for site in chosen.sites]
+        self._opened[round], self._numbers[round] = now, self._openings
+        self._nobody_left[round] = self.run.signal("nobody to be left of a round")
+        for site in chosen.sites:
+            site.enter(round)
+            dropouts = self._population.dropouts(site.client)
+            if dropouts is not None:
+                self._fates[site.client, round] = dropouts.draw(site.client, self._openings)
+
+    def close(self, round: int) -> None:
+        """Learn that a round is aggregated."""
+        del self._nobody_left[round], self._members[round]
+        took = self.run.env.now - self._opened.pop(round)
+        if self._adaptive is not None:
+            self._adaptive.add(took)
+
+    def doom(self, site: Fallible, round: int) -> None:
+        """Have a client's participation in a round end as was drawn."""
+        site.fate = fate = self._fates.get((site.client, round))
+        if fate is not None:
+            site.back = self._numbers[round] + fate.away
+
+    def fated(self, site: Fallible, round: int, acting: Process) -> Process:
+        """Have a client act in a round, unless it vanishes: at the end, if what it was to vanish at never came."""
+        self.doom(site, round)
+        yield from acting
+        if self._fates.pop((site.client, round), None) is not None:
+            yield site.vanishing()
+
+    def _participation(
+        self, site: Fallible, round: int, after: Causes, take_part: TakePart, before: simpy.Process | None
+    ) -> Process:
+        if before is not None and before.is_alive:
+            # It is not done with an earlier round yet.
+            yield before
+            if self.run.server.aggregated(round).triggered:
+                # Nobody waits for it any more.
+                site.owed.pop(round, None)
+                return
+            site.after = (*after, *site.after)
+        else:
+            site.after = after
+        yield from self.fated(site, round, take_part(site, round))
 
     def _first_there(self, round: int, away: Collection[int]) -> float:
         """When somebody comes whom a round could begin with, unless away [s]; inf if never."""
@@ -141,61 +192,32 @@ class Attendance:
             return range(self._population.clients)
         return [*self._population.available(self.run.env.now, away)]
 
-    def _open(self, round: int, after: Causes, chosen: Chosen, take_part: TakePart) -> None:
-        server = self.run.server
-        server.expect(round, len(chosen.sites), chosen.wanted)
-        if self._adaptive is not None:
-            server.policy.deadline = self._adaptive.seconds
-        server.open(round)
-        for site in chosen.sites:
-            site.enter(round)
-            dropouts = self._population.dropouts(site.client)
-            fate = None if dropouts is None else dropouts.draw(site.client, self._openings)
-            begun = self._participation(site, round, after, take_part, site.latest, fate)
-            site.latest = self.run.process(site, begun)
-
-    def _participation(
-        self,
-        site: Fallible,
-        round: int,
-        after: Causes,
-        take_part: TakePart,
-        before: simpy.Process | None,
-        fate: Vanishing | None,
-    ) -> Process:
-        if before is not None and before.is_alive:
-            # It is not done with an earlier round yet.
-            yield before
-            if self.run.server.aggregated(round).triggered:
-                # Nobody waits for it any more.
-                site.owed.pop(round, None)
-                return
-            site.after = (*after, *site.after)
-        else:
-            site.after = after
-        site.fate = fate
-        yield from take_part(site, round)
-
     def _site(self, client: int) -> Fallible:
         if client not in self._sites:
             self._sites[client] = site = self._join(client)
             site.gone = self._gone
         return self._sites[client]
 
-    def _gone(self, site: Fallible, away: int) -> None:
-        """Learn that a client has vanished, for so many rounds."""
-        self._back[site.client] = self._openings + away
+    def _gone(self, site: Fallible, back: int) -> None:
+        """Learn that a client has vanished, and from which opening on it can take part again."""
+        self._back[site.client] = back
 
-    def _short(self, round: int, why: str) -> None:
-        """Have a round begun anew, or end the run, as the scenario says."""
-        if self._told.short == "end":
-            raise SimulationError(self._statement(round, why) + "; participation.short: wait would have it begin anew")
+    def _forsaken(self, round: int) -> None:
+        """Have a round of which nobody is left begin anew, or end the run, as the scenario says and the shape can."""
+        if self._told.short == "end" or not self._anew:
+            raise self._short(round, f"none of its clients is left (they were {_named(self._members[round])})")
+        self._nobody_left[round].succeed()
 
-    def _statement(self, round: int, why: str) -> str:
+    def _short(self, round: int, why: str) -> SimulationError:
         run = self.run
-        away = sorted(client for client, opening in self._back.items() if opening > self._openings)
-        who = f" (away: {', '.join(map(str, away[:_NAMED]))}{' ...' if len(away) > _NAMED else ''})" if away else ""
-        return (
-            f"round {round} is short at {run.env.now:.6g} s, with {run.server.aggregations} of {run.rules.rounds} "
-            f"rounds aggregated: {why}{who}"
+        hint = (
+            "; participation.short: wait would have it begin anew" if self._told.short == "end" and self._anew else ""
         )
+        return SimulationError(
+            f"round {round} is short at {run.env.now:.6g} s, with {run.server.aggregations} of {run.rules.rounds} "
+            f"rounds aggregated: {why}{hint}"
+        )
+
+
+def _named(clients: Sequence[int]) -> str:
+    return ", ".join(map(str, clients[:_NAMED])) + (" ..." if len(clients) > _NAMED else "")

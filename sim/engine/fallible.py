@@ -133,6 +133,8 @@ class Fallible(Site):
         Rounds for which the server waits for its update, with its computation, once that has begun.
     fate : Vanishing or None
         How its participation will end, unless as it should.
+    back : int
+        Number of the opening from which on it can take part again then.
     deliveries : dict
         What it sends and receives at present.
     lost : int
@@ -145,9 +147,10 @@ class Fallible(Site):
         self.latest: simpy.Process | None = None
         self.owed: dict[int, Breakable | None] = {}
         self.fate: Vanishing | None = None
+        self.back = 0
         self.deliveries: dict[Delivery, None] = {}
         self.lost = 0
-        self.gone: Callable[[Fallible, int], None] = lambda site, rounds: None
+        self.gone: Callable[[Fallible, int], None] = lambda site, back: None
         self.sends: Callable[[Thread, Update], simpy.Event] = self._send
         self._receives, self.fetches = self.fetches, self._fetch
         self.sends_to = self._outbox = _Outbox(self, self.sends_to)
@@ -168,11 +171,12 @@ class Fallible(Site):
         self._round = round
         self.owed[round] = None
         self._outbox.expect(round, self.count)
-        self.presence.append((self.world.env.now, None))
+        if not self.present:
+            self.presence.append((self.world.env.now, None))
 
-    def leave(self, round: int) -> None:
-        """Not take part any more, unless in a later round."""
-        if round == self._round and self.present:
+    def leave(self, round: int | None = None) -> None:
+        """Not take part any more, unless in a round later than that one."""
+        if round in (self._round, None) and self.present:
             self._end_presence()
 
     def work(self, generator: Process) -> simpy.Process:
@@ -181,13 +185,13 @@ class Fallible(Site):
         self._at_work[process] = None
         return process
 
-    def vanish(self, away: int = 0) -> None:
+    def vanish(self, back: int = 0) -> None:
         """Stop everything at once: nothing of it reaches the server, which learns of it now.
 
         Parameters
         ----------
-        away : int
-            So many rounds later it can take part again.
+        back : int
+            Number of the opening from which on it can take part again.
         """
         self.fate = None
         for process in self._at_work:
@@ -197,19 +201,19 @@ class Fallible(Site):
         for delivery in deliveries:
             delivery.cut()
         owed, self.owed = self.owed, {}
+        self.kept = None
         for training in filter(None, owed.values()):
             self._lose(training)
         if self.present:
             self._end_presence()
-        self.gone(self, away)
+        self.gone(self, back)
         for round in owed:
             self._outbox.lose(round, self.count)
             self.server.lose(round, self.count)
 
     def drop_out(self) -> None:
         """Vanish as its fate says."""
-        assert self.fate is not None
-        self.vanish(self.fate.away)
+        self.vanish(self.back)
 
     def train(self, round: int) -> Training:
         """Compute the local update of a round; the event's value is the update."""
@@ -222,6 +226,10 @@ class Fallible(Site):
         """Go on at once, or vanish at once, if it was to do so while it fetches."""
         if self._strikes("download") is None:
             return self.world.nothing
+        return self.vanishing()
+
+    def vanishing(self) -> simpy.Event:
+        """Vanish now, as its fate says; what is returned never happens."""
         self.world.env.timeout(0).callbacks.append(lambda _: self.drop_out())
         return self.world.env.event()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import simpy
 from simpy.core import EmptySchedule, StopSimulation
@@ -14,6 +14,7 @@ from sim.engine.aggregator import Aggregator, Member
 from sim.engine.fallible import Fallible, FallibleMember
 from sim.engine.learner import Learner
 from sim.engine.message import Message
+from sim.engine.opening import RoundOpener
 from sim.engine.rules import Rules, Sizes
 from sim.engine.server import Server
 from sim.engine.site import Site
@@ -21,9 +22,6 @@ from sim.engine.timeline import SERVER, Kind
 from sim.engine.world import Causes, Process, Signal, World
 from sim.errors import SimulationError
 from sim.network.model import Network, Port
-
-if TYPE_CHECKING:
-    from sim.engine.attendance import Attendance
 
 _NAMED = 3
 """Waiting clients that a message names; the rest are counted."""
@@ -38,7 +36,7 @@ class Run:
         When it happens, the run ends, whatever is still under way; see `stop`.
     cancelled : int
         Updates that were under way then.
-    attendance : Attendance or None
+    attendance : RoundOpener or None
         Where rounds are opened one by one, who opens them; otherwise the participants are known beforehand.
     """
 
@@ -49,7 +47,7 @@ class Run:
         self.server = Server(self.world)
         self.sites: list[Site] = []
         self.aggregators: list[Aggregator] = []
-        self.attendance: Attendance | None = None
+        self.attendance: RoundOpener | None = None
         self.over = env.event()
         self.cancelled = 0
         self._processes: dict[simpy.Process, Site | Server] = {}

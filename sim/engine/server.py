@@ -42,6 +42,8 @@ class Server:
         By reason, updates that were dropped.
     lost : int
         Updates that were announced and whose clients are gone.
+    forsaken : callable
+        Told a round of which nobody is left.
     cut_off : dict of (client, number) to int
         Clients whose upload of an update was cancelled or failed, and has not been begun again.
     """
@@ -58,8 +60,8 @@ class Server:
         self.dropped: Counter[str] = Counter()
         self.cut_off: dict[tuple[int, int], int] = {}
         self.lost = 0
+        self.forsaken: Callable[[int], None] = lambda round: None
         self._openings: Counter[int] = Counter()
-        self._short: dict[int, Signal] = {}
         self.observer: Observer | None = None
         self._aggregated: dict[int, Signal] = {}
         self._beginnings: dict[int, Signal] = {}
@@ -84,13 +86,7 @@ class Server:
         if batch is not None:
             self._begin(batch)
         elif self.policy.forsaken(round):
-            self.short(round).succeed()
-
-    def short(self, round: int) -> Signal:
-        """Fire when nobody is left of a round."""
-        if round not in self._short or self._short[round].triggered:
-            self._short[round] = Signal(self.world.env, lambda: "nobody to be left of a round")
-        return self._short[round]
+            self.forsaken(round)
 
     def aggregated(self, number: int) -> Signal:
         """Fire when an aggregation is in the server's model; its value is the cause of what follows."""

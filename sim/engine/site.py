@@ -95,12 +95,14 @@ class Site(Thread):
         Version that it has of each of the server's items; replaced, never changed, as updates refer to it.
     updates, received, lost : int
         How many it has begun to compute, and how many of them have arrived, or vanished with it.
+    kept : dict of int to Update, or None
+        Updates that it sends later, by round.
     second : Thread or None
         Its newest thread beside a computation.
     """
 
     __slots__ = (
-        *("client", "count", "fetches", "known", "packing", "port", "received", "rounds", "second", "sends"),
+        *("client", "count", "fetches", "kept", "known", "packing", "port", "received", "rounds", "second", "sends"),
         *("sends_to", "server", "updates", "world"),
     )
 
@@ -121,6 +123,17 @@ class Site(Thread):
         self.known: Mapping[int, int] = {}
         self.updates = self.received = 0
         self.second: Thread | None = None
+        self.kept: dict[int, Update] | None = None
+
+    def keep(self, update: Update) -> None:
+        """Keep an update to send it in a later round."""
+        self.kept = self.kept or {}
+        self.kept[update.round] = update
+
+    def due(self, round: int) -> list[Update]:
+        """Take what was kept of rounds up to that one, oldest first."""
+        kept = self.kept or {}
+        return [kept.pop(own) for own in sorted(kept) if own <= round]
 
     def train(self, round: int) -> Training:
         """Compute the local update of a round; the event's value is the update."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sim.engine.result import Result
-from sim.engine.timeline import Kind
+from sim.engine.timeline import SERVER, Kind
 from sim.errors import SimulationError
 from sim.failures.dropout import Dropouts, Vanishing
 from tests.sim.runs import of, simulated
@@ -36,12 +36,12 @@ def spans(result: Result, kind: Kind, client: int) -> list[tuple[float, float]]:
 def whose(result: Result) -> list[set[int]]:
     """Whose updates each aggregation waited for."""
     every = result.timeline.spans
-    return [{every[cause].client for cause in span.causes} for span in of(result, Kind.AGGREGATE)]
+    return [{every[cause].client for cause in span.causes} - {SERVER} for span in of(result, Kind.AGGREGATE)]
 
 
 def test_who_vanishes_while_it_computes(run):
-    # Client 1 stops after 4 of its 10 s; the others are aggregated at 11 as if it had never been. In round 1 it is back:
-    # it fetches what it misses and does as the others do, until 23 and 35.
+    # Client 1 stops after 4 of its 10 s; the others are aggregated at 11 as if it had never been. In round 1 it is
+    # back: it fetches what it misses and does as the others do, until 23 and 35.
     result = run({(1, 1): Vanishing("compute", 0.4, 1)})
     assert spans(result, Kind.COMPUTE, 1) == [(0, 4), (12, 22), (24, 34)]
     assert whose(result) == [{0, 2}, {0, 1, 2}, {0, 1, 2}]
@@ -121,13 +121,13 @@ def test_a_round_of_which_nobody_is_left_ends_the_run(run):
     assert short.value.exit_status == 1
     message = str(short.value)
     assert "round 1 is short at 17 s, with 1 of 3 rounds aggregated" in message
-    assert "away: 0, 1, 2" in message
+    assert "they were 0, 1, 2" in message
     assert "\n" not in message
 
 
 def test_a_round_of_which_nobody_is_left_begins_anew_if_so_wished(run):
-    # All stop at 17; they are back in the next round that is opened, which is the same one: they have what they fetched,
-    # compute from 17 to 27, and are in at 28.
+    # All stop at 17; they are back in the next round that is opened, which is the same one: they have what they
+    # fetched, compute from 17 to 27, and are in at 28.
     fates = {(client, 2): Vanishing("compute", 0.5, 1) for client in range(3)}
     result = run(fates, participation={"short": "wait"})
     assert [span.start for span in of(result, Kind.AGGREGATE)] == [11, 28, 40]

@@ -30,8 +30,9 @@ def run(**fields: Any) -> Result:
 
 
 def test_a_quorum_is_aggregated_without_the_late():
-    # 10 s of computing, 1 s up: clients 0 and 1 are in at 11, two thirds of three. From then on 1 s down, 10 s, 1 s up: 23 and 35. Client 2 takes 30 s: it is in at 31, when round 1 has been aggregated without it, too. So it
-    # begins round 2: it fetches both blocks, and computes from 33 on until the run is over.
+    # 10 s of computing, 1 s up: clients 0 and 1 are in at 11, two thirds of three. From then on 1 s down, 10 s, 1 s up:
+    # 23 and 35. Client 2 takes 30 s: it is in at 31, when round 1 has been aggregated without it, too. So it begins
+    # round 2: it fetches both blocks, and computes from 33 on until the run is over.
     result = run(fleet=speeds(1, 1, 1 / 3), participation={"quorum": 0.66})
     assert aggregated(result) == [11, 23, 35]
     assert [(span.start, span.end) for span in of(result, Kind.COMPUTE, 2)] == [(0, 30), (33, 35)]
@@ -71,7 +72,8 @@ def test_after_a_deadline_with_nobody_there_the_first_is_enough():
 
 
 def test_a_deadline_that_follows_the_rounds():
-    # Rounds of 11, 12 and 12 s with a client that slows down: 31 s in round 3 without a deadline. The median is 12, the median of |11 - 12|, 0, 0 is 0: round 3 ends 12 + 3 x 0 s after its opening, with client 0 alone.
+    # Rounds of 11, 12 and 12 s with a client that slows down: 31 s in round 3 without a deadline. The median is 12, the
+    # median of |11 - 12|, 0, 0 is 0: round 3 ends 12 + 3 x 0 s after its opening, with client 0 alone.
     seconds = [[10, 10], [10, 10], [10, 10], [10, 29]]
     result = run(
         rounds=4, fleet=[{}, {}], compute={"seconds": seconds}, participation={"deadline": {"median": 1, "mad": 3}}
