@@ -25,6 +25,7 @@ Stream = Literal[
     "outages",
     "failures",
     "dropout",
+    "over-selection",
 ]
 
 
