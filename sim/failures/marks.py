@@ -16,7 +16,7 @@ from sim.support.streams import KeyedStream, Stream
 
 PER_WINDOW = 4
 """Mean number of instants in a window."""
-_MOST_KEPT = 10_000
+_MOST_KEPT = 16
 _PROBABILITIES = [math.exp(-PER_WINDOW) * PER_WINDOW**count / math.factorial(count) for count in range(60)]
 _UP_TO = list(accumulate(_PROBABILITIES))
 """Probability of so many instants or fewer in a window."""
@@ -77,7 +77,7 @@ class Marks:
         """Instants of a window, rising."""
         key = client, window
         if key not in self._windows:
-            # What is looked at again soon need not be drawn again; what it was does not depend on it.
+            # What is looked at again at once need not be drawn again; what it holds does not depend on it.
             if len(self._windows) >= _MOST_KEPT:
                 self._windows.clear()
             self._windows[key] = self._drawn(client, window)

@@ -26,6 +26,17 @@ def test_so_many_are_there_from_the_beginning_on(share: float, time: float):
     assert there / 5000 == pytest.approx(share, abs=error(share, 5000))
 
 
+def test_seeds_are_independent():
+    # How far the share of 400 clients is from 0.4, in standard errors: over seeds, with mean 0 and variance 1.
+    off = []
+    for seed in range(100):
+        sessions = Sessions(seed, 0.4, 2 * HOUR)
+        there = sum(sessions.there(client, DAY) for client in range(400))
+        off.append((there - 160) / math.sqrt(400 * 0.4 * 0.6))
+    assert statistics.fmean(off) == pytest.approx(0, abs=4 / math.sqrt(100))
+    assert statistics.variance(off) == pytest.approx(1, abs=4 * math.sqrt(2 / 100))
+
+
 def test_sessions_and_gaps_are_exponential():
     # Sessions of 2 h and, at 40 %, gaps of 3 h on average. The first change from any time on comes as late as if a
     # session or gap had just begun (they have no memory), the next ones as they come.

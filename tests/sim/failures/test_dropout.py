@@ -33,9 +33,11 @@ def test_rate_phases_and_fractions(during, shares: dict[str, float]):
     assert set(phases) == set(shares)
     for phase, share in shares.items():
         assert phases[phase] / len(gone) == pytest.approx(share, abs=error(share, len(gone)))
-    # Uniform: mean 1/2, standard deviation sqrt(1/12).
+    # Uniform in each phase: mean 1/2, standard deviation sqrt(1/12).
     fractions = [each.fraction for each in gone]
-    assert statistics.fmean(fractions) == pytest.approx(0.5, abs=4 * math.sqrt(1 / 12 / len(gone)))
+    for phase in shares:
+        own = [each.fraction for each in gone if each.phase == phase]
+        assert statistics.fmean(own) == pytest.approx(0.5, abs=4 * math.sqrt(1 / 12 / len(own)))
     assert 0 <= min(fractions) < max(fractions) < 1
     assert {each.away for each in gone} == {2}
 

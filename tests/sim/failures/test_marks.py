@@ -70,6 +70,13 @@ def test_the_same_whatever_is_asked_and_when(kept, monkeypatch: pytest.MonkeyPat
         assert asked.after(7, mark) == times[times.index(mark) + 1]
 
 
+def test_what_was_before_a_run_is_no_image_of_what_comes():
+    # Of 40 instants and those before 0, none stands at the same place of a window, 4 s long here.
+    times = listed(Marks(6, "outages", 1.0), 0, -40, 40)
+    places = [round(time % module.PER_WINDOW, 9) for time in times]
+    assert len(set(places)) == len(places) > 40
+
+
 def test_clients_seeds_and_purposes_differ():
     def first(seed: int, name, client: int) -> float:
         return Marks(seed, name, 1.0).after(client, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections import Counter
@@ -16,6 +17,7 @@ from sim.failures.availability import Sessions
 from sim.failures.population import Population
 from sim.scenario.scenario import Scenario
 from sim.scenario.sessions import recorded_sessions
+from sim.scenario.traces import followed_traces
 from sim.support.streams import KeyedStream, stream
 
 PLAIN: dict[str, Any] = {"method": "fedbcd", "rounds": 2, "compute": {"seconds": 1}, "payload": {"upload": "10MB"}}
@@ -137,6 +139,14 @@ def test_recorded_sessions_that_are_wrong(tmp_path: Path, content: str, said: st
     assert said in str(error.value)
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
+
+
+def test_recorded_sessions_are_said_to_be_followed(tmp_path: Path):
+    path = tmp_path / "s.json"
+    path.write_text("[[[0, 5]], []]")
+    group = {"available": {"file": str(path)}}
+    said = followed_traces(Scenario.parse(PLAIN | {"fleet": [group, {}, group]}))
+    assert said == [{"sessions": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "clients": 2}]
 
 
 def test_recorded_sessions_that_are_not_there(tmp_path: Path):
