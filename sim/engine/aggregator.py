@@ -235,10 +235,10 @@ class _FetchBelow(Fetch):
 
     __slots__ = ("aggregator", "waits")
 
-    def __init__(self, thread: ClientThread, items: Sequence[int]):
+    def __init__(self, thread: ClientThread, items: Sequence[int], versions: Mapping[int, int] | None = None):
         assert isinstance(thread.site, Member)
         self.aggregator = thread.site.aggregator
-        super().__init__(thread, items)
+        super().__init__(thread, items, versions)
 
     def _travel(self, access: AccessLink) -> None:
         coming = self.aggregator.bring(self.versions, self.causes)

@@ -5,21 +5,24 @@ A *participation* is what a client does for one round. A client that vanishes st
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Callable, Collection, Sequence
 
 import simpy
 
-from sim.engine.aggregation import Quorum
-from sim.engine.fallible import Fallible
+from sim.engine.aggregation import Quorum, at_least
+from sim.engine.fallible import Fallible, Hazard
+from sim.engine.fleet import Fleet
 from sim.engine.opening import Awaiting, Chosen, TakePart
 from sim.engine.run import Run
-from sim.engine.selection import Everyone, Listed, OverSelection, Selection
+from sim.engine.selection import Everyone, Fraction, Listed, Selection
 from sim.engine.world import Causes, Process, Signal
 from sim.errors import SimulationError
 from sim.failures.deadline import AdaptiveDeadline
 from sim.failures.dropout import Vanishing
 from sim.failures.population import Population
+from sim.network.timing import after_delay
 from sim.scenario.failures import AdaptiveDeadline as Adaptive
 from sim.scenario.scenario import Scenario
 from sim.support.streams import stream
@@ -46,10 +49,14 @@ class Attendance:
     def __init__(self, run: Run, scenario: Scenario, selection: Selection, join: Callable[[int], Fallible]):
         self.run = run
         self._told = told = scenario.participation
-        self._selection = OverSelection(selection, told.over_selection, stream(scenario.seed, "over-selection"))
+        self._selection = selection
+        self._more = stream(scenario.seed, "over-selection")
         self._join = join
         self._population = Population(scenario)
+        self._fleet = Fleet(scenario.fleet)
         self._sites: dict[int, Fallible] = {}
+        # Ends of sessions that are waited for.
+        self._ends: dict[int, float] = {}
         # How often a round was opened, and of those who vanished, when they are back, counted so.
         self._openings = 0
         self._back: dict[int, int] = {}
@@ -68,7 +75,7 @@ class Attendance:
     @property
     def by_themselves(self) -> bool:
         """Whether clients need not wait for others of the round before to be done: nobody is left out on purpose."""
-        return isinstance(self._selection.selection, Everyone) or not self.run.server.policy.waits_for_all
+        return isinstance(self._selection, Everyone) or not self.run.server.policy.waits_for_all
 
     def rounds(self, take_part: TakePart) -> Process:
         """Open one round after the other, each when the one before it is aggregated; then the run is over.
@@ -108,15 +115,19 @@ class Attendance:
     def choose(self, round: int) -> Awaiting[Chosen]:
         """Choose the participants of a round among those that are there; if nobody is, wait for them."""
         env = self.run.env
+
+        def now() -> float:
+            return float(env.now)
+
         while True:
             self._openings += 1
             away = {client for client, opening in self._back.items() if opening > self._openings}
             self._back = {client: self._back[client] for client in away}
-            there = self._there(away)
-            wanted = self._selection.selection.select(round, there)
+            wanted = self._wanted(round, away)
             if wanted:
-                clients = self._selection.more(wanted, there)
-                return Chosen([self._site(client) for client in clients], len(wanted))
+                more = at_least(self._told.over_selection, len(wanted)) - len(wanted)
+                others = self._population.choose(more, now(), self._more, {*away, *wanted}) if more else []
+                return Chosen([self._site(client) for client in sorted([*wanted, *others])], len(wanted))
             if self._told.short == "end":
                 gone = f" ({_named(sorted(away))} vanished before)" if away else ""
                 raise self._short(round, f"nobody is there whom it could begin with{gone}")
@@ -139,9 +150,24 @@ class Attendance:
         self._nobody_left[round] = self.run.signal("nobody to be left of a round")
         for site in chosen.sites:
             site.enter(round)
+            self._leaves(site)
             dropouts = self._population.dropouts(site.client)
             if dropouts is not None:
                 self._fates[site.client, round] = dropouts.draw(site.client, self._openings)
+
+    def _leaves(self, site: Fallible) -> None:
+        """Have a client vanish when its session ends."""
+        env = self.run.env
+        end = self._population.next_change(site.client, float(env.now))
+        if end < math.inf and self._ends.get(site.client) != end:
+            self._ends[site.client] = end
+
+            def over(_: simpy.Event) -> None:
+                if site.present or site.at_work:
+                    site.vanish()
+
+            # What arrives in that very instant has arrived.
+            after_delay(env, end - env.now, over)
 
     def close(self, round: int) -> None:
         """Learn that a round is aggregated."""
@@ -180,11 +206,20 @@ class Attendance:
 
     def _first_there(self, round: int, away: Collection[int]) -> float:
         """When somebody comes whom a round could begin with, unless away [s]; inf if never."""
-        by, now = self._selection.selection, float(self.run.env.now)
+        by, now = self._selection, float(self.run.env.now)
         whom = by.rounds[round] if isinstance(by, Listed) else range(self._population.clients)
         return min(
             (self._population.next_change(client, now) for client in whom if client not in away), default=math.inf
         )
+
+    def _wanted(self, round: int, away: Collection[int]) -> Sequence[int]:
+        """Clients that a round is to have, of those that are there and not away."""
+        by, population = self._selection, self._population
+        if isinstance(by, Fraction):
+            # A share of the whole fleet, without asking everyone.
+            wanted = max(1, builtins.round(by.share * population.clients))
+            return population.choose(wanted, float(self.run.env.now), by.draws, away)
+        return by.select(round, self._there(away))
 
     def _there(self, away: Collection[int]) -> Sequence[int]:
         """Clients that can be chosen now, rising."""
@@ -196,7 +231,22 @@ class Attendance:
         if client not in self._sites:
             self._sites[client] = site = self._join(client)
             site.gone = self._gone
+            site.device, site.link = self._hazards(client)
         return self._sites[client]
+
+    def _hazards(self, client: int) -> tuple[Hazard | None, Hazard | None]:
+        """When a client's device and its link fail."""
+        group, devices, links = (
+            self._fleet.group(client),
+            self._population.failures(client),
+            self._population.outages(client),
+        )
+        device = link = None
+        if devices is not None and group.failures is not None:
+            device = Hazard(devices, group.failures.resume)
+        if links is not None and group.outages is not None:
+            link = Hazard(links, group.outages.transfers == "stall")
+        return device, link
 
     def _gone(self, site: Fallible, back: int) -> None:
         """Learn that a client has vanished, and from which opening on it can take part again."""

@@ -1,126 +1,34 @@
-"""A client that may vanish in the middle of what it does, and whose rounds are not known beforehand.
-
-Whatever it computes or sends can be stopped: `Breakable` and `Delivery` stand where a plain client has a computation
-and a message, so that protocols say the same of both.
-"""
+"""A client that may vanish in the middle of what it does, or fail, and whose rounds are not known beforehand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import simpy
 
 from sim.engine.aggregator import Member
+from sim.engine.breakable import Breakable, Delivery, StoppedSite
 from sim.engine.learner import Update
-from sim.engine.message import Message, Receiver, Upload
-from sim.engine.site import Site, Thread
+from sim.engine.message import Fetch, Message, Receiver, Upload
+from sim.engine.site import Thread
 from sim.engine.timeline import Interval
 from sim.engine.training import Training
 from sim.engine.world import Process
-from sim.failures.dropout import Vanishing
-from sim.network.timing import go_on
+from sim.failures.dropout import Phase, Vanishing
+from sim.failures.interruptions import Interruptions
 from sim.network.transfer import AccessLink
 
 
-class Breakable(Training):
-    """A computation that may be stopped.
+class Hazard(NamedTuple):
+    """What fails of a client, and what becomes of what it was at."""
 
-    Parameters
-    ----------
-    site : Fallible
-        Whose.
-    round : int
-        Of which round.
-    stops : float or None
-        Share of it after which the client vanishes.
-
-    Attributes
-    ----------
-    finished : bool
-        Whether it was computed to its end.
-    """
-
-    def __init__(self, site: Fallible, round: int, stops: float | None):
-        self.finished = False
-        self._site = site
-        self._stops = stops
-        self._cancelled = False
-        self._leg: simpy.Event | None = None
-        super().__init__(site.world, site.client, site.updates, round, site.known, site.after)
-
-    def cancel(self) -> None:
-        """Stop it for good, if it is not done."""
-        if self._leg is not None:
-            self._leg = None
-            self._site.world.timeline.end_now(self.span, float(self.env.now))
-        self._cancelled = True
-        update = self.update
-        update.computed = self.finished
-
-    def _last(self, seconds: float, serial: float) -> None:
-        """Compute for so long from now on [s]."""
-        self.serial = serial
-        if not self._cancelled:
-            self._compute(seconds if self._stops is None else seconds * self._stops)
-
-    def _compute(self, seconds: float) -> None:
-        self._record(seconds, self.serial)
-        self._site.note(self._of[1], self.span)
-        self._leg = self.env.timeout(seconds)
-        self._leg.callbacks.append(self._done)
-
-    def _done(self, leg: simpy.Event) -> None:
-        if leg is not self._leg:
-            return
-        if self._stops is not None:
-            self._site.drop_out()
-            return
-        self._leg = None
-        self.finished = True
-        self._ok = True
-        self.env.schedule(self)
+    when: Interruptions
+    goes_on: bool
 
 
-class Delivery(simpy.Event):
-    """A message of a client that may be cut off; it happens when it has arrived.
-
-    Parameters
-    ----------
-    site : Fallible
-        Whose.
-    begin : callable
-        Sends it off.
-    """
-
-    def __init__(self, site: Fallible, begin: Callable[[], Message]):
-        super().__init__(site.world.env)
-        self._site = site
-        site.deliveries[self] = None
-        self.message = message = begin()
-        message.callbacks.append(self._arrived)
-
-    def cut(self) -> None:
-        """Take it off the network, if it has not arrived."""
-        if self.message.under_way:
-            timeline = self._site.world.timeline
-            before = len(timeline.spans)
-            self.message.cancel()
-            timeline.wasted.update(range(before, len(timeline.spans)))
-
-    def awaited(self) -> str:
-        """Say what its owner waits for that waits for this."""
-        return self.message.awaited()
-
-    def _arrived(self, message: simpy.Event) -> None:
-        if self._site.deliveries.pop(self, self) is not None:
-            return
-        self._ok, self._value = True, message.value
-        go_on(self)
-
-
-class Fallible(Site):
+class Fallible(StoppedSite):
     """A client that takes part in rounds as they are opened, and may vanish.
 
     Attributes
@@ -135,8 +43,12 @@ class Fallible(Site):
         How its participation will end, unless as it should.
     back : int
         Number of the opening from which on it can take part again then.
-    deliveries : dict
-        What it sends and receives at present.
+    delivered : int
+        Round of which it sent an update last.
+    device, link : Hazard or None
+        When its device and its link fail.
+    repairs : list of (float, float)
+        When its device was down [s].
     lost : int
         Updates that it had begun and that vanished with it.
     """
@@ -148,12 +60,16 @@ class Fallible(Site):
         self.owed: dict[int, Breakable | None] = {}
         self.fate: Vanishing | None = None
         self.back = 0
-        self.deliveries: dict[Delivery, None] = {}
+        self.delivered = -1
         self.lost = 0
         self.gone: Callable[[Fallible, int], None] = lambda site, back: None
         self.sends: Callable[[Thread, Update], simpy.Event] = self._send
         self._receives, self.fetches = self.fetches, self._fetch
         self.sends_to = self._outbox = _Outbox(self, self.sends_to)
+        self.device: Hazard | None = None
+        self.link: Hazard | None = None
+        self.repairs: list[Interval] = []
+        self._watched: set[bool] = set()
         self._round = -1
         self._at_work: dict[simpy.Process, None] = {}
 
@@ -166,6 +82,15 @@ class Fallible(Site):
         """When it took part in a run of that length [s]."""
         return [(begin, wall_clock if end is None else end) for begin, end in self.presence]
 
+    @property
+    def at_work(self) -> bool:
+        """Whether it has anything to do, maybe for a round that is over."""
+        return bool(self._at_work)
+
+    def down(self, wall_clock: float) -> list[Interval]:
+        """When its device was down in a run of that length [s]."""
+        return [(begin, min(end, wall_clock)) for begin, end in self.repairs if begin < wall_clock]
+
     def enter(self, round: int) -> None:
         """Take part in a round from now on."""
         self._round = round
@@ -173,6 +98,10 @@ class Fallible(Site):
         self._outbox.expect(round, self.count)
         if not self.present:
             self.presence.append((self.world.env.now, None))
+        for hazard, of_device in ((self.device, True), (self.link, False)):
+            if hazard is not None and of_device not in self._watched:
+                self._watched.add(of_device)
+                self.world.env.process(self._watch(hazard, of_device))
 
     def leave(self, round: int | None = None) -> None:
         """Not take part any more, unless in a round later than that one."""
@@ -199,7 +128,7 @@ class Fallible(Site):
         self._at_work.clear()
         deliveries, self.deliveries = self.deliveries, {}
         for delivery in deliveries:
-            delivery.cut()
+            delivery.cut(again=False)
         owed, self.owed = self.owed, {}
         self.kept = None
         for training in filter(None, owed.values()):
@@ -233,23 +162,76 @@ class Fallible(Site):
         self.world.env.timeout(0).callbacks.append(lambda _: self.drop_out())
         return self.world.env.event()
 
-    def note(self, sequence: int, *spans: int) -> None:
-        """Note what an update was computed and sent in, until it is known whether it comes to anything."""
-        self.world.unsettled.setdefault((self.client, sequence), []).extend(spans)
+    def due(self, round: int) -> list[Update]:
+        """Take what was kept of rounds up to that one; with nothing to send, it vanishes if it was to do so then."""
+        kept = super().due(round)
+        if not kept:
+            self.skips("upload")
+        return kept
+
+    def skips(self, phase: Phase) -> None:
+        """Vanish now, if it was to do so in a phase of which there is nothing."""
+        if self._strikes(phase) is not None:
+            self.vanishing()
+
+    def _watch(self, hazard: Hazard, of_device: bool) -> Process:
+        """Have the device or the link fail as long as the client has something to do."""
+        env = self.world.env
+        while True:
+            begin, end = hazard.when.following(self.client, float(env.now))
+            if begin > env.now:
+                yield env.timeout(begin - env.now)
+            if not (self.present or self._at_work):
+                self._watched.discard(of_device)
+                return
+            restore = self._break(hazard, of_device, end)
+            yield env.timeout(max(0.0, end - env.now))
+            restore()
+
+    def _break(self, hazard: Hazard, of_device: bool, end: float) -> Callable[[], None]:
+        """Have the device or the link be down from now on; what is returned has it work again."""
+        if of_device:
+            self.device_down = True
+            self.repairs.append((float(self.world.env.now), end))
+            for training in filter(None, self.owed.values()):
+                training.interrupt(resume=hazard.goes_on)
+        elif hazard.goes_on:
+            port, network = self.port, self.port.network
+            assert network is not None
+            uplink, downlink = port.uplink, port.downlink
+            network.set_capacity(port, 0.0, 0.0)
+            return lambda: network.set_capacity(port, uplink, downlink)
+        else:
+            self.link_down = True
+        for delivery in list(self.deliveries):
+            delivery.cut(again=True)
+        return self._repaired if of_device else self._reconnected
+
+    def _repaired(self) -> None:
+        self.device_down = False
+        for training in filter(None, self.owed.values()):
+            training.resume()
+        self._send_anew()
+
+    def _reconnected(self) -> None:
+        self.link_down = False
+        self._send_anew()
+
+    def _send_anew(self) -> None:
+        for delivery in list(self.deliveries):
+            delivery.send()
 
     def _send(self, thread: Thread, update: Update) -> simpy.Event:
-        return Delivery(self, self._begin(Upload, "upload", thread, update))
+        send = self._sender(Upload, "upload", thread)
+        return Delivery(self, lambda _: send(update))
 
     def _fetch(self, thread: Thread, items: Sequence[int]) -> simpy.Event:
-        return Delivery(self, self._begin(self._receives, "download", thread, items))
+        send = self._sender(self._receives, "download", thread)
+        return Delivery(self, lambda before: send(items, before.versions if isinstance(before, Fetch) else None))
 
-    def _begin(
-        self, kind: Callable[[Thread, Any], Any], phase: str, thread: Thread, what: Any
-    ) -> Callable[[], Message]:
+    def _sender(self, kind: Callable[..., Any], phase: str, thread: Thread) -> Callable[..., Message]:
         share = self._strikes(phase)
-        return (
-            partial(kind, thread, what) if share is None else partial(_cut_off(cast("Any", kind)), share, thread, what)
-        )
+        return partial(kind, thread) if share is None else partial(_cut_off(cast("Any", kind)), share, thread)
 
     def _strikes(self, phase: str) -> float | None:
         """Share of a phase that is left of it, if the client vanishes in it."""
@@ -289,6 +271,7 @@ class _Outbox:
     def receive(self, update: Update, span: int, clients: int) -> None:
         """Pass an update on."""
         self._site.owed.pop(update.round, None)
+        self._site.delivered = update.round
         self._site.note(update.sequence, span)
         self._to.receive(update, span, clients)
 
@@ -306,9 +289,9 @@ class _Outbox:
 class _CutOff(Message):
     """A message whose client vanishes when so much of it has got through."""
 
-    def __init__(self, share: float, thread: Any, what: Any):
+    def __init__(self, share: float, *message: Any):
         self._part = share
-        super().__init__(thread, what)  # type: ignore[call-arg]
+        super().__init__(*message)
 
     def _travel(self, access: AccessLink) -> None:
         self.size = float(int(self.size * self._part))
@@ -322,6 +305,6 @@ class _CutOff(Message):
 
 
 @cache
-def _cut_off(kind: type[Message]) -> Callable[[float, Thread, Any], Message]:
+def _cut_off(kind: type[Message]) -> Callable[..., Message]:
     """Make of a kind of message one that is cut off."""
     return type(kind.__name__, (_CutOff, kind), {})

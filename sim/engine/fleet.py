@@ -189,5 +189,12 @@ def opened_one_by_one(scenario: Scenario) -> bool:
     told, default = scenario.participation, Participation()
     waits = ("over_selection", "quorum", "deadline")
     return any(getattr(told, field) != getattr(default, field) for field in waits) or any(
-        group.dropout is not None and group.dropout.rate > 0 for group in scenario.fleet
+        _fails(group) for group in scenario.fleet
     )
+
+
+def _fails(group: Group) -> bool:
+    """Whether anything ever happens to the clients of a group."""
+    drops_out = group.dropout is not None and group.dropout.rate > 0
+    leaves = group.available is not None and group.available.share != 1
+    return drops_out or leaves or group.failures is not None or group.outages is not None

@@ -108,15 +108,9 @@ class OverSelection:
 
     def select(self, number: int, available: Sequence[int]) -> Sequence[int]:
         """Choose as the other policy does, and draw the rest."""
-        return self.more(self.selection.select(number, available), available)
-
-    def more(self, chosen: Sequence[int], available: Sequence[int]) -> Sequence[int]:
-        """Draw more to those that the other policy chose."""
-        wanted = at_least(self.factor, len(chosen))
-        if wanted <= len(chosen):
-            return chosen
+        chosen = list(self.selection.select(number, available))
         others = sorted(set(available) - set(chosen))
-        more = min(wanted - len(chosen), len(others))
+        more = max(0, min(at_least(self.factor, len(chosen)) - len(chosen), len(others)))
         drawn: list[int] = self.draws.choice(others, more, replace=False).tolist() if more else []
         return sorted([*chosen, *drawn])
 

@@ -237,6 +237,7 @@ def simulate(
             for site in attending
         },
         _provenance(setup, costs) | run.unaggregated(),
+        {site.client: site.down(wall_clock) for site in attending if isinstance(site, Fallible)},
     )
 
 

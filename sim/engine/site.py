@@ -197,7 +197,7 @@ class _Beside(Thread):
         if training.span < 0:
             yield training.begun()
         if training.serial:
-            yield training.env.timeout(training.serial)
+            yield training.sendable()
             self.beside = training.span
         yield from communicate(self)
 

@@ -158,6 +158,11 @@ class Timeline:
         span = self.spans[number]
         self.spans[number] = span._replace(end=now, serial=min(span.serial, now - span.start))
 
+    def repeated(self, number: int) -> None:
+        """Let all time of a message that is sent anew count as repeated."""
+        span = self.spans[number]
+        self.spans[number] = span._replace(spent=tuple(Parts(0.0, 0.0, 0.0, repeated=span.end - span.start)))
+
     @property
     def end(self) -> float:
         """When the last activity is done [s]; 0 if there was none."""

@@ -81,8 +81,12 @@ class Rolling:
         """Tell whether a client waits for what a round's exchange brings: it may have to compute next, or to send."""
         due = round - self._staleness
         if due < 0:
+            if isinstance(site, Fallible):
+                site.skips("download")
             return False
-        return round + 1 < self._rounds or (site in self._computing[due] and self._owes(site, due + 1))
+        if round + 1 < self._rounds:
+            return True
+        return isinstance(site, Fallible) and site.delivered == due and due + 1 in site.owed
 
     def news(self, round: int) -> Signal:
         """What a client waits for in a round's exchange: that the next round is opened."""

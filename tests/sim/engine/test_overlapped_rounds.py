@@ -10,7 +10,7 @@ import pytest
 from sim.engine.result import Result
 from sim.engine.timeline import Kind
 from sim.errors import SimulationError
-from sim.failures.dropout import Vanishing
+from sim.failures.dropout import Phase, Vanishing
 from tests.sim.engine.test_dropout import Fates, spans, whose
 from tests.sim.engine.test_dropout import run as run_
 from tests.sim.runs import of, rotating, simulated
@@ -118,11 +118,14 @@ def test_who_vanishes_while_it_receives(run: Run):
     assert of(result, Kind.DOWNLOAD, 1)[1].blocks == (0, 1)
 
 
-def test_what_never_comes_in_a_round_strikes_at_its_end(run: Run):
-    # Nothing is sent in round 0: its client vanishes with what it has computed, at 10.
-    result = run({(1, 1): Vanishing("upload", 0.25, 1)}, **PARABLOCK)
-    assert spans(result, Kind.COMPUTE, 1)[0] == (0, 10)
+@pytest.mark.parametrize("phase", ["upload", "download"])
+def test_with_nothing_to_exchange_it_vanishes_when_it_would_begin_to(run: Run, phase: Phase):
+    # Nothing is sent or received in round 0.
+    result = run({(1, 1): Vanishing(phase, 0.25, 1)}, **PARABLOCK)
+    assert spans(result, Kind.COMPUTE, 1)[0] == (0, 0)
     assert whose(result)[0] == {0, 2}
+    # It is back in round 1, which is opened when the others are done with round 0.
+    assert spans(result, Kind.COMPUTE, 1)[1] == (10, 20)
 
 
 def test_a_quorum_goes_on_without_the_late(run: Run):
