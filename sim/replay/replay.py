@@ -200,8 +200,6 @@ def record(setup: Setup, costs: Costs, *, each_client: bool = False) -> Recordin
     result = simulate(setup, costs, learner)
     sites = tuple(result.counts)
     reason = shared_or_varying(setup.scenario)
-    if setup.opened:
-        reason = "who takes part, and whose updates are aggregated, depends on how long things take"
     if not setup.traits.causes_fixed:
         reason = f"{setup.method.name} does not declare that who waits for whom is the same however long things take"
     recording = Recording(
