@@ -133,6 +133,7 @@ class Fallible(StoppedSite):
         self.kept = None
         for training in filter(None, owed.values()):
             self._lose(training)
+        self.world.learner.rest(self.client, vanished=True)
         if self.present:
             self._end_presence()
         self.gone(self, back)

@@ -100,6 +100,12 @@ class Learner(Protocol):
     def drop(self, update: Update) -> None:
         """Learn that an update will never be aggregated."""
 
+    def rest(self, client: int, *, vanished: bool) -> None:
+        """Learn that a client will fetch all that it misses before it trains again.
+
+        If it vanished, it keeps the versions that it had and nothing of its own.
+        """
+
     def serve(self, client: int, versions: Mapping[int, int]) -> None:
         """Begin to send versions of items to a client: they have to stay until it receives them."""
 

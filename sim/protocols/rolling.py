@@ -120,6 +120,7 @@ class Rolling:
         for site in self._roles[round - 1] - own:
             if isinstance(site, Fallible) and not site.owed:
                 site.leave()
+                self._run.world.learner.rest(site.client, vanished=False)
         self._opening(round).succeed(after)
 
     def _bring_in(self, exchange: TakePart) -> None:
