@@ -74,7 +74,8 @@ def seen(setup: Setup) -> Seen:
     ]
     surveyed = scenario.blocks.gradient_pass if setup.ranks_blocks else False
     # Blocks of one size make no difference where everybody gets each of them in its round.
-    which = len(sizes.parameters_up) > 1 or setup.traits.takes_turns or setup.cohorts.members is not None
+    some = setup.cohorts.members is not None or setup.opened
+    which = len(sizes.parameters_up) > 1 or setup.traits.takes_turns or some
     schedule = tuple(setup.schedule) if which else ()
     order = (setup.method.shape, scenario.method.model_dump(exclude={"name"}), schedule, surveyed)
     fields = (left, messages, sizes.stacked, scenario.wire.serialization, order)

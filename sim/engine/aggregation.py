@@ -66,8 +66,16 @@ class Aggregation:
     collapsible: bool = False
     """Whether alike clients may arrive as one: it does not matter which of them is counted."""
 
-    def expect(self, round: int, clients: int) -> None:
-        """Learn how many clients take part in a round."""
+    def expect(self, round: int, clients: int, wanted: int | None = None) -> None:
+        """Learn how many clients take part in a round, and how many were wanted, if these are more than that."""
+
+    def lost(self, round: int, clients: int) -> Batch | None:
+        """Learn that so many clients will not send their updates of a round any more."""
+        return None
+
+    def forsaken(self, round: int) -> bool:
+        """Whether no update of a round is in, nor will be."""
+        return False
 
     def receive(self, received: Received) -> Batch | Dropped | None:
         """Take in an update."""
@@ -96,15 +104,27 @@ class AllExpected(Aggregation):
         self._received: dict[int, list[Received]] = {}
         self._outstanding: dict[int, int] = {}
 
-    def expect(self, round: int, clients: int) -> None:
+    def expect(self, round: int, clients: int, wanted: int | None = None) -> None:
         """Wait for so many."""
         self._outstanding[round] = clients
+
+    def lost(self, round: int, clients: int) -> Batch | None:
+        """Wait for fewer; if all that are left are in, they make the batch."""
+        self._outstanding[round] -= clients
+        return self._complete(round) if round in self._received else None
+
+    def forsaken(self, round: int) -> bool:
+        """Whether no update of a round is in, nor will be."""
+        return self._outstanding[round] == 0 and round not in self._received
 
     def receive(self, received: Received) -> Batch | None:
         """Take in an update; the last one of its round makes the batch."""
         round = received.update.round
         self._received.setdefault(round, []).append(received)
         self._outstanding[round] -= received.clients
+        return self._complete(round)
+
+    def _complete(self, round: int) -> Batch | None:
         return Batch(round, self._received.pop(round)) if self._outstanding[round] == 0 else None
 
     def waiting(self, round: int) -> str:
@@ -117,13 +137,14 @@ class AllExpected(Aggregation):
 class Quorum(Aggregation):
     """A round is aggregated when a share of its clients have sent their updates, or when its deadline has passed.
 
-    Where nobody is in at the deadline, the first to arrive is enough. Late clients go on from where they are, so that a
-    shape that sets this policy ends its run with `Run.stop`, and opens its rounds with `Server.open` for a deadline.
+    Where fewer are left, they are enough; where nobody is in at the deadline, the first to arrive is. Late clients go
+    on from where they are, so that a shape that sets this policy ends its run with `Run.stop`, and opens its rounds
+    with `Server.open` for a deadline.
 
     Attributes
     ----------
     least : float
-        Share of the clients that is enough, above 0 and at most 1.
+        Share of the clients wanted that is enough, above 0 and at most 1.
     deadline : float or None
         Seconds from the round's opening [s].
     late : str
@@ -133,7 +154,8 @@ class Quorum(Aggregation):
     least: float = 1.0
     deadline: float | None = None
     late: Literal["discard", "next-round"] = "discard"
-    _expected: dict[int, int] = field(default_factory=dict)
+    _enough: dict[int, int] = field(default_factory=dict)
+    _outstanding: Counter[int] = field(default_factory=Counter)
     _received: dict[int, list[Received]] = field(default_factory=dict)
     _closed: set[int] = field(default_factory=set)
     _overdue: set[int] = field(default_factory=set)
@@ -148,13 +170,25 @@ class Quorum(Aggregation):
         if self.late not in ("discard", "next-round"):
             raise ScenarioError(f"quorum: late {self.late!r}: allowed are discard, next-round")
 
-    def expect(self, round: int, clients: int) -> None:
-        """Learn of how many clients the share is taken."""
-        self._expected[round] = clients
+    def expect(self, round: int, clients: int, wanted: int | None = None) -> None:
+        """Learn how many clients take part, and of how many the share is taken if these are more than that."""
+        self._enough[round] = at_least(self.least, clients if wanted is None else wanted)
+        self._outstanding[round] = clients
+        self._overdue.discard(round)
+
+    def lost(self, round: int, clients: int) -> Batch | None:
+        """Wait for fewer; if all that are left are in, they are enough."""
+        self._outstanding[round] -= clients
+        return self._close(round) if self._in[round] and self._complete(round) else None
+
+    def forsaken(self, round: int) -> bool:
+        """Whether no update of a round is in, nor will be."""
+        return round not in self._closed and not self._in[round] and self._outstanding[round] == 0
 
     def receive(self, received: Received) -> Batch | Dropped | None:
         """Take in an update, late or not."""
         round = received.update.round
+        self._outstanding[round] -= received.clients
         if round in self._closed:
             if self.late == "discard":
                 return Dropped("late: its round had been aggregated")
@@ -162,8 +196,7 @@ class Quorum(Aggregation):
             return None
         self._received.setdefault(round, []).append(received)
         self._in[round] += received.clients
-        enough = 1 if round in self._overdue else self._enough(round)
-        return self._close(round) if self._in[round] >= enough else None
+        return self._close(round) if self._complete(round) else None
 
     def due(self, round: int) -> Batch | None:
         """Aggregate what there is."""
@@ -176,14 +209,18 @@ class Quorum(Aggregation):
 
     def waiting(self, round: int) -> str:
         """Count who is in."""
-        return f"{self._in[round]} updates are in, {self._enough(round)} are enough"
+        return f"{self._in[round]} updates are in, {self._enough.get(round, 0)} are enough"
 
     def left_over(self) -> Sequence[Received]:
         """Late ones after the last round."""
         return self._late
 
-    def _enough(self, round: int) -> int:
-        return at_least(self.least, self._expected.get(round, 0))
+    def _complete(self, round: int) -> bool:
+        """Whether enough are in, or all that will ever be, of a round that is open."""
+        if round in self._closed:
+            return False
+        enough = 1 if round in self._overdue else self._enough.get(round, 0)
+        return self._in[round] >= enough or self._outstanding[round] == 0
 
     def _close(self, round: int) -> Batch:
         self._closed.add(round)

@@ -93,6 +93,12 @@ class Aggregator:
         if self._outstanding[update.round] <= 0:
             _Passed(self, self._held.pop(update.round))
 
+    def lose(self, round: int, clients: int) -> None:
+        """Learn that so many clients will not send their updates of a round; whoever is left may be complete now."""
+        self._outstanding[round] -= clients
+        if self._outstanding[round] <= 0 and round in self._held:
+            _Passed(self, self._held.pop(round))
+
     def bring(self, versions: Mapping[int, int], causes: Causes) -> list[_Brought]:
         """Fetch what it has not got of the newest versions of items; return what brings them and is under way."""
         known = self.known
@@ -229,10 +235,10 @@ class _FetchBelow(Fetch):
 
     __slots__ = ("aggregator", "waits")
 
-    def __init__(self, thread: ClientThread, items: Sequence[int]):
+    def __init__(self, thread: ClientThread, items: Sequence[int], versions: Mapping[int, int] | None = None):
         assert isinstance(thread.site, Member)
         self.aggregator = thread.site.aggregator
-        super().__init__(thread, items)
+        super().__init__(thread, items, versions)
 
     def _travel(self, access: AccessLink) -> None:
         coming = self.aggregator.bring(self.versions, self.causes)

@@ -47,6 +47,9 @@ class CostLearner:
     def drop(self, update: Update) -> None:
         """Nothing is learned."""
 
+    def rest(self, client: int, *, vanished: bool) -> None:
+        """Nothing is learned."""
+
     def serve(self, client: int, versions: Mapping[int, int]) -> None:
         """Nothing is learned."""
 

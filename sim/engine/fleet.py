@@ -14,7 +14,7 @@ from sim.engine.timeline import SERVER
 from sim.errors import ScenarioError
 from sim.scenario.links import Region
 from sim.scenario.scenario import Scenario
-from sim.scenario.sections import Group
+from sim.scenario.sections import Group, Participation
 from sim.scenario.traces import starts_at_random
 from sim.support.streams import stream
 
@@ -124,27 +124,32 @@ def cohorts(scenario: Scenario, traits: Traits) -> Cohorts:
     ScenarioError
         If the scenario asks for what the shape does not do.
     """
-    rounds, given = scenario.rounds, scenario.participation
-    everyone = range(scenario.clients)
-    selection: Selection = Everyone()
+    rounds, everyone = scenario.rounds, range(scenario.clients)
+    chosen_by = selection(scenario, traits)
+    if isinstance(chosen_by, Everyone):
+        return Cohorts(rounds, scenario.clients, None)
+    members = tuple(tuple(chosen_by.select(round, everyone)) for round in range(rounds))
+    all_always = all(len(chosen) == scenario.clients for chosen in members) and not traits.takes_turns
+    return Cohorts(rounds, scenario.clients, None if all_always else members)
+
+
+def selection(scenario: Scenario, traits: Traits) -> Selection:
+    """Tell how the participants of a round are chosen; everything else as in `cohorts`."""
+    given = scenario.participation
     if traits.takes_turns:
         if given.fraction is not None or any(len(members) != 1 for members in given.rounds or ()):
             raise ScenarioError(
                 f"participation: clients of {scenario.method.name} take turns; "
                 "leave it out or give rounds with one client each"
             )
-        selection = Turns()
-    elif not traits.rounds_numbered and (given.fraction is not None or given.rounds is not None):
+        return Turns() if given.rounds is None else Listed(given.rounds)
+    if not traits.rounds_numbered and (given.fraction is not None or given.rounds is not None):
         raise ScenarioError(f"participation: clients of {scenario.method.name} begin again by themselves; leave it out")
     if given.rounds is not None:
-        selection = Listed(given.rounds)
-    elif given.fraction is not None:
-        selection = Fraction(given.fraction, stream(scenario.seed, "participation"))
-    if isinstance(selection, Everyone):
-        return Cohorts(rounds, scenario.clients, None)
-    members = tuple(tuple(selection.select(round, everyone)) for round in range(rounds))
-    all_always = all(len(chosen) == scenario.clients for chosen in members) and not traits.takes_turns
-    return Cohorts(rounds, scenario.clients, None if all_always else members)
+        return Listed(given.rounds)
+    if given.fraction is not None:
+        return Fraction(given.fraction, stream(scenario.seed, "participation"))
+    return Everyone()
 
 
 def sites(
@@ -177,3 +182,19 @@ def sites(
         together = 1 if by_itself else group.site.clients if group.site else group.count
         for client in members[::together]:
             yield client, min(together, members.stop - client), index, every_round
+
+
+def opened_one_by_one(scenario: Scenario) -> bool:
+    """Whether anything of a scenario decides only during a run who takes part, or whose updates are aggregated."""
+    told, default = scenario.participation, Participation()
+    waits = ("over_selection", "quorum", "deadline")
+    return any(getattr(told, field) != getattr(default, field) for field in waits) or any(
+        _fails(group) for group in scenario.fleet
+    )
+
+
+def _fails(group: Group) -> bool:
+    """Whether anything ever happens to the clients of a group."""
+    drops_out = group.dropout is not None and group.dropout.rate > 0
+    leaves = group.available is not None and group.available.share != 1
+    return drops_out or leaves or group.failures is not None or group.outages is not None

@@ -37,6 +37,8 @@ class Update:
         Whether the server has it, and whether it has been aggregated or dropped; noted by the engine.
     weight : float
         What a policy multiplies it by when it is aggregated.
+    computed : bool
+        Whether it was computed to its end; otherwise its client vanished before that.
     """
 
     client: int
@@ -50,6 +52,7 @@ class Update:
     weight: float = 1.0
     received: bool = False
     settled: bool = False
+    computed: bool = True
 
     @property
     def newest(self) -> int:
@@ -96,6 +99,12 @@ class Learner(Protocol):
 
     def drop(self, update: Update) -> None:
         """Learn that an update will never be aggregated."""
+
+    def rest(self, client: int, *, vanished: bool) -> None:
+        """Learn that a client will fetch all that it misses before it trains again.
+
+        If it vanished, it keeps the versions that it had and nothing of its own.
+        """
 
     def serve(self, client: int, versions: Mapping[int, int]) -> None:
         """Begin to send versions of items to a client: they have to stay until it receives them."""

@@ -44,7 +44,7 @@ class _Site(_Actor, Protocol):
     known: Mapping[int, int]
     received: int
 
-    def receive(self, versions: dict[int, int]) -> None: ...
+    def receive(self, versions: Mapping[int, int]) -> None: ...
 
 
 class _Thread(Protocol):
@@ -195,6 +195,8 @@ class Upload(Message):
 
     def arrive(self) -> None:
         """Be received."""
+        if not self.under_way:
+            return
         site = self.thread.site
         site.received += 1
         site.sends_to.receive(self.update, self._record(self._spent()), site.count)
@@ -209,14 +211,21 @@ class Fetch(Message):
     kind = Kind.DOWNLOAD
     thread: ClientThread
 
-    def __init__(self, thread: ClientThread, items: Sequence[int]):
+    def __init__(self, thread: ClientThread, items: Sequence[int], versions: Mapping[int, int] | None = None):
         site = thread.site
         world, newest = site.world, site.server.versions
-        self.versions = versions = {item: newest[item] for item in items}
+        known, missed = site.known, site.server.missed
+        self.versions: Mapping[int, int]
+        if versions is None:
+            self.versions = versions = {item: newest[item] for item in items}
+            size = sum([world.sizes.download(item, missed(item, known.get(item, -1))) for item in items])
+        else:
+            # The same ones once more.
+            self.versions = versions
+            changes = [missed(item, known.get(item, -1)) - missed(item, versions[item]) for item in items]
+            size = sum(map(world.sizes.download, items, changes))
         world.learner.serve(site.client, versions)
         blocks = tuple(items) if world.rules.blocks_named else ()
-        known, missed = site.known, site.server.missed
-        size = sum([world.sizes.download(item, missed(item, known.get(item, -1))) for item in items])
         super().__init__(thread, size, max(versions.values()), blocks)
         self._travel(site.port.down)
 

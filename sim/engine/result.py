@@ -6,12 +6,12 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
-from sim.engine.fleet import Fleet
+from sim.engine.fleet import Fleet, opened_one_by_one
 from sim.engine.lines import Level, Line, are_plain, lines
 from sim.engine.timeline import SERVER, Account, Interval, Kind, Span, Timeline, account, write_csv
 from sim.scenario.scenario import Scenario
@@ -50,6 +50,8 @@ class Result:
         Where the numbers come from.
     events : int
         How many events its simulation took, which is what it costs.
+    down : mapping of int to sequence of (float, float)
+        When devices or links of clients were down [s].
     """
 
     scenario: Scenario
@@ -58,6 +60,7 @@ class Result:
     presence: Mapping[int, Sequence[Interval]]
     provenance: Mapping[str, object]
     events: int = 0
+    down: Mapping[int, Sequence[Interval]] = field(default_factory=dict)
 
     @cached_property
     def wall_clock(self) -> float:
@@ -72,7 +75,8 @@ class Result:
         for span in self.timeline.spans:
             if span.client >= 0:
                 spans_of[span.client].append(span)
-        return {client: account(spans, self.presence[client], self.wall_clock) for client, spans in spans_of.items()}
+        down, end = self.down, self.wall_clock
+        return {c: account(spans, self.presence[c], end, down.get(c, ())) for c, spans in spans_of.items()}
 
     def mean(self, part: str, clients: range | None = None) -> float:
         """Mean of one part of the accounts over the clients (of a range of numbers) [s].
@@ -118,8 +122,24 @@ class Result:
             **{name: self.mean(part) for name, part in _MEANS.items()},
             "uploaded_bytes": self.total("uploaded"),
             "downloaded_bytes": self.total("downloaded"),
+            **(self.failures() if opened_one_by_one(self.scenario) else {}),
             "rounds": self.scenario.rounds,
             "clients": self.scenario.clients,
+        }
+
+    def failures(self) -> dict[str, int | float]:
+        """What failures cost: mean over the clients of the time in which they were down, and totals of what was wasted.
+
+        Wasted are computations [s] whose update was not aggregated, what was sent of these, and messages that were
+        cut off [B].
+        """
+        spans = [self.timeline.spans[number] for number in self.timeline.wasted]
+        of_clients = [span for span in spans if span.client >= 0]
+        computing = [(span.end, -span.start) for span in of_clients if span.kind is Kind.COMPUTE]
+        return {
+            "failed_s": self.mean("failed"),
+            "wasted_compute_s": math.fsum(term for terms in computing for term in terms),
+            "wasted_bytes": _whole(math.fsum(span.size for span in of_clients)),
         }
 
     def groups(self) -> list[dict[str, object]]:

@@ -23,6 +23,10 @@ class Sizes(Protocol):
         """Size of the server's current version of an item for a client that misses its last `changes` [B]."""
         ...
 
+    def holds(self, item: int, clients: int) -> None:
+        """Learn that a version of an item was made of so many clients' updates."""
+        ...
+
     def item(self, round: int, block: int | None) -> int:
         """Which of the server's items the aggregate of a round is a new version of."""
         ...

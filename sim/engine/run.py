@@ -11,8 +11,10 @@ import simpy
 from simpy.core import EmptySchedule, StopSimulation
 
 from sim.engine.aggregator import Aggregator, Member
+from sim.engine.fallible import Fallible, FallibleMember
 from sim.engine.learner import Learner
 from sim.engine.message import Message
+from sim.engine.opening import RoundOpener
 from sim.engine.rules import Rules, Sizes
 from sim.engine.server import Server
 from sim.engine.site import Site
@@ -34,6 +36,8 @@ class Run:
         When it happens, the run ends, whatever is still under way; see `stop`.
     cancelled : int
         Updates that were under way then.
+    attendance : RoundOpener or None
+        Where rounds are opened one by one, who opens them; otherwise the participants are known beforehand.
     """
 
     def __init__(self, env: simpy.Environment, network: Network, learner: Learner, sizes: Sizes, rules: Rules):
@@ -43,14 +47,22 @@ class Run:
         self.server = Server(self.world)
         self.sites: list[Site] = []
         self.aggregators: list[Aggregator] = []
+        self.attendance: RoundOpener | None = None
         self.over = env.event()
         self.cancelled = 0
-        self._processes: list[tuple[simpy.Process, Site | Server]] = []
+        self._processes: dict[simpy.Process, Site | Server] = {}
 
     def join(self, client: int, count: int, port: Port, rounds: Sequence[int], below: Aggregator | None = None) -> Site:
         """Add a site that takes part in the given rounds, below an aggregator if there is one."""
         of = self.world, self.server, client, count, port, rounds
         site = Site(*of) if below is None else Member(*of, below)
+        self.sites.append(site)
+        return site
+
+    def meet(self, client: int, port: Port, below: Aggregator | None = None) -> Fallible:
+        """Add a client that takes part in rounds as they are opened."""
+        of = self.world, self.server, client, 1, port, ()
+        site = Fallible(*of) if below is None else FallibleMember(*of, below)
         self.sites.append(site)
         return site
 
@@ -65,11 +77,11 @@ class Run:
 
     def process(self, actor: Site | Server, generator: Process) -> simpy.Process:
         """Begin a process of an actor; it has to end before the run does."""
-        process = self.env.process(generator)
-        self._processes.append((process, actor))
+        process = actor.work(generator) if isinstance(actor, Site) else self.env.process(generator)
+        self._processes[process] = actor
         return process
 
-    def survey(self) -> Generator[simpy.Event, Any, Causes]:
+    def survey(self, first: Sequence[Site] | None = None) -> Generator[simpy.Event, Any, Causes]:
         """Let the participants of round 0 do the full pass of the gradient-based schedule, if there is one.
 
         Afterwards the block of every round is known. The pass costs computation; the few numbers that it
@@ -79,12 +91,13 @@ class Run:
         world = self.world
         if self.rules.surveyed:
             passes = []
-            for site in self.sites:
-                if site.rounds and site.rounds[0] == 0:
-                    seconds = world.learner.survey(site.client)
-                    now = self.env.now
-                    spans.append(world.timeline.record(site.client, 0, Kind.COMPUTE, now, now + seconds))
-                    passes.append(self.env.timeout(seconds))
+            if first is None:
+                first = [site for site in self.sites if site.rounds and site.rounds[0] == 0]
+            for site in first:
+                seconds = world.learner.survey(site.client)
+                now = self.env.now
+                spans.append(world.timeline.record(site.client, 0, Kind.COMPUTE, now, now + seconds))
+                passes.append(self.env.timeout(seconds))
             yield self.env.all_of(passes)
         world.schedule = world.learner.schedule()
         return tuple(spans)
@@ -114,7 +127,7 @@ class Run:
             while until < math.inf and peek() <= until:
                 step()
             # Alarms that have become superfluous may be all that is left.
-            if until < peek() < math.inf and any(process.is_alive for process, _ in self._processes):
+            if until < peek() < math.inf and any(process.is_alive for process in self._processes):
                 raise OverdueError(f"the run is not over at {until:.6g} s, when it was given up")
             while True:
                 step()
@@ -122,18 +135,27 @@ class Run:
             threads = [thread for site in self.sites for thread in (site, site.second) if thread is not None]
             messages: list[Message] = [message for thread in threads for message in thread.under_way]
             messages += [message for aggregator in self.aggregators for message in aggregator.under_way]
+            timeline = self.world.timeline
+            done = len(timeline.spans)
             for message in messages:
                 message.cancel()
-            self.world.timeline.cut(self.env.now)
+            timeline.wasted.update(range(done, len(timeline.spans)))
+            timeline.cut(self.env.now)
             self._prove_the_end(stopped=True)
         except EmptySchedule:
             self._prove_the_end(stopped=False)
 
     def unaggregated(self) -> dict[str, object]:
         """What became of updates that were not aggregated, as `updates` of a result's provenance; nothing if none."""
-        begun = sum(site.updates * site.count for site in self.sites)
-        never_begun = max(0, self.server.expected - begun)
-        counts = {"dropped": dict(self.server.dropped), "cancelled": self.cancelled, "never_begun": never_begun}
+        # Of those that are lost with their clients, some had not been begun.
+        begun = sum((site.updates - site.lost) * site.count for site in self.sites)
+        never_begun = max(0, self.server.expected - self.server.lost - begun)
+        counts = {
+            "dropped": dict(self.server.dropped),
+            "cancelled": self.cancelled,
+            "never_begun": never_begun,
+            "lost": self.server.lost,
+        }
         known = {name: count for name, count in counts.items() if count}
         return {"updates": known} if known else {}
 
@@ -141,14 +163,15 @@ class Run:
         """Raise unless all rounds are aggregated and every update is accounted for."""
         server = self.server
         server.drop_left_over()
-        outstanding = sum(site.updates * site.count for site in self.sites) - server.received + server.held
+        begun = sum((site.updates - site.lost) * site.count for site in self.sites)
+        outstanding = begun - server.received + server.held
         lost = outstanding - sum(server.cut_off.values())
         if stopped:
             # What was computed, sent, held or aggregated when the run was ended need not come to anything; but whoever
             # had ended by then was not about to send anything any more.
             lost = sum(self._never_sent(site) for site in self._ended())
         self.cancelled = outstanding - lost + server.aggregating
-        stuck = [] if stopped else [each for each in self._processes if each[0].is_alive]
+        stuck = [] if stopped else [each for each in self._processes.items() if each[0].is_alive]
         if server.aggregations >= self.rules.rounds and not stuck and not lost:
             return
         # Whoever waits for a link that is dead says why all the others wait.
@@ -179,15 +202,15 @@ class Run:
 
     def _ended(self) -> list[Site]:
         """Sites whose processes, as far as they are known, have all come to their end."""
-        alive = {actor: False for _, actor in self._processes}
-        for process, actor in self._processes:
+        alive = dict.fromkeys(self._processes.values(), False)
+        for process, actor in self._processes.items():
             alive[actor] |= process.is_alive
         return [site for site in self.sites if alive.get(site) is False]
 
     def _never_sent(self, site: Site) -> int:
         """Updates that a site computed and that neither arrived nor were cut off."""
         cut_off = sum(count for (client, _), count in self.server.cut_off.items() if client == site.client)
-        return (site.updates - site.received) * site.count - cut_off
+        return (site.updates - site.received - site.lost) * site.count - cut_off
 
     def _waiting(self, process: simpy.Process, actor: Site | Server) -> str:
         """Say what one process waits for, and since when."""

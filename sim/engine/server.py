@@ -40,6 +40,10 @@ class Server:
         aggregated.
     dropped : Counter
         By reason, updates that were dropped.
+    lost : int
+        Updates that were announced and whose clients are gone.
+    forsaken : callable
+        Told a round of which nobody is left.
     cut_off : dict of (client, number) to int
         Clients whose upload of an update was cancelled or failed, and has not been begun again.
     """
@@ -55,20 +59,34 @@ class Server:
         self.expected = self.received = self.held = self.aggregating = 0
         self.dropped: Counter[str] = Counter()
         self.cut_off: dict[tuple[int, int], int] = {}
+        self.lost = 0
+        self.forsaken: Callable[[int], None] = lambda round: None
+        self._openings: Counter[int] = Counter()
         self.observer: Observer | None = None
         self._aggregated: dict[int, Signal] = {}
         self._beginnings: dict[int, Signal] = {}
         self._numbers: set[int] = set()
 
-    def expect(self, round: int, clients: int) -> None:
-        """Announce how many clients send an update of a round."""
+    def expect(self, round: int, clients: int, wanted: int | None = None) -> None:
+        """Announce how many clients send an update of a round, and how many are wanted, if these are more than that."""
         self.expected += clients
-        self.policy.expect(round, clients)
+        self.policy.expect(round, clients, wanted)
 
     def open(self, round: int) -> None:
         """Begin a round: its deadline, if there is one, runs from now on; what arrives just then is in time."""
+        self._openings[round] += 1
         if self.policy.deadline is not None:
-            after_delay(self.world.env, self.policy.deadline, lambda _: self._due(round))
+            opening = self._openings[round]
+            after_delay(self.world.env, self.policy.deadline, lambda _: self._due(round, opening))
+
+    def lose(self, round: int, clients: int) -> None:
+        """Learn that so many clients will not send their updates of a round any more."""
+        self.lost += clients
+        batch = self.policy.lost(round, clients)
+        if batch is not None:
+            self._begin(batch)
+        elif self.policy.forsaken(round):
+            self.forsaken(round)
 
     def aggregated(self, number: int) -> Signal:
         """Fire when an aggregation is in the server's model; its value is the cause of what follows."""
@@ -118,7 +136,9 @@ class Server:
         self.dropped[reason] += received.clients
         self.world.learner.drop(received.update)
 
-    def _due(self, round: int) -> None:
+    def _due(self, round: int, opening: int) -> None:
+        if opening != self._openings[round]:
+            return
         batch = self.policy.due(round)
         if batch is not None:
             self._begin(batch)
@@ -172,6 +192,10 @@ class Server:
             self.versions[item] = number
             self.renewals[item].append(number)
             blocks += world.named(block)
+        if world.unsettled:
+            world.sizes.holds(world.sizes.item(number, updates[0].block), clients)
+            for update in updates:
+                world.unsettled.pop((update.client, update.sequence), None)
         self.aggregating -= clients
         span = world.timeline.record(SERVER, number, Kind.AGGREGATE, start, world.env.now, 0.0, blocks, causes)
         self.aggregations += 1

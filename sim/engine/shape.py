@@ -39,6 +39,9 @@ class Traits:
         A round is one client's turn, and each client has a block of its own.
     rounds_numbered : bool
         Clients take part in numbered rounds; otherwise each begins again by itself, and `rounds` counts aggregations.
+    opens_rounds : bool
+        Rounds may be opened one by one (`Run.attendance`), with clients that may vanish in the middle. Not inherited,
+        either.
     overlaps : bool
         A client computes and communicates at once, and goes on from its own update before it has the aggregate.
     """
@@ -47,6 +50,7 @@ class Traits:
     collapsible: bool = False
     takes_turns: bool = False
     rounds_numbered: bool = True
+    opens_rounds: bool = False
     overlaps: bool = False
 
 
@@ -68,7 +72,7 @@ class Shape(Generic[P]):
         """Take back what only this very class's author can vouch for: a new order of things is not the old one's."""
         super().__init_subclass__()
         if "traits" not in cls.__dict__:
-            cls.traits = replace(cls.traits, causes_fixed=False, collapsible=False)
+            cls.traits = replace(cls.traits, causes_fixed=False, collapsible=False, opens_rounds=False)
             if "staleness" not in cls.__dict__:
                 cls.staleness = classmethod(lambda cls, params: None)  # type: ignore[assignment, method-assign]
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import simpy
 
 from sim.engine.aggregator import Aggregator
+from sim.engine.attendance import Attendance
 from sim.engine.cost_learner import CostLearner
 from sim.engine.costs import Costs
-from sim.engine.fleet import Cohorts, Fleet, cohorts, sites
+from sim.engine.fallible import Fallible
+from sim.engine.fleet import Cohorts, Fleet, cohorts, opened_one_by_one, selection, sites
 from sim.engine.learner import Learner
 from sim.engine.links import Access, Links
 from sim.engine.result import Result
@@ -75,6 +78,11 @@ class Setup:
         return self.method.shape.traits
 
     @property
+    def opened(self) -> bool:
+        """Whether it is only known when a round opens who takes part in it."""
+        return opened_one_by_one(self.scenario)
+
+    @property
     def trained_blocks(self) -> list[Block]:
         """Blocks that some round trains; none for other methods, or without a model."""
         scheduled = set(self.schedule)
@@ -109,6 +117,11 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
     method = METHODS[scenario.method.name]
     if method.trains is Trains.STACKED_LORA and not method.shape.traits.rounds_numbered:
         raise ScenarioError(f"method: {method.name} stacks the adapters of a round, and its clients have no rounds")
+    if opened_one_by_one(scenario) and not method.shape.traits.opens_rounds:
+        raise ScenarioError(
+            f"method: {method.name} does not say what becomes of rounds that end early, nor of clients that vanish; "
+            "leave participation's quorum, over_selection and deadline out"
+        )
     cyclic = method.shape.traits.takes_turns
     who = cohorts(scenario, method.shape.traits)
     blocks: tuple[Block, ...] | None = None
@@ -180,8 +193,10 @@ def simulate(
     fleet = Fleet.of(scenario)
     env = simpy.Environment(0.0)
     alike = learner is None and setup.traits.collapsible
-    simulated = list(sites(scenario, fleet, setup.cohorts, alike=alike))
-    links = Links(env, scenario, min(len(simulated), max(setup.cohorts.sizes(), default=0)), access, setup.starts)
+    simulated = [] if setup.opened else list(sites(scenario, fleet, setup.cohorts, alike=alike))
+    at_once = max(setup.cohorts.sizes(), default=0)
+    at_once = min(at_once, len(simulated)) if simulated else at_once
+    links = Links(env, scenario, at_once, access, setup.starts)
     rules = Rules(
         rounds=scenario.rounds,
         seed=scenario.seed,
@@ -192,7 +207,8 @@ def simulate(
         blocks_named=setup.method.trains is Trains.BLOCK,
         surveyed=setup.ranks_blocks,
     )
-    run = Run(env, links.network, learner or CostLearner(costs, setup.schedule, setup.blocks), setup.payload, rules)
+    sizes = setup.payload.of_a_run() if setup.opened else setup.payload
+    run = Run(env, links.network, learner or CostLearner(costs, setup.schedule, setup.blocks), sizes, rules)
     run.world.shared_links = links.shared
     aggregators: dict[str | None, Aggregator] = {
         name: run.aggregate_below(number, name, links.aggregators[name], rounds_numbered=setup.traits.rounds_numbered)
@@ -202,6 +218,14 @@ def simulate(
         group = fleet.groups[index]
         port = links.attach(group, client, fleet.firsts[index], count)
         run.join(client, count, port, rounds, aggregators.get(group.region))
+    if setup.opened:
+
+        def meet(client: int) -> Fallible:
+            index = fleet.index(client)
+            group = fleet.groups[index]
+            return run.meet(client, links.attach(group, client, fleet.firsts[index], 1), aggregators.get(group.region))
+
+        run.attendance = Attendance(run, scenario, selection(scenario, setup.traits), meet)
     run.server.observer = observer
     shape = setup.method.shape(run, scenario.method)
     shape.start()
@@ -210,13 +234,19 @@ def simulate(
     wall_clock = timeline.end
     if wall_clock > until:
         raise OverdueError(f"the run is not over at {until:.6g} s, when it was given up")
+    timeline.wasted.update(*run.world.unsettled.values())
+    attending = sorted(run.sites, key=attrgetter("client")) if setup.opened else run.sites
     return Result(
         scenario,
         timeline,
-        {site.client: site.count for site in run.sites},
-        {site.client: shape.presence(site, wall_clock) for site in run.sites},
+        {site.client: site.count for site in attending},
+        {
+            site.client: site.attended(wall_clock) if isinstance(site, Fallible) else shape.presence(site, wall_clock)
+            for site in attending
+        },
         _provenance(setup, costs) | run.unaggregated(),
         next(env._eid),
+        {site.client: site.down(wall_clock) for site in attending if isinstance(site, Fallible)},
     )
 
 

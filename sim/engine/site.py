@@ -42,13 +42,13 @@ class Thread:
         self.beside: int | None = None
         self.under_way: list[Upload | Fetch] = []
 
-    def upload(self, update: Update) -> Upload:
+    def upload(self, update: Update) -> simpy.Event:
         """Send an update to the server, which has received it when this event happens."""
-        return Upload(self, update)
+        return self.site.sends(self, update)
 
     def fetch(self, items: Sequence[int]) -> simpy.Event:
         """Download the server's versions of `items`; nothing happens if there are none."""
-        return self.site.fetches(self, items) if items else self.site.world.nothing
+        return self.site.fetches(self, items) if items else self.site.nothing_to_fetch()
 
     def wait(self, event: simpy.Event) -> simpy.Event:
         """Wait for something whose value is causes: what comes next waits for them and for what came before."""
@@ -89,20 +89,24 @@ class Site(Thread):
         Its time to pack or unpack one message [s].
     sends_to : Receiver
         Where its updates go.
-    fetches : type of Fetch
-        How it downloads.
+    sends, fetches : callable
+        How it uploads, and how it downloads.
     known : mapping of int to int
         Version that it has of each of the server's items; replaced, never changed, as updates refer to it.
-    updates, received : int
-        How many it has begun to compute, and how many of them have arrived.
+    updates, received, lost : int
+        How many it has begun to compute, and how many of them have arrived, or vanished with it.
+    kept : dict of int to Update, or None
+        Updates that it sends later, by round.
     second : Thread or None
         Its newest thread beside a computation.
     """
 
     __slots__ = (
-        *("client", "count", "fetches", "known", "packing", "port", "received", "rounds", "second", "sends_to"),
-        *("server", "updates", "world"),
+        *("client", "count", "fetches", "kept", "known", "packing", "port", "received", "rounds", "second", "sends"),
+        *("sends_to", "server", "updates", "world"),
     )
+
+    lost = 0
 
     def __init__(self, world: World, server: Server, client: int, count: int, port: Port, rounds: Sequence[int]):
         super().__init__(self)
@@ -114,10 +118,22 @@ class Site(Thread):
         self.rounds = rounds
         self.packing = world.rules.serialization
         self.sends_to: Receiver = server
-        self.fetches: type[Fetch] = Fetch
+        self.sends: Callable[[Thread, Update], simpy.Event] = Upload
+        self.fetches: Callable[[Thread, Sequence[int]], simpy.Event] = Fetch
         self.known: Mapping[int, int] = {}
         self.updates = self.received = 0
         self.second: Thread | None = None
+        self.kept: dict[int, Update] | None = None
+
+    def keep(self, update: Update) -> None:
+        """Keep an update to send it in a later round."""
+        self.kept = self.kept or {}
+        self.kept[update.round] = update
+
+    def due(self, round: int) -> list[Update]:
+        """Take what was kept of rounds up to that one, oldest first."""
+        kept = self.kept or {}
+        return [kept.pop(own) for own in sorted(kept) if own <= round]
 
     def train(self, round: int) -> Training:
         """Compute the local update of a round; the event's value is the update."""
@@ -140,9 +156,17 @@ class Site(Thread):
             Given the second thread, gives its process.
         """
         self.second = thread = _Beside(self, training)
-        both = training & self.world.env.process(thread.run(communicate))
+        both = training & self.work(thread.run(communicate))
         both.callbacks.append(thread.join)
         return both
+
+    def work(self, generator: Process) -> simpy.Process:
+        """Begin a process of this client."""
+        return self.world.env.process(generator)
+
+    def nothing_to_fetch(self) -> simpy.Event:
+        """Go on at once."""
+        return self.world.nothing
 
     def missing(self) -> list[int]:
         """Items of which the server has a newer version than this client."""
@@ -173,7 +197,7 @@ class _Beside(Thread):
         if training.span < 0:
             yield training.begun()
         if training.serial:
-            yield training.env.timeout(training.serial)
+            yield training.sendable()
             self.beside = training.span
         yield from communicate(self)
 

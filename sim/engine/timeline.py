@@ -126,10 +126,14 @@ class Timeline:
     bound : dict of int to int
         Of messages that a shared link bound in the end, whose it is: number of the first client of a site, of a region,
         or the server's. Noted where there are sites, regions or TCP; elsewhere it is the server's.
+    wasted : set of int
+        Computations and messages that came to nothing: they were cut off, or their update was never aggregated. Noted
+        where rounds are opened one by one.
     """
 
     spans: list[Span] = field(default_factory=list)
     bound: dict[int, int] = field(default_factory=dict)
+    wasted: set[int] = field(default_factory=set)
 
     def record(
         self,
@@ -156,6 +160,16 @@ class Timeline:
             if span.end > end:
                 self.spans[number] = span._replace(end=end, serial=min(span.serial, end - span.start))
 
+    def end_now(self, number: int, now: float) -> None:
+        """Let a span that would end later end now [s]."""
+        span = self.spans[number]
+        self.spans[number] = span._replace(end=now, serial=min(span.serial, now - span.start))
+
+    def repeated(self, number: int) -> None:
+        """Let all time of a message that is sent anew count as repeated."""
+        span = self.spans[number]
+        self.spans[number] = span._replace(spent=tuple(Parts(0.0, 0.0, 0.0, repeated=span.end - span.start)))
+
     @property
     def end(self) -> float:
         """When the last activity is done [s]; 0 if there was none."""
@@ -164,7 +178,7 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where one client's wall-clock went: the four parts add up to it.
+    """Where one client's wall-clock went: compute, exposed, waiting, offline and failed add up to it.
 
     Attributes
     ----------
@@ -182,6 +196,8 @@ class Account:
         The part of `exposed` before the client's last computation began: what more bandwidth could hide [s].
     uploaded, downloaded : float
         Bytes moved [B].
+    failed : float
+        Doing nothing of this, while taking part, because the device or the link was down [s].
     """
 
     compute: float
@@ -192,12 +208,15 @@ class Account:
     stalled: float
     uploaded: float
     downloaded: float
+    failed: float = 0.0
 
 
 Interval = tuple[float, float]
 
 
-def account(spans: Iterable[Span], presence: Sequence[Interval], wall_clock: float) -> Account:
+def account(
+    spans: Iterable[Span], presence: Sequence[Interval], wall_clock: float, down: Sequence[Interval] = ()
+) -> Account:
     """Divide one client's wall-clock into what it did.
 
     Parameters
@@ -208,11 +227,13 @@ def account(spans: Iterable[Span], presence: Sequence[Interval], wall_clock: flo
         Disjoint intervals in which it takes part [s].
     wall_clock : float
         Length of the run [s].
+    down : sequence of (float, float)
+        Intervals in which its device or link was down [s].
 
     Returns
     -------
     Account
-        compute + exposed + waiting + offline = wall-clock. The run is cut at every start and end, each piece
+        compute + exposed + waiting + offline + failed = wall-clock. The run is cut at every start and end, each piece
         is given to exactly one part, and the pieces are added without rounding (`math.fsum`).
     """
     spans = list(spans)
@@ -220,9 +241,9 @@ def account(spans: Iterable[Span], presence: Sequence[Interval], wall_clock: flo
     sending = [(span.start, span.end) for span in spans if span.kind is not Kind.COMPUTE]
     last_computation = max((start for start, _ in computing), default=0.0)
     pieces: dict[str, list[float]] = {
-        part: [] for part in ("compute", "exposed", "waiting", "offline", "hidden", "stalled")
+        part: [] for part in ("compute", "exposed", "waiting", "offline", "failed", "hidden", "stalled")
     }
-    for start, end, computes, sends, present in _pieces(computing, sending, presence, wall_clock):
+    for start, end, computes, sends, present, fails in _pieces((computing, sending, presence, down), wall_clock):
         # Two terms per piece, so that the sum telescopes to the wall-clock itself and not to rounded lengths.
         length = (end, -start)
         if computes:
@@ -234,7 +255,7 @@ def account(spans: Iterable[Span], presence: Sequence[Interval], wall_clock: flo
             if end <= last_computation:
                 pieces["stalled"] += length
         else:
-            pieces["waiting" if present else "offline"] += length
+            pieces[("failed" if fails else "waiting") if present else "offline"] += length
     return Account(
         **{part: math.fsum(terms) for part, terms in pieces.items()},
         uploaded=math.fsum(span.size for span in spans if span.kind is Kind.UPLOAD),
@@ -243,19 +264,19 @@ def account(spans: Iterable[Span], presence: Sequence[Interval], wall_clock: flo
 
 
 def _pieces(
-    computing: Sequence[Interval], sending: Sequence[Interval], presence: Sequence[Interval], wall_clock: float
-) -> Iterator[tuple[float, float, bool, bool, bool]]:
-    """Cut [0, wall_clock] at every boundary and say for each piece which of the three kinds cover it."""
+    kinds: tuple[Sequence[Interval], ...], wall_clock: float
+) -> Iterator[tuple[float, float, bool, bool, bool, bool]]:
+    """Cut [0, wall_clock] at every boundary and say for each piece which of the four kinds cover it."""
     changes: list[tuple[float, int, int]] = [(wall_clock, 0, 0)]
-    for which, intervals in enumerate((computing, sending, presence)):
+    for which, intervals in enumerate(kinds):
         for start, end in intervals:
             changes += [(start, which, 1), (end, which, -1)]
     changes.sort()
-    depth = [0, 0, 0]
+    depth = [0, 0, 0, 0]
     position = 0.0
     for time, which, change in changes:
         if time > position:
-            yield position, time, depth[0] > 0, depth[1] > 0, depth[2] > 0
+            yield position, time, depth[0] > 0, depth[1] > 0, depth[2] > 0, depth[3] > 0
             position = time
         depth[which] += change
 

@@ -90,14 +90,20 @@ class Training(simpy.Event):
         _, update.sequence, _, update.versions = self._of
         self._value = update
 
-    def _last(self, seconds: float, serial: float) -> None:
-        """Record its span, and end so many seconds from now."""
+    def sendable(self) -> simpy.Event:
+        """Happen when something can be sent beside it, once it has begun."""
+        return self.env.timeout(self.serial)
+
+    def _record(self, seconds: float, serial: float, causes: Causes) -> None:
+        """Record its span, from now on."""
         client, _, round, _ = self._of
         world, now = self._world, self.env.now
-        self.serial = serial
         blocks = world.named(world.block(round))
-        self.span = world.timeline.record(
-            client, round, Kind.COMPUTE, now, now + seconds, 0.0, blocks, self.causes, serial
-        )
+        self.span = world.timeline.record(client, round, Kind.COMPUTE, now, now + seconds, 0.0, blocks, causes, serial)
+
+    def _last(self, seconds: float, serial: float) -> None:
+        """Record its span, and end so many seconds from now."""
+        self.serial = serial
+        self._record(seconds, serial, self.causes)
         self._ok = True
         self.env.schedule(self, NORMAL, seconds)

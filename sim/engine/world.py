@@ -61,6 +61,8 @@ class World:
         Whose the shared links are, if that is noted: see `Timeline.bound`.
     promised : dict
         Computations whose updates are only promised yet, in the order in which they began.
+    unsettled : dict of (client, sequence) to list of int
+        Where rounds are opened one by one, the spans of every update that has not been aggregated.
     """
 
     def __init__(self, env: simpy.Environment, network: Network, learner: Learner, sizes: Sizes, rules: Rules):
@@ -73,6 +75,7 @@ class World:
         self.shared_links: Mapping[Link, int] = {}
         self.schedule: Sequence[int | None] = ()
         self.promised: dict[Redeemable, None] = {}
+        self.unsettled: dict[tuple[int, int], list[int]] = {}
         self.end_of_instant = EndOfInstant(env, self._redeem_unknown)
         # What is yielded where there is nothing to wait for: an event that is over.
         self.nothing = simpy.Event(env)

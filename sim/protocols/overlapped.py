@@ -11,12 +11,12 @@ from functools import partial
 
 from pydantic import Field
 
-from sim.engine.learner import Update
 from sim.engine.run import Run
 from sim.engine.shape import Params, Shape, Traits
 from sim.engine.site import Site, Thread
 from sim.engine.timeline import Interval
 from sim.engine.world import Process
+from sim.protocols.rolling import Rolling
 from sim.protocols.stages import Stage, Stages
 from sim.scenario.fields import Whole
 
@@ -31,13 +31,12 @@ class OverlappedParams(Params):
 class Overlapped(Shape[OverlappedParams]):
     """Two threads per client: one computes, the other communicates."""
 
-    traits = Traits(causes_fixed=True, collapsible=True, overlaps=True)
+    traits = Traits(causes_fixed=True, collapsible=True, opens_rounds=True, overlaps=True)
     Params = OverlappedParams
 
     def __init__(self, run: Run, params: OverlappedParams):
         super().__init__(run, params)
-        self.stages = Stages(run, params.staleness)
-        self.pending: dict[tuple[int, int], Update] = {}
+        self.rounds: Stages | Rolling = (Stages if run.attendance is None else Rolling)(run, params.staleness)
 
     @classmethod
     def staleness(cls, params: OverlappedParams) -> int | None:
@@ -46,27 +45,35 @@ class Overlapped(Shape[OverlappedParams]):
 
     def start(self) -> None:
         """Begin the server's process, which begins those of the clients."""
-        self.run.process(self.run.server, self.stages.server(self.client))
+        rounds = self.rounds
+        self.run.process(
+            self.run.server,
+            rounds.server(self.client)
+            if isinstance(rounds, Stages)
+            else rounds.server(self.participation, self.exchange),
+        )
 
     def client(self, site: Site, stage: Stage) -> Process:
         """One client of ParaBlock (Algorithm 2), in the rounds of a stage."""
         for round in stage.computed_by(site):  # line 3
-            training = site.train(round)  # line 4
-            yield site.meanwhile(training, partial(self.exchange, round=round))  # lines 5, 6 and 9
-            self.pending[site.client, round] = training.update
+            yield from self.participation(site, round)
         for round in stage.exchanged_by(site):  # lines 12 to 14
             yield from self.exchange(site, round)
 
+    def participation(self, site: Site, round: int) -> Process:
+        """The same in one round: compute, and meanwhile communicate."""
+        training = site.train(round)  # line 4
+        yield site.meanwhile(training, partial(self.exchange, round=round))  # lines 5, 6 and 9
+        site.keep(training.update)
+
     def exchange(self, thread: Thread, round: int) -> Process:
         """Send the update of round t - s, and fetch what its aggregation brings."""
-        due = round - self.params.staleness
-        update = self.pending.pop((thread.site.client, due), None)
-        if update is not None:
+        for update in thread.site.due(round - self.params.staleness):
             yield thread.upload(update)
-        if self.stages.goes_on(thread.site, round):
-            yield thread.wait(self.run.server.aggregated(due))
-            yield thread.fetch(thread.site.missing())
+        if self.rounds.goes_on(thread.site, round):
+            yield thread.wait(self.rounds.news(round))
+            yield thread.fetch(self.rounds.wanted(thread.site, round))
 
     def presence(self, site: Site, wall_clock: float) -> Sequence[Interval]:
         """The stages in which it has something to do."""
-        return self.stages.presence(site, wall_clock)
+        return self.rounds.presence(site, wall_clock)

@@ -105,6 +105,14 @@ class Stages:
             return site in self._computing[round + 1]
         return site in self._sending(round) and site in self._sending(round + 1)
 
+    def news(self, round: int) -> Signal:
+        """What a client waits for in a round's exchange."""
+        return self._run.server.aggregated(round - self._staleness)
+
+    def wanted(self, site: Site, round: int) -> Sequence[int]:
+        """Items that a client downloads in a round's exchange: all that changed."""
+        return site.missing()
+
     def presence(self, site: Site, wall_clock: float) -> Sequence[Interval]:
         """The stages in which a site has something to do [s]."""
         ends = [*(stage.begin for stage in self._stages[1:]), wall_clock]

@@ -21,7 +21,7 @@ P = TypeVar("P", bound=Params)
 class Synchronous(Shape[P]):
     """Every participant of a round does the same steps, and the server waits for the last of them."""
 
-    traits = Traits(causes_fixed=True, collapsible=True)
+    traits = Traits(causes_fixed=True, collapsible=True, opens_rounds=True)
 
     def __init__(self, run: Run, params: P):
         super().__init__(run, params)
@@ -31,6 +31,9 @@ class Synchronous(Shape[P]):
 
     def start(self) -> None:
         """Begin the server's process and every client's."""
+        if self.run.attendance is not None:
+            self.run.process(self.run.server, self.run.attendance.rounds(self.participation))
+            return
         participants: Counter[int] = Counter()
         for site in self.run.sites:
             for round in site.rounds:
@@ -52,12 +55,16 @@ class Synchronous(Shape[P]):
                 self.begins[round + 1] = self.run.env.now
 
     def client(self, site: Site) -> Process:
-        """One client of FedAvg: catch up, train, upload."""
+        """One client, in all of its rounds."""
         for round in site.rounds:
             yield site.released(self.opened[round])
-            yield site.fetch(self.wanted(site, round))
-            update = yield site.train(round)
-            yield site.upload(update)
+            yield from self.participation(site, round)
+
+    def participation(self, site: Site, round: int) -> Process:
+        """One client of FedAvg in one round: catch up, train, upload."""
+        yield site.fetch(self.wanted(site, round))
+        update = yield site.train(round)
+        yield site.upload(update)
 
     def wanted(self, site: Site, round: int) -> Sequence[int]:
         """Items that a client downloads before it trains: all that changed since it last took part."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.fleet import Fleet
+from sim.engine.fleet import Fleet, opened_one_by_one
 from sim.errors import ScenarioError, nearest
 from sim.scenario.scenario import Scenario
 from sim.scenario.traces import mean_rate, varies
@@ -98,9 +98,11 @@ class Conditions:
 
 
 def shared_or_varying(scenario: Scenario) -> str:
-    """Say what of a scenario's links makes durations depend on more than conditions say; empty if nothing does."""
+    """Say what makes durations, or who waits for whom, depend on more than conditions say; empty if nothing does."""
     groups, server = scenario.fleet, scenario.server
     links = [server.ingress, server.egress, *(link for group in groups for link in (group.uplink, group.down))]
+    if opened_one_by_one(scenario):
+        return "who takes part, and whose updates are aggregated, depends on how long things take"
     if any(map(varies, links)):
         return "links vary with time"
     if any(group.transport is not None for group in groups):

@@ -83,7 +83,7 @@ def plain_fields(source: Source, overrides: Iterable[Override] = ()) -> dict[str
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """Read a file's fields as plain data, unvalidated; paths of a model, a profile or a trace are relative to the file.
+    """Read a file's fields as plain data, unvalidated; paths of other files are relative to it.
 
     A profile is given by path if it ends in ``.json`` or has a ``/``; by name otherwise.
 
@@ -107,7 +107,7 @@ def read(path: str | Path) -> dict[str, Any]:
     if not isinstance(data, dict) or not data:
         held = f"holds {shown(data)}" if data else "is empty"
         raise ScenarioError(f"{path}: {held}; a scenario is a mapping of fields such as 'rounds: 32'")
-    data = {section: _with_traces(path, data[section]) if section in _WITH_LINKS else data[section] for section in data}
+    data = {section: _with_paths(path, data[section]) if section in _WITH_FILES else data[section] for section in data}
     compute = data.get("compute")
     if isinstance(compute, dict) and _is_path(compute.get("profile")):
         data["compute"] = compute | {"profile": _beside(path, compute["profile"])}
@@ -116,17 +116,18 @@ def read(path: str | Path) -> dict[str, Any]:
     return data
 
 
-_WITH_LINKS = ("fleet", "regions", "server")
+_WITH_FILES = ("fleet", "regions", "server")
+_PATHS = ("trace", "file")
 
 
-def _with_traces(path: Path, node: Any) -> Any:
-    """Copy a part of a file's fields with the traces of links named relative to the file."""
+def _with_paths(path: Path, node: Any) -> Any:
+    """Copy a part of a file's fields with traces of links and recorded sessions named relative to the file."""
     if isinstance(node, list):
-        return [_with_traces(path, entry) for entry in node]
+        return [_with_paths(path, entry) for entry in node]
     if not isinstance(node, dict):
         return node
     return {
-        field: _beside(path, below) if field == "trace" else _with_traces(path, below) for field, below in node.items()
+        field: _beside(path, below) if field in _PATHS else _with_paths(path, below) for field, below in node.items()
     }
 
 

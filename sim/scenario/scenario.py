@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from sim.engine.shape import Params
 from sim.errors import ScenarioError, nearest, shown
-from sim.scenario import economy, links, sections
+from sim.scenario import economy, failures, links, sections
 from sim.scenario.fields import Integer, Line, OneLine, PlainFields, SchemaOfFields, Section, Whole
 from sim.scenario.seconds import chosen, leaves
 from sim.scenario.uncertainty import Uncertainty
@@ -108,6 +108,7 @@ class Scenario(Section):
     def _consistent(self) -> Self:
         self._check_regions()
         self._check_participants()
+        self._check_waiting()
         self._check_seconds()
         if isinstance(self.blocks.schedule, tuple):
             _fits(len(self.blocks.schedule), self.rounds, "blocks.schedule", "blocks", "rounds")
@@ -140,6 +141,16 @@ class Scenario(Section):
                 raise ValueError(f"{where}: names a client twice")
             if unknown := [client for client in members if not 0 <= client < clients]:
                 raise ValueError(f"{where}: no client {unknown[0]}; they are 0 to {clients - 1}")
+
+    def _check_waiting(self) -> None:
+        traits = METHODS[self.method.name].shape.traits
+        if traits.rounds_numbered and not traits.takes_turns:
+            return
+        given, default = self.participation, sections.Participation()
+        for field in ("over_selection", "quorum", "deadline", "late", "short"):
+            if getattr(given, field) != getattr(default, field):
+                why = "take turns" if traits.takes_turns else "begin again by themselves"
+                raise ValueError(f"participation.{field}: clients of {self.method.name} {why}; leave it out")
 
     def _check_seconds(self) -> None:
         for keys, seconds in leaves(self.compute.seconds):
@@ -200,7 +211,7 @@ def json_schema() -> dict[str, Any]:
     schema["properties"]["method"] = {"anyOf": choices, "default": {"name": Params().name}}
     schema["$defs"].pop("Params", None)
     # Defaults as a file would write them: with their units, so that an editor may fill them in.
-    known = vars(sections) | vars(economy) | vars(links) | {"Uncertainty": Uncertainty}
+    known = vars(sections) | vars(economy) | vars(links) | vars(failures) | {"Uncertainty": Uncertainty}
     for name, definition in schema["$defs"].items():
         written = known[name].model_construct().model_dump(mode="json")
         for field, described in definition["properties"].items():

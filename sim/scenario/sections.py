@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from sim.engine.shape import Params
 from sim.errors import nearest, shown
 from sim.scenario.economy import Watts
+from sim.scenario.failures import Available, Deadline, Dropout, Failures, Outages, Part
 from sim.scenario.fields import Duration, Line, Money, Number, OneLine, Section, Size, Whole
 from sim.scenario.links import Capacity, SiteLine, Transport
 from sim.scenario.seconds import Seconds, read_seconds
@@ -129,6 +130,14 @@ class Group(Section):
     """Computes this many times as fast as the device of the profile (or the given seconds)."""
     duplex: Literal["full", "half"] = "full"
     """`half`: up and down share the air, so that their airtimes add up."""
+    available: Available | None = None
+    """When the clients are there; always if left out."""
+    outages: Outages | None = None
+    """Of the link; none if left out."""
+    dropout: Dropout | None = None
+    """How often clients vanish in the middle of a round; never if left out."""
+    failures: Failures | None = None
+    """Of the device; none if left out."""
     gpu_hour: Money | None = None
     """An hour of the device, for `paraSim plan`; `prices.gpu_hour` if left out."""
     power: Watts | None = None
@@ -164,7 +173,7 @@ class ServerResources(Section):
 
 
 class Participation(Section):
-    """Who takes part in a round: everyone if left out."""
+    """Who takes part in a round, and whom it waits for: everyone if left out."""
 
     alternatives = (("fraction", "rounds"),)
 
@@ -172,6 +181,23 @@ class Participation(Section):
     """This share of the clients, drawn anew each round."""
     rounds: tuple[tuple[Whole, ...], ...] | None = None
     """The clients of each round, one list per round."""
+    over_selection: Number = Field(default=1.0, ge=1, le=100)
+    """So many times as many clients are selected as `fraction` wants, so that some may be late or fail."""
+    quorum: Part = Field(default=1.0, gt=0)
+    """A round ends when the updates of this share of the clients that are wanted are in."""
+    deadline: Deadline | None = None
+    """A round ends so long after it was opened, if any update is in: a duration, or by the rounds so far."""
+    late: Literal["discard", "next-round"] = "discard"
+    """What becomes of updates whose round has ended: dropped, or aggregated with the next one."""
+    short: Literal["end", "wait"] = "end"
+    """What becomes of a round of which nobody is left: the run ends in an error, or it is opened anew when somebody is
+    there."""
+
+    @model_validator(mode="after")
+    def _only_a_fraction_is_drawn(self) -> Self:
+        if self.over_selection > 1 and self.fraction is None:
+            raise ValueError("over_selection: only a fraction can be drawn larger than it is wanted; give fraction")
+        return self
 
 
 class Compression(Section):

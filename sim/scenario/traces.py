@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sim.network.capacity import Course, Varying
 from sim.scenario import units
 from sim.scenario.links import Capacity, Steps, Traced
+from sim.scenario.sessions import recorded_sessions
 from sim.scenario.trace_files import recorded
 from sim.support.streams import stream
 
@@ -132,7 +133,7 @@ def links_of(scenario: Scenario) -> Iterator[Capacity | None]:
 
 
 def followed_traces(scenario: Scenario) -> list[dict[str, Any]]:
-    """Say what traces a scenario's links follow: each once, with its digest, and what was left out.
+    """Say what was recorded that a scenario follows, links and sessions: each once, with its digest.
 
     Raises
     ------
@@ -141,6 +142,8 @@ def followed_traces(scenario: Scenario) -> list[dict[str, Any]]:
     """
     links = (link for link in links_of(scenario) if isinstance(link, Traced))
     traces = {(link.trace, link.column, link.unit): recorded(link) for link in links}
+    files = (group.available.file for group in scenario.fleet if group.available is not None)
+    sessions = {path: recorded_sessions(path) for path in files if path is not None}
     return [
         {
             "trace": path,
@@ -152,4 +155,4 @@ def followed_traces(scenario: Scenario) -> list[dict[str, Any]]:
             **({"holes": trace.holes, "left_out": trace.left_out} if trace.holes else {}),
         }
         for (path, _, _), trace in traces.items()
-    ]
+    ] + [{"sessions": path, "sha256": found.digest, "clients": len(found.clients)} for path, found in sessions.items()]

@@ -119,6 +119,8 @@ bandwidth_or_zero = QuantityKind("a bandwidth", "100MB/s, 1Gbit/s or 0", _BANDWI
 """Reads a rate of data that may be none [B/s]."""
 share = QuantityKind("a share", "0.1% or 0.001", {"%": 0.01}, 0.999, bare_is_base_unit=True)
 """Reads a share of a whole."""
+part = QuantityKind("a share", "80% or 0.8", {"%": 0.01}, 1.0, bare_is_base_unit=True)
+"""Reads a share that may be all of it."""
 
 
 _RATES_IN_NAMES = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sim.engine.learner import Update
 from sim.errors import ScenarioError
@@ -60,7 +60,8 @@ class Payload:
     parameters_down : sequence of float
         Values in one aggregate, likewise; of one client's share for a stack.
     stacked : sequence of int or None
-        For stacked adapters, the number of clients whose adapters each round's stack holds.
+        For stacked adapters, the number of clients whose adapters each round's stack holds; a list where that may
+        change.
     bytes_per_parameter : float
         Size of an uncompressed value on the wire [B].
     up, down : Compression
@@ -73,6 +74,15 @@ class Payload:
     bytes_per_parameter: float
     up: Compression
     down: Compression
+
+    def of_a_run(self) -> Payload:
+        """Copy it for a run in which it is only known when a stack is made how many clients' adapters it holds."""
+        return replace(self, stacked=[*self.stacked]) if isinstance(self.stacked, list) else self
+
+    def holds(self, item: int, clients: int) -> None:
+        """Learn that a stack holds so many clients' adapters, unless its size is given."""
+        if isinstance(self.stacked, list):
+            self.stacked[item] = clients
 
     def upload(self, update: Update) -> float:
         """Size of one client's update [B]."""
@@ -131,13 +141,13 @@ def payload(
         If the model is needed and missing.
     """
     wire = scenario.wire
-    stacked = participants if trains is Trains.STACKED_LORA else None
+    stacked: Sequence[int] | None = [*participants] if trains is Trains.STACKED_LORA else None
     if scenario.payload is not None:
         up = [scenario.payload.upload / wire.bytes_per_parameter]
         down = [scenario.payload.down / wire.bytes_per_parameter]
         if scenario.payload.download is not None:
             # A stack whose size is given is not multiplied again.
-            stacked = None if stacked is None else [1] * len(participants)
+            stacked = None if stacked is None else (1,) * len(participants)
     else:
         if architecture is None:
             raise ScenarioError("model: needed, because payload is not given")

@@ -42,6 +42,10 @@ pathlib.Path(PLAIN_TRACE).write_text("seconds,rate\n0,1\n1,2\n")
 pathlib.Path(TRACE).write_text(
     "seconds,up_MB_s,down_MB_s\n" + "".join(f"{150 * n},{n * 7 % 10},{(n * 3 + 5) % 10 + 1}\n" for n in range(10))
 )
+SESSIONS, OTHER_SESSIONS = str(_FOLDER / "sessions.json"), str(_FOLDER / "other-sessions.json")
+"""Recorded sessions of two clients and of one."""
+pathlib.Path(SESSIONS).write_text("[[[0, 400], [500, 2000]], [[100, 900]]]")
+pathlib.Path(OTHER_SESSIONS).write_text("[[[0, 4], [20, 1000]]]")
 
 
 def resolved(schema: Data) -> Data:
@@ -165,6 +169,7 @@ class Scenarios:
             if group.get("duplex") == "half":
                 group.pop("transport", None)
         self._links(data)
+        self._failures(data["fleet"])
         clients = sum(group["count"] for group in data["fleet"])
         data["method"] = self._method(method, clients)
         shape = METHODS[method].shape.traits
@@ -215,6 +220,26 @@ class Scenarios:
                 link["steps"] = [["0s", "9MB/s"], *([time, rate] for time, rate in zip(times, rates, strict=True))]
                 # Without one, what ends in nothing would hold a run up for ever.
                 link["period"] = 901 + self.random.randrange(900)
+
+    def _failures(self, fleet: list[Data]) -> None:
+        if self.random.random() < 0.5:
+            # Most of what is simulated has none of it.
+            for group in fleet:
+                for field in ("available", "outages", "dropout", "failures"):
+                    group.pop(field, None)
+        for group in fleet:
+            if "available" in group:
+                recorded, drawn = {"file": SESSIONS}, {"share": self.random.choice(("40%", 0.8, 1)), "session": "20min"}
+                swing = {"day_to_night": group["available"].get("day_to_night")}
+                group["available"] = self.random.choice((recorded, drawn, drawn | swing))
+            # Rare enough for updates to be done and messages to arrive.
+            if "outages" in group:
+                group["outages"] |= {"every": self.random.choice((100, "20min")), "last": self.random.choice((0, "9s"))}
+            if "failures" in group:
+                times = {"every": self.random.choice((100, "20min")), "repair": self.random.choice((0, "9s"))}
+                group["failures"] |= times
+            if "dropout" in group:
+                group["dropout"] |= {"rate": self.random.choice((0, 0.1, "40%"))}
 
     def _method(self, method: str, clients: int) -> Any:
         forms = [form for form in SCHEMA["properties"]["method"]["anyOf"] if method in form.get("enum", ())]
@@ -286,6 +311,14 @@ class Scenarios:
         if "rounds" in given:
             sizes = [self.random.randint(1, clients) for _ in range(rounds)]
             given["rounds"] = [self.random.sample(range(clients), size) for size in sizes]
+        if "fraction" not in given:
+            given.pop("over_selection", None)
+        if "quorum" in given:
+            given["quorum"] = self.random.choice(("40%", 0.8, 1))
+        if "deadline" in given and not isinstance(given["deadline"], dict):
+            given["deadline"] = self.random.choice(("2s", 30, "10min"))
+        if any({"available", "dropout"} & group.keys() for group in data["fleet"]) and self.random.random() < 0.8:
+            data["participation"] = given = given | {"short": "wait"}
         if not free:
             data.pop("participation", None)
 

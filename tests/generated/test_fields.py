@@ -17,16 +17,18 @@ import pytest
 
 import parasim
 from calibration.profiles.loading import shipped_profiles
-from sim.errors import ParaSimError
+from sim.errors import ParaSimError, SimulationError
 from sim.scenario.reading import plain_fields
 from sim.scenario.scenario import PLANNED
 from sim.workload.methods import METHODS
 from tests.generated.draw import (
     MODELS,
+    OTHER_SESSIONS,
     OTHER_TRACE,
     PLAIN_TRACE,
     REGION,
     SCHEMA,
+    SESSIONS,
     TRACE,
     Data,
     Path,
@@ -139,6 +141,62 @@ TRANSPORTS: dict[str, tuple[Data, Data]] = {
 }
 """The same of what TCP makes of a link."""
 
+WAITING: Data = {
+    "method": "fedbcd",
+    "rounds": 6,
+    "fleet": [{"count": 6, "uplink": "10MB/s"}],
+    "compute": {"seconds": [2, 3, 4, 5, 6, 7]},
+    "payload": {"upload": "20MB"},
+    "participation": {"short": "wait"},
+}
+"""A scenario in which it takes 6 to 11 s until a client's update is in."""
+SESSION, OUTAGE, GONE = {"share": 0.5, "session": "60s"}, {"every": "20s", "last": "5s"}, {"rate": 0.4}
+FAILURE, HALF, ENOUGH = {"every": "20s", "repair": "5s"}, {"fraction": 0.5}, {"quorum": 0.5}
+FAILING: dict[Path, tuple[Data | None, Data]] = {
+    ("fleet", 0, "available"): (None, SESSION),
+    ("fleet", 0, "available", "share"): (SESSION, SESSION | {"share": 0.9}),
+    ("fleet", 0, "available", "session"): (SESSION, SESSION | {"session": "90s"}),
+    ("fleet", 0, "available", "day_to_night"): (SESSION, SESSION | {"day_to_night": 9}),
+    ("fleet", 0, "available", "file"): ({"file": SESSIONS}, {"file": OTHER_SESSIONS}),
+    ("fleet", 0, "outages"): (None, OUTAGE),
+    ("fleet", 0, "outages", "every"): (OUTAGE, OUTAGE | {"every": "10s"}),
+    ("fleet", 0, "outages", "last"): (OUTAGE, OUTAGE | {"last": "9s"}),
+    ("fleet", 0, "outages", "transfers"): (OUTAGE, OUTAGE | {"transfers": "restart"}),
+    ("fleet", 0, "dropout"): (None, GONE),
+    ("fleet", 0, "dropout", "rate"): (GONE, {"rate": 0.8}),
+    ("fleet", 0, "dropout", "during"): (GONE, GONE | {"during": "compute"}),
+    ("fleet", 0, "dropout", "back_after"): (GONE, GONE | {"back_after": 3}),
+    ("fleet", 0, "failures"): (None, FAILURE),
+    ("fleet", 0, "failures", "every"): (FAILURE, FAILURE | {"every": "10s"}),
+    ("fleet", 0, "failures", "repair"): (FAILURE, FAILURE | {"repair": "9s"}),
+    ("fleet", 0, "failures", "resume"): (FAILURE, FAILURE | {"resume": True}),
+    ("participation", "over_selection"): (HALF, HALF | {"over_selection": 2}),
+    ("participation", "quorum"): ({}, ENOUGH),
+    ("participation", "deadline"): ({}, {"deadline": "8s"}),
+    ("participation", "deadline", "median"): ({"deadline": {"mad": 0}}, {"deadline": {"mad": 0, "median": 0.5}}),
+    ("participation", "deadline", "mad"): ({"deadline": {"mad": 0, "median": 0.5}}, {"deadline": {"median": 0.5}}),
+    ("participation", "late"): (ENOUGH, ENOUGH | {"late": "next-round"}),
+    # Everyone is gone from 4 s to 20 s.
+    ("participation", "short"): ({"short": "end"}, {"short": "wait"}),
+}
+"""Fields of clients that come and go, and of rounds that do not wait for all of them."""
+
+
+def failing_pair(path: Path) -> tuple[Data, Data] | None:
+    """Two scenarios that differ in a field of failures or of whom a round waits for, if it is one."""
+    if path not in FAILING:
+        return None
+    before, after = FAILING[path]
+    if path[0] == "fleet":
+        group = WAITING["fleet"][0]
+        field = str(path[2])
+        plain = group if before is None else group | {field: before}
+        return WAITING | {"fleet": [plain]}, WAITING | {"fleet": [group | {field: after}]}
+    base = copy.deepcopy(WAITING)
+    if path[-1] == "short":
+        base["fleet"][0]["available"] = {"file": OTHER_SESSIONS}
+    return tuple(base | {"participation": base["participation"] | told} for told in (before, after))  # type: ignore
+
 
 def link_pair(path: Path) -> tuple[Data, Data] | None:
     """Two scenarios that differ in a field of links, if it is one."""
@@ -204,7 +262,12 @@ def is_for_planning(path: Path) -> bool:
 def obtained(path: Path, data: Data) -> str:
     """What a user gets of a scenario who asks what the field is there for, as text."""
     if not is_for_planning(path):
-        result = parasim.simulate(data)
+        try:
+            result = parasim.simulate(data)
+        except SimulationError as error:
+            if path[-1] != "short":
+                raise
+            return str(error)
         return json.dumps(result.summary()) + repr(result.timeline.spans)
     if path[0] == "uncertainty":
         question: dict[str, Any] = {"sensitivity": True}
@@ -217,8 +280,8 @@ def obtained(path: Path, data: Data) -> str:
 def pairs(path: Path) -> Iterator[tuple[Data, Data]]:
     """Draw scenarios, each with one that differs from it in a field."""
     field = ".".join(map(str, path))
-    if (linked := link_pair(path)) is not None:
-        yield linked
+    if (known := failing_pair(path) or link_pair(path)) is not None:
+        yield known
         return
     if "jitter" in field:
         where = ".".join(map(str, path[:3]))

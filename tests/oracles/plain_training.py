@@ -124,6 +124,35 @@ def parablock(
     return model
 
 
+def parablock_with_losses(
+    model: nn.Module, schedule: Sequence[int], batches: Batches, rate: float, computed: Sequence[Sequence[int]],
+    aggregated: Sequence[Sequence[int]], anew: Sequence[Sequence[int]],
+) -> nn.Module:  # fmt: skip
+    """Algorithm 2 with s = 1, where clients vanish: given who computed and whose updates were aggregated in each round.
+
+    Who begins anew in a round has nothing of its own: it takes the server's model as it then is. All that computed a
+    round correct, whether or not their own update was part of the aggregate.
+    """
+    clients = {i: copy.deepcopy(model) for i in computed[0]}
+    deltas: list[dict[int, State]] = []
+    for t, block in enumerate(schedule):
+        clients |= {i: copy.deepcopy(model) for i in anew[t]}
+        deltas.append({i: local_training(clients[i], names_of(block, model), batches(i, t), rate) for i in computed[t]})
+        for i, delta in deltas[t].items():
+            add(clients[i], delta)
+        if t:
+            own = deltas[t - 1]
+            aggregate = mean([own[i] for i in aggregated[t - 1]], [1.0] * len(aggregated[t - 1]))
+            add(model, aggregate)
+            for i in set(computed[t]) & set(own) - set(anew[t]):
+                add(clients[i], aggregate)
+                add(clients[i], own[i], -1.0)
+            for i in anew[t]:
+                add(clients[i], aggregate)
+    add(model, mean([deltas[-1][i] for i in aggregated[-1]], [1.0] * len(aggregated[-1])))
+    return model
+
+
 def fedcybgd(
     model: nn.Module, batches: Batches, rounds: int, n: int, rate: Callable[[int], float | Sequence[float]],
     *, kept: bool = True, fetched: Callable[[int], Sequence[int]] | None = None, unfetched: str = "base",

@@ -7,7 +7,7 @@ under way is bookkeeping (`train.federated.versions`); who trains on it, and whe
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, cast
@@ -100,7 +100,7 @@ class TorchLearner:
         self.losses: dict[int, list[tuple[float, float]]] = {}
         self.clients: defaultdict[int, Client] = defaultdict(Client)
         self.messages = messages(setup, settings)
-        held = self._held if setup.staleness is None or not settings.correction else lambda item: ()
+        held = self._held if setup.staleness is None or setup.opened or not settings.correction else lambda item: ()
         self.versions = Versions(trained.part, lag=setup.staleness or 0, held=held)
         # Where a client waits for the aggregate before it trains again, its own update is in it by then.
         self._keeps_own = trained.keeps_own and (setup.traits.overlaps or not settings.correction)
@@ -108,7 +108,8 @@ class TorchLearner:
         self._forgets = setup.traits.takes_turns and settings.cyclic.unfetched == "base"
         # And clients that correct nothing never hear of newer versions.
         skip = setup.staleness is None and setup.traits.rounds_numbered and not self._forgets
-        self._goes_back = not settings.correction or skip
+        # Where rounds end early, others go on while a client that overlaps is still to begin with what it has.
+        self._goes_back = not settings.correction or skip or (setup.opened and setup.traits.overlaps)
         keep = setup.traits.takes_turns and settings.cyclic.optimizer == "kept"
         self._turns: Mapping[int, Sequence[int]] = setup.cohorts.rounds_of() if keep else {}
         self._trainer = trainer_factory(trained, self.versions, task, local)
@@ -124,9 +125,17 @@ class TorchLearner:
         # Clients that train, or are about to; and versions that are on their way to each.
         self._at_work: set[int] = set()
         self._served: dict[int, Mapping[int, int]] = {}
+        # Clients that will fetch all that they miss before they train again.
+        self._resting: set[int] = set()
+        # What clients owed before they sent what is in flight, where a computation may turn out to have been cut off.
+        self.owed_before: dict[tuple[int, int], Values] = {}
         # Set when a run is resumed: updates that were trained before, and the last round that was aggregated.
         self.replay: dict[tuple[int, int], Trace] = {}
         self.replayed_until = -1
+        self._aggregated = -1
+        # A round that is begun anew is trained more than once; how often, now and before the run was resumed.
+        self.times: Counter[tuple[int, int]] = Counter()
+        self.replayed_times: Mapping[tuple[int, int], int] = {}
         self._on_update = on_update
 
     @property
@@ -165,11 +174,13 @@ class TorchLearner:
 
     def train(self, client: int, round: int, block: int | None) -> Promise:
         """Have a client train on what it knows now; its update is noted when the promise is redeemed."""
-        if (client, round) in self.traces:
+        if (client, round) in self.traces and not self.setup.opened:
             raise TrainingError(
                 f"client {client} trains round {round} a second time: what is learned is told apart by client and "
                 "round, so give each of a client's updates a number of its own, such as site.updates"
             )
+        self._resting.discard(client)
+        self.times[client, round] += 1
         merging = self._to_merge.pop(client, 0.0)
         duration = None
         if self._costs is not None:
@@ -177,7 +188,7 @@ class TorchLearner:
             cost = self._costs.local_update(client, round, blocks[block] if blocks and block is not None else None)
             duration = (cost.seconds, cost.serial)
         # Promised as it was the first time, so that a resumed run's events come in the same order.
-        if (client, round) in self.replay:
+        if self.times[client, round] <= self.replayed_times.get((client, round), int((client, round) in self.replay)):
             return Promise(partial(self._repeated, client, round, block), duration)
         job = self.job(client, round, block)
         return Promise(partial(self._finished, job, block, duration, merging, self._trainer.submit(job)), duration)
@@ -203,7 +214,9 @@ class TorchLearner:
 
     def _repeated(self, client: int, round: int, block: int | None) -> Update:
         trace = self.traces[client, round] = self.replay[client, round]
-        return Update(client, round, block, trace.seconds, trace.serial, self.in_flight.get((client, round)))
+        last = self.times[client, round] == self.replayed_times.get((client, round), 1)
+        sent = self.in_flight.get((client, round)) if last else None
+        return Update(client, round, block, trace.seconds, trace.serial, sent)
 
     def _finished(
         self,
@@ -218,6 +231,8 @@ class TorchLearner:
         self._at_work.discard(client)
         try:
             learned = result()
+            if self.setup.opened and (owed := self.messages.residuals.get((client, job.item))):
+                self.owed_before[client, round] = owed
             sent = self.messages.send(client, job.item, round, learned.delta)
         except TrainingError as error:
             raise TrainingError(f"client {client}, round {round}: {error}") from None
@@ -237,12 +252,13 @@ class TorchLearner:
         known = {
             client.known.get(item, BASE)
             for number, client in self.clients.items()
-            if self._goes_back or number in self._at_work
+            if number in self._at_work or (self._goes_back and number not in self._resting)
         }
         return {BASE, *known, *(versions[item] for versions in self._served.values() if item in versions)}
 
     def aggregate(self, number: int, item: int, updates: Sequence[Update]) -> None:
         """Bring the mean of some updates into the server's model (Algorithm 2, line 10)."""
+        self._aggregated = number
         if number <= self.replayed_until:
             return
         weights = [float(self.task.examples[u.client]) if self.settings.mean == "weighted" else 1.0 for u in updates]
@@ -263,6 +279,7 @@ class TorchLearner:
         self._check_finite(item, number)
         for update in updates:
             del self.in_flight[update.client, update.round]
+            self.owed_before.pop((update.client, update.round), None)
             # Events and processes hold on to an update for a while; its tensors need not stay for that.
             update.content = None
             if self.settings.correction:
@@ -272,10 +289,16 @@ class TorchLearner:
     def drop(self, update: Update) -> None:
         """Forget an update that will never be aggregated; so does its client, unless it corrects nothing.
 
-        With error feedback, the client sends what was dropped with its next update of the same item.
+        With error feedback, the client sends what was dropped with its next update of the same item, unless it vanished
+        before it had computed it.
         """
-        item = self.trained.item(update.block)
-        if sent := self.in_flight.pop((update.client, update.round), None):
+        if self._replaying:
+            return
+        key, item = (update.client, update.round), self.trained.item(update.block)
+        owed_before, sent = self.owed_before.pop(key, None), self.in_flight.pop(key, None)
+        if not update.computed:
+            self.messages.restore(update.client, item, owed_before)
+        elif sent:
             self.messages.take_back(update.client, item, sent)
         update.content = None
         if self.settings.correction and update.client in self.clients:
@@ -287,10 +310,24 @@ class TorchLearner:
         if not torch.stack([value.isfinite().all() for value in values.values()]).all():
             raise TrainingError(f"the global model diverged: it is not finite after round {number}; {self.advice}")
 
+    def rest(self, client: int, *, vanished: bool) -> None:
+        """Forget what is on its way to a client, and if it vanished what it had of its own."""
+        self._resting.add(client)
+        self._at_work.discard(client)
+        self._served.pop(client, None)
+        if vanished and client in self.clients and not self._replaying:
+            self.clients[client].pending.clear()
+
+    @property
+    def _replaying(self) -> bool:
+        """Whether what happens has happened before the run was resumed: its effects are known already."""
+        return self._aggregated < self.replayed_until
+
     def serve(self, client: int, versions: Mapping[int, int]) -> None:
         """Hold versions that are on their way to a client."""
         self._served[client] = versions
         self._at_work.add(client)
+        self._resting.discard(client)
 
     def receive(self, client: int, versions: Mapping[int, int]) -> None:
         """Let a client know versions of the server's items (line 9: its own updates in them are replaced).

@@ -26,7 +26,8 @@ def state(learner: TorchLearner) -> tuple[Record, dict[str, Tensor]]:
     -------
     tuple of dict and dict of str to torch.Tensor
         The log of updates, merges and the survey; and alive versions, pending updates, messages that are not
-        aggregated yet, residuals of error feedback, optimizers that clients keep, and merged base weights.
+        aggregated yet, residuals of error feedback, now and before these messages, optimizers that clients keep, and
+        merged base weights.
     """
     groups: dict[tuple[str | int, ...], Values] = {("merged",): learner.trained.merged()}
     for item, versions in learner.versions.values.items():
@@ -35,12 +36,15 @@ def state(learner: TorchLearner) -> tuple[Record, dict[str, Tensor]]:
         groups |= {("pending", client, *key): values for key, values in holdings.pending.items()}
         groups |= {("adamw", client, item): values for item, values in holdings.adamw.items()}
     groups |= {("sent", *key): values for key, values in learner.in_flight.items()}
+    groups |= {("owed", *key): values for key, values in learner.owed_before.items()}
     groups |= {("residual", *key): values for key, values in learner.messages.residuals.items()}
-    record = {
+    record: Record = {
         "updates": list(learner.traces.values()),
         "merges": sorted(learner.merge_seconds.items()),
         "survey": [(client, seconds, norms.tolist()) for client, (seconds, norms) in learner.surveyed.items()],
     }
+    if again := [(*key, times) for key, times in learner.times.items() if times > 1]:
+        record["again"] = again
     return record, {
         "/".join((*map(str, key), name)): value for key, values in groups.items() for name, value in values.items()
     }
@@ -73,11 +77,14 @@ def restore(learner: TorchLearner, round: int, record: Record, tensors: dict[str
                 learner.clients[client].adamw[item] = values
             case "sent", [client, number]:
                 learner.in_flight[client, number] = values
+            case "owed", [client, number]:
+                learner.owed_before[client, number] = values
             case "residual", [client, item]:
                 learner.messages.residuals[client, item] = values
             case _:
                 learner.trained.load_merged(values)
     learner.replayed_until = round
     learner.replay = {(trace.client, trace.round): trace for trace in (Trace(*row) for row in record["updates"])}
+    learner.replayed_times = {(client, number): times for client, number, times in record.get("again", ())}
     learner.merge_seconds = dict(record["merges"])
     learner.surveyed = {client: (seconds, torch.tensor(norms)) for client, seconds, norms in record["survey"]}

@@ -87,6 +87,13 @@ class Messages:
         if owed := self.residuals.get((client, item)):
             self.residuals[client, item] = {name: value + sent[name] for name, value in owed.items()}
 
+    def restore(self, client: int, item: int, owed: Values | None) -> None:
+        """Let a client owe again what it did before it sent a message."""
+        if owed is not None:
+            self.residuals[client, item] = owed
+        else:
+            self.residuals.pop((client, item), None)
+
     def broadcast(self, round: int, content: Values) -> Values:
         """Return what clients, and so the server's model too, get of a round's aggregate or stack.
 

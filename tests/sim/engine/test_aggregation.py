@@ -152,3 +152,36 @@ def test_what_never_fills_a_buffer_is_left_over():
 )
 def test_weights_of_stale_updates(rule, staleness, weight):
     assert weight_of_stale(rule, 0.5, 4)(staleness) == pytest.approx(weight, rel=1e-15)
+
+
+@pytest.mark.parametrize("policy", [AllExpected(), Quorum(1.0)])
+def test_whoever_is_left_is_enough(policy: AllExpected | Quorum):
+    policy.expect(0, 3)
+    policy.receive(received(1))
+    assert policy.lost(0, 1) is None
+    assert clients(policy.lost(0, 1)) == [1]
+
+
+@pytest.mark.parametrize("policy", [AllExpected(), Quorum(0.5), Quorum(0.5, deadline=1.0)])
+def test_a_round_of_which_nobody_is_left_is_forsaken(policy: AllExpected | Quorum):
+    policy.expect(0, 2)
+    assert policy.lost(0, 1) is None
+    assert not policy.forsaken(0)
+    assert policy.lost(0, 1) is None
+    assert policy.forsaken(0)
+    # It may be tried again.
+    policy.expect(0, 1)
+    assert not policy.forsaken(0)
+    assert clients(policy.receive(received(1))) == [1]
+
+
+def test_a_quorum_is_a_share_of_those_wanted():
+    # 2 of 4 are wanted: with all of these two, whoever else was selected is late.
+    policy = Quorum(1.0)
+    policy.expect(0, 4, wanted=2)
+    policy.receive(received(3))
+    assert policy.lost(0, 1) is None
+    assert clients(policy.receive(received(0))) == [3, 0]
+    # Whoever was late and is lost then, does not matter.
+    assert policy.lost(0, 1) is None
+    assert not policy.forsaken(0)

@@ -24,7 +24,6 @@ blocks = {layers = 2, schedule = "random"}
 local = {steps = 40, batch_size = 4, sequence_length = 512}
 lora = {rank = 32, targets = ["q_proj", "v_proj"]}
 server = {ingress = "1GB/s", egress = "1GB/s", aggregation = "0s"}
-participation = {fraction = 0.2}
 wire = {bytes_per_parameter = 2, serialization = "0s", upload = {top_k = 0.2}, download = {}}
 compute = {profile = "paper-a100", dataset = "alpaca-gpt4"}
 payload = {upload = "872MB", download = "872MB"}
@@ -45,6 +44,10 @@ downlink = {trace = "satellite.csv", column = "downlink_mbit_s", start = "random
 latency = "10ms"
 site = {clients = 5, uplink = "50Mbit/s", downlink = "500Mbit/s"}
 region = "eu"
+available = {share = 0.4, session = "2h", day_to_night = 4}
+outages = {every = "2h", last = "30s", transfers = "stall"}
+dropout = {rate = "6%", during = "any", back_after = 1}
+failures = {every = "12h", repair = "20min", resume = false}
 [fleet.transport]
 control = "cubic"
 loss = "0.1%"
@@ -59,6 +62,13 @@ uplink = "1Gbit/s"
 downlink = "1Gbit/s"
 latency = "40ms"
 aggregates = true
+[participation]
+fraction = 0.2
+over_selection = 1.3
+quorum = "80%"
+deadline = {median = 1, mad = 3}
+late = "discard"
+short = "end"
 """
 
 

@@ -12,6 +12,11 @@ import pytest
 from sim.workload.methods import METHODS
 from tests.train.small_runs import Callback, Interrupted, assert_same, ended, stop_after, train
 
+FAILING: dict[str, Any] = {
+    "dropout": {"rate": 0.25},
+    "failures": {"every": "40s", "repair": "7s"},
+    "outages": {"every": "15s", "last": "2s", "transfers": "restart"},
+}
 VARIANTS: dict[str, dict[str, Any]] = {
     **{name: {"method": name} for name in sorted(METHODS)},
     "staleness 2": {"method": {"name": "parablock", "staleness": 2}},
@@ -32,8 +37,43 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "without the correction": {"train": {"correction": False}},
     "weighted mean, half the rate": {"method": "fedbcd", "train": {"mean": "weighted", "global_learning_rate": 0.5}},
     "checkpoints of every second round": {"train": {"checkpoint_every": 2}, "rounds": 6},
+    **{
+        f"{name} with clients that fail": {
+            "method": name,
+            "rounds": 8,
+            "seed": 2,
+            "fleet": [{"count": 3, **FAILING}],
+            "wire": {"upload": {"top_k": 0.2}},
+            "train": {"error_feedback": name != "flora"},
+            "participation": {"short": "wait"},
+        }
+        for name in ("fedbcd", "flora", "parablock")
+    },
+    "fedbcd with clients that fail again and again": {
+        "method": "fedbcd",
+        "fleet": [{"count": 3, "dropout": {"rate": 0.7}}],
+        "wire": {"upload": {"top_k": 0.2}},
+        "train": {"error_feedback": True},
+        "participation": {"short": "wait"},
+    },
+    **{
+        f"{name} without the late": {
+            "method": name,
+            "rounds": 8,
+            "fleet": [{"count": 2, **FAILING}, {"count": 1, "speed": 0.3}],
+            "participation": {"short": "wait", "quorum": 0.6, "late": late},
+        }
+        for name, late in (("fedbcd", "discard"), ("full-ft", "next-round"), ("parablock", "next-round"))
+    },
     "activation checkpointing": {"train": {"activation_checkpointing": True}},
 }
+
+
+_MIDDLE = (
+    "fedbcd with clients that fail again and again",
+    "parablock with clients that fail",
+    "parablock without the late",
+)
 
 
 def lives(folder: Path, callback: str, count: int, fields: dict[str, Any]) -> tuple[Any, int]:
@@ -58,7 +98,15 @@ def test_interrupted_after_every_checkpoint(variant: str, tmp_path: Path):
     assert_same(ended(resumed, tmp_path), expected)
 
 
-@pytest.mark.parametrize("variant", ["parablock", "flora", "staleness 2", "error feedback"])
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if "clients that fail" in name or "the late" in name])
+def test_clients_do_fail_in_these_runs(variant: str, tmp_path: Path):
+    trained = train(tmp_path / "run", **VARIANTS[variant])
+    assert trained.result.provenance["updates"]["lost"] >= 2
+    # In one of them, rounds begin anew.
+    assert (max(trained.learner.times.values()) > 1) == variant.endswith("again and again")
+
+
+@pytest.mark.parametrize("variant", ["parablock", "flora", "staleness 2", "error feedback", *_MIDDLE])
 def test_interrupted_in_the_middle_of_rounds(variant: str, tmp_path: Path):
     fields = {"rounds": 5} | VARIANTS[variant]
     expected = ended(train(tmp_path / "whole", **fields), tmp_path)

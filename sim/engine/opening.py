@@ -1,0 +1,56 @@
+"""What a shape has to do with whoever opens its rounds, where these are opened one by one (`attendance.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import simpy
+
+from sim.engine.fallible import Fallible
+from sim.engine.world import Process
+
+T = TypeVar("T")
+Awaiting = Generator[simpy.Event, Any, T]
+TakePart = Callable[[Any, int], Process]
+"""Gives what a client does for a round."""
+
+
+class Chosen(NamedTuple):
+    """Participants of a round, and how many were wanted, if more were chosen than that."""
+
+    sites: list[Fallible]
+    wanted: int
+
+
+class RoundOpener(Protocol):
+    """Chooses who takes part when a round opens."""
+
+    @property
+    def by_themselves(self) -> bool:
+        """Whether clients need not wait for others of the round before to be done."""
+        ...
+
+    def rounds(self, take_part: TakePart) -> Process:
+        """Open one round after the other, each when the one before it is aggregated; then the run is over."""
+        ...
+
+    def choose(self, round: int) -> Awaiting[Chosen]:
+        """Choose the participants of a round among those that are there; if nobody is, wait for them."""
+        ...
+
+    def announce(self, round: int, chosen: Chosen) -> None:
+        """Open a round: from now on its clients take part, and its deadline runs."""
+        ...
+
+    def close(self, round: int) -> None:
+        """Learn that a round is aggregated."""
+        ...
+
+    def doom(self, site: Fallible, round: int) -> None:
+        """Have a client's participation in a round end as was drawn."""
+        ...
+
+    def fated(self, site: Fallible, round: int, acting: Process) -> Process:
+        """Have a client act in a round, unless it vanishes."""
+        ...

@@ -1,0 +1,174 @@
+"""Training with clients that vanish and rounds that end early is what plain loops make of the same."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from sim.failures.dropout import Dropouts, Vanishing
+from tests.oracles import plain_training as plain
+from tests.train.tiny import LOCAL, RandomTokens, assert_equal, federate, tiny_model, weights
+
+SCHEDULE = [2, 0, 0, 3, 0]
+RATE = LOCAL.learning_rate
+EVERYONE = [0, 1, 2]
+DROPOUT = [{"count": 3, "dropout": {"rate": 0.5}}]
+
+
+def batches(client: int, round: int):
+    return list(RandomTokens(3).batches(client, round))
+
+
+@pytest.fixture
+def fates(monkeypatch: pytest.MonkeyPatch):
+    def told(fates: Mapping[tuple[int, int], Vanishing]) -> None:
+        monkeypatch.setattr(Dropouts, "draw", lambda self, client, number: fates.get((client, number)))
+
+    return told
+
+
+def fedavg(rounds: list[list[int]], names, schedule: list[int] = SCHEDULE):
+    """The mean of those that were aggregated in each round, all trained on the model before it."""
+    server = tiny_model()
+    for t, whose in enumerate(rounds):
+        sent = [plain.local_training(server, names(schedule[t]), batches(i, t), RATE) for i in whose]
+        plain.add(server, plain.mean(sent, [1.0] * len(sent)))
+    return server
+
+
+@pytest.mark.parametrize("phase", ["download", "compute", "upload"])
+def test_an_update_that_is_lost_was_never_made(phase: str, fates):
+    # Client 1 vanishes in round 1, whatever it is at, and client 2 in round 3, for two rounds.
+    fates({(1, 2): Vanishing(phase, 0.4, 1), (2, 4): Vanishing(phase, 0.4, 2)})
+    model, _ = federate(method="fedbcd", fleet=DROPOUT, blocks={"layers": 1, "schedule": SCHEDULE})
+    expected = fedavg([EVERYONE, [0, 2], EVERYONE, [0, 1], [0, 1]], lambda block: plain.names_of(block, tiny_model()))
+    assert_equal(weights(model), weights(expected))
+
+
+def test_a_round_that_begins_anew_is_trained_anew(fates):
+    # All vanish in round 1; on the second try, client 0 is still away.
+    fates({(client, 2): Vanishing("compute", 0.5, 2 - bool(client)) for client in range(3)})
+    model, _ = federate(
+        method="fedbcd", fleet=DROPOUT, blocks={"layers": 1, "schedule": SCHEDULE}, participation={"short": "wait"}
+    )
+    expected = fedavg([EVERYONE, [1, 2], *[EVERYONE] * 3], lambda block: plain.names_of(block, tiny_model()))
+    assert_equal(weights(model), weights(expected))
+
+
+def test_late_updates_go_into_the_next_aggregate(fates):
+    # Client 2 takes 18 s: it is in at 19, and its update of block 2 comes with round 1, aggregated at 23, of block 0.
+    # It has missed the opening of round 1, at 11, and begins it at 19: it fetches block 2 of round 0 and is in at 39;
+    # that is after round 2, at 35, and its update comes with round 3.
+    model, _ = federate(
+        method="fedbcd",
+        rounds=4,
+        compute={"seconds": [10, 10, 18]},
+        blocks={"layers": 1, "schedule": SCHEDULE[:4]},
+        participation={"quorum": 0.6, "late": "next-round"},
+    )
+    server = tiny_model()
+    late: list[tuple[int, plain.State]] = []
+    for t, block in enumerate(SCHEDULE[:4]):
+        names = plain.names_of(block, server)
+        before = copy.deepcopy(server)
+        sent = {block: [plain.local_training(before, names, batches(i, t), RATE) for i in (0, 1)]}
+        if t in (1, 3):
+            for other, delta in late:
+                sent.setdefault(other, []).append(delta)
+            late = []
+        if t in (0, 1):
+            # In round 1 it begins from what the server had after round 0.
+            late_one = plain.local_training(before, names, batches(2, t), RATE)
+        for deltas in sent.values():
+            plain.add(server, plain.mean(deltas, [1.0] * len(deltas)))
+        if t in (0, 1):
+            late.append((block, late_one))
+    assert_equal(weights(model), weights(server))
+
+
+PARABLOCK = {"method": "parablock", "fleet": DROPOUT, "blocks": {"layers": 1, "schedule": SCHEDULE}}
+
+
+@pytest.mark.parametrize(
+    ("fate", "aggregated", "computed", "anew"),
+    [
+        # The cases of tests/sim/engine/test_overlapped_rounds.py: with its update of round 0 under way, or in.
+        (Vanishing("compute", 0.05, 1), {0: [0, 2], 1: [0, 2]}, {1: [0, 2]}, {2: [1]}),
+        (Vanishing("upload", 0.25, 1), {0: [0, 2], 1: [0, 2]}, {1: [0, 2]}, {2: [1]}),
+        (Vanishing("compute", 0.5, 2), {1: [0, 2], 2: [0, 2]}, {1: [0, 2], 2: [0, 2]}, {3: [1]}),
+        (Vanishing("download", 0.5, 1), {1: [0, 2], 2: [0, 2]}, {1: [0, 2], 2: [0, 2]}, {3: [1]}),
+    ],
+    ids=["computing", "sending", "computing later", "receiving"],
+)
+def test_parablock_corrects_whether_or_not_ones_own_update_is_in(fate, aggregated, computed, anew, fates):
+    fates({(1, 2): fate})
+    model, learner = federate(**PARABLOCK)
+    rounds = range(len(SCHEDULE))
+    expected = plain.parablock_with_losses(
+        tiny_model(),
+        SCHEDULE,
+        batches,
+        RATE,
+        [computed.get(t, EVERYONE) for t in rounds],
+        [aggregated.get(t, EVERYONE) for t in rounds],
+        [anew.get(t, []) for t in rounds],
+    )
+    assert_equal(weights(model), weights(expected))
+    # Nothing is left of what was lost.
+    assert not any(client.pending for client in learner.clients.values())
+    assert not learner.in_flight
+
+
+def test_what_a_client_owed_before_it_computed_is_what_it_owes_when_that_is_cut_off(fates):
+    # With top-k, client 1 owes a part of round 1 (block 0) when it begins round 2, of the same block, and vanishes.
+    fields: dict[str, Any] = {
+        "method": "fedbcd",
+        "fleet": DROPOUT,
+        "wire": {"upload": {"top_k": 0.2}},
+        "settings": {"error_feedback": True},
+        "blocks": {"layers": 1, "schedule": SCHEDULE[:3]},
+        "rounds": 3,
+    }
+    fates({(1, 3): Vanishing("compute", 0.5, 1)})
+    _, cut = federate(**fields)
+    fates({})
+    _, before = federate(**fields | {"rounds": 2, "blocks": {"layers": 1, "schedule": SCHEDULE[:2]}})
+    assert_equal(cut.messages.residuals[1, 0], before.messages.residuals[1, 0], exactly=True)
+    # What was computed and lost on its way is owed again, with all that was owed.
+    fates({(1, 3): Vanishing("upload", 0.5, 1)})
+    _, lost = federate(**fields)
+    trained = plain.local_training(tiny_model_after(fields), plain.names_of(0, tiny_model()), batches(1, 2), RATE)
+    owed = before.messages.residuals[1, 0]
+    assert_equal(lost.messages.residuals[1, 0], {name: value + owed[name] for name, value in trained.items()})
+
+
+def tiny_model_after(fields: dict[str, Any]):
+    model, _ = federate(**fields | {"rounds": 2, "blocks": {"layers": 1, "schedule": SCHEDULE[:2]}})
+    return model
+
+
+METHODS_ = ["fedbcd", "fedit", "ffa-lora", "flora", "full-ft", "parablock"]
+
+
+@pytest.mark.parametrize("method", METHODS_)
+def test_rates_that_never_strike_train_the_same_bits(method: str):
+    plain_model, _ = federate(method=method)
+    never, _ = federate(method=method, fleet=[{"count": 3, "dropout": {"rate": 1e-12}}])
+    assert_equal(weights(never), weights(plain_model), exactly=True)
+
+
+@pytest.mark.parametrize("method", METHODS_)
+def test_a_repair_changes_when_and_never_what_is_learned(method: str):
+    plain_model, _ = federate(method=method)
+    failing = {"failures": {"every": "30s", "repair": "5s", "resume": False}}
+    links = {"outages": {"every": "10s", "last": "1s", "transfers": "restart"}}
+    repaired, _ = federate(method=method, fleet=[{"count": 3, **failing, **links}])
+    one, other = (
+        # What is left of FLoRA's adapters in the model is nobody's.
+        {name: value for name, value in weights(each).items() if method != "flora" or "lora_" not in name}
+        for each in (repaired, plain_model)
+    )
+    assert_equal(one, other, exactly=True)
