@@ -150,6 +150,7 @@ def test_nothing_is_drawn_where_nothing_is_set(monkeypatch: pytest.MonkeyPatch):
         ("[[[-1, 5]]]", "client 0, session 0: must be"),
         ("[[[0, 5], [3, 9]]]", "session 1: begins at 3 s, before 5 s"),
         ("[[[5, 5]]]", "session 0: ends at 5 s, not later"),
+        ("[[], [[0, 1e-9]]]", "client 1: all is over at 1e-09 s"),
         ("[[[0, 1e999]]]", "client 0, session 0: must be"),
     ],
 )
