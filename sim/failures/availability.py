@@ -137,8 +137,9 @@ class RecordedSessions:
     """
 
     def __init__(self, sessions: Sequence[Sequence[tuple[float, float]]], first: int = 0) -> None:
+        self._sessions = sessions
         self._first = first
-        self._changes = [_changes(own) for own in sessions]
+        self._changes: dict[int, list[float]] = {}
 
     def there(self, client: int, time: float) -> bool:
         """Tell whether a client is there at a time [s]."""
@@ -158,7 +159,10 @@ class RecordedSessions:
 
     def _look_up(self, client: int, time: float) -> tuple[list[float], int, int]:
         """Changes of a client, how often all of them have been repeated, and how many have happened since."""
-        changes = self._changes[(client - self._first) % len(self._changes)]
+        number = (client - self._first) % len(self._sessions)
+        if number not in self._changes:
+            self._changes[number] = _changes(self._sessions[number])
+        changes = self._changes[number]
         if not changes:
             return changes, 0, 0
         period = changes[-1]

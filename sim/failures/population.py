@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from itertools import accumulate
+from typing import Any, TypeVar
 
 import numpy as np
 
 from sim.failures.availability import Availability, RecordedSessions, Sessions
 from sim.failures.dropout import Dropouts
 from sim.failures.interruptions import Interruptions
+from sim.scenario.failures import Available, Dropout
 from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Group
 from sim.scenario.sessions import recorded_sessions
 
+T = TypeVar("T")
 _NOBODY: frozenset[int] = frozenset()
 
 
@@ -28,51 +31,65 @@ class Population:
         How many there are.
     always_there : bool
         Whether all of them are at all times.
-
-    Raises
-    ------
-    ScenarioError
-        When it is made: if recorded sessions cannot be read.
     """
 
     def __init__(self, scenario: Scenario) -> None:
-        groups, seed = scenario.fleet, scenario.seed
-        self._firsts = [0, *accumulate(group.count for group in groups)]
-        self._availability = [
-            availability(group, seed, first) for group, first in zip(groups, self._firsts, strict=False)
-        ]
-        self._outages = [
-            Interruptions(seed, "outages", outages.every, outages.last) if (outages := group.outages) else None
-            for group in groups
-        ]
-        self._failures = [
-            Interruptions(seed, "failures", failures.every, failures.repair) if (failures := group.failures) else None
-            for group in groups
-        ]
-        self._dropouts = [
-            Dropouts(seed, group.dropout.rate, group.dropout.during, group.dropout.back_after)
-            if group.dropout is not None and group.dropout.rate
-            else None
-            for group in groups
-        ]
+        self._groups, self._seed = scenario.fleet, scenario.seed
+        self._firsts = [0, *accumulate(group.count for group in scenario.fleet)]
+        # Models are made when they are first asked for: there may be as many groups as clients.
+        self._made: dict[tuple[str, int], Any] = {}
+        self._alike: dict[tuple[str, Hashable], Any] = {}
         self.clients = self._firsts[-1]
-        self.always_there = not any(self._availability)
+        self.always_there = all(_always_there(group) for group in scenario.fleet)
 
     def availability(self, client: int) -> Availability | None:
-        """When a client is there; None if always."""
-        return self._availability[self._group(client)]
+        """When a client is there; None if always.
+
+        Raises
+        ------
+        ScenarioError
+            If recorded sessions cannot be read.
+        """
+        return self._model("available", client, self._sessions)
 
     def outages(self, client: int) -> Interruptions | None:
         """When its link carries nothing."""
-        return self._outages[self._group(client)]
+        return self._model(
+            "outages", client, lambda given, first: Interruptions(self._seed, "outages", given.every, given.last)
+        )
 
     def failures(self, client: int) -> Interruptions | None:
         """When its device is down."""
-        return self._failures[self._group(client)]
+        return self._model(
+            "failures", client, lambda given, first: Interruptions(self._seed, "failures", given.every, given.repair)
+        )
 
     def dropouts(self, client: int) -> Dropouts | None:
         """Which of its participations end early."""
-        return self._dropouts[self._group(client)]
+        return self._model("dropout", client, self._dropouts)
+
+    def _model(self, field: str, client: int, make: Callable[[Any, int], T | None]) -> T | None:
+        """Find or make the model of a field of a client's group; groups of which the same is said have one together."""
+        index = bisect_right(self._firsts, client) - 1
+        made, place = self._made, (field, index)
+        if place not in made:
+            given, first = getattr(self._groups[index], field), self._firsts[index]
+            key = field, (given, first if getattr(given, "file", None) else 0)
+            if given is not None and key not in self._alike:
+                self._alike[key] = make(given, first)
+            made[place] = self._alike.get(key)
+        model: T | None = made[place]
+        return model
+
+    def _sessions(self, given: Available, first: int) -> Availability | None:
+        if given.file is not None:
+            return RecordedSessions(recorded_sessions(given.file).clients, first)
+        assert given.share is not None
+        assert given.session is not None
+        return Sessions(self._seed, given.share, given.session, given.day_to_night or 1.0) if given.share < 1 else None
+
+    def _dropouts(self, given: Dropout, first: int) -> Dropouts | None:
+        return Dropouts(self._seed, given.rate, given.during, given.back_after) if given.rate else None
 
     def there(self, client: int, time: float) -> bool:
         """Tell whether a client is there at a time [s]."""
@@ -139,35 +156,9 @@ class Population:
                 break
         return first
 
-    def _group(self, client: int) -> int:
-        return bisect_right(self._firsts, client) - 1
 
-
-def availability(group: Group, seed: int, first: int) -> Availability | None:
-    """When the clients of a group are there; None if always.
-
-    Parameters
-    ----------
-    group : Group
-        The group.
-    seed : int
-        The scenario's.
-    first : int
-        Number of its first client.
-
-    Raises
-    ------
-    ScenarioError
-        If recorded sessions cannot be read.
-    """
-    given = group.available
-    if given is None:
-        return None
-    if given.file is not None:
-        return RecordedSessions(recorded_sessions(given.file).clients, first)
-    assert given.share is not None
-    assert given.session is not None
-    return Sessions(seed, given.share, given.session, given.day_to_night or 1.0) if given.share < 1 else None
+def _always_there(group: Group) -> bool:
+    return group.available is None or group.available.share == 1
 
 
 def _shuffled(size: int, draws: np.random.Generator) -> Iterator[int]:

@@ -16,6 +16,8 @@ Part = Annotated[float, *quantity(units.part, units.format_share, "80%")]
 """A share that may be all."""
 _LEAST_MEAN = 1
 """Shortest mean time [s] between events of one client: whoever fails a million times a second computes nothing."""
+_MOST_SHARE = 0.999
+"""Above it, gaps would be too short for the clock to tell where they begin and end."""
 
 
 class Available(Section):
@@ -24,10 +26,10 @@ class Available(Section):
     alternatives = (("share", "file"), ("session", "file"), ("day_to_night", "file"))
 
     share: Part | None = Field(default=None, ge=0.001)
-    """Share of the time that a client is there, on average over a day."""
+    """Share of the time that a client is there, on average over a day; at most 0.999, or 1."""
     session: Duration | None = Field(default=None, ge=_LEAST_MEAN)
     """Mean length of a session; how long one is follows an exponential distribution, and gaps do as well."""
-    day_to_night: Number | None = Field(default=None, ge=1, le=1e6)
+    day_to_night: Number | None = Field(default=None, ge=1, le=1000)
     """How many times as often sessions begin at noon as at midnight; at any time as often if left out. A run begins at
     six in the morning."""
     file: OneLine | None = None
@@ -38,6 +40,8 @@ class Available(Section):
     def _drawn_or_recorded(self) -> Self:
         if self.file is None and (self.share is None or self.session is None):
             raise ValueError("give share and session, such as {share: 40%, session: 2h}, or a file")
+        if self.share is not None and _MOST_SHARE < self.share < 1:
+            raise ValueError(f"share: {self.share:.9g} is neither at most {_MOST_SHARE:g} nor 1, which is always")
         return self
 
 

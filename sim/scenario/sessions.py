@@ -16,7 +16,7 @@ from sim.support.atomic_files import read_bytes
 
 MAX_FILE_BYTES = 64 * 2**20
 """Largest file [B]."""
-_LONGEST = 1e12
+_LONGEST, _SHORTEST = 1e12, 1.0
 
 
 class Recorded(NamedTuple):
@@ -85,6 +85,10 @@ def _sessions(path: str, client: int, given: Any) -> tuple[tuple[float, float], 
             raise _wrong(path, f"{where}: ends at {end:g} s, not later than it begins, at {begin:g} s")
         sessions.append((begin, end))
         last = end
+    if sessions and last < _SHORTEST:
+        raise _wrong(
+            path, f"client {client}: all is over at {last:g} s; sessions repeat after a second at the earliest"
+        )
     return tuple(sessions)
 
 

@@ -75,6 +75,7 @@ def test_deadlines_that_follow_the_rounds():
         ({"available": {"file": "s.json", "share": 0.4, "session": 9}}, "give share or file, not both"),
         ({"available": {"file": "s.json", "day_to_night": 2}}, "give day_to_night or file, not both"),
         ({"available": {"share": "140%", "session": 9}}, "fleet.0.available.share: '140%': too large for a share"),
+        ({"available": {"share": 0.9999, "session": 9}}, "fleet.0.available: share: 0.9999 is neither at most 0.999"),
         ({"available": {"share": 0, "session": 9}}, "fleet.0.available.share: must be at least 0.001"),
         ({"available": {"share": 0.4, "session": 0}}, "fleet.0.available.session: must be at least 1"),
         ({"available": {"share": 0.4, "session": 9, "day_to_night": 0.5}}, "day_to_night: must be at least 1"),
