@@ -70,13 +70,14 @@ def print_breakdown(result: Result) -> None:
     figures, scenario, wall_clock = result.figures(), result.scenario, result.wall_clock
     out = console()
     out.print(say("run.head", scenario=scenario, wall_clock=wall_clock))
-    table = plain_table("mean client of", ">clients", *(f">{part}" for part in _PARTS))
+    parts = _PARTS | ({"failed": "failed_s"} if figures.get("failed_s") else {})
+    table = plain_table("mean client of", ">clients", *(f">{part}" for part in parts))
     # On a narrow terminal shares stand below the times.
     between, digits = (" ", 4) if out.width >= _WIDE else ("\n", 0)
     rows = result.groups() if len(scenario.fleet) > 1 else []
     rows.append({"name": "the fleet", "clients": scenario.clients, **figures})
     for row in rows:
-        times = (float(str(row[part])) for part in _PARTS.values())
+        times = (float(str(row[part])) for part in parts.values())
         cells = (f"{clock(time)}{between}{time / wall_clock:{digits}.0%}" if time else "-" for time in times)
         table.add_row(str(row["name"]), f"{row['clients']:,}", *cells)
     out.print(table)
@@ -85,6 +86,10 @@ def print_breakdown(result: Result) -> None:
     updates: Any = result.provenance.get("updates", {})
     for reason, count in updates.get("dropped", {}).items():
         out.print(say("run.dropped", count=count, reason=reason))
+    if lost := updates.get("lost"):
+        out.print(say("run.lost", count=lost))
+    if "wasted_bytes" in figures:
+        out.print(say("run.wasted", seconds=figures["wasted_compute_s"], bytes=figures["wasted_bytes"]))
     if cancelled := updates.get("cancelled"):
         out.print(say("run.cancelled", count=cancelled))
     if never_begun := updates.get("never_begun"):

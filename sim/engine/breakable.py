@@ -14,6 +14,8 @@ from sim.engine.message import Message
 from sim.engine.site import Site
 from sim.engine.training import Training
 from sim.engine.world import Causes
+from sim.errors import SimulationError
+from sim.failures.interruptions import MOST_ATTEMPTS
 from sim.network.timing import go_on
 
 
@@ -66,6 +68,7 @@ class Breakable(Training):
         self._stops = stops
         self._cancelled = False
         self._leg: simpy.Event | None = None
+        self._attempts = 1
         self._began = self._whole = self._left = self._serial_left = 0.0
         self._sendable: simpy.Event | None = None
         super().__init__(site.world, site.client, site.updates, round, site.known, site.after)
@@ -94,6 +97,8 @@ class Breakable(Training):
         else:
             self._left, self._serial_left = self._whole, self.serial
             self._site.world.timeline.wasted.add(self.span)
+            self._attempts += 1
+            _check(self._attempts, self._site, f"its update of round {self._of[2]}")
 
     def resume(self) -> None:
         """Go on, if it is not done."""
@@ -162,6 +167,7 @@ class Delivery(simpy.Event):
         self._site = site
         self._begin = begin
         self._before: Message | None = None
+        self._attempts = 1
         self.message: Message | None = None
         site.deliveries[self] = None
         self.send()
@@ -179,6 +185,8 @@ class Delivery(simpy.Event):
             return
         timeline = self._site.world.timeline
         before = len(timeline.spans)
+        self._attempts += again
+        _check(self._attempts, self._site, message.awaited())
         message.cancel()
         for number in range(before, len(timeline.spans)):
             timeline.wasted.add(number)
@@ -195,3 +203,12 @@ class Delivery(simpy.Event):
             return
         self._ok, self._value = True, message.value
         go_on(self)
+
+
+def _check(attempts: int, site: StoppedSite, what: str) -> None:
+    """Give up what fails so often that it would hardly ever be done."""
+    if attempts > MOST_ATTEMPTS:
+        raise SimulationError(
+            f"client {site.client} has begun {what} {attempts - 1:,} times by {site.world.env.now:.6g} s: between the "
+            "failures of its device and its link there is hardly ever enough time for it"
+        )

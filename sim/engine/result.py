@@ -146,8 +146,11 @@ class Result:
         """Means over the clients of each group of the fleet [s]."""
         fleet = Fleet(self.scenario.fleet)
         rows: list[dict[str, object]] = []
+        parts = {name: part for name, part in _MEANS.items() if part != "stalled"}
+        if opened_one_by_one(self.scenario):
+            parts["failed_s"] = "failed"
         for index, group in enumerate(fleet.groups):
-            means = {name: self.mean(part, fleet.members(index)) for name, part in _MEANS.items() if part != "stalled"}
+            means = {name: self.mean(part, fleet.members(index)) for name, part in parts.items()}
             rows.append({"name": fleet.name(index), "clients": group.count, **means})
         return rows
 

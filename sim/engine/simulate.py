@@ -120,7 +120,8 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
     if opened_one_by_one(scenario) and not method.shape.traits.opens_rounds:
         raise ScenarioError(
             f"method: {method.name} does not say what becomes of rounds that end early, nor of clients that vanish; "
-            "leave participation's quorum, over_selection and deadline out"
+            "leave out dropout, failures, outages and available of the fleet, and participation's quorum, "
+            "over_selection and deadline"
         )
     cyclic = method.shape.traits.takes_turns
     who = cohorts(scenario, method.shape.traits)

@@ -15,7 +15,7 @@ from sim.errors import SimulationError
 from sim.failures.marks import Marks
 from sim.support.streams import Stream
 
-MOST_ATTEMPTS = 100_000
+MOST_ATTEMPTS = 1_000
 """So often an update is begun anew before a run is given up."""
 
 

@@ -56,8 +56,8 @@ def adds_up(result: Result) -> None:
     wall_clock = result.wall_clock
     slack = 1e-9 * max(wall_clock, 1.0)
     for account in result.accounts.values():
-        # What a client does at a time is one of four things.
-        parts = (account.compute, account.exposed, account.waiting, account.offline)
+        # What a client does at a time is one of five things.
+        parts = (account.compute, account.exposed, account.waiting, account.offline, account.failed)
         assert math.fsum(parts) == pytest.approx(wall_clock, abs=slack)
         assert min(parts) >= -slack
         assert -slack <= account.hidden <= account.compute + slack

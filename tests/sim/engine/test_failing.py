@@ -211,3 +211,12 @@ def test_an_overlapped_client_that_leaves_and_comes_back(sessions):
     # Back for round 3, opened at 21.
     assert spans(result, Kind.DOWNLOAD, 1) == [(11, 12), (21, 22)]
     assert spans(result, Kind.COMPUTE, 1) == [(0, 10), (10, 15), (22, 32)]
+
+
+def test_what_never_gets_done_ends_the_run_with_a_statement(run: Run):
+    # 10 s of computing, or 3 s of sending, with a repair every other second.
+    often = {0: [(float(t), t + 1.0) for t in range(1, 9000, 2)]}
+    with pytest.raises(SimulationError, match=r"client 0 has begun its update of round 0 1,000 times by 1999 s"):
+        run(often, device(False), rounds=1)
+    with pytest.raises(SimulationError, match=r"client 0 has begun its upload 1,000 times"):
+        run(often, device(True), rounds=1, payload={"upload": "300MB"})
