@@ -98,6 +98,8 @@ class Transfer(Event):
     # With TCP: what of it goes over the link after the start-up [B], headers included, what of that was cut off, and
     # the seconds of the start-up beyond the latency.
     load: float | None = None
+    # Its size as it began [B]: what is left of `size` when it is cut off is what got through.
+    _whole = 0.0
     _cut_load = 0.0
     _start_up = 0.0
     # The link that bound it when its last byte arrived, where that is noted.
@@ -127,6 +129,7 @@ class Transfer(Event):
         """Begin as TCP does, as fast as the path lets one message go now."""
         rate = min(link.capacity_at(self._began) for link in access.path())
         seconds, load = connection.start_up(self.size, rate)
+        self._whole = self.size
         self.load, self._start_up = max(load, 0.0), max(seconds - access.latency, 0.0)
         self.env.timeout(seconds).callbacks.append(self._share if load > 0 else self._through)
 
@@ -254,7 +257,7 @@ class Transfer(Event):
         start_up = min(self._start_up, elapsed - latency)
         load = self._cut_load if self._cut is not None else self.load or 0.0
         began = self._began + latency + start_up
-        limit = partial(access.alone, size=self.size)
+        limit = partial(access.alone, size=self._whole)
         with_limit, stalled = alone_and_stalled(access.path(), limit, began, end, load)
         alone, _ = alone_and_stalled(access.path(), _whole, began, end, load)
         shared, limited = elapsed - latency - start_up - with_limit - stalled, with_limit - alone

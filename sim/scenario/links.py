@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     Discriminator,
     Field,
     PlainSerializer,
@@ -134,6 +135,8 @@ class Buffers(Section):
 
     One that is left out is as long as the other, so that neither direction waits for the other's.
     """
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     uplink: Duration = Field(default=0.0, json_schema_extra=_without_default)
     downlink: Duration = Field(default=0.0, json_schema_extra=_without_default)

@@ -120,6 +120,8 @@ class Scenarios:
             chosen = {
                 f: s for f, s in schema.get("properties", {}).items() if f in needed or self.random.random() < chance
             }
+            if "properties" in schema and len(chosen) < schema.get("minProperties", 0):
+                chosen = schema["properties"]
             return {field: self.value(below, field) for field, below in chosen.items()}
         if kind == "array" and "prefixItems" in schema:
             return [self.value(below, name) for below in schema["prefixItems"]]

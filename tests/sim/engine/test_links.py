@@ -116,3 +116,17 @@ def test_regions_and_servers_may_vary():
     # The client's 0.1 s at 1 GB/s before: 4.9 s at 10 MB/s are 49 MB; 51 MB at 25 MB/s.
     assert result.wall_clock == pytest.approx(5 + 51 / 25)
     assert ends(fleet=[{}], server={"ingress": steps("20MB/s", "30MB/s", "2s")}) == {0: pytest.approx(4)}
+
+
+def test_a_message_that_is_cut_off_while_tcp_starts_up():
+    # The run ends with the first update; the other client's upload has begun 0.1 ms later, and nothing is through yet.
+    fields = {
+        "method": {"name": "fedbuff", "buffer": 1},
+        "rounds": 1,
+        "compute": {"seconds": [1, 1.0001]},
+        "payload": {"upload": "1MB"},
+        "fleet": [{"count": 2, "uplink": "1GB/s", "latency": "100ms", "transport": {"control": "bbr"}}],
+    }
+    first, cut = [span for span in simulated(**fields).timeline.spans if span.kind is Kind.UPLOAD]
+    assert (first.size, cut.size) == (1e6, 0)
+    assert sum(cut.spent) == pytest.approx(cut.end - cut.start) == pytest.approx(first.end - first.start - 1e-4)
