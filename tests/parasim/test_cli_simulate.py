@@ -134,3 +134,19 @@ def test_an_interruption_is_one_line(small: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("parasim.api.simulate", interrupt)
     assert run("simulate", small) == Outcome(130, "", "paraSim: interrupted\n")
+
+
+def test_what_is_lost_wasted_and_repaired_is_said(small: Path):
+    # A device that fails every 4 s or so, for a second, and clients half of which vanish.
+    told = "--set", "fleet.0.failures={every: 4s, repair: 1s}", "--set", "fleet.0.dropout={rate: 50%}"
+    wait = "--set", "participation.short=wait"
+    out = run("simulate", small, *told, *wait).out
+    figures = json.loads(run("simulate", small, *told, *wait, "--format", "json").out)
+    lost = figures["provenance"]["updates"]["lost"]
+    assert lost >= 1
+    assert f"{lost} updates were lost with clients that vanished" in out
+    assert figures["wasted_compute_s"] > 0
+    assert "Wasted: " in out
+    assert ("failed" in out) == (figures["failed_s"] > 0)
+    # Without any of it, nothing is said.
+    assert not {"failed_s", "wasted_bytes"} & json.loads(run("simulate", small, "--format", "json").out).keys()

@@ -67,7 +67,9 @@ def groups(draw: st.DrawFn, regions: bool) -> dict[str, Any]:
                 )
             )
         ),
-        "available": draw(maybe(st.fixed_dictionaries({"share": st.floats(0.3, 0.999), "session": st.floats(20, 200)}))),
+        "available": draw(
+            maybe(st.fixed_dictionaries({"share": st.floats(0.3, 0.999), "session": st.floats(20, 200)}))
+        ),
     }
     return {name: value for name, value in group.items() if value is not None}
 
