@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from simpy import Environment, Event
 
+from sim.network.capacity import Varying
 from sim.network.model import Port
 
 
@@ -223,7 +224,8 @@ class NaiveStar:
     def download(self, port: Port, size: float) -> Event:
         return self._send(self.egress, port, port.downlink, size)
 
-    def _send(self, trunk: _NaiveTrunk, port: Port, capacity: float, size: float) -> Event:
+    def _send(self, trunk: _NaiveTrunk, port: Port, capacity: float | Varying, size: float) -> Event:
+        assert not isinstance(capacity, Varying)
         arrival = self.env.event()
         start = self.env.timeout(port.latency)
         start.callbacks.append(lambda _: trunk.start((capacity, port.count, id(port)), size, arrival))
