@@ -8,7 +8,8 @@ from typing import Any
 
 from calibration.transport.compare import TransportComparison
 from parasim.figures import style
-from parasim.figures.sheet import Key, log_ticks, sheet
+from parasim.figures.parity import parity_axes
+from parasim.figures.sheet import Key, sheet
 from parasim.figures.style import FigureError
 
 _SIDE, _GAP = 2.6, 0.75
@@ -49,14 +50,9 @@ def draw_transport(comparisons: Sequence[TransportComparison], path: Path) -> li
         for place, unit in enumerate(units):
             shown = [one for one in comparisons if one.unit == unit]
             figures = [figure for one in shown for figure in (one.measured, one.predicted)]
-            ends = [min(figures) / 1.3, max(figures) * 1.3]
-            axes = drawn.axes(place * (_SIDE + _GAP), 0, _SIDE, _SIDE, grid="both")
-            axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel=f"measured [{unit}]")
-            axes.set_ylabel(f"simulated [{unit}]", labelpad=1)
-            log_ticks(axes.xaxis)
-            log_ticks(axes.yaxis)
-            axes.fill_between(ends, [e * (1 - _BAND) for e in ends], [e * (1 + _BAND) for e in ends], color=style.GRID)
-            axes.plot(ends, ends, color=style.MUTED, linewidth=0.6)
+            ends = min(figures) / 1.3, max(figures) * 1.3
+            labels = f"measured [{unit}]", f"simulated [{unit}]"
+            axes = parity_axes(drawn, place * (_SIDE + _GAP), _SIDE, ends, _BAND, *labels)
             for one in shown:
                 looks: dict[str, Any] = {"ms": 3.6, "mew": 0.4, "mec": "white", "color": colours[one.kind]}
                 axes.plot(one.measured, one.predicted, _MARKERS[one.kind], **looks)
