@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import IO, NamedTuple
@@ -113,6 +113,7 @@ class Span(NamedTuple):
 
 
 _SPAN = tuple.__new__
+_COMPUTE, _UPLOAD = Kind.COMPUTE, Kind.UPLOAD
 
 
 @dataclass(slots=True)
@@ -176,8 +177,7 @@ class Timeline:
         return max((span.end for span in self.spans), default=0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """Where one client's wall-clock went: compute, exposed, waiting, offline and failed add up to it.
 
     Attributes
@@ -236,49 +236,59 @@ def account(
         compute + exposed + waiting + offline + failed = wall-clock. The run is cut at every start and end, each piece
         is given to exactly one part, and the pieces are added without rounding (`math.fsum`).
     """
-    spans = list(spans)
-    computing = [(span.start, span.end) for span in spans if span.kind is Kind.COMPUTE]
-    sending = [(span.start, span.end) for span in spans if span.kind is not Kind.COMPUTE]
-    last_computation = max((start for start, _ in computing), default=0.0)
-    pieces: dict[str, list[float]] = {
-        part: [] for part in ("compute", "exposed", "waiting", "offline", "failed", "hidden", "stalled")
-    }
-    for start, end, computes, sends, present, fails in _pieces((computing, sending, presence, down), wall_clock):
-        # Two terms per piece, so that the sum telescopes to the wall-clock itself and not to rounded lengths.
-        length = (end, -start)
-        if computes:
-            pieces["compute"] += length
-            if sends:
-                pieces["hidden"] += length
-        elif sends:
-            pieces["exposed"] += length
-            if end <= last_computation:
-                pieces["stalled"] += length
+    computing: list[Interval] = []
+    sending: list[Interval] = []
+    uploaded: list[float] = []
+    downloaded: list[float] = []
+    for span in spans:
+        kind = span.kind
+        if kind is _COMPUTE:
+            computing.append((span.start, span.end))
         else:
-            pieces[("failed" if fails else "waiting") if present else "offline"] += length
-    return Account(
-        **{part: math.fsum(terms) for part, terms in pieces.items()},
-        uploaded=math.fsum(span.size for span in spans if span.kind is Kind.UPLOAD),
-        downloaded=math.fsum(span.size for span in spans if span.kind is Kind.DOWNLOAD),
-    )
-
-
-def _pieces(
-    kinds: tuple[Sequence[Interval], ...], wall_clock: float
-) -> Iterator[tuple[float, float, bool, bool, bool, bool]]:
-    """Cut [0, wall_clock] at every boundary and say for each piece which of the four kinds cover it."""
+            sending.append((span.start, span.end))
+            (uploaded if kind is _UPLOAD else downloaded).append(span.size)
+    last_computation = max(computing)[0] if computing else 0.0
     changes: list[tuple[float, int, int]] = [(wall_clock, 0, 0)]
-    for which, intervals in enumerate(kinds):
+    for which, intervals in enumerate((computing, sending, presence, down)):
         for start, end in intervals:
-            changes += [(start, which, 1), (end, which, -1)]
+            changes.append((start, which, 1))
+            changes.append((end, which, -1))
     changes.sort()
+    # Of each part, the ends of its pieces and their negated starts: such sums telescope to the wall-clock itself, and
+    # not to rounded lengths.
+    compute: list[float] = []
+    exposed: list[float] = []
+    waiting: list[float] = []
+    offline: list[float] = []
+    failed: list[float] = []
+    hidden: list[float] = []
+    stalled: list[float] = []
+    # How many intervals of each kind cover the piece.
     depth = [0, 0, 0, 0]
     position = 0.0
     for time, which, change in changes:
         if time > position:
-            yield position, time, depth[0] > 0, depth[1] > 0, depth[2] > 0, depth[3] > 0
+            piece = (time, -position)
+            computes, sends, present, fails = depth
+            if computes:
+                compute += piece
+                if sends:
+                    hidden += piece
+            elif sends:
+                exposed += piece
+                if time <= last_computation:
+                    stalled += piece
+            elif not present:
+                offline += piece
+            else:
+                (failed if fails else waiting).extend(piece)
             position = time
         depth[which] += change
+    total = math.fsum
+    return Account(
+        total(compute), total(exposed), total(waiting), total(offline), total(hidden), total(stalled),
+        total(uploaded), total(downloaded), total(failed),
+    )  # fmt: skip
 
 
 def write_csv(

@@ -56,7 +56,7 @@ class Trunk(Branch):
 
     def detach(self) -> None:
         """Bring the virtual time up to now."""
-        now: float = self.env.now
+        now: float = self.env._now
         if now > self.clock:
             if self.fair_links:
                 self.advance(self.level * (now - self.clock))
