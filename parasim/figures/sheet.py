@@ -142,8 +142,9 @@ class Sheet:
         drawn = self.figure.get_tightbbox().padded(_MARGIN)
 
         def write(file: Any, suffix: str) -> None:
-            # The file is opened as text; what a picture is written to is the bytes below.
-            self.figure.savefig(file.buffer, format=suffix, metadata=_METADATA[suffix], dpi=_DPI, bbox_inches=drawn)
+            # The file is opened as text, below which are the bytes that a picture without text is written to.
+            to = file if suffix == "svg" else file.buffer
+            self.figure.savefig(to, format=suffix, metadata=_METADATA[suffix], dpi=_DPI, bbox_inches=drawn)
 
         paths = [stem.with_name(f"{stem.name}.{suffix}") for suffix in _METADATA]
         for path, suffix in zip(paths, _METADATA, strict=True):

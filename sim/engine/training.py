@@ -11,7 +11,6 @@ from sim.engine.learner import Promise, Update
 from sim.engine.timeline import Kind
 from sim.engine.world import Causes, World
 
-
 _COMPUTE = Kind.COMPUTE
 
 
