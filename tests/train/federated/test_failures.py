@@ -198,7 +198,7 @@ def test_turns_pass_on_as_in_a_plain_loop(fates):
 
 def test_the_schedule_of_a_kept_optimizer_goes_by_the_round(fates):
     # Of the seven rounds, clients 0 to 2 have turns i and i + 4 without failures, and client 3 has the fourth. In round
-    # t, so many of these came before: client 0 has 0 of 2 in round 0, and 1 of 2 in round 3, and in 6, as it has no more.
+    # t, so many of these came before: client 0 is at 0 of 2 in round 0, and at 1 of 2 in rounds 3 and 6.
     planned = {client: list(range(client, 7, 4)) for client in range(4)}
 
     def rates(t: int) -> list[float]:
