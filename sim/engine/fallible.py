@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple, cast
 
@@ -62,7 +62,7 @@ class Fallible(StoppedSite):
         self.back = 0
         self.delivered = -1
         self.lost = 0
-        self.gone: Callable[[Fallible, int], None] = lambda site, back: None
+        self.gone: Callable[[Fallible, int, Collection[int]], None] = lambda site, back, owed: None
         self.sends: Callable[[Thread, Update], simpy.Event] = self._send
         self._receives, self.fetches = self.fetches, self._fetch
         self.sends_to = self._outbox = _Outbox(self, self.sends_to)
@@ -136,7 +136,7 @@ class Fallible(StoppedSite):
         self.world.learner.rest(self.client, vanished=True)
         if self.present:
             self._end_presence()
-        self.gone(self, back)
+        self.gone(self, back, owed)
         for round in owed:
             self._outbox.lose(round, self.count)
             self.server.lose(round, self.count)

@@ -60,6 +60,8 @@ class Setup:
         What is to be said of the recorded links that it follows.
     starts : int or None
         Seed of the places where these begin if they are drawn; the scenario's if None.
+    own_blocks : int or None
+        Where each client has a block of its own, how many there are; with fewer than clients, some share one.
     """
 
     scenario: Scenario
@@ -71,6 +73,7 @@ class Setup:
     payload: Payload
     traces: Sequence[dict[str, Any]] = ()
     starts: int | None = None
+    own_blocks: int | None = None
 
     @property
     def traits(self) -> Traits:
@@ -127,6 +130,7 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
     who = cohorts(scenario, method.shape.traits)
     blocks: tuple[Block, ...] | None = None
     schedule: Sequence[int | None] = [None] * scenario.rounds
+    own_blocks: int | None = None
     if method.trains is Trains.BLOCK:
         # Each client of a cyclic method has a block of its own.
         count = scenario.blocks.count or (scenario.clients if cyclic else None)
@@ -143,11 +147,11 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
         count = count or UNKNOWN_MODEL_BLOCKS
         if cyclic:
             assert who.members is not None
-            schedule = [members[0] % count for members in who.members]
+            schedule, own_blocks = [members[0] % count for members in who.members], count
         else:
             schedule = block_schedule(scenario, count)
-    sizes = payload(scenario, method.trains, architecture, blocks, who.sizes())
-    return Setup(scenario, method, architecture, blocks, schedule, who, sizes, followed_traces(scenario))
+    sizes, traces = payload(scenario, method.trains, architecture, blocks, who.sizes()), followed_traces(scenario)
+    return Setup(scenario, method, architecture, blocks, schedule, who, sizes, traces, own_blocks=own_blocks)
 
 
 @no_collection()
@@ -207,6 +211,7 @@ def simulate(
         sequential=setup.staleness == 0,
         blocks_named=setup.method.trains is Trains.BLOCK,
         surveyed=setup.ranks_blocks,
+        own_blocks=setup.own_blocks,
     )
     sizes = setup.payload.of_a_run() if setup.opened else setup.payload
     run = Run(env, links.network, learner or CostLearner(costs, setup.schedule, setup.blocks), sizes, rules)
@@ -241,10 +246,7 @@ def simulate(
         scenario,
         timeline,
         {site.client: site.count for site in attending},
-        {
-            site.client: site.attended(wall_clock) if isinstance(site, Fallible) else shape.presence(site, wall_clock)
-            for site in attending
-        },
+        {site.client: shape.presence(site, wall_clock) for site in attending},
         _provenance(setup, costs) | run.unaggregated(),
         next(env._eid),
         {site.client: site.down(wall_clock) for site in attending if isinstance(site, Fallible)},

@@ -52,7 +52,7 @@ class Training(simpy.Event):
         self._begun: simpy.Event | None = None
         self._promise: Promise | None = None
         self._of = (client, sequence, round, versions)
-        block = world.block(round)
+        block = world.block(client, round)
         self._blocks = world.named(block)
         computed = world.learner.train(client, round, block)
         if isinstance(computed, Update):
