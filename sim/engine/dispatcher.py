@@ -1,7 +1,7 @@
 """Who works where clients have no numbered rounds, and come and go: a place is given to the next one that is there.
 
-A *participation* is what a client does for one update. `docs/failures.md` says what becomes of it, and of a run in which
-nobody is there.
+A *participation* is what a client does for one update. `docs/failures.md` says what becomes of it, and of a run in
+which nobody is there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 from sim.engine.attendance import Attendance
 from sim.engine.fallible import Fallible
 from sim.engine.selection import Places
-from sim.engine.site import Site
 from sim.engine.world import Causes, Process
 from sim.network.timing import after_delay
 
@@ -98,7 +97,8 @@ class Dispatcher(Attendance):
             first = min(first, self._population.next_change(client, now))
         self._nobody_until = first
         if first < math.inf:
-            after_delay(self.run.env, first - now, lambda _: self._places.request())
+            # The clock may show a time a little before that then: whoever is not there yet is waited for once more.
+            after_delay(self.run.env, first - now, lambda _: self._look_again())
         return None
 
     def begin(self, client: int, causes: Causes) -> None:
