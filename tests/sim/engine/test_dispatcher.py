@@ -66,9 +66,9 @@ def test_a_place_goes_to_the_next_one_when_its_client_vanishes(run):
 
 
 def test_who_is_away_for_longer_is_passed_over(run):
-    # As above, but client 0 is away for 2 aggregations: at 26, client 1 is the next.
+    # As above, but client 0 is away for 3 participations of others: at 26 there have been two, and client 1 is next.
     fields = {"method": fedbuff(buffer=2, concurrency=1), "rounds": 2}
-    result = run({(0, 0): Vanishing("compute", 0.4, 2)}, **fields)
+    result = run({(0, 0): Vanishing("compute", 0.4, 3)}, **fields)
     assert [(span.client, span.start) for span in of(result, Kind.COMPUTE)] == [
         (0, 0),
         (1, 4),
@@ -76,6 +76,19 @@ def test_who_is_away_for_longer_is_passed_over(run):
         (1, 27),
         (2, 39),
     ]
+
+
+def test_a_round_away_is_an_update_of_everyone_else(run):
+    # All three at work in step: client 1 vanishes at 4, and is back when the other two are in at 11. It does what they
+    # did, until 22, and fills the buffer for all.
+    result = run({(1, 0): Vanishing("compute", 0.4, 1)}, method=fedbuff(buffer=3), rounds=1)
+    assert spans(result, Kind.COMPUTE, 1) == [(0, 4), (11, 21)]
+    assert aggregated(result) == [22]
+    # Client 2 is in at 6, at 13, and at 20, when the run is over; client 0 takes 100 s. Two participations are as many
+    # as others were at work at 4, so that client 1 is back at 13, and has what is new at 14.
+    fleet = [{"speed": 0.1}, {}, {"speed": 2}]
+    result = run({(1, 0): Vanishing("compute", 0.4, 1)}, method="fedasync", rounds=3, fleet=fleet)
+    assert spans(result, Kind.COMPUTE, 1) == [(0, 4), (14, 20)]
 
 
 @pytest.mark.parametrize(
@@ -97,9 +110,9 @@ def test_what_is_cut_off_while_it_is_exchanged(fate, uploads, downloads, wasted,
 
 
 def test_who_waits_for_a_new_model_begins_again_where_there_would_be_none(run):
-    # A buffer for all three, and client 1 vanishes at 10.25 for an aggregation that could not come without it. The
-    # others are in at 11: they train on the same model again, and the first of them to be in at 22 fills the buffer.
-    result = run({(1, 0): Vanishing("upload", 0.25, 1)}, method=fedbuff(buffer=3), rounds=1)
+    # A buffer for all three, and client 1 vanishes at 10.25 for long. The others are in at 11: they train on the same
+    # model again, and the first of them to be in at 22 fills the buffer.
+    result = run({(1, 0): Vanishing("upload", 0.25, 9)}, method=fedbuff(buffer=3), rounds=1)
     assert spans(result, Kind.COMPUTE, 0) == spans(result, Kind.COMPUTE, 2) == [(0, 10), (11, 21)]
     assert aggregated(result) == [22]
     assert result.provenance["updates"] == {"lost": 1, "dropped": {"left over: no aggregation was left": 1}}
@@ -110,7 +123,7 @@ def test_what_is_on_its_way_from_a_region_is_waited_for_first(run):
     # not, so that client 0 begins again: 21-31, 32, 42.
     south = {"south": {"uplink": "10MB/s", "aggregates": True}}
     fleet = [{"count": 2, "region": "south"}]
-    fates = {(1, 0): Vanishing("compute", 0.25, 1)}
+    fates = {(1, 0): Vanishing("compute", 0.25, 9)}
     result = run(fates, method=fedbuff(buffer=2), rounds=1, fleet=fleet, regions=south)
     assert spans(result, Kind.COMPUTE, 0) == [(0, 10), (21, 31)]
     assert aggregated(result) == [42]
@@ -148,7 +161,7 @@ def test_nobody_will_ever_be_there(tmp_path: Path):
 
 
 def test_who_is_away_is_not_waited_for_in_vain(run):
-    # The only client vanishes at 4, for three aggregations: as there can be none, it begins again at once.
+    # The only client vanishes at 4, for three of others: as there are none, it begins again at once.
     fields = {"method": "fedasync", "rounds": 1, "fleet": [{}]}
     fates = {(0, 0): Vanishing("compute", 0.4, 3)}
     with pytest.raises(SimulationError, match=r"nobody is there \(clients 0 vanished before\)"):
@@ -161,15 +174,16 @@ SLOW = {"fleet": [{"count": 2, "uplink": "20MB/s"}], **BLOCKS}
 
 
 def test_an_overlapping_client_loses_what_it_computes_and_what_it_sends(run):
-    # 10 s of computing, 5 s one way, two updates of a block an aggregation. Client 1 stops 2 s into its second update,
-    # of which the first is being sent. Client 0 alone: blocks 0, 1, 2, 0, 1 are in at 15, 25, 35, 45, 55.
-    result = run({(1, 1): Vanishing("compute", 0.2, 1)}, method=parablock_async(buffer=2), rounds=3, **SLOW)
-    # So block 0 is aggregated at 45, and client 1 is back: it fetches block 0 until 50, and goes on with its third
-    # update, of block 2: 50-60, 65. There are two of block 1 at 55, and of block 2 at 65.
-    assert [(span.start, span.blocks) for span in of(result, Kind.AGGREGATE)] == [(45, (0,)), (55, (1,)), (65, (2,))]
-    assert spans(result, Kind.COMPUTE, 1) == [(0, 10), (10, 12), (50, 60), (60, 65)]
-    assert spans(result, Kind.UPLOAD, 1) == [(10, 12), (60, 65)]
-    assert [(span.start, span.end, span.blocks) for span in of(result, Kind.DOWNLOAD, 1)] == [(45, 50, (0,))]
+    # 10 s of computing, 5 s one way, every update by itself. Client 1 stops 2 s into its second update, of which the
+    # first is being sent. Client 0's blocks 0, 1, 2, 0, 1, 2 are in at 15, 25, 35, 45, 55, 65; computed by 20, 30, 40.
+    result = run({(1, 1): Vanishing("compute", 0.2, 3)}, method=parablock_async(buffer=1), rounds=7, **SLOW)
+    # So client 1 is back at 40: it fetches three blocks until 55, and goes on with its third update, of block 2: 55-65,
+    # in at 70.
+    aggregations = [(span.start, span.blocks) for span in of(result, Kind.AGGREGATE)]
+    assert aggregations == [*((15 + 10 * number, (number % 3,)) for number in range(6)), (70, (2,))]
+    assert spans(result, Kind.COMPUTE, 1) == [(0, 10), (10, 12), (55, 65), (65, 70)]
+    assert spans(result, Kind.UPLOAD, 1) == [(10, 12), (65, 70)]
+    assert [(span.start, span.end, span.blocks) for span in of(result, Kind.DOWNLOAD, 1)] == [(40, 55, (0, 1, 2))]
     assert result.provenance["updates"]["lost"] == 2
 
 
