@@ -14,6 +14,7 @@ from sim.engine.aggregator import Aggregator
 from sim.engine.attendance import Attendance
 from sim.engine.cost_learner import CostLearner
 from sim.engine.costs import Costs
+from sim.engine.dispatcher import Dispatcher
 from sim.engine.fallible import Fallible
 from sim.engine.fleet import Cohorts, Fleet, cohorts, opened_one_by_one, selection, sites
 from sim.engine.learner import Learner
@@ -149,7 +150,9 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
             assert who.members is not None
             schedule, own_blocks = [members[0] % count for members in who.members], count
         else:
-            schedule = block_schedule(scenario, count)
+            # Clients without numbered rounds begin it again and again, each by itself: in whole passes over the blocks.
+            rounds = scenario.rounds if method.shape.traits.rounds_numbered else -(-scenario.rounds // count) * count
+            schedule = block_schedule(scenario, count, rounds)
     sizes, traces = payload(scenario, method.trains, architecture, blocks, who.sizes()), followed_traces(scenario)
     return Setup(scenario, method, architecture, blocks, schedule, who, sizes, traces, own_blocks=own_blocks)
 
@@ -231,7 +234,11 @@ def simulate(
             group = fleet.groups[index]
             return run.meet(client, links.attach(group, client, fleet.firsts[index], 1), aggregators.get(group.region))
 
-        run.attendance = Attendance(run, scenario, selection(scenario, setup.traits), meet)
+        chosen_by = selection(scenario, setup.traits)
+        if setup.traits.rounds_numbered:
+            run.attendance = Attendance(run, scenario, chosen_by, meet)
+        else:
+            run.dispatcher = Dispatcher(run, scenario, chosen_by, meet)
     run.server.observer = observer
     shape = setup.method.shape(run, scenario.method)
     shape.start()

@@ -147,10 +147,8 @@ class Scenario(Section):
         if traits.rounds_numbered and not traits.takes_turns:
             return
         given, default = self.participation, sections.Participation()
-        # Somebody's turn may have nobody to take it; and a quorum of one is nothing to wait for.
-        fields = ["over_selection", "deadline", "late"]
-        fields += [] if given.quorum == 1 else ["quorum"]
-        fields += [] if traits.takes_turns else ["short"]
+        # A quorum of one is nothing to wait for.
+        fields = ["over_selection", "deadline", "late", *(() if given.quorum == 1 else ("quorum",))]
         for field in fields:
             if getattr(given, field) != getattr(default, field):
                 why = "take turns" if traits.takes_turns else "begin again by themselves"

@@ -23,6 +23,7 @@ from sim.scenario.scenario import Scenario
 from tests.sim.runs import with_staleness
 
 METHODS = ("fedbcd", "fedit", "ffa-lora", "flora", "full-ft", "parablock", "fedcybgd")
+ASYNCHRONOUS = ("fedbuff", "fedasync", "parablock-async")
 
 
 def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -75,29 +76,43 @@ def groups(draw: st.DrawFn, regions: bool) -> dict[str, Any]:
 
 
 @st.composite
+def asynchronous(draw: st.DrawFn, name: str, clients: int) -> dict[str, Any]:
+    """A method whose clients go on by themselves."""
+    told = {
+        "name": name,
+        "concurrency": draw(maybe(st.integers(1, clients))),
+        "max_staleness": draw(maybe(st.integers(0, 3))),
+        **({} if name == "fedasync" else {"buffer": draw(maybe(st.integers(1, clients)))}),
+    }
+    return {field: value for field, value in told.items() if value is not None}
+
+
+@st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
     """Scenarios of a few clients and rounds, with whatever may happen to them."""
     regions = draw(st.booleans())
     fleet = [draw(groups(regions and draw(st.booleans()))) for _ in range(draw(st.integers(1, 3)))]
-    method, rounds = draw(st.sampled_from(METHODS)), draw(st.integers(1, 6))
+    method, rounds = draw(st.sampled_from([*METHODS, *ASYNCHRONOUS])), draw(st.integers(1, 6))
     clients, short = sum(group["count"] for group in fleet), draw(st.sampled_from(["wait", "wait", "end"]))
-    cyclic = method == "fedcybgd"
+    cyclic, numbered = method == "fedcybgd", method not in ASYNCHRONOUS
     told: dict[str, Any] = {"short": short}
-    if not cyclic:
+    if numbered and not cyclic:
         told |= {
             "quorum": draw(st.sampled_from([None, 1.0, 0.8, 0.5])),
             "deadline": draw(st.sampled_from([None, "25s", {"median": 1.2, "mad": 2}])),
             "late": draw(st.sampled_from(["discard", "next-round"])),
         }
     match draw(st.sampled_from(["everyone", "fraction", "lists"])):
-        case "fraction" if not cyclic:
+        case "fraction" if numbered and not cyclic:
             told |= {"fraction": draw(st.floats(0.2, 1)), "over_selection": draw(st.sampled_from([1.0, 1.5]))}
-        case "lists":
+        case "lists" if numbered:
             members = st.lists(st.integers(0, clients - 1), min_size=1, max_size=1 if cyclic else clients, unique=True)
             told["rounds"] = [draw(members) for _ in range(rounds)]
     return Scenario.parse(
         {
-            "method": with_staleness(method, draw(st.integers(1, 3))),
+            "method": with_staleness(method, draw(st.integers(1, 3)))
+            if numbered
+            else draw(asynchronous(method, clients)),
             "cyclic": {"download_fraction": draw(st.sampled_from([1.0, 0.5]))},
             "rounds": rounds,
             "seed": draw(st.integers(0, 1000)),
