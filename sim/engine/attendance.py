@@ -52,11 +52,12 @@ class Attendance:
         self._selection = selection
         self._more = stream(scenario.seed, "over-selection")
         self._join = join
+        self._on_gone = self._gone
         self._population = Population(scenario)
         self._fleet = Fleet(scenario.fleet)
         self._sites: dict[int, Fallible] = {}
-        # Ends of sessions that are waited for.
-        self._ends: dict[int, float] = {}
+        # Whose session's end is waited for.
+        self._leaving: set[int] = set()
         # How often a round was opened, and of those who vanished, when they are back, counted so.
         self._openings = 0
         self._back: dict[int, int] = {}
@@ -64,7 +65,8 @@ class Attendance:
         self._numbers: dict[int, int] = {}
         self._members: dict[int, list[int]] = {}
         self._nobody_left: dict[int, Signal] = {}
-        self._fates: dict[tuple[int, int], Vanishing | None] = {}
+        # How participations will end early, by client and round.
+        self._fates: dict[int, dict[int, Vanishing]] = {}
         self._anew = False
         run.server.forsaken = self._forsaken
         deadline = told.deadline
@@ -152,17 +154,21 @@ class Attendance:
             site.enter(round)
             self._leaves(site)
             dropouts = self._population.dropouts(site.client)
-            if dropouts is not None:
-                self._fates[site.client, round] = dropouts.draw(site.client, self._openings)
+            fate = None if dropouts is None else dropouts.draw(site.client, self._openings)
+            if fate is not None:
+                self._fates.setdefault(site.client, {})[round] = fate
 
     def _leaves(self, site: Fallible) -> None:
         """Have a client vanish when its session ends."""
         env = self.run.env
+        if site.client in self._leaving:
+            return
         end = self._population.next_change(site.client, float(env.now))
-        if end < math.inf and self._ends.get(site.client) != end:
-            self._ends[site.client] = end
+        if end < math.inf:
+            self._leaving.add(site.client)
 
             def over(_: simpy.Event) -> None:
+                self._leaving.remove(site.client)
                 if site.present or site.at_work:
                     site.vanish()
 
@@ -178,7 +184,7 @@ class Attendance:
 
     def doom(self, site: Fallible, round: int) -> None:
         """Have a client's participation in a round end as was drawn."""
-        site.fate = fate = self._fates.get((site.client, round))
+        site.fate = fate = self._fates.get(site.client, {}).get(round)
         if fate is not None:
             site.back = self._numbers[round] + fate.away
 
@@ -186,8 +192,21 @@ class Attendance:
         """Have a client act in a round, unless it vanishes: at the end, if what it was to vanish at never came."""
         self.doom(site, round)
         yield from acting
-        if self._fates.pop((site.client, round), None) is not None:
+        if self._spare(site, round):
             yield site.vanishing()
+
+    def skip(self, site: Fallible, round: int) -> None:
+        """Have a client not take part in a round that nobody waits for it in any more."""
+        site.owed.pop(round, None)
+        self._spare(site, round)
+
+    def _spare(self, site: Fallible, round: int) -> bool:
+        """Forget how a client's participation was to end, and tell whether it was to end early."""
+        fates = self._fates.get(site.client, {})
+        spared = fates.pop(round, None) is not None
+        if spared and not fates:
+            del self._fates[site.client]
+        return spared
 
     def _participation(
         self, site: Fallible, round: int, after: Causes, take_part: TakePart, before: simpy.Process | None
@@ -196,8 +215,7 @@ class Attendance:
             # It is not done with an earlier round yet.
             yield before
             if self.run.server.aggregated(round).triggered:
-                # Nobody waits for it any more.
-                site.owed.pop(round, None)
+                self.skip(site, round)
                 return
             site.after = (*after, *site.after)
         else:
@@ -230,7 +248,7 @@ class Attendance:
     def _site(self, client: int) -> Fallible:
         if client not in self._sites:
             self._sites[client] = site = self._join(client)
-            site.gone = self._gone
+            site.gone = self._on_gone
             site.device, site.link = self._hazards(client)
         return self._sites[client]
 
@@ -251,6 +269,7 @@ class Attendance:
     def _gone(self, site: Fallible, back: int) -> None:
         """Learn that a client has vanished, and from which opening on it can take part again."""
         self._back[site.client] = back
+        self._fates.pop(site.client, None)
 
     def _forsaken(self, round: int) -> None:
         """Have a round of which nobody is left begin anew, or end the run, as the scenario says and the shape can."""

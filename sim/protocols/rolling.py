@@ -121,6 +121,9 @@ class Rolling:
             if isinstance(site, Fallible) and not site.owed:
                 site.leave()
                 self._run.world.learner.rest(site.client, vanished=False)
+        # Only the round before is looked at; who waited for whom, where all are waited for, a little later.
+        for kept, over in ((self._roles, 1), (self._processes, 1), (self._ends, 2 + self._staleness)):
+            kept.pop(round - over, None)
         self._opening(round).succeed(after)
 
     def _bring_in(self, exchange: TakePart) -> None:
@@ -183,7 +186,7 @@ class Rolling:
         self._attendance.doom(site, round)
         if round > self._staleness:
             yield site.fetch(site.missing())
-        self._ends[round - 1].extend(site.after)
+        self._done_by(round - 1, site)
 
     def _acting(
         self, site: Fallible, round: int, act: TakePart, gate: simpy.Event | None, before: simpy.Process | None
@@ -194,14 +197,18 @@ class Rolling:
             yield gate
             site.after = tuple(dict.fromkeys(self._ends[round - 1]))
         if self._run.server.aggregated(round).triggered:
-            # Nobody waits for it any more.
-            site.owed.pop(round, None)
+            self._attendance.skip(site, round)
         else:
             yield from self._attendance.fated(site, round, act(site, round))
-        self._ends[round].extend(site.after)
+        self._done_by(round, site)
         done = self._somebody_done(round)
         if not done.triggered:
             done.succeed()
+
+    def _done_by(self, round: int, site: Fallible) -> None:
+        """Note what a client was done with a round by, where the next ones wait for all of them."""
+        if not self._attendance.by_themselves:
+            self._ends[round].extend(site.after)
 
     def _begin(self, site: Fallible, generator: Process) -> simpy.Process:
         return self._run.process(site, generator)
