@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple, cast
 
@@ -77,7 +77,7 @@ class Fallible(StoppedSite):
         self.back = 0
         self.delivered = -1
         self.lost = 0
-        self.gone: Callable[[Fallible, int], None] = _nobody_asks
+        self.gone: Callable[[Fallible, int, Collection[int]], None] = _nobody_asks
         self.sends_to = self._outbox = _Outbox(self, self.sends_to)
         self.device: Hazard | None = None
         self.link: Hazard | None = None
@@ -168,7 +168,7 @@ class Fallible(StoppedSite):
         self.world.learner.rest(self.client, vanished=True)
         if self.present:
             self._end_presence()
-        self.gone(self, back)
+        self.gone(self, back, owed)
         for round in owed:
             self._outbox.lose(round, self.count)
             self.server.lose(round, self.count)
@@ -302,7 +302,7 @@ class FallibleMember(Fallible, Member):
     """The same below the aggregator of a region."""
 
 
-def _nobody_asks(site: Fallible, back: int) -> None:
+def _nobody_asks(site: Fallible, back: int, owed: Collection[int]) -> None:
     return
 
 

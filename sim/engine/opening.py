@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import simpy
 
 from sim.engine.fallible import Fallible
+from sim.engine.timeline import Interval
 from sim.engine.world import Process
 
 T = TypeVar("T")
 Awaiting = Generator[simpy.Event, Any, T]
 TakePart = Callable[[Any, int], Process]
 """Gives what a client does for a round."""
+Admit = Callable[[int, Sequence[Fallible]], None]
+"""Has further clients begin a round."""
 
 
 class Chosen(NamedTuple):
-    """Participants of a round, and how many were wanted, if more were chosen than that."""
+    """Participants of a round, or further ones, and how many were wanted, if more were chosen than that."""
 
     sites: list[Fallible]
     wanted: int
@@ -35,8 +38,16 @@ class RoundOpener(Protocol):
         """Open one round after the other, each when the one before it is aggregated; then the run is over."""
         ...
 
+    def admits(self, admit: Admit) -> None:
+        """Say how further clients begin a round that is opened anew."""
+        ...
+
     def choose(self, round: int) -> Awaiting[Chosen]:
         """Choose the participants of a round among those that are there; if nobody is, wait for them."""
+        ...
+
+    def sessions(self, client: int, start: float, end: float) -> Sequence[Interval]:
+        """When a client is there between two times [s], whether or not it takes part."""
         ...
 
     def announce(self, round: int, chosen: Chosen) -> None:

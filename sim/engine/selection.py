@@ -77,12 +77,28 @@ class Listed:
         return sorted(client for client in self.rounds[number] if client in there)
 
 
+@dataclass
 class Turns:
-    """One client a round, in the order of their numbers."""
+    """One client a round, each the next in an order that begins again at its end.
+
+    Attributes
+    ----------
+    order : sequence of int
+        Clients; one may stand there several times.
+    """
+
+    order: Sequence[int]
+    _next: int = 0
 
     def select(self, number: int, available: Sequence[int]) -> Sequence[int]:
-        """Choose the next one."""
-        return (available[number % len(available)],) if available else ()
+        """Choose the next one that is available, whatever the round's number; those before it are passed over."""
+        there = available if isinstance(available, range) else frozenset(available)
+        for _ in self.order:
+            client = self.order[self._next]
+            self._next = (self._next + 1) % len(self.order)
+            if client in there:
+                return (client,)
+        return ()
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,8 @@ class Server:
         By reason, updates that were dropped.
     lost : int
         Updates that were announced and whose clients are gone.
-    forsaken : callable
-        Told a round of which nobody is left.
+    short : callable
+        Told a round that cannot be aggregated unless further clients take part in it.
     cut_off : dict of (client, number) to int
         Clients whose upload of an update was cancelled or failed, and has not been begun again.
     """
@@ -60,7 +60,7 @@ class Server:
         self.dropped: Counter[str] = Counter()
         self.cut_off: dict[tuple[int, int], int] = {}
         self.lost = 0
-        self.forsaken: Callable[[int], None] = lambda round: None
+        self.short: Callable[[int], None] = lambda round: None
         self._openings: Counter[int] = Counter()
         self.observer: Observer | None = None
         self._aggregated: dict[int, Signal] = {}
@@ -82,11 +82,7 @@ class Server:
     def lose(self, round: int, clients: int) -> None:
         """Learn that so many clients will not send their updates of a round any more."""
         self.lost += clients
-        batch = self.policy.lost(round, clients)
-        if batch is not None:
-            self._begin(batch)
-        elif self.policy.forsaken(round):
-            self.forsaken(round)
+        self._begin_or_tell(round, self.policy.lost(round, clients))
 
     def aggregated(self, number: int) -> Signal:
         """Fire when an aggregation is in the server's model; its value is the cause of what follows."""
@@ -140,9 +136,14 @@ class Server:
     def _due(self, round: int, opening: int) -> None:
         if opening != self._openings[round]:
             return
-        batch = self.policy.due(round)
+        self._begin_or_tell(round, self.policy.due(round))
+
+    def _begin_or_tell(self, round: int, batch: Batch | None) -> None:
+        """Aggregate a batch; where there is none, tell if the round is short."""
         if batch is not None:
             self._begin(batch)
+        elif self.policy.short(round):
+            self.short(round)
 
     def _begin(self, batch: Batch) -> None:
         if batch.number >= self.world.rules.rounds:

@@ -63,6 +63,8 @@ class Setup:
         What is to be said of the recorded links that it follows.
     starts : int or None
         Seed of the places where these begin if they are drawn; the scenario's if None.
+    own_blocks : int or None
+        Where each client has a block of its own, how many there are; with fewer than clients, some share one.
     """
 
     scenario: Scenario
@@ -74,6 +76,7 @@ class Setup:
     payload: Payload
     traces: Sequence[dict[str, Any]] = ()
     starts: int | None = None
+    own_blocks: int | None = None
 
     @property
     def traits(self) -> Traits:
@@ -130,6 +133,7 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
     who = cohorts(scenario, method.shape.traits)
     blocks: tuple[Block, ...] | None = None
     schedule: Sequence[int | None] = [None] * scenario.rounds
+    own_blocks: int | None = None
     if method.trains is Trains.BLOCK:
         # Each client of a cyclic method has a block of its own.
         count = scenario.blocks.count or (scenario.clients if cyclic else None)
@@ -146,11 +150,11 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
         count = count or UNKNOWN_MODEL_BLOCKS
         if cyclic:
             assert who.members is not None
-            schedule = [members[0] % count for members in who.members]
+            schedule, own_blocks = [members[0] % count for members in who.members], count
         else:
             schedule = block_schedule(scenario, count)
-    sizes = payload(scenario, method.trains, architecture, blocks, who.sizes())
-    return Setup(scenario, method, architecture, blocks, schedule, who, sizes, followed_traces(scenario))
+    sizes, traces = payload(scenario, method.trains, architecture, blocks, who.sizes()), followed_traces(scenario)
+    return Setup(scenario, method, architecture, blocks, schedule, who, sizes, traces, own_blocks=own_blocks)
 
 
 @no_collection()
@@ -213,6 +217,7 @@ def simulate(
         sequential=setup.staleness == 0,
         blocks_named=setup.method.trains is Trains.BLOCK,
         surveyed=setup.ranks_blocks,
+        own_blocks=setup.own_blocks,
     )
     sizes = setup.payload.of_a_run() if setup.opened else setup.payload
     spans = Timeline() if timeline else Outline()
@@ -249,10 +254,7 @@ def simulate(
         scenario,
         spans,
         {site.client: site.count for site in attending},
-        {
-            site.client: site.attended(wall_clock) if isinstance(site, Fallible) else shape.presence(site, wall_clock)
-            for site in attending
-        },
+        {site.client: shape.presence(site, wall_clock) for site in attending},
         _provenance(setup, costs) | run.unaggregated(),
         next(env._eid),
         {site.client: site.down(wall_clock) for site in attending if isinstance(site, Fallible)},

@@ -48,7 +48,7 @@ class Training(simpy.Event):
         self._begun: simpy.Event | None = None
         self._promise: Promise | None = None
         self._of = (client, sequence, round, versions)
-        computed = world.learner.train(client, round, world.block(round))
+        computed = world.learner.train(client, round, world.block(client, round))
         if isinstance(computed, Update):
             self._take(computed)
             self._last(computed.seconds, computed.serial)
@@ -98,7 +98,7 @@ class Training(simpy.Event):
         """Record its span, from now on."""
         client, _, round, _ = self._of
         world, now = self._world, self.env.now
-        blocks = world.named(world.block(round))
+        blocks = world.named(world.block(client, round))
         self.span = world.timeline.record(client, round, Kind.COMPUTE, now, now + seconds, 0.0, blocks, causes, serial)
 
     def _last(self, seconds: float, serial: float) -> None:

@@ -93,8 +93,13 @@ class World:
         self.nothing._ok, self.nothing._value = True, None
         self.nothing.callbacks = None  # type: ignore[assignment]
 
-    def block(self, round: int) -> int | None:
-        """Block of a round; clients that compute more updates than there are rounds begin the schedule again."""
+    def block(self, client: int, round: int) -> int | None:
+        """Block that a client trains in a round.
+
+        Clients that compute more updates than there are rounds begin the schedule again.
+        """
+        if self.rules.own_blocks is not None:
+            return client % self.rules.own_blocks
         return self.schedule[round % len(self.schedule)]
 
     def named(self, block: int | None) -> tuple[int, ...]:

@@ -147,7 +147,11 @@ class Scenario(Section):
         if traits.rounds_numbered and not traits.takes_turns:
             return
         given, default = self.participation, sections.Participation()
-        for field in ("over_selection", "quorum", "deadline", "late", "short"):
+        # Somebody's turn may have nobody to take it; and a quorum of one is nothing to wait for.
+        fields = ["over_selection", "deadline", "late"]
+        fields += [] if given.quorum == 1 else ["quorum"]
+        fields += [] if traits.takes_turns else ["short"]
+        for field in fields:
             if getattr(given, field) != getattr(default, field):
                 why = "take turns" if traits.takes_turns else "begin again by themselves"
                 raise ValueError(f"participation.{field}: clients of {self.method.name} {why}; leave it out")

@@ -183,15 +183,17 @@ class Participation(Section):
     """The clients of each round, one list per round."""
     over_selection: Number = Field(default=1.0, ge=1, le=100)
     """So many times as many clients are selected as `fraction` wants, so that some may be late or fail."""
-    quorum: Part = Field(default=1.0, gt=0)
-    """A round ends when the updates of this share of the clients that are wanted are in."""
+    quorum: Part | None = Field(default=None, gt=0)
+    """A round ends when the updates of this share of the clients that are wanted are in, and not with fewer; if left
+    out, with those of all that are left."""
     deadline: Deadline | None = None
-    """A round ends so long after it was opened, if any update is in: a duration, or by the rounds so far."""
+    """A round ends so long after it was opened, if any update is in, or is short of its quorum: a duration, or by the
+    rounds so far."""
     late: Literal["discard", "next-round"] = "discard"
     """What becomes of updates whose round has ended: dropped, or aggregated with the next one."""
     short: Literal["end", "wait"] = "end"
-    """What becomes of a round of which nobody is left: the run ends in an error, or it is opened anew when somebody is
-    there."""
+    """What becomes of a round of which nobody is left, or whose quorum cannot be reached: the run ends in an error, or
+    it is opened anew for further clients when they are there."""
 
     @model_validator(mode="after")
     def _only_a_fraction_is_drawn(self) -> Self:

@@ -163,15 +163,15 @@ def test_whoever_is_left_is_enough(policy: AllExpected | Quorum):
 
 
 @pytest.mark.parametrize("policy", [AllExpected(), Quorum(0.5), Quorum(0.5, deadline=1.0)])
-def test_a_round_of_which_nobody_is_left_is_forsaken(policy: AllExpected | Quorum):
+def test_a_round_of_which_nobody_is_left_is_short(policy: AllExpected | Quorum):
     policy.expect(0, 2)
     assert policy.lost(0, 1) is None
-    assert not policy.forsaken(0)
+    assert not policy.short(0)
     assert policy.lost(0, 1) is None
-    assert policy.forsaken(0)
+    assert policy.short(0)
     # It may be tried again.
     policy.expect(0, 1)
-    assert not policy.forsaken(0)
+    assert not policy.short(0)
     assert clients(policy.receive(received(1))) == [1]
 
 
@@ -184,4 +184,4 @@ def test_a_quorum_is_a_share_of_those_wanted():
     assert clients(policy.receive(received(0))) == [3, 0]
     # Whoever was late and is lost then, does not matter.
     assert policy.lost(0, 1) is None
-    assert not policy.forsaken(0)
+    assert not policy.short(0)

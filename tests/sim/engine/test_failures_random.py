@@ -22,7 +22,7 @@ from sim.errors import SimulationError
 from sim.scenario.scenario import Scenario
 from tests.sim.runs import with_staleness
 
-METHODS = ("fedbcd", "fedit", "ffa-lora", "flora", "full-ft", "parablock")
+METHODS = ("fedbcd", "fedit", "ffa-lora", "flora", "full-ft", "parablock", "fedcybgd")
 
 
 def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -79,18 +79,27 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     """Scenarios of a few clients and rounds, with whatever may happen to them."""
     regions = draw(st.booleans())
     fleet = [draw(groups(regions and draw(st.booleans()))) for _ in range(draw(st.integers(1, 3)))]
-    told: dict[str, Any] = {
-        "quorum": draw(st.sampled_from([1.0, 0.8, 0.5])),
-        "deadline": draw(st.sampled_from([None, "25s", {"median": 1.2, "mad": 2}])),
-        "late": draw(st.sampled_from(["discard", "next-round"])),
-        "short": draw(st.sampled_from(["wait", "end"])),
-    }
-    if draw(st.booleans()):
-        told |= {"fraction": draw(st.floats(0.2, 1)), "over_selection": draw(st.sampled_from([1.0, 1.5]))}
+    method, rounds = draw(st.sampled_from(METHODS)), draw(st.integers(1, 6))
+    clients, short = sum(group["count"] for group in fleet), draw(st.sampled_from(["wait", "wait", "end"]))
+    cyclic = method == "fedcybgd"
+    told: dict[str, Any] = {"short": short}
+    if not cyclic:
+        told |= {
+            "quorum": draw(st.sampled_from([None, 1.0, 0.8, 0.5])),
+            "deadline": draw(st.sampled_from([None, "25s", {"median": 1.2, "mad": 2}])),
+            "late": draw(st.sampled_from(["discard", "next-round"])),
+        }
+    match draw(st.sampled_from(["everyone", "fraction", "lists"])):
+        case "fraction" if not cyclic:
+            told |= {"fraction": draw(st.floats(0.2, 1)), "over_selection": draw(st.sampled_from([1.0, 1.5]))}
+        case "lists":
+            members = st.lists(st.integers(0, clients - 1), min_size=1, max_size=1 if cyclic else clients, unique=True)
+            told["rounds"] = [draw(members) for _ in range(rounds)]
     return Scenario.parse(
         {
-            "method": with_staleness(draw(st.sampled_from(METHODS)), draw(st.integers(1, 3))),
-            "rounds": draw(st.integers(1, 6)),
+            "method": with_staleness(method, draw(st.integers(1, 3))),
+            "cyclic": {"download_fraction": draw(st.sampled_from([1.0, 0.5]))},
+            "rounds": rounds,
             "seed": draw(st.integers(0, 1000)),
             "fleet": fleet,
             "participation": told,

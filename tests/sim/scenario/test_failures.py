@@ -55,7 +55,8 @@ def test_what_is_left_out_is_off():
     scenario = Scenario.parse(BASE)
     [group], participation = scenario.fleet, scenario.participation
     assert group.available is group.outages is group.dropout is group.failures is participation.deadline is None
-    assert participation.over_selection == participation.quorum == 1
+    assert participation.over_selection == 1
+    assert participation.quorum is None
 
 
 def test_deadlines_that_follow_the_rounds():
