@@ -21,7 +21,6 @@ from sim.failures.interruptions import Interruptions
 from sim.network.model import Port
 from sim.network.transfer import AccessLink
 
-
 _NEITHER: frozenset[bool] = frozenset()
 
 

@@ -158,7 +158,9 @@ def test_a_stale_client_that_vanishes_loses_all_that_it_had_not_sent(run: Run):
 @pytest.mark.parametrize("late", ["discard", "next-round"])
 def test_any_of_it_comes_to_an_end(seed: int, fraction: float | None, late: str):
     fleet = [group | {"dropout": {"rate": 0.06, "back_after": 2}} for group in FLEET]
-    told = {"quorum": 0.6, "late": late, "short": "wait"} | ({"fraction": fraction, "over_selection": 1.4} if fraction else {})
+    told = {"quorum": 0.6, "late": late, "short": "wait"} | (
+        {"fraction": fraction, "over_selection": 1.4} if fraction else {}
+    )
     result = simulated(
         method={"name": "parablock", "staleness": 2}, rounds=12, seed=seed, fleet=fleet, participation=told
     )
