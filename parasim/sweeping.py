@@ -145,7 +145,7 @@ def sweep(
 
 def figures(data: dict[str, Any]) -> dict[str, object]:
     """Simulate plain data and return one row: the run's figures, the origin of computing times, what memory lacks."""
-    result = simulate(data)
+    result = simulate(data, timeline=False)
     compute = result.provenance["compute"]
     assert isinstance(compute, dict)
     return {**result.figures(), "compute_origin": compute["origin"], COLUMN: cell(memory_said(result.provenance))}

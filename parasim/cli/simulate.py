@@ -41,17 +41,28 @@ def command(
         bool, typer.Option("--collapse", help="One set of timeline rows per group of alike clients.")
     ] = False,
     trace: TraceFile = None,
+    timeline: Annotated[
+        bool,
+        typer.Option(
+            "--timeline/--no-timeline",
+            help="Write timeline.csv to --out. Without one, long runs of very many clients take much less memory.",
+        ),
+    ] = True,
 ) -> None:
     """Simulate one scenario: wall-clock, exposed communication, bytes, and where they come from.
 
     Example: paraSim simulate examples/paper.yaml --set fleet.0.uplink=50MB/s --out results/slow
     """
     scenario = api.load(file, set_)
-    result = api.simulate(scenario)
+    # What messages took is told where links are more than constants.
+    kept = (timeline and out is not None) or trace is not None or not are_plain(scenario)
+    result = api.simulate(scenario, timeline=kept)
     if out is not None:
-        files = out / "timeline.csv", out / "result.json"
-        result.write_timeline(files[0], collapse=collapse)
-        write_json(files[1], run_summary(result))
+        files = [out / "result.json"]
+        if timeline:
+            files.insert(0, out / "timeline.csv")
+            result.write_timeline(files[0], collapse=collapse)
+        write_json(out / "result.json", run_summary(result))
         leave_record(out, "simulate", scenario, files)
     if trace is not None:
         write_trace(result, trace)
@@ -60,7 +71,7 @@ def command(
         return
     print_breakdown(result)
     if out is not None:
-        print(f"Timeline and figures are in {out}")
+        print(f"{'Timeline and figures' if timeline else 'Figures'} are in {out}")
     if trace is not None:
         print(f"Trace: {trace}")
 

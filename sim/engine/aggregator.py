@@ -137,26 +137,6 @@ class Aggregator:
         ]
 
 
-class Member(Site):
-    """A client below an aggregator: what it sends goes there, and what it fetches comes from there."""
-
-    __slots__ = ("aggregator",)
-
-    def __init__(
-        self, world: World, server: Server, client: int, count: int, port: Port, rounds: Sequence[int], to: Aggregator
-    ):
-        super().__init__(world, server, client, count, port, rounds)
-        self.aggregator = to
-        self.sends_to = to
-        self.fetches = _FetchBelow
-        to.expect(rounds, count)
-
-    def receive(self, versions: Mapping[int, int]) -> None:
-        """Have versions of the server's items, which the aggregator then has as well."""
-        super().receive(versions)
-        self.aggregator.learn(versions)
-
-
 class _Sending:
     """What stands for a thread where an aggregator sends: each message waited for something else."""
 
@@ -270,6 +250,27 @@ class _FetchBelow(Fetch):
     def cancel(self) -> float:
         """Take it off the network; if it has not departed, there is nothing to record."""
         return _forgotten(self) if self.waits and self.under_way else super().cancel()
+
+
+class Member(Site):
+    """A client below an aggregator: what it sends goes there, and what it fetches comes from there."""
+
+    __slots__ = ("aggregator",)
+
+    downloads = _FetchBelow
+
+    def __init__(
+        self, world: World, server: Server, client: int, count: int, port: Port, rounds: Sequence[int], to: Aggregator
+    ):
+        super().__init__(world, server, client, count, port, rounds)
+        self.aggregator = to
+        self.sends_to = to
+        to.expect(rounds, count)
+
+    def receive(self, versions: Mapping[int, int]) -> None:
+        """Have versions of the server's items, which the aggregator then has as well."""
+        super().receive(versions)
+        self.aggregator.learn(versions)
 
 
 def _forgotten(message: Message) -> float:

@@ -55,12 +55,13 @@ class Attendance:
         self._told = told = scenario.participation
         self._selection = selection
         self._join = join
+        self._on_gone = self._gone
         self._population = Population(scenario)
         self._candidates = Candidates(scenario, selection, self._population)
         self._fleet = Fleet(scenario.fleet)
         self._sites: dict[int, Fallible] = {}
-        # Ends of sessions that are waited for.
-        self._session_ends: dict[int, float] = {}
+        # Whose session's end is waited for.
+        self._leaving: set[int] = set()
         # How often a round was opened, and of those who vanished, when they are back, counted so.
         self._openings = 0
         self._back: dict[int, int] = {}
@@ -76,7 +77,8 @@ class Attendance:
         # Those that are short; and what tells who waits for clients for them that others are to be had.
         self._wanting: set[int] = set()
         self._changed: simpy.Event | None = None
-        self._fates: dict[tuple[int, int], Vanishing | None] = {}
+        # How participations will end early, by client and round.
+        self._fates: dict[int, dict[int, Vanishing]] = {}
         self._admit: Admit = lambda round, sites: None
         run.server.short = self._short
         run.server.policy = _policy(told)
@@ -148,17 +150,21 @@ class Attendance:
             site.enter(round)
             self._leaves(site)
             dropouts = self._population.dropouts(site.client)
-            if dropouts is not None:
-                self._fates[site.client, round] = dropouts.draw(site.client, self._openings)
+            fate = None if dropouts is None else dropouts.draw(site.client, self._openings)
+            if fate is not None:
+                self._fates.setdefault(site.client, {})[round] = fate
 
     def _leaves(self, site: Fallible) -> None:
         """Have a client vanish when its session ends."""
         env = self.run.env
+        if site.client in self._leaving:
+            return
         end = self._population.next_change(site.client, float(env.now))
-        if end < math.inf and self._session_ends.get(site.client) != end:
-            self._session_ends[site.client] = end
+        if end < math.inf:
+            self._leaving.add(site.client)
 
             def over(_: simpy.Event) -> None:
+                self._leaving.remove(site.client)
                 if site.present or site.at_work:
                     site.vanish()
 
@@ -175,7 +181,7 @@ class Attendance:
 
     def doom(self, site: Fallible, round: int) -> None:
         """Have a client's participation in a round end as was drawn."""
-        site.fate = fate = self._fates.get((site.client, round))
+        site.fate = fate = self._fates.get(site.client, {}).get(round)
         if fate is not None:
             site.back = self._numbers[round] + fate.away
 
@@ -183,8 +189,21 @@ class Attendance:
         """Have a client act in a round, unless it vanishes: at the end, if what it was to vanish at never came."""
         self.doom(site, round)
         yield from acting
-        if self._fates.pop((site.client, round), None) is not None:
+        if self._spare(site, round):
             yield site.vanishing()
+
+    def skip(self, site: Fallible, round: int) -> None:
+        """Have a client not take part in a round that nobody waits for it in any more."""
+        site.owed.pop(round, None)
+        self._spare(site, round)
+
+    def _spare(self, site: Fallible, round: int) -> bool:
+        """Forget how a client's participation was to end, and tell whether it was to end early."""
+        fates = self._fates.get(site.client, {})
+        spared = fates.pop(round, None) is not None
+        if spared and not fates:
+            del self._fates[site.client]
+        return spared
 
     def _participation(
         self, site: Fallible, round: int, after: Causes, take_part: TakePart, before: simpy.Process | None
@@ -193,8 +212,7 @@ class Attendance:
             # It is not done with an earlier round yet.
             yield before
             if self.run.server.aggregated(round).triggered:
-                # Nobody waits for it any more.
-                site.owed.pop(round, None)
+                self.skip(site, round)
                 return
             site.after = (*after, *site.after)
         else:
@@ -238,7 +256,7 @@ class Attendance:
     def _site(self, client: int) -> Fallible:
         if client not in self._sites:
             self._sites[client] = site = self._join(client)
-            site.gone = self._gone
+            site.gone = self._on_gone
             site.device, site.link = self._hazards(client)
         return self._sites[client]
 
@@ -263,6 +281,7 @@ class Attendance:
     def _gone(self, site: Fallible, back: int, owed: Collection[int]) -> None:
         """Learn that a client has vanished, from which opening on it can take part again, and which updates it owed."""
         self._back[site.client] = back
+        self._fates.pop(site.client, None)
         for round in owed:
             if self._taking_part.get(round, {}).pop(site.client, 0) is None:
                 self._vanished[round][site.client] = None

@@ -184,11 +184,11 @@ class Delivery(simpy.Event):
         if message is None or not message.under_way:
             return
         timeline = self._site.world.timeline
-        before = len(timeline.spans)
+        before = len(timeline)
         self._attempts += again
         _check(self._attempts, self._site, message.awaited())
         message.cancel()
-        for number in range(before, len(timeline.spans)):
+        for number in range(before, len(timeline)):
             timeline.wasted.add(number)
             if again:
                 timeline.repeated(number)

@@ -188,7 +188,8 @@ class Upload(Message):
             self._travel(site.port.up)
 
     def _packed(self, _: object) -> None:
-        self._travel(self.thread.site.port.up)
+        if self.under_way:
+            self._travel(self.thread.site.port.up)
 
     def cancel(self) -> float:
         """Take it off the network; the update is cut off unless it is sent anew."""

@@ -63,6 +63,10 @@ class RoundOpener(Protocol):
         """Have a client's participation in a round end as was drawn."""
         ...
 
+    def skip(self, site: Fallible, round: int) -> None:
+        """Have a client not take part in a round that nobody waits for it in any more."""
+        ...
+
     def fated(self, site: Fallible, round: int, acting: Process) -> Process:
         """Have a client act in a round, unless it vanishes."""
         ...

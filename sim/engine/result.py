@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sim.engine.fleet import Fleet, opened_one_by_one
 from sim.engine.lines import Level, Line, are_plain, lines
-from sim.engine.timeline import SERVER, Account, Interval, Kind, Span, Timeline, account, write_csv
+from sim.engine.timeline import SERVER, Account, Interval, Kind, Timeline, account, write_csv
 from sim.scenario.scenario import Scenario
 from sim.support.atomic_files import write_atomically
 from sim.support.collector import no_collection
@@ -71,12 +71,9 @@ class Result:
     @no_collection()
     def accounts(self) -> dict[int, Account]:
         """Where the wall-clock of each simulated client went."""
-        spans_of: dict[int, list[Span]] = {client: [] for client in self.counts}
-        for span in self.timeline.spans:
-            if span.client >= 0:
-                spans_of[span.client].append(span)
-        down, end = self.down, self.wall_clock
-        return {c: account(spans, self.presence[c], end, down.get(c, ())) for c, spans in spans_of.items()}
+        down, end, presence = self.down, self.wall_clock, self.presence
+        own = {c: account(spans, presence[c], end, down.get(c, ())) for c, spans in self.timeline.by_client()}
+        return {c: own.get(c) or account((), presence[c], end, down.get(c, ())) for c in self.counts}
 
     def mean(self, part: str, clients: range | None = None) -> float:
         """Mean of one part of the accounts over the clients (of a range of numbers) [s].
@@ -133,13 +130,16 @@ class Result:
         Wasted are computations [s] whose update was not aggregated, what was sent of these, and messages that were
         cut off [B].
         """
-        spans = [self.timeline.spans[number] for number in self.timeline.wasted]
-        of_clients = [span for span in spans if span.client >= 0]
-        computing = [(span.end, -span.start) for span in of_clients if span.kind is Kind.COMPUTE]
+        computing: list[float] = []
+        sizes: list[float] = []
+        for span in self.timeline.of(self.timeline.wasted):
+            if span.client >= 0:
+                sizes.append(span.size)
+                computing += (span.end, -span.start) if span.kind is Kind.COMPUTE else ()
         return {
             "failed_s": self.mean("failed"),
-            "wasted_compute_s": math.fsum(term for terms in computing for term in terms),
-            "wasted_bytes": _whole(math.fsum(span.size for span in of_clients)),
+            "wasted_compute_s": math.fsum(computing),
+            "wasted_bytes": _whole(math.fsum(sizes)),
         }
 
     def groups(self) -> list[dict[str, object]]:
@@ -198,7 +198,7 @@ class Result:
     def _moved(self) -> Counter[tuple[int, Kind]]:
         """Bytes that aggregators moved."""
         sizes: dict[tuple[int, Kind], list[float]] = {}
-        for span in self.timeline.spans if self.scenario.regions else ():
+        for span in self.timeline if self.scenario.regions else ():
             if span.client < SERVER:
                 sizes.setdefault((span.client, span.kind), []).append(span.size)
         return Counter({key: _whole(math.fsum(own)) for key, own in sizes.items()})

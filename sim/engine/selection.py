@@ -58,8 +58,9 @@ class Fraction:
         size = max(1, round(self.share * len(available)))
         if size >= len(available):
             return available
-        drawn: list[int] = self.draws.choice(available, size, replace=False).tolist()
-        return sorted(drawn)
+        # Places and not clients are drawn, so that nobody has to go through all who are available.
+        drawn: list[int] = self.draws.choice(len(available), size, replace=False).tolist()
+        return sorted([available[place] for place in drawn])
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,7 @@ class Server:
         received.update.settled = True
         self.held -= received.clients
         self.dropped[reason] += received.clients
+        self.world.waste(received.update)
         self.world.learner.drop(received.update)
 
     def _due(self, round: int, opening: int) -> None:

@@ -19,12 +19,15 @@ from sim.engine.fallible import Fallible
 from sim.engine.fleet import Cohorts, Fleet, cohorts, opened_one_by_one, selection, sites
 from sim.engine.learner import Learner
 from sim.engine.links import Access, Links
+from sim.engine.outline import Outline
 from sim.engine.result import Result
 from sim.engine.rules import Rules
 from sim.engine.run import Run
 from sim.engine.server import Observer
 from sim.engine.shape import Traits
+from sim.engine.timeline import Timeline
 from sim.errors import OverdueError, ScenarioError
+from sim.network.model import Port
 from sim.scenario.scenario import Scenario
 from sim.scenario.traces import followed_traces
 from sim.support.collector import no_collection
@@ -165,6 +168,7 @@ def simulate(
     observer: Observer | None = None,
     access: Mapping[int, Access] | None = None,
     until: float = math.inf,
+    timeline: bool = True,
 ) -> Result:
     """Run a scenario.
 
@@ -183,6 +187,8 @@ def simulate(
         Access links that are others than the scenario's, by (first) client.
     until : float
         When it is given up [s].
+    timeline : bool
+        Whether its timeline is kept; its figures are the same without.
 
     Returns
     -------
@@ -217,7 +223,8 @@ def simulate(
         own_blocks=setup.own_blocks,
     )
     sizes = setup.payload.of_a_run() if setup.opened else setup.payload
-    run = Run(env, links.network, learner or CostLearner(costs, setup.schedule, setup.blocks), sizes, rules)
+    spans = Timeline() if timeline else Outline()
+    run = Run(env, links.network, learner or CostLearner(costs, setup.schedule, setup.blocks), sizes, rules, spans)
     run.world.shared_links = links.shared
     aggregators: dict[str | None, Aggregator] = {
         name: run.aggregate_below(number, name, links.aggregators[name], rounds_numbered=setup.traits.rounds_numbered)
@@ -229,10 +236,12 @@ def simulate(
         run.join(client, count, port, rounds, aggregators.get(group.region))
     if setup.opened:
 
-        def meet(client: int) -> Fallible:
+        def attach(client: int) -> Port:
             index = fleet.index(client)
-            group = fleet.groups[index]
-            return run.meet(client, links.attach(group, client, fleet.firsts[index], 1), aggregators.get(group.region))
+            return links.attach(fleet.groups[index], client, fleet.firsts[index], 1)
+
+        def meet(client: int) -> Fallible:
+            return run.meet(client, attach, aggregators.get(fleet.group(client).region))
 
         chosen_by = selection(scenario, setup.traits)
         if setup.traits.rounds_numbered:
@@ -243,15 +252,14 @@ def simulate(
     shape = setup.method.shape(run, scenario.method)
     shape.start()
     run.finish(until)
-    timeline = run.world.timeline
-    wall_clock = timeline.end
+    wall_clock = spans.end
     if wall_clock > until:
         raise OverdueError(f"the run is not over at {until:.6g} s, when it was given up")
-    timeline.wasted.update(*run.world.unsettled.values())
+    spans.wasted.update(*run.world.unsettled.values())
     attending = sorted(run.sites, key=attrgetter("client")) if setup.opened else run.sites
     return Result(
         scenario,
-        timeline,
+        spans,
         {site.client: site.count for site in attending},
         {site.client: shape.presence(site, wall_clock) for site in attending},
         _provenance(setup, costs) | run.unaggregated(),

@@ -171,6 +171,24 @@ class Timeline:
         span = self.spans[number]
         self.spans[number] = span._replace(spent=tuple(Parts(0.0, 0.0, 0.0, repeated=span.end - span.start)))
 
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    def __iter__(self) -> Iterator[Span]:
+        return iter(self.spans)
+
+    def of(self, numbers: Iterable[int]) -> Iterator[Span]:
+        """Spans of some numbers."""
+        return (self.spans[number] for number in numbers)
+
+    def by_client(self) -> Iterator[tuple[int, list[Span]]]:
+        """Spans of each client that has any, by itself."""
+        own: dict[int, list[Span]] = {}
+        for span in self.spans:
+            if span.client >= 0:
+                own.setdefault(span.client, []).append(span)
+        yield from own.items()
+
     @property
     def end(self) -> float:
         """When the last activity is done [s]; 0 if there was none."""

@@ -170,6 +170,12 @@ class Access(Link):
         if self.coupled is not None:
             self.coupled.look_again()
 
+    def withdraw_peak(self) -> None:
+        """Have the links above know that nothing will come from here any more."""
+        peak = self.course.peak if self.course is not None else self.capacity
+        if peak < math.inf:
+            self.above.add_peak(-self.count * peak)
+
     def path(self) -> list[Any]:
         """Links from the client to the server; see `AccessLink.path`."""
         return [self, *self.above.path()]

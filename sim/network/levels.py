@@ -193,7 +193,7 @@ class Branch(Link):
         return self.unlimited or (self.course is None and self.peaks * (1 + 1e-9) <= self.capacity)
 
     def add_peak(self, peak: float) -> None:
-        """Note that clients below have so much at most [B/s], which they had not before."""
+        """Note that clients below have so much more at most than they had before [B/s]."""
         self.peaks += peak
         if self.free and not self.never_binds():
             self.trunk.free_again()

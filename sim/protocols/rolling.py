@@ -125,6 +125,9 @@ class Rolling:
             if isinstance(site, Fallible) and not site.owed:
                 site.leave()
                 self._run.world.learner.rest(site.client, vanished=False)
+        # Nobody asks for who did what in rounds that are aggregated, but for the last of these.
+        for kept in (self._roles, self._processes, self._ends):
+            kept.pop(round - self._staleness - 3, None)
         self._opening(round).succeed(after)
 
     def _open_anew(self, round: int, sites: Sequence[Fallible], *, compute: TakePart, exchange: TakePart) -> None:
@@ -210,7 +213,7 @@ class Rolling:
         self._attendance.doom(site, round)
         if round > self._staleness or self._run.server.aggregations:
             yield site.fetch(site.missing())
-        self._ends[round - 1].extend(site.after)
+        self._done_by(round - 1, site)
 
     def _acting(
         self,
@@ -227,17 +230,21 @@ class Rolling:
             yield gate
             site.after = tuple(dict.fromkeys(self._ends[round - 1]))
         if self._run.server.aggregated(round).triggered:
-            # Nobody waits for it any more.
-            site.owed.pop(round, None)
+            self._attendance.skip(site, round)
         else:
             yield from self._attendance.fated(site, round, act(site, round))
         # What it was to send in a round that was opened before it had it, unless it is sent beside a later one.
         while site.latest is self._run.env.active_process and (pending := self._overdue(site)):
             yield from exchange(site, pending[0])
-        self._ends[round].extend(site.after)
+        self._done_by(round, site)
         done = self._somebody_done(round)
         if not done.triggered:
             done.succeed()
+
+    def _done_by(self, round: int, site: Fallible) -> None:
+        """Note what a client was done with a round by, where the next ones wait for all of them."""
+        if not self._attendance.by_themselves:
+            self._ends[round].extend(site.after)
 
     def _begin(self, site: Fallible, generator: Process) -> simpy.Process:
         return self._run.process(site, generator)
