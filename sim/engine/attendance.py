@@ -14,28 +14,21 @@ import simpy
 
 from sim.engine.aggregation import Aggregation, AllExpected, Quorum
 from sim.engine.candidates import Candidates
-from sim.engine.fallible import Fallible, Hazard
-from sim.engine.fleet import Fleet
+from sim.engine.fallible import Fallible
 from sim.engine.opening import Admit, Awaiting, Chosen, TakePart
+from sim.engine.roster import Roster, named
 from sim.engine.run import Run
 from sim.engine.selection import Everyone, Selection, Turns
-from sim.engine.timeline import Interval
 from sim.engine.world import Causes, Process
-from sim.errors import SimulationError
 from sim.failures.deadline import AdaptiveDeadline
 from sim.failures.dropout import Vanishing
 from sim.failures.interruptions import MOST_ATTEMPTS
-from sim.failures.population import Population
-from sim.network.timing import after_delay
 from sim.scenario.failures import AdaptiveDeadline as Adaptive
 from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Participation
 
-_NAMED = 5
-"""Clients that a message names."""
 
-
-class Attendance:
+class Attendance(Roster):
     """Opens rounds, and knows who takes part.
 
     Parameters
@@ -51,20 +44,12 @@ class Attendance:
     """
 
     def __init__(self, run: Run, scenario: Scenario, selection: Selection, join: Callable[[int], Fallible]):
-        self.run = run
-        self._told = told = scenario.participation
+        super().__init__(run, scenario, join)
+        told = scenario.participation
         self._selection = selection
-        self._join = join
-        self._on_gone = self._gone
-        self._population = Population(scenario)
         self._candidates = Candidates(scenario, selection, self._population)
-        self._fleet = Fleet(scenario.fleet)
-        self._sites: dict[int, Fallible] = {}
-        # Whose session's end is waited for.
-        self._leaving: set[int] = set()
-        # How often a round was opened, and of those who vanished, when they are back, counted so.
+        # How often a round was opened; those who vanished are back after so many.
         self._openings = 0
-        self._back: dict[int, int] = {}
         # Number of each round's last opening; who is late in one may vanish yet.
         self._numbers: dict[int, int] = {}
         # Of rounds that are not aggregated: when they were opened last, and how often; how many took part at first, who
@@ -154,23 +139,6 @@ class Attendance:
             if fate is not None:
                 self._fates.setdefault(site.client, {})[round] = fate
 
-    def _leaves(self, site: Fallible) -> None:
-        """Have a client vanish when its session ends."""
-        env = self.run.env
-        if site.client in self._leaving:
-            return
-        end = self._population.next_change(site.client, float(env.now))
-        if end < math.inf:
-            self._leaving.add(site.client)
-
-            def over(_: simpy.Event) -> None:
-                self._leaving.remove(site.client)
-                if site.present or site.at_work:
-                    site.vanish()
-
-            # What arrives in that very instant has arrived.
-            after_delay(env, end - env.now, over)
-
     def close(self, round: int) -> None:
         """Learn that a round is aggregated."""
         for noted in (self._times, self._size, self._taking_part, self._vanished):
@@ -240,7 +208,7 @@ class Attendance:
         """Wait until somebody comes whom one of some rounds could have, or one who may do so has vanished."""
         away, env = self._away(), self.run.env
         if self._told.short == "end":
-            gone = f" ({_named(sorted(away))} vanished before)" if away else ""
+            gone = f" ({named(sorted(away))} vanished before)" if away else ""
             raise self._ends(rounds[0], f"nobody is there whom it could begin with{gone}")
         now = float(env.now)
         first = min(self._candidates.first_there(round, now, self._barred(round)) for round in rounds)
@@ -252,31 +220,6 @@ class Attendance:
             self._openings += 1
         else:
             raise self._ends(rounds[0], "nobody will ever be there")
-
-    def _site(self, client: int) -> Fallible:
-        if client not in self._sites:
-            self._sites[client] = site = self._join(client)
-            site.gone = self._on_gone
-            site.device, site.link = self._hazards(client)
-        return self._sites[client]
-
-    def _hazards(self, client: int) -> tuple[Hazard | None, Hazard | None]:
-        """When a client's device and its link fail."""
-        group, devices, links = (
-            self._fleet.group(client),
-            self._population.failures(client),
-            self._population.outages(client),
-        )
-        device = link = None
-        if devices is not None and group.failures is not None:
-            device = Hazard(devices, group.failures.resume)
-        if links is not None and group.outages is not None:
-            link = Hazard(links, group.outages.transfers == "stall")
-        return device, link
-
-    def sessions(self, client: int, start: float, end: float) -> list[Interval]:
-        """When a client is there between two times [s], whether or not it takes part."""
-        return [*self._population.sessions(client, start, end)]
 
     def _gone(self, site: Fallible, back: int, owed: Collection[int]) -> None:
         """Learn that a client has vanished, from which opening on it can take part again, and which updates it owed."""
@@ -330,20 +273,12 @@ class Attendance:
         owing = [client for client in self._taking_part[round] if round in self._sites[client].owed]
         vanished, received = [*self._vanished[round]], len(self._taking_part[round]) - len(owing)
         if not (received or owing):
-            return f"none of its clients is left (they were {_named(sorted(vanished))})"
+            return f"none of its clients is left (they were {named(sorted(vanished))})"
         needed = self.run.server.policy.missing(round) + received + len(owing)
         late = "" if received + len(owing) < needed else "its deadline has passed: "
         why = f"{late}{received} updates are in, and its quorum is {needed}; "
-        why += f"vanished: {_named(sorted(vanished))}" if vanished else "nobody has vanished"
-        return f"{why}; still at work: {_named(sorted(owing)) if owing else 'nobody'}"
-
-    def _ends(self, round: int, why: str) -> SimulationError:
-        run = self.run
-        hint = "; participation.short: wait would have it opened anew" if self._told.short == "end" else ""
-        return SimulationError(
-            f"round {round} is short at {run.env.now:.6g} s, with {run.server.aggregations} of {run.rules.rounds} "
-            f"rounds aggregated: {why}{hint}"
-        )
+        why += f"vanished: {named(sorted(vanished))}" if vanished else "nobody has vanished"
+        return f"{why}; still at work: {named(sorted(owing)) if owing else 'nobody'}"
 
 
 def _policy(told: Participation) -> Aggregation:
@@ -352,7 +287,3 @@ def _policy(told: Participation) -> Aggregation:
     if least == 1 and told.over_selection == 1 and deadline is None:
         return AllExpected(strict=strict)
     return Quorum(least, None if isinstance(deadline, Adaptive) else deadline, told.late, strict)
-
-
-def _named(clients: Sequence[int]) -> str:
-    return ", ".join(map(str, clients[:_NAMED])) + (" ..." if len(clients) > _NAMED else "")

@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from heapq import heappop, heappush
 from itertools import chain
 from typing import Any
 
-from sim.engine.attendance import Attendance
 from sim.engine.fallible import Fallible
+from sim.engine.roster import Roster, named
 from sim.engine.selection import Places
 from sim.engine.world import Causes, Process
 from sim.network.timing import after_delay
 
 
-class Dispatcher(Attendance):
+class Dispatcher(Roster):
     """Gives clients places to work at, and knows who is there and has something to do.
 
-    Parameters are those of `Attendance`.
+    Parameters are those of `Roster`.
     """
 
     def __init__(self, *of: Any):
         super().__init__(*of)
-        self._anew = True
+        # How many participations have ended; those who vanished are back after so many.
+        self._ended = 0
         self._surveyed = self.run.signal("the survey")
         self._somebody = self.run.signal("somebody who begins")
         self._participations: Counter[int] = Counter()
@@ -79,7 +80,7 @@ class Dispatcher(Attendance):
         """Begin what a client does for its next update, which ends as is drawn."""
         if site.owed:
             # It goes on from one that it has computed, and is to send beside the next.
-            self._ended()
+            self._count()
         self.run.server.expect(site.updates, 1)
         site.enter(site.updates)
         # What was to happen while it sends its last update is still to come.
@@ -132,12 +133,12 @@ class Dispatcher(Attendance):
             return
         away = sorted(client for client in self._back if self._away(client))
         if self._told.short == "end":
-            gone = f" (clients {', '.join(map(str, away[:5]))} vanished before)" if away else ""
-            raise self._short(run.server.aggregations, f"nobody is there{gone}")
+            gone = f" ({named(away)} vanished before)" if away else ""
+            raise self._ends(run.server.aggregations, f"nobody is there{gone}")
         if self._nobody_until == math.inf:
             if not away:
-                raise self._short(run.server.aggregations, "nobody will ever be there")
-            self._ended()
+                raise self._ends(run.server.aggregations, "nobody will ever be there")
+            self._count()
 
     def _taking_part(self, site: Fallible) -> Process:
         if not self._surveyed.processed:
@@ -150,28 +151,28 @@ class Dispatcher(Attendance):
             self._waiting.add(site.client)
         else:
             self._look_again()
-        self._ended()
+        self._count()
 
-    def _gone(self, site: Fallible, back: int) -> None:
+    def _gone(self, site: Fallible, back: int, owed: Collection[int]) -> None:
         self._busy.discard(site.client)
         self._waiting.discard(site.client)
         self._places.withdraw(site)
-        self._ended()
+        self._count()
         if back:
             # What others do in a round is an update of each.
-            self._back[site.client] = self._openings + back * max(1, len(self._busy))
+            self._back[site.client] = self._ended + back * max(1, len(self._busy))
             heappush(self._returns, self._back[site.client])
 
-    def _ended(self) -> None:
+    def _count(self) -> None:
         """Count a participation that has ended, for those who are away until others have."""
-        self._openings += 1
+        self._ended += 1
         self._places.request()
-        while self._returns and self._returns[0] <= self._openings:
+        while self._returns and self._returns[0] <= self._ended:
             heappop(self._returns)
             self._look_again()
 
     def _away(self, client: int) -> bool:
-        return self._back.get(client, 0) > self._openings
+        return self._back.get(client, 0) > self._ended
 
     def _look_again(self) -> None:
         self._nobody_until = -math.inf

@@ -243,11 +243,10 @@ def simulate(
         def meet(client: int) -> Fallible:
             return run.meet(client, attach, aggregators.get(fleet.group(client).region))
 
-        chosen_by = selection(scenario, setup.traits)
         if setup.traits.rounds_numbered:
-            run.attendance = Attendance(run, scenario, chosen_by, meet)
+            run.attendance = Attendance(run, scenario, selection(scenario, setup.traits), meet)
         else:
-            run.dispatcher = Dispatcher(run, scenario, chosen_by, meet)
+            run.dispatcher = Dispatcher(run, scenario, meet)
     run.server.observer = observer
     shape = setup.method.shape(run, scenario.method)
     shape.start()
