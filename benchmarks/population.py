@@ -5,9 +5,9 @@
     python benchmarks/population.py --method parablock --parts long
 
 `sizes` runs the same number of rounds of as many clients, chosen among three populations: neither time nor memory may
-grow with them. `long` is the goal: 1,000 rounds of 1,000 wanted clients among a million, within 10 minutes of one core and
-2 GB. Each run is a process of its own, without a timeline; printed are processor time [s], also per round and without
-that of starting, and the peak of the resident memory [MB].
+grow with them. `long` is the goal: 1,000 rounds of 1,000 wanted clients among a million, within 10 minutes of one core
+and 2 GB. Each run is a process of its own, without a timeline; printed are processor time [s], also per round and
+without that of starting, and the peak of the resident memory [MB].
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def scenario(population: int, rounds: int, method: str) -> dict[str, Any]:
         }
         for group in range(10)
     ]
-    participation = {"fraction": min(1.0, WANTED / population), "over_selection": 1.3, "quorum": 0.8, "deadline": "30min"}
+    share = min(1.0, WANTED / population)
+    participation = {"fraction": share, "over_selection": 1.3, "quorum": 0.8, "deadline": "30min", "short": "wait"}
     return {
         "method": method,
         "rounds": rounds,
