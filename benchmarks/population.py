@@ -54,8 +54,8 @@ def scenario(population: int, rounds: int, method: str) -> dict[str, Any]:
         }
         for group in range(10)
     ]
-    wanted = min(1.0, WANTED / population)
-    participation = {"fraction": wanted, "over_selection": 1.3, "quorum": 0.8, "deadline": "30min"}
+    share = min(1.0, WANTED / population)
+    participation = {"fraction": share, "over_selection": 1.3, "quorum": 0.8, "deadline": "30min", "short": "wait"}
     return {
         "method": method,
         "rounds": rounds,

@@ -62,7 +62,8 @@ class Plain:
                 events.append((span.end, 1, number, lambda s=span, i=included: self.aggregate(s, i)))
             elif span.kind is Kind.DOWNLOAD and number not in result.timeline.wasted:
                 events.append((span.end, 2, number, lambda s=span: self.download(s)))
-            elif span.kind is Kind.COMPUTE:
+            # Who vanishes in the instant in which it begins has not computed anything.
+            elif span.kind is Kind.COMPUTE and span.end > span.start:
                 # What is begun anew after a repair is the same; after its client was gone it is not.
                 presence = sum(end <= span.start for end in down[span.client])
                 if (key := (span.client, span.round, presence)) not in begun:

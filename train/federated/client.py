@@ -30,11 +30,19 @@ class Client:
     updates: dict[tuple[int, int], Update] = field(default_factory=dict)
     adamw: dict[int, Values] = field(default_factory=dict)
 
-    def own(self) -> dict[int, list[Values]]:
-        """Its pending updates by item, oldest first."""
+    def own(self, *, replaced: bool) -> dict[int, list[Values]]:
+        """Its pending updates by item, oldest first.
+
+        Parameters
+        ----------
+        replaced : bool
+            Whether versions are numbered by rounds: one that is late is not in its round's version, which stands in its
+            place all the same.
+        """
         updates: dict[int, list[Values]] = {}
-        for (item, _), delta in sorted(self.pending.items(), key=lambda entry: entry[0]):
-            updates.setdefault(item, []).append(delta)
+        for (item, round), delta in sorted(self.pending.items(), key=lambda entry: entry[0]):
+            if not (replaced and round <= self.known.get(item, round - 1)):
+                updates.setdefault(item, []).append(delta)
         return updates
 
     def replace(self, item: int, round: int) -> None:

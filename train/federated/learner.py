@@ -130,6 +130,8 @@ class TorchLearner:
         # Of stacks: what merging each round's took here, and what each client has to merge before it trains [s].
         self.merge_seconds: dict[int, float] = {}
         self._to_merge: dict[int, float] = {}
+        # Of stacks: the last round whose stack each client has.
+        self._merged: dict[int, int] = {}
         # Clients that train, or are about to; and versions that are on their way to each.
         self._at_work: set[int] = set()
         self._served: dict[int, Mapping[int, int]] = {}
@@ -217,9 +219,9 @@ class TorchLearner:
             round,
             item,
             known=dict(view.known),
-            own=view.own(),
+            own=view.own(replaced=self.setup.traits.rounds_numbered),
             rate=self.settings.global_learning_rate,
-            merged=max(self.merge_seconds, default=BASE),
+            merged=self._merged.get(client, BASE),
             kept=kept,
         )
 
@@ -285,7 +287,12 @@ class TorchLearner:
         rate = self.settings.global_learning_rate
         if isinstance(self.trained, TrainedStack):
             stack = self.messages.broadcast(number, self.trained.stacked(contents, weights, rate))
-            self.merge_seconds[number] = self.trained.merge(stack)
+            # Whoever downloads now has what was merged before, and nothing of what is merged meanwhile.
+            has, served = self._merged, self._served
+            self.trained.keep_older(
+                {max(served[c].values()) if c in served else has.get(c, BASE) for c in self._at_work}
+            )
+            self.merge_seconds[number] = self.trained.merge(stack, number)
         else:
             change = mean(contents, weights, [update.weight for update in updates])
             if self.setup.traits.takes_turns and self.settings.correction:
@@ -359,6 +366,8 @@ class TorchLearner:
         self._served.pop(client, None)
         arrived = sum(self.merge_seconds.get(round, 0.0) for round in versions.values())
         self._to_merge[client] = self._to_merge.get(client, 0.0) + arrived
+        if isinstance(self.trained, TrainedStack):
+            self._merged[client] = max(versions.values())
         if self.settings.correction and self.trained.keeps_own:
             self.clients[client].known.update(versions)
             self.clients[client].correct(versions)

@@ -27,7 +27,7 @@ from sim.support.atomic_files import read_text
 from sim.support.deleted_results import check_results, watch_folder
 from train.models.packing import apart, save_tensors
 
-FORMAT = 5
+FORMAT = 6
 _PREFIX = "round-"
 _TENSORS = "tensors.safetensors"
 _RECORD = "record.json"

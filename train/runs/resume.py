@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from train.federated.learner import TorchLearner, Trace
+from train.federated.versions import BASE
 from train.models.blocks import Values
+from train.update.trained_part import TrainedStack
 
 Record = dict[str, Any]
 
@@ -30,6 +32,8 @@ def state(learner: TorchLearner) -> tuple[Record, dict[str, Tensor]]:
         merged base weights.
     """
     groups: dict[tuple[str | int, ...], Values] = {("merged",): learner.trained.merged()}
+    if isinstance(learner.trained, TrainedStack):
+        groups |= {("older", round): values for round, values in learner.trained.older.items()}
     for item, versions in learner.versions.values.items():
         groups |= {("version", item, version): values for version, values in versions.items()}
     for client, holdings in learner.clients.items():
@@ -81,10 +85,14 @@ def restore(learner: TorchLearner, round: int, record: Record, tensors: dict[str
                 learner.owed_before[client, number] = values
             case "residual", [client, item]:
                 learner.messages.residuals[client, item] = values
+            case "older", [number] if isinstance(learner.trained, TrainedStack):
+                learner.trained.older[number] = values
             case _:
                 learner.trained.load_merged(values)
     learner.replayed_until = round
     learner.replay = {(trace.client, trace.round): trace for trace in (Trace(*row) for row in record["updates"])}
     learner.replayed_times = {(client, number): times for client, number, times in record.get("again", ())}
     learner.merge_seconds = dict(record["merges"])
+    if isinstance(learner.trained, TrainedStack):
+        learner.trained.newest = max(learner.merge_seconds, default=BASE)
     learner.surveyed = {client: (seconds, torch.tensor(norms)) for client, seconds, norms in record["survey"]}

@@ -1,4 +1,4 @@
-"""Runs of many clients that fail take as long, and lose as much, as order statistics and renewal theory say."""
+"""On average, runs of clients that fail take as long and lose as much as order statistics and renewal theory say."""
 
 from __future__ import annotations
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 from sim.engine.timeline import Kind
 from tests.oracles import plain_training as plain
 from tests.oracles.failing_training import Plain, PlainStack
-from tests.train.tiny import LOCAL, LORA, RandomTokens, assert_equal, federate_with_result, tiny_model, weights
+from tests.train.tiny import LOCAL, LORA, RandomTokens, federate_with_result, tiny_model, weights
 from train.models.adapters import SCALING, Adapter
 from train.update.trained_part import TrainedStack
 
 RATE = LOCAL.learning_rate
+ROUNDING = 2e-4
+"""A step of AdamW is 1e-2: two of them, missing of one client in five or counted twice, are twenty times as much."""
 METHODS = ["fedbcd", "fedit", "ffa-lora", "flora", "full-ft", "parablock", "overlapped-lora"]
 FAILING: dict[str, dict[str, Any]] = {
     "dropout": {"dropout": {"rate": 0.35}},
@@ -46,7 +49,13 @@ def oracle(method: str, seed: int) -> Plain:
     overlaps = method in ("parablock", "overlapped-lora")
     if method in ("fedbcd", "parablock"):
         of_blocks = [plain.names_of(block, model) for block in range(4)]
-        return Plain(model, lambda blocks: sum((of_blocks[b] for b in blocks), []), batches, RATE, goes_on=overlaps)
+        return Plain(
+            model,
+            lambda blocks: [name for block in blocks for name in of_blocks[block]],
+            batches,
+            RATE,
+            goes_on=overlaps,
+        )
     if method == "full-ft":
         every = [*dict(model.named_parameters())]
         return Plain(model, lambda blocks: every, batches, RATE, goes_on=False)
@@ -80,7 +89,9 @@ def compared(method: str, seed: int, failing: dict[str, Any], told: dict[str, An
         {name: value for name, value in weights(each).items() if method != "flora" or "lora_" not in name}
         for each in (model, expected)
     )
-    assert_equal(one, other)
+    assert one.keys() == other.keys()
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], rtol=0, atol=ROUNDING)
     # Nothing is left of what was dropped or lost but what was under way when the run ended.
     aggregated = [span for span in result.timeline.spans if span.kind is Kind.AGGREGATE]
     assert len(aggregated) == 7

@@ -410,4 +410,4 @@ def test_merging_is_timed_without_stacking(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("train.update.trained_part.now", ticking())
     stack = TrainedStack(tiny_model(), LORA, seed=0)
     adapter = stack.message(stack.fresh_start(0, 0, {}), {name: torch.zeros(()) for name in stack.part(0)})
-    assert stack.merge(stack.stacked([adapter, adapter], [1.0, 1.0], 1.0)) == 1.0
+    assert stack.merge(stack.stacked([adapter, adapter], [1.0, 1.0], 1.0), 0) == 1.0
