@@ -18,7 +18,7 @@ from sim.engine.opening import Awaiting, Chosen, TakePart
 from sim.engine.run import Run
 from sim.engine.selection import Everyone, Fraction, Listed, Selection
 from sim.engine.world import Causes, Process, Signal
-from sim.errors import SimulationError
+from sim.errors import EndedEarlyError
 from sim.failures.deadline import AdaptiveDeadline
 from sim.failures.dropout import Vanishing
 from sim.failures.population import Population
@@ -114,7 +114,7 @@ class Attendance:
 
     def choose(self, round: int) -> Awaiting[Chosen]:
         """Choose the participants of a round among those that are there; if nobody is, wait for them."""
-        env = self.run.env
+        run, env = self.run, self.run.env
 
         def now() -> float:
             return float(env.now)
@@ -133,6 +133,7 @@ class Attendance:
                 raise self._short(round, f"nobody is there whom it could begin with{gone}")
             first = self._first_there(round, away)
             if first < math.inf:
+                run.world.timeline.incidents.nobody.append((now(), first))
                 yield env.timeout(first - env.now)
             elif not away:
                 raise self._short(round, "nobody will ever be there")
@@ -258,12 +259,12 @@ class Attendance:
             raise self._short(round, f"none of its clients is left (they were {_named(self._members[round])})")
         self._nobody_left[round].succeed()
 
-    def _short(self, round: int, why: str) -> SimulationError:
+    def _short(self, round: int, why: str) -> EndedEarlyError:
         run = self.run
         hint = (
             "; participation.short: wait would have it begin anew" if self._told.short == "end" and self._anew else ""
         )
-        return SimulationError(
+        return EndedEarlyError(
             f"round {round} is short at {run.env.now:.6g} s, with {run.server.aggregations} of {run.rules.rounds} "
             f"rounds aggregated: {why}{hint}"
         )

@@ -10,6 +10,7 @@ import simpy
 
 from sim.engine.aggregator import Member
 from sim.engine.breakable import Breakable, Delivery, StoppedSite
+from sim.engine.incidents import Vanished
 from sim.engine.learner import Update
 from sim.engine.message import Fetch, Message, Receiver, Upload
 from sim.engine.site import Thread
@@ -47,8 +48,8 @@ class Fallible(StoppedSite):
         Round of which it sent an update last.
     device, link : Hazard or None
         When its device and its link fail.
-    repairs : list of (float, float)
-        When its device was down [s].
+    repairs, outages : list of (float, float)
+        When its device, and its link, was down while it had something to do [s].
     lost : int
         Updates that it had begun and that vanished with it.
     """
@@ -69,6 +70,7 @@ class Fallible(StoppedSite):
         self.device: Hazard | None = None
         self.link: Hazard | None = None
         self.repairs: list[Interval] = []
+        self.outages: list[Interval] = []
         self._watched: set[bool] = set()
         self._round = -1
         self._at_work: dict[simpy.Process, None] = {}
@@ -88,8 +90,10 @@ class Fallible(StoppedSite):
         return bool(self._at_work)
 
     def down(self, wall_clock: float) -> list[Interval]:
-        """When its device was down in a run of that length [s]."""
-        return [(begin, min(end, wall_clock)) for begin, end in self.repairs if begin < wall_clock]
+        """When its device was down, or something waited for its device or link, in a run of that length [s]."""
+        waiting = [delivery.waits_since for delivery in self.deliveries]
+        intervals = [*self.repairs, *self.held_up, *((since, wall_clock) for since in waiting if since is not None)]
+        return [(begin, min(end, wall_clock)) for begin, end in intervals if begin < wall_clock]
 
     def enter(self, round: int) -> None:
         """Take part in a round from now on."""
@@ -123,6 +127,7 @@ class Fallible(StoppedSite):
             Number of the opening from which on it can take part again.
         """
         self.fate = None
+        self.world.timeline.incidents.vanished.append(Vanished(self.client, self._round, float(self.world.env.now)))
         for process in self._at_work:
             process.interrupt()
         self._at_work.clear()
@@ -191,9 +196,9 @@ class Fallible(StoppedSite):
 
     def _break(self, hazard: Hazard, of_device: bool, end: float) -> Callable[[], None]:
         """Have the device or the link be down from now on; what is returned has it work again."""
+        (self.repairs if of_device else self.outages).append((float(self.world.env.now), end))
         if of_device:
             self.device_down = True
-            self.repairs.append((float(self.world.env.now), end))
             for training in filter(None, self.owed.values()):
                 training.interrupt(resume=hazard.goes_on)
         elif hazard.goes_on:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from sim.engine.fleet import Fleet, opened_one_by_one
 from sim.engine.lines import Level, Line, are_plain, lines
@@ -51,7 +52,9 @@ class Result:
     events : int
         How many events its simulation took, which is what it costs.
     down : mapping of int to sequence of (float, float)
-        When devices or links of clients were down [s].
+        When devices of clients were down, or something waited for their devices or links [s].
+    repairs, outages : mapping of int to sequence of (float, float)
+        When devices, and links, of clients were down while these had something to do [s].
     """
 
     scenario: Scenario
@@ -61,6 +64,8 @@ class Result:
     provenance: Mapping[str, object]
     events: int = 0
     down: Mapping[int, Sequence[Interval]] = field(default_factory=dict)
+    repairs: Mapping[int, Sequence[Interval]] = field(default_factory=dict)
+    outages: Mapping[int, Sequence[Interval]] = field(default_factory=dict)
 
     @cached_property
     def wall_clock(self) -> float:
@@ -128,18 +133,24 @@ class Result:
         }
 
     def failures(self) -> dict[str, int | float]:
-        """What failures cost: mean over the clients of the time in which they were down, and totals of what was wasted.
+        """What failures cost.
 
-        Wasted are computations [s] whose update was not aggregated, what was sent of these, and messages that were
-        cut off [B].
+        The time that clients lost to repairs and outages, in the mean [s]; what was wasted in all: computations [s]
+        whose update was not aggregated, what was sent of these, and messages that were cut off [B]; how many rounds
+        were aggregated with fewer updates than were wanted; how many updates were lost with their clients, and how
+        many dropped, as they came too late.
         """
         spans = [self.timeline.spans[number] for number in self.timeline.wasted]
+        updates: Any = self.provenance.get("updates", {})
         of_clients = [span for span in spans if span.client >= 0]
         computing = [(span.end, -span.start) for span in of_clients if span.kind is Kind.COMPUTE]
         return {
             "failed_s": self.mean("failed"),
             "wasted_compute_s": math.fsum(term for terms in computing for term in terms),
             "wasted_bytes": _whole(math.fsum(span.size for span in of_clients)),
+            "short_rounds": sum(closed.short for closed in self.timeline.incidents.closed.values()),
+            "lost_updates": updates.get("lost", 0),
+            "late_updates": sum(updates.get("dropped", {}).values()),
         }
 
     def groups(self) -> list[dict[str, object]]:

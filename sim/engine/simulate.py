@@ -237,6 +237,7 @@ def simulate(
         raise OverdueError(f"the run is not over at {until:.6g} s, when it was given up")
     timeline.wasted.update(*run.world.unsettled.values())
     attending = sorted(run.sites, key=attrgetter("client")) if setup.opened else run.sites
+    fallible = [site for site in attending if isinstance(site, Fallible)]
     return Result(
         scenario,
         timeline,
@@ -247,7 +248,9 @@ def simulate(
         },
         _provenance(setup, costs) | run.unaggregated(),
         next(env._eid),
-        {site.client: site.down(wall_clock) for site in attending if isinstance(site, Fallible)},
+        {site.client: site.down(wall_clock) for site in fallible},
+        {site.client: site.repairs for site in fallible if site.repairs},
+        {site.client: site.outages for site in fallible if site.outages},
     )
 
 

@@ -65,14 +65,14 @@ class Rolling:
                 after = yield run.server.aggregated(round - 1 - staleness)
                 attendance.close(round - 1 - staleness)
             elif 0 < round < self._rounds:
-                yield self._somebody_done(round - 1)
+                after = yield self._somebody_done(round - 1)
             if round < self._rounds:
                 chosen = chosen if round == 0 else (yield from attendance.choose(round))
                 attendance.announce(round, chosen)
                 self._open(round, after, chosen.sites, compute, exchange)
                 continue
             if round == self._rounds:
-                self._bring_in(exchange)
+                self._bring_in(exchange, after)
             self._opening(round).succeed(after)
         yield run.server.aggregated(self._rounds - 1)
         run.stop()
@@ -115,7 +115,7 @@ class Rolling:
         for site in sorted(own, key=attrgetter("client")):
             assert isinstance(site, Fallible)
             act = compute if site in computing else exchange
-            process = self._begin(site, self._acting(site, round, act, gate, fetching.get(site, site.latest)))
+            process = self._begin(site, self._acting(site, round, act, after, gate, fetching.get(site, site.latest)))
             self._processes[round][site] = site.latest = process
         for site in self._roles[round - 1] - own:
             if isinstance(site, Fallible) and not site.owed:
@@ -123,7 +123,7 @@ class Rolling:
                 self._run.world.learner.rest(site.client, vanished=False)
         self._opening(round).succeed(after)
 
-    def _bring_in(self, exchange: TakePart) -> None:
+    def _bring_in(self, exchange: TakePart, after: Causes) -> None:
         """Begin to send what is pending after the last round.
 
         Who computed in it goes on by itself, and the others when all of these have computed.
@@ -134,18 +134,21 @@ class Rolling:
         for site in sorted(self._roles[self._rounds], key=attrgetter("client")):
             assert isinstance(site, Fallible)
             waits = None if site in self._computing[self._rounds - 1] else gate
-            site.latest = self._begin(site, self._sending_all(site, pending, exchange, waits, site.latest))
+            act = self._sending_all(site, pending, exchange, after, waits, site.latest)
+            site.latest = self._begin(site, act)
 
     def _sending_all(
         self,
         site: Fallible,
         pending: Sequence[int],
         exchange: TakePart,
+        after: Causes,
         gate: simpy.Event | None,
         before: simpy.Process | None,
     ) -> Process:
         if before is not None and before.is_alive:
             yield before
+        site.after = (*after, *site.after)
         if gate is not None:
             yield gate
             site.after = tuple(dict.fromkeys(self._ends[self._rounds - 1]))
@@ -186,10 +189,18 @@ class Rolling:
         self._ends[round - 1].extend(site.after)
 
     def _acting(
-        self, site: Fallible, round: int, act: TakePart, gate: simpy.Event | None, before: simpy.Process | None
+        self,
+        site: Fallible,
+        round: int,
+        act: TakePart,
+        after: Causes,
+        gate: simpy.Event | None,
+        before: simpy.Process | None,
     ) -> Process:
         if before is not None and before.is_alive:
             yield before
+        else:
+            site.after = (*after, *site.after)
         if gate is not None:
             yield gate
             site.after = tuple(dict.fromkeys(self._ends[round - 1]))
@@ -201,7 +212,7 @@ class Rolling:
         self._ends[round].extend(site.after)
         done = self._somebody_done(round)
         if not done.triggered:
-            done.succeed()
+            done.succeed(site.after)
 
     def _begin(self, site: Fallible, generator: Process) -> simpy.Process:
         return self._run.process(site, generator)
