@@ -12,6 +12,7 @@ from parasim.sentences import say
 from parasim.text import clock, console, origin, plain_table, signed_share
 from parasim.trace import write_trace
 from sim.analysis.explain import Explanation
+from sim.analysis.failing import write_failures
 from sim.support.atomic_files import write_json
 
 _WORTH_A_ROW = 0.001
@@ -37,6 +38,7 @@ def command(
         explanation.result.write_timeline(timeline)
         write_json(why, summary(explanation))
         write_json(run, run_summary(explanation.result))
+        files += write_failures(explanation.result, out)
         files += draw_gantt(explanation.result, explanation.path, out)
         leave_record(out, "explain", scenario, files)
     if trace is not None:

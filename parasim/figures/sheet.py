@@ -49,12 +49,18 @@ class Key(NamedTuple):
         Matplotlib's name of a marker; a small box if empty.
     filled : bool
         Whether the marker is filled.
+    hatch : str
+        Pattern on the box, in the colour `hatched`.
+    hatched : str
+        That colour.
     """
 
     label: str
     colours: tuple[str, ...] = ()
     marker: str = ""
     filled: bool = False
+    hatch: str = ""
+    hatched: str = "white"
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,10 @@ class Sheet:
             width = _SWATCH / len(key.colours)
             for index, colour in enumerate(key.colours):
                 x = left + index * width
-                fill(self.page.bar(x, 0.08, width, middle - 0.04, align="edge", clip_on=False)[0], colour)
+                box = self.page.bar(x, 0.08, width, middle - 0.04, align="edge", clip_on=False)[0]
+                fill(box, colour)
+                if key.hatch:
+                    box.set(hatch=key.hatch, edgecolor=key.hatched, linewidth=0)
         self.text(left + (_SWATCH + _PAD if key.colours else 0), middle, key.label)
 
     def save(self, stem: Path) -> list[Path]:

@@ -120,14 +120,20 @@ class Result:
             "provenance": dict(self.provenance),
         }
 
-    def figures(self) -> dict[str, int | float]:
-        """Figures of the run: means over the clients [s], totals [B], and counts."""
+    def figures(self, *, failures: bool = False) -> dict[str, int | float]:
+        """Figures of the run: means over the clients [s], totals [B], and counts.
+
+        Parameters
+        ----------
+        failures : bool
+            With those of failures, though nothing fails.
+        """
         return {
             "wall_clock_s": self.wall_clock,
             **{name: self.mean(part) for name, part in _MEANS.items()},
             "uploaded_bytes": self.total("uploaded"),
             "downloaded_bytes": self.total("downloaded"),
-            **(self.failures() if opened_one_by_one(self.scenario) else {}),
+            **(self.failures() if failures or opened_one_by_one(self.scenario) else {}),
             "rounds": self.scenario.rounds,
             "clients": self.scenario.clients,
         }

@@ -145,7 +145,7 @@ def test_what_is_claimed_of_a_quorum_and_of_a_deadline():
     assert claims(why)[Lever.DEADLINE].saves == 15
     said = " ".join(sentences(why))
     assert "deadline 9 s" in said
-    assert "Of 1 rounds 1 at their deadline; 1 were short" in said
+    assert "Rounds ended: 1 at their deadline; 1 of 1 with fewer" in said
     assert summary(why)["rounds_ended_by"] == {"everyone": 0, "quorum": 0, "deadline": 1}
 
 
