@@ -60,6 +60,8 @@ class Setup:
         What is to be said of the recorded links that it follows.
     starts : int or None
         Seed of the places where these begin if they are drawn; the scenario's if None.
+    failures : int or None
+        Seed of what fails, of who is there, and of those who are selected beyond the wanted; the scenario's if None.
     """
 
     scenario: Scenario
@@ -71,6 +73,7 @@ class Setup:
     payload: Payload
     traces: Sequence[dict[str, Any]] = ()
     starts: int | None = None
+    failures: int | None = None
 
     @property
     def traits(self) -> Traits:
@@ -226,7 +229,8 @@ def simulate(
             group = fleet.groups[index]
             return run.meet(client, links.attach(group, client, fleet.firsts[index], 1), aggregators.get(group.region))
 
-        run.attendance = Attendance(run, scenario, selection(scenario, setup.traits), meet)
+        told = scenario if setup.failures is None else scenario.model_copy(update={"seed": setup.failures})
+        run.attendance = Attendance(run, told, selection(scenario, setup.traits), meet)
     run.server.observer = observer
     shape = setup.method.shape(run, scenario.method)
     shape.start()
