@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 
 from parasim.figures.confidence import draw_confidence
 from parasim.planning.answer import Answer, Check, Plan
@@ -18,10 +17,8 @@ from parasim.sentences import grouped, say
 from parasim.text import clock, deadline_clock
 from sim.analysis.jitter import drawn_failures, jitters, random_failures, random_starts
 from sim.engine.fleet import Fleet
-from sim.errors import ScenarioError, UnitError
 from sim.scenario.scenario import Scenario
 from sim.scenario.uncertainty import Jitter
-from sim.scenario.units import quantity
 
 _QUANTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 
@@ -46,13 +43,9 @@ def answer(question: Question) -> Plan:
     Raises
     ------
     ScenarioError
-        If it is no probability, or nothing in the scenario varies.
+        If nothing in the scenario varies.
     """
-    probability, unit = 0.0, ""
-    with suppress(UnitError):
-        probability, unit = quantity(question.asked)
-    if unit or not 0 < probability < 1:
-        raise ScenarioError(f"--confidence {question.asked}: must be a probability between 0 and 1, such as 0.9")
+    probability = question.probability
     within, scenario = question.within, question.cases[0].scenario
     sampled = [random_runs(case, probability, within, question.jobs, question.report) for case in question.cases]
     varying = [_described(scenario, *one) for one in jitters(scenario)]
