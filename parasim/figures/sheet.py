@@ -228,6 +228,8 @@ def list_beside(axes: Axes, heading: str) -> None:
 def log_ticks(axis: Axis, unit: str = "") -> None:
     """Put ticks on a logarithmic axis: at powers of ten and, where there is space, at 2 and 5 times those.
 
+    Where there would be none but one, they are at all multiples of the powers of ten.
+
     Parameters
     ----------
     axis : matplotlib Axis
@@ -239,6 +241,10 @@ def log_ticks(axis: Axis, unit: str = "") -> None:
 
     low, high = axis.get_view_interval()
     sparse = math.log10(high / low) > _MANY_DECADES[bool(unit)]
-    axis.set_major_locator(LogLocator(subs=(1.0,) if sparse else (1.0, 2.0, 5.0), numticks=12))
+    subs: Sequence[float] = (1.0,) if sparse else (1.0, 2.0, 5.0)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    if sum(low <= sub * 10.0**power <= high for power in powers for sub in subs) < 2:
+        subs = range(1, 10)
+    axis.set_major_locator(LogLocator(subs=[*subs], numticks=12))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(lambda value, _: amount(value, unit) if unit else f"{value:,.10g}")
