@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 
 from parasim.alike_bars import seen, share_seconds
@@ -23,7 +24,7 @@ from parasim.planning.methods import (
     uneven_rounds,
 )
 from parasim.planning.search.quantities import WithValue, quantity_named
-from parasim.planning.search.waiting import WAITING
+from parasim.planning.search.waiting import WAITING, case_that_waits
 from parasim.sentences import say
 from sim.errors import ScenarioError, UnitError
 from sim.scenario.traces import links_of, varies
@@ -105,7 +106,10 @@ def plan(
             raise ScenarioError("--break-even names its own two methods; leave out --method")
         methods = named_methods("--break-even", break_even)
     scenario = scenario_of(source, overrides)
-    prepared, refused = by_method(scenario, "all" if budget and methods is None else methods, Case.of)
+    prepare = Case.of
+    if solve_for in WAITING and deadline is not None:
+        prepare = partial(case_that_waits, WAITING[solve_for], deadline)
+    prepared, refused = by_method(scenario, "all" if budget and methods is None else methods, prepare)
     cases, left_out = list(prepared.values()), refused if methods is None else {}
     sure = _CONFIDENCE if confidence is None else _probability(confidence)
     question = Question(scenario, cases, left_out, str(value), sure, deadline, jobs, report)

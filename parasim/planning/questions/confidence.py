@@ -98,7 +98,7 @@ def _failing(scenario: Scenario) -> list[str]:
     """Name what fails at random, and of whom."""
     fleet = Fleet(scenario.fleet)
     return [
-        f"{field} of {fleet.name(index)}"
+        f"{'absences' if field == 'available' else field} of {fleet.name(index)}"
         for index, group in enumerate(scenario.fleet)
         for field in drawn_failures(group)
     ]

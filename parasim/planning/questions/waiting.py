@@ -16,7 +16,7 @@ from typing import Any
 from parasim.figures.deadline import draw_deadline
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.methods import Case, Question
-from parasim.planning.search.waiting import SCANNED, WAITING, Outcome, RunsByValue, Waiting, means
+from parasim.planning.search.waiting import PATIENCE, SCANNED, WAITING, Outcome, RunsByValue, Waiting, means
 from parasim.sentences import say
 from parasim.text import clock, deadline_clock
 from sim.analysis.deadline_search import deadline_search, spread
@@ -106,7 +106,7 @@ def _solve(case: Case, waiting: Waiting, within: float, probability: float, jobs
         because = say("waiting.because", mean=mean, rounds=scenario.rounds, wanted=wanted(scenario), **means(fresh))
     else:
         sentence = "never" if math.isinf(time) else "even_with"
-        because = say(f"waiting.{sentence}", name=waiting.field, value=written, time=time)
+        because = say(f"waiting.{sentence}", name=waiting.field, value=written, time=min(time, PATIENCE * within))
     checked = [
         Check(values[position], runs.time(held), _met(held, within) >= probability)
         for position, held in ((at, fresh), (next_to, beside))

@@ -34,7 +34,7 @@ _TRIED = 20
 """Values that a search tries, about."""
 _RUNS, _FRESH = (10, 20), (20, 100)
 """Fewest and most runs for each value that is tried, and for each that is held against fresh ones."""
-_PATIENCE = 8.0
+PATIENCE = 8.0
 """Runs that take so many times as long as what they are to be done in are given up."""
 _DIGITS = 3
 
@@ -145,6 +145,19 @@ WAITING = {
 """What a plan can solve for besides the quantities, by its name on the command line."""
 
 
+def case_that_waits(waiting: Waiting, within: float, scenario: Scenario) -> Case:
+    """Set a scenario up, if its rounds can be ended as a question about them asks for.
+
+    Raises
+    ------
+    ParaSimError
+        If its method has no such rounds, or the scenario does not fit its model.
+    """
+    values = waiting.values(scenario, within)
+    Case.of(waiting.change(scenario, values[0] if waiting.most else values[-1]))
+    return Case.of(scenario)
+
+
 class RunsByValue:
     """Runs of a scenario with each of some values.
 
@@ -228,7 +241,7 @@ class RunsByValue:
     ) -> None:
         new = [value for value in dict.fromkeys(values) if value not in known]
         tasks = [(value, seed) for value in new for seed in seeds]
-        run = _Run(self._scenario, self._waiting.field, _PATIENCE * self._within)
+        run = _Run(self._scenario, self._waiting.field, PATIENCE * self._within)
         workers = min(self._jobs, len(tasks)) if len(tasks) > 1 else 1
         outcomes = list(in_order(run, tasks, workers=workers, batch=4))
         for number, value in enumerate(new):
@@ -245,10 +258,13 @@ class _Run:
 
     def __call__(self, task: tuple[float | None, int | None]) -> Outcome:
         value, seed = task
-        scenario = self.scenario if value is None else WAITING[self.field].change(self.scenario, value)
+        # The scenario as it is has to be told of, however long it takes.
+        scenario, until = self.scenario, math.inf
+        if value is not None:
+            scenario, until = WAITING[self.field].change(scenario, value), self.until
         setup, costs = set_up(scenario)
         try:
-            result = simulate(replace(setup, failures=seed), costs, until=self.until)
+            result = simulate(replace(setup, failures=seed), costs, until=until)
         except (EndedEarlyError, OverdueError):
             return Outcome(math.inf)
         closed = result.timeline.incidents.closed.values()
