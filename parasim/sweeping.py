@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,24 +132,38 @@ def sweep(
         fields = plain_fields(fields, [("method.name", methods[0])])
     axes = _axes(fields, models, bandwidths, batch_sizes, vary or {}, methods)
     points = grid(base, axes)
-    runs, provenances, unused = [], [], []
+    runs, provenances, unused, failing = [], [], [], False
     for point in points:
         setup, costs = set_up(load(point.data, name=_label(point, axes)))
         runs.append(seen(setup))
         provenances.append(costs.provenance())
+        failing |= setup.opened
         unused += ignored(setup.scenario)
     notes = [*check_told_apart(axes, points, runs), *doubtful(provenances), *dict.fromkeys(unused)]
     with noticing_deletions():
-        rows = run_sweep(points, figures, None if directory is None else Path(directory), jobs=jobs, progress=progress)
+        run = partial(figures, failures=failing)
+        rows = run_sweep(points, run, None if directory is None else Path(directory), jobs=jobs, progress=progress)
     return Table(rows, tuple(axes), points, notes)
 
 
-def figures(data: dict[str, Any]) -> dict[str, object]:
-    """Simulate plain data and return one row: the run's figures, the origin of computing times, what memory lacks."""
+def figures(data: dict[str, Any], *, failures: bool) -> dict[str, object]:
+    """Simulate plain data and return one row: the run's figures, the origin of computing times, what memory lacks.
+
+    Parameters
+    ----------
+    data : dict
+        The scenario.
+    failures : bool
+        With the figures of failures in any case, as other rows have them.
+    """
     result = simulate(data, timeline=False)
     compute = result.provenance["compute"]
     assert isinstance(compute, dict)
-    return {**result.figures(), "compute_origin": compute["origin"], COLUMN: cell(memory_said(result.provenance))}
+    return {
+        **result.figures(failures=failures),
+        "compute_origin": compute["origin"],
+        COLUMN: cell(memory_said(result.provenance)),
+    }
 
 
 def check_parameters(overrides: Iterable[Override], methods: Sequence[str]) -> None:

@@ -14,7 +14,9 @@ import torch
 from parasim.api import Source, costs_of
 from parasim.comparison import Base, Clock, Report, delta_saver, measure_base, missing_deltas, time_again
 from parasim.ignored import doubtful, ignored
+from parasim.sentences import say
 from parasim.sweeping import PAPER_METHODS, check_parameters
+from sim.analysis.failing import write_failures
 from sim.engine.result import Result
 from sim.engine.simulate import prepare
 from sim.errors import ScenarioError
@@ -178,6 +180,8 @@ def _train(
         on_row(trained.metrics)
         results[name] = trained.result
         trained.result.write_timeline(folder / "timeline.csv")
+        if write_failures(trained.result, folder):
+            notes.append(say("run.cost", method=name, rounds=scenario.rounds, cost=trained.result.failures()))
         trained.save_model(folder / "model", bench.tokenizer, str(directory / "base") if pretrained else scenario.model)
         if save_deltas:
             notes += missing_deltas(list(trained.learner.traces.values()), folder)

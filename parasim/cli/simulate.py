@@ -15,6 +15,7 @@ from parasim.report.record import leave_record
 from parasim.sentences import say
 from parasim.text import amount, clock, console, origin, plain_table
 from parasim.trace import write_trace
+from sim.analysis.failing import write_failures
 from sim.analysis.messages import messages_of
 from sim.engine.lines import are_plain
 from sim.engine.result import Result
@@ -63,6 +64,7 @@ def command(
             files.insert(0, out / "timeline.csv")
             result.write_timeline(files[0], collapse=collapse)
         write_json(out / "result.json", run_summary(result))
+        files += write_failures(result, out)
         leave_record(out, "simulate", scenario, files)
     if trace is not None:
         write_trace(result, trace)
@@ -99,6 +101,8 @@ def print_breakdown(result: Result) -> None:
         out.print(say("run.dropped", count=count, reason=reason))
     if lost := updates.get("lost"):
         out.print(say("run.lost", count=lost))
+    if short := figures.get("short_rounds"):
+        out.print(say("run.short", short=short, rounds=scenario.rounds))
     if "wasted_bytes" in figures:
         out.print(say("run.wasted", seconds=figures["wasted_compute_s"], bytes=figures["wasted_bytes"]))
     if cancelled := updates.get("cancelled"):

@@ -88,13 +88,22 @@ def _print(table: Table) -> None:
         "communicating": "exposed_communication_s",
         "waiting": "waiting_s",
     }
+    # What failures cost, where any run has any of it.
+    costs = {"failed": "failed_s", "wasted computing": "wasted_compute_s"}
+    parts |= {name: column for name, column in costs.items() if _any(table, column)}
+    counts = {"short rounds": "short_rounds"} if _any(table, "short_rounds") else {}
     labels = [column.replace("_", " ") for column in swept]
-    headings = (*labels, *(f">{part}" for part in parts), "computing times are")
+    headings = (*labels, *(f">{part}" for part in (*parts, *counts)), "computing times are")
     printed = plain_table(*headings, keep=["wall-clock", *reversed(labels)])
     for row in table.rows:
         times = (clock(float(row[part])) for part in parts.values())
-        printed.add_row(*(row[column] for column in swept), *times, row["compute_origin"])
+        counted = (row[column] for column in counts.values())
+        printed.add_row(*(row[column] for column in swept), *times, *counted, row["compute_origin"])
     console().print(printed, *_notes(table), *table.memory, sep="\n")
+
+
+def _any(table: Table, column: str) -> bool:
+    return any(float(row.get(column, 0)) for row in table.rows)
 
 
 def _notes(table: Table) -> list[str]:

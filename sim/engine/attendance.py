@@ -215,6 +215,7 @@ class Attendance(Roster):
         if first < math.inf:
             self._changed = env.event()
             yield env.timeout(first - now) | self._changed
+            self.run.world.timeline.incidents.nobody.append((now, float(env.now)))
         elif away:
             # This try counts as one of the rounds for which they are away.
             self._openings += 1

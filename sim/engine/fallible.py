@@ -10,6 +10,7 @@ import simpy
 
 from sim.engine.aggregator import Member
 from sim.engine.breakable import Breakable, Delivery, StoppedSite
+from sim.engine.incidents import Vanished
 from sim.engine.learner import Update
 from sim.engine.message import Fetch, Message, Receiver, Upload
 from sim.engine.site import Thread
@@ -59,8 +60,8 @@ class Fallible(StoppedSite):
         Round of which it sent an update last.
     device, link : Hazard or None
         When its device and its link fail.
-    repairs : sequence of (float, float)
-        When its device was down [s].
+    repairs, outages : sequence of (float, float)
+        When its device, and its link, was down while it had something to do [s].
     lost : int
         Updates that it had begun and that vanished with it.
     """
@@ -81,6 +82,7 @@ class Fallible(StoppedSite):
         self.device: Hazard | None = None
         self.link: Hazard | None = None
         self.repairs: Sequence[Interval] = ()
+        self.outages: Sequence[Interval] = ()
         # Whether the device, and whether the link, is watched for failures; and how many of them are down.
         self._watched = _NEITHER
         self._down = 0
@@ -102,8 +104,10 @@ class Fallible(StoppedSite):
         return bool(self._at_work)
 
     def down(self, wall_clock: float) -> list[Interval]:
-        """When its device was down in a run of that length [s]."""
-        return [(begin, min(end, wall_clock)) for begin, end in self.repairs if begin < wall_clock]
+        """When its device was down, or something waited for its device or link, in a run of that length [s]."""
+        waiting = [delivery.waits_since for delivery in self.deliveries]
+        intervals = [*self.repairs, *self.held_up, *((since, wall_clock) for since in waiting if since is not None)]
+        return [(begin, min(end, wall_clock)) for begin, end in intervals if begin < wall_clock]
 
     def enter(self, round: int) -> None:
         """Take part in a round from now on."""
@@ -154,6 +158,7 @@ class Fallible(StoppedSite):
             Number of the opening from which on it can take part again.
         """
         self.fate = None
+        self.world.timeline.incidents.vanished.append(Vanished(self.client, self._round, float(self.world.env.now)))
         for process in self._at_work:
             process.interrupt()
         self._at_work.clear()
@@ -226,9 +231,13 @@ class Fallible(StoppedSite):
 
     def _break(self, hazard: Hazard, of_device: bool, end: float) -> Callable[[], None]:
         """Have the device or the link be down from now on; what is returned has it work again."""
+        down = float(self.world.env.now), end
+        if of_device:
+            self.repairs = (*self.repairs, down)
+        else:
+            self.outages = (*self.outages, down)
         if of_device:
             self.device_down = True
-            self.repairs = (*self.repairs, (float(self.world.env.now), end))
             for training in filter(None, self.owed.values()):
                 training.interrupt(resume=hazard.goes_on)
         elif hazard.goes_on:

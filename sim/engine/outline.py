@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from sim.engine.incidents import Incidents
 from sim.engine.timeline import Kind, Span, Timeline
 from sim.errors import SimulationError
 
@@ -27,6 +28,7 @@ class Outline(Timeline):
     def __init__(self) -> None:
         self.bound = {}
         self.wasted = set()
+        self.incidents = Incidents()
         self._client, self._round, self._kind = array("i"), array("i"), array("b")
         self._start, self._end, self._size = array("d"), array("d"), array("d")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from sim.engine.fleet import Fleet, opened_one_by_one
 from sim.engine.lines import Level, Line, are_plain, lines
@@ -51,7 +52,9 @@ class Result:
     events : int
         How many events its simulation took, which is what it costs.
     down : mapping of int to sequence of (float, float)
-        When devices or links of clients were down [s].
+        When devices of clients were down, or something waited for their devices or links [s].
+    repairs, outages : mapping of int to sequence of (float, float)
+        When devices, and links, of clients were down while these had something to do [s].
     """
 
     scenario: Scenario
@@ -61,6 +64,8 @@ class Result:
     provenance: Mapping[str, object]
     events: int = 0
     down: Mapping[int, Sequence[Interval]] = field(default_factory=dict)
+    repairs: Mapping[int, Sequence[Interval]] = field(default_factory=dict)
+    outages: Mapping[int, Sequence[Interval]] = field(default_factory=dict)
 
     @cached_property
     def wall_clock(self) -> float:
@@ -112,23 +117,31 @@ class Result:
             "provenance": dict(self.provenance),
         }
 
-    def figures(self) -> dict[str, int | float]:
-        """Figures of the run: means over the clients [s], totals [B], and counts."""
+    def figures(self, *, failures: bool = False) -> dict[str, int | float]:
+        """Figures of the run: means over the clients [s], totals [B], and counts.
+
+        Parameters
+        ----------
+        failures : bool
+            With those of failures, though nothing fails.
+        """
         return {
             "wall_clock_s": self.wall_clock,
             **{name: self.mean(part) for name, part in _MEANS.items()},
             "uploaded_bytes": self.total("uploaded"),
             "downloaded_bytes": self.total("downloaded"),
-            **(self.failures() if opened_one_by_one(self.scenario) else {}),
+            **(self.failures() if failures or opened_one_by_one(self.scenario) else {}),
             "rounds": self.scenario.rounds,
             "clients": self.scenario.clients,
         }
 
     def failures(self) -> dict[str, int | float]:
-        """What failures cost: mean over the clients of the time in which they were down, and totals of what was wasted.
+        """What failures cost.
 
-        Wasted are computations [s] whose update was not aggregated, what was sent of these, and messages that were
-        cut off [B].
+        The time that clients lost to repairs and outages, in the mean [s]; what was wasted in all: computations [s]
+        whose update was not aggregated, what was sent of these, and messages that were cut off [B]; how many rounds
+        were aggregated with fewer updates than were wanted; how many updates were lost with their clients, and how
+        many dropped, as they came too late.
         """
         computing: list[float] = []
         sizes: list[float] = []
@@ -136,10 +149,14 @@ class Result:
             if span.client >= 0:
                 sizes.append(span.size)
                 computing += (span.end, -span.start) if span.kind is Kind.COMPUTE else ()
+        updates: Any = self.provenance.get("updates", {})
         return {
             "failed_s": self.mean("failed"),
             "wasted_compute_s": math.fsum(computing),
             "wasted_bytes": _whole(math.fsum(sizes)),
+            "short_rounds": sum(closed.short for closed in self.timeline.incidents.closed.values()),
+            "lost_updates": updates.get("lost", 0),
+            "late_updates": sum(updates.get("dropped", {}).values()),
         }
 
     def groups(self) -> list[dict[str, object]]:

@@ -11,7 +11,7 @@ from sim.engine.fallible import Fallible, Hazard
 from sim.engine.fleet import Fleet
 from sim.engine.run import Run
 from sim.engine.timeline import Interval
-from sim.errors import SimulationError
+from sim.errors import EndedEarlyError
 from sim.failures.population import Population
 from sim.network.timing import after_delay
 from sim.scenario.scenario import Scenario
@@ -93,10 +93,10 @@ class Roster:
             # What arrives in that very instant has arrived.
             after_delay(env, end - env.now, over)
 
-    def _ends(self, round: int, why: str) -> SimulationError:
+    def _ends(self, round: int, why: str) -> EndedEarlyError:
         run = self.run
         hint = "; participation.short: wait would have it opened anew" if self._told.short == "end" else ""
-        return SimulationError(
+        return EndedEarlyError(
             f"round {round} is short at {run.env.now:.6g} s, with {run.server.aggregations} of {run.rules.rounds} "
             f"rounds aggregated: {why}{hint}"
         )

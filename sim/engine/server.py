@@ -5,9 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from operator import attrgetter
 
 from sim.engine.aggregation import Aggregation, AllExpected, Batch, Dropped, Received
+from sim.engine.incidents import Closed, Closing
 from sim.engine.learner import Update
 from sim.engine.timeline import SERVER, Kind
 from sim.engine.world import Causes, Process, Signal, World
@@ -66,10 +68,13 @@ class Server:
         self._aggregated: dict[int, Signal] = {}
         self._beginnings: dict[int, Signal] = {}
         self._numbers: set[int] = set()
+        self._rounds: dict[int, _Round] = {}
 
     def expect(self, round: int, clients: int, wanted: int | None = None) -> None:
         """Announce how many clients send an update of a round, and how many are wanted, if these are more than that."""
         self.expected += clients
+        if wanted is not None:
+            self._rounds[round] = _Round(wanted, clients)
         self.policy.expect(round, clients, wanted)
 
     def open(self, round: int) -> None:
@@ -82,6 +87,8 @@ class Server:
     def lose(self, round: int, clients: int) -> None:
         """Learn that so many clients will not send their updates of a round any more."""
         self.lost += clients
+        if round in self._rounds:
+            self._rounds[round].left -= clients
         self._begin_or_tell(round, self.policy.lost(round, clients))
 
     def aggregated(self, number: int) -> Signal:
@@ -130,12 +137,18 @@ class Server:
         received.update.settled = True
         self.held -= received.clients
         self.dropped[reason] += received.clients
+        # Of those that are noted, all spans are known by now.
+        self.world.timeline.incidents.late.update(
+            self.world.unsettled.get((received.update.client, received.update.sequence), ())
+        )
         self.world.waste(received.update)
         self.world.learner.drop(received.update)
 
     def _due(self, round: int, opening: int) -> None:
         if opening != self._openings[round]:
             return
+        if round in self._rounds and round not in self._numbers:
+            self._rounds[round].overdue = True
         self._begin_or_tell(round, self.policy.due(round))
 
     def _begin_or_tell(self, round: int, batch: Batch | None) -> None:
@@ -154,6 +167,7 @@ class Server:
             raise SimulationError(f"the policy gave two batches the number {batch.number}")
         self._numbers.add(batch.number)
         clients = sum([received.clients for received in batch.received])
+        self._note_the_end(batch)
         for received in batch.received:
             update = received.update
             if update.settled:
@@ -162,6 +176,15 @@ class Server:
         self.held -= clients
         self.aggregating += clients
         self.world.env.process(self._aggregate(batch, clients))
+
+    def _note_the_end(self, batch: Batch) -> None:
+        """Note why a round ends, where it is known how many updates were wanted of it."""
+        of = self._rounds.pop(batch.number, None)
+        if of is None:
+            return
+        own = sum([received.clients for received in batch.received if received.update.round == batch.number])
+        by = Closing.DEADLINE if of.overdue else Closing.EVERYONE if own >= of.left else Closing.QUORUM
+        self.world.timeline.incidents.closed[batch.number] = Closed(by, of.wanted, own)
 
     def _begun(self, number: int) -> Signal:
         """Fire when an aggregation begins, with its causes."""
@@ -204,6 +227,15 @@ class Server:
         self.aggregated(number).succeed((span,))
         if self.observer is not None:
             self.observer(world, number)
+
+
+@dataclass(slots=True)
+class _Round:
+    """An open round: how many updates are wanted, how many have been or may be sent, and whether it is late."""
+
+    wanted: int
+    left: int
+    overdue: bool = False
 
 
 def _settled_twice(update: Update) -> SimulationError:

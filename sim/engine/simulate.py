@@ -66,6 +66,8 @@ class Setup:
         Seed of the places where these begin if they are drawn; the scenario's if None.
     own_blocks : int or None
         Where each client has a block of its own, how many there are; with fewer than clients, some share one.
+    failures : int or None
+        Seed of what fails, of who is there, and of those who are selected beyond the wanted; the scenario's if None.
     """
 
     scenario: Scenario
@@ -78,6 +80,7 @@ class Setup:
     traces: Sequence[dict[str, Any]] = ()
     starts: int | None = None
     own_blocks: int | None = None
+    failures: int | None = None
 
     @property
     def traits(self) -> Traits:
@@ -243,10 +246,11 @@ def simulate(
         def meet(client: int) -> Fallible:
             return run.meet(client, attach, aggregators.get(fleet.group(client).region))
 
+        told = scenario if setup.failures is None else scenario.model_copy(update={"seed": setup.failures})
         if setup.traits.rounds_numbered:
-            run.attendance = Attendance(run, scenario, selection(scenario, setup.traits), meet)
+            run.attendance = Attendance(run, told, selection(scenario, setup.traits), meet)
         else:
-            run.dispatcher = Dispatcher(run, scenario, meet)
+            run.dispatcher = Dispatcher(run, told, meet)
     run.server.observer = observer
     shape = setup.method.shape(run, scenario.method)
     shape.start()
@@ -256,6 +260,7 @@ def simulate(
         raise OverdueError(f"the run is not over at {until:.6g} s, when it was given up")
     spans.wasted.update(*run.world.unsettled.values())
     attending = sorted(run.sites, key=attrgetter("client")) if setup.opened else run.sites
+    fallible = [site for site in attending if isinstance(site, Fallible)]
     return Result(
         scenario,
         spans,
@@ -263,7 +268,9 @@ def simulate(
         {site.client: shape.presence(site, wall_clock) for site in attending},
         _provenance(setup, costs) | run.unaggregated(),
         next(env._eid),
-        {site.client: site.down(wall_clock) for site in attending if isinstance(site, Fallible)},
+        {site.client: site.down(wall_clock) for site in fallible},
+        {site.client: site.repairs for site in fallible if site.repairs},
+        {site.client: site.outages for site in fallible if site.outages},
     )
 
 

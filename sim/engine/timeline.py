@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import IO, NamedTuple
 
+from sim.engine.incidents import Incidents
+
 SERVER = -1
 """Number of the server among the actors; regions' aggregators have lower ones, clients count from 0."""
 
@@ -130,11 +132,14 @@ class Timeline:
     wasted : set of int
         Computations and messages that came to nothing: they were cut off, or their update was never aggregated. Noted
         where rounds are opened one by one.
+    incidents : Incidents
+        What went wrong. Noted where rounds are opened one by one.
     """
 
     spans: list[Span] = field(default_factory=list)
     bound: dict[int, int] = field(default_factory=dict)
     wasted: set[int] = field(default_factory=set)
+    incidents: Incidents = field(default_factory=Incidents)
 
     def record(
         self,

@@ -68,14 +68,14 @@ class Rolling:
                 after = yield run.server.aggregated(round - 1 - staleness)
                 attendance.close(round - 1 - staleness)
             elif 0 < round < self._rounds:
-                yield self._somebody_done(round - 1)
+                after = yield self._somebody_done(round - 1)
             if round < self._rounds:
                 chosen = chosen if round == 0 else (yield from attendance.choose(round))
                 attendance.announce(round, chosen)
                 self._open(round, after, chosen.sites, compute, exchange)
                 continue
             if round == self._rounds:
-                self._bring_in(exchange)
+                self._bring_in(exchange, after)
             self._opening(round).succeed(after)
         yield run.server.aggregated(self._rounds - 1)
         run.stop()
@@ -119,7 +119,7 @@ class Rolling:
             assert isinstance(site, Fallible)
             act = compute if site in computing else exchange
             before = fetching.get(site, site.latest)
-            process = self._begin(site, self._acting(site, round, act, exchange, gate, before))
+            process = self._begin(site, self._acting(site, round, act, exchange, after, gate, before))
             self._processes[round][site] = site.latest = process
         for site in self._roles[round - 1] - own:
             if isinstance(site, Fallible) and not site.owed:
@@ -146,14 +146,14 @@ class Rolling:
     ) -> Process:
         """Do a round that may have been opened long ago."""
         yield from self._fetch(site, round, self._opening(round).value or (), before)
-        yield from self._acting(site, round, compute, exchange, None, None)
+        yield from self._acting(site, round, compute, exchange, (), None, None)
 
     def _overdue(self, site: Fallible) -> list[int]:
         """Rounds that have been opened, and in which a client was to send what it still has."""
         sending = [round + self._staleness for round in sorted(site.kept or ())]
         return [round for round in sending if self._opening(min(round, self._rounds)).triggered]
 
-    def _bring_in(self, exchange: TakePart) -> None:
+    def _bring_in(self, exchange: TakePart, after: Causes) -> None:
         """Begin to send what is pending after the last round.
 
         Who computed in it goes on by itself, and the others when all of these have computed.
@@ -164,18 +164,21 @@ class Rolling:
         for site in sorted(self._roles[self._rounds], key=attrgetter("client")):
             assert isinstance(site, Fallible)
             waits = None if site in self._computing[self._rounds - 1] else gate
-            site.latest = self._begin(site, self._sending_all(site, pending, exchange, waits, site.latest))
+            act = self._sending_all(site, pending, exchange, after, waits, site.latest)
+            site.latest = self._begin(site, act)
 
     def _sending_all(
         self,
         site: Fallible,
         pending: Sequence[int],
         exchange: TakePart,
+        after: Causes,
         gate: simpy.Event | None,
         before: simpy.Process | None,
     ) -> Process:
         if before is not None and before.is_alive:
             yield before
+        site.after = (*after, *site.after)
         if gate is not None:
             yield gate
             site.after = tuple(dict.fromkeys(self._ends[self._rounds - 1]))
@@ -221,11 +224,14 @@ class Rolling:
         round: int,
         act: TakePart,
         exchange: TakePart,
+        after: Causes,
         gate: simpy.Event | None,
         before: simpy.Process | None,
     ) -> Process:
         if before is not None and before.is_alive:
             yield before
+        else:
+            site.after = (*after, *site.after)
         if gate is not None:
             yield gate
             site.after = tuple(dict.fromkeys(self._ends[round - 1]))
@@ -239,7 +245,7 @@ class Rolling:
         self._done_by(round, site)
         done = self._somebody_done(round)
         if not done.triggered:
-            done.succeed()
+            done.succeed(site.after)
 
     def _done_by(self, round: int, site: Fallible) -> None:
         """Note what a client was done with a round by, where the next ones wait for all of them."""

@@ -47,10 +47,10 @@ import parasim.cli.main, parasim.sweeping
 
 simulated = parasim.sweeping.figures
 
-def figures(data):
+def figures(data, *, failures):
     if data["seed"] == 60:
         time.sleep(600)
-    return simulated(data)
+    return simulated(data, failures=failures)
 
 parasim.sweeping.figures = figures
 parasim.cli.main.main()
@@ -249,3 +249,18 @@ def test_an_older_table_has_no_such_column(large: Path, tmp_path: Path):
     lines = [line.rpartition(",")[0] for line in results.read_text().splitlines()]
     results.write_text("\n".join(lines) + "\n")
     assert run(*arguments).status == 0
+
+
+def test_what_failures_cost_has_columns_in_every_row(large: Path, tmp_path: Path):
+    # Of three values, one is no failure at all: its row has the same columns, with nothing in them.
+    vary = "fleet.0.dropout={rate: 0},{rate: 30%},{rate: 60%}"
+    wait = "--set", "participation.short=wait"
+    out = run("sweep", large, "--method", "fedbcd", "--vary", vary, *wait, "--out", tmp_path).out
+    with (tmp_path / "results.csv").open() as file:
+        none, some, more = csv.DictReader(file)
+    assert [float(none[column]) for column in ("wasted_compute_s", "wasted_bytes", "lost_updates")] == [0, 0, 0]
+    assert 0 < int(some["lost_updates"]) < int(more["lost_updates"])
+    assert int(more["short_rounds"]) > 0
+    assert "short rounds" in out
+    # What cannot fail has none of these columns.
+    assert "wasted" not in run("sweep", large, "--vary", "seed=1,2", "--format", "csv", "--out", tmp_path / "no").out

@@ -58,6 +58,18 @@ def test_what_is_priced_and_not_applied_is_said(small_training: Path, tmp_path: 
     assert "wire.bytes_per_parameter=2 is priced and not applied where" in " ".join(outcome.out.split())
 
 
+def test_what_failures_cost_is_said_and_listed(small_training: Path, tmp_path: Path):
+    told = ("--set", "fleet.*.dropout={rate: 60%}", "--set", "participation.short=wait", "--set", "rounds=3")
+    outcome = run("train", small_training, "--method", "fedit", *told, "--out", tmp_path)
+    assert outcome.status == 0, outcome.err
+    with (tmp_path / "fedit" / "failures.csv").open() as file:
+        vanished = [row for row in csv.DictReader(file) if row["what"] == "vanished"]
+    assert vanished
+    said = " ".join(outcome.out.split())
+    assert f"{len(vanished)} updates lost" in said
+    assert "of 3 rounds with fewer updates than were wanted" in said
+
+
 def test_the_same_command_again_changes_nothing(trained: tuple[Path, str], small_training: Path):
     out, printed = trained
     watched = ["metrics.csv", "parablock/timeline.csv", "parablock/model/model.safetensors", "training.svg"]
