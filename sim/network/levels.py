@@ -83,13 +83,13 @@ class Branch(Link):
             link = link.above
         return link.level
 
-    def put_in(self, access: Access, fair: bool, anew: bool = True) -> None:
-        """Add an access link with transfers on one of the sides, from now on."""
+    def put_in(self, access: Access, fair: bool, level: float | None = None) -> None:
+        """Add an access link with transfers on one of the sides, from now on; see `Access.look_ahead`."""
         trunk = self.trunk
         trunk.stamps = stamp = access.stamp = trunk.stamps + 1
         access.fair = fair
         left = access.ends[0][0] - access.virtual
-        cap = access.own if not access.special else access.look_ahead(fair, anew)
+        cap = access.own if not access.special else access.look_ahead(fair, level)
         if fair:
             self.fair_links += 1
             self.weight += access.weight
@@ -98,12 +98,22 @@ class Branch(Link):
             heapq.heappush(self.rising, (cap, stamp, access))
         else:
             self.capped_sum += access.share
-            access.since = clock = trunk.clock
-            due = clock + left / cap if cap else math.inf
-            if access.flow is not None:
-                due = access.flow.when(clock, left)
-            heapq.heappush(trunk.due, (due, stamp, access))
+            access.since = trunk.clock
             heapq.heappush(self.falling, (-cap, stamp, access))
+            self.note_end(access, left)
+
+    def note_end(self, access: Access, left: float) -> None:
+        """Have the first transfer of a capped link end, so many bytes [B] from now on."""
+        trunk, own = self.trunk, access.own
+        clock = trunk.clock
+        if access.flow is not None:
+            due = access.flow.when(clock, left)
+        else:
+            due = clock + left / own if own else math.inf
+            # What a link that varies can carry then is not known; it is asked again when it is woken.
+            if access.course is not None and due > access.wake * (1 + 2 * CLOCK_SLACK):
+                return
+        heapq.heappush(trunk.due, (due, access.stamp, access))
 
     def take_out(self, access: Access) -> None:
         """Take an access link out, and note what it has delivered."""
@@ -120,6 +130,26 @@ class Branch(Link):
                 else:
                     access.virtual += access.flow.delivered(access.since, clock)
         access.stamp = -1
+
+    def follow_capped(self, access: Access) -> None:
+        """Have a capped link below, which stays where it is for now, go on at what it can carry from now on."""
+        self.detach()
+        trunk, was = self.trunk, access.share
+        clock, stamp = trunk.clock, access.stamp
+        if clock > access.since:
+            access.virtual += (clock - access.since) * access.own
+            access.since = clock
+        highest = access.key
+        access.tune()
+        own = access.look_ahead(fair=False)
+        self.capped_sum += access.share - was
+        if own > highest:
+            heapq.heappush(self.falling, (-own, stamp, access))
+        else:
+            # What it has there says too much; that is put right when it comes to it.
+            access.key = highest
+        self.note_end(access, access.ends[0][0] - access.virtual)
+        trunk.stamps += 1
 
     def note_lower(self, key: float, link: Access | Branch) -> None:
         """Have a fair link below looked at above a lower level [B/s] than when it was put in."""
@@ -233,6 +263,22 @@ class Branch(Link):
             if first(self.ends)[0] <= self.virtual + slack * rate:
                 self.finish(slack, rate)
 
+    def stays(self, access: Access, entry: Entry, level: float) -> bool:
+        """See what a link that varies can carry now, and put its first entry right if that leaves it on its side."""
+        if access.fair:
+            if access.course is not None:
+                # It may be long since it was looked at.
+                access.tune()
+            if access.own < level or level == math.inf:
+                return False
+            heapq.heapreplace(self.rising, (access.look_ahead(True, level), entry[1], access))
+        else:
+            if access.own > level:
+                return False
+            access.key = access.own
+            heapq.heapreplace(self.falling, (-access.own, entry[1], access))
+        return True
+
     def balance(self, limit: float) -> None:
         """Let links below change sides until all are on the right one, with a level of at most `limit` [B/s].
 
@@ -270,8 +316,9 @@ class Branch(Link):
                 bound = max(level, min(-entry[0], sys.float_info.max) / 2)
             link = entry[2]
             if isinstance(link, Access):
-                self.take_out(link)
-                self.put_in(link, not link.fair, anew=False)
+                if not link.special or not self.stays(link, entry, level):
+                    self.take_out(link)
+                    self.put_in(link, not link.fair, bound)
             else:
                 link.leave()
                 link.balance(bound)

@@ -44,6 +44,8 @@ class Trunk(Branch):
         # Whether it is noted which link bound a transfer.
         self.notes = False
         self.limits = Limits()
+        # How many links carry something while the other direction of their port, on which they depend, does, too.
+        self.meetings = 0
         # Links in use that vary, by the time [s] at which they are to be looked at again.
         self.wakes: list[tuple[float, int, Access | Branch]] = []
         self.stamps = 0
@@ -67,6 +69,35 @@ class Trunk(Branch):
         self.detach()
         if self._next_end <= self.clock * (1 + CLOCK_SLACK):
             self._finish_next()
+        self._level()
+        if self.wakes and not self.arrived:
+            self._run_ahead()
+        self._set_alarm()
+        if self.arrived:
+            arrived, self.arrived = self.arrived, []
+            deliver(arrived, self.clock)
+
+    def _run_ahead(self) -> None:
+        """Take what the links do next into account at once, as long as nothing else happens before.
+
+        So these changes need no events of the clock, which most of their cost would be.
+        """
+        until = self.env.peek()
+        # Where two directions depend on one another, the other one has to be told in time.
+        while self.wakes and not self.meetings:
+            time, _, link = self.wakes[0]
+            if time != link.wake:
+                heapq.heappop(self.wakes)
+                continue
+            if time * (1 + CLOCK_SLACK) >= min(until, self._next_end):
+                break
+            if self.fair_links:
+                self.advance(self.level * (time - self.clock))
+            self.clock = time
+            self._level()
+
+    def _level(self) -> None:
+        """Take the starts, ends and changes of this instant into account, and see when the next end is."""
         if self.wakes:
             self._wake()
         if self.changed:
@@ -89,10 +120,7 @@ class Trunk(Branch):
             self.balance(math.inf)
         if self.stamps > self._next_drop:
             self._drop_void()
-        self._set_alarm()
-        if self.arrived:
-            arrived, self.arrived = self.arrived, []
-            deliver(arrived, self.clock)
+        self._find_next_end()
 
     def wake_at(self, time: float, link: Access | Branch) -> None:
         """Look at a link again at a time [s], unless that is done then anyway; inf is never."""
@@ -166,7 +194,7 @@ class Trunk(Branch):
             heapq.heapify(heap)
             self._next_drop += len(heap)
 
-    def _set_alarm(self) -> None:
+    def _find_next_end(self) -> None:
         entry, fair = self.due[0], self.ends[0]
         if entry[2].stamp != entry[1]:
             entry = first(self.due)
@@ -177,8 +205,8 @@ class Trunk(Branch):
             fair_due = self.clock + (fair[0] - self.virtual) / self.level
         self._next_fair = fair_due, fair
         self._next_end = min(fair_due, entry[0])
-        due = self._next_end
         if self.wakes:
-            self._patience.wait(self.clock, due, self.wakes[0][0])
-            due = min(due, self.wakes[0][0])
-        self._alarm.set(due)
+            self._patience.wait(self.clock, self._next_end, self.wakes[0][0])
+
+    def _set_alarm(self) -> None:
+        self._alarm.set(min(self._next_end, self.wakes[0][0]) if self.wakes else self._next_end)
