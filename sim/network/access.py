@@ -301,16 +301,42 @@ class Access(Link):
         trunk.wake_at(due, self)
         return self.key
 
+    def moves_on(self, now: float) -> bool:
+        """Go on at what it can carry from now on [s], if it is capped by what it follows, and nothing else matters.
+
+        It stays on its side, and in the heaps, for now: if it is on the wrong one by then, `Branch.balance` sees to it.
+        """
+        if self.fair or self.stamp < 0 or self.flow is not None or self.coupled is not None:
+            return False
+        above, trunk, sent, was = self.above, self.trunk, len(self.ends), self.own
+        if above is not trunk:
+            above.detach()
+        clock = trunk.clock
+        self.virtual += (clock - self.since) * was
+        self.since = clock
+        assert self.course is not None
+        self.capacity, until = self.course.rate_until(now)
+        self.own = own = self.capacity / sent if sent > 1 else self.capacity
+        share = self.count * fixed_point(own * sent)
+        above.capped_sum += share - self.share
+        self.share = share
+        self.wake = until
+        if own > self.key:
+            self.key = own
+            trunk.stamps += 1
+            heapq.heappush(above.falling, (-own, self.stamp, self))
+        left = self.ends[0][0] - self.virtual
+        if left <= own * (until - clock) * (1 + 1e-9):
+            above.note_end(self, left)
+        return True
+
     def awake(self) -> None:
         """Take its new rate into account."""
         if not self.ends or self.course is None or self.flow is not None:
             return
         if self.coupled is not None:
             self.coupled.look_again()
-        if self.stamp >= 0 and not self.fair:
-            self.above.follow_capped(self)
-            return
-        if self.stamp >= 0:
+        if self.fair and self.stamp >= 0:
             was = self.key
             self.tune()
             if self.own >= self.above.fair_level():
@@ -320,6 +346,7 @@ class Access(Link):
                     self.above.note_lower(key, self)
                 self.key = min(key, was)
                 return
+        if self.stamp >= 0:
             self.above.detach()
             self.above.take_out(self)
         self.trunk.touched[self] = None

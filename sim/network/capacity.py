@@ -212,6 +212,16 @@ class Varying:
         # It ends as it begins: neighbours differ everywhere else.
         return self._moment(self._cycle + 1, 1) if len(rates) > 1 and self.scale else math.inf
 
+    def rate_until(self, time: float) -> tuple[float, float]:
+        """Capacity from a time on [B/s], and when it is another one [s]: `rate` and `next_change` at once."""
+        course, row, begin = self.course, self._row + 1, self._until
+        if begin <= time and row + 1 < len(course.times) and self.scale:
+            until = self._moment(self._cycle, row + 1)
+            if time < until:
+                self._row, self._begin, self._until = row, begin, until
+                return self.scale * course.rates[row], until
+        return self.rate(time), self.next_change(time)
+
     def levels(self, end: float, most: int) -> tuple[list[tuple[float, float]], float]:
         """Rates [B/s] with the times from which on they hold, up to an end, to be looked at.
 

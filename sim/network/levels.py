@@ -131,25 +131,9 @@ class Branch(Link):
                     access.virtual += access.flow.delivered(access.since, clock)
         access.stamp = -1
 
-    def follow_capped(self, access: Access) -> None:
-        """Have a capped link below, which stays where it is for now, go on at what it can carry from now on."""
-        self.detach()
-        trunk, was = self.trunk, access.share
-        clock, stamp = trunk.clock, access.stamp
-        if clock > access.since:
-            access.virtual += (clock - access.since) * access.own
-            access.since = clock
-        highest = access.key
-        access.tune()
-        own = access.look_ahead(fair=False)
-        self.capped_sum += access.share - was
-        if own > highest:
-            heapq.heappush(self.falling, (-own, stamp, access))
-        else:
-            # What it has there says too much; that is put right when it comes to it.
-            access.key = highest
-        self.note_end(access, access.ends[0][0] - access.virtual)
-        trunk.stamps += 1
+    def moves_on(self, _: float) -> bool:
+        """Whether it has gone on by itself; see `Access.moves_on`."""
+        return False
 
     def note_lower(self, key: float, link: Access | Branch) -> None:
         """Have a fair link below looked at above a lower level [B/s] than when it was put in."""

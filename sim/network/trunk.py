@@ -8,7 +8,7 @@ from typing import Any
 
 from simpy import Environment
 
-from sim.network.access import LAST_ENTRY, Access, Entry, first
+from sim.network.access import FIXED_POINT, LAST_ENTRY, Access, Entry, first
 from sim.network.alone import Limits
 from sim.network.capacity import Varying
 from sim.network.levels import Branch
@@ -105,7 +105,8 @@ class Trunk(Branch):
             links: list[Any] = [*self.touched, *self.detached]
             for link in links:
                 link.finish_due()
-        self._put_in_touched()
+        if self.touched or not self.fair_links:
+            self._put_in_touched()
         if self.detached:
             for branch in reversed(self.detached):
                 if branch.course is not None:
@@ -134,8 +135,15 @@ class Trunk(Branch):
         """Look at the links whose rates change now."""
         wakes, now = self.wakes, self.clock * (1 + CLOCK_SLACK)
         while wakes and wakes[0][0] <= now:
-            time, _, link = heapq.heappop(wakes)
-            if time == link.wake:
+            time, _, link = wakes[0]
+            if time != link.wake:
+                heapq.heappop(wakes)
+            elif link.moves_on(now):
+                # Most of what follows traces comes by here, at every change.
+                self.stamps += 1
+                heapq.heapreplace(wakes, (link.wake, self.stamps, link))
+            else:
+                heapq.heappop(wakes)
                 link.wake = -math.inf
                 link.awake()
 
