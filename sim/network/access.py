@@ -247,6 +247,9 @@ class Access(Link):
             self.capacity = self.course.rate(now)
         capacity, other = self.capacity, self.coupled
         own = capacity / sent
+        if other is None and not self.above.free:
+            self.own, self.flow = own, None
+            return
         # Several at once go like long ones.
         size = self.ends[0][2].size if sent == 1 else math.inf
         meets = other is not None and bool(other.ends)
@@ -336,19 +339,24 @@ class Access(Link):
             return
         if self.coupled is not None:
             self.coupled.look_again()
+        above = self.above
         if self.fair and self.stamp >= 0:
             was = self.key
             self.tune()
-            if self.own >= self.above.fair_level():
+            if self.own >= above.fair_level():
                 # It takes no more and no less of the link above than before.
                 key = self.look_ahead(fair=True)
                 if key < was:
-                    self.above.note_lower(key, self)
+                    above.note_lower(key, self)
                 self.key = min(key, was)
                 return
+            above.detach()
+            above.take_out(self)
+            above.put_in(self, fair=False)
+            return
         if self.stamp >= 0:
-            self.above.detach()
-            self.above.take_out(self)
+            above.detach()
+            above.take_out(self)
         self.trunk.touched[self] = None
 
 

@@ -263,6 +263,19 @@ class Branch(Link):
             heapq.heapreplace(self.falling, (-access.own, entry[1], access))
         return True
 
+    def own_level(self) -> float:
+        """Level at which links below take all of it, if they stay on their sides and none above binds [B/s]."""
+        if self.unlimited:
+            return math.inf
+        rest = self.exact_capacity - self.capped_sum
+        if not self.weight:
+            return math.inf if rest >= 0 else -math.inf
+        try:
+            return rest / (self.weight << FIXED_POINT)
+        except OverflowError:
+            # Links without a limit are still among the capped ones, as something that no float can hold.
+            return math.inf if rest > 0 else -math.inf
+
     def balance(self, limit: float) -> None:
         """Let links below change sides until all are on the right one, with a level of at most `limit` [B/s].
 
@@ -273,17 +286,7 @@ class Branch(Link):
         """
         rising, falling = self.rising, self.falling
         while True:
-            if self.unlimited:
-                own = math.inf
-            elif self.weight:
-                rest = self.exact_capacity - self.capped_sum
-                try:
-                    own = rest / (self.weight << FIXED_POINT)
-                except OverflowError:
-                    # Links without a limit are still among the capped ones, as something that no float can hold.
-                    own = math.inf if rest > 0 else -math.inf
-            else:
-                own = math.inf if self.exact_capacity >= self.capped_sum else -math.inf
+            own = self.own_level()
             level = own if own < limit else limit
             entry = rising[0]
             if entry[2].stamp != entry[1]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from simpy import Environment
 
-from sim.network.access import FIXED_POINT, LAST_ENTRY, Access, Entry, first
+from sim.network.access import LAST_ENTRY, Access, Entry, first
 from sim.network.alone import Limits
 from sim.network.capacity import Varying
 from sim.network.levels import Branch
@@ -69,6 +69,7 @@ class Trunk(Branch):
         self.detach()
         if self._next_end <= self.clock * (1 + CLOCK_SLACK):
             self._finish_next()
+        self._wake(self.clock * (1 + CLOCK_SLACK))
         self._level()
         if self.wakes and not self.arrived:
             self._run_ahead()
@@ -89,17 +90,30 @@ class Trunk(Branch):
             if time != link.wake:
                 heapq.heappop(self.wakes)
                 continue
-            if time * (1 + CLOCK_SLACK) >= min(until, self._next_end):
+            now = time * (1 + CLOCK_SLACK)
+            if now >= until or now >= self._next_end:
                 break
             if self.fair_links:
                 self.advance(self.level * (time - self.clock))
             self.clock = time
-            self._level()
+            if self._wake(now) and self._holds():
+                self._find_next_end()
+            else:
+                self._level()
+
+    def _holds(self) -> bool:
+        """Whether all links are on the right side of the level that there is now, so that it is all that changes."""
+        if not self.weight or self.course is not None or self.stamps > self._next_drop:
+            return False
+        level = self.own_level()
+        # Void entries are left to `balance`, which drops them.
+        if self.rising[0][0] < level or -self.falling[0][0] > level:
+            return False
+        self.level = self.own = level
+        return True
 
     def _level(self) -> None:
         """Take the starts, ends and changes of this instant into account, and see when the next end is."""
-        if self.wakes:
-            self._wake()
         if self.changed:
             self.changed = False
             links: list[Any] = [*self.touched, *self.detached]
@@ -131,9 +145,9 @@ class Trunk(Branch):
                 self.stamps += 1
                 heapq.heappush(self.wakes, (time, self.stamps, link))
 
-    def _wake(self) -> None:
-        """Look at the links whose rates change now."""
-        wakes, now = self.wakes, self.clock * (1 + CLOCK_SLACK)
+    def _wake(self, now: float) -> bool:
+        """Look at the links whose rates change by now [s]; say whether all have taken that into account themselves."""
+        wakes = self.wakes
         while wakes and wakes[0][0] <= now:
             time, _, link = wakes[0]
             if time != link.wake:
@@ -146,6 +160,7 @@ class Trunk(Branch):
                 heapq.heappop(wakes)
                 link.wake = -math.inf
                 link.awake()
+        return not (self.touched or self.detached)
 
     def awake(self) -> None:
         """Nothing to do: it is followed at the end of every instant at which anything happens."""
