@@ -12,6 +12,7 @@ import typer
 
 from calibration.paper.reproduce import Reproduction, reproduce
 from parasim.cli.options import Format, print_json
+from parasim.cli.quiet import note
 from parasim.sentences import grouped
 from parasim.text import console, plain_table
 
@@ -32,7 +33,7 @@ def command(
     if plot is not None:
         from parasim.figures.parity import draw_parity
 
-        print("Chart: " + ", ".join(map(str, draw_parity(rows, plot))), file=sys.stderr)
+        note("Chart: " + ", ".join(map(str, draw_parity(rows, plot))))
     if format_ == "json":
         summaries = {kind: asdict(summary) for kind, summary in reproduction.summaries.items()}
         names = {"model": "model", "dataset": "dataset", "method": "method", "setting": "note"}

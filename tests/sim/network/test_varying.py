@@ -304,20 +304,20 @@ def dense(seed):
     draw = random.Random(seed)
     courses = []
     for _ in range(4):
-        rates = [draw.choice([0.0, draw.lognormvariate(1.0, 0.7), draw.lognormvariate(1.0, 0.7)]) for _ in range(150)]
+        rates = [draw.choice([0.0, draw.lognormvariate(1.0, 0.7), draw.lognormvariate(1.0, 0.7)]) for _ in range(60)]
         gaps = [draw.choice([1.0, 1.0, draw.uniform(0.05, 2.0)]) for _ in rates]
-        courses.append(Course([math.fsum(gaps[:row]) for row in range(150)], rates, math.fsum(gaps)))
+        courses.append(Course([math.fsum(gaps[:row]) for row in range(60)], rates, math.fsum(gaps)))
 
     def varying(factor):
-        return Varying(draw.choice(courses), draw.choice([0.0, draw.uniform(0.0, 300.0)]), factor)
+        return Varying(draw.choice(courses), draw.choice([0.0, draw.uniform(0.0, 100.0)]), factor)
 
     sites = tuple(Site(draw.choice([math.inf, 8.0, varying(4.0)]), 1.0) for _ in range(draw.choice([0, 4])))
     clients = tuple(
         Client(draw.choice([varying(1.0), varying(1.0), 3.0]), 1.0, above=draw.randrange(4) if sites else None)
-        for _ in range(24)
+        for _ in range(12)
     )
-    server = draw.choice([varying(20.0), 10.0, 24.0, 60.0])
-    messages = [(draw.randrange(24), draw.uniform(0.0, 40.0), draw.uniform(1.0, 200.0)) for _ in range(40)]
+    server = draw.choice([varying(10.0), 5.0, 12.0, 30.0])
+    messages = [(draw.randrange(12), draw.uniform(0.0, 40.0), draw.uniform(1.0, 80.0)) for _ in range(20)]
     return Case(server, 1.0, clients, uploads(*messages), sites)
 
 
