@@ -31,7 +31,7 @@ def _options(
     ] = False,
     quiet: Annotated[
         bool,
-        typer.Option("--quiet", help="Print results and errors, but no progress and no notes beside them; likewise."),
+        typer.Option("--quiet", help="Print results and errors, without progress or notes; likewise."),
     ] = False,
 ) -> None:
     """Nothing else is set for all subcommands alike; `main` takes these out before."""

@@ -59,8 +59,8 @@ def _print(reproduction: Reproduction) -> None:
     out.print(table)
     out.print("\nSuppositions, and why cells are unexplained:")
     notes = ((one.note, f"{one.cell.model} {one.cell.method}") for one in reproduction.comparisons if one.note)
-    for note, about in grouped(notes).items():
-        out.print(f"  {', '.join(dict.fromkeys(about))}: {note}")
+    for said, about in grouped(notes).items():
+        out.print(f"  {', '.join(dict.fromkeys(about))}: {said}")
     out.print("\nSettings that were tried and explain these cells less well, or not:")
     settings = plain_table("model", "data set", "method", "setting", *minutes)
     for other in reproduction.rejected:

@@ -207,7 +207,7 @@ def test_a_sweep_goes_on_only_with_the_files_that_it_began_with(large: Path, tmp
     costs = ("--set", f"compute.profile={profile}", "--vary", "rounds=1,2", "--out", tmp_path / "other")
     large.write_text("model: llama-3-8b\n")
     assert run("sweep", large, *costs).status == 0
-    profile.write_text(json.dumps({**measured, "device": "another"}))
+    profile.write_text(json.dumps({**measured, "device": {"name": "another"}}))
     assert "changed" in refused("sweep", large, *costs)
 
 
