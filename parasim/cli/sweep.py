@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,6 +11,7 @@ import typer
 from parasim.cli.engines import Address, Engine, Jobs, computing_on
 from parasim.cli.options import Format, Overrides, ScenarioOrPaper, assignments, print_json, values_of
 from parasim.cli.progress import stages
+from parasim.cli.quiet import note
 from parasim.figures.line import draw_line
 from parasim.figures.runtime import draw_runtime
 from parasim.hiding import hiding_points, numeric_axis
@@ -74,7 +74,7 @@ def command(
     if format_ != "table":
         # What a program reads has no place for sentences; those of memory are a column of it.
         for sentence in _notes(table):
-            print(sentence, file=sys.stderr)
+            note(sentence)
     else:
         print(f"Table: {out / 'results.csv'}")
         print("Chart: " + ", ".join(str(chart) for chart in charts))

@@ -53,8 +53,8 @@ _UNPRINTABLE = (
 
 
 def is_one_line(text: str) -> bool:
-    """Whether a text is printable and on one line."""
-    return re.search(_UNPRINTABLE, text) is None
+    """Whether a text is printable and on one line: nothing at all, or more than blanks."""
+    return re.search(_UNPRINTABLE, text) is None and not (text and text.isspace())
 
 
 def _one_line(text: str) -> str:
@@ -91,10 +91,12 @@ Integer = Annotated[int, BeforeValidator(is_number)]
 Whole = Annotated[Integer, Field(le=10**15)]
 """Beyond its bound, products of several would be no numbers that can be computed with."""
 Number = Annotated[float, BeforeValidator(is_number)]
-_ON_ONE_LINE = AfterValidator(_one_line), Field(json_schema_extra={"pattern": rf"^(?![\s\S]*{_UNPRINTABLE})"})
-OneLine = Annotated[str, Field(max_length=4096), *_ON_ONE_LINE]
+_ON_ONE_LINE = AfterValidator(_one_line), Field(json_schema_extra={"pattern": rf"^(?! +$)(?![\s\S]*{_UNPRINTABLE})"})
+OneLine = Annotated[str, Field(min_length=1, max_length=4096), *_ON_ONE_LINE]
 """A name or a path."""
 Line = Annotated[str, Field(max_length=200), *_ON_ONE_LINE]
+"""Text, which may be empty."""
+Name = Annotated[str, Field(min_length=1, max_length=200), *_ON_ONE_LINE]
 Bandwidth = Annotated[float, *quantity(units.bandwidth, units.format_bandwidth, "100MB/s")]
 Duration = Annotated[float, *quantity(units.duration, lambda seconds: f"{seconds!r}s", "10ms")]
 Size = Annotated[float, *quantity(units.size, units.format_size, "872MB")]

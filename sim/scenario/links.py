@@ -20,7 +20,7 @@ from pydantic import (
 
 from sim.errors import nearest, shown
 from sim.scenario import units
-from sim.scenario.fields import Bandwidth, Duration, Line, Number, OneLine, Section, Size, Whole, quantity
+from sim.scenario.fields import Bandwidth, Duration, Name, Number, OneLine, Section, Size, Whole, quantity
 
 Zero = Annotated[float, *quantity(units.bandwidth_or_zero, units.format_bandwidth, "0B/s")]
 
@@ -75,9 +75,9 @@ class Traced(Section):
 
     trace: OneLine
     """CSV file with a column `seconds`, or a trace of Mahimahi (one time in ms a line); relative to the scenario."""
-    column: Line | None = None
+    column: Name | None = None
     """Column of the rates; not needed where there is only one besides `seconds`."""
-    unit: Line | None = None
+    unit: Name | None = None
     """Unit of the rates, such as `Mbit/s`, where the column's name does not tell it (`downlink_mbit_s` does)."""
     start: Start = 0.0
     """Where in the trace a run begins; `random` draws it for each client by itself."""

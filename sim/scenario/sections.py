@@ -20,7 +20,7 @@ from sim.engine.shape import Params
 from sim.errors import nearest, shown
 from sim.scenario.economy import Watts
 from sim.scenario.failures import Available, Deadline, Dropout, Failures, Outages, Part
-from sim.scenario.fields import Duration, Line, Money, Number, OneLine, Section, Size, Whole
+from sim.scenario.fields import Duration, Line, Money, Name, Number, OneLine, Section, Size, Whole
 from sim.scenario.links import Capacity, SiteLine, Transport
 from sim.scenario.seconds import Seconds, read_seconds
 from sim.scenario.uncertainty import Jitter, LinkJitter
@@ -109,7 +109,7 @@ class Group(Section):
     """Clients that are alike. Clients are numbered from 0 in the order of the fleet."""
 
     name: Line = ""
-    """Free text; `group0`, `group1` ... if left out."""
+    """Free text; `group0`, `group1` ... if left out or empty."""
     count: Whole = Field(default=1, ge=1, le=10_000_000)
     """Number of clients."""
     uplink: Capacity = 100e6
@@ -122,9 +122,9 @@ class Group(Section):
     """What TCP makes of the links; without it, a message gets all that its links give from the first byte on."""
     site: SiteLine | None = None
     """A line that clients of the group share."""
-    region: Line | None = None
+    region: Name | None = None
     """One of `regions`, between these clients and the server."""
-    device: Line | None = None
+    device: Name | None = None
     """Device that computes; the profile's own if left out."""
     speed: Number = Field(default=1.0, ge=1e-6, le=1e6)
     """Computes this many times as fast as the device of the profile (or the given seconds)."""

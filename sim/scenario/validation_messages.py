@@ -49,7 +49,8 @@ def _path(problem: Any) -> tuple[int | str, ...]:
     loc = problem["loc"]
     known = {loc[-1]} if problem["type"] == "extra_forbidden" else set()
     if loc[:1] == ("regions",):
-        known |= {*loc[1:2]}
+        # A name that is empty shows no place.
+        known |= {name for name in loc[1:2] if str(name).strip()}
     return tuple(part for part in loc if isinstance(part, int) or part in known or part.isidentifier())
 
 

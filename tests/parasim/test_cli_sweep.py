@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,26 @@ def test_wrong_options_are_refused_before_anything_is_written(
 ):
     assert place in refused("sweep", large, *arguments, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_sweep_goes_on_only_with_the_files_that_it_began_with(large: Path, tmp_path: Path):
+    trace, profile, out = tmp_path / "trace.csv", tmp_path / "profile.json", tmp_path / "out"
+    trace.write_text("seconds,rate_mbit_s\n0,10\n1,20\n")
+    link = ("--set", f"fleet.0.uplink={{trace: {trace}}}", "--vary", "seed=1,2", "--out", out)
+    assert run("sweep", large, *link).status == 0
+    before = (out / "results.csv").read_bytes()
+    assert run("sweep", large, *link).status == 0
+    trace.write_text("seconds,rate_mbit_s\n0,10\n1,30\n")
+    assert str(out) in refused("sweep", large, *link)
+    assert (out / "results.csv").read_bytes() == before
+    # And likewise with a profile of one's own.
+    measured = json.loads(resources.files("calibration").joinpath("profiles/paper-a100.json").read_text())
+    profile.write_text(json.dumps(measured))
+    costs = ("--set", f"compute.profile={profile}", "--vary", "rounds=1,2", "--out", tmp_path / "other")
+    large.write_text("model: llama-3-8b\n")
+    assert run("sweep", large, *costs).status == 0
+    profile.write_text(json.dumps({**measured, "device": {"name": "another"}}))
+    assert "changed" in refused("sweep", large, *costs)
 
 
 def test_parameters_are_those_of_the_methods_that_are_swept(large: Path, tmp_path: Path):
