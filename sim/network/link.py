@@ -53,7 +53,7 @@ class Link:
         return self.changes or [(-math.inf, self.course or self.capacity)]
 
     def held_between(self, start: float, end: float) -> Sequence[tuple[float, float | Varying]]:
-        """What of its history held between two times that are not in the future [s]: the first from before `start` on."""
+        """What held at any time from `start` to before `end`, which is not in the future [s]."""
         history = self.history
         first = bisect_right(history, start, key=_first) - 1
         return history[first : bisect_left(history, end, first + 1, key=_first)]
