@@ -136,7 +136,7 @@ def sweep(
         setup, costs = set_up(load(point.data, name=_label(point, axes)))
         runs.append(seen(setup))
         provenances.append(costs.provenance())
-        unused += ignored(setup.scenario)
+        unused += ignored(setup.scenario, setup.architecture)
     notes = [*check_told_apart(axes, points, runs), *doubtful(provenances), *dict.fromkeys(unused)]
     with noticing_deletions():
         rows = run_sweep(points, figures, None if directory is None else Path(directory), jobs=jobs, progress=progress)

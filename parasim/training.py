@@ -149,7 +149,7 @@ def _train(
     bench.partition.save(directory / "partition.json")
     if bench.held_out:
         write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
-    unused = dict.fromkeys(chain.from_iterable(map(ignored, scenarios)))
+    unused = dict.fromkeys(chain.from_iterable(ignored(scenario, bench.architecture) for scenario in scenarios))
     catching_up = any(catches_up(prepare(scenario, bench.architecture)) for scenario in scenarios)
     notes, results = [*bench.notes, *priced_only(scenarios[0].wire, catching_up=catching_up), *unused], {}
     if clock != "measured":
