@@ -91,7 +91,7 @@ def simulate(source: Source, overrides: Iterable[Override] = (), *, timeline: bo
 
 def judged(result: Result, setup: Setup, costs: Costs) -> Result:
     """Add to a result's provenance what is to be said of its clients' memory, and of what it did not look at."""
-    said = {"memory": memory_of(setup, costs), KEY: ignored(setup.scenario)}
+    said = {"memory": memory_of(setup, costs), KEY: ignored(setup.scenario, setup.architecture)}
     found = {name: sentences for name, sentences in said.items() if sentences}
     return replace(result, provenance={**result.provenance, **found}) if found else result
 

@@ -143,7 +143,7 @@ def sweep(
         contents.update(dict.fromkeys(digests(setup)))
         provenances.append(costs.provenance())
         failing |= setup.opened
-        unused += ignored(setup.scenario)
+        unused += ignored(setup.scenario, setup.architecture)
     notes = [*check_told_apart(axes, points, runs), *doubtful(provenances), *dict.fromkeys(unused)]
     with noticing_deletions():
         run, to = partial(figures, failures=failing), None if directory is None else Path(directory)

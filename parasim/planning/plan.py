@@ -7,10 +7,11 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from itertools import chain
 
 from parasim.alike_bars import seen, share_seconds
 from parasim.api import Source
-from parasim.ignored import ignored, unused_regions
+from parasim.ignored import ignored, not_adapted, unused_regions
 from parasim.memory import memory_of, merged
 from parasim.planning.answer import Answer, Plan
 from parasim.planning.methods import (
@@ -122,6 +123,9 @@ def plan(
     if confidence is None and any(map(varies, links_of(scenario))):
         notes.append(say("found.means"))
     notes += ignored(scenario) if confidence is None else unused_regions(scenario)
+    setups = (case.setup for case in cases)
+    unadapted = (not_adapted(setup.scenario, setup.architecture) for setup in setups if setup.architecture is not None)
+    notes += dict.fromkeys(chain.from_iterable(unadapted))
     row = ("-",) * len(answered.columns)
     others = [Answer(m, False, None, "", None, why, row=row) for m, why in refused.items() if m not in left_out]
     return replace(answered, answers=[*answered.answers, *others], notes=notes)

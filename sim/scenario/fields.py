@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from inspect import cleandoc, getsource
 from itertools import pairwise
@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from sim.errors import shown
+from sim.errors import nearest, shown
 from sim.scenario import units
 from sim.scenario.safe_parsing import MAX_DEPTH, TOO_DEEP, check_characters
 
@@ -44,6 +44,31 @@ def is_number(value: Any) -> Any:
     if isinstance(value, bool | str | bytes):
         raise ValueError(f"must be a number, not {shown(value)}")
     return value
+
+
+def one_of(what: str, *kinds: type, words: Sequence[str] = ()) -> BeforeValidator:
+    """Refuse what no branch of a union takes, and say all that the union does.
+
+    What is wrong within a list or a mapping, its branch says.
+
+    Parameters
+    ----------
+    what : str
+        All that may be given, for messages.
+    *kinds : type
+        Of values that are no text.
+    words : sequence of str
+        Texts that may be given.
+    """
+
+    def check(value: Any) -> Any:
+        if value in words if isinstance(value, str) else isinstance(value, kinds) and not isinstance(value, bool):
+            return value
+        hint = nearest(value, words) if isinstance(value, str) and words else ""
+        hint = f"; {hint}" if hint.startswith("did") else ""
+        raise ValueError(f"must be {what}, not {shown(value)}{hint}")
+
+    return BeforeValidator(check)
 
 
 _UNPRINTABLE = (

@@ -20,7 +20,7 @@ from sim.engine.shape import Params
 from sim.errors import nearest, shown
 from sim.scenario.economy import Watts
 from sim.scenario.failures import Available, Deadline, Dropout, Failures, Outages, Part
-from sim.scenario.fields import Duration, Line, Money, Name, Number, OneLine, Section, Size, Whole
+from sim.scenario.fields import Duration, Line, Money, Name, Number, OneLine, Section, Size, Whole, one_of
 from sim.scenario.links import Capacity, SiteLine, Transport
 from sim.scenario.seconds import Seconds, read_seconds
 from sim.scenario.uncertainty import Jitter, LinkJitter
@@ -65,7 +65,15 @@ class Blocks(Section):
     """Layers per block: 0.5 (attention and MLP apart), 1, 2, 4 ...; 2 if neither this nor `count` is given."""
     count: Whole | None = Field(default=None, ge=1, le=100_000)
     """Number of blocks, of sizes as equal as whole layers allow, instead of `layers`."""
-    schedule: Literal["random", "sequential", "reverse", "gradient"] | tuple[Whole, ...] = "random"
+    schedule: Annotated[
+        Literal["random", "sequential", "reverse", "gradient"] | tuple[Whole, ...],
+        one_of(
+            "'random', 'sequential', 'reverse', 'gradient' or a list of blocks",
+            list,
+            tuple,
+            words=["random", "sequential", "reverse", "gradient"],
+        ),
+    ] = "random"
     """Which block each round trains: a rule, or one block (0-based) per round."""
     gradient_pass: Duration | None = None
     """Seconds of the extra full pass of the `gradient` schedule, where no profile knows them."""
@@ -94,7 +102,10 @@ class Lora(Section):
 
     rank: Whole = Field(default=32, ge=1, le=1_000_000)
     """Rank r of the adapter."""
-    targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = ("q_proj", "v_proj")
+    targets: Annotated[
+        Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)],
+        one_of("'all-linear' or a list of names", list, tuple, words=["all-linear"]),
+    ] = ("q_proj", "v_proj")
     """Names of modules or stacked expert matrices that get an adapter, or `all-linear`."""
 
 

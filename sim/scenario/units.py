@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sim.errors import UnitError, shown
 
@@ -88,6 +88,10 @@ class QuantityKind:
         if number > self.largest:
             raise UnitError(f"{shown(text)}: too large for {self.name}")
         return number
+
+    def or_as(self, other: str) -> QuantityKind:
+        """Give the same kind for a field that takes something else, too: messages say how that is written."""
+        return replace(self, examples=f"{self.examples}, or give {other}")
 
     @property
     def pattern(self) -> str:

@@ -118,7 +118,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
             "seed": draw(st.integers(0, 1000)),
             "fleet": fleet,
             "participation": told,
-            "compute": {"seconds": 10, "non_overlapping": draw(st.sampled_from(["0s", "2s"]))},
+            "compute": {"seconds": 10, "non_overlapping": draw(st.sampled_from(["0s", "2s", "40s"]))},
             "payload": {"upload": draw(st.sampled_from(["0B", "30MB", "100MB"]))},
             "blocks": {"count": 3},
             "wire": {"serialization": draw(st.sampled_from(["0s", "500ms"]))},
