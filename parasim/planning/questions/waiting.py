@@ -27,8 +27,6 @@ from sim.analysis.quantile import probability_interval
 _CERTAINTY = 0.95
 _STEPS = 8
 """So many values beside what the search has found are held against fresh runs, at most."""
-_SHORTEST_STEPS = 100
-"""In a list of more values than that, such a step is a hundredth of it."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def _solve(case: Case, waiting: Waiting, within: float, probability: float, jobs
     at, feasible, moved = found.best, False, 0
     # Rounds wait for less downwards where the most is asked for, and upwards where the least is.
     random = runs.fresh_runs > 1
-    less = (-1 if waiting.most else 1) * (max(1, len(values) // _SHORTEST_STEPS) if random else 1)
+    less = -1 if waiting.most else 1
     if found.index is not None:
         at, feasible, moved = _borne_out(runs, found.index, less, within, probability)
     runs.times([at])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +35,8 @@ _RUNS, _FRESH = (10, 20), (20, 100)
 """Fewest and most runs for each value that is tried, and for each that is held against fresh ones."""
 PATIENCE = 8.0
 """Runs that take so many times as long as what they are to be done in are given up."""
-_DIGITS = 3
+_STEP, _STEPS = 1.02, 465
+"""Deadlines of rounds that are tried: so many, each so many times the next shorter one, to three digits."""
 
 
 class Outcome(NamedTuple):
@@ -110,9 +110,8 @@ def _over_selections(scenario: Scenario, within: float) -> Sequence[float]:
 
 def _deadlines(scenario: Scenario, within: float) -> Sequence[float]:
     # A round that is waited for any longer ends the run too late by itself.
-    highest = math.floor(math.log10(within))
-    mantissas = range(10 ** (_DIGITS - 1), 10**_DIGITS)
-    values = (float(f"{mantissa}e{power}") for power, mantissa in product(range(highest - 5, highest - 1), mantissas))
+    highest = math.floor(math.log(within, _STEP))
+    values = (float(f"{_STEP**power:.2e}") for power in range(highest - _STEPS, highest + 2))
     return [value for value in values if value <= within]
 
 
