@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sim.analysis.critical_path import CriticalPath, Holder, critical_path, slack
-from sim.analysis.levers import Change, Lever, with_change, with_shorter_latencies
+from sim.analysis.levers import Change, Lever, with_change, with_shorter_latencies, with_wider_paths
 from sim.engine.costs import Costs
 from sim.engine.fleet import Fleet
 from sim.engine.result import Result
@@ -154,7 +154,7 @@ def explain(setup: Setup, costs: Costs) -> Explanation:
     simulated = [recording.simulate(variants, row).wall_clock for row in range(len(changes))]
     recording = recording.held_against(simulated, *recording.replay(variants))
     of_links = [_simulated(recording, change) for change in dict.fromkeys(_changes_of_links(recording, shares))]
-    claims = _claims(recording, changes, variants, simulated, of_links)
+    claims = _with_ties(recording, _claims(recording, changes, variants, simulated, of_links))
     spare = () if recording.not_replayable else _least_slack(result)
     return Explanation(result, path, shares, spare, claims, recording.not_replayable)
 
@@ -162,9 +162,32 @@ def explain(setup: Setup, costs: Costs) -> Explanation:
 def _simulated(recording: Recording, change: Change) -> Claim:
     """Simulate a change of sites, regions, transport or, where there are regions, latencies."""
     scenario = recording.setup.scenario
-    changed = with_shorter_latencies(scenario) if change.lever is Lever.LATENCY else with_change(scenario, change)
+    wholly = {Lever.LATENCY: with_shorter_latencies, Lever.PATHS: with_wider_paths}
+    changed = wholly[change.lever](scenario) if change.lever in wholly else with_change(scenario, change)
     after, before = simulate(replace(recording.setup, scenario=changed), recording.costs).wall_clock, recording.result
     return Claim(change, None, False, after, before.wall_clock - after)
+
+
+def _with_ties(recording: Recording, claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
+    """Add what faster links save only together, where messages fill several links of their path at a time.
+
+    A site line as fast as the uplinks of its clients together is one of two bottlenecks: doubling either saves nothing.
+    """
+    scenario = recording.setup.scenario
+    server = scenario.server
+    if not scenario.regions and all(group.site is None for group in scenario.fleet):
+        if server.ingress is None and server.egress is None:
+            return claims
+    least = WORTH_A_CLAIM * recording.result.wall_clock
+    best: dict[Lever, float] = {}
+    for claim in claims:
+        best[claim.change.lever] = max(best.get(claim.change.lever, 0.0), claim.saves)
+    links = max(best.pop(Lever.LINKS, 0.0), best.get(Lever.UPLINK, 0.0) + best.get(Lever.DOWNLINK, 0.0))
+    apart = links + sum(best.get(lever, 0.0) for lever in (Lever.SITES, Lever.REGIONS, Lever.INGRESS, Lever.EGRESS))
+    together = _simulated(recording, Change(Lever.PATHS))
+    if together.saves <= apart + least:
+        return claims
+    return tuple(sorted([*claims, together], key=lambda claim: -claim.saves))
 
 
 def named(shares: tuple[HeldTime, ...], holder: Holder, *, aggregators: bool = False) -> tuple[int, ...]:
