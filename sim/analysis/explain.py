@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sim.analysis.critical_path import CriticalPath, Holder, critical_path
-from sim.analysis.levers import Change, Lever, fails, with_change, with_shorter_latencies
+from sim.analysis.levers import Change, Lever, fails, with_change, with_shorter_latencies, with_wider_paths
 from sim.analysis.slack import slack
 from sim.engine.costs import Costs
 from sim.engine.fleet import Fleet
@@ -174,7 +174,7 @@ def explain(setup: Setup, costs: Costs) -> Explanation:
     recording = recording.held_against(simulated, *recording.replay(variants))
     others = [*_changes_of_links(recording, shares), *_changes_of_failures(recording, shares)]
     of_links = [_simulated(recording, change) for change in dict.fromkeys(others)]
-    claims = _claims(recording, changes, variants, simulated, of_links)
+    claims = _with_ties(recording, _claims(recording, changes, variants, simulated, of_links))
     spare = () if recording.not_replayable else _least_slack(result)
     return Explanation(result, path, shares, spare, claims, recording.not_replayable)
 
@@ -182,7 +182,8 @@ def explain(setup: Setup, costs: Costs) -> Explanation:
 def _simulated(recording: Recording, change: Change) -> Claim:
     """Simulate a change that conditions of a run know nothing of, or that of latencies where there are regions."""
     scenario = recording.setup.scenario
-    changed = with_shorter_latencies(scenario) if change.lever is Lever.LATENCY else with_change(scenario, change)
+    wholly = {Lever.LATENCY: with_shorter_latencies, Lever.PATHS: with_wider_paths}
+    changed = wholly[change.lever](scenario) if change.lever in wholly else with_change(scenario, change)
     after = _wall_clock(partial(simulate, replace(recording.setup, scenario=changed), recording.costs))
     return Claim(change, None, False, after, recording.result.wall_clock - after)
 
@@ -193,6 +194,28 @@ def _wall_clock(run: Callable[[], Result]) -> float:
         return run().wall_clock
     except EndedEarlyError:
         return math.inf
+
+
+def _with_ties(recording: Recording, claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
+    """Add what faster links save only together, where messages fill several links of their path at a time.
+
+    A site line as fast as the uplinks of its clients together is one of two bottlenecks: doubling either saves nothing.
+    """
+    scenario = recording.setup.scenario
+    server = scenario.server
+    if not scenario.regions and all(group.site is None for group in scenario.fleet):
+        if server.ingress is None and server.egress is None:
+            return claims
+    least = WORTH_A_CLAIM * recording.result.wall_clock
+    best: dict[Lever, float] = {}
+    for claim in claims:
+        best[claim.change.lever] = max(best.get(claim.change.lever, 0.0), claim.saves)
+    links = max(best.pop(Lever.LINKS, 0.0), best.get(Lever.UPLINK, 0.0) + best.get(Lever.DOWNLINK, 0.0))
+    apart = links + sum(best.get(lever, 0.0) for lever in (Lever.SITES, Lever.REGIONS, Lever.INGRESS, Lever.EGRESS))
+    together = _simulated(recording, Change(Lever.PATHS))
+    if together.saves <= apart + least:
+        return claims
+    return tuple(sorted([*claims, together], key=lambda claim: -claim.saves))
 
 
 def named(shares: tuple[HeldTime, ...], holder: Holder, *, aggregators: bool = False) -> tuple[int, ...]:

@@ -42,6 +42,7 @@ class Lever(StrEnum):
     NOTHING_FAILS = "nothing_fails"
     DEADLINE = "deadline"
     QUORUM = "quorum"
+    PATHS = "paths"
 
 
 class Change(NamedTuple):
@@ -117,6 +118,17 @@ def with_shorter_latencies(scenario: Scenario) -> Scenario:
     return scenario.model_copy(update={"fleet": tuple(map(_halved, scenario.fleet)), "regions": regions})
 
 
+def with_wider_paths(scenario: Scenario) -> Scenario:
+    """Double all links at once: those of clients, sites, regions and the server."""
+    fleet = [
+        _doubled(group).model_copy(update={"site": None if group.site is None else _doubled(group.site)})
+        for group in scenario.fleet
+    ]
+    regions = {name: _doubled(region) for name, region in scenario.regions.items()}
+    server = _doubled(scenario.server, ("ingress", "egress"))
+    return scenario.model_copy(update={"fleet": tuple(fleet), "regions": regions, "server": server})
+
+
 def site_of(fleet: Fleet, client: int) -> range:
     """Clients that share a site's line with one of them."""
     members = fleet.members(fleet.index(client))
@@ -152,8 +164,8 @@ def _halved(link: Any) -> Any:
     return link.model_copy(update={"latency": link.latency / 2})
 
 
-def _doubled(line: Any) -> Any:
-    links = {name: getattr(line, name) for name in ("uplink", "downlink")}
+def _doubled(line: Any, names: tuple[str, str] = ("uplink", "downlink")) -> Any:
+    links = {name: getattr(line, name) for name in names}
     return line.model_copy(update={name: scaled(link, 2.0) for name, link in links.items() if link is not None})
 
 

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 ROUNDING = 2.0**-50
 """Share of a message that may be left when an outage begins, and counts as through."""
 
-BLOCK = 64
+BLOCK = 16
 """Rows whose lowest rate is known, so that a search for a low rate skips them."""
 
 
