@@ -264,13 +264,16 @@ class Buffer(Aggregation):
         Staler updates are dropped.
     weigh : callable
         Weight of an update, given its staleness.
+    by_block : bool
+        Whether each block has a buffer of its own, instead of one for all updates.
     """
 
     size: int
     bound: int | None = None
     weigh: Callable[[int], float] = lambda staleness: 1.0
-    _received: list[Received] = field(default_factory=list)
-    _in: int = 0
+    by_block: bool = False
+    _received: dict[int | None, list[Received]] = field(default_factory=dict)
+    _in: Counter[int | None] = field(default_factory=Counter)
     _batches: int = 0
 
     def __post_init__(self) -> None:
@@ -286,21 +289,23 @@ class Buffer(Aggregation):
         if self.bound is not None and staleness > self.bound:
             return Dropped(f"more than {self.bound} aggregations stale")
         received.update.weight = self.weigh(staleness)
-        self._received.append(received)
-        self._in += received.clients
-        if self._in < self.size:
+        buffer = received.update.block if self.by_block else None
+        self._received.setdefault(buffer, []).append(received)
+        self._in[buffer] += received.clients
+        if self._in[buffer] < self.size:
             return None
-        full, self._received, self._in = self._received, [], 0
+        del self._in[buffer]
         self._batches += 1
-        return Batch(self._batches - 1, full)
+        return Batch(self._batches - 1, self._received.pop(buffer))
 
     def left_over(self) -> Sequence[Received]:
         """What never filled a buffer."""
-        return self._received
+        return [received for buffer in self._received.values() for received in buffer]
 
     def waiting(self, round: int) -> str:
-        """Count what is in the buffer."""
-        return f"{self._in} of {self.size} updates are in the buffer"
+        """Count what is in the fullest buffer."""
+        which = "the fullest buffer" if self.by_block else "the buffer"
+        return f"{max(self._in.values(), default=0)} of {self.size} updates are in {which}"
 
 
 class Immediate(Buffer):

@@ -129,30 +129,54 @@ class Places:
     def __init__(self, env: Environment, places: int):
         self._env = env
         self._free = places
-        # Lap and client that got a place last; those that could begin, by the lap and client of their turn.
+        # Lap and client that got a place last; those that could begin, by the lap and client of their turn; and those
+        # that would go on, if nobody is before them.
         self._last = (0, -1)
         self._ready: list[tuple[int, int]] = []
+        self._renewing: list[tuple[int, int]] = []
         self._called: dict[int, Signal] = {}
+        self._working: set[int] = set()
         self._given_back: Causes = ()
         # Whoever becomes ready in the same instant, however it came about, takes part in one and the same turn.
         self._end_of_instant = EndOfInstant(env, self._give)
 
     def turn(self, site: Site) -> Signal:
         """Queue for a place; what is returned happens when the client has one."""
-        lap, last = self._last
-        heappush(self._ready, (lap if site.client > last else lap + 1, site.client))
-        self._called[site.client] = Signal(self._env, lambda: "a place to work at")
-        self._end_of_instant.request()
-        return self._called[site.client]
+        return self._queue(site, self._ready)
 
     def give_back(self, site: Site) -> None:
         """Leave a place."""
         self._free += 1
+        self._working.discard(site.client)
         self._given_back = site.after
         self._end_of_instant.request()
 
+    def again(self, site: Site) -> Signal:
+        """Leave a place, to have it again if it is nobody else's turn; `has` tells when what is returned happens.
+
+        That is at the end of this instant.
+        """
+        self.give_back(site)
+        return self._queue(site, self._renewing)
+
+    def has(self, site: Site) -> bool:
+        """Whether a client has a place."""
+        return site.client in self._working
+
+    def _queue(self, site: Site, queue: list[tuple[int, int]]) -> Signal:
+        lap, last = self._last
+        heappush(queue, (lap if site.client > last else lap + 1, site.client))
+        self._called[site.client] = Signal(self._env, lambda: "a place to work at")
+        self._end_of_instant.request()
+        return self._called[site.client]
+
     def _give(self) -> None:
-        while self._free and self._ready:
+        while self._free and (self._ready or self._renewing):
             self._free -= 1
-            self._last = heappop(self._ready)
-            self._called.pop(self._last[1]).succeed(self._given_back)
+            goes_on = not self._ready or (bool(self._renewing) and self._renewing[0] < self._ready[0])
+            self._last = heappop(self._renewing if goes_on else self._ready)
+            self._working.add(self._last[1])
+            self._called.pop(self._last[1]).succeed(() if goes_on else self._given_back)
+        for _, client in self._renewing:
+            self._called.pop(client).succeed()
+        self._renewing.clear()

@@ -145,7 +145,9 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
             assert who.members is not None
             schedule = [members[0] % count for members in who.members]
         else:
-            schedule = block_schedule(scenario, count)
+            # Clients without numbered rounds begin it again and again, each by itself: in whole passes over the blocks.
+            rounds = scenario.rounds if method.shape.traits.rounds_numbered else -(-scenario.rounds // count) * count
+            schedule = block_schedule(scenario, count, rounds)
     sizes = payload(scenario, method.trains, architecture, blocks, who.sizes())
     return Setup(scenario, method, architecture, blocks, schedule, who, sizes, followed_traces(scenario))
 

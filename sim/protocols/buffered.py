@@ -48,12 +48,12 @@ class Asynchronous(Shape[AsyncParams]):
 
     def __init__(self, run: Run, params: AsyncParams):
         super().__init__(run, params)
-        clients = len(run.sites)
+        clients, overlaps = len(run.sites), self.traits.overlaps
         buffer = (params.buffer or min(10, clients)) if isinstance(params, BufferedParams) else 1
-        if buffer > clients:
+        if buffer > clients and not overlaps:
             raise ScenarioError(f"method.buffer: {buffer} updates never come together: there are {clients} clients")
         weigh = weight_of_stale(params.weights, params.decay, params.grace)
-        run.server.policy = Buffer(buffer, params.max_staleness, weigh)
+        run.server.policy = Buffer(buffer, params.max_staleness, weigh, by_block=overlaps)
         self.places = Places(run.env, params.concurrency or clients)
 
     @classmethod

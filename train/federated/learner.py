@@ -108,8 +108,12 @@ class TorchLearner:
         self._forgets = setup.traits.takes_turns and settings.cyclic.unfetched == "base"
         # And clients that correct nothing never hear of newer versions.
         skip = setup.staleness is None and setup.traits.rounds_numbered and not self._forgets
-        # Where rounds end early, others go on while a client that overlaps is still to begin with what it has.
-        self._goes_back = not settings.correction or skip or (setup.opened and setup.traits.overlaps)
+        # Where rounds end early, or there are none, others go on while a client that overlaps is still to begin with
+        # what it has.
+        no_rounds = not setup.traits.rounds_numbered
+        self._goes_back = not settings.correction or skip or ((setup.opened or no_rounds) and setup.traits.overlaps)
+        # Without rounds, it does not wait for the aggregate either: its own update is replaced by what it fetches.
+        self._corrects_itself = no_rounds and setup.traits.overlaps and self._keeps_own and settings.correction
         keep = setup.traits.takes_turns and settings.cyclic.optimizer == "kept"
         self._turns: Mapping[int, Sequence[int]] = setup.cohorts.rounds_of() if keep else {}
         self._trainer = trainer_factory(trained, self.versions, task, local)
@@ -216,7 +220,7 @@ class TorchLearner:
         trace = self.traces[client, round] = self.replay[client, round]
         last = self.times[client, round] == self.replayed_times.get((client, round), 1)
         sent = self.in_flight.get((client, round)) if last else None
-        return Update(client, round, block, trace.seconds, trace.serial, sent)
+        return self._noted(Update(client, round, block, trace.seconds, trace.serial, sent))
 
     def _finished(
         self,
@@ -245,7 +249,13 @@ class TorchLearner:
         trace = Trace(client, round, learned.loss, learned.seconds, seconds, serial)
         self.traces[client, round], self.in_flight[client, round] = trace, sent
         self._on_update(trace, sent)
-        return Update(client, round, block, seconds, serial, sent)
+        return self._noted(Update(client, round, block, seconds, serial, sent))
+
+    def _noted(self, update: Update) -> Update:
+        """Remember an update whose client replaces its own part once the server has it."""
+        if self._corrects_itself:
+            self.clients[update.client].updates[self.trained.item(update.block), update.round] = update
+        return update
 
     def _held(self, item: int) -> set[int]:
         # Whoever is at rest fetches what is newer before it trains again, unless it may skip that.
@@ -282,7 +292,7 @@ class TorchLearner:
             self.owed_before.pop((update.client, update.round), None)
             # Events and processes hold on to an update for a while; its tensors need not stay for that.
             update.content = None
-            if self.settings.correction:
+            if self.settings.correction and not self._corrects_itself:
                 # Its client fetches the aggregate before it trains again: nothing of its own is left.
                 self.clients[update.client].pending.pop((self.trained.item(update.block), update.round), None)
 
@@ -302,7 +312,7 @@ class TorchLearner:
             self.messages.take_back(update.client, item, sent)
         update.content = None
         if self.settings.correction and update.client in self.clients:
-            self.clients[update.client].pending.pop((item, update.round), None)
+            self.clients[update.client].replace(item, update.round)
 
     def _check_finite(self, item: int, number: int) -> None:
         """Refuse a diverged global model before it can be evaluated, saved or sent."""
@@ -317,6 +327,7 @@ class TorchLearner:
         self._served.pop(client, None)
         if vanished and client in self.clients and not self._replaying:
             self.clients[client].pending.clear()
+            self.clients[client].updates.clear()
 
     @property
     def _replaying(self) -> bool:
@@ -339,3 +350,4 @@ class TorchLearner:
         self._to_merge[client] = self._to_merge.get(client, 0.0) + arrived
         if self.settings.correction and self.trained.keeps_own:
             self.clients[client].known.update(versions)
+            self.clients[client].correct(versions)
