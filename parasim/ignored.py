@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from sim.scenario.scenario import Scenario
+from sim.workload.methods import METHODS, Trains
+from sim.workload.schedule import CHOSEN_IN_TRAINING
 
 KEY = "ignored"
 """Of a run's provenance: what its scenario says and it did not look at, a sentence each."""
@@ -14,8 +16,21 @@ _MOST_NAMED = 3
 
 
 def ignored(scenario: Scenario) -> list[str]:
-    """Say what a run does not look at of its scenario, a sentence each."""
+    """Say what a simulation does not look at of its scenario, a sentence each."""
+    return [*ignored_in_training(scenario), *drawn_blocks(scenario)]
+
+
+def ignored_in_training(scenario: Scenario) -> list[str]:
+    """Say what training does not look at of its scenario, a sentence each."""
     return [*ignored_jitter(scenario), *unused_regions(scenario)]
+
+
+def drawn_blocks(scenario: Scenario) -> list[str]:
+    """Say in a sentence, if so, that blocks are drawn which training would choose."""
+    by, method = scenario.blocks.schedule, METHODS[scenario.method.name]
+    if by not in CHOSEN_IN_TRAINING or method.trains is not Trains.BLOCK or method.shape.traits.takes_turns:
+        return []
+    return [f"Not looked at: blocks.schedule {by}, by which training chooses blocks. Here they are drawn at random."]
 
 
 def unused_regions(scenario: Scenario) -> list[str]:

@@ -65,8 +65,9 @@ class Blocks(Section):
     """Layers per block: 0.5 (attention and MLP apart), 1, 2, 4 ...; 2 if neither this nor `count` is given."""
     count: Whole | None = Field(default=None, ge=1, le=100_000)
     """Number of blocks, of sizes as equal as whole layers allow, instead of `layers`."""
-    schedule: Literal["random", "sequential", "reverse", "gradient"] | tuple[Whole, ...] = "random"
-    """Which block each round trains: a rule, or one block (0-based) per round."""
+    schedule: Literal["random", "sequential", "reverse", "gradient", "change", "bandit"] | tuple[Whole, ...] = "random"
+    """Which block each round trains: a rule, or one block (0-based) per round. By `change` and `bandit` it follows from
+    what earlier rounds of a training brought; a simulation draws at random instead."""
     gradient_pass: Duration | None = None
     """Seconds of the extra full pass of the `gradient` schedule, where no profile knows them."""
 

@@ -1,8 +1,8 @@
 """Which block a round trains, chosen by what earlier rounds brought: schedules that cost no extra pass of the model.
 
-Both look at what a server that aggregates has anyway: how far the aggregate moved a block, and the training losses that
-come with the updates. A round's block is known when the round can begin, not before: with a staleness of s, that of round
-r is chosen by what the aggregations up to r - 1 - s told (those of a synchronous method: up to r - 1).
+Both look at what a server that aggregates has anyway: how far the aggregate moved a block, and the training losses
+that come with the updates. A round's block is known when the round can begin, not before: with a staleness of s, that
+of round r is chosen by what the aggregations up to r - 1 - s told (those of a synchronous method: up to r - 1).
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import Protocol, overload
 
 import numpy as np
 
+from sim.engine.simulate import Setup
 from sim.errors import SimulationError
+from sim.support.streams import stream
 
 EXPLORED = 0.1
 """Share of the draws of `ByChange` that all blocks have alike."""
@@ -190,7 +192,7 @@ class AdaptiveSchedule(Sequence[int]):
         if number == len(self.reports):
             self.reports.append(RoundReport())
         self.reports[number].changes[block] = change
-        self.reports[number].losses.extend(losses)
+        self.reports[number].losses.extend((weight, loss) for weight, loss in losses)
 
     def __len__(self) -> int:
         return self._rounds
@@ -226,3 +228,12 @@ class AdaptiveSchedule(Sequence[int]):
         if newest >= 0:
             self._policy.observe(self.reports[newest])
         self._chosen.append(self._policy.choose())
+
+
+def adaptive_schedule(setup: Setup) -> AdaptiveSchedule | None:
+    """Make the schedule of a run whose blocks are chosen by what earlier rounds brought; None for any other."""
+    if not setup.chooses_blocks or setup.blocks is None or setup.staleness is None:
+        return None
+    policy = POLICIES[str(setup.scenario.blocks.schedule)]
+    draws = stream(setup.scenario.seed, "block-choice")
+    return AdaptiveSchedule(policy(len(setup.blocks), draws), setup.scenario.rounds, setup.staleness)

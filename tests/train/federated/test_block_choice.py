@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sim.errors import SimulationError
+from tests.train.tiny import federate, tiny_model, weights
 from train.federated.block_choice import AdaptiveSchedule, Bandit, ByChange, RoundReport
 
 
@@ -42,8 +43,8 @@ def test_chances_are_in_proportion_to_the_last_change_of_each_block():
     chooser = ByChange(4, np.random.default_rng(0))
     for report in (changed(0, 6.0), changed(1, 1.0), changed(0, 2.0), changed(2, 3.0)):
         chooser.observe(report)
-    # Of block 3 nothing is known: it counts like the mean of 2, 1 and 3, which is 2. The sum is 8; a tenth of the chances
-    # is shared: 0.1 / 4 = 0.025, and 0.9 / 8 = 0.1125 for each unit of change.
+    # Of block 3 nothing is known: it counts like the mean of 2, 1 and 3, which is 2. The sum is 8; a tenth of the
+    # chances is shared: 0.1 / 4 = 0.025, and 0.9 / 8 = 0.1125 for each unit of change.
     assert chooser.chances() == pytest.approx([0.25, 0.1375, 0.3625, 0.25])
 
 
@@ -131,3 +132,39 @@ def test_an_aggregation_may_renew_several_blocks():
     schedule.report(0, 2, 0.5, [(1.0, 1.0)])
     schedule.report(0, 1, 0.25, [(1.0, 3.0)])
     assert schedule.reports == [RoundReport({2: 0.5, 1: 0.25}, [(1.0, 1.0), (1.0, 3.0)])]
+
+
+def test_training_reports_how_far_the_server_moved_a_block_and_the_losses_on_the_way():
+    # The first four rounds train each of the four blocks once, with half the server's rate in these changes.
+    model, learner = federate(
+        method="fedbcd",
+        rounds=4,
+        blocks={"layers": 1, "schedule": "change"},
+        settings={"global_learning_rate": 0.5, "mean": "weighted"},
+    )
+    before, after = weights(tiny_model()), weights(model)
+    schedule = learner.schedule()
+    assert sorted(schedule) == [0, 1, 2, 3]
+    for round, block in enumerate(schedule):
+        moved = [after[n].double() - before[n].double() for n in before if f"layers.{block}." in n]
+        squares = sum(float((values**2).sum()) for values in moved)
+        (told,) = learner.adaptive.reports[round].changes.items()
+        assert told == (block, pytest.approx(math.sqrt(squares / sum(v.numel() for v in moved)), rel=1e-4))
+        traces = [learner.traces[client, round].loss for client in range(3)]
+        sizes = [float(learner.task.examples[client]) for client in range(3)]
+        assert learner.adaptive.reports[round].losses == [*zip(sizes, traces, strict=True)]
+
+
+@pytest.mark.parametrize("schedule", ["change", "bandit"])
+@pytest.mark.parametrize("method", ["fedbcd", {"name": "parablock", "staleness": 2}])
+def test_the_blocks_that_are_trained_are_those_that_were_chosen(schedule, method):
+    _, learner = federate(method=method, rounds=12, blocks={"layers": 1, "schedule": schedule})
+    chosen = list(learner.schedule())
+    assert [block for report in learner.adaptive.reports for block in report.changes] == chosen
+    # Not what a simulation draws in their place.
+    assert chosen != list(learner.setup.schedule)
+
+
+def test_who_takes_turns_has_a_block_of_its_own():
+    _, learner = federate(method="fedcybgd", blocks={"schedule": "bandit"})
+    assert list(learner.schedule()) == [0, 1, 2, 0, 1]
