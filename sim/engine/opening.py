@@ -1,4 +1,4 @@
-"""What a shape has to do with whoever opens its rounds, where these are opened one by one (`attendance.py`)."""
+"""What a shape has to do with whoever decides during a run who takes part: `attendance.py`, `dispatcher.py`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import simpy
 
 from sim.engine.fallible import Fallible
+from sim.engine.selection import Places
 from sim.engine.world import Process
 
 T = TypeVar("T")
@@ -53,4 +54,25 @@ class RoundOpener(Protocol):
 
     def fated(self, site: Fallible, round: int, acting: Process) -> Process:
         """Have a client act in a round, unless it vanishes."""
+        ...
+
+
+class Dispatching(Protocol):
+    """Gives places to work at to clients that are there, where they have no numbered rounds."""
+
+    @property
+    def clients(self) -> int:
+        """Clients of the fleet, there or not."""
+        ...
+
+    def places(self, number: int, turn: Callable[[Any], Process], *, waits: bool) -> Places:
+        """Make the places, given what a client does that has got one, and whether it then waits for a newer model."""
+        ...
+
+    def work(self) -> Process:
+        """Begin, and end the run with the last aggregation."""
+        ...
+
+    def participate(self, site: Fallible) -> None:
+        """Begin what a client does for its next update, which ends as is drawn."""
         ...

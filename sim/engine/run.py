@@ -14,7 +14,7 @@ from sim.engine.aggregator import Aggregator, Member
 from sim.engine.fallible import Fallible, FallibleMember
 from sim.engine.learner import Learner
 from sim.engine.message import Message
-from sim.engine.opening import RoundOpener
+from sim.engine.opening import Dispatching, RoundOpener
 from sim.engine.rules import Rules, Sizes
 from sim.engine.server import Server
 from sim.engine.site import Site
@@ -38,6 +38,8 @@ class Run:
         Updates that were under way then.
     attendance : RoundOpener or None
         Where rounds are opened one by one, who opens them; otherwise the participants are known beforehand.
+    dispatcher : Dispatching or None
+        The same where clients have no numbered rounds.
     """
 
     def __init__(self, env: simpy.Environment, network: Network, learner: Learner, sizes: Sizes, rules: Rules):
@@ -48,6 +50,7 @@ class Run:
         self.sites: list[Site] = []
         self.aggregators: list[Aggregator] = []
         self.attendance: RoundOpener | None = None
+        self.dispatcher: Dispatching | None = None
         self.over = env.event()
         self.cancelled = 0
         self._processes: dict[simpy.Process, Site | Server] = {}

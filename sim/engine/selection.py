@@ -149,7 +149,7 @@ class Places:
         self._free += 1
         self._working.discard(site.client)
         self._given_back = site.after
-        self._end_of_instant.request()
+        self.request()
 
     def again(self, site: Site) -> Signal:
         """Leave a place, to have it again if it is nobody else's turn; `has` tells when what is returned happens.
@@ -163,20 +163,51 @@ class Places:
         """Whether a client has a place."""
         return site.client in self._working
 
-    def _queue(self, site: Site, queue: list[tuple[int, int]]) -> Signal:
-        lap, last = self._last
-        heappush(queue, (lap if site.client > last else lap + 1, site.client))
-        self._called[site.client] = Signal(self._env, lambda: "a place to work at")
+    def withdraw(self, site: Site) -> None:
+        """Take a client out that is gone: of its place, or of the queue of those that would go on."""
+        self._renewing = [turn for turn in self._renewing if turn[1] != site.client]
+        self._called.pop(site.client, None)
+        if self.has(site):
+            self.give_back(site)
+
+    def request(self) -> None:
+        """Give the places that are free to those that could begin, at the end of this instant."""
         self._end_of_instant.request()
+
+    def _queue(self, site: Site, queue: list[tuple[int, int]]) -> Signal:
+        heappush(queue, self._place(site.client))
+        self._called[site.client] = Signal(self._env, lambda: "a place to work at")
+        self.request()
         return self._called[site.client]
 
+    def _place(self, client: int) -> tuple[int, int]:
+        """Lap and client of a turn: who comes after the last one is in the same lap, all others in the next one."""
+        lap, last = self._last
+        return (lap if client > last else lap + 1, client)
+
+    def _first(self) -> tuple[int, int] | None:
+        """Turn of the first of those that could begin."""
+        return self._ready[0] if self._ready else None
+
+    def _call(self, client: int, causes: Causes) -> None:
+        """Tell a client that could begin that it has a place."""
+        heappop(self._ready)
+        self._called.pop(client).succeed(causes)
+
     def _give(self) -> None:
-        while self._free and (self._ready or self._renewing):
+        while self._free:
+            first = self._first()
+            goes_on = bool(self._renewing) and (first is None or self._renewing[0] < first)
+            turn = heappop(self._renewing) if goes_on else first
+            if turn is None:
+                break
             self._free -= 1
-            goes_on = not self._ready or (bool(self._renewing) and self._renewing[0] < self._ready[0])
-            self._last = heappop(self._renewing if goes_on else self._ready)
-            self._working.add(self._last[1])
-            self._called.pop(self._last[1]).succeed(() if goes_on else self._given_back)
+            self._last, client = turn, turn[1]
+            self._working.add(client)
+            if goes_on:
+                self._called.pop(client).succeed()
+            else:
+                self._call(client, self._given_back)
         for _, client in self._renewing:
             self._called.pop(client).succeed()
         self._renewing.clear()

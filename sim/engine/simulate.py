@@ -14,6 +14,7 @@ from sim.engine.aggregator import Aggregator
 from sim.engine.attendance import Attendance
 from sim.engine.cost_learner import CostLearner
 from sim.engine.costs import Costs
+from sim.engine.dispatcher import Dispatcher
 from sim.engine.fallible import Fallible
 from sim.engine.fleet import Cohorts, Fleet, cohorts, opened_one_by_one, selection, sites
 from sim.engine.learner import Learner
@@ -241,7 +242,11 @@ def simulate(
             group = fleet.groups[index]
             return run.meet(client, links.attach(group, client, fleet.firsts[index], 1), aggregators.get(group.region))
 
-        run.attendance = Attendance(run, scenario, selection(scenario, setup.traits), meet)
+        chosen_by = selection(scenario, setup.traits)
+        if setup.traits.rounds_numbered:
+            run.attendance = Attendance(run, scenario, chosen_by, meet)
+        else:
+            run.dispatcher = Dispatcher(run, scenario, chosen_by, meet)
     run.server.observer = observer
     shape = setup.method.shape(run, scenario.method)
     shape.start()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from sim.engine.shape import Traits
+from sim.engine.fallible import Fallible
 from sim.engine.site import Site, Thread
 from sim.engine.training import Training
 from sim.engine.world import Process, Signal
@@ -19,26 +20,37 @@ from sim.protocols.buffered import Asynchronous, BufferedParams
 class OverlappedAsync(Asynchronous):
     """Two threads per client: one computes, the other sends what was computed before and takes what is newer."""
 
-    traits = Traits(rounds_numbered=False, overlaps=True)
+    traits = Traits(rounds_numbered=False, opens_rounds=True, overlaps=True)
     Params = BufferedParams
 
     def client(self, site: Site) -> Process:
-        """One client: in its turn fetch what is newer, and compute one block after the other until others wait."""
+        """One client: take its turns, and wait for nothing else."""
         while True:
             yield site.wait(self.places.turn(site))
-            yield site.fetch(site.missing())
-            yield from self.stay(site)
-            for update in site.due(site.updates):
-                yield site.upload(update)
+            yield from self.turn(site)
 
-    def stay(self, site: Site) -> Process:
-        """Compute as long as the client has its place; what it computed last is still to be sent then."""
+    def turn(self, site: Site) -> Process:
+        """One client in its turn: fetch what is newer, and compute one block after the other until others wait."""
+        yield site.fetch(site.missing())
+        yield from self.compute(site)
         while self.places.has(site):
-            training = site.train(site.updates)
-            yield site.meanwhile(training, partial(self.exchange, training=training))
-            site.keep(training.update)
-            yield site.wait(self.places.again(site))
+            if self.run.dispatcher is not None and isinstance(site, Fallible):
+                self.run.dispatcher.participate(site)
+            yield from self.compute(site)
+        # It fetches all that it misses before it computes again.
         self.run.world.learner.rest(site.client, vanished=False)
+        for update in site.due(site.updates):
+            yield site.upload(update)
+
+    def compute(self, site: Site) -> Process:
+        """Compute a block, meanwhile exchange the one before it if it is still to be sent, and go on if it may."""
+        training = site.train(site.updates)
+        if site.kept:
+            yield site.meanwhile(training, partial(self.exchange, training=training))
+        else:
+            yield training
+        site.keep(training.update)
+        yield site.wait(self.places.again(site))
 
     def exchange(self, thread: Thread, training: Training) -> Process:
         """Beside a computation: send the update before it, and take what the server has newer by its end."""

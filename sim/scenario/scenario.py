@@ -147,7 +147,8 @@ class Scenario(Section):
         if traits.rounds_numbered and not traits.takes_turns:
             return
         given, default = self.participation, sections.Participation()
-        for field in ("over_selection", "quorum", "deadline", "late", "short"):
+        refused = ["over_selection", "quorum", "deadline", "late", *(["short"] if traits.takes_turns else [])]
+        for field in refused:
             if getattr(given, field) != getattr(default, field):
                 why = "take turns" if traits.takes_turns else "begin again by themselves"
                 raise ValueError(f"participation.{field}: clients of {self.method.name} {why}; leave it out")

@@ -23,6 +23,7 @@ from sim.scenario.scenario import Scenario
 from tests.sim.runs import with_staleness
 
 METHODS = ("fedbcd", "fedit", "ffa-lora", "flora", "full-ft", "parablock")
+ASYNCHRONOUS = ("fedbuff", "fedasync", "parablock-async")
 
 
 def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -75,25 +76,40 @@ def groups(draw: st.DrawFn, regions: bool) -> dict[str, Any]:
 
 
 @st.composite
+def asynchronous(draw: st.DrawFn, name: str, clients: int) -> dict[str, Any]:
+    """A method whose clients go on by themselves."""
+    told = {
+        "name": name,
+        "concurrency": draw(maybe(st.integers(1, clients))),
+        "max_staleness": draw(maybe(st.integers(0, 3))),
+        **({} if name == "fedasync" else {"buffer": draw(maybe(st.integers(1, clients)))}),
+    }
+    return {field: value for field, value in told.items() if value is not None}
+
+
+@st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
     """Scenarios of a few clients and rounds, with whatever may happen to them."""
     regions = draw(st.booleans())
     fleet = [draw(groups(regions and draw(st.booleans()))) for _ in range(draw(st.integers(1, 3)))]
-    told: dict[str, Any] = {
+    method = draw(st.sampled_from([*METHODS, *ASYNCHRONOUS]))
+    rounds: dict[str, Any] = {
         "quorum": draw(st.sampled_from([1.0, 0.8, 0.5])),
         "deadline": draw(st.sampled_from([None, "25s", {"median": 1.2, "mad": 2}])),
         "late": draw(st.sampled_from(["discard", "next-round"])),
-        "short": draw(st.sampled_from(["wait", "end"])),
     }
     if draw(st.booleans()):
-        told |= {"fraction": draw(st.floats(0.2, 1)), "over_selection": draw(st.sampled_from([1.0, 1.5]))}
+        rounds |= {"fraction": draw(st.floats(0.2, 1)), "over_selection": draw(st.sampled_from([1.0, 1.5]))}
+    short = draw(st.sampled_from(["wait", "end"]))
     return Scenario.parse(
         {
-            "method": with_staleness(draw(st.sampled_from(METHODS)), draw(st.integers(1, 3))),
+            "method": draw(asynchronous(method, sum(group["count"] for group in fleet)))
+            if method in ASYNCHRONOUS
+            else with_staleness(method, draw(st.integers(1, 3))),
             "rounds": draw(st.integers(1, 6)),
             "seed": draw(st.integers(0, 1000)),
             "fleet": fleet,
-            "participation": told,
+            "participation": {"short": short} if method in ASYNCHRONOUS else rounds | {"short": short},
             "compute": {"seconds": 10, "non_overlapping": draw(st.sampled_from(["0s", "2s"]))},
             "payload": {"upload": draw(st.sampled_from(["0B", "30MB", "100MB"]))},
             "blocks": {"count": 3},
