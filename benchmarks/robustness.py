@@ -1,9 +1,10 @@
 """What failures, lateness, skew and staleness do to learning, and whether adaptive schedules help.
 
-Run with ``python benchmarks/robustness.py --out docs/figures``. The demonstration's small Llama is fine-tuned on generated
-word problems, with several seeds: of the base's weights, the data, the split, the blocks, the batches and the failures.
-Everything is deterministic; an interrupted study goes on where it was, and ``--parts`` names some of its questions. It
-ends with ``robustness.csv`` (one line per run), ``robustness.png`` and ``.svg``, and prints a table for each part.
+Run with ``python benchmarks/robustness.py --out docs/figures``. The demonstration's small Llama is fine-tuned on
+generated word problems, with several seeds: of the base's weights, the data, the split, the blocks, the batches and the
+failures. Everything is deterministic; an interrupted study goes on where it was, and ``--parts`` names some of its
+questions. It ends with ``robustness.csv`` (one line per run), ``robustness.png`` and ``.svg``, and prints a table for
+each part.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import json
 import shutil
 import statistics
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 # Run as a script, Python looks for modules beside this file and not in the repository's root.
@@ -73,10 +74,15 @@ def train_once(run: Run, seed: int, work: Path) -> Outcome:
     except ParaSimError as error:
         outcome = Outcome([], 0, " ".join(str(error).split()))
     else:
-        measured = [(row["simulated_s"], (row["round"] + 1) * run.updates, row["eval_loss"]) for row in metrics]
-        outcome = Outcome([row for row in measured if row[-1] is not None], len(metrics))
+        measured = [row for row in metrics if row["eval_loss"] is not None]
+        courses = [
+            (float(str(row["simulated_s"])), (int(str(row["round"])) + 1) * run.updates, float(str(row["eval_loss"])))
+            for row in measured
+        ]
+        outcome = Outcome(courses, len(metrics))
     if not base.exists():
-        shutil.copytree(here / "base", base)
+        # Whole or not at all: another process may train other parts.
+        (here / "base").rename(base)
     # What it was trained with is not needed any more.
     shutil.rmtree(here)
     write_atomically(kept, lambda file: json.dump(outcome, file))
@@ -97,11 +103,10 @@ def trained(runs: list[Run], seeds: int, work: Path) -> Study:
 
 def interval(values: Sequence[float]) -> Estimate:
     """Mean, and half of its 95 % confidence interval by Student's t."""
-    from scipy.stats import t
+    from scipy.special import stdtrit  # type: ignore[import-untyped]
 
-    mean = statistics.fmean(values)
-    half = float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
-    return mean, half
+    quantile = float(stdtrit(len(values) - 1, 0.975))
+    return statistics.fmean(values), quantile * statistics.stdev(values) / len(values) ** 0.5
 
 
 @dataclass
@@ -136,6 +141,11 @@ class Study:
     def find(self, part: str, method: str, choice: str) -> Run:
         """Find a run."""
         return next(run for run in self.runs if (run.part, run.method, run.choice) == (part, method, choice))
+
+    def lossy(self, method: str, rate: float, phase: str) -> Run:
+        """Find a run with dropouts: of a method that has no phases, the one that there is."""
+        by_phase = {run.choice: run for run in self.runs if run.part == "dropout" and run.method == method}
+        return by_phase.get(f"{rate:.0%} {phase}") or by_phase[f"{rate:.0%} {PHASES[0]}"]
 
     def table(self, part: str) -> str:
         """Write out means and differences, in Markdown."""
@@ -177,7 +187,7 @@ def panels(study: Study) -> list[list[Panel]]:
         rows[0].append(Differences("ParaBlock from FedBCD", "staleness", [*map(str, STALENESS)], lines, joined=True))
     for part, title in (("rounds", "at 120 s, from waiting for all"), ("schedules", "from random blocks")):
         if part in parts:
-            choices = [choice for choice in dict.fromkeys(r.choice for r in study.runs if r.part == part and r.against)]
+            choices = list(dict.fromkeys(run.choice for run in study.runs if run.part == part and run.against))
             lines = {m: [study.difference(study.find(part, m, c)) for c in choices] for m in ("parablock", "fedbcd")}
             rows[1].append(Differences(title, "", choices, lines, joined=False))
     if "asynchronous" in parts:
@@ -188,9 +198,8 @@ def panels(study: Study) -> list[list[Panel]]:
 def _dropout(study: Study, phase: str) -> Differences:
     """Draw what a rate costs each method when clients vanish in one phase."""
     methods = dict.fromkeys(run.method for run in study.runs if run.part == "dropout")
-    chosen = [f"{rate:.0%} {phase}" for rate in RATES]
     lines: dict[str, list[Estimate | None]] = {
-        method: [(0.0, 0.0), *(study.difference(study.find("dropout", method, choice)) for choice in chosen)]
+        method: [(0.0, 0.0), *(study.difference(study.lossy(method, rate, phase)) for rate in RATES)]
         for method in methods
     }
     rates = ["0%", *(f"{rate:.0%}" for rate in RATES)]
