@@ -152,3 +152,12 @@ def test_training_says_so_too(small_training: Path, tmp_path: Path):
     arguments = ("--method", "fedbcd", "--set", "fleet.0.speed_jitter={sigma: 0.2}", "--out", tmp_path / "out")
     said = " ".join(run("train", small_training, *arguments).out.split())
     assert "Not looked at: speed_jitter of group0." in said
+
+
+def test_blocks_that_a_simulation_draws_where_training_chooses_them_are_said(small_training: Path, tmp_path: Path):
+    chosen = {"rounds": 4, "compute": {"seconds": 1}, "payload": {"upload": "1MB"}, "blocks": {"schedule": "bandit"}}
+    (sentence,) = parasim.simulate(chosen).provenance["ignored"]
+    assert "blocks.schedule bandit" in sentence
+    assert "ignored" not in parasim.simulate(chosen | {"method": "fedit"}).provenance
+    arguments = ("--method", "fedbcd", "--set", "blocks.schedule=bandit", "--out", tmp_path / "out")
+    assert "Not looked at" not in run("train", small_training, *arguments).out
