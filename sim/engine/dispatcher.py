@@ -1,7 +1,7 @@
 """Who works where clients have no numbered rounds, and come and go: a place is given to the next one that is there.
 
-A *participation* is what a client does for one update. `docs/failures.md` says what becomes of it, and of a run in which
-nobody is there.
+A *participation* is what a client does for one update. `docs/failures.md` says what becomes of it, and of a run in
+which nobody is there.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from heapq import heappop, heappush
 from itertools import chain
 from typing import Any
 
 from sim.engine.attendance import Attendance
 from sim.engine.fallible import Fallible
 from sim.engine.selection import Places
-from sim.engine.site import Site
 from sim.engine.world import Causes, Process
 from sim.network.timing import after_delay
 
@@ -35,6 +35,8 @@ class Dispatcher(Attendance):
         # Those that are at something, and those that have trained on the newest model and wait for the next one.
         self._busy: set[int] = set()
         self._waiting: set[int] = set()
+        # When those who are away can take part again, counted in participations that have ended.
+        self._returns: list[int] = []
         self._news: Causes = ()
         # Until when nobody else comes whom a place could be given to, unless one of those comes to be free.
         self._nobody_until = -math.inf
@@ -69,13 +71,15 @@ class Dispatcher(Attendance):
         self._surveyed.succeed(after)
         for number in range(run.rules.rounds):
             self._news = yield run.server.aggregated(number)
-            self._openings += 1
             self._waiting.clear()
             self._look_again()
         run.stop()
 
     def participate(self, site: Fallible) -> None:
         """Begin what a client does for its next update, which ends as is drawn."""
+        if site.owed:
+            # It goes on from one that it has computed, and is to send beside the next.
+            self._ended()
         self.run.server.expect(site.updates, 1)
         site.enter(site.updates)
         # What was to happen while it sends its last update is still to come.
@@ -98,7 +102,8 @@ class Dispatcher(Attendance):
             first = min(first, self._population.next_change(client, now))
         self._nobody_until = first
         if first < math.inf:
-            after_delay(self.run.env, first - now, lambda _: self._places.request())
+            # The clock may show a time a little before that then: whoever is not there yet is waited for once more.
+            after_delay(self.run.env, first - now, lambda _: self._look_again())
         return None
 
     def begin(self, client: int, causes: Causes) -> None:
@@ -132,9 +137,7 @@ class Dispatcher(Attendance):
         if self._nobody_until == math.inf:
             if not away:
                 raise self._short(run.server.aggregations, "nobody will ever be there")
-            # This counts as one of the aggregations for which they are away.
-            self._openings += 1
-            self._look_again()
+            self._ended()
 
     def _taking_part(self, site: Fallible) -> Process:
         if not self._surveyed.processed:
@@ -145,17 +148,27 @@ class Dispatcher(Attendance):
         self._busy.discard(site.client)
         if self._waits and not site.missing():
             self._waiting.add(site.client)
-            self._places.request()
         else:
             self._look_again()
+        self._ended()
 
     def _gone(self, site: Fallible, back: int) -> None:
-        if back:
-            self._back[site.client] = self._openings + back
         self._busy.discard(site.client)
         self._waiting.discard(site.client)
         self._places.withdraw(site)
-        self._look_again()
+        self._ended()
+        if back:
+            # What others do in a round is an update of each.
+            self._back[site.client] = self._openings + back * max(1, len(self._busy))
+            heappush(self._returns, self._back[site.client])
+
+    def _ended(self) -> None:
+        """Count a participation that has ended, for those who are away until others have."""
+        self._openings += 1
+        self._places.request()
+        while self._returns and self._returns[0] <= self._openings:
+            heappop(self._returns)
+            self._look_again()
 
     def _away(self, client: int) -> bool:
         return self._back.get(client, 0) > self._openings

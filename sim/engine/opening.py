@@ -73,6 +73,6 @@ class Dispatching(Protocol):
         """Begin, and end the run with the last aggregation."""
         ...
 
-    def participate(self, site: Fallible) -> None:
+    def participate(self, site: Any) -> None:
         """Begin what a client does for its next update, which ends as is drawn."""
         ...

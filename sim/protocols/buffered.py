@@ -57,9 +57,7 @@ class Asynchronous(Shape[AsyncParams]):
         run.server.policy = Buffer(buffer, params.max_staleness, weigh, by_block=overlaps)
         number = params.concurrency or clients
         self.places = (
-            Places(run.env, number)
-            if dispatcher is None
-            else dispatcher.places(number, self.turn, waits=not overlaps)
+            Places(run.env, number) if dispatcher is None else dispatcher.places(number, self.turn, waits=not overlaps)
         )
 
     @classmethod

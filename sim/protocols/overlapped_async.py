@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import partial
 
 from sim.engine.shape import Traits
-from sim.engine.fallible import Fallible
 from sim.engine.site import Site, Thread
 from sim.engine.training import Training
 from sim.engine.world import Process, Signal
@@ -34,7 +33,7 @@ class OverlappedAsync(Asynchronous):
         yield site.fetch(site.missing())
         yield from self.compute(site)
         while self.places.has(site):
-            if self.run.dispatcher is not None and isinstance(site, Fallible):
+            if self.run.dispatcher is not None:
                 self.run.dispatcher.participate(site)
             yield from self.compute(site)
         # It fetches all that it misses before it computes again.
@@ -69,5 +68,9 @@ class OverlappedAsync(Asynchronous):
     def instant_over(self) -> Signal:
         """Happen at the end of this instant: what is aggregated in it is in time, whatever comes first in it."""
         over = self.run.signal("the end of an instant")
-        after_delay(self.run.env, 0.0, lambda _: over.succeed())
+        after_delay(self.run.env, 0.0, partial(_happen, over))
         return over
+
+
+def _happen(signal: Signal, _: object) -> None:
+    signal.succeed()

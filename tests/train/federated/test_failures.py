@@ -150,10 +150,59 @@ def tiny_model_after(fields: dict[str, Any]):
     return model
 
 
+@pytest.mark.parametrize(("phase", "number"), [("download", 0), ("compute", 1), ("upload", 1)])
+def test_an_update_in_no_round_that_is_lost_was_never_made(phase: str, number: int, fates):
+    # tests/sim/engine/test_dispatcher.py: one place, a buffer of two, and client 0 vanishes in its first turn. So 1 and
+    # 2 are aggregated, and then 0 and 1, trained on that. What 0 had begun, if it had, was its update 0.
+    fates({(0, 0): Vanishing(phase, 0.4, 1)})
+    method = {"name": "fedbuff", "buffer": 2, "concurrency": 1}
+    model, learner = federate(method=method, fleet=DROPOUT, rounds=2)
+    server = tiny_model()
+    names = [name for name, _ in server.named_parameters()]
+    for batch in ([(1, 0), (2, 0)], [(0, number), (1, 1)]):
+        sent = [plain.local_training(server, names, batches(*update), RATE) for update in batch]
+        plain.add(server, plain.mean(sent, [1.0, 1.0]))
+    assert_equal(weights(model), weights(server))
+    assert not learner.in_flight
+
+
+def test_who_begins_again_on_the_same_model_is_twice_in_its_buffer(fates):
+    # As there: client 1 is away, so that client 0 trains on the base a second time, which fills the buffer of three.
+    fates({(1, 0): Vanishing("upload", 0.25, 9)})
+    model, _ = federate(method={"name": "fedbuff", "buffer": 3}, fleet=DROPOUT, rounds=1)
+    server = tiny_model()
+    names = [name for name, _ in server.named_parameters()]
+    sent = [plain.local_training(server, names, batches(*update), RATE) for update in [(0, 0), (0, 1), (2, 0)]]
+    plain.add(server, plain.mean(sent, [1.0] * 3))
+    assert_equal(weights(model), weights(server))
+
+
+def test_an_overlapping_client_that_is_back_has_the_servers_model_and_nothing_of_its_own(fates):
+    # As there, but client 1 takes 9 s: 5 s one way, every update by itself, blocks 0, 1, 2, 0, ... Client 1 loses its
+    # first two updates at 10.8. At 40, when client 0's first three are aggregated, it is back: it fetches these blocks,
+    # and its update 2, of block 2, is in at 69, after six of client 0, which always has all of its own.
+    fates({(1, 1): Vanishing("compute", 0.2, 3)})
+    model, learner = federate(
+        method={"name": "parablock-async", "buffer": 1},
+        fleet=[{"count": 2, "uplink": "20MB/s", "dropout": {"rate": 0.5}}],
+        compute={"seconds": [10, 9]},
+        blocks={"layers": 1, "schedule": [0, 1, 2, 0, 1, 2, 0]},
+        rounds=7,
+    )
+    server = tiny_model()
+    for number in range(6):
+        if number == 3:
+            other = plain.local_training(server, plain.names_of(2, server), batches(1, 2), RATE)
+        plain.add(server, plain.local_training(server, plain.names_of(number % 3, server), batches(0, number), RATE))
+    plain.add(server, other)
+    assert_equal(weights(model), weights(server))
+    assert not any(key[1] in (0, 1) for key in learner.clients[1].pending)
+
+
 METHODS_ = ["fedbcd", "fedit", "ffa-lora", "flora", "full-ft", "parablock"]
 
 
-@pytest.mark.parametrize("method", METHODS_)
+@pytest.mark.parametrize("method", [*METHODS_, "fedbuff", "fedasync", "parablock-async"])
 def test_rates_that_never_strike_train_the_same_bits(method: str):
     plain_model, _ = federate(method=method)
     never, _ = federate(method=method, fleet=[{"count": 3, "dropout": {"rate": 1e-12}}])

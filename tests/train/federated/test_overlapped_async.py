@@ -45,7 +45,7 @@ def test_alike_clients_and_a_buffer_for_all_train_the_same_bits(uplink: str):
 )
 def test_what_plain_loops_make_of_it(parameters, weight, bound):
     aggregated: list[tuple[float, tuple[int, ...]]] = []
-    model, learner = federate(
+    model, _ = federate(
         method={"name": "parablock-async", **parameters},
         rounds=9,
         observe=lambda world, number, learner: aggregated.append((world.env.now, world.timeline.spans[-1].blocks)),

@@ -79,6 +79,27 @@ VARIANTS: dict[str, dict[str, Any]] = {
         }
         for name, late in (("fedbcd", "discard"), ("full-ft", "next-round"), ("parablock", "next-round"))
     },
+    **{
+        f"{name} with clients that fail": {
+            "method": {"name": name, **told, "weights": "polynomial"},
+            "rounds": 8,
+            "seed": 2,
+            "fleet": [{"count": 2, **FAILING}, {"count": 1, "speed": 0.4, **FAILING}],
+            "wire": {"upload": {"top_k": 0.2}},
+            "train": {"error_feedback": True},
+            "participation": {"short": "wait"},
+        }
+        for name, told in (
+            ("fedbuff", {"buffer": 2}),
+            ("fedasync", {"max_staleness": 2}),
+            ("parablock-async", {"buffer": 2, "concurrency": 2}),
+        )
+    },
+    "parablock-async at several paces": {
+        "method": {"name": "parablock-async", "buffer": 2, "max_staleness": 3},
+        "rounds": 8,
+        "fleet": [{"count": 2}, {"count": 1, "speed": 0.3, "uplink": "10MB/s"}],
+    },
     "activation checkpointing": {"train": {"activation_checkpointing": True}},
 }
 
@@ -87,6 +108,8 @@ _MIDDLE = (
     "fedbcd with clients that fail again and again",
     "parablock with clients that fail",
     "parablock without the late",
+    "parablock-async with clients that fail",
+    "parablock-async at several paces",
 )
 
 
