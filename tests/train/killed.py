@@ -37,7 +37,8 @@ SCENARIO: dict[str, Any] = {
     "local": {"steps": 1, "batch_size": 4},
     "train": {"data": {"source": "digits"}, "learning_rate": 3e-3, "evaluation": {"every": 3}},
 }
-METHODS = ("parablock", "full-ft")
+METHODS = ("parablock", "parablock-async", "full-ft")
+# At least: without rounds, some are begun that come to nothing.
 UPDATES = SCENARIO["rounds"] * 3 * len(METHODS)
 Arm = Callable[[], None]
 

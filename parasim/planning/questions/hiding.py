@@ -49,15 +49,15 @@ _FEWEST_DRAWN = 7
 def answer(question: Question) -> Plan:
     """Find the bandwidth at which a method hides all of its communication, by group, batch size and block width.
 
-    Methods that do not overlap get an answer that says so.
+    Methods that do not overlap, or have no rounds, get an answer that says so.
     """
     jobs = question.jobs
     answers: list[Answer] = []
     notes: list[str] = []
     curves: list[GroupCurve] = []
     for case in question.cases:
-        if not case.setup.traits.overlaps:
-            because = say("hiding.no_overlap")
+        if not (case.setup.traits.overlaps and case.setup.traits.rounds_numbered):
+            because = say("hiding.no_rounds" if case.setup.traits.overlaps else "hiding.no_overlap")
             answers.append(Answer(case.method, False, None, "B/s", None, because, row=("-", "none", "-", "-")))
             continue
         points, own = hiding_points(case, jobs), own_workload(case)

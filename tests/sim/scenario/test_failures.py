@@ -124,7 +124,8 @@ def test_participation_that_is_wrong_is_told_so_once(participation: Fields, said
 def test_only_rounds_that_are_waited_for_can_be_cut_short(method: str, participation: Fields):
     traits = METHODS[method].shape.traits
     fields = BASE | {"method": method, "participation": participation}
-    if traits.rounds_numbered and not traits.takes_turns:
+    waits_for_somebody = participation == {"short": "wait"} and not traits.takes_turns
+    if waits_for_somebody or (traits.rounds_numbered and not traits.takes_turns):
         Scenario.parse(fields)
     else:
         [field] = participation
