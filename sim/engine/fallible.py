@@ -228,6 +228,9 @@ class Fallible(StoppedSite):
 
     def _fetch(self, thread: Thread, items: Sequence[int]) -> simpy.Event:
         send = self._sender(self._receives, "download", thread)
+        if self.device_down or self.link_down:
+            # What it misses is decided now: what it has of the rest must stay until it can receive.
+            self.world.learner.serve(self.client, {})
         return Delivery(self, lambda before: send(items, before.versions if isinstance(before, Fetch) else None))
 
     def _sender(self, kind: Callable[..., Any], phase: str, thread: Thread) -> Callable[..., Message]:
