@@ -148,18 +148,24 @@ class Study:
         return by_phase.get(f"{rate:.0%} {phase}") or by_phase[f"{rate:.0%} {PHASES[0]}"]
 
     def table(self, part: str) -> str:
-        """Write out means and differences, in Markdown."""
-        lines = [f"| {part} | method | held-out loss | difference | from |", "|---|---|---|---|---|"]
-        for run in self.runs:
-            if run.part != part:
-                continue
-            early = sum(outcome.loss is None for outcome in self.outcomes[run.folder])
-            told = (written(self.loss(run), ".3f"), written(self.difference(run), "+.3f"))
-            note = f" ({early} ended early)" if early else ""
-            lines.append(
-                f"| {run.choice} | {run.method} | {told[0]}{note} | {told[1]} | {run.against or run.against_method} |"
-            )
+        """Write out losses, or where there is one the difference from a reference too: a row a method, in Markdown."""
+        runs = {(run.method, run.choice): run for run in self.runs if run.part == part}
+        methods, choices = (list(dict.fromkeys(names)) for names in zip(*runs, strict=True))
+        lines = [f"| {part} | {' | '.join(choices)} |", "|---" * (len(choices) + 1) + "|"]
+        for method in methods:
+            cells = [self._cell(runs[method, choice]) if (method, choice) in runs else "" for choice in choices]
+            lines.append(f"| {method} | {' | '.join(cells)} |")
         return "\n".join(lines)
+
+    def _cell(self, run: Run) -> str:
+        loss, difference = self.loss(run), self.difference(run)
+        early = sum(outcome.loss is None for outcome in self.outcomes[run.folder])
+        note = f", {early} ended early" if early else ""
+        if loss is None:
+            return f"-{note}"
+        if difference is None:
+            return f"{loss[0]:.2f} ± {loss[1]:.2f}{note}"
+        return f"{loss[0]:.2f}, {difference[0]:+.2f} ± {difference[1]:.2f}{note}"
 
     def rows(self) -> Iterator[tuple[object, ...]]:
         """Write out every run of every seed, for the table of `COLUMNS`."""
@@ -167,11 +173,6 @@ class Study:
             for seed, one in enumerate(self.outcomes[run.folder]):
                 seconds, updates = one.courses[-1][:2] if one.courses else ("", "")
                 yield run.part, run.method, run.choice, seed, one.loss, one.rounds, seconds, updates, one.ended
-
-
-def written(estimate: Estimate | None, style: str) -> str:
-    """Write a mean and half of its confidence interval; nothing if there is none."""
-    return "" if estimate is None else f"{estimate[0]:{style}} ± {estimate[1]:.3f}"
 
 
 def panels(study: Study) -> list[list[Panel]]:
@@ -184,8 +185,8 @@ def panels(study: Study) -> list[list[Panel]]:
         stale = [f"s = {s}" for s in STALENESS]
         skewed = [f"alpha {alpha}" for alpha in (ALPHAS[0], ALPHAS[-1])]
         lines = {one: [study.difference(study.find("heterogeneity", s, one)) for s in stale] for one in skewed}
-        rows[0].append(Differences("ParaBlock from FedBCD", "staleness", [*map(str, STALENESS)], lines, joined=True))
-    for part, title in (("rounds", "at 120 s, from waiting for all"), ("schedules", "from random blocks")):
+        rows[0].append(Differences("staleness, from FedBCD", "staleness s", [*map(str, STALENESS)], lines, joined=True))
+    for part, title in (("rounds", "rounds, from waiting for all"), ("schedules", "schedules, from random")):
         if part in parts:
             choices = list(dict.fromkeys(run.choice for run in study.runs if run.part == part and run.against))
             lines = {m: [study.difference(study.find(part, m, c)) for c in choices] for m in ("parablock", "fedbcd")}
@@ -199,11 +200,14 @@ def _dropout(study: Study, phase: str) -> Differences:
     """Draw what a rate costs each method when clients vanish in one phase."""
     methods = dict.fromkeys(run.method for run in study.runs if run.part == "dropout")
     lines: dict[str, list[Estimate | None]] = {
-        method: [(0.0, 0.0), *(study.difference(study.lossy(method, rate, phase)) for rate in RATES)]
+        method: [
+            study.difference(study.find("dropout", method, "0%")) or (0.0, 0.0),
+            *(study.difference(study.lossy(method, rate, phase)) for rate in RATES),
+        ]
         for method in methods
     }
     rates = ["0%", *(f"{rate:.0%}" for rate in RATES)]
-    return Differences(f"clients vanish: {phase}", "dropout rate", rates, lines, joined=True)
+    return Differences(f"dropout in the {phase} phase", "dropout rate", rates, lines, joined=True)
 
 
 def _courses(study: Study, fleet: str, axis: int) -> Courses:

@@ -13,9 +13,8 @@ from parasim.figures.sheet import Key, Sheet, sheet
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LEFT, _BOTTOM, _TOP, _GUTTER = 0.5, 0.5, 0.5, 0.48
+_LEFT, _BOTTOM, _TOP, _GUTTER = 0.5, 0.42, 0.42, 0.42
 _HEIGHT = 1.45
-_COLOURS = ("#0072B2", "#D55E00", "#56B4E9", "#009E73", "#882255")
 _MARKERS = "osD^v"
 
 Estimate = tuple[float, float]
@@ -100,9 +99,9 @@ def _draw(drawn: Sheet, panel: Panel, left: float, bottom: float, width: float, 
 
 def _differences(axes: Axes, panel: Differences) -> list[Key]:
     axes.axhline(0, color=style.MUTED, linewidth=0.6)
-    count, keys = len(panel.estimates), []
+    count, keys, colours = len(panel.estimates), [], style.method_colours(panel.estimates)
     for number, (name, estimates) in enumerate(panel.estimates.items()):
-        colour, marker = _COLOURS[number], _MARKERS[number]
+        colour, marker = colours[name], _MARKERS[number]
         shift = (0.1 if panel.joined else 0.2) * (number - (count - 1) / 2)
         known = [(place + shift, *one) for place, one in enumerate(estimates) if one is not None]
         places, means, halves = (list(column) for column in zip(*known, strict=True))
@@ -117,9 +116,9 @@ def _differences(axes: Axes, panel: Differences) -> list[Key]:
 def _courses(axes: Axes, panel: Courses) -> list[Key]:
     import numpy as np
 
-    keys = []
-    for number, (name, courses) in enumerate(panel.courses.items()):
-        colour = _COLOURS[number]
+    keys, colours = [], style.method_colours(panel.courses)
+    for name, courses in panel.courses.items():
+        colour = colours[name]
         # Where rounds are over does not depend on the seed unless clients fail; measurements are at rounds.
         places = [place for place, _ in courses[0]]
         losses = np.array([np.interp(places, *zip(*course, strict=True)) for course in courses])

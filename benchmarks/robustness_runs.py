@@ -30,7 +30,7 @@ POLICIES: dict[str, Mapping[str, Any]] = {
     "wait for all": {},
     "over-selection": {"over_selection": 1.5},
     "deadline": {"deadline": {"median": 1.0, "mad": 2.0}},
-    "deadline, late later": {"deadline": {"median": 1.0, "mad": 2.0}, "late": "next-round"},
+    "deadline, late next": {"deadline": {"median": 1.0, "mad": 2.0}, "late": "next-round"},
 }
 """How rounds end, beside a fraction of the clients."""
 
@@ -137,7 +137,10 @@ def dropout() -> list[Run]:
             fleet = {"count": 16, "uplink": "8MB/s"} | ({"dropout": {"rate": rate, "during": phase}} if rate else {})
             fields = merged(own, {"rounds": 12, "fleet": [fleet], "participation": {"short": "wait"}})
             choice = f"{rate:.0%} {phase}".strip()
-            runs.append(Run("dropout", method, choice, name, fields, updates=16, against="0%" if rate else ""))
+            reference = {"against": "0%"} if rate else {}
+            if method == UNCORRECTED:
+                reference = {"against_method": "parablock"}
+            runs.append(Run("dropout", method, choice, name, fields, updates=16, **reference))
     return runs
 
 
