@@ -10,6 +10,7 @@ from sim.scenario.scenario import Scenario
 from sim.workload.architecture import Architecture
 from sim.workload.blocks import ALL_LINEAR
 from sim.workload.methods import METHODS, Trains
+from sim.workload.schedule import CHOSEN_IN_TRAINING
 
 KEY = "ignored"
 """Of a run's provenance: what its scenario says and it did not look at, a sentence each."""
@@ -18,7 +19,12 @@ _MOST_NAMED = 3
 
 
 def ignored(scenario: Scenario, architecture: Architecture | None = None) -> list[str]:
-    """Say what a run does not look at of its scenario and of its model, if that is told, a sentence each."""
+    """Say what a simulation does not look at of its scenario and of its model, if that is told, a sentence each."""
+    return [*ignored_in_training(scenario, architecture), *drawn_blocks(scenario)]
+
+
+def ignored_in_training(scenario: Scenario, architecture: Architecture | None = None) -> list[str]:
+    """Say what training does not look at of its scenario and of its model, if that is told, a sentence each."""
     left_out = [] if architecture is None else not_adapted(scenario, architecture)
     return [*ignored_jitter(scenario), *unused_regions(scenario), *left_out]
 
@@ -39,6 +45,14 @@ def not_adapted(scenario: Scenario, architecture: Architecture) -> list[str]:
                 f"weights get no adapters{unless}."
             )
     return sentences
+
+
+def drawn_blocks(scenario: Scenario) -> list[str]:
+    """Say in a sentence, if so, that blocks are drawn which training would choose."""
+    by, method = scenario.blocks.schedule, METHODS[scenario.method.name]
+    if by not in CHOSEN_IN_TRAINING or method.trains is not Trains.BLOCK or method.shape.traits.takes_turns:
+        return []
+    return [f"Not looked at: blocks.schedule {by}, by which training chooses blocks. Here they are drawn at random."]
 
 
 def unused_regions(scenario: Scenario) -> list[str]:

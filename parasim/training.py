@@ -13,7 +13,7 @@ import torch
 
 from parasim.api import Source, costs_of
 from parasim.comparison import Base, Clock, Report, delta_saver, measure_base, missing_deltas, time_again
-from parasim.ignored import doubtful, ignored
+from parasim.ignored import doubtful, ignored_in_training
 from parasim.sentences import say
 from parasim.sweeping import PAPER_METHODS, check_parameters
 from sim.analysis.failing import write_failures
@@ -151,7 +151,8 @@ def _train(
     bench.partition.save(directory / "partition.json")
     if bench.held_out:
         write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
-    unused = dict.fromkeys(chain.from_iterable(ignored(scenario, bench.architecture) for scenario in scenarios))
+    left_out = (ignored_in_training(scenario, bench.architecture) for scenario in scenarios)
+    unused = dict.fromkeys(chain.from_iterable(left_out))
     catching_up = any(catches_up(prepare(scenario, bench.architecture)) for scenario in scenarios)
     notes, results = [*bench.notes, *priced_only(scenarios[0].wire, catching_up=catching_up), *unused], {}
     if clock != "measured":
@@ -184,7 +185,7 @@ def _train(
         if save_deltas:
             notes += missing_deltas(list(trained.learner.traces.values()), folder)
         if clock == "both":
-            time_again(scenario, bench.architecture, trained.metrics, folder)
+            time_again(trained, folder)
     if others := [name for name in metrics if name not in results]:
         notes.append(f"Metrics and charts also show what was trained here before: {', '.join(others)}.")
     return TrainedComparison(list(chain.from_iterable(metrics.values())), base, results, bench.partition, notes)

@@ -274,6 +274,9 @@ class Fallible(StoppedSite):
     def bring(self, thread: Thread, items: Sequence[int]) -> simpy.Event:
         """Have the server's versions of some items sent here, as often as it takes."""
         send = self._sender(self.downloads, "download", thread)
+        if self.device_down or self.link_down:
+            # What it misses is decided now: what it has of the rest must stay until it can receive.
+            self.world.learner.serve(self.client, {})
         return Delivery(self, lambda before: send(items, before.versions if isinstance(before, Fetch) else None))
 
     def _sender(self, kind: Callable[..., Any], phase: str, thread: Thread) -> Callable[..., Message]:

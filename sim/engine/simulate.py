@@ -35,7 +35,7 @@ from sim.workload.architecture import Architecture
 from sim.workload.blocks import Block, partition, partition_evenly
 from sim.workload.methods import METHODS, Method, Trains
 from sim.workload.payload import Payload, payload
-from sim.workload.schedule import UNKNOWN_MODEL_BLOCKS, block_schedule
+from sim.workload.schedule import CHOSEN_IN_TRAINING, UNKNOWN_MODEL_BLOCKS, block_schedule
 
 DEFAULT_LAYERS_PER_BLOCK = 2.0
 
@@ -94,7 +94,9 @@ class Setup:
 
     @property
     def trained_blocks(self) -> list[Block]:
-        """Blocks that some round trains; none for other methods, or without a model."""
+        """Blocks that some round trains, or may train; none for other methods, or without a model."""
+        if self.chooses_blocks:
+            return [*(self.blocks or ())]
         scheduled = set(self.schedule)
         return [block for number, block in enumerate(self.blocks or ()) if number in scheduled]
 
@@ -102,6 +104,12 @@ class Setup:
     def ranks_blocks(self) -> bool:
         """Whether a full pass of the model tells the order in which blocks are trained."""
         return self.method.trains is Trains.BLOCK and self.scenario.blocks.schedule == "gradient"
+
+    @property
+    def chooses_blocks(self) -> bool:
+        """Whether which block a round trains follows from what earlier rounds taught."""
+        by = self.scenario.blocks.schedule
+        return self.method.trains is Trains.BLOCK and by in CHOSEN_IN_TRAINING and not self.traits.takes_turns
 
     @property
     def staleness(self) -> int | None:
@@ -156,6 +164,11 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
             assert who.members is not None
             schedule, own_blocks = [members[0] % count for members in who.members], count
         else:
+            if scenario.blocks.schedule in CHOSEN_IN_TRAINING and not method.shape.traits.rounds_numbered:
+                raise ScenarioError(
+                    f"blocks.schedule: {scenario.blocks.schedule} chooses a block for each round, and clients of "
+                    f"{method.name} have no rounds; allowed are random, sequential, reverse, gradient, or a list"
+                )
             # Clients without numbered rounds begin it again and again, each by itself: in whole passes over the blocks.
             rounds = scenario.rounds if method.shape.traits.rounds_numbered else -(-scenario.rounds // count) * count
             schedule = block_schedule(scenario, count, rounds)
@@ -291,6 +304,11 @@ def _provenance(setup: Setup, costs: Costs) -> dict[str, object]:
         provenance["schedule"] = {
             "origin": "drawn",
             "source": "seeded stand-in for the gradient-based order: a simulation has no gradients",
+        }
+    if setup.chooses_blocks:
+        provenance["schedule"] = {
+            "origin": "drawn",
+            "source": "seeded stand-in for the order that training chooses: a simulation learns nothing",
         }
     return provenance
 

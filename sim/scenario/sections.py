@@ -66,15 +66,16 @@ class Blocks(Section):
     count: Whole | None = Field(default=None, ge=1, le=100_000)
     """Number of blocks, of sizes as equal as whole layers allow, instead of `layers`."""
     schedule: Annotated[
-        Literal["random", "sequential", "reverse", "gradient"] | tuple[Whole, ...],
+        Literal["random", "sequential", "reverse", "gradient", "change", "bandit"] | tuple[Whole, ...],
         one_of(
-            "'random', 'sequential', 'reverse', 'gradient' or a list of blocks",
+            "'random', 'sequential', 'reverse', 'gradient', 'change', 'bandit' or a list of blocks",
             list,
             tuple,
-            words=["random", "sequential", "reverse", "gradient"],
+            words=["random", "sequential", "reverse", "gradient", "change", "bandit"],
         ),
     ] = "random"
-    """Which block each round trains: a rule, or one block (0-based) per round."""
+    """Which block each round trains: a rule, or one block (0-based) per round. By `change` and `bandit` it follows from
+    what earlier rounds of a training brought; a simulation draws at random instead."""
     gradient_pass: Duration | None = None
     """Seconds of the extra full pass of the `gradient` schedule, where no profile knows them."""
 

@@ -12,6 +12,10 @@ UNKNOWN_MODEL_BLOCKS = 16
 """Blocks assumed where neither a model nor `blocks.count` says how many: those of the paper's Llama 3-8B."""
 
 
+CHOSEN_IN_TRAINING: tuple[str, ...] = ("change", "bandit")
+"""Schedules by which a round's block follows from what earlier rounds taught."""
+
+
 def block_schedule(scenario: Scenario, count: int, rounds: int) -> Sequence[int]:
     """Block of each round.
 
@@ -20,6 +24,7 @@ def block_schedule(scenario: Scenario, count: int, rounds: int) -> Sequence[int]
     scenario : Scenario
         Its `blocks.schedule` and `seed`. `random` draws anew each round, as in the paper;
         `gradient` is a draw too, for want of gradients: a learner that has them ranks the blocks itself.
+        So are those of `CHOSEN_IN_TRAINING`: a learner chooses from round to round.
     count : int
         Number of blocks.
     rounds : int

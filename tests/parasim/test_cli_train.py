@@ -93,6 +93,18 @@ def test_both_clocks_side_by_side(small_training: Path, tmp_path: Path):
     assert (tmp_path / "fedbcd" / "timeline-profile.csv").is_file()
 
 
+def test_both_clocks_time_the_blocks_that_were_chosen(small_training: Path, tmp_path: Path):
+    chosen = ("--set", "rounds=8", "--set", "blocks.schedule=change")
+    arguments = ("--method", "fedbcd", "--clock", "both", "--out", tmp_path, *chosen)
+    assert run("train", small_training, *arguments).status == 0
+    blocks = {}
+    for name in ("timeline", "timeline-profile"):
+        with (tmp_path / "fedbcd" / f"{name}.csv").open() as file:
+            blocks[name] = {row["round"]: row["block"] for row in csv.DictReader(file) if row["kind"] == "aggregate"}
+    assert len(blocks["timeline"]) == 8
+    assert blocks["timeline-profile"] == blocks["timeline"]
+
+
 @pytest.mark.parametrize("clock", ["profile", "both"])
 def test_a_profile_that_does_not_cover_the_run_is_refused_before_training(clock: str, tmp_path: Path):
     path = tmp_path / "small.yaml"

@@ -245,3 +245,12 @@ def test_training_says_which_experts_get_no_adapters(small_training: Path, tmp_p
     outcome = run("train", small_training, *settings, "--out", tmp_path / "out")
     assert outcome.status == 0, outcome.err
     assert " ".join(outcome.out.split()).count(LEFT_OUT) == 1
+
+
+def test_blocks_that_a_simulation_draws_where_training_chooses_them_are_said(small_training: Path, tmp_path: Path):
+    chosen = {"rounds": 4, "compute": {"seconds": 1}, "payload": {"upload": "1MB"}, "blocks": {"schedule": "bandit"}}
+    (sentence,) = parasim.simulate(chosen).provenance["ignored"]
+    assert "blocks.schedule bandit" in sentence
+    assert "ignored" not in parasim.simulate(chosen | {"method": "fedit"}).provenance
+    arguments = ("--method", "fedbcd", "--set", "blocks.schedule=bandit", "--out", tmp_path / "out")
+    assert "Not looked at" not in run("train", small_training, *arguments).out

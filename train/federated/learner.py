@@ -21,11 +21,12 @@ from sim.engine.fleet import Fleet
 from sim.engine.learner import Promise, Update
 from sim.engine.simulate import Setup
 from train.data.task import Task
+from train.federated.block_choice import adaptive_schedule
 from train.federated.client import Client
 from train.federated.versions import BASE, Versions
 from train.models.blocks import Values
 from train.runs.settings import TrainSettings
-from train.update.aggregate import mean, overwriting
+from train.update.aggregate import mean, overwriting, root_mean_square
 from train.update.compression import messages
 from train.update.jobs import Job, LocalTrainer, TrainerFactory
 from train.update.kept_optimizer import KeptOptimizer
@@ -125,6 +126,7 @@ class TorchLearner:
         self._costs = costs
         self._fleet = Fleet(setup.scenario.fleet)
         self.surveyed: dict[int, tuple[float, Tensor]] = {}
+        self.adaptive = adaptive_schedule(setup)
         # What was sent of updates that are not aggregated yet.
         self.in_flight: dict[tuple[int, int], Values] = {}
         # Of stacks: what merging each round's took here, and what each client has to merge before it trains [s].
@@ -173,8 +175,11 @@ class TorchLearner:
     def schedule(self) -> Sequence[int | None]:
         """Block of each round; ranked ones go round from the largest mean gradient norm to the smallest.
 
-        A client that takes turns has a block of its own, whatever the ranks.
+        A client that takes turns has a block of its own, whatever the ranks. Where blocks are chosen by what rounds
+        brought, each is when it is looked up.
         """
+        if self.adaptive is not None:
+            return self.adaptive
         if not self.setup.ranks_blocks or self.setup.traits.takes_turns:
             return self.setup.schedule
         # In the order of the clients: a sum must not depend on who was surveyed first.
@@ -282,7 +287,8 @@ class TorchLearner:
             return
         weights = [float(self.task.examples[u.client]) if self.settings.mean == "weighted" else 1.0 for u in updates]
         losses = (self.traces[update.client, update.round].loss for update in updates)
-        self.losses.setdefault(number, []).extend(zip(weights, losses, strict=True))
+        weighted = [*zip(weights, losses, strict=True)]
+        self.losses.setdefault(number, []).extend(weighted)
         contents = [cast(Values, update.content) for update in updates]
         rate = self.settings.global_learning_rate
         if isinstance(self.trained, TrainedStack):
@@ -300,6 +306,8 @@ class TorchLearner:
                 change = overwriting(change, self.versions.get(item, begun), self.versions.newest_values(item))
             change = self.messages.broadcast(number, change)
             self.versions.renew(item, number, {name: rate * value for name, value in change.items()})
+            if self.adaptive is not None:
+                self.adaptive.report(number, item, rate * root_mean_square(change), weighted)
         self._check_finite(item, number)
         for update in updates:
             del self.in_flight[update.client, update.round]

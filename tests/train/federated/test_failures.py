@@ -15,6 +15,7 @@ from sim.failures.dropout import Dropouts, Vanishing
 from tests.oracles import plain_training as plain
 from tests.train.tiny import LOCAL, RandomTokens, assert_equal, federate, tiny_model, weights
 from train.federated.learner import TorchLearner
+from train.federated.versions import Versions
 
 SCHEDULE = [2, 0, 0, 3, 0]
 RATE = LOCAL.learning_rate
@@ -338,3 +339,29 @@ def test_a_repair_changes_when_and_never_what_is_learned(method: str):
         for each in (repaired, plain_model)
     )
     assert_equal(one, other, exactly=True)
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_what_is_forgotten_while_a_device_is_repaired_is_never_trained_on(seed: int, monkeypatch: pytest.MonkeyPatch):
+    # Rounds go on without clients that fail just when they are to download; these train on what they have and get then.
+    fields: dict[str, Any] = {
+        "method": "fedbcd",
+        "rounds": 17,
+        "seed": seed,
+        "compute": {"seconds": 2},
+        "payload": {"upload": "400kB"},
+        "fleet": [
+            {"count": count, "speed": speed, "uplink": "400kB/s", "failures": {"every": "60s", "repair": "10s"}}
+            for count, speed in ((6, 1.0), (4, 0.4))
+        ],
+        "participation": {"fraction": 0.6, "over_selection": 1.5},
+    }
+    model, _ = federate(**fields)
+    monkeypatch.setattr(Versions, "renew", renew_and_forget_nothing)
+    expected, _ = federate(**fields)
+    assert_equal(weights(model), weights(expected))
+
+
+def renew_and_forget_nothing(versions: Versions, item: int, round: int, change: dict[str, torch.Tensor]) -> None:
+    newest = versions.newest_values(item)
+    versions.values[item][round] = {name: value + change[name] for name, value in newest.items()}

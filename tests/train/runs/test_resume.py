@@ -26,6 +26,20 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "train": {"stochastic_rounding": True},
     },
     "gradient schedule": {"blocks": {"layers": 1, "schedule": "gradient", "gradient_pass": 3}},
+    "blocks by their last change": {"blocks": {"layers": 1, "schedule": "change"}, "rounds": 8},
+    "blocks by a bandit": {
+        "method": {"name": "parablock", "staleness": 2},
+        "blocks": {"layers": 1, "schedule": "bandit"},
+        "rounds": 12,
+    },
+    "blocks by their last change with clients that fail": {
+        "method": "parablock",
+        "blocks": {"layers": 1, "schedule": "change"},
+        "rounds": 8,
+        "seed": 2,
+        "fleet": [{"count": 3, **FAILING}],
+        "participation": {"short": "wait"},
+    },
     "cohorts": {"participation": {"rounds": [[0, 1], [2], [0, 2], [1], [0, 1, 2]]}},
     "fedcybgd that skips downloads": {"method": "fedcybgd", "cyclic": {"download_fraction": 0.5}, "rounds": 7},
     "fedcybgd from what it had last": {
