@@ -266,6 +266,10 @@ class _Failing:
         self._incidents = incidents = result.timeline.incidents
         self._fleet = Fleet(result.scenario.fleet)
         self._vanished = {each.time: each.client for each in incidents.vanished}
+        # By when it ended, since when nobody was there.
+        self._nobody: dict[float, float] = {}
+        for begin, end in incidents.nobody:
+            self._nobody[end] = min(begin, self._nobody.get(end, end))
 
     def told_apart(self, number: int, effect: Span | None, pieces: Iterable[Piece]) -> Iterator[Piece]:
         """Divide a span's pieces further: where it came to nothing, and where its link had an outage.
@@ -292,6 +296,9 @@ class _Failing:
     def held_up(self, number: int, since: float, until: float) -> Iterator[Piece]:
         """Repairs and outages that a span waited for between two times [s], going back."""
         client = self._spans[number].client
+        if until in self._vanished:
+            # Whatever else was down meanwhile, it was somebody's vanishing that made an end of it.
+            return
         while since < until and (found := self._down(client, until)) is not None:
             holder, whose, begin = found
             yield Piece(number, holder, whose, begin := max(since, begin), until)
@@ -302,10 +309,9 @@ class _Failing:
         for piece in self.held_up(number, since, until):
             yield piece
             until = piece.start
-        for begin, end in reversed(self._incidents.nobody):
-            if since < until and _same(end, until):
-                yield Piece(number, Holder.NOBODY, SERVER, begin := max(since, begin), until)
-                until = begin
+        while since < until and until in self._nobody:
+            yield Piece(number, Holder.NOBODY, SERVER, begin := max(since, self._nobody[until]), until)
+            until = begin
         if since < until:
             yield Piece(number, *self._always(self._spans[number], until), since, until)
 

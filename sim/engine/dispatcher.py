@@ -41,8 +41,8 @@ class Dispatcher(Roster):
         self._news: Causes = ()
         # Until when nobody else comes whom a place could be given to, unless one of those comes to be free.
         self._nobody_until = -math.inf
-        # Since when nobody is there, if that is waited for [s].
-        self._idle_since: float | None = None
+        # When a place was taken last [s].
+        self._taken = 0.0
 
     @property
     def clients(self) -> int:
@@ -111,9 +111,10 @@ class Dispatcher(Roster):
 
     def begin(self, client: int, causes: Causes) -> None:
         """Have a client begin, which has got a place."""
-        if self._idle_since is not None:
-            idle, self._idle_since = (self._idle_since, float(self.run.env.now)), None
-            self.run.world.timeline.incidents.nobody.append(idle)
+        before, self._taken = self._taken, float(self.run.env.now)
+        if self._taken > before:
+            # Whoever begins later than all that it waited for was not there, nor was anybody else.
+            self.run.world.timeline.incidents.nobody.append((before, self._taken))
         site = self._site(client)
         site.after = tuple(dict.fromkeys((*causes, *self._news, *site.after)))
         self._busy.add(client)
@@ -144,8 +145,6 @@ class Dispatcher(Roster):
             if not away:
                 raise self._ends(run.server.aggregations, "nobody will ever be there")
             self._count()
-        if self._idle_since is None and not self._busy:
-            self._idle_since = now
 
     def _taking_part(self, site: Fallible) -> Process:
         if not self._surveyed.processed:

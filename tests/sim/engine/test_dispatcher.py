@@ -164,7 +164,7 @@ def test_who_is_away_is_not_waited_for_in_vain(run):
     # The only client vanishes at 4, for three of others: as there are none, it begins again at once.
     fields = {"method": "fedasync", "rounds": 1, "fleet": [{}]}
     fates = {(0, 0): Vanishing("compute", 0.4, 3)}
-    with pytest.raises(SimulationError, match=r"nobody is there \(clients 0 vanished before\)"):
+    with pytest.raises(SimulationError, match=r"nobody is there \(0 vanished before\)"):
         run(fates, **fields)
     result = run(fates, participation={"short": "wait"}, **fields)
     assert spans(result, Kind.COMPUTE, 0) == [(0, 4), (4, 14)]

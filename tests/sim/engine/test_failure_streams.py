@@ -8,7 +8,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from sim.engine import attendance
+from sim.engine import candidates
 from sim.support.streams import KeyedStream, Stream
 from tests.sim.runs import simulated
 
@@ -83,7 +83,7 @@ class Refusing:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_nobody_is_selected_at_random_unless_more_are_wanted(method: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(attendance, "stream", lambda seed, name: Refusing())
+    monkeypatch.setattr(candidates, "stream", lambda seed, name: Refusing())
     told = {"fraction": 0.5, "quorum": 0.5}
     drawn(method, MODELS, **told)
     with pytest.raises(AssertionError, match="drawn"):
