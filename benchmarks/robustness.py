@@ -24,7 +24,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.robustness_figure import Courses, Differences, Estimate, Panel, draw_robustness
-from benchmarks.robustness_runs import ALPHAS, PARTS, PHASES, RATES, STALENESS, STUDIES, Run, scenario
+from benchmarks.robustness_runs import ALPHAS, PARTS, PHASES, RATES, STALENESS, STUDIES, UNCORRECTED, Run, scenario
 from parasim.training import DEMONSTRATION, train
 from sim.errors import ParaSimError
 from sim.scenario import reading as scenario_file
@@ -131,12 +131,21 @@ class Study:
 
     def difference(self, run: Run) -> Estimate | None:
         """The same less that of the run that it is compared with, seed by seed; None if there is none."""
-        if not run.against and not run.against_method:
-            return None
-        other = self.find(run.part, run.against_method or run.method, run.against or run.choice)
-        pairs = zip(self.outcomes[run.folder], self.outcomes[other.folder], strict=True)
-        differences = [a.loss - b.loss for a, b in pairs if a.loss is not None and b.loss is not None]
+        differences = [*self._differences(run).values()]
         return interval(differences) if len(differences) > 1 else None
+
+    def interaction(self, run: Run, other: Run) -> Estimate | None:
+        """Difference of a run less that of another one, seed by seed: what their choice does to it."""
+        own, others = self._differences(run), self._differences(other)
+        both = [own[seed] - others[seed] for seed in own.keys() & others.keys()]
+        return interval(both) if len(both) > 1 else None
+
+    def _differences(self, run: Run) -> dict[int, float]:
+        if not run.against and not run.against_method:
+            return {}
+        other = self.find(run.part, run.against_method or run.method, run.against or run.choice)
+        pairs = enumerate(zip(self.outcomes[run.folder], self.outcomes[other.folder], strict=True))
+        return {seed: a.loss - b.loss for seed, (a, b) in pairs if a.loss is not None and b.loss is not None}
 
     def find(self, part: str, method: str, choice: str) -> Run:
         """Find a run."""
@@ -173,6 +182,26 @@ class Study:
             for seed, one in enumerate(self.outcomes[run.folder]):
                 seconds, updates = one.courses[-1][:2] if one.courses else ("", "")
                 yield run.part, run.method, run.choice, seed, one.loss, one.rounds, seconds, updates, one.ended
+
+
+def interactions(study: Study) -> Iterator[str]:
+    """Say what one choice does to the difference that another one makes."""
+    parts = {run.part for run in study.runs}
+    pairs: list[tuple[str, Run, Run]] = []
+    if "dropout" in parts:
+        without = study.find("dropout", UNCORRECTED, "0%")
+        for phase in PHASES:
+            what = f"{RATES[-1]:.0%} dropout in the {phase} phase adds to the lack of the correction"
+            pairs.append((what, study.lossy(UNCORRECTED, RATES[-1], phase), without))
+    if "heterogeneity" in parts:
+        extreme, mild = f"alpha {ALPHAS[0]}", f"alpha {ALPHAS[-1]}"
+        for stale in (f"s = {s}" for s in STALENESS):
+            own, other = (study.find("heterogeneity", stale, alpha) for alpha in (extreme, mild))
+            pairs.append((f"{extreme} instead of {mild} adds to {stale}", own, other))
+    for what, run, other in pairs:
+        found = study.interaction(run, other)
+        if found is not None:
+            yield f"What {what}: {found[0]:+.2f} ± {found[1]:.2f}"
 
 
 def panels(study: Study) -> list[list[Panel]]:
@@ -232,6 +261,7 @@ def main() -> None:
     draw_robustness(panels(study), options.out)
     for part in options.parts:
         print(study.table(part), end="\n\n")
+    print(*interactions(study), sep="\n")
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def _courses(axes: Axes, panel: Courses) -> list[Key]:
         colour = colours[name]
         # Where rounds are over does not depend on the seed unless clients fail; measurements are at rounds.
         places = [place for place, _ in courses[0]]
-        losses = np.array([np.interp(places, *zip(*course, strict=True)) for course in courses])
+        losses = np.array([np.interp(places, [x for x, _ in one], [loss for _, loss in one]) for one in courses])
         axes.plot(places, [statistics.fmean(column) for column in losses.T], color=colour, linewidth=1.1)
         axes.fill_between(places, losses.min(axis=0), losses.max(axis=0), color=colour, alpha=0.12, lw=0)
         keys.append(Key(name, (colour,)))

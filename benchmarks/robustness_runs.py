@@ -137,10 +137,9 @@ def dropout() -> list[Run]:
             fleet = {"count": 16, "uplink": "8MB/s"} | ({"dropout": {"rate": rate, "during": phase}} if rate else {})
             fields = merged(own, {"rounds": 12, "fleet": [fleet], "participation": {"short": "wait"}})
             choice = f"{rate:.0%} {phase}".strip()
-            reference = {"against": "0%"} if rate else {}
-            if method == UNCORRECTED:
-                reference = {"against_method": "parablock"}
-            runs.append(Run("dropout", method, choice, name, fields, updates=16, **reference))
+            against_method = "parablock" if method == UNCORRECTED else ""
+            against = "0%" if rate and not against_method else ""
+            runs.append(Run("dropout", method, choice, name, fields, None, 16, against, against_method))
     return runs
 
 

@@ -52,6 +52,14 @@ def test_differences_are_taken_seed_by_seed_where_both_came_to_their_end():
     ]
 
 
+def test_an_interaction_is_a_difference_of_differences():
+    choices = {("a", "all"): (1.0, 2.0), ("a", "few"): (2.0, 5.0), ("b", "all"): (0.0, 0.0), ("b", "few"): (0.5, 0.5)}
+    runs = [run(m, c, **({"against": "all"} if c == "few" else {})) for m, c in choices]
+    found = Study(runs, {r.folder: [*map(outcome, losses)] for r, losses in zip(runs, choices.values(), strict=True)})
+    # Few clients cost 1 and 3 for a, and 0.5 for b: 0.5 and 2.5 more for a.
+    assert found.interaction(runs[1], runs[3]) == pytest.approx((1.5, 12.706), abs=1e-3)
+
+
 def test_a_reference_may_be_another_method_at_the_same_choice():
     stale, fresh = run("s = 1", "alpha 1", against_method="fedbcd"), run("fedbcd", "alpha 1")
     losses = {stale.folder: [outcome(3.0), outcome(4.0)], fresh.folder: [outcome(1.0), outcome(2.0)]}
