@@ -95,9 +95,7 @@ def test_what_waits_for_its_serial_part_and_then_for_its_link(run: Run):
 
 def test_a_deadline_that_is_waited_for():
     # Client 0 is in at 11, the deadline passes at 20.
-    result = simulated(
-        method="fedbcd", rounds=1, fleet=[{}, {"speed": 0.1}], participation={"deadline": "20s", "quorum": 1.0}
-    )
+    result = simulated(method="fedbcd", rounds=1, fleet=[{}, {"speed": 0.1}], participation={"deadline": "20s"})
     assert path(result)[1:] == [(Holder.UPLINK, 0, 10, 11), (Holder.DEADLINE, SERVER, 11, 20)]
     assert result.timeline.incidents.closed == {0: Closed(Closing.DEADLINE, 2, 1)}
     assert result.figures()["short_rounds"] == 1
