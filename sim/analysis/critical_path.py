@@ -295,14 +295,14 @@ class _Failing:
 
     def held_up(self, number: int, since: float, until: float) -> Iterator[Piece]:
         """Repairs and outages that a span waited for between two times [s], going back."""
-        client = self._spans[number].client
+        span, over = self._spans[number], True
         if until in self._vanished:
             # Whatever else was down meanwhile, it was somebody's vanishing that made an end of it.
             return
-        while since < until and (found := self._down(client, until)) is not None:
+        while since < until and (found := self._down(span, until, over=over)) is not None:
             holder, whose, begin = found
             yield Piece(number, holder, whose, begin := max(since, begin), until)
-            until = begin
+            until, over = begin, False
 
     def waited(self, number: int, since: float, until: float) -> Iterator[Piece]:
         """What a span waited for between two times [s], going back; since its last cause."""
@@ -315,15 +315,19 @@ class _Failing:
         if since < until:
             yield Piece(number, *self._always(self._spans[number], until), since, until)
 
-    def _down(self, actor: int, until: float) -> tuple[Holder, int, float] | None:
-        """A repair or outage of a client that lasts up to a time [s], and when it began.
+    def _down(self, span: Span, until: float, *, over: bool) -> tuple[Holder, int, float] | None:
+        """A repair or outage that a span waits for up to a time [s], whose it is, and when it began.
 
-        One may begin before the other ends. What an aggregator fetches waits for those of clients that it is for.
+        It is over then, or another one had begun before. Computing does not wait for a link; what an aggregator fetches
+        waits for clients that it is for.
         """
-        for holder, down in ((Holder.REPAIR, self._result.repairs), (Holder.OUTAGE, self._result.outages)):
+        actor, downs = span.client, [(Holder.REPAIR, self._result.repairs)]
+        if span.kind is not Kind.COMPUTE:
+            downs.append((Holder.OUTAGE, self._result.outages))
+        for holder, down in downs:
             for client in (actor,) if actor >= 0 else down if actor < SERVER else ():
                 for begin, end in down.get(client, ()):
-                    if begin < until and (_same(end, until) or (until < end and actor >= 0)):
+                    if begin < until and (_same(end, until) or (until < end and not over)):
                         return holder, client, begin
         return None
 
