@@ -7,8 +7,9 @@ constant at the trace's mean. Both run alternating in one process; a figure is t
 
 - *Unlimited server*, or an *ample* one, with more than all uplinks ever have: nothing but the uplink can bind, so that
   no link is woken at all.
-- *Binding server*: it has an eighth, or half, of what the uplinks have together. Links are looked at when what they have
-  falls below the level of all shares or rises above it, and those that have less at every change, as each moves the level.
+- *Binding server*: it has an eighth, or half, of what the uplinks have together. Links are looked at when what they
+  have falls below the level of all shares or rises above it, and those that have less at every change, as each moves
+  the level.
 - *Sites*: constant uplinks behind lines that vary, an unlimited server above.
 """
 

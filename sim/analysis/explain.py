@@ -175,9 +175,9 @@ def _with_ties(recording: Recording, claims: tuple[Claim, ...]) -> tuple[Claim, 
     """
     scenario = recording.setup.scenario
     server = scenario.server
-    if not scenario.regions and all(group.site is None for group in scenario.fleet):
-        if server.ingress is None and server.egress is None:
-            return claims
+    shared = scenario.regions or any(group.site is not None for group in scenario.fleet)
+    if not shared and server.ingress is None and server.egress is None:
+        return claims
     least = WORTH_A_CLAIM * recording.result.wall_clock
     best: dict[Lever, float] = {}
     for claim in claims:

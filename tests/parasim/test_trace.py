@@ -249,7 +249,12 @@ PHASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "s": (ARROW, ["name", "cat", "id", "ts", "pid", "tid"]),
     "f": ({**ARROW, "bp": {"const": "e"}}, ["name", "cat", "id", "bp", "ts", "pid", "tid"]),
     "C": (
-        {**WHERE, **WHEN, **NAMED, "args": {"additionalProperties": {"type": "number", "minimum": 0}, "minProperties": 1}},
+        {
+            **WHERE,
+            **WHEN,
+            **NAMED,
+            "args": {"additionalProperties": {"type": "number", "minimum": 0}, "minProperties": 1},
+        },
         ["name", "ts", "pid", "args"],
     ),
 }

@@ -146,6 +146,7 @@ def test_links_that_bind_together_are_named_together(shared: dict[str, Any], ser
     assert claim(why, Lever.UPLINK).saves == 0
     assert claim(why, Lever.PATHS).saves == pytest.approx(1)
 
+
 def test_links_that_help_alone_are_not_named_together():
     # The line is four times what its two clients have, or a quarter: one lever saves all that both do.
     for line in ("400MB/s", "25MB/s"):
