@@ -63,7 +63,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
             "fleet": [{"count": 2, **FAILING}, {"count": 1, "speed": 0.3}],
             "participation": {"short": "wait", "quorum": 0.6, "late": late},
         }
-        for name, late in (("fedbcd", "discard"), ("full-ft", "next-round"), ("parablock", "next-round"))
+        for name, late in (
+            ("fedbcd", "discard"),
+            ("full-ft", "next-round"),
+            ("flora", "next-round"),
+            ("parablock", "next-round"),
+        )
     },
     "activation checkpointing": {"train": {"activation_checkpointing": True}},
 }
@@ -73,6 +78,7 @@ _MIDDLE = (
     "fedbcd with clients that fail again and again",
     "parablock with clients that fail",
     "parablock without the late",
+    "flora without the late",
 )
 
 
@@ -126,3 +132,4 @@ def test_kill_minus_nine_anywhere():
     done = subprocess.run([sys.executable, "-m", "tests.train.killed"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "killed at 14 points, same bytes" in done.stdout
+    assert "killed at 6 points, same bytes" in done.stdout
