@@ -6,19 +6,19 @@ A round that cannot be aggregated without further clients is *short*: it ends th
 
 from __future__ import annotations
 
-import builtins
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 import simpy
 
-from sim.engine.aggregation import Aggregation, AllExpected, Quorum, at_least
+from sim.engine.aggregation import Aggregation, AllExpected, Quorum
+from sim.engine.candidates import Candidates
 from sim.engine.fallible import Fallible, Hazard
 from sim.engine.fleet import Fleet
 from sim.engine.opening import Admit, Awaiting, Chosen, TakePart
 from sim.engine.run import Run
-from sim.engine.selection import Everyone, Fraction, Listed, Selection, Turns
+from sim.engine.selection import Everyone, Selection, Turns
 from sim.engine.timeline import Interval
 from sim.engine.world import Causes, Process
 from sim.errors import SimulationError
@@ -30,7 +30,6 @@ from sim.network.timing import after_delay
 from sim.scenario.failures import AdaptiveDeadline as Adaptive
 from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Participation
-from sim.support.streams import stream
 
 _NAMED = 5
 """Clients that a message names."""
@@ -55,10 +54,10 @@ class Attendance:
         self.run = run
         self._told = told = scenario.participation
         self._selection = selection
-        self._more = stream(scenario.seed, "over-selection")
         self._join = join
         self._on_gone = self._gone
         self._population = Population(scenario)
+        self._candidates = Candidates(scenario, selection, self._population)
         self._fleet = Fleet(scenario.fleet)
         self._sites: dict[int, Fallible] = {}
         # Whose session's end is waited for.
@@ -129,8 +128,7 @@ class Attendance:
         while True:
             # Others may wait for a round that is short, which comes first.
             self._admit_further()
-            chosen = self._chosen(round)
-            if chosen.sites:
+            if (chosen := self._chosen(round)).sites:
                 self._openings += 1
                 return chosen
             yield from self._somebody([round])
@@ -222,19 +220,11 @@ class Attendance:
         yield from self.fated(site, round, take_part(site, round))
 
     def _chosen(self, round: int) -> Chosen:
-        """Choose those wanted for a round, and more if told so; of one that is opened anew, as many as it has lost."""
-        by, population, now, barred = self._selection, self._population, float(self.run.env.now), self._barred(round)
-        if not isinstance(by, Fraction):
-            wanted = by.select(round, self._there(barred))
-            return Chosen([self._site(client) for client in wanted], len(wanted))
-        # A share of the whole fleet, without asking everyone.
-        if taking_part := self._taking_part.get(round):
-            further = population.choose(self._size[round] - len(taking_part), now, by.draws, barred)
-            return Chosen([self._site(client) for client in further], len(further))
-        wanted = population.choose(max(1, builtins.round(by.share * population.clients)), now, by.draws, barred)
-        more = at_least(self._told.over_selection, len(wanted)) - len(wanted)
-        others = population.choose(more, now, self._more, {*barred, *wanted}) if more else []
-        return Chosen([self._site(client) for client in sorted([*wanted, *others])], len(wanted))
+        """Choose those who are there for a round, or as many as one has lost that is opened anew."""
+        taking_part = self._taking_part.get(round)
+        lost = self._size[round] - len(taking_part) if taking_part else None
+        clients, wanted = self._candidates.choose(round, float(self.run.env.now), self._barred(round), lost)
+        return Chosen([self._site(client) for client in clients], wanted)
 
     def _away(self) -> set[int]:
         """Clients that have dropped out, and are not back for the next opening."""
@@ -252,33 +242,16 @@ class Attendance:
         if self._told.short == "end":
             gone = f" ({_named(sorted(away))} vanished before)" if away else ""
             raise self._ends(rounds[0], f"nobody is there whom it could begin with{gone}")
-        first = min(self._first_there(round) for round in rounds)
+        now = float(env.now)
+        first = min(self._candidates.first_there(round, now, self._barred(round)) for round in rounds)
         if first < math.inf:
             self._changed = env.event()
-            yield env.timeout(first - env.now) | self._changed
+            yield env.timeout(first - now) | self._changed
         elif away:
             # This try counts as one of the rounds for which they are away.
             self._openings += 1
         else:
             raise self._ends(rounds[0], "nobody will ever be there")
-
-    def _first_there(self, round: int) -> float:
-        """When somebody comes whom a round could have [s]; inf if never."""
-        by, now, barred = self._selection, float(self.run.env.now), self._barred(round)
-        whom: Sequence[int] = range(self._population.clients)
-        if isinstance(by, Listed):
-            whom = by.rounds[round]
-        elif isinstance(by, Turns):
-            whom = by.order
-        return min(
-            (self._population.next_change(client, now) for client in whom if client not in barred), default=math.inf
-        )
-
-    def _there(self, barred: Collection[int]) -> Sequence[int]:
-        """Clients that can be chosen now, rising."""
-        if self._population.always_there and not barred:
-            return range(self._population.clients)
-        return [*self._population.available(self.run.env.now, barred)]
 
     def _site(self, client: int) -> Fallible:
         if client not in self._sites:

@@ -156,9 +156,9 @@ def parablock_with_losses(
 def fedcybgd(
     model: nn.Module, batches: Batches, rounds: int, n: int, rate: Callable[[int], float | Sequence[float]],
     *, kept: bool = True, fetched: Callable[[int], Sequence[int]] | None = None, unfetched: str = "base",
-    up: Wire = unchanged, down: Wire = unchanged, blocks: int | None = None,
+    up: Wire = unchanged, down: Wire = unchanged, blocks: int | None = None, turns: Sequence[int] = (),
 ) -> nn.Module:  # fmt: skip
-    """Clients take turns; the server overwrites the block that the client returns.
+    """Clients take turns, or those that are given; the server overwrites the block that the client returns.
 
     For blocks that a client does not fetch stand the base's values, as in the method's public code, or those that it
     had last. AdamW's state stays with the client or begins afresh. With fewer blocks than clients, some share one.
@@ -167,7 +167,7 @@ def fedcybgd(
     base, memories = copy.deepcopy(model), [{} for _ in range(n)]
     last = [copy.deepcopy(model) for _ in range(n)]
     for t in range(rounds):
-        client = t % n
+        client = turns[t] if turns else t % n
         own = copy.deepcopy(base if unfetched == "base" else last[client])
         mine = client % (blocks or n)
         still_mine = [mine] if owner.get(mine) == client else []

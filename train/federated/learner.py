@@ -7,6 +7,7 @@ under way is bookkeeping (`train.federated.versions`); who trains on it, and whe
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -110,8 +111,11 @@ class TorchLearner:
         skip = setup.staleness is None and setup.traits.rounds_numbered and not self._forgets
         # Where rounds end early, others go on while a client that overlaps is still to begin with what it has.
         self._goes_back = not settings.correction or skip or (setup.opened and setup.traits.overlaps)
-        keep = setup.traits.takes_turns and settings.cyclic.optimizer == "kept"
-        self._turns: Mapping[int, Sequence[int]] = setup.cohorts.rounds_of() if keep else {}
+        self._skips = skip
+        self._keeps_adamw = setup.traits.takes_turns and settings.cyclic.optimizer == "kept"
+        self._turns: Mapping[int, Sequence[int]] = setup.cohorts.rounds_of() if self._keeps_adamw else {}
+        # What AdamW knows after turns that are not aggregated yet: a turn that comes to nothing leaves nothing.
+        self._adamw: dict[tuple[int, int], Values] = {}
         self._trainer = trainer_factory(trained, self.versions, task, local)
         self._learning_rate = local.learning_rate
         self._costs = costs
@@ -201,8 +205,11 @@ class TorchLearner:
         if self._forgets:
             view.forget(self.versions.newest)
         item, kept = self.trained.item(block), None
-        if turns := self._turns.get(client):
-            kept = KeptOptimizer(view.adamw.get(item, {}), turns.index(round), len(turns))
+        if self._keeps_adamw:
+            # Its place in the schedule goes by the round: others may have had its turns, and it theirs.
+            turns = self._turns.get(client, (round,))
+            before = min(bisect_left(turns, round), len(turns) - 1)
+            kept = KeptOptimizer(view.adamw.get(item, {}), before, len(turns))
         return Job(
             client,
             round,
@@ -241,7 +248,7 @@ class TorchLearner:
         if self._keeps_own:
             self.clients[client].pending[job.item, round] = learned.delta
         if learned.adamw:
-            self.clients[client].adamw[job.item] = learned.adamw
+            self._adamw[client, round] = learned.adamw
         # Nobody measures during which part of it nothing can be sent.
         seconds, serial = duration or ((merging + learned.seconds) / self._fleet.group(client).speed, 0.0)
         trace = Trace(client, round, learned.loss, learned.seconds, seconds, serial)
@@ -286,6 +293,8 @@ class TorchLearner:
         self._check_finite(item, number)
         for update in updates:
             del self.in_flight[update.client, update.round]
+            if adamw := self._adamw.pop((update.client, update.round), None):
+                self.clients[update.client].adamw[item] = adamw
             self.owed_before.pop((update.client, update.round), None)
             # Events and processes hold on to an update for a while; its tensors need not stay for that.
             update.content = None
@@ -303,6 +312,7 @@ class TorchLearner:
             return
         key, item = (update.client, update.round), self.trained.item(update.block)
         owed_before, sent = self.owed_before.pop(key, None), self.in_flight.pop(key, None)
+        self._adamw.pop(key, None)
         if not update.computed:
             self.messages.restore(update.client, item, owed_before)
         elif sent:
@@ -319,7 +329,8 @@ class TorchLearner:
 
     def rest(self, client: int, *, vanished: bool) -> None:
         """Forget what is on its way to a client, and if it vanished what it had of its own."""
-        self._resting.add(client)
+        if not self._skips:
+            self._resting.add(client)
         self._at_work.discard(client)
         self._served.pop(client, None)
         if vanished and client in self.clients and not self._replaying:
