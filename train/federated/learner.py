@@ -296,7 +296,7 @@ class TorchLearner:
             # Whoever downloads now has what was merged before, and nothing of what is merged meanwhile.
             has, served = self._merged, self._served
             self.trained.keep_older(
-                {max(served[c].values()) if c in served else has.get(c, BASE) for c in self._at_work}
+                {max(served.get(c, {}).values(), default=has.get(c, BASE)) for c in self._at_work}
             )
             self.merge_seconds[number] = self.trained.merge(stack, number)
         else:

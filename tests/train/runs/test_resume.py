@@ -86,7 +86,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
             "fleet": [{"count": 2, **FAILING}, {"count": 1, "speed": 0.3}],
             "participation": {"short": "wait", "quorum": 0.6, "late": late},
         }
-        for name, late in (("fedbcd", "discard"), ("full-ft", "next-round"), ("parablock", "next-round"))
+        for name, late in (
+            ("fedbcd", "discard"),
+            ("full-ft", "next-round"),
+            ("flora", "next-round"),
+            ("parablock", "next-round"),
+        )
     },
     **{
         f"{name} with clients that fail": {
@@ -119,6 +124,7 @@ _MIDDLE = (
     "parablock without the late",
     "parablock-async with clients that fail",
     "parablock-async at several paces",
+    "flora without the late",
 )
 
 
@@ -172,3 +178,4 @@ def test_kill_minus_nine_anywhere():
     done = subprocess.run([sys.executable, "-m", "tests.train.killed"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "killed at 14 points, same bytes" in done.stdout
+    assert "killed at 6 points, same bytes" in done.stdout
