@@ -295,9 +295,7 @@ class TorchLearner:
             stack = self.messages.broadcast(number, self.trained.stacked(contents, weights, rate))
             # Whoever downloads now has what was merged before, and nothing of what is merged meanwhile.
             has, served = self._merged, self._served
-            self.trained.keep_older(
-                {max(served.get(c, {}).values(), default=has.get(c, BASE)) for c in self._at_work}
-            )
+            self.trained.keep_older({max(served.get(c, {}).values(), default=has.get(c, BASE)) for c in self._at_work})
             self.merge_seconds[number] = self.trained.merge(stack, number)
         else:
             change = mean(contents, weights, [update.weight for update in updates])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
 
 from sim.engine.timeline import Kind
 from tests.oracles import plain_training as plain
@@ -15,7 +14,6 @@ from train.models.adapters import SCALING, Adapter
 from train.update.trained_part import TrainedStack
 
 RATE = LOCAL.learning_rate
-ROUNDING = 2e-4
 """A step of AdamW is 1e-2: two of them, missing of one client in five or counted twice, are twenty times as much."""
 METHODS = ["fedbcd", "fedit", "ffa-lora", "flora", "full-ft", "parablock", "overlapped-lora"]
 FAILING: dict[str, dict[str, Any]] = {
@@ -91,7 +89,10 @@ def compared(method: str, seed: int, failing: dict[str, Any], told: dict[str, An
     )
     assert one.keys() == other.keys()
     for name in one:
-        torch.testing.assert_close(one[name], other[name], rtol=0, atol=ROUNDING)
+        # An update more or less would move every value by some RATE / 3: two steps of AdamW, for one client of five.
+        # That makes a whole step of the rounding of a gradient which is nearly zero, so that a value here and there
+        # is apart.
+        assert (one[name] - other[name]).square().mean().sqrt() < RATE / 20
     # Nothing is left of what was dropped or lost but what was under way when the run ended.
     aggregated = [span for span in result.timeline.spans if span.kind is Kind.AGGREGATE]
     assert len(aggregated) == 7
