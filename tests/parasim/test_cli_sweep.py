@@ -179,7 +179,7 @@ def test_another_sweeps_directory_is_refused(large: Path, tmp_path: Path):
         (["--batch-size", "2,four"], "local.batch_size: "),
         (["--model", "gpt2,gpt3"], "'gpt3'"),
         (["--set", "roundz=1"], "'rounds'"),
-        (["--method", "fedbcd,fedit", "--set", "method.buffer=2"], "fedbuff has it"),
+        (["--method", "fedbcd,fedit", "--set", "method.buffer=2"], "it is one of fedbuff"),
         (["--method", "fedbuff", "--set", "method.bufer=2"], "'buffer'"),
         (["--method", "fedbcd,fedbuff", "--set", "method.buffer=0"], "method.buffer"),
     ],
