@@ -313,7 +313,7 @@ class _Failing:
             yield Piece(number, Holder.NOBODY, SERVER, begin := max(since, self._nobody[until]), until)
             until = begin
         if since < until:
-            yield Piece(number, *self._always(self._spans[number], until), since, until)
+            yield Piece(number, *self._always(self._spans[number], since, until), since, until)
 
     def _down(self, span: Span, until: float, *, over: bool) -> tuple[Holder, int, float] | None:
         """A repair or outage that a span waits for up to a time [s], whose it is, and when it began.
@@ -331,13 +331,17 @@ class _Failing:
                         return holder, client, begin
         return None
 
-    def _always(self, span: Span, until: float) -> tuple[Holder, int]:
+    def _always(self, span: Span, since: float, until: float) -> tuple[Holder, int]:
         """What was waited for up to a time [s] since the last cause, and whose it was."""
         closed = self._incidents.closed.get(span.round) if span.kind is Kind.AGGREGATE else None
         if closed is not None and closed.by is Closing.DEADLINE:
             return Holder.DEADLINE, SERVER
         if until in self._vanished:
             return Holder.VAIN, self._vanished[until]
+        # Whoever is asked anew may come while its device is being repaired.
+        gone = [each.client for each in self._incidents.vanished if since <= each.time <= until < span.start]
+        if gone:
+            return Holder.VAIN, gone[-1]
         return Holder.UNRECORDED, span.client
 
 
