@@ -200,9 +200,8 @@ def check_parameters(overrides: Iterable[Override], methods: Sequence[str]) -> N
         section, _, parameter = field.partition(".")
         known = with_parameter(parameter)
         if section == "method" and parameter and not set(known) & set(methods):
-            raise ScenarioError(
-                f"{field}={value}: {', '.join(methods)}: no such parameter; it is one of {', '.join(known)}"
-            )
+            whose = f"it is one of {', '.join(known)}"
+            raise ScenarioError(f"{field}={value}: {', '.join(methods)}: no such parameter; {whose}")
 
 
 def _base(source: Source | None, overrides: Sequence[Override]) -> Callable[[Row], dict[str, Any]]:
