@@ -219,6 +219,10 @@ class Attendance(Roster):
         elif away:
             # This try counts as one of the rounds for which they are away.
             self._openings += 1
+        elif any(map(self._barred, rounds)):
+            # All are at work in later rounds: whoever vanishes there can be chosen anew.
+            self._changed = env.event()
+            yield self._changed
         else:
             raise self._ends(rounds[0], "nobody will ever be there")
 
