@@ -1,14 +1,14 @@
 """The aggregator of a region, between its clients and the server.
 
 Upwards, it waits for all of a round's participants below it and sends the server one message for them; where a round
-is not aggregated as a whole anyway, it passes every update on at once. The server receives each update that a message
+is not aggregated as a whole anyway, it passes on every update by itself, those of a client one after the other. The server receives each update that a message
 stands for, so that what it aggregates is the same as without regions. Downwards, it fetches from the server what its
 clients ask for and it has not got yet, once for all of them.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 
@@ -70,6 +70,8 @@ class Aggregator:
         self._rounds_numbered = rounds_numbered
         self._held: dict[int, list[Received]] = {}
         self._outstanding: Counter[int] = Counter()
+        # Of each client, what is passed on by itself; the first of them is on its way.
+        self._queues: dict[int, deque[Received]] = {}
         self._coming: dict[_Brought, None] = {}
         # What is asked for in one instant comes in one message, whoever asks first.
         self._asked: _Brought | None = None
@@ -86,12 +88,22 @@ class Aggregator:
         # It is not cut off any more.
         server.cut_off.pop((update.client, update.sequence), None)
         if not (self._rounds_numbered and server.policy.waits_for_all):
-            _Passed(self, [received])
+            queue = self._queues.setdefault(update.client, deque())
+            queue.append(received)
+            if len(queue) == 1:
+                _Passed(self, [received])
             return
         self._held.setdefault(update.round, []).append(received)
         self._outstanding[update.round] -= clients
         if self._outstanding[update.round] <= 0:
             _Passed(self, self._held.pop(update.round))
+
+    def passed(self, received: Sequence[Received], span: int) -> None:
+        """Send what waited for a message that the server has now."""
+        if queue := self._queues.get(received[0].update.client):
+            queue.popleft()
+            if queue:
+                _Passed(self, [queue[0]], after=(span,))
 
     def lose(self, round: int, clients: int) -> None:
         """Learn that so many clients will not send their updates of a round; whoever is left may be complete now."""
@@ -156,14 +168,14 @@ class _Passed(Message):
 
     kind = Kind.UPLOAD
 
-    def __init__(self, aggregator: Aggregator, received: Sequence[Received]):
+    def __init__(self, aggregator: Aggregator, received: Sequence[Received], after: Causes = ()):
         world = aggregator.world
         of_block: dict[int | None, list[Received]] = {}
         for each in sorted(received, key=attrgetter("update.client")):
             of_block.setdefault(each.update.block, []).append(each)
         size = sum([world.sizes.together(own[0].update, _clients(own)) for own in of_block.values()])
         blocks = sum(map(world.named, of_block), ())
-        causes = tuple([each.span for each in received])
+        causes = (*after, *[each.span for each in received])
         super().__init__(_Sending(aggregator, causes), size, received[0].update.round, blocks)
         self.aggregator = aggregator
         self.received = received
@@ -175,6 +187,7 @@ class _Passed(Message):
         for each in self.received:
             self.aggregator._server.receive(each.update, span, each.clients)
         self._finish()
+        self.aggregator.passed(self.received, span)
 
 
 class _Brought(Message):

@@ -141,7 +141,11 @@ class Dispatcher(Roster):
         if self._told.short == "end":
             gone = f" ({named(away)} vanished before)" if away else ""
             raise self._ends(run.server.aggregations, f"nobody is there{gone}")
-        if self._nobody_until == math.inf:
+        # Of those who wait for the next model, some may have gone meanwhile.
+        back = min((self._population.next_change(client, now) for client in self._waiting), default=math.inf)
+        if back < math.inf:
+            after_delay(run.env, back - now, lambda _: self._look_again())
+        elif self._nobody_until == math.inf:
             if not away:
                 raise self._ends(run.server.aggregations, "nobody will ever be there")
             self._count()
@@ -163,6 +167,8 @@ class Dispatcher(Roster):
         self._busy.discard(site.client)
         self._waiting.discard(site.client)
         self._places.withdraw(site)
+        # Once it is there again it could be given a place.
+        self._nobody_until = -math.inf
         self._count()
         if back:
             # What others do in a round is an update of each.
