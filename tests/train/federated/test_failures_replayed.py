@@ -74,10 +74,12 @@ def oracle(method: str, seed: int) -> Plain:
 
 def compared(method: str, seed: int, failing: dict[str, Any], told: dict[str, Any], **fields: Any) -> None:
     """Train and compare."""
+    # With everything trained, AdamW makes rounding ten times as large every round or two.
+    rounds = 4 if method == "full-ft" else 7
     model, learner, result = federate_with_result(
         method={"name": method, **fields},
         seed=seed,
-        rounds=7,
+        rounds=rounds,
         fleet=[{"count": 3, **failing}, {"count": 2, "speed": 0.55, "uplink": "20MB/s", **failing}],
         participation={"short": "wait", **told},
         blocks={"layers": 1},
@@ -95,7 +97,7 @@ def compared(method: str, seed: int, failing: dict[str, Any], told: dict[str, An
         assert (one[name] - other[name]).square().mean().sqrt() < RATE / 20
     # Nothing is left of what was dropped or lost but what was under way when the run ended.
     aggregated = [span for span in result.timeline.spans if span.kind is Kind.AGGREGATE]
-    assert len(aggregated) == 7
+    assert len(aggregated) == rounds
     assert len(learner.in_flight) <= result.provenance.get("updates", {}).get("cancelled", 0)
 
 
