@@ -92,8 +92,8 @@ def test_without_rounds_every_update_is_passed_on(method: str):
 
 
 def test_what_a_client_sends_is_passed_on_in_its_order():
-    # 10 s of computing, 2 s to eu's aggregator, 20 s from there to the server: whoever goes on computing meanwhile sends
-    # what waits there until what was sent before has arrived. The run ends with the fourth aggregation.
+    # 10 s of computing, 2 s to eu's aggregator, 20 s from there to the server: whoever goes on computing meanwhile
+    # sends what waits there until what was sent before has arrived. The run ends with the fourth aggregation.
     fleet, regions = [{"uplink": "50MB/s", "region": "eu"}], {"eu": {"uplink": "5MB/s", "aggregates": True}}
     result = simulated(method="parablock-async", rounds=4, fleet=fleet, regions=regions)
     assert times(result, Kind.UPLOAD, 0)[:3] == [(10, 12), (20, 22), (30, 32)]

@@ -155,9 +155,10 @@ def test_places_go_to_those_who_are_there(tmp_path: Path):
 
 @pytest.mark.parametrize("first", [[(0, 5), (20, 1000)], [(0, 12), (20, 1000)], [(0, 15), (20, 1000)]])
 def test_who_was_away_begins_as_soon_as_it_is_there_again(first: list[tuple[float, float]], tmp_path: Path):
-    # A buffer for both. Client 1 is gone at 18, before its 20 s of computing are over, until 300. Client 0 vanishes at 5
-    # while it computes; or has sent its update by 11, waits for the next model, and is gone by 18. At 20 it is there again, and
-    # nobody is at work: 20-30, 31. That fills the buffer if it had sent one before; else it needs another one, 31-41, 42.
+    # A buffer for both. Client 1 is gone at 18, before its 20 s of computing are over, until 300. Client 0 vanishes
+    # at 5 while it computes; or has sent its update by 11, waits for the next model, and is gone by 18. At 20 it is
+    # there again, and nobody is at work: 20-30, 31. That fills the buffer if it had sent one before; else it needs
+    # another one, 31-41, 42.
     fleet = sessions(tmp_path, first, [(0, 18), (300, 301)])
     compute = {"seconds": [10, 20]}
     result = simulated(
@@ -168,8 +169,8 @@ def test_who_was_away_begins_as_soon_as_it_is_there_again(first: list[tuple[floa
 
 
 def test_who_vanishes_is_given_a_place_again_beside_others(tmp_path: Path):
-    # Client 1 computes until 100. Client 0 is there until 15, and again from 40 on, when it goes on with what it has computed
-    # by 10 and could not send (6 s): 40-50 beside 40-46, which is aggregated at once.
+    # Client 1 computes until 100. Client 0 is there until 15, and again from 40 on, when it goes on with what it has
+    # computed by 10 and could not send (6 s): 40-50 beside 40-46, which is aggregated at once.
     fleet = [*sessions(tmp_path, [(0, 15), (40, 1000)]), {"speed": 0.1}]
     fields = {"payload": {"upload": "600MB"}, "rounds": 1, "participation": {"short": "wait"}}
     result = simulated(method=parablock_async(buffer=1), fleet=fleet, **fields)
