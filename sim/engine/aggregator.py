@@ -3,7 +3,8 @@
 Upwards, it waits for all of a round's participants below it and sends the server one message for them; where a round
 is not aggregated as a whole anyway, it passes on every update by itself, those of a client one after the other. The
 server receives each update that a message stands for, so that what it aggregates is the same as without regions.
-Downwards, it fetches from the server what its clients ask for and it has not got yet, once for all of them. """
+Downwards, it fetches from the server what its clients ask for and it has not got yet, once for all of them.
+"""
 
 from __future__ import annotations
 
