@@ -31,6 +31,8 @@ PAPER_METHODS = ("parablock", "fedbcd", "fedit", "fedcybgd")
 PAPER_BANDWIDTHS = ("50MB/s", "100MB/s", "150MB/s")
 PAPER_BATCH_SIZES = ("2", "4", "8")
 
+_FEW_UPDATES = 10_000
+"""Timelines of runs with fewer updates are kept."""
 # Fields that are swept by an option of their own.
 _OPTIONS = {
     "method": "--method",
@@ -161,7 +163,9 @@ def figures(data: dict[str, Any], *, failures: bool) -> dict[str, object]:
     failures : bool
         With the figures of failures in any case, as other rows have them.
     """
-    result = simulate(data, timeline=False)
+    scenario = load(data)
+    # An outline takes less memory than a timeline, and more time.
+    result = simulate(scenario, timeline=scenario.clients * scenario.rounds < _FEW_UPDATES)
     compute = result.provenance["compute"]
     assert isinstance(compute, dict)
     return {

@@ -198,7 +198,7 @@ class Server:
             # In the order of their numbers, also where updates of a later round are in first.
             turn = self._begun(number - 1) if world.rules.parallel else self.aggregated(number - 1)
             implied = world.rules.sequential and turn.processed
-            before: Causes = yield turn
+            before: Causes = (turn.value or ()) if turn.processed else (yield turn)
             if not implied:
                 causes += before
         if world.rules.parallel:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import attrgetter
 from typing import IO, NamedTuple
 
 from sim.engine.incidents import Incidents
@@ -197,7 +198,7 @@ class Timeline:
     @property
     def end(self) -> float:
         """When the last activity is done [s]; 0 if there was none."""
-        return max((span.end for span in self.spans), default=0.0)
+        return max(map(attrgetter("end"), self.spans), default=0.0)
 
 
 class Account(NamedTuple):
@@ -263,13 +264,52 @@ def account(
     sending: list[Interval] = []
     uploaded: list[float] = []
     downloaded: list[float] = []
+    in_turn, last = True, 0.0
     for span in spans:
-        kind = span.kind
+        _, _, kind, start, end, size, *_ = span
+        in_turn = in_turn and start >= last
+        last = end
         if kind is _COMPUTE:
-            computing.append((span.start, span.end))
+            computing.append((start, end))
         else:
-            sending.append((span.start, span.end))
-            (uploaded if kind is _UPLOAD else downloaded).append(span.size)
+            sending.append((start, end))
+            (uploaded if kind is _UPLOAD else downloaded).append(size)
+    total = math.fsum
+    if in_turn and not down and len(presence) == 1 and presence[0][0] == 0 and last <= presence[0][1]:
+        parts = _of_spans_in_turn(computing, sending, presence[0][1], wall_clock)
+    else:
+        parts = _of_pieces(computing, sending, presence, down, wall_clock)
+    compute, exposed, waiting, offline, failed, hidden, stalled = map(total, parts)
+    return Account(
+        compute, exposed, waiting, offline, hidden, stalled, total(uploaded), total(downloaded), failed
+    )  # fmt: skip
+
+
+_Pieces = list[float]
+"""Ends of the pieces of a part and their negated starts: such sums telescope to the wall-clock itself, and not to
+rounded lengths."""
+
+
+def _of_spans_in_turn(
+    computing: Sequence[Interval], sending: Sequence[Interval], gone: float, wall_clock: float
+) -> Sequence[_Pieces]:
+    """Pieces of the parts of an account, in their order, where nothing is done beside anything else."""
+    compute = [time for start, end in computing for time in (end, -start)]
+    exposed = [time for start, end in sending for time in (end, -start)]
+    waiting = [gone, *[-time for time in compute], *[-time for time in exposed]]
+    last_computation = computing[-1][0] if computing else 0.0
+    stalled = [time for start, end in sending if end <= last_computation for time in (end, -start)]
+    return compute, exposed, waiting, [wall_clock, -gone], [], [], stalled
+
+
+def _of_pieces(
+    computing: Sequence[Interval],
+    sending: Sequence[Interval],
+    presence: Sequence[Interval],
+    down: Sequence[Interval],
+    wall_clock: float,
+) -> Sequence[_Pieces]:
+    """The same for any spans."""
     last_computation = max(computing)[0] if computing else 0.0
     changes: list[tuple[float, int, int]] = [(wall_clock, 0, 0)]
     for which, intervals in enumerate((computing, sending, presence, down)):
@@ -277,15 +317,13 @@ def account(
             changes.append((start, which, 1))
             changes.append((end, which, -1))
     changes.sort()
-    # Of each part, the ends of its pieces and their negated starts: such sums telescope to the wall-clock itself, and
-    # not to rounded lengths.
-    compute: list[float] = []
-    exposed: list[float] = []
-    waiting: list[float] = []
-    offline: list[float] = []
-    failed: list[float] = []
-    hidden: list[float] = []
-    stalled: list[float] = []
+    compute: _Pieces = []
+    exposed: _Pieces = []
+    waiting: _Pieces = []
+    offline: _Pieces = []
+    failed: _Pieces = []
+    hidden: _Pieces = []
+    stalled: _Pieces = []
     # How many intervals of each kind cover the piece.
     depth = [0, 0, 0, 0]
     position = 0.0
@@ -307,11 +345,7 @@ def account(
                 (failed if fails else waiting).extend(piece)
             position = time
         depth[which] += change
-    total = math.fsum
-    return Account(
-        total(compute), total(exposed), total(waiting), total(offline), total(hidden), total(stalled),
-        total(uploaded), total(downloaded), total(failed),
-    )  # fmt: skip
+    return compute, exposed, waiting, offline, failed, hidden, stalled
 
 
 def write_csv(

@@ -87,6 +87,7 @@ class World:
         self.promised: dict[Redeemable, None] = {}
         self.unsettled: dict[tuple[int, int], list[int]] = {}
         self.known: dict[tuple[tuple[int, int], ...], Mapping[int, int]] = {}
+        self._names: dict[int, tuple[int, ...]] = {}
         self.end_of_instant = EndOfInstant(env, self._redeem_unknown)
         # What is yielded where there is nothing to wait for: an event that is over.
         self.nothing = simpy.Event(env)
@@ -104,7 +105,10 @@ class World:
 
     def named(self, block: int | None) -> tuple[int, ...]:
         """Name a block in a span, where the method trains blocks."""
-        return (block,) if block is not None and self.rules.blocks_named else ()
+        if block is None or not self.rules.blocks_named:
+            return ()
+        # One and the same for all spans: there may be millions of these.
+        return self._names.setdefault(block, (block,))
 
     def waste(self, update: Update) -> None:
         """Note that an update will never be aggregated."""

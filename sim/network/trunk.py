@@ -69,7 +69,8 @@ class Trunk(Branch):
         self.detach()
         if self._next_end <= self.clock * (1 + CLOCK_SLACK):
             self._finish_next()
-        self._wake(self.clock * (1 + CLOCK_SLACK))
+        if self.wakes:
+            self._wake(self.clock * (1 + CLOCK_SLACK))
         self._level()
         if self.wakes and not self.arrived:
             self._run_ahead()

@@ -69,6 +69,9 @@ class QuantityKind:
 
     def __call__(self, text: str | float) -> float:
         """Read a quantity."""
+        if type(text) is float and self.bare_is_base_unit and max(self.least[0], 0.0) < text <= self.largest:
+            # As most of many are.
+            return text
         match = None
         if isinstance(text, str | int | float) and not isinstance(text, bool):
             # No quantity is longer, and matching a very long text could take very long.
