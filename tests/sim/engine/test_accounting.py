@@ -76,12 +76,12 @@ def assert_accounted(result: Result) -> None:
     """Check compute + exposed + waiting + offline = wall-clock for every client, within 4 units in the last place."""
     wall_clock = result.wall_clock
     assert math.isfinite(wall_clock)
-    for account in result.accounts.values():
-        parts = (account.compute, account.exposed, account.waiting, account.offline)
+    for own in result.accounts.values():
+        parts = (own.compute, own.exposed, own.waiting, own.offline)
         assert min(parts) >= 0
         assert abs(math.fsum(parts) - wall_clock) <= 4 * math.ulp(wall_clock)
-        assert 0 <= account.hidden <= account.compute
-        assert 0 <= account.stalled <= account.exposed
+        assert 0 <= own.hidden <= own.compute
+        assert 0 <= own.stalled <= own.exposed
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
