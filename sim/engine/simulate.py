@@ -24,7 +24,7 @@ from sim.engine.result import Result
 from sim.engine.rules import Rules
 from sim.engine.run import Run
 from sim.engine.server import Observer
-from sim.engine.shape import Traits
+from sim.engine.shape import Shape, Traits
 from sim.engine.timeline import Timeline
 from sim.errors import OverdueError, ScenarioError
 from sim.network.model import Port
@@ -176,7 +176,6 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
     return Setup(scenario, method, architecture, blocks, schedule, who, sizes, traces, own_blocks=own_blocks)
 
 
-@no_collection()
 def simulate(
     setup: Setup,
     costs: Costs,
@@ -219,6 +218,21 @@ def simulate(
     OverdueError
         If it is not over by the time at which it is given up.
     """
+    with no_collection():
+        run, shape = _built(setup, costs, learner, access, Timeline() if timeline else Outline())
+        run.server.observer = observer
+        shape.start()
+        run.finish(until)
+        if until < math.inf and run.world.timeline.end > until:
+            raise OverdueError(f"the run is not over at {until:.6g} s, when it was given up")
+        # The run is alive when the collector wakes up: taking it apart can wait until somebody needs the memory.
+        return _result(run, shape, setup, costs)
+
+
+def _built(
+    setup: Setup, costs: Costs, learner: Learner | None, access: Mapping[int, Access] | None, spans: Timeline
+) -> tuple[Run, Shape[Any]]:
+    """Put a run together."""
     scenario = setup.scenario
     fleet = Fleet.of(scenario)
     env = simpy.Environment(0.0)
@@ -239,7 +253,6 @@ def simulate(
         own_blocks=setup.own_blocks,
     )
     sizes = setup.payload.of_a_run() if setup.opened else setup.payload
-    spans = Timeline() if timeline else Outline()
     run = Run(env, links.network, learner or CostLearner(costs, setup.schedule, setup.blocks), sizes, rules, spans)
     run.world.shared_links = links.shared
     aggregators: dict[str | None, Aggregator] = {
@@ -264,23 +277,23 @@ def simulate(
             run.attendance = Attendance(run, told, selection(scenario, setup.traits), meet)
         else:
             run.dispatcher = Dispatcher(run, told, meet)
-    run.server.observer = observer
-    shape = setup.method.shape(run, scenario.method)
-    shape.start()
-    run.finish(until)
+    return run, setup.method.shape(run, scenario.method)
+
+
+def _result(run: Run, shape: Shape[Any], setup: Setup, costs: Costs) -> Result:
+    """Sum up a run that is over."""
+    spans = run.world.timeline
     wall_clock = spans.end
-    if wall_clock > until:
-        raise OverdueError(f"the run is not over at {until:.6g} s, when it was given up")
     spans.wasted.update(*run.world.unsettled.values())
     attending = sorted(run.sites, key=attrgetter("client")) if setup.opened else run.sites
     fallible = [site for site in attending if isinstance(site, Fallible)]
     return Result(
-        scenario,
+        setup.scenario,
         spans,
         {site.client: site.count for site in attending},
         {site.client: shape.presence(site, wall_clock) for site in attending},
         _provenance(setup, costs) | run.unaggregated(),
-        next(env._eid),
+        next(run.env._eid),
         {site.client: site.down(wall_clock) for site in fallible},
         {site.client: site.repairs for site in fallible if site.repairs},
         {site.client: site.outages for site in fallible if site.outages},

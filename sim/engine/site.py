@@ -213,3 +213,4 @@ class _Beside(Thread):
         training = self.training
         acted = self.after is not training.causes
         self.site.after = (training.span, *self.after) if acted else (training.span,)
+        self.site.second = None

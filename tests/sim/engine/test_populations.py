@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -68,6 +69,7 @@ def kept(clients: int, rounds: int, method: str) -> int:
     tracemalloc.start()
     try:
         result = simulated(scenario)
+        gc.collect()
         held, _ = tracemalloc.get_traced_memory()
         assert len(result.timeline) > 26 * rounds
     finally:
