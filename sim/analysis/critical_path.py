@@ -334,7 +334,7 @@ class _Failing:
     def _always(self, span: Span, since: float, until: float) -> tuple[Holder, int]:
         """What was waited for up to a time [s] since the last cause, and whose it was."""
         closed = self._incidents.closed.get(span.round) if span.kind is Kind.AGGREGATE else None
-        if closed is not None and closed.by is Closing.DEADLINE:
+        if until in self._incidents.passed or (closed is not None and closed.by is Closing.DEADLINE):
             return Holder.DEADLINE, SERVER
         if until in self._vanished:
             return Holder.VAIN, self._vanished[until]

@@ -73,9 +73,12 @@ class Incidents:
         Numbers of the spans of updates that were dropped, as they came too late.
     nobody : list of (float, float)
         When a round could not be opened, as nobody was there [s].
+    passed : set of float
+        When the deadline of a round passed that was short and was opened anew [s].
     """
 
     closed: dict[int, Closed] = field(default_factory=dict)
     vanished: list[Vanished] = field(default_factory=list)
     late: set[int] = field(default_factory=set)
     nobody: list[tuple[float, float]] = field(default_factory=list)
+    passed: set[float] = field(default_factory=set)

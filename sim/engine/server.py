@@ -149,7 +149,10 @@ class Server:
             return
         if round in self._rounds and round not in self._numbers:
             self._rounds[round].overdue = True
-        self._begin_or_tell(round, self.policy.due(round))
+        batch = self.policy.due(round)
+        if batch is None and self.policy.short(round):
+            self.world.timeline.incidents.passed.add(float(self.world.env.now))
+        self._begin_or_tell(round, batch)
 
     def _begin_or_tell(self, round: int, batch: Batch | None) -> None:
         """Aggregate a batch; where there is none, tell if the round is short."""
