@@ -236,14 +236,23 @@ def critical_path(result: Result) -> CriticalPath:
         held_up = [*failing.held_up(number, _reached(spans, span), span.start)]
         backwards += held_up
         begin, effect = held_up[-1].start if held_up else span.start, span
-        if span.beside is not None and max(_reached(spans, span), spans[span.beside].start) < begin:
-            number = span.beside
+        beside = _computed(spans, span.beside, begin)
+        if beside is not None and _reached(spans, span) < begin:
+            number = beside
             span = effect = spans[number]
             backwards.append(Piece(number, Holder.COMPUTING, span.client, span.start, begin))
             begin = span.start
         backwards += failing.waited(number, _reached(spans, span), begin)
         number = max(span.causes, key=lambda cause: spans[cause].end, default=None)
     return CriticalPath(tuple(reversed(backwards)))
+
+
+def _computed(spans: Sequence[Span], number: int | None, time: float) -> int | None:
+    """Find the span of an update's computing that began before a time [s], going back from one of them."""
+    while number is not None and spans[number].start >= time:
+        span = spans[number]
+        number = next((cause for cause in span.causes if spans[cause][:3] == span[:3]), None)
+    return number
 
 
 def _reached(spans: Sequence[Span], span: Span) -> float:
@@ -338,8 +347,10 @@ class _Failing:
             return Holder.DEADLINE, SERVER
         if until in self._vanished:
             return Holder.VAIN, self._vanished[until]
-        # Whoever is asked anew may come while its device is being repaired.
-        gone = [each.client for each in self._incidents.vanished if since <= each.time <= until < span.start]
+        # Whoever is asked anew may come while its device is being repaired, also if that began before it vanished.
+        gone = [
+            each.client for each in self._incidents.vanished if until < span.start and since <= each.time < span.start
+        ]
         if gone:
             return Holder.VAIN, gone[-1]
         return Holder.UNRECORDED, span.client

@@ -19,10 +19,11 @@ from sim.engine.result import Result
 from sim.engine.timeline import SERVER, Interval
 from sim.errors import EndedEarlyError
 from sim.failures.dropout import Vanishing
+from sim.failures.interruptions import Interruption, Interruptions
 from sim.scenario.scenario import Scenario
 from sim.workload.methods import METHODS
 from tests.sim.engine import test_dropout, test_failing, test_failures_random
-from tests.sim.engine.test_failing import device, link
+from tests.sim.engine.test_failing import NEVER, device, link
 from tests.sim.runs import prepared, simulated
 
 Run = Callable[..., Result]
@@ -91,6 +92,23 @@ def test_what_waits_for_its_serial_part_and_then_for_its_link(run: Run):
         (Holder.COMPUTING, 0, 0, 12),
         (Holder.OUTAGE, 0, 12, 15),
         (Holder.UPLINK, 0, 15, 25),
+    ]
+
+
+def test_an_outage_that_began_before_a_repair_of_what_may_not_be_sent_beside(monkeypatch: pytest.MonkeyPatch):
+    # ParaBlock: nothing can be sent while round 1 is computed, from 10 on, with a repair from 13 to 14, until 21. The link
+    # is down from 12 to 30; then 1 s up for each of the two rounds.
+    def following(self: Interruptions, client: int, time: float) -> Interruption:
+        begin, end = (13.0, 14.0) if self.every == 3600 else (12.0, 30.0)
+        return Interruption(begin, end) if time < end else NEVER
+
+    monkeypatch.setattr(Interruptions, "following", following)
+    fleet = [device(True) | {"outages": {"every": "2h", "last": "18s", "transfers": "restart"}}]
+    result = simulated(method="parablock", rounds=2, fleet=fleet, compute={"seconds": 10, "non_overlapping": "10s"})
+    assert path(result)[:3] == [
+        (Holder.COMPUTING, 0, 0, 12),
+        (Holder.OUTAGE, 0, 12, 30),
+        (Holder.UPLINK, 0, 30, 31),
     ]
 
 
@@ -190,9 +208,9 @@ def test_every_moment_is_explained(scenario: Scenario):
     pieces = critical_path(result).pieces
     assert length(pieces) == result.wall_clock
     assert all(one.end == other.start for one, other in pairwise(pieces))
+    assert not [piece for piece in pieces if piece.holder is Holder.UNRECORDED and piece.end - piece.start > 1e-9]
     if not METHODS[scenario.method.name].shape.traits.rounds_numbered:
         return
-    assert not [piece for piece in pieces if piece.holder is Holder.UNRECORDED and piece.end - piece.start > 1e-9]
     # How each round ended is known.
     closed = result.timeline.incidents.closed
     assert sorted(closed) == list(range(scenario.rounds))
