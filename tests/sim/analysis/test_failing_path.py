@@ -96,8 +96,8 @@ def test_what_waits_for_its_serial_part_and_then_for_its_link(run: Run):
 
 
 def test_an_outage_that_began_before_a_repair_of_what_may_not_be_sent_beside(monkeypatch: pytest.MonkeyPatch):
-    # ParaBlock: nothing can be sent while round 1 is computed, from 10 on, with a repair from 13 to 14, until 21. The link
-    # is down from 12 to 30; then 1 s up for each of the two rounds.
+    # ParaBlock: nothing can be sent while round 1 is computed, from 10 on, with a repair from 13 to 14, until 21. The
+    # link is down from 12 to 30; then 1 s up for each of the two rounds.
     def following(self: Interruptions, client: int, time: float) -> Interruption:
         begin, end = (13.0, 14.0) if self.every == 3600 else (12.0, 30.0)
         return Interruption(begin, end) if time < end else NEVER
