@@ -111,13 +111,23 @@ class Aggregator:
         if self._outstanding[round] <= 0 and round in self._held:
             _Passed(self, self._held.pop(round))
 
-    def bring(self, versions: Mapping[int, int], causes: Causes) -> list[_Brought]:
-        """Fetch what it has not got of the newest versions of items; return what brings them and is under way."""
+    def bring(self, versions: Mapping[int, int], causes: Causes, beside: int | None) -> list[_Brought]:
+        """Fetch what it has not got of the newest versions of items; return what brings them and is under way.
+
+        Parameters
+        ----------
+        versions : mapping of int to int
+            Of each item, the version that a client wants.
+        causes : tuple of int
+            Spans that the client waited for before it asked.
+        beside : int or None
+            Span of the client's computation whose serial part it waited for as well.
+        """
         known = self.known
         missing = {item: version for item, version in versions.items() if version > known.get(item, -1)}
         if missing:
             if self._asked is None:
-                self._asked = _Brought(self, causes)
+                self._asked = _Brought(self, causes, beside)
                 self._coming[self._asked] = None
                 self._end_of_instant.request()
             self._asked.since = {item: known.get(item, -1) for item in missing} | self._asked.since
@@ -154,10 +164,10 @@ class _Sending:
 
     __slots__ = ("after", "beside", "site", "under_way")
 
-    def __init__(self, aggregator: Aggregator, after: Causes):
+    def __init__(self, aggregator: Aggregator, after: Causes, beside: int | None = None):
         self.site = aggregator
         self.after = after
-        self.beside: int | None = None
+        self.beside = beside
         self.under_way = aggregator.under_way
 
 
@@ -197,8 +207,8 @@ class _Brought(Message):
 
     kind = Kind.DOWNLOAD
 
-    def __init__(self, aggregator: Aggregator, causes: Causes):
-        super().__init__(_Sending(aggregator, causes), 0, -1, ())
+    def __init__(self, aggregator: Aggregator, causes: Causes, beside: int | None):
+        super().__init__(_Sending(aggregator, causes, beside), 0, -1, ())
         self.aggregator = aggregator
         # Of each item, the version that is fetched, and the one that was there before.
         self.versions: dict[int, int] = {}
@@ -234,7 +244,7 @@ class _FetchBelow(Fetch):
         super().__init__(thread, items, versions)
 
     def _travel(self, access: AccessLink) -> None:
-        coming = self.aggregator.bring(self.versions, self.causes)
+        coming = self.aggregator.bring(self.versions, self.causes, self.thread.beside)
         self.waits = len(coming)
         for message in coming:
             message.callbacks.append(self._one_there)
