@@ -6,6 +6,8 @@ import csv
 import json
 from pathlib import Path
 
+import pytest
+
 from sim.analysis.failing import Failure, What, failures, write_failures
 from sim.engine.timeline import SERVER, Kind
 from sim.failures.dropout import Vanishing
@@ -75,6 +77,15 @@ def test_absences_are_those_of_the_sessions(tmp_path: Path):
         rows = [tuple(row.values()) for row in csv.DictReader(file)]
     assert ("0", "absent", "", "", "15.0", "20.0") in rows
     assert ("0", "wasted", "compute", "0", "0.0", "10.0") in rows
+
+
+@pytest.mark.parametrize("method", ["fedbuff", "fedasync", "parablock-async"])
+def test_without_rounds_there_are_no_deadlines(run: Run, method: str):
+    # 4 s in vain and 5 s of repair, whatever is begun and cut off after that.
+    found = failures(run({1: [(4, 9)]}, device(False), rounds=1, method=method))
+    assert {each.what for each in found} <= {What.WASTED, What.REPAIR}
+    assert Failure(1, What.WASTED, Kind.COMPUTE, 0, 0, 4) in found
+    assert Failure(1, What.REPAIR, None, -1, 4, 9) in found
 
 
 def test_nothing_is_written_where_nothing_can_fail(tmp_path: Path):
