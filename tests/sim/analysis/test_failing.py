@@ -88,6 +88,17 @@ def test_without_rounds_there_are_no_deadlines(run: Run, method: str):
     assert Failure(1, What.REPAIR, None, -1, 4, 9) in found
 
 
+def test_what_is_left_over_in_a_buffer_is_not_late(run: Run):
+    # Three clients are in at 11, of which two fill the only buffer: the third one's 10 s and 1 s are wasted.
+    method = {"name": "fedbuff", "buffer": 2}
+    result = run({}, device(False), rounds=1, method=method, fleet=[{"count": 3}])
+    assert failures(result) == [
+        Failure(2, What.WASTED, Kind.COMPUTE, 0, 0, 10),
+        Failure(2, What.WASTED, Kind.UPLOAD, 0, 10, 11),
+    ]
+    assert result.figures()["late_updates"] == 0
+
+
 def test_nothing_is_written_where_nothing_can_fail(tmp_path: Path):
     result = simulated(method="fedbcd", rounds=1)
     assert failures(result) == []
