@@ -72,10 +72,17 @@ class Server:
         self._rounds: dict[int, _Round] = {}
 
     def expect(self, round: int, clients: int, wanted: int | None = None) -> None:
-        """Announce how many clients send an update of a round, and how many are wanted, if these are more than that."""
+        """Announce how many clients send an update of a round, and how many are wanted, if these are more than that.
+
+        Of a round that is open and not left by all, these are further ones, and those wanted are so as before.
+        """
         self.expected += clients
         if wanted is not None:
-            self._rounds[round] = _Round(wanted, clients)
+            before = self._rounds.get(round)
+            if before is None or before.left == 0:
+                self._rounds[round] = _Round(wanted, clients)
+            else:
+                before.left, before.overdue = before.left + clients, False
         self.policy.expect(round, clients, wanted)
 
     def open(self, round: int) -> None:
