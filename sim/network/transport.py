@@ -179,7 +179,8 @@ class Tcp:
     def _before_loss(self, segments: float) -> float:
         """Segments of so many that are sent before the first one is lost: Cardwell et al., INFOCOM 2000, eq. 5."""
         loss = self.transport.loss
-        return float(1 - (1 - loss) ** segments) / loss
+        # 1 - (1 - p)^n, also where 1 - p is rounded to 1.
+        return -math.expm1(segments * math.log1p(-loss)) / loss
 
     def beside(self, capacity: float, other: float) -> float:
         """What is left of this direction while the other one carries a message; see `Connection.beside`.

@@ -46,6 +46,13 @@ def test_whole_flights_double_until_the_link_is_busy(segments: float, flights: i
     assert begins(segments) == pytest.approx((1.5 * TRIP + flights * 0.1, left))
 
 
+@pytest.mark.parametrize("loss", [1e-12, 1e-17, 1e-300])
+@pytest.mark.parametrize("control", ["reno", "cubic"])
+def test_a_loss_that_never_happens_starts_like_none(loss: float, control: str):
+    # 1 - (1 - p)^1000 is 1000 p to the first order, also where 1 - p is 1 in floating point: all 1000 go before it.
+    assert begins(1000, loss=loss, control=control) == pytest.approx((1.5 * TRIP + 4 * 0.1, 850))
+
+
 def test_a_warm_connection_pays_no_handshake_but_starts_slowly():
     assert begins(1000, fresh=False) == pytest.approx((0.5 * TRIP + 4 * 0.1, 850))
 
