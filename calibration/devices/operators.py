@@ -12,7 +12,7 @@ class Phase(StrEnum):
     """Part of a local update."""
 
     PREPARATION = "preparation"
-    """Once per update: working copy and master."""
+    """Once per update: working copy, master, and AdamW's moments filled with zeros."""
     FORWARD = "forward"
     BACKWARD = "backward"
     OPTIMIZER = "optimizer"
@@ -38,6 +38,9 @@ class Operator:
         attention), else 0; a multiplication and an addition count 2.
     traffic : int
         Bytes read and written [B].
+    shape : tuple of int
+        Of matrix products B, M, N, K: B times an M x K by a K x N matrix. Of attention B, M, N, K with B sequences times
+        heads, M queries, N keys and K values each. Else empty.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Operator:
     precision: str
     flops: int
     traffic: int
+    shape: tuple[int, ...] = ()
 
 
 Operators = Mapping[Operator, int]

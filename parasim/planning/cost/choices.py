@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TypeVar
 
-from calibration.devices.catalogue import Extrapolation
+from calibration.devices.prediction import Extrapolation
 from calibration.devices.catalogue import device as catalogued
 from calibration.devices.device_memory import measured_file
 from calibration.memory.fits import fits

@@ -11,7 +11,8 @@ import json
 from functools import cache
 from importlib import resources
 
-from calibration.devices.catalogue import Extrapolation, device, scale
+from calibration.devices.catalogue import device
+from calibration.devices.prediction import Extrapolation, scale
 from calibration.devices.operators import Operator, Operators, Phase
 from sim.errors import CostError
 
@@ -42,7 +43,7 @@ def relative_speed(name: str, reference: str) -> Extrapolation:
             )
     # A speed is a time with the devices' parts exchanged.
     ratio = scale(1.0, (reference_step(), ours), (reference_step(), theirs))
-    source = f"{ours.name} as {theirs.name} by the ratio of their rooflines"
+    source = f"{ours.name} as {theirs.name} by the ratio of their predictions"
     return Extrapolation(ratio.seconds, ratio.low, ratio.high, source)
 
 
