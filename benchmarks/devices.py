@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 
 from calibration.devices.catalogue import CatalogueDevice, device
-from calibration.devices.prediction import predict, scale
 from calibration.devices.operators import Operators, one_step
+from calibration.devices.prediction import predict, scale
 from calibration.memory.shapes import ShapeModel, TracedStep, filled_batch
 from calibration.profiles.loading import DEFAULT_PROFILE, read_profile
 from parasim_demonstration.models import demo_config

@@ -13,6 +13,7 @@ from typing import Any
 from sim.errors import CostError, nearest
 from sim.scenario import units
 
+
 @dataclass(frozen=True)
 class CatalogueDevice:
     """A device of the catalogue.

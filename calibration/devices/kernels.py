@@ -25,19 +25,25 @@ ELEMENTWISE_BANDWIDTH = 0.85
 REDUCTION_BANDWIDTH = 0.65
 """Share of the bandwidth that norms, softmax and their gradients reach."""
 REACHED = {"geforce": 1.0, "workstation": 0.7, "low-power": 0.45, "jetson": 0.7, "apple": 0.7}
-"""Share of the printed matrix rate that large products reach where nobody has published what a device's own do. GeForce: all
-of it, as they run above the printed clock; whole steps reach 80 to 90 %. The others by assumption, 80 % if not named."""
+"""Share of the printed matrix rate that large products reach where nobody has published what a device's own do.
+GeForce: all of it, as they run above the printed clock; whole steps reach 80 to 90 %. The others by assumption, 80 %
+if not named."""
 MOST_REACHED = 0.95
 """Median rate of large products, of the largest rate that anyone found: float32 on A100, H100 and V100."""
-FUSED_ATTENTION = {True: 0.6, False: 0.45}
-"""Share of a product's rate that fused attention reaches, forward (True) and backward: FlashAttention-2 on an A100, Dao
-2023, figures 4 to 7, of 271 TFLOP/s."""
+ATTENTION = 0.615
+"""Share of the printed matrix rate that fused attention reaches going forward: the middle of the 50 to 73 % of
+FlashAttention-2 on an A100 (Dao 2023, abstract)."""
+ATTENTION_ON_HOPPER = 0.35
+"""The same of the same kernel from Hopper on (FlashAttention-3, Shah and others 2024, abstract)."""
+ATTENTION_BACKWARD = 63 / 73
+"""How fast its backward pass is beside that: the best of either on an A100 (Dao 2023)."""
+SINCE_HOPPER = ("h100", "h200", "b200")
 HALF = ("bfloat16", "float16")
 _REDUCTIONS = ("softmax", "layer_norm", "rms_norm", "mean", "sum", "nll_loss", "logsumexp", "norm")
 
 
 def matrix_rate(device: CatalogueDevice, precision: str) -> float:
-    """Rate of large matrix products [1/s]: what somebody measured, or the share of the printed one that the class reaches.
+    """Rate of large matrix products [1/s]: measured, or the share of the printed one that the class reaches.
 
     Raises
     ------
@@ -72,12 +78,20 @@ def seconds(operator: Operator, device: CatalogueDevice) -> float:
         return device.launch + operator.traffic / (share * device.bandwidth)
     rate = matrix_rate(device, operator.precision)
     if "scaled_dot_product" in operator.name:
-        computing = operator.flops / (rate * FUSED_ATTENTION["backward" not in operator.name])
+        computing = operator.flops / _attention_rate(operator, device)
     elif operator.shape and device.processors:
         computing = _tiled(operator, rate, device.processors)
     else:
         computing = operator.flops / rate
     return device.launch + max(computing, operator.traffic / (PRODUCT_BANDWIDTH * device.bandwidth))
+
+
+def _attention_rate(operator: Operator, device: CatalogueDevice) -> float:
+    """Rate of fused attention [1/s]: a share of the printed one, and no more than products reach."""
+    share = ATTENTION_ON_HOPPER if device.name.startswith(SINCE_HOPPER) else ATTENTION
+    backward = ATTENTION_BACKWARD if "backward" in operator.name else 1.0
+    printed = share * device.operations_per_second[operator.precision]
+    return backward * min(printed, matrix_rate(device, operator.precision))
 
 
 def _tiled(operator: Operator, rate: float, processors: int) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,8 +38,8 @@ class Operator:
     traffic : int
         Bytes read and written [B].
     shape : tuple of int
-        Of matrix products B, M, N, K: B times an M x K by a K x N matrix. Of attention B, M, N, K with B sequences times
-        heads, M queries, N keys and K values each. Else empty.
+        Of matrix products B, M, N, K: B times an M x K by a K x N matrix. Of attention B, M, N, K with B sequences
+        times heads, M queries, N keys and K values each. Else empty.
     """
 
     name: str
@@ -51,11 +50,11 @@ class Operator:
     shape: tuple[int, ...] = ()
 
 
-Operators = Mapping[Operator, int]
-"""Operators and how often each is called."""
+Operators = Mapping[Operator, float]
+"""Operators and how often each is called; no whole numbers where they are continued from a shallower model."""
 
 
-def one_step(operators: Operators) -> Counter[Operator]:
+def one_step(operators: Operators) -> dict[Operator, float]:
     """Operators of a step: without what an update does once, whatever its number of steps."""
     once = (Phase.PREPARATION, Phase.DELTA)
-    return Counter({operator: calls for operator, calls in operators.items() if operator.phase not in once})
+    return {operator: calls for operator, calls in operators.items() if operator.phase not in once}

@@ -1,7 +1,7 @@
 """Seconds of a traced step on a device that nobody measured, and a measured time carried over to another device.
 
-A step takes the longest of three: what the GPU is busy with (`calibration.devices.kernels`), what the CPU needs to ask it
-for that, operator by operator, and what GPUs that train together send each other.
+A step takes the longest of three: what the GPU is busy with (`calibration.devices.kernels`), what the CPU needs to ask
+it for that, operator by operator, and what GPUs that train together send each other.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from calibration.devices.operators import Operators, Phase, one_step
 from calibration.memory.recipe import Recipe
 from sim.errors import CostError
 
-HOST = 22e-6
-"""What a CPU needs to ask for one operator of an eager step, PyTorch's and the model's own code [s]: published steps of small
-batches, which are bound by it, show 20 to 40 us, those with fast processors the lower end."""
+HOST = 20e-6
+"""What a CPU needs to ask for one operator of an eager step, PyTorch's and the model's own code [s]: published steps of
+small batches, which are bound by it, show 20 to 40 us, those with fast processors the lower end."""
+HOST_CONVERSION = 8e-6
+"""The same of a conversion between precisions [s], which operators ask for themselves; an assumption."""
 IN_ONE_MACHINE = 8
 """GPUs that the fast links of a machine join."""
 HOST_COMPILED = 8e-6
@@ -70,7 +72,10 @@ def busy(operators: Operators, device: CatalogueDevice) -> float:
 
 def asked(operators: Operators, recipe: Recipe) -> float:
     """Time that a CPU needs to ask for operators, of eager or compiled code [s]."""
-    return (HOST_COMPILED if recipe.kernels == "compiled" else HOST) * sum(operators.values())
+    if recipe.kernels == "compiled":
+        return HOST_COMPILED * sum(operators.values())
+    conversions = sum(calls for operator, calls in operators.items() if operator.name == "aten._to_copy")
+    return HOST * (sum(operators.values()) - conversions) + HOST_CONVERSION * conversions
 
 
 def sent(trained: int, weights: int, recipe: Recipe, device: CatalogueDevice) -> float:
@@ -87,10 +92,10 @@ def sent(trained: int, weights: int, recipe: Recipe, device: CatalogueDevice) ->
 
     Notes
     -----
-    Rings: each of n GPUs sends (n - 1) / n of everything once to gather it, and once to reduce and scatter it. Shared-out
-    weights are gathered in bfloat16 for both passes, their gradients reduced in float32. At the link's full rate and
-    beside no computing: in fact it is slower, and a part is hidden. Only links within a machine are known; of more GPUs
-    than a machine's eight, those beyond send as much over others, which is not counted.
+    Rings: each of n GPUs sends (n - 1) / n of everything once to gather it, and once to reduce and scatter it.
+    Shared-out weights are gathered in bfloat16 for both passes, their gradients reduced in float32. At the link's full
+    rate and beside no computing: in fact it is slower, and a part is hidden. Only links within a machine are known; of
+    more GPUs than a machine's eight, those beyond send as much over others, which is not counted.
     """
     if recipe.gpus == 1 or not device.link:
         return 0.0

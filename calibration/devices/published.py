@@ -1,12 +1,11 @@
 """Runs that others published, as steps that can be traced: what each row says, or why it cannot be expressed.
 
-The rows that come along (`published_gpu.json`, with the models' shapes in `models.json`) are facts from the sources that
-they name; nobody here measured them.
+The rows that come along (`published_gpu.json`, with the models' shapes in `models.json`) are facts from the sources
+that they name; nobody here measured them.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from calibration.devices.catalogue import CatalogueDevice, as_driver_says
-from calibration.memory.recipe import Recipe
+from calibration.memory.recipe import Optimizer, Recipe, Weights
 from sim.errors import ArchitectureError, CostError, ParaSimError, shown
 from sim.scenario.safe_parsing import parse_json
 from sim.scenario.sections import Lora
@@ -114,7 +113,9 @@ class PublishedRow:
             If it has no unit that says so.
         """
         if self.metric == "memory":
-            size = {"gib": GIB, "gb": 1e9, "mib": 2**20, "mb": 1e6}.get(str(self.fields.get("unit")).split(" ")[0].lower())
+            size = {"gib": GIB, "gb": 1e9, "mib": 2**20, "mb": 1e6}.get(
+                str(self.fields.get("unit")).split(" ")[0].lower()
+            )
             if size is None:
                 raise NotExpressibleError(f"unit {shown(self.fields.get('unit'))} is no unit of memory")
             return float(self.fields["value"]) * size
@@ -141,13 +142,15 @@ class PublishedRow:
         """
         said = " ".join(str(self.fields.get(name)) for name in ("method", "optimizer", "missing", "notes", "attention"))
         gpus = int(self.fields.get("gpus") or 8)
-        sharded = re.search(r"FSDP|HSDP|ZeRO-?3", str(self.fields.get("method")), re.IGNORECASE) is not None and gpus > 1
+        sharded = (
+            re.search(r"FSDP|HSDP|ZeRO-?3", str(self.fields.get("method")), re.IGNORECASE) is not None and gpus > 1
+        )
         full = self._trains() is Trains.EVERYTHING
         eight_bit = re.search(r"8-?bit", str(self.fields.get("optimizer")), re.IGNORECASE)
         paged = "paged" in str(self.fields.get("optimizer")).lower()
         weights = _weights(str(self.fields.get("precision")), said)
         pure = re.search(r"pure bf16|states? bf16|bf16 states?", said) is not None or eight_bit or weights != "bfloat16"
-        optimizer = "adamw"
+        optimizer: Optimizer = "adamw"
         if str(self.fields.get("optimizer")).lower() == "none":
             optimizer = "none"
         elif eight_bit or paged:
@@ -156,7 +159,8 @@ class PublishedRow:
             weights=weights,
             master=bool(full and not pure and optimizer == "adamw"),
             optimizer=optimizer,
-            # So does peft, whose adapters nearly everybody trains; hand-written kernels take those of the weights beside.
+            # So does peft, whose adapters nearly everybody trains; hand-written kernels take those of the weights
+            # beside.
             adapters="base" if full or FUSED.search(said) else "float32",
             attention="eager" if "eager" in str(self.fields.get("attention")) else "fused",
             loss="chunked" if re.search(r"chunked|fused linear|liger|cut cross", said, re.IGNORECASE) else "full",
@@ -200,11 +204,11 @@ class PublishedRow:
         }
 
 
-def _weights(precision: str, said: str) -> str:
+def _weights(precision: str, said: str) -> Weights:
     """How base weights are held, by a row's precision and what else it says."""
     if precision in ("bfloat16", "float16") and "autocast" in said:
         return "float32-autocast"
-    known = {"bfloat16": "bfloat16", "float16": "bfloat16", "float32": "float32", "nf4": "nf4"}
+    known: dict[str, Weights] = {"bfloat16": "bfloat16", "float16": "bfloat16", "float32": "float32", "nf4": "nf4"}
     if precision not in known:
         raise NotExpressibleError(f"no recipe holds or multiplies weights in {precision}")
     return known[precision]

@@ -120,12 +120,16 @@ def scaling_errors(verdicts: Sequence[Verdict]) -> list[float]:
             fields = verdict.row.fields
             same = ("group", "model", "method", "batch", "sequence_length", "accumulation", "precision", "compile")
             groups.setdefault(tuple(fields.get(name) for name in same), []).append(verdict)
-    errors = []
-    for alike in groups.values():
-        for one, other in combinations(alike, 2):
-            assert one.predicted and one.reported and other.predicted and other.reported
-            errors.append(100 * ((other.predicted / one.predicted) / (other.reported / one.reported) - 1))
-    return errors
+    return [
+        100 * (_ratio(other) / _ratio(one) - 1) for alike in groups.values() for one, other in combinations(alike, 2)
+    ]
+
+
+def _ratio(verdict: Verdict) -> float:
+    """Predicted over reported."""
+    error = verdict.error_pct
+    assert error is not None
+    return 1 + error / 100
 
 
 def _spread(verdicts: Sequence[Verdict]) -> dict[str, float | int | None]:
@@ -176,6 +180,10 @@ def _predicted(row: PublishedRow) -> Verdict:
         return Verdict(row, reported, float(getattr(peak, row.memory_kind)), reason=reason)
     operators = repeated(trace.operators, batches / step.accumulation)
     model = from_config(config, str(row.fields["model"]))
-    trained = model.parameters if step.trains is Trains.EVERYTHING else sum(lora_parameters(model, step.lora.rank, step.lora.targets))
+    trained = (
+        model.parameters
+        if step.trains is Trains.EVERYTHING
+        else sum(lora_parameters(model, step.lora.rank, step.lora.targets))
+    )
     guess = predict(operators, device, recipe, (trained, model.parameters))
     return Verdict(row, reported, guess.seconds, guess.low, guess.high, reason)

@@ -20,7 +20,9 @@ SHALLOW = 2, 4
 """Layers of the two models that are traced: even, as compiled kernels may end in every other layer."""
 
 
-def trace_step(name: str, config: Mapping[str, Any], precision: str, step: TracedStep, *, granularity: int) -> StepTrace:
+def trace_step(
+    name: str, config: Mapping[str, Any], precision: str, step: TracedStep, *, granularity: int
+) -> StepTrace:
     """Trace a step, by two shallow models where the layers are alike and everything or adapters are trained.
 
     Parameters
@@ -93,7 +95,9 @@ def _totals(operators: Operators, kind: Operator) -> tuple[float, float]:
 
 
 def _continued(few: Footprint, more: Footprint, further: float) -> Footprint:
-    sizes = {kind: few.by_category[kind] + further * (more.by_category[kind] - few.by_category[kind]) for kind in Category}
+    sizes = {
+        kind: few.by_category[kind] + further * (more.by_category[kind] - few.by_category[kind]) for kind in Category
+    }
     return Footprint({kind: round(size) for kind, size in sizes.items()})
 
 

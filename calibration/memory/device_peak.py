@@ -57,6 +57,9 @@ def device_peak(trace: StepTrace, device: CatalogueDevice, recipe: Recipe) -> De
         sum(size // (shares if kind in SHARED_OUT else 1) for kind, size in peak.by_category.items())
         for peak in trace.peaks
     )
+    if recipe.gpus > 1 and not recipe.sharded:
+        # What is exchanged is gathered in buckets, as large as the gradients all together.
+        tensors += max(peak.by_category[Category.GRADIENTS] for peak in trace.peaks)
     allocated = tensors + THREADS * WORKSPACE.get(device.name.split("-")[0], OLDER_WORKSPACE)
     reserved = allocated + max(0, trace.reserved - trace.peak.total)
     return DevicePeak(allocated, reserved, reserved + CONTEXT)

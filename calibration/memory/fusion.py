@@ -1,8 +1,9 @@
 """What `torch.compile`, or fused kernels written by hand, leave of the operators between matrix products.
 
-Few kernels read and write what they must. A chain of elementwise operators and reductions becomes one kernel. What it makes stays in registers until something else
-needs it: a matrix product, which reads it from memory. What the backward pass needs of it, it makes again from what the
-chain began with. Kernels of one pass read a tensor once between them, as fused siblings do.
+Few kernels read and write what they must. A chain of elementwise operators and reductions becomes one kernel. What it
+makes stays in registers until something else needs it: a matrix product, which reads it from memory. What the backward
+pass needs of it, it makes again from what the chain began with. Kernels of one pass read a tensor once between them,
+as fused siblings do.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from dataclasses import dataclass, field
 
 from calibration.devices.operators import Operator, Phase
 from calibration.memory.allocations import Holding
-
 
 MOST_READ = 4
 """A chain that reads more tensors than this is written to memory and begins anew, as TorchInductor does

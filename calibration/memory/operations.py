@@ -1,8 +1,8 @@
 """What an operator asks of a device: floating-point operations, bytes of memory traffic, and one launch.
 
 Operations are PyTorch's own counts (the formulas of `torch.utils.flop_counter.FlopCounterMode`), with the CPU's
-fused attention counted as CUDA's is, and half of it where a causal mask spares the kernel the other half. Traffic is what an operator must read and write at least, every operand
-once.
+fused attention counted as CUDA's is, and half of it where a causal mask spares the kernel the other half. Traffic is
+what an operator must read and write at least, every operand once.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _computed(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> fl
     place = at["is_causal"]
     if not (args[place] if place < len(args) else kwargs.get("is_causal", False)):
         return 1.0
-    queries = args[at["query"]].shape[-2]
+    queries = int(args[at["query"]].shape[-2])
     return (queries + 1) / (2 * queries)
 
 

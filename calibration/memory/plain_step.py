@@ -84,11 +84,13 @@ class _ChunkedHead(torch.autograd.Function):
         for_hidden = torch.empty_like(hidden)
         for_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         losses = []
-        pieces = zip(*(whole.split(CHUNK) for whole in (hidden, labels, for_hidden)), strict=True)
+        pieces = zip(*(torch.split(whole, CHUNK) for whole in (hidden, labels, for_hidden)), strict=True)
         for piece, answers, gradient in pieces:
             logits = (piece @ weight.t()).float()
             losses.append(nn.functional.cross_entropy(logits, answers, reduction="sum"))
-            wrong = logits.softmax(-1).scatter_add_(1, answers[:, None], -torch.ones_like(logits[:, :1])).to(weight.dtype)
+            wrong = (
+                logits.softmax(-1).scatter_add_(1, answers[:, None], -torch.ones_like(logits[:, :1])).to(weight.dtype)
+            )
             gradient.copy_(wrong @ weight)
             if for_weight is not None:
                 for_weight.add_(wrong.t() @ piece)
@@ -116,4 +118,4 @@ def keep_products() -> Any:
             kept = products[context.is_recompute] % 2 == 1
         return CheckpointPolicy.MUST_SAVE if kept else CheckpointPolicy.PREFER_RECOMPUTE
 
-    return create_selective_checkpoint_contexts(policy)
+    return create_selective_checkpoint_contexts(policy)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""How a step is trained, beyond what is trained on which batch: the choices that decide what it costs. Free of torch."""
+"""How a step is trained, beyond what is trained on which batch: the choices that decide its cost. Free of torch."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Recipe:
     Attributes
     ----------
     weights : {"bfloat16", "float32", "float32-autocast", "nf4"}
-        How base weights are held: ``float32-autocast`` multiplies in bfloat16; ``nf4`` is QLoRA's 4-bit base, whose linear
-        layers are brought back to bfloat16 for every product.
+        How base weights are held: ``float32-autocast`` multiplies in bfloat16; ``nf4`` is QLoRA's 4-bit base, whose
+        linear layers are brought back to bfloat16 for every product.
     master : bool
         Whether AdamW works on a float32 copy, beside a working copy, as paraSim's trainer does; else on the weights
         themselves, with moments of their precision ("pure bf16").
@@ -38,8 +38,9 @@ class Recipe:
     loss : {"full", "chunked"}
         Logits of all tokens at once, or of a few at a time with their gradient, as fused heads do it.
     kernels : {"eager", "fused", "compiled"}
-        What is between matrix products: one kernel for each operator; hand-written ones for norms, activations, rotations
-        and adapters (Liger, Unsloth, TransformerEngine); or ``torch.compile``, whose kernels the CPU asks for faster too.
+        What is between matrix products: one kernel for each operator; hand-written ones for norms, activations,
+        rotations and adapters (Liger, Unsloth, TransformerEngine); or ``torch.compile``, whose kernels the CPU asks
+        for faster too.
     gpus : int
         GPUs that train one copy of the model together.
     sharded : bool

@@ -1,8 +1,9 @@
 """Trace a local update without running it: the trainer's own code on tensors that have shapes and no memory.
 
 `train.update.local.train_locally` runs, forward, backward and AdamW, under PyTorch's `FakeTensorMode`; or, where a
-recipe says so, the step that most scripts write (`calibration.memory.plain_step`). A dispatch mode sees every operator that would reach the device: it notes what the operator costs, and follows the
-storages that it makes until they are gone. Nothing about the step is written down a second time here.
+recipe says so, the step that most scripts write (`calibration.memory.plain_step`). A dispatch mode sees every operator
+that would reach the device: it notes what the operator costs, and follows the storages that it makes until they are
+gone. Nothing about the step is written down a second time here.
 """
 
 from __future__ import annotations
@@ -235,15 +236,15 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         read, made = ([self._alive[key][1] for key in self._known(tree)] for tree in (operands, out))
         if operator.flops or operator.name in UNFUSED:
             ended = self._fusion.needs(read, operator.phase)
-            self.operators[operator] += 1
+            self.operators.update([operator] if ended is None else [ended, operator])
         else:
-            ended = self._fusion.fuses(read, made, operator.phase)
-        if ended is not None:
-            self.operators[ended] += 1
+            self._fusion.fuses(read, made, operator.phase)
 
     def _known(self, tree: Any) -> dict[int, None]:
         """Keys of the storages behind tensors, each once."""
-        return dict.fromkeys(tensor.untyped_storage()._cdata for tensor in tensors(tree) if isinstance(tensor, FakeTensor))
+        return dict.fromkeys(
+            tensor.untyped_storage()._cdata for tensor in tensors(tree) if isinstance(tensor, FakeTensor)
+        )
 
     @staticmethod
     def _with_short_moments(args: tuple[Any, ...]) -> int:

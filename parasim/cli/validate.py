@@ -163,10 +163,18 @@ def _print_devices(verdicts: Sequence[Verdict], spread: Mapping[str, Any]) -> No
     for verdict in verdicts:
         if verdict.error_pct is not None and verdict.reported and verdict.predicted:
             units = ("B" if verdict.row.metric == "memory" else "s",) * 2
-            figures = [amount(figure, unit) for figure, unit in zip((verdict.reported, verdict.predicted), units, strict=True)]
+            figures = [
+                amount(figure, unit) for figure, unit in zip((verdict.reported, verdict.predicted), units, strict=True)
+            ]
             told = [*figures, f"{verdict.error_pct:+.1f} %", "yes" if verdict.comparable else "no"]
             source = str(verdict.row.fields.get("source", ""))
-            table.add_row(verdict.row.name, verdict.row.metric, source.split(" ")[1 if " " in source else 0], verdict.row.inputs, *told)
+            table.add_row(
+                verdict.row.name,
+                verdict.row.metric,
+                source.split(" ")[1 if " " in source else 0],
+                verdict.row.inputs,
+                *told,
+            )
     terminal.print(table)
     left_out = [verdict for verdict in verdicts if verdict.error_pct is None]
     for verdict in left_out:

@@ -12,8 +12,8 @@ from functools import cache
 from importlib import resources
 
 from calibration.devices.catalogue import device
-from calibration.devices.prediction import Extrapolation, scale
 from calibration.devices.operators import Operator, Operators, Phase
+from calibration.devices.prediction import Extrapolation, scale
 from sim.errors import CostError
 
 
