@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parasim
-from calibration.devices.catalogue import SCALING_BAND, device, scale
+from calibration.devices.catalogue import device
+from calibration.devices.prediction import SCALING_BAND, scale
 from parasim.planning.answer import Plan
 from parasim.planning.cost.bill import HOUR, MONTH, Bill, bill
 from parasim.planning.cost.choices import Candidate, Outcome

@@ -1,8 +1,8 @@
-"""How fast a device that was never measured might be, beside one that was: the roofline over one traced step.
+"""How fast a device that was never measured might be, beside one that was: the ratio of predictions over one traced step.
 
 The step comes along (`calibration/data/reference_step.json`), so that a plan needs no torch and says the same
 everywhere. Ratios of other steps of its model (batch 2, other blocks, adapters) are within 5 % of this one's, those of
-full fine-tuning within 22 %, which is little beside the band that a roofline deserves (docs/devices.md).
+full fine-tuning within 22 % (docs/devices.md).
 """
 
 from __future__ import annotations
@@ -52,6 +52,6 @@ def reference_step() -> Operators:
     """Operators of one traced step."""
     text = (resources.files("calibration") / "data" / "reference_step.json").read_text(encoding="utf-8")
     return {
-        Operator("", Phase.FORWARD, precision, flops, traffic): calls
-        for precision, flops, traffic, calls in json.loads(text)["operators"]
+        Operator(name, Phase(phase), precision, flops, traffic, tuple(shape)): calls
+        for name, phase, precision, flops, traffic, shape, calls in json.loads(text)["operators"]
     }
