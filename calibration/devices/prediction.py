@@ -24,12 +24,12 @@ IN_ONE_MACHINE = 8
 """GPUs that the fast links of a machine join."""
 HOST_COMPILED = 8e-6
 """The same of compiled code, which is one call for many kernels [s]; an assumption."""
-BANDS = {"server": 1.3}
+BANDS = {"server": 1.4, "geforce": 1.3}
 """Factor either way within which nine in ten times of a class of devices are expected, by its published rows
 (docs/devices.md)."""
 UNKNOWN_BAND = 1.6
 """The same for classes without such rows; an assumption."""
-SCALING_BAND = 1.2
+SCALING_BAND = 1.45
 """Factor either way within which a scaled time is expected; docs/devices.md has the checks behind it."""
 
 StepOn = tuple[Operators, CatalogueDevice]

@@ -21,9 +21,17 @@ TINY = "tiny"
 EVERYTHING = Trains.EVERYTHING
 
 
-def traced(trains: Trains = EVERYTHING, *, config: Any = CONFIG, checkpointing: Any = False, **recipe: Any) -> StepTrace:
+def traced(
+    trains: Trains = EVERYTHING, *, config: Any = CONFIG, checkpointing: Any = False, **recipe: Any
+) -> StepTrace:
     step = TracedStep(
-        trains, None, 2, 8, lora=Lora(rank=2, targets="all-linear"), checkpointing=checkpointing, recipe=Recipe(**recipe)
+        trains,
+        None,
+        2,
+        8,
+        lora=Lora(rank=2, targets="all-linear"),
+        checkpointing=checkpointing,
+        recipe=Recipe(**recipe),
     )
     return ShapeModel(TINY, config=config).trace(step)
 
