@@ -7,8 +7,9 @@ constant at the trace's mean. Both run alternating in one process; a figure is t
 
 - *Unlimited server*, or an *ample* one, with more than all uplinks ever have: nothing but the uplink can bind, so that
   no link is woken at all.
-- *Binding server*: it has an eighth of what the uplinks have together. Only links that have less than their share are
-  woken by every change.
+- *Binding server*: it has an eighth, or half, of what the uplinks have together. Links are looked at when what they
+  have falls below the level of all shares or rises above it, and those that have less at every change, as each moves
+  the level.
 - *Sites*: constant uplinks behind lines that vary, an unlimited server above.
 """
 
@@ -112,7 +113,8 @@ def main() -> None:
     for name, server, sites in (
         ("unlimited", math.inf, False),
         ("ample", 100 * MEAN * CLIENTS, False),
-        ("binding", MEAN * CLIENTS / 8, False),
+        ("eighth", MEAN * CLIENTS / 8, False),
+        ("half", MEAN * CLIENTS / 2, False),
         ("unlimited", math.inf, True),
     ):
         for size in options.sizes:

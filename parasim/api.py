@@ -64,7 +64,7 @@ def costs_of(setup: Setup) -> Costs:
         ) from None
 
 
-def simulate(source: Source, overrides: Iterable[Override] = ()) -> Result:
+def simulate(source: Source, overrides: Iterable[Override] = (), *, timeline: bool = True) -> Result:
     """Simulate a scenario.
 
     Parameters
@@ -73,6 +73,8 @@ def simulate(source: Source, overrides: Iterable[Override] = ()) -> Result:
         What to simulate.
     overrides : iterable of str or (str, value)
         Such as ``fleet.0.uplink=20MB/s`` or ``("rounds", 16)``.
+    timeline : bool
+        Whether the result has a timeline. Without one, its figures are the same and take a small part of the memory.
 
     Returns
     -------
@@ -84,12 +86,12 @@ def simulate(source: Source, overrides: Iterable[Override] = ()) -> Result:
         If the scenario is wrong or its costs are not known.
     """
     setup, costs = set_up(load(source, overrides))
-    return judged(run_setup(setup, costs), setup, costs)
+    return judged(run_setup(setup, costs, timeline=timeline), setup, costs)
 
 
 def judged(result: Result, setup: Setup, costs: Costs) -> Result:
     """Add to a result's provenance what is to be said of its clients' memory, and of what it did not look at."""
-    said = {"memory": memory_of(setup, costs), KEY: ignored(setup.scenario)}
+    said = {"memory": memory_of(setup, costs), KEY: ignored(setup.scenario, setup.architecture)}
     found = {name: sentences for name, sentences in said.items() if sentences}
     return replace(result, provenance={**result.provenance, **found}) if found else result
 

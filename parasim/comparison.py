@@ -5,25 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from parasim.api import costs_of
-from sim.engine.simulate import prepare, simulate
+from sim.engine.simulate import simulate
 from sim.engine.timeline import Kind
 from sim.errors import OutputError
 from sim.scenario.safe_parsing import parse_json
-from sim.scenario.scenario import Scenario
 from sim.support.atomic_files import read_text, write_json, write_rows
 from sim.support.deleted_results import check_results, watch_folder
 
 if TYPE_CHECKING:
-    from sim.workload.architecture import Architecture
     from train.federated.learner import Trace
     from train.models.blocks import Values
-    from train.runs.metrics import MetricsRow
+    from train.runs.run import Trained
     from train.runs.workbench import Workbench
 
 Clock = Literal["measured", "profile", "both"]
@@ -125,11 +124,11 @@ def delta_saver(method: Path) -> Callable[[Trace, Values], None]:
     return save
 
 
-def time_again(scenario: Scenario, architecture: Architecture, metrics: Iterable[MetricsRow], folder: Path) -> None:
-    """Time the same run by the profile: what is learned does not depend on how long it takes."""
-    setup = prepare(scenario, architecture)
+def time_again(trained: Trained, folder: Path) -> None:
+    """Time the same run by the profile, block for block: what is learned does not depend on how long it takes."""
+    setup = replace(trained.learner.setup, schedule=[*trained.learner.schedule()])
     predicted = simulate(setup, costs_of(setup))
     predicted.write_timeline(folder / "timeline-profile.csv")
     ends = {span.round: span.end for span in predicted.timeline.spans if span.kind is Kind.AGGREGATE}
-    rows = [(row["round"], row["simulated_s"], ends[int(str(row["round"]))]) for row in metrics]
+    rows = [(row["round"], row["simulated_s"], ends[int(str(row["round"]))]) for row in trained.metrics]
     write_rows(folder / "clocks.csv", ("round", "measured_s", "profile_s"), rows)

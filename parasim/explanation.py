@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,10 +15,11 @@ from parasim.ignored import ignored_said
 from parasim.memory import memory_said
 from parasim.sentences import listed, say
 from sim.analysis.critical_path import Holder
-from sim.analysis.explain import MOST_NAMED, WORTH_A_CLAIM, Claim, Explanation, named
+from sim.analysis.explain import FAILING, MOST_NAMED, WORTH_A_CLAIM, Claim, Explanation, named
 from sim.analysis.explain import explain as explain_setup
 from sim.analysis.levers import Change, Lever, site_of
 from sim.engine.fleet import Fleet
+from sim.engine.incidents import Closing
 from sim.scenario.links import Capacity
 from sim.scenario.sections import Group
 from sim.scenario.traces import starts_at_random
@@ -26,7 +28,7 @@ from sim.support.atomic_files import write_rows
 PATH_COLUMNS = ("client", "round", "kind", "resource", "start_s", "end_s")
 
 _WORTH_A_CLAUSE = 0.05
-_WITH_ARTICLE = (Holder.INGRESS, Holder.EGRESS, Holder.LIMITED, Holder.START_UP)
+_WITH_ARTICLE = (Holder.INGRESS, Holder.EGRESS, Holder.LIMITED, Holder.START_UP, Holder.DEADLINE)
 _MOST_LISTED = 12
 """A list of more names is summed up."""
 
@@ -56,6 +58,7 @@ def sentences(explanation: Explanation) -> list[str]:
     said = [_headline(explanation)]
     if explanation.not_replayable:
         said.append(f"Not replayed: {explanation.not_replayable}. The path is this run's own; changes are simulated.")
+    said += _failures(explanation)
     said += [f"{describe(claim.change, explanation)} {_effect(claim, explanation)}." for claim in explanation.claims]
     said += _start_up(explanation)
     fleet, wall_clock = Fleet(explanation.result.scenario.fleet), explanation.result.wall_clock
@@ -133,11 +136,12 @@ def summary(explanation: Explanation) -> dict[str, Any]:
                 "groups": [*map(name, claim.change.groups)],
                 "predicted_s": claim.predicted,
                 "prediction": prediction(claim),
-                "simulated_s": claim.simulated,
-                "saves_s": claim.saves,
+                "simulated_s": claim.simulated if claim.ends else None,
+                "saves_s": claim.saves if claim.ends else None,
             }
             for claim in explanation.claims
         ],
+        **({"rounds_ended_by": endings} if (endings := _endings(explanation)) else {}),
         "not_replayable": explanation.not_replayable or None,
         "provenance": dict(result.provenance),
     }
@@ -217,6 +221,33 @@ def _links(group: Group) -> list[Capacity]:
     return links if group.site is None else [*links, group.site.uplink, group.site.down]
 
 
+def _failures(explanation: Explanation) -> list[str]:
+    """Say what failures, absences and deadlines hold of the path, and how rounds ended, where anything of it may be."""
+    held, fleet = explanation.holders(), Fleet.of(explanation.result.scenario)
+    wall_clock, endings = explanation.result.wall_clock, _endings(explanation)
+    seconds = math.fsum(held.get(holder, 0.0) for holder in sorted(FAILING))
+    said = []
+    if seconds:
+        parts = []
+        for holder in sorted(FAILING & held.keys(), key=lambda holder: -held[holder]):
+            groups = named(explanation.shares, holder)
+            owned = say("explain.owned", resource=holder.value, groups=who(groups, fleet))
+            name = owned if len(fleet.groups) > 1 and 0 < len(groups) <= MOST_NAMED else holder.value
+            parts.append(say("explain.later", group=name, slack=held[holder]))
+        said.append(say("explain.failing", seconds=seconds, share=seconds / wall_clock, parts=parts))
+    if endings:
+        ways = [say(f"explain.by_{by}", rounds=rounds) for by, rounds in endings.items() if rounds]
+        short = sum(closed.short for closed in explanation.result.timeline.incidents.closed.values())
+        said.append(say("explain.ended", rounds=sum(endings.values()), ways=ways, short=short))
+    return said
+
+
+def _endings(explanation: Explanation) -> dict[str, int]:
+    """How many rounds ended why; nothing where they cannot end in several ways."""
+    by = Counter(closed.by for closed in explanation.result.timeline.incidents.closed.values())
+    return {closing.value: by[closing] for closing in Closing} if by else {}
+
+
 def _start_up(explanation: Explanation) -> list[str]:
     """Say how often the path pays the start-up of connections, which fewer messages would pay less often."""
     pieces = [piece for piece in explanation.path.pieces if piece.holder is Holder.START_UP]
@@ -228,6 +259,8 @@ def _start_up(explanation: Explanation) -> list[str]:
 
 
 def _effect(claim: Claim, explanation: Explanation) -> str:
+    if not claim.ends:
+        return say("explain.ends_early")
     wall_clock, saves = explanation.result.wall_clock, claim.saves
     share = saves / wall_clock if wall_clock else 0.0
     if abs(share) < 1e-9:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 
 from calibration.devices.catalogue import known_devices
 from calibration.devices.device_memory import DeviceMemory, device_memory, measured_file
@@ -11,6 +12,7 @@ from calibration.memory.fits import second_thread
 from calibration.memory.peaks import batches_per_step, traced_peak
 from calibration.profiles.loading import DEFAULT_PROFILE, load_profile
 from parasim.api import Source, prepared
+from parasim.ignored import not_adapted
 from parasim.planning.methods import Methods, by_method, scenario_of
 from sim.engine.simulate import Setup
 from sim.errors import CostError, nearest
@@ -99,6 +101,8 @@ class Footprints:
         Devices of the fleet that nobody knows the memory of.
     refused : dict of str to str
         Of all methods, those that cannot run the scenario, and why.
+    notes : list of str
+        What else is to be known of the methods' needs, a sentence each.
     """
 
     model: str | None
@@ -109,6 +113,7 @@ class Footprints:
     devices: list[DeviceFit]
     unknown_devices: list[str]
     refused: dict[str, str]
+    notes: list[str]
 
     def summary(self) -> dict[str, object]:
         """Everything as plain data, in bytes."""
@@ -165,8 +170,10 @@ def memory_needs(
             if need.precision == fit.precision:
                 fit.judge(need)
     scenario, local = own.scenario, own.scenario.local
+    of_each = (not_adapted(setup.scenario, setup.architecture) for setup in setups.values() if setup.architecture)
+    notes = [*dict.fromkeys(chain.from_iterable(of_each))]
     sizes = local.batch_size, local.sequence_length, batches_per_step(scenario)
-    return Footprints(scenario.model, *sizes, needs, fits, unknown, refused)
+    return Footprints(scenario.model, *sizes, needs, fits, unknown, refused, notes)
 
 
 def _devices(setup: Setup, asked: Sequence[str]) -> tuple[dict[DeviceMemory, list[str]], list[str]]:

@@ -79,7 +79,7 @@ def hiding_points(table: Table, axis: Axis) -> list[Hidden]:
             def run_at(value: float, data: dict[str, Any] = point.data) -> Row:
                 written = int(value) if whole else f"{value!r}{unit}" if unit else value
                 changed = reduce(lambda data, field: with_field(data, field, written), axis.fields, data)
-                return {key: str(figure) for key, figure in figures(changed).items()}
+                return {key: str(figure) for key, figure in figures(changed, failures=False).items()}
 
             powers = math.floor(math.log10(low)), math.floor(math.log10(high)) + 1
             between: Sequence[float] = range(int(low) + 1, int(high))

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import cast
 
+from parasim.sentences import listed
 from sim.scenario.scenario import Scenario
+from sim.workload.architecture import Architecture
+from sim.workload.blocks import ALL_LINEAR
+from sim.workload.methods import METHODS, Trains
+from sim.workload.schedule import CHOSEN_IN_TRAINING
 
 KEY = "ignored"
 """Of a run's provenance: what its scenario says and it did not look at, a sentence each."""
@@ -13,9 +18,41 @@ _JITTERS = ("speed_jitter", "uplink_jitter", "downlink_jitter")
 _MOST_NAMED = 3
 
 
-def ignored(scenario: Scenario) -> list[str]:
-    """Say what a run does not look at of its scenario, a sentence each."""
-    return [*ignored_jitter(scenario), *unused_regions(scenario)]
+def ignored(scenario: Scenario, architecture: Architecture | None = None) -> list[str]:
+    """Say what a simulation does not look at of its scenario and of its model, if that is told, a sentence each."""
+    return [*ignored_in_training(scenario, architecture), *drawn_blocks(scenario)]
+
+
+def ignored_in_training(scenario: Scenario, architecture: Architecture | None = None) -> list[str]:
+    """Say what training does not look at of its scenario and of its model, if that is told, a sentence each."""
+    left_out = [] if architecture is None else not_adapted(scenario, architecture)
+    return [*ignored_jitter(scenario), *unused_regions(scenario), *left_out]
+
+
+def not_adapted(scenario: Scenario, architecture: Architecture) -> list[str]:
+    """Say in a sentence each, if there are some, which experts and modules of like names ``all-linear`` leaves out."""
+    with_lora = METHODS[scenario.method.name].trains in (Trains.LORA, Trains.LORA_B, Trains.STACKED_LORA)
+    if not with_lora or scenario.lora.targets != ALL_LINEAR:
+        return []
+    sentences = []
+    for targets, where, unless in (("name", "", " unless they are named"), ("never", " outside of routed experts", "")):
+        left_out = [linear for linear in architecture.linears() if linear.targets == targets]
+        if left_out:
+            names = listed([*dict.fromkeys(linear.name for linear in left_out)])
+            share = 100 * sum(linear.weights for linear in left_out) / architecture.layer_parameters
+            sentences.append(
+                f"lora.targets: all-linear leaves out {names}{where}, as peft does: {share:.2g}% of the layers' "
+                f"weights get no adapters{unless}."
+            )
+    return sentences
+
+
+def drawn_blocks(scenario: Scenario) -> list[str]:
+    """Say in a sentence, if so, that blocks are drawn which training would choose."""
+    by, method = scenario.blocks.schedule, METHODS[scenario.method.name]
+    if by not in CHOSEN_IN_TRAINING or method.trains is not Trains.BLOCK or method.shape.traits.takes_turns:
+        return []
+    return [f"Not looked at: blocks.schedule {by}, by which training chooses blocks. Here they are drawn at random."]
 
 
 def unused_regions(scenario: Scenario) -> list[str]:

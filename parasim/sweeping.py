@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibration.paper.cells import PAPER_MODELS, paper_setting
+from calibration.profiles.loading import read_profile, shipped_profiles
 from parasim.alike_bars import check_told_apart, seen
 from parasim.api import load, set_up, simulate
 from parasim.ignored import doubtful, ignored
 from parasim.memory import COLUMN, cell, memory_of_rows, memory_said
 from sim.analysis.sweep import Axis, Row, SweepPoint, grid, run_sweep
+from sim.engine.simulate import Setup
 from sim.errors import ScenarioError
 from sim.scenario.reading import Override, Source, parse_override, plain_fields
 from sim.scenario.traces import rate_text
@@ -26,6 +31,8 @@ PAPER_METHODS = ("parablock", "fedbcd", "fedit", "fedcybgd")
 PAPER_BANDWIDTHS = ("50MB/s", "100MB/s", "150MB/s")
 PAPER_BATCH_SIZES = ("2", "4", "8")
 
+_FEW_UPDATES = 10_000
+"""Timelines of runs with fewer updates are kept."""
 # Fields that are swept by an option of their own.
 _OPTIONS = {
     "method": "--method",
@@ -131,24 +138,57 @@ def sweep(
         fields = plain_fields(fields, [("method.name", methods[0])])
     axes = _axes(fields, models, bandwidths, batch_sizes, vary or {}, methods)
     points = grid(base, axes)
-    runs, provenances, unused = [], [], []
+    runs, provenances, unused, contents, failing = [], [], [], dict[str, None](), False
     for point in points:
         setup, costs = set_up(load(point.data, name=_label(point, axes)))
         runs.append(seen(setup))
+        contents.update(dict.fromkeys(digests(setup)))
         provenances.append(costs.provenance())
-        unused += ignored(setup.scenario)
+        failing |= setup.opened
+        unused += ignored(setup.scenario, setup.architecture)
     notes = [*check_told_apart(axes, points, runs), *doubtful(provenances), *dict.fromkeys(unused)]
     with noticing_deletions():
-        rows = run_sweep(points, figures, None if directory is None else Path(directory), jobs=jobs, progress=progress)
+        run, to = partial(figures, failures=failing), None if directory is None else Path(directory)
+        rows = run_sweep(points, run, to, contents=[*contents], jobs=jobs, progress=progress)
     return Table(rows, tuple(axes), points, notes)
 
 
-def figures(data: dict[str, Any]) -> dict[str, object]:
-    """Simulate plain data and return one row: the run's figures, the origin of computing times, what memory lacks."""
-    result = simulate(data)
+def figures(data: dict[str, Any], *, failures: bool) -> dict[str, object]:
+    """Simulate plain data and return one row: the run's figures, the origin of computing times, what memory lacks.
+
+    Parameters
+    ----------
+    data : dict
+        The scenario.
+    failures : bool
+        With the figures of failures in any case, as other rows have them.
+    """
+    scenario = load(data)
+    # An outline takes less memory than a timeline, and more time.
+    result = simulate(scenario, timeline=scenario.clients * scenario.rounds < _FEW_UPDATES)
     compute = result.provenance["compute"]
     assert isinstance(compute, dict)
-    return {**result.figures(), "compute_origin": compute["origin"], COLUMN: cell(memory_said(result.provenance))}
+    return {
+        **result.figures(failures=failures),
+        "compute_origin": compute["origin"],
+        COLUMN: cell(memory_said(result.provenance)),
+    }
+
+
+def digests(setup: Setup) -> list[str]:
+    """SHA-256 of what a scenario only names and somebody may change: traces, sessions, a profile, a model's folder."""
+    scenario = setup.scenario
+    found = [str(trace["sha256"]) for trace in setup.traces]
+    profile = scenario.compute.profile
+    if scenario.compute.seconds is None and profile is not None and profile not in shipped_profiles():
+        found.append(_sha256(json.dumps(read_profile(profile), sort_keys=True)))
+    if scenario.model is not None and Path(scenario.model).exists():
+        found.append(_sha256(repr(setup.architecture)))
+    return found
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def check_parameters(overrides: Iterable[Override], methods: Sequence[str]) -> None:
@@ -164,7 +204,8 @@ def check_parameters(overrides: Iterable[Override], methods: Sequence[str]) -> N
         section, _, parameter = field.partition(".")
         known = with_parameter(parameter)
         if section == "method" and parameter and not set(known) & set(methods):
-            raise ScenarioError(f"{field}={value}: {', '.join(methods)}: no such parameter; {', '.join(known)} has it")
+            whose = f"it is one of {', '.join(known)}"
+            raise ScenarioError(f"{field}={value}: {', '.join(methods)}: no such parameter; {whose}")
 
 
 def _base(source: Source | None, overrides: Sequence[Override]) -> Callable[[Row], dict[str, Any]]:

@@ -13,8 +13,10 @@ import torch
 
 from parasim.api import Source, costs_of
 from parasim.comparison import Base, Clock, Report, delta_saver, measure_base, missing_deltas, time_again
-from parasim.ignored import doubtful, ignored
+from parasim.ignored import doubtful, ignored_in_training
+from parasim.sentences import say
 from parasim.sweeping import PAPER_METHODS, check_parameters
+from sim.analysis.failing import write_failures
 from sim.engine.result import Result
 from sim.engine.simulate import prepare
 from sim.errors import ScenarioError
@@ -28,10 +30,11 @@ from train.data.partition import Partition
 from train.models.adapters import target_modules
 from train.models.pretraining import pretrain
 from train.remote.ray_trainer import ClusterWorkers, cluster_workers
-from train.runs.directory import TrainingTerms, agree, keep, trained_in
+from train.runs.checkpoint import metrics_until
+from train.runs.directory import TrainingTerms, agree, described_in, keep
 from train.runs.fingerprint import contents, own_settings, shared_settings
 from train.runs.lock import locked
-from train.runs.metrics import MetricsRow, read_metrics, write_metrics
+from train.runs.metrics import MetricsRow, write_metrics
 from train.runs.run import train_method
 from train.runs.settings import TrainSettings
 from train.runs.workbench import Workbench, build, device_of
@@ -140,18 +143,16 @@ def _train(
     _check(scenarios, settings, bench, clock)
     terms = replace(terms, contents=contents(bench, scenarios[0]))
     agree(directory, terms)
-    before = trained_in(directory)
-    metrics: dict[str, list[MetricsRow]] = {}
-    for row in read_metrics(directory / "metrics.csv") if before else ():
-        if row["method"] in before:
-            metrics.setdefault(str(row["method"]), []).append(row)
+    # What was trained before is taken from checkpoints, which are sealed, not from the file that shows it.
+    metrics = {method: metrics_until(directory / method / "checkpoints", method) for method in described_in(directory)}
     pretrained = pretrain(bench, scenarios[0], settings, directory / "base", report)
     keep(directory, terms)
-    base = measure_base(bench, directory, report, anew=not before)
+    base = measure_base(bench, directory, report, anew=not metrics)
     bench.partition.save(directory / "partition.json")
     if bench.held_out:
         write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
-    unused = dict.fromkeys(chain.from_iterable(map(ignored, scenarios)))
+    left_out = (ignored_in_training(scenario, bench.architecture) for scenario in scenarios)
+    unused = dict.fromkeys(chain.from_iterable(left_out))
     catching_up = any(catches_up(prepare(scenario, bench.architecture)) for scenario in scenarios)
     notes, results = [*bench.notes, *priced_only(scenarios[0].wire, catching_up=catching_up), *unused], {}
     if clock != "measured":
@@ -178,11 +179,13 @@ def _train(
         on_row(trained.metrics)
         results[name] = trained.result
         trained.result.write_timeline(folder / "timeline.csv")
+        if write_failures(trained.result, folder):
+            notes.append(say("run.cost", method=name, rounds=scenario.rounds, cost=trained.result.failures()))
         trained.save_model(folder / "model", bench.tokenizer, str(directory / "base") if pretrained else scenario.model)
         if save_deltas:
             notes += missing_deltas(list(trained.learner.traces.values()), folder)
         if clock == "both":
-            time_again(scenario, bench.architecture, trained.metrics, folder)
+            time_again(trained, folder)
     if others := [name for name in metrics if name not in results]:
         notes.append(f"Metrics and charts also show what was trained here before: {', '.join(others)}.")
     return TrainedComparison(list(chain.from_iterable(metrics.values())), base, results, bench.partition, notes)

@@ -70,6 +70,10 @@ class OverdueError(SimulationError):
     """A run was given up at the time until which somebody cared about it."""
 
 
+class EndedEarlyError(SimulationError):
+    """What fails left a run nothing to go on with: nobody is left of a round, or work fails again and again."""
+
+
 class OutputError(ParaSimError):
     """Results cannot be written where they were asked for, or belong to something else."""
 

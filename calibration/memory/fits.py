@@ -190,17 +190,21 @@ def second_thread(setup: Setup) -> int:
     Returns
     -------
     int
-        (s + 1) x 4 B x the largest trained part's parameters [B] for staleness s; 0 for other methods.
+        (s + 1) x 4 B x the largest trained part's parameters [B] for staleness s; 0 for methods that do not overlap.
 
     Notes
     -----
     While round t is computed, the client's own updates of rounds t - s to t - 1 are on their way and still needed to
     take them out again (Algorithm 2, line 9), and one aggregate comes in; all in float32. A synchronous client holds
-    neither while it computes. None of it takes part in computing, so it may lie in the host's memory.
+    neither while it computes. None of it takes part in computing, so it may lie in the host's memory. Where staleness
+    has no bound, one update is on its way, and at worst all that is ever trained comes in.
     """
-    if not setup.traits.overlaps or setup.staleness is None:
+    if not setup.traits.overlaps:
         return 0
-    return (setup.staleness + 1) * 4 * _trained_parameters(setup)[0]
+    largest = _trained_parameters(setup)[0]
+    if setup.staleness is None:
+        return 4 * (largest + sum(block.parameters for block in setup.trained_blocks))
+    return (setup.staleness + 1) * 4 * largest
 
 
 def _trained_parameters(setup: Setup) -> tuple[int, int]:

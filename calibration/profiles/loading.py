@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -25,9 +25,11 @@ Profile: TypeAlias = "PublishedProfile | MeasuredProfile"
 """What is known of a device's computing times; its `costs` are those of one scenario."""
 
 
-def shipped_profiles() -> list[str]:
+@cache
+def shipped_profiles() -> tuple[str, ...]:
     """Names of the profiles that come with paraSim."""
-    return sorted(entry.name.removesuffix(".json") for entry in _SHIPPED.iterdir() if entry.name.endswith(".json"))
+    names = [entry.name for entry in _SHIPPED.iterdir()]
+    return tuple(sorted(name.removesuffix(".json") for name in names if name.endswith(".json")))
 
 
 def covering_profiles(setup: Setup) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,7 @@ import typer
 
 from parasim.cli.options import PlainFormat, assignments, print_json
 from parasim.cli.progress import stages
+from parasim.cli.quiet import note
 from parasim.extras import require_training
 from parasim.sentences import grouped
 from parasim.text import console, plain_table
@@ -88,7 +88,7 @@ def command(
 def _say_what_is_missing(scores: Sequence[Score], examples: int | None) -> None:
     """Say, beside the results, what of the data is not in them."""
     if examples is not None and scores[0].examples < examples:
-        print(f"There are only {scores[0].examples} examples, not {examples}.", file=sys.stderr)
+        note(f"There are only {scores[0].examples} examples, not {examples}.")
     cut = []
     for score in scores:
         lost = score.truncation
@@ -96,4 +96,4 @@ def _say_what_is_missing(scores: Sequence[Score], examples: int | None) -> None:
             fate = "; what is dropped has no part in the loss and counts as wrong" if lost.dropped else ""
             cut.append((f"at {score.sequence_length} tokens {lost}{fate}.", score.model))
     for said, models in grouped(cut).items():
-        print(f"{', '.join(models)}: {said}", file=sys.stderr)
+        note(f"{', '.join(models)}: {said}")

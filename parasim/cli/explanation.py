@@ -12,6 +12,7 @@ from parasim.sentences import say
 from parasim.text import clock, console, origin, plain_table, signed_share
 from parasim.trace import write_trace
 from sim.analysis.explain import Explanation
+from sim.analysis.failing import write_failures
 from sim.support.atomic_files import write_json
 
 _WORTH_A_ROW = 0.001
@@ -37,6 +38,7 @@ def command(
         explanation.result.write_timeline(timeline)
         write_json(why, summary(explanation))
         write_json(run, run_summary(explanation.result))
+        files += write_failures(explanation.result, out)
         files += draw_gantt(explanation.result, explanation.path, out)
         leave_record(out, "explain", scenario, files)
     if trace is not None:
@@ -72,7 +74,8 @@ def print_explanation(explanation: Explanation) -> None:
             off = claim.predicted / claim.simulated - 1 if claim.simulated else 0.0
             predicted, error = clock(claim.predicted), "none" if claim.exact else signed_share(off)
         saves = clock(claim.saves) if claim.saves >= 0 else f"-{clock(-claim.saves)}"
-        table.add_row(row["change"], predicted, row["prediction"], clock(claim.simulated), error, saves)
+        simulated, saves = (clock(claim.simulated), saves) if claim.ends else ("ends early", "-")
+        table.add_row(row["change"], predicted, row["prediction"], simulated, error, saves)
     out.print(table)
     if not explanation.not_replayable:
         out.print(

@@ -22,10 +22,10 @@ _CANNOT_BE_WRITTEN = {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.E
 """What writing to something open may end with."""
 
 
-def without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
-    """Take ``--debug`` out of a command's arguments, wherever it stands, and say whether it was there."""
+def without(option: str, arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """Take an option that goes with all commands out of the arguments, wherever it stands; say whether it was there."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    options = [argument for argument in arguments[:end] if argument != "--debug"]
+    options = [argument for argument in arguments[:end] if argument != option]
     return [*options, *arguments[end:]], len(options) < end
 
 

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from parasim.cli.commands import Commands
-from parasim.cli.guard import prepare_streams, status_of, without_debug
+from parasim.cli.guard import prepare_streams, status_of, without
+from parasim.cli.quiet import be_quiet
 from sim.support.deleted_results import noticing_deletions
 
 app = typer.Typer(
@@ -28,8 +29,12 @@ def _options(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of whatever ends a command; goes with all of them.")
     ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", help="Print results and errors, without progress or notes; likewise."),
+    ] = False,
 ) -> None:
-    """Nothing else is set for all subcommands alike; `main` takes this out before."""
+    """Nothing else is set for all subcommands alike; `main` takes these out before."""
 
 
 def main() -> None:
@@ -39,7 +44,9 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # No command opens a window; what the user wants for other programs may not even exist here.
     os.environ["MPLBACKEND"] = "agg"
-    arguments, debug = without_debug(sys.argv[1:])
+    arguments, debug = without("--debug", sys.argv[1:])
+    arguments, quiet = without("--quiet", arguments)
+    be_quiet(quiet)
     try:
         prepare_streams()
         with noticing_deletions():

@@ -66,6 +66,7 @@ def print_footprints(found: Footprints) -> None:
         out.print(say("memory.unknown", name=name))
     for method, reason in found.refused.items():
         out.print(f"{method} is left out: {reason}")
+    out.print(*found.notes, sep="\n", end="\n" * bool(found.notes))
 
 
 def _print_table(needs: list[MemoryNeed]) -> None:

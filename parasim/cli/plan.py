@@ -33,7 +33,8 @@ def command(
         typer.Option(
             metavar="QUANTITY",
             help="With --within: the least bandwidth, device-speed, server-egress or server-ingress, or the most "
-            "rounds, batch-size, clients or block-width, that meets the deadline.",
+            "rounds, batch-size, clients or block-width, that meets the deadline; or the largest quorum or deadline of "
+            "a round, or the least over_selection, with which runs that fail meet it as often as --confidence says.",
         ),
     ] = None,
     hide_communication: Annotated[

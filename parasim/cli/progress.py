@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from parasim.cli.quiet import is_quiet
+
 
 @contextmanager
 def stages(kept: Path | None = None) -> Iterator[Callable[..., None]]:
-    """Show one bar per stage on a terminal, and nothing elsewhere.
+    """Show one bar per stage on a terminal, and nothing elsewhere or with ``--quiet``.
 
     Parameters
     ----------
@@ -34,7 +36,7 @@ def stages(kept: Path | None = None) -> Iterator[Callable[..., None]]:
 
 @contextmanager
 def _bars() -> Iterator[Callable[..., None]]:
-    if not sys.stderr.isatty():
+    if is_quiet() or not sys.stderr.isatty():
         yield lambda *said: None
         return
     from rich.console import Console

@@ -12,6 +12,7 @@ import typer
 
 from calibration.paper.reproduce import Reproduction, reproduce
 from parasim.cli.options import Format, print_json
+from parasim.cli.quiet import note
 from parasim.sentences import grouped
 from parasim.text import console, plain_table
 
@@ -32,7 +33,7 @@ def command(
     if plot is not None:
         from parasim.figures.parity import draw_parity
 
-        print("Chart: " + ", ".join(map(str, draw_parity(rows, plot))), file=sys.stderr)
+        note("Chart: " + ", ".join(map(str, draw_parity(rows, plot))))
     if format_ == "json":
         summaries = {kind: asdict(summary) for kind, summary in reproduction.summaries.items()}
         names = {"model": "model", "dataset": "dataset", "method": "method", "setting": "note"}
@@ -58,8 +59,8 @@ def _print(reproduction: Reproduction) -> None:
     out.print(table)
     out.print("\nSuppositions, and why cells are unexplained:")
     notes = ((one.note, f"{one.cell.model} {one.cell.method}") for one in reproduction.comparisons if one.note)
-    for note, about in grouped(notes).items():
-        out.print(f"  {', '.join(dict.fromkeys(about))}: {note}")
+    for said, about in grouped(notes).items():
+        out.print(f"  {', '.join(dict.fromkeys(about))}: {said}")
     out.print("\nSettings that were tried and explain these cells less well, or not:")
     settings = plain_table("model", "data set", "method", "setting", *minutes)
     for other in reproduction.rejected:

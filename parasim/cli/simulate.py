@@ -15,6 +15,7 @@ from parasim.report.record import leave_record
 from parasim.sentences import say
 from parasim.text import amount, clock, console, origin, plain_table
 from parasim.trace import write_trace
+from sim.analysis.failing import write_failures
 from sim.analysis.messages import messages_of
 from sim.engine.lines import are_plain
 from sim.engine.result import Result
@@ -41,17 +42,29 @@ def command(
         bool, typer.Option("--collapse", help="One set of timeline rows per group of alike clients.")
     ] = False,
     trace: TraceFile = None,
+    timeline: Annotated[
+        bool,
+        typer.Option(
+            "--timeline/--no-timeline",
+            help="Write timeline.csv to --out. Without one, long runs of very many clients take much less memory.",
+        ),
+    ] = True,
 ) -> None:
     """Simulate one scenario: wall-clock, exposed communication, bytes, and where they come from.
 
     Example: paraSim simulate examples/paper.yaml --set fleet.0.uplink=50MB/s --out results/slow
     """
     scenario = api.load(file, set_)
-    result = api.simulate(scenario)
+    # What messages took is told where links are more than constants.
+    kept = (timeline and out is not None) or trace is not None or not are_plain(scenario)
+    result = api.simulate(scenario, timeline=kept)
     if out is not None:
-        files = out / "timeline.csv", out / "result.json"
-        result.write_timeline(files[0], collapse=collapse)
-        write_json(files[1], run_summary(result))
+        files = [out / "result.json"]
+        if timeline:
+            files.insert(0, out / "timeline.csv")
+            result.write_timeline(files[0], collapse=collapse)
+        write_json(out / "result.json", run_summary(result))
+        files += write_failures(result, out)
         leave_record(out, "simulate", scenario, files)
     if trace is not None:
         write_trace(result, trace)
@@ -60,7 +73,7 @@ def command(
         return
     print_breakdown(result)
     if out is not None:
-        print(f"Timeline and figures are in {out}")
+        print(f"{'Timeline and figures' if timeline else 'Figures'} are in {out}")
     if trace is not None:
         print(f"Trace: {trace}")
 
@@ -88,6 +101,8 @@ def print_breakdown(result: Result) -> None:
         out.print(say("run.dropped", count=count, reason=reason))
     if lost := updates.get("lost"):
         out.print(say("run.lost", count=lost))
+    if short := figures.get("short_rounds"):
+        out.print(say("run.short", short=short, rounds=scenario.rounds))
     if "wasted_bytes" in figures:
         out.print(say("run.wasted", seconds=figures["wasted_compute_s"], bytes=figures["wasted_bytes"]))
     if cancelled := updates.get("cancelled"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,6 +11,7 @@ import typer
 from parasim.cli.engines import Address, Engine, Jobs, computing_on
 from parasim.cli.options import Format, Overrides, ScenarioOrPaper, assignments, print_json, values_of
 from parasim.cli.progress import stages
+from parasim.cli.quiet import note
 from parasim.figures.line import draw_line
 from parasim.figures.runtime import draw_runtime
 from parasim.hiding import hiding_points, numeric_axis
@@ -74,7 +74,7 @@ def command(
     if format_ != "table":
         # What a program reads has no place for sentences; those of memory are a column of it.
         for sentence in _notes(table):
-            print(sentence, file=sys.stderr)
+            note(sentence)
     else:
         print(f"Table: {out / 'results.csv'}")
         print("Chart: " + ", ".join(str(chart) for chart in charts))
@@ -88,13 +88,22 @@ def _print(table: Table) -> None:
         "communicating": "exposed_communication_s",
         "waiting": "waiting_s",
     }
+    # What failures cost, where any run has any of it.
+    costs = {"failed": "failed_s", "wasted computing": "wasted_compute_s"}
+    parts |= {name: column for name, column in costs.items() if _any(table, column)}
+    counts = {"short rounds": "short_rounds"} if _any(table, "short_rounds") else {}
     labels = [column.replace("_", " ") for column in swept]
-    headings = (*labels, *(f">{part}" for part in parts), "computing times are")
+    headings = (*labels, *(f">{part}" for part in (*parts, *counts)), "computing times are")
     printed = plain_table(*headings, keep=["wall-clock", *reversed(labels)])
     for row in table.rows:
         times = (clock(float(row[part])) for part in parts.values())
-        printed.add_row(*(row[column] for column in swept), *times, row["compute_origin"])
+        counted = (row[column] for column in counts.values())
+        printed.add_row(*(row[column] for column in swept), *times, *counted, row["compute_origin"])
     console().print(printed, *_notes(table), *table.memory, sep="\n")
+
+
+def _any(table: Table, column: str) -> bool:
+    return any(float(row.get(column, 0)) for row in table.rows)
 
 
 def _notes(table: Table) -> list[str]:

@@ -13,6 +13,7 @@ from calibration.profiles.points import in_layers
 from parasim.cli.calibrate import budget_seconds, measuring, use_threads
 from parasim.cli.options import DeviceKind, Format, OutputDirectory, Overrides, PlainFormat, print_json, values_of
 from parasim.cli.progress import stages
+from parasim.cli.quiet import note
 from parasim.sentences import say
 from parasim.text import amount, clock, console, plain_table
 from sim.errors import CostError, ScenarioError, install_hint
@@ -122,11 +123,9 @@ def transport(
     # Beside the rows, which a program may read.
     if traces is None:
         skipped = sum(row["kind"] == "trace" for row in measured())
-        print(
-            f"Left out: {skipped} rows on 4G logs, which are not shipped; --traces names their folder", file=sys.stderr
-        )
+        note(f"Left out: {skipped} rows on 4G logs, which are not shipped; --traces names their folder")
     if written:
-        print(f"Files: {', '.join(map(str, written))}", file=sys.stderr)
+        note(f"Files: {', '.join(map(str, written))}")
 
 
 @app.command()

@@ -5,6 +5,7 @@ What was asked for are dotted lines; methods and their answers are listed beside
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from parasim.planning.risk.random_runs import RandomRuns
+    from sim.replay.conditions import Floats
 
 # All lengths are in inches.
 _WIDTH, _HEIGHT = 3.8, 2.3
@@ -52,7 +54,7 @@ def draw_confidence(sampled: Sequence[RandomRuns], directory: Path) -> list[Path
         If the files cannot be written.
     """
     probability, within = sampled[0].probability, sampled[0].within
-    ends = [float(np.quantile(line.times, share)) for line in sampled for share in _SHOWN]
+    ends = [float(np.quantile(times, share)) for line in sampled if (times := _done(line)).size for share in _SHOWN]
     ends += [line.planned for line in sampled] + ([] if within is None else [within])
     unit = style.time_unit(max(ends))
     colours = style.method_colours(line.method for line in sampled)
@@ -72,20 +74,30 @@ def draw_confidence(sampled: Sequence[RandomRuns], directory: Path) -> list[Path
             colour = colours[line.method]
             shares = np.linspace(0, 1, min(_POINTS, len(line.times)))
             times = np.quantile(line.times, shares, method="inverted_cdf") / unit.seconds
-            # Lines end where the picture does, not where their slowest run was.
+            times, shares = times[np.isfinite(times)], shares[np.isfinite(times)]
+            # Lines end where the picture does, not where their slowest run was; short of 100% if some were never done.
             label = f"{line.method}\n{_answer(line, unit)}"
-            axes.plot([*times, axes.get_xlim()[1]], [*shares, 1.0], color=colour, linewidth=1.2, label=label)
+            done = _done(line).size / line.times.size
+            axes.plot([*times, axes.get_xlim()[1]], [*shares, done], color=colour, linewidth=1.2, label=label)
             axes.plot(line.planned / unit.seconds, 0.0, marker="^", ms=4, color=colour, clip_on=False, zorder=5)
             _mark(axes, line, unit, colour)
         drawn.unit(axes, "done")
-        keys = [Key("without jitter", (style.MUTED,), "^", filled=True)]
+        keys = [Key(f"without {sampled[0].without}", (style.MUTED,), "^", filled=True)]
         keys += [Key("answer, with its 95 % interval", (style.MUTED,), "o")]
         drawn.keys(keys, 0, _HEIGHT + 0.1, _WIDTH)
         list_beside(axes, heading)
         return drawn.save(directory / "confidence")
 
 
+def _done(line: RandomRuns) -> Floats:
+    """Wall-clocks of the runs that came to their end [s]."""
+    done: Floats = line.times[np.isfinite(line.times)]
+    return done
+
+
 def _answer(line: RandomRuns, unit: style.TimeUnit) -> str:
+    if math.isinf(line.estimate):
+        return "never"
     if line.within is None:
         return f"{style.format_time(line.estimate, unit)} {unit.name}"
     low, high = line.interval
@@ -94,7 +106,9 @@ def _answer(line: RandomRuns, unit: style.TimeUnit) -> str:
 
 def _mark(axes: Axes, line: RandomRuns, unit: style.TimeUnit, colour: str) -> None:
     """Mark the answer on a line, with what is known of it."""
-    low, high = (line.estimate if end is None else end for end in line.interval)
+    if math.isinf(line.estimate):
+        return
+    low, high = (line.estimate if end is None or math.isinf(end) else end for end in line.interval)
     looks: dict[str, Any] = {"color": colour, "linewidth": 2.6, "capstyle": "butt"}
     if line.within is None:
         axes.hlines(line.probability, low / unit.seconds, high / unit.seconds, **looks)

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parasim.figures import style
+from parasim.figures.gantt_failures import came_to_nothing, draw_deadlines, draw_failures, failure_keys
 from parasim.figures.gantt_rows import STRIP, Row, chart_rows
 from parasim.figures.labels import shortened
-from parasim.figures.schedule import Schedule, schedule, window
+from parasim.figures.schedule import Schedule, piece_of_path, schedule, window
 from parasim.figures.sheet import Key, Sheet, sheet
 from parasim.figures.style import FigureError, TimeUnit
 from parasim.text import amount
 from sim.analysis.critical_path import CriticalPath
+from sim.analysis.failing import failures
 from sim.engine.result import Result
 from sim.engine.timeline import SERVER, Interval, Kind, Span
 
@@ -33,6 +35,7 @@ _PRESENT = "#F3F3F3"
 # All lengths are in inches; a row's unit is 1, its lanes are given from its lower edge.
 _ROW, _RIGHT, _MARGIN, _LEGEND_GAP = 0.27, 0.12, 0.06, 0.095
 _LANES = {True: (0.48, 0.40), False: (0.08, 0.40)}
+_LANES_OF = {kind: _LANES[kind is Kind.COMPUTE] for kind in COLOURS}
 _BAND = (0.04, 0.88)
 _NAME_GAP, _WIDEST_NAME = 0.07, 0.35
 _BRACKET, _SITE_GAP = 0.035, 0.16
@@ -69,9 +72,11 @@ def draw_gantt(result: Result, path: CriticalPath, directory: Path, rounds: int 
         If the files cannot be written.
     """
     scenario, spans = result.scenario, result.timeline.spans
-    path_pieces = [(spans[piece.span], piece.start, piece.end) for piece in path.pieces]
+    path_pieces = [
+        piece_of_path(spans[piece.span], piece.holder.value, piece.start, piece.end) for piece in path.pieces
+    ]
     end = window(spans, rounds)
-    shown = schedule(spans, path_pieces, result.counts, end, scenario, result.presence)
+    shown = schedule(spans, path_pieces, result.counts, end, scenario, result.presence, failures(result))
     many = f"{scenario.rounds:,} rounds" if scenario.rounds > 1 else "one round"
     cut = f"the first {rounds} of " if end < result.wall_clock else ""
     title = f"{scenario.name}, {scenario.method.name}: {cut}{many}"
@@ -132,6 +137,8 @@ def draw_schedule(drawn: Sheet, width: float, schedule: Schedule, title: str = "
     for row, base, name in zip(rows, bases, names, strict=True):
         if row.actor is not None:
             _draw_row(axes, schedule, row.actor, base, inches_per_second)
+            lanes = {kind: (base + low, height) for kind, (low, height) in _LANES_OF.items()}
+            draw_failures(axes, schedule, row.actor, lanes, (base + _BAND[0], _BAND[1]))
         for number, (kind, link) in enumerate(row.capacities, 1):
             bottom = base - number * STRIP
             highest = _draw_capacity(axes, kind, link.levels(end, most)[0], bottom, end)
@@ -141,6 +148,7 @@ def draw_schedule(drawn: Sheet, width: float, schedule: Schedule, title: str = "
     for low, high in _brackets(rows, bases):
         ends = [low * _ROW + 0.02, high * _ROW - 0.02]
         drawn.page.plot([left - _BRACKET] * 2, ends, color=style.MUTED, linewidth=0.8, clip_on=False)
+    draw_deadlines(axes, schedule)
     _outline(axes, schedule, lowest, _THINNEST / inches_per_second)
 
 
@@ -172,6 +180,7 @@ def _keys(schedule: Schedule, rows: Sequence[Row], shortest: float, most: int) -
         keys.append(Key("start-up of a message", tuple(_START_UP.values())))
     if SERVER in actors:
         keys.append(Key("aggregation", (COLOURS[Kind.AGGREGATE],)))
+    keys += failure_keys(schedule, actors)
     if schedule.presence:
         keys.append(Key("waiting", (style.WAITING,)))
         if any(_is_away(schedule.presence[client], schedule.end) for client in actors if client >= 0):
@@ -201,7 +210,8 @@ def _axis_name(schedule: Schedule, rows: Sequence[Row], unit: TimeUnit) -> str:
         return unit.name
     if shown == sum(count for actor, count in schedule.counts.items() if actor >= 0):
         return f"{unit.name}; {shown:,} of {schedule.clients:,} clients take part"
-    return f"{unit.name}; {shown:,} of {schedule.clients:,} clients, chosen by their part in the critical path"
+    why = "their part in the critical path" + (", and what failed" if schedule.failures else "")
+    return f"{unit.name}; {shown:,} of {schedule.clients:,} clients, chosen by {why}"
 
 
 def _started(span: Span) -> float:
@@ -248,12 +258,16 @@ def _draw_row(axes: Axes, schedule: Schedule, client: int, row: float, inches_pe
         bars(start_ups, _LANES[computing], _START_UP.get(kind, colour), linewidth=0, zorder=1.1)
     low, height = _LANES[True]
     looks: dict[str, Any] = {"size": style.SMALL - 1, "color": "white", "ha": "center", "va": "center_baseline"}
+    in_vain = came_to_nothing(schedule, client)
     for span in spans:
         # The number of the round, where a computation is long enough for it.
         end = min(span.end, schedule.end)
         needed = style.text_width(str(span.round), style.SMALL) + 0.03
         if span.kind is Kind.COMPUTE and (end - span.start) * inches_per_second > needed:
-            axes.text((span.start + end) / 2, row + low + height / 2, str(span.round), **looks)
+            # On a pattern, it needs a ground of its own.
+            ground = {"bbox": {"fc": COLOURS[Kind.COMPUTE], "ec": "none", "pad": 0.6}}
+            behind = ground if (span.kind, span.start) in in_vain else {}
+            axes.text((span.start + end) / 2, row + low + height / 2, str(span.round), **looks, **behind)
 
 
 def _outline(axes: Axes, schedule: Schedule, rows: Mapping[int, float], shortest: float) -> None:

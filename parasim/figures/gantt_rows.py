@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from parasim.figures.schedule import Schedule
+from sim.analysis.failing import What
 from sim.engine.lines import Capacities, Level, Line
 from sim.engine.timeline import SERVER, Kind
 from sim.network.capacity import Varying
@@ -51,7 +53,9 @@ class Row(NamedTuple):
 
 
 def chart_rows(schedule: Schedule, shortest: float) -> list[Row]:
-    """Choose rows: of aggregators, and of clients that hold the critical path, as many as there is space for.
+    """Choose rows: of aggregators, of clients that hold the critical path, and of those to whom something happens.
+
+    There are as many as there is space for.
 
     Parameters
     ----------
@@ -65,7 +69,8 @@ def chart_rows(schedule: Schedule, shortest: float) -> list[Row]:
     for span, start, until in schedule.path:
         if span.client in held and start < end:
             held[span.client] += until - start
-    first = sorted(held, key=lambda actor: (actor >= 0, -held[actor]))
+    failed = Counter(failure.client for failure in schedule.failures if failure.what is not What.ABSENT)
+    first = sorted(held, key=lambda actor: (actor >= 0, -held[actor], -failed[actor]))
     aggregators = [actor for actor in first if actor < 0][:_MOST_AGGREGATORS]
     chosen: list[Row] = []
     for actor in [*aggregators, *(actor for actor in first if actor >= 0)]:

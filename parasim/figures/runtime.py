@@ -194,7 +194,8 @@ def _draw_panel(
                 fill(axes.bar(place, height, 0.84, bottom)[0], own or colour)
                 bottom += height
         if slot >= _NARROWEST_LABELLED * 0.99:
-            axes.text(place, float(row["wall_clock_s"]) / unit.seconds + 0.02 * inch, label, **looks)
+            # It is within the panel: the picture's size need not be found from it.
+            axes.text(place, float(row["wall_clock_s"]) / unit.seconds + 0.02 * inch, label, in_layout=False, **looks)
     marked = [place for place, _, row in runs if _is_doubtful(row)]
     axes.plot(marked, [-0.045 * inch] * len(marked), "D", ms=2.4, mew=0.6, mec=style.MUTED, mfc="white", clip_on=False)
     return unit

@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sim.analysis.critical_path import Holder
+from sim.analysis.failing import Failure
 from sim.engine.fleet import Fleet
 from sim.engine.lines import Capacities, Level, Line, access, lines, numbers
-from sim.engine.timeline import Interval, Kind, Span
+from sim.engine.timeline import SERVER, Interval, Kind, Span
 from sim.network.capacity import Varying
 from sim.scenario.scenario import Scenario
 
@@ -42,6 +44,8 @@ class Schedule:
         Links of sites, regions and the server of which one direction varies.
     sites : mapping of int to int
         By client, a number that those behind the same site's line share.
+    failures : sequence of Failure
+        What failed of those that are shown.
     """
 
     spans: Sequence[Span]
@@ -54,6 +58,7 @@ class Schedule:
     capacities: Mapping[int, Capacities] = field(default_factory=dict)
     lines: Sequence[Line] = ()
     sites: Mapping[int, int] = field(default_factory=dict)
+    failures: Sequence[Failure] = ()
 
 
 def client_name(fleet: Fleet | None, client: int, count: int = 1) -> str:
@@ -65,6 +70,11 @@ def client_name(fleet: Fleet | None, client: int, count: int = 1) -> str:
     if group and group.name and group.count == 1:
         return name
     return f"{name} × {count:,}" if count > 1 else f"{name} {client}"
+
+
+def piece_of_path(span: Span, holder: str, start: float, end: float) -> Piece:
+    """Write a piece of the critical path as it is drawn: a repair is where its device would compute."""
+    return span._replace(kind=Kind.COMPUTE) if holder == Holder.REPAIR.value else span, start, end
 
 
 def window(spans: Sequence[Span], rounds: int) -> float:
@@ -81,6 +91,7 @@ def schedule(
     end: float,
     scenario: Scenario | None,
     presence: Mapping[int, Sequence[Interval]] | None = None,
+    failures: Sequence[Failure] = (),
 ) -> Schedule:
     """Give clients of a group that do the same at the same times one row, named after the group.
 
@@ -98,6 +109,8 @@ def schedule(
         Names clients and has their links, if it is known.
     presence : mapping of int to sequence of (float, float), optional
         When each client takes part [s].
+    failures : sequence of Failure
+        What failed.
     """
     fleet = None if scenario is None else Fleet.of(scenario)
     above = [] if scenario is None else list(lines(scenario))
@@ -109,11 +122,16 @@ def schedule(
     capacities = {} if scenario is None or fleet is None else _varying_access(scenario, fleet, doing, varying)
     behind = {client: line.name for line in varying if line.level is Level.SITE for client in line.clients[0]}
     rows: dict[object, list[int]] = defaultdict(list)
+    failing: dict[int, list[Failure]] = defaultdict(list)
+    for failure in failures:
+        if failure.start < end:
+            failing[failure.client].append(failure)
     for client, own in sorted(doing.items()):
         group = client if client < 0 else None if fleet is None else fleet.index(client)
         courses = tuple(map(_identity, capacities.get(client, ())))
         times = tuple((span.round, span.kind, span.start, span.end) for span in own)
-        rows[group, behind.get(client), courses, tuple((presence or {}).get(client, ())), times].append(client)
+        failed = tuple(failure[1:] for failure in failing.get(client, ()))
+        rows[group, behind.get(client), courses, tuple((presence or {}).get(client, ())), times, failed].append(client)
     leader = {client: clients[0] for clients in rows.values() for client in clients}
     alike = {clients[0]: sum(counts.get(client, 1) for client in clients) for clients in rows.values()}
     names = {
@@ -133,7 +151,8 @@ def schedule(
         for client in line.clients[0]
         if client in alike and alike[client] <= len(line.clients[0])
     }
-    return Schedule(shown, pieces, names, alike, total, presence or {}, end, capacities, varying, sites)
+    of_rows = [failure for client in dict.fromkeys((*alike, SERVER)) for failure in failing.get(client, ())]
+    return Schedule(shown, pieces, names, alike, total, presence or {}, end, capacities, varying, sites, of_rows)
 
 
 def _varying_access(

@@ -49,12 +49,18 @@ class Key(NamedTuple):
         Matplotlib's name of a marker; a small box if empty.
     filled : bool
         Whether the marker is filled.
+    hatch : str
+        Pattern on the box, in the colour `hatched`.
+    hatched : str
+        That colour.
     """
 
     label: str
     colours: tuple[str, ...] = ()
     marker: str = ""
     filled: bool = False
+    hatch: str = ""
+    hatched: str = "white"
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,10 @@ class Sheet:
             width = _SWATCH / len(key.colours)
             for index, colour in enumerate(key.colours):
                 x = left + index * width
-                fill(self.page.bar(x, 0.08, width, middle - 0.04, align="edge", clip_on=False)[0], colour)
+                box = self.page.bar(x, 0.08, width, middle - 0.04, align="edge", clip_on=False)[0]
+                fill(box, colour)
+                if key.hatch:
+                    box.set(hatch=key.hatch, edgecolor=key.hatched, linewidth=0)
         self.text(left + (_SWATCH + _PAD if key.colours else 0), middle, key.label)
 
     def save(self, stem: Path) -> list[Path]:
@@ -142,8 +151,9 @@ class Sheet:
         drawn = self.figure.get_tightbbox().padded(_MARGIN)
 
         def write(file: Any, suffix: str) -> None:
-            # The file is opened as text; what a picture is written to is the bytes below.
-            self.figure.savefig(file.buffer, format=suffix, metadata=_METADATA[suffix], dpi=_DPI, bbox_inches=drawn)
+            # The file is opened as text, below which are the bytes that a picture without text is written to.
+            to = file if suffix == "svg" else file.buffer
+            self.figure.savefig(to, format=suffix, metadata=_METADATA[suffix], dpi=_DPI, bbox_inches=drawn)
 
         paths = [stem.with_name(f"{stem.name}.{suffix}") for suffix in _METADATA]
         for path, suffix in zip(paths, _METADATA, strict=True):
@@ -219,6 +229,8 @@ def list_beside(axes: Axes, heading: str) -> None:
 def log_ticks(axis: Axis, unit: str = "") -> None:
     """Put ticks on a logarithmic axis: at powers of ten and, where there is space, at 2 and 5 times those.
 
+    Where there would be none but one, they are at all multiples of the powers of ten.
+
     Parameters
     ----------
     axis : matplotlib Axis
@@ -230,6 +242,10 @@ def log_ticks(axis: Axis, unit: str = "") -> None:
 
     low, high = axis.get_view_interval()
     sparse = math.log10(high / low) > _MANY_DECADES[bool(unit)]
-    axis.set_major_locator(LogLocator(subs=(1.0,) if sparse else (1.0, 2.0, 5.0), numticks=12))
+    subs: Sequence[float] = (1.0,) if sparse else (1.0, 2.0, 5.0)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    if sum(low <= sub * 10.0**power <= high for power in powers for sub in subs) < 2:
+        subs = range(1, 10)
+    axis.set_major_locator(LogLocator(subs=[*subs], numticks=12))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(lambda value, _: amount(value, unit) if unit else f"{value:,.10g}")

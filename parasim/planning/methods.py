@@ -75,6 +75,8 @@ class Question:
         For a budget that may choose any method: those that cannot run the scenario, with the reasons.
     asked : str
         What is asked for: a quantity, an amount of money, a probability; as it was written.
+    probability : float
+        How sure an answer is to be, where something is random.
     within : float or None
         The deadline [s].
     jobs : int or None
@@ -87,6 +89,7 @@ class Question:
     cases: list[Case]
     left_out: Mapping[str, str]
     asked: str
+    probability: float
     within: float | None
     jobs: int | None
     report: Report

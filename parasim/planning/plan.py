@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
+from itertools import chain
 
 from parasim.alike_bars import seen, share_seconds
 from parasim.api import Source
-from parasim.ignored import ignored, unused_regions
+from parasim.ignored import ignored, not_adapted, unused_regions
 from parasim.memory import memory_of, merged
 from parasim.planning.answer import Answer, Plan
 from parasim.planning.methods import (
@@ -22,11 +25,15 @@ from parasim.planning.methods import (
     uneven_rounds,
 )
 from parasim.planning.search.quantities import WithValue, quantity_named
+from parasim.planning.search.waiting import WAITING, case_that_waits
 from parasim.sentences import say
 from sim.errors import ScenarioError, UnitError
 from sim.scenario.traces import links_of, varies
-from sim.scenario.units import duration
+from sim.scenario.units import duration, quantity
 from sim.workload.methods import Trains
+
+_CONFIDENCE = 0.9
+"""How sure an answer is to be, unless somebody says."""
 
 
 def plan(
@@ -60,7 +67,8 @@ def plan(
     within : str, float or None
         The deadline, such as ``25min``; a float is seconds, a text needs a unit.
     solve_for : str or None
-        What is to meet the deadline: a key of `parasim.planning.search.quantities.QUANTITIES`, such as ``bandwidth``.
+        What is to meet the deadline: a key of `parasim.planning.search.quantities.QUANTITIES`, such as ``bandwidth``,
+        or of `parasim.planning.search.waiting.WAITING`, such as ``quorum``.
     hide_communication : bool
         At which bandwidth all communication is hidden.
     break_even : str, sequence of str or None
@@ -68,7 +76,8 @@ def plan(
     budget : str or None
         What an amount such as ``500USD`` buys.
     confidence : str, float or None
-        The deadline met with this probability; or, with `within`, the probability to meet that one.
+        The deadline met with this probability; or, with `within`, the probability to meet that one; or, if `solve_for`
+        is ``quorum``, ``over_selection`` or ``deadline``, how sure the answer is to be, 0.9 if None.
     sensitivity : bool
         What each input's uncertainty does to the runtime.
     jobs : int or None
@@ -90,24 +99,33 @@ def plan(
         "--sensitivity": ("sensitivity", sensitivity or None),
     }
     module, value = asked[_one_question(asked, within)]
+    if solve_for in WAITING:
+        module = "waiting"
     deadline = None if within is None else _seconds(within)
     if break_even is not None:
         if methods is not None:
             raise ScenarioError("--break-even names its own two methods; leave out --method")
         methods = named_methods("--break-even", break_even)
     scenario = scenario_of(source, overrides)
-    prepared, refused = by_method(scenario, "all" if budget and methods is None else methods, Case.of)
+    prepare = Case.of
+    if solve_for in WAITING and deadline is not None:
+        prepare = partial(case_that_waits, WAITING[solve_for], deadline)
+    prepared, refused = by_method(scenario, "all" if budget and methods is None else methods, prepare)
     cases, left_out = list(prepared.values()), refused if methods is None else {}
-    question = Question(scenario, cases, left_out, str(value), deadline, jobs, report)
+    sure = _CONFIDENCE if confidence is None else _probability(confidence)
+    question = Question(scenario, cases, left_out, str(value), sure, deadline, jobs, report)
     # Each is loaded when it is asked.
     answered: Plan = import_module(f"parasim.planning.questions.{module}").answer(question)
-    change = None if solve_for is None else quantity_named(solve_for, scenario).change
+    change = None if solve_for is None or solve_for in WAITING else quantity_named(solve_for, scenario).change
     # A budget's choices are held against their devices' memory one by one.
     notes = [*answered.notes, *uneven_rounds(prepared), *([] if budget else _memory(answered, cases, change))]
     notes += _shared_seconds(cases, widths=solve_for == "block-width" or budget is not None)
     if confidence is None and any(map(varies, links_of(scenario))):
         notes.append(say("found.means"))
     notes += ignored(scenario) if confidence is None else unused_regions(scenario)
+    setups = (case.setup for case in cases)
+    unadapted = (not_adapted(setup.scenario, setup.architecture) for setup in setups if setup.architecture is not None)
+    notes += dict.fromkeys(chain.from_iterable(unadapted))
     row = ("-",) * len(answered.columns)
     others = [Answer(m, False, None, "", None, why, row=row) for m, why in refused.items() if m not in left_out]
     return replace(answered, answers=[*answered.answers, *others], notes=notes)
@@ -122,6 +140,11 @@ def _one_question(questions: Mapping[str, tuple[str, object]], within: str | flo
         If it is not exactly one, or the deadline has nothing to do with it.
     """
     asked = [option for option, (_, value) in questions.items() if value is not None]
+    if set(asked) == {"--solve-for", "--confidence"}:
+        _, solve_for = questions["--solve-for"]
+        if solve_for not in WAITING:
+            raise ScenarioError(f"--confidence goes with --solve-for {', '.join(WAITING)}, not with {solve_for}")
+        asked.remove("--confidence")
     if len(asked) > 1:
         raise ScenarioError(f"one question at a time, not {' and '.join(asked)}")
     if not asked and within is not None:
@@ -134,6 +157,15 @@ def _one_question(questions: Mapping[str, tuple[str, object]], within: str | flo
     if within is not None and option not in ("--solve-for", "--confidence"):
         raise ScenarioError(f"--within goes with --solve-for or --confidence, not with {option}")
     return option
+
+
+def _probability(confidence: str | float) -> float:
+    probability, unit = 0.0, ""
+    with suppress(UnitError):
+        probability, unit = quantity(str(confidence))
+    if unit or not 0 < probability < 1:
+        raise ScenarioError(f"--confidence {confidence}: must be a probability between 0 and 1, such as 0.9")
+    return probability
 
 
 def _seconds(within: str | float) -> float:

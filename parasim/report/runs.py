@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from parasim.api import load
 from parasim.figures import style
 from parasim.figures.bars import BarPart, StackedBar
+from parasim.figures.gantt_failures import REPAIR as FAILED
 from parasim.report.charts import bar_chart
 from parasim.report.files import read_json
 from parasim.report.links import links_told
@@ -16,15 +18,22 @@ from parasim.report.page import PageChart, PageTable
 from parasim.report.record import Record
 from parasim.report.timelines import timeline_chart
 from parasim.report.whatif import what_ifs
-from parasim.text import clock, signed_share
+from parasim.text import amount, clock, signed_share
 
-BREAKDOWN = {
+_BREAKDOWN = {
     "compute_s": BarPart("computing", style.COMPUTE),
     "exposed_communication_s": BarPart("communicating, not covered by computing", style.EXPOSED),
     "waiting_s": BarPart("waiting", style.WAITING),
     "offline_s": BarPart("offline", style.OFFLINE),
+    "failed_s": BarPart("failed: repairs, and outages that something waited for", FAILED),
 }
 """Parts of a client's wall-clock, by their column."""
+
+
+def breakdown_parts(row: Mapping[str, Any]) -> dict[str, BarPart]:
+    """Parts of a client's wall-clock that a run's figures have, by their column: one more where anything can fail."""
+    return {column: part for column, part in _BREAKDOWN.items() if column in row}
+
 
 _TIME = BarPart("time", style.COMPUTE)
 _SAVED = BarPart("saved, as simulated", style.SAVED)
@@ -35,11 +44,13 @@ def about_simulation(directory: Path, record: Record) -> dict[str, Any]:
     """Read what the page about a directory of `paraSim simulate` tells."""
     result = read_json(directory / "result.json")
     wall_clock = float(result["wall_clock_s"]) or 1.0
-    shares = {part.name: float(result[column]) / wall_clock for column, part in BREAKDOWN.items()}
+    parts = breakdown_parts(result)
+    shares = {part.name: float(result[column]) / wall_clock for column, part in parts.items()}
     return {
         "result": result,
         "shares": [f"{share:.0%} {name}" for name, share in shares.items() if share >= _WORTH_A_BAR],
         "breakdown": _breakdown(result),
+        "failures": failures_told(result),
         "links": links_told(result),
         "clients": timeline_chart(directory, record),
         **_what_ifs(record),
@@ -60,6 +71,7 @@ def about_explanation(directory: Path, record: Record) -> dict[str, Any]:
         "resources": _resources(why),
         "slack": PageTable(("clients", "slack"), slack, numbers=1, note=note),
         "breakdown": None if result is None else _breakdown(result),
+        "failures": None if result is None else failures_told(result),
         "links": None if result is None else links_told(result),
         "clients": timeline_chart(directory, record),
         **_what_ifs(record),
@@ -76,13 +88,30 @@ def _what_ifs(record: Record) -> dict[str, Any]:
 
 def _breakdown(result: dict[str, Any]) -> PageChart:
     rows = list(result["groups"]) if len(result["groups"]) > 1 else []
+    parts = breakdown_parts(result)
     bars = []
     for row in [*rows, {**result, "name": "the fleet"}]:
-        lengths = [float(row[column]) for column in BREAKDOWN]
+        lengths = [float(row[column]) for column in parts]
         share = f"{lengths[0] / (sum(lengths) or 1):.0%} computing"
         hidden = clock(float(row["hidden_communication_s"]))
         bars.append(StackedBar(f"{row['name']} × {row['clients']:,}", lengths, share, [hidden]))
-    return bar_chart("mean client of", list(BREAKDOWN.values()), bars, more=["hidden behind computing"])
+    return bar_chart("mean client of", list(parts.values()), bars, more=["hidden behind computing"])
+
+
+def failures_told(result: dict[str, Any]) -> PageTable | None:
+    """Say what failures cost a run; None where nothing can fail."""
+    if "wasted_bytes" not in result:
+        return None
+    lost, late, short = (int(result[name]) for name in ("lost_updates", "late_updates", "short_rounds"))
+    rows = [
+        ("computing that came to nothing, of all clients", clock(float(result["wasted_compute_s"]))),
+        ("bytes that came to nothing", amount(float(result["wasted_bytes"]))),
+        ("time lost to repairs and outages, of the mean client", clock(float(result["failed_s"]))),
+        ("rounds with fewer updates than were wanted", f"{short:,} of {result['rounds']:,}"),
+        ("updates lost with clients that vanished", f"{lost:,}"),
+        ("updates dropped as they were late", f"{late:,}"),
+    ]
+    return PageTable(("what failures cost", ""), rows, numbers=1)
 
 
 def _resources(why: dict[str, Any]) -> PageChart:

@@ -16,7 +16,7 @@ from parasim.report.charts import bar_chart
 from parasim.report.files import ReportError, number, pictures, read_json, read_rows
 from parasim.report.page import PageChart, Slider, WhatIf, WhatIfBar
 from parasim.report.record import Record
-from parasim.report.runs import BREAKDOWN
+from parasim.report.runs import breakdown_parts
 from parasim.sentences import listed
 from parasim.text import clock
 
@@ -76,13 +76,13 @@ def _wins(rows: Sequence[Row], swept: Sequence[str]) -> list[str]:
 
 
 def _breakdown(rows: Sequence[Row], swept: Sequence[str]) -> PageChart:
-    bars = []
+    bars, parts = [], breakdown_parts(rows[0])
     for row in rows[:_MOST_ROWS]:
-        times = [number(row[column]) for column in BREAKDOWN]
+        times = [number(row[column]) for column in parts]
         bars.append(StackedBar(_label(row, swept), times, clock(_seconds(row)), [row["compute_origin"]]))
     note = f"The first {_MOST_ROWS} of {len(rows):,} runs; results.csv has all." if len(rows) > _MOST_ROWS else ""
     more = ["computing times are"]
-    return bar_chart("run", list(BREAKDOWN.values()), bars, text="wall-clock", more=more, note=note)
+    return bar_chart("run", list(parts.values()), bars, text="wall-clock", more=more, note=note)
 
 
 def _what_if(rows: Sequence[Row], swept: Sequence[str]) -> tuple[WhatIf | None, list[str]]:
@@ -95,14 +95,14 @@ def _what_if(rows: Sequence[Row], swept: Sequence[str]) -> tuple[WhatIf | None, 
     if len(names) > _MOST_BARS:
         return None, [f"The sweep has {len(names):,} bars for each bandwidth, too many to be moved; see the breakdown."]
     sliders = [Slider(_SLIDERS[column], list(dict.fromkeys(row[column] for row in rows)), 0) for column in moved]
-    found = {}
+    found, parts = {}, breakdown_parts(rows[0])
     for row in rows:
         place = (*(row[column] for column in moved), _label(row, others))
-        found[place] = WhatIfBar([number(row[column]) for column in BREAKDOWN], row["compute_origin"])
+        found[place] = WhatIfBar([number(row[column]) for column in parts], row["compute_origin"])
     second = [(place,) for place in sliders[1].places] if len(sliders) > 1 else [()]
     cells = [[[found.get((one, *other, name)) for name in names] for other in second] for one in sliders[0].places]
     notes = ["The sliders choose among the runs of the sweep."]
-    return WhatIf(sliders, list(BREAKDOWN.values()), names, cells), notes
+    return WhatIf(sliders, list(parts.values()), names, cells), notes
 
 
 def _label(row: Row, columns: Sequence[str]) -> str:

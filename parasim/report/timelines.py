@@ -8,12 +8,13 @@ from pathlib import Path
 
 from parasim.api import load
 from parasim.figures.gantt import draw_schedule
-from parasim.figures.schedule import schedule, window
+from parasim.figures.schedule import piece_of_path, schedule, window
 from parasim.report.charts import chart
 from parasim.report.files import ReportError, number, read_rows
 from parasim.report.page import PageChart, PageTable
 from parasim.report.record import Record
 from parasim.text import clock
+from sim.analysis.failing import FILE, Failure, What
 from sim.engine.fleet import Fleet
 from sim.engine.timeline import PART_COLUMNS, SERVER, Kind, Span
 
@@ -46,9 +47,13 @@ def timeline_chart(directory: Path, record: Record) -> PageChart | None:
     counts = {span.client: count for span, count in zip(spans, many, strict=True)}
     critical = directory / "critical_path.csv"
     pieces = _read(critical, actors)[0] if critical.exists() else []
+    held = [row.get("resource", "") for row in read_rows(critical)] if critical.exists() else []
     # All pieces of one span belong to the same one, whatever their times.
-    path = [(piece._replace(start=0.0, end=0.0), piece.start, piece.end) for piece in pieces]
-    shown = schedule(spans, path, counts, end, scenario)
+    path = [
+        piece_of_path(piece._replace(start=0.0, end=0.0), holder, piece.start, piece.end)
+        for piece, holder in zip(pieces, held, strict=True)
+    ]
+    shown = schedule(spans, path, counts, end, scenario, failures=_failures(directory / FILE))
     told = [
         (shown.names[span.client], span.kind.value, str(span.round), clock(span.start), clock(span.end))
         for span in sorted(shown.spans, key=lambda span: (span.client < 0, abs(span.client), span.start))
@@ -65,7 +70,30 @@ def _read(path: Path, actors: Mapping[str, int]) -> tuple[list[Span], list[int]]
     try:
         return [_span(row, actors) for row in rows], [int(row.get("count", 1)) for row in rows]
     except (KeyError, ValueError) as error:
-        raise ReportError(f"{path}: is damaged: {type(error).__name__}: {str(error)[:_LONGEST]}") from None
+        raise _damaged(path, error) from None
+
+
+def _failures(path: Path) -> list[Failure]:
+    """Read what failed, if it was noted."""
+    rows = read_rows(path) if path.exists() else []
+    try:
+        return [
+            Failure(
+                SERVER if row["client"] == "server" else int(row["client"]),
+                What(row["what"]),
+                Kind(row["of"]) if row["of"] else None,
+                int(row["round"] or -1),
+                number(row["start_s"]),
+                number(row["end_s"]),
+            )
+            for row in rows
+        ]
+    except (KeyError, ValueError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> ReportError:
+    return ReportError(f"{path}: is damaged: {type(error).__name__}: {str(error)[:_LONGEST]}")
 
 
 def _span(row: Mapping[str, str], actors: Mapping[str, int]) -> Span:

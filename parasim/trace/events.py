@@ -19,6 +19,7 @@ from parasim.figures.schedule import row_name
 from parasim.trace.arrows import Arrows, microseconds
 from parasim.trace.counters import capacity_levels, rate_levels
 from sim.analysis.critical_path import CriticalPath
+from sim.analysis.failing import What, failures
 from sim.engine.fleet import Fleet
 from sim.engine.lines import Level, Line, access, lines
 from sim.engine.result import TIMELINE_CLIENTS, Result
@@ -28,6 +29,7 @@ from sim.errors import OutputError
 _SERVER_PROCESS, _FIRST_CLIENT_PROCESS = 1, 2
 _TRACKS = {Kind.COMPUTE: "compute", Kind.UPLOAD: "uplink", Kind.DOWNLOAD: "downlink", Kind.AGGREGATE: "aggregate"}
 _CRITICAL_PATH = "critical path"
+_FAILING = {What.REPAIR: "repairs", What.OUTAGE: "outages of the link", What.ABSENT: "not there"}
 
 Event = dict[str, Any]
 
@@ -68,6 +70,11 @@ class RunTrace:
         self._track: dict[object, int] = defaultdict(count(last + 1).__next__)
         self._critical_track = self._track[_CRITICAL_PATH]
         self._arrows = Arrows(spans, self._copies)
+        self._failures = failures(result)
+        self._in_vain = {
+            (each.client, each.of, each.round, each.start): each.what for each in self._failures if each.of is not None
+        }
+        self._has_failed = {(each.client, each.what) for each in self._failures}
 
     def events(self) -> Iterator[Event]:
         """All events: names of processes and tracks, slices in the order of their starts, then counters."""
@@ -81,6 +88,7 @@ class RunTrace:
         for number in self._order:
             for copy in range(self._copies(self._result.timeline.spans[number].client)):
                 yield from self._slice(number, copy)
+        yield from self._failed()
         yield from self._critical_slices()
         yield from self._counters()
 
@@ -103,6 +111,9 @@ class RunTrace:
             if (actor == SERVER) == (kind is Kind.AGGREGATE) and (actor >= SERVER or kind is not Kind.COMPUTE)
             for lane in range(self._lanes.get((actor, kind), 1))
         ]
+        tracks += [
+            (self._track[actor, what], track) for what, track in _FAILING.items() if (actor, what) in self._has_failed
+        ]
         return self._process(actor, copy), self._name(actor, copy), tracks
 
     def _slice(self, number: int, copy: int) -> Iterator[Event]:
@@ -111,11 +122,33 @@ class RunTrace:
         track = self._track[span.client, copy, span.kind, self._lane_of[number]]
         where = {"pid": self._process(span.client, copy), "tid": track}
         start = microseconds(span.start)
-        yield _complete(where, span.start, span.end, f"{span.kind.value} {span.round}", _facts(span))
+        name, facts = f"{span.kind.value} {span.round}", _facts(span)
+        if (what := self._in_vain.get((span.client, span.kind, span.round, span.start))) is not None:
+            name, facts = f"{name} ({what.value})", facts | {"came to nothing": what.value}
+        yield _complete(where, span.start, span.end, name, facts)
         for arrow in self._arrows.end(number, copy):
             yield {"ph": "f", "bp": "e", **where, "ts": start, "id": arrow, "cat": "cause", "name": "cause"}
         for arrow, time in self._arrows.begin(number, copy):
             yield {"ph": "s", **where, "ts": time, "id": arrow, "cat": "cause", "name": "cause"}
+
+    def _failed(self) -> Iterator[Event]:
+        """Repairs, outages and absences, on tracks of their own, and instants: a client vanishes, a deadline passes."""
+        for each in self._failures:
+            where = {"pid": self._process(each.client, 0)}
+            if each.what in _FAILING:
+                yield _complete(
+                    where | {"tid": self._track[each.client, each.what]}, each.start, each.end, each.what.value, {}
+                )
+            elif each.of is None:
+                facts = {"round": each.round}
+                yield {
+                    "ph": "i",
+                    "s": "p",
+                    **where,
+                    "ts": microseconds(each.start),
+                    "name": each.what.value,
+                    "args": facts,
+                }
 
     def _critical_slices(self) -> Iterator[Event]:
         where = {"pid": self._critical_process, "tid": self._critical_track}

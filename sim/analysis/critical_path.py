@@ -1,9 +1,10 @@
-"""The critical path of a run: which spans its wall-clock consists of, which resource held each piece, and slack.
+"""The critical path of a run: which spans its wall-clock consists of, and which resource held each piece.
 
 From the end of the run one goes back along the cause that ended last. Every moment of the run thereby belongs to
 exactly one span, and every piece of a span to the resource that it used: what a transfer would take on its own
 access link alone belongs to that link; what it takes longer than that to the link that others share and that bound it
-when its last byte arrived, of a site, a region or the server; and what TCP costs is told apart.
+when its last byte arrived, of a site, a region or the server; and what TCP costs is told apart. So is what failures
+cost: work that came to nothing, and time in which nothing was done.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from functools import cache
 from typing import NamedTuple
 
 from sim.engine.fleet import Fleet
+from sim.engine.incidents import Closing
 from sim.engine.result import Result
 from sim.engine.timeline import SERVER, Kind, Span
 from sim.scenario.scenario import Scenario
@@ -40,6 +42,13 @@ class Holder(StrEnum):
     TWO_WAY = "two-way traffic"
     START_UP = "TCP start-up"
     LIMITED = "TCP rate limit"
+    REPAIR = "repair"
+    OUTAGE = "outage"
+    ANEW = "work begun anew"
+    VAIN = "waiting in vain"
+    LATE = "late update"
+    NOBODY = "nobody there"
+    DEADLINE = "deadline"
 
 
 class Piece(NamedTuple):
@@ -210,28 +219,40 @@ def critical_path(result: Result) -> CriticalPath:
     CriticalPath
         Its `length` is the wall-clock. Of causes that ended together, the one named first is followed: others would
         have held the run up just as long. Time before a span in which nothing that it is known to have waited
-        for was going on is an `unrecorded wait`; the protocols that paraSim brings along leave none.
+        for was going on is what a failure or a deadline made it wait, or else an `unrecorded wait`; the protocols that
+        paraSim brings along leave none.
     """
-    spans, sharing = result.timeline.spans, sharing_of(result)
+    spans, sharing, failing = result.timeline.spans, sharing_of(result), _Failing(result)
     backwards: list[Piece] = []
     # The last to end; of several, the server's or the one recorded last, which may have waited for the others: clients'
     # spans that were cut off by the end of the run did not bring it about.
     number: int | None = max(
         range(len(spans)), key=lambda n: (spans[n].end, spans[n].client == SERVER, n), default=None
     )
+    effect: Span | None = None
     while number is not None:
         span = spans[number]
-        backwards += reversed(list(pieces_of(number, span, sharing)))
-        if span.beside is not None and _reached(spans, span) < span.start:
-            number = span.beside
-            work = spans[number]
-            backwards.append(Piece(number, Holder.COMPUTING, work.client, work.start, span.start))
-            span = work
-        reached = _reached(spans, span)
-        if reached < span.start:
-            backwards.append(Piece(number, Holder.UNRECORDED, span.client, reached, span.start))
+        backwards += reversed([*failing.told_apart(number, effect, pieces_of(number, span, sharing))])
+        held_up = [*failing.held_up(number, _reached(spans, span), span.start)]
+        backwards += held_up
+        begin, effect = held_up[-1].start if held_up else span.start, span
+        beside = _computed(spans, span.beside, begin)
+        if beside is not None and _reached(spans, span) < begin:
+            number = beside
+            span = effect = spans[number]
+            backwards.append(Piece(number, Holder.COMPUTING, span.client, span.start, begin))
+            begin = span.start
+        backwards += failing.waited(number, _reached(spans, span), begin)
         number = max(span.causes, key=lambda cause: spans[cause].end, default=None)
     return CriticalPath(tuple(reversed(backwards)))
+
+
+def _computed(spans: Sequence[Span], number: int | None, time: float) -> int | None:
+    """Find the span of an update's computing that began before a time [s], going back from one of them."""
+    while number is not None and spans[number].start >= time:
+        span = spans[number]
+        number = next((cause for cause in span.causes if spans[cause][:3] == span[:3]), None)
+    return number
 
 
 def _reached(spans: Sequence[Span], span: Span) -> float:
@@ -239,38 +260,102 @@ def _reached(spans: Sequence[Span], span: Span) -> float:
     return max((spans[cause].end for cause in span.causes), default=0.0)
 
 
-def slack(result: Result) -> list[float]:
-    """By how much each span of a run may be delayed without the run ending later [s].
+class _Failing:
+    """What failures hold of a run.
 
     Parameters
     ----------
     result : Result
-        A simulated run.
-
-    Returns
-    -------
-    list of float
-        One per span, 0 on the critical path. Durations are taken as they were: where a server's link is shared,
-        a transfer that is delayed also leaves others more of it, or takes more from them.
+        The run.
     """
-    spans = result.timeline.spans
-    latest_end = [result.wall_clock] * len(spans)
-    latest_serial_end = [math.inf] * len(spans)
-    latest_start: dict[int, float] = {}
-    # Where a whole cohort waits for another, all share one tuple of causes: what follows from it is left to the first.
-    # They are told apart by identity, as comparing them would go through the whole cohort for each of its clients.
-    first = {id(spans[number].causes): number for number in reversed(range(len(spans)))}
-    slacks = [0.0] * len(spans)
-    # Causes have lower numbers than what waits for them.
-    for number in range(len(spans) - 1, -1, -1):
-        span = spans[number]
-        start = min(latest_end[number] - (span.end - span.start), latest_serial_end[number] - span.serial)
-        slacks[number] = max(0.0, start - span.start)
-        if span.beside is not None:
-            latest_serial_end[span.beside] = min(latest_serial_end[span.beside], start)
-        shared = id(span.causes)
-        latest_start[shared] = min(latest_start.get(shared, math.inf), start)
-        if first[shared] == number:
-            for cause in span.causes:
-                latest_end[cause] = min(latest_end[cause], latest_start[shared])
-    return slacks
+
+    def __init__(self, result: Result):
+        self._result = result
+        self._spans, self._wasted = result.timeline.spans, result.timeline.wasted
+        self._incidents = incidents = result.timeline.incidents
+        self._fleet = Fleet(result.scenario.fleet)
+        self._vanished = {each.time: each.client for each in incidents.vanished}
+        # By when it ended, since when nobody was there.
+        self._nobody: dict[float, float] = {}
+        for begin, end in incidents.nobody:
+            self._nobody[end] = min(begin, self._nobody.get(end, end))
+
+    def told_apart(self, number: int, effect: Span | None, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        """Divide a span's pieces further: where it came to nothing, and where its link had an outage.
+
+        Parameters
+        ----------
+        number : int
+            Of the span.
+        effect : Span or None
+            What waited for it.
+        pieces : iterable of Piece
+            What it consists of.
+        """
+        span = self._spans[number]
+        if number in self._incidents.late:
+            yield Piece(number, Holder.LATE, span.client, span.start, span.end)
+        elif number in self._wasted and span.kind is Kind.COMPUTE and effect is not None and effect[:3] == span[:3]:
+            yield Piece(number, Holder.ANEW, span.client, span.start, span.end)
+        else:
+            breaks = span.client >= 0 and self._fleet.group(span.client).outages is not None
+            for piece in pieces:
+                yield piece._replace(holder=Holder.OUTAGE) if breaks and piece.holder is Holder.STALLED else piece
+
+    def held_up(self, number: int, since: float, until: float) -> Iterator[Piece]:
+        """Repairs and outages that a span waited for between two times [s], going back."""
+        span, over = self._spans[number], True
+        if until in self._vanished:
+            # Whatever else was down meanwhile, it was somebody's vanishing that made an end of it.
+            return
+        while since < until and (found := self._down(span, until, over=over)) is not None:
+            holder, whose, begin = found
+            yield Piece(number, holder, whose, begin := max(since, begin), until)
+            until, over = begin, False
+
+    def waited(self, number: int, since: float, until: float) -> Iterator[Piece]:
+        """What a span waited for between two times [s], going back; since its last cause."""
+        for piece in self.held_up(number, since, until):
+            yield piece
+            until = piece.start
+        while since < until and until in self._nobody:
+            yield Piece(number, Holder.NOBODY, SERVER, begin := max(since, self._nobody[until]), until)
+            until = begin
+        if since < until:
+            yield Piece(number, *self._always(self._spans[number], since, until), since, until)
+
+    def _down(self, span: Span, until: float, *, over: bool) -> tuple[Holder, int, float] | None:
+        """A repair or outage that a span waits for up to a time [s], whose it is, and when it began.
+
+        It is over then, or another one had begun before. Computing does not wait for a link; what an aggregator fetches
+        waits for clients that it is for.
+        """
+        actor, downs = span.client, [(Holder.REPAIR, self._result.repairs)]
+        if span.kind is not Kind.COMPUTE:
+            downs.append((Holder.OUTAGE, self._result.outages))
+        for holder, down in downs:
+            for client in (actor,) if actor >= 0 else down if actor < SERVER else ():
+                for begin, end in down.get(client, ()):
+                    if begin < until and (_same(end, until) or (until < end and not over)):
+                        return holder, client, begin
+        return None
+
+    def _always(self, span: Span, since: float, until: float) -> tuple[Holder, int]:
+        """What was waited for up to a time [s] since the last cause, and whose it was."""
+        closed = self._incidents.closed.get(span.round) if span.kind is Kind.AGGREGATE else None
+        if until in self._incidents.passed or (closed is not None and closed.by is Closing.DEADLINE):
+            return Holder.DEADLINE, SERVER
+        if until in self._vanished:
+            return Holder.VAIN, self._vanished[until]
+        # Whoever is asked anew may come while its device is being repaired, also if that began before it vanished.
+        gone = [
+            each.client for each in self._incidents.vanished if until < span.start and since <= each.time < span.start
+        ]
+        if gone:
+            return Holder.VAIN, gone[-1]
+        return Holder.UNRECORDED, span.client
+
+
+def _same(one: float, other: float) -> bool:
+    """Whether two times are the same, but for the rounding of the clock [s]."""
+    return math.isclose(one, other, rel_tol=1e-12, abs_tol=1e-9)

@@ -8,19 +8,23 @@ every transfer's recorded share of the server's link.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from sim.analysis.critical_path import CriticalPath, Holder, critical_path, slack
-from sim.analysis.levers import Change, Lever, with_change, with_shorter_latencies
+from sim.analysis.critical_path import CriticalPath, Holder, critical_path
+from sim.analysis.levers import Change, Lever, fails, with_change, with_shorter_latencies, with_wider_paths
+from sim.analysis.slack import slack
 from sim.engine.costs import Costs
 from sim.engine.fleet import Fleet
+from sim.engine.incidents import Closing
 from sim.engine.result import Result
 from sim.engine.simulate import Setup, simulate
 from sim.engine.timeline import SERVER
+from sim.errors import EndedEarlyError
 from sim.replay.conditions import Variants
 from sim.replay.replay import Recording, record
 
@@ -45,6 +49,16 @@ _OF_LINKS = {
     Holder.TWO_WAY: (Lever.ONE_WAY,),
 }
 """What may help where sites, regions or TCP hold a share of the path; of access links, those of aggregators."""
+_OF_FAILURES = {
+    Lever.FAILURES: (Holder.REPAIR, Holder.ANEW, Holder.REPEATED),
+    Lever.OUTAGES: (Holder.OUTAGE, Holder.REPEATED),
+    Lever.DROPOUT: (Holder.VAIN, Holder.NOBODY),
+    Lever.AVAILABLE: (Holder.VAIN, Holder.NOBODY),
+    Lever.DEADLINE: (Holder.DEADLINE,),
+}
+"""What failures, absences and deadlines may hold of the path."""
+FAILING = frozenset({Holder.LATE, *(holder for holders in _OF_FAILURES.values() for holder in holders)})
+"""All that they hold."""
 
 
 class HeldTime(NamedTuple):
@@ -78,7 +92,7 @@ class Claim:
     exact : bool
         Whether that is an exact replay; otherwise an estimate.
     simulated : float
-        Wall-clock of the event simulation with the change made [s].
+        Wall-clock of the event simulation with the change made [s]; infinite if that run ends early, in an error.
     saves : float
         Recorded minus simulated wall-clock [s].
     """
@@ -88,6 +102,11 @@ class Claim:
     exact: bool
     simulated: float
     saves: float
+
+    @property
+    def ends(self) -> bool:
+        """Whether the run with the change made comes to its end."""
+        return self.simulated < math.inf
 
 
 @dataclass(frozen=True)
@@ -151,20 +170,52 @@ def explain(setup: Setup, costs: Costs) -> Explanation:
     shares = shares_by_group(path, Fleet(setup.scenario.fleet))
     changes = tuple(dict.fromkeys(_changes(recording, shares)))
     variants = _variants(recording, changes)
-    simulated = [recording.simulate(variants, row).wall_clock for row in range(len(changes))]
+    simulated = [_wall_clock(partial(recording.simulate, variants, row)) for row in range(len(changes))]
     recording = recording.held_against(simulated, *recording.replay(variants))
-    of_links = [_simulated(recording, change) for change in dict.fromkeys(_changes_of_links(recording, shares))]
-    claims = _claims(recording, changes, variants, simulated, of_links)
+    others = [*_changes_of_links(recording, shares), *_changes_of_failures(recording, shares)]
+    of_links = [_simulated(recording, change) for change in dict.fromkeys(others)]
+    claims = _with_ties(recording, _claims(recording, changes, variants, simulated, of_links))
     spare = () if recording.not_replayable else _least_slack(result)
     return Explanation(result, path, shares, spare, claims, recording.not_replayable)
 
 
 def _simulated(recording: Recording, change: Change) -> Claim:
-    """Simulate a change of sites, regions, transport or, where there are regions, latencies."""
+    """Simulate a change that conditions of a run know nothing of, or that of latencies where there are regions."""
     scenario = recording.setup.scenario
-    changed = with_shorter_latencies(scenario) if change.lever is Lever.LATENCY else with_change(scenario, change)
-    after, before = simulate(replace(recording.setup, scenario=changed), recording.costs).wall_clock, recording.result
-    return Claim(change, None, False, after, before.wall_clock - after)
+    wholly = {Lever.LATENCY: with_shorter_latencies, Lever.PATHS: with_wider_paths}
+    changed = wholly[change.lever](scenario) if change.lever in wholly else with_change(scenario, change)
+    after = _wall_clock(partial(simulate, replace(recording.setup, scenario=changed), recording.costs))
+    return Claim(change, None, False, after, recording.result.wall_clock - after)
+
+
+def _wall_clock(run: Callable[[], Result]) -> float:
+    """Wall-clock of a run [s]; infinite if it ends early."""
+    try:
+        return run().wall_clock
+    except EndedEarlyError:
+        return math.inf
+
+
+def _with_ties(recording: Recording, claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
+    """Add what faster links save only together, where messages fill several links of their path at a time.
+
+    A site line as fast as the uplinks of its clients together is one of two bottlenecks: doubling either saves nothing.
+    """
+    scenario = recording.setup.scenario
+    server = scenario.server
+    shared = scenario.regions or any(group.site is not None for group in scenario.fleet)
+    if not shared and server.ingress is None and server.egress is None:
+        return claims
+    least = WORTH_A_CLAIM * recording.result.wall_clock
+    best: dict[Lever, float] = {}
+    for claim in claims:
+        best[claim.change.lever] = max(best.get(claim.change.lever, 0.0), claim.saves)
+    links = max(best.pop(Lever.LINKS, 0.0), best.get(Lever.UPLINK, 0.0) + best.get(Lever.DOWNLINK, 0.0))
+    apart = links + sum(best.get(lever, 0.0) for lever in (Lever.SITES, Lever.REGIONS, Lever.INGRESS, Lever.EGRESS))
+    together = _simulated(recording, Change(Lever.PATHS))
+    if together.saves <= apart + least:
+        return claims
+    return tuple(sorted([*claims, together], key=lambda claim: -claim.saves))
 
 
 def named(shares: tuple[HeldTime, ...], holder: Holder, *, aggregators: bool = False) -> tuple[int, ...]:
@@ -247,6 +298,31 @@ def _changes_of_links(recording: Recording, shares: tuple[HeldTime, ...]) -> Ite
         yield Change(Lever.LATENCY)
 
 
+def _changes_of_failures(recording: Recording, shares: tuple[HeldTime, ...]) -> Iterator[Change]:
+    """What would be if some failures, or all, did not happen, and rounds waited for less."""
+    setup, incidents = recording.setup, recording.result.timeline.incidents
+    scenario, least = setup.scenario, WORTH_A_CLAIM * recording.result.wall_clock
+    if not setup.opened:
+        return
+    for lever, holders in _OF_FAILURES.items():
+        own = [share for share in shares if share.holder in holders]
+        if math.fsum(share.seconds for share in own) <= least:
+            continue
+        some = Change(lever, tuple(sorted({share.group for share in own if share.group >= 0})))
+        everyone = Change(lever)
+        changed, others = with_change(scenario, some), with_change(scenario, everyone)
+        if changed != scenario:
+            yield some
+        if others != changed:
+            yield everyone
+    if any(map(fails, scenario.fleet)):
+        yield Change(Lever.NOTHING_FAILS)
+    if any(closed.by is Closing.QUORUM for closed in incidents.closed.values()):
+        change = Change(Lever.QUORUM)
+        if with_change(scenario, change) != scenario:
+            yield change
+
+
 def _claims(
     recording: Recording,
     changes: Sequence[Change],
@@ -281,7 +357,7 @@ def _variants(recording: Recording, changes: Sequence[Change]) -> Variants:
 
 def _medians(recording: Recording) -> dict[str, float]:
     """Conditions of the median client that takes part, the lower one of two."""
-    counts = [recording.result.counts[site] for site in recording.sites]
+    counts = [*recording.counts.values()]
     names = ("uplink", "downlink", "speed")
     clients = {name: np.repeat(getattr(recording.conditions, name)[0], counts) for name in names}
     return {name: float(np.quantile(values, 0.5, method="lower")) for name, values in clients.items()}

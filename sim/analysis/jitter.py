@@ -1,4 +1,4 @@
-"""Random runs of a scenario: what its jitter does to speeds and links, as what-ifs of one recorded run.
+"""Random runs of a scenario: what its jitter does to speeds and links, as what-ifs of one recorded run; what fails.
 
 Every quantity of every group draws from a stream of its own, run after run, so that jitter of one shifts no draw of
 another, and the first thousand runs are the same however many follow.
@@ -6,16 +6,19 @@ another, and the first thousand runs are the same however many follow.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sim.engine.fleet import Fleet
+from sim.errors import EndedEarlyError
 from sim.replay.conditions import Floats, Variants
 from sim.replay.replay import Recording
 from sim.replay.simulate_variant import FasterCosts
 from sim.scenario.scenario import Scenario
+from sim.scenario.sections import Group
 from sim.scenario.traces import links_of, starts_at_random
 from sim.scenario.uncertainty import PARAMETERS, Jitter
 from sim.support.streams import stream
@@ -35,11 +38,14 @@ class Draws:
         Factors of the speed in each round, where they change during a run.
     starts : list of int, optional
         Seeds of where traces begin in each run, where that is drawn.
+    failures : list of int, optional
+        Seeds of what fails in each run, where anything does.
     """
 
     variants: Variants
     by_round: Floats | None
     starts: list[int] | None = None
+    failures: list[int] | None = None
 
 
 class Jitters:
@@ -60,6 +66,7 @@ class Jitters:
             for name, index, _ in jitters(scenario)
         }
         self._starts = stream(scenario.seed, "trace") if random_starts(scenario) else None
+        self._failures = stream(scenario.seed, "failures", 0) if random_failures(scenario) else None
 
     @property
     def by_round(self) -> bool:
@@ -69,7 +76,7 @@ class Jitters:
     @property
     def one_by_one(self) -> bool:
         """Whether a run is more than a what-if can say, so that each has to be simulated."""
-        return self.by_round or self._starts is not None
+        return self.by_round or self._starts is not None or self._failures is not None
 
     def draw(self, runs: int) -> Draws:
         """Draw the next runs."""
@@ -87,8 +94,11 @@ class Jitters:
                 by_round[:, :, columns] = factors(jitter, random, (runs, rounds, clients))[:, :, own]
             else:
                 values[name][:, columns] *= factors(jitter, random, (runs, clients))[:, own]
-        starts = None if self._starts is None else self._starts.integers(2**63, size=runs).tolist()
-        return Draws(Variants(**values), by_round, starts)
+        starts, failures = (
+            None if seeds is None else seeds.integers(2**63, size=runs).tolist()
+            for seeds in (self._starts, self._failures)
+        )
+        return Draws(Variants(**values), by_round, starts, failures)
 
 
 def jitters(scenario: Scenario) -> Iterator[tuple[str, int, Jitter]]:
@@ -103,6 +113,22 @@ def jitters(scenario: Scenario) -> Iterator[tuple[str, int, Jitter]]:
 def random_starts(scenario: Scenario) -> bool:
     """Whether a run draws where some trace begins."""
     return any(map(starts_at_random, links_of(scenario)))
+
+
+def random_failures(scenario: Scenario) -> bool:
+    """Whether a run draws what fails, or who is there."""
+    return any(map(drawn_failures, scenario.fleet))
+
+
+def drawn_failures(group: Group) -> list[str]:
+    """Name what is drawn of a group's failures; recorded sessions are the same in every run."""
+    drawn = {
+        "available": group.available is not None and group.available.share not in (None, 1),
+        "outages": group.outages is not None,
+        "dropout": group.dropout is not None and group.dropout.rate > 0,
+        "failures": group.failures is not None,
+    }
+    return [field for field, is_drawn in drawn.items() if is_drawn]
 
 
 def factors(jitter: Jitter, random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
@@ -127,11 +153,16 @@ def factors(jitter: Jitter, random: np.random.Generator, shape: tuple[int, ...])
 
 
 def simulate_drawn(recording: Recording, draws: Draws, which: int = 0) -> float:
-    """Simulate one of some random runs event by event, and return its wall-clock [s]."""
+    """Simulate one of some random runs event by event, and return its wall-clock [s]; infinite if it ends early."""
     if draws.by_round is not None:
         of_site = dict(zip(recording.sites, draws.by_round[which].T, strict=True))
         costs = FasterCosts(recording.costs, lambda client, round: 1.0 if round is None else of_site[client][round])
         recording = replace(recording, costs=costs)
     if draws.starts is not None:
         recording = replace(recording, setup=replace(recording.setup, starts=draws.starts[which]))
-    return recording.simulate(draws.variants, which).wall_clock
+    if draws.failures is not None:
+        recording = replace(recording, setup=replace(recording.setup, failures=draws.failures[which]))
+    try:
+        return recording.simulate(draws.variants, which).wall_clock
+    except EndedEarlyError:
+        return math.inf

@@ -91,6 +91,7 @@ def run_sweep(
     run: Run,
     directory: Path | None,
     *,
+    contents: Sequence[str] = (),
     jobs: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Row]:
@@ -104,6 +105,8 @@ def run_sweep(
         Simulates one; must be importable by worker processes.
     directory : Path or None
         Where ``results.csv`` and ``sweep.json`` go; nothing is written if None.
+    contents : sequence of str
+        Digests of the files that the points name: a sweep goes on only where these are what they were.
     jobs : int or None
         Worker processes; as many as there are cores if None.
     progress : callable
@@ -117,9 +120,9 @@ def run_sweep(
     Raises
     ------
     OutputError
-        If the directory holds another sweep, or cannot be written.
+        If the directory holds another sweep, or one of files that have changed since, or cannot be written.
     """
-    rows = [] if directory is None else _resume(points, directory)
+    rows = [] if directory is None else _resume(points, contents, directory)
     progress(len(rows), len(points))
     todo = points[len(rows) :]
     workers = min(jobs or cores(), len(todo)) if len(todo) >= _SERIAL_BELOW else 1
@@ -134,9 +137,10 @@ def run_sweep(
     return rows
 
 
-def _resume(points: Sequence[SweepPoint], directory: Path) -> list[Row]:
+def _resume(points: Sequence[SweepPoint], contents: Sequence[str], directory: Path) -> list[Row]:
     """Claim the directory for this sweep and return the rows that an earlier, interrupted one left."""
     digest = hashlib.sha256(json.dumps([p.data for p in points], sort_keys=True).encode()).hexdigest()
+    files = {"files": hashlib.sha256(json.dumps(contents).encode()).hexdigest()} if contents else {}
     note, results = directory / "sweep.json", directory / "results.csv"
     check_directory(directory)
     try:
@@ -144,13 +148,19 @@ def _resume(points: Sequence[SweepPoint], directory: Path) -> list[Row]:
     except (OSError, ValueError) as error:
         raise OutputError(f"{directory}: cannot be used for results: {error}") from None
     try:
-        known = None if noted is None else json.loads(noted)["points"]
+        note_of = None if noted is None else json.loads(noted)
+        known = None if note_of is None else note_of["points"]
     except (ValueError, KeyError, TypeError):
         raise OutputError(f"{directory}: cannot be used for results: sweep.json is not one of paraSim's") from None
     if (known is not None or written) and known != digest:
         raise OutputError(f"{directory}: holds the results of another sweep; choose another with --out, or delete it")
+    if note_of is not None and note_of.get("files") != files.get("files"):
+        raise OutputError(
+            f"{directory}: holds results of this sweep, but a trace, profile or other file that it names has changed "
+            "since; choose another directory with --out, or delete it"
+        )
     if known is None:
-        content = {"points": digest, "runs": [point.labels for point in points]}
+        content = {"points": digest, **files, "runs": [point.labels for point in points]}
         write_atomically(note, lambda file: file.write(json.dumps(content, indent=1) + "\n"))
     # A run that was cut off while it was written has no line end.
     written = written or ""

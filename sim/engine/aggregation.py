@@ -73,9 +73,16 @@ class Aggregation:
         """Learn that so many clients will not send their updates of a round any more."""
         return None
 
-    def forsaken(self, round: int) -> bool:
-        """Whether no update of a round is in, nor will be."""
-        return False
+    def missing(self, round: int) -> int:
+        """How many further clients a round needs to be aggregated, beyond those who take part in it; 0 or less if none.
+
+        Of a round that nothing is expected of yet, it is one at least.
+        """
+        return 0
+
+    def short(self, round: int) -> bool:
+        """Whether a round cannot be aggregated unless further clients are expected."""
+        return self.missing(round) > 0
 
     def receive(self, received: Received) -> Batch | Dropped | None:
         """Take in an update."""
@@ -95,27 +102,40 @@ class Aggregation:
 
 
 class AllExpected(Aggregation):
-    """A round is aggregated when every client that takes part in it has sent its update."""
+    """A round is aggregated when every client that takes part in it has sent its update.
+
+    Parameters
+    ----------
+    strict : bool
+        Whether those that are left are not enough where some vanish.
+    """
 
     waits_for_all = True
     collapsible = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, strict: bool = False) -> None:
+        self._strict = strict
         self._received: dict[int, list[Received]] = {}
         self._outstanding: dict[int, int] = {}
+        self._least: dict[int, int] = {}
 
     def expect(self, round: int, clients: int, wanted: int | None = None) -> None:
-        """Wait for so many."""
+        """Wait for so many; for so many more, if the round is open and not left by all."""
+        if self._outstanding.get(round) or round in self._received:
+            self._outstanding[round] += clients
+            return
         self._outstanding[round] = clients
+        if self._strict:
+            self._least[round] = clients
 
     def lost(self, round: int, clients: int) -> Batch | None:
         """Wait for fewer; if all that are left are in, they make the batch."""
         self._outstanding[round] -= clients
-        return self._complete(round) if round in self._received else None
+        return self._complete(round)
 
-    def forsaken(self, round: int) -> bool:
-        """Whether no update of a round is in, nor will be."""
-        return self._outstanding[round] == 0 and round not in self._received
+    def missing(self, round: int) -> int:
+        """Those without whom nobody is left, or not all that were wanted."""
+        return self._least.get(round, 1) - self._in(round) - self._outstanding.get(round, 0)
 
     def receive(self, received: Received) -> Batch | None:
         """Take in an update; the last one of its round makes the batch."""
@@ -125,21 +145,26 @@ class AllExpected(Aggregation):
         return self._complete(round)
 
     def _complete(self, round: int) -> Batch | None:
-        return Batch(round, self._received.pop(round)) if self._outstanding[round] == 0 else None
+        if self._outstanding[round] or self.missing(round) > 0:
+            return None
+        return Batch(round, self._received.pop(round))
+
+    def _in(self, round: int) -> int:
+        return sum(received.clients for received in self._received.get(round, ()))
 
     def waiting(self, round: int) -> str:
         """Count who is missing."""
-        arrived = sum(received.clients for received in self._received.get(round, ()))
-        return f"{arrived} of {arrived + self._outstanding.get(round, 0)} updates are in"
+        arrived = self._in(round)
+        return f"{arrived} of {arrived + max(0, self.missing(round)) + self._outstanding.get(round, 0)} updates are in"
 
 
 @dataclass
 class Quorum(Aggregation):
     """A round is aggregated when a share of its clients have sent their updates, or when its deadline has passed.
 
-    Where fewer are left, they are enough; where nobody is in at the deadline, the first to arrive is. Late clients go
-    on from where they are, so that a shape that sets this policy ends its run with `Run.stop`, and opens its rounds
-    with `Server.open` for a deadline.
+    Where fewer are left, they are enough, and where nobody is in at the deadline, the first to arrive is, unless it is
+    strict. Late clients go on from where they are, so that a shape that sets this policy ends its run with `Run.stop`,
+    and opens its rounds with `Server.open` for a deadline.
 
     Attributes
     ----------
@@ -149,11 +174,14 @@ class Quorum(Aggregation):
         Seconds from the round's opening [s].
     late : str
         What becomes of later updates: ``discard``, or ``next-round`` to have them aggregated with the next one.
+    strict : bool
+        Whether fewer are never enough: a round that does not come to it, or not by its deadline, is short.
     """
 
     least: float = 1.0
     deadline: float | None = None
     late: Literal["discard", "next-round"] = "discard"
+    strict: bool = False
     _enough: dict[int, int] = field(default_factory=dict)
     _outstanding: Counter[int] = field(default_factory=Counter)
     _received: dict[int, list[Received]] = field(default_factory=dict)
@@ -171,9 +199,13 @@ class Quorum(Aggregation):
             raise ScenarioError(f"quorum: late {self.late!r}: allowed are discard, next-round")
 
     def expect(self, round: int, clients: int, wanted: int | None = None) -> None:
-        """Learn how many clients take part, and of how many the share is taken if these are more than that."""
-        self._enough[round] = at_least(self.least, clients if wanted is None else wanted)
-        self._outstanding[round] = clients
+        """Learn how many clients take part, and of how many the share is taken if these are more than that.
+
+        Of a round that is open and not left by all, these are further ones, and the share is of those wanted before.
+        """
+        if not (self._in[round] or self._outstanding[round]):
+            self._enough[round] = at_least(self.least, clients if wanted is None else wanted)
+        self._outstanding[round] += clients
         self._overdue.discard(round)
 
     def lost(self, round: int, clients: int) -> Batch | None:
@@ -181,9 +213,16 @@ class Quorum(Aggregation):
         self._outstanding[round] -= clients
         return self._close(round) if self._in[round] and self._complete(round) else None
 
-    def forsaken(self, round: int) -> bool:
-        """Whether no update of a round is in, nor will be."""
-        return round not in self._closed and not self._in[round] and self._outstanding[round] == 0
+    def missing(self, round: int) -> int:
+        """Those without whom nobody is left, or not enough if it is strict."""
+        if round in self._closed:
+            return 0
+        least = self._enough.get(round, 1) if self.strict else 1
+        return least - self._in[round] - self._outstanding[round]
+
+    def short(self, round: int) -> bool:
+        """Whether too many are missing, or its deadline has passed with less than is enough."""
+        return super().short(round) or (self.strict and round in self._overdue)
 
     def receive(self, received: Received) -> Batch | Dropped | None:
         """Take in an update, late or not."""
@@ -199,10 +238,10 @@ class Quorum(Aggregation):
         return self._close(round) if self._complete(round) else None
 
     def due(self, round: int) -> Batch | None:
-        """Aggregate what there is."""
+        """Aggregate what there is, if that may be less than is enough."""
         if round in self._closed:
             return None
-        if not self._received.get(round):
+        if self.strict or not self._received.get(round):
             self._overdue.add(round)
             return None
         return self._close(round)
@@ -219,11 +258,14 @@ class Quorum(Aggregation):
         """Whether enough are in, or all that will ever be, of a round that is open."""
         if round in self._closed:
             return False
+        if self.strict:
+            return self._in[round] >= self._enough[round]
         enough = 1 if round in self._overdue else self._enough.get(round, 0)
         return self._in[round] >= enough or self._outstanding[round] == 0
 
     def _close(self, round: int) -> Batch:
         self._closed.add(round)
+        self._overdue.discard(round)
         batch = Batch(round, [*self._late, *self._received.pop(round)])
         self._late = []
         return batch
@@ -264,13 +306,16 @@ class Buffer(Aggregation):
         Staler updates are dropped.
     weigh : callable
         Weight of an update, given its staleness.
+    by_block : bool
+        Whether each block has a buffer of its own, instead of one for all updates.
     """
 
     size: int
     bound: int | None = None
     weigh: Callable[[int], float] = lambda staleness: 1.0
-    _received: list[Received] = field(default_factory=list)
-    _in: int = 0
+    by_block: bool = False
+    _received: dict[int | None, list[Received]] = field(default_factory=dict)
+    _in: Counter[int | None] = field(default_factory=Counter)
     _batches: int = 0
 
     def __post_init__(self) -> None:
@@ -286,21 +331,23 @@ class Buffer(Aggregation):
         if self.bound is not None and staleness > self.bound:
             return Dropped(f"more than {self.bound} aggregations stale")
         received.update.weight = self.weigh(staleness)
-        self._received.append(received)
-        self._in += received.clients
-        if self._in < self.size:
+        buffer = received.update.block if self.by_block else None
+        self._received.setdefault(buffer, []).append(received)
+        self._in[buffer] += received.clients
+        if self._in[buffer] < self.size:
             return None
-        full, self._received, self._in = self._received, [], 0
+        del self._in[buffer]
         self._batches += 1
-        return Batch(self._batches - 1, full)
+        return Batch(self._batches - 1, self._received.pop(buffer))
 
     def left_over(self) -> Sequence[Received]:
         """What never filled a buffer."""
-        return self._received
+        return [received for buffer in self._received.values() for received in buffer]
 
     def waiting(self, round: int) -> str:
-        """Count what is in the buffer."""
-        return f"{self._in} of {self.size} updates are in the buffer"
+        """Count what is in the fullest buffer."""
+        which = "the fullest buffer" if self.by_block else "the buffer"
+        return f"{max(self._in.values(), default=0)} of {self.size} updates are in {which}"
 
 
 class Immediate(Buffer):

@@ -1,14 +1,14 @@
 """The aggregator of a region, between its clients and the server.
 
 Upwards, it waits for all of a round's participants below it and sends the server one message for them; where a round
-is not aggregated as a whole anyway, it passes every update on at once. The server receives each update that a message
-stands for, so that what it aggregates is the same as without regions. Downwards, it fetches from the server what its
-clients ask for and it has not got yet, once for all of them.
+is not aggregated as a whole anyway, it passes on every update by itself, those of a client one after the other. The
+server receives each update that a message stands for, so that what it aggregates is the same as without regions.
+Downwards, it fetches from the server what its clients ask for and it has not got yet, once for all of them.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 
@@ -70,6 +70,8 @@ class Aggregator:
         self._rounds_numbered = rounds_numbered
         self._held: dict[int, list[Received]] = {}
         self._outstanding: Counter[int] = Counter()
+        # Of each client, what is passed on by itself; the first of them is on its way.
+        self._queues: dict[int, deque[Received]] = {}
         self._coming: dict[_Brought, None] = {}
         # What is asked for in one instant comes in one message, whoever asks first.
         self._asked: _Brought | None = None
@@ -86,12 +88,22 @@ class Aggregator:
         # It is not cut off any more.
         server.cut_off.pop((update.client, update.sequence), None)
         if not (self._rounds_numbered and server.policy.waits_for_all):
-            _Passed(self, [received])
+            queue = self._queues.setdefault(update.client, deque())
+            queue.append(received)
+            if len(queue) == 1:
+                _Passed(self, [received])
             return
         self._held.setdefault(update.round, []).append(received)
         self._outstanding[update.round] -= clients
         if self._outstanding[update.round] <= 0:
             _Passed(self, self._held.pop(update.round))
+
+    def passed(self, received: Sequence[Received], span: int) -> None:
+        """Send what waited for a message that the server has now."""
+        if queue := self._queues.get(received[0].update.client):
+            queue.popleft()
+            if queue:
+                _Passed(self, [queue[0]], after=(span,))
 
     def lose(self, round: int, clients: int) -> None:
         """Learn that so many clients will not send their updates of a round; whoever is left may be complete now."""
@@ -99,13 +111,23 @@ class Aggregator:
         if self._outstanding[round] <= 0 and round in self._held:
             _Passed(self, self._held.pop(round))
 
-    def bring(self, versions: Mapping[int, int], causes: Causes) -> list[_Brought]:
-        """Fetch what it has not got of the newest versions of items; return what brings them and is under way."""
+    def bring(self, versions: Mapping[int, int], causes: Causes, beside: int | None) -> list[_Brought]:
+        """Fetch what it has not got of the newest versions of items; return what brings them and is under way.
+
+        Parameters
+        ----------
+        versions : mapping of int to int
+            Of each item, the version that a client wants.
+        causes : tuple of int
+            Spans that the client waited for before it asked.
+        beside : int or None
+            Span of the client's computation whose serial part it waited for as well.
+        """
         known = self.known
         missing = {item: version for item, version in versions.items() if version > known.get(item, -1)}
         if missing:
             if self._asked is None:
-                self._asked = _Brought(self, causes)
+                self._asked = _Brought(self, causes, beside)
                 self._coming[self._asked] = None
                 self._end_of_instant.request()
             self._asked.since = {item: known.get(item, -1) for item in missing} | self._asked.since
@@ -137,35 +159,15 @@ class Aggregator:
         ]
 
 
-class Member(Site):
-    """A client below an aggregator: what it sends goes there, and what it fetches comes from there."""
-
-    __slots__ = ("aggregator",)
-
-    def __init__(
-        self, world: World, server: Server, client: int, count: int, port: Port, rounds: Sequence[int], to: Aggregator
-    ):
-        super().__init__(world, server, client, count, port, rounds)
-        self.aggregator = to
-        self.sends_to = to
-        self.fetches = _FetchBelow
-        to.expect(rounds, count)
-
-    def receive(self, versions: Mapping[int, int]) -> None:
-        """Have versions of the server's items, which the aggregator then has as well."""
-        super().receive(versions)
-        self.aggregator.learn(versions)
-
-
 class _Sending:
     """What stands for a thread where an aggregator sends: each message waited for something else."""
 
     __slots__ = ("after", "beside", "site", "under_way")
 
-    def __init__(self, aggregator: Aggregator, after: Causes):
+    def __init__(self, aggregator: Aggregator, after: Causes, beside: int | None = None):
         self.site = aggregator
         self.after = after
-        self.beside: int | None = None
+        self.beside = beside
         self.under_way = aggregator.under_way
 
 
@@ -176,14 +178,14 @@ class _Passed(Message):
 
     kind = Kind.UPLOAD
 
-    def __init__(self, aggregator: Aggregator, received: Sequence[Received]):
+    def __init__(self, aggregator: Aggregator, received: Sequence[Received], after: Causes = ()):
         world = aggregator.world
         of_block: dict[int | None, list[Received]] = {}
         for each in sorted(received, key=attrgetter("update.client")):
             of_block.setdefault(each.update.block, []).append(each)
         size = sum([world.sizes.together(own[0].update, _clients(own)) for own in of_block.values()])
         blocks = sum(map(world.named, of_block), ())
-        causes = tuple([each.span for each in received])
+        causes = (*after, *[each.span for each in received])
         super().__init__(_Sending(aggregator, causes), size, received[0].update.round, blocks)
         self.aggregator = aggregator
         self.received = received
@@ -195,6 +197,7 @@ class _Passed(Message):
         for each in self.received:
             self.aggregator._server.receive(each.update, span, each.clients)
         self._finish()
+        self.aggregator.passed(self.received, span)
 
 
 class _Brought(Message):
@@ -204,8 +207,8 @@ class _Brought(Message):
 
     kind = Kind.DOWNLOAD
 
-    def __init__(self, aggregator: Aggregator, causes: Causes):
-        super().__init__(_Sending(aggregator, causes), 0, -1, ())
+    def __init__(self, aggregator: Aggregator, causes: Causes, beside: int | None):
+        super().__init__(_Sending(aggregator, causes, beside), 0, -1, ())
         self.aggregator = aggregator
         # Of each item, the version that is fetched, and the one that was there before.
         self.versions: dict[int, int] = {}
@@ -241,7 +244,7 @@ class _FetchBelow(Fetch):
         super().__init__(thread, items, versions)
 
     def _travel(self, access: AccessLink) -> None:
-        coming = self.aggregator.bring(self.versions, self.causes)
+        coming = self.aggregator.bring(self.versions, self.causes, self.thread.beside)
         self.waits = len(coming)
         for message in coming:
             message.callbacks.append(self._one_there)
@@ -270,6 +273,27 @@ class _FetchBelow(Fetch):
     def cancel(self) -> float:
         """Take it off the network; if it has not departed, there is nothing to record."""
         return _forgotten(self) if self.waits and self.under_way else super().cancel()
+
+
+class Member(Site):
+    """A client below an aggregator: what it sends goes there, and what it fetches comes from there."""
+
+    __slots__ = ("aggregator",)
+
+    downloads = _FetchBelow
+
+    def __init__(
+        self, world: World, server: Server, client: int, count: int, port: Port, rounds: Sequence[int], to: Aggregator
+    ):
+        super().__init__(world, server, client, count, port, rounds)
+        self.aggregator = to
+        self.sends_to = to
+        to.expect(rounds, count)
+
+    def receive(self, versions: Mapping[int, int]) -> None:
+        """Have versions of the server's items, which the aggregator then has as well."""
+        super().receive(versions)
+        self.aggregator.learn(versions)
 
 
 def _forgotten(message: Message) -> float:

@@ -5,16 +5,17 @@ They stand where a plain client has a `Training` and a `Message`, so that protoc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import simpy
 
 from sim.engine.message import Message
 from sim.engine.site import Site
+from sim.engine.timeline import Interval
 from sim.engine.training import Training
 from sim.engine.world import Causes
-from sim.errors import SimulationError
+from sim.errors import EndedEarlyError
 from sim.failures.interruptions import MOST_ATTEMPTS
 from sim.network.timing import go_on
 
@@ -28,12 +29,15 @@ class StoppedSite(Site):
         What it sends and receives at present.
     device_down, link_down : bool
         Whether nothing can be computed or sent, and whether nothing can be sent, at present.
+    held_up : sequence of (float, float)
+        When something that it had to send or receive waited for its device or link [s].
     """
 
     def __init__(self, *of: Any):
         super().__init__(*of)
         self.deliveries: dict[Delivery, None] = {}
         self.device_down = self.link_down = False
+        self.held_up: Sequence[Interval] = ()
 
     def note(self, sequence: int, *spans: int) -> None:
         """Note what an update was computed and sent in, until it is known whether it comes to anything."""
@@ -135,12 +139,19 @@ class Breakable(Training):
             return
         self._leg = None
         self.finished = True
+        self._tell_when_sendable()
         self._ok = True
         self.env.schedule(self)
 
     def _tell_when_sendable(self) -> None:
         leg, told = self._leg, self._sendable
-        if leg is None or told is None or told.triggered:
+        if told is None or told.triggered:
+            return
+        if self.finished:
+            # All of it may be serial: at the instant of its end it depends on rounding which of the two comes first.
+            told.succeed()
+            return
+        if leg is None:
             return
 
         def over(_: simpy.Event) -> None:
@@ -160,6 +171,13 @@ class Delivery(simpy.Event):
         Whose.
     begin : callable
         Sends it off, given what was sent of it before and cut off, if it was.
+
+    Attributes
+    ----------
+    message : Message or None
+        What is under way.
+    waits_since : float or None
+        Since when it waits for the device or link [s].
     """
 
     def __init__(self, site: StoppedSite, begin: Callable[[Message | None], Message]):
@@ -168,31 +186,51 @@ class Delivery(simpy.Event):
         self._begin = begin
         self._before: Message | None = None
         self._attempts = 1
+        self.waits_since: float | None = None
         self.message: Message | None = None
         site.deliveries[self] = None
         self.send()
 
     def send(self) -> None:
         """Send it off, if it is not under way, and the client can."""
-        if self.message is None and not (self._site.device_down or self._site.link_down):
+        if self.message is not None:
+            return
+        if self._site.device_down or self._site.link_down:
+            self._waits()
+        else:
+            self.go_ahead()
             self.message = message = self._begin(self._before)
             message.callbacks.append(self._arrived)
 
     def cut(self, *, again: bool) -> None:
         """Take it off the network, if it has not arrived."""
         message = self.message
+        if message is None and not again:
+            self.go_ahead()
         if message is None or not message.under_way:
             return
         timeline = self._site.world.timeline
-        before = len(timeline.spans)
+        before = len(timeline)
         self._attempts += again
         _check(self._attempts, self._site, message.awaited())
         message.cancel()
-        for number in range(before, len(timeline.spans)):
+        for number in range(before, len(timeline)):
             timeline.wasted.add(number)
             if again:
                 timeline.repeated(number)
         self._before, self.message = message, None
+        if again:
+            self._waits()
+
+    def go_ahead(self) -> None:
+        """Not wait for its device or link any more."""
+        since, self.waits_since = self.waits_since, None
+        if since is not None:
+            self._site.held_up = (*self._site.held_up, (since, float(self.env.now)))
+
+    def _waits(self) -> None:
+        if self.waits_since is None:
+            self.waits_since = float(self.env.now)
 
     def awaited(self) -> str:
         """Say what its owner waits for that waits for this."""
@@ -208,7 +246,7 @@ class Delivery(simpy.Event):
 def _check(attempts: int, site: StoppedSite, what: str) -> None:
     """Give up what fails so often that it would hardly ever be done."""
     if attempts > MOST_ATTEMPTS:
-        raise SimulationError(
+        raise EndedEarlyError(
             f"client {site.client} has begun {what} {attempts - 1:,} times by {site.world.env.now:.6g} s: between the "
             "failures of its device and its link there is hardly ever enough time for it"
         )

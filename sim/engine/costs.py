@@ -6,16 +6,14 @@ Costs are never silently zero: what no one knows is a `CostError` that says how 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sim.engine.fleet import Fleet
 from sim.scenario.scenario import Scenario
 from sim.workload.blocks import Block
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """Duration of one local update.
 
     Attributes

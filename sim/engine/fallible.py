@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple, cast
 
@@ -10,6 +10,7 @@ import simpy
 
 from sim.engine.aggregator import Member
 from sim.engine.breakable import Breakable, Delivery, StoppedSite
+from sim.engine.incidents import Vanished
 from sim.engine.learner import Update
 from sim.engine.message import Fetch, Message, Receiver, Upload
 from sim.engine.site import Thread
@@ -18,7 +19,10 @@ from sim.engine.training import Training
 from sim.engine.world import Process
 from sim.failures.dropout import Phase, Vanishing
 from sim.failures.interruptions import Interruptions
+from sim.network.model import Port
 from sim.network.transfer import AccessLink
+
+_NEITHER: frozenset[bool] = frozenset()
 
 
 class Hazard(NamedTuple):
@@ -30,6 +34,15 @@ class Hazard(NamedTuple):
 
 class Fallible(StoppedSite):
     """A client that takes part in rounds as they are opened, and may vanish.
+
+    There may be many that took part once. So a client that is at rest has no port, and keeps next to nothing.
+
+    Parameters
+    ----------
+    attach : callable
+        Attaches the client of a number to the network, when it takes part again.
+    *of
+        Those of `Site`.
 
     Attributes
     ----------
@@ -47,14 +60,16 @@ class Fallible(StoppedSite):
         Round of which it sent an update last.
     device, link : Hazard or None
         When its device and its link fail.
-    repairs : list of (float, float)
-        When its device was down [s].
+    repairs, outages : sequence of (float, float)
+        When its device, and its link, was down while it had something to do [s].
     lost : int
         Updates that it had begun and that vanished with it.
     """
 
-    def __init__(self, *of: Any):
+    def __init__(self, attach: Callable[[int], Port], *of: Any):
         super().__init__(*of)
+        self._attach = attach
+        self._attached = True
         self.presence: list[tuple[float, float | None]] = []
         self.latest: simpy.Process | None = None
         self.owed: dict[int, Breakable | None] = {}
@@ -62,14 +77,15 @@ class Fallible(StoppedSite):
         self.back = 0
         self.delivered = -1
         self.lost = 0
-        self.gone: Callable[[Fallible, int], None] = lambda site, back: None
-        self.sends: Callable[[Thread, Update], simpy.Event] = self._send
-        self._receives, self.fetches = self.fetches, self._fetch
+        self.gone: Callable[[Fallible, int, Collection[int]], None] = _nobody_asks
         self.sends_to = self._outbox = _Outbox(self, self.sends_to)
         self.device: Hazard | None = None
         self.link: Hazard | None = None
-        self.repairs: list[Interval] = []
-        self._watched: set[bool] = set()
+        self.repairs: Sequence[Interval] = ()
+        self.outages: Sequence[Interval] = ()
+        # Whether the device, and whether the link, is watched for failures; and how many of them are down.
+        self._watched = _NEITHER
+        self._down = 0
         self._round = -1
         self._at_work: dict[simpy.Process, None] = {}
 
@@ -88,25 +104,44 @@ class Fallible(StoppedSite):
         return bool(self._at_work)
 
     def down(self, wall_clock: float) -> list[Interval]:
-        """When its device was down in a run of that length [s]."""
-        return [(begin, min(end, wall_clock)) for begin, end in self.repairs if begin < wall_clock]
+        """When its device was down, or something waited for its device or link, in a run of that length [s]."""
+        waiting = [delivery.waits_since for delivery in self.deliveries]
+        intervals = [*self.repairs, *self.held_up, *((since, wall_clock) for since in waiting if since is not None)]
+        return [(begin, min(end, wall_clock)) for begin, end in intervals if begin < wall_clock]
 
     def enter(self, round: int) -> None:
         """Take part in a round from now on."""
         self._round = round
         self.owed[round] = None
         self._outbox.expect(round, self.count)
+        if not self._attached:
+            self._attached = True
+            self.port = self._attach(self.client)
         if not self.present:
             self.presence.append((self.world.env.now, None))
         for hazard, of_device in ((self.device, True), (self.link, False)):
             if hazard is not None and of_device not in self._watched:
-                self._watched.add(of_device)
+                self._watched |= {of_device}
                 self.world.env.process(self._watch(hazard, of_device))
 
     def leave(self, round: int | None = None) -> None:
         """Not take part any more, unless in a round later than that one."""
         if round in (self._round, None) and self.present:
             self._end_presence()
+            self._rest()
+
+    def _rest(self) -> None:
+        """Let go of all that only those need who take part, unless it does, or something of it is down."""
+        if self.present or self._at_work or self._down or self.owed or not self._attached:
+            return
+        assert self.port.network is not None
+        self.port.network.detach(self.port)
+        del self.port
+        self._attached = False
+        self.latest = self.second = self.kept = None
+        # A dictionary that was filled once keeps the memory; and most know what others know.
+        self.deliveries, self.owed, self._at_work = {}, {}, {}
+        self.known = self.world.known.setdefault(tuple(self.known.items()), self.known)
 
     def work(self, generator: Process) -> simpy.Process:
         """Begin a process that ends when the client vanishes."""
@@ -123,6 +158,7 @@ class Fallible(StoppedSite):
             Number of the opening from which on it can take part again.
         """
         self.fate = None
+        self.world.timeline.incidents.vanished.append(Vanished(self.client, self._round, float(self.world.env.now)))
         for process in self._at_work:
             process.interrupt()
         self._at_work.clear()
@@ -136,10 +172,11 @@ class Fallible(StoppedSite):
         self.world.learner.rest(self.client, vanished=True)
         if self.present:
             self._end_presence()
-        self.gone(self, back)
+        self.gone(self, back, owed)
         for round in owed:
             self._outbox.lose(round, self.count)
             self.server.lose(round, self.count)
+        self._rest()
 
     def drop_out(self) -> None:
         """Vanish as its fate says."""
@@ -183,17 +220,24 @@ class Fallible(StoppedSite):
             if begin > env.now:
                 yield env.timeout(begin - env.now)
             if not (self.present or self._at_work):
-                self._watched.discard(of_device)
+                self._watched -= {of_device}
                 return
             restore = self._break(hazard, of_device, end)
+            self._down += 1
             yield env.timeout(max(0.0, end - env.now))
+            self._down -= 1
             restore()
+            self._rest()
 
     def _break(self, hazard: Hazard, of_device: bool, end: float) -> Callable[[], None]:
         """Have the device or the link be down from now on; what is returned has it work again."""
+        down = float(self.world.env.now), end
+        if of_device:
+            self.repairs = (*self.repairs, down)
+        else:
+            self.outages = (*self.outages, down)
         if of_device:
             self.device_down = True
-            self.repairs.append((float(self.world.env.now), end))
             for training in filter(None, self.owed.values()):
                 training.interrupt(resume=hazard.goes_on)
         elif hazard.goes_on:
@@ -222,12 +266,17 @@ class Fallible(StoppedSite):
         for delivery in list(self.deliveries):
             delivery.send()
 
-    def _send(self, thread: Thread, update: Update) -> simpy.Event:
+    def send(self, thread: Thread, update: Update) -> simpy.Event:
+        """Send an update off, as often as it takes."""
         send = self._sender(Upload, "upload", thread)
         return Delivery(self, lambda _: send(update))
 
-    def _fetch(self, thread: Thread, items: Sequence[int]) -> simpy.Event:
-        send = self._sender(self._receives, "download", thread)
+    def bring(self, thread: Thread, items: Sequence[int]) -> simpy.Event:
+        """Have the server's versions of some items sent here, as often as it takes."""
+        send = self._sender(self.downloads, "download", thread)
+        if self.device_down or self.link_down:
+            # What it misses is decided now: what it has of the rest must stay until it can receive.
+            self.world.learner.serve(self.client, {})
         return Delivery(self, lambda before: send(items, before.versions if isinstance(before, Fetch) else None))
 
     def _sender(self, kind: Callable[..., Any], phase: str, thread: Thread) -> Callable[..., Message]:
@@ -246,12 +295,14 @@ class Fallible(StoppedSite):
         except simpy.Interrupt:
             return
         self._at_work.pop(cast("simpy.Process", self.world.env.active_process), None)
+        self._rest()
 
     def _lose(self, training: Breakable) -> None:
         training.cancel()
         self.lost += 1
         update = training.update
         self.server.cut_off.pop((update.client, update.sequence), None)
+        self.world.waste(update)
         self.world.learner.drop(update)
 
     def _end_presence(self) -> None:
@@ -262,8 +313,14 @@ class FallibleMember(Fallible, Member):
     """The same below the aggregator of a region."""
 
 
+def _nobody_asks(site: Fallible, back: int, owed: Collection[int]) -> None:
+    return
+
+
 class _Outbox:
     """Where a client's updates go, and that they are not owed any more."""
+
+    __slots__ = ("_site", "_to")
 
     def __init__(self, site: Fallible, to: Receiver):
         self._site = site

@@ -14,7 +14,7 @@ from sim.engine.timeline import SERVER
 from sim.errors import ScenarioError
 from sim.scenario.links import Region
 from sim.scenario.scenario import Scenario
-from sim.scenario.sections import Group, Participation
+from sim.scenario.sections import Group
 from sim.scenario.traces import starts_at_random
 from sim.support.streams import stream
 
@@ -142,7 +142,7 @@ def selection(scenario: Scenario, traits: Traits) -> Selection:
                 f"participation: clients of {scenario.method.name} take turns; "
                 "leave it out or give rounds with one client each"
             )
-        return Turns() if given.rounds is None else Listed(given.rounds)
+        return Turns(range(scenario.clients) if given.rounds is None else [member for (member,) in given.rounds])
     if not traits.rounds_numbered and (given.fraction is not None or given.rounds is not None):
         raise ScenarioError(f"participation: clients of {scenario.method.name} begin again by themselves; leave it out")
     if given.rounds is not None:
@@ -186,11 +186,9 @@ def sites(
 
 def opened_one_by_one(scenario: Scenario) -> bool:
     """Whether anything of a scenario decides only during a run who takes part, or whose updates are aggregated."""
-    told, default = scenario.participation, Participation()
-    waits = ("over_selection", "quorum", "deadline")
-    return any(getattr(told, field) != getattr(default, field) for field in waits) or any(
-        _fails(group) for group in scenario.fleet
-    )
+    told = scenario.participation
+    ends_early = told.over_selection != 1 or told.quorum not in (None, 1) or told.deadline is not None
+    return ends_early or any(_fails(group) for group in scenario.fleet)
 
 
 def _fails(group: Group) -> bool:

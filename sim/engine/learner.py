@@ -83,7 +83,10 @@ class Learner(Protocol):
         """Do the full pass of the gradient-based schedule on one client and return its seconds [s]."""
 
     def schedule(self) -> Sequence[int | None]:
-        """Block of each round (None for methods without blocks); asked for once, after any survey."""
+        """Block of each round (None for methods without blocks); asked for once, after any survey.
+
+        An entry may follow from aggregations: it is looked up when the first client begins to train its round.
+        """
 
     def train(self, client: int, round: int, block: int | None) -> Update | Promise:
         """Compute a local update (Algorithm 1) from what the client knows now, or promise it.

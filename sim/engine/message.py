@@ -129,10 +129,13 @@ class Message(Transfer):
 
     def _spent(self) -> tuple[float, ...]:
         site = self.thread.site
-        latency, alone, shared, stalled, start_up, limited = (
-            self.parts() if self.size else (site.port.latency, 0.0, 0.0, 0.0, 0.0, 0.0)
-        )
-        return site.packing, latency, alone, shared, stalled, 0.0, start_up, limited
+        if not self.size:
+            return site.packing, site.port.latency, 0.0
+        latency, alone, shared, stalled, start_up, limited = self.parts()
+        if stalled or start_up or limited:
+            return site.packing, latency, alone, shared, stalled, 0.0, start_up, limited
+        # The last ones are zero unless they are given: there may be millions of these.
+        return site.packing, latency, alone, shared
 
     def _spent_so_far(self) -> tuple[float, ...]:
         """Parts of a message that is cut off: it was packed, or is unpacked, as long as the rest of the time."""
@@ -175,16 +178,18 @@ class Upload(Message):
     thread: ClientThread
 
     def __init__(self, thread: ClientThread, update: Update):
-        world = thread.site.world
-        super().__init__(thread, world.sizes.upload(update), update.round, world.named(update.block))
+        site = thread.site
+        world = site.world
+        Message.__init__(self, thread, world.sizes.upload(update), update.round, world.named(update.block))
         self.update = update
-        if world.rules.serialization:
-            self.env.timeout(world.rules.serialization).callbacks.append(self._packed)
+        if site.packing:
+            self.env.timeout(site.packing).callbacks.append(self._packed)
         else:
-            self._packed()
+            self._travel(site.port.up)
 
-    def _packed(self, _: object = None) -> None:
-        self._travel(self.thread.site.port.up)
+    def _packed(self, _: object) -> None:
+        if self.under_way:
+            self._travel(self.thread.site.port.up)
 
     def cancel(self) -> float:
         """Take it off the network; the update is cut off unless it is sent anew."""
@@ -226,12 +231,12 @@ class Fetch(Message):
             size = sum(map(world.sizes.download, items, changes))
         world.learner.serve(site.client, versions)
         blocks = tuple(items) if world.rules.blocks_named else ()
-        super().__init__(thread, size, max(versions.values()), blocks)
+        Message.__init__(self, thread, size, max(versions.values()), blocks)
         self._travel(site.port.down)
 
     def arrive(self) -> None:
         """Be unpacked by the client, which then has the versions."""
-        unpacking = self.thread.site.world.rules.serialization
+        unpacking = self.thread.site.packing
         if unpacking:
             self.env.timeout(unpacking).callbacks.append(self._unpacked)
         else:

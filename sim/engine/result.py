@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from sim.engine.fleet import Fleet, opened_one_by_one
 from sim.engine.lines import Level, Line, are_plain, lines
-from sim.engine.timeline import SERVER, Account, Interval, Kind, Span, Timeline, account, write_csv
+from sim.engine.timeline import SERVER, Account, Interval, Kind, Timeline, account, write_csv
 from sim.scenario.scenario import Scenario
 from sim.support.atomic_files import write_atomically
 from sim.support.collector import no_collection
@@ -51,7 +52,9 @@ class Result:
     events : int
         How many events its simulation took, which is what it costs.
     down : mapping of int to sequence of (float, float)
-        When devices or links of clients were down [s].
+        When devices of clients were down, or something waited for their devices or links [s].
+    repairs, outages : mapping of int to sequence of (float, float)
+        When devices, and links, of clients were down while these had something to do [s].
     """
 
     scenario: Scenario
@@ -61,6 +64,8 @@ class Result:
     provenance: Mapping[str, object]
     events: int = 0
     down: Mapping[int, Sequence[Interval]] = field(default_factory=dict)
+    repairs: Mapping[int, Sequence[Interval]] = field(default_factory=dict)
+    outages: Mapping[int, Sequence[Interval]] = field(default_factory=dict)
 
     @cached_property
     def wall_clock(self) -> float:
@@ -71,12 +76,9 @@ class Result:
     @no_collection()
     def accounts(self) -> dict[int, Account]:
         """Where the wall-clock of each simulated client went."""
-        spans_of: dict[int, list[Span]] = {client: [] for client in self.counts}
-        for span in self.timeline.spans:
-            if span.client >= 0:
-                spans_of[span.client].append(span)
-        down, end = self.down, self.wall_clock
-        return {c: account(spans, self.presence[c], end, down.get(c, ())) for c, spans in spans_of.items()}
+        down, end, presence = self.down, self.wall_clock, self.presence
+        own = {c: account(spans, presence[c], end, down.get(c, ())) for c, spans in self.timeline.by_client()}
+        return {c: own.get(c) or account((), presence[c], end, down.get(c, ())) for c in self.counts}
 
     def mean(self, part: str, clients: range | None = None) -> float:
         """Mean of one part of the accounts over the clients (of a range of numbers) [s].
@@ -115,31 +117,46 @@ class Result:
             "provenance": dict(self.provenance),
         }
 
-    def figures(self) -> dict[str, int | float]:
-        """Figures of the run: means over the clients [s], totals [B], and counts."""
+    def figures(self, *, failures: bool = False) -> dict[str, int | float]:
+        """Figures of the run: means over the clients [s], totals [B], and counts.
+
+        Parameters
+        ----------
+        failures : bool
+            With those of failures, though nothing fails.
+        """
         return {
             "wall_clock_s": self.wall_clock,
             **{name: self.mean(part) for name, part in _MEANS.items()},
             "uploaded_bytes": self.total("uploaded"),
             "downloaded_bytes": self.total("downloaded"),
-            **(self.failures() if opened_one_by_one(self.scenario) else {}),
+            **(self.failures() if failures or opened_one_by_one(self.scenario) else {}),
             "rounds": self.scenario.rounds,
             "clients": self.scenario.clients,
         }
 
     def failures(self) -> dict[str, int | float]:
-        """What failures cost: mean over the clients of the time in which they were down, and totals of what was wasted.
+        """What failures cost.
 
-        Wasted are computations [s] whose update was not aggregated, what was sent of these, and messages that were
-        cut off [B].
+        The time that clients lost to repairs and outages, in the mean [s]; what was wasted in all: computations [s]
+        whose update was not aggregated, what was sent of these, and messages that were cut off [B]; how many rounds
+        were aggregated with fewer updates than were wanted; how many updates were lost with their clients, and how
+        many dropped, as they came too late.
         """
-        spans = [self.timeline.spans[number] for number in self.timeline.wasted]
-        of_clients = [span for span in spans if span.client >= 0]
-        computing = [(span.end, -span.start) for span in of_clients if span.kind is Kind.COMPUTE]
+        computing: list[float] = []
+        sizes: list[float] = []
+        for span in self.timeline.of(self.timeline.wasted):
+            if span.client >= 0:
+                sizes.append(span.size)
+                computing += (span.end, -span.start) if span.kind is Kind.COMPUTE else ()
+        updates: Any = self.provenance.get("updates", {})
         return {
             "failed_s": self.mean("failed"),
-            "wasted_compute_s": math.fsum(term for terms in computing for term in terms),
-            "wasted_bytes": _whole(math.fsum(span.size for span in of_clients)),
+            "wasted_compute_s": math.fsum(computing),
+            "wasted_bytes": _whole(math.fsum(sizes)),
+            "short_rounds": sum(closed.short for closed in self.timeline.incidents.closed.values()),
+            "lost_updates": updates.get("lost", 0),
+            "late_updates": sum(updates.get("dropped", {}).values()),
         }
 
     def groups(self) -> list[dict[str, object]]:
@@ -198,7 +215,7 @@ class Result:
     def _moved(self) -> Counter[tuple[int, Kind]]:
         """Bytes that aggregators moved."""
         sizes: dict[tuple[int, Kind], list[float]] = {}
-        for span in self.timeline.spans if self.scenario.regions else ():
+        for span in self.timeline if self.scenario.regions else ():
             if span.client < SERVER:
                 sizes.setdefault((span.client, span.kind), []).append(span.size)
         return Counter({key: _whole(math.fsum(own)) for key, own in sizes.items()})

@@ -54,6 +54,8 @@ class Rules:
         Whether items are blocks, to be named in the timeline.
     surveyed : bool
         Whether a full pass on the first participants precedes round 0.
+    own_blocks : int or None
+        Where each client has a block of its own, in the order of their numbers, how many there are.
     """
 
     rounds: int
@@ -64,3 +66,4 @@ class Rules:
     sequential: bool = False
     blocks_named: bool = True
     surveyed: bool = False
+    own_blocks: int | None = None

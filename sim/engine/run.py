@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 import simpy
@@ -14,15 +14,17 @@ from sim.engine.aggregator import Aggregator, Member
 from sim.engine.fallible import Fallible, FallibleMember
 from sim.engine.learner import Learner
 from sim.engine.message import Message
-from sim.engine.opening import RoundOpener
+from sim.engine.opening import Dispatching, RoundOpener
 from sim.engine.rules import Rules, Sizes
 from sim.engine.server import Server
 from sim.engine.site import Site
-from sim.engine.timeline import SERVER, Kind
+from sim.engine.timeline import SERVER, Kind, Timeline
 from sim.engine.world import Causes, Process, Signal, World
 from sim.errors import DeadLinkError, OverdueError, SimulationError
 from sim.network.model import Network, Port
 
+_FEW = 1000
+"""Up to so many processes that have ended are no matter."""
 _NAMED = 3
 """Waiting clients that a message names; the rest are counted."""
 
@@ -38,19 +40,31 @@ class Run:
         Updates that were under way then.
     attendance : RoundOpener or None
         Where rounds are opened one by one, who opens them; otherwise the participants are known beforehand.
+    dispatcher : Dispatching or None
+        The same where clients have no numbered rounds.
     """
 
-    def __init__(self, env: simpy.Environment, network: Network, learner: Learner, sizes: Sizes, rules: Rules):
-        self.world = World(env, network, learner, sizes, rules)
+    def __init__(
+        self,
+        env: simpy.Environment,
+        network: Network,
+        learner: Learner,
+        sizes: Sizes,
+        rules: Rules,
+        timeline: Timeline | None = None,
+    ):
+        self.world = World(env, network, learner, sizes, rules, Timeline() if timeline is None else timeline)
         self.env = env
         self.rules = rules
         self.server = Server(self.world)
         self.sites: list[Site] = []
         self.aggregators: list[Aggregator] = []
         self.attendance: RoundOpener | None = None
+        self.dispatcher: Dispatching | None = None
         self.over = env.event()
         self.cancelled = 0
         self._processes: dict[simpy.Process, Site | Server] = {}
+        self._most_processes = _FEW
 
     def join(self, client: int, count: int, port: Port, rounds: Sequence[int], below: Aggregator | None = None) -> Site:
         """Add a site that takes part in the given rounds, below an aggregator if there is one."""
@@ -59,9 +73,9 @@ class Run:
         self.sites.append(site)
         return site
 
-    def meet(self, client: int, port: Port, below: Aggregator | None = None) -> Fallible:
+    def meet(self, client: int, attach: Callable[[int], Port], below: Aggregator | None = None) -> Fallible:
         """Add a client that takes part in rounds as they are opened."""
-        of = self.world, self.server, client, 1, port, ()
+        of = attach, self.world, self.server, client, 1, attach(client), ()
         site = Fallible(*of) if below is None else FallibleMember(*of, below)
         self.sites.append(site)
         return site
@@ -79,6 +93,10 @@ class Run:
         """Begin a process of an actor; it has to end before the run does."""
         process = actor.work(generator) if isinstance(actor, Site) else self.env.process(generator)
         self._processes[process] = actor
+        if self.attendance is not None and len(self._processes) > self._most_processes:
+            # Where rounds are opened one by one, each has processes of its own.
+            self._processes = {each: whose for each, whose in self._processes.items() if each.is_alive}
+            self._most_processes = _FEW + 2 * len(self._processes)
         return process
 
     def survey(self, first: Sequence[Site] | None = None) -> Generator[simpy.Event, Any, Causes]:
@@ -136,10 +154,10 @@ class Run:
             messages: list[Message] = [message for thread in threads for message in thread.under_way]
             messages += [message for aggregator in self.aggregators for message in aggregator.under_way]
             timeline = self.world.timeline
-            done = len(timeline.spans)
+            done = len(timeline)
             for message in messages:
                 message.cancel()
-            timeline.wasted.update(range(done, len(timeline.spans)))
+            timeline.wasted.update(range(done, len(timeline)))
             timeline.cut(self.env.now)
             self._prove_the_end(stopped=True)
         except EmptySchedule:
@@ -169,7 +187,7 @@ class Run:
         if stopped:
             # What was computed, sent, held or aggregated when the run was ended need not come to anything; but whoever
             # had ended by then was not about to send anything any more.
-            lost = sum(self._never_sent(site) for site in self._ended())
+            lost = self._never_sent(self._ended())
         self.cancelled = outstanding - lost + server.aggregating
         stuck = [] if stopped else [each for each in self._processes.items() if each[0].is_alive]
         if server.aggregations >= self.rules.rounds and not stuck and not lost:
@@ -187,7 +205,7 @@ class Run:
             last = min(short, key=lambda site: site.updates - len(site.rounds))
             reasons.append(f"client {last.client} computed {last.updates} of {len(last.rounds)} updates")
         if lost:
-            sent = Counter(span.client for span in self.world.timeline.spans if span.kind is Kind.UPLOAD)
+            sent = Counter(span.client for span in self.world.timeline if span.kind is Kind.UPLOAD)
             whose = [str(site.client) for site in self.sites if site.updates > sent[site.client]]
             of = f" (of client {', '.join(whose[:_NAMED])}{' ...' if len(whose) > _NAMED else ''})" if whose else ""
             reasons.append(f"{lost:,} updates were computed that were neither aggregated nor dropped{of}")
@@ -202,21 +220,21 @@ class Run:
 
     def _ended(self) -> list[Site]:
         """Sites whose processes, as far as they are known, have all come to their end."""
-        alive = dict.fromkeys(self._processes.values(), False)
-        for process, actor in self._processes.items():
-            alive[actor] |= process.is_alive
-        return [site for site in self.sites if alive.get(site) is False]
+        known = set(self._processes.values())
+        alive = {actor for process, actor in self._processes.items() if process.is_alive}
+        return [site for site in self.sites if site not in alive and (site in known or isinstance(site, Fallible))]
 
-    def _never_sent(self, site: Site) -> int:
-        """Updates that a site computed and that neither arrived nor were cut off."""
-        cut_off = sum(count for (client, _), count in self.server.cut_off.items() if client == site.client)
-        return (site.updates - site.received - site.lost) * site.count - cut_off
+    def _never_sent(self, sites: Sequence[Site]) -> int:
+        """Updates that some sites computed and that neither arrived nor were cut off."""
+        computed = sum((site.updates - site.received - site.lost) * site.count for site in sites)
+        whose = {site.client for site in sites}
+        return computed - sum(count for (client, _), count in self.server.cut_off.items() if client in whose)
 
     def _waiting(self, process: simpy.Process, actor: Site | Server) -> str:
         """Say what one process waits for, and since when."""
         client = SERVER if isinstance(actor, Server) else actor.client
         name = "the server" if client == SERVER else f"client {client}"
-        since = max((span.end for span in self.world.timeline.spans if span.client == client), default=0.0)
+        since = max((span.end for span in self.world.timeline if span.client == client), default=0.0)
         return f"{name} waits for {_described(process.target)} since {since:.6g} s"
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from operator import attrgetter
 
 from sim.engine.aggregation import Aggregation, AllExpected, Batch, Dropped, Received
+from sim.engine.incidents import Closed, Closing
 from sim.engine.learner import Update
 from sim.engine.timeline import SERVER, Kind
 from sim.engine.world import Causes, Process, Signal, World
@@ -42,8 +44,8 @@ class Server:
         By reason, updates that were dropped.
     lost : int
         Updates that were announced and whose clients are gone.
-    forsaken : callable
-        Told a round of which nobody is left.
+    short : callable
+        Told a round that cannot be aggregated unless further clients take part in it.
     cut_off : dict of (client, number) to int
         Clients whose upload of an update was cancelled or failed, and has not been begun again.
     """
@@ -60,16 +62,19 @@ class Server:
         self.dropped: Counter[str] = Counter()
         self.cut_off: dict[tuple[int, int], int] = {}
         self.lost = 0
-        self.forsaken: Callable[[int], None] = lambda round: None
+        self.short: Callable[[int], None] = lambda round: None
         self._openings: Counter[int] = Counter()
         self.observer: Observer | None = None
         self._aggregated: dict[int, Signal] = {}
         self._beginnings: dict[int, Signal] = {}
         self._numbers: set[int] = set()
+        self._rounds: dict[int, _Round] = {}
 
     def expect(self, round: int, clients: int, wanted: int | None = None) -> None:
         """Announce how many clients send an update of a round, and how many are wanted, if these are more than that."""
         self.expected += clients
+        if wanted is not None:
+            self._rounds[round] = _Round(wanted, clients)
         self.policy.expect(round, clients, wanted)
 
     def open(self, round: int) -> None:
@@ -82,11 +87,9 @@ class Server:
     def lose(self, round: int, clients: int) -> None:
         """Learn that so many clients will not send their updates of a round any more."""
         self.lost += clients
-        batch = self.policy.lost(round, clients)
-        if batch is not None:
-            self._begin(batch)
-        elif self.policy.forsaken(round):
-            self.forsaken(round)
+        if round in self._rounds:
+            self._rounds[round].left -= clients
+        self._begin_or_tell(round, self.policy.lost(round, clients))
 
     def aggregated(self, number: int) -> Signal:
         """Fire when an aggregation is in the server's model; its value is the cause of what follows."""
@@ -134,14 +137,29 @@ class Server:
         received.update.settled = True
         self.held -= received.clients
         self.dropped[reason] += received.clients
+        # Of those that are noted, all spans are known by now.
+        self.world.timeline.incidents.late.update(
+            self.world.unsettled.get((received.update.client, received.update.sequence), ())
+        )
+        self.world.waste(received.update)
         self.world.learner.drop(received.update)
 
     def _due(self, round: int, opening: int) -> None:
         if opening != self._openings[round]:
             return
+        if round in self._rounds and round not in self._numbers:
+            self._rounds[round].overdue = True
         batch = self.policy.due(round)
+        if batch is None and self.policy.short(round):
+            self.world.timeline.incidents.passed.add(float(self.world.env.now))
+        self._begin_or_tell(round, batch)
+
+    def _begin_or_tell(self, round: int, batch: Batch | None) -> None:
+        """Aggregate a batch; where there is none, tell if the round is short."""
         if batch is not None:
             self._begin(batch)
+        elif self.policy.short(round):
+            self.short(round)
 
     def _begin(self, batch: Batch) -> None:
         if batch.number >= self.world.rules.rounds:
@@ -152,6 +170,7 @@ class Server:
             raise SimulationError(f"the policy gave two batches the number {batch.number}")
         self._numbers.add(batch.number)
         clients = sum([received.clients for received in batch.received])
+        self._note_the_end(batch)
         for received in batch.received:
             update = received.update
             if update.settled:
@@ -160,6 +179,15 @@ class Server:
         self.held -= clients
         self.aggregating += clients
         self.world.env.process(self._aggregate(batch, clients))
+
+    def _note_the_end(self, batch: Batch) -> None:
+        """Note why a round ends, where it is known how many updates were wanted of it."""
+        of = self._rounds.pop(batch.number, None)
+        if of is None:
+            return
+        own = sum([received.clients for received in batch.received if received.update.round == batch.number])
+        by = Closing.DEADLINE if of.overdue else Closing.EVERYONE if own >= of.left else Closing.QUORUM
+        self.world.timeline.incidents.closed[batch.number] = Closed(by, of.wanted, own)
 
     def _begun(self, number: int) -> Signal:
         """Fire when an aggregation begins, with its causes."""
@@ -173,7 +201,7 @@ class Server:
             # In the order of their numbers, also where updates of a later round are in first.
             turn = self._begun(number - 1) if world.rules.parallel else self.aggregated(number - 1)
             implied = world.rules.sequential and turn.processed
-            before: Causes = yield turn
+            before: Causes = (turn.value or ()) if turn.processed else (yield turn)
             if not implied:
                 causes += before
         if world.rules.parallel:
@@ -202,6 +230,15 @@ class Server:
         self.aggregated(number).succeed((span,))
         if self.observer is not None:
             self.observer(world, number)
+
+
+@dataclass(slots=True)
+class _Round:
+    """An open round: how many updates are wanted, how many have been or may be sent, and whether it is late."""
+
+    wanted: int
+    left: int
+    overdue: bool = False
 
 
 def _settled_twice(update: Update) -> SimulationError:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, TypeVar
 
+from sim.engine.fallible import Fallible
 from sim.engine.run import Run
 from sim.engine.site import Site
 from sim.engine.timeline import Interval
@@ -90,5 +91,5 @@ class Shape(Generic[P]):
         raise NotImplementedError
 
     def presence(self, site: Site, wall_clock: float) -> Sequence[Interval]:
-        """Intervals in which a site takes part [s]: by default the whole run."""
-        return [(0.0, wall_clock)]
+        """Intervals in which a site takes part [s]: by default the whole run, as far as it does not come and go."""
+        return site.attended(wall_clock) if isinstance(site, Fallible) else [(0.0, wall_clock)]

@@ -14,16 +14,20 @@ from sim.engine.aggregator import Aggregator
 from sim.engine.attendance import Attendance
 from sim.engine.cost_learner import CostLearner
 from sim.engine.costs import Costs
+from sim.engine.dispatcher import Dispatcher
 from sim.engine.fallible import Fallible
 from sim.engine.fleet import Cohorts, Fleet, cohorts, opened_one_by_one, selection, sites
 from sim.engine.learner import Learner
 from sim.engine.links import Access, Links
+from sim.engine.outline import Outline
 from sim.engine.result import Result
 from sim.engine.rules import Rules
 from sim.engine.run import Run
 from sim.engine.server import Observer
-from sim.engine.shape import Traits
+from sim.engine.shape import Shape, Traits
+from sim.engine.timeline import Timeline
 from sim.errors import OverdueError, ScenarioError
+from sim.network.model import Port
 from sim.scenario.scenario import Scenario
 from sim.scenario.traces import followed_traces
 from sim.support.collector import no_collection
@@ -31,7 +35,7 @@ from sim.workload.architecture import Architecture
 from sim.workload.blocks import Block, partition, partition_evenly
 from sim.workload.methods import METHODS, Method, Trains
 from sim.workload.payload import Payload, payload
-from sim.workload.schedule import UNKNOWN_MODEL_BLOCKS, block_schedule
+from sim.workload.schedule import CHOSEN_IN_TRAINING, UNKNOWN_MODEL_BLOCKS, block_schedule
 
 DEFAULT_LAYERS_PER_BLOCK = 2.0
 
@@ -60,6 +64,10 @@ class Setup:
         What is to be said of the recorded links that it follows.
     starts : int or None
         Seed of the places where these begin if they are drawn; the scenario's if None.
+    own_blocks : int or None
+        Where each client has a block of its own, how many there are; with fewer than clients, some share one.
+    failures : int or None
+        Seed of what fails, of who is there, and of those who are selected beyond the wanted; the scenario's if None.
     """
 
     scenario: Scenario
@@ -71,6 +79,8 @@ class Setup:
     payload: Payload
     traces: Sequence[dict[str, Any]] = ()
     starts: int | None = None
+    own_blocks: int | None = None
+    failures: int | None = None
 
     @property
     def traits(self) -> Traits:
@@ -84,7 +94,9 @@ class Setup:
 
     @property
     def trained_blocks(self) -> list[Block]:
-        """Blocks that some round trains; none for other methods, or without a model."""
+        """Blocks that some round trains, or may train; none for other methods, or without a model."""
+        if self.chooses_blocks:
+            return [*(self.blocks or ())]
         scheduled = set(self.schedule)
         return [block for number, block in enumerate(self.blocks or ()) if number in scheduled]
 
@@ -92,6 +104,12 @@ class Setup:
     def ranks_blocks(self) -> bool:
         """Whether a full pass of the model tells the order in which blocks are trained."""
         return self.method.trains is Trains.BLOCK and self.scenario.blocks.schedule == "gradient"
+
+    @property
+    def chooses_blocks(self) -> bool:
+        """Whether which block a round trains follows from what earlier rounds taught."""
+        by = self.scenario.blocks.schedule
+        return self.method.trains is Trains.BLOCK and by in CHOSEN_IN_TRAINING and not self.traits.takes_turns
 
     @property
     def staleness(self) -> int | None:
@@ -127,6 +145,7 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
     who = cohorts(scenario, method.shape.traits)
     blocks: tuple[Block, ...] | None = None
     schedule: Sequence[int | None] = [None] * scenario.rounds
+    own_blocks: int | None = None
     if method.trains is Trains.BLOCK:
         # Each client of a cyclic method has a block of its own.
         count = scenario.blocks.count or (scenario.clients if cyclic else None)
@@ -143,14 +162,20 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
         count = count or UNKNOWN_MODEL_BLOCKS
         if cyclic:
             assert who.members is not None
-            schedule = [members[0] % count for members in who.members]
+            schedule, own_blocks = [members[0] % count for members in who.members], count
         else:
-            schedule = block_schedule(scenario, count)
-    sizes = payload(scenario, method.trains, architecture, blocks, who.sizes())
-    return Setup(scenario, method, architecture, blocks, schedule, who, sizes, followed_traces(scenario))
+            if scenario.blocks.schedule in CHOSEN_IN_TRAINING and not method.shape.traits.rounds_numbered:
+                raise ScenarioError(
+                    f"blocks.schedule: {scenario.blocks.schedule} chooses a block for each round, and clients of "
+                    f"{method.name} have no rounds; allowed are random, sequential, reverse, gradient, or a list"
+                )
+            # Clients without numbered rounds begin it again and again, each by itself: in whole passes over the blocks.
+            rounds = scenario.rounds if method.shape.traits.rounds_numbered else -(-scenario.rounds // count) * count
+            schedule = block_schedule(scenario, count, rounds)
+    sizes, traces = payload(scenario, method.trains, architecture, blocks, who.sizes()), followed_traces(scenario)
+    return Setup(scenario, method, architecture, blocks, schedule, who, sizes, traces, own_blocks=own_blocks)
 
 
-@no_collection()
 def simulate(
     setup: Setup,
     costs: Costs,
@@ -158,6 +183,7 @@ def simulate(
     observer: Observer | None = None,
     access: Mapping[int, Access] | None = None,
     until: float = math.inf,
+    timeline: bool = True,
 ) -> Result:
     """Run a scenario.
 
@@ -176,6 +202,8 @@ def simulate(
         Access links that are others than the scenario's, by (first) client.
     until : float
         When it is given up [s].
+    timeline : bool
+        Whether its timeline is kept; its figures are the same without.
 
     Returns
     -------
@@ -190,6 +218,21 @@ def simulate(
     OverdueError
         If it is not over by the time at which it is given up.
     """
+    with no_collection():
+        run, shape = _built(setup, costs, learner, access, Timeline() if timeline else Outline())
+        run.server.observer = observer
+        shape.start()
+        run.finish(until)
+        if until < math.inf and run.world.timeline.end > until:
+            raise OverdueError(f"the run is not over at {until:.6g} s, when it was given up")
+        # The run is alive when the collector wakes up: taking it apart can wait until somebody needs the memory.
+        return _result(run, shape, setup, costs)
+
+
+def _built(
+    setup: Setup, costs: Costs, learner: Learner | None, access: Mapping[int, Access] | None, spans: Timeline
+) -> tuple[Run, Shape[Any]]:
+    """Put a run together."""
     scenario = setup.scenario
     fleet = Fleet.of(scenario)
     env = simpy.Environment(0.0)
@@ -207,9 +250,10 @@ def simulate(
         sequential=setup.staleness == 0,
         blocks_named=setup.method.trains is Trains.BLOCK,
         surveyed=setup.ranks_blocks,
+        own_blocks=setup.own_blocks,
     )
     sizes = setup.payload.of_a_run() if setup.opened else setup.payload
-    run = Run(env, links.network, learner or CostLearner(costs, setup.schedule, setup.blocks), sizes, rules)
+    run = Run(env, links.network, learner or CostLearner(costs, setup.schedule, setup.blocks), sizes, rules, spans)
     run.world.shared_links = links.shared
     aggregators: dict[str | None, Aggregator] = {
         name: run.aggregate_below(number, name, links.aggregators[name], rounds_numbered=setup.traits.rounds_numbered)
@@ -221,33 +265,38 @@ def simulate(
         run.join(client, count, port, rounds, aggregators.get(group.region))
     if setup.opened:
 
-        def meet(client: int) -> Fallible:
+        def attach(client: int) -> Port:
             index = fleet.index(client)
-            group = fleet.groups[index]
-            return run.meet(client, links.attach(group, client, fleet.firsts[index], 1), aggregators.get(group.region))
+            return links.attach(fleet.groups[index], client, fleet.firsts[index], 1)
 
-        run.attendance = Attendance(run, scenario, selection(scenario, setup.traits), meet)
-    run.server.observer = observer
-    shape = setup.method.shape(run, scenario.method)
-    shape.start()
-    run.finish(until)
-    timeline = run.world.timeline
-    wall_clock = timeline.end
-    if wall_clock > until:
-        raise OverdueError(f"the run is not over at {until:.6g} s, when it was given up")
-    timeline.wasted.update(*run.world.unsettled.values())
+        def meet(client: int) -> Fallible:
+            return run.meet(client, attach, aggregators.get(fleet.group(client).region))
+
+        told = scenario if setup.failures is None else scenario.model_copy(update={"seed": setup.failures})
+        if setup.traits.rounds_numbered:
+            run.attendance = Attendance(run, told, selection(scenario, setup.traits), meet)
+        else:
+            run.dispatcher = Dispatcher(run, told, meet)
+    return run, setup.method.shape(run, scenario.method)
+
+
+def _result(run: Run, shape: Shape[Any], setup: Setup, costs: Costs) -> Result:
+    """Sum up a run that is over."""
+    spans = run.world.timeline
+    wall_clock = spans.end
+    spans.wasted.update(*run.world.unsettled.values())
     attending = sorted(run.sites, key=attrgetter("client")) if setup.opened else run.sites
+    fallible = [site for site in attending if isinstance(site, Fallible)]
     return Result(
-        scenario,
-        timeline,
+        setup.scenario,
+        spans,
         {site.client: site.count for site in attending},
-        {
-            site.client: site.attended(wall_clock) if isinstance(site, Fallible) else shape.presence(site, wall_clock)
-            for site in attending
-        },
+        {site.client: shape.presence(site, wall_clock) for site in attending},
         _provenance(setup, costs) | run.unaggregated(),
-        next(env._eid),
-        {site.client: site.down(wall_clock) for site in attending if isinstance(site, Fallible)},
+        next(run.env._eid),
+        {site.client: site.down(wall_clock) for site in fallible},
+        {site.client: site.repairs for site in fallible if site.repairs},
+        {site.client: site.outages for site in fallible if site.outages},
     )
 
 
@@ -268,6 +317,11 @@ def _provenance(setup: Setup, costs: Costs) -> dict[str, object]:
         provenance["schedule"] = {
             "origin": "drawn",
             "source": "seeded stand-in for the gradient-based order: a simulation has no gradients",
+        }
+    if setup.chooses_blocks:
+        provenance["schedule"] = {
+            "origin": "drawn",
+            "source": "seeded stand-in for the order that training chooses: a simulation learns nothing",
         }
     return provenance
 

@@ -8,6 +8,7 @@ protocol says who does what when, and nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 import simpy
 
@@ -44,11 +45,11 @@ class Thread:
 
     def upload(self, update: Update) -> simpy.Event:
         """Send an update to the server, which has received it when this event happens."""
-        return self.site.sends(self, update)
+        return self.site.send(self, update)
 
     def fetch(self, items: Sequence[int]) -> simpy.Event:
         """Download the server's versions of `items`; nothing happens if there are none."""
-        return self.site.fetches(self, items) if items else self.site.nothing_to_fetch()
+        return self.site.bring(self, items) if items else self.site.nothing_to_fetch()
 
     def wait(self, event: simpy.Event) -> simpy.Event:
         """Wait for something whose value is causes: what comes next waits for them and for what came before."""
@@ -89,8 +90,8 @@ class Site(Thread):
         Its time to pack or unpack one message [s].
     sends_to : Receiver
         Where its updates go.
-    sends, fetches : callable
-        How it uploads, and how it downloads.
+    downloads : type of Fetch
+        How versions come to it.
     known : mapping of int to int
         Version that it has of each of the server's items; replaced, never changed, as updates refer to it.
     updates, received, lost : int
@@ -102,11 +103,12 @@ class Site(Thread):
     """
 
     __slots__ = (
-        *("client", "count", "fetches", "kept", "known", "packing", "port", "received", "rounds", "second", "sends"),
-        *("sends_to", "server", "updates", "world"),
+        *("client", "count", "kept", "known", "packing", "port", "received", "rounds", "second", "sends_to", "server"),
+        *("updates", "world"),
     )
 
     lost = 0
+    downloads: ClassVar[type[Fetch]] = Fetch
 
     def __init__(self, world: World, server: Server, client: int, count: int, port: Port, rounds: Sequence[int]):
         super().__init__(self)
@@ -118,12 +120,18 @@ class Site(Thread):
         self.rounds = rounds
         self.packing = world.rules.serialization
         self.sends_to: Receiver = server
-        self.sends: Callable[[Thread, Update], simpy.Event] = Upload
-        self.fetches: Callable[[Thread, Sequence[int]], simpy.Event] = Fetch
         self.known: Mapping[int, int] = {}
         self.updates = self.received = 0
         self.second: Thread | None = None
         self.kept: dict[int, Update] | None = None
+
+    def send(self, thread: Thread, update: Update) -> simpy.Event:
+        """Send an update off."""
+        return Upload(thread, update)
+
+    def bring(self, thread: Thread, items: Sequence[int]) -> simpy.Event:
+        """Have the server's versions of some items sent here."""
+        return self.downloads(thread, items)
 
     def keep(self, update: Update) -> None:
         """Keep an update to send it in a later round."""
@@ -205,3 +213,4 @@ class _Beside(Thread):
         training = self.training
         acted = self.after is not training.causes
         self.site.after = (training.span, *self.after) if acted else (training.span,)
+        self.site.second = None

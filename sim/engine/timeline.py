@@ -11,7 +11,10 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import attrgetter
 from typing import IO, NamedTuple
+
+from sim.engine.incidents import Incidents
 
 SERVER = -1
 """Number of the server among the actors; regions' aggregators have lower ones, clients count from 0."""
@@ -113,6 +116,7 @@ class Span(NamedTuple):
 
 
 _SPAN = tuple.__new__
+_COMPUTE, _UPLOAD = Kind.COMPUTE, Kind.UPLOAD
 
 
 @dataclass(slots=True)
@@ -129,11 +133,14 @@ class Timeline:
     wasted : set of int
         Computations and messages that came to nothing: they were cut off, or their update was never aggregated. Noted
         where rounds are opened one by one.
+    incidents : Incidents
+        What went wrong. Noted where rounds are opened one by one.
     """
 
     spans: list[Span] = field(default_factory=list)
     bound: dict[int, int] = field(default_factory=dict)
     wasted: set[int] = field(default_factory=set)
+    incidents: Incidents = field(default_factory=Incidents)
 
     def record(
         self,
@@ -170,14 +177,31 @@ class Timeline:
         span = self.spans[number]
         self.spans[number] = span._replace(spent=tuple(Parts(0.0, 0.0, 0.0, repeated=span.end - span.start)))
 
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    def __iter__(self) -> Iterator[Span]:
+        return iter(self.spans)
+
+    def of(self, numbers: Iterable[int]) -> Iterator[Span]:
+        """Spans of some numbers."""
+        return (self.spans[number] for number in numbers)
+
+    def by_client(self) -> Iterator[tuple[int, list[Span]]]:
+        """Spans of each client that has any, by itself."""
+        own: dict[int, list[Span]] = {}
+        for span in self.spans:
+            if span.client >= 0:
+                own.setdefault(span.client, []).append(span)
+        yield from own.items()
+
     @property
     def end(self) -> float:
         """When the last activity is done [s]; 0 if there was none."""
-        return max((span.end for span in self.spans), default=0.0)
+        return max(map(attrgetter("end"), self.spans), default=0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """Where one client's wall-clock went: compute, exposed, waiting, offline and failed add up to it.
 
     Attributes
@@ -236,49 +260,92 @@ def account(
         compute + exposed + waiting + offline + failed = wall-clock. The run is cut at every start and end, each piece
         is given to exactly one part, and the pieces are added without rounding (`math.fsum`).
     """
-    spans = list(spans)
-    computing = [(span.start, span.end) for span in spans if span.kind is Kind.COMPUTE]
-    sending = [(span.start, span.end) for span in spans if span.kind is not Kind.COMPUTE]
-    last_computation = max((start for start, _ in computing), default=0.0)
-    pieces: dict[str, list[float]] = {
-        part: [] for part in ("compute", "exposed", "waiting", "offline", "failed", "hidden", "stalled")
-    }
-    for start, end, computes, sends, present, fails in _pieces((computing, sending, presence, down), wall_clock):
-        # Two terms per piece, so that the sum telescopes to the wall-clock itself and not to rounded lengths.
-        length = (end, -start)
-        if computes:
-            pieces["compute"] += length
-            if sends:
-                pieces["hidden"] += length
-        elif sends:
-            pieces["exposed"] += length
-            if end <= last_computation:
-                pieces["stalled"] += length
+    computing: list[Interval] = []
+    sending: list[Interval] = []
+    uploaded: list[float] = []
+    downloaded: list[float] = []
+    in_turn, last = True, 0.0
+    for span in spans:
+        _, _, kind, start, end, size, *_ = span
+        in_turn = in_turn and start >= last
+        last = end
+        if kind is _COMPUTE:
+            computing.append((start, end))
         else:
-            pieces[("failed" if fails else "waiting") if present else "offline"] += length
+            sending.append((start, end))
+            (uploaded if kind is _UPLOAD else downloaded).append(size)
+    total = math.fsum
+    if in_turn and not down and len(presence) == 1 and presence[0][0] == 0 and last <= presence[0][1]:
+        parts = _of_spans_in_turn(computing, sending, presence[0][1], wall_clock)
+    else:
+        parts = _of_pieces(computing, sending, presence, down, wall_clock)
+    compute, exposed, waiting, offline, failed, hidden, stalled = map(total, parts)
     return Account(
-        **{part: math.fsum(terms) for part, terms in pieces.items()},
-        uploaded=math.fsum(span.size for span in spans if span.kind is Kind.UPLOAD),
-        downloaded=math.fsum(span.size for span in spans if span.kind is Kind.DOWNLOAD),
-    )
+        compute, exposed, waiting, offline, hidden, stalled, total(uploaded), total(downloaded), failed
+    )  # fmt: skip
 
 
-def _pieces(
-    kinds: tuple[Sequence[Interval], ...], wall_clock: float
-) -> Iterator[tuple[float, float, bool, bool, bool, bool]]:
-    """Cut [0, wall_clock] at every boundary and say for each piece which of the four kinds cover it."""
+_Pieces = list[float]
+"""Ends of the pieces of a part and their negated starts: such sums telescope to the wall-clock itself, and not to
+rounded lengths."""
+
+
+def _of_spans_in_turn(
+    computing: Sequence[Interval], sending: Sequence[Interval], gone: float, wall_clock: float
+) -> Sequence[_Pieces]:
+    """Pieces of the parts of an account, in their order, where nothing is done beside anything else."""
+    compute = [time for start, end in computing for time in (end, -start)]
+    exposed = [time for start, end in sending for time in (end, -start)]
+    waiting = [gone, *[-time for time in compute], *[-time for time in exposed]]
+    last_computation = computing[-1][0] if computing else 0.0
+    stalled = [time for start, end in sending if end <= last_computation for time in (end, -start)]
+    return compute, exposed, waiting, [wall_clock, -gone], [], [], stalled
+
+
+def _of_pieces(
+    computing: Sequence[Interval],
+    sending: Sequence[Interval],
+    presence: Sequence[Interval],
+    down: Sequence[Interval],
+    wall_clock: float,
+) -> Sequence[_Pieces]:
+    """The same for any spans."""
+    last_computation = max(computing)[0] if computing else 0.0
     changes: list[tuple[float, int, int]] = [(wall_clock, 0, 0)]
-    for which, intervals in enumerate(kinds):
+    for which, intervals in enumerate((computing, sending, presence, down)):
         for start, end in intervals:
-            changes += [(start, which, 1), (end, which, -1)]
+            changes.append((start, which, 1))
+            changes.append((end, which, -1))
     changes.sort()
+    compute: _Pieces = []
+    exposed: _Pieces = []
+    waiting: _Pieces = []
+    offline: _Pieces = []
+    failed: _Pieces = []
+    hidden: _Pieces = []
+    stalled: _Pieces = []
+    # How many intervals of each kind cover the piece.
     depth = [0, 0, 0, 0]
     position = 0.0
     for time, which, change in changes:
         if time > position:
-            yield position, time, depth[0] > 0, depth[1] > 0, depth[2] > 0, depth[3] > 0
+            piece = (time, -position)
+            computes, sends, present, fails = depth
+            if computes:
+                compute += piece
+                if sends:
+                    hidden += piece
+            elif sends:
+                exposed += piece
+                if time <= last_computation:
+                    stalled += piece
+            elif not present:
+                offline += piece
+            else:
+                (failed if fails else waiting).extend(piece)
             position = time
         depth[which] += change
+    return compute, exposed, waiting, offline, failed, hidden, stalled
 
 
 def write_csv(

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import simpy
 
-from sim.engine.learner import Learner
+from sim.engine.learner import Learner, Update
 from sim.engine.rules import Rules, Sizes
 from sim.engine.timeline import Timeline
 from sim.network.link import Link
@@ -63,32 +63,57 @@ class World:
         Computations whose updates are only promised yet, in the order in which they began.
     unsettled : dict of (client, sequence) to list of int
         Where rounds are opened one by one, the spans of every update that has not been aggregated.
+    known : dict
+        Versions of the server's items that clients at rest know.
     """
 
-    def __init__(self, env: simpy.Environment, network: Network, learner: Learner, sizes: Sizes, rules: Rules):
+    def __init__(
+        self,
+        env: simpy.Environment,
+        network: Network,
+        learner: Learner,
+        sizes: Sizes,
+        rules: Rules,
+        timeline: Timeline,
+    ):
         self.env = env
         self.network = network
         self.learner = learner
         self.sizes = sizes
         self.rules = rules
-        self.timeline = Timeline()
+        self.timeline = timeline
         self.shared_links: Mapping[Link, int] = {}
         self.schedule: Sequence[int | None] = ()
         self.promised: dict[Redeemable, None] = {}
         self.unsettled: dict[tuple[int, int], list[int]] = {}
+        self.known: dict[tuple[tuple[int, int], ...], Mapping[int, int]] = {}
+        self._names: dict[int, tuple[int, ...]] = {}
         self.end_of_instant = EndOfInstant(env, self._redeem_unknown)
         # What is yielded where there is nothing to wait for: an event that is over.
         self.nothing = simpy.Event(env)
         self.nothing._ok, self.nothing._value = True, None
         self.nothing.callbacks = None  # type: ignore[assignment]
 
-    def block(self, round: int) -> int | None:
-        """Block of a round; clients that compute more updates than there are rounds begin the schedule again."""
+    def block(self, client: int, round: int) -> int | None:
+        """Block that a client trains in a round.
+
+        Clients that compute more updates than there are rounds begin the schedule again.
+        """
+        if self.rules.own_blocks is not None:
+            return client % self.rules.own_blocks
         return self.schedule[round % len(self.schedule)]
 
     def named(self, block: int | None) -> tuple[int, ...]:
         """Name a block in a span, where the method trains blocks."""
-        return (block,) if block is not None and self.rules.blocks_named else ()
+        if block is None or not self.rules.blocks_named:
+            return ()
+        # One and the same for all spans: there may be millions of these.
+        return self._names.setdefault(block, (block,))
+
+    def waste(self, update: Update) -> None:
+        """Note that an update will never be aggregated."""
+        if self.unsettled:
+            self.timeline.wasted.update(self.unsettled.pop((update.client, update.sequence), ()))
 
     def redeem(self) -> None:
         """Wait for all updates that are only promised yet, in the order in which they were."""

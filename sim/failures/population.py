@@ -101,6 +101,15 @@ class Population:
         sessions = self.availability(client)
         return math.inf if sessions is None else sessions.next_change(client, time)
 
+    def sessions(self, client: int, start: float, end: float) -> Iterator[tuple[float, float]]:
+        """List when a client is there between two times [s]."""
+        there, time = self.there(client, start), start
+        while time < end:
+            change = min(self.next_change(client, time), end)
+            if there:
+                yield time, change
+            there, time = not there, change
+
     def available(self, time: float, barred: Collection[int] = _NOBODY) -> Iterator[int]:
         """List all who are there at a time [s], rising, but for those who are barred. Everyone is asked."""
         return (client for client in range(self.clients) if client not in barred and self.there(client, time))

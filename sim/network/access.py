@@ -16,6 +16,9 @@ from sim.network.transport import Connection
 FIXED_POINT = 80
 """Sums of capacities are integers in units of 2**-80 B/s: adding and subtracting them never rounds."""
 
+LARGE = 2.0**512
+"""No float from here on has a fraction [B/s]."""
+
 FAR = 1.25
 """A fair link that varies is not looked at while it can carry so many times its share, and neither changes."""
 
@@ -45,8 +48,10 @@ def first(heap: list[Entry]) -> Entry:
 
 def fixed_point(value: float) -> int:
     """Return a float in units of 2**-FIXED_POINT, exactly unless it is below 2**(52 - FIXED_POINT)."""
-    numerator, denominator = min(value, sys.float_info.max).as_integer_ratio()
-    return (numerator << FIXED_POINT) // denominator
+    if value < LARGE:
+        # Multiplying by a power of two does not round.
+        return int(value * 2.0**FIXED_POINT)
+    return int(min(value, sys.float_info.max)) << FIXED_POINT
 
 
 class Access(Link):
@@ -96,7 +101,8 @@ class Access(Link):
         self.special = connection is not None
         # What its transfers go by while nothing else can bind; then nobody needs to wake it.
         self.flow: Varying | None = None
-        # When it is to be looked at again [s], -inf if it is not; and the level above which it has to be [B/s].
+        # When it is to be looked at again [s], -inf if it is not; and the level above which it has to be while it is
+        # fair, or the highest below which it is while it is capped [B/s].
         self.wake = -math.inf
         self.key = math.inf
         if isinstance(capacity, Varying):
@@ -124,7 +130,7 @@ class Access(Link):
     def start(self, transfer: Transfer, size: float) -> None:
         """Let a transfer share from now on; see `AccessLink.start`."""
         if self.coupled is not None and not self.ends:
-            self.coupled.look_again()
+            self._meet(self.coupled, 1)
         self._leave()
         self.trunk.stamps += 1
         heapq.heappush(self.ends, (self.virtual + size, self.trunk.stamps, transfer))
@@ -154,7 +160,14 @@ class Access(Link):
     def _become_idle(self) -> None:
         self.virtual = 0.0
         if self.coupled is not None:
-            self.coupled.look_again()
+            self._meet(self.coupled, -1)
+
+    def _meet(self, other: Access, more: int) -> None:
+        """Tell the other direction that this one begins to carry something, or ends to."""
+        if other.ends:
+            self.trunk.meetings += more
+            other.trunk.meetings += more
+            other.look_again()
 
     def set_capacity(self, capacity: float | Varying) -> None:
         """Change the capacity [B/s] from now on."""
@@ -169,6 +182,12 @@ class Access(Link):
         self.share = self.count * fixed_point(self.capacity)
         if self.coupled is not None:
             self.coupled.look_again()
+
+    def withdraw_peak(self) -> None:
+        """Have the links above know that nothing will come from here any more."""
+        peak = self.course.peak if self.course is not None else self.capacity
+        if peak < math.inf:
+            self.above.add_peak(-self.count * peak)
 
     def path(self) -> list[Any]:
         """Links from the client to the server; see `AccessLink.path`."""
@@ -202,11 +221,9 @@ class Access(Link):
         ends = self.ends
         if len(ends) == 1:
             trunk.arrived.append(ends.pop()[2])
-            self.virtual = 0.0
-            if self.coupled is not None:
-                self.coupled.look_again()
+            self._become_idle()
             return
-        if self.flow is not None:
+        if self.flow is not None and not self.fair:
             rate = self.flow.rate(trunk.clock)
         reached = max(self.virtual, ends[0][0])
         # Infinite rates are allowed, and zero times infinity is not a number.
@@ -236,6 +253,9 @@ class Access(Link):
             self.capacity = self.course.rate(now)
         capacity, other = self.capacity, self.coupled
         own = capacity / sent
+        if other is None and not self.above.free:
+            self.own, self.flow = own, None
+            return
         # Several at once go like long ones.
         size = self.ends[0][2].size if sent == 1 else math.inf
         meets = other is not None and bool(other.ends)
@@ -252,43 +272,72 @@ class Access(Link):
             assert isinstance(alone, Varying)
             self.flow = alone if sent == 1 else alone.scaled(1 / sent)
 
-    def look_ahead(self, fair: bool, anew: bool) -> float:
+    def look_ahead(self, fair: bool, level: float | None = None) -> float:
         """See to it that it is looked at again when its rate matters again.
 
         Parameters
         ----------
         fair : bool
             Whether it is going to be fair.
-        anew : bool
-            Whether it starts on this side, rather than having changed to it.
+        level : float, optional
+            Where it has changed sides, and levels are still being looked for, the one there [B/s].
 
         Returns
         -------
         float
-            Level above which it has to be looked at while it is fair [B/s], at most its own rate.
+            Level above which it has to be looked at while it is fair [B/s], at most its own rate; its own rate while
+            it is capped.
         """
-        trunk, course = self.trunk, self.course
-        if course is not None and not anew:
-            # It may be long since it was looked at.
-            self.tune()
+        trunk, course, now = self.trunk, self.course, self.trunk.clock * (1 + CLOCK_SLACK)
         if not fair:
             self.share = self.count * fixed_point(self.own * len(self.ends))
+        self.key = self.own
         if course is None or self.flow is not None:
             return self.own
-        now = trunk.clock * (1 + CLOCK_SLACK)
-        self.key, level = self.own, self.above.fair_level()
         other = self.coupled
         meets = other is not None and bool(other.ends)
-        if fair and anew and not level and not (meets and (_is_alive(self, now) or _is_alive(other, now))):
+        standing = fair and level is None and not self.above.fair_level()
+        if standing and not (meets and (_is_alive(self, now) or _is_alive(other, now))):
             # Nothing goes on above; whatever it can carry is looked at as soon as something does.
             self.key, due = 0.0, math.inf
-        elif not fair or not anew or meets or self.connection is not None:
+        elif not fair or meets or self.connection is not None:
             due = course.next_change(now)
         else:
-            self.key = min(self.own, (self.own + level) / 2, FAR * level)
+            # Any level would do. It is looked at again when it can carry less, or its share is more.
+            level = max(self.above.fair_level() if level is None else level, 0.0)
+            self.key = min(self.own, (self.own + level) / 2, FAR * level or self.own)
             due = course.stays_above(now, self.key * len(self.ends))
         trunk.wake_at(due, self)
         return self.key
+
+    def moves_on(self, now: float) -> bool:
+        """Go on at what it can carry from now on [s], if it is capped by what it follows, and nothing else matters.
+
+        It stays on its side, and in the heaps, for now: if it is on the wrong one by then, `Branch.balance` sees to it.
+        """
+        if self.fair or self.stamp < 0 or self.flow is not None or self.coupled is not None:
+            return False
+        above, trunk, sent, was = self.above, self.trunk, len(self.ends), self.own
+        if above is not trunk:
+            above.detach()
+        clock = trunk.clock
+        self.virtual += (clock - self.since) * was
+        self.since = clock
+        assert self.course is not None
+        self.capacity, until = self.course.rate_until(now)
+        self.own = own = self.capacity / sent if sent > 1 else self.capacity
+        share = self.count * fixed_point(own * sent)
+        above.capped_sum += share - self.share
+        self.share = share
+        self.wake = until
+        if own > self.key:
+            self.key = own
+            trunk.stamps += 1
+            heapq.heappush(above.falling, (-own, self.stamp, self))
+        left = self.ends[0][0] - self.virtual
+        if left <= own * (until - clock) * (1 + 1e-9):
+            above.note_end(self, left)
+        return True
 
     def awake(self) -> None:
         """Take its new rate into account."""
@@ -296,19 +345,24 @@ class Access(Link):
             return
         if self.coupled is not None:
             self.coupled.look_again()
+        above = self.above
         if self.fair and self.stamp >= 0:
             was = self.key
             self.tune()
-            if self.own >= self.above.fair_level():
+            if self.own >= above.fair_level():
                 # It takes no more and no less of the link above than before.
-                key = self.look_ahead(fair=True, anew=True)
+                key = self.look_ahead(fair=True)
                 if key < was:
-                    self.above.note_lower(key, self)
+                    above.note_lower(key, self)
                 self.key = min(key, was)
                 return
+            above.detach()
+            above.take_out(self)
+            above.put_in(self, fair=False)
+            return
         if self.stamp >= 0:
-            self.above.detach()
-            self.above.take_out(self)
+            above.detach()
+            above.take_out(self)
         self.trunk.touched[self] = None
 
 

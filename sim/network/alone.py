@@ -57,7 +57,7 @@ def alone_and_stalled(
     own, *above = path
     moments = {start, end}
     for link in (own, *above):
-        moments.update(time for time, _ in link.changes if start < time < end)
+        moments.update(time for time, _ in link.held_between(start, end)[1:])
     for link in above:
         moments.update(_outages(link, start, end))
     sending, stalled, left = [], [], size
@@ -90,10 +90,10 @@ def alone_and_stalled(
 def _outages(link: Link, start: float, end: float) -> list[float]:
     """Times between two at which what a link follows may go down or come up again [s]."""
     moments = []
-    history = [*link.history, (end, 0.0)]
-    for (since, held), (until, _) in pairwise(history):
+    held_then = [*link.held_between(start, end), (end, 0.0)]
+    for (since, held), (until, _) in pairwise(held_then):
         if isinstance(held, Varying) and held.course.dead is not None:
             time = max(since, start)
-            while (time := held.next_change(time)) < min(until, end):
+            while (time := held.next_change(time)) < until:
                 moments.append(time)
     return moments

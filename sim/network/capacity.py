@@ -18,8 +18,8 @@ Floats = NDArray[np.float64]
 ROUNDING = 2.0**-50
 """Share of a message that may be left when an outage begins, and counts as through."""
 
-LOOK_AHEAD = 64
-"""Rows after which a search for a low rate is given up: whoever searches looks again then."""
+BLOCK = 16
+"""Rows whose lowest rate is known, so that a search for a low rate skips them."""
 
 
 class Course:
@@ -82,6 +82,8 @@ class Course:
         if not values.all():
             self.dead = array("d", (values == 0).astype(float).tobytes())
         self.total = math.inf if period is None else self.sums[-1]
+        # The lowest rate of every so many rows.
+        self.lowest = array("d", np.minimum.reduceat(values, np.arange(0, len(values), BLOCK)).tobytes())
 
     @property
     def mean(self) -> float:
@@ -169,24 +171,31 @@ class Varying:
             cycle, row = cycle + 1, 0
         return cycle * course.period + course.times[row] - self.start
 
+    def _next(self, cycle: int, row: int) -> tuple[int, int]:
+        return (cycle, row + 1) if row + 1 < len(self.course.times) else (cycle + 1, 0)
+
     def _locate(self, time: float) -> int:
         """Find the row that holds at a time [s], and note where it is."""
         if self._begin <= time < self._until:
             return self._row
-        course, cycle, row = self.course, self._cycle, self._row
-        if time != self._until:
-            cycle, phase = 0, time + self.start
-            if course.period is not None:
-                cycle = math.floor(phase / course.period)
-                phase -= cycle * course.period
-            row = max(bisect_right(course.times, phase) - 1, 0)
+        course = self.course
+        if time >= self._until:
+            self._cycle, self._row = self._next(self._cycle, self._row)
+            self._begin, self._until = self._until, self._moment(self._cycle, self._row + 1)
+            if time < self._until:
+                return self._row
+        cycle, phase = 0, time + self.start
+        if course.period is not None:
+            cycle = math.floor(phase / course.period)
+            phase -= cycle * course.period
+        row = max(bisect_right(course.times, phase) - 1, 0)
         # The sums above are rounded in other ways than the moment at which a row begins.
         begin = self._moment(cycle, row)
         while begin > time and (row or course.period is not None):
             cycle, row = (cycle, row - 1) if row else (cycle - 1, len(course.times) - 1)
             begin = self._moment(cycle, row)
         while (until := self._moment(cycle, row + 1)) <= time:
-            cycle, row = (cycle, row + 1) if row + 1 < len(course.times) else (cycle + 1, 0)
+            cycle, row = self._next(cycle, row)
             begin = until
         self._cycle, self._row, self._begin, self._until = cycle, row, begin, until
         return row
@@ -202,6 +211,16 @@ class Varying:
             return self._until if self.scale else math.inf
         # It ends as it begins: neighbours differ everywhere else.
         return self._moment(self._cycle + 1, 1) if len(rates) > 1 and self.scale else math.inf
+
+    def rate_until(self, time: float) -> tuple[float, float]:
+        """Capacity from a time on [B/s], and when it is another one [s]: `rate` and `next_change` at once."""
+        course, row, begin = self.course, self._row + 1, self._until
+        if begin <= time and row + 1 < len(course.times) and self.scale:
+            until = self._moment(self._cycle, row + 1)
+            if time < until:
+                self._row, self._begin, self._until = row, begin, until
+                return self.scale * course.rates[row], until
+        return self.rate(time), self.next_change(time)
 
     def levels(self, end: float, most: int) -> tuple[list[tuple[float, float]], float]:
         """Rates [B/s] with the times from which on they hold, up to an end, to be looked at.
@@ -230,14 +249,17 @@ class Varying:
         return [(time, self.delivered(time, until) / (until - time)) for time, until in pairwise(times)], step
 
     def stays_above(self, time: float, least: float) -> float:
-        """Time [s] up to which the rate is at least so much [B/s]; not always the last one, if that is far away."""
-        rates, row, bound = self.course.rates, self._locate(time), least / self.scale
-        # It is looked at again where a course begins anew.
-        end = min(row + 1 + LOOK_AHEAD, len(rates))
-        for later in range(row + 1, end):
-            if rates[later] < bound:
-                return self._moment(self._cycle, later)
-        return self._moment(self._cycle, end)
+        """Time [s] up to which the rate is at least so much [B/s]; at most until the course begins anew."""
+        rates, lowest, bound = self.course.rates, self.course.lowest, least / self.scale
+        row, rows = self._locate(time) + 1, len(rates)
+        while row < rows:
+            if not row % BLOCK and lowest[row // BLOCK] >= bound:
+                row += BLOCK
+            elif rates[row] < bound:
+                return self._moment(self._cycle, row)
+            else:
+                row += 1
+        return self._moment(self._cycle, rows)
 
     def delivered(self, start: float, end: float) -> float:
         """Bytes that it carries between two times [B]."""

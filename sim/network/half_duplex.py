@@ -117,6 +117,12 @@ class HalfDuplexTree(Tree):
         if self.filling is not None:
             self._twin(port)
 
+    def _disconnect(self, port: Port) -> None:
+        for access in self._accesses.pop(port):
+            access.withdraw_peak()
+        del self._above_of[port]
+        self._twins.pop(port, None)
+
 
 class _HalfDuplexAccess(Access):
     """One direction of a port that may have to share the air with the other one."""

@@ -83,13 +83,13 @@ class Branch(Link):
             link = link.above
         return link.level
 
-    def put_in(self, access: Access, fair: bool, anew: bool = True) -> None:
-        """Add an access link with transfers on one of the sides, from now on."""
+    def put_in(self, access: Access, fair: bool, level: float | None = None) -> None:
+        """Add an access link with transfers on one of the sides, from now on; see `Access.look_ahead`."""
         trunk = self.trunk
         trunk.stamps = stamp = access.stamp = trunk.stamps + 1
         access.fair = fair
         left = access.ends[0][0] - access.virtual
-        cap = access.own if not access.special else access.look_ahead(fair, anew)
+        cap = access.own if not access.special else access.look_ahead(fair, level)
         if fair:
             self.fair_links += 1
             self.weight += access.weight
@@ -98,12 +98,22 @@ class Branch(Link):
             heapq.heappush(self.rising, (cap, stamp, access))
         else:
             self.capped_sum += access.share
-            access.since = clock = trunk.clock
-            due = clock + left / cap if cap else math.inf
-            if access.flow is not None:
-                due = access.flow.when(clock, left)
-            heapq.heappush(trunk.due, (due, stamp, access))
+            access.since = trunk.clock
             heapq.heappush(self.falling, (-cap, stamp, access))
+            self.note_end(access, left)
+
+    def note_end(self, access: Access, left: float) -> None:
+        """Have the first transfer of a capped link end, so many bytes [B] from now on."""
+        trunk, own = self.trunk, access.own
+        clock = trunk.clock
+        if access.flow is not None:
+            due = access.flow.when(clock, left)
+        else:
+            due = clock + left / own if own else math.inf
+            # What a link that varies can carry then is not known; it is asked again when it is woken.
+            if access.course is not None and due > access.wake * (1 + 2 * CLOCK_SLACK):
+                return
+        heapq.heappush(trunk.due, (due, access.stamp, access))
 
     def take_out(self, access: Access) -> None:
         """Take an access link out, and note what it has delivered."""
@@ -120,6 +130,10 @@ class Branch(Link):
                 else:
                     access.virtual += access.flow.delivered(access.since, clock)
         access.stamp = -1
+
+    def moves_on(self, _: float) -> bool:
+        """Whether it has gone on by itself; see `Access.moves_on`."""
+        return False
 
     def note_lower(self, key: float, link: Access | Branch) -> None:
         """Have a fair link below looked at above a lower level [B/s] than when it was put in."""
@@ -193,7 +207,7 @@ class Branch(Link):
         return self.unlimited or (self.course is None and self.peaks * (1 + 1e-9) <= self.capacity)
 
     def add_peak(self, peak: float) -> None:
-        """Note that clients below have so much at most [B/s], which they had not before."""
+        """Note that clients below have so much more at most than they had before [B/s]."""
         self.peaks += peak
         if self.free and not self.never_binds():
             self.trunk.free_again()
@@ -233,6 +247,35 @@ class Branch(Link):
             if first(self.ends)[0] <= self.virtual + slack * rate:
                 self.finish(slack, rate)
 
+    def stays(self, access: Access, entry: Entry, level: float) -> bool:
+        """See what a link that varies can carry now, and put its first entry right if that leaves it on its side."""
+        if access.fair:
+            if access.course is not None:
+                # It may be long since it was looked at.
+                access.tune()
+            if access.own < level or level == math.inf:
+                return False
+            heapq.heapreplace(self.rising, (access.look_ahead(True, level), entry[1], access))
+        else:
+            if access.own > level:
+                return False
+            access.key = access.own
+            heapq.heapreplace(self.falling, (-access.own, entry[1], access))
+        return True
+
+    def own_level(self) -> float:
+        """Level at which links below take all of it, if they stay on their sides and none above binds [B/s]."""
+        if self.unlimited:
+            return math.inf
+        rest = self.exact_capacity - self.capped_sum
+        if not self.weight:
+            return math.inf if rest >= 0 else -math.inf
+        try:
+            return rest / (self.weight << FIXED_POINT)
+        except OverflowError:
+            # Links without a limit are still among the capped ones, as something that no float can hold.
+            return math.inf if rest > 0 else -math.inf
+
     def balance(self, limit: float) -> None:
         """Let links below change sides until all are on the right one, with a level of at most `limit` [B/s].
 
@@ -243,17 +286,7 @@ class Branch(Link):
         """
         rising, falling = self.rising, self.falling
         while True:
-            if self.unlimited:
-                own = math.inf
-            elif self.weight:
-                rest = self.exact_capacity - self.capped_sum
-                try:
-                    own = rest / (self.weight << FIXED_POINT)
-                except OverflowError:
-                    # Links without a limit are still among the capped ones, as something that no float can hold.
-                    own = math.inf if rest > 0 else -math.inf
-            else:
-                own = math.inf if self.exact_capacity >= self.capped_sum else -math.inf
+            own = self.own_level()
             level = own if own < limit else limit
             entry = rising[0]
             if entry[2].stamp != entry[1]:
@@ -270,8 +303,9 @@ class Branch(Link):
                 bound = max(level, min(-entry[0], sys.float_info.max) / 2)
             link = entry[2]
             if isinstance(link, Access):
-                self.take_out(link)
-                self.put_in(link, not link.fair, anew=False)
+                if not link.special or not self.stays(link, entry, level):
+                    self.take_out(link)
+                    self.put_in(link, not link.fair, bound)
             else:
                 link.leave()
                 link.balance(bound)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from operator import itemgetter
 
@@ -51,6 +51,12 @@ class Link:
     def history(self) -> Sequence[tuple[float, float | Varying]]:
         """Times [s] and the capacities that held from then on, in order."""
         return self.changes or [(-math.inf, self.course or self.capacity)]
+
+    def held_between(self, start: float, end: float) -> Sequence[tuple[float, float | Varying]]:
+        """What held at any time from `start` to before `end`, which is not in the future [s]."""
+        history = self.history
+        first = bisect_right(history, start, key=_first) - 1
+        return history[first : bisect_left(history, end, first + 1, key=_first)]
 
     def held_at(self, time: float) -> float | Varying:
         """Capacity that held at a time which is not in the future, after what it was told in that instant [B/s]."""

@@ -169,6 +169,18 @@ class Network(ABC):
         self._connect(port, self._above(above), up, down)
         return port
 
+    def detach(self, port: Port) -> None:
+        """Take a client off, of which nothing may be under way; its port is of no use any more.
+
+        Raises
+        ------
+        NetworkError
+            If the port belongs to another network.
+        """
+        self._check_own(port)
+        port.network = None
+        self._disconnect(port)
+
     def shared(
         self,
         uplink: float | Varying,
@@ -293,6 +305,10 @@ class Network(ABC):
     @abstractmethod
     def _connect(self, port: Port, above: Shared, up: Connection | None, down: Connection | None) -> None:
         """Make the two access links of a port."""
+
+    def _disconnect(self, port: Port) -> None:
+        """Forget the two access links of a port; nothing to do where only its transfers are known."""
+        return
 
     @abstractmethod
     def _change(self, owner: Port | Shared, link: Link | AccessLink, capacity: float | Varying) -> None:

@@ -65,6 +65,10 @@ class Tree(Network):
         if up is not None or down is not None:
             couple(sending, receiving)
 
+    def _disconnect(self, port: Port) -> None:
+        cast(Access, port.up).withdraw_peak()
+        cast(Access, port.down).withdraw_peak()
+
     def _change(self, owner: Port | Shared, link: Link | AccessLink, capacity: float | Varying) -> None:
         cast("Access | Branch", link).set_capacity(capacity)
 

@@ -44,6 +44,8 @@ class Trunk(Branch):
         # Whether it is noted which link bound a transfer.
         self.notes = False
         self.limits = Limits()
+        # How many links carry something while the other direction of their port, on which they depend, does, too.
+        self.meetings = 0
         # Links in use that vary, by the time [s] at which they are to be looked at again.
         self.wakes: list[tuple[float, int, Access | Branch]] = []
         self.stamps = 0
@@ -56,7 +58,7 @@ class Trunk(Branch):
 
     def detach(self) -> None:
         """Bring the virtual time up to now."""
-        now: float = self.env.now
+        now: float = self.env._now
         if now > self.clock:
             if self.fair_links:
                 self.advance(self.level * (now - self.clock))
@@ -68,13 +70,58 @@ class Trunk(Branch):
         if self._next_end <= self.clock * (1 + CLOCK_SLACK):
             self._finish_next()
         if self.wakes:
-            self._wake()
+            self._wake(self.clock * (1 + CLOCK_SLACK))
+        self._level()
+        if self.wakes and not self.arrived:
+            self._run_ahead()
+        self._set_alarm()
+        if self.arrived:
+            arrived, self.arrived = self.arrived, []
+            deliver(arrived, self.clock)
+
+    def _run_ahead(self) -> None:
+        """Take what the links do next into account at once, as long as nothing else happens before.
+
+        So these changes need no events of the clock, which most of their cost would be.
+        """
+        until = self.env.peek()
+        # Where two directions depend on one another, the other one has to be told in time.
+        while self.wakes and not self.meetings:
+            time, _, link = self.wakes[0]
+            if time != link.wake:
+                heapq.heappop(self.wakes)
+                continue
+            now = time * (1 + CLOCK_SLACK)
+            if now >= until or now >= self._next_end:
+                break
+            if self.fair_links:
+                self.advance(self.level * (time - self.clock))
+            self.clock = time
+            if self._wake(now) and self._holds():
+                self._find_next_end()
+            else:
+                self._level()
+
+    def _holds(self) -> bool:
+        """Whether all links are on the right side of the level that there is now, so that it is all that changes."""
+        if not self.weight or self.course is not None or self.stamps > self._next_drop:
+            return False
+        level = self.own_level()
+        # Void entries are left to `balance`, which drops them.
+        if self.rising[0][0] < level or -self.falling[0][0] > level:
+            return False
+        self.level = self.own = level
+        return True
+
+    def _level(self) -> None:
+        """Take the starts, ends and changes of this instant into account, and see when the next end is."""
         if self.changed:
             self.changed = False
             links: list[Any] = [*self.touched, *self.detached]
             for link in links:
                 link.finish_due()
-        self._put_in_touched()
+        if self.touched or not self.fair_links:
+            self._put_in_touched()
         if self.detached:
             for branch in reversed(self.detached):
                 if branch.course is not None:
@@ -89,10 +136,7 @@ class Trunk(Branch):
             self.balance(math.inf)
         if self.stamps > self._next_drop:
             self._drop_void()
-        self._set_alarm()
-        if self.arrived:
-            arrived, self.arrived = self.arrived, []
-            deliver(arrived, self.clock)
+        self._find_next_end()
 
     def wake_at(self, time: float, link: Access | Branch) -> None:
         """Look at a link again at a time [s], unless that is done then anyway; inf is never."""
@@ -102,14 +146,22 @@ class Trunk(Branch):
                 self.stamps += 1
                 heapq.heappush(self.wakes, (time, self.stamps, link))
 
-    def _wake(self) -> None:
-        """Look at the links whose rates change now."""
-        wakes, now = self.wakes, self.clock * (1 + CLOCK_SLACK)
+    def _wake(self, now: float) -> bool:
+        """Look at the links whose rates change by now [s]; say whether all have taken that into account themselves."""
+        wakes = self.wakes
         while wakes and wakes[0][0] <= now:
-            time, _, link = heapq.heappop(wakes)
-            if time == link.wake:
+            time, _, link = wakes[0]
+            if time != link.wake:
+                heapq.heappop(wakes)
+            elif link.moves_on(now):
+                # Most of what follows traces comes by here, at every change.
+                self.stamps += 1
+                heapq.heapreplace(wakes, (link.wake, self.stamps, link))
+            else:
+                heapq.heappop(wakes)
                 link.wake = -math.inf
                 link.awake()
+        return not (self.touched or self.detached)
 
     def awake(self) -> None:
         """Nothing to do: it is followed at the end of every instant at which anything happens."""
@@ -166,7 +218,7 @@ class Trunk(Branch):
             heapq.heapify(heap)
             self._next_drop += len(heap)
 
-    def _set_alarm(self) -> None:
+    def _find_next_end(self) -> None:
         entry, fair = self.due[0], self.ends[0]
         if entry[2].stamp != entry[1]:
             entry = first(self.due)
@@ -177,8 +229,8 @@ class Trunk(Branch):
             fair_due = self.clock + (fair[0] - self.virtual) / self.level
         self._next_fair = fair_due, fair
         self._next_end = min(fair_due, entry[0])
-        due = self._next_end
         if self.wakes:
-            self._patience.wait(self.clock, due, self.wakes[0][0])
-            due = min(due, self.wakes[0][0])
-        self._alarm.set(due)
+            self._patience.wait(self.clock, self._next_end, self.wakes[0][0])
+
+    def _set_alarm(self) -> None:
+        self._alarm.set(min(self._next_end, self.wakes[0][0]) if self.wakes else self._next_end)

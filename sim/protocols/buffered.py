@@ -43,18 +43,22 @@ class BufferedParams(AsyncParams):
 class Asynchronous(Shape[AsyncParams]):
     """Who has sent its update makes room, and begins again once there is a newer model and its turn has come."""
 
-    traits = Traits(rounds_numbered=False)
+    traits = Traits(rounds_numbered=False, opens_rounds=True)
     Params = AsyncParams
 
     def __init__(self, run: Run, params: AsyncParams):
         super().__init__(run, params)
-        clients = len(run.sites)
+        dispatcher, overlaps = run.dispatcher, self.traits.overlaps
+        clients = len(run.sites) if dispatcher is None else dispatcher.clients
         buffer = (params.buffer or min(10, clients)) if isinstance(params, BufferedParams) else 1
-        if buffer > clients:
+        if buffer > clients and not overlaps:
             raise ScenarioError(f"method.buffer: {buffer} updates never come together: there are {clients} clients")
         weigh = weight_of_stale(params.weights, params.decay, params.grace)
-        run.server.policy = Buffer(buffer, params.max_staleness, weigh)
-        self.places = Places(run.env, params.concurrency or clients)
+        run.server.policy = Buffer(buffer, params.max_staleness, weigh, by_block=overlaps)
+        number = params.concurrency or clients
+        self.places = (
+            Places(run.env, number) if dispatcher is None else dispatcher.places(number, self.turn, waits=not overlaps)
+        )
 
     @classmethod
     def staleness(cls, params: AsyncParams) -> int | None:
@@ -63,7 +67,8 @@ class Asynchronous(Shape[AsyncParams]):
 
     def start(self) -> None:
         """Begin the server, which begins the clients."""
-        self.run.process(self.run.server, self.server())
+        dispatcher = self.run.dispatcher
+        self.run.process(self.run.server, self.server() if dispatcher is None else dispatcher.work())
 
     def server(self) -> Process:
         """Let everyone begin, and end the run with the last aggregation."""
@@ -75,18 +80,23 @@ class Asynchronous(Shape[AsyncParams]):
         self.run.stop()
 
     def client(self, site: Site) -> Process:
-        """One client: in its turn fetch what is newer, train, upload; then wait for a model that it has not trained."""
+        """One client: take its turns, each when there is a model that it has not trained on."""
         while True:
             yield site.wait(self.places.turn(site))
-            yield site.fetch(site.missing())
-            update = yield site.train(site.updates)
-            yield site.upload(update)
-            self.places.give_back(site)
+            yield from self.turn(site)
             if not site.missing():
                 yield site.wait(self.run.server.aggregated(self.run.server.aggregations))
+
+    def turn(self, site: Site) -> Process:
+        """One client in its turn: fetch what is newer, train, upload."""
+        yield site.fetch(site.missing())
+        update = yield site.train(site.updates)
+        yield site.upload(update)
+        self.places.give_back(site)
 
 
 class Buffered(Asynchronous):
     """The same, with several updates an aggregation."""
 
+    traits = Asynchronous.traits
     Params = BufferedParams

@@ -1,5 +1,7 @@
 """FedCyBGD's shape in time: clients take turns, each training a block of its own.
 
+Of a client that is gone when its turn comes, or vanishes in it, the turn passes to the next one (docs/failures.md).
+
 Source: Wang, Wang and Tang, "Save It All" (arXiv 2406.11187).
 """
 
@@ -9,6 +11,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from sim.engine.fallible import Fallible
 from sim.engine.run import Run
 from sim.engine.shape import Params, Traits
 from sim.engine.site import Site
@@ -29,7 +32,7 @@ class CyclicParams(Params):
 class Cyclic(Synchronous[CyclicParams]):
     """A round is one client's turn; the others wait for theirs."""
 
-    traits = Traits(causes_fixed=True, takes_turns=True)
+    traits = Traits(causes_fixed=True, takes_turns=True, opens_rounds=True)
     Params = CyclicParams
 
     def __init__(self, run: Run, params: CyclicParams):
@@ -41,17 +44,15 @@ class Cyclic(Synchronous[CyclicParams]):
         """No bound where a client may skip what others changed."""
         return 0 if params.download_fraction == 1 else None
 
-    def client(self, site: Site) -> Process:
-        """One client of FedCyBGD: in its turn, catch up, train its block, and return it."""
-        for turn in site.rounds:
-            yield site.released(self.opened[turn])
-            yield site.fetch(self.wanted(site, turn))
-            update = yield site.train(turn)
-            yield site.upload(update)
-            # The server's block is now this client's own: it has that version without a download.
-            yield site.wait(self.run.server.aggregated(turn))
-            item = self.run.world.sizes.item(turn, update.block)
-            site.receive({item: self.run.server.versions[item]})
+    def participation(self, site: Site, round: int) -> Process:
+        """One client of FedCyBGD in its turn: catch up, train its block, and return it."""
+        yield site.fetch(self.wanted(site, round))
+        update = yield site.train(round)
+        yield site.upload(update)
+        # The server's block is now this client's own: it has that version without a download.
+        yield site.wait(self.run.server.aggregated(round))
+        item = self.run.world.sizes.item(round, update.block)
+        site.receive({item: self.run.server.versions[item]})
 
     def wanted(self, site: Site, round: int) -> Sequence[int]:
         """Of the blocks that others changed, the share that is downloaded; the rest stay as they were."""
@@ -63,5 +64,16 @@ class Cyclic(Synchronous[CyclicParams]):
         return sorted(self.draws.choice(missing, size=wanted, replace=False).tolist())
 
     def presence(self, site: Site, wall_clock: float) -> Sequence[Interval]:
-        """The whole run: a client whose turn it is not waits."""
-        return [(0.0, wall_clock)]
+        """The whole run: a client whose turn it is not waits, unless it is gone, or dropped out in its last turn."""
+        if not isinstance(site, Fallible):
+            return [(0.0, wall_clock)]
+        assert self.run.attendance is not None
+        found: list[Interval] = []
+        left = 0.0
+        for begin, end in [*site.attended(wall_clock), (wall_clock, wall_clock)]:
+            between = self.run.attendance.sessions(site.client, left, begin)
+            # Whoever vanished and is there all the same has dropped out.
+            dropped_out = found and between and between[0][0] == left
+            found += [(begin, end)] if dropped_out else [*between, (begin, end)]
+            left = end
+        return found

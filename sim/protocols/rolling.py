@@ -4,11 +4,13 @@ Roles and staleness are those of `stages.py`. A round t + 1 is opened when round
 somebody is done with the round before), and its clients are chosen then among those that are there. Where everyone
 who is there takes part, whoever did so before goes on by itself, and whoever comes anew begins once it has fetched
 what it misses. Otherwise the next ones begin when all of the round before are done, as far as they have not vanished.
+Others have gone on from a round that is opened anew: its further clients catch up with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from operator import attrgetter
 
 import simpy
@@ -58,6 +60,7 @@ class Rolling:
             Give what a client does in a round in which it computes, and in one in which it only communicates.
         """
         run, attendance, staleness = self._run, self._attendance, self._staleness
+        attendance.admits(partial(self._open_anew, compute=compute, exchange=exchange))
         chosen = yield from attendance.choose(0)
         after = yield from run.survey(chosen.sites)
         for round in range(self._rounds + staleness):
@@ -65,14 +68,14 @@ class Rolling:
                 after = yield run.server.aggregated(round - 1 - staleness)
                 attendance.close(round - 1 - staleness)
             elif 0 < round < self._rounds:
-                yield self._somebody_done(round - 1)
+                after = yield self._somebody_done(round - 1)
             if round < self._rounds:
                 chosen = chosen if round == 0 else (yield from attendance.choose(round))
                 attendance.announce(round, chosen)
                 self._open(round, after, chosen.sites, compute, exchange)
                 continue
             if round == self._rounds:
-                self._bring_in(exchange)
+                self._bring_in(exchange, after)
             self._opening(round).succeed(after)
         yield run.server.aggregated(self._rounds - 1)
         run.stop()
@@ -115,15 +118,42 @@ class Rolling:
         for site in sorted(own, key=attrgetter("client")):
             assert isinstance(site, Fallible)
             act = compute if site in computing else exchange
-            process = self._begin(site, self._acting(site, round, act, gate, fetching.get(site, site.latest)))
+            before = fetching.get(site, site.latest)
+            process = self._begin(site, self._acting(site, round, act, exchange, after, gate, before))
             self._processes[round][site] = site.latest = process
         for site in self._roles[round - 1] - own:
             if isinstance(site, Fallible) and not site.owed:
                 site.leave()
                 self._run.world.learner.rest(site.client, vanished=False)
+        # Nobody asks for who did what in rounds that are aggregated, but for the last of these.
+        for kept in (self._roles, self._processes, self._ends):
+            kept.pop(round - self._staleness - 3, None)
         self._opening(round).succeed(after)
 
-    def _bring_in(self, exchange: TakePart) -> None:
+    def _open_anew(self, round: int, sites: Sequence[Fallible], *, compute: TakePart, exchange: TakePart) -> None:
+        """Have further clients begin a round from which others may have gone on."""
+        self._computing[round] |= frozenset(sites)
+        # They are in its roles until its update is aggregated.
+        for other in range(round, round + self._staleness + 1):
+            if other in self._roles:
+                self._roles[other] |= frozenset(sites)
+        for site in sites:
+            process = self._begin(site, self._catching_up(site, round, compute, exchange, site.latest))
+            self._processes[round][site] = site.latest = process
+
+    def _catching_up(
+        self, site: Fallible, round: int, compute: TakePart, exchange: TakePart, before: simpy.Process | None
+    ) -> Process:
+        """Do a round that may have been opened long ago."""
+        yield from self._fetch(site, round, self._opening(round).value or (), before)
+        yield from self._acting(site, round, compute, exchange, (), None, None)
+
+    def _overdue(self, site: Fallible) -> list[int]:
+        """Rounds that have been opened, and in which a client was to send what it still has."""
+        sending = [round + self._staleness for round in sorted(site.kept or ())]
+        return [round for round in sending if self._opening(min(round, self._rounds)).triggered]
+
+    def _bring_in(self, exchange: TakePart, after: Causes) -> None:
         """Begin to send what is pending after the last round.
 
         Who computed in it goes on by itself, and the others when all of these have computed.
@@ -134,18 +164,21 @@ class Rolling:
         for site in sorted(self._roles[self._rounds], key=attrgetter("client")):
             assert isinstance(site, Fallible)
             waits = None if site in self._computing[self._rounds - 1] else gate
-            site.latest = self._begin(site, self._sending_all(site, pending, exchange, waits, site.latest))
+            act = self._sending_all(site, pending, exchange, after, waits, site.latest)
+            site.latest = self._begin(site, act)
 
     def _sending_all(
         self,
         site: Fallible,
         pending: Sequence[int],
         exchange: TakePart,
+        after: Causes,
         gate: simpy.Event | None,
         before: simpy.Process | None,
     ) -> Process:
         if before is not None and before.is_alive:
             yield before
+        site.after = (*after, *site.after)
         if gate is not None:
             yield gate
             site.after = tuple(dict.fromkeys(self._ends[self._rounds - 1]))
@@ -181,27 +214,43 @@ class Rolling:
         else:
             site.after = after
         self._attendance.doom(site, round)
-        if round > self._staleness:
+        if round > self._staleness or self._run.server.aggregations:
             yield site.fetch(site.missing())
-        self._ends[round - 1].extend(site.after)
+        self._done_by(round - 1, site)
 
     def _acting(
-        self, site: Fallible, round: int, act: TakePart, gate: simpy.Event | None, before: simpy.Process | None
+        self,
+        site: Fallible,
+        round: int,
+        act: TakePart,
+        exchange: TakePart,
+        after: Causes,
+        gate: simpy.Event | None,
+        before: simpy.Process | None,
     ) -> Process:
         if before is not None and before.is_alive:
             yield before
+        else:
+            site.after = (*after, *site.after)
         if gate is not None:
             yield gate
             site.after = tuple(dict.fromkeys(self._ends[round - 1]))
         if self._run.server.aggregated(round).triggered:
-            # Nobody waits for it any more.
-            site.owed.pop(round, None)
+            self._attendance.skip(site, round)
         else:
             yield from self._attendance.fated(site, round, act(site, round))
-        self._ends[round].extend(site.after)
+        # What it was to send in a round that was opened before it had it, unless it is sent beside a later one.
+        while site.latest is self._run.env.active_process and (pending := self._overdue(site)):
+            yield from exchange(site, pending[0])
+        self._done_by(round, site)
         done = self._somebody_done(round)
         if not done.triggered:
-            done.succeed()
+            done.succeed(site.after)
+
+    def _done_by(self, round: int, site: Fallible) -> None:
+        """Note what a client was done with a round by, where the next ones wait for all of them."""
+        if not self._attendance.by_themselves:
+            self._ends[round].extend(site.after)
 
     def _begin(self, site: Fallible, generator: Process) -> simpy.Process:
         return self._run.process(site, generator)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TypeVar
 
+from sim.engine.fallible import Fallible
 from sim.engine.run import Run
 from sim.engine.shape import Params, Shape, Traits
 from sim.engine.site import Site
@@ -72,6 +73,8 @@ class Synchronous(Shape[P]):
 
     def presence(self, site: Site, wall_clock: float) -> Sequence[Interval]:
         """From the opening of each of its rounds to the next round's."""
+        if isinstance(site, Fallible):
+            return site.attended(wall_clock)
         if len(site.rounds) == len(self.begins):
             return [(0.0, wall_clock)]
         ends = [*self.begins[1:], wall_clock]

@@ -88,7 +88,7 @@ class Recording:
     result : Result
         The run.
     sites : tuple of int
-        Simulated clients, in the order of the columns of what-ifs.
+        Simulated clients, in the order of the columns of what-ifs; all clients where anyone may come to take part.
     conditions : Conditions
         What they had, in one row.
     program : Program or None
@@ -113,6 +113,11 @@ class Recording:
         """Position of the group that each site belongs to, shape (sites,)."""
         fleet = Fleet(self.setup.scenario.fleet)
         return np.array([fleet.index(site) for site in self.sites], dtype=np.int64)
+
+    @cached_property
+    def counts(self) -> dict[int, int]:
+        """For how many clients each site stands."""
+        return {site: self.result.counts.get(site, 1) for site in self.sites}
 
     def not_replayed(self, reason: str) -> Recording:
         """Copy it without its graph, so that every what-if is simulated."""
@@ -151,7 +156,7 @@ class Recording:
     def simulate(self, variants: Variants, which: int = 0) -> Result:
         """Simulate one of the what-ifs event by event."""
         conditions = self.conditions.under(variants[which : which + 1])
-        return simulate_changed(self.setup, self.costs, self.result.counts, conditions)
+        return simulate_changed(self.setup, self.costs, self.counts, conditions)
 
     def answer(self, variants: Variants) -> Answers:
         """Replay what-ifs, and simulate those for which the replay is not exact."""
@@ -198,7 +203,7 @@ def record(setup: Setup, costs: Costs, *, each_client: bool = False) -> Recordin
     # A learner of one's own forbids the shortcut of simulating alike clients once.
     learner = CostLearner(costs, setup.schedule, setup.blocks) if each_client else None
     result = simulate(setup, costs, learner)
-    sites = tuple(result.counts)
+    sites = tuple(range(setup.scenario.clients) if setup.opened else result.counts)
     reason = shared_or_varying(setup.scenario)
     if not setup.traits.causes_fixed:
         reason = f"{setup.method.name} does not declare that who waits for whom is the same however long things take"
@@ -277,7 +282,7 @@ class _Durations:
         recorded = recording.conditions
         self._recorded_server = {kind: getattr(recorded, names.server).item() for kind, names in _DIRECTIONS.items()}
         self._recorded_speed = recorded.speed[0]
-        self._counts = [recording.result.counts[site] for site in recording.sites]
+        self._counts = [*recording.counts.values()]
 
     def _of(self, name: str, site: int = 0) -> Floats:
         values = self._values[name]

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from sim.scenario import units
-from sim.scenario.fields import Bandwidth, Line, Money, Power, PriceOfTraffic, Section, is_number
+from sim.scenario.fields import Bandwidth, Money, Name, Power, PriceOfTraffic, Section, is_number
 
 
 class Prices(Section):
@@ -43,7 +43,7 @@ class Watts(Section):
 class DeviceChoice(Section):
     """A device that clients could have instead."""
 
-    name: Line
+    name: Name
     """Of the catalogue in docs/devices.md, or any if `speed` is given."""
     speed: Annotated[float, Field(ge=1e-6, le=1e6), BeforeValidator(is_number)] | None = None
     """As in `fleet`; by the roofline over the catalogue, and roughly so, if left out."""
@@ -55,7 +55,7 @@ class DeviceChoice(Section):
 class LinkChoice(Section):
     """Access links that clients could have instead."""
 
-    name: Line
+    name: Name
     uplink: Bandwidth
     downlink: Bandwidth | None = None
     """Like the uplink if left out."""
@@ -83,7 +83,7 @@ LAYERS = (1.0, 2.0, 4.0)
 class Choices(Section):
     """What `paraSim plan --budget` may choose; what the fleet has already is always among it."""
 
-    groups: tuple[Line, ...] | None = None
+    groups: tuple[Name, ...] | None = None
     """Names of the groups that get the chosen device and links; all if left out."""
     devices: tuple[DeviceChoice, ...] = DEVICES
     links: tuple[LinkChoice, ...] = LINKS

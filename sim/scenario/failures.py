@@ -91,9 +91,10 @@ def _kind(deadline: Any) -> str:
     return "of rounds" if isinstance(deadline, dict | AdaptiveDeadline) else "a duration"
 
 
+_FIXED = quantity(units.duration.or_as("a mapping with median and mad"), lambda seconds: f"{seconds!r}s", "10ms")
 # Tags are none that could be names of fields, so that messages leave them out of paths.
 Deadline = Annotated[
-    Annotated[Duration, Field(gt=0), Tag("a duration")] | Annotated[AdaptiveDeadline, Tag("of rounds")],
+    Annotated[float, *_FIXED, Field(gt=0), Tag("a duration")] | Annotated[AdaptiveDeadline, Tag("of rounds")],
     Discriminator(_kind),
 ]
 """How long a round waits from its opening on."""

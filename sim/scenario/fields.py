@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from inspect import cleandoc, getsource
 from itertools import pairwise
@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from sim.errors import shown
+from sim.errors import nearest, shown
 from sim.scenario import units
 from sim.scenario.safe_parsing import MAX_DEPTH, TOO_DEEP, check_characters
 
@@ -46,6 +46,31 @@ def is_number(value: Any) -> Any:
     return value
 
 
+def one_of(what: str, *kinds: type, words: Sequence[str] = ()) -> BeforeValidator:
+    """Refuse what no branch of a union takes, and say all that the union does.
+
+    What is wrong within a list or a mapping, its branch says.
+
+    Parameters
+    ----------
+    what : str
+        All that may be given, for messages.
+    *kinds : type
+        Of values that are no text.
+    words : sequence of str
+        Texts that may be given.
+    """
+
+    def check(value: Any) -> Any:
+        if value in words if isinstance(value, str) else isinstance(value, kinds) and not isinstance(value, bool):
+            return value
+        hint = nearest(value, words) if isinstance(value, str) and words else ""
+        hint = f"; {hint}" if hint.startswith("did") else ""
+        raise ValueError(f"must be {what}, not {shown(value)}{hint}")
+
+    return BeforeValidator(check)
+
+
 _UNPRINTABLE = (
     r"[\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff9-\ufffb]"
 )
@@ -53,8 +78,8 @@ _UNPRINTABLE = (
 
 
 def is_one_line(text: str) -> bool:
-    """Whether a text is printable and on one line."""
-    return re.search(_UNPRINTABLE, text) is None
+    """Whether a text is printable and on one line: nothing at all, or more than blanks."""
+    return re.search(_UNPRINTABLE, text) is None and not (text and text.isspace())
 
 
 def _one_line(text: str) -> str:
@@ -91,10 +116,12 @@ Integer = Annotated[int, BeforeValidator(is_number)]
 Whole = Annotated[Integer, Field(le=10**15)]
 """Beyond its bound, products of several would be no numbers that can be computed with."""
 Number = Annotated[float, BeforeValidator(is_number)]
-_ON_ONE_LINE = AfterValidator(_one_line), Field(json_schema_extra={"pattern": rf"^(?![\s\S]*{_UNPRINTABLE})"})
-OneLine = Annotated[str, Field(max_length=4096), *_ON_ONE_LINE]
+_ON_ONE_LINE = AfterValidator(_one_line), Field(json_schema_extra={"pattern": rf"^(?! +$)(?![\s\S]*{_UNPRINTABLE})"})
+OneLine = Annotated[str, Field(min_length=1, max_length=4096), *_ON_ONE_LINE]
 """A name or a path."""
 Line = Annotated[str, Field(max_length=200), *_ON_ONE_LINE]
+"""Text, which may be empty."""
+Name = Annotated[str, Field(min_length=1, max_length=200), *_ON_ONE_LINE]
 Bandwidth = Annotated[float, *quantity(units.bandwidth, units.format_bandwidth, "100MB/s")]
 Duration = Annotated[float, *quantity(units.duration, lambda seconds: f"{seconds!r}s", "10ms")]
 Size = Annotated[float, *quantity(units.size, units.format_size, "872MB")]

@@ -20,7 +20,7 @@ from pydantic import (
 
 from sim.errors import nearest, shown
 from sim.scenario import units
-from sim.scenario.fields import Bandwidth, Duration, Line, Number, OneLine, Section, Size, Whole, quantity
+from sim.scenario.fields import Duration, Name, Number, OneLine, Section, Size, Whole, quantity
 
 Zero = Annotated[float, *quantity(units.bandwidth_or_zero, units.format_bandwidth, "0B/s")]
 
@@ -30,7 +30,10 @@ def _start(given: Any) -> Any:
         if given != "random":
             raise ValueError(f"must be a duration or random, not {shown(given)}; did you mean 'random'?")
         return given
-    return units.duration(given)
+    return _DURATION_OR_RANDOM(given)
+
+
+_DURATION_OR_RANDOM = units.duration.or_as("random")
 
 
 _SECONDS = {"type": "number", "minimum": 0, "maximum": units.duration.largest}
@@ -75,9 +78,9 @@ class Traced(Section):
 
     trace: OneLine
     """CSV file with a column `seconds`, or a trace of Mahimahi (one time in ms a line); relative to the scenario."""
-    column: Line | None = None
+    column: Name | None = None
     """Column of the rates; not needed where there is only one besides `seconds`."""
-    unit: Line | None = None
+    unit: Name | None = None
     """Unit of the rates, such as `Mbit/s`, where the column's name does not tell it (`downlink_mbit_s` does)."""
     start: Start = 0.0
     """Where in the trace a run begins; `random` draws it for each client by itself."""
@@ -117,9 +120,12 @@ def _has(link: Any, field: str) -> bool:
     return isinstance(link, dict) and field in link
 
 
+_CONSTANT = quantity(units.bandwidth.or_as("a mapping with steps or a trace"), units.format_bandwidth, "100MB/s")
 # Tags are none that could be names of fields, so that messages leave them out of paths.
 Capacity = Annotated[
-    Annotated[Bandwidth, Tag("a constant")] | Annotated[Steps, Tag("of steps")] | Annotated[Traced, Tag("of trace")],
+    Annotated[float, *_CONSTANT, Tag("a constant")]
+    | Annotated[Steps, Tag("of steps")]
+    | Annotated[Traced, Tag("of trace")],
     Discriminator(_kind),
     BeforeValidator(_of_one_kind),
 ]

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from sim.engine.shape import Params
 from sim.errors import ScenarioError, nearest, shown
 from sim.scenario import economy, failures, links, sections
-from sim.scenario.fields import Integer, Line, OneLine, PlainFields, SchemaOfFields, Section, Whole
+from sim.scenario.fields import Integer, Name, OneLine, PlainFields, SchemaOfFields, Section, Whole
 from sim.scenario.seconds import chosen, leaves
 from sim.scenario.uncertainty import Uncertainty
 from sim.scenario.validation_messages import validation_message
@@ -35,9 +35,9 @@ class Scenario(Section):
         On direct construction; `Scenario.parse` turns it into a `ScenarioError` with one clear line per field.
     """
 
-    name: Line = "scenario"
+    name: Name = "scenario"
     """Free text."""
-    model: OneLine | None = Field(default=None, min_length=1)
+    model: OneLine | None = None
     """Catalogue name or path of a config.json; not needed if compute and payload are explicit."""
     method: sections.MethodChoice = Field(default_factory=lambda: METHODS[Params().name].shape.Params())
     rounds: Whole = Field(default=32, ge=1, le=1_000_000)
@@ -50,7 +50,7 @@ class Scenario(Section):
         default=(sections.Group(name="client", count=10),), min_length=1, fail_fast=True
     )
     """Groups of clients; 10 clients on 100 MB/s links if left out."""
-    regions: dict[Line, links.Region] = Field(default_factory=dict)
+    regions: dict[Name, links.Region] = Field(default_factory=dict)
     """Regions, by the name that groups give."""
     server: sections.ServerResources = sections.ServerResources()
     participation: sections.Participation = sections.Participation()
@@ -147,7 +147,9 @@ class Scenario(Section):
         if traits.rounds_numbered and not traits.takes_turns:
             return
         given, default = self.participation, sections.Participation()
-        for field in ("over_selection", "quorum", "deadline", "late", "short"):
+        # A quorum of one is nothing to wait for.
+        fields = ["over_selection", "deadline", "late", *(() if given.quorum == 1 else ("quorum",))]
+        for field in fields:
             if getattr(given, field) != getattr(default, field):
                 why = "take turns" if traits.takes_turns else "begin again by themselves"
                 raise ValueError(f"participation.{field}: clients of {self.method.name} {why}; leave it out")

@@ -60,9 +60,14 @@ def read_seconds(value: Any, above: tuple[str, ...] = ()) -> Any:
     return found
 
 
+_DURATION_OR_MORE = units.duration.or_as(
+    "a list (one per client), a list of lists (rounds x clients), or a mapping by method, model or batch size"
+)
+
+
 def _read_plain(item: Any, depth: int) -> Any:
     if not isinstance(item, list | tuple):
-        return units.duration(item)
+        return units.duration(item) if depth else _DURATION_OR_MORE(item)
     if depth == 2:
         raise ValueError(
             "must be a number, a list of them (one per client), or a list of such lists (rounds x clients)"

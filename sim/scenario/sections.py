@@ -20,7 +20,7 @@ from sim.engine.shape import Params
 from sim.errors import nearest, shown
 from sim.scenario.economy import Watts
 from sim.scenario.failures import Available, Deadline, Dropout, Failures, Outages, Part
-from sim.scenario.fields import Duration, Line, Money, Number, OneLine, Section, Size, Whole
+from sim.scenario.fields import Duration, Line, Money, Name, Number, OneLine, Section, Size, Whole, one_of
 from sim.scenario.links import Capacity, SiteLine, Transport
 from sim.scenario.seconds import Seconds, read_seconds
 from sim.scenario.uncertainty import Jitter, LinkJitter
@@ -65,8 +65,17 @@ class Blocks(Section):
     """Layers per block: 0.5 (attention and MLP apart), 1, 2, 4 ...; 2 if neither this nor `count` is given."""
     count: Whole | None = Field(default=None, ge=1, le=100_000)
     """Number of blocks, of sizes as equal as whole layers allow, instead of `layers`."""
-    schedule: Literal["random", "sequential", "reverse", "gradient"] | tuple[Whole, ...] = "random"
-    """Which block each round trains: a rule, or one block (0-based) per round."""
+    schedule: Annotated[
+        Literal["random", "sequential", "reverse", "gradient", "change", "bandit"] | tuple[Whole, ...],
+        one_of(
+            "'random', 'sequential', 'reverse', 'gradient', 'change', 'bandit' or a list of blocks",
+            list,
+            tuple,
+            words=["random", "sequential", "reverse", "gradient", "change", "bandit"],
+        ),
+    ] = "random"
+    """Which block each round trains: a rule, or one block (0-based) per round. By `change` and `bandit` it follows from
+    what earlier rounds of a training brought; a simulation draws at random instead."""
     gradient_pass: Duration | None = None
     """Seconds of the extra full pass of the `gradient` schedule, where no profile knows them."""
 
@@ -94,7 +103,10 @@ class Lora(Section):
 
     rank: Whole = Field(default=32, ge=1, le=1_000_000)
     """Rank r of the adapter."""
-    targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = ("q_proj", "v_proj")
+    targets: Annotated[
+        Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)],
+        one_of("'all-linear' or a list of names", list, tuple, words=["all-linear"]),
+    ] = ("q_proj", "v_proj")
     """Names of modules or stacked expert matrices that get an adapter, or `all-linear`."""
 
 
@@ -109,7 +121,7 @@ class Group(Section):
     """Clients that are alike. Clients are numbered from 0 in the order of the fleet."""
 
     name: Line = ""
-    """Free text; `group0`, `group1` ... if left out."""
+    """Free text; `group0`, `group1` ... if left out or empty."""
     count: Whole = Field(default=1, ge=1, le=10_000_000)
     """Number of clients."""
     uplink: Capacity = 100e6
@@ -122,9 +134,9 @@ class Group(Section):
     """What TCP makes of the links; without it, a message gets all that its links give from the first byte on."""
     site: SiteLine | None = None
     """A line that clients of the group share."""
-    region: Line | None = None
+    region: Name | None = None
     """One of `regions`, between these clients and the server."""
-    device: Line | None = None
+    device: Name | None = None
     """Device that computes; the profile's own if left out."""
     speed: Number = Field(default=1.0, ge=1e-6, le=1e6)
     """Computes this many times as fast as the device of the profile (or the given seconds)."""
@@ -183,15 +195,17 @@ class Participation(Section):
     """The clients of each round, one list per round."""
     over_selection: Number = Field(default=1.0, ge=1, le=100)
     """So many times as many clients are selected as `fraction` wants, so that some may be late or fail."""
-    quorum: Part = Field(default=1.0, gt=0)
-    """A round ends when the updates of this share of the clients that are wanted are in."""
+    quorum: Part | None = Field(default=None, gt=0)
+    """A round ends when the updates of this share of the clients that are wanted are in, and not with fewer; if left
+    out, with those of all that are left."""
     deadline: Deadline | None = None
-    """A round ends so long after it was opened, if any update is in: a duration, or by the rounds so far."""
+    """A round ends so long after it was opened, if any update is in, or is short of its quorum: a duration, or by the
+    rounds so far."""
     late: Literal["discard", "next-round"] = "discard"
     """What becomes of updates whose round has ended: dropped, or aggregated with the next one."""
     short: Literal["end", "wait"] = "end"
-    """What becomes of a round of which nobody is left: the run ends in an error, or it is opened anew when somebody is
-    there."""
+    """What becomes of a round of which nobody is left, or whose quorum cannot be reached: the run ends in an error, or
+    it is opened anew for further clients when they are there."""
 
     @model_validator(mode="after")
     def _only_a_fraction_is_drawn(self) -> Self:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sim.errors import UnitError, shown
 
@@ -69,6 +69,9 @@ class QuantityKind:
 
     def __call__(self, text: str | float) -> float:
         """Read a quantity."""
+        if type(text) is float and self.bare_is_base_unit and max(self.least[0], 0.0) < text <= self.largest:
+            # As most of many are.
+            return text
         match = None
         if isinstance(text, str | int | float) and not isinstance(text, bool):
             # No quantity is longer, and matching a very long text could take very long.
@@ -88,6 +91,10 @@ class QuantityKind:
         if number > self.largest:
             raise UnitError(f"{shown(text)}: too large for {self.name}")
         return number
+
+    def or_as(self, other: str) -> QuantityKind:
+        """Give the same kind for a field that takes something else, too: messages say how that is written."""
+        return replace(self, examples=f"{self.examples}, or give {other}")
 
     @property
     def pattern(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from itertools import islice
 from typing import Any, get_origin
@@ -49,7 +49,8 @@ def _path(problem: Any) -> tuple[int | str, ...]:
     loc = problem["loc"]
     known = {loc[-1]} if problem["type"] == "extra_forbidden" else set()
     if loc[:1] == ("regions",):
-        known |= {*loc[1:2]}
+        # A name that is empty shows no place.
+        known |= {name for name in loc[1:2] if str(name).strip()}
     return tuple(part for part in loc if isinstance(part, int) or part in known or part.isidentifier())
 
 
@@ -108,11 +109,16 @@ def _places(section: type[BaseModel], name: str, above: str = "") -> Iterator[st
             yield from _places(nested, name, f"{above}{field}{entry}.")
 
 
-def sections_at(root: type[BaseModel], path: Sequence[int | str]) -> list[type[BaseModel]]:
+def sections_at(root: type[BaseModel], path: Sequence[int | str]) -> Sequence[type[BaseModel]]:
     """Find what `root` may hold at a path such as ``["fleet", 0]``: a section, or one of several kinds of them.
 
     Numbers of a list's entries may be left out, names of a mapping's not.
     """
+    return _sections_at(root, tuple(path))
+
+
+@lru_cache(10_000)
+def _sections_at(root: type[BaseModel], path: tuple[int | str, ...]) -> Sequence[type[BaseModel]]:
     sections, named = [root], False
     for part in path:
         if named:

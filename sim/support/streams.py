@@ -26,6 +26,7 @@ Stream = Literal[
     "failures",
     "dropout",
     "over-selection",
+    "block-choice",
 ]
 
 

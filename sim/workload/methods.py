@@ -15,6 +15,7 @@ from sim.errors import ScenarioError, nearest, shown
 from sim.protocols.buffered import Asynchronous, Buffered
 from sim.protocols.cyclic import Cyclic
 from sim.protocols.overlapped import Overlapped
+from sim.protocols.overlapped_async import OverlappedAsync
 from sim.protocols.synchronous import Synchronous
 
 
@@ -100,6 +101,7 @@ for _method in (
     Method("full-ft", Synchronous, Trains.EVERYTHING, "FedAvg on all weights"),
     Method("fedbuff", Buffered, Trains.EVERYTHING, "clients at their own pace; every few updates are aggregated"),
     Method("fedasync", Asynchronous, Trains.EVERYTHING, "FedBuff that aggregates every update by itself"),
+    Method("parablock-async", OverlappedAsync, Trains.BLOCK, "ParaBlock at each client's own pace, a buffer per block"),
     Method("overlapped-lora", Overlapped, Trains.LORA, "ParaBlock's overlap with FedIT's adapters"),
 ):
     register(_method)

@@ -12,16 +12,23 @@ UNKNOWN_MODEL_BLOCKS = 16
 """Blocks assumed where neither a model nor `blocks.count` says how many: those of the paper's Llama 3-8B."""
 
 
-def block_schedule(scenario: Scenario, count: int) -> Sequence[int]:
+CHOSEN_IN_TRAINING: tuple[str, ...] = ("change", "bandit")
+"""Schedules by which a round's block follows from what earlier rounds taught."""
+
+
+def block_schedule(scenario: Scenario, count: int, rounds: int) -> Sequence[int]:
     """Block of each round.
 
     Parameters
     ----------
     scenario : Scenario
-        Its `blocks.schedule`, `rounds` and `seed`. `random` draws anew each round, as in the paper;
+        Its `blocks.schedule` and `seed`. `random` draws anew each round, as in the paper;
         `gradient` is a draw too, for want of gradients: a learner that has them ranks the blocks itself.
+        So are those of `CHOSEN_IN_TRAINING`: a learner chooses from round to round.
     count : int
         Number of blocks.
+    rounds : int
+        Number of rounds; of no account where the blocks are listed.
 
     Returns
     -------
@@ -33,7 +40,7 @@ def block_schedule(scenario: Scenario, count: int) -> Sequence[int]:
     ScenarioError
         If a list names a block that is not there.
     """
-    schedule, rounds = scenario.blocks.schedule, scenario.rounds
+    schedule = scenario.blocks.schedule
     if isinstance(schedule, tuple):
         for round, block in enumerate(schedule):
             if not 0 <= block < count:

@@ -28,6 +28,8 @@ Path = tuple[str | int, ...]
 SCHEMA = json_schema()
 """The schema of scenarios as it is published, the section `train` included."""
 MODELS = tuple(name for name in catalogue_names() if name != "llama-3.1-70b")
+SMALL = tuple(name for name in MODELS if architecture(name).parameters < 2e8)
+"""Models whose messages arrive between failures that come every few minutes."""
 REGION = "region 0"
 LAYERS = {name: len(architecture(name).layers) for name in MODELS}
 
@@ -171,14 +173,16 @@ class Scenarios:
             if group.get("duplex") == "half":
                 group.pop("transport", None)
         self._links(data)
-        self._failures(data["fleet"])
+        failing = self._failures(data["fleet"])
         clients = sum(group["count"] for group in data["fleet"])
         data["method"] = self._method(method, clients)
         shape = METHODS[method].shape.traits
-        data["model"] = model = chosen(MODELS)
+        data["model"] = model = chosen(SMALL if failing else MODELS)
+        if failing and "payload" in data:
+            data["payload"] = {way: f"{self.random.uniform(1, 200):.3g}MB" for way in data["payload"]}
         profiled = self.random.random() < 0.2
         if profiled:
-            model = self._profile(data)
+            model = self._profile(data, small=failing)
         else:
             self._compute(data.setdefault("compute", {}), rounds, clients)
         if profiled or chosen((True, False)):
@@ -203,6 +207,11 @@ class Scenarios:
 
     def _links(self, data: Data) -> None:
         regions = data.get("regions", {})
+        for place in (*data["fleet"], *regions.values()):
+            # Of seconds of latency and half of all packets lost TCP makes some bytes a second: messages take months.
+            for holder, field in ((place, "latency"), (place.get("transport", {}), "loss")):
+                if isinstance(holder.get(field), float):
+                    holder[field] = round(holder[field] / 100, 6)
         for region in regions.values():
             if "transport" in region:
                 region["aggregates"] = True
@@ -223,7 +232,8 @@ class Scenarios:
                 # Without one, what ends in nothing would hold a run up for ever.
                 link["period"] = 901 + self.random.randrange(900)
 
-    def _failures(self, fleet: list[Data]) -> None:
+    def _failures(self, fleet: list[Data]) -> bool:
+        """Make clients fail seldom enough to get on; tell whether any does."""
         if self.random.random() < 0.5:
             # Most of what is simulated has none of it.
             for group in fleet:
@@ -242,6 +252,7 @@ class Scenarios:
                 group["failures"] |= times
             if "dropout" in group:
                 group["dropout"] |= {"rate": self.random.choice((0, 0.1, "40%"))}
+        return any({"available", "outages", "dropout", "failures"} & group.keys() for group in fleet)
 
     def _method(self, method: str, clients: int) -> Any:
         forms = [form for form in SCHEMA["properties"]["method"]["anyOf"] if method in form.get("enum", ())]
@@ -277,10 +288,10 @@ class Scenarios:
             )
         )
 
-    def _profile(self, data: Data) -> str:
+    def _profile(self, data: Data, *, small: bool) -> str:
         """Take the seconds from a profile, with a model and local work that it covers."""
         kept = {field: value for field, value in data.get("compute", {}).items() if field == "non_overlapping"}
-        if self.random.random() < 0.5:
+        if small or self.random.random() < 0.5:
             data["model"], batch_sizes, lengths = "smollm2-135m", (1, 2, 4), (32, 64, 128)
             data["compute"] = kept | {"profile": "smollm2-135m-cpu"}
         else:

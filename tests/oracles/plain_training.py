@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 import torch
@@ -153,12 +154,70 @@ def parablock_with_losses(
     return model
 
 
+def parablock_async(
+    model: nn.Module, schedule: Sequence[int], batches: Batches, rate: float, seconds: Sequence[float],
+    one_way: Sequence[float], buffer: int, aggregations: int, weight: Callable[[int], float] = lambda s: 1.0,
+    bound: float = float("inf"),
+) -> tuple[nn.Module, list[tuple[float, int]]]:  # fmt: skip
+    """Asynchronous ParaBlock on N whole models, on a clock of its own: also when which block was aggregated.
+
+    A client computes for so long, and sends or fetches a block in so long; no two things end in the same instant.
+    """
+    clients = [{"x": copy.deepcopy(model), "n": -1, "seen": 0, "idle": True} for _ in seconds]
+    buffers: dict[int, list[tuple[int, State]]] = {}
+    log: list[tuple[float, int]] = []
+    events: list[tuple[float, str, int, Any]] = [(0.0, "begin", i, None) for i in range(len(seconds))]
+    while len(log) < aggregations:
+        now, what, i, about = heappop(events)
+        client = clients[i]
+        if what == "begin":
+            client |= {"n": client["n"] + 1, "begun": client["seen"], "computes": True, "talks": False, "waits": False}
+            if client["n"]:
+                client |= {"sent": client["made"], "talks": True}
+                heappush(events, (now + one_way[i], "arrive", i, None))
+            block = schedule[client["n"] % len(schedule)]
+            delta = local_training(client["x"], names_of(block, model), batches(i, client["n"]), rate)
+            client["made"] = (block, delta, client["begun"])
+            heappush(events, (now + seconds[i], "computed", i, None))
+            continue
+        if what == "computed":
+            add(client["x"], client["made"][1])
+            client |= {"computes": False, "talks": client["talks"] and not client["waits"], "waits": False}
+        elif what == "arrive":
+            block, delta, begun = client["sent"]
+            stale = len(log) - begun
+            if stale <= bound:
+                buffers.setdefault(block, []).append((i, {name: weight(stale) * v for name, v in delta.items()}))
+            if len(buffers.get(block, ())) == buffer:
+                add(model, mean([d for _, d in sorted(buffers.pop(block), key=lambda e: e[0])], [1.0] * buffer))
+                log.append((now, block))
+            client["waits"] = True
+        elif what == "fetched":
+            for name, value in about.items():
+                dict(client["x"].named_parameters())[name].data.copy_(value)
+            if not client["computes"]:
+                add(client["x"], {n: v for n, v in client["made"][1].items() if n in about})
+            client["talks"] = False
+        for j, other in enumerate(clients):
+            newer = {block for _, block in log[other["seen"] :]} if other.get("waits") else ()
+            if newer:
+                names = [name for block in newer for name in names_of(block, model)]
+                values = {n: v.detach().clone() for n, v in model.named_parameters() if n in names}
+                heappush(events, (now + len(newer) * one_way[j], "fetched", j, values))
+                other |= {"waits": False, "seen": len(log)}
+            elif other.get("waits") and not other["computes"]:
+                other |= {"waits": False, "talks": False}
+        if not client["computes"] and not client["talks"]:
+            heappush(events, (now, "begin", i, None))
+    return model, log
+
+
 def fedcybgd(
     model: nn.Module, batches: Batches, rounds: int, n: int, rate: Callable[[int], float | Sequence[float]],
     *, kept: bool = True, fetched: Callable[[int], Sequence[int]] | None = None, unfetched: str = "base",
-    up: Wire = unchanged, down: Wire = unchanged, blocks: int | None = None,
+    up: Wire = unchanged, down: Wire = unchanged, blocks: int | None = None, turns: Sequence[int] = (),
 ) -> nn.Module:  # fmt: skip
-    """Clients take turns; the server overwrites the block that the client returns.
+    """Clients take turns, or those that are given; the server overwrites the block that the client returns.
 
     For blocks that a client does not fetch stand the base's values, as in the method's public code, or those that it
     had last. AdamW's state stays with the client or begins afresh. With fewer blocks than clients, some share one.
@@ -167,7 +226,7 @@ def fedcybgd(
     base, memories = copy.deepcopy(model), [{} for _ in range(n)]
     last = [copy.deepcopy(model) for _ in range(n)]
     for t in range(rounds):
-        client = t % n
+        client = turns[t] if turns else t % n
         own = copy.deepcopy(base if unfetched == "base" else last[client])
         mine = client % (blocks or n)
         still_mine = [mine] if owner.get(mine) == client else []

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.core import TyperCommand, TyperGroup
 
 from parasim.cli.commands import COMMANDS, load
 from tests.parasim.command_line import refused, run
@@ -30,9 +31,34 @@ def test_help_loads_no_command():
         "except SystemExit: pass\n"
         "loaded = {name for name in sys.modules if name.startswith('parasim.cli.')}\n"
         "heavy = {'numpy', 'pydantic', 'ruamel', 'simpy'} & sys.modules.keys()\n"
-        "sys.exit(bool(heavy) or loaded != {'parasim.cli.commands', 'parasim.cli.guard', 'parasim.cli.main'})"
+        "sys.exit(bool(heavy) or loaded != {f'parasim.cli.{name}' for name in ('commands', 'guard', 'main', 'quiet')})"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def leaves(command, *names):
+    """All commands below one, with their names."""
+    if isinstance(command, TyperGroup):
+        for name, each in command.commands.items():
+            yield from leaves(each, *names, name)
+    else:
+        yield names, command
+
+
+EVERY = [leaf for name in COMMANDS for leaf in leaves(load(name), name)]
+
+
+@pytest.mark.parametrize(("names", "command"), EVERY, ids=[" ".join(names) for names, _ in EVERY])
+def test_every_command_shows_an_example_of_itself(names: tuple[str, ...], command: TyperCommand):
+    assert f"Example: paraSim {' '.join(names)}" in command.help
+
+
+@pytest.mark.parametrize("place", [0, 1, 4])
+def test_quiet_leaves_the_result_alone(place: int):
+    arguments = ["validate", "transport", "--format", "csv"]
+    said, quiet = run(*arguments), run(*arguments[:place], "--quiet", *arguments[place:])
+    assert said.err
+    assert (quiet.status, quiet.out, quiet.err) == (0, said.out, "")
 
 
 def test_a_misspelt_command_is_answered_with_the_nearest():

@@ -129,7 +129,7 @@ def test_the_examples_run(path: Path):
 
 
 def test_an_interruption_is_one_line(small: Path, monkeypatch: pytest.MonkeyPatch):
-    def interrupt(source: object) -> None:
+    def interrupt(source: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("parasim.api.simulate", interrupt)
@@ -150,3 +150,12 @@ def test_what_is_lost_wasted_and_repaired_is_said(small: Path):
     assert ("failed" in out) == (figures["failed_s"] > 0)
     # Without any of it, nothing is said.
     assert not {"failed_s", "wasted_bytes"} & json.loads(run("simulate", small, "--format", "json").out).keys()
+
+
+def test_without_a_timeline_there_are_figures_alone(small: Path, tmp_path: Path):
+    whole, figures = tmp_path / "whole", tmp_path / "figures"
+    run("simulate", str(small), "--out", str(whole))
+    run("simulate", str(small), "--out", str(figures), "--no-timeline")
+    assert not (figures / "timeline.csv").exists()
+    assert (figures / "result.json").read_bytes() == (whole / "result.json").read_bytes()
+    assert json.loads((figures / "reproduce.json").read_text())["files"] == ["result.json"]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -47,10 +48,10 @@ import parasim.cli.main, parasim.sweeping
 
 simulated = parasim.sweeping.figures
 
-def figures(data):
+def figures(data, *, failures):
     if data["seed"] == 60:
         time.sleep(600)
-    return simulated(data)
+    return simulated(data, failures=failures)
 
 parasim.sweeping.figures = figures
 parasim.cli.main.main()
@@ -178,7 +179,7 @@ def test_another_sweeps_directory_is_refused(large: Path, tmp_path: Path):
         (["--batch-size", "2,four"], "local.batch_size: "),
         (["--model", "gpt2,gpt3"], "'gpt3'"),
         (["--set", "roundz=1"], "'rounds'"),
-        (["--method", "fedbcd,fedit", "--set", "method.buffer=2"], "fedbuff has it"),
+        (["--method", "fedbcd,fedit", "--set", "method.buffer=2"], "it is one of fedbuff"),
         (["--method", "fedbuff", "--set", "method.bufer=2"], "'buffer'"),
         (["--method", "fedbcd,fedbuff", "--set", "method.buffer=0"], "method.buffer"),
     ],
@@ -188,6 +189,26 @@ def test_wrong_options_are_refused_before_anything_is_written(
 ):
     assert place in refused("sweep", large, *arguments, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_sweep_goes_on_only_with_the_files_that_it_began_with(large: Path, tmp_path: Path):
+    trace, profile, out = tmp_path / "trace.csv", tmp_path / "profile.json", tmp_path / "out"
+    trace.write_text("seconds,rate_mbit_s\n0,10\n1,20\n")
+    link = ("--set", f"fleet.0.uplink={{trace: {trace}}}", "--vary", "seed=1,2", "--out", out)
+    assert run("sweep", large, *link).status == 0
+    before = (out / "results.csv").read_bytes()
+    assert run("sweep", large, *link).status == 0
+    trace.write_text("seconds,rate_mbit_s\n0,10\n1,30\n")
+    assert str(out) in refused("sweep", large, *link)
+    assert (out / "results.csv").read_bytes() == before
+    # And likewise with a profile of one's own.
+    measured = json.loads(resources.files("calibration").joinpath("profiles/paper-a100.json").read_text())
+    profile.write_text(json.dumps(measured))
+    costs = ("--set", f"compute.profile={profile}", "--vary", "rounds=1,2", "--out", tmp_path / "other")
+    large.write_text("model: llama-3-8b\n")
+    assert run("sweep", large, *costs).status == 0
+    profile.write_text(json.dumps({**measured, "device": {"name": "another"}}))
+    assert "changed" in refused("sweep", large, *costs)
 
 
 def test_parameters_are_those_of_the_methods_that_are_swept(large: Path, tmp_path: Path):
@@ -249,3 +270,18 @@ def test_an_older_table_has_no_such_column(large: Path, tmp_path: Path):
     lines = [line.rpartition(",")[0] for line in results.read_text().splitlines()]
     results.write_text("\n".join(lines) + "\n")
     assert run(*arguments).status == 0
+
+
+def test_what_failures_cost_has_columns_in_every_row(large: Path, tmp_path: Path):
+    # Of three values, one is no failure at all: its row has the same columns, with nothing in them.
+    vary = "fleet.0.dropout={rate: 0},{rate: 30%},{rate: 60%}"
+    wait = "--set", "participation.short=wait"
+    out = run("sweep", large, "--method", "fedbcd", "--vary", vary, *wait, "--out", tmp_path).out
+    with (tmp_path / "results.csv").open() as file:
+        none, some, more = csv.DictReader(file)
+    assert [float(none[column]) for column in ("wasted_compute_s", "wasted_bytes", "lost_updates")] == [0, 0, 0]
+    assert 0 < int(some["lost_updates"]) < int(more["lost_updates"])
+    assert int(more["short_rounds"]) > 0
+    assert "short rounds" in out
+    # What cannot fail has none of these columns.
+    assert "wasted" not in run("sweep", large, "--vary", "seed=1,2", "--format", "csv", "--out", tmp_path / "no").out

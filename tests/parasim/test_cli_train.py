@@ -58,6 +58,18 @@ def test_what_is_priced_and_not_applied_is_said(small_training: Path, tmp_path: 
     assert "wire.bytes_per_parameter=2 is priced and not applied where" in " ".join(outcome.out.split())
 
 
+def test_what_failures_cost_is_said_and_listed(small_training: Path, tmp_path: Path):
+    told = ("--set", "fleet.*.dropout={rate: 60%}", "--set", "participation.short=wait", "--set", "rounds=3")
+    outcome = run("train", small_training, "--method", "fedit", *told, "--out", tmp_path)
+    assert outcome.status == 0, outcome.err
+    with (tmp_path / "fedit" / "failures.csv").open() as file:
+        vanished = [row for row in csv.DictReader(file) if row["what"] == "vanished"]
+    assert vanished
+    said = " ".join(outcome.out.split())
+    assert f"{len(vanished)} updates lost" in said
+    assert "of 3 rounds with fewer updates than were wanted" in said
+
+
 def test_the_same_command_again_changes_nothing(trained: tuple[Path, str], small_training: Path):
     out, printed = trained
     watched = ["metrics.csv", "parablock/timeline.csv", "parablock/model/model.safetensors", "training.svg"]
@@ -79,6 +91,18 @@ def test_both_clocks_side_by_side(small_training: Path, tmp_path: Path):
     assert row["measured_s"] == metric["simulated_s"]
     assert float(row["profile_s"]) == pytest.approx(2 + size / 1e6, rel=1e-12)
     assert (tmp_path / "fedbcd" / "timeline-profile.csv").is_file()
+
+
+def test_both_clocks_time_the_blocks_that_were_chosen(small_training: Path, tmp_path: Path):
+    chosen = ("--set", "rounds=8", "--set", "blocks.schedule=change")
+    arguments = ("--method", "fedbcd", "--clock", "both", "--out", tmp_path, *chosen)
+    assert run("train", small_training, *arguments).status == 0
+    blocks = {}
+    for name in ("timeline", "timeline-profile"):
+        with (tmp_path / "fedbcd" / f"{name}.csv").open() as file:
+            blocks[name] = {row["round"]: row["block"] for row in csv.DictReader(file) if row["kind"] == "aggregate"}
+    assert len(blocks["timeline"]) == 8
+    assert blocks["timeline-profile"] == blocks["timeline"]
 
 
 @pytest.mark.parametrize("clock", ["profile", "both"])

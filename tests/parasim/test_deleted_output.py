@@ -42,11 +42,11 @@ def test_a_sweep(lose: Lose, after: int, tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "small.yaml").write_text(SMALL)
     figures, calls = parasim.sweeping.figures, []
 
-    def disturbed(data):
+    def disturbed(data, **how):
         calls.append(1)
         if len(calls) == after + 1:
             lose(tmp_path / "out")
-        return figures(data)
+        return figures(data, **how)
 
     monkeypatch.setattr(parasim.sweeping, "figures", disturbed)
     missed(run("sweep", tmp_path / "small.yaml", *GRID, "--jobs", "1", "--out", tmp_path / "out"))

@@ -11,7 +11,7 @@ import pytest
 
 import parasim
 from parasim import Method, Trains, register
-from parasim.cli.guard import without_debug
+from parasim.cli.guard import without
 from parasim.cli.main import main
 from sim.protocols.synchronous import Synchronous
 from sim.workload.methods import METHODS
@@ -106,10 +106,10 @@ def test_the_traceback_is_shown_to_who_asks(place: int, small: Path, monkeypatch
     assert outcome.err.splitlines()[-1].startswith("paraSim: unexpected ZeroDivisionError (test_guard.py, line ")
 
 
-def test_debug_is_taken_out_wherever_it_stands():
-    assert without_debug(["simulate", "--debug", "a"]) == (["simulate", "a"], True)
-    assert without_debug(["simulate", "a"]) == (["simulate", "a"], False)
-    assert without_debug(["simulate", "--", "--debug"]) == (["simulate", "--", "--debug"], False)
+def test_options_that_go_with_all_commands_are_taken_out_wherever_they_stand():
+    assert without("--debug", ["simulate", "--debug", "a"]) == (["simulate", "a"], True)
+    assert without("--quiet", ["simulate", "a"]) == (["simulate", "a"], False)
+    assert without("--debug", ["simulate", "--", "--debug"]) == (["simulate", "--", "--debug"], False)
 
 
 @pytest.mark.parametrize("arguments", ["simulate small.yaml", "simulate small.yaml --format json", "list", "--help"])

@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoConfig
 
 import parasim
 from calibration.measuring.calibrate import fitted, save
 from calibration.profiles.measured_file import HeldOut, doubt
 from parasim.ignored import ignored_jitter
+from parasim_demonstration.models import demonstration_tokenizer
 from sim.scenario.scenario import Scenario
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, measured_file
 from tests.parasim.command_line import run
+from train.models.building import random_model
+from train.models.files import save_model
 
 SAID = "do not rely on profile synthetic: a median error of 27 % on points that it has not seen"
 
@@ -152,3 +156,101 @@ def test_training_says_so_too(small_training: Path, tmp_path: Path):
     arguments = ("--method", "fedbcd", "--set", "fleet.0.speed_jitter={sigma: 0.2}", "--out", tmp_path / "out")
     said = " ".join(run("train", small_training, *arguments).out.split())
     assert "Not looked at: speed_jitter of group0." in said
+
+
+EXPERTS = {
+    "model_type": "gpt_oss",
+    "vocab_size": 8300,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 8,
+    "num_local_experts": 4,
+}
+LEFT_OUT = (
+    "lora.targets: all-linear leaves out router.weight, gate_up_proj and down_proj, as peft does: 81% of the layers' "
+    "weights get no adapters unless they are named."
+)
+"""A layer has 4 x 16 x 48 + 4 x 24 x 16 weights of experts and 16 x 4 of the router, 4,672 of 5,782 parameters in all.
+
+The others are the experts' 4 x (48 + 16) bias terms and the router's 4, q, k, v and o with 768 weights and 48 bias
+terms, 2 sinks and 2 norms of 16.
+"""
+
+
+@pytest.fixture
+def experts(tmp_path: Path) -> Path:
+    """A scenario of a model with experts that peft adapts by name alone."""
+    (tmp_path / "config.json").write_text(json.dumps(EXPERTS))
+    fields = {
+        "model": "config.json",
+        "method": "fedit",
+        "rounds": 2,
+        "local": {"batch_size": 1, "sequence_length": 8},
+        "fleet": [{"name": "site", "count": 2}],
+        "lora": {"rank": 4, "targets": "all-linear"},
+        "compute": {"seconds": 1},
+    }
+    (tmp_path / "scenario.json").write_text(json.dumps(fields))
+    return tmp_path / "scenario.json"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("simulate",),
+        ("explain",),
+        ("memory", "--method", "fedit,flora,fedbcd"),
+        ("plan", "--break-even", "fedit,flora"),
+        ("sweep", "--bandwidth", "1MB/s,10MB/s"),
+    ],
+)
+def test_experts_that_get_no_adapters_are_named_by_every_command(
+    command: tuple[str, ...], experts: Path, tmp_path: Path
+):
+    out = () if command[0] in ("memory", "explain") else ("--out", tmp_path / "out")
+    outcome = run(command[0], experts, *command[1:], *out)
+    assert outcome.status == 0, outcome.err
+    assert " ".join(outcome.out.split()).count(LEFT_OUT) == 1
+
+
+def test_programs_read_which_experts_get_no_adapters(experts: Path):
+    assert json.loads(run("simulate", experts, "--format", "json").out)["provenance"]["ignored"] == [LEFT_OUT]
+    assert json.loads(run("memory", experts, "--format", "json").out)["notes"] == [LEFT_OUT]
+
+
+@pytest.mark.parametrize(
+    "setting", ["lora.targets=[q_proj, gate_up_proj, down_proj]", "method.name=fedbcd", "model=llama-3.2-3b"]
+)
+def test_nothing_is_said_of_adapters_where_nothing_is_left_out(setting: str, experts: Path):
+    assert "lora.targets" not in run("simulate", experts, "--set", setting).out
+
+
+def test_modules_beside_the_experts_that_peft_cannot_adapt(experts: Path, tmp_path: Path):
+    # Of the GLM-4.5 family: gate, up and down of a dense first layer and of a shared expert, 3 x 16 x 24 each, 2,304 in
+    # all. Both layers have 768 weights of attention and 2 norms of 16, the second one 4 experts of 3 x 16 x 24 and a
+    # router of 64: 2 x (768 + 32 + 1,152) + 4,608 + 64 = 8,576.
+    sizes = {"n_routed_experts": 4, "n_shared_experts": 1, "moe_intermediate_size": 24, "first_k_dense_replace": 1}
+    (tmp_path / "config.json").write_text(json.dumps(EXPERTS | sizes | {"model_type": "glm4_moe"}))
+    [said] = parasim.simulate(experts).provenance["ignored"]
+    assert "gate_proj, up_proj and down_proj outside of routed experts, as peft does: 27% of the layers'" in said
+
+
+def test_training_says_which_experts_get_no_adapters(small_training: Path, tmp_path: Path):
+    model = random_model(AutoConfig.for_model(**EXPERTS), seed=0)
+    save_model(model, demonstration_tokenizer(), tmp_path / "base")
+    settings = ("--method", "fedit", "--set", "lora.targets=all-linear", "--model", tmp_path / "base")
+    outcome = run("train", small_training, *settings, "--out", tmp_path / "out")
+    assert outcome.status == 0, outcome.err
+    assert " ".join(outcome.out.split()).count(LEFT_OUT) == 1
+
+
+def test_blocks_that_a_simulation_draws_where_training_chooses_them_are_said(small_training: Path, tmp_path: Path):
+    chosen = {"rounds": 4, "compute": {"seconds": 1}, "payload": {"upload": "1MB"}, "blocks": {"schedule": "bandit"}}
+    (sentence,) = parasim.simulate(chosen).provenance["ignored"]
+    assert "blocks.schedule bandit" in sentence
+    assert "ignored" not in parasim.simulate(chosen | {"method": "fedit"}).provenance
+    arguments = ("--method", "fedbcd", "--set", "blocks.schedule=bandit", "--out", tmp_path / "out")
+    assert "Not looked at" not in run("train", small_training, *arguments).out

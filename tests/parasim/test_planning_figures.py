@@ -29,7 +29,7 @@ def sampled(method: str, within: float | None = None) -> RandomRuns:
     """500 runs of a method whose run without jitter takes 1,096 s."""
     setup = SimpleNamespace(scenario=Scenario.parse({"method": method, "model": "demo"}))
     recording = SimpleNamespace(setup=setup, result=SimpleNamespace(wall_clock=1096.0))
-    return RandomRuns(recording, np.random.default_rng(0).lognormal(7, 0.1, 500), 500, 0.9, within, 1)
+    return RandomRuns(recording, 1096.0, np.random.default_rng(0).lognormal(7, 0.1, 500), 500, 0.9, within, 1)
 
 
 RUNS = [

@@ -13,6 +13,7 @@ import pytest
 import parasim
 from sim.support.ray_pool import RayPool
 from tests.parasim.command_line import refused, run
+from tests.parasim.test_failing_jobs import FAILING, VARIED
 
 WITH_RAY = pytest.mark.usefixtures("cluster")
 
@@ -73,6 +74,18 @@ def test_a_sweep_is_the_same_to_the_last_byte(small: Path, tmp_path: Path, sent:
     assert here.out == there.out
     assert files_of(tmp_path / "here") == files_of(tmp_path / "there")
     assert {"results.csv", "sweep.json", "runtime.png"} <= set(files_of(tmp_path / "there"))
+    assert sent == [2]
+
+
+@WITH_RAY
+def test_a_sweep_over_clients_that_fail_is_the_same_to_the_last_byte(tmp_path: Path, sent: list[int]):
+    path = tmp_path / "failing.yaml"
+    path.write_text(FAILING)
+    here = run("sweep", path, *VARIED, "--out", tmp_path / "here", "--format", "csv")
+    there = run("sweep", path, *VARIED, "--out", tmp_path / "there", "--format", "csv", "--engine", "ray")
+    assert here.status == there.status == 0, (here, there)
+    assert here.out == there.out
+    assert files_of(tmp_path / "here") == files_of(tmp_path / "there")
     assert sent == [2]
 
 

@@ -36,7 +36,7 @@ def calls() -> list[tuple[set[str], bool, str, set[str], bool]]:
 
 
 def fields_of(text: str) -> set[str]:
-    return {name.split(".")[0] for _, name, _, _ in string.Formatter().parse(text) if name}
+    return {re.split(r"[.[]", name)[0] for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
 def test_whatever_is_said_by_name_has_its_sentence_and_all_its_fields():

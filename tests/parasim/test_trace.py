@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -235,6 +236,65 @@ def test_what_varying_links_can_carry_is_a_counter_of_its_owner(tmp_path: Path):
     # Constants are no counters.
     varying = {name for name, _, _ in trace["levels"] if "capacity" in name}
     assert varying == {"far: capacity up", "far: capacity down", "region eu: capacity down", "server: capacity down"}
+
+
+# What the viewer's reader of Chrome's trace events needs of each kind of event, by its phase.
+WHERE = {"pid": {"type": "integer", "minimum": 0}, "tid": {"type": "integer", "minimum": 0}}
+WHEN = {"ts": {"type": "integer", "minimum": 0}}
+NAMED = {"name": {"type": "string", "minLength": 1}, "cat": {"type": "string", "minLength": 1}}
+ARROW = {**WHERE, **WHEN, **NAMED, "id": {"type": "integer"}}
+PHASES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "M": ({**WHERE, **NAMED, "args": {"type": "object", "minProperties": 1}}, ["name", "pid", "args"]),
+    "X": ({**WHERE, **WHEN, **NAMED, "dur": {"type": "integer", "minimum": 0}}, ["name", "ts", "dur", "pid", "tid"]),
+    "s": (ARROW, ["name", "cat", "id", "ts", "pid", "tid"]),
+    "f": ({**ARROW, "bp": {"const": "e"}}, ["name", "cat", "id", "bp", "ts", "pid", "tid"]),
+    "C": (
+        {
+            **WHERE,
+            **WHEN,
+            **NAMED,
+            "args": {"additionalProperties": {"type": "number", "minimum": 0}, "minProperties": 1},
+        },
+        ["name", "ts", "pid", "args"],
+    ),
+}
+
+
+def test_a_trace_with_counters_is_one_of_chromes(tmp_path: Path):
+    steps = {"steps": [[0, "10MB/s"], [4, "2MB/s"]], "period": 8}
+    fleet = [SITES["fleet"][0] | {"uplink": steps}, SITES["fleet"][1]]
+    result = simulated(**SITES | {"fleet": fleet, "server": {"ingress": steps}})
+    write_trace(result, tmp_path / "run.json", critical_path(result))
+    trace = json.loads((tmp_path / "run.json").read_bytes())
+    named: dict[str, set[tuple[int, int | None]]] = {"process_name": set(), "thread_name": set()}
+    used: dict[str, set[tuple[int, int | None]]] = {"process_name": set(), "thread_name": set()}
+    counters: dict[tuple[int, str], list[int]] = {}
+    arrows: dict[int, dict[str, dict[str, Any]]] = {}
+    for event in trace["traceEvents"]:
+        fields, required = PHASES[event["ph"]]
+        jsonschema.validate(event, {"properties": fields, "required": required})
+        place = event["pid"], event.get("tid")
+        used["process_name"].add((place[0], None))
+        if event["ph"] == "M":
+            if event["name"] in named:
+                named[event["name"]].add((place[0], None) if event["name"] == "process_name" else place)
+        elif event["ph"] == "C":
+            counters.setdefault((place[0], event["name"]), []).append(event["ts"])
+        else:
+            used["thread_name"].add(place)
+        if event["ph"] in "sf":
+            ends = arrows.setdefault(event["id"], {})
+            assert event["ph"] not in ends
+            ends[event["ph"]] = event
+    assert named["process_name"] == used["process_name"]
+    assert named["thread_name"] >= used["thread_name"]
+    # Capacities and rates, whose levels follow one another; arrows that begin and end once, forwards in time.
+    assert {name for _, name in counters} > {"capacity up", "up, mean rate of each transfer"}
+    assert all(time < later for times in counters.values() for time, later in pairwise(times))
+    assert arrows
+    for ends in arrows.values():
+        assert ends["s"]["ts"] <= ends["f"]["ts"]
+        assert (ends["s"]["name"], ends["s"]["cat"]) == (ends["f"]["name"], ends["f"]["cat"])
 
 
 def test_capacities_of_many_links_take_as_many_levels_as_those_of_few(monkeypatch: pytest.MonkeyPatch):

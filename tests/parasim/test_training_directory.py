@@ -98,6 +98,51 @@ def test_a_method_that_is_added_keeps_the_others_results(small: Path, out: Path)
     assert (out / "metrics.csv").read_text() == after
 
 
+@pytest.mark.parametrize("spoilt", ["a digit", "a loss of its own", "everything", "gone"])
+def test_metrics_of_methods_that_are_not_trained_again_are_those_of_their_checkpoints(
+    spoilt: str, small: Path, out: Path
+):
+    metrics = out / "metrics.csv"
+    before = metrics.read_text()
+    first = before.splitlines()[1]
+    # method, round, seconds, losses, accuracy, bytes: the loss of round 0 is the fourth.
+    fields = first.split(",")
+    spoils = {
+        "a digit": before.replace(
+            first, ",".join([*fields[:3], fields[3].translate({ord("2"): "7"}) + "1", *fields[4:]])
+        ),
+        "a loss of its own": before.replace(first, ",".join([*fields[:3], "0.001", *fields[4:]])),
+        "everything": "not a table",
+    }
+    if spoilt == "gone":
+        metrics.unlink()
+    else:
+        assert spoils[spoilt] != before
+        metrics.write_text(spoils[spoilt])
+    outcome = run("train", small, "--method", "fedbcd", *TIMED, "--out", out)
+    assert outcome.status == 0, outcome.err
+    assert metrics.read_text().startswith(before)
+
+
+def test_damaged_checkpoints_of_methods_that_are_not_trained_again_are_refused_and_nothing_is_touched(
+    small: Path, out: Path
+):
+    record = out / "overlapped-lora" / "checkpoints" / "round-000001" / "record.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"metrics": []}, indent=2) + "\n")
+    before = files(out)
+    message = refused("train", small, "--method", "fedbcd", *TIMED, "--out", out)
+    assert "overlapped-lora/checkpoints/round-000001: is damaged (record.json: was altered)" in message
+    assert files(out) == before
+
+
+def test_a_checkpoint_in_another_methods_folder_is_not_believed(small: Path, out: Path):
+    assert run("train", small, "--method", "fedbcd", *TIMED, "--out", out).status == 0
+    shutil.rmtree(out / "fedbcd" / "checkpoints")
+    shutil.copytree(out / "overlapped-lora" / "checkpoints", out / "fedbcd" / "checkpoints")
+    message = refused("train", small, "--method", "overlapped-lora", *TIMED, "--out", out)
+    assert "round-000001: is damaged (it is not of fedbcd)" in message
+
+
 def test_updates_of_a_finished_run_cannot_be_kept_any_more(small: Path, out: Path):
     outcome = run("train", small, "--method", "overlapped-lora", *TIMED, "--deltas", "--out", out)
     assert outcome.status == 0

@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,26 @@ SCENARIO: dict[str, Any] = {
     "local": {"steps": 1, "batch_size": 4},
     "train": {"data": {"source": "digits"}, "learning_rate": 3e-3, "evaluation": {"every": 3}},
 }
-METHODS = ("parablock", "full-ft")
+METHODS = ("parablock", "parablock-async", "full-ft")
+# At least: without rounds, some are begun that come to nothing.
 UPDATES = SCENARIO["rounds"] * 3 * len(METHODS)
+FAILING: dict[str, Any] = SCENARIO | {
+    "seed": 2,
+    "fleet": [
+        {
+            "count": 3,
+            "uplink": "50kB/s",
+            "dropout": {"rate": 0.3},
+            "available": {"share": 0.8, "session": "60s"},
+            "failures": {"every": "20s", "repair": "2s"},
+            "outages": {"every": "10s", "last": "1s", "transfers": "restart"},
+        }
+    ],
+    "participation": {"quorum": 0.6, "late": "next-round", "short": "wait"},
+    "lora": {"targets": ["q_proj", "v_proj"]},
+}
+FAILING_METHODS = ("parablock", "flora")
+"""The same with clients that vanish, fail, and are late."""
 Arm = Callable[[], None]
 
 
@@ -123,7 +141,7 @@ def report(what: str, done: int, total: int) -> None:
     """Take no notice of progress."""
 
 
-def run(out: Path, arm: Arm | None) -> bool:
+def run(out: Path, arm: Arm | None, scenario: dict[str, Any], methods: tuple[str, ...]) -> bool:
     """Train in a forked process; say whether it was killed."""
     child = os.fork()
     if child == 0:
@@ -131,7 +149,7 @@ def run(out: Path, arm: Arm | None) -> bool:
         try:
             if arm is not None:
                 arm()
-            train(SCENARIO, methods=METHODS, directory=out, clock="profile", report=report)
+            train(scenario, methods=methods, directory=out, clock="profile", report=report)
             status = 0
         finally:
             os._exit(status)
@@ -147,7 +165,7 @@ def files(out: Path) -> dict[str, bytes]:
 
 
 def main() -> None:
-    """Kill at fourteen points."""
+    """Kill at fourteen points, and at six while clients fail."""
     transformers.logging.set_verbosity_error()
     # Every training begins with a garbage collection, most of it over what was imported.
     gc.freeze()
@@ -157,13 +175,23 @@ def main() -> None:
     arms += [at_rename(1, after=False), at_rename(2, after=True), at_rename(6, after=False)]
     # There is at least one report for every round of every method.
     arms += [at_report(number) for number in draw.sample(range(1, SCENARIO["rounds"] * len(METHODS) + 1), 3)]
+    killed(arms, SCENARIO, METHODS)
+    # At least two clients train in each round.
+    least = FAILING["rounds"] * 2 * len(FAILING_METHODS)
+    failing = [at_update(number) for number in draw.sample(range(2, least + 1), 3)]
+    failing += [within_write(3, draw.random()), at_rename(2, after=False), at_rename(5, after=True)]
+    killed(failing, FAILING, FAILING_METHODS)
+
+
+def killed(arms: Sequence[Arm], scenario: dict[str, Any], methods: tuple[str, ...]) -> None:
+    """Kill a training at some points, each time from the beginning, and compare what it leaves when it goes on."""
     with tempfile.TemporaryDirectory() as temporary:
-        assert not run(Path(temporary) / "whole", None)
+        assert not run(Path(temporary) / "whole", None, scenario, methods)
         expected = files(Path(temporary) / "whole")
         for number, arm in enumerate(arms):
             out = Path(temporary) / "killed"
-            assert run(out, arm), f"point {number} was never reached"
-            assert not run(out, None)
+            assert run(out, arm, scenario, methods), f"point {number} was never reached"
+            assert not run(out, None, scenario, methods)
             left = files(out)
             differ = [name for name in {*left, *expected} if left.get(name) != expected.get(name)]
             assert not differ, f"point {number}: {differ}"

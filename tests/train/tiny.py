@@ -11,6 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from sim.engine.costs import GivenSeconds
 from sim.engine.fleet import Fleet
+from sim.engine.result import Result
 from sim.engine.simulate import prepare, simulate
 from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Lora
@@ -75,7 +76,13 @@ class RandomTokens:
             return Evaluation(self.loss(model, next(self.batches(10_000, 0))).item(), None, 2)
 
 
-def federate(
+def federate(**fields: Any) -> tuple[nn.Module, TorchLearner]:
+    """Train as `federate_with_result` does; return the server's model at the end, and the learner."""
+    model, learner, _ = federate_with_result(**fields)
+    return model, learner
+
+
+def federate_with_result(
     *,
     settings: Mapping[str, Any] | None = None,
     alike: bool = False,
@@ -83,8 +90,8 @@ def federate(
     observe: Any = None,
     local_settings: LocalSettings = LOCAL,
     **fields: Any,
-) -> tuple[nn.Module, TorchLearner]:
-    """Train with the real protocols and learner; return the server's model at the end, and the learner.
+) -> tuple[nn.Module, TorchLearner, Result]:
+    """Train with the real protocols and learner; return the server's model at the end, the learner, and what happened.
 
     Messages carry float32 unless `wire` says otherwise, so that nothing is rounded that an oracle does not round.
     """
@@ -108,9 +115,10 @@ def federate(
         local_settings,
         costs,
     )
-    simulate(setup, costs, learner, None if observe is None else lambda run, round: observe(run, round, learner))
+    noted = None if observe is None else lambda run, round: observe(run, round, learner)
+    result = simulate(setup, costs, learner, noted)
     learner.versions.show_newest()
-    return model, learner
+    return model, learner, result
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:

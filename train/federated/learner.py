@@ -7,6 +7,7 @@ under way is bookkeeping (`train.federated.versions`); who trains on it, and whe
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -20,11 +21,12 @@ from sim.engine.fleet import Fleet
 from sim.engine.learner import Promise, Update
 from sim.engine.simulate import Setup
 from train.data.task import Task
+from train.federated.block_choice import adaptive_schedule
 from train.federated.client import Client
 from train.federated.versions import BASE, Versions
 from train.models.blocks import Values
 from train.runs.settings import TrainSettings
-from train.update.aggregate import mean, overwriting
+from train.update.aggregate import mean, overwriting, root_mean_square
 from train.update.compression import messages
 from train.update.jobs import Job, LocalTrainer, TrainerFactory
 from train.update.kept_optimizer import KeptOptimizer
@@ -108,20 +110,30 @@ class TorchLearner:
         self._forgets = setup.traits.takes_turns and settings.cyclic.unfetched == "base"
         # And clients that correct nothing never hear of newer versions.
         skip = setup.staleness is None and setup.traits.rounds_numbered and not self._forgets
-        # Where rounds end early, others go on while a client that overlaps is still to begin with what it has.
-        self._goes_back = not settings.correction or skip or (setup.opened and setup.traits.overlaps)
-        keep = setup.traits.takes_turns and settings.cyclic.optimizer == "kept"
-        self._turns: Mapping[int, Sequence[int]] = setup.cohorts.rounds_of() if keep else {}
+        # Where rounds end early, or there are none, others go on while a client that overlaps is still to begin with
+        # what it has.
+        no_rounds = not setup.traits.rounds_numbered
+        self._goes_back = not settings.correction or skip or ((setup.opened or no_rounds) and setup.traits.overlaps)
+        self._skips = skip
+        # Without rounds, it does not wait for the aggregate either: its own update is replaced by what it fetches.
+        self._corrects_itself = no_rounds and setup.traits.overlaps and self._keeps_own and settings.correction
+        self._keeps_adamw = setup.traits.takes_turns and settings.cyclic.optimizer == "kept"
+        self._turns: Mapping[int, Sequence[int]] = setup.cohorts.rounds_of() if self._keeps_adamw else {}
+        # What AdamW knows after turns that are not aggregated yet: a turn that comes to nothing leaves nothing.
+        self._adamw: dict[tuple[int, int], Values] = {}
         self._trainer = trainer_factory(trained, self.versions, task, local)
         self._learning_rate = local.learning_rate
         self._costs = costs
         self._fleet = Fleet(setup.scenario.fleet)
         self.surveyed: dict[int, tuple[float, Tensor]] = {}
+        self.adaptive = adaptive_schedule(setup)
         # What was sent of updates that are not aggregated yet.
         self.in_flight: dict[tuple[int, int], Values] = {}
         # Of stacks: what merging each round's took here, and what each client has to merge before it trains [s].
         self.merge_seconds: dict[int, float] = {}
         self._to_merge: dict[int, float] = {}
+        # Of stacks: the last round whose stack each client has.
+        self._merged: dict[int, int] = {}
         # Clients that train, or are about to; and versions that are on their way to each.
         self._at_work: set[int] = set()
         self._served: dict[int, Mapping[int, int]] = {}
@@ -163,8 +175,11 @@ class TorchLearner:
     def schedule(self) -> Sequence[int | None]:
         """Block of each round; ranked ones go round from the largest mean gradient norm to the smallest.
 
-        A client that takes turns has a block of its own, whatever the ranks.
+        A client that takes turns has a block of its own, whatever the ranks. Where blocks are chosen by what rounds
+        brought, each is when it is looked up.
         """
+        if self.adaptive is not None:
+            return self.adaptive
         if not self.setup.ranks_blocks or self.setup.traits.takes_turns:
             return self.setup.schedule
         # In the order of the clients: a sum must not depend on who was surveyed first.
@@ -199,16 +214,19 @@ class TorchLearner:
         if self._forgets:
             view.forget(self.versions.newest)
         item, kept = self.trained.item(block), None
-        if turns := self._turns.get(client):
-            kept = KeptOptimizer(view.adamw.get(item, {}), turns.index(round), len(turns))
+        if self._keeps_adamw:
+            # Its place in the schedule goes by the round: others may have had its turns, and it theirs.
+            turns = self._turns.get(client, (round,))
+            before = min(bisect_left(turns, round), len(turns) - 1)
+            kept = KeptOptimizer(view.adamw.get(item, {}), before, len(turns))
         return Job(
             client,
             round,
             item,
             known=dict(view.known),
-            own=view.own(),
+            own=view.own(replaced=self.setup.traits.rounds_numbered),
             rate=self.settings.global_learning_rate,
-            merged=max(self.merge_seconds, default=BASE),
+            merged=self._merged.get(client, BASE),
             kept=kept,
         )
 
@@ -216,7 +234,7 @@ class TorchLearner:
         trace = self.traces[client, round] = self.replay[client, round]
         last = self.times[client, round] == self.replayed_times.get((client, round), 1)
         sent = self.in_flight.get((client, round)) if last else None
-        return Update(client, round, block, trace.seconds, trace.serial, sent)
+        return self._noted(Update(client, round, block, trace.seconds, trace.serial, sent))
 
     def _finished(
         self,
@@ -239,13 +257,19 @@ class TorchLearner:
         if self._keeps_own:
             self.clients[client].pending[job.item, round] = learned.delta
         if learned.adamw:
-            self.clients[client].adamw[job.item] = learned.adamw
+            self._adamw[client, round] = learned.adamw
         # Nobody measures during which part of it nothing can be sent.
         seconds, serial = duration or ((merging + learned.seconds) / self._fleet.group(client).speed, 0.0)
         trace = Trace(client, round, learned.loss, learned.seconds, seconds, serial)
         self.traces[client, round], self.in_flight[client, round] = trace, sent
         self._on_update(trace, sent)
-        return Update(client, round, block, seconds, serial, sent)
+        return self._noted(Update(client, round, block, seconds, serial, sent))
+
+    def _noted(self, update: Update) -> Update:
+        """Remember an update whose client replaces its own part once the server has it."""
+        if self._corrects_itself:
+            self.clients[update.client].updates[self.trained.item(update.block), update.round] = update
+        return update
 
     def _held(self, item: int) -> set[int]:
         # Whoever is at rest fetches what is newer before it trains again, unless it may skip that.
@@ -263,12 +287,16 @@ class TorchLearner:
             return
         weights = [float(self.task.examples[u.client]) if self.settings.mean == "weighted" else 1.0 for u in updates]
         losses = (self.traces[update.client, update.round].loss for update in updates)
-        self.losses.setdefault(number, []).extend(zip(weights, losses, strict=True))
+        weighted = [*zip(weights, losses, strict=True)]
+        self.losses.setdefault(number, []).extend(weighted)
         contents = [cast(Values, update.content) for update in updates]
         rate = self.settings.global_learning_rate
         if isinstance(self.trained, TrainedStack):
             stack = self.messages.broadcast(number, self.trained.stacked(contents, weights, rate))
-            self.merge_seconds[number] = self.trained.merge(stack)
+            # Whoever downloads now has what was merged before, and nothing of what is merged meanwhile.
+            has, served = self._merged, self._served
+            self.trained.keep_older({max(served.get(c, {}).values(), default=has.get(c, BASE)) for c in self._at_work})
+            self.merge_seconds[number] = self.trained.merge(stack, number)
         else:
             change = mean(contents, weights, [update.weight for update in updates])
             if self.setup.traits.takes_turns and self.settings.correction:
@@ -276,13 +304,17 @@ class TorchLearner:
                 change = overwriting(change, self.versions.get(item, begun), self.versions.newest_values(item))
             change = self.messages.broadcast(number, change)
             self.versions.renew(item, number, {name: rate * value for name, value in change.items()})
+            if self.adaptive is not None:
+                self.adaptive.report(number, item, rate * root_mean_square(change), weighted)
         self._check_finite(item, number)
         for update in updates:
             del self.in_flight[update.client, update.round]
+            if adamw := self._adamw.pop((update.client, update.round), None):
+                self.clients[update.client].adamw[item] = adamw
             self.owed_before.pop((update.client, update.round), None)
             # Events and processes hold on to an update for a while; its tensors need not stay for that.
             update.content = None
-            if self.settings.correction:
+            if self.settings.correction and not self._corrects_itself:
                 # Its client fetches the aggregate before it trains again: nothing of its own is left.
                 self.clients[update.client].pending.pop((self.trained.item(update.block), update.round), None)
 
@@ -296,13 +328,14 @@ class TorchLearner:
             return
         key, item = (update.client, update.round), self.trained.item(update.block)
         owed_before, sent = self.owed_before.pop(key, None), self.in_flight.pop(key, None)
+        self._adamw.pop(key, None)
         if not update.computed:
             self.messages.restore(update.client, item, owed_before)
         elif sent:
             self.messages.take_back(update.client, item, sent)
         update.content = None
         if self.settings.correction and update.client in self.clients:
-            self.clients[update.client].pending.pop((item, update.round), None)
+            self.clients[update.client].replace(item, update.round)
 
     def _check_finite(self, item: int, number: int) -> None:
         """Refuse a diverged global model before it can be evaluated, saved or sent."""
@@ -312,11 +345,13 @@ class TorchLearner:
 
     def rest(self, client: int, *, vanished: bool) -> None:
         """Forget what is on its way to a client, and if it vanished what it had of its own."""
-        self._resting.add(client)
+        if not self._skips:
+            self._resting.add(client)
         self._at_work.discard(client)
         self._served.pop(client, None)
         if vanished and client in self.clients and not self._replaying:
             self.clients[client].pending.clear()
+            self.clients[client].updates.clear()
 
     @property
     def _replaying(self) -> bool:
@@ -337,5 +372,8 @@ class TorchLearner:
         self._served.pop(client, None)
         arrived = sum(self.merge_seconds.get(round, 0.0) for round in versions.values())
         self._to_merge[client] = self._to_merge.get(client, 0.0) + arrived
+        if isinstance(self.trained, TrainedStack):
+            self._merged[client] = max(versions.values())
         if self.settings.correction and self.trained.keeps_own:
             self.clients[client].known.update(versions)
+            self.clients[client].correct(versions)

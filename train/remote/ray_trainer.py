@@ -29,7 +29,7 @@ from train.models.packing import pack, unpack
 from train.remote.worker import Caller, ItemVersion, JobRequest, do_job
 from train.update.jobs import Job
 from train.update.local import LocalSettings, LocalUpdate
-from train.update.trained_part import TrainedPart
+from train.update.trained_part import TrainedPart, TrainedStack
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class RayTrainer:
         self._waiting: deque[_OpenJob] = deque()
         self._running: list[Any] = []
         self._put: dict[ItemVersion, Any] = {}
-        self._merged: tuple[int, Any] = (BASE, None)
+        self._merged: dict[int, Any] = {}
 
     def submit(self, job: Job) -> Callable[[], LocalUpdate]:
         """Have a job done as soon as a worker is free."""
@@ -197,7 +197,12 @@ class RayTrainer:
     def _merged_for(self, job: Job) -> Any:
         import ray
 
-        if job.merged != self._merged[0]:
-            # No stack is merged while a job is open: the weights are still those of that round.
-            self._merged = (job.merged, ray.put(pack(self._trained.merged())))
-        return self._merged[1]
+        trained = self._trained
+        if not isinstance(trained, TrainedStack):
+            return None
+        # No stack is merged while a job is open: what is kept of earlier rounds is what jobs may need.
+        self._merged = {round: put for round, put in self._merged.items() if round in (trained.newest, *trained.older)}
+        if job.merged not in self._merged:
+            values = trained.merged() if job.merged == trained.newest else trained.older[job.merged]
+            self._merged[job.merged] = ray.put(pack(values))
+        return self._merged[job.merged]

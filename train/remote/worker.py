@@ -19,7 +19,7 @@ from train.federated.versions import BASE, Versions
 from train.models.packing import pack, unpack
 from train.update.jobs import do
 from train.update.local import LocalSettings, Loss
-from train.update.trained_part import TrainedPart
+from train.update.trained_part import TrainedPart, TrainedStack
 
 ItemVersion = tuple[int, int]
 """A version of one of the server's items."""
@@ -57,7 +57,7 @@ class JobRequest(NamedTuple):
     versions : mapping of (item, version) to object reference
         Where the values of versions are that the worker may not have.
     merged_round : int
-        Last round whose stack of adapters is in the base weights.
+        Last round whose stack of adapters is in the client's base weights.
     merged : object reference or None
         Where those weights are.
     """
@@ -78,7 +78,6 @@ class Kept:
     loss: Loss
     settings: LocalSettings
     versions: Versions
-    merged_round: int
     warm: bool
 
 
@@ -119,13 +118,14 @@ def _catch_up(request: JobRequest) -> None:
     if request.name != _kept.name:
         _kept.trained, _kept.loss, _kept.settings = unpack(ray.get(request.model))
         _kept.versions = Versions(_kept.trained.part, lag=0)
-        _kept.name, _kept.merged_round, _kept.warm = request.name, BASE, False
+        _kept.name, _kept.warm = request.name, False
     versions = _kept.versions
     for (item, version), reference in request.versions.items():
         if version not in versions.values.get(item, (BASE,)):
             # In the place of any other: a worker keeps what it shows.
             versions.values.pop(item, None)
             versions.load(item, version, unpack(ray.get(reference)))
-    if request.merged_round != _kept.merged_round:
-        _kept.trained.load_merged(unpack(ray.get(request.merged)))
-        _kept.merged_round = request.merged_round
+    trained = _kept.trained
+    if isinstance(trained, TrainedStack) and request.merged_round != trained.newest:
+        trained.load_merged(unpack(ray.get(request.merged)))
+        trained.newest = request.merged_round

@@ -26,8 +26,9 @@ from sim.errors import ParaSimError, shown
 from sim.support.atomic_files import read_text
 from sim.support.deleted_results import check_results, watch_folder
 from train.models.packing import apart, save_tensors
+from train.runs.metrics import MetricsRow
 
-FORMAT = 5
+FORMAT = 6
 _PREFIX = "round-"
 _TENSORS = "tensors.safetensors"
 _RECORD = "record.json"
@@ -109,16 +110,45 @@ def load(folder: Path, fingerprint: str) -> Checkpoint | None:
     """
     from safetensors.torch import load_file
 
-    found = sorted(folder.glob(f"{_PREFIX}*"))
-    if not found:
+    last = _last(folder)
+    if last is None:
         return None
     another = "belongs to another run (other scenario, data, model or settings)"
-    with vouched(found[-1] / _RECORD, fingerprint, another) as record:
-        tensors = load_file(found[-1] / _TENSORS)
+    with vouched(last / _RECORD, fingerprint, another) as record:
+        tensors = load_file(last / _TENSORS)
         tensors |= {name: tensors[first] for name, first in record["same"].items()}
-        if found[-1].name != _name(record["round"]):
+        if last.name != _name(record["round"]):
             raise ValueError(f"its folder's name is not that of round {record['round']}")
     return Checkpoint(record["round"], record, tensors)
+
+
+def metrics_until(folder: Path, method: str) -> list[MetricsRow]:
+    """Read the metrics of a run up to its last checkpoint, whatever its settings.
+
+    Parameters
+    ----------
+    folder : Path
+        Where checkpoints of this run go.
+    method : str
+        Its method.
+
+    Raises
+    ------
+    CheckpointError
+        If the last checkpoint is damaged, of another format, or of another method.
+    """
+    last = _last(folder)
+    if last is None:
+        return []
+    with vouched(last / _RECORD) as record:
+        rows: list[MetricsRow] = record["metrics"]
+        if any(row["method"] != method for row in rows):
+            raise ValueError(f"it is not of {method}")
+    return rows
+
+
+def _last(folder: Path) -> Path | None:
+    return max(folder.glob(f"{_PREFIX}*"), default=None)
 
 
 def _name(round: int) -> str:
@@ -143,15 +173,15 @@ def vouch(path: Path, fingerprint: str, record: Mapping[str, object]) -> None:
 
 
 @contextmanager
-def vouched(path: Path, fingerprint: str, another: str) -> Iterator[dict[str, Any]]:
+def vouched(path: Path, fingerprint: str | None = None, another: str = "") -> Iterator[dict[str, Any]]:
     """Read a record that `vouch` wrote, and then, within the context, the weights beside it.
 
     Parameters
     ----------
     path : Path
         The record's file.
-    fingerprint : str
-        What the weights must belong to.
+    fingerprint : str or None
+        What the weights must belong to; None if they are not used.
     another : str
         What a message says of weights that do not.
 
@@ -177,7 +207,7 @@ def vouched(path: Path, fingerprint: str, another: str) -> Iterator[dict[str, An
             )
         if broken := _broken(folder):
             raise ValueError(broken)
-        if record["fingerprint"] != fingerprint:
+        if fingerprint is not None and record["fingerprint"] != fingerprint:
             raise CheckpointError(f"{folder}: {another}; choose another --out or delete it")
         yield record
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, SafetensorError) as error:

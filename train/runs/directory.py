@@ -45,6 +45,18 @@ def trained_in(directory: Path) -> list[str]:
     return sorted({path.parts[-3] for path in directory.glob("*/checkpoints/round-*")})
 
 
+def described_in(directory: Path) -> list[str]:
+    """Names of the methods that were trained in a directory and whose settings it tells, in the order of their adding.
+
+    Raises
+    ------
+    OutputError
+        If the settings cannot be read.
+    """
+    held = trained_in(directory)
+    return [method for method in _read(directory).own if method in held] if held else []
+
+
 def agree(directory: Path, terms: TrainingTerms) -> None:
     """Make sure that a run may write to a directory; a directory in which nothing was trained takes any.
 
@@ -90,8 +102,13 @@ def keep(directory: Path, terms: TrainingTerms) -> None:
     """
     held = trained_in(directory)
     before = {method: fields for method, fields in _read(directory).own.items() if method in held} if held else {}
-    own = dict(sorted({**before, **terms.own}.items()))
-    record = {"format": _FORMAT, "shared": terms.shared, "own": own, "contents": terms.contents}
+    record = {
+        "format": _FORMAT,
+        "shared": terms.shared,
+        # In the order in which they were added.
+        "own": {**before, **terms.own},
+        "contents": terms.contents,
+    }
     write_json(directory / RECORD, record)
 
 

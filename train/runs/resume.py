@@ -8,8 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from train.federated.block_choice import RoundReport
 from train.federated.learner import TorchLearner, Trace
+from train.federated.versions import BASE
 from train.models.blocks import Values
+from train.update.trained_part import TrainedStack
 
 Record = dict[str, Any]
 
@@ -25,11 +28,13 @@ def state(learner: TorchLearner) -> tuple[Record, dict[str, Tensor]]:
     Returns
     -------
     tuple of dict and dict of str to torch.Tensor
-        The log of updates, merges and the survey; and alive versions, pending updates, messages that are not
-        aggregated yet, residuals of error feedback, now and before these messages, optimizers that clients keep, and
-        merged base weights.
+        The log of updates, merges and the survey, and what rounds told, where blocks are chosen by that; and alive
+        versions, pending updates, messages that are not aggregated yet, residuals of error feedback, now and before
+        these messages, optimizers that clients keep, and merged base weights.
     """
     groups: dict[tuple[str | int, ...], Values] = {("merged",): learner.trained.merged()}
+    if isinstance(learner.trained, TrainedStack):
+        groups |= {("older", round): values for round, values in learner.trained.older.items()}
     for item, versions in learner.versions.values.items():
         groups |= {("version", item, version): values for version, values in versions.items()}
     for client, holdings in learner.clients.items():
@@ -43,6 +48,8 @@ def state(learner: TorchLearner) -> tuple[Record, dict[str, Tensor]]:
         "merges": sorted(learner.merge_seconds.items()),
         "survey": [(client, seconds, norms.tolist()) for client, (seconds, norms) in learner.surveyed.items()],
     }
+    if learner.adaptive is not None:
+        record["reports"] = [(one.changes, one.losses) for one in learner.adaptive.reports]
     if again := [(*key, times) for key, times in learner.times.items() if times > 1]:
         record["again"] = again
     return record, {
@@ -81,10 +88,19 @@ def restore(learner: TorchLearner, round: int, record: Record, tensors: dict[str
                 learner.owed_before[client, number] = values
             case "residual", [client, item]:
                 learner.messages.residuals[client, item] = values
+            case "older", [number] if isinstance(learner.trained, TrainedStack):
+                learner.trained.older[number] = values
             case _:
                 learner.trained.load_merged(values)
     learner.replayed_until = round
     learner.replay = {(trace.client, trace.round): trace for trace in (Trace(*row) for row in record["updates"])}
     learner.replayed_times = {(client, number): times for client, number, times in record.get("again", ())}
     learner.merge_seconds = dict(record["merges"])
+    if isinstance(learner.trained, TrainedStack):
+        learner.trained.newest = max(learner.merge_seconds, default=BASE)
+    if learner.adaptive is not None:
+        learner.adaptive.reports = [
+            RoundReport({int(block): change for block, change in changes.items()}, [(w, loss) for w, loss in losses])
+            for changes, losses in record["reports"]
+        ]
     learner.surveyed = {client: (seconds, torch.tensor(norms)) for client, seconds, norms in record["survey"]}

@@ -8,7 +8,7 @@ from pydantic import Field, StrictBool, ValidationError, field_validator
 
 from sim.errors import ScenarioError, nearest
 from sim.scenario import scenario
-from sim.scenario.fields import Number, SchemaOfFields, Section, Whole
+from sim.scenario.fields import Number, SchemaOfFields, Section, Whole, one_of
 from sim.scenario.validation_messages import validation_message
 from sim.workload.methods import METHODS
 
@@ -85,7 +85,10 @@ class TrainSettings(Section):
 
     data: DataSettings = DataSettings()
     partition: PartitionSettings = PartitionSettings()
-    learning_rate: Rate | Annotated[dict[str, Rate], Field(min_length=1)] = 1e-3
+    learning_rate: Annotated[
+        Rate | Annotated[dict[str, Rate], Field(min_length=1)],
+        one_of("a number, or a mapping of methods to numbers", int, float, dict),
+    ] = 1e-3
     """Local learning rate; one for all methods, or by method with `default` for the others."""
     weight_decay: Number = Field(default=0.0, ge=0)
     schedule: Literal["constant", "cosine"] = "constant"

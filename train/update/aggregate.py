@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -53,3 +54,9 @@ def overwriting(delta: Values, start: Values, replaced: Values) -> Values:
     if start is replaced:
         return delta
     return {name: start[name] - replaced[name] + value for name, value in delta.items()}
+
+
+def root_mean_square(values: Mapping[str, Tensor]) -> float:
+    """Root of the mean of the squares of all values, in float64."""
+    squares = sum(float(value.to(torch.float64).square().sum()) for value in values.values())
+    return math.sqrt(squares / sum(value.numel() for value in values.values()))

@@ -37,7 +37,7 @@ class Job:
     rate : float
         Global learning rate, with which they count.
     merged : int
-        Last round whose stack of adapters is in the base weights; the base where there are no stacks.
+        Last round whose stack of adapters is in the client's base weights; the base where there are no stacks.
     kept : KeptOptimizer or None
         What AdamW and the schedule go on from; None where they start afresh.
     """
@@ -148,9 +148,10 @@ def do(
     """
     start = trained.fresh_start(job.client, job.round, show(job, versions))
     part = trained.part(job.item)
-    update = train_locally(
-        trained.model, part, batches, loss, settings, start=start, kept=job.kept, warm_up=warm_up, seed=job.seed
-    )
+    with trained.merged_up_to(job.merged):
+        update = train_locally(
+            trained.model, part, batches, loss, settings, start=start, kept=job.kept, warm_up=warm_up, seed=job.seed
+        )
     return replace(update, delta=trained.message(start, update.delta))
 
 

@@ -5,7 +5,8 @@ A block, an adapter (A and B, or B alone) or everything is averaged; stacked ada
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +66,10 @@ class TrainedPart:
     def load_merged(self, values: Values) -> None:
         """Put such weights back."""
 
+    def merged_up_to(self, round: int) -> AbstractContextManager[None]:
+        """Let the model have such weights as they were after a round."""
+        return nullcontext()
+
     def gradient_norms(self, batch: Batch, loss: Loss) -> tuple[Tensor, float]:
         """Norm of the gradient of every block on one batch: the full pass of the gradient-based schedule.
 
@@ -98,8 +103,15 @@ class TrainedPart:
 class TrainedStack(TrainedPart):
     """Adapters that the server stacks and everyone merges into the base weights (FLoRA).
 
-    Every participant of a round has merged all earlier stacks, so the one model holds what they have: a round
-    ends with the merge.
+    The one model holds what the server has: a round ends with the merge. So do its participants, unless stacks were
+    merged while they downloaded.
+
+    Attributes
+    ----------
+    newest : int
+        Last round whose stack is in the base weights.
+    older : dict of int to values
+        Base weights as they were after earlier rounds, as far as somebody is still to train on them.
     """
 
     keeps_own = False
@@ -109,6 +121,8 @@ class TrainedStack(TrainedPart):
         adapter = Adapter(model, settings, seed)
         super().__init__(model, [adapter.part], adapter)
         self._seed = seed
+        self.newest = -1
+        self.older: dict[int, Values] = {}
 
     def fresh_start(self, client: int, round: int, start: Values) -> Values:
         """Draw a new adapter, of zero effect, for this client and round."""
@@ -127,6 +141,28 @@ class TrainedStack(TrainedPart):
         """Put base weights back."""
         install(self.adapter.bases, values)
 
+    def keep_older(self, rounds: Collection[int]) -> None:
+        """Keep base weights as they are after some rounds, the newest one among them maybe, and no others."""
+        self.older = {round: values for round, values in self.older.items() if round in rounds}
+        if self.newest in rounds:
+            self.older[self.newest] = self._copied()
+
+    @contextmanager
+    def merged_up_to(self, round: int) -> Iterator[None]:
+        """Let the model have the base weights as they were after a round."""
+        if round == self.newest:
+            yield
+            return
+        newest = self._copied()
+        self.load_merged(self.older[round])
+        try:
+            yield
+        finally:
+            self.load_merged(newest)
+
+    def _copied(self) -> Values:
+        return {name: value.clone() for name, value in self.merged().items()}
+
     def stacked(self, adapters: Sequence[Values], weights: Sequence[float], rate: float) -> Values:
         """Stack the clients' adapters: `rate` times the weighted sum of their products, as one product.
 
@@ -142,8 +178,8 @@ class TrainedStack(TrainedPart):
         stack = self.adapter.stack(adapters, weights)
         return {name: rate * value if name.endswith(A) else value for name, value in stack.items()}
 
-    def merge(self, stacked: Values) -> float:
-        """Merge a stack, as it arrived, into the base weights.
+    def merge(self, stacked: Values, round: int) -> float:
+        """Merge a round's stack, as it arrived, into the base weights.
 
         Returns
         -------
@@ -154,6 +190,7 @@ class TrainedStack(TrainedPart):
         device = next(iter(stacked.values())).device
         began = now(device)
         self.adapter.merge(stacked)
+        self.newest = round
         return now(device) - began
 
 

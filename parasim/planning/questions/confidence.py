@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 
 from parasim.figures.confidence import draw_confidence
 from parasim.planning.answer import Answer, Check, Plan
@@ -16,14 +15,20 @@ from parasim.planning.methods import Question
 from parasim.planning.risk.random_runs import CERTAINTY, PRECISE, RandomRuns, random_runs
 from parasim.sentences import grouped, say
 from parasim.text import clock, deadline_clock
-from sim.analysis.jitter import jitters, random_starts
+from sim.analysis.jitter import drawn_failures, jitters, random_failures, random_starts
 from sim.engine.fleet import Fleet
-from sim.errors import ScenarioError, UnitError
 from sim.scenario.scenario import Scenario
 from sim.scenario.uncertainty import Jitter
-from sim.scenario.units import quantity
 
 _QUANTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
+
+
+_GIVEN = {
+    "jitter": "jitter that was",
+    "failures": "failures that were",
+    "jitter or failures": "jitter and failures that were",
+}
+"""What was given, and may be other than it is in truth."""
 
 
 def answer(question: Question) -> Plan:
@@ -38,46 +43,65 @@ def answer(question: Question) -> Plan:
     Raises
     ------
     ScenarioError
-        If it is no probability, or nothing in the scenario varies.
+        If nothing in the scenario varies.
     """
-    probability, unit = 0.0, ""
-    with suppress(UnitError):
-        probability, unit = quantity(question.asked)
-    if unit or not 0 < probability < 1:
-        raise ScenarioError(f"--confidence {question.asked}: must be a probability between 0 and 1, such as 0.9")
+    probability = question.probability
     within, scenario = question.within, question.cases[0].scenario
     sampled = [random_runs(case, probability, within, question.jobs, question.report) for case in question.cases]
     varying = [_described(scenario, *one) for one in jitters(scenario)]
     varying += [say("confidence.starts")] if random_starts(scenario) else []
+    varying += [say("confidence.failing", failing=named)] if (named := _failing(scenario)) else []
     jitter = say("confidence.jitter", varying="; ".join(varying), seed=scenario.seed)
     asked = "deadline" if within is None else f"done in {deadline_clock(within)}"
     return Plan(
         question=say(f"confidence.{'deadline' if within is None else 'probability'}", share=probability, within=within),
         answers=[_answer(runs) for runs in sampled],
-        columns=(asked, f"{CERTAINTY:.0%} interval", "median", "no jitter", "runs"),
+        columns=(asked, f"{CERTAINTY:.0%} interval", "median", f"no {sampled[0].without}", "runs"),
         notes=_notes(sampled),
-        provenance=question.origins | {"jitter": jitter},
+        provenance=question.origins | {"drawn" if random_failures(scenario) else "jitter": jitter},
         draw=lambda directory: draw_confidence(sampled, directory),
     )
 
 
 def _answer(runs: RandomRuns) -> Answer:
+    scenario = runs.recording.setup.scenario
     deadline = runs.estimate if runs.within is None else runs.within
     checks = [Check(deadline, time, time <= deadline * (1 + 1e-9)) for _, time in runs.simulated[:2]]
     more = {
         "runs": len(runs.times),
-        "interval": list(runs.interval),
+        "interval": [None if end is None else _finite(end) for end in runs.interval],
         "interval_certainty": CERTAINTY,
         "precise": runs.precise,
-        "no_jitter_s": runs.planned,
+        f"no_{runs.without.replace(' ', '_')}_s": runs.planned,
+        **({"ended_early": runs.ended_early} if random_failures(scenario) else {}),
         "replayed": runs.replayed / len(runs.times),
-        "quantiles_s": {f"{share:g}": runs.quantile(share) for share in _QUANTILES},
+        "quantiles_s": {f"{share:g}": _finite(runs.quantile(share)) for share in _QUANTILES},
     }
     write = clock if runs.within is None else "{:.4g}".format
-    interval = " to ".join("unknown" if end is None else write(end) for end in runs.interval)
-    row = (write(runs.estimate), interval, clock(runs.quantile(0.5)), clock(runs.planned), f"{len(runs.times):,}")
-    feasible, unit = runs.within is None or runs.estimate >= runs.probability, "s" if runs.within is None else ""
-    return Answer(runs.method, feasible, runs.estimate, unit, deadline, _because(runs), checks, more, row)
+    times = runs.estimate, *runs.interval, runs.quantile(0.5)
+    answer, low, high, median = (
+        "unknown" if time is None else "never" if math.isinf(time) else how(time)
+        for time, how in zip(times, (write, write, write, clock), strict=True)
+    )
+    row = (answer, f"{low} to {high}", median, clock(runs.planned), f"{len(runs.times):,}")
+    met = runs.estimate < math.inf if runs.within is None else runs.estimate >= runs.probability
+    unit = "s" if runs.within is None else ""
+    return Answer(runs.method, met, _finite(runs.estimate), unit, _finite(deadline), _because(runs), checks, more, row)
+
+
+def _finite(time: float) -> float | None:
+    """Return a time as JSON can hold it."""
+    return time if time < math.inf else None
+
+
+def _failing(scenario: Scenario) -> list[str]:
+    """Name what fails at random, and of whom."""
+    fleet = Fleet(scenario.fleet)
+    return [
+        f"{'absences' if field == 'available' else field} of {fleet.name(index)}"
+        for index, group in enumerate(scenario.fleet)
+        for field in drawn_failures(group)
+    ]
 
 
 def _because(runs: RandomRuns) -> str:
@@ -87,9 +111,13 @@ def _because(runs: RandomRuns) -> str:
         known = "unknown" if math.isinf(runs.error) else "imprecise"
         sentence = f"confidence.{known}_{'deadline' if runs.within is None else 'probability'}"
         imprecise = say(sentence, wanted=100 * PRECISE, reached=100 * runs.error)
+    if math.isinf(runs.estimate):
+        return say("confidence.never", share=runs.ended_early / len(runs.times))
     if runs.within is None:
         later = runs.estimate / runs.planned - 1 if runs.planned else 0.0
-        return say(f"confidence.{'later' if later >= 0 else 'earlier'}", share=abs(later), imprecise=imprecise)
+        return say(
+            f"confidence.{'later' if later >= 0 else 'earlier'}", share=abs(later), runs=runs, imprecise=imprecise
+        )
     low, high = runs.interval
     assert low is not None
     assert high is not None
@@ -100,9 +128,10 @@ def _because(runs: RandomRuns) -> str:
 
 def _notes(sampled: Sequence[RandomRuns]) -> list[str]:
     """Say how the answers were found and checked."""
+    scenario = sampled[0].recording.setup.scenario
     pairs = [(runs.drawn[n], time) for runs in sampled for n, time in runs.simulated]
     # A run that takes no time agrees with one that takes none.
-    off = max(float(abs(drawn / time - 1)) if time else float(drawn > 0) for drawn, time in pairs)
+    off = max(0.0 if drawn == time else float(abs(drawn / time - 1)) if time else 1.0 for drawn, time in pairs)
     differ = say("found.equal" if off <= 1e-9 else "found.apart", off=off)
     replayed, checked = sum(runs.replayed for runs in sampled), sum(len(runs.simulated) for runs in sampled)
     simulated = sum(len(runs.times) for runs in sampled) - replayed
@@ -112,8 +141,9 @@ def _notes(sampled: Sequence[RandomRuns]) -> list[str]:
     return [
         say("confidence.how", replayed=replayed, simulated=simulated, checked=checked, differ=differ),
         *(say(sentence, reason=reason, methods=methods) for reason, methods in reasons.items()),
-        say("confidence.intervals", looks=max(runs.looks for runs in sampled)),
-        say("confidence.same_blocks"),
+        say("confidence.intervals", looks=max(runs.looks for runs in sampled), given=_GIVEN[sampled[0].without]),
+        say("confidence.drawn_anew" if random_failures(scenario) else "confidence.same_blocks"),
+        *(say("confidence.ended_early", runs=runs, of=len(runs.times)) for runs in sampled if runs.ended_early),
     ]
 
 

@@ -23,6 +23,7 @@ from parasim.planning.search.hiding_points import (
     GroupCurve,
     GroupHidingPoint,
     Workload,
+    affordable_runs,
     factor_for_all,
     hideable,
     hiding_points,
@@ -49,15 +50,15 @@ _FEWEST_DRAWN = 7
 def answer(question: Question) -> Plan:
     """Find the bandwidth at which a method hides all of its communication, by group, batch size and block width.
 
-    Methods that do not overlap get an answer that says so.
+    Methods that do not overlap, or have no rounds, get an answer that says so.
     """
     jobs = question.jobs
     answers: list[Answer] = []
     notes: list[str] = []
     curves: list[GroupCurve] = []
     for case in question.cases:
-        if not case.setup.traits.overlaps:
-            because = say("hiding.no_overlap")
+        if not (case.setup.traits.overlaps and case.setup.traits.rounds_numbered):
+            because = say("hiding.no_rounds" if case.setup.traits.overlaps else "hiding.no_overlap")
             answers.append(Answer(case.method, False, None, "B/s", None, because, row=("-", "none", "-", "-")))
             continue
         points, own = hiding_points(case, jobs), own_workload(case)
@@ -96,16 +97,18 @@ def _changed(other: Workload, own: Workload) -> str:
 def _curves(case: Case, own: Workload, points: Sequence[GroupHidingPoint]) -> list[GroupCurve]:
     """Part points by group; where unlimited links never help, all groups are one."""
     fleet = Fleet(case.scenario.fleet)
-    groups: Sequence[int | None] = sorted({point.group for point in points if point.group is not None}) or [None]
+    # Where there is no time for all groups, other workloads need not have been searched for the same ones.
+    as_it_is = [point for point in points if point.workload == own and point.group is not None]
+    groups: Sequence[int | None] = sorted({p.group for p in as_it_is or points if p.group is not None}) or [None]
     curves = []
     for group in groups:
         # Where unlimited links do not help, a point is everyone's.
         curve = [point for point in points if point.group in (group, None)]
-        [as_it_is] = [point for point in curve if point.workload == own]
+        [its_own] = [point for point in curve if point.workload == own]
         alike = next((point.alike for point in curve if point.alike), ())
         name = "all" if group is None else fleet.name(group) if len(alike) < 2 else who(alike, fleet)
         names = [name] if group is None else [fleet.name(index) for index in alike or (group,)]
-        curves.append(GroupCurve(case.method, name, as_it_is, curve, names))
+        curves.append(GroupCurve(case.method, name, its_own, curve, names))
     return curves
 
 
@@ -164,7 +167,7 @@ def _together(name: str, scenario: Scenario, points: Sequence[GroupHidingPoint])
         yield say("hiding.simulated")
     if unsearched := max((point.unsearched for point in points), default=0):
         searched = sum(len(point.alike) for point in points)
-        yield say("hiding.unsearched", name=name, searched=searched, unsearched=unsearched)
+        yield say("hiding.unsearched", name=name, searched=searched, groups=searched + unsearched)
     # Those who have nothing to hide need nothing.
     if len(needed) > 1:
         found = factor_for_all(scenario, needed)
@@ -190,8 +193,6 @@ def _runtimes(question: Question, curves: Sequence[GroupCurve]) -> list[list[tup
             assert curve.own.group is not None
             case = Case.of(with_only(scenarios[curve.method], {curve.own.group: curve.own.bandwidth}))
             recording, fleet = record(case.setup, case.costs), Fleet(case.scenario.fleet)
-            points = affordable(recording.result, _DRAWN * len(drawn), _FEWEST_DRAWN * len(drawn)) // len(drawn)
-            bandwidths = np.geomspace(min(hiding) * _DRAWN_BELOW, max(hiding) * _DRAWN_ABOVE, points)
             mine = np.array([[fleet.index(site) == curve.own.group for site in recording.sites]])
             known = {check.value: check.wall_clock_s for check in curve.own.checked}
             share = proportion(scenarios[curve.method].fleet[curve.own.group])
@@ -201,6 +202,13 @@ def _runtimes(question: Question, curves: Sequence[GroupCurve]) -> list[list[tup
                 return Variants(uplink=up, downlink=np.where(mine, up * share, UNLIMITED))
 
             replayed = recording.replay(variants([*known]))
+            most = _DRAWN * len(drawn)
+            if not replayed.replayed.all():
+                most = min(most, affordable_runs(recording.result))
+            points = affordable(recording.result, most, _FEWEST_DRAWN * len(drawn)) // len(drawn)
+            bandwidths = np.geomspace(
+                min(hiding) * _DRAWN_BELOW, max(hiding) * _DRAWN_ABOVE, max(points, _FEWEST_DRAWN)
+            )
             recording = recording.held_against([*known.values()], *replayed)
             times = runtimes_of(recording, variants(bandwidths.tolist()), question.jobs).wall_clock
             runtimes[-1] = list(zip(bandwidths.tolist(), times.tolist(), strict=True))

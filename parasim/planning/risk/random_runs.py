@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
 
-from parasim.planning.methods import Case, Report
+from parasim.planning.methods import Case, Report, simulated
 from parasim.planning.search.work import affordable
 from parasim.sentences import say
-from sim.analysis.jitter import Jitters, jitters, random_starts, simulate_drawn
+from sim.analysis.jitter import Jitters, jitters, random_failures, random_starts, simulate_drawn
+from sim.analysis.levers import Change, Lever, with_change
 from sim.analysis.quantile import probability_interval, quantile_rank, quantile_ranks
-from sim.errors import ScenarioError
+from sim.errors import EndedEarlyError, ScenarioError
 from sim.replay.conditions import Floats
 from sim.replay.replay import Recording, record, replay
 from sim.support.worker_pool import cores, in_order
@@ -36,6 +38,8 @@ MOST_SIMULATED = 1024
 _MOST_SPANS = 8_000_000
 """A scenario whose runs are simulated and long gets fewer of them: no more than about this many spans."""
 _NUMBERS_AT_ONCE = 2_000_000
+_TRIED = 16
+"""So many seeds of failures are tried for a run that comes to its end."""
 _SIMULATED_AT_ONCE = 16
 """Where runs take long, one hears of them more often."""
 _CHECKED = (0.0, 0.5, 1.0)
@@ -50,8 +54,10 @@ class RandomRuns:
     ----------
     recording : Recording
         The run without jitter.
+    planned : float
+        Wall-clock without jitter, and without failures [s].
     drawn : array of shape (runs,)
-        Wall-clocks in the order in which they were drawn [s].
+        Wall-clocks in the order in which they were drawn [s]; infinite where a run ended early, in an error.
     replayed : int
         How many of them were replayed, not simulated.
     probability : float
@@ -65,6 +71,7 @@ class RandomRuns:
     """
 
     recording: Recording
+    planned: float
     drawn: Floats
     replayed: int
     probability: float
@@ -78,9 +85,17 @@ class RandomRuns:
         return self.recording.setup.scenario.method.name
 
     @property
-    def planned(self) -> float:
-        """Wall-clock without jitter [s]."""
-        return self.recording.result.wall_clock
+    def without(self) -> str:
+        """What the run without anything random is without."""
+        scenario = self.recording.setup.scenario
+        jitter = any(True for _ in jitters(scenario)) or random_starts(scenario)
+        failures = random_failures(scenario)
+        return "jitter or failures" if jitter and failures else "failures" if failures else "jitter"
+
+    @property
+    def ended_early(self) -> int:
+        """How many runs ended in an error, as what failed left them nothing to go on with."""
+        return int(np.isinf(self.drawn).sum())
 
     @cached_property
     def times(self) -> Floats:
@@ -116,7 +131,7 @@ class RandomRuns:
     def error(self) -> float:
         """Half the interval's width, of a deadline as a share of it; infinite where there is no interval."""
         low, high = self.interval
-        if low is None or high is None:
+        if low is None or high is None or math.isinf(high):
             return math.inf
         return (high - low) / 2 / ((self.within is None and self.estimate) or 1.0)
 
@@ -148,19 +163,30 @@ def random_runs(case: Case, probability: float, within: float | None, jobs: int 
         If nothing varies, or more than `MOST_CLIENTS` clients would draw for themselves.
     """
     varying = [jitter for _, _, jitter in jitters(case.scenario)]
-    if not varying and not random_starts(case.scenario):
+    if not varying and not random_starts(case.scenario) and not random_failures(case.scenario):
         raise ScenarioError(say("confidence.nothing_varies"))
     each_client = any(jitter.each == "client" for jitter in varying)
     if each_client and case.scenario.clients > MOST_CLIENTS:
         raise ScenarioError(say("confidence.too_many_clients", most=MOST_CLIENTS, scenario=case.scenario))
-    recording = record(case.setup, case.costs, each_client=each_client)
-    runs = _until_precise(recording, probability, within, jobs, report)
+    recording = _recorded(case, each_client=each_client)
+    planned = recording.result.wall_clock
+    if random_failures(case.scenario):
+        planned = simulated(with_change(case.scenario, Change(Lever.NOTHING_FAILS))).wall_clock
+    runs = _until_precise(recording, planned, probability, within, jobs, report)
     checked = recording.held_against([time for _, time in runs.simulated], [runs.drawn[n] for n, _ in runs.simulated])
-    return runs if checked is recording else _until_precise(checked, probability, within, jobs, report)
+    return runs if checked is recording else _until_precise(checked, planned, probability, within, jobs, report)
+
+
+def _recorded(case: Case, *, each_client: bool) -> Recording:
+    """Record a run: with the first of some seeds of failures with which it comes to its end."""
+    for seed in (None, *range(_TRIED)):
+        with suppress(EndedEarlyError):
+            return record(replace(case.setup, failures=seed), case.costs, each_client=each_client)
+    return record(case.setup, case.costs, each_client=each_client)
 
 
 def _until_precise(
-    recording: Recording, probability: float, within: float | None, jobs: int | None, report: Report
+    recording: Recording, planned: float, probability: float, within: float | None, jobs: int | None, report: Report
 ) -> RandomRuns:
     source = Jitters(recording)
     # Fixed beforehand, as the certainty is divided among them.
@@ -173,7 +199,7 @@ def _until_precise(
             times = np.concatenate([times, wall_clock])
             replayed += exact
             report(what, len(times), looks[-1])
-        runs = RandomRuns(recording, times, replayed, probability, within, len(looks))
+        runs = RandomRuns(recording, planned, times, replayed, probability, within, len(looks))
         if runs.precise:
             break
     # All that it takes.

@@ -36,7 +36,6 @@ from sim.analysis.hidden import (
 from sim.analysis.levers import Change, Lever, with_change
 from sim.engine.fleet import Fleet
 from sim.engine.result import Result
-from sim.engine.simulate import simulate
 from sim.engine.timeline import SERVER, Span, Timeline
 from sim.scenario.scenario import Scenario
 from sim.support.worker_pool import cores, in_order
@@ -45,12 +44,12 @@ _WIDTHS = (0.5, 1.0, 2.0, 4.0)
 _FACTORS = decimals(0, 2)
 _STEPS = 12
 """Simulations that the search for one group takes, about."""
-_MOST_SPANS = 6_000_000
+_MOST_SPANS = 1_500_000
 """So many spans are simulated for all workloads together, about: a minute's work."""
 _SPANS_OF_A_START = 100
 """A simulation costs as much as these before its first span, about."""
-_ALWAYS = 8
-"""So many groups are searched in any case."""
+_WANTED = 8
+"""Where there is no time for so many groups of each workload, only workloads that are proposed are searched."""
 
 
 class Workload(NamedTuple):
@@ -167,14 +166,34 @@ def hiding_points(case: Case, jobs: int | None) -> list[GroupHidingPoint]:
     workloads = [Workload(size, width) for width in widths for size in sizes]
     covered = [(workload, scenario) for workload in workloads if is_covered(scenario := workload.of(case.scenario))]
     chosen = covered
-    searches = _STEPS * min(_ALWAYS, len(case.scenario.fleet)) * len(covered)
-    if affordable(simulate(case.setup, case.costs), searches) < searches:
+    links = OtherLinks(case)
+    searches = _STEPS * min(_WANTED, len(links.alike)) * len(covered)
+    if affordable_runs(_typical_run(links)) < searches:
         wanted = {own, *_worth_searching(covered, own)}
         chosen = [(workload, scenario) for workload, scenario in covered if workload in wanted]
     tasks = [(workload, scenario, _MOST_SPANS // len(chosen)) for workload, scenario in chosen]
     workers = min(jobs or cores(), len(tasks)) if len(case.scenario.fleet) > 1 else 1
     found = [point for points in in_order(_points_of, tasks, workers=workers) for point in points]
     return [replace(point, left_out=len(covered) - len(chosen)) for point in found]
+
+
+def affordable_runs(run: Result, most_spans: int | None = None) -> int:
+    """How many runs like one there is time for.
+
+    Parameters
+    ----------
+    run : Result
+        What is to be simulated again and again.
+    most_spans : int, optional
+        How many spans may be simulated; all that an answer may take if left out.
+    """
+    most = _MOST_SPANS if most_spans is None else most_spans
+    return affordable(run, most // (_SPANS_OF_A_START + len(run.timeline.spans)))
+
+
+def _typical_run(links: OtherLinks) -> Result:
+    """Simulate one of the runs of a search: all are about as long."""
+    return links.run({links.alike[0][0]: searched_bandwidths()[-1]})
 
 
 def _worth_searching(covered: Sequence[tuple[Workload, Scenario]], own: Workload) -> list[Workload]:
@@ -233,11 +252,7 @@ def _points_of(task: tuple[Workload, Scenario, int]) -> list[GroupHidingPoint]:
         for same in classes
     }
     end, values, points = _unlimited_end(unlimited), searched_bandwidths(), []
-    # All are about as long as this one.
-    first_run = links.run({classes[0][0]: values[-1]})
-    run_spans = _SPANS_OF_A_START + len(first_run.timeline.spans)
-    most = max(_ALWAYS, most_spans // (_STEPS * run_spans))
-    most = max(_ALWAYS, affordable(first_run, _STEPS * most) // _STEPS)
+    most = max(1, affordable_runs(_typical_run(links), most_spans) // _STEPS)
     searched = sorted(sorted(classes, key=lambda same: -guesses[same[0]])[:most])
     unsearched = len(fleet.groups) - sum(map(len, searched))
     for same in searched:

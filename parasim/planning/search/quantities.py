@@ -16,6 +16,7 @@ from parasim.api import prepared
 from parasim.planning import changes
 from parasim.planning.methods import Case
 from parasim.planning.search.ranges import batch_sizes, block_widths
+from parasim.planning.search.waiting import WAITING
 from parasim.sentences import say
 from parasim.text import amount
 from sim.analysis.deadline_search import RuntimesAt, around_line, decimals, spread
@@ -113,7 +114,7 @@ def quantity_named(name: str, scenario: Scenario) -> Quantity:
         If there is none of that name.
     """
     if name not in QUANTITIES:
-        raise ScenarioError(f"--solve-for {name}: {nearest(name, QUANTITIES)}")
+        raise ScenarioError(f"--solve-for {name}: {nearest(name, (*QUANTITIES, *WAITING))}")
     varying = name == "bandwidth" and any(map(changes.has_varying_links, scenario.fleet))
     return LINK_FACTOR if varying else QUANTITIES[name]
 

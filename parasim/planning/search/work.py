@@ -7,7 +7,7 @@ from sim.replay.conditions import shared_or_varying
 
 EVENTS = 5_000_000
 """So many events are simulated for one answer, about: a minute's work of one core."""
-_OF_A_START = 2000
+OF_A_START = 2000
 """Setting a simulation up costs as much as so many events, about."""
 
 
@@ -29,4 +29,4 @@ def affordable(run: Result, most: int, least: int = 1) -> int:
     """
     if not shared_or_varying(run.scenario):
         return most
-    return max(least, min(most, EVENTS // (_OF_A_START + run.events)))
+    return max(least, min(most, EVENTS // (OF_A_START + run.events)))

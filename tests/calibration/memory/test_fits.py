@@ -268,6 +268,13 @@ def test_other_methods_have_no_second_thread() -> None:
     assert second_thread(setup(method="overlapped-lora")) == 2 * 4 * adapter
 
 
+def test_an_asynchronous_client_may_take_in_everything_at_once() -> None:
+    # Llama 3-8B's 32 layers of 218,112,000 parameters, two a block: its own block, and all that are in the schedule.
+    layer = 218_112_000
+    own = second_thread(setup(method="parablock-async", blocks={"schedule": "sequential"}, rounds=32))
+    assert own == 4 * 2 * layer * (1 + 16)
+
+
 def test_counting_and_the_catalogue_need_no_torch() -> None:
     code = "import sys, calibration.memory.fits, calibration.devices.catalogue; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

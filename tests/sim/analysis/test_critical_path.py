@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.analysis.critical_path import Holder, Piece, critical_path, length, pieces_of, slack
+from sim.analysis.critical_path import Holder, Piece, critical_path, length, pieces_of
+from sim.analysis.slack import slack
 from sim.engine.result import Result
 from sim.engine.timeline import SERVER, Kind, Parts, Span, Timeline
 from sim.scenario.scenario import Scenario

@@ -132,3 +132,24 @@ def test_whether_a_client_sends_while_it_receives(received: tuple[float, float],
     scenario = Scenario.parse(DEFAULTS)
     result = Result(scenario, Timeline([elsewhere, other, sent]), {0: 1, 1: 1, 2: 1}, {}, {})
     assert both_directions_at_once(result, range(1)) is at_once
+
+
+@pytest.mark.parametrize(
+    ("shared", "server"),
+    [({"site": {"clients": 2, "uplink": "100MB/s"}}, {}), ({"region": "eu"}, {}), ({}, {"ingress": "100MB/s"})],
+)
+def test_links_that_bind_together_are_named_together(shared: dict[str, Any], server: dict[str, Any]):
+    # Two clients with 50 MB/s each fill what they share: 100 MB take 2 s, and 1 s with all links twice as fast.
+    regions = {"eu": {"uplink": "100MB/s", "downlink": "1GB/s"}} if "region" in shared else {}
+    fleet = [{"name": "branch", "count": 2, "uplink": "50MB/s", "downlink": "1GB/s"} | shared]
+    why = explained(**ONE_ROUND, fleet=fleet, regions=regions, server=server)
+    assert claim(why, Lever.UPLINK).saves == 0
+    assert claim(why, Lever.PATHS).saves == pytest.approx(1)
+
+
+def test_links_that_help_alone_are_not_named_together():
+    # The line is four times what its two clients have, or a quarter: one lever saves all that both do.
+    for line in ("400MB/s", "25MB/s"):
+        fleet = [{"name": "branch", "count": 2, "uplink": "50MB/s", "site": {"clients": 2, "uplink": line}}]
+        levers = {claim.change.lever for claim in explained(**ONE_ROUND, fleet=fleet).claims}
+        assert Lever.PATHS not in levers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,15 @@ def test_draws_do_not_depend_on_their_portions():
     parts = [source.draw(size).variants for size in (1, 30, 69)]
     for name in ("speed", "uplink"):
         assert np.array_equal(whole.given[name], np.concatenate([part.given[name] for part in parts]))
+
+
+def test_traces_of_many_runs_begin_anywhere(tmp_path: Path):
+    (tmp_path / "trace.csv").write_text("seconds,rate_MB_s\n0,1\n1,2\n")
+    link = {"trace": str(tmp_path / "trace.csv"), "start": "random"}
+    drawn = Jitters(recorded(fleet=[{"uplink": link, "speed_jitter": LOGNORMAL}])).draw(1000)
+    # Of 2^63 seeds two of a thousand are the same once in 10^13 times.
+    assert drawn.starts is not None
+    assert len(set(drawn.starts)) == 1000
 
 
 def test_jitter_of_one_thing_shifts_no_draw_of_another():

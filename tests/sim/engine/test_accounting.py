@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from parasim import simulate
 from sim.engine.result import Result
+from sim.engine.timeline import Kind, Span, account
 from sim.workload.methods import METHODS
 from tests.sim.runs import simulated, with_staleness
 
@@ -75,12 +76,12 @@ def assert_accounted(result: Result) -> None:
     """Check compute + exposed + waiting + offline = wall-clock for every client, within 4 units in the last place."""
     wall_clock = result.wall_clock
     assert math.isfinite(wall_clock)
-    for account in result.accounts.values():
-        parts = (account.compute, account.exposed, account.waiting, account.offline)
+    for own in result.accounts.values():
+        parts = (own.compute, own.exposed, own.waiting, own.offline)
         assert min(parts) >= 0
         assert abs(math.fsum(parts) - wall_clock) <= 4 * math.ulp(wall_clock)
-        assert 0 <= account.hidden <= account.compute
-        assert 0 <= account.stalled <= account.exposed
+        assert 0 <= own.hidden <= own.compute
+        assert 0 <= own.stalled <= own.exposed
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
@@ -92,6 +93,20 @@ def test_every_second_of_every_client_is_accounted_for(method: str, data: st.Dat
     assert sum(result.counts.values()) <= result.scenario.clients
     for span in result.timeline.spans:
         assert 0 <= span.start <= span.end <= result.wall_clock
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 1e4), st.sampled_from(list(Kind)[:3])), max_size=9), st.data()
+)
+def test_one_thing_after_the_other_is_divided_as_anything_else(lengths: list[tuple[float, float, Kind]], data: Any):
+    # A presence that is told in two pieces has every change looked at.
+    spans, now = [], 0.0
+    for pause, length, kind in lengths:
+        spans.append(Span(0, 0, kind, now + pause, now + pause + length, 1.0, (), ()))
+        now += pause + length
+    gone = now + data.draw(st.floats(0, 1e4))
+    middle, end = gone / 3, gone + data.draw(st.floats(0, 1e4))
+    assert account(spans, [(0.0, gone)], end) == account(spans, [(0.0, middle), (middle, gone)], end)
 
 
 def test_each_group_has_the_means_of_its_clients():

@@ -163,16 +163,43 @@ def test_whoever_is_left_is_enough(policy: AllExpected | Quorum):
 
 
 @pytest.mark.parametrize("policy", [AllExpected(), Quorum(0.5), Quorum(0.5, deadline=1.0)])
-def test_a_round_of_which_nobody_is_left_is_forsaken(policy: AllExpected | Quorum):
+def test_a_round_of_which_nobody_is_left_is_short(policy: AllExpected | Quorum):
     policy.expect(0, 2)
     assert policy.lost(0, 1) is None
-    assert not policy.forsaken(0)
+    assert not policy.short(0)
     assert policy.lost(0, 1) is None
-    assert policy.forsaken(0)
+    assert policy.short(0)
     # It may be tried again.
     policy.expect(0, 1)
-    assert not policy.forsaken(0)
+    assert not policy.short(0)
     assert clients(policy.receive(received(1))) == [1]
+
+
+@pytest.mark.parametrize("policy", [AllExpected(strict=True), Quorum(0.6, strict=True)])
+def test_fewer_than_a_strict_quorum_are_never_enough(policy: AllExpected | Quorum):
+    # 3 of 3 are needed, or 3 of 5.
+    policy.expect(0, 3 if isinstance(policy, AllExpected) else 5)
+    for _ in range(0 if isinstance(policy, AllExpected) else 2):
+        assert policy.lost(0, 1) is None
+    assert (policy.receive(received(1)), policy.short(0), policy.missing(0)) == (None, False, 0)
+    assert policy.lost(0, 1) is None
+    assert (policy.short(0), policy.missing(0)) == (True, 1)
+    # Further ones count beside what is in.
+    policy.expect(0, 1)
+    assert not policy.short(0)
+    assert policy.receive(received(2)) is None
+    assert clients(policy.receive(received(0))) == [1, 2, 0]
+
+
+def test_a_strict_quorum_that_is_not_in_at_its_deadline_is_short():
+    policy = Quorum(1.0, deadline=60.0, strict=True)
+    policy.expect(0, 2)
+    policy.receive(received(1))
+    assert policy.due(0) is None
+    assert (policy.short(0), policy.missing(0)) == (True, 0)
+    policy.expect(0, 0)
+    assert not policy.short(0)
+    assert clients(policy.receive(received(0))) == [1, 0]
 
 
 def test_a_quorum_is_a_share_of_those_wanted():
@@ -184,4 +211,4 @@ def test_a_quorum_is_a_share_of_those_wanted():
     assert clients(policy.receive(received(0))) == [3, 0]
     # Whoever was late and is lost then, does not matter.
     assert policy.lost(0, 1) is None
-    assert not policy.forsaken(0)
+    assert not policy.short(0)

@@ -91,6 +91,18 @@ def test_without_rounds_every_update_is_passed_on(method: str):
     assert all(len(span.causes) == 1 for span in passed)
 
 
+def test_what_a_client_sends_is_passed_on_in_its_order():
+    # 10 s of computing, 2 s to eu's aggregator, 20 s from there to the server: whoever goes on computing meanwhile
+    # sends what waits there until what was sent before has arrived. The run ends with the fourth aggregation.
+    fleet, regions = [{"uplink": "50MB/s", "region": "eu"}], {"eu": {"uplink": "5MB/s", "aggregates": True}}
+    result = simulated(method="parablock-async", rounds=4, fleet=fleet, regions=regions)
+    assert times(result, Kind.UPLOAD, 0)[:3] == [(10, 12), (20, 22), (30, 32)]
+    assert times(result, Kind.UPLOAD, EU)[:4] == [(12, 32), (32, 52), (52, 72), (72, 92)]
+    assert result.wall_clock == 92
+    spans = result.timeline.spans
+    assert all(max(spans[cause].end for cause in span.causes) == span.start for span in of(result, Kind.UPLOAD, EU))
+
+
 def test_turns_pass_through():
     # Clients take turns: 0 and 1 in eu, each with a block of its own. What client 0 sent in turn 0 went through eu,
     # which need not fetch it for client 1; turn 2 is client 2's in us, which fetches both blocks at once, and turn 3

@@ -106,14 +106,6 @@ def test_the_last_one_that_is_missing_ends_the_round(run):
     assert result.accounts[1].waiting == 4
 
 
-def test_a_quorum_of_those_that_are_left(run):
-    # 3 of 4 are enough; with two gone, two are.
-    fates = {(0, 1): Vanishing("compute", 0.1, 1), (1, 1): Vanishing("compute", 0.2, 1)}
-    result = run(fates, fleet=[{"count": 3}, {"speed": 0.5}], participation={"quorum": 0.75}, rounds=1)
-    assert [span.start for span in of(result, Kind.AGGREGATE)] == [21]
-    assert whose(result) == [{2, 3}]
-
-
 def test_a_round_of_which_nobody_is_left_ends_the_run(run):
     fates = {(client, 2): Vanishing("compute", 0.5, 1) for client in range(3)}
     with pytest.raises(SimulationError) as short:

@@ -122,6 +122,18 @@ def test_nothing_is_sent_before_the_serial_part_is_over_repairs_or_not(run: Run)
     assert spans(run({0: [(11, 16)]}, device(False), **fields), Kind.UPLOAD, 0)[0] == (19, 20)
 
 
+@pytest.mark.parametrize("serial", ["10s", "40s"])
+def test_computing_beside_which_nothing_can_be_sent(run: Run, serial: str):
+    # No second of round 1 allows sending: the update of round 0 is sent when round 1 is computed, from 20 to 21, what
+    # is made of it is received until 22, and the update of round 1 is sent until 23. A repair from 11 to 16 puts all of
+    # it off by 5 s; begun anew, round 1 is computed from 16 to 26.
+    fields = {"method": "parablock", "rounds": 2, "fleet": [{"count": 1}]}
+    fields["compute"] = {"seconds": 10, "non_overlapping": serial}
+    assert spans(run({}, device(True), **fields), Kind.UPLOAD, 0) == [(20, 21), (22, 23)]
+    assert spans(run({0: [(11, 16)]}, device(True), **fields), Kind.UPLOAD, 0) == [(25, 26), (27, 28)]
+    assert spans(run({0: [(11, 16)]}, device(False), **fields), Kind.UPLOAD, 0) == [(26, 27), (28, 29)]
+
+
 def test_a_link_that_stalls(run: Run):
     # A quarter is through when nothing goes for 30 s.
     result = run({1: [(10.25, 40.25)]}, link("stall"), rounds=1)

@@ -158,8 +158,86 @@ def test_a_stale_client_that_vanishes_loses_all_that_it_had_not_sent(run: Run):
 @pytest.mark.parametrize("late", ["discard", "next-round"])
 def test_any_of_it_comes_to_an_end(seed: int, fraction: float | None, late: str):
     fleet = [group | {"dropout": {"rate": 0.06, "back_after": 2}} for group in FLEET]
-    told = {"quorum": 0.6, "late": late} | ({"fraction": fraction, "over_selection": 1.4} if fraction else {})
+    told = {"quorum": 0.6, "late": late, "short": "wait"} | (
+        {"fraction": fraction, "over_selection": 1.4} if fraction else {}
+    )
     result = simulated(
         method={"name": "parablock", "staleness": 2}, rounds=12, seed=seed, fleet=fleet, participation=told
     )
     assert len(aggregated(result)) == 12
+
+
+def test_a_round_of_which_nobody_is_left_is_opened_anew_and_so_are_those_after_it(run: Run):
+    # Round 0 is in at 11 and round 2 is opened then; all stop at 15, with block 0, in the middle of round 1. They are
+    # back at once: round 1 from 15 to 25, round 2 from 25 to 35 and beside it round 1 up and down, 26 and 27; round 3
+    # from 35 to 45, with round 2 in at 36; round 3 is in at 46.
+    fates: Fates = {(client, 2): Vanishing("compute", 0.5, 1) for client in range(3)}
+    result = run(fates, **PARABLOCK, participation={"short": "wait"})
+    assert aggregated(result) == [11, 26, 36, 46]
+    assert whose(result) == [{0, 1, 2}] * 4
+    assert spans(result, Kind.COMPUTE, 0) == [(0, 10), (10, 15), (15, 25), (25, 35), (35, 45)]
+    assert [span.blocks for span in of(result, Kind.COMPUTE, 0)] == [(0,), (1,), (1,), (2,), (3,)]
+    assert spans(result, Kind.DOWNLOAD, 0) == [(11, 12), (26, 27), (36, 37)]
+    # Lost are the updates of rounds 1 and 2, of which 5 s had been computed.
+    assert result.provenance["updates"] == {"lost": 6}
+    assert result.figures()["wasted_compute_s"] == 15
+
+
+def test_with_two_rounds_between_three_rounds_are_opened_anew(run: Run):
+    # Round 0 is in at 21, beside round 2, and round 3 opened; all stop at 25, with 10 s of round 1 and 5 s of round 2.
+    # Rounds 1, 2 and 3 from 25, 35 and 45 on; round 1 is in at 46, beside round 3. Then one after the other: round 2 up
+    # and down, 56 and 57, round 3 up, 58.
+    fields = PARABLOCK | {"method": {"name": "parablock", "staleness": 2}}
+    fates: Fates = {(client, 3): Vanishing("compute", 0.5, 1) for client in range(3)}
+    result = run(fates, **fields, participation={"short": "wait"})
+    assert aggregated(result) == [21, 46, 56, 58]
+    assert spans(result, Kind.COMPUTE, 2)[2:] == [(20, 25), (25, 35), (35, 45), (45, 55)]
+    assert result.provenance["updates"] == {"lost": 9}
+    assert result.figures()["wasted_compute_s"] == 45
+
+
+def test_who_vanished_catches_up_while_the_others_wait_as_far_as_the_staleness_lets_them(run: Run):
+    # Client 1 vanishes at 10.5, while it sends round 0 and computes round 1. All are needed, so that both rounds are
+    # opened anew for it: round 0 from 10.5 to 20.5, round 1 until 30.5, and beside that round 0 up until 21.5, where it
+    # is aggregated. The others have sent round 0 by 11 and computed round 1 by 20; they go on when they have block 0,
+    # at 22.5. Round 1 is in at 31.5.
+    result = run({(1, 2): Vanishing("compute", 0.05, 1)}, **PARABLOCK, participation={"quorum": 1, "short": "wait"})
+    assert aggregated(result)[:2] == [21.5, 31.5]
+    assert whose(result) == [{0, 1, 2}] * 4
+    assert spans(result, Kind.COMPUTE, 1)[2:4] == [(10.5, 20.5), (20.5, 30.5)]
+    assert spans(result, Kind.COMPUTE, 0)[2] == (22.5, 32.5)
+    figures = result.figures()
+    assert (figures["wasted_compute_s"], figures["wasted_bytes"]) == (10.5, 50e6)
+
+
+def test_a_client_that_computes_only_a_round_that_is_opened_anew_sends_it_at_once(run: Run):
+    # Client 1 is only wanted in round 0; gone at 5, it is back at once, and has computed it by 15. Its time to send
+    # came at 10, when client 0 was done and round 1 was opened without it: it is in at 16.
+    told = {"rounds": [[0, 1], [0], [0], [0]], "quorum": 1, "short": "wait"}
+    result = run({(1, 1): Vanishing("compute", 0.5, 1)}, **PARABLOCK, participation=told)
+    assert spans(result, Kind.COMPUTE, 1) == [(0, 5), (5, 15)]
+    assert spans(result, Kind.UPLOAD, 1) == [(15, 16)]
+    assert aggregated(result)[0] == 16
+    assert whose(result) == [{0, 1}, {0}, {0}, {0}]
+
+
+@pytest.mark.parametrize("staleness", [1, 2, 3])
+def test_the_last_rounds_are_opened_anew_as_well(run: Run, staleness: int):
+    # All vanish at 39.5, half a second before round 3 is computed; the last s rounds have not been sent.
+    fields = PARABLOCK | {"method": {"name": "parablock", "staleness": staleness}}
+    fates: Fates = {(client, 4): Vanishing("compute", 0.95, 1) for client in range(3)}
+    result = run(fates, **fields, participation={"short": "wait"})
+    assert whose(result) == [{0, 1, 2}] * 4
+    assert result.provenance["updates"] == {"lost": 3 * staleness}
+    # They are computed one after the other, s x 10 s, and then sent: s messages up, and s - 1 down between them.
+    assert aggregated(result)[-1] == 39.5 + 10 * staleness + staleness + (staleness - 1)
+
+
+def test_late_clients_send_what_they_have_where_nothing_is_left_to_compute():
+    # Client 2 takes 40 s for round 0 and is no member of the others; two are enough. What it has is sent at 40, when
+    # rounds 1 and 2 are aggregated, at 21 and 31, and dropped.
+    fleet = [{"count": 2}, {"speed": 0.25}]
+    told = {"rounds": [[0, 1, 2], [0, 1], [0, 1], [0, 1], [0, 1], [0, 1]], "quorum": 0.6}
+    result = simulated(**PARABLOCK | {"rounds": 6, "blocks": {"count": 4}}, fleet=fleet, participation=told)
+    assert spans(result, Kind.UPLOAD, 2) == [(40, 41)]
+    assert result.provenance["updates"] == {"dropped": {"late: its round had been aggregated": 1}}

@@ -32,7 +32,12 @@ def test_a_fraction_draws_anew_each_round():
 
 def test_lists_and_turns_keep_to_those_available():
     assert list(Listed([[3, 1], [2]]).select(0, [0, 1, 2])) == [1]
-    assert [Turns().select(turn, [0, 2, 5])[0] for turn in range(4)] == [0, 2, 5, 0]
+    turns = Turns([0, 1, 2, 0])
+    assert [turns.select(turn, range(3))[0] for turn in range(5)] == [0, 1, 2, 0, 0]
+    # Next would be 1; who is not there is passed over, and nobody is chosen where nobody is.
+    assert [list(turns.select(turn, there)) for turn, there in enumerate(([0, 2], [], [0, 1], [0, 1]))] == [
+        [2], [], [0], [0],
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("factor", "size"), [(1.0, 4), (1.3, 6), (5.0, 10)])

@@ -143,6 +143,7 @@ def test_half_layers_are_attention_and_mlp_in_turn():
         ({"blocks": {"layers": 33}}, "only 32 layers"),
         ({"blocks": {"count": 33}}, "32 layers"),
         ({"blocks": {"schedule": [0] * 31 + [16]}}, "there is no block 16; they are 0 to 15"),
+        ({"method": "parablock-async", "blocks": {"schedule": "bandit"}}, "clients of parablock-async have no rounds"),
         ({"method": "fedcybgd", "fleet": [{"count": 33}]}, "33 blocks"),
         ({"method": "fedcybgd", "participation": {"fraction": 0.5}}, "take turns"),
     ],
@@ -156,3 +157,12 @@ def test_the_model_is_not_needed_where_compute_and_payload_are_given():
     assert run({"compute": {"seconds": 1}, "payload": {"upload": "1MB"}}).wall_clock > 0
     with pytest.raises(ScenarioError, match=r"model: needed, because payload is not given"):
         run({"compute": {"seconds": 1}})
+
+
+def test_blocks_that_training_would_choose_are_drawn_and_said_to_be():
+    data = {"model": "llama-3-8b", "method": "parablock", "rounds": 8, "compute": {"seconds": 1}}
+    adaptive = run(data | {"blocks": {"schedule": "change"}})
+    drawn = run(data | {"blocks": {"schedule": "random"}})
+    assert adaptive.timeline.spans == drawn.timeline.spans
+    assert adaptive.provenance["schedule"]["origin"] == "drawn"
+    assert "schedule" not in drawn.provenance

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from simpy import Environment
 
-from sim.network import PathNetwork, Tree
+from sim.errors import NetworkError
+from sim.network import HalfDuplexTree, PathNetwork, Tree
 from sim.network.capacity import rate_at
 from tests.oracles.progressive_filling import Outcome
 from tests.sim.network.star_cases import Case, Change, Client, Message, Site, oracle, run, simulate, trees
@@ -123,6 +124,39 @@ def test_a_site_in_two_minds_takes_its_clients_along():
     env.run(until=env.process(client()))
     assert sides == [False, True] * 100
     assert network.server.up.stamps - before < 2000
+
+
+@pytest.mark.parametrize("network_class", [Tree, HalfDuplexTree, PathNetwork])
+def test_a_client_that_was_taken_off_leaves_nothing_behind(network_class):
+    env = Environment()
+    network = network_class(env, ingress=100.0)
+    site = network.shared(40.0, 40.0)
+    # One after the other takes 3 s at 10 B/s, and what all of them have never counts together.
+    for number in range(1, 21):
+        port = network.attach(10.0, 10.0, above=site)
+        assert env.run(until=network.upload(port, 30.0)) == pytest.approx(3.0 * number)
+        network.detach(port)
+    for link in (network.server.up, site.up):
+        assert getattr(link, "peaks", 0.0) == 0.0
+        assert getattr(link, "free", True)
+    with pytest.raises(NetworkError, match="the port was attached to another network"):
+        network.upload(port, 30.0)
+    with pytest.raises(NetworkError, match="the port was attached to another network"):
+        network.detach(port)
+
+
+def test_half_duplex_clients_can_be_taken_off_before_and_after_their_directions_met():
+    env = Environment()
+    network = HalfDuplexTree(env, ingress=100.0)
+    ports = [network.attach(10.0, 10.0, half_duplex=True) for _ in range(3)]
+    network.detach(ports[0])
+    # Both at once take turns: 30 B each way at 5 B/s. Thereafter progressive filling does the work.
+    both_ways = network.upload(ports[1], 30.0), network.download(ports[1], 30.0)
+    env.run(until=env.all_of(both_ways))
+    assert env.now == pytest.approx(6.0)
+    assert network.filling is not None
+    network.detach(ports[1])
+    assert env.run(until=network.upload(ports[2], 30.0)) == pytest.approx(9.0)
 
 
 def test_void_entries_are_dropped():

@@ -297,3 +297,46 @@ def test_patience_begins_anew_when_something_gets_through(network_class, monkeyp
     network = network_class(env)
     port = network.attach(Varying(Course([0.0, 1.0], [1.0, 0.0], 10.0)), 1.0)
     assert env.run(until=network.upload(port, 30.0)) == pytest.approx(291.0)
+
+
+def dense(seed):
+    """Make clients on traces of many rows, below sites and a server that bind now and then."""
+    draw = random.Random(seed)
+    courses = []
+    for _ in range(4):
+        rates = [draw.choice([0.0, draw.lognormvariate(1.0, 0.7), draw.lognormvariate(1.0, 0.7)]) for _ in range(60)]
+        gaps = [draw.choice([1.0, 1.0, draw.uniform(0.05, 2.0)]) for _ in rates]
+        courses.append(Course([math.fsum(gaps[:row]) for row in range(60)], rates, math.fsum(gaps)))
+
+    def varying(factor):
+        return Varying(draw.choice(courses), draw.choice([0.0, draw.uniform(0.0, 100.0)]), factor)
+
+    sites = tuple(Site(draw.choice([math.inf, 8.0, varying(4.0)]), 1.0) for _ in range(draw.choice([0, 4])))
+    clients = tuple(
+        Client(draw.choice([varying(1.0), varying(1.0), 3.0]), 1.0, above=draw.randrange(4) if sites else None)
+        for _ in range(12)
+    )
+    server = draw.choice([varying(10.0), 5.0, 12.0, 30.0])
+    messages = [(draw.randrange(12), draw.uniform(0.0, 40.0), draw.uniform(1.0, 80.0)) for _ in range(20)]
+    return Case(server, 1.0, clients, uploads(*messages), sites)
+
+
+def test_traces_of_many_rows_agree_with_progressive_filling():
+    for seed in range(12):
+        case = dense(seed)
+        expected = simulate(PathNetwork, case)
+        assert simulate(Tree, case) == pytest.approx(expected, rel=1e-9), seed
+
+
+def test_changes_between_events_need_none_of_their_own():
+    # 2 and 4 B/s in turn, a second each, of the server's 10 B/s: 3 and 7 B/s on average for 500 s.
+    env = Environment()
+    tree = Tree(env, 10.0)
+    turns = Varying(Course([0.0, 1.0], [2.0, 4.0], 2.0))
+    both = [tree.upload(tree.attach(turns, 1.0), 1500.0), tree.upload(tree.attach(30.0, 1.0), 3500.0)]
+    steps = 0
+    while not all(each.triggered for each in both):
+        env.step()
+        steps += 1
+    assert [each.value for each in both] == pytest.approx([500.0, 500.0], rel=1e-12)
+    assert steps < 20

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,6 +130,20 @@ def test_the_gradient_schedule_costs_a_pass_before_the_first_round():
     with_pass = simulated(method="fedbcd", blocks=blocks)
     assert with_pass.wall_clock == pytest.approx(simulated(method="fedbcd").wall_clock + 7)
     assert with_pass.figures()["compute_s"] == pytest.approx(47)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "said"),
+    [
+        ({"schedule": "gradient"}, True),
+        ({"schedule": "gradient", "gradient_pass": "7s"}, False),
+        ({"schedule": "random"}, False),
+    ],
+)
+def test_a_gradient_schedule_whose_pass_is_not_priced_says_so(blocks: dict[str, Any], said: bool):
+    computing = simulated(method="fedbcd", blocks=blocks).provenance["compute"]
+    assert isinstance(computing, dict)
+    assert ("not priced" in computing.get("gradient_pass", "")) is said
 
 
 def test_every_span_knows_what_it_waited_for():

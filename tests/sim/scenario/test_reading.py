@@ -193,7 +193,7 @@ BOMB = "a: &a [x]\n" + "".join(f"{new}: &{new} [{','.join(['*' + old] * 9)}]\n" 
         (parse_yaml, "a: \udc80", "half of a character"),
         (parse_yaml, 'a: "\\ud800"', "half of a character"),
         (parse_yaml, "%TAG !a! x\n" * 101, "tag"),
-        (parse_yaml, "# long\n" * 2**19, "characters of YAML"),
+        (parse_yaml, "a: 1\n#" + "x" * (2**21 - 5), "characters of YAML"),
         (parse_toml, "a = 1\na = 2", "overwrite"),
         (parse_toml, "a = " + "9" * 5000, "a number of thousands of digits"),
     ],
@@ -203,6 +203,10 @@ def test_what_is_not_well_formed(parse: Any, text: str, message: str):
     with pytest.raises(ValueError, match=message) as caught:
         parse(text)
     assert "\n" not in str(caught.value)
+
+
+def test_two_mebibytes_of_yaml_are_read():
+    assert parse_yaml("a: 1\n#" + "x" * (2**21 - 6)) == {"a": 1}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from copy import deepcopy
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -333,7 +334,7 @@ def test_names_are_one_line_for_the_reader_and_for_the_schema():
     for name in ("a\nb", "a\xa0b", "\u202ea", "\x1b[31m", "\u3000", "a\u200b"):
         assert "must be one line" in refused(name=name)
         assert not re.search(pattern, name)
-    for name in ("", "café 1", "病院", "x\u0301", "🏥"):
+    for name in ("café 1", "病院", "x\u0301", "🏥"):
         assert Scenario.parse(SMALL | {"name": name}).name == name
         assert re.search(pattern, name)
 
@@ -353,3 +354,38 @@ def test_schema_of_a_class_without_source() -> None:
     exec("class Own(Section):\n    given: int\n    'Never seen.'\n", space)
     schema = space["Own"].model_json_schema(schema_generator=SchemaOfFields)
     assert schema["properties"]["given"] == {"title": "Given", "type": "integer"}
+
+
+@pytest.mark.parametrize("name", ["", " "])
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("name", {}),
+        ("fleet.0.device", {"fleet": [{}]}),
+        ("fleet.0.region", {"fleet": [{}]}),
+        ("fleet.0.uplink.trace", {"fleet": [{"uplink": {}}]}),
+        ("fleet.0.uplink.column", {"fleet": [{"uplink": {"trace": "a.csv"}}]}),
+        ("compute.profile", {"compute": {}}),
+        ("choices.devices.0.name", {"choices": {"devices": [{"gpu_hour": 1}]}}),
+        ("choices.links.0.name", {"choices": {"links": [{"uplink": 1e6}]}}),
+        ("choices.groups.0", {"choices": {"groups": [""]}}),
+    ],
+)
+def test_what_names_something_is_not_blank(field: str, fields: dict[str, Any], name: str):
+    *above, last = [int(part) if part.isdecimal() else part for part in field.split(".")]
+    data = deepcopy(fields)
+    section: Any = data
+    for part in above:
+        section = section[part]
+    section[last] = name
+    with pytest.raises(ScenarioError, match=rf"{re.escape(field)}: must .*, not '{name}'"):
+        Scenario.parse(data)
+
+
+def test_regions_and_groups_have_names_that_can_be_seen():
+    # A group's may be left out, also by writing nothing.
+    assert Scenario.parse({"model": "llama-3-8b", "fleet": [{"name": ""}]}).fleet[0].name == ""
+    with pytest.raises(ScenarioError, match=r"fleet.0.name: must be one line of printable text, not ' '"):
+        Scenario.parse({"fleet": [{"name": " "}]})
+    with pytest.raises(ScenarioError, match=r"regions: must .*, not ''"):
+        Scenario.parse({"regions": {"": {"uplink": "1Gbit/s", "downlink": "1Gbit/s"}}, "fleet": [{"region": "a"}]})

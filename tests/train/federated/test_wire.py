@@ -43,9 +43,9 @@ def on_the_wire(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Values]]:
         noted["down"].append(change)
         renew(versions, item, round, change)
 
-    def merged(stack, stacked):
+    def merged(stack, stacked, round):
         noted["down"].append(stacked)
-        return merge(stack, stacked)
+        return merge(stack, stacked, round)
 
     monkeypatch.setattr(TorchLearner, "aggregate", aggregated)
     monkeypatch.setattr(Versions, "renew", renewed)

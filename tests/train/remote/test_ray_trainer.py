@@ -24,6 +24,21 @@ from train.remote.ray_trainer import ClusterWorkers, cluster_workers
 from train.update.local import TrainingError
 
 CPU = torch.device("cpu")
+FAILING: dict[str, Any] = {
+    "fleet": [
+        {
+            "count": 3,
+            "uplink": "20MB/s",
+            "available": {"share": 0.8, "session": "100s"},
+            "dropout": {"rate": 0.3},
+            "failures": {"every": "60s", "repair": "5s"},
+            "outages": {"every": "30s", "last": "2s", "transfers": "restart"},
+        }
+    ],
+    "participation": {"short": "wait"},
+    "rounds": 7,
+    "seed": 4,
+}
 VARIANTS: dict[str, dict[str, Any]] = {
     "parablock": {},
     "staleness 2": {"method": {"name": "parablock", "staleness": 2}},
@@ -50,6 +65,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "cohorts": {"participation": {"rounds": [[0, 1], [2], [0, 2], [1], [0, 1, 2]]}},
     "activation checkpointing": {"train": {"activation_checkpointing": True}, "rounds": 2},
     "without the correction": {"train": {"correction": False}},
+    "parablock, with all that fails": FAILING,
+    "flora, with all that fails": {"method": "flora", **FAILING},
+    "full-ft, compressed, late updates a round later": {
+        "method": "full-ft",
+        "wire": {"upload": {"top_k": 0.2}},
+        "train": {"error_feedback": True},
+        **FAILING,
+        "participation": {"quorum": 0.6, "late": "next-round", "short": "wait"},
+    },
 }
 
 
@@ -92,7 +116,13 @@ def test_what_is_learned_is_the_same_where_time_is_measured(method: str, tmp_pat
     assert_same(replace(there, metrics=[], timeline=""), replace(here, metrics=[], timeline=""))
 
 
-@pytest.mark.parametrize("variant", ["parablock", "flora", "full-ft, compressed, with error feedback"])
+@pytest.mark.parametrize(
+    "variant",
+    [
+        *("parablock", "flora", "full-ft, compressed, with error feedback", "parablock, with all that fails"),
+        "full-ft, compressed, late updates a round later",
+    ],
+)
 @pytest.mark.parametrize("first", ["here", "there"])
 def test_a_run_goes_on_elsewhere(first: str, variant: str, tmp_path: Path, workers: ClusterWorkers):
     fields = VARIANTS[variant]

@@ -100,7 +100,8 @@ def test_what_a_client_keeps_goes_with_its_job_and_comes_back():
         learner = TorchLearner(
             prepare(scenario, ARCHITECTURE), TrainSettings(), trained, RandomTokens(2), LOCAL, costs=None
         )
-        learner.train(0, 0, 0).redeem()
+        learner.aggregate(0, trained.item(0), [learner.train(0, 0, 0).redeem()])
+        learner.receive(0, {trained.item(0): 0})
         job = learner.job(0, 2, 0)
         assert job.kept is not None
         assert (job.kept.before, job.kept.updates) == (1, 2)
