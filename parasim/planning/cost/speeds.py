@@ -1,4 +1,4 @@
-"""How fast a device that was never measured might be, beside one that was: the ratio of predictions over one traced step.
+"""How fast a device that was never measured might be, beside a measured one: the ratio of predictions for one step.
 
 The step comes along (`calibration/data/reference_step.json`), so that a plan needs no torch and says the same
 everywhere. Ratios of other steps of its model (batch 2, other blocks, adapters) are within 5 % of this one's, those of
