@@ -39,6 +39,11 @@ class CatalogueDevice:
     kind : str
         Class of devices that it belongs to: ``server``, ``workstation``, ``geforce``, ``low-power``, ``jetson``,
         ``apple``, ``phone`` or ``cpu``.
+    cache : float
+        Last cache before the memory, the L2 [B]; 0 where nobody says.
+    sustained : float
+        Share of its matrix rates that it keeps up through a whole step, where the vendor says that its power does not
+        last for all of them.
     processors : int
         Streaming multiprocessors, over which a matrix product's tiles are dealt out; 0 where nobody says.
     achievable : mapping of str to float
@@ -64,6 +69,8 @@ class CatalogueDevice:
     source: str
     memory_source: str = ""
     kind: str = "server"
+    cache: float = 0.0
+    sustained: float = 1.0
     processors: int = 0
     achievable: Mapping[str, float] = field(default_factory=dict)
     achievable_source: str = ""
@@ -98,6 +105,8 @@ def device(name: str) -> CatalogueDevice:
 def family(name: str) -> list[CatalogueDevice]:
     """Find the devices that a name may mean: one, or those of a family, the one with the least memory first.
 
+    Of members with equally much memory the catalogue's first stands for all.
+
     Raises
     ------
     CostError
@@ -106,10 +115,13 @@ def family(name: str) -> list[CatalogueDevice]:
     wanted = "-".join(_words(name))
     if wanted in _catalogue():
         return [_catalogue()[wanted]]
-    members = [known for known in _catalogue().values() if wanted and known.name.startswith(f"{wanted}-")]
+    members: dict[float, CatalogueDevice] = {}
+    for known in _catalogue().values():
+        if wanted and known.name.startswith(f"{wanted}-"):
+            members.setdefault(known.memory, known)
     if not members:
         raise CostError(f"no device {name!r} in the catalogue; {closest(name)} (`paraSim list devices`)")
-    return sorted(members, key=lambda known: known.memory)
+    return [members[memory] for memory in sorted(members)]
 
 
 def as_driver_says(name: str) -> CatalogueDevice:
@@ -153,6 +165,7 @@ def _catalogue() -> dict[str, CatalogueDevice]:
     readers: dict[str, Callable[[Any], float]] = {
         "memory": units.size,
         "bandwidth": units.bandwidth,
+        "cache": units.size,
         "launch": units.duration,
         "link": units.bandwidth,
     }

@@ -1,7 +1,7 @@
 """How long a GPU is busy with one operator: matrix products by tiles and waves, all else by memory traffic.
 
-Every constant here is fitted to measurements of single operators, never to a training step; docs/devices.md has the
-residuals, and `benchmarks/operators.py` makes them.
+Constants are fitted to measurements of single operators, or published; none is fitted to a training step.
+docs/devices.md has the residuals, which `benchmarks/operators.py` prints, and says what was chosen after steps were seen.
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ ELEMENTWISE_BANDWIDTH = 0.85
 """Share of the bandwidth that elementwise operators reach."""
 REDUCTION_BANDWIDTH = 0.65
 """Share of the bandwidth that norms, softmax and their gradients reach."""
+CACHE_SHARE = 0.5
+"""Share of the cache below which an operator finds there what the one before left: an A100's has two halves, and data
+that both read lie in either (NVIDIA A100 whitepaper, 2020)."""
+CACHE_SPEED = 3.5
+"""How much faster the cache is than the memory: an A100's L2 reads 5120 B a clock, 7.2e12 B/s, beside 2.04e12 B/s of
+its memory (the same)."""
 REACHED = {"geforce": 1.0, "workstation": 0.7, "low-power": 0.45, "jetson": 0.7, "apple": 0.7}
 """Share of the printed matrix rate that large products reach where nobody has published what a device's own do.
 GeForce: all of it, as they run above the printed clock; whole steps reach 80 to 90 %. The others by assumption, 80 %
@@ -75,8 +81,10 @@ def seconds(operator: Operator, device: CatalogueDevice) -> float:
     """
     if not operator.flops:
         share = REDUCTION_BANDWIDTH if _reduces(operator) else ELEMENTWISE_BANDWIDTH
-        return device.launch + operator.traffic / (share * device.bandwidth)
-    rate = matrix_rate(device, operator.precision)
+        # The update's weights and moments were last seen a step ago.
+        cached = operator.phase is not Phase.OPTIMIZER and operator.traffic < CACHE_SHARE * device.cache
+        return device.launch + operator.traffic / (share * device.bandwidth * (CACHE_SPEED if cached else 1.0))
+    rate = device.sustained * matrix_rate(device, operator.precision)
     if "scaled_dot_product" in operator.name:
         computing = operator.flops / _attention_rate(operator, device)
     elif operator.shape and device.processors:
@@ -91,7 +99,7 @@ def _attention_rate(operator: Operator, device: CatalogueDevice) -> float:
     share = ATTENTION_ON_HOPPER if device.name.startswith(SINCE_HOPPER) else ATTENTION
     backward = ATTENTION_BACKWARD if "backward" in operator.name else 1.0
     printed = share * device.operations_per_second[operator.precision]
-    return backward * min(printed, matrix_rate(device, operator.precision))
+    return backward * device.sustained * min(printed, matrix_rate(device, operator.precision))
 
 
 def _tiled(operator: Operator, rate: float, processors: int) -> float:

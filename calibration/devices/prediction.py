@@ -22,6 +22,9 @@ HOST_CONVERSION = 8e-6
 """The same of a conversion between precisions [s], which operators ask for themselves; an assumption."""
 IN_ONE_MACHINE = 8
 """GPUs that the fast links of a machine join."""
+LINK_REACHED = 0.82
+"""Share of a link's rate that rings reach beside its protocol: 370 of an H100's 450 GB/s (NCCL's maintainers,
+NVIDIA/nccl-tests issue 212)."""
 HOST_COMPILED = 8e-6
 """The same of compiled code, which is one call for many kernels [s]; an assumption."""
 BANDS = {"server": 1.4, "geforce": 1.3}
@@ -93,15 +96,15 @@ def sent(trained: int, weights: int, recipe: Recipe, device: CatalogueDevice) ->
     Notes
     -----
     Rings: each of n GPUs sends (n - 1) / n of everything once to gather it, and once to reduce and scatter it.
-    Shared-out weights are gathered in bfloat16 for both passes, their gradients reduced in float32. At the link's full
-    rate and beside no computing: in fact it is slower, and a part is hidden. Only links within a machine are known; of
+    Shared-out weights are gathered in bfloat16 for both passes, their gradients reduced in float32. All of it is waited
+    for: in fact a part is hidden behind computing, which it slows down. Only links within a machine are known; of
     more GPUs than a machine's eight, those beyond send as much over others, which is not counted.
     """
     if recipe.gpus == 1 or not device.link:
         return 0.0
     n = min(recipe.gpus, IN_ONE_MACHINE)
     moved = 2 * 2 * weights + 4 * trained if recipe.sharded else 2 * 2 * trained
-    return moved * (n - 1) / n / device.link
+    return moved * (n - 1) / n / (LINK_REACHED * device.link)
 
 
 def step_seconds(operators: Operators, device: CatalogueDevice, recipe: Recipe | None = None) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from calibration.devices.catalogue import as_driver_says, device, known_devices
+from calibration.devices.catalogue import as_driver_says, device, family, known_devices
 from sim.errors import CostError
 
 
@@ -95,6 +95,8 @@ def test_a_name_that_fits_none_is_refused() -> None:
 
 def test_a_family_means_its_smallest_member_and_a_stranger_is_refused() -> None:
     assert device("a100").name == "a100-40gb"
+    # There are cards of either size too, which have as much memory as the modules.
+    assert [own.name for own in family("a100")] == ["a100-40gb", "a100-80gb"]
     with pytest.raises(CostError, match="did you mean 'h100'"):
         device("h1000")
 

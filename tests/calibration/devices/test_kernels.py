@@ -8,6 +8,7 @@ import pytest
 
 from calibration.devices.catalogue import CatalogueDevice, device
 from calibration.devices.kernels import (
+    CACHE_SPEED,
     ELEMENTWISE_BANDWIDTH,
     PRODUCT_BANDWIDTH,
     REDUCTION_BANDWIDTH,
@@ -52,6 +53,28 @@ def test_everything_else_is_bound_by_its_traffic() -> None:
     normed = Operator("aten.native_layer_norm", Phase.FORWARD, "bfloat16", 0, 1_000_000)
     assert seconds(added, GPU) == pytest.approx(1e6 / (ELEMENTWISE_BANDWIDTH * 1e9) + 1e-6)
     assert seconds(normed, GPU) == pytest.approx(1e6 / (REDUCTION_BANDWIDTH * 1e9) + 1e-6)
+
+
+def test_what_half_the_cache_holds_is_not_fetched_from_memory() -> None:
+    # 1 MB lies in half a cache of 4 MB, 2 MB do not; what an update reads was last seen a step ago.
+    cached = dataclasses.replace(GPU, cache=4e6)
+    added = Operator("aten.add", Phase.FORWARD, "bfloat16", 0, 1_000_000)
+    assert seconds(added, cached) == pytest.approx(1e6 / (CACHE_SPEED * ELEMENTWISE_BANDWIDTH * 1e9) + 1e-6)
+    twice = dataclasses.replace(added, traffic=2_000_000)
+    assert seconds(twice, cached) == pytest.approx(2e6 / (ELEMENTWISE_BANDWIDTH * 1e9) + 1e-6)
+    update = dataclasses.replace(added, phase=Phase.OPTIMIZER)
+    assert seconds(update, cached) == seconds(update, GPU)
+
+
+def test_a_card_whose_power_does_not_last_multiplies_slower_and_moves_as_much() -> None:
+    # One wave of 327.68 us at the full rate and 4 us around it; at half the rate 655.36 us and 4 us.
+    weak = dataclasses.replace(GPU, sustained=0.5)
+    wave = 2 * 2 * 128 * 128 * 1000 / 1e11 + TILE_LATENCY
+    assert seconds(product(1280, 128, 1000), weak) == pytest.approx(wave + 1e-6)
+    attention = Operator("aten._scaled_dot_product_flash_attention", Phase.FORWARD, "bfloat16", 10**9, 0)
+    assert seconds(attention, weak) - 1e-6 == pytest.approx(2 * (seconds(attention, GPU) - 1e-6))
+    added = Operator("aten.add", Phase.FORWARD, "bfloat16", 0, 1_000_000)
+    assert seconds(added, weak) == seconds(added, GPU)
 
 
 def test_attention_reaches_a_share_of_the_printed_rate() -> None:
