@@ -27,13 +27,14 @@ LINK_REACHED = 0.82
 NVIDIA/nccl-tests issue 212)."""
 HOST_COMPILED = 8e-6
 """The same of compiled code, which is one call for many kernels [s]; an assumption."""
-BANDS = {"server": 1.4, "geforce": 1.3}
-"""Factor either way within which nine in ten times of a class of devices are expected, by its published rows
-(docs/devices.md)."""
-UNKNOWN_BAND = 1.6
-"""The same for classes without such rows; an assumption."""
+BANDS = {"server": 1.3, "geforce": 1.3, "workstation": 1.6, "low-power": 1.6}
+"""Factor either way within which nine in ten times of a class of devices are expected: by the published rows of servers
+and GeForce, with room for other sources (docs/devices.md); an assumption for the chips of these in other boards."""
+UNKNOWN_BAND = 2.5
+"""The same for classes of other chips, of which there is no row; an assumption, that rooflines between threads and
+precisions of a CPU were off by up to 59 %."""
 SCALING_BAND = 1.45
-"""Factor either way within which a scaled time is expected; docs/devices.md has the checks behind it."""
+"""Factor either way within which a time is expected that is scaled between classes of `BANDS`; else `UNKNOWN_BAND`."""
 
 StepOn = tuple[Operators, CatalogueDevice]
 """What runs, and where."""
@@ -187,8 +188,8 @@ def scale(measured: float, measured_on: StepOn, wanted_on: StepOn) -> Extrapolat
     Returns
     -------
     Extrapolation
-        The measured time by the ratio of the predictions, so that what they leave out counts alike on both; within a
-        factor of `SCALING_BAND`.
+        The measured time by the ratio of the predictions, so that what they leave out counts alike on both, with its
+        band.
 
     Raises
     ------
@@ -198,9 +199,11 @@ def scale(measured: float, measured_on: StepOn, wanted_on: StepOn) -> Extrapolat
     if not 0 < measured < math.inf:
         raise CostError(f"the measured time is {measured} s, only a positive and finite one can be scaled")
     scaled = measured * step_seconds(*wanted_on) / step_seconds(*measured_on)
+    known = {measured_on[1].kind, wanted_on[1].kind} <= BANDS.keys()
+    band = SCALING_BAND if known else UNKNOWN_BAND
     return Extrapolation(
         scaled,
-        scaled / SCALING_BAND,
-        scaled * SCALING_BAND,
+        scaled / band,
+        scaled * band,
         f"measured on {measured_on[1].name}, scaled to {wanted_on[1].name} by the ratio of their predictions",
     )

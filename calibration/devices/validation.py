@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -17,8 +18,8 @@ from sim.workload.architecture import from_config
 from sim.workload.blocks import lora_parameters
 from sim.workload.methods import Trains
 
-MANY = 5
-"""Rows of one GPU from which on its bias is told."""
+WITHIN_BAND = 0.9
+"""Share of a class's rows that its band is to hold."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,11 @@ def validate(rows: Iterable[PublishedRow]) -> list[Verdict]:
 
 
 def summary(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """Errors of time and memory: of the strictly comparable rows, of all that are expressed, and by GPU.
+    """Errors of time and memory: of the strictly comparable rows, of all that are expressed, by GPU, and by class.
 
-    Errors are in percent; ``bias_pct`` is their median with its sign.
+    Errors are in percent; ``bias_pct`` is their median with its sign. By class of devices, for times: the factor either
+    way that holds `WITHIN_BAND` of the rows (``factor``), and how many rows lie within the factor that the other
+    sources' rows give (``left_out_within_pct``; None where there is one source).
     """
     found: dict[str, Any] = {}
     for metric in ("time", "memory"):
@@ -105,6 +108,11 @@ def summary(verdicts: Sequence[Verdict]) -> dict[str, Any]:
                 for gpu in dict.fromkeys(verdict.row.fields["gpu"] for verdict in expressed)
             },
         }
+    timed = [verdict for verdict in verdicts if verdict.row.metric == "time" and verdict.predicted is not None]
+    kinds = sorted({verdict.row.device().kind for verdict in timed})
+    found["time"]["by_class"] = {
+        kind: _band_of([verdict for verdict in timed if verdict.row.device().kind == kind]) for kind in kinds
+    }
     found["scale"] = _spread_of(scaling_errors(verdicts))
     return found
 
@@ -123,6 +131,27 @@ def scaling_errors(verdicts: Sequence[Verdict]) -> list[float]:
     return [
         100 * (_ratio(other) / _ratio(one) - 1) for alike in groups.values() for one, other in combinations(alike, 2)
     ]
+
+
+def _band_of(verdicts: Sequence[Verdict]) -> dict[str, float | int | None]:
+    """Factor that holds most times of a class, and how many rows that of the other sources' rows holds."""
+    by_source: dict[str, list[float]] = {}
+    for verdict in verdicts:
+        by_source.setdefault(str(verdict.row.fields.get("source")), []).append(_ratio(verdict))
+    held: float | None = None
+    if len(by_source) > 1:
+        within = 0
+        for left_out, ratios in by_source.items():
+            factor = _factor([ratio for source, own in by_source.items() if source != left_out for ratio in own])
+            within += sum(1 / factor <= ratio <= factor for ratio in ratios)
+        held = 100 * within / len(verdicts)
+    return {"rows": len(verdicts), "factor": _factor(map(_ratio, verdicts)), "left_out_within_pct": held}
+
+
+def _factor(ratios: Iterable[float]) -> float:
+    """Factor either way that holds `WITHIN_BAND` of ratios."""
+    sizes = sorted(max(ratio, 1 / ratio) for ratio in ratios)
+    return sizes[math.ceil(WITHIN_BAND * len(sizes)) - 1]
 
 
 def _ratio(verdict: Verdict) -> float:

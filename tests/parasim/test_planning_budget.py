@@ -174,7 +174,7 @@ def test_a_misspelt_device_is_refused():
         budget(of(FAST | {"name": "h101", "speed": None}), [], ["fedbcd"], 100.0, jobs=1)
 
 
-def test_speeds_are_rooflines():
+def test_speeds_are_ratios_of_predictions():
     # An A100 is as fast as itself; an H100 at least as much faster as its bandwidth, at most as its rate is larger.
     assert relative_speed("a100", "a100").seconds == 1.0
     h100, a100 = device("h100"), device("a100")
