@@ -23,7 +23,7 @@ from sim.workload.methods import Trains
 
 GIB = 2**30
 _MODELS = "models.json"
-
+_NAMED = {"id", "metric", "model", "gpu"}
 
 FUSED = re.compile(r"fused RMSNorm|triton|TransformerEngine|liger|unsloth", re.IGNORECASE)
 """What a row says whose elementwise operators ran as kernels written by hand."""
@@ -110,21 +110,23 @@ class PublishedRow:
         Raises
         ------
         NotExpressibleError
-            If it has no unit that says so.
+            If it has no unit that says so, or is no positive number.
         """
+        if self.metric not in ("time", "memory"):
+            raise NotExpressibleError(f"metric is {shown(self.metric)}, allowed are time and memory")
         if self.metric == "memory":
             size = {"gib": GIB, "gb": 1e9, "mib": 2**20, "mb": 1e6}.get(
                 str(self.fields.get("unit")).split(" ")[0].lower()
             )
             if size is None:
                 raise NotExpressibleError(f"unit {shown(self.fields.get('unit'))} is no unit of memory")
-            return float(self.fields["value"]) * size
+            return _positive("value", self.fields.get("value")) * size
         if "DeepSpeed" in f"{self.fields.get('method')} {self.fields.get('optimizer')}":
             raise NotExpressibleError("DeepSpeed's own overhead is in the measured time, and in no trace")
         seconds = self.fields.get("step_seconds")
         if seconds is None:
             raise NotExpressibleError("no seconds per step follow from what is stated")
-        return float(seconds)
+        return _positive("step_seconds", seconds)
 
     @property
     def memory_kind(self) -> str:
@@ -192,16 +194,24 @@ class PublishedRow:
         arguments: dict[str, Any] = {"trains": trains}
         if trains is Trains.LORA:
             arguments["lora"] = _adapter(self.fields.get("lora"))
-        checkpointing = self.fields.get("checkpointing", False)
+        checkpointing = self.fields.get("checkpointing") or False
+        if not isinstance(checkpointing, bool):
+            raise NotExpressibleError(f"checkpointing is {shown(checkpointing)}, allowed are true and false")
         if "selective checkpointing" in str(self.fields.get("missing")):
             checkpointing = "selective"
         return arguments | {
             "batch_size": self.fields["batch"],
             "sequence_length": self.fields["sequence_length"],
-            "accumulation": int(self.fields.get("accumulation") or 1),
+            "accumulation": self.fields.get("accumulation") or 1,
             "checkpointing": checkpointing,
             "recipe": self.recipe(),
         }
+
+
+def _positive(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+        raise NotExpressibleError(f"{name} is {shown(value)}, allowed are numbers above 0")
+    return float(value)
 
 
 def _weights(precision: str, said: str) -> Weights:
@@ -238,7 +248,7 @@ def read_rows(path: Path) -> list[PublishedRow]:
     beside = path.parent / _MODELS
     try:
         models = beside.read_text("utf-8") if beside.is_file() else "{}"
-        return _rows(path.read_text("utf-8"), models, str(path))
+        return _rows(path.read_text("utf-8"), models, f"--rows {path}")
     except (OSError, UnicodeDecodeError) as error:
         raise CostError(f"--rows {path}: cannot be read ({error})") from None
 
@@ -248,8 +258,12 @@ def _rows(text: str, models: str, name: str) -> list[PublishedRow]:
         found, shapes = parse_json(text), parse_json(models)
     except ValueError as error:
         raise CostError(f"{name}: {error}") from None
-    if not isinstance(found, list) or not all(isinstance(row, dict) and {"id", "metric"} <= set(row) for row in found):
-        raise CostError(f"{name}: must be a list of rows, each with at least id, metric, model, gpu and value")
+    if (
+        not isinstance(found, list)
+        or not found
+        or not all(isinstance(row, dict) and set(row) >= _NAMED for row in found)
+    ):
+        raise CostError(f"{name}: must be a list of one row or more, each with at least {', '.join(sorted(_NAMED))}")
     if not isinstance(shapes, dict):
         raise CostError(f"{name}: {_MODELS} beside it must hold configurations by name")
     return [PublishedRow(row, shapes) for row in found]

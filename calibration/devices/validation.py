@@ -20,6 +20,11 @@ from sim.workload.methods import Trains
 
 WITHIN_BAND = 0.9
 """Share of a class's rows that its band is to hold."""
+SAME = (
+    *("group", "model", "method", "lora", "batch", "sequence_length", "accumulation"),
+    *("precision", "optimizer", "attention", "checkpointing", "compile"),
+)
+"""What runs have in common whose times are compared from GPU to GPU."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +131,12 @@ def scaling_errors(verdicts: Sequence[Verdict]) -> list[float]:
     for verdict in verdicts:
         if verdict.row.metric == "time" and verdict.predicted is not None:
             fields = verdict.row.fields
-            same = ("group", "model", "method", "batch", "sequence_length", "accumulation", "precision", "compile")
-            groups.setdefault(tuple(fields.get(name) for name in same), []).append(verdict)
+            groups.setdefault(tuple(str(fields.get(name)) for name in SAME), []).append(verdict)
     return [
-        100 * (_ratio(other) / _ratio(one) - 1) for alike in groups.values() for one, other in combinations(alike, 2)
+        100 * (_ratio(other) / _ratio(one) - 1)
+        for alike in groups.values()
+        for one, other in combinations(alike, 2)
+        if one.row.fields["gpu"] != other.row.fields["gpu"]
     ]
 
 
