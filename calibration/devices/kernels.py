@@ -60,7 +60,7 @@ def matrix_rate(device: CatalogueDevice, precision: str) -> float:
         known = " and ".join(device.operations_per_second)
         raise CostError(f"device {device.name} has no rate for {precision}; the catalogue knows {known}")
     if precision in device.achievable:
-        return device.achievable[precision] * (MOST_REACHED if precision in HALF else 1.0)
+        return device.achievable[precision] * MOST_REACHED
     return device.operations_per_second[precision] * REACHED.get(device.kind, 0.8)
 
 

@@ -138,7 +138,8 @@ def devices(
 ) -> None:
     """Compare times and memory that others published for real GPUs with what is predicted for these.
 
-    Every row is traced, which takes a second or two of one core each, and needs torch.
+    Every row is traced, which takes a second or two of one core each, and needs torch. With --format json: `rows`
+    (`id`, `metric`, `reported`, `predicted`, `error_pct`, `comparable` and more; [s] and [B]) and `summary`.
 
     Example: paraSim validate devices
     """
@@ -185,6 +186,15 @@ def _print_devices(verdicts: Sequence[Verdict], spread: Mapping[str, Any]) -> No
             table.add_row(name, str(own["rows"]), *(f"{error:.1f} %" for error in errors), f"{own['bias_pct']:+.1f} %")
     terminal.print("")
     terminal.print(table)
+    for kind, band in spread["time"]["by_class"].items():
+        terminal.print(_band_line(kind, band))
+
+
+def _band_line(kind: str, band: Mapping[str, Any]) -> str:
+    line = f"Class {kind}: nine in ten of {band['rows']} times are within a factor of {band['factor']:.2f}"
+    if band["left_out_within_pct"] is None:
+        return f"{line}, all of one source."
+    return f"{line}; within that of the other sources' rows are {band['left_out_within_pct']:.0f} %."
 
 
 def _summaries(spread: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
