@@ -143,6 +143,18 @@ def with_clients(scenario: Scenario, clients: float) -> Scenario:
     return _checked(scenario, "--solve-for clients: the scenario fits no other number", fleet=fleet)
 
 
+def with_waiting(scenario: Scenario, field: str, value: float) -> Scenario:
+    """Change what says how long rounds wait, and for whom, and hold the scenario against all of its rules again.
+
+    Raises
+    ------
+    ScenarioError
+        If its method has no rounds that could wait so.
+    """
+    told = scenario.participation.model_copy(update={field: value})
+    return _checked(scenario, f"--solve-for {field}", participation=told)
+
+
 def _refuse_lists(scenario: Scenario, what: str) -> None:
     """Refuse a question about other numbers of what a scenario lists one by one: the scenario itself is right.
 

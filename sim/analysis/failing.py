@@ -98,9 +98,10 @@ def _absences(population: Population, client: int, end: float) -> Iterator[Inter
 
 
 def _deadlines(result: Result) -> Iterator[Failure]:
-    closed = result.timeline.incidents.closed
+    # Where there are no rounds, nothing is known of how one ended.
+    late = {round for round, closed in result.timeline.incidents.closed.items() if closed.by is Closing.DEADLINE}
     for span in result.timeline.spans:
-        if span.kind is Kind.AGGREGATE and closed[span.round].by is Closing.DEADLINE:
+        if span.kind is Kind.AGGREGATE and span.round in late:
             yield Failure(span.client, What.DEADLINE, None, span.round, span.start, span.start)
 
 

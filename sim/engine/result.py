@@ -14,6 +14,7 @@ from typing import Any
 
 from sim.engine.fleet import Fleet, opened_one_by_one
 from sim.engine.lines import Level, Line, are_plain, lines
+from sim.engine.server import LEFT_OVER
 from sim.engine.timeline import SERVER, Account, Interval, Kind, Timeline, account, write_csv
 from sim.scenario.scenario import Scenario
 from sim.support.atomic_files import write_atomically
@@ -156,7 +157,9 @@ class Result:
             "wasted_bytes": _whole(math.fsum(sizes)),
             "short_rounds": sum(closed.short for closed in self.timeline.incidents.closed.values()),
             "lost_updates": updates.get("lost", 0),
-            "late_updates": sum(updates.get("dropped", {}).values()),
+            "late_updates": sum(
+                clients for reason, clients in updates.get("dropped", {}).items() if reason != LEFT_OVER
+            ),
         }
 
     def groups(self) -> list[dict[str, object]]:

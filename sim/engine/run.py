@@ -235,6 +235,8 @@ class Run:
         client = SERVER if isinstance(actor, Server) else actor.client
         name = "the server" if client == SERVER else f"client {client}"
         since = max((span.end for span in self.world.timeline if span.client == client), default=0.0)
+        # A message may have begun later than whatever the client did before it ended.
+        since = max(since, min((message.started for message in _messages(process.target)), default=0.0))
         return f"{name} waits for {_described(process.target)} since {since:.6g} s"
 
 

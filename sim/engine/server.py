@@ -21,7 +21,8 @@ Observer = Callable[[World, int], None]
 
 
 _NEW = tuple.__new__
-_LEFT_OVER = "left over: no aggregation was left"
+LEFT_OVER = "left over: no aggregation was left"
+"""Why an update is dropped that came in time for an aggregation which the run does not have."""
 
 
 class Server:
@@ -71,10 +72,17 @@ class Server:
         self._rounds: dict[int, _Round] = {}
 
     def expect(self, round: int, clients: int, wanted: int | None = None) -> None:
-        """Announce how many clients send an update of a round, and how many are wanted, if these are more than that."""
+        """Announce how many clients send an update of a round, and how many are wanted, if these are more than that.
+
+        Of a round that is open and not left by all, these are further ones, and those wanted are so as before.
+        """
         self.expected += clients
         if wanted is not None:
-            self._rounds[round] = _Round(wanted, clients)
+            before = self._rounds.get(round)
+            if before is None or before.left == 0:
+                self._rounds[round] = _Round(wanted, clients)
+            else:
+                before.left, before.overdue = before.left + clients, False
         self.policy.expect(round, clients, wanted)
 
     def open(self, round: int) -> None:
@@ -129,7 +137,7 @@ class Server:
     def drop_left_over(self) -> None:
         """Drop what a later round would have aggregated: there is none."""
         for received in self.policy.left_over():
-            self._drop(received, _LEFT_OVER)
+            self._drop(received, LEFT_OVER)
 
     def _drop(self, received: Received, reason: str) -> None:
         if received.update.settled:
@@ -137,10 +145,11 @@ class Server:
         received.update.settled = True
         self.held -= received.clients
         self.dropped[reason] += received.clients
-        # Of those that are noted, all spans are known by now.
-        self.world.timeline.incidents.late.update(
-            self.world.unsettled.get((received.update.client, received.update.sequence), ())
-        )
+        if reason != LEFT_OVER:
+            # Of those that are noted, all spans are known by now.
+            self.world.timeline.incidents.late.update(
+                self.world.unsettled.get((received.update.client, received.update.sequence), ())
+            )
         self.world.waste(received.update)
         self.world.learner.drop(received.update)
 
@@ -164,7 +173,7 @@ class Server:
     def _begin(self, batch: Batch) -> None:
         if batch.number >= self.world.rules.rounds:
             for received in batch.received:
-                self._drop(received, _LEFT_OVER)
+                self._drop(received, LEFT_OVER)
             return
         if batch.number in self._numbers:
             raise SimulationError(f"the policy gave two batches the number {batch.number}")

@@ -179,7 +179,8 @@ class Tcp:
     def _before_loss(self, segments: float) -> float:
         """Segments of so many that are sent before the first one is lost: Cardwell et al., INFOCOM 2000, eq. 5."""
         loss = self.transport.loss
-        return float(1 - (1 - loss) ** segments) / loss
+        # 1 - (1 - p)^n, also where 1 - p is rounded to 1.
+        return -math.expm1(segments * math.log1p(-loss)) / loss
 
     def beside(self, capacity: float, other: float) -> float:
         """What is left of this direction while the other one carries a message; see `Connection.beside`.
@@ -249,14 +250,16 @@ def outages(
         end = own = link.next_change(begin)
         if end == math.inf:
             return end
+        ran_out = end - begin > probe + timer
         if transport.outages == "dropped" and end - begin > round_trip:
             at, wait = begin + probe, timer
-            for _ in range(MOST_TRIES):
+            for tries in range(MOST_TRIES):
                 if at >= end and link.rate(at):
-                    end = at
+                    # All tries but the probe are the timer's, also the first one, just as it runs out.
+                    end, ran_out = at, tries > 0
                     break
                 at, wait = at + wait, min(2 * wait, LONGEST_TIMER)
-        if end - begin <= probe + timer:
+        if not ran_out:
             return end
         if course.period is not None and end - begin >= course.period:
             # What outlasts the course cannot stand in it.

@@ -73,6 +73,16 @@ def test_over_selection_needs_a_fraction(tmp_path: Path):
     assert "participation.fraction" in said
 
 
+@pytest.mark.parametrize("question", ["quorum", "deadline"])
+def test_methods_whose_rounds_wait_for_nobody_in_particular_are_refused(tmp_path: Path, question: str):
+    # As a scenario with that field is (docs/failures.md).
+    path = tmp_path / "scenario.json"
+    path.write_text(json.dumps(UNEVEN))
+    for method, why in (("fedcybgd", "take turns"), ("fedbuff", "begin again by themselves")):
+        said = refused("plan", path, "--method", method, "--within", "20s", "--solve-for", question)
+        assert f"--solve-for {question}: participation.{question}: clients of {method} {why}" in said
+
+
 FAILING = UNEVEN | {"fleet": [{"count": 4, "uplink": "100MB/s", "failures": {"every": "50s", "repair": "30s"}}]}
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from parasim.api import set_up
-from parasim.planning.changes import with_fields
+from parasim.planning.changes import with_fields, with_waiting
 from parasim.planning.methods import Case
 from parasim.planning.search.work import EVENTS, OF_A_START
 from sim.analysis.jitter import random_failures
@@ -153,7 +153,7 @@ def case_that_waits(waiting: Waiting, within: float, scenario: Scenario) -> Case
         If its method has no such rounds, or the scenario does not fit its model.
     """
     values = waiting.values(scenario, within)
-    Case.of(waiting.change(scenario, values[0] if waiting.most else values[-1]))
+    Case.of(with_waiting(scenario, waiting.field, values[0] if waiting.most else values[-1]))
     return Case.of(scenario)
 
 

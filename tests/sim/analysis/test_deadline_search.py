@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,6 +60,19 @@ def test_a_straight_line_is_found_with_few_runs(slope: float, start: float, answ
     found = deadline_search(runtimes, around_line(runtimes, 10_000, deadline), deadline, most=True)
     assert (found.index, found.beside) == (answer, answer + 1)
     assert len(asked) <= 16
+
+
+@pytest.mark.parametrize("size", [1, 2, 10, 16, 20, 32])
+def test_a_short_list_is_not_left(size: int):
+    # Runs of 10 s, 11 s, 12 s and so on: within 14.5 s are the first five, or all there are.
+    runtimes = [10.0 + position for position in range(size)]
+
+    def at(positions: Sequence[int]) -> list[float]:
+        assert all(0 <= position < size for position in positions)
+        return [runtimes[position] for position in positions]
+
+    found = deadline_search(at, around_line(at, size, 14.5), 14.5, most=True)
+    assert (found.index, found.beside) == ((4, 5) if size > 5 else (size - 1, None))
 
 
 @given(st.lists(st.tuples(st.floats(1, 1000), st.floats(0, 50)), min_size=1, max_size=4), st.floats(1, 900))

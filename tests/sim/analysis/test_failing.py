@@ -6,6 +6,8 @@ import csv
 import json
 from pathlib import Path
 
+import pytest
+
 from sim.analysis.failing import Failure, What, failures, write_failures
 from sim.engine.timeline import SERVER, Kind
 from sim.failures.dropout import Vanishing
@@ -75,6 +77,26 @@ def test_absences_are_those_of_the_sessions(tmp_path: Path):
         rows = [tuple(row.values()) for row in csv.DictReader(file)]
     assert ("0", "absent", "", "", "15.0", "20.0") in rows
     assert ("0", "wasted", "compute", "0", "0.0", "10.0") in rows
+
+
+@pytest.mark.parametrize("method", ["fedbuff", "fedasync", "parablock-async"])
+def test_without_rounds_there_are_no_deadlines(run: Run, method: str):
+    # 4 s in vain and 5 s of repair, whatever is begun and cut off after that.
+    found = failures(run({1: [(4, 9)]}, device(False), rounds=1, method=method))
+    assert {each.what for each in found} <= {What.WASTED, What.REPAIR}
+    assert Failure(1, What.WASTED, Kind.COMPUTE, 0, 0, 4) in found
+    assert Failure(1, What.REPAIR, None, -1, 4, 9) in found
+
+
+def test_what_is_left_over_in_a_buffer_is_not_late(run: Run):
+    # Three clients are in at 11, of which two fill the only buffer: the third one's 10 s and 1 s are wasted.
+    method = {"name": "fedbuff", "buffer": 2}
+    result = run({}, device(False), rounds=1, method=method, fleet=[{"count": 3}])
+    assert failures(result) == [
+        Failure(2, What.WASTED, Kind.COMPUTE, 0, 0, 10),
+        Failure(2, What.WASTED, Kind.UPLOAD, 0, 10, 11),
+    ]
+    assert result.figures()["late_updates"] == 0
 
 
 def test_nothing_is_written_where_nothing_can_fail(tmp_path: Path):

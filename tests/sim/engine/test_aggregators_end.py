@@ -83,13 +83,13 @@ def test_a_dead_link_of_a_region_is_named():
 
 
 def test_who_waits_for_a_region_is_said():
-    # eu's downlink breaks off at 18 s, a second after it began to bring what was aggregated at 17 s.
+    # eu's downlink breaks off at 18.5 s. What it brings was aggregated, and asked for, at 17 s.
     down = {"steps": [["0s", "10MB/s"], ["18.5s", "0MB/s"]]}
     regions = {"eu": REGIONS["eu"] | {"downlink": down}}
     with pytest.raises(SimulationError) as stopped:
         simulated(method="fedbcd", rounds=2, fleet=FLEET[:1], regions=regions)
     said = str(stopped.value)
-    assert "client 0 waits for its region to have what it downloads since 12 s" in said
+    assert "client 0 waits for its region to have what it downloads since 17 s" in said
     assert "region eu waits for its download (the downlink carries nothing from 18.5 s on)" in said
 
 

@@ -45,6 +45,14 @@ def test_whichever_client_has_the_dead_link_is_named_and_it_is_the_users_to_mend
     assert stopped.value.exit_status == 2
 
 
+def test_a_message_is_waited_for_since_it_began():
+    # Computed for 1 s, sent for 1 s, aggregated for 3 s: downloaded from 5 s on, and half of it is there at the end.
+    fleet = [{"uplink": "100MB/s", "downlink": {"steps": [["0s", "100MB/s"], ["5.5s", "0MB/s"]]}}]
+    given = {"payload": {"upload": "100MB", "download": "100MB"}, "server": {"aggregation": "3s"}}
+    with pytest.raises(DeadLinkError, match=r"its download \(the downlink carries nothing from 5.5 s on\) since 5 s"):
+        simulated(method="fedbcd", rounds=2, compute={"seconds": 1}, fleet=fleet, **given)
+
+
 def test_the_dead_link_of_a_region_is_the_users_to_mend_too():
     fleet = [{"count": 5, "uplink": "100MB/s", "region": "eu"}]
     regions = {"eu": {"aggregates": True, "uplink": {"steps": [["0s", "100MB/s"], ["1.5s", "0MB/s"]]}}}

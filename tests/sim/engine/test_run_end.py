@@ -13,7 +13,7 @@ from sim.engine.shape import Traits
 from sim.engine.site import Site
 from sim.engine.timeline import SERVER, Kind
 from sim.engine.world import Process
-from sim.errors import SimulationError
+from sim.errors import ScenarioError, SimulationError
 from sim.protocols.synchronous import Synchronous
 from sim.workload.methods import METHODS, Method, Trains
 from tests.sim.runs import of, simulated
@@ -69,6 +69,15 @@ def vanishing(shape: Synchronous[Any], site: Site) -> Process:
 def test_a_stop_does_not_cover_who_had_ended_with_an_update_in_hand(run_with):
     with pytest.raises(SimulationError, match="of client 2"):
         run_with(lambda: Quorum(0.5), vanishing, stop=True)
+
+
+def test_the_client_that_lacks_the_most_updates_is_named(run_with):
+    def never(shape: Synchronous[Any], site: Site) -> Process:
+        yield site.released(shape.opened[0])
+
+    # Client 0 takes part in one round, client 1 in all four: neither computes anything, so that 1 and 4 are missing.
+    with pytest.raises(SimulationError, match="client 1 computed 0 of 4 updates"):
+        run_with(lambda: Quorum(1.0), never, participation={"rounds": [[0, 1], [1], [1], [1]]})
 
 
 def test_expected_updates_that_never_come_are_counted(run_with):
@@ -161,3 +170,13 @@ def test_what_arrives_at_the_deadline_is_in_time(run_with):
 def test_a_policy_that_tells_clients_apart_takes_no_collapsed_ones(run_with):
     with pytest.raises(SimulationError, match="collapsible"):
         run_with(lambda: Buffer(2), traits=Traits(collapsible=True))
+
+
+@pytest.mark.parametrize("traits", [Traits(), Traits(causes_fixed=True, collapsible=True)])
+@pytest.mark.parametrize(
+    "fields", [{"participation": {"quorum": 0.5}}, {"fleet": [{"count": 3, "dropout": {"rate": 0.1}}]}]
+)
+def test_only_who_says_so_opens_rounds_one_by_one(run_with, traits: Traits, fields: dict[str, Any]):
+    # As written, whoever waits for all updates of a round waits for those of clients that are gone, too.
+    with pytest.raises(ScenarioError, match="own does not say what becomes of rounds that end early"):
+        run_with(lambda: Quorum(0.5), traits=traits, **fields)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sim.engine.incidents import Closed, Closing
 from sim.engine.result import Result
 from sim.engine.timeline import Kind
 from sim.errors import SimulationError
@@ -101,6 +102,25 @@ def test_over_selection_is_filled_up_to_what_it_was(run: Run):
     assert len(whose(result)[0]) == 2
 
 
+def test_a_round_that_is_opened_anew_is_short_of_what_was_wanted_at_first(run: Run):
+    # 4 are wanted, and 2 are enough. At 20 client 0 is in alone, and the other three go on; client 1 is in at 26 then.
+    fleet = [{}, {"speed": 0.4}, {"speed": 0.1}, {"speed": 0.1}]
+    told = {"quorum": 0.5, "deadline": "20s", "short": "wait"}
+    result = run({}, fleet=fleet, participation=told, rounds=1)
+    assert aggregated(result) == [26]
+    assert result.timeline.incidents.closed == {0: Closed(Closing.QUORUM, 4, 2)}
+    assert result.figures()["short_rounds"] == 1
+
+
+def test_of_those_that_are_left_of_a_round_that_is_opened_anew_all_may_be_in(run: Run):
+    # As above, 3 of 4 are needed: clients 0 and 1 are gone by 10.5, and client 0, which is back, is the last of three.
+    fates = {(0, 1): Vanishing("compute", 0.1, 1), (1, 1): Vanishing("upload", 0.5, 9)}
+    told = {"quorum": 0.75, "short": "wait"}
+    result = run(fates, fleet=[{"count": 4}], participation=told, rounds=1)
+    assert result.timeline.incidents.closed == {0: Closed(Closing.EVERYONE, 4, 3)}
+    assert result.figures()["short_rounds"] == 1
+
+
 def test_of_a_list_only_those_on_it_are_asked(run: Run):
     told = {"rounds": [[0, 1]], "quorum": 1, "short": "wait"}
     result = run({(0, 1): Vanishing("compute", 0.5, 3)}, fleet=[{"count": 4}], rounds=1, participation=told)
@@ -145,6 +165,7 @@ def test_a_deadline_before_the_quorum_is_in_begins_anew():
     result = simulated(method="fedbcd", rounds=1, fleet=SLOW, participation=told)
     assert aggregated(result) == [101]
     assert result.figures()["wasted_compute_s"] == 0
+    assert result.timeline.incidents.closed == {0: Closed(Closing.EVERYONE, 3, 3)}
     # Of the quorum that is in by then nothing is short.
     result = simulated(method="fedbcd", rounds=1, fleet=SLOW, participation={"quorum": 0.6, "deadline": "20s"})
     assert aggregated(result) == [11]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -25,6 +27,14 @@ def test_by_hand():
     assert after([10, 12, 20, 11]) == 11.5 + 3 * 1.0
     assert after([10, 12, 20, 11], median=2, mad=0) == 23
     assert after([5, 5, 5, 5]) == 5
+
+
+def test_rounds_that_differ_by_a_rounding():
+    # Two last 11 s, two one unit in the last place less: the mean of the middle ones is rounded to 11 s. Two of the
+    # deviations are nothing and two are that unit, so that their median is half of it.
+    less = math.nextafter(11.0, 0.0)
+    assert after([less, 11.0, less, 11.0], median=1, mad=0) == 11.0
+    assert after([less, 11.0, less, 11.0], median=0, mad=2) == 11.0 - less
 
 
 @given(st.lists(st.integers(0, 40) | st.floats(0, 1e6), min_size=3, max_size=40))

@@ -46,6 +46,13 @@ def test_whole_flights_double_until_the_link_is_busy(segments: float, flights: i
     assert begins(segments) == pytest.approx((1.5 * TRIP + flights * 0.1, left))
 
 
+@pytest.mark.parametrize("loss", [1e-12, 1e-17, 1e-300])
+@pytest.mark.parametrize("control", ["reno", "cubic"])
+def test_a_loss_that_never_happens_starts_like_none(loss: float, control: str):
+    # 1 - (1 - p)^1000 is 1000 p to the first order, also where 1 - p is 1 in floating point: all 1000 go before it.
+    assert begins(1000, loss=loss, control=control) == pytest.approx((1.5 * TRIP + 4 * 0.1, 850))
+
+
 def test_a_warm_connection_pays_no_handshake_but_starts_slowly():
     assert begins(1000, fresh=False) == pytest.approx((0.5 * TRIP + 4 * 0.1, 850))
 
@@ -230,8 +237,9 @@ RESTART = 0.05 * (math.log2(6.25e6 * 0.05 / PACKET) - 1)
     [
         # After 0.55 s the timer has run out.
         ("held", [0.04, 0.3, 0.56 + RESTART, 1 + RESTART, 5 + RESTART]),
-        # Within a round trip of its beginning, nobody waits for anything.
-        ("dropped", [0.04, 0.55, 1.15 + RESTART, 1.15 + RESTART, 9.55 + RESTART]),
+        # Within a round trip of its beginning, nobody waits for anything. What gets through after 0.55 s is sent again
+        # as the timer runs out, with a window of one segment.
+        ("dropped", [0.04, 0.55 + RESTART, 1.15 + RESTART, 1.15 + RESTART, 9.55 + RESTART]),
     ],
 )
 def test_breaks_last_until_tcp_is_back(kind: str, lasts: list[float]):
@@ -239,6 +247,15 @@ def test_breaks_last_until_tcp_is_back(kind: str, lasts: list[float]):
         course = outages(Course([0, 2, 2 + broken], [6.25e6, 0, 6.25e6]), Transport(outages=kind), 0.05)
         assert list(course.times) == pytest.approx([0, 2, 2 + lasting])
         assert list(course.rates) == [6.25e6, 0, 6.25e6]
+
+
+@pytest.mark.parametrize("begin", [0.1, 0.7, 1.0, 2.0, 3.3, 15.0, 1234.5])
+@pytest.mark.parametrize(("broken", "lasting"), [(0.2, 0.25), (0.3, 0.55 + RESTART)])
+def test_what_the_timer_sends_costs_a_slow_start_whenever_the_break_begins(begin: float, broken: float, lasting: float):
+    # A probe after 0.05 + 2 x 0.1 = 0.25 s, which costs nothing more, and the timer 0.3 s after it, at 0.55 s: neither
+    # may depend on how begin + 0.25 + 0.3 - begin is rounded.
+    course = outages(Course([0, begin, begin + broken], [6.25e6, 0, 6.25e6]), Transport(outages="dropped"), 0.05)
+    assert list(course.times) == pytest.approx([0, begin, begin + lasting])
 
 
 def test_a_break_that_is_over_only_for_a_moment_goes_on():

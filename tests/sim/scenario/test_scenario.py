@@ -166,6 +166,7 @@ def test_the_schema_accepts_every_documented_field():
         {"wire": {"upload": {"top_k": 0}}},
         {"wire": {"upload": {"top_k": 1.5}}},
         {"wire": {"upload": {"bits": 33}}},
+        {"wire": {"upload": {"bits": 0}}},
         {"participation": {"fraction": -0.1}},
         {"participation": {"fraction": 2}},
     ],

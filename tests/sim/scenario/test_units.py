@@ -38,10 +38,40 @@ def test_sizes(text: str | float, size: float):
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("250ms", 0.25), (30, 30.0), (0.5, 0.5), ("25min", 1500.0), ("2h", 7200.0), ("1e-3", 1e-3), ("3us", 3e-6)],
+    [
+        ("250ms", 0.25),
+        (30, 30.0),
+        (0.5, 0.5),
+        ("25min", 1500.0),
+        ("2h", 7200.0),
+        ("1e-3", 1e-3),
+        ("3us", 3e-6),
+        ("2d", 172_800),
+    ],
 )
 def test_durations(text: str | float, seconds: float):
     assert units.duration(text) == pytest.approx(seconds, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("unit", "size"),
+    [
+        # SI, and IEC 80000-13: a prefix is 1000 or 1024 times the one before it.
+        ("kB", 1_000),
+        ("KB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+        ("PB", 1_000_000_000_000_000),
+        ("KiB", 1_024),
+        ("MiB", 1_048_576),
+        ("GiB", 1_073_741_824),
+        ("TiB", 1_099_511_627_776),
+    ],
+)
+def test_prefixes(unit: str, size: int):
+    assert units.size(f"1{unit}") == units.bandwidth(f"1{unit}/s") == size
+    assert units.size(f"8{unit[:-1]}bit") == size
 
 
 def test_a_bit_is_an_eighth_of_a_byte_and_1024_is_not_1000():

@@ -68,6 +68,26 @@ def test_what_a_configuration_changes():
     assert wide.parameters == 96 + 48 + 48 + 96 + 8
 
 
+def test_a_fused_layer_by_hand():
+    # As wide as the llama's: one matrix for its query of 8 outputs, its key and its value of 4 each; one for the gate's
+    # and the up projection's 16.
+    attention, mlp = from_config(tiny(model_type="phi3"), "tiny").layers[0].halves
+    assert attention.linears == (Linear("o_proj", 8, 8), Linear("qkv_proj", 8, 8 + 4 + 4))
+    assert mlp.linears == (Linear("gate_up_proj", 8, 16 + 16), Linear("down_proj", 16, 8))
+    # What is fused has no fewer parameters.
+    plain = from_config(tiny(), "tiny").layers[0]
+    assert (attention.parameters, mlp.parameters) == (plain.attention.parameters, plain.mlp.parameters)
+
+
+def test_heads_of_gemma_are_not_as_wide_as_the_model_allows():
+    # "Gemma", arXiv:2403.08295, tables 1 and 2: heads of 256, so that 16 of them are wider than the model (3072).
+    # 28 (4 * 3072 * 16 * 256 + 3 * 3072 * 24576 + 2 * 3072) + 3072 without the embedding, which the head shares.
+    config = {"model_type": "gemma", "hidden_size": 3072, "intermediate_size": 24576, "num_hidden_layers": 28}
+    model = from_config(config | {"num_attention_heads": 16, "vocab_size": 256128}, "gemma-7b")
+    assert model.parameters - model.embedding_parameters == 7_751_248_896
+    assert model.embedding_parameters == 786_825_216
+
+
 @pytest.mark.parametrize(
     ("name", "layers", "per_layer", "total"),
     [
