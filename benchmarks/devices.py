@@ -1,12 +1,14 @@
-"""How far the roofline carries: between threads and precisions of this machine, and against the paper's A100s.
+"""How far predictions carry: between threads and precisions of this machine, for the paper's A100s, for published runs.
 
 First, one traced step of a small Llama is timed with one and two threads and in float32 and bfloat16, with this
 machine's own matrix rate and bandwidth measured for each; the time of every column is predicted from the first one's
-by the ratio of rooflines. Second, the computation per round that the paper's runtimes imply (profile paper-a100)
-over its 40 inferred steps, beside the roofline of the traced step on an A100.
+by the ratio of predictions. Second, the computation per round that the paper's runtimes imply (profile paper-a100)
+over its 40 inferred steps, beside the prediction for the traced step on an A100. Third, on request, a picture of all
+published rows beside their predictions.
 
     python benchmarks/devices.py
     python benchmarks/devices.py --paper
+    python benchmarks/devices.py --figure docs/figures/devices-parity
 """
 
 from __future__ import annotations
@@ -23,10 +25,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from calibration.devices.catalogue import CatalogueDevice, device, predict, scale
+from calibration.devices.catalogue import CatalogueDevice, device
 from calibration.devices.operators import Operators, one_step
+from calibration.devices.prediction import predict, scale
+from calibration.devices.published import shipped_rows
+from calibration.devices.validation import validate
 from calibration.memory.shapes import ShapeModel, TracedStep, filled_batch
 from calibration.profiles.loading import DEFAULT_PROFILE, read_profile
+from parasim.figures.devices import draw_devices
 from parasim_demonstration.models import demo_config
 from sim.workload.blocks import partition
 from sim.workload.methods import Trains
@@ -41,8 +47,12 @@ STEPS = 3
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--paper", action="store_true", help="only the paper's A100s")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="only the picture, FILE.png and FILE.svg")
     parser.add_argument("--repeats", type=int, default=5)
     chosen = parser.parse_args()
+    if chosen.figure:
+        print("Files:", *draw_devices(validate(shipped_rows()), chosen.figure))
+        return
     if not chosen.paper:
         compare_here(chosen.repeats)
     compare_with_paper()
@@ -64,7 +74,7 @@ def compare_here(repeats: int) -> None:
 
 def compare_with_paper() -> None:
     table = read_profile(DEFAULT_PROFILE)["fit"]["block_seconds"]
-    print("model          data set        batch  implied step  roofline (80 GB)   share   predicted, low to high")
+    print("model          data set        batch  implied step   predicted on 80 GB    share   low to high")
     for row in table:
         shapes = ShapeModel(row["model"])
         blocks = partition(shapes.architecture, 2)
@@ -72,8 +82,8 @@ def compare_with_paper() -> None:
         operators, own = one_step(shapes.trace(middle).operators), device("a100-80gb")
         step, guess = row["seconds"] / 40, predict(operators, own)
         print(
-            f"{row['model']:<14} {row['dataset']:<14} {row['batch_size']:>6} {step:>11.3f} s {guess.low:>15.3f} s "
-            f"{guess.low / step:>8.0%} {guess.seconds:>9.2f} s, {guess.low:.2f} to {guess.high:.2f} s",
+            f"{row['model']:<14} {row['dataset']:<14} {row['batch_size']:>6} {step:>11.3f} s {guess.seconds:>17.3f} s "
+            f"{guess.seconds / step:>8.0%}   {guess.low:.2f} to {guess.high:.2f} s",
             flush=True,
         )
 

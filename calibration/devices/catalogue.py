@@ -1,31 +1,17 @@
-"""Devices that were never measured: a catalogue, and seconds by roofline over the operators of a trace.
-
-An operator takes the longest of three times: its floating-point operations at the device's rate for its precision, its
-memory traffic at the device's bandwidth, and one launch. Vendors' rates are limits that no step reaches, so a time
-from a trace alone has a wide band; one scaled from a measurement keeps that measurement's efficiency.
-"""
+"""A catalogue of devices: their memory, rates and bandwidths, each with its source."""
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Any
 
-from calibration.devices.operators import Operators
 from sim.errors import CostError, nearest
 from sim.scenario import units
-
-SUSTAINED = 0.6
-"""Share of the vendor's rates that a step is assumed to reach."""
-WEAK = 0.2
-"""Share that no reasonable step stays below, by assumption: the upper end of the band."""
-SCALING_BAND = 2.5
-"""Factor either way within which a scaled time is expected; docs/devices.md has the checks behind it."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +36,28 @@ class CatalogueDevice:
         Where the other figures are from.
     memory_source : str
         What reports the memory.
+    kind : str
+        Class of devices that it belongs to: ``server``, ``workstation``, ``geforce``, ``low-power``, ``jetson``,
+        ``apple``, ``phone`` or ``cpu``.
+    cache : float
+        Last cache before the memory, the L2 [B]; 0 where nobody says.
+    sustained : float
+        Share of its matrix rates that it keeps up through a whole step, where the vendor says that its power does not
+        last for all of them.
+    processors : int
+        Streaming multiprocessors, over which a matrix product's tiles are dealt out; 0 where nobody says.
+    achievable : mapping of str to float
+        Matrix rate by precision that somebody measured at best [1/s].
+    achievable_source : str
+        Who.
+    link : float
+        Bandwidth to another GPU of the same machine, one way [B/s]; 0 where there is none.
+    power : float
+        Board power by the vendor [W]; 0 where nobody says.
+    price_per_hour : float
+        An hour's rent [USD], an assumption; 0 where there is none.
+    price_source : str
+        Whose price, and when.
     """
 
     name: str
@@ -60,33 +68,16 @@ class CatalogueDevice:
     operations_per_second: Mapping[str, float]
     source: str
     memory_source: str = ""
-
-
-StepOn = tuple[Operators, CatalogueDevice]
-"""What runs, and where."""
-
-
-@dataclass(frozen=True)
-class Extrapolation:
-    """A time on a device where nothing was measured.
-
-    Attributes
-    ----------
-    seconds : float
-        Best guess [s].
-    low, high : float
-        Band that the truth is expected in [s].
-    source : str
-        What it is derived from.
-    origin : str
-        Always ``extrapolated``, as `provenance` calls it.
-    """
-
-    seconds: float
-    low: float
-    high: float
-    source: str
-    origin: str = "extrapolated"
+    kind: str = "server"
+    cache: float = 0.0
+    sustained: float = 1.0
+    processors: int = 0
+    achievable: Mapping[str, float] = field(default_factory=dict)
+    achievable_source: str = ""
+    link: float = 0.0
+    power: float = 0.0
+    price_per_hour: float = 0.0
+    price_source: str = ""
 
 
 def known_devices() -> tuple[str, ...]:
@@ -114,6 +105,8 @@ def device(name: str) -> CatalogueDevice:
 def family(name: str) -> list[CatalogueDevice]:
     """Find the devices that a name may mean: one, or those of a family, the one with the least memory first.
 
+    Of members with equally much memory the catalogue's first stands for all.
+
     Raises
     ------
     CostError
@@ -122,10 +115,32 @@ def family(name: str) -> list[CatalogueDevice]:
     wanted = "-".join(_words(name))
     if wanted in _catalogue():
         return [_catalogue()[wanted]]
-    members = [known for known in _catalogue().values() if wanted and known.name.startswith(f"{wanted}-")]
+    members: dict[float, CatalogueDevice] = {}
+    for known in _catalogue().values():
+        if wanted and known.name.startswith(f"{wanted}-"):
+            members.setdefault(known.memory, known)
     if not members:
         raise CostError(f"no device {name!r} in the catalogue; {closest(name)} (`paraSim list devices`)")
-    return sorted(members, key=lambda known: known.memory)
+    return [members[memory] for memory in sorted(members)]
+
+
+def as_driver_says(name: str) -> CatalogueDevice:
+    """Find the device that a driver or a publication names in its own words, as in ``NVIDIA A100-SXM4-80GB``.
+
+    Raises
+    ------
+    CostError
+        If no device is certain.
+    """
+    wanted = set(_words(name))
+    within = [known for known in _catalogue() if set(known.split("-")) <= wanted]
+    beyond = [known for known in _catalogue() if wanted and wanted <= set(known.split("-"))]
+    try:
+        return device(name)
+    except CostError:
+        if not within and len(beyond) != 1:
+            raise
+    return _catalogue()[max(within, key=len) if within else beyond[0]]
 
 
 def closest(name: str) -> str:
@@ -140,99 +155,8 @@ def closest(name: str) -> str:
     return nearest("-".join(words), _catalogue())
 
 
-def roofline(operators: Operators, device: CatalogueDevice, share: float = 1.0) -> float:
-    """Seconds that operators take at least, at a share of a device's rates.
-
-    Parameters
-    ----------
-    operators : mapping of Operator to int
-        Calls, such as those of a `calibration.memory.trace.StepTrace`.
-    device : CatalogueDevice
-        Where.
-    share : float
-        Share of rate and bandwidth that is reached, in (0, 1].
-
-    Returns
-    -------
-    float
-        sum over calls of max(flops / rate, traffic / bandwidth, launch) [s].
-
-    Raises
-    ------
-    CostError
-        If the device has no rate for a precision in which there is something to multiply.
-    """
-    total = 0.0
-    for operator, calls in operators.items():
-        compute = operator.flops / (share * _rate(device, operator.precision)) if operator.flops else 0.0
-        total += calls * max(compute, operator.traffic / (share * device.bandwidth), device.launch)
-    return total
-
-
-def predict(operators: Operators, device: CatalogueDevice) -> Extrapolation:
-    """Predict a time from a trace alone.
-
-    Parameters
-    ----------
-    operators : mapping of Operator to int
-        Calls.
-    device : CatalogueDevice
-        Where they would run.
-
-    Returns
-    -------
-    Extrapolation
-        At `SUSTAINED` of the vendor's rates; the band runs from all of them to `WEAK`.
-    """
-    return Extrapolation(
-        roofline(operators, device, SUSTAINED),
-        roofline(operators, device),
-        roofline(operators, device, WEAK),
-        f"roofline of traced operators on {device.name} at {SUSTAINED:.0%} of: {device.source}",
-    )
-
-
-def scale(seconds: float, measured_on: StepOn, wanted_on: StepOn) -> Extrapolation:
-    """Carry a measured time over to another device.
-
-    Parameters
-    ----------
-    seconds : float
-        Measured time [s], positive.
-    measured_on, wanted_on : tuple of operators and CatalogueDevice
-        What ran and where, and what would run where: the same step, traced in either device's precision.
-
-    Returns
-    -------
-    Extrapolation
-        The measured time by the ratio of the rooflines, so that both devices are assumed equally efficient; within a
-        factor of `SCALING_BAND`.
-
-    Raises
-    ------
-    CostError
-        If the measured time is not positive and finite.
-    """
-    if not 0 < seconds < math.inf:
-        raise CostError(f"the measured time is {seconds} s, only a positive and finite one can be scaled")
-    scaled = seconds * roofline(*wanted_on) / roofline(*measured_on)
-    return Extrapolation(
-        scaled,
-        scaled / SCALING_BAND,
-        scaled * SCALING_BAND,
-        f"measured on {measured_on[1].name}, scaled to {wanted_on[1].name} by the ratio of their rooflines",
-    )
-
-
 def _words(name: str) -> list[str]:
     return re.split(r"[\s_-]+", name.strip().lower())
-
-
-def _rate(device: CatalogueDevice, precision: str) -> float:
-    if precision not in device.operations_per_second:
-        known = " and ".join(device.operations_per_second)
-        raise CostError(f"device {device.name} has no rate for {precision}; the catalogue knows {known}")
-    return device.operations_per_second[precision]
 
 
 @cache
@@ -241,9 +165,11 @@ def _catalogue() -> dict[str, CatalogueDevice]:
     readers: dict[str, Callable[[Any], float]] = {
         "memory": units.size,
         "bandwidth": units.bandwidth,
+        "cache": units.size,
         "launch": units.duration,
+        "link": units.bandwidth,
     }
     return {
-        name: CatalogueDevice(name, **fields | {field: read(fields[field]) for field, read in readers.items()})
-        for name, fields in json.loads(text).items()
+        name: CatalogueDevice(name, **entry | {key: readers[key](entry[key]) for key in readers.keys() & entry.keys()})
+        for name, entry in json.loads(text).items()
     }

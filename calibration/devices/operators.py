@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +11,7 @@ class Phase(StrEnum):
     """Part of a local update."""
 
     PREPARATION = "preparation"
-    """Once per update: working copy and master."""
+    """Once per update: working copy, master, and AdamW's moments filled with zeros."""
     FORWARD = "forward"
     BACKWARD = "backward"
     OPTIMIZER = "optimizer"
@@ -38,6 +37,9 @@ class Operator:
         attention), else 0; a multiplication and an addition count 2.
     traffic : int
         Bytes read and written [B].
+    shape : tuple of int
+        Of matrix products B, M, N, K: B times an M x K by a K x N matrix. Of attention B, M, N, K with B sequences
+        times heads, M queries, N keys and K values each. Else empty.
     """
 
     name: str
@@ -45,13 +47,14 @@ class Operator:
     precision: str
     flops: int
     traffic: int
+    shape: tuple[int, ...] = ()
 
 
-Operators = Mapping[Operator, int]
-"""Operators and how often each is called."""
+Operators = Mapping[Operator, float]
+"""Operators and how often each is called; no whole numbers where they are continued from a shallower model."""
 
 
-def one_step(operators: Operators) -> Counter[Operator]:
+def one_step(operators: Operators) -> dict[Operator, float]:
     """Operators of a step: without what an update does once, whatever its number of steps."""
     once = (Phase.PREPARATION, Phase.DELTA)
-    return Counter({operator: calls for operator, calls in operators.items() if operator.phase not in once})
+    return {operator: calls for operator, calls in operators.items() if operator.phase not in once}

@@ -6,9 +6,10 @@ events happen: the ledger keeps them and plays them back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 
 
 class Category(StrEnum):
@@ -57,7 +58,7 @@ class Holding:
     Attributes
     ----------
     size : int
-        What the allocator sets aside for it [B].
+        What the allocator sets aside for it [B]; may be changed as long as the ledger has not been read.
     category : Category
         What it is for; may be changed as long as the ledger has not been read.
     freed : bool
@@ -81,6 +82,7 @@ class Ledger:
 
     granularity: int = 1
     _events: list[tuple[Holding, int]] = field(default_factory=list)
+    _begins: list[int] = field(default_factory=list)
 
     def allocate(self, size: int, category: Category = Category.TEMPORARIES) -> Holding:
         """Note an allocation.
@@ -98,13 +100,22 @@ class Ledger:
             To be handed to `free`.
         """
         holding = Holding(-(-size // self.granularity) * self.granularity, category)
-        self._events.append((holding, holding.size))
+        self._events.append((holding, 1))
         return holding
 
     def free(self, holding: Holding) -> None:
         """Note that memory was given back."""
         holding.freed = True
-        self._events.append((holding, -holding.size))
+        self._events.append((holding, -1))
+
+    @property
+    def events(self) -> Sequence[tuple[Holding, int]]:
+        """Allocations (1) and frees (-1) in order."""
+        return self._events
+
+    def begin(self) -> None:
+        """Begin another stretch of the step: `peaks` has one footprint for each."""
+        self._begins.append(len(self._events))
 
     def peak(self) -> Footprint:
         """Memory at its highest, by category.
@@ -114,13 +125,34 @@ class Ledger:
         Moments count from the start: the first step of an update allocates them after its backward pass, but
         every later step runs its backward pass beside them.
         """
-        moments = [event for event in self._events if event[0].category is Category.MOMENTS and event[1] > 0]
-        others = [event for event in self._events if event[0].category is not Category.MOMENTS]
+        return max(self.peaks(), key=lambda footprint: footprint.total)
+
+    def peaks(self) -> tuple[Footprint, ...]:
+        """Memory at its highest in every stretch, and in both halves of a stretch.
+
+        A stretch that fills and then empties, or the other way round, is highest at one of its ends, and which one may
+        change with the number of layers.
+        """
         level = dict.fromkeys(Category, 0)
-        total, highest, at_peak = 0, 0, dict(level)
-        for holding, change in moments + others:
-            level[holding.category] += change
-            total += change
+        for holding, sign in self._events:
+            if holding.category is Category.MOMENTS and sign > 0:
+                level[Category.MOMENTS] += holding.size
+        total, highest = sum(level.values()), -1
+        bounds = self._halves()
+        found = [dict(level)]
+        for number, (holding, sign) in enumerate(self._events):
+            if number in bounds:
+                found.append(dict(level))
+                highest = total
+            if holding.category is Category.MOMENTS:
+                continue
+            level[holding.category] += sign * holding.size
+            total += sign * holding.size
             if total > highest:
-                highest, at_peak = total, dict(level)
-        return Footprint(at_peak)
+                highest, found[-1] = total, dict(level)
+        return tuple(map(Footprint, found))
+
+    def _halves(self) -> set[int]:
+        """Where the stretches begin, and their middles."""
+        ends = [0, *self._begins, len(self._events)]
+        return {*self._begins, *((first + last) // 2 for first, last in pairwise(ends))} - {0}

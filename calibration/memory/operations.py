@@ -1,8 +1,8 @@
 """What an operator asks of a device: floating-point operations, bytes of memory traffic, and one launch.
 
 Operations are PyTorch's own counts (the formulas of `torch.utils.flop_counter.FlopCounterMode`), with the CPU's
-fused attention counted as CUDA's is. Traffic is what an operator must read and write at least, every operand
-once.
+fused attention counted as CUDA's is, and half of it where a causal mask spares the kernel the other half. Traffic is
+what an operator must read and write at least, every operand once.
 """
 
 from __future__ import annotations
@@ -42,20 +42,45 @@ def describe(func: Any, phase: Phase, args: tuple[Any, ...], kwargs: Mapping[str
     packet = func._overloadpacket
     if func.namespace != "aten" or func.is_view or packet in _FREE:
         return None
-    operands = _tensors((args, dict(kwargs)))
-    results = _tensors(out)
+    operands = tensors((args, dict(kwargs)))
+    results = tensors(out)
     # `reshape` and `contiguous` hand their operand back where there is nothing to do; so does `detach`.
     written = writes(func, args, kwargs)
     if results and not written and all(_aliases(result, operands) for result in results):
         return None
     formula = _FORMULAS.get(packet)
-    flops = 0 if formula is None else int(formula(*args, **kwargs, out_val=out))
+    flops = 0 if formula is None else int(formula(*args, **kwargs, out_val=out) * _computed(func, args, kwargs))
     floating = [t.dtype for t in (*operands, *results) if t.is_floating_point()]
     precision = max(floating, key=lambda dtype: dtype.itemsize) if floating else torch.int64
     if packet in _FORMULAS and operands:
         precision = operands[0].dtype
     traffic = _traffic(packet, operands, results, written)
-    return Operator(str(packet), phase, str(precision).removeprefix("torch."), flops, traffic)
+    return Operator(str(packet), phase, str(precision).removeprefix("torch."), flops, traffic, _shape(packet, operands))
+
+
+def _computed(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> float:
+    """Share of an attention that fused kernels compute: under a causal mask, the scores up to each query's own."""
+    at = {argument.name: place for place, argument in enumerate(func._schema.arguments)}
+    if "is_causal" not in at:
+        return 1.0
+    place = at["is_causal"]
+    if not (args[place] if place < len(args) else kwargs.get("is_causal", False)):
+        return 1.0
+    queries = int(args[at["query"]].shape[-2])
+    return (queries + 1) / (2 * queries)
+
+
+def _shape(packet: Any, operands: list[Tensor]) -> tuple[int, ...]:
+    """Batch, rows, columns and inner dimension of a matrix product or an attention; empty for anything else."""
+    if packet in (aten.addmm, aten.baddbmm):
+        operands = operands[1:]
+    if packet in (aten.mm, aten.addmm, aten.bmm, aten.baddbmm):
+        left, right = operands[:2]
+        return (left.shape[0] if left.ndim == 3 else 1, left.shape[-2], right.shape[-1], left.shape[-1])
+    if "scaled_dot_product" in str(packet):
+        query, key = operands[1:3] if "backward" in str(packet) else operands[:2]
+        return (math.prod(query.shape[:-2]), query.shape[-2], key.shape[-2], query.shape[-1])
+    return ()
 
 
 def writes(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor]:
@@ -68,7 +93,7 @@ def writes(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[
     args, kwargs
         Its operands.
     """
-    return _tensors([args[at] if at < len(args) else kwargs.get(name) for at, name in _written_arguments(func)])
+    return tensors([args[at] if at < len(args) else kwargs.get(name) for at, name in _written_arguments(func)])
 
 
 @cache
@@ -95,7 +120,8 @@ def _bytes(tensor: Tensor) -> int:
     return math.prod(size for size, stride in sizes if stride != 0) * tensor.element_size()
 
 
-def _tensors(tree: Any) -> list[Tensor]:
+def tensors(tree: Any) -> list[Tensor]:
+    """Tensors anywhere in nested lists, tuples and dictionaries."""
     return [leaf for leaf in pytree.tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
@@ -106,7 +132,7 @@ def _aliases(result: Tensor, operands: list[Tensor]) -> bool:
 
 _FORMULAS: dict[Any, Callable[..., int]] = {
     **flop_registry,
-    # torch counts CUDA's fused attention only. Like there, a causal mask saves nothing in the count.
+    # torch counts CUDA's fused attention only.
     aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[aten._scaled_dot_product_flash_attention],
     aten._scaled_dot_product_flash_attention_for_cpu_backward: flop_registry[
         aten._scaled_dot_product_flash_attention_backward

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ from torch._subclasses.fake_tensor import (
 
 from calibration.measuring.configuration import model_config, positions_of
 from calibration.measuring.measured_model import trained_for_now
+from calibration.memory.plain_step import chunked_loss, keep_products
+from calibration.memory.recipe import Recipe
 from calibration.memory.trace import StepTrace, trace_update
 from sim.errors import CostError, shown
 from sim.scenario.sections import Lora
@@ -50,9 +52,12 @@ class TracedStep:
     lora : Lora
         Adapter, where one is trained.
     checkpointing : bool
-        Whether activations are recomputed instead of kept.
+        Whether activations are recomputed instead of kept; ``selective`` keeps the results of matrix products and
+        attention.
     padded : bool
         Whether some sequences are padded: then attention needs a mask, and with it copies of grouped keys and values.
+    recipe : Recipe
+        How it is trained.
     """
 
     trains: Trains = Trains.BLOCK
@@ -61,8 +66,9 @@ class TracedStep:
     sequence_length: int = 512
     accumulation: int = 1
     lora: Lora = field(default_factory=Lora)
-    checkpointing: bool = False
+    checkpointing: bool | Literal["selective"] = False
     padded: bool = False
+    recipe: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "sequence_length", "accumulation"):
@@ -131,18 +137,22 @@ class ShapeModel:
             with torch.device("meta"):
                 names = list(undone.enter_context(trained_for_now(self._model, step.trains, step.block, step.lora)))
             # Where there is memory, peft itself gives an adapter the precision of the weights beside it.
-            for parameter in self._model.parameters():
-                parameter.data = parameter.data.to(self._dtype)
-            if step.checkpointing:
-                checkpoint_activations(self._model)
-                undone.callback(checkpoint_activations, self._model, enabled=False)
+            own = set(names) if "lora" in step.trains and step.recipe.adapters == "float32" else set()
+            for name, parameter in self._model.named_parameters():
+                parameter.data = parameter.data.to(torch.float32 if name in own else self._dtype)
+            undone.enter_context(_recomputing(self._model, step))
+            undone.enter_context(_attending(self._model, step.recipe.attention))
             undone.enter_context(FakeTensorMode())
             undone.enter_context(_filled(self._model))
             undone.enter_context(_read_as_eager(padded=step.padded))
             batches = [filled_batch(self.config, step) for _ in range(step.accumulation)]
             part = {name: self._model.get_parameter(name) for name in names}
+            quantized = _linear_weights(self._model) if step.recipe.weights == "nf4" else []
+            loss = chunked_loss if step.recipe.loss == "chunked" else model_loss
             try:
-                return trace_update(self._model, part, batches, model_loss, granularity=granularity)
+                return trace_update(
+                    self._model, part, batches, loss, recipe=step.recipe, quantized=quantized, granularity=granularity
+                )
             except (DynamicOutputShapeException, DataDependentOutputException) as error:
                 raise CostError(
                     f"{self.architecture.name}: what this model computes depends on its input's values ({error}), "
@@ -219,3 +229,44 @@ def _read_as_eager(*, padded: bool) -> Iterator[None]:
         yield
     finally:
         masking_utils.is_tracing = before
+
+
+@contextmanager
+def _recomputing(model: Any, step: TracedStep) -> Iterator[None]:
+    """Recompute activations for a while, as the step says."""
+    if step.checkpointing:
+        checkpoint_activations(model, context_fn=keep_products if step.checkpointing == "selective" else None)
+    try:
+        yield
+    finally:
+        if step.checkpointing:
+            checkpoint_activations(model, enabled=False)
+
+
+@contextmanager
+def _attending(model: Any, attention: str) -> Iterator[None]:
+    """Let a model attend as a GPU would: with one kernel, dropout within, or with products, mask and softmax.
+
+    torch's fused kernel for CPUs knows no dropout and would give way to separate operators, which those of GPUs do not.
+    """
+    before, fused = model.config._attn_implementation, nn.functional.scaled_dot_product_attention
+
+    def without_dropout(*args: Any, dropout_p: float = 0.0, **kwargs: Any) -> Tensor:
+        return fused(*args, **kwargs)
+
+    if attention == "eager":
+        model.set_attn_implementation("eager")
+    nn.functional.scaled_dot_product_attention = without_dropout
+    try:
+        yield
+    finally:
+        nn.functional.scaled_dot_product_attention = fused
+        if attention == "eager":
+            model.set_attn_implementation(before)
+
+
+def _linear_weights(model: Any) -> list[Tensor]:
+    """Weights of a model's linear layers, without its head and adapters: what 4-bit loading quantizes."""
+    head = model.get_output_embeddings()
+    linear = ((name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear))
+    return [module.weight for name, module in linear if module is not head and ".lora_" not in name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,12 +15,13 @@ from parasim.cli.options import DeviceKind, Format, OutputDirectory, Overrides, 
 from parasim.cli.progress import stages
 from parasim.cli.quiet import note
 from parasim.sentences import say
-from parasim.text import clock, console, plain_table
-from sim.errors import ScenarioError
+from parasim.text import amount, clock, console, plain_table
+from sim.errors import CostError, ScenarioError, install_hint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from calibration.devices.validation import Verdict
     from calibration.transport.compare import KindSummary, TransportComparison
     from parasim.validation import ComputeValidation
 
@@ -125,6 +126,84 @@ def transport(
         note(f"Left out: {skipped} rows on 4G logs, which are not shipped; --traces names their folder")
     if written:
         note(f"Files: {', '.join(map(str, written))}")
+
+
+@app.command()
+def devices(
+    rows: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Rows of the same form, with their models in a models.json beside it."),
+    ] = None,
+    format_: PlainFormat = "table",
+) -> None:
+    """Compare times and memory that others published for real GPUs with what is predicted for these.
+
+    Every row is traced, which takes a second or two of one core each, and needs torch. With --format json: `rows`
+    (`id`, `metric`, `reported`, `predicted`, `error_pct`, `comparable` and more; [s] and [B]) and `summary`.
+
+    Example: paraSim validate devices
+    """
+    from calibration.devices.published import read_rows, shipped_rows
+
+    found = shipped_rows() if rows is None else read_rows(rows)
+    try:
+        from calibration.devices.validation import summary, validate
+    except ImportError as missing:
+        raise CostError(f"{install_hint('tracing a step', 'train')} ({missing})") from None
+    verdicts = validate(found)
+    if format_ == "json":
+        print_json({"rows": [verdict.entry() for verdict in verdicts], "summary": summary(verdicts)})
+        return
+    _print_devices(verdicts, summary(verdicts))
+
+
+def _print_devices(verdicts: Sequence[Verdict], spread: Mapping[str, Any]) -> None:
+    terminal = console()
+    table = plain_table("id", "metric", "source", "inputs", ">reported", ">predicted", ">error", "strict", keep=("id",))
+    for verdict in verdicts:
+        if verdict.error_pct is not None and verdict.reported and verdict.predicted:
+            units = ("B" if verdict.row.metric == "memory" else "s",) * 2
+            figures = [
+                amount(figure, unit) for figure, unit in zip((verdict.reported, verdict.predicted), units, strict=True)
+            ]
+            told = [*figures, f"{verdict.error_pct:+.1f} %", "yes" if verdict.comparable else "no"]
+            source = str(verdict.row.fields.get("source", ""))
+            table.add_row(
+                verdict.row.name,
+                verdict.row.metric,
+                source.split(" ")[1 if " " in source else 0],
+                verdict.row.inputs,
+                *told,
+            )
+    terminal.print(table)
+    left_out = [verdict for verdict in verdicts if verdict.error_pct is None]
+    for verdict in left_out:
+        terminal.print(f"{verdict.row.name}: {verdict.reason}")
+    table = plain_table("", ">rows", ">median", ">nine in ten", ">largest", ">bias")
+    for name, own in _summaries(spread):
+        errors = [own["median_pct"], own["nine_in_ten_pct"], own["largest_pct"]]
+        if own["rows"]:
+            table.add_row(name, str(own["rows"]), *(f"{error:.1f} %" for error in errors), f"{own['bias_pct']:+.1f} %")
+    terminal.print("")
+    terminal.print(table)
+    for kind, band in spread["time"]["by_class"].items():
+        terminal.print(_band_line(kind, band))
+
+
+def _band_line(kind: str, band: Mapping[str, Any]) -> str:
+    line = f"Class {kind}: nine in ten of {band['rows']} times are within a factor of {band['factor']:.2f}"
+    if band["left_out_within_pct"] is None:
+        return f"{line}, all of one source."
+    return f"{line}; within that of the other sources' rows are {band['left_out_within_pct']:.0f} %."
+
+
+def _summaries(spread: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for metric in ("time", "memory"):
+        yield f"{metric}, strictly comparable", spread[metric]["comparable"]
+        yield f"{metric}, all expressed", spread[metric]["expressed"]
+        for gpu, own in spread[metric]["by_gpu"].items():
+            yield f"{metric}, {gpu}", own
+    yield "time, from GPU to GPU", spread["scale"]
 
 
 _HOLDS = {True: "yes", False: "NO", None: "-"}

@@ -46,7 +46,7 @@ class DeviceChoice(Section):
     name: Name
     """Of the catalogue in docs/devices.md, or any if `speed` is given."""
     speed: Annotated[float, Field(ge=1e-6, le=1e6), BeforeValidator(is_number)] | None = None
-    """As in `fleet`; by the roofline over the catalogue, and roughly so, if left out."""
+    """As in `fleet`; by predictions for the catalogue, and roughly so, if left out."""
     gpu_hour: Money
     """An hour of it."""
     power: Watts = Watts()

@@ -33,7 +33,7 @@ def test_devices_with_their_figures_and_sources():
     listed = {row["name"]: row for row in json.loads(run("list", "devices", "--format", "json").out)}
     assert set(listed) == set(known_devices())
     assert listed["rtx-4090"]["memory_bytes"] == 24_564 * 2**20
-    assert listed["h100"]["operations_per_s"] == {"bfloat16": 989.5e12, "float32": 67e12}
+    assert listed["h100"]["operations_per_s"] == {"bfloat16": 989.5e12, "float16": 989.5e12, "float32": 67e12}
     printed = run("list", "devices").out
     assert "Snapdragon 8 Gen 3" in printed
     assert all(row["source"][:40] in printed for row in listed.values())

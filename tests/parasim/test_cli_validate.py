@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 
+from calibration.devices.published import read_rows
+from calibration.devices.validation import validate
 from calibration.measuring.calibrate import fitted, save
 from calibration.measuring.measure import Measurer
 from calibration.measuring.this_machine import this_device
 from calibration.profiles.cost_terms import work
 from calibration.profiles.points import StepPoint
+from parasim.figures.devices import draw_devices
+from parasim.figures.style import FigureError
 from sim.workload.methods import Trains
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, PRICES, measured_file, visit
 from tests.parasim.command_line import refused, run
@@ -211,3 +215,53 @@ def test_another_model_than_the_profiles_is_refused(profile: Path, tmp_path: Pat
 
 def test_more_threads_than_processors_are_refused(tmp_path: Path):
     assert "must be at most" in refused("validate", "compute", "--threads", "1000000", "--out", tmp_path / "out")
+
+
+ROW = {
+    "id": "one",
+    "metric": "time",
+    "model": "tiny",
+    "gpu": "h100",
+    "method": "full",
+    "optimizer": "AdamW",
+    "precision": "bfloat16",
+    "batch": 2,
+    "sequence_length": 64,
+    "step_seconds": 1.0,
+    "source": "made up",
+}
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """Two rows, one of them of no known GPU, with their model beside them."""
+    (tmp_path / "rows.json").write_text(json.dumps([ROW, ROW | {"id": "two", "gpu": "Radeon VII"}]))
+    (tmp_path / "models.json").write_text(json.dumps({"tiny": CONFIG}))
+    return tmp_path / "rows.json"
+
+
+def test_published_rows_of_a_file_beside_their_predictions(rows: Path):
+    found = json.loads(run("validate", "devices", "--rows", rows, "--format", "json").out)
+    one, two = found["rows"]
+    assert (one["id"], one["metric"], one["reported"], one["comparable"]) == ("one", "time", 1.0, True)
+    assert one["error_pct"] == pytest.approx(100 * (one["predicted"] - 1))
+    assert (two["predicted"], two["error_pct"], two["comparable"]) == (None, None, False)
+    assert "Radeon VII" in two["reason"]
+    assert found["summary"]["time"]["expressed"]["rows"] == 1
+    table = run("validate", "devices", "--rows", rows).out
+    assert f"{one['error_pct']:+.1f} %" in table
+    assert "two: no device" in table
+
+
+def test_files_that_hold_no_published_rows_are_refused(rows: Path):
+    assert "missing.json" in refused("validate", "devices", "--rows", rows.parent / "missing.json")
+    rows.write_text("[]")
+    assert "rows.json" in refused("validate", "devices", "--rows", rows)
+
+
+def test_the_picture_of_published_rows_is_the_same_every_time(rows: Path, tmp_path: Path):
+    verdicts = validate(read_rows(rows))
+    first, second = (draw_devices(verdicts, tmp_path / name) for name in ("one", "two"))
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    with pytest.raises(FigureError, match="0 families"):
+        draw_devices(verdicts[1:], tmp_path / "none")

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parasim
-from calibration.devices.catalogue import SCALING_BAND, device, scale
+from calibration.devices.catalogue import device
+from calibration.devices.prediction import SCALING_BAND, scale
 from parasim.planning.answer import Plan
 from parasim.planning.cost.bill import HOUR, MONTH, Bill, bill
 from parasim.planning.cost.choices import Candidate, Outcome
@@ -173,7 +174,7 @@ def test_a_misspelt_device_is_refused():
         budget(of(FAST | {"name": "h101", "speed": None}), [], ["fedbcd"], 100.0, jobs=1)
 
 
-def test_speeds_are_rooflines():
+def test_speeds_are_ratios_of_predictions():
     # An A100 is as fast as itself; an H100 at least as much faster as its bandwidth, at most as its rate is larger.
     assert relative_speed("a100", "a100").seconds == 1.0
     h100, a100 = device("h100"), device("a100")

@@ -7,7 +7,7 @@ travel as dictionaries of tensors under the same names, in the same order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -182,7 +182,7 @@ def activate(model: nn.Module, part: Part) -> None:
         parameter.requires_grad_(True)
 
 
-def checkpoint_activations(model: Any, enabled: bool = True) -> None:
+def checkpoint_activations(model: Any, enabled: bool = True, context_fn: Callable[[], Any] | None = None) -> None:
     """Trade compute for memory: keep only each layer's input and run its forward again in the backward pass.
 
     Parameters
@@ -191,6 +191,8 @@ def checkpoint_activations(model: Any, enabled: bool = True) -> None:
         The model; takes effect in training mode only.
     enabled : bool
         Switch on or off.
+    context_fn : callable, optional
+        Contexts of a selective checkpoint, which keeps a part (`torch.utils.checkpoint`).
 
     Raises
     ------
@@ -203,7 +205,8 @@ def checkpoint_activations(model: Any, enabled: bool = True) -> None:
         getattr(model, f"{word}_checkpointing_disable")()
         return
     try:
-        getattr(model, f"{word}_checkpointing_enable")({"use_reentrant": False})
+        chosen = {} if context_fn is None else {"context_fn": context_fn}
+        getattr(model, f"{word}_checkpointing_enable")({"use_reentrant": False, **chosen})
     except ValueError as error:
         raise ModelError(f"{type(model).__name__} does not support activation checkpointing") from error
     # transformers makes the embeddings' output require gradients for the sake of reentrant checkpoints. Ours

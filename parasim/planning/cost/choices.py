@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TypeVar
 
-from calibration.devices.catalogue import Extrapolation
 from calibration.devices.catalogue import device as catalogued
 from calibration.devices.device_memory import measured_file
+from calibration.devices.prediction import Extrapolation
 from calibration.memory.fits import fits
 from parasim.planning.changes import with_block_width, with_groups
 from parasim.planning.cost.bill import Bill, bill

@@ -1,8 +1,8 @@
-"""How fast a device that was never measured might be, beside one that was: the roofline over one traced step.
+"""How fast a device that was never measured might be, beside a measured one: the ratio of predictions for one step.
 
 The step comes along (`calibration/data/reference_step.json`), so that a plan needs no torch and says the same
 everywhere. Ratios of other steps of its model (batch 2, other blocks, adapters) are within 5 % of this one's, those of
-full fine-tuning within 22 %, which is little beside the band that a roofline deserves (docs/devices.md).
+full fine-tuning within 22 % (docs/devices.md).
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import json
 from functools import cache
 from importlib import resources
 
-from calibration.devices.catalogue import Extrapolation, device, scale
+from calibration.devices.catalogue import device
 from calibration.devices.operators import Operator, Operators, Phase
+from calibration.devices.prediction import Extrapolation, scale
 from sim.errors import CostError
 
 
@@ -42,7 +43,7 @@ def relative_speed(name: str, reference: str) -> Extrapolation:
             )
     # A speed is a time with the devices' parts exchanged.
     ratio = scale(1.0, (reference_step(), ours), (reference_step(), theirs))
-    source = f"{ours.name} as {theirs.name} by the ratio of their rooflines"
+    source = f"{ours.name} as {theirs.name} by the ratio of their predictions"
     return Extrapolation(ratio.seconds, ratio.low, ratio.high, source)
 
 
@@ -51,6 +52,6 @@ def reference_step() -> Operators:
     """Operators of one traced step."""
     text = (resources.files("calibration") / "data" / "reference_step.json").read_text(encoding="utf-8")
     return {
-        Operator("", Phase.FORWARD, precision, flops, traffic): calls
-        for precision, flops, traffic, calls in json.loads(text)["operators"]
+        Operator(name, Phase(phase), precision, flops, traffic, tuple(shape)): calls
+        for name, phase, precision, flops, traffic, shape, calls in json.loads(text)["operators"]
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from calibration.devices.catalogue import Extrapolation
+from calibration.devices.prediction import Extrapolation
 from parasim.figures.pareto import draw_pareto
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.cost.choices import OWN, Candidate, Outcome, at_speed, candidates, run
