@@ -7,6 +7,7 @@ scan finds between which two values the condition changes, and how often it does
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ def around_line(runtimes: RuntimesAt, size: int, deadline: float) -> list[int]:
     Parameters
     ----------
     runtimes : callable
-        Asked for positions 15 and 31, or the last one.
+        Asked for positions 15 and 31, or the last one; infinite where a run comes to no end.
     size : int
         Length of the list of values.
     deadline : float
@@ -119,8 +120,11 @@ def around_line(runtimes: RuntimesAt, size: int, deadline: float) -> list[int]:
     """
     one, other = min(15, size - 1), min(31, size - 1)
     first, second = runtimes([one, other])
-    slope = (second - first) / (other - one) if other > one else 0.0
-    guess = other + (deadline - second) / slope if slope > 0 else float(size)
+    if math.isinf(second):
+        guess = 0.0 if math.isinf(first) else float(one)
+    else:
+        slope = (second - first) / (other - one) if other > one else 0.0
+        guess = other + (deadline - second) / slope if slope > 0 else float(size)
     guess = round(min(max(guess, 0.0), 2.0 * size))
     near = (0, guess // 2, guess - 8, guess - 1, guess, guess + 1, guess + 8, 2 * guess + 1)
     positions = {position for position in near if 0 <= position < size}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -73,6 +74,16 @@ def test_a_short_list_is_not_left(size: int):
 
     found = deadline_search(at, around_line(at, size, 14.5), 14.5, most=True)
     assert (found.index, found.beside) == ((4, 5) if size > 5 else (size - 1, None))
+
+
+@pytest.mark.parametrize("ends", [3, 20])
+def test_runs_that_come_to_no_end_are_too_long(ends: int):
+    # Runs of 10 s, 11 s, 12 s and so on, none of which ends from some position on: within 100 s are those before it.
+    def at(positions: Sequence[int]) -> list[float]:
+        return [10.0 + position if position < ends else math.inf for position in positions]
+
+    found = deadline_search(at, around_line(at, 50, 100.0), 100.0, most=True)
+    assert (found.index, found.beside) == (ends - 1, ends)
 
 
 @given(st.lists(st.tuples(st.floats(1, 1000), st.floats(0, 50)), min_size=1, max_size=4), st.floats(1, 900))
