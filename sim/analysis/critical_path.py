@@ -183,8 +183,11 @@ def sharing_of(result: Result) -> Sharing:
         bound = timeline.bound.get(number)
         if bound is None:
             # Its own link bound it in the end.
-            if _with_transport(scenario, fleet, span.client) and _meets_another(messages()[span.client], span):
+            others = messages()[span.client]
+            if _with_transport(scenario, fleet, span.client) and _meets_another(others, span, same_way=False):
                 return Holder.TWO_WAY, span.client
+            if _meets_another(others, span, same_way=True):
+                return Holder.UPLINK if span.kind is Kind.UPLOAD else Holder.DOWNLINK, span.client
             bound = nearest(span.client)
         if bound == SERVER:
             return Holder.INGRESS if span.kind is Kind.UPLOAD else Holder.EGRESS, SERVER
@@ -201,9 +204,15 @@ def _with_transport(scenario: Scenario, fleet: Fleet, client: int) -> bool:
     return client != SERVER and regions[SERVER - 1 - client].transport is not None
 
 
-def _meets_another(messages: Iterable[Span], span: Span) -> bool:
-    """Whether a message meets one of the same client's that goes the other way."""
-    return any(other.kind is not span.kind and other.start < span.end and span.start < other.end for other in messages)
+def _meets_another(messages: Iterable[Span], span: Span, *, same_way: bool) -> bool:
+    """Whether a message meets another one of the same actor's that goes the same way, or the other way."""
+    return any(
+        other is not span
+        and (other.kind is span.kind) is same_way
+        and other.start < span.end
+        and span.start < other.end
+        for other in messages
+    )
 
 
 def critical_path(result: Result) -> CriticalPath:

@@ -238,6 +238,20 @@ def test_the_critical_path_goes_through_the_regions():
     }
 
 
+def test_messages_that_share_their_own_line_are_held_by_it():
+    # 10 s of computing and 1 s to eu's aggregator, whose 50 MB/s both updates share: 2 x 100 MB in 4 s. The server is
+    # unlimited.
+    regions = {"eu": {"uplink": "50MB/s", "aggregates": True}}
+    result = simulated(method="fedbuff", rounds=1, fleet=[{"count": 2, "region": "eu"}], regions=regions)
+    assert result.wall_clock == 15
+    lengths: dict[tuple[Holder, int], float] = {}
+    for piece in critical_path(result).pieces:
+        whose = piece.holder, piece.client
+        lengths[whose] = lengths.get(whose, 0.0) + piece.end - piece.start
+    assert sorted(lengths.values()) == [1, 4, 10]
+    assert lengths[Holder.UPLINK, EU] == 4
+
+
 def test_the_timeline_names_them(tmp_path: Any):
     result = simulated(method="fedbcd", rounds=1, fleet=FLEET, regions=REGIONS)
     result.write_timeline(tmp_path / "timeline.csv")
