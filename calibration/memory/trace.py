@@ -102,8 +102,8 @@ def trace_update(
     tracer.adopt((tensor for batch in batches for tensor in batch.values()), Category.TEMPORARIES)
     tracer.quantize(quantized)
     with tracer, tracer.watching(model, part):
-        if recipe.master:
-            settings = LocalSettings(learning_rate=1e-5, steps=1, accumulation=len(batches))
+        if recipe.delta:
+            settings = LocalSettings(1e-5, steps=1, accumulation=len(batches), master=recipe.master)
             train_locally(model, part, batches, tracer.forward(loss), settings)
         else:
             train_plainly(model, part, batches, tracer.forward(loss), recipe)
@@ -176,7 +176,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.adopt((tensor.grad for tensor in masters if tensor.grad is not None), Category.GRADIENTS)
             working = {id(parameter) for parameter in part.values()}
             self.adopt((tensor for tensor in masters if id(tensor) not in working), Category.MASTER)
-            if self._recipe.master:
+            if self._recipe.delta:
                 self.adopt(part.values(), Category.WORKING_COPY)
             self._working = {parameter.untyped_storage()._cdata for parameter in part.values()}
 

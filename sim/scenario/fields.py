@@ -62,7 +62,9 @@ def one_of(what: str, *kinds: type, words: Sequence[str] = ()) -> BeforeValidato
     """
 
     def check(value: Any) -> Any:
-        if value in words if isinstance(value, str) else isinstance(value, kinds) and not isinstance(value, bool):
+        # To Python, true is a whole number.
+        of_kind = isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
+        if value in words if isinstance(value, str) else of_kind:
             return value
         hint = nearest(value, words) if isinstance(value, str) and words else ""
         hint = f"; {hint}" if hint.startswith("did") else ""

@@ -26,6 +26,7 @@ from train.update.shares import Share, weighted
 from train.update.timing import now
 
 Schedule = Literal["constant", "cosine"]
+OptimizerName = Literal["adamw", "adamw-8bit", "paged-adamw-8bit"]
 Loss = Callable[[nn.Module, Batch], Tensor]
 
 
@@ -55,6 +56,11 @@ class LocalSettings:
     accumulation : int
         Batches per step. The step follows the mean loss over all that they predict together, as one batch of them all
         would: a batch counts by its answer tokens (or images), not as one of so many.
+    master : bool
+        Whether AdamW works on a float32 copy of parameters that are narrower, or on these themselves: moments, gradients
+        and every step's change are then rounded to their precision.
+    optimizer : {"adamw", "adamw-8bit", "paged-adamw-8bit"}
+        PyTorch's AdamW, or that of bitsandbytes with moments of 8 bits, on a GPU.
 
     Notes
     -----
@@ -68,6 +74,8 @@ class LocalSettings:
     schedule: Schedule = "constant"
     clip_norm: float | None = None
     accumulation: int = 1
+    master: bool = True
+    optimizer: OptimizerName = "adamw"
 
     def rate(self, step: int, before: int = 0, updates: int = 1) -> float:
         """Learning rate of one step, counted from 0, of an update with `before` others of `updates` before it.
@@ -193,13 +201,24 @@ def _measure(
         began = now(device)
         # A float32 part is its own master; anything narrower gets one, from the unrounded start.
         masters = {
-            name: own if own.dtype == torch.float32 else nn.Parameter(origin[name].to(torch.float32, copy=True))
+            name: own
+            if own.dtype == torch.float32 or not settings.master
+            else nn.Parameter(origin[name].to(torch.float32, copy=True))
             for name, own in part.items()
         }
         losses, adamw = _descend(model, part, masters, steps, loss, settings, kept)
-        # In place: what was trained is of no further use, its memory becomes the delta's.
-        delta = {name: master.detach().sub_(origin[name]) for name, master in masters.items()}
-        return delta, losses, now(device) - began, adamw
+        return {name: _changed(master, origin[name]) for name, master in masters.items()}, losses, now(device) - began, adamw
+
+
+def _changed(master: nn.Parameter, origin: Tensor) -> Tensor:
+    """What training changed, in float32.
+
+    Of a narrow parameter without a master, against what it began with: what its start lost in rounding is no change.
+    """
+    if master.dtype != torch.float32:
+        return master.detach().float().sub_(origin.to(master.dtype))
+    # In place: what was trained is of no further use, its memory becomes the delta's.
+    return master.detach().sub_(origin)
 
 
 @contextmanager
