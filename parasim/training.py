@@ -28,6 +28,7 @@ from sim.workload.methods import Trains
 from train.data.formats import Example
 from train.data.partition import Partition
 from train.models.adapters import target_modules
+from train.models.four_bits import quantize
 from train.models.pretraining import pretrain
 from train.remote.ray_trainer import ClusterWorkers, cluster_workers
 from train.runs.checkpoint import metrics_until
@@ -37,6 +38,7 @@ from train.runs.lock import locked
 from train.runs.metrics import MetricsRow, write_metrics
 from train.runs.run import train_method
 from train.runs.settings import TrainSettings
+from train.runs.trainable import check_recipe
 from train.runs.workbench import Workbench, build, device_of
 from train.update.compression import messages
 from train.update.priced_only import catches_up, priced_only
@@ -116,6 +118,7 @@ def train(
         raise ScenarioError(
             f"train.device: is cuda, but PyTorch {torch.__version__} finds no GPU here; allowed are cpu and auto"
         )
+    check_recipe(settings, [scenario.method.name for scenario in scenarios], device_of(settings))
     # Measured too, `both` only times the same run a second time.
     timing = {"--clock": "profile" if clock == "profile" else "measured"}
     own = {scenario.method.name: own_settings(scenario, settings) | timing for scenario in scenarios}
@@ -146,6 +149,8 @@ def _train(
     # What was trained before is taken from checkpoints, which are sealed, not from the file that shows it.
     metrics = {method: metrics_until(directory / method / "checkpoints", method) for method in described_in(directory)}
     pretrained = pretrain(bench, scenarios[0], settings, directory / "base", report)
+    if settings.weights == "nf4":
+        quantize(bench.model, device_of(settings))
     keep(directory, terms)
     base = measure_base(bench, directory, report, anew=not metrics)
     bench.partition.save(directory / "partition.json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
-from sim.errors import CostError, ScenarioError, shown
+from sim.errors import CostError, shown
 from sim.scenario.scenario import Scenario
 from sim.workload.methods import METHODS
 
@@ -87,6 +87,11 @@ class Recipe:
         return "float32" if self.weights.startswith("float32") else "bfloat16"
 
     @property
+    def mixed(self) -> bool:
+        """Whether products are in bfloat16 under autocast: so transformers' Trainer multiplies float32 adapters."""
+        return self.weights == "float32-autocast" or (self.adapters == "float32" and self.weights != "float32")
+
+    @property
     def inexact(self) -> tuple[str, ...]:
         """What a trace of this recipe does not see and a price stands for, in words."""
         priced = {
@@ -116,18 +121,13 @@ def recipe_of(scenario: Scenario, precision: str = "bfloat16") -> Recipe:
         If one of the fields is wrong, or means nothing for the scenario's method.
     """
     settings, method = recipe_settings(scenario), METHODS[scenario.method.name]
-    if settings.weights == "nf4" and "lora" not in method.trains:
-        allowed = ", ".join(name for name, other in METHODS.items() if "lora" in other.trains)
-        raise ScenarioError(
-            f"train.weights: is nf4 and the method {method.name}, allowed are {allowed}: only adapters are trained "
-            "beside 4-bit weights"
-        )
+    settings.check_method(method.name)
     weights: Any = precision if settings.weights == "auto" else settings.weights
     return Recipe(
         weights=weights,
         master=settings.master,
         optimizer=settings.optimizer,
-        adapters=settings.adapters,
+        adapters=settings.adapters if "lora" in method.trains else "base",
         attention=settings.attention,
         loss=settings.loss,
         kernels=settings.kernels,

@@ -117,6 +117,7 @@ def _catch_up(request: JobRequest) -> None:
 
     if request.name != _kept.name:
         _kept.trained, _kept.loss, _kept.settings = unpack(ray.get(request.model))
+        _kept.trained.prepare(_kept.settings)
         _kept.versions = Versions(_kept.trained.part, lag=0)
         _kept.name, _kept.warm = request.name, False
     versions = _kept.versions

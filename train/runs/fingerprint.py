@@ -15,10 +15,12 @@ import torch
 from sim.scenario.scenario import PLANNED, Scenario
 from sim.scenario.traces import followed_traces
 from sim.workload.methods import METHODS, Trains
-from train.runs.settings import TrainSettings
+from train.runs.settings import RECIPE, TrainSettings
 from train.runs.workbench import Workbench
 
 Fields = dict[str, Any]
+_DEFAULTS = TrainSettings.model_fields
+_OLDEST = ("activation_checkpointing",)
 
 
 def shared_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
@@ -39,6 +41,8 @@ def shared_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
     simulated = {"name", "method", "lora", "cyclic", "train"}
     fields = scenario.model_dump(mode="json", exclude={**dict.fromkeys(simulated, True), **PLANNED})
     own = {"checkpoint_every", "learning_rate", "cyclic"}
+    # Directories from before there were recipes are gone on from, as long as nothing new is asked for.
+    own |= {field for field in RECIPE if field not in _OLDEST and getattr(settings, field) == _DEFAULTS[field].default}
     return _flat(fields | {"train": settings.model_dump(mode="json", exclude=own)})
 
 
@@ -128,5 +132,5 @@ def _flat(data: Any, prefix: str = "") -> Fields:
 
 def _bit_sum(tensor: torch.Tensor) -> int:
     """Sum of a tensor's bit patterns: exact in any order, where a sum of floats depends on the threads."""
-    integers = torch.int32 if tensor.element_size() == 4 else torch.int16
+    integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32}[tensor.element_size()]
     return int(tensor.contiguous().view(integers).sum(dtype=torch.int64))

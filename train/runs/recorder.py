@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from sim.engine.timeline import Kind
 from sim.engine.world import World
@@ -13,6 +17,7 @@ from train.federated.learner import TorchLearner
 from train.runs.checkpoint import Checkpoint, save
 from train.runs.metrics import MetricsRow
 from train.runs.resume import state
+from train.runs.settings import TrainSettings
 from train.update.local import TrainingError
 
 
@@ -63,13 +68,19 @@ class Recorder:
         if not (last or with_accuracy or (round + 1) % every.every == 0):
             return {"eval_loss": None, "accuracy": None}
         self.learner.versions.show_newest()
-        measured = self.learner.task.evaluate(self.learner.model, accuracy=with_accuracy)
+        with not_compiled(self.learner.settings):
+            measured = self.learner.task.evaluate(self.learner.model, accuracy=with_accuracy)
         if not math.isfinite(measured.loss):
             raise TrainingError(
                 f"the global model diverged in round {round}: its held-out loss is {measured.loss}; "
                 f"{self.learner.advice}"
             )
         return {"eval_loss": measured.loss, "accuracy": measured.accuracy}
+
+
+def not_compiled(settings: TrainSettings) -> AbstractContextManager[Any]:
+    """Let compiled layers run as they are written: answers of ever new lengths would be compiled anew each time."""
+    return torch.compiler.set_stance("force_eager") if settings.kernels == "compiled" else nullcontext()
 
 
 def weighted_mean(weighted: Sequence[tuple[float, float]]) -> float:

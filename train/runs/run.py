@@ -20,6 +20,7 @@ from sim.support.deleted_results import check_results, note_result
 from train.federated.learner import TorchLearner, Trace
 from train.models.blocks import Values
 from train.models.files import save_model
+from train.models.four_bits import dequantize
 from train.models.out_of_memory import free_memory
 from train.remote.ray_trainer import ClusterWorkers, RayTrainer
 from train.runs.checkpoint import load
@@ -31,6 +32,7 @@ from train.runs.settings import TrainSettings
 from train.runs.workbench import Workbench
 from train.update.jobs import LocalTrainer
 from train.update.local import LocalSettings, TrainingError
+from train.update.loss import Mixed
 from train.update.trained_part import TrainedStack, trained_part
 
 
@@ -74,6 +76,8 @@ class Trained:
         trained, adapter = self.learner.trained, self.learner.trained.adapter
         check_results()
         try:
+            if self.learner.settings.weights == "nf4":
+                dequantize(trained.model)
             if adapter is not None:
                 if not isinstance(trained, TrainedStack):
                     adapter.save(folder.parent / "adapter", base)
@@ -125,7 +129,7 @@ def train_method(
     setup = prepare(scenario, bench.architecture)
     # The model of the method before lives on in reference cycles until somebody looks for them.
     free_memory()
-    model = copy.deepcopy(bench.model)
+    model: Any = copy.deepcopy(bench.model)
     predicted = costs(setup) if costs else None
     local = LocalSettings(
         learning_rate=settings.rate(setup.method.name),
@@ -134,10 +138,21 @@ def train_method(
         schedule=settings.schedule,
         clip_norm=settings.clip_norm,
         accumulation=settings.accumulation,
+        master=settings.master,
+        optimizer=settings.optimizer,
+        compiled=settings.kernels == "compiled",
     )
-    trained = trained_part(setup.method.trains, model, setup.blocks, scenario.lora, seed=scenario.seed)
+    precision = torch.float32 if settings.adapters == "float32" else None
+    trained = trained_part(
+        setup.method.trains, model, setup.blocks, scenario.lora, seed=scenario.seed, precision=precision
+    )
+    task = bench.task
+    if trained.adapter is not None and precision is not None and model.dtype != precision:
+        # Adapters are wider than what is beside them: products are in bfloat16, as transformers' Trainer has them.
+        task = copy.copy(task)
+        task.loss = Mixed(bench.task.loss)
     trainer = LocalTrainer if workers is None else partial(RayTrainer, workers)
-    learner = TorchLearner(setup, settings, trained, bench.task, local, predicted, trainer, on_update)
+    learner = TorchLearner(setup, settings, trained, task, local, predicted, trainer, on_update)
     recorder = Recorder(learner, folder, on_row)
     if folder is not None:
         recorder.fingerprint = fingerprint(scenario, settings, bench, predicted.provenance() if predicted else None)

@@ -10,7 +10,7 @@ from sim.errors import ScenarioError, nearest
 from sim.scenario import scenario
 from sim.scenario.fields import Number, SchemaOfFields, Section, Whole, one_of
 from sim.scenario.validation_messages import validation_message
-from sim.workload.methods import METHODS
+from sim.workload.methods import METHODS, Trains
 
 Rate = Annotated[Number, Field(gt=0)]
 
@@ -177,6 +177,22 @@ class TrainSettings(Section):
         if self.master_weights is None:
             return self.optimizer == "adamw" and self.weights != "nf4"
         return self.master_weights
+
+    def check_method(self, method: str) -> None:
+        """Refuse what means nothing for a method.
+
+        Raises
+        ------
+        ScenarioError
+            If it trains 4-bit weights, or merges something into them.
+        """
+        beside = (Trains.LORA, Trains.LORA_B)
+        if self.weights == "nf4" and METHODS[method].trains not in beside:
+            allowed = ", ".join(name for name, other in METHODS.items() if other.trains in beside)
+            raise ScenarioError(
+                f"train.weights: is nf4 with method {method}, allowed with 4-bit weights are {allowed}: they are "
+                "neither trained nor changed"
+            )
 
     def rate(self, method: str) -> float:
         """Local learning rate of a method.

@@ -92,6 +92,7 @@ class LocalTrainer:
         self._versions = versions
         self._task = task
         self._settings = settings
+        trained.prepare(settings)
         self._warm = False
 
     def submit(self, job: Job) -> Callable[[], LocalUpdate]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -22,12 +22,13 @@ from sim.errors import ParaSimError
 from train.data.task import Batch
 from train.models.blocks import Part, Values, activate
 from train.update.kept_optimizer import KeptOptimizer, go_on, state
+from train.update.loss import Loss
+from train.update.optimizers import adamw
 from train.update.shares import Share, weighted
 from train.update.timing import now
 
 Schedule = Literal["constant", "cosine"]
 OptimizerName = Literal["adamw", "adamw-8bit", "paged-adamw-8bit"]
-Loss = Callable[[nn.Module, Batch], Tensor]
 
 
 class TrainingError(ParaSimError):
@@ -61,6 +62,8 @@ class LocalSettings:
         and every step's change are then rounded to their precision.
     optimizer : {"adamw", "adamw-8bit", "paged-adamw-8bit"}
         PyTorch's AdamW, or that of bitsandbytes with moments of 8 bits, on a GPU.
+    compiled : bool
+        Whether the model's layers are compiled while it trains.
 
     Notes
     -----
@@ -76,6 +79,7 @@ class LocalSettings:
     accumulation: int = 1
     master: bool = True
     optimizer: OptimizerName = "adamw"
+    compiled: bool = False
 
     def rate(self, step: int, before: int = 0, updates: int = 1) -> float:
         """Learning rate of one step, counted from 0, of an update with `before` others of `updates` before it.
@@ -252,13 +256,7 @@ def _descend(
     is padded, because unpadded batches need no explicit mask.
     """
     parameters = list(masters.values())
-    optimizer = torch.optim.AdamW(
-        parameters,
-        lr=settings.learning_rate,
-        eps=settings.epsilon,
-        weight_decay=settings.weight_decay,
-        fused=parameters[0].device.type in ("cpu", "cuda"),
-    )
+    optimizer = adamw(parameters, settings)
     if kept is not None:
         go_on(optimizer, masters, kept.adamw)
     lowered = [(part[name], master) for name, master in masters.items() if part[name] is not master]
