@@ -9,13 +9,15 @@ from itertools import chain
 from calibration.devices.catalogue import known_devices
 from calibration.devices.device_memory import DeviceMemory, device_memory, measured_file
 from calibration.memory.fits import second_thread
-from calibration.memory.peaks import batches_per_step, traced_peak
+from calibration.memory.peaks import batches_per_step, paged_bytes, recomputes, traced_peak
+from calibration.memory.recipe import recipe_of, recipe_settings
 from calibration.profiles.loading import DEFAULT_PROFILE, load_profile
 from parasim.api import Source, prepared
 from parasim.ignored import not_adapted
 from parasim.planning.methods import Methods, by_method, scenario_of
 from sim.engine.simulate import Setup
 from sim.errors import CostError, nearest
+from sim.scenario.scenario import Scenario
 
 THIS_MACHINE = "cpu"
 """Name for the machine that asks."""
@@ -39,6 +41,8 @@ class MemoryNeed:
         Peak with activations recomputed (``train.activation_checkpointing``) [B].
     in_flight_bytes : int
         What an overlapped method holds beside that, of updates and aggregates on their way [B].
+    paged_bytes : int
+        What of these peaks moves to the host's memory where the device's is full: moments of a paged optimizer [B].
     """
 
     method: str
@@ -47,6 +51,7 @@ class MemoryNeed:
     by_category: dict[str, int]
     recomputed_peak_bytes: int
     in_flight_bytes: int
+    paged_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,12 +83,13 @@ class DeviceFit:
     def judge(self, need: MemoryNeed) -> None:
         """Enter a method where it belongs."""
         peaks = (need.peak_bytes, self.fits), (need.recomputed_peak_bytes, self.fits_recomputing)
-        next((methods for peak, methods in peaks if peak <= self.memory_bytes), self.does_not_fit).append(need.method)
+        held = self.memory_bytes + need.paged_bytes
+        next((methods for peak, methods in peaks if peak <= held), self.does_not_fit).append(need.method)
 
 
 @dataclass(frozen=True)
 class Footprints:
-    """What the methods of a scenario need, and where they fit.
+    """What the methods of a scenario need, by which recipe, and where they fit.
 
     Attributes
     ----------
@@ -93,6 +99,10 @@ class Footprints:
         What a local update computes on: sequences, and tokens in each.
     accumulation : int
         Such batches in one step (``train.accumulation``).
+    recipe : dict of str to str
+        By precision, how its steps are trained, in words.
+    priced : list of str
+        What of that is priced and not traced.
     needs : list of MemoryNeed
         Of every method, in every precision that some device holds weights in.
     devices : list of DeviceFit
@@ -109,6 +119,8 @@ class Footprints:
     batch_size: int
     sequence_length: int
     accumulation: int
+    recipe: dict[str, str]
+    priced: list[str]
     needs: list[MemoryNeed]
     devices: list[DeviceFit]
     unknown_devices: list[str]
@@ -153,7 +165,7 @@ def memory_needs(
     ParaSimError
         If the scenario is wrong or names no model, a device is not known, or torch is missing.
     """
-    setups, refused = by_method(scenario_of(source, overrides), methods, prepared)
+    setups, refused = by_method(scenario_of(source, overrides), methods, _with_a_recipe)
     own = next(iter(setups.values()))
     asked, unknown = _devices(own, devices)
     precisions = list(dict.fromkeys(one.precision for one in asked)) or ["bfloat16"]
@@ -161,9 +173,11 @@ def memory_needs(
     for precision in precisions:
         for name, setup in setups.items():
             report("tracing", len(needs), len(precisions) * len(setups))
-            kept, lean = (traced_peak(setup, precision, recomputing=recomputing) for recomputing in (False, True))
+            ways = ("selective" if recomputes(setup) == "selective" else False, True)
+            kept, lean = (traced_peak(setup, precision, recomputing=recomputing) for recomputing in ways)
             categories = {category.value: size for category, size in kept.by_category.items()}
-            needs.append(MemoryNeed(name, precision, kept.total, categories, lean.total, second_thread(setup)))
+            paged = paged_bytes(setup.scenario, kept)
+            needs.append(MemoryNeed(name, precision, kept.total, categories, lean.total, second_thread(setup), paged))
     fits = [DeviceFit(one.device, one.memory, one.precision, groups) for one, groups in asked.items()]
     for fit in fits:
         for need in needs:
@@ -173,7 +187,34 @@ def memory_needs(
     of_each = (not_adapted(setup.scenario, setup.architecture) for setup in setups.values() if setup.architecture)
     notes = [*dict.fromkeys(chain.from_iterable(of_each))]
     sizes = local.batch_size, local.sequence_length, batches_per_step(scenario)
-    return Footprints(scenario.model, *sizes, needs, fits, unknown, refused, notes)
+    # Adapters, where some methods have them.
+    trained = max((setup.scenario for setup in setups.values()), key=lambda one: recipe_of(one).adapters == "float32")
+    recipes = {precision: recipe_of(trained, precision) for precision in precisions}
+    return Footprints(
+        scenario.model,
+        *sizes,
+        {precision: ", ".join((recipe.words, *_of_batches(scenario))) for precision, recipe in recipes.items()},
+        [*dict.fromkeys(chain.from_iterable(recipe.inexact for recipe in recipes.values()))],
+        needs,
+        fits,
+        unknown,
+        refused,
+        notes,
+    )
+
+
+def _of_batches(scenario: Scenario) -> Iterable[str]:
+    """What of a recipe is no part of `Recipe`: sequences, with a mask unless they are full, and what is recomputed."""
+    settings = recipe_settings(scenario)
+    yield f"{'packed' if settings.packing else 'padded' if settings.padded else 'full'} sequences"
+    if settings.activation_checkpointing == "selective":
+        yield "selective activation checkpointing"
+
+
+def _with_a_recipe(scenario: Scenario) -> Setup:
+    """Prepare a scenario, unless its recipe means nothing for its method."""
+    recipe_of(scenario)
+    return prepared(scenario)
 
 
 def _devices(setup: Setup, asked: Sequence[str]) -> tuple[dict[DeviceMemory, list[str]], list[str]]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from calibration.devices.catalogue import closest
 from calibration.devices.device_memory import device_memory
-from calibration.memory.peaks import NO_MODEL, batches_per_step, recomputes, traced_peak
+from calibration.memory.peaks import NO_MODEL, batches_per_step, paged_bytes, recomputes, traced_peak
+from calibration.memory.recipe import EIGHT_BIT_MOMENT, NF4_BYTES, recipe_of
 from sim.engine.simulate import Setup
 from sim.errors import CostError
 from sim.workload.architecture import Architecture
@@ -93,7 +94,8 @@ def fits(setup: Setup, *, measured: MeasuredFile | None = None, traced: bool = F
         if own is None:
             continue
         if traced:
-            needed = traced_peak(setup, own.precision, recomputing=recomputing).total
+            peak = traced_peak(setup, own.precision, recomputing=recomputing)
+            needed = peak.total - paged_bytes(setup.scenario, peak)
         else:
             needed = least_memory(setup, own.precision)
         if needed > own.memory:
@@ -147,36 +149,47 @@ def least_memory(setup: Setup, precision: str, *, recomputing: bool | None = Non
     Returns
     -------
     int
-        Bytes that are there at once: all weights, and of the trained part its copy, its float32 master if the model is
-        narrower, and two moments; with these either the gradient, in AdamW's step, or what the backward pass begins
-        with; both where gradients of several batches are accumulated [B].
+        Bytes that are there at once, by the scenario's recipe: all weights, and of the trained part its copy, its
+        float32 master if it has one, and two moments, unless they are paged; with these either the gradient, in AdamW's
+        step, or what the backward pass begins with; both where gradients of several batches are accumulated [B].
     """
-    width = _BYTES[precision]
+    recipe = recipe_of(setup.scenario, precision)
+    width = _BYTES[recipe.traced_in]
     trained, added = _trained_parameters(setup)
+    own = 4 if recipe.adapters == "float32" else width
+    # A master makes gradients and moments float32; else they are as the part is.
+    master = 4 if recipe.master and own < 4 else 0
+    kind = 4 if master else own
+    moments = {"adamw": 2 * kind, "adamw-8bit": 2 * EIGHT_BIT_MOMENT}.get(recipe.optimizer, 0)
+    weights = width * _model(setup).parameters
+    if recipe.weights == "nf4":
+        weights -= (width - NF4_BYTES) * sum(linear.weights for linear in _model(setup).linears())
+    always = int(weights + own * added + trained * (own + master + moments))
+    # What is recomputed, or made again by compiled kernels, need not be kept.
     recomputed = recomputes(setup) if recomputing is None else recomputing
-    # A copy, a master if the model is narrower, and two moments.
-    always = width * (_model(setup).parameters + added) + trained * (width + (4 if width < 4 else 0) + 8)
-    gradient, kept = 4 * trained, _kept_for_backward(setup, width, recomputed=recomputed)
+    lean = bool(recomputed) or recipe.kernels != "eager"
+    gradient, kept = kind * trained, _kept_for_backward(setup, 2 if recipe.mixed else width, recipe.loss, lean=lean)
     # The second batch of a step begins its backward pass beside the first one's gradient.
     return always + (gradient + kept if batches_per_step(setup.scenario) > 1 else max(gradient, kept))
 
 
-def _kept_for_backward(setup: Setup, width: int, *, recomputed: bool) -> int:
+def _kept_for_backward(setup: Setup, width: int, loss: str, *, lean: bool) -> int:
     """Bound what the forward pass keeps from below: activations of the layers above the block's lowest, and the logits.
 
-    Of layers that are recomputed, their inputs [B]. Nothing is counted of images.
+    Of lean layers, their inputs [B]. Nothing is counted of images.
     """
     model, local = _model(setup), setup.scenario.local
     if not model.vocabulary_size:
         return 0
     tokens = local.batch_size * local.sequence_length
+    logits = LOGITS * model.vocabulary_size if loss == "full" else 0
     lowest = min((block.first_layer for block in setup.trained_blocks), default=0)
     above = model.layers[lowest + 1 :]
-    if recomputed:
-        return tokens * (width * model.hidden_size * len(above) + LOGITS * model.vocabulary_size)
+    if lean:
+        return tokens * (width * model.hidden_size * len(above) + logits)
     halves = [half for layer in above for half in (layer.attention, layer.mlp)]
     passed = sum(linear.inputs + linear.outputs for half in halves for linear in half.linears)
-    return tokens * (int(KEPT * width * passed) + LOGITS * model.vocabulary_size)
+    return tokens * (int(KEPT * width * passed) + logits)
 
 
 def second_thread(setup: Setup) -> int:

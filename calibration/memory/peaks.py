@@ -81,6 +81,13 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool | Literal["se
     return max((_peak(model, step, rounding) for step in steps), key=lambda peak: peak.total)
 
 
+def paged_bytes(scenario: Scenario, peak: Footprint) -> int:
+    """What of a peak moves to the host's memory where the device's is full: moments of a paged optimizer [B]."""
+    from calibration.memory.allocations import Category
+
+    return peak.by_category[Category.MOMENTS] if "paged" in recipe_of(scenario).optimizer else 0
+
+
 @cache
 def _peak(model: str, step: TracedStep, rounding: int) -> Footprint:
     return _shapes(model, step.recipe.traced_in).trace(step, granularity=rounding).peak

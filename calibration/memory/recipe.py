@@ -92,6 +92,23 @@ class Recipe:
         return self.weights == "float32-autocast" or (self.adapters == "float32" and self.weights != "float32")
 
     @property
+    def words(self) -> str:
+        """The recipe in words."""
+        bits = "8-bit " if "8bit" in self.optimizer else ""
+        paged = "paged " if "paged" in self.optimizer else ""
+        on = "on a float32 master" if self.master and self.weights == "bfloat16" else "on the trained weights themselves"
+        held = {"nf4": "4 bits (nf4)", "float32-autocast": "float32, multiplied in bfloat16"}
+        parts = [
+            f"weights in {held.get(self.weights, self.weights)}",
+            *(["float32 adapters"] if self.adapters == "float32" else []),
+            f"{paged}{bits}AdamW {on}" if self.optimizer != "none" else "no optimizer",
+            f"{self.attention} attention",
+            f"{self.kernels} kernels",
+            "logits of all tokens at once" if self.loss == "full" else "logits of 1,024 tokens at a time",
+        ]
+        return ", ".join(parts)
+
+    @property
     def inexact(self) -> tuple[str, ...]:
         """What a trace of this recipe does not see and a price stands for, in words."""
         priced = {

@@ -52,8 +52,8 @@ def print_footprints(found: Footprints) -> None:
     out = console()
     several = f", {found.accumulation} such batches a step" if found.accumulation > 1 else ""
     out.print(f"{found.model}, local updates on {found.batch_size} x {found.sequence_length} tokens{several}\n")
-    for precision in dict.fromkeys(need.precision for need in found.needs):
-        _print_table([need for need in found.needs if need.precision == precision])
+    for precision, recipe in found.recipe.items():
+        _print_table([need for need in found.needs if need.precision == precision], recipe, found)
     if found.devices:
         table = plain_table("device", ">memory", "groups", "fits", "fits lean", "does not fit")
         for fit in found.devices:
@@ -69,7 +69,7 @@ def print_footprints(found: Footprints) -> None:
     out.print(*found.notes, sep="\n", end="\n" * bool(found.notes))
 
 
-def _print_table(needs: list[MemoryNeed]) -> None:
+def _print_table(needs: list[MemoryNeed], recipe: str, found: Footprints) -> None:
     out = console()
     sizes = {
         **{part: [sum(need.by_category[name] for name in names) for need in needs] for part, names in _PARTS.items()},
@@ -82,7 +82,9 @@ def _print_table(needs: list[MemoryNeed]) -> None:
     for need, *row in zip(needs, *sizes.values(), strict=True):
         table.add_row(need.method, *map(_size, row))
     out.print(table)
-    out.print(say("memory.columns", precision=needs[0].precision))
+    out.print(say("memory.recipe", recipe=recipe))
+    traced = say("memory.priced", priced=found.priced) if found.priced else say("memory.traced")
+    out.print(say("memory.columns", traced=traced))
     if needs[0].precision == "float32":
         out.print(say("memory.on_a_cpu"))
     flying = [f"{need.method} {_size(need.in_flight_bytes)}" for need in needs if need.in_flight_bytes]

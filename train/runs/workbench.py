@@ -29,7 +29,7 @@ from train.data.text import TextTask, check_sequence_length, embeddings_of
 from train.data.vision import Images, ImageTask
 from train.models.architecture import counted
 from train.models.blocks import checkpoint_activations
-from train.models.building import DEMO, classifies_images, placed, random_model
+from train.models.building import DEMO, classifies_images, keep_no_cache, placed, random_model
 from train.models.files import load_model, load_tokenizer
 from train.runs.settings import TrainSettings
 from train.update.loss import Loss, check_chunked, training_loss
@@ -159,6 +159,8 @@ def _text(scenario: Scenario, settings: TrainSettings, batching: Batching, devic
         model = load_model(name, seed=scenario.seed, device=device, precision=precision)
         tokenizer = load_tokenizer(name)
     if settings.packing:
+        # With a cache, transformers takes positions for those of one text that goes on.
+        keep_no_cache(model)
         check_packing(model)
     check_sequence_length(model, name, length, "local.sequence_length")
     template = Template(tokenizer, embeddings_of(model))

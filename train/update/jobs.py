@@ -93,7 +93,7 @@ class LocalTrainer:
         self._task = task
         self._settings = settings
         trained.prepare(settings)
-        self._warm = False
+        self._warm: set[int] = set()
 
     def submit(self, job: Job) -> Callable[[], LocalUpdate]:
         """Put a job off until it is waited for."""
@@ -101,11 +101,10 @@ class LocalTrainer:
 
     def _do(self, job: Job) -> LocalUpdate:
         batches = self._task.batches(job.client, job.round)
-        learned = do(
-            job, self._trained, self._versions, batches, self._task.loss, self._settings, warm_up=not self._warm
-        )
-        self._warm = True
-        return learned
+        kernels = self._settings.kernels_of(job.item)
+        warm_up = kernels not in self._warm
+        self._warm.add(kernels)
+        return do(job, self._trained, self._versions, batches, self._task.loss, self._settings, warm_up=warm_up)
 
 
 def do(

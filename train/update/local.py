@@ -81,6 +81,10 @@ class LocalSettings:
     optimizer: OptimizerName = "adamw"
     compiled: bool = False
 
+    def kernels_of(self, item: int) -> int:
+        """Tell apart items that are trained with kernels of their own, each made when it is first trained."""
+        return item if self.compiled else 0
+
     def rate(self, step: int, before: int = 0, updates: int = 1) -> float:
         """Learning rate of one step, counted from 0, of an update with `before` others of `updates` before it.
 
@@ -285,7 +289,10 @@ def _descend(
         with torch.no_grad():
             for parameter, master in lowered:
                 parameter.copy_(master)
-    return torch.stack(losses), {} if kept is None else state(optimizer, masters)
+    known = {} if kept is None else state(optimizer, masters)
+    # The delta takes their place: whoever else holds the optimizer does not hold the moments.
+    optimizer.state.clear()
+    return torch.stack(losses), known
 
 
 def _lift_gradients(lowered: Iterable[tuple[nn.Parameter, nn.Parameter]]) -> None:
