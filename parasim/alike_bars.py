@@ -16,6 +16,7 @@ from sim.errors import ScenarioError
 from sim.scenario.scenario import PLANNED
 from sim.workload.methods import Trains
 from sim.workload.payload import message_bytes
+from train.runs.settings import RECIPE
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ _KEYS = {
     "batch_size": "{2: 3s, 4: 5s}",
 }
 """Of columns that `compute.seconds` can tell apart: how."""
-_BY_PROFILE = ("accumulation", "activation_checkpointing")
+_BY_PROFILE = ("accumulation", *RECIPE)
 """Settings of training that a profile prices."""
 
 

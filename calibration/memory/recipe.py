@@ -151,6 +151,38 @@ def recipe_of(scenario: Scenario, precision: str = "bfloat16") -> Recipe:
     )
 
 
+def not_by_default(scenario: Scenario, precision: str) -> list[str]:
+    """Name what a scenario trains otherwise than by default, as whoever measured steps did.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        The scenario.
+    precision : str
+        Type that base weights are held in by default where it is trained.
+
+    Returns
+    -------
+    list of str
+        Fields, such as ``train.optimizer``.
+    """
+    settings = recipe_settings(scenario)
+    beside = "lora" in METHODS[scenario.method.name].trains
+    others = {
+        "activation_checkpointing": bool(settings.activation_checkpointing),
+        "weights": settings.weights not in ("auto", precision),
+        "master_weights": settings.master_weights is False and precision != "float32",
+        "optimizer": settings.optimizer != "adamw",
+        "adapters": settings.adapters == "float32" != precision and beside,
+        "attention": settings.attention != "fused",
+        "loss": settings.loss != "full",
+        "kernels": settings.kernels != "eager",
+        "packing": settings.packing,
+        "padded": settings.padded,
+    }
+    return [f"train.{field}" for field, differs in others.items() if differs]
+
+
 def recipe_settings(scenario: Scenario) -> TrainSettings:
     """Read the fields of the train section that say how a step is computed, checked as the trainer checks them.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from calibration.memory.peaks import batches_per_step, recomputes
+from calibration.memory.peaks import batches_per_step
+from calibration.memory.recipe import not_by_default
 from calibration.profiles.cost_terms import full_pass_work, work
 from calibration.profiles.measured_file import MeasuredFile, ModelShape, doubt
 from calibration.profiles.measuring_command import measuring_command
@@ -175,10 +176,10 @@ class MeasuredProfileCosts:
             raise self._not_covered(f"{name}; it covers models of the shape of {file.model.name}")
         for device in other_devices(self._scenario, file.device.name):
             raise self._not_covered(f"device {device}; it covers {file.device.name}")
-        if recomputes(self._setup):
+        if fields := not_by_default(self._scenario, file.model.dtype):
             raise CostError(
-                f"profile {file.name} does not cover train.activation_checkpointing: its steps kept their "
-                "activations. Leave it out, or give compute.seconds"
+                f"profile {file.name} does not cover {', '.join(fields)}: its steps were trained as by default. Leave "
+                "it out, or give compute.seconds"
             )
         return model
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from calibration.memory.peaks import batches_per_step, recomputes
+from calibration.memory.peaks import batches_per_step
+from calibration.memory.recipe import not_by_default
 from calibration.profiles.profile_file import ProfileFile, Seconds, other_devices
 from sim.engine.costs import Cost
 from sim.engine.fleet import Fleet
@@ -107,10 +108,8 @@ class PublishedCosts:
         if self._batches > 1:
             passes = f"{self._batches} batches a step (train.accumulation) as {self._batches} steps"
             self._note("extrapolated", f"{passes}: what the optimizer takes is not published")
-        if recomputes(setup):
-            self._note(
-                "extrapolated", "train.activation_checkpointing is not priced: whether it was on is not published"
-            )
+        if fields := not_by_default(scenario, "bfloat16"):
+            self._note("extrapolated", f"{', '.join(fields)}: not priced, for how steps were trained is not published")
         self._seconds = self._update_seconds()
         serial = scenario.compute.non_overlapping
         self._serial = profile.fit.non_overlapping_s if serial is None else serial

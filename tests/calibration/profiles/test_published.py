@@ -55,7 +55,7 @@ def test_what_training_adds_to_a_step_is_priced_or_said():
     # Two batches a step: twice the passes; the optimizer's share of a step is not published.
     once, twice = (parasim.simulate(setting(rounds=1, train={"accumulation": batches})) for batches in (1, 2))
     assert twice.mean("compute") == pytest.approx(2 * once.mean("compute"))
-    for train in ({"accumulation": 2}, {"activation_checkpointing": True}):
+    for train in ({"accumulation": 2}, {"activation_checkpointing": True}, {"optimizer": "adamw-8bit"}):
         compute = compute_of(setting(train=train))
         assert compute["origin"] == "extrapolated"
         assert any(f"train.{field}" in note for note in compute["notes"] for field in train)
