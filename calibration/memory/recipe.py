@@ -20,6 +20,8 @@ NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 those (QLoRA, Dettmers et al. 2023, section 3) [B]."""
 EIGHT_BIT_MOMENT = 1 + 4 / 256
 """Bytes per value of a moment in 8 bits: one, and a float32 scale for every 256 of them (bitsandbytes) [B]."""
+EIGHT_BIT_FROM = 4096
+"""Values of the smallest tensor whose moments are in 8 bits; those of smaller ones are float32 (bitsandbytes)."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,11 @@ def recipe_of(scenario: Scenario, precision: str = "bfloat16") -> Recipe:
         loss=settings.loss,
         kernels=settings.kernels,
     )
+
+
+def moment_bytes(values: int) -> int:
+    """Bytes of one moment of a tensor of so many values, of an optimizer in 8 bits [B]."""
+    return int(values * (EIGHT_BIT_MOMENT if values >= EIGHT_BIT_FROM else 4))
 
 
 def not_by_default(scenario: Scenario, precision: str) -> list[str]:

@@ -9,10 +9,11 @@ import pytest
 from calibration.devices.operators import Operators, Phase, one_step
 from calibration.memory.alike_layers import trace_step
 from calibration.memory.allocations import Category
-from calibration.memory.recipe import EIGHT_BIT_MOMENT, NF4_BYTES, Recipe
+from calibration.memory.recipe import NF4_BYTES, Recipe, recipe_of
 from calibration.memory.shapes import ShapeModel, TracedStep
 from calibration.memory.trace import StepTrace
-from sim.errors import CostError
+from sim.errors import CostError, ScenarioError
+from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Lora
 from sim.workload.methods import Trains
 from tests.train.tiny import CONFIG
@@ -62,11 +63,83 @@ def test_pure_bfloat16_has_no_master_and_short_moments(plain: StepTrace, paramet
     assert held[Category.MOMENTS] == 4 * sum(parameters) + 4 * len(parameters)
 
 
-def test_eight_bit_moments_take_a_byte_and_a_scale(parameters: list[int]) -> None:
-    # Each tensor's two moments, and its counter alike: a byte a value and 4 bytes for every 256.
-    held = traced(master=False, delta=False, optimizer="adamw-8bit").peak.by_category
-    each = [int(size * EIGHT_BIT_MOMENT) for size in parameters for _ in range(2)] + [1] * len(parameters)
-    assert held[Category.MOMENTS] == sum(each)
+def test_eight_bit_moments_take_a_byte_and_a_scale() -> None:
+    # Each tensor's two moments: of 4,096 values or more, a byte a value and 4 bytes for every 256; of fewer, float32.
+    wide = {**CONFIG, "hidden_size": 64, "intermediate_size": 96}
+    # A layer of width 64, whose one key and value head is 32 wide: q, o of 4,096 values, k, v of 2,048, three of 6,144.
+    large, small = 4 * (2 * 4096 + 3 * 6144), 4 * (2 * 2048 + 2 * 64) + 64 + 2 * 24 * 64
+    counters = 4 * (4 * 9 + 3)
+    for how in ({"delta": False}, {}):
+        held = traced(config=wide, master=False, optimizer="adamw-8bit", **how).peak.by_category
+        assert held[Category.MOMENTS] == 2 * (large * 260 // 256 + small * 4) + counters
+
+
+def test_a_client_without_a_master_holds_the_weights_twice(parameters: list[int]) -> None:
+    # Of P parameters in bfloat16: 2 P of weights, 2 P that are trained, 4 P of moments, and either 2 P of gradients, in
+    # AdamW's step, or 4 P of differences in float32 in the moments' place; with a master, 4 P more and all but the
+    # weights in float32.
+    count, tensors = sum(parameters), len(parameters)
+    pure, usual = traced(master=False), traced()
+    sizes = [pure.peak.by_category[kind] for kind in (Category.WEIGHTS, Category.WORKING_COPY, Category.MASTER)]
+    buffers = sizes[0] - 2 * count
+    assert sizes[1:] == [2 * count, 0]
+    assert buffers == usual.peak.by_category[Category.WEIGHTS] - 2 * count < 0.05 * count
+    update = next(peak for peak in pure.peaks if peak.by_category[Category.GRADIENTS] == 2 * count)
+    assert update.by_category[Category.MOMENTS] == 4 * count + 4 * tensors
+    longest = usual.peak.by_category
+    assert longest[Category.MASTER] == 4 * count
+    assert longest[Category.MOMENTS] == 8 * count + 4 * tensors
+    # The last gradient, of 24 x 16 embeddings, is still there in bfloat16 when it is in float32 too.
+    assert max(peak.by_category[Category.GRADIENTS] for peak in usual.peaks) == 4 * count + 2 * 24 * 16
+    # Nothing of the optimizer is left where the differences are made.
+    assert pure.peak.total < usual.peak.total - 6 * count
+
+
+def test_a_second_batch_runs_beside_the_gradients_of_the_first(parameters: list[int]) -> None:
+    # In a second backward pass, all gradients are there when the activations are: one batch has them only one by one.
+    one, two = (
+        ShapeModel(TINY, config=CONFIG).trace(
+            TracedStep(EVERYTHING, None, 2, 8, accumulation=batches, recipe=Recipe(master=False))
+        )
+        for batches in (1, 2)
+    )
+    both = [
+        max(peak.by_category[Category.GRADIENTS] for peak in trace.peaks if peak.by_category[Category.ACTIVATIONS])
+        for trace in (one, two)
+    ]
+    assert both[0] < both[1] == 2 * sum(parameters)
+
+
+def test_a_scenario_says_how_it_is_trained() -> None:
+    fields = {"model": "llama-3-8b", "method": "fedit"}
+
+    def recipe(precision: str = "bfloat16", **train: Any) -> Recipe:
+        return recipe_of(Scenario.parse(fields | {"train": train}), precision)
+
+    assert recipe_of(Scenario.parse(fields)) == recipe(learning_rate=1) == Recipe()
+    assert recipe("float32") == Recipe(weights="float32")
+    # What a device would choose is not asked where the scenario says it.
+    assert recipe("float32", weights="bfloat16", master_weights=False) == Recipe(master=False)
+    assert recipe(optimizer="adamw-8bit") == Recipe(master=False, optimizer="adamw-8bit")
+    qlora = Recipe(weights="nf4", master=False, optimizer="paged-adamw-8bit", adapters="float32")
+    assert recipe(weights="nf4", optimizer="paged-adamw-8bit", adapters="float32") == qlora
+    assert qlora.mixed and qlora.traced_in == "bfloat16"
+    said = recipe(loss="chunked", attention="eager", kernels="compiled")
+    assert said == Recipe(loss="chunked", attention="eager", kernels="compiled")
+    # Of what has no adapters, nothing is float32 and nothing multiplied otherwise.
+    assert recipe_of(Scenario.parse(fields | {"method": "fedbcd", "train": {"adapters": "float32"}})) == Recipe()
+    with pytest.raises(ScenarioError, match=r"train\.weights: is nf4 with method fedbcd"):
+        recipe_of(Scenario.parse(fields | {"method": "fedbcd", "train": {"weights": "nf4"}}))
+
+
+def test_a_recipe_in_words_names_what_is_priced() -> None:
+    qlora = Recipe(weights="nf4", master=False, optimizer="paged-adamw-8bit", adapters="float32")
+    assert qlora.words == (
+        "weights in 4 bits (nf4), float32 adapters, paged 8-bit AdamW on the trained weights themselves, fused "
+        "attention, eager kernels, logits of all tokens at once"
+    )
+    assert [text.partition(" (")[0] for text in qlora.inexact] == ["4-bit weights", "paged-adamw-8bit"]
+    assert Recipe().inexact == ()
 
 
 def test_nothing_is_counted_of_an_update_that_a_recipe_leaves_out(plain: StepTrace) -> None:
