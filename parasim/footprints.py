@@ -173,8 +173,8 @@ def memory_needs(
     for precision in precisions:
         for name, setup in setups.items():
             report("tracing", len(needs), len(precisions) * len(setups))
-            ways = ("selective" if recomputes(setup) == "selective" else False, True)
-            kept, lean = (traced_peak(setup, precision, recomputing=recomputing) for recomputing in ways)
+            kept = traced_peak(setup, precision, recomputing=recomputes(setup) == "selective" and "selective")
+            lean = traced_peak(setup, precision, recomputing=True)
             categories = {category.value: size for category, size in kept.by_category.items()}
             paged = paged_bytes(setup.scenario, kept)
             needs.append(MemoryNeed(name, precision, kept.total, categories, lean.total, second_thread(setup), paged))

@@ -161,9 +161,8 @@ def least_memory(setup: Setup, precision: str, *, recomputing: bool | None = Non
     master = 4 if recipe.master and own < 4 else 0
     kind = 4 if master else own
     moments = {"adamw": 2 * kind, "adamw-8bit": 2 * EIGHT_BIT_MOMENT}.get(recipe.optimizer, 0)
-    weights = width * _model(setup).parameters
-    if recipe.weights == "nf4":
-        weights -= (width - NF4_BYTES) * sum(linear.weights for linear in _model(setup).linears())
+    quantized = sum(linear.weights for linear in _model(setup).linears()) if recipe.weights == "nf4" else 0
+    weights = width * _model(setup).parameters - (width - NF4_BYTES) * quantized
     always = int(weights + own * added + trained * (own + master + moments))
     # What is recomputed, or made again by compiled kernels, need not be kept.
     recomputed = recomputes(setup) if recomputing is None else recomputing

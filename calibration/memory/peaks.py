@@ -66,17 +66,24 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool | Literal["se
         min(setup.trained_blocks, key=lambda block: block.first_layer, default=None),
         max(setup.trained_blocks, key=lambda block: block.parameters, default=None),
     }
-    # From the second batch on a step's passes run beside the sum of the gradients before: a third changes nothing.
-    sizes = local.batch_size, local.sequence_length, min(2, batches_per_step(scenario))
     settings, recipe = recipe_settings(scenario), recipe_of(scenario, precision)
-    own = {
-        "lora": scenario.lora,
-        "checkpointing": recomputing,
-        # Packed sequences have a mask too, which keeps them apart.
-        "padded": settings.padded or settings.packing,
-        "recipe": recipe,
-    }
-    steps = (TracedStep(setup.method.trains, block, *sizes, **own) for block in blocks)
+    steps = (
+        TracedStep(
+            setup.method.trains,
+            block,
+            local.batch_size,
+            local.sequence_length,
+            # From the second batch on a step's passes run beside the sum of the gradients before: a third changes
+            # nothing.
+            accumulation=min(2, settings.accumulation),
+            lora=scenario.lora,
+            checkpointing=recomputing,
+            # Packed sequences have a mask too, which keeps them apart.
+            padded=settings.padded or settings.packing,
+            recipe=recipe,
+        )
+        for block in blocks
+    )
     rounding = CUDA_GRANULARITY if precision == "bfloat16" else PAGE
     return max((_peak(model, step, rounding) for step in steps), key=lambda peak: peak.total)
 

@@ -98,7 +98,8 @@ class Recipe:
         """The recipe in words."""
         bits = "8-bit " if "8bit" in self.optimizer else ""
         paged = "paged " if "paged" in self.optimizer else ""
-        on = "on a float32 master" if self.master and self.weights == "bfloat16" else "on the trained weights themselves"
+        has_master = self.master and self.weights == "bfloat16"
+        on = "on a float32 master" if has_master else "on the trained weights themselves"
         held = {"nf4": "4 bits (nf4)", "float32-autocast": "float32, multiplied in bfloat16"}
         parts = [
             f"weights in {held.get(self.weights, self.weights)}",

@@ -251,7 +251,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         weights, gradients = args[:2]
         # Both moments are read and written.
         moved = sum(2 * own.nbytes + 4 * moment_bytes(own.numel()) for own in weights)
-        return moved + sum(gradient.nbytes for gradient in gradients)
+        return int(moved + sum(gradient.nbytes for gradient in gradients))
 
     def _dequantize(self, args: tuple[Any, ...], phase: Phase) -> None:
         """Bring a 4-bit weight back to the precision of the product that needs it, for as long as that runs."""

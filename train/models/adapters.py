@@ -56,9 +56,7 @@ class Adapter:
         If the model has no matrix of a target's name, or `peft` cannot adapt one.
     """
 
-    def __init__(
-        self, model: nn.Module, settings: Lora, seed: int, *, precision: torch.dtype | None = None
-    ) -> None:
+    def __init__(self, model: nn.Module, settings: Lora, seed: int, *, precision: torch.dtype | None = None) -> None:
         from peft import LoraConfig, LoraModel
         from peft.tuners.lora import LoraLayer
 

@@ -18,7 +18,8 @@ from sim.support.ray_pool import WorkerEnvironment, adopt
 from train.federated.versions import BASE, Versions
 from train.models.packing import pack, unpack
 from train.update.jobs import do
-from train.update.local import LocalSettings, Loss
+from train.update.local import LocalSettings
+from train.update.loss import Loss
 from train.update.trained_part import TrainedPart, TrainedStack
 
 ItemVersion = tuple[int, int]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -17,6 +17,7 @@ from sim.engine.simulate import Setup, prepare, simulate
 from sim.errors import OutputError
 from sim.scenario.scenario import Scenario
 from sim.support.deleted_results import check_results, note_result
+from train.data.task import Task
 from train.federated.learner import TorchLearner, Trace
 from train.models.blocks import Values
 from train.models.files import save_model
@@ -32,7 +33,7 @@ from train.runs.settings import TrainSettings
 from train.runs.workbench import Workbench
 from train.update.jobs import LocalTrainer
 from train.update.local import LocalSettings, TrainingError
-from train.update.loss import Mixed
+from train.update.loss import Loss, Mixed
 from train.update.trained_part import TrainedStack, trained_part
 
 
@@ -149,8 +150,7 @@ def train_method(
     task = bench.task
     if trained.adapter is not None and precision is not None and model.dtype != precision:
         # Adapters are wider than what is beside them: products are in bfloat16, as transformers' Trainer has them.
-        task = copy.copy(task)
-        task.loss = Mixed(bench.task.loss)
+        task = _with_loss(task, Mixed(task.loss))
     trainer = LocalTrainer if workers is None else partial(RayTrainer, workers)
     learner = TorchLearner(setup, settings, trained, task, local, predicted, trainer, on_update)
     recorder = Recorder(learner, folder, on_row)
@@ -167,6 +167,13 @@ def train_method(
         raise TrainingError(f"{scenario.method.name}: {error}") from None
     learner.versions.show_newest()
     return Trained(result, recorder.metrics, learner)
+
+
+def _with_loss(task: Task, loss: Loss) -> Task:
+    """The same data under another loss."""
+    changed: Any = copy.copy(task)
+    changed.loss = loss
+    return cast(Task, changed)
 
 
 class MeasuredCosts(GivenSeconds):

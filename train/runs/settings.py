@@ -128,7 +128,7 @@ class TrainSettings(Section):
     """Whether AdamW works on a float32 copy of bfloat16 weights, or on these themselves, with bfloat16 moments; if left
     out, on a copy, but not in 8 bits or beside `nf4`."""
     optimizer: Literal["adamw", "adamw-8bit", "paged-adamw-8bit"] = "adamw"
-    """AdamW, or that of bitsandbytes with moments of 8 bits, paged ones in the host's memory where the GPU's is full."""
+    """AdamW, or that of bitsandbytes with moments of 8 bits; paged ones leave a GPU whose memory is full."""
     adapters: Literal["base", "float32"] = "base"
     """Precision of adapters: that of the weights beside them, or float32, multiplied in bfloat16."""
     attention: Literal["fused", "eager"] = "fused"

@@ -34,12 +34,13 @@ def check_recipe(settings: TrainSettings, methods: Iterable[str], device: torch.
         keeps = METHODS[method].shape.traits.takes_turns and settings.cyclic.optimizer == "kept"
         if keeps and settings.optimizer != "adamw":
             raise ScenarioError(
-                f"train.optimizer: is {settings.optimizer}, allowed with {method} is adamw, as its clients keep what it "
-                "knows, or train.cyclic.optimizer=fresh"
+                f"train.optimizer: is {settings.optimizer}, allowed with {method} is adamw, as its clients keep what "
+                "it knows, or train.cyclic.optimizer=fresh"
             )
     if settings.kernels == "fused":
         raise ScenarioError(
-            "train.kernels: is fused, which is priced (`paraSim memory`) and not trained; allowed are eager and compiled"
+            "train.kernels: is fused, which is priced (`paraSim memory`) and not trained; allowed are eager and "
+            "compiled"
         )
     for field, usual in (("optimizer", "adamw"), ("weights", "auto")):
         value = getattr(settings, field)

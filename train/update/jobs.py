@@ -15,7 +15,8 @@ from train.data.task import Batch, Task
 from train.federated.versions import BASE, Versions
 from train.models.blocks import Values
 from train.update.kept_optimizer import KeptOptimizer
-from train.update.local import LocalSettings, LocalUpdate, Loss, train_locally
+from train.update.local import LocalSettings, LocalUpdate, train_locally
+from train.update.loss import Loss
 from train.update.trained_part import TrainedPart
 
 

@@ -58,8 +58,8 @@ class LocalSettings:
         Batches per step. The step follows the mean loss over all that they predict together, as one batch of them all
         would: a batch counts by its answer tokens (or images), not as one of so many.
     master : bool
-        Whether AdamW works on a float32 copy of parameters that are narrower, or on these themselves: moments, gradients
-        and every step's change are then rounded to their precision.
+        Whether AdamW works on a float32 copy of parameters that are narrower, or on these themselves: moments,
+        gradients and every step's change are then rounded to their precision.
     optimizer : {"adamw", "adamw-8bit", "paged-adamw-8bit"}
         PyTorch's AdamW, or that of bitsandbytes with moments of 8 bits, on a GPU.
     compiled : bool
@@ -215,7 +215,8 @@ def _measure(
             for name, own in part.items()
         }
         losses, adamw = _descend(model, part, masters, steps, loss, settings, kept)
-        return {name: _changed(master, origin[name]) for name, master in masters.items()}, losses, now(device) - began, adamw
+        delta = {name: _changed(master, origin[name]) for name, master in masters.items()}
+        return delta, losses, now(device) - began, adamw
 
 
 def _changed(master: nn.Parameter, origin: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ def adamw(parameters: Sequence[nn.Parameter], settings: LocalSettings) -> Optimi
     settings : LocalSettings
         Which AdamW, and its constants.
     """
-    constants = {
+    constants: dict[str, Any] = {
         "lr": settings.learning_rate,
         "eps": settings.epsilon,
         "weight_decay": settings.weight_decay,

@@ -18,7 +18,8 @@ from sim.workload.methods import Trains
 from train.data.task import Batch
 from train.models.adapters import A, Adapter
 from train.models.blocks import Part, Values, activate, block_parameters, install, layer_list
-from train.update.local import LocalSettings, Loss
+from train.update.local import LocalSettings
+from train.update.loss import Loss
 from train.update.timing import now
 
 

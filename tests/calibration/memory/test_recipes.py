@@ -20,6 +20,8 @@ from tests.train.tiny import CONFIG
 
 TINY = "tiny"
 EVERYTHING = Trains.EVERYTHING
+PLAIN: Any = {"master": False, "delta": False}
+"""Of a step as most scripts write it."""
 
 
 def traced(
@@ -53,7 +55,7 @@ def parameters() -> list[int]:
 
 @pytest.fixture(scope="module")
 def plain() -> StepTrace:
-    return traced(master=False, delta=False)
+    return traced(**PLAIN)
 
 
 def test_pure_bfloat16_has_no_master_and_short_moments(plain: StepTrace, parameters: list[int]) -> None:
@@ -123,7 +125,8 @@ def test_a_scenario_says_how_it_is_trained() -> None:
     assert recipe(optimizer="adamw-8bit") == Recipe(master=False, optimizer="adamw-8bit")
     qlora = Recipe(weights="nf4", master=False, optimizer="paged-adamw-8bit", adapters="float32")
     assert recipe(weights="nf4", optimizer="paged-adamw-8bit", adapters="float32") == qlora
-    assert qlora.mixed and qlora.traced_in == "bfloat16"
+    assert qlora.mixed
+    assert qlora.traced_in == "bfloat16"
     said = recipe(loss="chunked", attention="eager", kernels="compiled")
     assert said == Recipe(loss="chunked", attention="eager", kernels="compiled")
     # Of what has no adapters, nothing is float32 and nothing multiplied otherwise.
@@ -143,7 +146,7 @@ def test_a_recipe_in_words_names_what_is_priced() -> None:
 
 
 def test_nothing_is_counted_of_an_update_that_a_recipe_leaves_out(plain: StepTrace) -> None:
-    without = traced(master=False, delta=False, optimizer="none")
+    without = traced(**PLAIN, optimizer="none")
     assert not any("adamw" in operator.name for operator in without.operators)
     assert flops(without.operators) == flops(plain.operators)
 
@@ -158,7 +161,7 @@ def test_moments_filled_with_zeros_belong_to_no_later_step(plain: StepTrace) -> 
 def test_four_bit_weights_are_small_and_brought_back_for_every_product() -> None:
     # Linear weights of four layers: 4 x (2 h^2 + 2 h kv + 3 h mlp); each is unpacked in the forward pass, and again for
     # the gradient of what goes into it, which the lowest layer's q, k and v need for the adapters alone.
-    whole, packed = traced(Trains.LORA, master=False, delta=False), traced(Trains.LORA, master=False, delta=False, weights="nf4")
+    whole, packed = traced(Trains.LORA, **PLAIN), traced(Trains.LORA, **PLAIN, weights="nf4")
     layer = 2 * 16 * 16 + 2 * 16 * 8 + 3 * 16 * 24
     saved = whole.peak.by_category[Category.WEIGHTS] - packed.peak.by_category[Category.WEIGHTS]
     assert saved == pytest.approx(4 * layer * (2 - NF4_BYTES), abs=4 * 7)
@@ -168,7 +171,7 @@ def test_four_bit_weights_are_small_and_brought_back_for_every_product() -> None
 
 
 def test_float32_adapters_hold_twice_as_much(parameters: list[int]) -> None:
-    narrow, wide = traced(Trains.LORA, master=False, delta=False), traced(Trains.LORA, master=False, delta=False, adapters="float32")
+    narrow, wide = traced(Trains.LORA, **PLAIN), traced(Trains.LORA, **PLAIN, adapters="float32")
     counters = 4 * 2 * 4 * 7
     moments = [trace.peak.by_category[Category.MOMENTS] - counters for trace in (narrow, wide)]
     assert moments[1] == 2 * moments[0] > 0
@@ -178,7 +181,7 @@ def test_float32_adapters_hold_twice_as_much(parameters: list[int]) -> None:
 
 def test_eager_attention_multiplies_what_the_fused_kernel_need_not(plain: StepTrace) -> None:
     # Fused, under a causal mask, 8 queries see 4.5 keys on average; eager, all 8: 16/9 times as many products forward.
-    eager = traced(master=False, delta=False, attention="eager").operators
+    eager = traced(**PLAIN, attention="eager").operators
     fused = sum(o.flops * n for o, n in plain.operators.items() if "dot_product" in o.name and o.phase is Phase.FORWARD)
     products = sum(o.flops * n for o, n in eager.items() if o.name == "aten.bmm" and o.phase is Phase.FORWARD)
     rotary = sum(o.flops * n for o, n in plain.operators.items() if o.name == "aten.bmm" and o.phase is Phase.FORWARD)
@@ -187,31 +190,31 @@ def test_eager_attention_multiplies_what_the_fused_kernel_need_not(plain: StepTr
 
 
 def test_dropout_does_not_undo_fused_attention() -> None:
-    dropping = traced(config={**CONFIG, "attention_dropout": 0.1}, master=False, delta=False)
+    dropping = traced(config={**CONFIG, "attention_dropout": 0.1}, **PLAIN)
     assert any("dot_product" in operator.name for operator in dropping.operators)
 
 
 def test_a_chunked_head_computes_the_same_and_holds_no_logits(plain: StepTrace) -> None:
     # The last token of each row predicts nothing: 14 of 16 go through the head, forward and twice backward.
-    chunked = traced(master=False, delta=False, loss="chunked")
+    chunked = traced(**PLAIN, loss="chunked")
     assert flops(plain.operators) - flops(chunked.operators) == 3 * 2 * (16 - 14) * 24 * 16
     assert chunked.peak.by_category[Category.LOGITS] == 0
 
 
 @pytest.mark.parametrize("kernels", ["fused", "compiled"])
 def test_fused_kernels_move_less_and_compute_the_same(plain: StepTrace, kernels: str) -> None:
-    fused = traced(master=False, delta=False, kernels=kernels)
+    fused = traced(**PLAIN, kernels=kernels)
     assert flops(fused.operators) == flops(plain.operators)
     assert traffic(fused.operators) < 0.8 * traffic(plain.operators)
     assert fused.peak.total < plain.peak.total
 
 
 def test_selective_checkpointing_lies_between_none_and_all(plain: StepTrace) -> None:
-    part, whole = (traced(master=False, delta=False, checkpointing=how) for how in ("selective", True))
+    part, whole = (traced(**PLAIN, checkpointing=how) for how in ("selective", True))
     assert flops(plain.operators) < flops(part.operators) < flops(whole.operators)
 
 
-@pytest.mark.parametrize("recipe", [{}, {"master": False, "delta": False}, {"master": False, "delta": False, "kernels": "compiled"}])
+@pytest.mark.parametrize("recipe", [{}, {**PLAIN}, {**PLAIN, "kernels": "compiled"}])
 @pytest.mark.parametrize("trains", [Trains.EVERYTHING, Trains.LORA])
 def test_a_deep_model_is_two_shallow_ones_continued(recipe: Any, trains: Trains) -> None:
     deep = {**CONFIG, "num_hidden_layers": 10}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ def test_each_lies_in_one_sequence_that_it_fits(lengths: list[int]) -> None:
     filled = [sum(lengths[number] for number in pack) for pack in packs]
     assert max(filled, default=0) <= 12
     # Any two together are more than one sequence: what one holds could not have gone into another.
-    assert all(one + other > 12 for one, other in zip(filled, filled[1:], strict=False))
+    assert all(one + other > 12 for one, other in pairwise(filled))
 
 
 ROWS = [TokenRow((3, 1, 4, 1, 5), 2), TokenRow((9, 2, 6), 1), TokenRow((5, 3, 5, 8), 2, ((3, 4),))]
