@@ -72,11 +72,11 @@ class Trunk(Branch):
         if self.wakes:
             self._wake(self.clock * (1 + CLOCK_SLACK))
         self._level()
-        if self.wakes and not self.arrived:
+        arrived, self.arrived = self.arrived, []
+        if self.wakes and not arrived:
             self._run_ahead()
         self._set_alarm()
-        if self.arrived:
-            arrived, self.arrived = self.arrived, []
+        if arrived:
             deliver(arrived, self.clock)
 
     def _run_ahead(self) -> None:
@@ -86,7 +86,7 @@ class Trunk(Branch):
         """
         until = self.env.peek()
         # Where two directions depend on one another, the other one has to be told in time.
-        while self.wakes and not self.meetings:
+        while self.wakes and not self.meetings and not self.arrived:
             time, _, link = self.wakes[0]
             if time != link.wake:
                 heapq.heappop(self.wakes)
@@ -120,6 +120,8 @@ class Trunk(Branch):
             links: list[Any] = [*self.touched, *self.detached]
             for link in links:
                 link.finish_due()
+        if self.varied:
+            self._finish_rounded()
         if self.touched or not self.fair_links:
             self._put_in_touched()
         if self.detached:
@@ -137,6 +139,15 @@ class Trunk(Branch):
         if self.stamps > self._next_drop:
             self._drop_void()
         self._find_next_end()
+
+    def _finish_rounded(self) -> None:
+        """End transfers of which only rounding is left, below shared links that go down."""
+        down = [branch for branch in (*self.detached, self) if branch.goes_down()]
+        if down:
+            touched = [access for access in self.touched if not {*down}.isdisjoint(access.above.path())]
+            links: list[Access | Branch] = [*touched, *down]
+            for link in links:
+                link.finish_rounded()
 
     def wake_at(self, time: float, link: Access | Branch) -> None:
         """Look at a link again at a time [s], unless that is done then anyway; inf is never."""
@@ -204,6 +215,9 @@ class Trunk(Branch):
                     access.tune()
                 else:
                     access.own = access.capacity / len(access.ends)
+                if not access.own:
+                    access.finish_rounded()
+            if access.ends:
                 access.weight = access.count * len(access.ends)
                 above.put_in(access, not (access.own < above.level or above.unlimited))
         self.touched.clear()
@@ -233,4 +247,8 @@ class Trunk(Branch):
             self._patience.wait(self.clock, self._next_end, self.wakes[0][0])
 
     def _set_alarm(self) -> None:
-        self._alarm.set(min(self._next_end, self.wakes[0][0]) if self.wakes else self._next_end)
+        if self.arrived:
+            # What ends at a time that was run ahead to.
+            self._alarm.set(self.clock)
+        else:
+            self._alarm.set(min(self._next_end, self.wakes[0][0]) if self.wakes else self._next_end)
