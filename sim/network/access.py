@@ -16,6 +16,8 @@ from sim.network.transport import Connection
 FIXED_POINT = 80
 """Sums of capacities are integers in units of 2**-80 B/s: adding and subtracting them never rounds."""
 
+UNIT = 2.0**FIXED_POINT
+
 LARGE = 2.0**512
 """No float from here on has a fraction [B/s]."""
 
@@ -50,7 +52,7 @@ def fixed_point(value: float) -> int:
     """Return a float in units of 2**-FIXED_POINT, exactly unless it is below 2**(52 - FIXED_POINT)."""
     if value < LARGE:
         # Multiplying by a power of two does not round.
-        return int(value * 2.0**FIXED_POINT)
+        return int(value * UNIT)
     return int(min(value, sys.float_info.max)) << FIXED_POINT
 
 

@@ -86,10 +86,10 @@ class Trunk(Branch):
         """
         until = self.env.peek()
         # Where two directions depend on one another, the other one has to be told in time.
-        while self.wakes and not self.meetings and not self.arrived:
-            time, _, link = self.wakes[0]
+        while (wakes := self.wakes) and not self.meetings and not self.arrived:
+            time, _, link = wakes[0]
             if time != link.wake:
-                heapq.heappop(self.wakes)
+                heapq.heappop(wakes)
                 continue
             now = time * (1 + CLOCK_SLACK)
             if now >= until or now >= self._next_end:
@@ -97,21 +97,15 @@ class Trunk(Branch):
             if self.fair_links:
                 self.advance(self.level * (time - self.clock))
             self.clock = time
-            if self._wake(now) and self._holds():
+            if self._wake(now) and self.course is None and self.stamps <= self._next_drop:
+                # Nothing but the level has changed, and what is on its wrong side now.
+                if not self.fair_links:
+                    self.virtual = self.carry = 0.0
+                if self.weight or not self.unlimited:
+                    self.balance(math.inf)
                 self._find_next_end()
             else:
                 self._level()
-
-    def _holds(self) -> bool:
-        """Whether all links are on the right side of the level that there is now, so that it is all that changes."""
-        if not self.weight or self.course is not None or self.stamps > self._next_drop:
-            return False
-        level = self.own_level()
-        # Void entries are left to `balance`, which drops them.
-        if self.rising[0][0] < level or -self.falling[0][0] > level:
-            return False
-        self.level = self.own = level
-        return True
 
     def _level(self) -> None:
         """Take the starts, ends and changes of this instant into account, and see when the next end is."""
@@ -242,9 +236,12 @@ class Trunk(Branch):
         if self.fair_links and self.level:
             fair_due = self.clock + (fair[0] - self.virtual) / self.level
         self._next_fair = fair_due, fair
-        self._next_end = min(fair_due, entry[0])
+        self._next_end = fair_due if fair_due < entry[0] else entry[0]
         if self.wakes:
-            self._patience.wait(self.clock, self._next_end, self.wakes[0][0])
+            if self._next_end < math.inf:
+                self._patience.changes = 0
+            else:
+                self._patience.wait(self.clock, self._next_end, self.wakes[0][0])
 
     def _set_alarm(self) -> None:
         if self.arrived:
