@@ -13,6 +13,7 @@ from sim.workload.blocks import Block
 if TYPE_CHECKING:
     from calibration.memory.allocations import Footprint
     from calibration.memory.shapes import ShapeModel, TracedStep
+    from calibration.memory.trace import StepTrace
 
 CUDA_GRANULARITY = 512
 """What PyTorch's allocator for CUDA rounds every size up to [B]."""
@@ -40,7 +41,12 @@ def _trained_with(scenario: Scenario, field: str, default: object) -> Any:
     return getattr(TrainSettings.parse({field: (scenario.train or {})[field]}), field)
 
 
-def traced_peak(setup: Setup, precision: str, *, recomputing: bool) -> Footprint:
+def shared_batch(setup: Setup, gpus: int) -> int:
+    """Sequences of a batch that each of a client's GPUs takes: the same share, rounded up."""
+    return -(-setup.scenario.local.batch_size // gpus)
+
+
+def traced_peak(setup: Setup, precision: str, *, recomputing: bool, gpus: int = 1) -> Footprint:
     """Trace the peak of a local update.
 
     Parameters
@@ -51,11 +57,13 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool) -> Footprint
         Type of the base weights: ``bfloat16``, as on GPUs, or ``float32``, as on CPUs.
     recomputing : bool
         Whether activations are recomputed, whatever the scenario says.
+    gpus : int
+        GPUs that a client has: they share weights, gradients and moments out (FSDP), and the sequences of a batch.
 
     Returns
     -------
     Footprint
-        The largest peak over what is trained: of the blocks, the lowest and the largest one are traced.
+        The largest peak over what is trained, on each GPU: of the blocks, the lowest and the largest one are traced.
 
     Raises
     ------
@@ -75,15 +83,22 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool) -> Footprint
         max(setup.trained_blocks, key=lambda block: block.parameters, default=None),
     }
     # From the second batch on a step's passes run beside the sum of the gradients before: a third changes nothing.
-    sizes = local.batch_size, local.sequence_length, min(2, batches_per_step(scenario))
+    sizes = shared_batch(setup, gpus), local.sequence_length, min(2, batches_per_step(scenario))
     steps = (TracedStep(setup.method.trains, b, *sizes, lora=scenario.lora, checkpointing=recomputing) for b in blocks)
-    return max((_peak(model, precision, step) for step in steps), key=lambda peak: peak.total)
+    return max((_peak(model, precision, step, gpus) for step in steps), key=lambda peak: peak.total)
+
+
+def _peak(model: str, precision: str, step: TracedStep, gpus: int) -> Footprint:
+    from calibration.memory.device_peak import shared_out
+
+    trace = _trace(model, precision, step)
+    return max((shared_out(peak, gpus) for peak in trace.peaks), key=lambda peak: peak.total)
 
 
 @cache
-def _peak(model: str, precision: str, step: TracedStep) -> Footprint:
+def _trace(model: str, precision: str, step: TracedStep) -> StepTrace:
     rounding = CUDA_GRANULARITY if precision == "bfloat16" else PAGE
-    return _shapes(model, precision).trace(step, granularity=rounding).peak
+    return _shapes(model, precision).trace(step, granularity=rounding)
 
 
 @lru_cache(maxsize=4)
