@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TypeVar
@@ -11,6 +11,7 @@ from calibration.devices.catalogue import device as catalogued
 from calibration.devices.device_memory import measured_file
 from calibration.devices.prediction import Extrapolation
 from calibration.memory.fits import fits
+from parasim.costs import at_edge, predicted
 from parasim.planning.changes import with_block_width, with_groups
 from parasim.planning.cost.bill import Bill, bill
 from parasim.planning.cost.speeds import relative_speed
@@ -24,6 +25,8 @@ from sim.scenario.economy import DeviceChoice, LinkChoice
 from sim.scenario.scenario import Scenario
 from sim.scenario.traces import rate_text
 
+PREDICTED = "predicted"
+"""Origin of speeds of devices whose times are predicted for the scenario's own step."""
 OWN = "as it is"
 """Devices or links of a fleet that has several, or does not name them."""
 Value = TypeVar("Value")
@@ -116,15 +119,19 @@ def candidates(case: Case, notes: list[str]) -> Iterator[Candidate]:
     """
     groups = _chosen_groups(case.scenario)
     own = [case.scenario.fleet[number] for number in groups]
-    own_device, link = _common(g.device for g in own), _common(link for g in own for link in (g.uplink, g.down))
+    own_device = _common(map(case.scenario.device_of, own))
+    link = _common(link for g in own for link in (g.uplink, g.down))
     own_links = None if link is None else rate_text(link)
-    devices = _devices(case, own_device, notes)
+    devices = _devices(case, own_device, groups, notes)
     link_choices = (None, *case.scenario.choices.links)
     for (layers, scenario), (device, guess), links in product(_widths(case), devices, link_choices):
         change: dict[str, object] = {}
         if device is not None:
-            speed = device.speed if guess is None else guess.seconds
-            change |= {"speed": speed, "gpu_hour": device.gpu_hour, "power": device.power}
+            change |= {"gpu_hour": device.gpu_hour, "power": device.power}
+            if guess is not None and guess.origin == PREDICTED:
+                change |= {"device": device.name}
+            else:
+                change |= {"speed": device.speed if guess is None else guess.seconds}
         if links is not None:
             change |= {"uplink": links.uplink, "downlink": links.downlink or links.uplink}
         changed = with_groups(scenario, dict.fromkeys(groups, change))
@@ -142,10 +149,16 @@ def run(candidate: Candidate) -> Outcome | str:
         return str(error)
 
 
-def at_speed(candidate: Candidate, speed: float) -> Outcome:
-    """Simulate a candidate as if the device that was chosen had another speed."""
-    speeds = {group: {"speed": speed} for group in candidate.groups}
-    return _outcome(Case.of(with_groups(candidate.scenario, speeds)), candidate)
+def at_ends(candidate: Candidate, speed: Extrapolation) -> tuple[Outcome, Outcome]:
+    """Simulate a candidate as if the device that was chosen were as slow, and as fast, as its band allows."""
+    if speed.origin == PREDICTED:
+        case = Case.of(candidate.scenario)
+        edges = (replace(case, costs=at_edge(case.costs, slow=slow)) for slow in (True, False))
+    else:
+        speeds = ({group: {"speed": end} for group in candidate.groups} for end in (speed.low, speed.high))
+        edges = (Case.of(with_groups(candidate.scenario, own)) for own in speeds)
+    slow, fast = (_outcome(case, candidate) for case in edges)
+    return slow, fast
 
 
 def _outcome(case: Case, candidate: Candidate) -> Outcome:
@@ -179,7 +192,7 @@ def _widths(case: Case) -> Iterator[tuple[float | None, Scenario]]:
 
 
 def _devices(
-    case: Case, own: str | None, notes: list[str]
+    case: Case, own: str | None, groups: Sequence[int], notes: list[str]
 ) -> Iterator[tuple[DeviceChoice | None, Extrapolation | None]]:
     """Devices to choose from, with their speeds where those are guesses; first what the fleet has."""
     yield None, None
@@ -192,15 +205,32 @@ def _devices(
         except CostError as error:
             # Probably misspelt: a device that is known but cannot be compared is merely left out.
             raise ScenarioError(f"choices.devices: {error} If it is no slip, give its speed") from None
-    if unknown and not reference:
+    by_step = bool(predicted(case.costs))
+    if unknown and not reference and not by_step:
         notes.append(say("budget.no_reference", devices=unknown))
     for device in devices:
-        if (device.speed is None and not reference) or device.name.lower() == (own or "").lower():
+        known = device.speed is not None or reference or by_step
+        if not known or device.name.lower() == (own or "").lower():
             continue
         try:
-            yield device, None if device.speed is not None else relative_speed(device.name, reference)
+            if device.speed is not None:
+                yield device, None
+            elif by_step:
+                yield device, _speed_by_step(case, device.name, groups)
+            else:
+                yield device, relative_speed(device.name, reference)
         except CostError as error:
             notes.append(say("budget.no_speed", device=device.name, error=error))
+
+
+def _speed_by_step(case: Case, device: str, groups: Sequence[int]) -> Extrapolation:
+    """Predict how many times as fast as its own device a scenario's first update is on another one."""
+    other = Case.of(with_groups(case.scenario, {group: {"device": device} for group in groups}))
+    client, block = Fleet(case.scenario.fleet).firsts[groups[0]], next(iter(case.setup.trained_blocks), None)
+    ours, theirs = (one.costs.local_update(client, 0, block).seconds for one in (other, case))
+    band = max((own.band for own in predicted(other.costs)), default=1.0)
+    speed, source = theirs / ours, f"{device} by the operators of the scenario's own step"
+    return Extrapolation(speed, speed / band, speed * band, source, PREDICTED)
 
 
 def _common(values: Iterable[Value]) -> Value | None:
