@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
+from typing import Literal
 
 from calibration.devices.catalogue import known_devices
 from calibration.devices.device_memory import DeviceMemory, device_memory, measured_file
@@ -43,6 +44,8 @@ class MemoryNeed:
         What an overlapped method holds beside that, of updates and aggregates on their way [B].
     paged_bytes : int
         What of these peaks moves to the host's memory where the device's is full: moments of a paged optimizer [B].
+    gpus : int
+        GPUs that a client has: peaks are of each, with its share of the weights and of a batch.
     """
 
     method: str
@@ -52,6 +55,7 @@ class MemoryNeed:
     recomputed_peak_bytes: int
     in_flight_bytes: int
     paged_bytes: int = 0
+    gpus: int = 1
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class DeviceFit:
         Type that it holds the base weights in.
     groups : list of str
         Groups of the fleet that have it; none of a device that was only asked about.
+    gpus : int
+        How many such devices a client has.
     fits, fits_recomputing, does_not_fit : list of str
         Methods that fit as they are, that fit if activations are recomputed, and that do not fit.
     """
@@ -76,6 +82,7 @@ class DeviceFit:
     memory_bytes: float
     precision: str
     groups: list[str]
+    gpus: int = 1
     fits: list[str] = field(default_factory=list)
     fits_recomputing: list[str] = field(default_factory=list)
     does_not_fit: list[str] = field(default_factory=list)
@@ -168,20 +175,22 @@ def memory_needs(
     setups, refused = by_method(scenario_of(source, overrides), methods, _with_a_recipe)
     own = next(iter(setups.values()))
     asked, unknown = _devices(own, devices)
-    precisions = list(dict.fromkeys(one.precision for one in asked)) or ["bfloat16"]
+    ways = list(dict.fromkeys((one.precision, gpus) for one, gpus in asked)) or [("bfloat16", 1)]
     needs: list[MemoryNeed] = []
-    for precision in precisions:
+    for precision, gpus in ways:
         for name, setup in setups.items():
-            report("tracing", len(needs), len(precisions) * len(setups))
-            kept = traced_peak(setup, precision, recomputing=recomputes(setup) == "selective" and "selective")
-            lean = traced_peak(setup, precision, recomputing=True)
+            report("tracing", len(needs), len(ways) * len(setups))
+            again: Literal[False, "selective"] = "selective" if recomputes(setup) == "selective" else False
+            kept = traced_peak(setup, precision, recomputing=again, gpus=gpus)
+            lean = traced_peak(setup, precision, recomputing=True, gpus=gpus)
             categories = {category.value: size for category, size in kept.by_category.items()}
             paged = paged_bytes(setup.scenario, kept)
-            needs.append(MemoryNeed(name, precision, kept.total, categories, lean.total, second_thread(setup), paged))
-    fits = [DeviceFit(one.device, one.memory, one.precision, groups) for one, groups in asked.items()]
+            own_sizes = kept.total, categories, lean.total, second_thread(setup), paged
+            needs.append(MemoryNeed(name, precision, *own_sizes, gpus))
+    fits = [DeviceFit(one.device, one.memory, one.precision, own, gpus) for (one, gpus), own in asked.items()]
     for fit in fits:
         for need in needs:
-            if need.precision == fit.precision:
+            if (need.precision, need.gpus) == (fit.precision, fit.gpus):
                 fit.judge(need)
     scenario, local = own.scenario, own.scenario.local
     of_each = (not_adapted(setup.scenario, setup.architecture) for setup in setups.values() if setup.architecture)
@@ -189,7 +198,7 @@ def memory_needs(
     sizes = local.batch_size, local.sequence_length, batches_per_step(scenario)
     # Adapters, where some methods have them.
     trained = max((setup.scenario for setup in setups.values()), key=lambda one: recipe_of(one).adapters == "float32")
-    recipes = {precision: recipe_of(trained, precision) for precision in precisions}
+    recipes = {precision: recipe_of(trained, precision) for precision, _ in ways}
     return Footprints(
         scenario.model,
         *sizes,
@@ -217,19 +226,20 @@ def _with_a_recipe(scenario: Scenario) -> Setup:
     return prepared(scenario)
 
 
-def _devices(setup: Setup, asked: Sequence[str]) -> tuple[dict[DeviceMemory, list[str]], list[str]]:
-    """Devices to hold it against, with the groups that have them, and devices that nobody knows."""
+def _devices(setup: Setup, asked: Sequence[str]) -> tuple[dict[tuple[DeviceMemory, int], list[str]], list[str]]:
+    """Devices to hold it against and how many of each, with the groups that have them; and devices nobody knows."""
     measured = measured_file(load_profile(setup.scenario.compute.profile or DEFAULT_PROFILE))
-    found: dict[DeviceMemory, list[str]] = {}
+    found: dict[tuple[DeviceMemory, int], list[str]] = {}
     unknown = []
     for number, group in enumerate(setup.scenario.fleet):
-        own = device_memory(group.device, measured)
+        device = setup.scenario.device_of(group)
+        own = device_memory(device, measured)
         if own is not None:
-            found.setdefault(own, []).append(group.name or f"group{number}")
-        elif group.device is not None and group.device not in unknown:
-            unknown.append(group.device)
+            found.setdefault((own, group.gpus), []).append(group.name or f"group{number}")
+        elif device is not None and device not in unknown:
+            unknown.append(device)
     for name in asked:
-        found.setdefault(_asked(name), [])
+        found.setdefault((_asked(name), 1), [])
     return found, unknown
 
 

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from parasim.sentences import listed, say
-from parasim.text import amount
+from parasim.text import amount, band_figures
 from sim.analysis.messages import messages_of
 from sim.engine.fleet import Fleet
 from sim.engine.lines import are_plain
@@ -33,12 +33,15 @@ def links_said(scenario: Scenario) -> str:
 
 
 def run_summary(result: Result) -> dict[str, Any]:
-    """Figures of a run, with what its links are and where messages' time went, where links are more than constants."""
-    scenario = result.scenario
+    """Figures of a run, with the ends of its band where computing times are predicted.
+
+    And with what its links are and where messages' time went, where links are more than constants.
+    """
+    scenario, summary = result.scenario, result.summary() | band_figures(result.provenance)
     if are_plain(scenario):
-        return result.summary()
+        return summary
     links = {"said": links_said(scenario), "of": link_rows(scenario)}
-    return {**result.summary(), "messages": messages_of(result), "links": links}
+    return {**summary, "messages": messages_of(result), "links": links}
 
 
 def link_rows(scenario: Scenario) -> list[dict[str, Any]]:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+BAND = "wall_clock_s"
+"""Of the provenance of computing times: the wall-clock at either end of the band of predicted ones [s]."""
+BAND_COLUMNS = ("wall_clock_low_s", "wall_clock_high_s")
+"""The same as figures of a run."""
 PIPE_WIDTH = 160
 """Columns of output that no terminal limits."""
 
@@ -115,6 +119,17 @@ def amount(size: float, unit: str = "B") -> str:
     return f"{size:g} {unit}".rstrip()
 
 
+def origin_said(compute: Mapping[str, object]) -> str:
+    """Say in a word or two what a run's computing times are, predicted ones with their band."""
+    return f"{compute['origin']}, within a factor {compute['band']:g}" if "band" in compute else str(compute["origin"])
+
+
+def band_figures(provenance: Mapping[str, Any]) -> dict[str, float]:
+    """Read back between which wall-clocks a run lies by the band of its predicted computing times [s]; else nothing."""
+    ends = provenance["compute"].get(BAND)
+    return dict(zip(BAND_COLUMNS, ends, strict=True)) if ends else {}
+
+
 def origin(provenance: Mapping[str, object]) -> str:
     """Say in one sentence or two where a run's computing times come from."""
     compute = provenance["compute"]
@@ -123,5 +138,8 @@ def origin(provenance: Mapping[str, object]) -> str:
     notes = [str(note) for note in compute.get("notes", ())]
     if "gradient_pass" in compute:
         notes.append(str(compute["gradient_pass"]))
-    text = f"Computing times are {compute['origin']}: {source}"
+    text = f"Computing times are {origin_said(compute)}: {source}"
+    if ends := compute.get(BAND):
+        low, high = map(clock, ends)
+        text += f"; by that factor the wall-clock is {low} to {high}"
     return text + ("; " + "; ".join(notes) if notes else "") + "."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from calibration.devices.catalogue import closest
 from calibration.devices.device_memory import device_memory
-from calibration.memory.peaks import NO_MODEL, batches_per_step, paged_bytes, recomputes, traced_peak
+from calibration.memory.peaks import NO_MODEL, batches_per_step, paged_bytes, recomputes, shared_batch, traced_peak
 from calibration.memory.recipe import EIGHT_BIT_MOMENT, NF4_BYTES, recipe_of
 from sim.engine.simulate import Setup
 from sim.errors import CostError
@@ -49,6 +49,8 @@ class MemoryWarning:
         Whether `needed` is a traced peak, and not just a lower bound.
     recomputable : bool
         Whether it may fit if activations are recomputed in the backward pass instead of kept.
+    gpus : int
+        How many such devices a client has, each with its share of the update.
     """
 
     group: str
@@ -57,12 +59,14 @@ class MemoryWarning:
     needed: int
     traced: bool
     recomputable: bool = False
+    gpus: int = 1
 
     def __str__(self) -> str:
         least = "" if self.traced else "at least "
         less = "; recomputing activations takes less (train.activation_checkpointing)" if self.recomputable else ""
+        each = f" on each of their {self.gpus} GPUs" if self.gpus > 1 else ""
         return (
-            f"clients of {self.group} need {least}{self.needed / 1e9:.1f} GB for a local update, "
+            f"clients of {self.group} need {least}{self.needed / 1e9:.1f} GB for a local update{each}, "
             f"but {self.device} has {self.available / 1e9:.1f} GB{less}"
         )
 
@@ -90,18 +94,19 @@ def fits(setup: Setup, *, measured: MeasuredFile | None = None, traced: bool = F
     recomputing = recomputes(setup)
     warnings = []
     for number, group in enumerate(setup.scenario.fleet):
-        own = device_memory(group.device, measured)
+        own, gpus = device_memory(setup.scenario.device_of(group), measured), group.gpus
         if own is None:
             continue
         if traced:
-            peak = traced_peak(setup, own.precision, recomputing=recomputing)
+            peak = traced_peak(setup, own.precision, recomputing=recomputing, gpus=gpus)
             needed = peak.total - paged_bytes(setup.scenario, peak)
         else:
-            needed = least_memory(setup, own.precision)
+            needed = least_memory(setup, own.precision, gpus=gpus)
         if needed > own.memory:
             name = group.name or f"group{number}"
-            recomputable = not recomputing and least_memory(setup, own.precision, recomputing=True) <= own.memory
-            warnings.append(MemoryWarning(name, own.device, own.memory, needed, traced, recomputable))
+            lean = least_memory(setup, own.precision, recomputing=True, gpus=gpus)
+            recomputable = not recomputing and lean <= own.memory
+            warnings.append(MemoryWarning(name, own.device, own.memory, needed, traced, recomputable, gpus))
     return warnings
 
 
@@ -134,7 +139,7 @@ def memory_sentences(setup: Setup, measured: MeasuredFile | None = None) -> list
     return said
 
 
-def least_memory(setup: Setup, precision: str, *, recomputing: bool | None = None) -> int:
+def least_memory(setup: Setup, precision: str, *, recomputing: bool | None = None, gpus: int = 1) -> int:
     """Bound the memory of a local update from below, by counting alone.
 
     Parameters
@@ -145,13 +150,16 @@ def least_memory(setup: Setup, precision: str, *, recomputing: bool | None = Non
         Type of the base weights.
     recomputing : bool, optional
         Whether activations are recomputed in the backward pass; as the scenario says if None.
+    gpus : int
+        GPUs of a client, which share weights and all that belongs to them out, and the sequences of a batch.
 
     Returns
     -------
     int
         Bytes that are there at once, by the scenario's recipe: all weights, and of the trained part its copy, its
         float32 master if it has one, and two moments, unless they are paged; with these either the gradient, in AdamW's
-        step, or what the backward pass begins with; both where gradients of several batches are accumulated [B].
+        step, or what the backward pass begins with; both where gradients of several batches are accumulated. On each
+        GPU [B].
     """
     recipe = recipe_of(setup.scenario, precision)
     width = _BYTES[recipe.traced_in]
@@ -167,12 +175,13 @@ def least_memory(setup: Setup, precision: str, *, recomputing: bool | None = Non
     # What is recomputed, or made again by compiled kernels, need not be kept.
     recomputed = recomputes(setup) if recomputing is None else recomputing
     lean = bool(recomputed) or recipe.kernels != "eager"
-    gradient, kept = kind * trained, _kept_for_backward(setup, 2 if recipe.mixed else width, recipe.loss, lean=lean)
+    kept = _kept_for_backward(setup, 2 if recipe.mixed else width, recipe.loss, lean=lean, gpus=gpus)
+    gradient = kind * trained // gpus
     # The second batch of a step begins its backward pass beside the first one's gradient.
-    return always + (gradient + kept if batches_per_step(setup.scenario) > 1 else max(gradient, kept))
+    return always // gpus + (gradient + kept if batches_per_step(setup.scenario) > 1 else max(gradient, kept))
 
 
-def _kept_for_backward(setup: Setup, width: int, loss: str, *, lean: bool) -> int:
+def _kept_for_backward(setup: Setup, width: int, loss: str, *, lean: bool, gpus: int) -> int:
     """Bound what the forward pass keeps from below: activations of the layers above the block's lowest, and the logits.
 
     Of lean layers, their inputs [B]. Nothing is counted of images.
@@ -180,7 +189,7 @@ def _kept_for_backward(setup: Setup, width: int, loss: str, *, lean: bool) -> in
     model, local = _model(setup), setup.scenario.local
     if not model.vocabulary_size:
         return 0
-    tokens = local.batch_size * local.sequence_length
+    tokens = shared_batch(setup, gpus) * local.sequence_length
     logits = LOGITS * model.vocabulary_size if loss == "full" else 0
     lowest = min((block.first_layer for block in setup.trained_blocks), default=0)
     above = model.layers[lowest + 1 :]

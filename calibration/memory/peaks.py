@@ -14,6 +14,7 @@ from sim.workload.blocks import Block
 if TYPE_CHECKING:
     from calibration.memory.allocations import Footprint
     from calibration.memory.shapes import ShapeModel, TracedStep
+    from calibration.memory.trace import StepTrace
 
 CUDA_GRANULARITY = 512
 """What PyTorch's allocator for CUDA rounds every size up to [B]."""
@@ -32,7 +33,12 @@ def batches_per_step(scenario: Scenario) -> int:
     return recipe_settings(scenario).accumulation
 
 
-def traced_peak(setup: Setup, precision: str, *, recomputing: bool | Literal["selective"]) -> Footprint:
+def shared_batch(setup: Setup, gpus: int) -> int:
+    """Sequences of a batch that each of a client's GPUs takes: the same share, rounded up."""
+    return -(-setup.scenario.local.batch_size // gpus)
+
+
+def traced_peak(setup: Setup, precision: str, *, recomputing: bool | Literal["selective"], gpus: int = 1) -> Footprint:
     """Trace the peak of a local update, trained by the scenario's recipe.
 
     Parameters
@@ -43,11 +49,13 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool | Literal["se
         Type of the base weights, unless the scenario says one: ``bfloat16``, as on GPUs, or ``float32``, as on CPUs.
     recomputing : bool or "selective"
         Whether activations are recomputed, whatever the scenario says.
+    gpus : int
+        GPUs that a client has: they share weights, gradients and moments out (FSDP), and the sequences of a batch.
 
     Returns
     -------
     Footprint
-        The largest peak over what is trained: of the blocks, the lowest and the largest one are traced.
+        The largest peak over what is trained, on each GPU: of the blocks, the lowest and the largest one are traced.
 
     Raises
     ------
@@ -71,7 +79,7 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool | Literal["se
         TracedStep(
             setup.method.trains,
             block,
-            local.batch_size,
+            shared_batch(setup, gpus),
             local.sequence_length,
             # From the second batch on a step's passes run beside the sum of the gradients before: a third changes
             # nothing.
@@ -85,7 +93,7 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool | Literal["se
         for block in blocks
     )
     rounding = CUDA_GRANULARITY if precision == "bfloat16" else PAGE
-    return max((_peak(model, step, rounding) for step in steps), key=lambda peak: peak.total)
+    return max((_peak(model, step, rounding, gpus) for step in steps), key=lambda peak: peak.total)
 
 
 def paged_bytes(scenario: Scenario, peak: Footprint) -> int:
@@ -95,9 +103,15 @@ def paged_bytes(scenario: Scenario, peak: Footprint) -> int:
     return peak.by_category[Category.MOMENTS] if "paged" in recipe_of(scenario).optimizer else 0
 
 
+def _peak(model: str, step: TracedStep, rounding: int, gpus: int) -> Footprint:
+    from calibration.memory.device_peak import shared_out
+
+    return max((shared_out(peak, gpus) for peak in _trace(model, step, rounding).peaks), key=lambda peak: peak.total)
+
+
 @cache
-def _peak(model: str, step: TracedStep, rounding: int) -> Footprint:
-    return _shapes(model, step.recipe.traced_in).trace(step, granularity=rounding).peak
+def _trace(model: str, step: TracedStep, rounding: int) -> StepTrace:
+    return _shapes(model, step.recipe.traced_in).trace(step, granularity=rounding)
 
 
 @lru_cache(maxsize=4)

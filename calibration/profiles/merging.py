@@ -6,7 +6,7 @@ every weight that has an adapter. That is no part of a training step: it has pri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 import numpy as np
@@ -31,21 +31,17 @@ class Merges:
 
     Parameters
     ----------
-    merging : Merging
-        What was measured.
-    architecture : Architecture
-        The model.
-    targets : str
-        Modules that have an adapter.
+    seconds : callable
+        What it takes to merge a stack of a rank [s].
     rank : int
         Rank of one client's adapter.
     cohorts : Cohorts
         Who takes part when.
     """
 
-    def __init__(self, merging: Merging, architecture: Architecture, targets: str, rank: int, cohorts: Cohorts):
-        prices = merging.coefficients
-        self._seconds = [merge_seconds(prices, architecture, targets, rank * size) for size in cohorts.sizes()]
+    def __init__(self, seconds: Callable[[int], float], rank: int, cohorts: Cohorts):
+        of_size = {size: seconds(rank * size) for size in dict.fromkeys(cohorts.sizes())}
+        self._seconds = [of_size[size] for size in cohorts.sizes()]
         self._rounds_of = cohorts.rounds_of()
 
     def before(self, client: int, round: int) -> float:

@@ -34,6 +34,15 @@ class ProfileFile(Section):
             raise CostError(f"profile {source}:{validation_message(error, cls)}") from None
 
 
+WAYS_OUT = "or give compute.device, for which times are predicted (`paraSim list devices`), or compute.seconds"
+"""What else there is where a profile covers no more."""
+
+
+def most_gpus(scenario: Scenario) -> int:
+    """GPUs that a client of a scenario has at most: profiles are of one."""
+    return max(group.gpus for group in scenario.fleet)
+
+
 def other_devices(scenario: Scenario, own: str) -> list[str]:
     """Devices that a scenario names beside a profile's own, in whatever capitals, in the order of their names."""
     return sorted(name for name in scenario.devices if name.lower() != own.lower())

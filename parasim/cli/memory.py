@@ -52,13 +52,15 @@ def print_footprints(found: Footprints) -> None:
     out = console()
     several = f", {found.accumulation} such batches a step" if found.accumulation > 1 else ""
     out.print(f"{found.model}, local updates on {found.batch_size} x {found.sequence_length} tokens{several}\n")
-    for precision, recipe in found.recipe.items():
-        _print_table([need for need in found.needs if need.precision == precision], recipe, found)
+    for precision, gpus in dict.fromkeys((need.precision, need.gpus) for need in found.needs):
+        needs = [need for need in found.needs if (need.precision, need.gpus) == (precision, gpus)]
+        _print_table(needs, found.recipe[precision], found)
     if found.devices:
         table = plain_table("device", ">memory", "groups", "fits", "fits lean", "does not fit")
         for fit in found.devices:
             lists = (fit.groups, fit.fits, fit.fits_recomputing, fit.does_not_fit)
-            table.add_row(fit.device, _size(fit.memory_bytes), *(", ".join(names) or "-" for names in lists))
+            device = fit.device if fit.gpus == 1 else f"{fit.gpus} x {fit.device}"
+            table.add_row(device, _size(fit.memory_bytes), *(", ".join(names) or "-" for names in lists))
         out.print(table)
     else:
         out.print(say("memory.no_device"))
@@ -85,6 +87,8 @@ def _print_table(needs: list[MemoryNeed], recipe: str, found: Footprints) -> Non
     out.print(say("memory.recipe", recipe=recipe))
     traced = say("memory.priced", priced=found.priced) if found.priced else say("memory.traced")
     out.print(say("memory.columns", traced=traced))
+    if needs[0].gpus > 1:
+        out.print(say("memory.each_gpu", gpus=needs[0].gpus))
     if needs[0].precision == "float32":
         out.print(say("memory.on_a_cpu"))
     flying = [f"{need.method} {_size(need.in_flight_bytes)}" for need in needs if need.in_flight_bytes]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from parasim.figures import style
 from parasim.figures.labels import label_ends
 from parasim.figures.rows import Row, check_columns, pretty_name, pretty_value, short_names, swept_columns, text
-from parasim.figures.sheet import log_ticks, ring, sheet
+from parasim.figures.sheet import Key, log_ticks, ring, sheet
 from parasim.figures.style import FigureError
 from sim.errors import UnitError
 from sim.scenario.units import quantity
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from parasim.hiding import Hidden
+from parasim.text import BAND_COLUMNS
 
 # All lengths are in inches.
 _WIDTH, _HEIGHT = 3.6, 2.4
@@ -38,7 +39,8 @@ def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hid
     Parameters
     ----------
     rows : sequence of mappings
-        One per run: the swept fields, `method` among them, then `wall_clock_s` [s].
+        One per run: the swept fields, `method` among them, then `wall_clock_s` and, where computing times are
+        predicted, the ends of its band, `wall_clock_low_s` and `wall_clock_high_s` [s].
     x : str
         Column of the swept quantity: positive numbers, or quantities such as ``100MB/s`` or ``10ms``.
     directory : Path
@@ -63,7 +65,8 @@ def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hid
 
     check_columns(rows, (x, "method", "wall_clock_s"))
     lines = _lines(rows, x, hidden)
-    times = [float(row["wall_clock_s"]) for row in rows]
+    shown = [column for column in ("wall_clock_s", *BAND_COLUMNS) if column in rows[0]]
+    times = [float(row[column]) for row in rows for column in shown]
     unit = style.time_unit(max(times))
     # Numbers of a quantity carry their unit, with its prefix.
     base = quantity(text(rows[0], x))[1]
@@ -81,6 +84,8 @@ def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hid
         ends = _draw_lines(axes, lines, unit)
         _tick(axes, sorted({_number(text(row, x), x) for row in rows}), write, logarithmic=factors)
         drawn.unit(axes, unit.name)
+        if any(line.bands for line in lines.values()):
+            drawn.keys([Key("band of predicted compute times", (style.GRID,))], 0.5, _HEIGHT + 0.12, _WIDTH)
         labels = {}
         for name, line in lines.items():
             height, colour = ends[name]
@@ -93,10 +98,11 @@ def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hid
 
 @dataclass(frozen=True)
 class _Line:
-    """Runs that differ only along the axis: runtimes by value [s], and where communication becomes hidden."""
+    """Runs that differ only along the axis: runtimes and their bands by value [s], and where stalls begin or end."""
 
     method: str
     runtimes: dict[float, float] = field(default_factory=dict)
+    bands: dict[float, tuple[float, float]] = field(default_factory=dict)
     marks: list[Hidden] = field(default_factory=list)
 
 
@@ -110,6 +116,9 @@ def _lines(rows: Sequence[Row], x: str, hidden: Sequence[Hidden]) -> dict[str, _
         if value in line.runtimes:
             raise FigureError(f"two runtimes at {x} {text(row, x)} of one line; tell them apart by a column")
         line.runtimes[value] = float(row["wall_clock_s"])
+        if BAND_COLUMNS[0] in row:
+            low, high = (float(row[column]) for column in BAND_COLUMNS)
+            line.bands[value] = low, high
     for mark in hidden:
         # The line bends there, between two runs of the sweep.
         line = lines[_name(mark.labels, told_apart)]
@@ -126,6 +135,9 @@ def _draw_lines(axes: Axes, lines: Mapping[str, _Line], unit: style.TimeUnit) ->
     for name, line in lines.items():
         xs, ys = zip(*sorted((x, seconds / unit.seconds) for x, seconds in line.runtimes.items()), strict=True)
         colour, style_of_line = colours[line.method], next(dashes[line.method])
+        if line.bands:
+            ends_of_band = sorted((x, low / unit.seconds, high / unit.seconds) for x, (low, high) in line.bands.items())
+            axes.fill_between(*zip(*ends_of_band, strict=True), color=colour, alpha=0.15, linewidth=0)
         axes.plot(xs, ys, color=colour, linewidth=1.2, linestyle=style_of_line, marker="o", markersize=2.6)
         ends[name] = (ys[-1], colour)
     return ends

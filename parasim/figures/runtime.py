@@ -15,6 +15,7 @@ from parasim.figures import style
 from parasim.figures.rows import Row, check_columns, pretty_name, pretty_value, short_names, swept_columns, text
 from parasim.figures.sheet import Key, fill, sheet
 from parasim.figures.style import FigureError
+from parasim.text import BAND_COLUMNS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +34,8 @@ _NAME, _HEAD, _ROW_GAP, _BELOW = 0.17, 0.18, 0.11, 0.6
 _GROUP_GAP = 0.8
 _DOUBTS = ("extrapolated", "badly fitted")
 """Words of an origin whose bars carry a mark."""
+_PREDICTED = "predicted, within a factor "
+"""How the origin of times begins that are predicted for a device, whose bars carry a whisker."""
 _SLOTS_IN_COLUMN = 17
 _NARROWEST_LABELLED = 0.095
 _WIDEST_PICTURE = 40.0
@@ -69,7 +72,7 @@ class _Arrangement:
         own: dict[str, float] = {}
         for (name, panel, *_), row in self.bars.items():
             if name == model:
-                own[panel] = max(own.get(panel, 0.0), float(row["wall_clock_s"]))
+                own[panel] = max(own.get(panel, 0.0), _ends(row)[1])
         top = max(own.values())
         return own if min(own.values()) < top / 6 else dict.fromkeys(own, top)
 
@@ -88,7 +91,8 @@ def draw_runtime(rows: Sequence[Row], directory: Path) -> list[Path]:
         One per run: `model`, `method`, `bandwidth`, `batch_size` and other swept fields (empty text where not
         swept), then `wall_clock_s`, `compute_s`, `exposed_communication_s`, `waiting_s`, `offline_s` [s] and
         `compute_origin`. Models, bandwidths, groups and methods keep the order of the rows. Bars whose
-        `compute_origin` speaks of extrapolation or of a bad fit carry a mark.
+        `compute_origin` speaks of extrapolation or of a bad fit carry a mark; whiskers go from `wall_clock_low_s` to
+        `wall_clock_high_s` [s], where rows have them.
     directory : Path
         Where to write them; made if it is not there.
 
@@ -160,9 +164,23 @@ def _keys(chart: _Arrangement) -> list[Key]:
         if colour and any(float(row[column]) > 0 for row in chart.bars.values()):
             keys.append(Key(name, (colour,)))
     doubts = [doubt for doubt in _DOUBTS if any(doubt in text(row, "compute_origin") for row in chart.bars.values())]
+    if bands := sorted({said for row in chart.bars.values() if (said := _band(row))}):
+        keys.append(Key(f"compute time predicted within a factor {' or '.join(bands)}", (style.INK,), marker="|"))
     if doubts:
         keys.append(Key(f"compute time {' or '.join(doubts)}", (style.MUTED,), marker="D"))
     return keys
+
+
+def _ends(row: Row) -> tuple[float, float]:
+    """Between which wall-clocks a run lies by the band of its predicted times [s]."""
+    low, high = (float(row.get(column, row["wall_clock_s"])) for column in BAND_COLUMNS)
+    return low, high
+
+
+def _band(row: Row) -> str:
+    """Factor of a run's predicted times; empty if they are none."""
+    origin = text(row, "compute_origin")
+    return origin.removeprefix(_PREDICTED) if origin.startswith(_PREDICTED) else ""
 
 
 def _is_doubtful(row: Row) -> bool:
@@ -195,7 +213,11 @@ def _draw_panel(
                 bottom += height
         if slot >= _NARROWEST_LABELLED * 0.99:
             # It is within the panel: the picture's size need not be found from it.
-            axes.text(place, float(row["wall_clock_s"]) / unit.seconds + 0.02 * inch, label, in_layout=False, **looks)
+            axes.text(place, _ends(row)[1] / unit.seconds + 0.02 * inch, label, in_layout=False, **looks)
+    for place, _, row in runs:
+        low, high = (end / unit.seconds for end in _ends(row))
+        if high > low:
+            axes.plot([place, place], [low, high], color=style.INK, linewidth=0.7, solid_capstyle="butt")
     marked = [place for place, _, row in runs if _is_doubtful(row)]
     axes.plot(marked, [-0.045 * inch] * len(marked), "D", ms=2.4, mew=0.6, mec=style.MUTED, mfc="white", clip_on=False)
     return unit

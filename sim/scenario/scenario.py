@@ -99,10 +99,14 @@ class Scenario(Section):
         """
         return chosen(self.compute.seconds, self.method.name, self.model, self.local.batch_size)
 
+    def device_of(self, group: sections.Group) -> str | None:
+        """Device that a group computes on, if it or `compute.device` names one."""
+        return self.compute.device if group.device is None else group.device
+
     @property
     def devices(self) -> list[str]:
-        """Devices that groups name, each once, in the order of the fleet."""
-        return list(dict.fromkeys(group.device for group in self.fleet if group.device is not None))
+        """Devices that groups compute on, as far as they are named, each once, in the order of the fleet."""
+        return [name for name in dict.fromkeys(map(self.device_of, self.fleet)) if name is not None]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

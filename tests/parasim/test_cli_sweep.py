@@ -48,10 +48,10 @@ import parasim.cli.main, parasim.sweeping
 
 simulated = parasim.sweeping.figures
 
-def figures(data, *, failures):
+def figures(data, **said):
     if data["seed"] == 60:
         time.sleep(600)
-    return simulated(data, failures=failures)
+    return simulated(data, **said)
 
 parasim.sweeping.figures = figures
 parasim.cli.main.main()

@@ -69,11 +69,11 @@ def bill(result: Result, links: Mapping[int, LinkChoice]) -> Bill:
         download = prices.download if link is None or link.download is None else link.download
         lines = group.count if group.site is None else -(-group.count // group.site.clients)
         parts = (
-            hours[index] * (prices.gpu_hour if group.gpu_hour is None else group.gpu_hour),
+            hours[index] * group.gpus * (prices.gpu_hour if group.gpu_hour is None else group.gpu_hour),
             lines * (months * month + once),
             group.count * result.mean("uploaded", clients) * upload,
             group.count * result.mean("downloaded", clients) * download,
-            group.count * (computing * watts.compute + (wall_clock - computing) * watts.idle),
+            group.count * group.gpus * (computing * watts.compute + (wall_clock - computing) * watts.idle),
         )
         groups.append(parts)
     gpus, sums, uploads, downloads, energy = (math.fsum(parts) for parts in zip(*groups, strict=True))
@@ -81,7 +81,7 @@ def bill(result: Result, links: Mapping[int, LinkChoice]) -> Bill:
 
 
 def _billed_hours(result: Result) -> list[float]:
-    """Hours of devices that are billed, of all clients of each group."""
+    """Hours of one device of a client that are billed, of all clients of each group."""
     prices, fleet = result.scenario.prices, Fleet(result.scenario.fleet)
     whole = math.ceil if prices.hours == "started" else float
     hours: list[list[float]] = [[] for _ in fleet.groups]

@@ -5,7 +5,7 @@ There is who takes part how often, block widths, devices and links to choose, fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TypeVar
@@ -14,9 +14,10 @@ from calibration.devices.catalogue import device as catalogued
 from calibration.devices.device_memory import measured_file
 from calibration.devices.prediction import Extrapolation
 from calibration.memory.fits import fits
+from parasim.costs import at_edge, predicted
 from parasim.planning.changes import with_block_width, with_groups
 from parasim.planning.cost.bill import Bill, bill
-from parasim.planning.cost.fleets import chosen_names, fleets, names
+from parasim.planning.cost.fleets import chosen_names, fleets, positions
 from parasim.planning.cost.speeds import relative_speed
 from parasim.planning.methods import Case
 from parasim.planning.search.ranges import block_widths, own_width
@@ -29,6 +30,8 @@ from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Group
 from sim.scenario.traces import rate_text
 
+PREDICTED = "predicted"
+"""Origin of speeds of devices whose times are predicted for the scenario's own step."""
 OWN = "as it is"
 """Devices or links of a fleet that has several, or does not name them."""
 Value = TypeVar("Value")
@@ -107,7 +110,7 @@ class Candidate:
         fleet, found = Fleet(self.scenario.fleet), {}
         for index, group in enumerate(fleet.groups):
             links = OWN if group.site is not None else _own_links(group)
-            own = {"device": group.device or OWN, "links": links}
+            own = {"device": self.scenario.device_of(group) or OWN, "links": links}
             own |= {kind: given.name for kind, given in self._by_kind() if index in given.groups}
             found[fleet.name(index)] = own
         return found
@@ -159,7 +162,7 @@ def candidates(case: Case, notes: list[str], *, alone: bool) -> Iterator[Candida
     """
     devices, wanted = list(_devices(case, notes)), chosen_names(case.scenario)
     for fleet, some in fleets(case, notes):
-        chosen = [index for index, name in enumerate(names(some.scenario)) if name in wanted]
+        chosen = positions(some.scenario, wanted)
         there = dict.fromkeys(((*chosen,), *(((index,) for index in chosen) if alone else ())))
         offers = [(device, groups) for device in devices for groups in (there if device[0] else [()])]
         lines = [
@@ -183,14 +186,15 @@ def _candidate(
     changes: dict[int, dict[str, object]] = {index: {} for index in {*where, *there}}
     if device is not None:
         speed = device.speed if guess is None else guess.seconds
+        computing = {"device": device.name} if guess is not None and guess.origin == PREDICTED else {"speed": speed}
         for index in where:
-            changes[index] |= {"speed": speed, "gpu_hour": device.gpu_hour, "power": device.power}
+            changes[index] |= computing | {"gpu_hour": device.gpu_hour, "power": device.power}
     if links is not None:
         rates = {"uplink": links.uplink, "downlink": links.downlink or links.uplink}
         for index in there:
             site = scenario.fleet[index].site
             changes[index] |= rates if site is None else {"site": site.model_copy(update=rates)}
-    own_device = _common(group.device for group in scenario.fleet) or OWN
+    own_device = _common(map(scenario.device_of, scenario.fleet)) or OWN
     own_links = _common(_own_links(group) for group in scenario.fleet) or OWN
     return Candidate(
         with_groups(scenario, changes),
@@ -219,10 +223,16 @@ def run(candidate: Candidate) -> Outcome | str:
         return str(error)
 
 
-def at_speed(candidate: Candidate, speed: float) -> Outcome:
-    """Simulate a candidate as if the device that was chosen had another speed."""
-    speeds = {group: {"speed": speed} for group in candidate.device.groups}
-    return _outcome(Case.of(with_groups(candidate.scenario, speeds)), candidate)
+def at_ends(candidate: Candidate, speed: Extrapolation) -> tuple[Outcome, Outcome]:
+    """Simulate a candidate as if the device that was chosen were as slow, and as fast, as its band allows."""
+    if speed.origin == PREDICTED:
+        case = Case.of(candidate.scenario)
+        edges = (replace(case, costs=at_edge(case.costs, slow=slow)) for slow in (True, False))
+    else:
+        speeds = ({group: {"speed": end} for group in candidate.device.groups} for end in (speed.low, speed.high))
+        edges = (Case.of(with_groups(candidate.scenario, own)) for own in speeds)
+    slow, fast = (_outcome(case, candidate) for case in edges)
+    return slow, fast
 
 
 def _outcome(case: Case, candidate: Candidate) -> Outcome:
@@ -248,10 +258,8 @@ def _widths(case: Case) -> Iterator[tuple[float | None, Scenario]]:
 def _devices(case: Case, notes: list[str]) -> Iterator[tuple[DeviceChoice | None, Extrapolation | None]]:
     """Devices to choose from, with their speeds where those are guesses; first what the fleet has."""
     yield None, None
-    chosen = chosen_names(case.scenario)
-    own = _common(
-        group.device for group, name in zip(case.scenario.fleet, names(case.scenario), strict=True) if name in chosen
-    )
+    groups = positions(case.scenario, chosen_names(case.scenario))
+    own = _common(case.scenario.device_of(case.scenario.fleet[index]) for index in groups)
     devices = case.scenario.choices.devices
     reference = str(case.costs.provenance().get("device") or own or "")
     unknown = [device.name for device in devices if device.speed is None]
@@ -261,15 +269,32 @@ def _devices(case: Case, notes: list[str]) -> Iterator[tuple[DeviceChoice | None
         except CostError as error:
             # Probably misspelt: a device that is known but cannot be compared is merely left out.
             raise ScenarioError(f"choices.devices: {error} If it is no slip, give its speed") from None
-    if unknown and not reference:
+    by_step = bool(predicted(case.costs))
+    if unknown and not reference and not by_step:
         notes.append(say("budget.no_reference", devices=unknown))
     for device in devices:
-        if (device.speed is None and not reference) or device.name.lower() == (own or "").lower():
+        known = device.speed is not None or reference or by_step
+        if not known or device.name.lower() == (own or "").lower():
             continue
         try:
-            yield device, None if device.speed is not None else relative_speed(device.name, reference)
+            if device.speed is not None:
+                yield device, None
+            elif by_step:
+                yield device, _speed_by_step(case, device.name, groups)
+            else:
+                yield device, relative_speed(device.name, reference)
         except CostError as error:
             notes.append(say("budget.no_speed", device=device.name, error=error))
+
+
+def _speed_by_step(case: Case, device: str, groups: Sequence[int]) -> Extrapolation:
+    """Predict how many times as fast as its own device a scenario's first update is on another one."""
+    other = Case.of(with_groups(case.scenario, {group: {"device": device} for group in groups}))
+    client, block = Fleet(case.scenario.fleet).firsts[groups[0]], next(iter(case.setup.trained_blocks), None)
+    ours, theirs = (one.costs.local_update(client, 0, block).seconds for one in (other, case))
+    band = max((own.band for own in predicted(other.costs)), default=1.0)
+    speed, source = theirs / ours, f"{device} by the operators of the scenario's own step"
+    return Extrapolation(speed, speed / band, speed * band, source, PREDICTED)
 
 
 def _common(values: Iterable[Value]) -> Value | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from parasim.planning.methods import Case
 from parasim.sentences import say
@@ -16,6 +16,11 @@ def names(scenario: Scenario) -> list[str]:
     """Names of a fleet's groups, in its order."""
     fleet = Fleet(scenario.fleet)
     return [fleet.name(index) for index in range(len(fleet.groups))]
+
+
+def positions(scenario: Scenario, wanted: Container[str]) -> list[int]:
+    """Positions of groups of some names."""
+    return [index for index, name in enumerate(names(scenario)) if name in wanted]
 
 
 def chosen_names(scenario: Scenario) -> list[str]:

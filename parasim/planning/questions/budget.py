@@ -8,7 +8,7 @@ from itertools import islice
 from calibration.devices.prediction import Extrapolation
 from parasim.figures.pareto import draw_pareto
 from parasim.planning.answer import Answer, Check, Plan
-from parasim.planning.cost.choices import Candidate, Outcome, at_speed, candidates, run
+from parasim.planning.cost.choices import Candidate, Outcome, at_ends, candidates, run
 from parasim.planning.methods import Case, Question
 from parasim.sentences import by_kind, given_or_assumed, grouped, rounded, say
 from parasim.text import clock, origin
@@ -159,7 +159,7 @@ def _more(outcome: Outcome) -> dict[str, object]:
         "cost_usd": {part: cost for part, cost in vars(bill).items() if part != "energy"},
     }
     if speed is not None:
-        slow, fast = at_speed(candidate, speed.low), at_speed(candidate, speed.high)
+        slow, fast = at_ends(candidate, speed)
         more["device_speed"] = {
             "value": speed.seconds,
             "low": speed.low,

@@ -28,7 +28,7 @@ def compute_of(data: dict[str, Any]) -> dict[str, Any]:
         ({"local": {"batch_size": 16}}, "2 to 8"),
         ({"local": {"batch_size": 1}}, "2 to 8"),
         ({"local": {"sequence_length": 1024}}, "sequence length 1024"),
-        ({"fleet": [{"device": "h100"}]}, "it covers a100"),
+        ({"fleet": [{"device": "h101"}]}, "did you mean 'h100'"),
         ({"compute": {"profile": "paper-a100", "dataset": "alpaca"}}, "did you mean 'alpaca-gpt4'"),
         ({"method": "fedit", "lora": {"rank": 8}}, "rank 32 on q_proj and v_proj"),
         ({"method": "flora", "lora": {"targets": "all-linear"}}, "rank 32 on q_proj and v_proj"),
