@@ -13,9 +13,9 @@ from functools import partial
 from typing import cast
 
 from calibration.devices.catalogue import device as catalogued
+from calibration.devices.device_memory import measured_file
 from calibration.devices.predicted_costs import PredictedCosts
-from calibration.profiles.loading import DEFAULT_PROFILE, covering_profiles, load_profile, shipped_profiles
-from calibration.profiles.measured import MeasuredProfile
+from calibration.profiles.loading import DEFAULT_PROFILE, Profile, covering_profiles, load_profile, shipped_profiles
 from calibration.profiles.profile_file import other_devices
 from parasim.text import origin_said
 from sim.engine.costs import Cost, Costs, GivenSeconds
@@ -143,13 +143,11 @@ def _on_device(setup: Setup, name: str | None, gpus: int) -> Costs:
             "or compute.device for all groups that name none"
         )
     refused: list[CostError] = []
-    for profile in map(load_profile, shipped_profiles()):
-        # Not the published one: its seconds compare with no step.
-        if isinstance(profile, MeasuredProfile) and profile.device.name.lower() == name.lower():
-            try:
-                return profile.costs(alone)
-            except CostError as error:
-                refused.append(error)
+    for profile in _measured_on(name, setup):
+        try:
+            return profile.costs(alone)
+        except CostError as error:
+            refused.append(error)
     try:
         known = catalogued(name)
     except CostError as unknown:
@@ -159,6 +157,20 @@ def _on_device(setup: Setup, name: str | None, gpus: int) -> Costs:
             f"{where}: {unknown}; or measure it with `paraSim calibrate`, or give compute.seconds"
         ) from None
     return PredictedCosts(setup, known, gpus)
+
+
+def _measured_on(device: str, setup: Setup) -> list[Profile]:
+    """Profiles that come along and were measured on a device, those of the scenario's model first.
+
+    Not the published one: its seconds compare with no step.
+    """
+    found = [
+        (file, profile)
+        for profile in map(load_profile, shipped_profiles())
+        if (file := measured_file(profile)) is not None and file.device.name.lower() == device.lower()
+    ]
+    parameters = 0 if setup.architecture is None else setup.architecture.parameters
+    return [profile for _, profile in sorted(found, key=lambda one: one[0].model.parameters != parameters)]
 
 
 def _without_devices(setup: Setup, gpus: int) -> Setup:

@@ -17,7 +17,7 @@ from calibration.devices.operators import PASSES, Operator, Operators, Phase, on
 from calibration.devices.prediction import band_of, predict, repeated, step_seconds
 from calibration.memory.peaks import NO_MODEL, batches_per_step, recomputes, shared_batch
 from calibration.memory.recipe import recipe_of, recipe_settings
-from calibration.profiles.merging import Merges
+from calibration.profiles.merge_rounds import Merges
 from sim.engine.costs import Cost
 from sim.engine.fleet import Fleet
 from sim.engine.simulate import Setup

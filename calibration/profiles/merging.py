@@ -6,7 +6,7 @@ every weight that has an adapter. That is no part of a training step: it has pri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 import numpy as np
@@ -14,7 +14,6 @@ import numpy as np
 from calibration.profiles.cost_terms import MERGE_TERMS, amounts_matrix, merge_work
 from calibration.profiles.fit import non_negative
 from calibration.profiles.measured_file import Coefficient, MergeSample, Merging, coefficients
-from sim.engine.fleet import Cohorts
 from sim.workload.architecture import Architecture
 
 _FEWEST_FITTED = 2
@@ -24,31 +23,6 @@ def merge_seconds(prices: Mapping[str, Coefficient], architecture: Architecture,
     """Predict the seconds of one merge [s]."""
     amounts = merge_work(architecture, targets, rank)
     return float(sum(prices[term.name].value * amounts[term.amount] for term in MERGE_TERMS))
-
-
-class Merges:
-    """What merging takes the clients of one scenario.
-
-    Parameters
-    ----------
-    seconds : callable
-        What it takes to merge a stack of a rank [s].
-    rank : int
-        Rank of one client's adapter.
-    cohorts : Cohorts
-        Who takes part when.
-    """
-
-    def __init__(self, seconds: Callable[[int], float], rank: int, cohorts: Cohorts):
-        of_size = {size: seconds(rank * size) for size in dict.fromkeys(cohorts.sizes())}
-        self._seconds = [of_size[size] for size in cohorts.sizes()]
-        self._rounds_of = cohorts.rounds_of()
-
-    def before(self, client: int, round: int) -> float:
-        """Seconds that a client merges before it trains in a round: every stack since it last took part [s]."""
-        taken = self._rounds_of.get(client, range(round))
-        last = max((earlier for earlier in taken if earlier < round), default=0)
-        return sum(self._seconds[last:round])
 
 
 def fit_merging(samples: Sequence[MergeSample], architecture: Architecture) -> Merging | None:

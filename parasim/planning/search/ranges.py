@@ -44,7 +44,7 @@ def is_covered(scenario: Scenario) -> bool:
 
 
 def batch_sizes(scenario: Scenario) -> list[int]:
-    """Batch sizes that the scenario's profile or device covers, or that seconds are given for; only its own if for none apart."""
+    """Batch sizes that profile or device covers, or that seconds are given for; only its own if for none apart."""
     own = scenario.local.batch_size
     if (given := scenario.compute.seconds) is not None:
         return sorted({*given_batch_sizes(given, scenario.method.name, scenario.model), own})
