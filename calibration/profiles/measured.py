@@ -6,11 +6,12 @@ import math
 
 from calibration.memory.peaks import batches_per_step, recomputes
 from calibration.profiles.cost_terms import full_pass_work, work
-from calibration.profiles.measured_file import MeasuredFile, ModelShape, doubt
+from calibration.profiles.measured_file import MeasuredFile, ModelShape
 from calibration.profiles.measuring_command import measuring_command
 from calibration.profiles.merging import Merges
 from calibration.profiles.points import ADAPTERS, AXES, StepPoint, first_layer_of, join_targets
 from calibration.profiles.profile_file import other_devices
+from calibration.profiles.quality import doubt
 from sim.engine.costs import Cost
 from sim.engine.fleet import Cohorts, Fleet
 from sim.engine.simulate import Setup
