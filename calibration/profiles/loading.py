@@ -67,9 +67,9 @@ def _parsed(name_or_path: str, path: Path, modified: int, size: int) -> Profile:
         return PublishedProfile.parse(data, name_or_path)
     if data.get("kind") == "measured":
         from calibration.profiles.measured import MeasuredProfile
-        from calibration.profiles.measured_file import MeasuredFile
+        from calibration.profiles.self_check import checked_file
 
-        return MeasuredProfile(MeasuredFile.parse(data, name_or_path))
+        return MeasuredProfile(checked_file(data, name_or_path))
     kind = shown(data.get("kind"))
     raise CostError(f"profile {name_or_path}: unknown kind {kind}; allowed are measured, published")
 

@@ -8,12 +8,13 @@ from functools import partial
 from calibration.memory.peaks import batches_per_step
 from calibration.memory.recipe import not_by_default
 from calibration.profiles.cost_terms import full_pass_work, work
-from calibration.profiles.measured_file import MeasuredFile, ModelShape, doubt
+from calibration.profiles.measured_file import MeasuredFile, ModelShape
 from calibration.profiles.measuring_command import measuring_command
 from calibration.profiles.merge_rounds import Merges
 from calibration.profiles.merging import merge_seconds
 from calibration.profiles.points import ADAPTERS, AXES, StepPoint, first_layer_of, join_targets
 from calibration.profiles.profile_file import WAYS_OUT, most_gpus, other_devices
+from calibration.profiles.quality import doubt
 from sim.engine.costs import Cost
 from sim.engine.fleet import Cohorts, Fleet
 from sim.engine.simulate import Setup

@@ -47,15 +47,23 @@ def fit_merging(samples: Sequence[MergeSample], architecture: Architecture) -> M
     times = np.array([median(sample.seconds) for sample in seen])
     found, undetermined = non_negative(MERGE_TERMS, amounts_matrix(MERGE_TERMS, works), times, 1 / times)
     prices = coefficients(found)
+    usual, largest = merge_errors(samples, prices, architecture)
+    return Merging(
+        samples=tuple(samples),
+        coefficients=prices,
+        undetermined=undetermined,
+        median_error_pct=usual,
+        largest_error_pct=largest,
+    )
+
+
+def merge_errors(
+    samples: Sequence[MergeSample], prices: Mapping[str, Coefficient], architecture: Architecture
+) -> tuple[float, float]:
+    """Median and largest error of merges that a fit has not seen, at least one, to hundredths [%]."""
     errors = [
         100 * abs(merge_seconds(prices, architecture, one.targets, one.rank) / median(one.seconds) - 1)
         for one in samples
         if one.role == "held-out"
     ]
-    return Merging(
-        samples=tuple(samples),
-        coefficients=prices,
-        undetermined=undetermined,
-        median_error_pct=round(median(errors), 2),
-        largest_error_pct=round(max(errors), 2),
-    )
+    return round(median(errors), 2), round(max(errors), 2)

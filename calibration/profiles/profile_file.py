@@ -7,11 +7,12 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError
 
 from sim.errors import CostError
-from sim.scenario.fields import Line, Number, Section
+from sim.scenario.fields import Integer, Line, Number, Section
 from sim.scenario.scenario import Scenario
 from sim.scenario.validation_messages import validation_message
 
 Seconds = Annotated[Number, Field(ge=0, le=1e9)]
+Count = Annotated[Integer, Field(ge=0, le=2**62)]
 
 
 class ProfileFile(Section):

@@ -10,7 +10,8 @@ import typer
 
 from calibration.devices.catalogue import device, known_devices
 from calibration.profiles.loading import read_profile, shipped_profiles
-from calibration.profiles.measured_file import MeasuredFile, profile_schema
+from calibration.profiles.measured_file import profile_schema
+from calibration.profiles.self_check import checked_file
 from parasim.cli.measured import print_explanation
 from parasim.cli.options import PlainFormat, print_json
 from parasim.text import amount, console, plain_table
@@ -83,9 +84,9 @@ def _explain(name: str, format_: str) -> None:
     data = read_profile(name)
     if data.get("kind") != "measured":
         raise CostError(f"--explain {name}: only measured profiles have a fit to explain; `paraSim list profiles`")
-    file = MeasuredFile.parse(data, name)
+    file = checked_file(data, name)
     if format_ == "json":
-        print_json(file.model_dump(mode="json", include={"name", "device", "fit", "held_out"}))
+        print_json(file.model_dump(mode="json", include={"name", "device", "quality", "fit", "held_out"}))
     else:
         print_explanation(file)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from calibration.profiles.points import in_layers
+from calibration.profiles.quality import doubt
 from parasim.cli.calibrate import budget_seconds, measuring, use_threads
 from parasim.cli.options import DeviceKind, Format, OutputDirectory, Overrides, PlainFormat, print_json, values_of
 from parasim.cli.progress import stages
@@ -229,6 +230,8 @@ def _print(validation: ComputeValidation, out: Path) -> None:
     terminal = console()
     blocks = in_layers(validation.run["blocks"]["layers"])
     terminal.print(say("validation.head", validation=validation, blocks=blocks))
+    if validation.quality == "poor":
+        terminal.print(say("validation.poor", doubt=doubt(*validation.held_out_pct)))
     goal = f"within {validation.goal_pct:g} %"
     errors_of = (">error", ">median round", ">worst round")
     table = plain_table("method", ">rounds", ">predicted", ">measured", *errors_of, goal)
