@@ -34,9 +34,10 @@ def shared_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
     Returns
     -------
     dict
-        By field, as ``--set`` names it: plain values. How often checkpoints are taken is not among them.
+        By field, as ``--set`` names it: plain values. How often checkpoints are taken is not among them, nor is the
+        number of rounds: a run may be made longer.
     """
-    simulated = {"name", "method", "lora", "cyclic", "train"}
+    simulated = {"name", "method", "lora", "cyclic", "train", "rounds"}
     fields = scenario.model_dump(mode="json", exclude={**dict.fromkeys(simulated, True), **PLANNED})
     own = {"checkpoint_every", "learning_rate", "cyclic"}
     return _flat(fields | {"train": settings.model_dump(mode="json", exclude=own)})
@@ -49,6 +50,9 @@ def own_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
     fields["method"] = scenario.method.model_dump(mode="json", exclude={"name"})
     if method.shape.traits.takes_turns:
         fields["train"]["cyclic"] = settings.cyclic.model_dump(mode="json")
+        if settings.cyclic.optimizer == "kept" and settings.schedule != "constant":
+            # The learning rate falls over all of a client's turns: with more of them, the first ones were others.
+            fields["rounds"] = scenario.rounds
     if method.trains in (Trains.LORA, Trains.LORA_B, Trains.STACKED_LORA):
         fields["lora"] = scenario.lora.model_dump(mode="json")
     return _flat(fields)
