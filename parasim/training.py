@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from itertools import chain
 from pathlib import Path
@@ -15,6 +15,7 @@ from parasim.api import Source, costs_of
 from parasim.comparison import Base, Clock, Report, delta_saver, measure_base, missing_deltas, time_again
 from parasim.ignored import doubtful, ignored_in_training
 from parasim.sentences import say
+from parasim.steering import Reached, about_target, as_long_as, check_goals, save_best, when_reached
 from parasim.sweeping import PAPER_METHODS, check_parameters
 from sim.analysis.failing import write_failures
 from sim.engine.result import Result
@@ -61,6 +62,8 @@ class TrainedComparison:
         Who has which examples.
     notes : sequence of str
         What else the user should know, a sentence each: what was cut off the examples, what is not there.
+    reached : dict of str to Reached or None
+        When each method that was asked for had the held-out loss that was asked for; None if it never had.
     """
 
     metrics: list[MetricsRow]
@@ -68,6 +71,7 @@ class TrainedComparison:
     results: dict[str, Result]
     partition: Partition
     notes: Sequence[str]
+    reached: dict[str, Reached | None] = field(default_factory=dict)
 
 
 def train(
@@ -77,10 +81,12 @@ def train(
     overrides: Iterable[Override] = (),
     directory: str | Path,
     clock: Clock = "measured",
+    target_loss: float | None = None,
+    epochs: float | None = None,
     save_deltas: bool = False,
     report: Report = lambda what, done, total: None,
 ) -> TrainedComparison:
-    """Train methods with a real model, going on where an earlier call was interrupted.
+    """Train methods with a real model, going on where an earlier call was interrupted or had fewer rounds.
 
     Inside `parasim.on_ray`, the clients of a run are trained by workers of that cluster.
 
@@ -99,6 +105,10 @@ def train(
     clock : str
         Simulated seconds of a local update: `measured` as it trains, predicted by the scenario's `profile` (or its
         given seconds), or `both`: measured, and the same run timed by the profile beside it.
+    target_loss : float, optional
+        Held-out loss [nats] with which a method's training is over.
+    epochs : float, optional
+        How many times clients go over their examples, on average: what decides about the number of rounds.
     save_deltas : bool
         Also keep what was sent of every update, as safetensors with its measured seconds.
     report : callable
@@ -110,53 +120,68 @@ def train(
         If anything is wrong with scenario, data or model, the directory belongs to other settings or another process
         trains in it, training diverges, results cannot be written, or a cluster's workers cannot be used.
     """
+    overrides = list(overrides)
+    check_goals(target_loss, epochs, overrides)
     scenarios = _scenarios(source, overrides, methods)
     settings = TrainSettings.parse(scenarios[0].train)
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise ScenarioError(
             f"train.device: is cuda, but PyTorch {torch.__version__} finds no GPU here; allowed are cpu and auto"
         )
+    directory = Path(directory)
+    with noticing_deletions(), locked(directory):
+        if epochs is None:
+            # As early as can be: what is refused must not have cost anything, nor have changed what is there.
+            agree(directory, _terms(scenarios, settings, clock))
+        workers = cluster_workers(device_of(settings), most=scenarios[0].clients)
+        bench = build(scenarios[0], settings)
+        if epochs is not None:
+            scenarios = [as_long_as(scenario, epochs, settings, bench) for scenario in scenarios]
+        return _train(scenarios, settings, bench, workers, directory, clock, target_loss, save_deltas, report)
+
+
+def _terms(scenarios: Sequence[Scenario], settings: TrainSettings, clock: Clock) -> TrainingTerms:
+    """What the directory has to agree on."""
     # Measured too, `both` only times the same run a second time.
     timing = {"--clock": "profile" if clock == "profile" else "measured"}
     own = {scenario.method.name: own_settings(scenario, settings) | timing for scenario in scenarios}
-    terms = TrainingTerms(shared_settings(scenarios[0], settings), own)
-    directory = Path(directory)
-    with noticing_deletions(), locked(directory):
-        # As early as can be: what is refused must not have cost anything, nor have changed what is there.
-        agree(directory, terms)
-        workers = cluster_workers(device_of(settings), most=scenarios[0].clients)
-        return _train(scenarios, settings, terms, workers, directory, clock, save_deltas, report)
+    rounds = {scenario.method.name: scenario.rounds for scenario in scenarios}
+    return TrainingTerms(shared_settings(scenarios[0], settings), own, rounds)
 
 
 def _train(
     scenarios: Sequence[Scenario],
     settings: TrainSettings,
-    terms: TrainingTerms,
+    bench: Workbench,
     workers: ClusterWorkers | None,
     directory: Path,
     clock: Clock,
+    target: float | None,
     save_deltas: bool,
     report: Report,
 ) -> TrainedComparison:
     """Train in a directory that is this process's own and agrees as far as settings tell."""
-    bench = build(scenarios[0], settings)
     _check(scenarios, settings, bench, clock)
-    terms = replace(terms, contents=contents(bench, scenarios[0]))
+    terms = replace(_terms(scenarios, settings, clock), contents=contents(bench, scenarios[0]))
     agree(directory, terms)
     # What was trained before is taken from checkpoints, which are sealed, not from the file that shows it.
     metrics = {method: metrics_until(directory / method / "checkpoints", method) for method in described_in(directory)}
     pretrained = pretrain(bench, scenarios[0], settings, directory / "base", report)
     keep(directory, terms)
     base = measure_base(bench, directory, report, anew=not metrics)
+    if target is not None and (loss := base["eval_loss"]) is not None and loss <= target:
+        raise ScenarioError(f"--target-loss {target:g}: the base has a held-out loss of {loss:.4f} already")
     bench.partition.save(directory / "partition.json")
     if bench.held_out:
         write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
     left_out = (ignored_in_training(scenario, bench.architecture) for scenario in scenarios)
     unused = dict.fromkeys(chain.from_iterable(left_out))
     catching_up = any(catches_up(prepare(scenario, bench.architecture)) for scenario in scenarios)
+    reached: dict[str, Reached | None] = {}
     notes, results = [*bench.notes, *priced_only(scenarios[0].wire, catching_up=catching_up), *unused], {}
     if clock != "measured":
         notes += doubtful(costs_of(prepare(scenario, bench.architecture)).provenance() for scenario in scenarios)
+    costs = costs_of if clock == "profile" else None
     for scenario in scenarios:
         name, folder = scenario.method.name, directory / scenario.method.name
 
@@ -170,8 +195,9 @@ def _train(
             settings,
             bench,
             folder / "checkpoints",
-            costs=costs_of if clock == "profile" else None,
+            costs=costs,
             workers=workers,
+            target=target,
             on_row=on_row,
             on_update=delta_saver(folder) if save_deltas else lambda trace, sent: None,
         )
@@ -181,14 +207,20 @@ def _train(
         trained.result.write_timeline(folder / "timeline.csv")
         if write_failures(trained.result, folder):
             notes.append(say("run.cost", method=name, rounds=scenario.rounds, cost=trained.result.failures()))
-        trained.save_model(folder / "model", bench.tokenizer, str(directory / "base") if pretrained else scenario.model)
+        by_profile = time_again(trained, folder) if clock == "both" else ()
+        if target is not None:
+            reached[name] = when_reached(trained.metrics, target, by_profile)
+            notes.append(about_target(name, scenario.rounds, target, trained.metrics, reached[name]))
         if save_deltas:
             notes += missing_deltas(list(trained.learner.traces.values()), folder)
-        if clock == "both":
-            time_again(trained, folder)
+        base_name = str(directory / "base") if pretrained else scenario.model
+        trained.save_model(folder / "model", bench.tokenizer, base_name)
+        if best := save_best(trained, bench, folder, base_name, costs):
+            notes.append(best)
     if others := [name for name in metrics if name not in results]:
         notes.append(f"Metrics and charts also show what was trained here before: {', '.join(others)}.")
-    return TrainedComparison(list(chain.from_iterable(metrics.values())), base, results, bench.partition, notes)
+    rows = list(chain.from_iterable(metrics.values()))
+    return TrainedComparison(rows, base, results, bench.partition, notes, reached)
 
 
 def _check(scenarios: Sequence[Scenario], settings: TrainSettings, bench: Workbench, clock: Clock) -> None:

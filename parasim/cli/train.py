@@ -38,6 +38,12 @@ def command(
         Literal["measured", "profile", "both"],
         typer.Option(help="Time updates as measured, by the scenario's profile, or both."),
     ] = "measured",
+    target_loss: Annotated[
+        float | None, typer.Option(help="A method's training is over when its held-out loss is this or less.")
+    ] = None,
+    epochs: Annotated[
+        float | None, typer.Option(help="As many rounds as clients take, on average, to go over their data so often.")
+    ] = None,
     deltas: Annotated[bool, typer.Option("--deltas", help="Keep every update that was sent, as safetensors.")] = False,
     trace: TraceFile = None,
     engine: Engine = "local",
@@ -45,7 +51,7 @@ def command(
 ) -> None:
     """Train methods with a real model under the simulated clock: loss against rounds and against wall-clock.
 
-    An interrupted training goes on where it stopped: run the same command again.
+    An interrupted training goes on where it stopped: run the same command again. With more rounds, a finished one does.
 
     Example: paraSim train --method parablock,fedbcd --set rounds=16 --out results/quick
     """
@@ -59,7 +65,15 @@ def command(
     methods = values_of("--method", method)
     with computing_on(engine, address), stages(out) as report:
         training = train(
-            file, methods=methods, overrides=overrides, directory=out, clock=clock, save_deltas=deltas, report=report
+            file,
+            methods=methods,
+            overrides=overrides,
+            directory=out,
+            clock=clock,
+            target_loss=target_loss,
+            epochs=epochs,
+            save_deltas=deltas,
+            report=report,
         )
     traces = [] if trace is None else write_traces(training.results, trace)
     from parasim.figures.training import draw_partition, draw_training

@@ -83,7 +83,7 @@ def agree(directory: Path, terms: TrainingTerms) -> None:
     differences = _differences(there.shared, terms.shared)
     for method in terms.own.keys() & set(held):
         differences += _differences(there.own.get(method, {}), terms.own[method], f" for {method}")
-        if (before := there.rounds.get(method, 0)) > terms.rounds[method]:
+        if (before := there.rounds[method]) > terms.rounds[method]:
             differences.append(f"rounds for {method} were {before}, are {terms.rounds[method]}")
     if terms.contents:
         differences += [
