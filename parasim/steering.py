@@ -93,7 +93,9 @@ def check_goals(target: float | None, epochs: float | None, overrides: Sequence[
             raise ScenarioError(f"{option} {value:g}: must be positive")
     fields = [parse_override(one)[0] if isinstance(one, str) else one[0] for one in overrides]
     if epochs is not None and "rounds" in fields:
-        raise ScenarioError(f"--epochs {epochs:g}: says how many rounds there are, and so does rounds; give one of them")
+        raise ScenarioError(
+            f"--epochs {epochs:g}: says how many rounds there are, and so does rounds; give one of them"
+        )
 
 
 def when_reached(metrics: Sequence[MetricsRow], target: float, profile_seconds: Sequence[float]) -> Reached | None:

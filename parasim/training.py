@@ -20,7 +20,7 @@ from parasim.sweeping import PAPER_METHODS, check_parameters
 from sim.analysis.failing import write_failures
 from sim.engine.result import Result
 from sim.engine.simulate import prepare
-from sim.errors import ScenarioError
+from sim.errors import OutputError, ScenarioError
 from sim.scenario.reading import Override, load, plain_fields
 from sim.scenario.scenario import Scenario
 from sim.support.atomic_files import write_atomically
@@ -122,7 +122,7 @@ def train(
     """
     overrides = list(overrides)
     check_goals(target_loss, epochs, overrides)
-    scenarios = _scenarios(source, overrides, methods)
+    scenarios = scenarios_of(source, overrides, methods)
     settings = TrainSettings.parse(scenarios[0].train)
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise ScenarioError(
@@ -130,6 +130,10 @@ def train(
         )
     directory = Path(directory)
     with noticing_deletions(), locked(directory):
+        if seeds := sorted({path.parts[-4] for path in directory.glob("seed-*/*/checkpoints/round-*")}):
+            raise OutputError(
+                f"--out {directory}: holds a training with --seeds ({seeds[0]}, ...); choose another --out"
+            )
         if epochs is None:
             # As early as can be: what is refused must not have cost anything, nor have changed what is there.
             agree(directory, _terms(scenarios, settings, clock))
@@ -239,7 +243,14 @@ def _check(scenarios: Sequence[Scenario], settings: TrainSettings, bench: Workbe
                 costs.full_pass(0)
 
 
-def _scenarios(source: Source | None, overrides: Iterable[Override], methods: Sequence[str]) -> list[Scenario]:
+def scenarios_of(source: Source | None, overrides: Iterable[Override], methods: Sequence[str]) -> list[Scenario]:
+    """Read the scenario of each method of a training; those of the paper's Figure 2 for the demonstration.
+
+    Raises
+    ------
+    ScenarioError
+        If a method is named twice, or anything of the scenario is wrong.
+    """
     if source is None:
         source, methods = DEMONSTRATION, methods or PAPER_METHODS
     if twice := sorted({method for method in methods if methods.count(method) > 1}):

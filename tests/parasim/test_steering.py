@@ -39,7 +39,9 @@ def test_more_rounds_go_on_and_fewer_are_refused(small_training: Path, tmp_path:
     message = refused(*arguments, "--out", tmp_path / "longer")
     assert "rounds for parablock were 4, are 2; rounds for fedit were 4, are 2;" in message
     # One method by itself may have more than the others.
-    assert run(*arguments[:2], "--method", "fedit", *TIMED, "--set", "rounds=5", "--out", tmp_path / "longer").status == 0
+    assert (
+        run(*arguments[:2], "--method", "fedit", *TIMED, "--set", "rounds=5", "--out", tmp_path / "longer").status == 0
+    )
     assert [row["method"] for row in rows_of(tmp_path / "longer")] == ["parablock"] * 4 + ["fedit"] * 5
 
 
@@ -150,7 +152,9 @@ def test_evaluation_reads_data_as_the_training_did(tmp_path: Path):
     as_gsm8k = run("evaluate", out, "--data", data, "--data-format", "gsm8k", "--format", "json").out
     assert json.loads(as_gsm8k)[0]["loss"] != json.loads(by_default)[0]["loss"]
     # What the training held out is written in words of its own, other files may be of other kinds.
-    assert json.loads(run("evaluate", out, "--data", out / "held-out.jsonl", "--format", "json").out)[0]["examples"] == 6
+    assert (
+        json.loads(run("evaluate", out, "--data", out / "held-out.jsonl", "--format", "json").out)[0]["examples"] == 6
+    )
     other = tmp_path / "other.jsonl"
     other.write_text(json.dumps({"prompt": "How many is 1 and 1?", "response": "2"}) + "\n")
     assert run("evaluate", out, "--data", other).status == 0

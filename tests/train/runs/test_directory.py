@@ -20,7 +20,9 @@ TERMS = TrainingTerms(
 
 
 SPOILED = [
-    json.dumps({"format": 2, "shared": {}, "own": {"fedbcd": {}}, "rounds": {"fedbcd": 4}, "contents": {}} | {part: value})
+    json.dumps(
+        {"format": 2, "shared": {}, "own": {"fedbcd": {}}, "rounds": {"fedbcd": 4}, "contents": {}} | {part: value}
+    )
     for part in ("shared", "own", "rounds", "contents")
     for value in (None, 1, "text", [1], [["a", 1]])
 ] + [json.dumps({"format": 2, "shared": {}, "own": {"fedbcd": 3}, "rounds": {"fedbcd": 4}, "contents": {}})]
