@@ -70,6 +70,8 @@ def draw_bands(
                 xs = [point.seconds / unit.seconds if number else point.rounds for point in curve]
                 low, high = ([p.loss + sign * p.spread for p in curve] for sign in (-1, 1))
                 axes.fill_between(xs, low, high, color=colours[method], alpha=0.18, linewidth=0)
+                for edge in (low, high):
+                    axes.plot(xs, edge, color=colours[method], linewidth=0.5, alpha=0.6)
                 axes.plot(xs, [point.loss for point in curve], color=colours[method], linewidth=1.2)
             axes.set(xlabel=name)
             axes.set_xlim(left=0)
