@@ -30,6 +30,7 @@ from train.data.formats import Example
 from train.data.partition import Partition
 from train.models.adapters import target_modules
 from train.models.pretraining import pretrain
+from train.remote.device_trainer import DeviceWorkers, check_devices, device_workers
 from train.remote.ray_trainer import ClusterWorkers, cluster_workers
 from train.runs.checkpoint import metrics_until
 from train.runs.directory import TrainingTerms, agree, described_in, keep
@@ -84,6 +85,7 @@ def train(
     target_loss: float | None = None,
     epochs: float | None = None,
     save_deltas: bool = False,
+    devices: Sequence[str] = (),
     report: Report = lambda what, done, total: None,
 ) -> TrainedComparison:
     """Train methods with a real model, going on where an earlier call was interrupted or had fewer rounds.
@@ -111,6 +113,9 @@ def train(
         How many times clients go over their examples, on average: what decides about the number of rounds.
     save_deltas : bool
         Also keep what was sent of every update, as safetensors with its measured seconds.
+    devices : sequence of str
+        Train on several at a time, each with a process of its own: ``cuda:0`` and so on, or ``cpu`` as often as there
+        are to be processes; not with seconds that are measured, for which updates are trained one after the other.
     report : callable
         Told what is being done, the steps done and in total.
 
@@ -128,6 +133,13 @@ def train(
         raise ScenarioError(
             f"train.device: is cuda, but PyTorch {torch.__version__} finds no GPU here; allowed are cpu and auto"
         )
+    if devices:
+        check_devices(devices, device_of(settings))
+        if clock != "profile":
+            raise ScenarioError(
+                f"--devices: with --clock {clock}, updates are trained one after the other, so that each is timed by "
+                "itself; give --clock profile"
+            )
     directory = Path(directory)
     with noticing_deletions(), locked(directory):
         if seeds := sorted({path.parts[-4] for path in directory.glob("seed-*/*/checkpoints/round-*")}):
@@ -137,11 +149,15 @@ def train(
         if epochs is None:
             # As early as can be: what is refused must not have cost anything, nor have changed what is there.
             agree(directory, _terms(scenarios, settings, clock))
-        workers = cluster_workers(device_of(settings), most=scenarios[0].clients)
+        on_cluster = cluster_workers(device_of(settings), most=scenarios[0].clients)
+        if on_cluster and devices:
+            raise ScenarioError("--devices: are this machine's, and --engine ray trains on a cluster; give one of them")
         bench = build(scenarios[0], settings)
         if epochs is not None:
             scenarios = [as_long_as(scenario, epochs, settings, bench) for scenario in scenarios]
-        return _train(scenarios, settings, bench, workers, directory, clock, target_loss, save_deltas, report)
+        with device_workers(devices, device_of(settings)) as on_devices:
+            workers = on_cluster or on_devices
+            return _train(scenarios, settings, bench, workers, directory, clock, target_loss, save_deltas, report)
 
 
 def _terms(scenarios: Sequence[Scenario], settings: TrainSettings, clock: Clock) -> TrainingTerms:
@@ -157,7 +173,7 @@ def _train(
     scenarios: Sequence[Scenario],
     settings: TrainSettings,
     bench: Workbench,
-    workers: ClusterWorkers | None,
+    workers: ClusterWorkers | DeviceWorkers | None,
     directory: Path,
     clock: Clock,
     target: float | None,

@@ -49,6 +49,9 @@ def command(
         int | None, typer.Option(help="Train so many times, from the scenario's seed on; show the mean and the spread.")
     ] = None,
     deltas: Annotated[bool, typer.Option("--deltas", help="Keep every update that was sent, as safetensors.")] = False,
+    devices: Annotated[
+        str | None, typer.Option(help="Train on several at a time, such as cuda:0,cuda:1; with --clock profile.")
+    ] = None,
     trace: TraceFile = None,
     engine: Engine = "local",
     address: Address = None,
@@ -74,6 +77,7 @@ def command(
         "target_loss": target_loss,
         "epochs": epochs,
         "save_deltas": deltas,
+        "devices": values_of("--devices", devices),
     }
     with computing_on(engine, address), stages(out) as report:
         if seeds is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -158,3 +160,26 @@ def test_evaluation_reads_data_as_the_training_did(tmp_path: Path):
     other = tmp_path / "other.jsonl"
     other.write_text(json.dumps({"prompt": "How many is 1 and 1?", "response": "2"}) + "\n")
     assert run("evaluate", out, "--data", other).status == 0
+
+
+def test_several_devices_train_the_same(small_training: Path, tmp_path: Path):
+    arguments = ("train", small_training, "--method", "parablock,fedit", *TIMED)
+    assert run(*arguments, "--out", tmp_path / "one").status == 0
+    # As a user does, in a process of its own: the workers import what it does.
+    command = [sys.executable, "-m", "parasim", *map(str, arguments), "--devices", "cpu,cpu"]
+    done = subprocess.run([*command, "--out", tmp_path / "two"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in ("metrics.csv", "parablock/model/model.safetensors", "fedit/adapter/adapter_model.safetensors"):
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--devices", "cpu,gpu", *TIMED), "--devices gpu: there is no such device here; allowed are cpu"),
+        (("--devices", "cpu,cpu"), "--devices: with --clock measured, updates are trained one after the other"),
+        (("--devices", "", *TIMED), "--devices '': holds no values"),
+    ],
+)
+def test_devices_that_cannot_be_meant(arguments: tuple[str, ...], message: str, small_training: Path, tmp_path: Path):
+    assert message in refused("train", small_training, "--set", "train.device=cpu", *arguments, "--out", tmp_path)

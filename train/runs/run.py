@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from train.federated.learner import TorchLearner, Trace
 from train.models.blocks import Values
 from train.models.files import save_model
 from train.models.out_of_memory import free_memory
-from train.remote.ray_trainer import ClusterWorkers, RayTrainer
+from train.remote.device_trainer import DeviceWorkers
+from train.remote.ray_trainer import ClusterWorkers
 from train.runs.checkpoint import Checkpoint, CheckpointError, load, saved_rounds
 from train.runs.fingerprint import fingerprint
 from train.runs.metrics import MetricsRow
@@ -92,7 +92,7 @@ def train_method(
     folder: Path | None,
     *,
     costs: Callable[[Setup], Costs] | None,
-    workers: ClusterWorkers | None = None,
+    workers: ClusterWorkers | DeviceWorkers | None = None,
     target: float | None = None,
     on_row: Callable[[list[MetricsRow]], None] = lambda rows: None,
     on_update: Callable[[Trace, Values], None] = lambda trace, sent: None,
@@ -111,7 +111,7 @@ def train_method(
         Where checkpoints go; None to make none.
     costs : callable or None
         Gives the costs of a setup, for a simulated clock by profile; None for measured seconds.
-    workers : ClusterWorkers or None
+    workers : ClusterWorkers, DeviceWorkers or None
         Workers that train; None to train in this process.
     target : float, optional
         Held-out loss [nats] at which it is over: what comes out is a run of as many rounds as were trained until then.
@@ -218,7 +218,7 @@ def _learner(
     settings: TrainSettings,
     bench: Workbench,
     costs: Callable[[Setup], Costs] | None,
-    workers: ClusterWorkers | None,
+    workers: ClusterWorkers | DeviceWorkers | None,
     on_update: Callable[[Trace, Values], None],
 ) -> tuple[TorchLearner, Costs | None]:
     """Put together who learns, on a copy of the base model, and what says how long that takes."""
@@ -236,7 +236,7 @@ def _learner(
         accumulation=settings.accumulation,
     )
     trained = trained_part(setup.method.trains, model, setup.blocks, scenario.lora, seed=scenario.seed)
-    trainer = LocalTrainer if workers is None else partial(RayTrainer, workers)
+    trainer = LocalTrainer if workers is None else workers.trainer
     return TorchLearner(setup, settings, trained, bench.task, local, predicted, trainer, on_update), predicted
 
 
