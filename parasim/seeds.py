@@ -6,6 +6,7 @@ begins at random, and who takes part. So the spread is that of the whole experim
 
 from __future__ import annotations
 
+import logging
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ MEASURED = ("simulated_s", "train_loss", "eval_loss", "accuracy", "uploaded_byte
 """Columns of metrics that have a mean and a spread."""
 COLUMNS = ("method", "round", "seeds", *(f"{column}_{figure}" for column in MEASURED for figure in ("mean", "sd")))
 RESULTS = "seeds.csv"
+
+_LOGGER = logging.getLogger("parasim")
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,10 @@ def train_seeds(
             raise OutputError(
                 f"--out {directory}: holds a training without --seeds ({', '.join(held)}); choose another --out"
             )
-        runs = {
-            seed: train(
+        runs = {}
+        for seed in range(first, first + seeds):
+            _LOGGER.info("seed %d", seed)
+            runs[seed] = train(
                 source,
                 methods=methods,
                 overrides=[*overrides, ("seed", seed)],
@@ -100,8 +105,6 @@ def train_seeds(
                 report=partial(_of_seed, report, seed),
                 **told,
             )
-            for seed in range(first, first + seeds)
-        }
         rows = over_seeds([run.metrics for run in runs.values()])
         write_rows(directory / RESULTS, COLUMNS, ([row[column] for column in COLUMNS] for row in rows))
     bases = [run.base for run in runs.values()]

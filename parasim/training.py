@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from itertools import chain
@@ -17,6 +18,7 @@ from parasim.ignored import doubtful, ignored_in_training
 from parasim.sentences import say
 from parasim.steering import Reached, about_target, as_long_as, check_goals, save_best, when_reached
 from parasim.sweeping import PAPER_METHODS, check_parameters
+from parasim.text import clock as written
 from sim.analysis.failing import write_failures
 from sim.engine.result import Result
 from sim.engine.simulate import prepare
@@ -42,6 +44,11 @@ from train.runs.settings import TrainSettings
 from train.runs.workbench import Workbench, build, device_of
 from train.update.compression import messages
 from train.update.priced_only import catches_up, priced_only
+
+Noted = Callable[[list[MetricsRow]], None]
+
+_LOGGER = logging.getLogger("parasim")
+"""Told a line per round, at the level INFO."""
 
 DEMONSTRATION = Path(str(resources.files("parasim_demonstration"))) / "scenario.yaml"
 """What `paraSim train` does without arguments: a small Llama, word problems, 10 clients."""
@@ -205,10 +212,14 @@ def _train(
     for scenario in scenarios:
         name, folder = scenario.method.name, directory / scenario.method.name
 
-        def on_row(rows: list[MetricsRow], name: str = name, rounds: int = scenario.rounds) -> None:
+        def note(rows: list[MetricsRow], name: str = name, rounds: int = scenario.rounds) -> None:
             report(f"training {name}", len(rows), rounds)
             metrics[name] = rows
             write_metrics(directory / "metrics.csv", chain.from_iterable(metrics.values()))
+
+        def on_row(rows: list[MetricsRow], note: Noted = note, rounds: int = scenario.rounds) -> None:
+            _LOGGER.info("%s", _about_round(rows[-1], rounds))
+            note(rows)
 
         trained = train_method(
             scenario,
@@ -222,7 +233,7 @@ def _train(
             on_update=delta_saver(folder) if save_deltas else lambda trace, sent: None,
         )
         # A run that was finished before reports no rows any more.
-        on_row(trained.metrics)
+        note(trained.metrics)
         results[name] = trained.result
         trained.result.write_timeline(folder / "timeline.csv")
         if write_failures(trained.result, folder):
@@ -277,6 +288,19 @@ def scenarios_of(source: Source | None, overrides: Iterable[Override], methods: 
     if methods:
         check_parameters(overrides, methods)
     return [load(fields, [("method.name", name)]) for name in methods] or [load(fields)]
+
+
+def _about_round(row: MetricsRow, rounds: int) -> str:
+    """Say in a line what a round brought."""
+    told = [
+        f"{what} {row[column]:.4f}"
+        for column, what in (("train_loss", "training loss"), ("eval_loss", "held-out loss"))
+        if row[column] is not None
+    ]
+    accuracy = row["accuracy"]
+    told += [] if accuracy is None else [f"accuracy {accuracy:.1%}"]
+    when = written(float(str(row["simulated_s"])))
+    return f"{row['method']}: round {int(str(row['round'])) + 1} of {rounds}, {when}: {', '.join(told)}"
 
 
 def _line(example: Example) -> str:

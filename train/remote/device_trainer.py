@@ -117,16 +117,12 @@ def check_devices(devices: Sequence[str], home: torch.device) -> None:
     ScenarioError
         Naming those that there are.
     """
-    there = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    there = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
     for device in devices:
-        if device not in ("cpu", *there):
-            raise ScenarioError(
-                f"--devices {device}: there is no such device here; allowed are {', '.join(['cpu', *there])}"
-            )
-        if torch.device(device).type != home.type:
-            raise ScenarioError(
-                f"--devices {device}: the server's model is on {home.type}; set train.device={torch.device(device).type}"
-            )
+        if device not in there:
+            raise ScenarioError(f"--devices {device}: there is no such device here; allowed are {', '.join(there)}")
+        if (kind := torch.device(device).type) != home.type:
+            raise ScenarioError(f"--devices {device}: the server's model is on {home.type}; set train.device={kind}")
 
 
 @contextmanager
