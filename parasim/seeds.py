@@ -6,7 +6,6 @@ begins at random, and who takes part. So the spread is that of the whole experim
 
 from __future__ import annotations
 
-import logging
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 from parasim.api import Source
 from parasim.comparison import Base, Report
+from parasim.progress import LOGGER
 from parasim.sentences import grouped
 from parasim.training import TrainedComparison, scenarios_of, train
 from sim.errors import OutputError, ScenarioError
@@ -29,8 +29,6 @@ MEASURED = ("simulated_s", "train_loss", "eval_loss", "accuracy", "uploaded_byte
 """Columns of metrics that have a mean and a spread."""
 COLUMNS = ("method", "round", "seeds", *(f"{column}_{figure}" for column in MEASURED for figure in ("mean", "sd")))
 RESULTS = "seeds.csv"
-
-_LOGGER = logging.getLogger("parasim")
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def train_seeds(
             )
         runs = {}
         for seed in range(first, first + seeds):
-            _LOGGER.info("seed %d", seed)
+            LOGGER.info("seed %d", seed)
             runs[seed] = train(
                 source,
                 methods=methods,

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from parasim.api import Source, costs_of
 from parasim.comparison import Base, Clock, Report, delta_saver, measure_base, missing_deltas, time_again
 from parasim.ignored import doubtful, ignored_in_training
+from parasim.loggers.logbook import Logbook, check_loggers
+from parasim.progress import Progress
 from parasim.sentences import say
 from parasim.steering import Reached, about_target, as_long_as, check_goals, save_best, when_reached
 from parasim.sweeping import PAPER_METHODS, check_parameters
-from parasim.text import clock as written
 from sim.analysis.failing import write_failures
 from sim.engine.result import Result
 from sim.engine.simulate import prepare
@@ -38,17 +39,12 @@ from train.runs.checkpoint import metrics_until
 from train.runs.directory import TrainingTerms, agree, described_in, keep
 from train.runs.fingerprint import contents, own_settings, shared_settings
 from train.runs.lock import locked
-from train.runs.metrics import MetricsRow, write_metrics
+from train.runs.metrics import MetricsRow
 from train.runs.run import train_method
 from train.runs.settings import TrainSettings
 from train.runs.workbench import Workbench, build, device_of
 from train.update.compression import messages
 from train.update.priced_only import catches_up, priced_only
-
-Noted = Callable[[list[MetricsRow]], None]
-
-_LOGGER = logging.getLogger("parasim")
-"""Told a line per round, at the level INFO."""
 
 DEMONSTRATION = Path(str(resources.files("parasim_demonstration"))) / "scenario.yaml"
 """What `paraSim train` does without arguments: a small Llama, word problems, 10 clients."""
@@ -82,6 +78,16 @@ class TrainedComparison:
     reached: dict[str, Reached | None] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What a training is asked for beside the scenario; see `train`."""
+
+    clock: Clock
+    loss: float | None
+    deltas: bool
+    loggers: tuple[str, ...]
+
+
 def train(
     source: Source | None = None,
     *,
@@ -93,6 +99,7 @@ def train(
     epochs: float | None = None,
     save_deltas: bool = False,
     devices: Sequence[str] = (),
+    log: Sequence[str] = (),
     report: Report = lambda what, done, total: None,
 ) -> TrainedComparison:
     """Train methods with a real model, going on where an earlier call was interrupted or had fewer rounds.
@@ -123,6 +130,8 @@ def train(
     devices : sequence of str
         Train on several at a time, each with a process of its own: ``cuda:0`` and so on, or ``cpu`` as often as there
         are to be processes; not with seconds that are measured, for which updates are trained one after the other.
+    log : sequence of str
+        Loggers that are told every round: `tensorboard`, `wandb`, `mlflow` (`parasim.loggers`).
     report : callable
         Told what is being done, the steps done and in total.
 
@@ -134,6 +143,7 @@ def train(
     """
     overrides = list(overrides)
     check_goals(target_loss, epochs, overrides)
+    check_loggers(log)
     scenarios = scenarios_of(source, overrides, methods)
     settings = TrainSettings.parse(scenarios[0].train)
     if settings.device == "cuda" and not torch.cuda.is_available():
@@ -163,8 +173,8 @@ def train(
         if epochs is not None:
             scenarios = [as_long_as(scenario, epochs, settings, bench) for scenario in scenarios]
         with device_workers(devices, device_of(settings)) as on_devices:
-            workers = on_cluster or on_devices
-            return _train(scenarios, settings, bench, workers, directory, clock, target_loss, save_deltas, report)
+            wanted = _Wanted(clock, target_loss, save_deltas, tuple(log))
+            return _train(scenarios, settings, bench, on_cluster or on_devices, directory, wanted, report)
 
 
 def _terms(scenarios: Sequence[Scenario], settings: TrainSettings, clock: Clock) -> TrainingTerms:
@@ -182,76 +192,91 @@ def _train(
     bench: Workbench,
     workers: ClusterWorkers | DeviceWorkers | None,
     directory: Path,
-    clock: Clock,
-    target: float | None,
-    save_deltas: bool,
+    wanted: _Wanted,
     report: Report,
 ) -> TrainedComparison:
     """Train in a directory that is this process's own and agrees as far as settings tell."""
-    _check(scenarios, settings, bench, clock)
-    terms = replace(_terms(scenarios, settings, clock), contents=contents(bench, scenarios[0]))
+    _check(scenarios, settings, bench, wanted.clock)
+    terms = replace(_terms(scenarios, settings, wanted.clock), contents=contents(bench, scenarios[0]))
     agree(directory, terms)
     # What was trained before is taken from checkpoints, which are sealed, not from the file that shows it.
     metrics = {method: metrics_until(directory / method / "checkpoints", method) for method in described_in(directory)}
     pretrained = pretrain(bench, scenarios[0], settings, directory / "base", report)
     keep(directory, terms)
     base = measure_base(bench, directory, report, anew=not metrics)
-    if target is not None and (loss := base["eval_loss"]) is not None and loss <= target:
-        raise ScenarioError(f"--target-loss {target:g}: the base has a held-out loss of {loss:.4f} already")
+    if wanted.loss is not None and (loss := base["eval_loss"]) is not None and loss <= wanted.loss:
+        raise ScenarioError(f"--target-loss {wanted.loss:g}: the base has a held-out loss of {loss:.4f} already")
     bench.partition.save(directory / "partition.json")
     if bench.held_out:
         write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
     left_out = (ignored_in_training(scenario, bench.architecture) for scenario in scenarios)
     unused = dict.fromkeys(chain.from_iterable(left_out))
     catching_up = any(catches_up(prepare(scenario, bench.architecture)) for scenario in scenarios)
-    reached: dict[str, Reached | None] = {}
-    notes, results = [*bench.notes, *priced_only(scenarios[0].wire, catching_up=catching_up), *unused], {}
-    if clock != "measured":
+    notes = [*bench.notes, *priced_only(scenarios[0].wire, catching_up=catching_up), *unused]
+    if wanted.clock != "measured":
         notes += doubtful(costs_of(prepare(scenario, bench.architecture)).provenance() for scenario in scenarios)
-    costs = costs_of if clock == "profile" else None
-    for scenario in scenarios:
-        name, folder = scenario.method.name, directory / scenario.method.name
-
-        def note(rows: list[MetricsRow], name: str = name, rounds: int = scenario.rounds) -> None:
-            report(f"training {name}", len(rows), rounds)
-            metrics[name] = rows
-            write_metrics(directory / "metrics.csv", chain.from_iterable(metrics.values()))
-
-        def on_row(rows: list[MetricsRow], note: Noted = note, rounds: int = scenario.rounds) -> None:
-            _LOGGER.info("%s", _about_round(rows[-1], rounds))
-            note(rows)
-
-        trained = train_method(
-            scenario,
-            settings,
-            bench,
-            folder / "checkpoints",
-            costs=costs,
-            workers=workers,
-            target=target,
-            on_row=on_row,
-            on_update=delta_saver(folder) if save_deltas else lambda trace, sent: None,
-        )
-        # A run that was finished before reports no rows any more.
-        note(trained.metrics)
-        results[name] = trained.result
-        trained.result.write_timeline(folder / "timeline.csv")
-        if write_failures(trained.result, folder):
-            notes.append(say("run.cost", method=name, rounds=scenario.rounds, cost=trained.result.failures()))
-        by_profile = time_again(trained, folder) if clock == "both" else ()
-        if target is not None:
-            reached[name] = when_reached(trained.metrics, target, by_profile)
-            notes.append(about_target(name, scenario.rounds, target, trained.metrics, reached[name]))
-        if save_deltas:
-            notes += missing_deltas(list(trained.learner.traces.values()), folder)
-        base_name = str(directory / "base") if pretrained else scenario.model
-        trained.save_model(folder / "model", bench.tokenizer, base_name)
-        if best := save_best(trained, bench, folder, base_name, costs):
-            notes.append(best)
-    if others := [name for name in metrics if name not in results]:
+    results, reached = {}, {}
+    with Logbook(wanted.loggers, directory, base) as logbook:
+        progress = Progress(directory, metrics, logbook, report)
+        for scenario in scenarios:
+            name = scenario.method.name
+            base_name = str(directory / "base") if pretrained else scenario.model
+            of_method = _train_method(scenario, settings, bench, workers, directory / name, base_name, wanted, progress)
+            results[name], reached[name] = of_method.result, of_method.reached
+            notes += of_method.notes
+    if others := [name for name in progress.metrics if name not in results]:
         notes.append(f"Metrics and charts also show what was trained here before: {', '.join(others)}.")
-    rows = list(chain.from_iterable(metrics.values()))
-    return TrainedComparison(rows, base, results, bench.partition, notes, reached)
+    notes += [f"Logged: {place}" for place in logbook.places.values()]
+    return TrainedComparison(progress.rows(), base, results, bench.partition, notes, reached)
+
+
+class _OfMethod(NamedTuple):
+    """What training one method gave."""
+
+    result: Result
+    reached: Reached | None
+    notes: list[str]
+
+
+def _train_method(
+    scenario: Scenario,
+    settings: TrainSettings,
+    bench: Workbench,
+    workers: ClusterWorkers | DeviceWorkers | None,
+    folder: Path,
+    base: str | None,
+    wanted: _Wanted,
+    progress: Progress,
+) -> _OfMethod:
+    """Train one method, and leave in its folder what came of it."""
+    name, notes, costs = scenario.method.name, [], costs_of if wanted.clock == "profile" else None
+    trained = train_method(
+        scenario,
+        settings,
+        bench,
+        folder / "checkpoints",
+        costs=costs,
+        workers=workers,
+        target=wanted.loss,
+        on_row=progress.of(scenario),
+        on_update=delta_saver(folder) if wanted.deltas else lambda trace, sent: None,
+    )
+    # A run that was finished before reports no rows any more.
+    progress.tell(scenario, trained.metrics)
+    trained.result.write_timeline(folder / "timeline.csv")
+    if write_failures(trained.result, folder):
+        notes.append(say("run.cost", method=name, rounds=scenario.rounds, cost=trained.result.failures()))
+    by_profile = time_again(trained, folder) if wanted.clock == "both" else ()
+    reached = None
+    if wanted.loss is not None:
+        reached = when_reached(trained.metrics, wanted.loss, by_profile)
+        notes.append(about_target(name, scenario.rounds, wanted.loss, trained.metrics, reached))
+    if wanted.deltas:
+        notes += missing_deltas(list(trained.learner.traces.values()), folder)
+    trained.save_model(folder / "model", bench.tokenizer, base)
+    if best := save_best(trained, bench, folder, base, costs):
+        notes.append(best)
+    return _OfMethod(trained.result, reached, notes)
 
 
 def _check(scenarios: Sequence[Scenario], settings: TrainSettings, bench: Workbench, clock: Clock) -> None:
@@ -288,19 +313,6 @@ def scenarios_of(source: Source | None, overrides: Iterable[Override], methods: 
     if methods:
         check_parameters(overrides, methods)
     return [load(fields, [("method.name", name)]) for name in methods] or [load(fields)]
-
-
-def _about_round(row: MetricsRow, rounds: int) -> str:
-    """Say in a line what a round brought."""
-    told = [
-        f"{what} {row[column]:.4f}"
-        for column, what in (("train_loss", "training loss"), ("eval_loss", "held-out loss"))
-        if row[column] is not None
-    ]
-    accuracy = row["accuracy"]
-    told += [] if accuracy is None else [f"accuracy {accuracy:.1%}"]
-    when = written(float(str(row["simulated_s"])))
-    return f"{row['method']}: round {int(str(row['round'])) + 1} of {rounds}, {when}: {', '.join(told)}"
 
 
 def _line(example: Example) -> str:

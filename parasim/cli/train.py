@@ -52,6 +52,9 @@ def command(
     devices: Annotated[
         str | None, typer.Option(help="Train on several at a time, such as cuda:0,cuda:1; with --clock profile.")
     ] = None,
+    log: Annotated[
+        str | None, typer.Option(help="Tell every round to tensorboard, wandb or mlflow, or several with commas.")
+    ] = None,
     trace: TraceFile = None,
     engine: Engine = "local",
     address: Address = None,
@@ -78,6 +81,7 @@ def command(
         "epochs": epochs,
         "save_deltas": deltas,
         "devices": values_of("--devices", devices),
+        "log": values_of("--log", log),
     }
     with computing_on(engine, address), stages(out) as report:
         if seeds is not None:

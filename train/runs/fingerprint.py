@@ -40,7 +40,7 @@ def shared_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
     simulated = {"name", "method", "lora", "cyclic", "train", "rounds"}
     fields = scenario.model_dump(mode="json", exclude={**dict.fromkeys(simulated, True), **PLANNED})
     own = {"checkpoint_every", "learning_rate", "cyclic"}
-    return _flat(fields | {"train": settings.model_dump(mode="json", exclude=own)})
+    return flat(fields | {"train": settings.model_dump(mode="json", exclude=own)})
 
 
 def own_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
@@ -55,7 +55,7 @@ def own_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
             fields["rounds"] = scenario.rounds
     if method.trains in (Trains.LORA, Trains.LORA_B, Trains.STACKED_LORA):
         fields["lora"] = scenario.lora.model_dump(mode="json")
-    return _flat(fields)
+    return flat(fields)
 
 
 def contents(bench: Workbench, scenario: Scenario) -> dict[str, str]:
@@ -118,7 +118,7 @@ def fingerprint(
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
-def _flat(data: Any, prefix: str = "") -> Fields:
+def flat(data: Any, prefix: str = "") -> Fields:
     """Name every value by its path with dots; a list of plain values is one value."""
     if isinstance(data, list) and any(isinstance(entry, dict | list) for entry in data):
         data = dict(enumerate(data))
@@ -126,7 +126,7 @@ def _flat(data: Any, prefix: str = "") -> Fields:
         return {prefix: data}
     fields: Fields = {}
     for name, value in data.items():
-        fields |= _flat(value, f"{prefix}.{name}" if prefix else str(name))
+        fields |= flat(value, f"{prefix}.{name}" if prefix else str(name))
     return fields
 
 
