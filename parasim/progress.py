@@ -46,6 +46,16 @@ class Progress:
         LOGGER.info("%s", about_round(rows[-1], scenario.rounds))
         self.tell(scenario, rows)
 
+    def begin(self, scenario: Scenario) -> None:
+        """Begin with a method: loggers that refuse do it before anything is trained.
+
+        Raises
+        ------
+        ParaSimError
+            If a logger refuses.
+        """
+        self._log(scenario, self.metrics.get(scenario.method.name, []))
+
     def tell(self, scenario: Scenario, rows: list[MetricsRow]) -> None:
         """Tell what a method has come to.
 
@@ -65,7 +75,11 @@ class Progress:
         self._report(f"training {name}", len(rows), scenario.rounds)
         self.metrics[name] = rows
         write_metrics(self._directory / "metrics.csv", self.rows())
+        self._log(scenario, rows)
+
+    def _log(self, scenario: Scenario, rows: list[MetricsRow]) -> None:
         # What no checkpoint holds, an interrupted training would train once more.
+        name = scenario.method.name
         safe = max(saved_rounds(self._directory / name / "checkpoints"), default=-1) + 1
         self._logbook.log(name, rows[:safe], scenario)
 

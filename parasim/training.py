@@ -250,6 +250,7 @@ def _train_method(
 ) -> _OfMethod:
     """Train one method, and leave in its folder what came of it."""
     name, notes, costs = scenario.method.name, [], costs_of if wanted.clock == "profile" else None
+    progress.begin(scenario)
     trained = train_method(
         scenario,
         settings,

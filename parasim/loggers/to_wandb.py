@@ -44,9 +44,10 @@ class WandbLogger:
             )
         except wandb.Error as error:
             raise ParaSimError(
-                f"--log wandb: {brief(str(error))}; WANDB_MODE=offline keeps the run on this machine"
+                f"--log wandb: {brief(str(error)).rstrip('.')}; WANDB_MODE=offline keeps the run on this machine"
             ) from None
-        self.where = f"wandb sync {self._run.dir}/.." if self._run.offline else str(self._run.url)
+        offline = f"wandb sync {run.directory / 'wandb'}/offline-run-*"
+        self.where = offline if self._run.offline else str(self._run.url)
         self._run.define_metric("rounds")
         self._run.define_metric("*", step_metric="rounds")
 
