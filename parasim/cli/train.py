@@ -98,7 +98,7 @@ def _show(training: TrainedComparison, out: Path, trace: Path | None) -> None:
     """Draw and print what training gave, and say where everything is."""
     from parasim.figures.training import draw_partition, draw_training
     from parasim.report.record import leave_record
-    from parasim.trace import write_traces
+    from parasim.trace import named, write_traces
 
     traces = [] if trace is None else write_traces(training.results, trace)
     base = training.base["eval_loss"]
@@ -110,7 +110,7 @@ def _show(training: TrainedComparison, out: Path, trace: Path | None) -> None:
     print("Charts: " + ", ".join(map(str, charts)))
     print(f"Models: {out}/<method>/model")
     if traces:
-        print("Traces: " + ", ".join(map(str, traces)))
+        print("Traces: " + ", ".join(map(named, training.results.values(), traces)))
 
 
 def _print(training: TrainedComparison) -> None:

@@ -65,7 +65,7 @@ def read_examples(
     if columns is not None and format not in (None, "columns"):
         raise DataError(f"columns are named, but the format is {format!r}: it has its own")
     chosen = named_columns(columns) if columns is not None else named_format(format) if format else None
-    examples = []
+    examples: list[Example] = []
     for place, row in _rows(source):
         try:
             if only_if_there and chosen and not examples and chosen[0] - row.keys():

@@ -163,8 +163,8 @@ def test_wandb_itself_offline(small_training: Path, tmp_path: Path, monkeypatch:
 def history(file: Path) -> list[dict[str, float]]:
     """What a file of Weights & Biases holds of each step.
 
-    It is a log of blocks of 32 KiB; each piece of a record has its checksum (4 bytes), its length (2), and whether it is
-    whole, the first, one in the middle, or the last (1).
+    It is a log of blocks of 32 KiB; each piece of a record has its checksum (4 bytes), its length (2), and whether it
+    is whole, the first, one in the middle, or the last (1).
     """
     from wandb.proto import wandb_internal_pb2
 
