@@ -134,7 +134,7 @@ def about_target(name: str, rounds: int, target: float, metrics: Sequence[Metric
         When it did.
     """
     if reached is not None:
-        when = clock(reached.seconds)
+        when: str = clock(reached.seconds)
         if reached.profile_seconds is not None:
             when = f"{when} as measured and {clock(reached.profile_seconds)} by the profile"
         return (

@@ -61,7 +61,7 @@ class _Worker:
     def send(self, content: object) -> None:
         """Send something; a worker that is not alive any more is an `EngineError`."""
         try:
-            self.connection.send_bytes(memoryview(pack(content)))
+            self.connection.send_bytes(pack(content).data)
         except OSError:
             raise self.lost() from None
 

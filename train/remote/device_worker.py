@@ -92,7 +92,7 @@ def serve(connection: Connection, moved: Mapping[str, str], threads: int) -> Non
             answer = worker.do(received)
         except Exception as error:  # whatever it is, it is raised where the update is waited for
             answer = error
-        connection.send_bytes(memoryview(pack(answer)))
+        connection.send_bytes(pack(answer).data)
 
 
 class _Worker:
