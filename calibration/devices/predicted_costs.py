@@ -112,7 +112,7 @@ class PredictedCosts:
 
     def trace(self) -> None:
         """Trace now what rounds will ask for."""
-        for block in self._setup.trained_blocks or [None]:
+        for block in self._setup.trained_blocks or (None,):
             self.local_update(0, 0, block)
 
     @property

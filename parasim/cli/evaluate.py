@@ -35,7 +35,11 @@ def command(
     ] = None,
     column: Annotated[
         list[str],
-        typer.Option(metavar="FIELD=NAME", help="Which column of other data is the prompt, the response, the answer."),
+        typer.Option(
+            metavar="FIELD=NAME",
+            help="Which column of other data is the prompt, the response, the answer; as in the model's training if "
+            "left out.",
+        ),
     ] = [],  # noqa: B006 - typer copies it
     examples: Annotated[int | None, typer.Option(help="Only the first so many examples.")] = None,
     sequence_length: Annotated[

@@ -10,7 +10,7 @@ from parasim.links import run_summary
 from parasim.report.record import leave_record
 from parasim.sentences import say
 from parasim.text import clock, console, origin, plain_table, signed_share
-from parasim.trace import write_trace
+from parasim.trace import named, write_trace
 from sim.analysis.explain import Explanation
 from sim.analysis.failing import write_failures
 from sim.support.atomic_files import write_json
@@ -50,7 +50,7 @@ def command(
     if out is not None:
         print(f"The critical path, the timeline and its picture are in {out}")
     if trace is not None:
-        print(f"Trace: {trace}")
+        print(f"Trace: {named(explanation.result, trace)}")
 
 
 def print_explanation(explanation: Explanation) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import typer
 
-from sim.errors import OutputError, ParaSimError, brief, shown_path
+from parasim.cli.quiet import record
+from sim.errors import OutputError, ParaSimError, ScenarioError, brief, shown_path
 
 _CANNOT_BE_WRITTEN = {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
 """What writing to something open may end with."""
@@ -27,6 +28,27 @@ def without(option: str, arguments: Sequence[str]) -> tuple[list[str], bool]:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options = [argument for argument in arguments[:end] if argument != option]
     return [*options, *arguments[end:]], len(options) < end
+
+
+def value_of(option: str, arguments: Sequence[str]) -> tuple[list[str], str | None]:
+    """Take an option with a value that goes with all commands out of the arguments; return also its value, if any.
+
+    Raises
+    ------
+    ScenarioError
+        If it is given without one.
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    left, value, own = [], None, iter(arguments[:end])
+    for argument in own:
+        name, equals, text = argument.partition("=")
+        if name != option:
+            left.append(argument)
+            continue
+        value = text if equals else next(own, "")
+        if not value:
+            raise ScenarioError(f"{option}: needs a value, such as {option} run.log")
+    return [*left, *arguments[end:]], value
 
 
 def prepare_streams() -> None:
@@ -77,6 +99,7 @@ def status_of(error: BaseException, *, debug: bool) -> int:
     status, text = _told(error, unwritten)
     if text:
         with suppress(OSError):
+            record("error", text)
             print(f"paraSim: {text}", file=sys.stderr)
     return status
 

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from parasim.cli.commands import Commands
-from parasim.cli.guard import prepare_streams, status_of, without
-from parasim.cli.quiet import be_quiet
+from parasim.cli.guard import prepare_streams, status_of, value_of, without
+from parasim.cli.quiet import record, speaking
 from sim.support.deleted_results import noticing_deletions
 
 app = typer.Typer(
@@ -33,6 +33,13 @@ def _options(
         bool,
         typer.Option("--quiet", help="Print results and errors, without progress or notes; likewise."),
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Say what is begun and done, each round of a training too; likewise.")
+    ] = False,
+    log_file: Annotated[
+        str | None,
+        typer.Option("--log-file", metavar="FILE", help="Add all of that to a file, with the time; likewise."),
+    ] = None,
 ) -> None:
     """Nothing else is set for all subcommands alike; `main` takes these out before."""
 
@@ -46,16 +53,30 @@ def main() -> None:
     os.environ["MPLBACKEND"] = "agg"
     arguments, debug = without("--debug", sys.argv[1:])
     arguments, quiet = without("--quiet", arguments)
-    be_quiet(quiet)
+    arguments, verbose = without("--verbose", arguments)
     try:
         prepare_streams()
-        with noticing_deletions():
-            # Named, because `python -m parasim` would be shown as that.
-            status = app(arguments, prog_name="paraSim", standalone_mode=False)
-        # What could not be printed is noticed here, not when the interpreter ends.
-        sys.stdout.flush()
+        arguments, log_file = value_of("--log-file", arguments)
+        with speaking(quiet, verbose, log_file, sys.argv[1:]):
+            status = _run(arguments, debug=debug)
+            record("ended", f"status {status or 0}")
     except SystemExit:
         raise
     except BaseException as error:
         status = status_of(error, debug=debug)
     sys.exit(status)
+
+
+def _run(arguments: list[str], *, debug: bool) -> int:
+    """Run a command, and return the status that it ends with."""
+    try:
+        with noticing_deletions():
+            # Named, because `python -m parasim` would be shown as that.
+            status: int = app(arguments, prog_name="paraSim", standalone_mode=False)
+        # What could not be printed is noticed here, not when the interpreter ends.
+        sys.stdout.flush()
+    except SystemExit:
+        raise
+    except BaseException as error:
+        return status_of(error, debug=debug)
+    return status

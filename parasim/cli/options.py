@@ -48,7 +48,7 @@ TraceFile = Annotated[
         "--trace",
         metavar="FILE",
         callback=_checked(check_trace_path),
-        help="Write the run for Perfetto's viewer: a .json or .json.gz file, its directory made if missing.",
+        help="Write the run for Perfetto's viewer, a .json or .json.gz file, or for Chakra, a .et file per client.",
     ),
 ]
 Scenario = Annotated[Path, typer.Argument(metavar="FILE", help="Scenario (YAML, TOML or JSON).")]

@@ -16,7 +16,7 @@ from parasim.memory import memory_said
 from parasim.report.record import leave_record
 from parasim.sentences import say
 from parasim.text import alike, amount, clock, console, origin, plain_table
-from parasim.trace import write_trace
+from parasim.trace import named, write_trace
 from sim.analysis.failing import write_failures
 from sim.analysis.messages import messages_of
 from sim.engine.lines import are_plain
@@ -77,7 +77,7 @@ def command(
     if out is not None:
         print(f"{'Timeline and figures' if timeline else 'Figures'} are in {out}")
     if trace is not None:
-        print(f"Trace: {trace}")
+        print(f"Trace: {named(result, trace)}")
 
 
 def print_breakdown(result: Result) -> None:

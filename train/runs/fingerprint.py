@@ -36,14 +36,15 @@ def shared_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
     Returns
     -------
     dict
-        By field, as ``--set`` names it: plain values. How often checkpoints are taken is not among them.
+        By field, as ``--set`` names it: plain values. How often checkpoints are taken is not among them, nor is the
+        number of rounds: a run may be made longer.
     """
-    simulated = {"name", "method", "lora", "cyclic", "train"}
+    simulated = {"name", "method", "lora", "cyclic", "train", "rounds"}
     fields = scenario.model_dump(mode="json", exclude={**dict.fromkeys(simulated, True), **PLANNED})
     own = {"checkpoint_every", "learning_rate", "cyclic"}
     # Directories from before there were recipes are gone on from, as long as nothing new is asked for.
     own |= {field for field in RECIPE if field not in _OLDEST and getattr(settings, field) == _DEFAULTS[field].default}
-    return _flat(fields | {"train": settings.model_dump(mode="json", exclude=own)})
+    return flat(fields | {"train": settings.model_dump(mode="json", exclude=own)})
 
 
 def own_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
@@ -53,9 +54,12 @@ def own_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
     fields["method"] = scenario.method.model_dump(mode="json", exclude={"name"})
     if method.shape.traits.takes_turns:
         fields["train"]["cyclic"] = settings.cyclic.model_dump(mode="json")
+        if settings.cyclic.optimizer == "kept" and settings.schedule != "constant":
+            # The learning rate falls over all of a client's turns: with more of them, the first ones were others.
+            fields["rounds"] = scenario.rounds
     if method.trains in (Trains.LORA, Trains.LORA_B, Trains.STACKED_LORA):
         fields["lora"] = scenario.lora.model_dump(mode="json")
-    return _flat(fields)
+    return flat(fields)
 
 
 def contents(bench: Workbench, scenario: Scenario) -> dict[str, str]:
@@ -118,7 +122,7 @@ def fingerprint(
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
-def _flat(data: Any, prefix: str = "") -> Fields:
+def flat(data: Any, prefix: str = "") -> Fields:
     """Name every value by its path with dots; a list of plain values is one value."""
     if isinstance(data, list) and any(isinstance(entry, dict | list) for entry in data):
         data = dict(enumerate(data))
@@ -126,7 +130,7 @@ def _flat(data: Any, prefix: str = "") -> Fields:
         return {prefix: data}
     fields: Fields = {}
     for name, value in data.items():
-        fields |= _flat(value, f"{prefix}.{name}" if prefix else str(name))
+        fields |= flat(value, f"{prefix}.{name}" if prefix else str(name))
     return fields
 
 

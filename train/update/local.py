@@ -24,6 +24,7 @@ from train.models.blocks import Part, Values, activate
 from train.update.kept_optimizer import KeptOptimizer, go_on, state
 from train.update.loss import Loss
 from train.update.optimizers import adamw
+from train.update.pauses import Pauses
 from train.update.shares import Share, weighted
 from train.update.timing import now
 
@@ -127,6 +128,7 @@ def train_locally(
     *,
     start: Mapping[str, Tensor] | None = None,
     kept: KeptOptimizer | None = None,
+    pauses: Pauses | None = None,
     warm_up: bool = False,
     seed: int = 0,
 ) -> LocalUpdate:
@@ -148,6 +150,9 @@ def train_locally(
         Values that the part starts from, best in float32; by default those that the model holds.
     kept : KeptOptimizer, optional
         What AdamW and the schedule go on from; by default both start afresh at every call.
+    pauses : Pauses, optional
+        Keep the state now and then, and go on from one that was kept; loss and seconds are those of the steps that are
+        still taken.
     warm_up : bool
         Run one untimed step first, so that one-time costs of a device (kernels loaded, memory reserved) do
         not count. Changes nothing but the measured time.
@@ -177,7 +182,7 @@ def train_locally(
             torch.manual_seed(seed)
             _measure(model, part, origin, prepared[:1], loss, replace(settings, steps=1), None)
         torch.manual_seed(seed)
-        delta, losses, seconds, adamw = _measure(model, part, origin, prepared, loss, settings, kept)
+        delta, losses, seconds, adamw = _measure(model, part, origin, prepared, loss, settings, kept, pauses)
     _check_finite(losses, delta, settings)
     return LocalUpdate(delta, losses.mean().item(), seconds, {name: value.cpu() for name, value in adamw.items()})
 
@@ -202,6 +207,7 @@ def _measure(
     loss: Loss,
     settings: LocalSettings,
     kept: KeptOptimizer | None,
+    pauses: Pauses | None = None,
 ) -> tuple[Values, Tensor, float, Values]:
     """Train from `origin` and time it: the delta, each step's loss, the seconds, and AdamW's state if it is kept."""
     device = next(iter(part.values())).device
@@ -214,7 +220,7 @@ def _measure(
             else nn.Parameter(origin[name].to(torch.float32, copy=True))
             for name, own in part.items()
         }
-        losses, adamw = _descend(model, part, masters, steps, loss, settings, kept)
+        losses, adamw = _descend(model, part, masters, steps, loss, settings, kept, pauses)
         delta = {name: _changed(master, origin[name]) for name, master in masters.items()}
         return delta, losses, now(device) - began, adamw
 
@@ -254,6 +260,7 @@ def _descend(
     loss: Loss,
     settings: LocalSettings,
     kept: KeptOptimizer | None,
+    pauses: Pauses | None,
 ) -> tuple[Tensor, Values]:
     """Take the K steps. No step waits for the device, losses stay there until the end.
 
@@ -265,9 +272,12 @@ def _descend(
     if kept is not None:
         go_on(optimizer, masters, kept.adamw)
     lowered = [(part[name], master) for name, master in masters.items() if part[name] is not master]
+    first = pauses.go_on(optimizer, masters) if pauses else 0
+    if first:
+        _lower(lowered)
     in_part = len(part) < sum(1 for _ in model.parameters())
     losses = []
-    for number, step in enumerate(steps):
+    for number, step in enumerate(steps[first:], start=first):
         of_step: list[Tensor] = []
         for batch, weight in step:
             value = loss(model, batch) if weight is None else loss(model, batch) * weight
@@ -287,13 +297,20 @@ def _descend(
         optimizer.param_groups[0]["lr"] = settings.rate(number, before, updates)
         optimizer.step()
         optimizer.zero_grad()
-        with torch.no_grad():
-            for parameter, master in lowered:
-                parameter.copy_(master)
+        _lower(lowered)
+        if pauses and number + 1 < len(steps):
+            pauses.after(number + 1, optimizer, masters)
     known = {} if kept is None else state(optimizer, masters)
     # The delta takes their place: whoever else holds the optimizer does not hold the moments.
     optimizer.state.clear()
     return torch.stack(losses), known
+
+
+def _lower(lowered: Iterable[tuple[nn.Parameter, nn.Parameter]]) -> None:
+    """Round masters to their narrower parameters."""
+    with torch.no_grad():
+        for parameter, master in lowered:
+            parameter.copy_(master)
 
 
 def _lift_gradients(lowered: Iterable[tuple[nn.Parameter, nn.Parameter]]) -> None:

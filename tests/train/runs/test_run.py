@@ -58,7 +58,7 @@ def test_losses_are_measured_as_often_as_asked(tmp_path: Path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"fields": {"rounds": 6}},
+        {"fields": {"rounds": 4}},
         {"fields": {"seed": 1}},
         {"fields": {"compute": {"seconds": 11}}},
         {"train": {"weight_decay": 0.1}},
@@ -136,7 +136,8 @@ def test_a_full_disk_ends_the_run_and_it_goes_on_when_there_is_room(tmp_path: Pa
     monkeypatch.setattr(safetensors.torch, "save_file", third_fails)
     with pytest.raises(CheckpointError, match="round 2"):
         train(tmp_path / "run")
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["round-000001"]
+    # Beside it there may be the best one.
+    assert max(path.name for path in (tmp_path / "run").iterdir()) == "round-000001"
     assert train(tmp_path / "run").metrics == train(tmp_path / "whole").metrics
 
 
