@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from parasim.cli.options import Format, print_json
+from parasim.contracts import stamped
 from parasim.importing.links import ImportedLinks, import_links
 from parasim.text import console, plain_table
 
@@ -48,7 +49,7 @@ def links(
     imported = import_links(files, trace=trace)
     written = [] if out is None else imported.write(out)
     if format_ == "json":
-        print_json(imported.summary() | {"files": [str(path) for path in written]})
+        print_json(stamped("import-links", imported.summary() | {"files": [str(path) for path in written]}))
     elif format_ == "csv":
         rows = csv.DictWriter(sys.stdout, ["client", "field", "value", "unit", "from", "how"], lineterminator="\n")
         rows.writeheader()

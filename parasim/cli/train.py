@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from parasim.cli.engines import Address, Engine, computing_on
-from parasim.cli.options import Overrides, TraceFile, values_of
+from parasim.cli.options import Overrides, PlainFormat, TraceFile, print_json, values_of
 from parasim.cli.progress import stages
+from parasim.contracts import stamped
 from parasim.extras import require_training
 from parasim.text import amount, console, plain_table
 from parasim.text import clock as written
+from sim.support.atomic_files import write_json
 
 if TYPE_CHECKING:
     from parasim.training import TrainedComparison
@@ -42,6 +44,7 @@ def command(
     trace: TraceFile = None,
     engine: Engine = "local",
     address: Address = None,
+    format_: PlainFormat = "table",
 ) -> None:
     """Train methods with a real model under the simulated clock: loss against rounds and against wall-clock.
 
@@ -67,7 +70,12 @@ def command(
     base = training.base["eval_loss"]
     charts = [*draw_training(training.metrics, out, base), *draw_partition(training.partition, out)]
     scenario = next(iter(training.results.values())).scenario
-    leave_record(out, "train", scenario, [out / "metrics.csv", *charts])
+    result = stamped("train", training.summary(), scenario)
+    write_json(out / "training.json", result)
+    leave_record(out, "train", scenario, [out / "metrics.csv", out / "training.json", *charts])
+    if format_ == "json":
+        print_json(result)
+        return
     _print(training)
     print(f"Metrics: {out / 'metrics.csv'}")
     print("Charts: " + ", ".join(map(str, charts)))

@@ -6,6 +6,7 @@ the default of its section (`sim/scenario/sections.py`); the defaults together a
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -13,7 +14,8 @@ from pydantic import Field, ValidationError, model_validator
 from sim.engine.shape import Params
 from sim.errors import ScenarioError, nearest, shown
 from sim.scenario import economy, failures, links, sections
-from sim.scenario.fields import Integer, Name, OneLine, PlainFields, SchemaOfFields, Section, Whole
+from sim.scenario.calendar import read_moment
+from sim.scenario.fields import Integer, Moment, Name, OneLine, PlainFields, SchemaOfFields, Section, Whole
 from sim.scenario.seconds import chosen, leaves
 from sim.scenario.uncertainty import Uncertainty
 from sim.scenario.validation_messages import validation_message
@@ -42,6 +44,9 @@ class Scenario(Section):
     method: sections.MethodChoice = Field(default_factory=lambda: METHODS[Params().name].shape.Params())
     rounds: Whole = Field(default=32, ge=1, le=1_000_000)
     """Number of rounds; for FedCyBGD the number of turns."""
+    start: Moment | None = None
+    """When the run starts, by the calendar: ISO 8601, and perhaps a time zone, `2026-12-04T18:00 Europe/Berlin`.
+    Results then say when it ends, and clients that come and go by the time of day do so by the clock."""
     blocks: sections.Blocks = sections.Blocks()
     local: sections.Local = sections.Local()
     lora: sections.Lora = sections.Lora()
@@ -87,6 +92,11 @@ class Scenario(Section):
         return sum(group.count for group in self.fleet)
 
     @property
+    def starts(self) -> datetime | None:
+        """When the run starts; None if the calendar does not matter."""
+        return None if self.start is None else read_moment(self.start)
+
+    @property
     def given_seconds(self) -> tuple[tuple[str, ...], Any]:
         """Plain seconds of this method, model and batch size, with the keys of the mapping that lead to them.
 
@@ -110,6 +120,7 @@ class Scenario(Section):
         self._check_participants()
         self._check_waiting()
         self._check_seconds()
+        self._check_days()
         if isinstance(self.blocks.schedule, tuple):
             _fits(len(self.blocks.schedule), self.rounds, "blocks.schedule", "blocks", "rounds")
         if self.model is None and (self.payload is None or self.compute.seconds is None):
@@ -125,6 +136,17 @@ class Scenario(Section):
             if group.region is not None and group.region not in self.regions:
                 hint = nearest(group.region, self.regions) if self.regions else "regions names none"
                 raise ValueError(f"fleet.{number}.region: there is no region {shown(group.region)}; {hint}")
+
+    def _check_days(self) -> None:
+        starts = self.starts
+        for number, group in enumerate(self.fleet):
+            field = f"fleet.{number}.available"
+            if group.available is None or (group.available.daily is None and group.available.zone is None):
+                continue
+            if starts is None:
+                raise ValueError(f"{field}: goes by the time of day; say when the run starts, start: 2026-12-04T18:00")
+            if group.available.zone is not None and starts.tzinfo is None:
+                raise ValueError(f"{field}.zone: start has none; give it one, such as start: {self.start} UTC")
 
     def _check_participants(self) -> None:
         lists, clients = self.participation.rounds, self.clients

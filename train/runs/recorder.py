@@ -13,7 +13,7 @@ from train.federated.learner import TorchLearner
 from train.runs.checkpoint import Checkpoint, save
 from train.runs.metrics import MetricsRow
 from train.runs.resume import state
-from train.update.local import TrainingError
+from train.update.local import DivergedError
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Recorder:
         self.learner.versions.show_newest()
         measured = self.learner.task.evaluate(self.learner.model, accuracy=with_accuracy)
         if not math.isfinite(measured.loss):
-            raise TrainingError(
+            raise DivergedError(
                 f"the global model diverged in round {round}: its held-out loss is {measured.loss}; "
                 f"{self.learner.advice}"
             )

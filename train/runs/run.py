@@ -149,7 +149,7 @@ def train_method(
             setup, predicted or MeasuredCosts(scenario, next(model.parameters()).device), learner, recorder
         )
     except TrainingError as error:
-        raise TrainingError(f"{scenario.method.name}: {error}") from None
+        raise type(error)(f"{scenario.method.name}: {error}") from None
     learner.versions.show_newest()
     return Trained(result, recorder.metrics, learner)
 
