@@ -192,7 +192,7 @@ class DailySessions:
 
     Notes
     -----
-    A session that a day's clock leaves out, as it is put forward over it, is left out.
+    A time that a day's clock leaves out, as it is put forward over it, is taken for one so much after that.
     """
 
     def __init__(self, starts: datetime, begin: time, end: time) -> None:

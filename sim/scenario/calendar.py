@@ -120,7 +120,7 @@ def due(text: str, start: datetime | None) -> Due:
         example = f"start: {starts:%Y-%m-%dT%H:%M} UTC"
         raise ValueError(f"{shown(text)} names a time zone, but start does not; give start one, such as {example}")
     if re.match("[0-9]{4}-", told):
-        by = read_moment(told)
+        by = read_moment(text)
     else:
         # Without a zone of its own, it is meant where the run starts.
         from_then = starts if zone is None else starts.astimezone(zone)
