@@ -13,8 +13,11 @@ from parasim.contracts import stamped
 from parasim.difference import RUN_FIGURES, Changed, Difference, difference
 from parasim.text import alike, amount, clock, console, plain_table, signed_share
 from sim.errors import brief
+from sim.scenario.reading import called
 
 Side = "Folder of results (--out), a result as JSON, or a scenario; - is standard input."
+_UNITS = {"seconds": "s", "bytes": "B"}
+"""Units of numbers by a word in their field; other quantities are written with theirs."""
 _LONGEST = 60
 """Characters of a value of a field."""
 _MOST_ROWS = 200
@@ -45,12 +48,12 @@ def print_difference(found: Difference) -> None:
     """Print what differs: the scenario, figures or rows, the critical path, and what that tells."""
     out = console()
     for name, side in (("A", found.a), ("B", found.b)):
-        out.print(f"{name}: {side.source} (paraSim {side.version})")
+        out.print(f"{name}: {called(side.source)} (paraSim {side.version})")
     out.print()
     if found.fields:
         table = plain_table("scenario", "A", "B")
         for one in found.fields:
-            table.add_row(one.field, _given(one.before), _given(one.after))
+            table.add_row(one.field, _given(one.field, one.before), _given(one.field, one.after))
         out.print(table, "")
     figures = [one for one in found.figures if one.differs]
     if figures:
@@ -119,10 +122,13 @@ def _cell(value: object) -> str:
     )
 
 
-def _given(value: object) -> str:
-    """Write the value of a field as a file would."""
+def _given(field: str, value: object) -> str:
+    """Write the value of a field as a file would, and the unit of a number that has none there."""
     if value is None:
         return "-"
+    if isinstance(value, float):
+        unit = next((unit for name, unit in _UNITS.items() if name in field), "")
+        return f"{value:g} {unit}".rstrip()
     if isinstance(value, dict):
         value = {name: given for name, given in value.items() if given not in (None, "", [], {})}
     text = value if isinstance(value, str) else json.dumps(value)

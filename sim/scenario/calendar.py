@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -40,6 +41,7 @@ class Due(NamedTuple):
         return seconds_between(self.starts, self.by)
 
 
+@lru_cache(maxsize=64)
 def read_moment(text: str) -> datetime:
     """Read a time of the calendar, with or without a zone.
 

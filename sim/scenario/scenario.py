@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from sim.engine.shape import Params
 from sim.errors import ScenarioError, nearest, shown
 from sim.scenario import economy, failures, links, sections
-from sim.scenario.calendar import read_moment
+from sim.scenario.calendar import read_moment, seconds_of_day
 from sim.scenario.fields import Integer, Moment, Name, OneLine, PlainFields, SchemaOfFields, Section, Whole
 from sim.scenario.seconds import chosen, leaves
 from sim.scenario.uncertainty import Uncertainty
@@ -26,6 +26,9 @@ PLANNED: dict[str, Any] = {
     "fleet": {"__all__": {"gpu_hour", "power", "speed_jitter", "uplink_jitter", "downlink_jitter"}},
 }
 """Fields that only planning looks at, as pydantic's `exclude` takes them: two runs that differ in them alone agree."""
+
+
+_BY_THE_CLOCK = "goes by the time of day; say when the run starts, start: 2026-12-04T18:00"
 
 
 class Scenario(Section):
@@ -97,6 +100,11 @@ class Scenario(Section):
         return None if self.start is None else read_moment(self.start)
 
     @property
+    def clock(self) -> float | None:
+        """Time of day at which it starts, since midnight [s]; None if nobody says."""
+        return None if self.starts is None else seconds_of_day(self.starts)
+
+    @property
     def given_seconds(self) -> tuple[tuple[str, ...], Any]:
         """Plain seconds of this method, model and batch size, with the keys of the mapping that lead to them.
 
@@ -138,15 +146,28 @@ class Scenario(Section):
                 raise ValueError(f"fleet.{number}.region: there is no region {shown(group.region)}; {hint}")
 
     def _check_days(self) -> None:
+        """Refuse what goes by the time of day where nobody says when the run starts."""
         starts = self.starts
+        if starts is None:
+            self._check_links()
         for number, group in enumerate(self.fleet):
             field = f"fleet.{number}.available"
             if group.available is None or (group.available.daily is None and group.available.zone is None):
                 continue
             if starts is None:
-                raise ValueError(f"{field}: goes by the time of day; say when the run starts, start: 2026-12-04T18:00")
+                raise ValueError(f"{field}: {_BY_THE_CLOCK}")
             if group.available.zone is not None and starts.tzinfo is None:
                 raise ValueError(f"{field}.zone: start has none; give it one, such as start: {self.start} UTC")
+
+    def _check_links(self) -> None:
+        lines: list[tuple[str, Any]] = [(f"fleet.{number}", group) for number, group in enumerate(self.fleet)]
+        lines += [(f"fleet.{number}.site", group.site) for number, group in enumerate(self.fleet) if group.site]
+        lines += [(f"regions.{name}", region) for name, region in self.regions.items()]
+        ends = (("uplink", "downlink"), ("ingress", "egress"))
+        for path, line in (*lines, ("server", self.server)):
+            for field in ends[path == "server"]:
+                if getattr(getattr(line, field), "start", None) == links.TIME_OF_DAY:
+                    raise ValueError(f"{path}.{field}.start: {_BY_THE_CLOCK}")
 
     def _check_participants(self) -> None:
         lists, clients = self.participation.rounds, self.clients
