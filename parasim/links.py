@@ -88,10 +88,7 @@ def capacity_said(link: Capacity | None) -> str:
         return say("links.unlimited")
     mean = say("links.mean", rate=amount(float(f"{mean_rate(link):.3g}"), "B/s"))
     if isinstance(link, Traced):
-        start = (
-            "" if link.start == 0 else say("links.random") if link.start == "random" else f"from {link.start:g} s on"
-        )
-        told = [link.column or "", start, "" if link.scale == 1 else f"× {link.scale:g}", mean]
+        told = [link.column or "", _begins(link.start), "" if link.scale == 1 else f"× {link.scale:g}", mean]
         return say("links.trace", name=PurePath(link.trace).name, told=list(filter(None, told)))
     if isinstance(link, Steps):
         rates = [rate for _, rate in link.steps]
@@ -100,6 +97,13 @@ def capacity_said(link: Capacity | None) -> str:
         steps = {"steps": len(rates), "least": min(rates), "most": max(rates), "mean": mean}
         return say("links.once", **steps) if link.period is None else say("links.steps", period=link.period, **steps)
     return amount(link, "B/s")
+
+
+def _begins(start: float | str) -> str:
+    """Say where in a trace a run begins."""
+    if isinstance(start, str):
+        return say("links.random" if start == "random" else "links.time_of_day")
+    return f"from {start:g} s on" if start else ""
 
 
 def transport_said(transport: Transport) -> str:

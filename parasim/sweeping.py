@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from parasim.api import load, set_up, simulate
 from parasim.costs import predicted
 from parasim.ignored import doubtful, ignored
 from parasim.memory import COLUMN, cell, memory_of_rows, memory_said
+from parasim.scenario_changes import field_changes
 from parasim.sentences import say
 from parasim.text import BAND_COLUMNS, band_figures, origin_said
 from sim.analysis.sweep import Axis, Row, SweepPoint, grid, run_sweep
@@ -70,6 +71,16 @@ class Table:
     def memory(self) -> list[str]:
         """What is said of clients' memory, a sentence each: the column of that name, what is alike merged."""
         return memory_of_rows(self.rows, [axis.column for axis in self.axes])
+
+    def summary(self) -> dict[str, Any]:
+        """Everything as plain data, numbers as numbers, as `paraSim sweep --format json` prints it."""
+        first = self.points[0].data
+        return {
+            "swept": [asdict(axis) for axis in self.axes],
+            "rows": self.to_dataframe().to_dict("records"),
+            "sets": [{one.field: one.after for one in field_changes(first, point.data)} for point in self.points],
+            "notes": [*self.notes],
+        }
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return the rows as a DataFrame, numbers as numbers."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from importlib import resources
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -78,6 +78,23 @@ class TrainedComparison:
     partition: Partition
     notes: Sequence[str]
     reached: dict[str, Reached | None] = field(default_factory=dict)
+
+    def summary(self) -> dict[str, Any]:
+        """What each method that was asked for gave, as `paraSim train --format json` prints it."""
+        last = {row["method"]: row for row in self.metrics}
+        measured = ("eval_loss", "accuracy", "uploaded_bytes", "downloaded_bytes")
+        methods = [
+            {
+                "method": name,
+                "rounds": result.scenario.rounds,
+                "wall_clock_s": result.wall_clock,
+                "compute_s": result.mean("compute"),
+                "exposed_communication_s": result.mean("exposed"),
+                **{column: last[name][column] for column in measured},
+            }
+            for name, result in self.results.items()
+        ]
+        return {"base": dict(self.base), "methods": methods, "notes": [*self.notes]}
 
 
 @dataclass(frozen=True)

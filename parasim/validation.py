@@ -24,6 +24,7 @@ from calibration.measuring.this_machine import DeviceKind, this_device, threads
 from calibration.profiles.loading import load_profile
 from calibration.profiles.measured import MeasuredProfile
 from calibration.profiles.quality import Quality
+from parasim.contracts import stamped
 from sim.engine.simulate import prepare
 from sim.errors import CostError, ScenarioError
 from sim.scenario.reading import load, parse_override, plain_fields
@@ -214,4 +215,4 @@ def _save(validation: ComputeValidation, directory: Path) -> None:
     columns = [*(field.name for field in fields(RoundTimes)), "error_pct"]
     rows = [[getattr(times, column) for column in columns] for times in validation.rounds]
     write_rows(directory / "rounds.csv", columns, rows)
-    write_json(directory / "validation.json", validation.summary())
+    write_json(directory / "validation.json", stamped("validate-compute", validation.summary(), validation.run))

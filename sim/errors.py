@@ -75,6 +75,12 @@ class EndedEarlyError(SimulationError):
     """What fails left a run nothing to go on with: nobody is left of a round, or work fails again and again."""
 
 
+class DeadlineMissedError(ParaSimError):
+    """What was asked about does not meet its deadline, which was to end the command in an error."""
+
+    exit_status = 3
+
+
 class OutputError(ParaSimError):
     """Results cannot be written where they were asked for, or belong to something else."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from parasim.api import load
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, Scenario, TraceFile, print_json
+from parasim.contracts import stamped
+from parasim.deadlines import times_of, times_said
 from parasim.explanation import explain, summary, write_path
 from parasim.figures.gantt import draw_gantt
 from parasim.links import run_summary
@@ -31,20 +33,22 @@ def command(
     """
     scenario = load(file, set_)
     explanation = explain(scenario)
+    times = times_of(scenario.starts, None, explanation.result.wall_clock)
+    found = stamped("explain", summary(explanation) | times, scenario)
     if out is not None:
         names = ("critical_path.csv", "timeline.csv", "explanation.json", "result.json")
         path, timeline, why, run = files = [out / name for name in names]
         write_path(explanation, path)
         explanation.result.write_timeline(timeline)
-        write_json(why, summary(explanation))
-        write_json(run, run_summary(explanation.result))
+        write_json(why, found)
+        write_json(run, stamped("simulate", run_summary(explanation.result) | times, scenario))
         files += write_failures(explanation.result, out)
         files += draw_gantt(explanation.result, explanation.path, out)
         leave_record(out, "explain", scenario, files)
     if trace is not None:
         write_trace(explanation.result, trace, explanation.path)
     if format_ == "json":
-        print_json(summary(explanation))
+        print_json(found)
         return
     print_explanation(explanation)
     if out is not None:
@@ -56,7 +60,10 @@ def command(
 def print_explanation(explanation: Explanation) -> None:
     """Print an explanation: in words, the critical path by resource, and what was predicted and simulated."""
     out, said = console(), summary(explanation)
-    out.print(say("run.head", scenario=explanation.result.scenario, wall_clock=explanation.result.wall_clock))
+    result = explanation.result
+    out.print(say("run.head", scenario=result.scenario, wall_clock=result.wall_clock))
+    for sentence in times_said(result.scenario.starts, None, result.wall_clock):
+        out.print(sentence)
     out.print("\n".join(said["sentences"]) + "\n")
     table = plain_table("critical path", "of", ">time", ">share")
     large = [share for share in said["shares"] if share["share"] >= _WORTH_A_ROW]
@@ -80,4 +87,4 @@ def print_explanation(explanation: Explanation) -> None:
         out.print(
             "\nAn exact replay follows the recorded run; an estimate also keeps every share of the server's links."
         )
-    out.print(origin(explanation.result.provenance))
+    out.print(origin(result.provenance))

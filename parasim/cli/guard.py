@@ -19,6 +19,15 @@ import typer
 from parasim.cli.quiet import record
 from sim.errors import OutputError, ParaSimError, ScenarioError, brief, shown_path
 
+STATUSES = {
+    0: "done",
+    1: "something unexpected, or a run that comes to no end",
+    2: "wrong input",
+    3: "the deadline is missed, with --fail-on-miss",
+    4: "training diverged",
+    130: "interrupted",
+}
+"""What commands end with."""
 _CANNOT_BE_WRITTEN = {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
 """What writing to something open may end with."""
 
@@ -87,7 +96,7 @@ def status_of(error: BaseException, *, debug: bool) -> int:
     Returns
     -------
     int
-        2 for what the user can mend, 1 for what is foreign, 130 for an interruption.
+        One of `STATUSES`.
     """
     unwritten = _unwritten(error)
     if isinstance(unwritten, BrokenPipeError):

@@ -12,6 +12,7 @@ import typer
 
 from parasim.api import load, prepared
 from parasim.cli.options import Format, Overrides, print_json
+from parasim.contracts import stamped
 from parasim.importing.kineto import traced_profile
 from parasim.importing.links import ImportedLinks, import_links
 from parasim.text import clock, console, plain_table
@@ -52,7 +53,7 @@ def links(
     imported = import_links(files, trace=trace)
     written = [] if out is None else imported.write(out)
     if format_ == "json":
-        print_json(imported.summary() | {"files": [str(path) for path in written]})
+        print_json(stamped("import-links", imported.summary() | {"files": [str(path) for path in written]}))
     elif format_ == "csv":
         rows = csv.DictWriter(sys.stdout, ["client", "field", "value", "unit", "from", "how"], lineterminator="\n")
         rows.writeheader()

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from parasim import __version__
 from parasim.cli.commands import Commands
-from parasim.cli.guard import prepare_streams, status_of, value_of, without
+from parasim.cli.guard import STATUSES, prepare_streams, status_of, value_of, without
 from parasim.cli.quiet import record, speaking
 from sim.support.deleted_results import noticing_deletions
 
@@ -17,15 +18,24 @@ app = typer.Typer(
     name="paraSim",
     cls=Commands,
     help="How long federated fine-tuning of a large language model takes, why, and what would make it faster.",
+    epilog="Exit status: " + "; ".join(f"{status} {meaning}" for status, meaning in STATUSES.items()) + ".",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"paraSim {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of whatever ends a command; goes with all of them.")
     ] = False,
@@ -45,7 +55,7 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; end with status 2 on a user's error, 1 on what is foreign, and 130 when interrupted."""
+    """Run the command line, and end with one of `STATUSES`."""
     # For PyTorch, before its import: idle threads that spin cost double where other processes compute, and gain next
     # to nothing where none does.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

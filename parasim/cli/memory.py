@@ -8,7 +8,9 @@ import typer
 
 from parasim.cli.options import MethodsOrAll, Overrides, PlainFormat, ScenarioOrPaper, print_json, values_of
 from parasim.cli.progress import stages
+from parasim.contracts import stamped
 from parasim.footprints import Footprints, MemoryNeed, memory_needs
+from parasim.planning.methods import scenario_of
 from parasim.sentences import say
 from parasim.text import amount, console, plain_table
 
@@ -39,10 +41,11 @@ def command(
     Example: paraSim memory examples/paper.yaml --method all --device rtx-4090,a100-80gb
     """
     devices = values_of("--device", device)
+    scenario = scenario_of(file, set_)
     with stages() as report:
-        found = memory_needs(file, set_, methods=method, devices=devices, report=report)
+        found = memory_needs(scenario, methods=method, devices=devices, report=report)
     if format_ == "json":
-        print_json(found.summary())
+        print_json(stamped("memory", found.summary(), scenario))
     else:
         print_footprints(found)
 

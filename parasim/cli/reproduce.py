@@ -13,6 +13,7 @@ import typer
 from calibration.paper.reproduce import Reproduction, reproduce
 from parasim.cli.options import Format, print_json
 from parasim.cli.quiet import note
+from parasim.contracts import stamped
 from parasim.sentences import grouped
 from parasim.text import console, plain_table
 
@@ -39,7 +40,7 @@ def command(
         names = {"model": "model", "dataset": "dataset", "method": "method", "setting": "note"}
         names |= {"reported_min": "reported_min", "simulated_min": "predicted_min", "error_pct": "error_pct"}
         tried = [{name: one.row()[field] for name, field in names.items()} for one in reproduction.rejected]
-        print_json({"cells": rows, "summary": summaries, "tried": tried})
+        print_json(stamped("reproduce", {"cells": rows, "summary": summaries, "tried": tried}))
     elif format_ == "csv":
         writer = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
         writer.writeheader()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import add
 from typing import Annotated, Any
 
@@ -9,7 +10,19 @@ import typer
 
 from parasim import api
 from parasim.assumptions import assumptions
-from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, Scenario, TraceFile, print_json
+from parasim.cli.options import (
+    FailOnMiss,
+    OutputDirectory,
+    Overrides,
+    PlainFormat,
+    Scenario,
+    TraceFile,
+    Within,
+    check_fail_on_miss,
+    print_json,
+)
+from parasim.contracts import stamped
+from parasim.deadlines import deadline_said, read_within, times_of, times_said
 from parasim.ignored import ignored_said
 from parasim.links import links_said, run_summary
 from parasim.memory import memory_said
@@ -21,6 +34,7 @@ from sim.analysis.failing import write_failures
 from sim.analysis.messages import messages_of
 from sim.engine.lines import are_plain
 from sim.engine.result import Result
+from sim.errors import DeadlineMissedError
 from sim.support.atomic_files import write_json
 
 _WIDE = 100
@@ -44,6 +58,8 @@ def command(
         bool, typer.Option("--collapse", help="One set of timeline rows per group of alike clients.")
     ] = False,
     trace: TraceFile = None,
+    within: Within = None,
+    fail_on_miss: FailOnMiss = False,
     timeline: Annotated[
         bool,
         typer.Option(
@@ -56,36 +72,51 @@ def command(
 
     Example: paraSim simulate examples/paper.yaml --set fleet.0.uplink=50MB/s --out results/slow
     """
+    check_fail_on_miss(fail_on_miss, within)
     scenario = api.load(file, set_)
+    due = None if within is None else read_within(within, scenario)
+    starts = scenario.starts if due is None else due.starts
     # What messages took is told where links are more than constants.
     kept = (timeline and out is not None) or trace is not None or not are_plain(scenario)
     result = api.simulate(scenario, timeline=kept)
+    found = stamped("simulate", run_summary(result) | times_of(starts, due, result.wall_clock), scenario)
     if out is not None:
         files = [out / "result.json"]
         if timeline:
             files.insert(0, out / "timeline.csv")
             result.write_timeline(files[0], collapse=collapse)
-        write_json(out / "result.json", run_summary(result))
+        write_json(out / "result.json", found)
         files += write_failures(result, out)
         leave_record(out, "simulate", scenario, files)
     if trace is not None:
         write_trace(result, trace)
     if format_ == "json":
-        print_json(run_summary(result))
-        return
-    print_breakdown(result)
-    if out is not None:
-        print(f"{'Timeline and figures' if timeline else 'Figures'} are in {out}")
-    if trace is not None:
-        print(f"Trace: {named(result, trace)}")
+        print_json(found)
+    else:
+        print_breakdown(result, times_said(starts, due, result.wall_clock))
+        if out is not None:
+            print(f"{'Timeline and figures' if timeline else 'Figures'} are in {out}")
+        if trace is not None:
+            print(f"Trace: {named(result, trace)}")
+    if fail_on_miss and due is not None and not due.met(result.wall_clock):
+        late = result.wall_clock - due.seconds
+        raise DeadlineMissedError(say("times.fails", deadline=deadline_said(due), late=late))
 
 
-def print_breakdown(result: Result) -> None:
-    """Print where a run's time goes, per group and in the mean, and the origin of its numbers."""
+def print_breakdown(result: Result, when: Sequence[str] = ()) -> None:
+    """Print where a run's time goes, per group and in the mean, and the origin of its numbers.
+
+    Parameters
+    ----------
+    result : Result
+        The run.
+    when : sequence of str
+        What is to be said of its deadline and of the calendar, a sentence each.
+    """
     figures, scenario, wall_clock = result.figures(), result.scenario, result.wall_clock
     out = console()
     out.print(say("run.head", scenario=scenario, wall_clock=wall_clock))
-    out.print(*assumptions(*api.set_up(scenario)), "", sep="\n")
+    out.print(*when, *assumptions(*api.set_up(scenario)), "", sep="\n")
     parts = _PARTS | ({"failed": "failed_s"} if figures.get("failed_s") else {})
     table = plain_table("mean client of", ">clients", *(f">{part}" for part in parts))
     # On a narrow terminal shares stand below the times.

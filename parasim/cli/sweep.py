@@ -12,6 +12,7 @@ from parasim.cli.engines import Address, Engine, Jobs, computing_on
 from parasim.cli.options import Format, Overrides, ScenarioOrPaper, assignments, print_json, values_of
 from parasim.cli.progress import stages
 from parasim.cli.quiet import note
+from parasim.contracts import stamped
 from parasim.figures.line import draw_line
 from parasim.figures.runtime import draw_runtime
 from parasim.hiding import hiding_points, numeric_axis
@@ -66,7 +67,7 @@ def command(
     files = [out / "results.csv", out / "sweep.json", *charts]
     leave_record(out, "sweep", table.points[0].data, files)
     if format_ == "json":
-        print_json(table.to_dataframe().to_dict("records"))
+        print_json(stamped("sweep", table.summary(), table.points[0].data))
     elif format_ == "csv":
         print((out / "results.csv").read_text(encoding="utf-8"), end="")
     else:

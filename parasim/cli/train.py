@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from parasim.cli.engines import Address, Engine, computing_on
-from parasim.cli.options import Overrides, TraceFile, values_of
+from parasim.cli.options import Overrides, PlainFormat, TraceFile, print_json, values_of
 from parasim.cli.progress import stages
 from parasim.cli.seeds import show_seeds
+from parasim.contracts import stamped
 from parasim.extras import require_training
 from parasim.text import amount, console, plain_table
 from parasim.text import clock as written
 from sim.errors import ScenarioError
+from sim.support.atomic_files import write_json
 
 if TYPE_CHECKING:
     from parasim.training import TrainedComparison
@@ -58,6 +60,7 @@ def command(
     trace: TraceFile = None,
     engine: Engine = "local",
     address: Address = None,
+    format_: PlainFormat = "table",
 ) -> None:
     """Train methods with a real model under the simulated clock: loss against rounds and against wall-clock.
 
@@ -71,6 +74,8 @@ def command(
 
     if seeds is not None and trace is not None:
         raise ScenarioError("--trace: shows one run, and --seeds trains several; leave one of them out")
+    if seeds is not None and format_ == "json":
+        raise ScenarioError("--format json: is of one training; figures of --seeds are in the seeds.csv of --out")
     named = {"model": model, "train.data.source": data}
     told: dict[str, Any] = {
         "methods": values_of("--method", method),
@@ -91,10 +96,10 @@ def command(
     if seeds is not None:
         show_seeds(of_seeds, out)
     else:
-        _show(training, out, trace)
+        _show(training, out, trace, as_json=format_ == "json")
 
 
-def _show(training: TrainedComparison, out: Path, trace: Path | None) -> None:
+def _show(training: TrainedComparison, out: Path, trace: Path | None, *, as_json: bool) -> None:
     """Draw and print what training gave, and say where everything is."""
     from parasim.figures.training import draw_partition, draw_training
     from parasim.report.record import leave_record
@@ -104,7 +109,12 @@ def _show(training: TrainedComparison, out: Path, trace: Path | None) -> None:
     base = training.base["eval_loss"]
     charts = [*draw_training(training.metrics, out, base), *draw_partition(training.partition, out)]
     scenario = next(iter(training.results.values())).scenario
-    leave_record(out, "train", scenario, [out / "metrics.csv", *charts])
+    result = stamped("train", training.summary(), scenario)
+    write_json(out / "training.json", result)
+    leave_record(out, "train", scenario, [out / "metrics.csv", out / "training.json", *charts])
+    if as_json:
+        print_json(result)
+        return
     _print(training)
     print(f"Metrics: {out / 'metrics.csv'}")
     print("Charts: " + ", ".join(map(str, charts)))

@@ -15,6 +15,7 @@ from parasim.cli.calibrate import budget_seconds, measuring, use_threads
 from parasim.cli.options import DeviceKind, Format, OutputDirectory, Overrides, PlainFormat, print_json, values_of
 from parasim.cli.progress import stages
 from parasim.cli.quiet import note
+from parasim.contracts import stamped
 from parasim.sentences import say
 from parasim.text import amount, clock, console, plain_table
 from sim.errors import CostError, ScenarioError, install_hint
@@ -84,7 +85,7 @@ def compute(
             report=report,
         )
     if format_ == "json":
-        print_json(validation.summary())
+        print_json(stamped("validate-compute", validation.summary(), validation.run))
         return
     _print(validation, out)
 
@@ -114,7 +115,8 @@ def transport(
         write_rows(out / "transport.csv", list(rows[0]), [list(row.values()) for row in rows])
         written = [out / "transport.csv", *draw_transport(comparisons, out / "parity")]
     if format_ == "json":
-        print_json({"rows": rows, "kinds": {kind: summary._asdict() for kind, summary in kinds.items()}})
+        found = {"rows": rows, "kinds": {kind: summary._asdict() for kind, summary in kinds.items()}}
+        print_json(stamped("validate-transport", found))
     elif format_ == "csv":
         writer = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
         writer.writeheader()
@@ -146,14 +148,15 @@ def devices(
     """
     from calibration.devices.published import read_rows, shipped_rows
 
-    found = shipped_rows() if rows is None else read_rows(rows)
+    published = shipped_rows() if rows is None else read_rows(rows)
     try:
         from calibration.devices.validation import summary, validate
     except ImportError as missing:
         raise CostError(f"{install_hint('tracing a step', 'train')} ({missing})") from None
-    verdicts = validate(found)
+    verdicts = validate(published)
     if format_ == "json":
-        print_json({"rows": [verdict.entry() for verdict in verdicts], "summary": summary(verdicts)})
+        found = {"rows": [verdict.entry() for verdict in verdicts], "summary": summary(verdicts)}
+        print_json(stamped("validate-devices", found))
         return
     _print_devices(verdicts, summary(verdicts))
 

@@ -154,7 +154,7 @@ def test_the_base_is_measured_and_can_be_measured_again(trained: Path, small: Pa
     base = json.loads((trained / "base.json").read_text())
     outcome = run("evaluate", trained / "base", "--data", trained / "held-out.jsonl", "--format", "json")
     assert outcome.status == 0, outcome.err
-    (score,) = json.loads(outcome.out)
+    (score,) = json.loads(outcome.out)["scores"]
     assert score["loss"] == pytest.approx(base["eval_loss"], rel=1e-4)
     assert score["exact_match"] == base["accuracy"]
     adapter = json.loads((trained / "overlapped-lora" / "adapter" / "adapter_config.json").read_text())

@@ -94,7 +94,7 @@ def pretrain(
     try:
         _train(bench, task, how, scenario.seed, _pauses(unfinished, fingerprint, how.steps), progress)
     except TrainingError as error:
-        raise TrainingError(f"pretraining the base: {error}") from None
+        raise type(error)(f"pretraining the base: {error}") from None
     with whole_folder(folder, f"{folder}: the base") as temporary:
         save_model(bench.model, bench.tokenizer, temporary)
         vouch(temporary / _RECORD, fingerprint, {})

@@ -19,7 +19,7 @@ from train.runs.checkpoint import Checkpoint, save, saved_rounds
 from train.runs.metrics import MetricsRow
 from train.runs.resume import state
 from train.runs.settings import TrainSettings
-from train.update.local import TrainingError
+from train.update.local import DivergedError
 
 
 class TargetReached(Exception):  # noqa: N818 - what is wanted is no error
@@ -103,7 +103,7 @@ class Recorder:
                 # It ends here, and the last round has one.
                 measured = self.learner.task.evaluate(self.learner.model, accuracy=True)
         if not math.isfinite(measured.loss):
-            raise TrainingError(
+            raise DivergedError(
                 f"the global model diverged in round {round}: its held-out loss is {measured.loss}; "
                 f"{self.learner.advice}"
             )

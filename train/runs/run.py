@@ -148,7 +148,7 @@ def train_method(
             device = next(learner.model.parameters()).device
             result = simulate(learner.setup, predicted or MeasuredCosts(scenario, device), learner, recorder)
         except TrainingError as error:
-            raise TrainingError(f"{scenario.method.name}: {error}") from None
+            raise type(error)(f"{scenario.method.name}: {error}") from None
         learner.versions.show_newest()
         return Trained(result, recorder.metrics, learner)
 

@@ -36,6 +36,12 @@ class TrainingError(ParaSimError):
     """Local training cannot start, or went wrong."""
 
 
+class DivergedError(TrainingError):
+    """Training brought something that is no number any more."""
+
+    exit_status = 4
+
+
 @dataclass(frozen=True)
 class LocalSettings:
     """How a client trains; the defaults are AdamW's.
@@ -332,10 +338,10 @@ def _check_finite(losses: Tensor, delta: Values, settings: LocalSettings) -> Non
                 "nothing was trained yet, so the weights that it started from have diverged: lower "
                 "train.global_learning_rate, or look at the base model and the data"
             )
-        raise TrainingError(
+        raise DivergedError(
             f"local training diverged: the loss is {losses[broken[0]].item()} in step "
             f"{int(broken[0]) + 1} of {settings.steps}; {advice}"
         )
     # The last step's gradient shows in no loss any more.
     if not torch.isfinite(nn.utils.get_total_norm(delta.values())):
-        raise TrainingError(f"local training diverged: the delta is not finite after the last step; {advice}")
+        raise DivergedError(f"local training diverged: the delta is not finite after the last step; {advice}")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from parasim.deadlines import ROUNDING
 from parasim.explanation import who
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.methods import Case, Question
@@ -26,9 +27,6 @@ from sim.analysis.explain import MOST_NAMED, named, shares_by_group
 from sim.engine.fleet import Fleet
 from sim.engine.result import Result
 from sim.errors import ParaSimError, ScenarioError
-
-ROUNDING = 1e-9
-"""Share of a deadline that is rounding."""
 
 _WORTH_A_CLAUSE = 0.01
 """Share of the wall-clock that a resource must hold to be named."""

@@ -231,7 +231,7 @@ def test_a_buffer_that_is_left_out_is_as_long_as_the_other_and_limits_nothing():
             {"trace": "t.csv", "period": "5s"},
             "uplink.period: unknown field; allowed are column, scale, start, trace, unit",
         ),
-        ({"steps": [["0s", "1MB/s"]], "scale": 2}, "uplink.scale: unknown field; allowed are period, steps"),
+        ({"steps": [["0s", "1MB/s"]], "scale": 2}, "uplink.scale: unknown field; allowed are period, start, steps"),
     ],
 )
 def test_a_field_of_the_other_kind_of_link_is_not_what_was_meant(link: Any, allowed: str):

@@ -16,7 +16,7 @@ from train.models.pretraining import pretrain
 from train.runs.checkpoint import CheckpointError
 from train.runs.settings import TrainSettings
 from train.runs.workbench import Workbench, build
-from train.update.local import TrainingError
+from train.update.local import DivergedError
 
 
 def base(
@@ -84,7 +84,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch):
 
 
 def test_a_diverging_one_is_named(tmp_path: Path):
-    with pytest.raises(TrainingError, match=r"^pretraining the base: "):
+    with pytest.raises(DivergedError, match=r"^pretraining the base: "):
         base(tmp_path / "base", learning_rate=1e30)
 
 
