@@ -9,7 +9,9 @@ import typer
 
 from parasim.cli.engines import Address, Engine, Jobs, computing_on
 from parasim.cli.options import MethodsOrAll, OutputDirectory, Overrides, PlainFormat, ScenarioOrPaper, print_json
+from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
+from parasim.figures.look import USUAL, Look
 from parasim.planning.answer import Plan
 from parasim.planning.methods import scenario_of
 from parasim.planning.plan import plan as ask
@@ -23,6 +25,7 @@ _WIDE = 120
 _CSV_COLUMNS = ("feasible", "value", "unit", "wall_clock_s")
 
 
+@draws
 def command(
     file: ScenarioOrPaper = None,
     method: MethodsOrAll = None,
@@ -57,6 +60,7 @@ def command(
     jobs: Jobs = None,
     engine: Engine = "local",
     address: Address = None,
+    look: Look = USUAL,
 ) -> None:
     """Plan backwards, one question at a time; every answer is checked by simulating it and what is just beside it.
 
@@ -79,7 +83,7 @@ def command(
             report=report,
         )
     if out is not None:
-        files = write(plan, out)
+        files = write(plan, out, look)
         leave_record(out, "plan", scenario, files)
     if format_ == "json":
         print_json(plan.summary())
@@ -89,7 +93,7 @@ def command(
         print("Files: " + ", ".join(map(str, files)))
 
 
-def write(plan: Plan, directory: Path) -> list[Path]:
+def write(plan: Plan, directory: Path, look: Look = USUAL) -> list[Path]:
     """Write ``plan.json``, the table as ``plan.csv``, and the picture.
 
     Raises
@@ -103,7 +107,7 @@ def write(plan: Plan, directory: Path) -> list[Path]:
         (one.method, *(getattr(one, column) for column in _CSV_COLUMNS), *one.row, one.because) for one in plan.answers
     ]
     write_rows(files[1], ("method", *_CSV_COLUMNS, *plan.columns, "because"), rows)
-    return files + list(plan.draw(directory) if plan.draw is not None else ())
+    return files + list(plan.draw(directory, look) if plan.draw is not None else ())
 
 
 def _told_apart(plan: Plan) -> list[str]:

@@ -8,6 +8,10 @@ import typer
 
 from parasim import api
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, Scenario, TraceFile, print_json
+from parasim.cli.pictures import draws
+from parasim.figures.breakdown import draw_breakdown
+from parasim.figures.gantt import draw_gantt
+from parasim.figures.look import USUAL, Look
 from parasim.ignored import ignored_said
 from parasim.links import links_said, run_summary
 from parasim.memory import memory_said
@@ -15,6 +19,7 @@ from parasim.report.record import leave_record
 from parasim.sentences import say
 from parasim.text import amount, clock, console, origin, plain_table
 from parasim.trace import write_trace
+from sim.analysis.critical_path import critical_path
 from sim.analysis.failing import write_failures
 from sim.analysis.messages import messages_of
 from sim.engine.lines import are_plain
@@ -33,6 +38,7 @@ _PARTS = {
 """Columns of the table, with the figures in them."""
 
 
+@draws
 def command(
     file: Scenario,
     set_: Overrides = [],  # noqa: B006 - typer copies it
@@ -49,6 +55,7 @@ def command(
             help="Write timeline.csv to --out. Without one, long runs of very many clients take much less memory.",
         ),
     ] = True,
+    look: Look = USUAL,
 ) -> None:
     """Simulate one scenario: wall-clock, exposed communication, bytes, and where they come from.
 
@@ -65,6 +72,9 @@ def command(
             result.write_timeline(files[0], collapse=collapse)
         write_json(out / "result.json", run_summary(result))
         files += write_failures(result, out)
+        if result.wall_clock:
+            files += draw_breakdown(result, out, look)
+            files += draw_gantt(result, critical_path(result), out, look=look) if timeline else []
         leave_record(out, "simulate", scenario, files)
     if trace is not None:
         write_trace(result, trace)
@@ -73,7 +83,7 @@ def command(
         return
     print_breakdown(result)
     if out is not None:
-        print(f"{'Timeline and figures' if timeline else 'Figures'} are in {out}")
+        print(f"{'Timeline, figures and pictures' if timeline else 'Figures and a picture'} are in {out}")
     if trace is not None:
         print(f"Trace: {trace}")
 

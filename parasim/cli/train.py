@@ -10,8 +10,10 @@ import typer
 
 from parasim.cli.engines import Address, Engine, computing_on
 from parasim.cli.options import Overrides, TraceFile, values_of
+from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
 from parasim.extras import require_training
+from parasim.figures.look import USUAL, Look
 from parasim.text import amount, console, plain_table
 from parasim.text import clock as written
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from sim.scenario.reading import Override
 
 
+@draws
 def command(
     file: Annotated[
         Path | None,
@@ -42,6 +45,7 @@ def command(
     trace: TraceFile = None,
     engine: Engine = "local",
     address: Address = None,
+    look: Look = USUAL,
 ) -> None:
     """Train methods with a real model under the simulated clock: loss against rounds and against wall-clock.
 
@@ -65,7 +69,7 @@ def command(
     from parasim.figures.training import draw_partition, draw_training
 
     base = training.base["eval_loss"]
-    charts = [*draw_training(training.metrics, out, base), *draw_partition(training.partition, out)]
+    charts = [*draw_training(training.metrics, out, base, look), *draw_partition(training.partition, out, look)]
     scenario = next(iter(training.results.values())).scenario
     leave_record(out, "train", scenario, [out / "metrics.csv", *charts])
     _print(training)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from parasim.figures.look import USUAL, Look
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class Draw(Protocol):
+    """Draws the picture of an answer."""
+
+    def __call__(self, directory: Path, look: Look = USUAL) -> Sequence[Path]:
+        """Write its files into a directory, and return them."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,7 @@ class Plan:
     columns: Sequence[str]
     notes: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
-    draw: Callable[[Path], Sequence[Path]] | None = None
+    draw: Draw | None = None
 
     @property
     def table(self) -> list[tuple[str, ...]]:

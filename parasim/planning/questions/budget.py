@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from calibration.devices.prediction import Extrapolation
+from parasim.figures.look import USUAL
 from parasim.figures.pareto import draw_pareto
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.cost.choices import OWN, Candidate, Outcome, at_speed, candidates, run
@@ -55,7 +56,7 @@ def answer(question: Question) -> Plan:
         columns=("block", "device", "links", "wall-clock", "cost", "energy"),
         notes=[*beyond, *notes, *_conditions(scenario, affordable or front[:1])],
         provenance=_provenance(own, outcomes),
-        draw=lambda directory: draw_pareto(outcomes, front, limit, directory),
+        draw=lambda directory, look=USUAL: draw_pareto(outcomes, front, limit, directory, look),
     )
 
 
