@@ -197,9 +197,9 @@ def _arrange(rows: Sequence[Row]) -> _Arrangement:
             raise FigureError(f"two rows for one bar: {fields}; tell them apart by a column before wall_clock_s")
         bars[key] = row
     models, panels, groups, methods = (list(dict.fromkeys(parts)) for parts in zip(*bars, strict=True))
-    # Those of one value of the first field stand together.
-    outer = list(dict.fromkeys(group[:1] for group in groups))
-    groups.sort(key=lambda group: outer.index(group[:1]))
+    # Those of one value of the first field stand together, whatever the order of the rows.
+    orders = [list(dict.fromkeys(values)) for values in zip(*groups, strict=True)]
+    groups.sort(key=lambda group: [order.index(value) for order, value in zip(orders, group, strict=True)])
     batch = "" if "batch_size" in swept else text(rows[0], "batch_size")
     return _Arrangement(models, panels, groups, methods, group_fields, f"batch size {batch}" if batch else "", bars)
 
