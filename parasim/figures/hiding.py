@@ -110,7 +110,7 @@ def _draw(drawn: Sheet, room: float, curves: Sequence[_Curves], groups: int, *, 
     if groups > len(curves):
         said.insert(0, f"the {len(curves)} of {groups} groups that need the most")
     explained = style.wrapped("; ".join(filter(None, said)), room, style.SMALL)
-    heading = style.wrapped("Bandwidth that hides all communication, by batch size", room, style.LARGE)
+    heading = style.wrapped("Bandwidth that hides all communication, by batch size", room, style.LARGE, "bold")
     drawn.text(0, top, heading, size=style.LARGE, weight="bold", va="top")
     top -= 0.14 * (heading.count("\n") + 1) + 0.03
     for line in filter(None, explained.split("\n")):

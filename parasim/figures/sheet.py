@@ -224,7 +224,7 @@ class Sheet:
         box = self.extent()
         title = title if self.look.title is None else self.look.title
         if title:
-            lines = style.wrapped(title, max(box.width, width or 0.0) - 2 * _MARGIN, style.LARGE)
+            lines = style.wrapped(title, max(box.width, width or 0.0) - 2 * _MARGIN, style.LARGE, "bold")
             self.title(lines, box.x0 + _MARGIN, box.y1 + 0.02)
             box = Bbox([box.p0, [box.x1, self.extent().y1]])
         if width is not None and box.width < width + _NEAR:

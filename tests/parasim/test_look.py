@@ -111,6 +111,7 @@ def test_a_long_title_is_broken_and_stands_above_everything(tmp_path: Path):
     lines = [text for text in texts(svg) if text.words and text.words in said and text.size == 8.0]
     assert " ".join(line.words for line in lines) == said
     assert len(lines) > 1
+    assert max(style.text_width(line.words, 8.0, "bold") for line in lines) < 84 / 25.4
     assert max(line.y for line in lines) < min(text.y for text in texts(svg) if text not in lines)
     assert size_of(svg)[0] == pytest.approx(238.11, abs=0.01)
 
