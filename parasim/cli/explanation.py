@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from parasim.api import load
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, Scenario, TraceFile, print_json
+from parasim.cli.pictures import draws
 from parasim.contracts import stamped
 from parasim.deadlines import times_of, times_said
 from parasim.explanation import explain, summary, write_path
 from parasim.figures.gantt import draw_gantt
+from parasim.figures.look import USUAL, Look
 from parasim.links import run_summary
 from parasim.report.record import leave_record
 from parasim.sentences import say
@@ -20,12 +22,14 @@ from sim.support.atomic_files import write_json
 _WORTH_A_ROW = 0.001
 
 
+@draws
 def command(
     file: Scenario,
     set_: Overrides = [],  # noqa: B006 - typer copies it
     out: OutputDirectory = None,
     format_: PlainFormat = "table",
     trace: TraceFile = None,
+    look: Look = USUAL,
 ) -> None:
     """Explain one run: what its critical path consists of, and what improvements would save, predicted and simulated.
 
@@ -43,7 +47,7 @@ def command(
         write_json(why, found)
         write_json(run, stamped("simulate", run_summary(explanation.result) | times, scenario))
         files += write_failures(explanation.result, out)
-        files += draw_gantt(explanation.result, explanation.path, out)
+        files += draw_gantt(explanation.result, explanation.path, out, look=look)
         leave_record(out, "explain", scenario, files)
     if trace is not None:
         write_trace(explanation.result, trace, explanation.path)

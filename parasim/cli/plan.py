@@ -20,9 +20,11 @@ from parasim.cli.options import (
     check_fail_on_miss,
     print_json,
 )
+from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
 from parasim.contracts import stamped
 from parasim.deadlines import deadline_said
+from parasim.figures.look import USUAL, Look
 from parasim.planning.answer import Plan
 from parasim.planning.methods import scenario_of
 from parasim.planning.plan import plan as ask
@@ -37,6 +39,7 @@ _WIDE = 120
 _CSV_COLUMNS = ("feasible", "value", "unit", "wall_clock_s")
 
 
+@draws
 def command(
     file: ScenarioOrPaper = None,
     method: MethodsOrAll = None,
@@ -72,6 +75,7 @@ def command(
     jobs: Jobs = None,
     engine: Engine = "local",
     address: Address = None,
+    look: Look = USUAL,
 ) -> None:
     """Plan backwards, one question at a time; every answer is checked by simulating it and what is just beside it.
 
@@ -96,7 +100,7 @@ def command(
         "plan", {"asked": {name: value for name, value in asked.items() if value}, **plan.summary()}, scenario
     )
     if out is not None:
-        files = write(plan, found, out)
+        files = write(plan, found, out, look)
         leave_record(out, "plan", scenario, files)
     if format_ == "json":
         print_json(found)
@@ -108,7 +112,7 @@ def command(
         raise DeadlineMissedError(say("times.none_meets", deadline=deadline_said(plan.within)))
 
 
-def write(plan: Plan, found: Mapping[str, Any], directory: Path) -> list[Path]:
+def write(plan: Plan, found: Mapping[str, Any], directory: Path, look: Look = USUAL) -> list[Path]:
     """Write ``plan.json``, which holds what was found, the table as ``plan.csv``, and the picture.
 
     Raises
@@ -122,7 +126,7 @@ def write(plan: Plan, found: Mapping[str, Any], directory: Path) -> list[Path]:
         (one.method, *(getattr(one, column) for column in _CSV_COLUMNS), *one.row, one.because) for one in plan.answers
     ]
     write_rows(files[1], ("method", *_CSV_COLUMNS, *plan.columns, "because"), rows)
-    return files + list(plan.draw(directory) if plan.draw is not None else ())
+    return files + list(plan.draw(directory, look) if plan.draw is not None else ())
 
 
 def _told_apart(plan: Plan) -> list[str]:

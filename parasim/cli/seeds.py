@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 from parasim.text import clock, console, plain_table
 
 if TYPE_CHECKING:
+    from parasim.figures.look import Look
     from parasim.seeds import SeededComparison
 
 
-def show_seeds(training: SeededComparison, out: Path) -> None:
+def show_seeds(training: SeededComparison, out: Path, look: Look) -> None:
     """Draw and print what training from several seeds gave, and say where everything is."""
     from parasim.figures.bands import draw_bands
     from parasim.report.record import leave_record
     from parasim.seeds import RESULTS, last_rounds
 
-    charts = draw_bands(training.over_seeds, len(training.runs), out, training.base["eval_loss"])
+    charts = draw_bands(training.over_seeds, len(training.runs), out, training.base["eval_loss"], look)
     scenario = next(iter(next(iter(training.runs.values())).results.values())).scenario
     leave_record(out, "train", scenario, [out / RESULTS, *charts])
     table = plain_table("method", ">rounds", ">wall-clock", ">held-out loss", ">± sd", ">accuracy", ">± sd")

@@ -21,8 +21,12 @@ from parasim.cli.options import (
     check_fail_on_miss,
     print_json,
 )
+from parasim.cli.pictures import draws
 from parasim.contracts import stamped
 from parasim.deadlines import deadline_said, read_within, times_of, times_said
+from parasim.figures.breakdown import draw_breakdown
+from parasim.figures.gantt import draw_gantt
+from parasim.figures.look import USUAL, Look
 from parasim.ignored import ignored_said
 from parasim.links import links_said, run_summary
 from parasim.memory import memory_said
@@ -30,6 +34,7 @@ from parasim.report.record import leave_record
 from parasim.sentences import say
 from parasim.text import alike, amount, clock, console, origin, plain_table
 from parasim.trace import named, write_trace
+from sim.analysis.critical_path import critical_path
 from sim.analysis.failing import write_failures
 from sim.analysis.messages import messages_of
 from sim.engine.lines import are_plain
@@ -49,6 +54,7 @@ _PARTS = {
 """Columns of the table, with the figures in them."""
 
 
+@draws
 def command(
     file: Scenario,
     set_: Overrides = [],  # noqa: B006 - typer copies it
@@ -67,6 +73,7 @@ def command(
             help="Write timeline.csv to --out. Without one, long runs of very many clients take much less memory.",
         ),
     ] = True,
+    look: Look = USUAL,
 ) -> None:
     """Simulate one scenario: wall-clock, exposed communication, bytes, and where they come from.
 
@@ -87,6 +94,9 @@ def command(
             result.write_timeline(files[0], collapse=collapse)
         write_json(out / "result.json", found)
         files += write_failures(result, out)
+        if result.wall_clock:
+            files += draw_breakdown(result, out, look)
+            files += draw_gantt(result, critical_path(result), out, look=look) if timeline else []
         leave_record(out, "simulate", scenario, files)
     if trace is not None:
         write_trace(result, trace)
@@ -95,7 +105,7 @@ def command(
     else:
         print_breakdown(result, times_said(starts, due, result.wall_clock))
         if out is not None:
-            print(f"{'Timeline and figures' if timeline else 'Figures'} are in {out}")
+            print(f"{'Timeline, figures and pictures' if timeline else 'Figures and a picture'} are in {out}")
         if trace is not None:
             print(f"Trace: {named(result, trace)}")
     if fail_on_miss and due is not None and not due.met(result.wall_clock):

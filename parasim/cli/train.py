@@ -10,10 +10,12 @@ import typer
 
 from parasim.cli.engines import Address, Engine, computing_on
 from parasim.cli.options import Overrides, PlainFormat, TraceFile, print_json, values_of
+from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
 from parasim.cli.seeds import show_seeds
 from parasim.contracts import stamped
 from parasim.extras import require_training
+from parasim.figures.look import USUAL, Look
 from parasim.text import amount, console, plain_table
 from parasim.text import clock as written
 from sim.errors import ScenarioError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from parasim.training import TrainedComparison
 
 
+@draws
 def command(
     file: Annotated[
         Path | None,
@@ -61,6 +64,7 @@ def command(
     engine: Engine = "local",
     address: Address = None,
     format_: PlainFormat = "table",
+    look: Look = USUAL,
 ) -> None:
     """Train methods with a real model under the simulated clock: loss against rounds and against wall-clock.
 
@@ -94,12 +98,12 @@ def command(
         else:
             training = train(file, report=report, **told)
     if seeds is not None:
-        show_seeds(of_seeds, out)
+        show_seeds(of_seeds, out, look)
     else:
-        _show(training, out, trace, as_json=format_ == "json")
+        _show(training, out, trace, look, as_json=format_ == "json")
 
 
-def _show(training: TrainedComparison, out: Path, trace: Path | None, *, as_json: bool) -> None:
+def _show(training: TrainedComparison, out: Path, trace: Path | None, look: Look, *, as_json: bool) -> None:
     """Draw and print what training gave, and say where everything is."""
     from parasim.figures.training import draw_partition, draw_training
     from parasim.report.record import leave_record
@@ -107,7 +111,7 @@ def _show(training: TrainedComparison, out: Path, trace: Path | None, *, as_json
 
     traces = [] if trace is None else write_traces(training.results, trace)
     base = training.base["eval_loss"]
-    charts = [*draw_training(training.metrics, out, base), *draw_partition(training.partition, out)]
+    charts = [*draw_training(training.metrics, out, base, look), *draw_partition(training.partition, out, look)]
     scenario = next(iter(training.results.values())).scenario
     result = stamped("train", training.summary(), scenario)
     write_json(out / "training.json", result)

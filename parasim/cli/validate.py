@@ -13,9 +13,11 @@ from calibration.profiles.points import in_layers
 from calibration.profiles.quality import doubt
 from parasim.cli.calibrate import budget_seconds, measuring, use_threads
 from parasim.cli.options import DeviceKind, Format, OutputDirectory, Overrides, PlainFormat, print_json, values_of
+from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
 from parasim.cli.quiet import note
 from parasim.contracts import stamped
+from parasim.figures.look import USUAL, Look
 from parasim.sentences import say
 from parasim.text import amount, clock, console, plain_table
 from sim.errors import CostError, ScenarioError, install_hint
@@ -91,12 +93,14 @@ def compute(
 
 
 @app.command()
+@draws
 def transport(
     traces: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the 4G logs, which are not shipped (4g-*.csv).")
     ] = None,
     format_: Format = "table",
     out: OutputDirectory = None,
+    look: Look = USUAL,
 ) -> None:
     """Compare transfers that real TCP made with the same ones in the simulator's network.
 
@@ -113,7 +117,7 @@ def transport(
         from parasim.figures.transport import draw_transport
 
         write_rows(out / "transport.csv", list(rows[0]), [list(row.values()) for row in rows])
-        written = [out / "transport.csv", *draw_transport(comparisons, out / "parity")]
+        written = [out / "transport.csv", *draw_transport(comparisons, out / "parity", look)]
     if format_ == "json":
         found = {"rows": rows, "kinds": {kind: summary._asdict() for kind, summary in kinds.items()}}
         print_json(stamped("validate-transport", found))

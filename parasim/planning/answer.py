@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from parasim.figures.look import USUAL, Look
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from parasim.deadlines import Within
+
+
+class Draw(Protocol):
+    """Draws the picture of an answer."""
+
+    def __call__(self, directory: Path, look: Look = USUAL) -> Sequence[Path]:
+        """Write its files into a directory, and return them."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,7 @@ class Plan:
     columns: Sequence[str]
     notes: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
-    draw: Callable[[Path], Sequence[Path]] | None = None
+    draw: Draw | None = None
     within: Within | None = None
     starts: datetime | None = None
 

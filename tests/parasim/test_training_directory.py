@@ -11,6 +11,7 @@ import torch
 
 from tests.parasim.command_line import refused, run
 from tests.parasim.conftest import SMALL_TRAINING
+from tests.parasim.pictures import words
 
 TIMED = ("--clock", "profile")
 QUESTIONS = "".join(
@@ -91,7 +92,7 @@ def test_a_method_that_is_added_keeps_the_others_results(small: Path, out: Path)
     after = (out / "metrics.csv").read_text()
     assert after.startswith(before)
     assert after.count("\nfedbcd,") == 2
-    assert "<!-- overlapped-lora -->" in (out / "training.svg").read_text()
+    assert "overlapped-lora" in words(out / "training.svg")
     assert "Metrics and charts also show what was trained here before: overlapped-lora." in outcome.out
     # The first one again: nothing changes, whoever comes first in the file.
     assert run("train", small, "--method", "overlapped-lora", *TIMED, "--out", out).status == 0

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from calibration.devices.prediction import Extrapolation
+from parasim.figures.look import USUAL
 from parasim.figures.pareto import draw_pareto
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.cost.choices import Candidate, Outcome, at_ends, candidates, run
@@ -58,7 +59,7 @@ def answer(question: Question) -> Plan:
         columns=("block", "device", "links", *_fleet("fleet", scenario), "wall-clock", "cost", "energy"),
         notes=[*beyond, *notes, *_conditions(scenario, affordable or front[:1])],
         provenance=_provenance(own, outcomes),
-        draw=lambda directory: draw_pareto(outcomes, front, limit, directory),
+        draw=lambda directory, look=USUAL: draw_pareto(outcomes, front, limit, directory, look),
     )
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from parasim.deadlines import ROUNDING
 from parasim.explanation import who
+from parasim.figures.look import USUAL, Look
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.methods import Case, Question
 from parasim.planning.search.quantities import Quantity, bandwidth_text, quantity_named
@@ -61,8 +62,8 @@ def answer(question: Question) -> Plan:
     hows = [(one.runs.how(), one.answer.method) for one in solved if one.runs.values]
     found = [say("deadline.how", how=by_methods(hows))] if hows else []
 
-    def draw(directory: Path) -> Sequence[Path]:
-        from parasim.figures.deadline import draw_deadline
+    def draw(directory: Path, look: Look = USUAL) -> Sequence[Path]:
+        from parasim.figures.deadline import Deadline, draw_deadline
 
         answers = {
             one.answer.method: (one.answer.value, one.answer.wall_clock_s)
@@ -70,7 +71,7 @@ def answer(question: Question) -> Plan:
             if one.answer.value is not None and one.answer.wall_clock_s is not None
         }
         curves = _curves(solved, quantity, [value for value, _ in answers.values()])
-        return draw_deadline(curves, answers, within, meaning, quantity.unit, directory)
+        return draw_deadline(Deadline(curves, answers, within, meaning, quantity.unit), directory, look)
 
     return Plan(
         question=say("deadline.question", word=word.capitalize(), meaning=meaning, within=within),
