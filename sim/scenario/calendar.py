@@ -17,6 +17,7 @@ from sim.errors import shown
 EXAMPLES = "2026-12-04T18:00, or with a time zone 2026-12-04T18:00 Europe/Berlin"
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DEADLINES = "25min, Friday 18:00 or 2026-12-04T18:00"
+_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9:.]+\S*)?$")
 _OFFSET = re.compile(r"(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})$")
 _LONGEST = 100
 
@@ -57,6 +58,9 @@ def read_moment(text: str) -> datetime:
     """
     told, zone = _zone(text)
     try:
+        # Python also reads week numbers, and dates without hyphens.
+        if _ISO.match(told) is None:
+            raise ValueError
         moment = datetime.fromisoformat(told)
         if zone is not None and moment.tzinfo is not None:
             raise ValueError

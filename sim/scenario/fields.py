@@ -136,10 +136,22 @@ def _checked(read: Callable[[str], object]) -> AfterValidator:
     return AfterValidator(check)
 
 
-Moment = Annotated[OneLine, _checked(calendar.read_moment), Field(examples=["2026-12-04T18:00 Europe/Berlin"])]
+def _text(read: Callable[[str], object], pattern: str, *examples: str) -> tuple[Any, ...]:
+    """Text that is checked, and kept as it was written."""
+    schema = {"type": "string", "pattern": pattern, "examples": [*examples]}
+    return _checked(read), WithJsonSchema(schema)
+
+
+_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_EXAMPLES = ("2026-12-04T18:00", "2026-12-04T18:00 Europe/Berlin")
+Moment = Annotated[
+    OneLine, *_text(calendar.read_moment, rf"^{_DATE}(?:[T ][0-9:.]+\S*)?(?: [A-Za-z]\S*)?$", *_EXAMPLES)
+]
 """A time of the calendar."""
-TimeOfDay = Annotated[OneLine, _checked(calendar.read_time), Field(examples=["22:00"])]
-Zone = Annotated[OneLine, _checked(calendar.read_zone), Field(examples=["Europe/Berlin"])]
+TimeOfDay = Annotated[
+    OneLine, *_text(calendar.read_time, "^(?:[01]?[0-9]|2[0-3]):[0-5][0-9]$|^24:00$", "22:00", "6:00")
+]
+Zone = Annotated[OneLine, *_text(calendar.read_zone, r"^[A-Za-z]\S*$", "Europe/Berlin", "Asia/Tokyo")]
 """A time zone."""
 Bandwidth = Annotated[float, *quantity(units.bandwidth, units.format_bandwidth, "100MB/s")]
 Duration = Annotated[float, *quantity(units.duration, lambda seconds: f"{seconds!r}s", "10ms")]

@@ -108,6 +108,8 @@ class Scenarios:
             return self.random.choice(schema["enum"])
         if "const" in schema:
             return schema["const"]
+        if "examples" in schema and "anyOf" not in schema:
+            return self.random.choice(schema["examples"])
         if "examples" in schema:
             return self._quantity(schema)
         if "anyOf" in schema:
@@ -173,7 +175,7 @@ class Scenarios:
             if group.get("duplex") == "half":
                 group.pop("transport", None)
         self._links(data)
-        failing = self._failures(data["fleet"])
+        failing = self._failures(data["fleet"], data.get("start"))
         clients = sum(group["count"] for group in data["fleet"])
         data["method"] = self._method(method, clients)
         shape = METHODS[method].shape.traits
@@ -219,7 +221,9 @@ class Scenarios:
             group.pop("region", None)
             if regions and self.random.random() < 0.7:
                 group["region"] = self.random.choice(sorted(regions))
-        for link in _varying(data):
+        for link in [*_varying(data)]:
+            if link.get("start") == "time-of-day":
+                data.setdefault("start", "2026-12-04T18:00")
             if "trace" in link:
                 link |= {"trace": TRACE, "column": self.random.choice(("up_MB_s", "down_MB_s"))}
                 link.pop("unit", None)
@@ -232,7 +236,7 @@ class Scenarios:
                 # Without one, what ends in nothing would hold a run up for ever.
                 link["period"] = 901 + self.random.randrange(900)
 
-    def _failures(self, fleet: list[Data]) -> bool:
+    def _failures(self, fleet: list[Data], start: str | None) -> bool:
         """Make clients fail seldom enough to get on; tell whether any does."""
         if self.random.random() < 0.5:
             # Most of what is simulated has none of it.
@@ -243,7 +247,9 @@ class Scenarios:
             if "available" in group:
                 recorded, drawn = {"file": SESSIONS}, {"share": self.random.choice(("40%", 0.8, 1)), "session": "20min"}
                 swing = {"day_to_night": group["available"].get("day_to_night")}
-                group["available"] = self.random.choice((recorded, drawn, drawn | swing))
+                # Mostly there when a run begins.
+                daily = ({"daily": ["17:55", "18:20"]},) if start else ()
+                group["available"] = self.random.choice((recorded, drawn, drawn | swing, *daily))
             # Rare enough for updates to be done and messages to arrive.
             if "outages" in group:
                 group["outages"] |= {"every": self.random.choice((100, "20min")), "last": self.random.choice((0, "9s"))}

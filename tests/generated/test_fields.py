@@ -153,6 +153,7 @@ WAITING: Data = {
 }
 """A scenario in which it takes 6 to 11 s until a client's update is in."""
 SESSION, OUTAGE, GONE = {"share": 0.5, "session": "60s"}, {"every": "20s", "last": "5s"}, {"rate": 0.4}
+EVENING = {"daily": ["18:00", "19:00"]}
 FAILURE, HALF, ENOUGH = {"every": "20s", "repair": "5s"}, {"fraction": 0.5}, {"quorum": 0.5}
 FAILING: dict[Path, tuple[Data | None, Data]] = {
     ("fleet", 0, "available"): (None, SESSION),
@@ -160,6 +161,9 @@ FAILING: dict[Path, tuple[Data | None, Data]] = {
     ("fleet", 0, "available", "session"): (SESSION, SESSION | {"session": "90s"}),
     ("fleet", 0, "available", "day_to_night"): (SESSION, SESSION | {"day_to_night": 9}),
     ("fleet", 0, "available", "file"): ({"file": SESSIONS}, {"file": OTHER_SESSIONS}),
+    ("start",): ({"start": "2026-12-04T00:00"}, {"start": "2026-12-04T12:00"}),
+    ("fleet", 0, "available", "daily"): (EVENING, {"daily": ["18:00", "18:01"]}),
+    ("fleet", 0, "available", "zone"): (EVENING, EVENING | {"zone": "Asia/Tokyo"}),
     ("fleet", 0, "outages"): (None, OUTAGE),
     ("fleet", 0, "outages", "every"): (OUTAGE, OUTAGE | {"every": "10s"}),
     ("fleet", 0, "outages", "last"): (OUTAGE, OUTAGE | {"last": "9s"}),
@@ -189,11 +193,15 @@ def failing_pair(path: Path) -> tuple[Data, Data] | None:
     if path not in FAILING:
         return None
     before, after = FAILING[path]
+    if path == ("start",):
+        by_day = WAITING["fleet"][0] | {"available": SESSION | {"day_to_night": 9}}
+        return tuple(WAITING | {"fleet": [by_day]} | (told or {}) for told in (before, after))  # type: ignore
     if path[0] == "fleet":
         group = WAITING["fleet"][0]
         field = str(path[2])
         plain = group if before is None else group | {field: before}
-        return WAITING | {"fleet": [plain]}, WAITING | {"fleet": [group | {field: after}]}
+        by_clock = {"start": "2026-12-04T18:00 UTC"} if "daily" in after else {}
+        return WAITING | by_clock | {"fleet": [plain]}, WAITING | by_clock | {"fleet": [group | {field: after}]}
     base = copy.deepcopy(WAITING)
     if path[-1] == "short":
         base["fleet"][0]["available"] = {"file": OTHER_SESSIONS}

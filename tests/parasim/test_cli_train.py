@@ -20,6 +20,27 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 DIGITS = ("--data", "digits", "--set", "train.partition.kind=iid")
 
 
+def test_training_that_diverges_ends_with_a_status_of_its_own(small_training: Path, tmp_path: Path):
+    rate = ("--set", "train.learning_rate=1e30", "--set", "train.pretraining.steps=0")
+    outcome = run("train", small_training, *rate, "--out", tmp_path / "out")
+    assert (outcome.status, outcome.out) == (4, "")
+    assert "diverged" in outcome.err
+
+
+def test_the_result_is_that_of_the_last_round(trained: tuple[Path, str]):
+    out, _ = trained
+    result = json.loads((out / "training.json").read_text())
+    with (out / "metrics.csv").open() as file:
+        last = {row["method"]: row for row in csv.DictReader(file)}
+    assert [one["method"] for one in result["methods"]] == ["parablock", "fedit"]
+    for one in result["methods"]:
+        row = last[one["method"]]
+        assert one["eval_loss"] == float(row["eval_loss"])
+        assert one["uploaded_bytes"] == float(row["uploaded_bytes"])
+        assert one["wall_clock_s"] >= float(row["simulated_s"])
+    assert result["base"]["eval_loss"] == json.loads((out / "base.json").read_text())["eval_loss"]
+
+
 def test_what_is_left(trained: tuple[Path, str]):
     out, printed = trained
     names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
@@ -124,7 +145,6 @@ def test_a_profile_that_does_not_cover_the_run_is_refused_before_training(clock:
         (("--set", "train.learning_rate.parablok=1e-3"), "'parablock'"),
         (("--model", "./nowhere"), "there is no such file or folder"),
         (("--set", "fleet.0.count=70"), "70 clients"),
-        (("--set", "train.learning_rate=1e30"), "diverged"),
         (("--set", "local.sequence_length=3"), "no answer token is left"),
         (("--set", "lora.targets=[nothing]", "--method", "fedit"), "nothing"),
         (("--set", "blocks.schedule=[9, 9]"), "9"),
