@@ -48,6 +48,8 @@ def draw_bands(
     FigureError
         If no loss was measured by all seeds.
     """
+    from matplotlib.ticker import MaxNLocator
+
     curves: dict[str, list[_Point]] = {}
     for row in over_seeds:
         if row["seeds"] == seeds and row["eval_loss_mean"] is not None:
@@ -75,6 +77,7 @@ def draw_bands(
                 axes.plot(xs, [point.loss for point in curve], color=colours[method], linewidth=1.2)
             axes.set(xlabel=name)
             axes.set_xlim(left=0)
+            axes.xaxis.set_major_locator(MaxNLocator(7, integer=not number))
             if number:
                 axes.set_yticklabels([])
                 label_ends(drawn, axes, {name: (curve[-1].loss, colours[name]) for name, curve in curves.items()})
