@@ -56,6 +56,8 @@ def draw_bands(
     FigureError
         If no loss was measured by all seeds.
     """
+    from matplotlib.ticker import MaxNLocator
+
     curves: dict[str, list[_Point]] = {}
     for row in over_seeds:
         if row["seeds"] == seeds and row["eval_loss_mean"] is not None:
@@ -91,6 +93,7 @@ def _draw(drawn: Sheet, width: float, curves: Mapping[str, Sequence[_Point]], sa
             axes.plot(xs, [point.loss for point in curve], color=colours[method], linewidth=1.2)
         axes.set(xlabel=name)
         axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(7, integer=not number))
         if number % columns:
             axes.set_yticklabels([])
         charts.append(axes)
