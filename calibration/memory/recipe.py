@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from sim.errors import CostError, shown
+from sim.scenario.scenario import Scenario
 
 Weights = Literal["bfloat16", "float32", "float32-autocast", "nf4"]
 Optimizer = Literal["adamw", "adamw-8bit", "paged-adamw-8bit", "none"]
@@ -79,6 +80,11 @@ class Recipe:
             "data parallelism (gradients by bandwidth)": self.gpus > 1 and not self.sharded,
         }
         return tuple(words for words, is_so in priced.items() if is_so)
+
+
+def recipe_of(scenario: Scenario) -> Recipe:
+    """How the trainer trains a scenario: on one GPU, whatever its groups have."""
+    return Recipe()
 
 
 def _check(name: str, value: Any, hint: Any) -> None:
