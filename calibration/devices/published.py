@@ -15,10 +15,12 @@ from typing import Any
 
 from calibration.devices.catalogue import CatalogueDevice, as_driver_says
 from calibration.memory.recipe import Optimizer, Recipe, Weights
+from calibration.profiles.points import block_at
 from sim.errors import ArchitectureError, CostError, ParaSimError, shown
 from sim.scenario.safe_parsing import parse_json
 from sim.scenario.sections import Lora
-from sim.workload.architecture import find_config
+from sim.workload.architecture import find_config, from_config
+from sim.workload.blocks import Block
 from sim.workload.methods import Trains
 
 GIB = 2**30
@@ -135,13 +137,15 @@ class PublishedRow:
         return next((kind for kind in ("reserved", "device") if kind in unit), "allocated")
 
     def recipe(self) -> Recipe:
-        """How the step was trained.
+        """How the step was trained: as the row's `recipe` states in Recipe's own words, else as the rest of it says.
 
         Raises
         ------
         NotExpressibleError
             If no recipe has a word for it.
         """
+        if isinstance(stated := self.fields.get("recipe"), Mapping):
+            return Recipe(**stated)
         said = " ".join(str(self.fields.get(name)) for name in ("method", "optimizer", "missing", "notes", "attention"))
         gpus = int(self.fields.get("gpus") or 8)
         sharded = (
@@ -179,7 +183,9 @@ class PublishedRow:
             return Trains.LORA
         if "full" in method or "sft" in method:
             return Trains.EVERYTHING
-        raise NotExpressibleError(f"method {shown(self.fields.get('method'))} is neither full training nor LoRA")
+        if method == Trains.BLOCK:
+            return Trains.BLOCK
+        raise NotExpressibleError(f"method {shown(self.fields.get('method'))} is neither full training, LoRA nor block")
 
     def step(self) -> dict[str, Any]:
         """Arguments of `calibration.memory.shapes.TracedStep`, with every batch of the step in `accumulation`.
@@ -196,6 +202,8 @@ class PublishedRow:
         arguments: dict[str, Any] = {"trains": trains}
         if trains is Trains.LORA:
             arguments["lora"] = _adapter(self.fields.get("lora"))
+        if trains is Trains.BLOCK:
+            arguments["block"] = self._block()
         checkpointing = self.fields.get("checkpointing") or False
         if not isinstance(checkpointing, bool):
             raise NotExpressibleError(f"checkpointing is {shown(checkpointing)}, allowed are true and false")
@@ -208,6 +216,12 @@ class PublishedRow:
             "checkpointing": checkpointing,
             "recipe": self.recipe(),
         }
+
+    def _block(self) -> Block:
+        place = self.fields.get("block")
+        if not isinstance(place, Mapping) or set(place) != {"first_layer", "layers"}:
+            raise NotExpressibleError("the block's first_layer and layers are not stated")
+        return block_at(from_config(self.config(), str(self.fields["model"])), **place)
 
 
 def _positive(name: str, value: Any) -> float:

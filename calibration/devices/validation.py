@@ -215,10 +215,11 @@ def _predicted(row: PublishedRow) -> Verdict:
         return Verdict(row, reported, float(getattr(peak, row.memory_kind)), reason=reason)
     operators = repeated(trace.operators, batches / step.accumulation)
     model = from_config(config, str(row.fields["model"]))
-    trained = (
-        model.parameters
-        if step.trains is Trains.EVERYTHING
-        else sum(lora_parameters(model, step.lora.rank, step.lora.targets))
-    )
+    if step.block is not None:
+        trained = step.block.parameters
+    elif step.trains is Trains.EVERYTHING:
+        trained = model.parameters
+    else:
+        trained = sum(lora_parameters(model, step.lora.rank, step.lora.targets))
     guess = predict(operators, device, recipe, (trained, model.parameters))
     return Verdict(row, reported, guess.seconds, guess.low, guess.high, reason)

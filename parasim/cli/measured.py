@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calibration.profiles.cost_terms import TERMS
 from calibration.profiles.measured_file import MeasuredFile
-from calibration.profiles.quality import POOR_MEDIAN_PCT, POOR_P95_PCT, HeldOut
+from calibration.profiles.quality import POOR_MEDIAN_PCT, POOR_P95_PCT, HeldOut, doubt
 from parasim.sentences import say
 from parasim.text import console, plain_table
 
@@ -46,6 +46,8 @@ def print_explanation(file: MeasuredFile) -> None:
     else:
         prices = [f"{one.value:.4g} {one.unit}" for one in file.merging.coefficients.values() if one.value]
         out.print(say("profile.merging", prices=prices, merging=file.merging))
+        if why := doubt(file.merging.median_error_pct):
+            out.print(say("profile.poor_merging", doubt=why))
     for sample in file.samples:
         if not sample.fits:
             out.print(f"Does not fit: {sample.point.label()} ({sample.reason})")

@@ -50,11 +50,19 @@ def test_the_verdict_is_the_last_that_is_said_of_a_profile(error: float, said: s
     assert printed.index("Verdict") > printed.index("FLoRA is not covered")
 
 
-def spoilt(path: list[Any], value: Any) -> dict[str, Any]:
-    """A profile, off by 5 % with a price for merging, one of whose fields says something else."""
+def test_poor_merging_is_said_beside_a_good_verdict(tmp_path: Path):
+    # Two points make the line 1 s a unit of rank; at rank 2 it is 2 s against 1, which is 100 % off.
+    (tmp_path / "p.json").write_text(json.dumps(spoilt(["name"], "spoilt", merge=1.0)))
+    printed = " ".join(run("list", "profiles", "--explain", tmp_path / "p.json").out.split())
+    assert "Do not rely on it for FLoRA: a median error of 100 %" in printed
+    assert "Verdict: good." in printed
+
+
+def spoilt(path: list[Any], value: Any, merge: float = 2.0) -> dict[str, Any]:
+    """A profile, off by 5 % with a price for merging (of rank 2, so many seconds), one of whose fields is another."""
     merges = [
-        MergeSample(targets="q_proj+v_proj", rank=rank, role=role, seconds=(1.0 + rank,))
-        for rank, role in [(1, "fit"), (2, "held-out"), (12, "fit")]
+        MergeSample(targets="q_proj+v_proj", rank=rank, role=role, seconds=(seconds,))
+        for rank, role, seconds in [(1, "fit", 1.0), (2, "held-out", merge), (12, "fit", 12.0)]
     ]
     file = file_that_is_off(0.05).model_copy(update={"merging": fit_merging(merges, ARCHITECTURE)})
     data: dict[str, Any] = json.loads(json.dumps(file.model_dump(mode="json")))
