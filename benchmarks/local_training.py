@@ -46,7 +46,7 @@ from sim.workload.architecture import catalogue_names, from_config
 from sim.workload.blocks import ALL_LINEAR, Block, partition
 from sim.workload.methods import Trains
 from train.models.adapters import Adapter
-from train.models.blocks import block_parameters, layer_list
+from train.models.blocks import block_parameters, compile_layers
 from train.models.building import base_dtype, placed, random_model
 from train.models.files import load_model
 from train.update.timing import now
@@ -212,16 +212,6 @@ def traced(chosen: argparse.Namespace, model: Any, blocks: Sequence[Block]) -> d
         step = TracedStep(Trains.BLOCK, block, chosen.batch_size, chosen.sequence_length)
         found[block.index] = unavoidable_flops(shapes.trace(step).operators)
     return found
-
-
-def compile_layers(model: nn.Module) -> None:
-    """Compile each layer by itself.
-
-    Compiled as a whole, transformers would give attention an explicit mask, which rules out its fast kernels, and
-    every block that trains other layers would be compiled anew, until the compiler gives up.
-    """
-    for layer in layer_list(model)[1]:
-        layer.compile()
 
 
 def main() -> None:

@@ -56,8 +56,6 @@ def draw_bands(
     FigureError
         If no loss was measured by all seeds.
     """
-    from matplotlib.ticker import MaxNLocator
-
     curves: dict[str, list[_Point]] = {}
     for row in over_seeds:
         if row["seeds"] == seeds and row["eval_loss_mean"] is not None:
@@ -74,6 +72,8 @@ def draw_bands(
 
 def _draw(drawn: Sheet, width: float, curves: Mapping[str, Sequence[_Point]], said: str) -> None:
     """Draw the curves against rounds and against time, side by side where there is room."""
+    from matplotlib.ticker import MaxNLocator
+
     unit = style.time_unit(max(curve[-1].seconds for curve in curves.values()))
     colours = style.method_colours(curves)
     drawn.text(0, 0.24, said, size=style.NORMAL, va="top")

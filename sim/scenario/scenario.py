@@ -71,8 +71,8 @@ class Scenario(Section):
     choices: economy.Choices = economy.Choices()
     uncertainty: Uncertainty = Uncertainty()
     train: PlainFields | None = None
-    """Settings of `paraSim train`, which checks them. A simulation looks at two of them only, where a profile predicts
-    the seconds: `accumulation` and `activation_checkpointing`."""
+    """Settings of `paraSim train`, which checks them. A simulation looks only at those that say how a step is computed,
+    such as `accumulation`, `weights` and `optimizer`, for its memory and where its seconds are predicted."""
     seed: Integer = Field(default=0, ge=0, lt=2**63)
     """Seed of every random draw."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import parasim
-from parasim.footprints import Footprints
+from parasim.footprints import DeviceFit, Footprints
 from tests.parasim.command_line import refused, run
 
 # Two layers of width 16, with embeddings, head and the last norm beside them.
@@ -72,6 +73,46 @@ def test_several_batches_a_step_are_traced_and_said(file: Path):
         assert after.peak_bytes > before.peak_bytes
     printed = run("memory", file, "--method", "full-ft", "--set", "train.accumulation=3").out
     assert printed.splitlines()[0].endswith("tokens, 3 such batches a step")
+
+
+def test_the_recipe_is_traced_and_said(file: Path):
+    qlora = ["train.weights=nf4", "train.adapters=float32", "train.optimizer=paged-adamw-8bit", "train.padded=true"]
+    usual, other = (parasim.memory_needs(file, overrides, methods="fedit") for overrides in ([], qlora))
+    # Of the linear weights of two layers, 2 B become 0.516; each of 14 tensors was rounded up to 512 B before.
+    saved = usual.needs[0].by_category["weights"] - other.needs[0].by_category["weights"]
+    linear = 2 * (4 * 16 * 16 + 3 * 16 * 24)
+    assert 1.48 * linear <= saved <= 1.48 * linear + 14 * 512
+    assert other.needs[0].paged_bytes == other.needs[0].by_category["moments"] > usual.needs[0].paged_bytes == 0
+    printed = " ".join(run("memory", file, "--method", "fedit", *sets(qlora)).out.split())
+    assert "Recipe (train.*): weights in 4 bits (nf4), float32 adapters, paged 8-bit AdamW" in printed
+    assert "padded sequences. Trained: " in printed
+    assert "what is priced: 4-bit weights (a pass over each before its products) and paged-adamw-8bit" in printed
+    told = json.loads(run("memory", file, "--method", "fedit", "--format", "json", *sets(qlora)).out)
+    # What is held in 4 bits is so on every device.
+    assert set(told["recipe"].values()) == {other.recipe["bfloat16"]}
+    assert len(told["priced"]) == 2
+
+
+def sets(overrides: list[str]) -> list[str]:
+    return [word for override in overrides for word in ("--set", override)]
+
+
+def test_a_method_that_means_nothing_with_a_recipe_is_left_out(file: Path):
+    found = parasim.memory_needs(file, ["method=fedit", "train.weights=nf4"], methods="all")
+    assert {need.method for need in found.needs} == {"fedit", "ffa-lora", "overlapped-lora"}
+    assert "allowed with 4-bit weights are fedit, ffa-lora" in found.refused["full-ft"]
+    assert "train.weights: is nf4 with method full-ft" in refused(
+        "memory", file, "--method", "full-ft", "--set", "train.weights=nf4"
+    )
+
+
+def test_paged_moments_leave_a_device_that_they_would_fill():
+    asked = {"model": "smollm2-135m", "rounds": 2, "local": {"batch_size": 1, "sequence_length": 64}}
+    (need,) = parasim.memory_needs(asked, ["train.optimizer=paged-adamw-8bit"], methods="full-ft").needs
+    fit = DeviceFit("small", need.peak_bytes - need.paged_bytes, need.precision, [])
+    fit.judge(need)
+    replace(fit, memory_bytes=fit.memory_bytes - 1).judge(replace(need, recomputed_peak_bytes=need.peak_bytes))
+    assert (fit.fits, fit.does_not_fit) == (["full-ft"], ["full-ft"])
 
 
 def test_where_it_fits():

@@ -234,6 +234,16 @@ def keep_products() -> Any:
     return create_selective_checkpoint_contexts(policy)  # type: ignore[no-untyped-call]
 
 
+def compile_layers(model: nn.Module) -> None:
+    """Let `torch.compile` make the kernels of each layer by itself, when it is first run.
+
+    Compiled as a whole, transformers would give attention an explicit mask, which rules out its fast kernels, and
+    every block that trains other layers would be compiled anew, until the compiler gives up.
+    """
+    for layer in layer_list(model)[1]:
+        layer.compile()
+
+
 def install(part: Part, values: Mapping[str, Tensor]) -> None:
     """Put values into a part, rounding them to the model's precision.
 

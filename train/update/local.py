@@ -23,13 +23,12 @@ from train.data.task import Batch
 from train.models.blocks import Part, Values, activate
 from train.update.kept_optimizer import KeptOptimizer, go_on, state
 from train.update.loss import Loss
-from train.update.optimizers import adamw
+from train.update.optimizers import OptimizerName, make_optimizer
 from train.update.pauses import Pauses
 from train.update.shares import Share, weighted
 from train.update.timing import now
 
 Schedule = Literal["constant", "cosine"]
-OptimizerName = Literal["adamw", "adamw-8bit", "paged-adamw-8bit"]
 
 
 class TrainingError(ParaSimError):
@@ -274,7 +273,13 @@ def _descend(
     is padded, because unpadded batches need no explicit mask.
     """
     parameters = list(masters.values())
-    optimizer = adamw(parameters, settings)
+    optimizer = make_optimizer(
+        settings.optimizer,
+        parameters,
+        lr=settings.learning_rate,
+        eps=settings.epsilon,
+        weight_decay=settings.weight_decay,
+    )
     if kept is not None:
         go_on(optimizer, masters, kept.adamw)
     lowered = [(part[name], master) for name, master in masters.items() if part[name] is not master]

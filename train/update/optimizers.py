@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
-if TYPE_CHECKING:
-    from train.update.local import LocalSettings
+OptimizerName = Literal["adamw", "adamw-8bit", "paged-adamw-8bit"]
 
 
-def adamw(parameters: Sequence[nn.Parameter], settings: LocalSettings) -> Optimizer:
+def make_optimizer(name: OptimizerName, parameters: Sequence[nn.Parameter], **constants: Any) -> Optimizer:
     """Make AdamW for some parameters, with no state yet.
 
     Parameters
     ----------
+    name : {"adamw", "adamw-8bit", "paged-adamw-8bit"}
+        PyTorch's, or one of bitsandbytes, which is imported for it.
     parameters : sequence of torch.nn.Parameter
         What it changes, all on one device: a GPU, for moments of 8 bits.
-    settings : LocalSettings
-        Which AdamW, and its constants.
+    **constants : float
+        ``lr``, ``eps`` and ``weight_decay``.
     """
-    constants: dict[str, Any] = {
-        "lr": settings.learning_rate,
-        "eps": settings.epsilon,
-        "weight_decay": settings.weight_decay,
-    }
-    if settings.optimizer == "adamw":
+    if name == "adamw":
         return torch.optim.AdamW(parameters, **constants, fused=parameters[0].device.type in ("cpu", "cuda"))
     from bitsandbytes import optim
 
-    kind: Any = optim.PagedAdamW8bit if settings.optimizer == "paged-adamw-8bit" else optim.AdamW8bit
+    kind: Any = optim.PagedAdamW8bit if name == "paged-adamw-8bit" else optim.AdamW8bit
     made: Optimizer = kind(parameters, **constants)
     return made

@@ -17,7 +17,7 @@ from sim.workload.blocks import Block
 from sim.workload.methods import Trains
 from train.data.task import Batch
 from train.models.adapters import A, Adapter
-from train.models.blocks import Part, Values, activate, block_parameters, install, layer_list
+from train.models.blocks import Part, Values, activate, block_parameters, compile_layers, install
 from train.update.local import LocalSettings
 from train.update.loss import Loss
 from train.update.timing import now
@@ -47,8 +47,7 @@ class TrainedPart:
     def prepare(self, settings: LocalSettings) -> None:
         """Let `torch.compile` make the layers' kernels, if that is asked for: in every process that trains."""
         if settings.compiled:
-            for layer in layer_list(self.model)[1]:
-                layer.compile()
+            compile_layers(self.model)
 
     def item(self, block: int | None) -> int:
         """Server's item that a round with this block renews; there is only one unless blocks are trained."""
