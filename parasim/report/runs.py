@@ -22,7 +22,7 @@ from parasim.text import amount, clock, signed_share
 
 _BREAKDOWN = {
     "compute_s": BarPart("computing", style.COMPUTE),
-    "exposed_communication_s": BarPart("communicating, not covered by computing", style.EXPOSED),
+    "exposed_communication_s": BarPart("exposed communication", style.EXPOSED),
     "waiting_s": BarPart("waiting", style.WAITING),
     "offline_s": BarPart("offline", style.OFFLINE),
     "failed_s": BarPart("failed: repairs, and outages that something waited for", FAILED),
