@@ -14,9 +14,10 @@ from typing import cast
 
 from calibration.devices.catalogue import device as catalogued
 from calibration.devices.device_memory import measured_file
-from calibration.devices.predicted_costs import PredictedCosts
+from calibration.devices.predicted_costs import SOURCE, PredictedCosts
 from calibration.profiles.loading import DEFAULT_PROFILE, Profile, covering_profiles, load_profile, shipped_profiles
 from calibration.profiles.profile_file import other_devices
+from parasim.sentences import listed
 from parasim.text import origin_said
 from sim.engine.costs import Cost, Costs, GivenSeconds
 from sim.engine.fleet import Fleet
@@ -100,9 +101,12 @@ class CostsByGroup:
     def provenance(self) -> dict[str, object]:
         """Say of each device what its seconds are; the least certain ones name the origin of all."""
         told = list({repr(one): one for one in (own.provenance() for own in self.parts)}.values())
+        source = "; ".join(f"{one['device']} {origin_said(one)}" for one in told)
+        if len(by_device := predicted(self)) == len(self.parts) and len({own.band for own in by_device}) == 1:
+            source = SOURCE.format(devices=listed([own.described for own in by_device]))
         found: dict[str, object] = {
             "origin": max((str(one["origin"]) for one in told), key=_WEAKER.index),
-            "source": "; ".join(f"{one['device']} {origin_said(one)}" for one in told),
+            "source": source,
             "devices": told,
             "notes": [*dict.fromkeys(note for one in told for note in cast("list[str]", one.get("notes", [])))],
         }

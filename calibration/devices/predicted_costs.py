@@ -31,6 +31,10 @@ MERGED_TRAFFIC = 2 * 2 + 7 * 4
 written in bfloat16; lifted to float32, the product scaled, added, and the sum rounded, 4 B each time [B]."""
 
 
+SOURCE = "operators of a traced step on {devices}, each by its shape and traffic"
+"""What predicted times rest on."""
+
+
 class PredictedCosts:
     """Costs of one scenario, all of whose clients compute on one kind of device.
 
@@ -97,7 +101,7 @@ class PredictedCosts:
             notes.append("every client merges the stacks that arrive before it trains: by its products and traffic")
         return {
             "origin": "predicted",
-            "source": f"operators of a traced step on {self._described}, each by its shape and traffic",
+            "source": SOURCE.format(devices=self.described),
             "device": self.device.name,
             "figures": self.device.source,
             "band": self.band,
@@ -116,7 +120,8 @@ class PredictedCosts:
             self.local_update(0, 0, block)
 
     @property
-    def _described(self) -> str:
+    def described(self) -> str:
+        """The device, and how many of them a client has."""
         return self.device.name if self.gpus == 1 else f"{self.gpus} x {self.device.name} with FSDP"
 
     @property
