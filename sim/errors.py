@@ -10,6 +10,7 @@ import difflib
 import re
 import reprlib
 from collections.abc import Iterable
+from pathlib import Path
 
 MOST_CHARACTERS = 300
 """Longest line of somebody else's text in a message."""
@@ -155,7 +156,7 @@ def shown_path(path: object) -> str:
 
 
 def install_hint(what: str, extra: str) -> str:
-    """Say how to install what is missing, in the clone of paraSim.
+    """Say how to install what is missing: in a clone of paraSim there, else as it was installed itself.
 
     Parameters
     ----------
@@ -164,4 +165,6 @@ def install_hint(what: str, extra: str) -> str:
     extra : str
         Optional dependencies of `pyproject.toml`.
     """
-    return f"{what} needs the extra {extra!r}: pip install -c constraints.txt -e '.[{extra}]'"
+    cloned = (Path(__file__).resolve().parents[1] / "pyproject.toml").is_file()
+    wanted = f"-c constraints.txt -e '.[{extra}]'" if cloned else f"'parasim[{extra}]'"
+    return f"{what} needs the extra {extra!r}: pip install {wanted}"

@@ -77,8 +77,7 @@ def print_explanation(explanation: Explanation) -> None:
         if claim.predicted is not None:
             off = claim.predicted / claim.simulated - 1 if claim.simulated else 0.0
             predicted, error = clock(claim.predicted), "none" if claim.exact else signed_share(off)
-        saves = clock(claim.saves) if claim.saves >= 0 else f"-{clock(-claim.saves)}"
-        simulated, saves = (clock(claim.simulated), saves) if claim.ends else ("ends early", "-")
+        simulated, saves = (clock(claim.simulated), clock(claim.saves)) if claim.ends else ("ends early", "-")
         table.add_row(row["change"], predicted, row["prediction"], simulated, error, saves)
     out.print(table)
     if not explanation.not_replayable:

@@ -88,7 +88,8 @@ def _told(error: BaseException, unwritten: OSError | None) -> tuple[int, str]:
     if isinstance(error, typer.TyperException):
         # A group without a command has printed its help, and has nothing more to say.
         # It quotes what was typed, whatever and however long that is.
-        message = brief(error.format_message()).rstrip(".")
+        # Pydantic, which checks the choices of an option, begins with its own name for the mistake.
+        message = brief(error.format_message()).replace("Value error, ", "").rstrip(".")
         command = getattr(error, "ctx", None)
         return 2, message and f"{message}; see `{command.command_path if command else 'paraSim'} --help`"
     if isinstance(error, KeyboardInterrupt):

@@ -46,7 +46,7 @@ def command(
     break_even: Annotated[str | None, typer.Option(metavar="A,B", help="Where one method overtakes the other.")] = None,
     budget: Annotated[
         str | None,
-        typer.Option(metavar="AMOUNT", help="What an amount such as 500USD buys; of all methods if none is given."),
+        typer.Option(metavar="AMOUNT", help="What an amount such as 500USD buys."),
     ] = None,
     confidence: Annotated[
         str | None,

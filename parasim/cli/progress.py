@@ -29,9 +29,14 @@ def stages(kept: Path | None = None) -> Iterator[Callable[..., None]]:
         with _bars() as report:
             yield report
     except KeyboardInterrupt:
-        if kept is None:
+        if kept is None or not _holds_something(kept):
             raise
         raise KeyboardInterrupt(f"what was done is in {kept}; the same command goes on there") from None
+
+
+def _holds_something(kept: Path) -> bool:
+    """Tell whether there is a file, or one in a folder that does not only keep others out."""
+    return kept.is_file() or any(entry.name != ".lock" for entry in kept.rglob("*") if entry.is_file())
 
 
 @contextmanager

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from operator import add
 from typing import Annotated, Any
 
 import typer
 
 from parasim import api
+from parasim.assumptions import assumptions
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, Scenario, TraceFile, print_json
 from parasim.cli.pictures import draws
 from parasim.figures.breakdown import draw_breakdown
@@ -17,7 +19,7 @@ from parasim.links import links_said, run_summary
 from parasim.memory import memory_said
 from parasim.report.record import leave_record
 from parasim.sentences import say
-from parasim.text import amount, clock, console, origin, plain_table
+from parasim.text import alike, amount, clock, console, origin, plain_table
 from parasim.trace import write_trace
 from sim.analysis.critical_path import critical_path
 from sim.analysis.failing import write_failures
@@ -30,7 +32,7 @@ _WIDE = 100
 """Columns that a table with times and shares side by side needs."""
 _PARTS = {
     "computing": "compute_s",
-    "communicating": "exposed_communication_s",
+    "exposed": "exposed_communication_s",
     "waiting": "waiting_s",
     "offline": "offline_s",
     "hidden": "hidden_communication_s",
@@ -93,15 +95,20 @@ def print_breakdown(result: Result) -> None:
     figures, scenario, wall_clock = result.figures(), result.scenario, result.wall_clock
     out = console()
     out.print(say("run.head", scenario=scenario, wall_clock=wall_clock))
+    out.print(*assumptions(*api.set_up(scenario)), "", sep="\n")
     parts = _PARTS | ({"failed": "failed_s"} if figures.get("failed_s") else {})
     table = plain_table("mean client of", ">clients", *(f">{part}" for part in parts))
     # On a narrow terminal shares stand below the times.
     between, digits = (" ", 4) if out.width >= _WIDE else ("\n", 0)
     rows = result.groups() if len(scenario.fleet) > 1 else []
     rows.append({"name": "the fleet", "clients": scenario.clients, **figures})
-    for row in rows:
-        times = (float(str(row[part])) for part in parts.values())
-        cells = (f"{clock(time)}{between}{time / wall_clock:{digits}.0%}" if time else "-" for time in times)
+    columns = []
+    for part in parts.values():
+        times = [float(str(row[part])) for row in rows]
+        written = alike([clock(time) if time else "-" for time in times])
+        shares = (f"{between}{time / wall_clock:{digits}.0%}" if time else "" for time in times)
+        columns.append([*map(add, written, shares)])
+    for row, *cells in zip(rows, *columns, strict=True):
         table.add_row(str(row["name"]), f"{row['clients']:,}", *cells)
     out.print(table)
     out.print(say("run.communicating", uploaded=figures["uploaded_bytes"], downloaded=figures["downloaded_bytes"]))

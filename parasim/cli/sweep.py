@@ -91,7 +91,7 @@ def _print(table: Table) -> None:
     parts = {
         "wall-clock": "wall_clock_s",
         "computing": "compute_s",
-        "communicating": "exposed_communication_s",
+        "exposed": "exposed_communication_s",
         "waiting": "waiting_s",
     }
     # What failures cost, where any run has any of it.

@@ -63,7 +63,7 @@ def plan(
     overrides : iterable of str
         Such as ``fleet.0.uplink=20MB/s``.
     methods : str, sequence of str or None
-        Methods to answer for, or ``all``; the scenario's own if None, and all for a budget.
+        Methods to answer for, or ``all``; the scenario's own if None.
     within : str, float or None
         The deadline, such as ``25min``; a float is seconds, a text needs a unit.
     solve_for : str or None
@@ -110,7 +110,7 @@ def plan(
     prepare = Case.of
     if solve_for in WAITING and deadline is not None:
         prepare = partial(case_that_waits, WAITING[solve_for], deadline)
-    prepared, refused = by_method(scenario, "all" if budget and methods is None else methods, prepare)
+    prepared, refused = by_method(scenario, methods, prepare)
     cases, left_out = list(prepared.values()), refused if methods is None else {}
     sure = _CONFIDENCE if confidence is None else _probability(confidence)
     question = Question(scenario, cases, left_out, str(value), sure, deadline, jobs, report)

@@ -38,7 +38,7 @@ MOST_WORK = 1_000_000
 _CHANGE = 0.1
 """Work of a change of a link's capacity, beside that of a span."""
 
-PARTS = (BarPart("computing", style.COMPUTE), BarPart("communicating, waiting, offline", style.WAITING))
+PARTS = (BarPart("computing", style.COMPUTE), BarPart("exposed communication, waiting, offline", style.WAITING))
 
 
 def what_ifs(scenario: Scenario) -> tuple[WhatIf | None, list[str]]:

@@ -15,14 +15,14 @@ from parasim.figures.pareto import draw_pareto
 from parasim.figures.style import SMALL, FigureError
 from parasim.figures.tornado import Bar, Panel, draw_tornado
 from parasim.planning.cost.bill import Bill
-from parasim.planning.cost.choices import Candidate, Outcome
+from parasim.planning.cost.choices import Candidate, Given, Outcome
 from parasim.planning.risk.random_runs import RandomRuns
 from sim.scenario.scenario import Scenario
 from tests.parasim.pictures import place, svg_of, texts
 
 
 def outcome(method: str, device: str, cost: float, wall_clock: float) -> Outcome:
-    candidate = Candidate(Scenario.parse({"method": method, "model": "demo"}), None, device, "", (), None, None)
+    candidate = Candidate(Scenario.parse({"method": method, "model": "demo"}), None, Given(device), Given(""))
     return Outcome(candidate, wall_clock, Bill(cost, 0.0, 0.0, 0.0, 0.0, 0.0))
 
 
