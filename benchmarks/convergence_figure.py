@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from parasim.figures import style
-from parasim.figures.sheet import Key, sheet
+from parasim.figures.keys import Key
+from parasim.figures.sheet import sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

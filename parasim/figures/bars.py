@@ -10,9 +10,10 @@ from itertools import compress
 from typing import NamedTuple
 
 from parasim.figures import style
+from parasim.figures.keys import Key
 from parasim.figures.labels import shortened
 from parasim.figures.marks import fill
-from parasim.figures.sheet import Key, Sheet
+from parasim.figures.sheet import Sheet
 
 # All lengths are in inches.
 _ROW, _BAR, _GAP = 0.31, 0.11, 0.1

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parasim.figures import style
+from parasim.figures.keys import Key
 from parasim.figures.look import USUAL, Look
 from parasim.figures.marks import doubts_of, doubts_said, log_ticks, note, spaced, write
-from parasim.figures.sheet import Key, Sheet, draw_to_width
+from parasim.figures.sheet import Sheet, draw_to_width
 from parasim.planning.search.crossings import MethodsCompared
 from parasim.sentences import say
 

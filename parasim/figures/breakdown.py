@@ -13,10 +13,11 @@ from typing import Any
 from parasim.figures import style
 from parasim.figures.bars import BarPart
 from parasim.figures.gantt_failures import REPAIR as FAILED
+from parasim.figures.keys import Key
 from parasim.figures.labels import shortened
 from parasim.figures.look import USUAL, Look
 from parasim.figures.marks import fill, write
-from parasim.figures.sheet import Key, Sheet, draw_to_width
+from parasim.figures.sheet import Sheet, draw_to_width
 from parasim.figures.style import FigureError
 from parasim.text import clock
 from sim.engine.result import Result

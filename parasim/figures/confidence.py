@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from parasim.figures import style
+from parasim.figures.keys import Key
 from parasim.figures.look import USUAL, Look
 from parasim.figures.marks import ring
-from parasim.figures.sheet import Key, Sheet, draw_to_width
+from parasim.figures.sheet import Sheet, draw_to_width
 from parasim.text import deadline_clock
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from parasim.figures import style
 from parasim.figures.curves import between, dashes_on
+from parasim.figures.keys import Key
 from parasim.figures.labels import LineEnd, name_lines
 from parasim.figures.look import USUAL, Look
 from parasim.figures.marks import log_ticks, ring, write
-from parasim.figures.sheet import Key, Sheet, draw_to_width
+from parasim.figures.sheet import Sheet, draw_to_width
 from parasim.text import amount, deadline_clock
 
 # All lengths are in inches.

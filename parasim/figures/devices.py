@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parasim.figures import style
+from parasim.figures.keys import Key
 from parasim.figures.look import USUAL, Look
 from parasim.figures.parity import parity_axes, side_by_side
-from parasim.figures.sheet import Key, Sheet, draw_to_width
+from parasim.figures.sheet import Sheet, draw_to_width
 from parasim.figures.style import FigureError
 
 if TYPE_CHECKING:

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from parasim.figures import style
 from parasim.figures.gantt_failures import came_to_nothing, draw_deadlines, draw_failures, failure_keys
 from parasim.figures.gantt_rows import STRIP, Row, chart_rows
+from parasim.figures.keys import Key
 from parasim.figures.labels import shortened
 from parasim.figures.look import USUAL, Look
 from parasim.figures.marks import write
 from parasim.figures.schedule import Schedule, piece_of_path, schedule, window
-from parasim.figures.sheet import Key, Sheet, draw_to_width
+from parasim.figures.sheet import Sheet, draw_to_width
 from parasim.figures.style import FigureError, TimeUnit
 from parasim.text import amount
 from sim.analysis.critical_path import CriticalPath

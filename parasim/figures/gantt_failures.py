@@ -8,8 +8,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from parasim.figures import style
+from parasim.figures.keys import Key
 from parasim.figures.schedule import Schedule
-from parasim.figures.sheet import Key
 from sim.analysis.failing import Failure, What
 from sim.engine.timeline import SERVER, Interval, Kind
 

@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from parasim.figures import style
+from parasim.figures.keys import Key
 from parasim.figures.labels import LineEnd, label_ends, shortened
 from parasim.figures.look import USUAL, Look
 from parasim.figures.marks import log_ticks, ring
-from parasim.figures.sheet import Key, Sheet, draw_to_width
+from parasim.figures.sheet import Sheet, draw_to_width
 from parasim.planning.search.hiding_points import GroupCurve
 from parasim.text import amount
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from parasim.figures import style
+from parasim.figures.keys import Key
 from parasim.figures.look import NUMBER_AT_END
-from parasim.figures.sheet import Key, Sheet
+from parasim.figures.sheet import Sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

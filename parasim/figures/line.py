@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from parasim.figures import style
 from parasim.figures.curves import between, dashes_on
+from parasim.figures.keys import Key
 from parasim.figures.labels import LineEnd, name_lines
 from parasim.figures.look import USUAL, Look
 from parasim.figures.marks import log_ticks, ring, spaced
@@ -28,7 +29,7 @@ from parasim.figures.rows import (
     swept_columns,
     text,
 )
-from parasim.figures.sheet import Key, Sheet, draw_to_width
+from parasim.figures.sheet import Sheet, draw_to_width
 from parasim.figures.style import FigureError
 from sim.errors import UnitError
 from sim.scenario.units import quantity

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parasim.figures import style
+from parasim.figures.keys import Key
 from parasim.figures.look import USUAL, Look
 from parasim.figures.marks import log_ticks, note
-from parasim.figures.sheet import Key, Sheet, draw_to_width
+from parasim.figures.sheet import Sheet, draw_to_width
 from parasim.figures.style import FigureError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _WIDTH, _HEIGHT, _FLAT = 6.6, 2.7, 0.8
 _LEFT, _BELOW, _LEAST, _GAP = 0.3, 0.42, 2.4, 0.2
 """Least width of the chart with the list beside it instead of below, and the gap between the two."""
+_WIDEST_NAME = 2.3
 _TOUCHING = 0.11
 """Marks closer than this share one number."""
 
@@ -68,11 +70,11 @@ def draw_pareto(
 def _draw(drawn: Sheet, room: float, runs: Sequence[Outcome], front: Sequence[Outcome], limit: float) -> None:
     unit = style.time_unit(max(run.wall_clock for run in front))
     colours = style.method_colours(run.candidate.method for run in runs)
-    keys = [
-        Key(f"{number}  {_named(run, drawn.look)}\n{_figures(run, limit, unit)}", (colours[run.candidate.method],), "o")
-        for number, run in enumerate(front, 1)
-    ]
-    keys = [key._replace(filled=True) for key in keys]
+    keys = []
+    for number, run in enumerate(front, 1):
+        told = style.wrapped(f"{number}  {_named(run, drawn.look)}", _WIDEST_NAME, style.SMALL)
+        colour = colours[run.candidate.method]
+        keys.append(Key(f"{told}\n{_figures(run, limit, unit)}", (colour,), "o", filled=True))
     column = max(key.width for key in keys)
     beside = room - _LEFT - _GAP - column >= _LEAST
     width = room - _LEFT - (column + _GAP if beside else 0.0)

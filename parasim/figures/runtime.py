@@ -8,40 +8,34 @@ methods are written under their bars. Panels side by side have one scale.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parasim.figures import style
+from parasim.figures.arrangement import GROUP_GAP, Arrangement, arrange, ends
 from parasim.figures.breakdown import PARTS
+from parasim.figures.keys import Key
 from parasim.figures.look import USUAL, Look
 from parasim.figures.marks import doubts_of, doubts_said, fill, write
 from parasim.figures.rows import (
     Row,
-    check_columns,
     model_name,
     pretty_name,
     pretty_value,
     short_names,
-    swept_columns,
     text,
 )
-from parasim.figures.sheet import Key, Sheet, draw_to_width
-from parasim.figures.style import FigureError
-from parasim.text import BAND_COLUMNS
+from parasim.figures.sheet import Sheet, draw_to_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# All lengths are in inches, gaps between groups in bars.
+# All lengths are in inches.
 _LEFT, _RIGHT, _GUTTER = 0.34, 0.04, 0.46
 _NAME, _HEAD, _ROW_GAP, _BELOW = 0.17, 0.18, 0.11, 0.6
 _PREDICTED = "predicted, within a factor "
 """How the origin of times begins that are predicted for a device, whose bars carry a whisker."""
-_GROUP_GAP, _OUTER_GAP = 0.8, 1.2
-_FLAT = 6.0
-"""Where one panel's bars are so many times as long as another's, each has a scale of its own."""
 _SLOTS_IN_COLUMN = 17
 _NARROWEST_LABELLED = 0.095
 _WIDEST_PICTURE, _LEAST_OF_TWO = 40.0, 5.0
@@ -51,76 +45,6 @@ _BAR, _WIDEST_BAR = 0.84, 0.5
 """Width of a bar beside the next one, in bars, and its most."""
 _COMPUTING = "compute_s"
 """The part that has its method's colour."""
-_NEEDED = [column for column in PARTS if column != "failed_s"]
-
-
-@dataclass(frozen=True)
-class _Arrangement:
-    """The rows, arranged: what is a column, a panel, a group, a bar."""
-
-    models: Sequence[str]
-    panels: Sequence[str]
-    groups: Sequence[tuple[str, ...]]
-    methods: Sequence[str]
-    group_fields: Sequence[str]
-    constant: str
-    bars: Mapping[tuple[str, str, tuple[str, ...], str], Row]
-
-    @property
-    def nested(self) -> bool:
-        """Whether groups stand within larger ones."""
-        return len(self.group_fields) > 1
-
-    @cached_property
-    def starts(self) -> dict[tuple[str, ...], float]:
-        """Left edge of the first bar of each group, in bars from the left."""
-        starts, place = {}, 0.0
-        for before, group in zip([None, *self.groups], self.groups, strict=False):
-            place += _OUTER_GAP if self.nested and before and before[0] != group[0] else 0.0
-            starts[group] = place + _GROUP_GAP / 2
-            place += len(self.methods) + _GROUP_GAP
-        return starts
-
-    @property
-    def slots(self) -> float:
-        """Width of a panel, in bars."""
-        return self.starts[self.groups[-1]] + len(self.methods) + _GROUP_GAP / 2
-
-    def place(self, group: tuple[str, ...], method: str) -> float:
-        """Middle of a bar, in bars from the left."""
-        return self.starts[group] + 0.5 + self.methods.index(method)
-
-    def middle(self, groups: Sequence[tuple[str, ...]]) -> float:
-        """Middle of groups that stand side by side, in bars from the left."""
-        return (self.starts[groups[0]] + self.starts[groups[-1]] + len(self.methods)) / 2
-
-    @cached_property
-    def longest(self) -> dict[tuple[str, str], float]:
-        """Longest runtime [s] of each model's panels."""
-        own: dict[tuple[str, str], float] = {}
-        for (*panel, _, _), row in self.bars.items():
-            key = (panel[0], panel[1])
-            own[key] = max(own.get(key, 0.0), _ends(row)[1])
-        return own
-
-    def scales(self) -> tuple[dict[tuple[str, str], float], bool]:
-        """Longest runtime [s] to show in each panel, and whether models have the same and can stand side by side.
-
-        One for all, unless some would look empty with it; then one for each bandwidth; then each its own.
-        """
-        own = self.longest
-        top = max(own.values())
-        by_panel = {panel: max(own[key] for key in own if key[1] == panel) for panel in self.panels}
-        if min(own.values()) * _FLAT >= top:
-            return dict.fromkeys(own, top), True
-        if all(longest * _FLAT >= by_panel[panel] for (_, panel), longest in own.items()):
-            return {key: by_panel[key[1]] for key in own}, True
-        return own, False
-
-    def heading(self, panel: str, *, own_scale: bool) -> str:
-        """What holds for all bars of a panel."""
-        rate = pretty_value("bandwidth", panel) if panel or len(self.panels) > 1 else ""
-        return ", ".join(filter(None, (rate, self.constant, "on a scale of its own" if own_scale else "")))
 
 
 def draw_runtime(rows: Sequence[Row], directory: Path, look: Look = USUAL) -> list[Path]:
@@ -151,14 +75,14 @@ def draw_runtime(rows: Sequence[Row], directory: Path, look: Look = USUAL) -> li
     OutputError
         If the files cannot be written.
     """
-    chart = _arrange(rows)
+    chart = arrange(rows)
     narrow = chart.slots <= _SLOTS_IN_COLUMN
     width = style.COLUMN_WIDTH if narrow and len(chart.models) == 1 else style.PAGE_WIDTH
     width = min(_WIDEST_PICTURE, max(width, chart.slots * _NARROWEST_LABELLED + _LEFT + _RIGHT))
     return draw_to_width(partial(_draw, chart=chart), directory / "runtime", look, width)
 
 
-def _draw(drawn: Sheet, room: float, chart: _Arrangement) -> None:
+def _draw(drawn: Sheet, room: float, chart: Arrangement) -> None:
     longest, alike = chart.scales()
     several = len(chart.models) > 1 and alike and chart.slots <= _SLOTS_IN_COLUMN and room >= _LEAST_OF_TWO
     columns = 2 if several else 1
@@ -184,31 +108,7 @@ def _draw(drawn: Sheet, room: float, chart: _Arrangement) -> None:
         _draw_ticks(drawn, axes, chart, panel_width / chart.slots)
 
 
-def _arrange(rows: Sequence[Row]) -> _Arrangement:
-    check_columns(rows, ("method", "wall_clock_s", *_NEEDED))
-    swept = swept_columns(rows)
-    group_fields = [field for field in swept if field not in ("method", "model", "bandwidth")]
-    panel_field = "bandwidth"
-    if not group_fields and "bandwidth" in swept:
-        # Panels of one group each would waste the page: the bandwidths become the groups.
-        group_fields, panel_field = ["bandwidth"], ""
-    bars: dict[tuple[str, str, tuple[str, ...], str], Row] = {}
-    for row in rows:
-        group = tuple(text(row, field) for field in group_fields)
-        key = (text(row, "model"), text(row, panel_field), group, text(row, "method"))
-        if key in bars:
-            fields = ", ".join(filter(None, (*key[:2], *group, key[3])))
-            raise FigureError(f"two rows for one bar: {fields}; tell them apart by a column before wall_clock_s")
-        bars[key] = row
-    models, panels, groups, methods = (list(dict.fromkeys(parts)) for parts in zip(*bars, strict=True))
-    # Those of one value of the first field stand together, whatever the order of the rows.
-    orders = [list(dict.fromkeys(values)) for values in zip(*groups, strict=True)]
-    groups.sort(key=lambda group: [order.index(value) for order, value in zip(orders, group, strict=True)])
-    batch = "" if "batch_size" in swept else text(rows[0], "batch_size")
-    return _Arrangement(models, panels, groups, methods, group_fields, f"batch size {batch}" if batch else "", bars)
-
-
-def _keys(chart: _Arrangement, look: Look) -> list[Key]:
+def _keys(chart: Arrangement, look: Look) -> list[Key]:
     colours = style.method_colours(chart.methods)
     if len(chart.groups) > 1:
         keys = [Key("computing:"), *(Key(look.name(method), (colour,)) for method, colour in colours.items())]
@@ -225,12 +125,6 @@ def _keys(chart: _Arrangement, look: Look) -> list[Key]:
     return keys
 
 
-def _ends(row: Row) -> tuple[float, float]:
-    """Between which wall-clocks a run lies by the band of its predicted times [s]."""
-    low, high = (float(row.get(column, row["wall_clock_s"])) for column in BAND_COLUMNS)
-    return low, high
-
-
 def _band(row: Row) -> str:
     """Factor of a run's predicted times; empty if they are none."""
     origin = text(row, "compute_origin")
@@ -242,7 +136,7 @@ def _seconds(row: Row, column: str) -> float:
 
 
 def _draw_panel(
-    axes: Axes, chart: _Arrangement, panel: tuple[str, str], longest: float, size: tuple[float, float]
+    axes: Axes, chart: Arrangement, panel: tuple[str, str], longest: float, size: tuple[float, float]
 ) -> style.TimeUnit:
     """Draw the bars of one panel; return the unit of its axis."""
     unit = style.time_unit(longest)
@@ -268,9 +162,9 @@ def _draw_panel(
                 bottom += height
         if slot >= _NARROWEST_LABELLED * 0.99:
             # It is within the panel: the picture's size need not be found from it.
-            write(axes, place, _ends(row)[1] / unit.seconds + 0.02 * inch, label, in_layout=False, **looks)
+            write(axes, place, ends(row)[1] / unit.seconds + 0.02 * inch, label, in_layout=False, **looks)
     for place, _, row in runs:
-        low, high = (end / unit.seconds for end in _ends(row))
+        low, high = (end / unit.seconds for end in ends(row))
         if high > low:
             axes.plot([place, place], [low, high], color=style.INK, linewidth=0.7, solid_capstyle="butt")
     marked = [place for place, _, row in runs if doubts_of(text(row, "compute_origin"))]
@@ -278,20 +172,20 @@ def _draw_panel(
     return unit
 
 
-def _tick_texts(chart: _Arrangement, look: Look) -> dict[float, str]:
+def _tick_texts(chart: Arrangement, look: Look) -> dict[float, str]:
     """What is written below the panels, by its place: names of groups, or the methods of the only group."""
     if len(chart.groups) == 1:
         return {chart.place(chart.groups[0], method): look.name(method) for method in chart.methods}
     return {chart.middle([group]): _group_label(chart, group, look) for group in chart.groups}
 
 
-def _turned(chart: _Arrangement, slot: float, texts: Mapping[float, str]) -> bool:
+def _turned(chart: Arrangement, slot: float, texts: Mapping[float, str]) -> bool:
     """Tell whether names below the panels would touch, so that they are turned."""
-    space = slot if len(chart.groups) == 1 else slot * (len(chart.methods) + _GROUP_GAP)
+    space = slot if len(chart.groups) == 1 else slot * (len(chart.methods) + GROUP_GAP)
     return max(style.text_width(label, style.SMALL) for label in texts.values()) >= space - 0.03
 
 
-def _tick_lines(chart: _Arrangement, width: float, look: Look) -> float:
+def _tick_lines(chart: Arrangement, width: float, look: Look) -> float:
     """Height that names below the panels take beyond a line [in]."""
     texts = _tick_texts(chart, look)
     lines = max(label.count("\n") for label in texts.values()) * _LINE
@@ -300,7 +194,7 @@ def _tick_lines(chart: _Arrangement, width: float, look: Look) -> float:
     return lines + 0.2 * chart.nested
 
 
-def _draw_ticks(drawn: Sheet, axes: Axes, chart: _Arrangement, slot: float) -> None:
+def _draw_ticks(drawn: Sheet, axes: Axes, chart: Arrangement, slot: float) -> None:
     """Name the groups below the lowest panel of a column, or the methods of the only group."""
     texts = _tick_texts(chart, drawn.look)
     turned: Any = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
@@ -331,7 +225,7 @@ def _draw_ticks(drawn: Sheet, axes: Axes, chart: _Arrangement, slot: float) -> N
     drawn.text(place.x0 + place.width / 2, low - 0.2, label, **middle)
 
 
-def _group_label(chart: _Arrangement, group: tuple[str, ...], look: Look) -> str:
+def _group_label(chart: Arrangement, group: tuple[str, ...], look: Look) -> str:
     """Values of a group that no line below it tells: the first alone, the others each with its name on a line."""
     values = [pretty_value(field, value, look) for field, value in zip(chart.group_fields, group, strict=True)]
     names = list(short_names(chart.group_fields, look).values())

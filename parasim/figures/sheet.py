@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from parasim.figures import style
+from parasim.figures.keys import STROKE, SWATCH, Key
 from parasim.figures.look import USUAL, Look
 from parasim.figures.marks import fill
 from sim.support.atomic_files import write_atomically
@@ -30,9 +31,8 @@ _MARGIN = 0.04
 """Around what is drawn [in]."""
 _TINY = 0.001
 """Side of the plane for titles and legends [in]: files are at least as large as the plane."""
-_SWATCH, _PAD, _GAP, _KEY_LINE = 0.10, 0.04, 0.13, 0.135
-_STROKE = 0.2
-"""Length of a line in a legend [in]."""
+_GAP, _KEY_LINE = 0.13, 0.135
+"""Between entries of a legend, and height of a line of it [in]."""
 _PASSES, _NEAR, _NARROW = 4, 0.012, 1.2
 """How often a picture is drawn until it has its width, to so many inches; what is drawn gets no narrower [in]."""
 # A date or version in the file would change its bytes though the picture is the same.
@@ -44,51 +44,6 @@ _METADATA: dict[str, dict[str, None]] = {
 _FONT = "'DejaVu Sans'"
 _FONTS = f"{_FONT}, Verdana, sans-serif"
 """Of text in an SVG: fonts as wide as the one it was laid out in, where that is not installed."""
-
-
-class Key(NamedTuple):
-    """One entry of a legend: colours side by side, or a marker, or a line, or neither (a heading), and its text.
-
-    Attributes
-    ----------
-    label : str
-        The text, of one line or several.
-    colours : tuple of str
-        Fill, or colour of the marker.
-    marker : str
-        Matplotlib's name of a marker; a small box if empty.
-    filled : bool
-        Whether the marker is filled.
-    hatch : str
-        Pattern on the box, in the colour `hatched`.
-    hatched : str
-        That colour.
-    dashes : str
-        Matplotlib's name of a kind of line; no line if empty.
-    """
-
-    label: str
-    colours: tuple[str, ...] = ()
-    marker: str = ""
-    filled: bool = False
-    hatch: str = ""
-    hatched: str = "white"
-    dashes: str = ""
-
-    @property
-    def indent(self) -> float:
-        """Width of what stands before the text [in]."""
-        return (_STROKE if self.dashes else _SWATCH) + _PAD if self.colours else 0.0
-
-    @property
-    def width(self) -> float:
-        """Width of the whole entry [in]."""
-        return self.indent + style.text_width(self.label, style.SMALL)
-
-    @property
-    def lines(self) -> int:
-        """Number of lines of the text."""
-        return self.label.count("\n") + 1
 
 
 @dataclass(frozen=True)
@@ -176,15 +131,15 @@ class Sheet:
 
     def _key(self, key: Key, left: float, middle: float) -> None:
         if key.dashes:
-            ends = [left, left + _STROKE]
+            ends = [left, left + STROKE]
             self.page.plot(ends, [middle] * 2, key.dashes, color=key.colours[0], linewidth=1.2, clip_on=False)
         if key.marker:
             edge, face = key.colours[0], key.colours[0] if key.filled else "white"
-            x = left + (_STROKE if key.dashes else _SWATCH) / 2
+            x = left + (STROKE if key.dashes else SWATCH) / 2
             self.page.plot([x], [middle], key.marker, ms=3.4, mew=0.7, mec=edge, mfc=face, clip_on=False)
         elif key.colours and not key.dashes:
             # Several colours share one swatch: "the colour of the method, whichever it is".
-            width = _SWATCH / len(key.colours)
+            width = SWATCH / len(key.colours)
             for index, colour in enumerate(key.colours):
                 x = left + index * width
                 box = self.page.bar(x, 0.08, width, middle - 0.04, align="edge", clip_on=False)[0]

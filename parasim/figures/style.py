@@ -128,7 +128,7 @@ def points(size: float) -> float:
 def wrapped(text: str, width: float, size: float, weight: str = "normal") -> str:
     """Break a text into lines no wider than a width [in] at a type size [pt], where it has spaces."""
     lines: list[str] = []
-    for word in text.split():
+    for word in text.split(" "):
         longer = f"{lines[-1]} {word}" if lines else word
         if lines and text_width(longer, size, weight) <= width:
             lines[-1] = longer

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from parasim.figures import style
+from parasim.figures.keys import Key
 from parasim.figures.look import USUAL, Look
 from parasim.figures.marks import note, write
-from parasim.figures.sheet import Key, Sheet, draw_to_width
+from parasim.figures.sheet import Sheet, draw_to_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

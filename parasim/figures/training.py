@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parasim.figures import style
+from parasim.figures.keys import Key
 from parasim.figures.labels import LineEnd, name_lines
 from parasim.figures.look import USUAL, Look
 from parasim.figures.marks import note
-from parasim.figures.sheet import Key, Sheet, draw_to_width
+from parasim.figures.sheet import Sheet, draw_to_width
 from parasim.figures.style import FigureError
 
 if TYPE_CHECKING:

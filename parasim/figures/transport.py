@@ -9,9 +9,10 @@ from typing import Any
 
 from calibration.transport.compare import TransportComparison
 from parasim.figures import style
+from parasim.figures.keys import Key
 from parasim.figures.look import USUAL, Look
 from parasim.figures.parity import parity_axes, side_by_side
-from parasim.figures.sheet import Key, Sheet, draw_to_width
+from parasim.figures.sheet import Sheet, draw_to_width
 from parasim.figures.style import FigureError
 
 _WIDTH = 6.4

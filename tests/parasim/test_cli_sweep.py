@@ -38,7 +38,7 @@ def large(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _no_charts(monkeypatch: pytest.MonkeyPatch):
     # Charts have tests of their own, and drawing costs a second each time.
-    monkeypatch.setattr(sweep_command, "_draw", lambda table, plot, out: [])
+    monkeypatch.setattr(sweep_command, "_draw", lambda table, plot, out, look: [])
 
 
 # The real command, whose 61st run takes as long as nobody waits.

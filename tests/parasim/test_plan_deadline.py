@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import parasim
+from parasim.figures.deadline import Deadline
 from parasim.planning.answer import Answer, Plan
 from parasim.planning.changes import with_clients
 from parasim.planning.methods import Case, by_method, scenario_of
@@ -180,8 +181,8 @@ def test_what_means_nothing_to_a_method_keeps_it_from_no_deadline(within: float,
 def test_what_means_nothing_to_a_method_is_drawn_as_a_level_line(tmp_path, monkeypatch: pytest.MonkeyPatch):
     drawn: dict[str, Any] = {}
 
-    def draw(curves: Any, answers: Any, *rest: Any) -> list[Any]:
-        drawn.update(curves=curves, answers=answers)
+    def draw(deadline: Deadline, *rest: Any) -> list[Any]:
+        drawn.update(curves=deadline.curves, answers=deadline.answers)
         return []
 
     monkeypatch.setattr("parasim.figures.deadline.draw_deadline", draw)
