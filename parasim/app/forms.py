@@ -10,6 +10,7 @@ from typing import Any
 from calibration.devices.catalogue import known_devices
 from calibration.paper.cells import PAPER_MODELS, paper_setting
 from calibration.profiles.loading import covering_profiles, read_profile
+from parasim.api import prepared
 from parasim.figures.style import method_colours
 from parasim.planning.search.quantities import QUANTITIES
 from sim.engine.simulate import Setup
@@ -47,16 +48,22 @@ def choices() -> dict[str, Any]:
     }
 
 
-def computing_choices(setup: Setup) -> list[dict[str, Any]]:
+def computing(asked: Mapping[str, Any]) -> dict[str, Any]:
     """What a scenario's clients can compute on: a name for people, and what then stands under ``compute:``.
 
     Parameters
     ----------
-    setup : Setup
-        The scenario and what follows from it.
+    asked : mapping
+        ``fields``: the scenario, whose own costs need not be known.
+
+    Raises
+    ------
+    ParaSimError
+        If the scenario is wrong.
     """
+    setup = prepared(load(asked["fields"]))
     own = setup.scenario.compute.model_dump(mode="json", exclude_unset=True)
-    return [*_profiles(setup, own)]
+    return {"computing": [*_profiles(setup, own)]}
 
 
 def _profiles(setup: Setup, own: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from sim.errors import ParaSimError
+from sim.errors import ArchitectureError, CostError, ParaSimError
 
 Answer = Mapping[str, Any]
 
@@ -32,6 +32,7 @@ class Question(NamedTuple):
 
 QUESTIONS = {
     "run": Question("running.run", 20.0, True),
+    "computing": Question("forms.computing", 20.0, True),
     "methods": Question("methods.methods", 30.0, True),
     "lines": Question("lines.lines", 60.0, True),
     "reasons": Question("reasons.reasons", 60.0, True),
@@ -55,15 +56,19 @@ def answer(name: str, asked: Answer) -> tuple[Any, list[dict[str, str]]]:
     answers: Callable[[Answer], Any] = getattr(import_module(f"parasim.app.{module}"), function)
     try:
         return answers(asked), []
+    except CostError as error:
+        return None, problems(str(error), "compute")
+    except ArchitectureError as error:
+        return None, problems(str(error), "model")
     except ParaSimError as error:
         return None, problems(str(error))
 
 
-def problems(message: str) -> list[dict[str, str]]:
-    """Take a message apart: a line each, with the field that it begins with, if it does."""
+def problems(message: str, about: str = "") -> list[dict[str, str]]:
+    """Take a message apart: a line each, with the field that it begins with, or else the one that it is about."""
     lines = [line.strip() for line in message.removeprefix("scenario:").split("\n")]
     found = []
     for line in filter(None, lines):
         match = re.match(r"([a-z_]+(?:\.[\w*-]+)*): ", line)
-        found.append({"field": match[1] if match else "", "text": line})
+        found.append({"field": match[1] if match else about, "text": line})
     return found

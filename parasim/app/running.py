@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from parasim.api import judged, load, set_up
-from parasim.app.forms import computing_choices
 from parasim.figures.gantt_rows import chart_rows
 from parasim.figures.schedule import Schedule, piece_of_path, schedule, window
 from parasim.ignored import ignored_said
@@ -73,7 +72,6 @@ def run(asked: Mapping[str, Any]) -> dict[str, Any]:
         "scenario": scenario.model_dump(mode="json"),
         "yaml": to_yaml(asked["fields"]),
         "rates": [[_rate(group.uplink), _rate(group.down)] for group in scenario.fleet],
-        "computing": computing_choices(setup),
     }
 
 
@@ -81,15 +79,11 @@ def bill_told(own: Bill, scenario: Scenario) -> dict[str, Any]:
     """Write a bill: its items and their sum [USD], the energy, and which prices are assumptions."""
     names = {"gpus": "devices", "links": "links", "upload": "upload", "download": "download"}
     items = {name: getattr(own, field) for field, name in names.items()} | {"electricity": own.electricity}
-    given = {
-        section: getattr(scenario, section).model_fields_set & (getattr(scenario, section).model_fields.keys())
-        for section in ("prices", "power")
-    }
     assumed = [
-        f"{section}.{field} {value}"
-        for section, fields in given.items()
-        for field, value in getattr(scenario, section).model_dump(mode="json").items()
-        if field not in fields
+        f"{name}.{field} {value}"
+        for name, section in (("prices", scenario.prices), ("power", scenario.power))
+        for field, value in section.model_dump(mode="json").items()
+        if field not in section.model_fields_set
     ]
     return {"items": items, "total": own.total, "kilowatt_hours": own.kilowatt_hours, "assumed": assumed}
 

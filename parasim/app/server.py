@@ -56,10 +56,11 @@ def serve(listening: socket.socket, start: Mapping[str, Any] | None, names: list
     names : list of str
         Names of hosts that it answers to beside those of this machine; ``*`` for any.
     """
-    config = uvicorn.Config(
-        application(start, names), log_level="warning", lifespan="on", timeout_graceful_shutdown=1, access_log=False
-    )
-    uvicorn.Server(config).run([listening])
+    app = application(start, names)
+    config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=5, access_log=False)
+    server = uvicorn.Server(config)
+    app.state.is_ending = lambda: server.should_exit
+    server.run([listening])
 
 
 def application(start: Mapping[str, Any] | None, names: list[str]) -> Starlette:
@@ -122,9 +123,9 @@ async def _answered(request: Request, name: str, future: Future[Any]) -> Respons
     answer = asyncio.wrap_future(future)
     while not answer.done():
         await asyncio.wait({answer}, timeout=_GLANCE)
-        if not answer.done() and await request.is_disconnected():
+        if not answer.done() and (request.app.state.is_ending() or await request.is_disconnected()):
             answer.cancel()
-            return Response(status_code=499)
+            return _refused(503, "paraSim app was ended")
     try:
         found, wrong = answer.result()
     except TimeoutError:
@@ -133,7 +134,8 @@ async def _answered(request: Request, name: str, future: Future[Any]) -> Respons
     except Exception as error:  # a fault of paraSim's or of a user's own method, or a process that was killed
         return _refused(500, f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}")
     if wrong:
-        return JSONResponse({"problems": wrong}, status_code=422, headers=_HEADERS)
+        # No failure of the server's, which a browser would note as such.
+        return JSONResponse({"problems": wrong}, headers=_HEADERS)
     if isinstance(found, bytes):
         return Response(found, media_type="application/octet-stream", headers=_HEADERS)
     return JSONResponse(found, headers=_HEADERS)

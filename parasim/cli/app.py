@@ -62,7 +62,8 @@ def _start(file: Path | None, overrides: list[str]) -> dict[str, object]:
 
     source = scenario_of(None) if file is None else file
     load(source, overrides)
-    return plain_fields(source, overrides)
+    # Files that it names are found from wherever the page is served.
+    return plain_fields(source if file is None else file.absolute(), overrides)
 
 
 def _listening(host: str, port: int | None) -> socket.socket:

@@ -22,7 +22,7 @@ export async function ask(name, asked, signal) {
     return response.blob();
   }
   const answer = await response.json();
-  if (!response.ok) {
+  if (answer.problems) {
     throw answer;
   }
   return answer;
@@ -38,7 +38,7 @@ export class Live {
   }
 
   ask(asked) {
-    this.section?.classList.add("old");
+    this.section?.setAttribute("aria-busy", "true");
     this.next = asked;
     if (this.since === null) {
       this.run();
@@ -57,14 +57,13 @@ export class Live {
       try {
         const answer = await ask(this.name, asked, this.stop.signal);
         this.answered(answer, asked);
-        if (this.next === null) {
-          this.section?.classList.remove("old");
-        }
+        this.section?.classList.remove("old");
       } catch (error) {
         if (error.name !== "AbortError") {
           if (!error.problems) {
             throw error;
           }
+          this.section?.classList.add("old");
           this.failed(error.problems, asked);
         }
       } finally {
@@ -72,5 +71,6 @@ export class Live {
         this.since = null;
       }
     }
+    this.section?.removeAttribute("aria-busy");
   }
 }

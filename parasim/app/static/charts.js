@@ -4,6 +4,8 @@ import { amount, clock, digits, el } from "./text.js";
 const SVG = "http://www.w3.org/2000/svg";
 const TIMES = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 43200, 86400, 172800, 432000,
   864000, 1728000, 4320000, 8640000, 31536000];
+// Colours that a dark page has others for.
+const ON_DARK = { "#1A1A1A": "var(--black)", "#882255": "var(--plum)", "#332288": "var(--indigo)" };
 const LABEL_SPACE = 132;
 const NARROW = 520;
 
@@ -37,7 +39,7 @@ function tipped(element, text) {
 /** The legend: pairs of a class (or a colour) and a name. */
 export function keys(pairs) {
   const box = ([kind, name]) =>
-    el("i", kind.startsWith("#") ? { class: "line", style: { background: kind } } : { class: kind });
+    el("i", /^#|^var/.test(kind) ? { class: "line", style: { background: kind } } : { class: kind });
   return el("p", { class: "keys" }, ...pairs.map((pair) => el("span", { class: "key" }, box(pair), pair[1])));
 }
 
@@ -66,12 +68,13 @@ export function bars(parts, rows) {
 export function lineChart(found, { width, colours, own, pinned }) {
   const wide = width >= NARROW;
   const unit = (factor) => (found.bandwidth === null ? `× ${digits(factor, 4)}` : amount(found.bandwidth * factor, "B/s"));
-  const all = [...found.lines.map((line) => ({ ...line, name: line.method })), ...pinned];
   const [left, right, top, bottom] = [52, wide ? LABEL_SPACE : 10, 14, 40];
   const height = wide ? 330 : 260;
   const xs = found.lines.flatMap((line) => line.points.map((point) => point[0]));
-  const ys = all.flatMap((line) => line.points.map((point) => point[1]));
   const [lowX, highX] = [Math.min(...xs), Math.max(...xs)];
+  const inside = pinned.map((line) => ({ ...line, points: line.points.filter(([factor]) => factor >= lowX && factor <= highX) }));
+  const all = [...found.lines.map((line) => ({ ...line, name: line.method })), ...inside.filter((line) => line.points.length)];
+  const ys = all.flatMap((line) => line.points.map((point) => point[1]));
   const [lowY, highY] = [Math.min(...ys) / 1.15, Math.max(...ys) * 1.15];
   const x = (factor) => left + ((width - left - right) * Math.log(factor / lowX)) / Math.log(highX / lowX);
   const y = (seconds) => height - bottom - ((height - top - bottom) * Math.log(seconds / lowY)) / Math.log(highY / lowY);
@@ -82,7 +85,7 @@ export function lineChart(found, { width, colours, own, pinned }) {
       svg("text", { class: "muted", x: left - 6, y: y(time) + 4, "text-anchor": "end" }, short(time)));
   }
   const base = found.bandwidth ?? 1;
-  for (const value of ticks(decades(lowX * base, highX * base), wide ? 9 : 4)) {
+  for (const value of ticks(decades(lowX * base, highX * base), Math.floor((width - left - right) / 72))) {
     const place = x(value / base);
     chart.append(svg("line", { class: "axis", x1: place, x2: place, y1: height - bottom, y2: height - bottom + 5 }),
       svg("text", { class: "muted", x: place, y: height - bottom + 18, "text-anchor": "middle" }, unit(value / base)));
@@ -91,14 +94,14 @@ export function lineChart(found, { width, colours, own, pinned }) {
   chart.append(svg("line", { class: "axis", x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }),
     svg("text", { class: "muted", x: (left + width - right) / 2, y: height - 5, "text-anchor": "middle" }, axis),
     svg("line", { class: "now", x1: x(1), x2: x(1), y1: top, y2: height - bottom }),
-    svg("text", { class: "muted", x: x(1) + 4, y: top + 4 }, "now"));
+    svg("text", { class: "muted halo", x: x(1) + 4, y: top + 4 }, "now"));
   const path = (points) => points.map((point) => `${x(point[0]).toFixed(1)},${y(point[1]).toFixed(1)}`).join(" ");
-  const order = [...found.lines].sort((one) => (one.method === own ? 1 : -1));
-  for (const line of order) {
+  const others = found.lines.filter((line) => line.method !== own);
+  for (const line of [...others, ...found.lines.filter((line) => line.method === own)]) {
     chart.append(svg("polyline", { class: line.method === own ? "line own" : "line", points: path(line.points),
       stroke: colour(colours, line.method), "data-method": line.method }));
   }
-  for (const line of pinned) {
+  for (const line of all.slice(found.lines.length)) {
     chart.append(svg("polyline", { class: "line pinned", points: path(line.points) }));
   }
   if (wide) {
@@ -115,10 +118,12 @@ export function lineChart(found, { width, colours, own, pinned }) {
   }
   if (found.hidden.factor && found.hidden.factor >= lowX) {
     const [px, py] = [x(found.hidden.factor), y(found.hidden.wall_clock_s)];
-    const before = px > (left + width - right) / 2;
+    const text = `${own} hidden from ${unit(found.hidden.factor)}`;
+    const needed = 7 * text.length;
+    const anchor = width - right - px > needed ? "start" : px - left > needed ? "end" : "middle";
+    const beside = { start: px + 8, end: px - 8, middle: (left + width - right) / 2 }[anchor];
     chart.append(svg("circle", { class: "ring", cx: px, cy: py, r: 5.5, stroke: colour(colours, own) }),
-      svg("text", { x: px + (before ? -8 : 8), y: py + 19, "text-anchor": before ? "end" : "start", "font-weight": "600" },
-        `${own} hidden from ${unit(found.hidden.factor)}`));
+      svg("text", { class: "halo", x: beside, y: py + 20, "text-anchor": anchor, "font-weight": "600" }, text));
   }
   readable(chart, found, all, { x, unit, top, bottom: height - bottom });
   const legend = wide ? [] : [keys(all.map((line) => [colour(colours, line.name), line.name]))];
@@ -212,7 +217,7 @@ function label(text, right, y, most) {
 
 function colour(colours, name) {
   const own = colours[name] ?? "var(--muted)";
-  return own === "#1A1A1A" ? "var(--black)" : own;
+  return ON_DARK[own] ?? own;
 }
 
 /** 1, 2 and 5 times the powers of ten between two values. */

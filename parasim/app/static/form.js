@@ -81,9 +81,12 @@ export class Form {
   }
 
   input(path, label, placeholder = null, list = null) {
-    const input = el("input", { type: "text", id: `f-${path.join("-")}`, placeholder, list, autocomplete: "off", spellcheck: "false",
+    const input = el("input", { type: "text", id: `f-${path.join("-")}`, list, autocomplete: "off", spellcheck: "false",
       input: () => this.change(path, typed(input.value)) });
-    this.shown.push(() => this.put(input, this.value(path)));
+    this.shown.push(() => {
+      this.put(input, at(this.fields, path));
+      input.placeholder = placeholder ?? at(this.full, path) ?? "";
+    });
     return this.field(path, label, input);
   }
 
@@ -218,7 +221,7 @@ export class Form {
   show(fields, answer = null) {
     this.fields = fields;
     if (answer) {
-      Object.assign(this, { full: answer.scenario, rates: answer.rates, computing: answer.computing });
+      Object.assign(this, { full: answer.scenario, rates: answer.rates });
       if (this.yaml !== document.activeElement) {
         this.yaml.value = answer.yaml;
       }
@@ -231,6 +234,12 @@ export class Form {
     const method = this.value(["method", "name"]);
     this.summary.textContent = this.choices.methods[method] ?? "";
     this.start.value = "";
+  }
+
+  /** Offer what the scenario can be computed on. */
+  offer(computing) {
+    this.computing = computing;
+    this.shown.forEach((show) => show());
   }
 
   /** Show what is wrong at the fields that it is about; return what is about none. */

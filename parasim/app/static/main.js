@@ -19,6 +19,7 @@ let state = { fields: choices.points[choices.start], pins: [] };
 let latest = {};
 let rest = 0;
 let memoryOf = "";
+let sound = true;
 const ofPins = new Map();
 
 const own = () => (typeof state.fields.method === "string" ? state.fields.method : state.fields.method?.name) ?? "parablock";
@@ -29,6 +30,8 @@ const deadline = new Deadline(byId("deadline"), choices.quantities, () => state.
 const live = {
   run: new Live("run", (found) => {
     latest.run = found;
+    sound = true;
+    document.body.classList.remove("unsound");
     byId("problems").hidden = true;
     form.wrong([]);
     form.show(state.fields, found);
@@ -39,21 +42,24 @@ const live = {
     deadline.tell(found.figures.wall_clock_s);
     compare();
   }, refused, byId("timeline")),
+  computing: new Live("computing", ({ computing }) => form.offer(computing), () => {}, null),
   methods: new Live("methods", (found) => {
     showMethods(byId("methods"), found, { own: own(), choose: (method) => change(["method", "name"], method) });
-  }, ignore, byId("methods")),
+  }, failed(byId("methods")), byId("methods")),
   lines: new Live("lines", (found) => {
     latest.lines = found;
     drawLines();
-  }, ignore, byId("lines")),
-  reasons: new Live("reasons", (found) => showReasons(byId("reasons"), found), ignore, byId("reasons")),
+  }, failed(byId("lines")), byId("lines")),
+  reasons: new Live("reasons", (found) => showReasons(byId("reasons"), found), failed(byId("reasons")), byId("reasons")),
   needs: new Live("needs", (found) => {
     showMemory(byId("memory"), [found], el("button", { type: "button", id: "memory-all", click: traceAll }, "Trace the other methods, too"));
-  }, (problems) => fill(byId("memory"), problems.map(({ text }) => el("p", { class: "problem" }, text))), byId("memory")),
+  }, failed(byId("memory")), byId("memory")),
 };
 
 /** What is wrong with the scenario stands at its fields; what is no field's, above the results. */
 function refused(problems) {
+  sound = false;
+  document.body.classList.add("unsound");
   const left = form.wrong(problems);
   const box = byId("problems");
   box.replaceChildren(...left.map(({ text }) => el("p", {}, text)));
@@ -61,11 +67,9 @@ function refused(problems) {
   byId("said").textContent = problems.map(({ text }) => text).join("; ");
 }
 
-/** The run says what is wrong with a scenario; other questions about it need not say it again. */
-function ignore(problems) {
-  if (byId("problems").hidden && !byId("form").querySelector(".wrong")) {
-    refused(problems);
-  }
+/** The run says what is wrong with a scenario; what another question cannot do stands in its own card. */
+function failed(section) {
+  return (problems) => sound && fill(section, problems.map(({ text }) => el("p", { class: "problem" }, text)));
 }
 
 function change(path, value) {
@@ -90,6 +94,7 @@ function become(next, moving = false) {
   state = next;
   form.show(state.fields);
   live.run.ask({ fields: state.fields, timeline: true });
+  live.computing.ask({ fields: state.fields });
   live.methods.ask({ fields: state.fields });
   live.lines.ask({ fields: state.fields, live: true });
   deadline.changed();
@@ -99,6 +104,11 @@ function become(next, moving = false) {
 
 /** What is worth its time only when nothing moves any more. */
 async function settle() {
+  history.replaceState(null, "", `#${await packed(state)}`);
+  byId("said").textContent = sound ? `${byId("wall-clock").textContent}. ${byId("headline-said").textContent}` : byId("said").textContent;
+  if (!sound) {
+    return;
+  }
   live.reasons.ask({ fields: state.fields });
   live.lines.ask({ fields: state.fields });
   const memory = JSON.stringify(MEMORY_FIELDS.map((name) => state.fields[name]));
@@ -106,8 +116,6 @@ async function settle() {
     memoryOf = memory;
     live.needs.ask({ fields: state.fields, devices: DEVICES });
   }
-  history.replaceState(null, "", `#${await packed(state)}`);
-  byId("said").textContent = `${byId("wall-clock").textContent}. ${byId("headline-said").textContent}`;
 }
 
 function headline({ figures, bill }) {
@@ -119,8 +127,10 @@ function headline({ figures, bill }) {
 }
 
 function drawLines() {
-  const pinned = state.pins.map((pin, number) => ({ name: `pin ${number + 1}`, points: ofPins.get(JSON.stringify(pin.fields))?.points }))
-    .filter((line) => line.points);
+  // Multiples of two scenarios' links do not compare; their bandwidths do.
+  const { bandwidth } = latest.lines;
+  const pinned = state.pins.map((pin, number) => ({ name: `pin ${number + 1}`, points: bandwidth && ofPins.get(JSON.stringify(pin.fields))?.points }))
+    .filter((line) => line.points).map((line) => ({ ...line, points: line.points.map(([x, y]) => [x / bandwidth, y]) }));
   showLines(byId("lines"), latest.lines, { colours: choices.colours, own: own(), pinned });
 }
 

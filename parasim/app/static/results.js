@@ -17,7 +17,6 @@ export function fill(section, ...inside) {
   if (focused) {
     box.querySelector(`[data-key="${focused}"]`)?.focus();
   }
-  section.classList.remove("old");
 }
 
 export function showMethods(section, found, { own, choose }) {
@@ -92,7 +91,7 @@ export function showMemory(section, all, more) {
   const rows = all.flatMap((found) => found.devices.map((device) => {
     const need = found.needs.find((one) => one.precision === device.precision);
     const gap = need.peak_bytes - device.memory_bytes;
-    const said = device.fits.length ? "fits" : device.fits_recomputing.length ? "recomputing" : `${amount(gap).replace(/(\.\d).* /, "$1 ")} short`;
+    const said = device.fits.length ? "fits" : device.fits_recomputing.length ? "recomputing" : `${digits(gap / 1e9, 3)} GB short`;
     return { need, device, said };
   }));
   const drawn = rows.map(({ need, device, said }) => ({

@@ -54,7 +54,7 @@ export async function unpacked(text) {
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
     const state = JSON.parse(await new Response(stream).text());
     const sound = state && typeof state.fields === "object" && Array.isArray(state.pins ?? []);
-    return sound ? { fields: state.fields, pins: state.pins ?? [] } : null;
+    return sound ? { fields: state.fields, pins: (state.pins ?? []).filter((pin) => typeof pin?.fields === "object") } : null;
   } catch {
     return null;
   }
