@@ -161,8 +161,6 @@ FILES: dict[str, Callable[[Scenario, Path], bytes]] = {
     "results.csv": _results,
     "timeline.csv": _timeline,
     "report.html": _report,
-    **{
-        f"{name}.{suffix}": _picture(draw, f".{suffix}") for name, draw in PICTURES.items() for suffix in FORMATS
-    },
+    **{f"{name}.{suffix}": _picture(draw, f".{suffix}") for name, draw in PICTURES.items() for suffix in FORMATS},
 }
 """What can be downloaded, by its file's name."""

@@ -57,9 +57,7 @@ def run(asked: Mapping[str, Any]) -> dict[str, Any]:
         "method": scenario.method.name,
         "head": say("run.head", scenario=scenario, wall_clock=result.wall_clock),
         "figures": figures,
-        "sent": say(
-            "run.communicating", uploaded=figures["uploaded_bytes"], downloaded=figures["downloaded_bytes"]
-        ),
+        "sent": say("run.communicating", uploaded=figures["uploaded_bytes"], downloaded=figures["downloaded_bytes"]),
         "groups": result.groups(),
         "bill": bill_told(bill(result, {}), scenario),
         "notes": [*memory_said(result.provenance), *ignored_said(result.provenance)],
@@ -104,8 +102,10 @@ def timeline(result: Result) -> dict[str, Any]:
         "rounds": ROUNDS if end < result.wall_clock else result.scenario.rounds,
         "clients": f"{sum(shown.counts[row.actor] for row in rows if row.actor is not None and row.actor >= 0):,}",
         "all": f"{shown.clients:,}",
-        "rows": [{"name": row.name, "spans": _spans(shown, row.actor or 0), "path": _path(shown, row.actor or 0)}
-                 for row in rows],
+        "rows": [
+            {"name": row.name, "spans": _spans(shown, row.actor or 0), "path": _path(shown, row.actor or 0)}
+            for row in rows
+        ],
     }
 
 

@@ -1,7 +1,7 @@
 """The server behind the page: the files of ``static/``, and questions that are answered as JSON.
 
-It listens to this machine alone unless told otherwise, and answers only to names of its own: another page that is open
-in the same browser can neither read answers nor ask, because questions come as JSON, for which browsers ask leave first.
+It listens to this machine alone unless told otherwise, and answers only to names of its own. Another page that is open
+in the same browser can neither read answers nor ask: questions come as JSON, for which browsers ask leave first.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,8 @@ from starlette.staticfiles import StaticFiles
 from parasim.app.files import FORMATS, PICTURES
 from parasim.app.forms import choices, starting_points
 from parasim.app.questions import QUESTIONS
-from parasim.app.workers import Workers
+from parasim.app.workers import KilledError, Workers
+from sim.errors import brief
 
 _STATIC = Path(__file__).with_name("static")
 _MOST_BYTES = 16 * 2**20
@@ -68,7 +68,12 @@ def application(start: Mapping[str, Any] | None, names: list[str]) -> Starlette:
     points = starting_points()
     if start is not None:
         points = {start["name"]: dict(start["fields"])} | points
-    beginning = {"start": next(iter(points)), "points": points, "pictures": dict.fromkeys(PICTURES, FORMATS), **choices()}
+    beginning = {
+        "start": next(iter(points)),
+        "points": points,
+        "pictures": dict.fromkeys(PICTURES, FORMATS),
+        **choices(),
+    }
 
     async def page(request: Request) -> Response:
         return FileResponse(_STATIC / "index.html", headers=_HEADERS)
@@ -116,11 +121,7 @@ async def _ask(request: Request) -> Response:
         return _refused(400, "not well-formed JSON")
     if not isinstance(asked, dict) or not isinstance(asked.get("fields", {}), dict):
         return _refused(400, "a question is a mapping, and so is its scenario")
-    return await _answered(request, name, request.app.state.workers.ask(name, asked))
-
-
-async def _answered(request: Request, name: str, future: Future[Any]) -> Response:
-    answer = asyncio.wrap_future(future)
+    answer = asyncio.create_task(request.app.state.workers.ask(name, asked))
     while not answer.done():
         await asyncio.wait({answer}, timeout=_GLANCE)
         if not answer.done() and (request.app.state.is_ending() or await request.is_disconnected()):
@@ -131,8 +132,10 @@ async def _answered(request: Request, name: str, future: Future[Any]) -> Respons
     except TimeoutError:
         patience = QUESTIONS[name].patience
         return _refused(503, f"this takes longer than {patience:.0f} s; the command line has as much time as you have")
-    except Exception as error:  # a fault of paraSim's or of a user's own method, or a process that was killed
-        return _refused(500, f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+    except KilledError as error:
+        return _refused(500, str(error))
+    except RuntimeError as error:
+        return _refused(500, f"unexpected {brief(str(error))}")
     if wrong:
         # No failure of the server's, which a browser would note as such.
         return JSONResponse({"problems": wrong}, headers=_HEADERS)

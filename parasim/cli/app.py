@@ -16,7 +16,7 @@ from sim.errors import ParaSimError, install_hint
 from sim.scenario.reading import load, plain_fields
 
 PORT = 8642
-_PACKAGES = ("starlette", "uvicorn", "pebble")
+_PACKAGES = ("starlette", "uvicorn")
 
 
 class AddressError(ParaSimError):

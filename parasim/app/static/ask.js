@@ -30,11 +30,11 @@ export async function ask(name, asked, signal) {
 
 /**
  * A question that is asked again whenever something changes. While one is on its way, only the newest waits; one that
- * takes long is given up for it.
+ * takes longer than its patience [ms] is given up for it.
  */
 export class Live {
-  constructor(name, answered, failed, section) {
-    Object.assign(this, { name, answered, failed, section, next: null, since: null, stop: null });
+  constructor(name, answered, failed, section, patience = PATIENCE) {
+    Object.assign(this, { name, answered, failed, section, patience, next: null, since: null, stop: null });
   }
 
   ask(asked) {
@@ -42,7 +42,7 @@ export class Live {
     this.next = asked;
     if (this.since === null) {
       this.run();
-    } else if (performance.now() - this.since > PATIENCE) {
+    } else if (performance.now() - this.since > this.patience) {
       this.stop.abort();
     }
   }
@@ -53,7 +53,7 @@ export class Live {
       this.next = null;
       this.since = performance.now();
       this.stop = new AbortController();
-      const late = setTimeout(() => this.next !== null && this.stop.abort(), PATIENCE);
+      const late = setTimeout(() => this.next !== null && this.stop.abort(), this.patience);
       try {
         const answer = await ask(this.name, asked, this.stop.signal);
         this.answered(answer, asked);

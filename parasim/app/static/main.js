@@ -1,17 +1,18 @@
 // The page: one state, the questions that follow from it, and who shows the answers.
 import { ask, Live } from "./ask.js";
-import { bars } from "./charts.js";
 import { Deadline } from "./deadline.js";
+import { offerFiles } from "./downloads.js";
 import { Form } from "./form.js";
+import { comparePins, lineOf } from "./pins.js";
 import { fill, showBill, showLines, showMemory, showMethods, showOrigin, showReasons, showTimeline } from "./results.js";
-import { changed, differences, packed, unpacked } from "./state.js";
-import { amount, clock, el, money, moment, table } from "./text.js";
+import { changed, packed, unpacked } from "./state.js";
+import { amount, clock, el, money, moment } from "./text.js";
 
 const REST = 350;
+// A trace takes seconds, and the process that traces longer still to start: it is not given up for a newer one at once.
+const TRACING = 20000;
 const DEVICES = ["rtx-4090", "l40s", "a100-80gb", "h100"];
 const MEMORY_FIELDS = ["model", "method", "local", "blocks", "lora", "train", "fleet", "compute"];
-const PARTS = ["compute_s", "exposed_communication_s", "waiting_s", "offline_s", "failed_s"];
-const NAMES = ["computing", "exposed communication", "waiting", "offline", "failed"];
 
 const byId = (id) => document.getElementById(id);
 const choices = await (await fetch("/begin")).json();
@@ -19,8 +20,8 @@ let state = { fields: choices.points[choices.start], pins: [] };
 let latest = {};
 let rest = 0;
 let memoryOf = "";
+let memorySeen = false;
 let sound = true;
-const ofPins = new Map();
 
 const own = () => (typeof state.fields.method === "string" ? state.fields.method : state.fields.method?.name) ?? "parablock";
 
@@ -30,10 +31,11 @@ const deadline = new Deadline(byId("deadline"), choices.quantities, () => state.
 const live = {
   run: new Live("run", (found) => {
     latest.run = found;
+    if (!sound) {
+      tell([]);
+    }
     sound = true;
     document.body.classList.remove("unsound");
-    byId("problems").hidden = true;
-    form.wrong([]);
     form.show(state.fields, found);
     headline(found);
     showTimeline(byId("timeline"), found.timeline);
@@ -53,13 +55,18 @@ const live = {
   reasons: new Live("reasons", (found) => showReasons(byId("reasons"), found), failed(byId("reasons")), byId("reasons")),
   needs: new Live("needs", (found) => {
     showMemory(byId("memory"), [found], el("button", { type: "button", id: "memory-all", click: traceAll }, "Trace the other methods, too"));
-  }, failed(byId("memory")), byId("memory")),
+  }, failed(byId("memory")), byId("memory"), TRACING),
 };
 
-/** What is wrong with the scenario stands at its fields; what is no field's, above the results. */
+/** The scenario cannot be run: what is shown is about the one before. */
 function refused(problems) {
   sound = false;
   document.body.classList.add("unsound");
+  tell(problems);
+}
+
+/** What is wrong stands at its fields; what is no field's, above the results. */
+function tell(problems) {
   const left = form.wrong(problems);
   const box = byId("problems");
   box.replaceChildren(...left.map(({ text }) => el("p", {}, text)));
@@ -92,6 +99,10 @@ function change(path, value) {
 /** Take over another state: everything is asked anew. */
 function become(next, moving = false) {
   state = next;
+  if (sound) {
+    // What was told was about something else; what is wrong with the scenario stays until it runs.
+    tell([]);
+  }
   form.show(state.fields);
   live.run.ask({ fields: state.fields, timeline: true });
   live.computing.ask({ fields: state.fields });
@@ -111,8 +122,13 @@ async function settle() {
   }
   live.reasons.ask({ fields: state.fields });
   live.lines.ask({ fields: state.fields });
+  trace();
+}
+
+/** Trace what an update needs of memory, where somebody sees it. */
+function trace() {
   const memory = JSON.stringify(MEMORY_FIELDS.map((name) => state.fields[name]));
-  if (memory !== memoryOf) {
+  if (sound && memorySeen && memory !== memoryOf) {
     memoryOf = memory;
     live.needs.ask({ fields: state.fields, devices: DEVICES });
   }
@@ -129,51 +145,17 @@ function headline({ figures, bill }) {
 function drawLines() {
   // Multiples of two scenarios' links do not compare; their bandwidths do.
   const { bandwidth } = latest.lines;
-  const pinned = state.pins.map((pin, number) => ({ name: `pin ${number + 1}`, points: bandwidth && ofPins.get(JSON.stringify(pin.fields))?.points }))
+  const pinned = state.pins.map((pin, number) => ({ name: `pin ${number + 1}`, points: bandwidth && lineOf(pin) }))
     .filter((line) => line.points).map((line) => ({ ...line, points: line.points.map(([x, y]) => [x / bandwidth, y]) }));
   showLines(byId("lines"), latest.lines, { colours: choices.colours, own: own(), pinned });
 }
 
-/** Pinned settings beside the one that is shown. */
+/** Pinned settings beside this one, in a table and as lines. */
 async function compare() {
-  const section = byId("compare");
-  section.hidden = state.pins.length === 0;
-  if (section.hidden) {
-    return;
-  }
-  for (const pin of state.pins) {
-    const key = JSON.stringify(pin.fields);
-    if (!ofPins.has(key)) {
-      ofPins.set(key, null);
-      try {
-        const [found, line] = await Promise.all([ask("run", { fields: pin.fields }), ask("lines", { fields: pin.fields, alone: true })]);
-        ofPins.set(key, { ...found, points: line.bandwidth === null ? null : line.lines[0].points.map(([x, y]) => [x * line.bandwidth, y]) });
-      } catch (error) {
-        ofPins.set(key, { wrong: error.problems.map(({ text }) => text).join("; ") });
-      }
-    }
-  }
-  const now = latest.run;
-  const rows = [{ name: "now", found: now, differs: "" }, ...state.pins.map((pin, number) => ({
-    name: `pin ${number + 1}`, number, found: ofPins.get(JSON.stringify(pin.fields)),
-    differs: differences(pin.fields, state.fields).join(", ") || "nothing" }))].filter((row) => row.found);
-  const shown = rows.filter((row) => !row.found.wrong);
-  const drawn = shown.map(({ name, found }) => ({ name: `${name}: ${found.method}`, own: found === now, end: clock(found.figures.wall_clock_s),
-    lengths: PARTS.map((part) => found.figures[part] ?? 0), tip: found.head }));
-  const cells = rows.map(({ name, number, found, differs }) => {
-    const buttons = number === undefined ? "" : el("span", { class: "row" },
-      el("button", { type: "button", "data-key": `use-${number}`, "aria-label": `Go back to pin ${number + 1}`, click: () => become({ ...state, fields: state.pins[number].fields }) }, "Use"),
-      el("button", { type: "button", "data-key": `drop-${number}`, "aria-label": `Remove pin ${number + 1}`,
-        click: () => become({ ...state, pins: state.pins.filter((_, other) => other !== number) }) }, "Remove"));
-    if (found.wrong) {
-      return [name, found.wrong, "", "", "", differs, buttons];
-    }
-    const ratio = found.figures.wall_clock_s / now.figures.wall_clock_s - 1;
-    const against = found === now ? "" : `${ratio >= 0 ? "+" : "−"}${Math.abs(100 * ratio).toFixed(1)} %`;
-    return [name, clock(found.figures.wall_clock_s), against, clock(found.figures.exposed_communication_s), money(found.bill.total), differs, buttons];
-  });
-  fill(section, bars(NAMES, drawn), table(["", "wall-clock", "against now", "exposed communication", "cost", "differs from now in", ""], cells, [1, 2, 3, 4]));
-  if (latest.lines) {
+  await comparePins(byId("compare"), state.pins, { now: latest.run, fields: state.fields,
+    use: (number) => become({ ...state, fields: state.pins[number].fields }),
+    drop: (number) => become({ ...state, pins: state.pins.filter((_, other) => other !== number) }) });
+  if (latest.lines && state.pins.length) {
     drawLines();
   }
 }
@@ -201,7 +183,7 @@ async function opened(name, content) {
   try {
     return (await ask("opened", { name, text: content })).fields;
   } catch (error) {
-    refused(error.problems);
+    tell(error.problems);
     return null;
   }
 }
@@ -218,7 +200,7 @@ async function open(name, content) {
 async function links(name, content) {
   const fields = await opened(name, content);
   if (fields && !fields.fleet) {
-    refused([{ field: "", text: `${name}: has no fleet; \`paraSim import links\` makes one of what iperf3, ping and others measured` }]);
+    tell([{ field: "", text: `${name}: has no fleet; \`paraSim import links\` makes one of what iperf3, ping and others measured` }]);
   } else if (fields) {
     const { regions, ...others } = state.fields;
     become({ ...state, fields: { ...others, fleet: fields.fleet, ...(fields.regions ? { regions: fields.regions } : {}) } });
@@ -233,43 +215,12 @@ function text(content) {
       const { fields } = await ask("opened", { name: "scenario.yaml", text: content });
       become({ ...state, fields }, true);
     } catch (error) {
-      refused(error.problems.map((problem) => ({ ...problem, field: "yaml" })));
+      tell(error.problems.map((problem) => ({ ...problem, field: "yaml" })));
     }
   }, REST);
 }
 
-async function save(file, button) {
-  const name = button.textContent;
-  button.textContent = `${name} …`;
-  try {
-    const link = el("a", { href: URL.createObjectURL(await ask("download", { fields: state.fields, file })), download: file });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  } catch (error) {
-    refused(error.problems);
-  } finally {
-    button.textContent = name;
-  }
-}
-
-const download = (file, name) => el("button", { type: "button", class: "plain", "data-file": file, click: (event) => save(file, event.currentTarget) }, name);
-byId("downloads").querySelector("div").append(
-  download("scenario.yaml", "Scenario (YAML)"), download("results.csv", "All methods (CSV)"), download("timeline.csv", "Timeline (CSV)"),
-  download("report.html", "Report (HTML)"),
-  ...Object.entries(choices.pictures).map(([name, formats]) => el("span", { class: "formats" }, el("span", {}, name),
-    ...formats.map((format) => download(`${name}.${format}`, format.toUpperCase())))));
-byId("downloads").addEventListener("keydown", (event) => {
-  if (event.key === "Escape") {
-    byId("downloads").open = false;
-    byId("downloads").querySelector("summary").focus();
-  }
-});
-document.addEventListener("click", (event) => {
-  if (!byId("downloads").contains(event.target)) {
-    byId("downloads").open = false;
-  }
-});
-
+offerFiles(byId("downloads"), choices.pictures, () => state.fields, tell);
 byId("pin").addEventListener("click", () => become({ ...state, pins: [...state.pins, { fields: state.fields }] }));
 byId("share").addEventListener("click", async () => {
   const address = `${location.origin}/#${await packed(state)}`;
@@ -284,13 +235,19 @@ byId("share").addEventListener("click", async () => {
 });
 
 async function fromAddress() {
-  const shared = location.hash.length > 1 ? await unpacked(location.hash.slice(1)) : null;
-  if (location.hash.length > 1 && !shared) {
-    refused([{ field: "", text: "The address holds no scenario that can be read; this is where paraSim app starts." }]);
-  }
+  const given = location.hash.length > 1;
+  const shared = given ? await unpacked(location.hash.slice(1)) : null;
   become(shared ?? state);
+  if (given && !shared) {
+    tell([{ field: "", text: "The address holds no scenario that can be read; this is where paraSim app starts." }]);
+  }
 }
 addEventListener("hashchange", fromAddress);
+
+new IntersectionObserver(([{ isIntersecting }]) => {
+  memorySeen = isIntersecting;
+  trace();
+}).observe(byId("memory"));
 
 let width = 0;
 new ResizeObserver(() => {

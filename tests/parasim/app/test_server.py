@@ -16,7 +16,7 @@ import pytest
 from tests.parasim.app.serving import App, serving
 from tests.parasim.command_line import refused
 
-MISSING = [package for package in ("starlette", "uvicorn", "pebble") if find_spec(package) is None]
+MISSING = [package for package in ("starlette", "uvicorn") if find_spec(package) is None]
 needs_extra = pytest.mark.skipif(bool(MISSING), reason=f"the extra 'app' is not installed: {', '.join(MISSING)}")
 SMALL = {"model": "llama-3-8b", "compute": {"seconds": 30}, "rounds": 2}
 
@@ -28,7 +28,7 @@ def app() -> Iterator[App]:
 
 
 def test_without_the_extra_a_line_says_how_to_install_it():
-    with mock.patch("parasim.cli.app.find_spec", lambda name: None):
+    with mock.patch("parasim.cli.app.find_spec", return_value=None):
         message = refused("app")
     assert "pip install" in message
     assert "starlette" in message
