@@ -131,13 +131,14 @@ async def _ask(request: Request) -> Response:
         found, wrong = answer.result()
     except TimeoutError:
         patience = QUESTIONS[name].patience
-        return _refused(503, f"this takes longer than {patience:.0f} s; the command line has as much time as you have")
+        text = f"this takes longer than {patience:.0f} s; the command line has as much time as you have"
+        wrong = [{"field": "", "text": text}]
     except KilledError as error:
         return _refused(500, str(error))
     except RuntimeError as error:
         return _refused(500, f"unexpected {brief(str(error))}")
     if wrong:
-        # No failure of the server's, which a browser would note as such.
+        # An answer, and no failure of the server's, which a browser would note as such.
         return JSONResponse({"problems": wrong}, headers=_HEADERS)
     if isinstance(found, bytes):
         return Response(found, media_type="application/octet-stream", headers=_HEADERS)

@@ -155,7 +155,7 @@ async function compare() {
   await comparePins(byId("compare"), state.pins, { now: latest.run, fields: state.fields,
     use: (number) => become({ ...state, fields: state.pins[number].fields }),
     drop: (number) => become({ ...state, pins: state.pins.filter((_, other) => other !== number) }) });
-  if (latest.lines && state.pins.length) {
+  if (latest.lines) {
     drawLines();
   }
 }

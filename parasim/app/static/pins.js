@@ -37,6 +37,9 @@ async function answered(pin) {
 /** Compare; `now` is the run of `fields`, `use(number)` goes back to a pin and `drop(number)` removes it. */
 export async function comparePins(section, pins, { now, fields, use, drop }) {
   section.hidden = pins.length === 0;
+  if (section.hidden) {
+    return;
+  }
   const found = await Promise.all(pins.map(answered));
   const rows = [{ name: "now", run: now, differs: "" }, ...pins.map((pin, number) => (
     { name: `pin ${number + 1}`, number, run: found[number], differs: differences(pin.fields, fields).join(", ") || "nothing" }))];

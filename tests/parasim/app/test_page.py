@@ -53,11 +53,11 @@ def until(browser: Tab, condition: str) -> Any:
     return value
 
 
-def start(browser: Tab, address: str, width: int = 1600) -> None:
+def start(browser: Tab, address: str, width: int = 1600, height: int = 900) -> None:
     """Open the page and wait until everything is answered."""
     # An address that differs in its fragment alone would not be loaded again.
-    browser.open("about:blank", width)
-    browser.open(address, width)
+    browser.open("about:blank", width, height)
+    browser.open(address, width, height)
     until(browser, SETTLED)
 
 
@@ -172,7 +172,7 @@ def test_a_link_brings_scenario_and_pins(app: App, browser: Tab):
 def test_a_method_is_chosen_from_its_bar(app: App, browser: Tab):
     start(browser, app.address)
     browser.value("document.querySelector('[data-key=fedit]').click()")
-    until(browser, "document.querySelector('.bar.own .name').textContent === 'fedit'")
+    until(browser, "document.querySelector('#methods .bar.own .name').textContent === 'fedit'")
     assert browser.value("document.getElementById('f-method-name').value") == "fedit"
 
 
