@@ -1,12 +1,13 @@
 # `make sweep` runs the main job, `make test` lints, type-checks and tests; both set up .venv themselves. `make validate`
 # counts every model family that transformers has and tries 5,000 generated scenarios (minutes). `make test-ray` installs
-# Ray (280 MB) as well and runs the tests that `make test` skips without it.
+# Ray (280 MB) as well and runs the tests that `make test` skips without it; `make test-app` the tests of `paraSim app`, which
+# need Chromium (apt-get install chromium) for its page.
 PYTHON ?= python3
 BIN := .venv/bin
 # Simulated clients share two cores with PyTorch's threads: spinning ones would only steal time.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: sweep test validate test-ray clean
+.PHONY: sweep test validate test-ray test-app clean
 sweep: .venv/.run
 	$(BIN)/paraSim sweep --out results/figure2
 
@@ -23,6 +24,9 @@ test-ray: .venv/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
 	$(BIN)/pytest tests/sim/support/test_ray_pool.py tests/parasim/test_ray.py tests/train/remote/test_ray_trainer.py
 
+test-app: .venv/.dev
+	$(BIN)/pytest -rs tests/parasim/app
+
 .venv/.run: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
@@ -30,7 +34,7 @@ test-ray: .venv/.dev
 
 .venv/.dev: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,plan,notebooks,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,plan,notebooks,app,dev]'
 	touch .venv/.run $@
 
 clean:

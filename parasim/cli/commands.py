@@ -22,6 +22,7 @@ COMMANDS = {
     "beside it.",
     "train": "Train methods with a real model under the simulated clock: loss against rounds and against wall-clock.",
     "evaluate": "Measure models on held-out questions: loss, perplexity, and how many generated answers are right.",
+    "app": "Open a page in the browser: move a slider, and see what a run takes, why, and what it costs.",
     "report": "Make one self-contained HTML page: question, answer, charts, what-ifs to move, and where the numbers "
     "come from.",
     "reproduce": "Compare with every runtime cell of the ParaBlock paper: fitted, predicted or unexplained.",

@@ -49,12 +49,12 @@ class Tab:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
-    def open(self, path: Path, width: int, height: int = 900) -> None:
-        """Open a file in a window of a size, and wait until it is there."""
+    def open(self, page: Path | str, width: int, height: int = 900) -> None:
+        """Open a file or an address in a window of a size, and wait until it is there."""
         mobile = width < 600
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
         self.loaded, self.problems, self.requested = False, [], []
-        self.call("Page.navigate", url=path.as_uri())
+        self.call("Page.navigate", url=page.as_uri() if isinstance(page, Path) else page)
         while not self.loaded:
             self._note(self._receive())
 
