@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from parasim.importing.links import import_links as import_links
     from parasim.planning.answer import Plan as Plan
     from parasim.planning.plan import plan as plan
+    from parasim.seeds import train_seeds as train_seeds
     from parasim.sweeping import Table as Table
     from parasim.sweeping import sweep as sweep
     from parasim.training import train as train
@@ -63,6 +64,7 @@ _MODULES = {
     "plan": "parasim.planning.plan",
     "reproduce": "calibration.paper.reproduce",
     "train": "parasim.training",
+    "train_seeds": "parasim.seeds",
 }
 
 __all__ = sorted(_MODULES)
@@ -71,7 +73,7 @@ __all__ = sorted(_MODULES)
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'parasim' has no attribute {name!r}")
-    if name in ("train", "evaluate"):
+    if name in ("train", "train_seeds", "evaluate"):
         from parasim.extras import require_training
 
         require_training(f"parasim.{name}")

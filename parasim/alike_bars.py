@@ -10,12 +10,14 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from calibration.memory.recipe import recipe_of
 from sim.analysis.sweep import Axis, SweepPoint
 from sim.engine.simulate import Setup
 from sim.errors import ScenarioError
 from sim.scenario.scenario import PLANNED
 from sim.workload.methods import Trains
 from sim.workload.payload import message_bytes
+from train.runs.settings import RECIPE
 
 T = TypeVar("T")
 
@@ -29,7 +31,7 @@ _KEYS = {
     "batch_size": "{2: 3s, 4: 5s}",
 }
 """Of columns that `compute.seconds` can tell apart: how."""
-_BY_PROFILE = ("accumulation", "activation_checkpointing")
+_BY_PROFILE = ("accumulation", *RECIPE)
 """Settings of training that a profile prices."""
 
 
@@ -60,12 +62,12 @@ def seen(setup: Setup) -> Seen:
     trained = (trains, scenario.model, None if trains is Trains.EVERYTHING else much)
     ignored = {**PLANNED, "name": True, "train": True}
     if scenario.compute.seconds is None:
-        training = [(scenario.train or {}).get(name) for name in _BY_PROFILE]
+        training = [recipe_of(scenario), *((scenario.train or {}).get(name) for name in _BY_PROFILE)]
         return Seen(None, repr((scenario.model_dump(exclude=ignored), training)), trained)
     # With given seconds, of model, method and blocks only the messages are left, and who sends them when.
     derived = dict.fromkeys(("model", "method", "local", "lora", "blocks", "cyclic", "payload", "wire"), True)
-    # A device's name tells what it holds, not how fast it is.
-    fleet = {"__all__": PLANNED["fleet"]["__all__"] | {"device"}}
+    # Devices tell what clients hold, not how fast they are.
+    fleet = {"__all__": PLANNED["fleet"]["__all__"] | {"device", "gpus"}}
     left = scenario.model_dump(exclude={**ignored, **derived, "compute": {"seconds"}, "fleet": fleet})
     # Rounding apart: sizes are divided by the bytes of a value before they are multiplied with them.
     messages = [
@@ -140,17 +142,17 @@ def _computes(axis: Axis, run: Seen) -> bool:
 
 
 def _is_device(axis: Axis) -> bool:
-    return axis.fields[0].startswith("fleet.") and axis.fields[0].endswith(".device")
+    return axis.fields[0].startswith("fleet.") and axis.fields[0].endswith((".device", ".gpus"))
 
 
 def _advice(axis: Axis) -> str:
     """Say how seconds could tell an axis's values apart."""
     if _is_device(axis):
-        return "give each its fleet.*.speed instead"
+        return "give each its fleet.*.speed instead, or leave the seconds out: then they are predicted for each device"
     keys = _KEYS.get(axis.column)
     return (
         f"give it by {axis.column.replace('_', ' ')}, such as {keys}, or " if keys else ""
-    ) + "name a profile instead"
+    ) + "name a device (compute.device) or a profile instead"
 
 
 def _not_simulated(field: str) -> bool:

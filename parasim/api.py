@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import cast
 
-from calibration.profiles.loading import DEFAULT_PROFILE, covering_profiles, load_profile
+from parasim.costs import at_edge, costs_of, predicted
 from parasim.ignored import KEY, ignored
 from parasim.memory import memory_of
-from sim.engine.costs import Costs, GivenSeconds
-from sim.engine.fleet import Fleet
+from parasim.text import BAND
+from sim.engine.costs import Costs
 from sim.engine.result import Result
 from sim.engine.simulate import Setup, prepare
 from sim.engine.simulate import simulate as run_setup
-from sim.errors import ArchitectureError, CostError, install_hint
+from sim.errors import ArchitectureError, SimulationError, install_hint
 from sim.scenario.reading import Override, Source, load
 from sim.scenario.scenario import Scenario
 from sim.workload.architecture import Architecture, UnknownModelTypeError, architecture
@@ -44,26 +45,6 @@ def prepared(scenario: Scenario) -> Setup:
     return prepare(scenario, None if scenario.model is None else _architecture(scenario.model))
 
 
-def costs_of(setup: Setup) -> Costs:
-    """Find the costs of a scenario: the seconds that it gives, or those of its profile.
-
-    Raises
-    ------
-    CostError
-        If there is no such profile, or it does not cover the computation.
-    """
-    scenario = setup.scenario
-    if scenario.compute.seconds is not None:
-        return GivenSeconds(scenario, Fleet(scenario.fleet))
-    try:
-        return load_profile(scenario.compute.profile or DEFAULT_PROFILE).costs(setup)
-    except CostError as error:
-        others = covering_profiles(setup) if scenario.compute.profile is None else []
-        raise CostError(
-            f"{error}; {others[0]} covers it: compute.profile={others[0]}" if others else str(error)
-        ) from None
-
-
 def simulate(source: Source, overrides: Iterable[Override] = (), *, timeline: bool = True) -> Result:
     """Simulate a scenario.
 
@@ -90,10 +71,32 @@ def simulate(source: Source, overrides: Iterable[Override] = (), *, timeline: bo
 
 
 def judged(result: Result, setup: Setup, costs: Costs) -> Result:
-    """Add to a result's provenance what is to be said of its clients' memory, and of what it did not look at."""
+    """Add to a result's provenance what there is to say of it.
+
+    Of clients' memory, of what it did not look at, and between which ends of the band of predicted times its wall-clock
+    lies: two more runs, without a timeline.
+    """
     said = {"memory": memory_of(setup, costs), KEY: ignored(setup.scenario, setup.architecture)}
-    found = {name: sentences for name, sentences in said.items() if sentences}
+    found: dict[str, object] = {name: sentences for name, sentences in said.items() if sentences}
+    if predicted(costs):
+        compute = cast("dict[str, object]", result.provenance["compute"])
+        found["compute"] = compute | {BAND: wall_clock_band(setup, costs)}
     return replace(result, provenance={**result.provenance, **found}) if found else result
+
+
+def wall_clock_band(setup: Setup, costs: Costs) -> list[float] | None:
+    """Simulate with all predicted times at the fast and at the slow end of their band.
+
+    Returns
+    -------
+    list of float or None
+        Both wall-clocks [s]; None if one of these runs does not come to its end.
+    """
+    try:
+        ends = [run_setup(setup, at_edge(costs, slow=slow), timeline=False).wall_clock for slow in (False, True)]
+    except SimulationError:
+        return None
+    return ends
 
 
 def _architecture(model: str) -> Architecture:

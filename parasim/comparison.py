@@ -124,11 +124,18 @@ def delta_saver(method: Path) -> Callable[[Trace, Values], None]:
     return save
 
 
-def time_again(trained: Trained, folder: Path) -> None:
-    """Time the same run by the profile, block for block: what is learned does not depend on how long it takes."""
+def time_again(trained: Trained, folder: Path) -> list[float]:
+    """Time the same run by the profile, block for block: what is learned does not depend on how long it takes.
+
+    Returns
+    -------
+    list of float
+        When each round ends by it [s].
+    """
     setup = replace(trained.learner.setup, schedule=[*trained.learner.schedule()])
     predicted = simulate(setup, costs_of(setup))
     predicted.write_timeline(folder / "timeline-profile.csv")
     ends = {span.round: span.end for span in predicted.timeline.spans if span.kind is Kind.AGGREGATE}
     rows = [(row["round"], row["simulated_s"], ends[int(str(row["round"]))]) for row in trained.metrics]
     write_rows(folder / "clocks.csv", ("round", "measured_s", "profile_s"), rows)
+    return [ends for _, _, ends in rows]

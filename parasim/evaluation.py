@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from parasim.report.files import read_record
+from parasim.report.record import Record
 from parasim_demonstration.digits import read_digits
 from sim.errors import ParaSimError
 from sim.scenario.reading import load
@@ -24,6 +25,7 @@ from train.data.text import check_sequence_length, embeddings_of, evaluate_text
 from train.data.vision import Images, ImageTask
 from train.models.building import classifies_images
 from train.models.files import load_model, load_tokenizer
+from train.runs.settings import TrainSettings
 from train.runs.workbench import DIGITS, WORD_PROBLEMS
 
 Report = Callable[[str, int, int], None]
@@ -89,7 +91,8 @@ def evaluate(
     format : str, optional
         The file's format, where its keys do not tell.
     columns : mapping, optional
-        Names of the columns of a file of another kind: of its ``prompt``, ``response`` and ``answer``.
+        Names of the columns of a file of another kind: of its ``prompt``, ``response`` and ``answer``. Without either,
+        those of the training that left the model, if the file has them.
     examples : int, optional
         Only the first so many examples, or all if there are fewer.
     sequence_length : int, optional
@@ -119,7 +122,7 @@ def evaluate(
         raise ParaSimError("sequence length, answer tokens, batch size and number of examples must be at least 1")
     if str(data) == WORD_PROBLEMS:
         raise ParaSimError(f"{data}: these are generated; evaluate on the held-out.jsonl that the training left")
-    held_out = [] if str(data) == DIGITS else read_examples(data, format=format, columns=columns)[:examples]
+    held_out = [] if str(data) == DIGITS else _read(data, Path(model), format, columns)[:examples]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     scores = []
     for name, source in _models(model).items():
@@ -136,6 +139,19 @@ def evaluate(
         count = len(held_out) or found.examples
         scores.append(Score(name, count, found.loss, found.perplexity, found.accuracy, *cut))
     return scores
+
+
+def _read(data: str | Path, model: Path, format: str | None, columns: Mapping[str, str] | None) -> list[Example]:
+    """Read questions as they are said to be, or as those were that the model was trained on."""
+    if format is not None or columns is not None:
+        return read_examples(data, format=format, columns=columns)
+    directory, record = _training_of(model)
+    # What a training holds out is written in paraSim's own words, whatever it was read from.
+    if record is None or Path(data).resolve() == directory / "held-out.jsonl":
+        return read_examples(data)
+    told = TrainSettings.parse(load(record.scenario).train).data
+    named: Any = told.columns
+    return read_examples(data, format=told.format, columns=named, only_if_there=True)
 
 
 def _encoded(
@@ -166,13 +182,21 @@ def _digits(
 
 
 def _recorded_seed(model: Path) -> int:
-    """Seed of the training that left a model: of its directory, or of one of the models in it."""
+    """Seed of the training that left a model."""
+    _, record = _training_of(model)
+    if record is None:
+        raise ParaSimError(f"{model}: no record of its training says which digits it held out; give its seed (--seed)")
+    return load(record.scenario).seed
+
+
+def _training_of(model: Path) -> tuple[Path, Record | None]:
+    """Find what a training recorded of itself: in its directory, or above one of the models in it."""
     folder = model.resolve()
-    for directory in (folder, *folder.parents[:2]) if is_folder(folder) else ():
+    for directory in (folder, *folder.parents[:3]) if is_folder(folder) else ():
         record = read_record(directory)
         if record.kind == "train":
-            return load(record.scenario).seed
-    raise ParaSimError(f"{model}: no record of its training says which digits it held out; give its seed (--seed)")
+            return directory, record
+    return folder, None
 
 
 def _models(model: str | Path) -> dict[str, str]:

@@ -103,14 +103,15 @@ def _first(names: Sequence[str]) -> Sequence[str]:
     return [*names[:MOST_NAMED], say("explain.and_more", more=len(names) - MOST_NAMED)]
 
 
-def _name(fleet: Fleet, group: int) -> str:
+def owner(fleet: Fleet, group: int) -> str:
+    """Name whose a share of the critical path is: a group's or an aggregator's."""
     return fleet.actor(group) if group < 0 else who((group,), fleet)
 
 
 def summary(explanation: Explanation) -> dict[str, Any]:
     """Return an explanation as `paraSim explain --format json` prints it, in seconds."""
     result = explanation.result
-    name = partial(_name, Fleet.of(result.scenario))
+    name = partial(owner, Fleet.of(result.scenario))
     return {
         "name": result.scenario.name,
         "method": result.scenario.method.name,

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
+from typing import Literal
 
 from calibration.devices.catalogue import known_devices
 from calibration.devices.device_memory import DeviceMemory, device_memory, measured_file
 from calibration.memory.fits import second_thread
-from calibration.memory.peaks import batches_per_step, traced_peak
+from calibration.memory.peaks import batches_per_step, paged_bytes, recomputes, traced_peak
+from calibration.memory.recipe import recipe_of, recipe_settings
 from calibration.profiles.loading import DEFAULT_PROFILE, load_profile
 from parasim.api import Source, prepared
 from parasim.ignored import not_adapted
 from parasim.planning.methods import Methods, by_method, scenario_of
 from sim.engine.simulate import Setup
 from sim.errors import CostError, nearest
+from sim.scenario.scenario import Scenario
 
 THIS_MACHINE = "cpu"
 """Name for the machine that asks."""
@@ -39,6 +42,10 @@ class MemoryNeed:
         Peak with activations recomputed (``train.activation_checkpointing``) [B].
     in_flight_bytes : int
         What an overlapped method holds beside that, of updates and aggregates on their way [B].
+    paged_bytes : int
+        What of these peaks moves to the host's memory where the device's is full: moments of a paged optimizer [B].
+    gpus : int
+        GPUs that a client has: peaks are of each, with its share of the weights and of a batch.
     """
 
     method: str
@@ -47,6 +54,8 @@ class MemoryNeed:
     by_category: dict[str, int]
     recomputed_peak_bytes: int
     in_flight_bytes: int
+    paged_bytes: int = 0
+    gpus: int = 1
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,8 @@ class DeviceFit:
         Type that it holds the base weights in.
     groups : list of str
         Groups of the fleet that have it; none of a device that was only asked about.
+    gpus : int
+        How many such devices a client has.
     fits, fits_recomputing, does_not_fit : list of str
         Methods that fit as they are, that fit if activations are recomputed, and that do not fit.
     """
@@ -71,6 +82,7 @@ class DeviceFit:
     memory_bytes: float
     precision: str
     groups: list[str]
+    gpus: int = 1
     fits: list[str] = field(default_factory=list)
     fits_recomputing: list[str] = field(default_factory=list)
     does_not_fit: list[str] = field(default_factory=list)
@@ -78,12 +90,13 @@ class DeviceFit:
     def judge(self, need: MemoryNeed) -> None:
         """Enter a method where it belongs."""
         peaks = (need.peak_bytes, self.fits), (need.recomputed_peak_bytes, self.fits_recomputing)
-        next((methods for peak, methods in peaks if peak <= self.memory_bytes), self.does_not_fit).append(need.method)
+        held = self.memory_bytes + need.paged_bytes
+        next((methods for peak, methods in peaks if peak <= held), self.does_not_fit).append(need.method)
 
 
 @dataclass(frozen=True)
 class Footprints:
-    """What the methods of a scenario need, and where they fit.
+    """What the methods of a scenario need, by which recipe, and where they fit.
 
     Attributes
     ----------
@@ -93,6 +106,10 @@ class Footprints:
         What a local update computes on: sequences, and tokens in each.
     accumulation : int
         Such batches in one step (``train.accumulation``).
+    recipe : dict of str to str
+        By precision, how its steps are trained, in words.
+    priced : list of str
+        What of that is priced and not traced.
     needs : list of MemoryNeed
         Of every method, in every precision that some device holds weights in.
     devices : list of DeviceFit
@@ -109,6 +126,8 @@ class Footprints:
     batch_size: int
     sequence_length: int
     accumulation: int
+    recipe: dict[str, str]
+    priced: list[str]
     needs: list[MemoryNeed]
     devices: list[DeviceFit]
     unknown_devices: list[str]
@@ -153,42 +172,74 @@ def memory_needs(
     ParaSimError
         If the scenario is wrong or names no model, a device is not known, or torch is missing.
     """
-    setups, refused = by_method(scenario_of(source, overrides), methods, prepared)
+    setups, refused = by_method(scenario_of(source, overrides), methods, _with_a_recipe)
     own = next(iter(setups.values()))
     asked, unknown = _devices(own, devices)
-    precisions = list(dict.fromkeys(one.precision for one in asked)) or ["bfloat16"]
+    ways = list(dict.fromkeys((one.precision, gpus) for one, gpus in asked)) or [("bfloat16", 1)]
     needs: list[MemoryNeed] = []
-    for precision in precisions:
+    for precision, gpus in ways:
         for name, setup in setups.items():
-            report("tracing", len(needs), len(precisions) * len(setups))
-            kept, lean = (traced_peak(setup, precision, recomputing=recomputing) for recomputing in (False, True))
+            report("tracing", len(needs), len(ways) * len(setups))
+            again: Literal[False, "selective"] = "selective" if recomputes(setup) == "selective" else False
+            kept = traced_peak(setup, precision, recomputing=again, gpus=gpus)
+            lean = traced_peak(setup, precision, recomputing=True, gpus=gpus)
             categories = {category.value: size for category, size in kept.by_category.items()}
-            needs.append(MemoryNeed(name, precision, kept.total, categories, lean.total, second_thread(setup)))
-    fits = [DeviceFit(one.device, one.memory, one.precision, groups) for one, groups in asked.items()]
+            paged = paged_bytes(setup.scenario, kept)
+            own_sizes = kept.total, categories, lean.total, second_thread(setup), paged
+            needs.append(MemoryNeed(name, precision, *own_sizes, gpus))
+    fits = [DeviceFit(one.device, one.memory, one.precision, own, gpus) for (one, gpus), own in asked.items()]
     for fit in fits:
         for need in needs:
-            if need.precision == fit.precision:
+            if (need.precision, need.gpus) == (fit.precision, fit.gpus):
                 fit.judge(need)
     scenario, local = own.scenario, own.scenario.local
     of_each = (not_adapted(setup.scenario, setup.architecture) for setup in setups.values() if setup.architecture)
     notes = [*dict.fromkeys(chain.from_iterable(of_each))]
     sizes = local.batch_size, local.sequence_length, batches_per_step(scenario)
-    return Footprints(scenario.model, *sizes, needs, fits, unknown, refused, notes)
+    # Adapters, where some methods have them.
+    trained = max((setup.scenario for setup in setups.values()), key=lambda one: recipe_of(one).adapters == "float32")
+    recipes = {precision: recipe_of(trained, precision) for precision, _ in ways}
+    return Footprints(
+        scenario.model,
+        *sizes,
+        {precision: ", ".join((recipe.words, *_of_batches(scenario))) for precision, recipe in recipes.items()},
+        [*dict.fromkeys(chain.from_iterable(recipe.inexact for recipe in recipes.values()))],
+        needs,
+        fits,
+        unknown,
+        refused,
+        notes,
+    )
 
 
-def _devices(setup: Setup, asked: Sequence[str]) -> tuple[dict[DeviceMemory, list[str]], list[str]]:
-    """Devices to hold it against, with the groups that have them, and devices that nobody knows."""
+def _of_batches(scenario: Scenario) -> Iterable[str]:
+    """What of a recipe is no part of `Recipe`: sequences, with a mask unless they are full, and what is recomputed."""
+    settings = recipe_settings(scenario)
+    yield f"{'packed' if settings.packing else 'padded' if settings.padded else 'full'} sequences"
+    if settings.activation_checkpointing == "selective":
+        yield "selective activation checkpointing"
+
+
+def _with_a_recipe(scenario: Scenario) -> Setup:
+    """Prepare a scenario, unless its recipe means nothing for its method."""
+    recipe_of(scenario)
+    return prepared(scenario)
+
+
+def _devices(setup: Setup, asked: Sequence[str]) -> tuple[dict[tuple[DeviceMemory, int], list[str]], list[str]]:
+    """Devices to hold it against and how many of each, with the groups that have them; and devices nobody knows."""
     measured = measured_file(load_profile(setup.scenario.compute.profile or DEFAULT_PROFILE))
-    found: dict[DeviceMemory, list[str]] = {}
+    found: dict[tuple[DeviceMemory, int], list[str]] = {}
     unknown = []
     for number, group in enumerate(setup.scenario.fleet):
-        own = device_memory(group.device, measured)
+        device = setup.scenario.device_of(group)
+        own = device_memory(device, measured)
         if own is not None:
-            found.setdefault(own, []).append(group.name or f"group{number}")
-        elif group.device is not None and group.device not in unknown:
-            unknown.append(group.device)
+            found.setdefault((own, group.gpus), []).append(group.name or f"group{number}")
+        elif device is not None and device not in unknown:
+            unknown.append(device)
     for name in asked:
-        found.setdefault(_asked(name), [])
+        found.setdefault((_asked(name), 1), [])
     return found, unknown
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import cast
 
+from calibration.profiles.loading import load_profile
 from parasim.sentences import listed
 from sim.scenario.scenario import Scenario
 from sim.workload.architecture import Architecture
@@ -20,7 +21,7 @@ _MOST_NAMED = 3
 
 def ignored(scenario: Scenario, architecture: Architecture | None = None) -> list[str]:
     """Say what a simulation does not look at of its scenario and of its model, if that is told, a sentence each."""
-    return [*ignored_in_training(scenario, architecture), *drawn_blocks(scenario)]
+    return [*ignored_in_training(scenario, architecture), *drawn_blocks(scenario), *unused_devices(scenario)]
 
 
 def ignored_in_training(scenario: Scenario, architecture: Architecture | None = None) -> list[str]:
@@ -53,6 +54,22 @@ def drawn_blocks(scenario: Scenario) -> list[str]:
     if by not in CHOSEN_IN_TRAINING or method.trains is not Trains.BLOCK or method.shape.traits.takes_turns:
         return []
     return [f"Not looked at: blocks.schedule {by}, by which training chooses blocks. Here they are drawn at random."]
+
+
+def unused_devices(scenario: Scenario) -> list[str]:
+    """Say in a sentence each which fields of devices change nothing: GPUs of given seconds, a profile of no group."""
+    compute, said = scenario.compute, []
+    several = [group.name or f"group{number}" for number, group in enumerate(scenario.fleet) if group.gpus > 1]
+    if compute.seconds is not None and several:
+        said.append(f"Not looked at: gpus of {_listed(several)}, as compute.seconds are of a client whatever it has.")
+    if compute.device is not None and all(group.device is not None for group in scenario.fleet):
+        said.append(f"Not looked at: compute.device {compute.device}, as every group names its own.")
+    if compute.profile is not None:
+        own = load_profile(compute.profile).device.name
+        unnamed = any(scenario.device_of(group) is None for group in scenario.fleet)
+        if not unnamed and own.lower() not in map(str.lower, scenario.devices):
+            said.append(f"Not looked at: compute.profile {compute.profile}, as no group computes on its {own}.")
+    return said
 
 
 def unused_regions(scenario: Scenario) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from parasim.sentences import listed, say
-from parasim.text import amount
+from parasim.text import amount, band_figures
 from sim.analysis.messages import messages_of
 from sim.engine.fleet import Fleet
 from sim.engine.lines import are_plain
@@ -33,12 +33,15 @@ def links_said(scenario: Scenario) -> str:
 
 
 def run_summary(result: Result) -> dict[str, Any]:
-    """Figures of a run, with what its links are and where messages' time went, where links are more than constants."""
-    scenario = result.scenario
+    """Figures of a run, with the ends of its band where computing times are predicted.
+
+    And with what its links are and where messages' time went, where links are more than constants.
+    """
+    scenario, summary = result.scenario, result.summary() | band_figures(result.provenance)
     if are_plain(scenario):
-        return result.summary()
+        return summary
     links = {"said": links_said(scenario), "of": link_rows(scenario)}
-    return {**result.summary(), "messages": messages_of(result), "links": links}
+    return {**summary, "messages": messages_of(result), "links": links}
 
 
 def link_rows(scenario: Scenario) -> list[dict[str, Any]]:
@@ -85,10 +88,7 @@ def capacity_said(link: Capacity | None) -> str:
         return say("links.unlimited")
     mean = say("links.mean", rate=amount(float(f"{mean_rate(link):.3g}"), "B/s"))
     if isinstance(link, Traced):
-        start = (
-            "" if link.start == 0 else say("links.random") if link.start == "random" else f"from {link.start:g} s on"
-        )
-        told = [link.column or "", start, "" if link.scale == 1 else f"× {link.scale:g}", mean]
+        told = [link.column or "", _begins(link.start), "" if link.scale == 1 else f"× {link.scale:g}", mean]
         return say("links.trace", name=PurePath(link.trace).name, told=list(filter(None, told)))
     if isinstance(link, Steps):
         rates = [rate for _, rate in link.steps]
@@ -97,6 +97,13 @@ def capacity_said(link: Capacity | None) -> str:
         steps = {"steps": len(rates), "least": min(rates), "most": max(rates), "mean": mean}
         return say("links.once", **steps) if link.period is None else say("links.steps", period=link.period, **steps)
     return amount(link, "B/s")
+
+
+def _begins(start: float | str) -> str:
+    """Say where in a trace a run begins."""
+    if isinstance(start, str):
+        return say("links.random" if start == "random" else "links.time_of_day")
+    return f"from {start:g} s on" if start else ""
 
 
 def transport_said(transport: Transport) -> str:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibration.paper.cells import PAPER_MODELS, paper_setting
-from calibration.profiles.loading import read_profile, shipped_profiles
+from calibration.profiles.loading import DEFAULT_PROFILE, read_profile, shipped_profiles
 from parasim.alike_bars import check_told_apart, seen
 from parasim.api import load, set_up, simulate
+from parasim.costs import predicted
 from parasim.ignored import doubtful, ignored
 from parasim.memory import COLUMN, cell, memory_of_rows, memory_said
+from parasim.scenario_changes import field_changes
+from parasim.sentences import say
+from parasim.text import BAND_COLUMNS, band_figures, origin_said
 from sim.analysis.sweep import Axis, Row, SweepPoint, grid, run_sweep
 from sim.engine.simulate import Setup
 from sim.errors import ScenarioError
@@ -67,6 +71,16 @@ class Table:
     def memory(self) -> list[str]:
         """What is said of clients' memory, a sentence each: the column of that name, what is alike merged."""
         return memory_of_rows(self.rows, [axis.column for axis in self.axes])
+
+    def summary(self) -> dict[str, Any]:
+        """Everything as plain data, numbers as numbers, as `paraSim sweep --format json` prints it."""
+        first = self.points[0].data
+        return {
+            "swept": [asdict(axis) for axis in self.axes],
+            "rows": self.to_dataframe().to_dict("records"),
+            "sets": [{one.field: one.after for one in field_changes(first, point.data)} for point in self.points],
+            "notes": [*self.notes],
+        }
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return the rows as a DataFrame, numbers as numbers."""
@@ -138,22 +152,28 @@ def sweep(
         fields = plain_fields(fields, [("method.name", methods[0])])
     axes = _axes(fields, models, bandwidths, batch_sizes, vary or {}, methods)
     points = grid(base, axes)
-    runs, provenances, unused, contents, failing = [], [], [], dict[str, None](), False
+    runs, provenances, unused, contents, failing, banded = [], [], [], dict[str, None](), False, False
     for point in points:
         setup, costs = set_up(load(point.data, name=_label(point, axes)))
         runs.append(seen(setup))
         contents.update(dict.fromkeys(digests(setup)))
         provenances.append(costs.provenance())
         failing |= setup.opened
+        for own in predicted(costs):
+            # Here, once: worker processes would each trace for themselves.
+            own.trace()
+            banded = True
         unused += ignored(setup.scenario, setup.architecture)
     notes = [*check_told_apart(axes, points, runs), *doubtful(provenances), *dict.fromkeys(unused)]
+    if banded and any(one.get("profile") == DEFAULT_PROFILE for one in provenances):
+        notes.append(say("sweep.two_kinds_of_seconds", profile=DEFAULT_PROFILE))
     with noticing_deletions():
-        run, to = partial(figures, failures=failing), None if directory is None else Path(directory)
+        run, to = partial(figures, failures=failing, banded=banded), None if directory is None else Path(directory)
         rows = run_sweep(points, run, to, contents=[*contents], jobs=jobs, progress=progress)
     return Table(rows, tuple(axes), points, notes)
 
 
-def figures(data: dict[str, Any], *, failures: bool) -> dict[str, object]:
+def figures(data: dict[str, Any], *, failures: bool, banded: bool = False) -> dict[str, object]:
     """Simulate plain data and return one row: the run's figures, the origin of computing times, what memory lacks.
 
     Parameters
@@ -162,15 +182,20 @@ def figures(data: dict[str, Any], *, failures: bool) -> dict[str, object]:
         The scenario.
     failures : bool
         With the figures of failures in any case, as other rows have them.
+    banded : bool
+        With the ends of the band of predicted times in any case, as other rows have them: those of times that are not
+        predicted, or of a band without ends, are the wall-clock itself.
     """
     scenario = load(data)
     # An outline takes less memory than a timeline, and more time.
     result = simulate(scenario, timeline=scenario.clients * scenario.rounds < _FEW_UPDATES)
     compute = result.provenance["compute"]
     assert isinstance(compute, dict)
+    ends = dict.fromkeys(BAND_COLUMNS, result.wall_clock) | band_figures(result.provenance) if banded else {}
     return {
         **result.figures(failures=failures),
-        "compute_origin": compute["origin"],
+        **ends,
+        "compute_origin": origin_said(compute),
         COLUMN: cell(memory_said(result.provenance)),
     }
 

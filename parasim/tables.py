@@ -11,6 +11,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Column, Table
 from rich.text import Text
 
+from parasim.text import alike
+
 
 class PlainTable(Table):
     """A table without lines.
@@ -26,7 +28,9 @@ class PlainTable(Table):
         self._keep = keep
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw the columns that there is room for, and name the others."""
+        """Draw the columns that there is room for, times in one unit, and name the others."""
+        for column in self.columns:
+            column._cells = alike(column._cells)
         shown, left_out = self._fitting(options.max_width)
         if not left_out:
             yield from super().__rich_console__(console, options)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+BAND = "wall_clock_s"
+"""Of the provenance of computing times: the wall-clock at either end of the band of predicted ones [s]."""
+BAND_COLUMNS = ("wall_clock_low_s", "wall_clock_high_s")
+"""The same as figures of a run."""
 PIPE_WIDTH = 160
 """Columns of output that no terminal limits."""
 
@@ -39,12 +44,56 @@ def plain_table(*headings: str, keep: Sequence[str] = ()) -> Table:
     return table
 
 
-def clock(seconds: float) -> str:
+_UNITS = ((86400 * 3, 86400, "d"), (3600 * 5, 3600, "h"), (120, 60, "min"), (0, 1, "s"))
+"""From how many seconds on a unit is handy, its own seconds, and its name; the longest unit first."""
+_FINEST_SHARE = 0.005
+"""Of a unit: what is shorter is no handy number of it."""
+_MOST_DIGITS = 2
+
+
+class Clock(str):
+    """A duration as it is written by itself; tables write those of one column alike (`alike`).
+
+    Attributes
+    ----------
+    seconds : float
+        How long it is [s].
+    """
+
+    seconds: float
+
+
+def clock(seconds: float) -> Clock:
     """Write a duration in the unit in which it is a handy number."""
-    for limit, unit, name in ((86400 * 3, 86400, "d"), (3600 * 5, 3600, "h"), (120, 60, "min")):
-        if seconds >= limit:
-            return f"{seconds / unit:.1f} {name}"
-    return f"{seconds:.3g} s"
+    unit, name = next((unit, name) for limit, unit, name in _UNITS if abs(seconds) >= limit or not limit)
+    written = Clock(f"{seconds:.3g} s" if unit == 1 else f"{seconds / unit:.1f} {name}")
+    written.seconds = seconds
+    return written
+
+
+def alike(column: Sequence[Any]) -> list[Any]:
+    """Write the durations of a column in one unit, and with equally many digits, unless they are in one already.
+
+    Parameters
+    ----------
+    column : sequence of object
+        Cells; those that `clock` wrote are durations, all others stay as they are.
+    """
+    durations = [cell for cell in column if isinstance(cell, Clock)]
+    if len({duration.rpartition(" ")[2] for duration in durations}) < 2:
+        return [*column]
+    sizes = [abs(duration.seconds) for duration in durations]
+    least, most = min(filter(None, sizes)), max(sizes)
+    handy = [(unit, name) for limit, unit, name in _UNITS if most >= limit]
+    unit, name = next((each for each in handy if least >= _FINEST_SHARE * each[0]), handy[-1])
+    digits = min(_MOST_DIGITS, max(1, 1 - math.floor(math.log10(least / unit))))
+    return [_written(cell.seconds / unit, digits, name) if isinstance(cell, Clock) else cell for cell in column]
+
+
+def _written(number: float, digits: int, unit: str) -> str:
+    """Write a number of a unit; one that would round to nothing as less than what is written last."""
+    least: float = 10.0**-digits
+    return f"<{least:g} {unit}" if 0 < number < least / 2 else f"{number:,.{digits}f} {unit}"
 
 
 def signed_share(share: float) -> str:
@@ -70,6 +119,17 @@ def amount(size: float, unit: str = "B") -> str:
     return f"{size:g} {unit}".rstrip()
 
 
+def origin_said(compute: Mapping[str, object]) -> str:
+    """Say in a word or two what a run's computing times are, predicted ones with their band."""
+    return f"{compute['origin']}, within a factor {compute['band']:g}" if "band" in compute else str(compute["origin"])
+
+
+def band_figures(provenance: Mapping[str, Any]) -> dict[str, float]:
+    """Read back between which wall-clocks a run lies by the band of its predicted computing times [s]; else nothing."""
+    ends = provenance["compute"].get(BAND)
+    return dict(zip(BAND_COLUMNS, ends, strict=True)) if ends else {}
+
+
 def origin(provenance: Mapping[str, object]) -> str:
     """Say in one sentence or two where a run's computing times come from."""
     compute = provenance["compute"]
@@ -78,5 +138,8 @@ def origin(provenance: Mapping[str, object]) -> str:
     notes = [str(note) for note in compute.get("notes", ())]
     if "gradient_pass" in compute:
         notes.append(str(compute["gradient_pass"]))
-    text = f"Computing times are {compute['origin']}: {source}"
+    text = f"Computing times are {origin_said(compute)}: {source}"
+    if ends := compute.get(BAND):
+        low, high = map(clock, ends)
+        text += f"; by that factor the wall-clock is {low} to {high}"
     return text + ("; " + "; ".join(notes) if notes else "") + "."

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from itertools import chain
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 
 from parasim.api import Source, costs_of
 from parasim.comparison import Base, Clock, Report, delta_saver, measure_base, missing_deltas, time_again
 from parasim.ignored import doubtful, ignored_in_training
+from parasim.loggers.logbook import Logbook, check_loggers
+from parasim.progress import Progress
 from parasim.sentences import say
+from parasim.steering import Reached, about_target, as_long_as, check_goals, save_best, when_reached
 from parasim.sweeping import PAPER_METHODS, check_parameters
 from sim.analysis.failing import write_failures
 from sim.engine.result import Result
 from sim.engine.simulate import prepare
-from sim.errors import ScenarioError
+from sim.errors import OutputError, ScenarioError
 from sim.scenario.reading import Override, load, plain_fields
 from sim.scenario.scenario import Scenario
 from sim.support.atomic_files import write_atomically
@@ -28,15 +32,18 @@ from sim.workload.methods import Trains
 from train.data.formats import Example
 from train.data.partition import Partition
 from train.models.adapters import target_modules
+from train.models.four_bits import quantize
 from train.models.pretraining import pretrain
+from train.remote.device_trainer import DeviceWorkers, check_devices, device_workers
 from train.remote.ray_trainer import ClusterWorkers, cluster_workers
 from train.runs.checkpoint import metrics_until
 from train.runs.directory import TrainingTerms, agree, described_in, keep
 from train.runs.fingerprint import contents, own_settings, shared_settings
 from train.runs.lock import locked
-from train.runs.metrics import MetricsRow, write_metrics
+from train.runs.metrics import MetricsRow
 from train.runs.run import train_method
 from train.runs.settings import TrainSettings
+from train.runs.trainable import check_recipe
 from train.runs.workbench import Workbench, build, device_of
 from train.update.compression import messages
 from train.update.priced_only import catches_up, priced_only
@@ -61,6 +68,8 @@ class TrainedComparison:
         Who has which examples.
     notes : sequence of str
         What else the user should know, a sentence each: what was cut off the examples, what is not there.
+    reached : dict of str to Reached or None
+        When each method that was asked for had the held-out loss that was asked for; None if it never had.
     """
 
     metrics: list[MetricsRow]
@@ -68,6 +77,34 @@ class TrainedComparison:
     results: dict[str, Result]
     partition: Partition
     notes: Sequence[str]
+    reached: dict[str, Reached | None] = field(default_factory=dict)
+
+    def summary(self) -> dict[str, Any]:
+        """What each method that was asked for gave, as `paraSim train --format json` prints it."""
+        last = {row["method"]: row for row in self.metrics}
+        measured = ("eval_loss", "accuracy", "uploaded_bytes", "downloaded_bytes")
+        methods = [
+            {
+                "method": name,
+                "rounds": result.scenario.rounds,
+                "wall_clock_s": result.wall_clock,
+                "compute_s": result.mean("compute"),
+                "exposed_communication_s": result.mean("exposed"),
+                **{column: last[name][column] for column in measured},
+            }
+            for name, result in self.results.items()
+        ]
+        return {"base": dict(self.base), "methods": methods, "notes": [*self.notes]}
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a training is asked for beside the scenario; see `train`."""
+
+    clock: Clock
+    loss: float | None
+    deltas: bool
+    loggers: tuple[str, ...]
 
 
 def train(
@@ -77,10 +114,14 @@ def train(
     overrides: Iterable[Override] = (),
     directory: str | Path,
     clock: Clock = "measured",
+    target_loss: float | None = None,
+    epochs: float | None = None,
     save_deltas: bool = False,
+    devices: Sequence[str] = (),
+    log: Sequence[str] = (),
     report: Report = lambda what, done, total: None,
 ) -> TrainedComparison:
-    """Train methods with a real model, going on where an earlier call was interrupted.
+    """Train methods with a real model, going on where an earlier call was interrupted or had fewer rounds.
 
     Inside `parasim.on_ray`, the clients of a run are trained by workers of that cluster.
 
@@ -99,8 +140,17 @@ def train(
     clock : str
         Simulated seconds of a local update: `measured` as it trains, predicted by the scenario's `profile` (or its
         given seconds), or `both`: measured, and the same run timed by the profile beside it.
+    target_loss : float, optional
+        Held-out loss [nats] with which a method's training is over.
+    epochs : float, optional
+        How many times clients go over their examples, on average: what decides about the number of rounds.
     save_deltas : bool
         Also keep what was sent of every update, as safetensors with its measured seconds.
+    devices : sequence of str
+        Train on several at a time, each with a process of its own: ``cuda:0`` and so on, or ``cpu`` as often as there
+        are to be processes; not with seconds that are measured, for which updates are trained one after the other.
+    log : sequence of str
+        Loggers that are told every round: `tensorboard`, `wandb`, `mlflow` (`parasim.loggers`).
     report : callable
         Told what is being done, the steps done and in total.
 
@@ -110,85 +160,146 @@ def train(
         If anything is wrong with scenario, data or model, the directory belongs to other settings or another process
         trains in it, training diverges, results cannot be written, or a cluster's workers cannot be used.
     """
-    scenarios = _scenarios(source, overrides, methods)
+    overrides = list(overrides)
+    check_goals(target_loss, epochs, overrides)
+    check_loggers(log)
+    scenarios = scenarios_of(source, overrides, methods)
     settings = TrainSettings.parse(scenarios[0].train)
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise ScenarioError(
             f"train.device: is cuda, but PyTorch {torch.__version__} finds no GPU here; allowed are cpu and auto"
         )
+    check_recipe(settings, [scenario.method.name for scenario in scenarios], device_of(settings))
+    if devices:
+        check_devices(devices, device_of(settings))
+        if clock != "profile":
+            raise ScenarioError(
+                f"--devices: with --clock {clock}, updates are trained one after the other, so that each is timed by "
+                "itself; give --clock profile"
+            )
+    directory = Path(directory)
+    with noticing_deletions(), locked(directory):
+        if seeds := sorted({path.parts[-4] for path in directory.glob("seed-*/*/checkpoints/round-*")}):
+            raise OutputError(
+                f"--out {directory}: holds a training with --seeds ({seeds[0]}, ...); choose another --out"
+            )
+        if epochs is None:
+            # As early as can be: what is refused must not have cost anything, nor have changed what is there.
+            agree(directory, _terms(scenarios, settings, clock))
+        on_cluster = cluster_workers(device_of(settings), most=scenarios[0].clients)
+        if on_cluster and devices:
+            raise ScenarioError("--devices: are this machine's, and --engine ray trains on a cluster; give one of them")
+        bench = build(scenarios[0], settings)
+        if epochs is not None:
+            scenarios = [as_long_as(scenario, epochs, settings, bench) for scenario in scenarios]
+        with device_workers(devices, device_of(settings)) as on_devices:
+            wanted = _Wanted(clock, target_loss, save_deltas, tuple(log))
+            return _train(scenarios, settings, bench, on_cluster or on_devices, directory, wanted, report)
+
+
+def _terms(scenarios: Sequence[Scenario], settings: TrainSettings, clock: Clock) -> TrainingTerms:
+    """What the directory has to agree on."""
     # Measured too, `both` only times the same run a second time.
     timing = {"--clock": "profile" if clock == "profile" else "measured"}
     own = {scenario.method.name: own_settings(scenario, settings) | timing for scenario in scenarios}
-    terms = TrainingTerms(shared_settings(scenarios[0], settings), own)
-    directory = Path(directory)
-    with noticing_deletions(), locked(directory):
-        # As early as can be: what is refused must not have cost anything, nor have changed what is there.
-        agree(directory, terms)
-        workers = cluster_workers(device_of(settings), most=scenarios[0].clients)
-        return _train(scenarios, settings, terms, workers, directory, clock, save_deltas, report)
+    rounds = {scenario.method.name: scenario.rounds for scenario in scenarios}
+    return TrainingTerms(shared_settings(scenarios[0], settings), own, rounds)
 
 
 def _train(
     scenarios: Sequence[Scenario],
     settings: TrainSettings,
-    terms: TrainingTerms,
-    workers: ClusterWorkers | None,
+    bench: Workbench,
+    workers: ClusterWorkers | DeviceWorkers | None,
     directory: Path,
-    clock: Clock,
-    save_deltas: bool,
+    wanted: _Wanted,
     report: Report,
 ) -> TrainedComparison:
     """Train in a directory that is this process's own and agrees as far as settings tell."""
-    bench = build(scenarios[0], settings)
-    _check(scenarios, settings, bench, clock)
-    terms = replace(terms, contents=contents(bench, scenarios[0]))
+    _check(scenarios, settings, bench, wanted.clock)
+    terms = replace(_terms(scenarios, settings, wanted.clock), contents=contents(bench, scenarios[0]))
     agree(directory, terms)
     # What was trained before is taken from checkpoints, which are sealed, not from the file that shows it.
     metrics = {method: metrics_until(directory / method / "checkpoints", method) for method in described_in(directory)}
     pretrained = pretrain(bench, scenarios[0], settings, directory / "base", report)
+    if settings.weights == "nf4":
+        quantize(bench.model, device_of(settings))
     keep(directory, terms)
     base = measure_base(bench, directory, report, anew=not metrics)
+    if wanted.loss is not None and (loss := base["eval_loss"]) is not None and loss <= wanted.loss:
+        raise ScenarioError(f"--target-loss {wanted.loss:g}: the base has a held-out loss of {loss:.4f} already")
     bench.partition.save(directory / "partition.json")
     if bench.held_out:
         write_atomically(directory / "held-out.jsonl", lambda file: file.writelines(map(_line, bench.held_out)))
     left_out = (ignored_in_training(scenario, bench.architecture) for scenario in scenarios)
     unused = dict.fromkeys(chain.from_iterable(left_out))
     catching_up = any(catches_up(prepare(scenario, bench.architecture)) for scenario in scenarios)
-    notes, results = [*bench.notes, *priced_only(scenarios[0].wire, catching_up=catching_up), *unused], {}
-    if clock != "measured":
+    notes = [*bench.notes, *priced_only(scenarios[0].wire, catching_up=catching_up), *unused]
+    if wanted.clock != "measured":
         notes += doubtful(costs_of(prepare(scenario, bench.architecture)).provenance() for scenario in scenarios)
-    for scenario in scenarios:
-        name, folder = scenario.method.name, directory / scenario.method.name
-
-        def on_row(rows: list[MetricsRow], name: str = name, rounds: int = scenario.rounds) -> None:
-            report(f"training {name}", len(rows), rounds)
-            metrics[name] = rows
-            write_metrics(directory / "metrics.csv", chain.from_iterable(metrics.values()))
-
-        trained = train_method(
-            scenario,
-            settings,
-            bench,
-            folder / "checkpoints",
-            costs=costs_of if clock == "profile" else None,
-            workers=workers,
-            on_row=on_row,
-            on_update=delta_saver(folder) if save_deltas else lambda trace, sent: None,
-        )
-        # A run that was finished before reports no rows any more.
-        on_row(trained.metrics)
-        results[name] = trained.result
-        trained.result.write_timeline(folder / "timeline.csv")
-        if write_failures(trained.result, folder):
-            notes.append(say("run.cost", method=name, rounds=scenario.rounds, cost=trained.result.failures()))
-        trained.save_model(folder / "model", bench.tokenizer, str(directory / "base") if pretrained else scenario.model)
-        if save_deltas:
-            notes += missing_deltas(list(trained.learner.traces.values()), folder)
-        if clock == "both":
-            time_again(trained, folder)
-    if others := [name for name in metrics if name not in results]:
+    results, reached = {}, {}
+    with Logbook(wanted.loggers, directory, base) as logbook:
+        progress = Progress(directory, metrics, logbook, report)
+        for scenario in scenarios:
+            name = scenario.method.name
+            base_name = str(directory / "base") if pretrained else scenario.model
+            of_method = _train_method(scenario, settings, bench, workers, directory / name, base_name, wanted, progress)
+            results[name], reached[name] = of_method.result, of_method.reached
+            notes += of_method.notes
+    if others := [name for name in progress.metrics if name not in results]:
         notes.append(f"Metrics and charts also show what was trained here before: {', '.join(others)}.")
-    return TrainedComparison(list(chain.from_iterable(metrics.values())), base, results, bench.partition, notes)
+    notes += [f"Logged: {place}" for place in logbook.places.values()]
+    return TrainedComparison(progress.rows(), base, results, bench.partition, notes, reached)
+
+
+class _OfMethod(NamedTuple):
+    """What training one method gave."""
+
+    result: Result
+    reached: Reached | None
+    notes: list[str]
+
+
+def _train_method(
+    scenario: Scenario,
+    settings: TrainSettings,
+    bench: Workbench,
+    workers: ClusterWorkers | DeviceWorkers | None,
+    folder: Path,
+    base: str | None,
+    wanted: _Wanted,
+    progress: Progress,
+) -> _OfMethod:
+    """Train one method, and leave in its folder what came of it."""
+    name, notes, costs = scenario.method.name, [], costs_of if wanted.clock == "profile" else None
+    progress.begin(scenario)
+    trained = train_method(
+        scenario,
+        settings,
+        bench,
+        folder / "checkpoints",
+        costs=costs,
+        workers=workers,
+        target=wanted.loss,
+        on_row=progress.of(scenario),
+        on_update=delta_saver(folder) if wanted.deltas else lambda trace, sent: None,
+    )
+    # A run that was finished before reports no rows any more.
+    progress.tell(scenario, trained.metrics)
+    trained.result.write_timeline(folder / "timeline.csv")
+    if write_failures(trained.result, folder):
+        notes.append(say("run.cost", method=name, rounds=scenario.rounds, cost=trained.result.failures()))
+    by_profile = time_again(trained, folder) if wanted.clock == "both" else ()
+    reached = None
+    if wanted.loss is not None:
+        reached = when_reached(trained.metrics, wanted.loss, by_profile)
+        notes.append(about_target(name, scenario.rounds, wanted.loss, trained.metrics, reached))
+    if wanted.deltas:
+        notes += missing_deltas(list(trained.learner.traces.values()), folder)
+    trained.save_model(folder / "model", bench.tokenizer, base)
+    if best := save_best(trained, bench, folder, base, costs):
+        notes.append(best)
+    return _OfMethod(trained.result, reached, notes)
 
 
 def _check(scenarios: Sequence[Scenario], settings: TrainSettings, bench: Workbench, clock: Clock) -> None:
@@ -207,7 +318,14 @@ def _check(scenarios: Sequence[Scenario], settings: TrainSettings, bench: Workbe
                 costs.full_pass(0)
 
 
-def _scenarios(source: Source | None, overrides: Iterable[Override], methods: Sequence[str]) -> list[Scenario]:
+def scenarios_of(source: Source | None, overrides: Iterable[Override], methods: Sequence[str]) -> list[Scenario]:
+    """Read the scenario of each method of a training; those of the paper's Figure 2 for the demonstration.
+
+    Raises
+    ------
+    ScenarioError
+        If a method is named twice, or anything of the scenario is wrong.
+    """
     if source is None:
         source, methods = DEMONSTRATION, methods or PAPER_METHODS
     if twice := sorted({method for method in methods if methods.count(method) > 1}):

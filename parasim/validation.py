@@ -23,6 +23,8 @@ from calibration.measuring.plan import MeasuringPlan
 from calibration.measuring.this_machine import DeviceKind, this_device, threads
 from calibration.profiles.loading import load_profile
 from calibration.profiles.measured import MeasuredProfile
+from calibration.profiles.quality import Quality
+from parasim.contracts import stamped
 from sim.engine.simulate import prepare
 from sim.errors import CostError, ScenarioError
 from sim.scenario.reading import load, parse_override, plain_fields
@@ -49,6 +51,8 @@ class ComputeValidation:
         The profile, its device, and what was read as time.
     held_out_pct : (float, float)
         Median and 95th percentile of the profile's own error on points that it was not fitted to [%].
+    quality : {"good", "poor"}
+        Whether these are small enough to rely on it.
     run : dict
         The scenario's fields.
     goal_pct : float
@@ -63,6 +67,7 @@ class ComputeValidation:
     device: str
     clock: str
     held_out_pct: tuple[float, float]
+    quality: Quality
     run: dict[str, Any]
     goal_pct: float
     methods: tuple[Agreement, ...]
@@ -147,9 +152,8 @@ def validate_compute(
         agreements, rounds = _compare(found, scenarios, subject, report)
         file, held_out = found.file, found.held_out
         errors = (held_out.median_error_pct, held_out.p95_error_pct)
-        validation = ComputeValidation(
-            file.name, file.device.name, file.device.clock, errors, run, GOAL_PCT[device], agreements, rounds
-        )
+        named = file.name, file.device.name, file.device.clock, errors, held_out.quality
+        validation = ComputeValidation(*named, run, GOAL_PCT[device], agreements, rounds)
         _save(validation, directory)
     return validation
 
@@ -211,4 +215,4 @@ def _save(validation: ComputeValidation, directory: Path) -> None:
     columns = [*(field.name for field in fields(RoundTimes)), "error_pct"]
     rows = [[getattr(times, column) for column in columns] for times in validation.rounds]
     write_rows(directory / "rounds.csv", columns, rows)
-    write_json(directory / "validation.json", validation.summary())
+    write_json(directory / "validation.json", stamped("validate-compute", validation.summary(), validation.run))

@@ -10,6 +10,7 @@ import difflib
 import re
 import reprlib
 from collections.abc import Iterable
+from pathlib import Path
 
 MOST_CHARACTERS = 300
 """Longest line of somebody else's text in a message."""
@@ -72,6 +73,12 @@ class OverdueError(SimulationError):
 
 class EndedEarlyError(SimulationError):
     """What fails left a run nothing to go on with: nobody is left of a round, or work fails again and again."""
+
+
+class DeadlineMissedError(ParaSimError):
+    """What was asked about does not meet its deadline, which was to end the command in an error."""
+
+    exit_status = 3
 
 
 class OutputError(ParaSimError):
@@ -155,7 +162,7 @@ def shown_path(path: object) -> str:
 
 
 def install_hint(what: str, extra: str) -> str:
-    """Say how to install what is missing, in the clone of paraSim.
+    """Say how to install what is missing: in a clone of paraSim there, else as it was installed itself.
 
     Parameters
     ----------
@@ -164,4 +171,6 @@ def install_hint(what: str, extra: str) -> str:
     extra : str
         Optional dependencies of `pyproject.toml`.
     """
-    return f"{what} needs the extra {extra!r}: pip install -c constraints.txt -e '.[{extra}]'"
+    cloned = (Path(__file__).resolve().parents[1] / "pyproject.toml").is_file()
+    wanted = f"-c constraints.txt -e '.[{extra}]'" if cloned else f"'parasim[{extra}]'"
+    return f"{what} needs the extra {extra!r}: pip install {wanted}"

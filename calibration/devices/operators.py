@@ -50,11 +50,19 @@ class Operator:
     shape: tuple[int, ...] = ()
 
 
+PASSES = Phase.FORWARD, Phase.BACKWARD
+"""Phases that run for every batch; the others are of the weights alone."""
+ONCE = Phase.PREPARATION, Phase.DELTA
+"""Phases that run once in an update, whatever its number of steps."""
 Operators = Mapping[Operator, float]
 """Operators and how often each is called; no whole numbers where they are continued from a shallower model."""
 
 
 def one_step(operators: Operators) -> dict[Operator, float]:
     """Operators of a step: without what an update does once, whatever its number of steps."""
-    once = (Phase.PREPARATION, Phase.DELTA)
-    return {operator: calls for operator, calls in operators.items() if operator.phase not in once}
+    return {operator: calls for operator, calls in operators.items() if operator.phase not in ONCE}
+
+
+def once(operators: Operators) -> dict[Operator, float]:
+    """Operators of an update that belong to none of its steps."""
+    return {operator: calls for operator, calls in operators.items() if operator.phase in ONCE}

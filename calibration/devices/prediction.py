@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from calibration.devices.catalogue import CatalogueDevice
 from calibration.devices.kernels import seconds as kernel_seconds
-from calibration.devices.operators import Operators, Phase, one_step
+from calibration.devices.operators import PASSES, Operators, one_step
 from calibration.memory.recipe import Recipe
 from sim.errors import CostError
 
@@ -61,6 +61,11 @@ class Extrapolation:
     high: float
     source: str
     origin: str = "extrapolated"
+
+
+def band_of(device: CatalogueDevice) -> float:
+    """Factor either way within which a time predicted for a device is expected."""
+    return BANDS.get(device.kind, UNKNOWN_BAND)
 
 
 def busy(operators: Operators, device: CatalogueDevice) -> float:
@@ -121,8 +126,8 @@ def step_seconds(operators: Operators, device: CatalogueDevice, recipe: Recipe |
         How it is trained: GPUs that share the weights out each update their own share of them.
     """
     recipe = recipe or Recipe()
-    update = {operator: calls for operator, calls in operators.items() if operator.phase is Phase.OPTIMIZER}
-    passes = {operator: calls for operator, calls in operators.items() if operator.phase is not Phase.OPTIMIZER}
+    update = {operator: calls for operator, calls in operators.items() if operator.phase not in PASSES}
+    passes = {operator: calls for operator, calls in operators.items() if operator.phase in PASSES}
     shares = recipe.gpus if recipe.sharded else 1
     return max(busy(passes, device) + busy(update, device) / shares, asked(operators, recipe))
 
@@ -137,9 +142,8 @@ def repeated(operators: Operators, passes: float) -> Operators:
     passes : float
         How many times as many batches the step has.
     """
-    again = (Phase.FORWARD, Phase.BACKWARD)
     step = one_step(operators)
-    return {operator: calls * passes if operator.phase in again else calls for operator, calls in step.items()}
+    return {operator: calls * passes if operator.phase in PASSES else calls for operator, calls in step.items()}
 
 
 def predict(
@@ -170,7 +174,7 @@ def predict(
     """
     recipe = recipe or Recipe()
     guess = step_seconds(operators, device, recipe) + sent(*parameters, recipe, device)
-    band = BANDS.get(device.kind, UNKNOWN_BAND)
+    band = band_of(device)
     source = f"traced operators on {device.name}, each by its shape and traffic; {device.source}"
     return Extrapolation(guess, guess / band, guess * band, source)
 

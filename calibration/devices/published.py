@@ -157,9 +157,11 @@ class PublishedRow:
             optimizer = "none"
         elif eight_bit or paged:
             optimizer = "paged-adamw-8bit" if paged else "adamw-8bit"
+        master = bool(full and not pure and optimizer == "adamw")
         return Recipe(
             weights=weights,
-            master=bool(full and not pure and optimizer == "adamw"),
+            master=master,
+            delta=master,
             optimizer=optimizer,
             # So does peft, whose adapters nearly everybody trains; hand-written kernels take those of the weights
             # beside.

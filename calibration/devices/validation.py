@@ -207,9 +207,8 @@ def _predicted(row: PublishedRow) -> Verdict:
     reported, device, said = row.reported(), row.device(), row.step()
     recipe, batches = said["recipe"], said["accumulation"]
     step = TracedStep(**{**said, "accumulation": min(2, batches)})
-    precision = "float32" if recipe.weights.startswith("float32") else "bfloat16"
     config = row.config()
-    trace = trace_step(str(row.fields["model"]), config, precision, step, granularity=CUDA_GRANULARITY)
+    trace = trace_step(str(row.fields["model"]), config, recipe.traced_in, step, granularity=CUDA_GRANULARITY)
     reason = f"priced: {', '.join(recipe.inexact)}" if recipe.inexact else ""
     if row.metric == "memory":
         peak = device_peak(trace, device, recipe)

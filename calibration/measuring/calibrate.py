@@ -12,15 +12,15 @@ from calibration.measuring.configuration import longest_sequence
 from calibration.measuring.measure import Limits, Measurer, MeasuringProgress, measure_all, silent
 from calibration.measuring.measure_merging import measure_merging
 from calibration.measuring.measured_model import MeasuredModel
-from calibration.measuring.plan import OPTIONS, MeasuringPlan, Planned, check_enough, held_levels, planned_points
+from calibration.measuring.plan import OPTIONS, MeasuringPlan, Planned, check_enough, planned_points
 from calibration.measuring.this_machine import DeviceKind, software_versions, this_device, usable
 from calibration.profiles.cost_terms import work
-from calibration.profiles.fit import fit, summary
+from calibration.profiles.fit import fit
 from calibration.profiles.loading import read_profile
-from calibration.profiles.measured_file import DATE_FORMAT, HeldOut, MeasuredFile, ModelShape
+from calibration.profiles.measured_file import DATE_FORMAT, MeasuredFile, ModelShape
 from calibration.profiles.measuring_command import calibrate_command
 from calibration.profiles.merging import fit_merging
-from calibration.profiles.points import AXES
+from calibration.profiles.self_check import held_out_errors
 from sim.errors import CostError, OutputError
 from sim.support.atomic_files import check_directory, write_json
 from sim.workload.architecture import Architecture
@@ -142,24 +142,8 @@ def fitted(file: MeasuredFile, architecture: Architecture) -> MeasuredFile:
     check_enough([sample.role for sample in (*seen, *unseen)], "could be measured")
     amounts = [work(architecture, sample.point) for sample in seen]
     prices = fit(amounts, [sample.times for sample in seen], "maximum" if file.device.kind == "cuda" else "sum")
-    known, new = (
-        summary([prices.step(work(architecture, sample.point)) / sample.times.step - 1 for sample in samples])
-        for samples in (seen, unseen)
-    )
-    levels = held_levels(file.plan)
-    places = {sample.point.first_layer for sample in file.samples}
-    new_places = places - {sample.point.first_layer for sample in file.samples if sample.role == "fit"}
-    held_out = HeldOut(
-        points=len(unseen),
-        fitted_points=len(seen),
-        median_error_pct=round(new[0], 2),
-        p95_error_pct=round(new[1], 2),
-        fitted_median_error_pct=round(known[0], 2),
-        fitted_p95_error_pct=round(known[1], 2),
-        **{axis: levels[axis] for axis in AXES},
-        first_layers=tuple(sorted(first for first in new_places if first is not None)),
-    )
-    return file.model_copy(update={"fit": prices, "held_out": held_out})
+    held_out = held_out_errors(file, prices, architecture)
+    return file.model_copy(update={"fit": prices, "held_out": held_out, "quality": held_out.quality})
 
 
 def save(file: MeasuredFile, path: Path) -> None:
@@ -204,4 +188,4 @@ def _begun(request: Request, subject: MeasuredModel) -> MeasuredFile:
                 f"--out {request.out}: holds another calibration: its {part} differs. Continue it with "
                 f"`{old.command}`, or give another file"
             )
-    return old.model_copy(update={"fit": None, "held_out": None})
+    return old.model_copy(update={"fit": None, "held_out": None, "quality": None})

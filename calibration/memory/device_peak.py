@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from calibration.devices.catalogue import CatalogueDevice
-from calibration.memory.allocations import Category
+from calibration.memory.allocations import Category, Footprint
 from calibration.memory.recipe import Recipe
 from calibration.memory.trace import StepTrace
 
@@ -52,14 +52,15 @@ def device_peak(trace: StepTrace, device: CatalogueDevice, recipe: Recipe) -> De
     recipe : Recipe
         How: GPUs that share weights out hold a share of all that belongs to them.
     """
-    shares = recipe.gpus if recipe.sharded else 1
-    tensors = max(
-        sum(size // (shares if kind in SHARED_OUT else 1) for kind, size in peak.by_category.items())
-        for peak in trace.peaks
-    )
+    tensors = max(shared_out(peak, recipe.gpus if recipe.sharded else 1).total for peak in trace.peaks)
     if recipe.gpus > 1 and not recipe.sharded:
         # What is exchanged is gathered in buckets, as large as the gradients all together.
         tensors += max(peak.by_category[Category.GRADIENTS] for peak in trace.peaks)
     allocated = tensors + THREADS * WORKSPACE.get(device.name.split("-")[0], OLDER_WORKSPACE)
     reserved = allocated + max(0, trace.reserved - trace.peak.total)
     return DevicePeak(allocated, reserved, reserved + CONTEXT)
+
+
+def shared_out(peak: Footprint, gpus: int) -> Footprint:
+    """What each of some GPUs holds that share weights, gradients and moments out."""
+    return Footprint({kind: size // (gpus if kind in SHARED_OUT else 1) for kind, size in peak.by_category.items()})

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from calibration.devices.catalogue import closest
 from calibration.devices.device_memory import device_memory
-from calibration.memory.peaks import NO_MODEL, batches_per_step, recomputes, traced_peak
+from calibration.memory.peaks import NO_MODEL, batches_per_step, paged_bytes, recomputes, shared_batch, traced_peak
+from calibration.memory.recipe import EIGHT_BIT_MOMENT, NF4_BYTES, recipe_of
 from sim.engine.simulate import Setup
 from sim.errors import CostError
 from sim.workload.architecture import Architecture
@@ -48,6 +49,8 @@ class MemoryWarning:
         Whether `needed` is a traced peak, and not just a lower bound.
     recomputable : bool
         Whether it may fit if activations are recomputed in the backward pass instead of kept.
+    gpus : int
+        How many such devices a client has, each with its share of the update.
     """
 
     group: str
@@ -56,12 +59,14 @@ class MemoryWarning:
     needed: int
     traced: bool
     recomputable: bool = False
+    gpus: int = 1
 
     def __str__(self) -> str:
         least = "" if self.traced else "at least "
         less = "; recomputing activations takes less (train.activation_checkpointing)" if self.recomputable else ""
+        each = f" on each of their {self.gpus} GPUs" if self.gpus > 1 else ""
         return (
-            f"clients of {self.group} need {least}{self.needed / 1e9:.1f} GB for a local update, "
+            f"clients of {self.group} need {least}{self.needed / 1e9:.1f} GB for a local update{each}, "
             f"but {self.device} has {self.available / 1e9:.1f} GB{less}"
         )
 
@@ -89,17 +94,19 @@ def fits(setup: Setup, *, measured: MeasuredFile | None = None, traced: bool = F
     recomputing = recomputes(setup)
     warnings = []
     for number, group in enumerate(setup.scenario.fleet):
-        own = device_memory(group.device, measured)
+        own, gpus = device_memory(setup.scenario.device_of(group), measured), group.gpus
         if own is None:
             continue
         if traced:
-            needed = traced_peak(setup, own.precision, recomputing=recomputing).total
+            peak = traced_peak(setup, own.precision, recomputing=recomputing, gpus=gpus)
+            needed = peak.total - paged_bytes(setup.scenario, peak)
         else:
-            needed = least_memory(setup, own.precision)
+            needed = least_memory(setup, own.precision, gpus=gpus)
         if needed > own.memory:
             name = group.name or f"group{number}"
-            recomputable = not recomputing and least_memory(setup, own.precision, recomputing=True) <= own.memory
-            warnings.append(MemoryWarning(name, own.device, own.memory, needed, traced, recomputable))
+            lean = least_memory(setup, own.precision, recomputing=True, gpus=gpus)
+            recomputable = not recomputing and lean <= own.memory
+            warnings.append(MemoryWarning(name, own.device, own.memory, needed, traced, recomputable, gpus))
     return warnings
 
 
@@ -132,7 +139,7 @@ def memory_sentences(setup: Setup, measured: MeasuredFile | None = None) -> list
     return said
 
 
-def least_memory(setup: Setup, precision: str, *, recomputing: bool | None = None) -> int:
+def least_memory(setup: Setup, precision: str, *, recomputing: bool | None = None, gpus: int = 1) -> int:
     """Bound the memory of a local update from below, by counting alone.
 
     Parameters
@@ -143,40 +150,54 @@ def least_memory(setup: Setup, precision: str, *, recomputing: bool | None = Non
         Type of the base weights.
     recomputing : bool, optional
         Whether activations are recomputed in the backward pass; as the scenario says if None.
+    gpus : int
+        GPUs of a client, which share weights and all that belongs to them out, and the sequences of a batch.
 
     Returns
     -------
     int
-        Bytes that are there at once: all weights, and of the trained part its copy, its float32 master if the model is
-        narrower, and two moments; with these either the gradient, in AdamW's step, or what the backward pass begins
-        with; both where gradients of several batches are accumulated [B].
+        Bytes that are there at once, by the scenario's recipe: all weights, and of the trained part its copy, its
+        float32 master if it has one, and two moments, unless they are paged; with these either the gradient, in AdamW's
+        step, or what the backward pass begins with; both where gradients of several batches are accumulated. On each
+        GPU [B].
     """
-    width = _BYTES[precision]
+    recipe = recipe_of(setup.scenario, precision)
+    width = _BYTES[recipe.traced_in]
     trained, added = _trained_parameters(setup)
+    own = 4 if recipe.adapters == "float32" else width
+    # A master makes gradients and moments float32; else they are as the part is.
+    master = 4 if recipe.master and own < 4 else 0
+    kind = 4 if master else own
+    moments = {"adamw": 2 * kind, "adamw-8bit": 2 * EIGHT_BIT_MOMENT}.get(recipe.optimizer, 0)
+    quantized = sum(linear.weights for linear in _model(setup).linears()) if recipe.weights == "nf4" else 0
+    weights = width * _model(setup).parameters - (width - NF4_BYTES) * quantized
+    always = int(weights + own * added + trained * (own + master + moments))
+    # What is recomputed, or made again by compiled kernels, need not be kept.
     recomputed = recomputes(setup) if recomputing is None else recomputing
-    # A copy, a master if the model is narrower, and two moments.
-    always = width * (_model(setup).parameters + added) + trained * (width + (4 if width < 4 else 0) + 8)
-    gradient, kept = 4 * trained, _kept_for_backward(setup, width, recomputed=recomputed)
+    lean = bool(recomputed) or recipe.kernels != "eager"
+    kept = _kept_for_backward(setup, 2 if recipe.mixed else width, recipe.loss, lean=lean, gpus=gpus)
+    gradient = kind * trained // gpus
     # The second batch of a step begins its backward pass beside the first one's gradient.
-    return always + (gradient + kept if batches_per_step(setup.scenario) > 1 else max(gradient, kept))
+    return always // gpus + (gradient + kept if batches_per_step(setup.scenario) > 1 else max(gradient, kept))
 
 
-def _kept_for_backward(setup: Setup, width: int, *, recomputed: bool) -> int:
+def _kept_for_backward(setup: Setup, width: int, loss: str, *, lean: bool, gpus: int) -> int:
     """Bound what the forward pass keeps from below: activations of the layers above the block's lowest, and the logits.
 
-    Of layers that are recomputed, their inputs [B]. Nothing is counted of images.
+    Of lean layers, their inputs [B]. Nothing is counted of images.
     """
     model, local = _model(setup), setup.scenario.local
     if not model.vocabulary_size:
         return 0
-    tokens = local.batch_size * local.sequence_length
+    tokens = shared_batch(setup, gpus) * local.sequence_length
+    logits = LOGITS * model.vocabulary_size if loss == "full" else 0
     lowest = min((block.first_layer for block in setup.trained_blocks), default=0)
     above = model.layers[lowest + 1 :]
-    if recomputed:
-        return tokens * (width * model.hidden_size * len(above) + LOGITS * model.vocabulary_size)
+    if lean:
+        return tokens * (width * model.hidden_size * len(above) + logits)
     halves = [half for layer in above for half in (layer.attention, layer.mlp)]
     passed = sum(linear.inputs + linear.outputs for half in halves for linear in half.linears)
-    return tokens * (int(KEPT * width * passed) + LOGITS * model.vocabulary_size)
+    return tokens * (int(KEPT * width * passed) + logits)
 
 
 def second_thread(setup: Setup) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
+from calibration.memory.recipe import recipe_of, recipe_settings
 from sim.engine.simulate import Setup
 from sim.errors import CostError, install_hint
 from sim.scenario.scenario import Scenario
@@ -13,6 +14,7 @@ from sim.workload.blocks import Block
 if TYPE_CHECKING:
     from calibration.memory.allocations import Footprint
     from calibration.memory.shapes import ShapeModel, TracedStep
+    from calibration.memory.trace import StepTrace
 
 CUDA_GRANULARITY = 512
 """What PyTorch's allocator for CUDA rounds every size up to [B]."""
@@ -21,41 +23,39 @@ PAGE = 4096
 """What a CPU's memory comes in [B]."""
 
 
-def recomputes(setup: Setup) -> bool:
+def recomputes(setup: Setup) -> bool | Literal["selective"]:
     """Tell whether the scenario's trainer recomputes activations in the backward pass instead of keeping them."""
-    return bool(_trained_with(setup.scenario, "activation_checkpointing", False))
+    return recipe_settings(setup.scenario).activation_checkpointing
 
 
 def batches_per_step(scenario: Scenario) -> int:
     """Count the batches whose gradients the scenario's trainer adds up before each optimizer step."""
-    return int(_trained_with(scenario, "accumulation", 1))
+    return recipe_settings(scenario).accumulation
 
 
-def _trained_with(scenario: Scenario, field: str, default: object) -> Any:
-    """Read one setting of the train section, checked as the trainer checks it; the rest is the trainer's affair."""
-    if field not in (scenario.train or {}):
-        return default
-    from train.runs.settings import TrainSettings
-
-    return getattr(TrainSettings.parse({field: (scenario.train or {})[field]}), field)
+def shared_batch(setup: Setup, gpus: int) -> int:
+    """Sequences of a batch that each of a client's GPUs takes: the same share, rounded up."""
+    return -(-setup.scenario.local.batch_size // gpus)
 
 
-def traced_peak(setup: Setup, precision: str, *, recomputing: bool) -> Footprint:
-    """Trace the peak of a local update.
+def traced_peak(setup: Setup, precision: str, *, recomputing: bool | Literal["selective"], gpus: int = 1) -> Footprint:
+    """Trace the peak of a local update, trained by the scenario's recipe.
 
     Parameters
     ----------
     setup : Setup
         The scenario and what follows from it; must name a model.
     precision : str
-        Type of the base weights: ``bfloat16``, as on GPUs, or ``float32``, as on CPUs.
-    recomputing : bool
+        Type of the base weights, unless the scenario says one: ``bfloat16``, as on GPUs, or ``float32``, as on CPUs.
+    recomputing : bool or "selective"
         Whether activations are recomputed, whatever the scenario says.
+    gpus : int
+        GPUs that a client has: they share weights, gradients and moments out (FSDP), and the sequences of a batch.
 
     Returns
     -------
     Footprint
-        The largest peak over what is trained: of the blocks, the lowest and the largest one are traced.
+        The largest peak over what is trained, on each GPU: of the blocks, the lowest and the largest one are traced.
 
     Raises
     ------
@@ -74,16 +74,44 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool) -> Footprint
         min(setup.trained_blocks, key=lambda block: block.first_layer, default=None),
         max(setup.trained_blocks, key=lambda block: block.parameters, default=None),
     }
-    # From the second batch on a step's passes run beside the sum of the gradients before: a third changes nothing.
-    sizes = local.batch_size, local.sequence_length, min(2, batches_per_step(scenario))
-    steps = (TracedStep(setup.method.trains, b, *sizes, lora=scenario.lora, checkpointing=recomputing) for b in blocks)
-    return max((_peak(model, precision, step) for step in steps), key=lambda peak: peak.total)
+    settings, recipe = recipe_settings(scenario), recipe_of(scenario, precision)
+    steps = (
+        TracedStep(
+            setup.method.trains,
+            block,
+            shared_batch(setup, gpus),
+            local.sequence_length,
+            # From the second batch on a step's passes run beside the sum of the gradients before: a third changes
+            # nothing.
+            accumulation=min(2, settings.accumulation),
+            lora=scenario.lora,
+            checkpointing=recomputing,
+            # Packed sequences have a mask too, which keeps them apart.
+            padded=settings.padded or settings.packing,
+            recipe=recipe,
+        )
+        for block in blocks
+    )
+    rounding = CUDA_GRANULARITY if precision == "bfloat16" else PAGE
+    return max((_peak(model, step, rounding, gpus) for step in steps), key=lambda peak: peak.total)
+
+
+def paged_bytes(scenario: Scenario, peak: Footprint) -> int:
+    """What of a peak moves to the host's memory where the device's is full: moments of a paged optimizer [B]."""
+    from calibration.memory.allocations import Category
+
+    return peak.by_category[Category.MOMENTS] if "paged" in recipe_of(scenario).optimizer else 0
+
+
+def _peak(model: str, step: TracedStep, rounding: int, gpus: int) -> Footprint:
+    from calibration.memory.device_peak import shared_out
+
+    return max((shared_out(peak, gpus) for peak in _trace(model, step, rounding).peaks), key=lambda peak: peak.total)
 
 
 @cache
-def _peak(model: str, precision: str, step: TracedStep) -> Footprint:
-    rounding = CUDA_GRANULARITY if precision == "bfloat16" else PAGE
-    return _shapes(model, precision).trace(step, granularity=rounding).peak
+def _trace(model: str, step: TracedStep, rounding: int) -> StepTrace:
+    return _shapes(model, step.recipe.traced_in).trace(step, granularity=rounding)
 
 
 @lru_cache(maxsize=4)

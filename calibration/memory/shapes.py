@@ -20,17 +20,16 @@ from torch._subclasses.fake_tensor import (
 
 from calibration.measuring.configuration import model_config, positions_of
 from calibration.measuring.measured_model import trained_for_now
-from calibration.memory.plain_step import chunked_loss, keep_products
 from calibration.memory.recipe import Recipe
 from calibration.memory.trace import StepTrace, trace_update
 from sim.errors import CostError, shown
 from sim.scenario.sections import Lora
 from sim.workload.blocks import Block
 from sim.workload.methods import Trains
-from train.data.evaluate import model_loss
 from train.models.architecture import configuration, counted
 from train.models.blocks import checkpoint_activations
 from train.models.building import classifies_images, keep_no_cache, placed, random_model
+from train.update.loss import training_loss
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ class ShapeModel:
             batches = [filled_batch(self.config, step) for _ in range(step.accumulation)]
             part = {name: self._model.get_parameter(name) for name in names}
             quantized = _linear_weights(self._model) if step.recipe.weights == "nf4" else []
-            loss = chunked_loss if step.recipe.loss == "chunked" else model_loss
+            loss = training_loss(chunked=step.recipe.loss == "chunked", mixed=step.recipe.mixed)
             try:
                 return trace_update(
                     self._model, part, batches, loss, recipe=step.recipe, quantized=quantized, granularity=granularity
@@ -235,12 +234,12 @@ def _read_as_eager(*, padded: bool) -> Iterator[None]:
 def _recomputing(model: Any, step: TracedStep) -> Iterator[None]:
     """Recompute activations for a while, as the step says."""
     if step.checkpointing:
-        checkpoint_activations(model, context_fn=keep_products if step.checkpointing == "selective" else None)
+        checkpoint_activations(model, step.checkpointing)
     try:
         yield
     finally:
         if step.checkpointing:
-            checkpoint_activations(model, enabled=False)
+            checkpoint_activations(model, False)
 
 
 @contextmanager

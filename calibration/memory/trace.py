@@ -28,7 +28,7 @@ from calibration.memory.caching_allocator import reserved
 from calibration.memory.fusion import Fusion
 from calibration.memory.operations import describe, tensors, writes
 from calibration.memory.plain_step import train_plainly
-from calibration.memory.recipe import EIGHT_BIT_MOMENT, NF4_BYTES, Recipe
+from calibration.memory.recipe import NF4_BYTES, Recipe, moment_bytes
 from train.data.task import Batch
 from train.models.blocks import Part, activate
 from train.update.local import LocalSettings, train_locally
@@ -102,8 +102,8 @@ def trace_update(
     tracer.adopt((tensor for batch in batches for tensor in batch.values()), Category.TEMPORARIES)
     tracer.quantize(quantized)
     with tracer, tracer.watching(model, part):
-        if recipe.master:
-            settings = LocalSettings(learning_rate=1e-5, steps=1, accumulation=len(batches))
+        if recipe.delta:
+            settings = LocalSettings(1e-5, steps=1, accumulation=len(batches), master=recipe.master)
             train_locally(model, part, batches, tracer.forward(loss), settings)
         else:
             train_plainly(model, part, batches, tracer.forward(loss), recipe)
@@ -176,7 +176,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.adopt((tensor.grad for tensor in masters if tensor.grad is not None), Category.GRADIENTS)
             working = {id(parameter) for parameter in part.values()}
             self.adopt((tensor for tensor in masters if id(tensor) not in working), Category.MASTER)
-            if self._recipe.master:
+            if self._recipe.delta:
                 self.adopt(part.values(), Category.WORKING_COPY)
             self._working = {parameter.untyped_storage()._cdata for parameter in part.values()}
 
@@ -185,7 +185,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 held = [value for value in state.values() if isinstance(value, Tensor)]
                 self.adopt(held, Category.MOMENTS)
                 for moment in held if "8bit" in self._recipe.optimizer else ():
-                    self._follow(moment, Category.MOMENTS).size = int(moment.numel() * EIGHT_BIT_MOMENT)
+                    self._follow(moment, Category.MOMENTS).size = moment_bytes(moment.numel())
             self._fills_moments = False
             self._phase = Phase.DELTA
 
@@ -228,7 +228,6 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _note(self, operator: Operator, operands: Any, out: Any) -> None:
         """Count an operator, or take it into the kernel that a compiler would make of it and its neighbours."""
         if operator.name == "aten._fused_adamw_" and "8bit" in self._recipe.optimizer:
-            # Two moments of 4 or 2 bytes are read and written; in 8 bits they are shorter.
             operator = replace(operator, traffic=self._with_short_moments(operands[0]))
         if self._fusion is None or operator.phase not in (Phase.FORWARD, Phase.BACKWARD):
             self.operators[operator] += 1
@@ -250,7 +249,8 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _with_short_moments(args: tuple[Any, ...]) -> int:
         """Traffic of AdamW whose moments have 8 bits: weights and gradients as they are [B]."""
         weights, gradients = args[:2]
-        moved = sum(2 * own.nbytes + own.numel() * 4 * EIGHT_BIT_MOMENT for own in weights)
+        # Both moments are read and written.
+        moved = sum(2 * own.nbytes + 4 * moment_bytes(own.numel()) for own in weights)
         return int(moved + sum(gradient.nbytes for gradient in gradients))
 
     def _dequantize(self, args: tuple[Any, ...], phase: Phase) -> None:

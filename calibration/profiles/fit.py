@@ -134,9 +134,3 @@ def non_negative(
     if kept:
         prices[kept] = nnls(rows[:, kept], target * weights)[0] / scale[kept]
     return {term.name: float(price) for term, price in zip(terms, prices, strict=True)}, left_out
-
-
-def summary(errors: Sequence[float]) -> tuple[float, float]:
-    """Median and 95th percentile of the size of relative errors, given as shares [%]."""
-    sizes = np.abs(np.array(errors)) * 100
-    return float(np.median(sizes)), float(np.quantile(sizes, 0.95))

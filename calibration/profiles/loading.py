@@ -16,12 +16,13 @@ from sim.support.atomic_files import is_file, read_text
 if TYPE_CHECKING:
     from calibration.profiles.measured import MeasuredProfile
     from calibration.profiles.published import PublishedProfile
+    from calibration.profiles.traced import TracedProfile
 
 DEFAULT_PROFILE = "paper-a100"
 MAX_PROFILE_BYTES = 16 * 2**20
 _SHIPPED = resources.files("calibration") / "profiles"
 
-Profile: TypeAlias = "PublishedProfile | MeasuredProfile"
+Profile: TypeAlias = "PublishedProfile | MeasuredProfile | TracedProfile"
 """What is known of a device's computing times; its `costs` are those of one scenario."""
 
 
@@ -67,11 +68,15 @@ def _parsed(name_or_path: str, path: Path, modified: int, size: int) -> Profile:
         return PublishedProfile.parse(data, name_or_path)
     if data.get("kind") == "measured":
         from calibration.profiles.measured import MeasuredProfile
-        from calibration.profiles.measured_file import MeasuredFile
+        from calibration.profiles.self_check import checked_file
 
-        return MeasuredProfile(MeasuredFile.parse(data, name_or_path))
+        return MeasuredProfile(checked_file(data, name_or_path))
+    if data.get("kind") == "traced":
+        from calibration.profiles.traced import TracedProfile
+
+        return TracedProfile.parse(data, name_or_path)
     kind = shown(data.get("kind"))
-    raise CostError(f"profile {name_or_path}: unknown kind {kind}; allowed are measured, published")
+    raise CostError(f"profile {name_or_path}: unknown kind {kind}; allowed are measured, published, traced")
 
 
 def read_profile(name_or_path: str) -> dict[str, Any]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
-from calibration.memory.peaks import batches_per_step, recomputes
+from calibration.memory.peaks import batches_per_step
+from calibration.memory.recipe import not_by_default
 from calibration.profiles.cost_terms import full_pass_work, work
-from calibration.profiles.measured_file import MeasuredFile, ModelShape, doubt
+from calibration.profiles.measured_file import MeasuredFile, ModelShape
 from calibration.profiles.measuring_command import measuring_command
-from calibration.profiles.merging import Merges
+from calibration.profiles.merge_rounds import Merges
+from calibration.profiles.merging import merge_seconds
 from calibration.profiles.points import ADAPTERS, AXES, StepPoint, first_layer_of, join_targets
-from calibration.profiles.profile_file import other_devices
+from calibration.profiles.profile_file import WAYS_OUT, most_gpus, other_devices
+from calibration.profiles.quality import doubt
 from sim.engine.costs import Cost
 from sim.engine.fleet import Cohorts, Fleet
 from sim.engine.simulate import Setup
@@ -37,7 +41,7 @@ class MeasuredProfile:
     def __init__(self, file: MeasuredFile):
         if file.fit is None or file.held_out is None:
             raise CostError(f"profile {file.name}: measuring was interrupted; continue with `{file.command}`")
-        self.file, self.name = file, file.name
+        self.file, self.name, self.device = file, file.name, file.device
         self.prices, self.held_out = file.fit, file.held_out
 
     def costs(self, setup: Setup) -> MeasuredProfileCosts:
@@ -150,14 +154,15 @@ class MeasuredProfileCosts:
             # Another file would have to measure all the steps again.
             raise CostError(
                 f"profile {self.file.name} does not cover {wanted}; merging was not measured. "
-                f"`{self.file.command}`, run on that file, adds it; or give compute.seconds"
+                f"`{self.file.command}`, run on that file, adds it; {WAYS_OUT}"
             )
         covered = merging.largest_rank(targets)
         if largest > covered:
             # Stacks are measured up to a multiple of the largest rank.
             rank = math.ceil(largest * max(self.file.plan.ranks) / covered) if covered else None
             raise self._not_covered(f"{wanted}; it covers stacks of rank up to {covered}", rank=rank)
-        return Merges(merging, self._architecture, targets, lora.rank, cohorts)
+        seconds = partial(merge_seconds, merging.coefficients, self._architecture, targets)
+        return Merges(seconds, lora.rank, cohorts)
 
     def _update_seconds(self, block: Block | None) -> float:
         point = self._point(block)
@@ -175,10 +180,15 @@ class MeasuredProfileCosts:
             raise self._not_covered(f"{name}; it covers models of the shape of {file.model.name}")
         for device in other_devices(self._scenario, file.device.name):
             raise self._not_covered(f"device {device}; it covers {file.device.name}")
-        if recomputes(self._setup):
+        if (gpus := most_gpus(self._scenario)) > 1:
             raise CostError(
-                f"profile {file.name} does not cover train.activation_checkpointing: its steps kept their "
-                "activations. Leave it out, or give compute.seconds"
+                f"profile {file.name} does not cover {gpus} GPUs of a client (fleet[].gpus): its steps ran on one. "
+                f"Leave it out, {WAYS_OUT}"
+            )
+        if fields := not_by_default(self._scenario, file.model.dtype):
+            raise CostError(
+                f"profile {file.name} does not cover {', '.join(fields)}: its steps were trained as by default. Leave "
+                f"it out, {WAYS_OUT}"
             )
         return model
 
@@ -210,9 +220,7 @@ class MeasuredProfileCosts:
 
     def _not_covered(self, what: str, *, rank: int | None = None) -> CostError:
         command = measuring_command(self.file, self._setup, self._trains, rank=rank)
-        return CostError(
-            f"profile {self.file.name} does not cover {what}. Measure it with `{command}`, or give compute.seconds"
-        )
+        return CostError(f"profile {self.file.name} does not cover {what}. Measure it with `{command}`, {WAYS_OUT}")
 
 
 def _range(ends: tuple[float, float]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -24,16 +24,17 @@ from calibration.profiles.cost_terms import (
     combined,
     terms_of,
 )
-from calibration.profiles.points import StepPoint, Visit
-from calibration.profiles.profile_file import ProfileFile, Seconds
+from calibration.profiles.points import ADAPTERS, StepPoint, Visit
+from calibration.profiles.profile_file import Count, ProfileFile, Seconds
+from calibration.profiles.quality import HeldOut, Quality
 from sim.errors import shown
-from sim.scenario.fields import Integer, Line, Number, OneLine, SchemaOfFields, Section, Whole
+from sim.scenario.fields import Line, OneLine, SchemaOfFields, Section, Whole
 from sim.workload.architecture import Architecture
+from sim.workload.methods import Trains
 
 DATE_FORMAT = "%Y-%m-%d %H:%M UTC"
+_ROUNDING = 1e-6  # [s], of medians
 _DATE = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]) ([01][0-9]|2[0-3]):[0-5][0-9] UTC$"
-Count = Annotated[Integer, Field(ge=0, le=2**62)]
-Layers = Annotated[Number, Field(ge=0, le=10_000)]
 
 
 class MeasuredDevice(Section):
@@ -140,8 +141,16 @@ class StepSample(Section):
             raise ValueError(f"repeats: {self.repeats}, but there are {len(self.visits)} visits")
         if (self.step_s is None) != (not self.visits):
             raise ValueError("step_s: belongs to samples with visits, and to all of them")
-        if self.step_s is not None and self.step_s == 0:
-            raise ValueError("step_s: a step takes some time")
+        if self.step_s is not None:
+            if 0 in (self.step_s, self.times.step):
+                raise ValueError("step_s: a step takes some time")
+            own = median(visit.step for visit in self.visits)
+            if abs(self.step_s - own) > _ROUNDING:
+                raise ValueError(f"step_s: {self.step_s:g}, but the median of its visits is {own:g}")
+        needed = {Trains.BLOCK: ("first_layer", "layers")} | dict.fromkeys(ADAPTERS, ("rank", "targets"))
+        for size in needed.get(self.point.trains, ()):
+            if getattr(self.point, size) is None:
+                raise ValueError(f"point.{size}: is missing; {self.point.trains.value} has one")
         return self
 
 
@@ -239,50 +248,17 @@ class Merging(FittedTerms):
     """Of the samples that are held out."""
     largest_error_pct: Seconds
 
+    @model_validator(mode="after")
+    def _held_against_something(self) -> Self:
+        if not any(sample.role == "held-out" for sample in self.samples):
+            raise ValueError("samples: must hold what the fit has not seen")
+        if any(median(sample.seconds) == 0 for sample in self.samples):
+            raise ValueError("samples: merging takes some time")
+        return self
+
     def largest_rank(self, targets: str) -> int:
         """Largest rank of a stack on some modules that was measured; 0 if none was."""
         return max((sample.rank for sample in self.samples if sample.targets == targets), default=0)
-
-
-DOUBTED_MEDIAN_PCT, DOUBTED_P95_PCT = 10.0, 50.0
-"""Held-out errors beyond which a fit is not to be relied on [%]: the goal of `paraSim validate compute` on a CPU, and
-five times as much for the worst points."""
-
-
-def doubt(median_pct: float, p95_pct: float = 0.0) -> str:
-    """Say of held-out errors [%], if so, that they are too large to rely on a fit; empty if they are not."""
-    if median_pct > DOUBTED_MEDIAN_PCT:
-        return f"a median error of {median_pct:g} % on points that it has not seen; {DOUBTED_MEDIAN_PCT:g} % would do"
-    if p95_pct > DOUBTED_P95_PCT:
-        return (
-            f"one in twenty points that it has not seen is more than {p95_pct:g} % off; {DOUBTED_P95_PCT:g} % would do"
-        )
-    return ""
-
-
-class HeldOut(Section):
-    """How far the fit is from points that it has not seen."""
-
-    points: Count
-    fitted_points: Count
-    median_error_pct: Seconds
-    p95_error_pct: Seconds
-    fitted_median_error_pct: Seconds
-    """The same on the points that it has seen."""
-    fitted_p95_error_pct: Seconds
-    batch_size: Count | None
-    """Batch size that no point of the fit has."""
-    sequence_length: Count | None
-    layers: Layers | None
-    first_layers: tuple[Layers, ...]
-    """Positions that no point of the fit has."""
-
-    @property
-    def doubt(self) -> str:
-        """Say, if so, why predictions are not to be relied on; empty if nothing speaks against them."""
-        if not self.points:
-            return "no point was held out, so that nobody knows how far its predictions are off"
-        return doubt(self.median_error_pct, self.p95_error_pct)
 
 
 class MeasuredFile(ProfileFile):
@@ -293,6 +269,9 @@ class MeasuredFile(ProfileFile):
     versions: MeasuredVersions
     date: Annotated[str, Field(pattern=_DATE, examples=["2026-01-31 09:30 UTC"])]
     """When measuring began (UTC)."""
+    quality: Quality | None = None
+    """The verdict: `poor` if held-out errors are too large to rely on the prices. Nothing until there are some, and in
+    files that are older than this field."""
     command: Annotated[OneLine, Field(max_length=2000)]
     """What measures it, or goes on measuring."""
     model: ProfileModel
@@ -306,8 +285,8 @@ class MeasuredFile(ProfileFile):
 
     @model_validator(mode="after")
     def _fitted_to_something(self) -> Self:
-        if self.fit is not None and not any(sample.visits for sample in self.samples):
-            raise ValueError("samples: must hold what the fit is from: they say what it covers")
+        if self.fit is not None and {sample.role for sample in self.samples if sample.visits} != set(get_args(Role)):
+            raise ValueError("samples: must hold what the fit is from, and what it has not seen")
         return self
 
 

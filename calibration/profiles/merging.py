@@ -14,7 +14,6 @@ import numpy as np
 from calibration.profiles.cost_terms import MERGE_TERMS, amounts_matrix, merge_work
 from calibration.profiles.fit import non_negative
 from calibration.profiles.measured_file import Coefficient, MergeSample, Merging, coefficients
-from sim.engine.fleet import Cohorts
 from sim.workload.architecture import Architecture
 
 _FEWEST_FITTED = 2
@@ -24,35 +23,6 @@ def merge_seconds(prices: Mapping[str, Coefficient], architecture: Architecture,
     """Predict the seconds of one merge [s]."""
     amounts = merge_work(architecture, targets, rank)
     return float(sum(prices[term.name].value * amounts[term.amount] for term in MERGE_TERMS))
-
-
-class Merges:
-    """What merging takes the clients of one scenario.
-
-    Parameters
-    ----------
-    merging : Merging
-        What was measured.
-    architecture : Architecture
-        The model.
-    targets : str
-        Modules that have an adapter.
-    rank : int
-        Rank of one client's adapter.
-    cohorts : Cohorts
-        Who takes part when.
-    """
-
-    def __init__(self, merging: Merging, architecture: Architecture, targets: str, rank: int, cohorts: Cohorts):
-        prices = merging.coefficients
-        self._seconds = [merge_seconds(prices, architecture, targets, rank * size) for size in cohorts.sizes()]
-        self._rounds_of = cohorts.rounds_of()
-
-    def before(self, client: int, round: int) -> float:
-        """Seconds that a client merges before it trains in a round: every stack since it last took part [s]."""
-        taken = self._rounds_of.get(client, range(round))
-        last = max((earlier for earlier in taken if earlier < round), default=0)
-        return sum(self._seconds[last:round])
 
 
 def fit_merging(samples: Sequence[MergeSample], architecture: Architecture) -> Merging | None:
@@ -77,15 +47,23 @@ def fit_merging(samples: Sequence[MergeSample], architecture: Architecture) -> M
     times = np.array([median(sample.seconds) for sample in seen])
     found, undetermined = non_negative(MERGE_TERMS, amounts_matrix(MERGE_TERMS, works), times, 1 / times)
     prices = coefficients(found)
+    usual, largest = merge_errors(samples, prices, architecture)
+    return Merging(
+        samples=tuple(samples),
+        coefficients=prices,
+        undetermined=undetermined,
+        median_error_pct=usual,
+        largest_error_pct=largest,
+    )
+
+
+def merge_errors(
+    samples: Sequence[MergeSample], prices: Mapping[str, Coefficient], architecture: Architecture
+) -> tuple[float, float]:
+    """Median and largest error of merges that a fit has not seen, at least one, to hundredths [%]."""
     errors = [
         100 * abs(merge_seconds(prices, architecture, one.targets, one.rank) / median(one.seconds) - 1)
         for one in samples
         if one.role == "held-out"
     ]
-    return Merging(
-        samples=tuple(samples),
-        coefficients=prices,
-        undetermined=undetermined,
-        median_error_pct=round(median(errors), 2),
-        largest_error_pct=round(max(errors), 2),
-    )
+    return round(median(errors), 2), round(max(errors), 2)

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError
 
 from sim.errors import CostError
-from sim.scenario.fields import Line, Number, Section
+from sim.scenario.fields import Integer, Line, Number, Section
 from sim.scenario.scenario import Scenario
 from sim.scenario.validation_messages import validation_message
 
 Seconds = Annotated[Number, Field(ge=0, le=1e9)]
+Count = Annotated[Integer, Field(ge=0, le=2**62)]
 
 
 class ProfileFile(Section):
@@ -32,6 +33,15 @@ class ProfileFile(Section):
             return cls.model_validate(data)
         except ValidationError as error:
             raise CostError(f"profile {source}:{validation_message(error, cls)}") from None
+
+
+WAYS_OUT = "or give compute.device, for which times are predicted (`paraSim list devices`), or compute.seconds"
+"""What else there is where a profile covers no more."""
+
+
+def most_gpus(scenario: Scenario) -> int:
+    """GPUs that a client of a scenario has at most: profiles are of one."""
+    return max(group.gpus for group in scenario.fleet)
 
 
 def other_devices(scenario: Scenario, own: str) -> list[str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from calibration.memory.peaks import batches_per_step, recomputes
-from calibration.profiles.profile_file import ProfileFile, Seconds, other_devices
+from calibration.memory.peaks import batches_per_step
+from calibration.memory.recipe import not_by_default
+from calibration.profiles.profile_file import WAYS_OUT, ProfileFile, Seconds, most_gpus, other_devices
 from sim.engine.costs import Cost
 from sim.engine.fleet import Fleet
 from sim.engine.simulate import Setup
@@ -107,10 +108,8 @@ class PublishedCosts:
         if self._batches > 1:
             passes = f"{self._batches} batches a step (train.accumulation) as {self._batches} steps"
             self._note("extrapolated", f"{passes}: what the optimizer takes is not published")
-        if recomputes(setup):
-            self._note(
-                "extrapolated", "train.activation_checkpointing is not priced: whether it was on is not published"
-            )
+        if fields := not_by_default(scenario, "bfloat16"):
+            self._note("extrapolated", f"{', '.join(fields)}: not priced, for how steps were trained is not published")
         self._seconds = self._update_seconds()
         serial = scenario.compute.non_overlapping
         self._serial = profile.fit.non_overlapping_s if serial is None else serial
@@ -193,7 +192,7 @@ class PublishedCosts:
         models = sorted({row.model for row in profile.fit.block_seconds})
         datasets = sorted({row.dataset for row in profile.fit.block_seconds})
         model = architecture.name if architecture else "a run without a model"
-        others = other_devices(self._scenario, profile.device.name)
+        others, gpus = other_devices(self._scenario, profile.device.name), most_gpus(self._scenario)
         adapted = self._trains in (Trains.LORA, Trains.LORA_B, Trains.STACKED_LORA)
         own_adapter = sorted(lora.targets) == ["q_proj", "v_proj"] and lora.rank == RANK
         batches = f"{BATCH_SIZES[0]} to {BATCH_SIZES[-1]}"
@@ -203,6 +202,7 @@ class PublishedCosts:
             f"{model}; it covers {' and '.join(models)}.": model in models,
             f"data set {self._dataset!r}; {meant}": self._dataset in datasets,
             f"device {', '.join(others)}; it covers {profile.device.name}.": not others,
+            f"{gpus} GPUs of a client (fleet[].gpus); it covers one.": gpus == 1,
             f"batch size {local.batch_size}; it covers {batches}.": local.batch_size in BATCH_SIZES,
             f"sequence length {local.sequence_length}; {unpublished}.": local.sequence_length == SEQUENCE_LENGTH,
             f"this adapter; it covers rank {RANK} on q_proj and v_proj.": own_adapter or not adapted,
@@ -210,8 +210,7 @@ class PublishedCosts:
         for what, is_covered in covered.items():
             if not is_covered:
                 raise CostError(
-                    f"profile {profile.name} does not cover {what} "
-                    "Measure it with `paraSim calibrate`, or give compute.seconds"
+                    f"profile {profile.name} does not cover {what} Measure it with `paraSim calibrate`, {WAYS_OUT}"
                 )
         assert architecture is not None
         return architecture

@@ -18,6 +18,7 @@ from calibration.profiles.points import join_targets
 from parasim.cli.measured import print_explanation
 from parasim.cli.options import DeviceKind, PlainFormat, print_json, values_of
 from parasim.cli.progress import stages
+from parasim.contracts import stamped
 from sim.errors import ScenarioError, UnitError
 from sim.scenario.reading import parse_value
 from sim.scenario.units import duration
@@ -87,7 +88,7 @@ def command(
     with stages(out) as report:
         file = calibrate(request, progress=measuring(report))
     if format_ == "json":
-        print_json(file.model_dump(mode="json", exclude={"samples"}))
+        print_json(stamped("calibrate", file.model_dump(mode="json", exclude={"samples"})))
         return
     print_explanation(file)
     print(f"Profile: {out}")

@@ -16,6 +16,7 @@ COMMANDS = {
     "explain": "Explain one run: what its critical path consists of, and what improvements would save, predicted and "
     "simulated.",
     "sweep": "Sweep fields of a scenario; without options, the ParaBlock paper's Figure 2 for both models.",
+    "diff": "Compare two results: what differs in the scenario, what in the answer, and why, by the critical path.",
     "memory": "Trace what a client's local update needs of memory, by what it is for, and on which devices it fits.",
     "plan": "Plan backwards, one question at a time; every answer is checked by simulating it and what is just "
     "beside it.",

@@ -11,6 +11,7 @@ import typer
 from parasim.cli.options import PlainFormat, assignments, print_json
 from parasim.cli.progress import stages
 from parasim.cli.quiet import note
+from parasim.contracts import stamped
 from parasim.extras import require_training
 from parasim.sentences import grouped
 from parasim.text import console, plain_table
@@ -35,7 +36,11 @@ def command(
     ] = None,
     column: Annotated[
         list[str],
-        typer.Option(metavar="FIELD=NAME", help="Which column of other data is the prompt, the response, the answer."),
+        typer.Option(
+            metavar="FIELD=NAME",
+            help="Which column of other data is the prompt, the response, the answer; as in the model's training if "
+            "left out.",
+        ),
     ] = [],  # noqa: B006 - typer copies it
     examples: Annotated[int | None, typer.Option(help="Only the first so many examples.")] = None,
     sequence_length: Annotated[
@@ -76,7 +81,7 @@ def command(
         )
     _say_what_is_missing(scores, examples)
     if format_ == "json":
-        print_json([asdict(score) for score in scores])
+        print_json(stamped("evaluate", {"scores": [asdict(score) for score in scores]}))
         return
     table = plain_table("model", ">examples", ">loss", ">perplexity", ">exact match")
     for score in scores:

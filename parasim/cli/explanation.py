@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from parasim.api import load
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, Scenario, TraceFile, print_json
+from parasim.cli.pictures import draws
+from parasim.contracts import stamped
+from parasim.deadlines import times_of, times_said
 from parasim.explanation import explain, summary, write_path
 from parasim.figures.gantt import draw_gantt
+from parasim.figures.look import USUAL, Look
 from parasim.links import run_summary
 from parasim.report.record import leave_record
 from parasim.sentences import say
 from parasim.text import clock, console, origin, plain_table, signed_share
-from parasim.trace import write_trace
+from parasim.trace import named, write_trace
 from sim.analysis.explain import Explanation
 from sim.analysis.failing import write_failures
 from sim.support.atomic_files import write_json
@@ -18,12 +22,14 @@ from sim.support.atomic_files import write_json
 _WORTH_A_ROW = 0.001
 
 
+@draws
 def command(
     file: Scenario,
     set_: Overrides = [],  # noqa: B006 - typer copies it
     out: OutputDirectory = None,
     format_: PlainFormat = "table",
     trace: TraceFile = None,
+    look: Look = USUAL,
 ) -> None:
     """Explain one run: what its critical path consists of, and what improvements would save, predicted and simulated.
 
@@ -31,32 +37,37 @@ def command(
     """
     scenario = load(file, set_)
     explanation = explain(scenario)
+    times = times_of(scenario.starts, None, explanation.result.wall_clock)
+    found = stamped("explain", summary(explanation) | times, scenario)
     if out is not None:
         names = ("critical_path.csv", "timeline.csv", "explanation.json", "result.json")
         path, timeline, why, run = files = [out / name for name in names]
         write_path(explanation, path)
         explanation.result.write_timeline(timeline)
-        write_json(why, summary(explanation))
-        write_json(run, run_summary(explanation.result))
+        write_json(why, found)
+        write_json(run, stamped("simulate", run_summary(explanation.result) | times, scenario))
         files += write_failures(explanation.result, out)
-        files += draw_gantt(explanation.result, explanation.path, out)
+        files += draw_gantt(explanation.result, explanation.path, out, look=look)
         leave_record(out, "explain", scenario, files)
     if trace is not None:
         write_trace(explanation.result, trace, explanation.path)
     if format_ == "json":
-        print_json(summary(explanation))
+        print_json(found)
         return
     print_explanation(explanation)
     if out is not None:
         print(f"The critical path, the timeline and its picture are in {out}")
     if trace is not None:
-        print(f"Trace: {trace}")
+        print(f"Trace: {named(explanation.result, trace)}")
 
 
 def print_explanation(explanation: Explanation) -> None:
     """Print an explanation: in words, the critical path by resource, and what was predicted and simulated."""
     out, said = console(), summary(explanation)
-    out.print(say("run.head", scenario=explanation.result.scenario, wall_clock=explanation.result.wall_clock))
+    result = explanation.result
+    out.print(say("run.head", scenario=result.scenario, wall_clock=result.wall_clock))
+    for sentence in times_said(result.scenario.starts, None, result.wall_clock):
+        out.print(sentence)
     out.print("\n".join(said["sentences"]) + "\n")
     table = plain_table("critical path", "of", ">time", ">share")
     large = [share for share in said["shares"] if share["share"] >= _WORTH_A_ROW]
@@ -73,12 +84,11 @@ def print_explanation(explanation: Explanation) -> None:
         if claim.predicted is not None:
             off = claim.predicted / claim.simulated - 1 if claim.simulated else 0.0
             predicted, error = clock(claim.predicted), "none" if claim.exact else signed_share(off)
-        saves = clock(claim.saves) if claim.saves >= 0 else f"-{clock(-claim.saves)}"
-        simulated, saves = (clock(claim.simulated), saves) if claim.ends else ("ends early", "-")
+        simulated, saves = (clock(claim.simulated), clock(claim.saves)) if claim.ends else ("ends early", "-")
         table.add_row(row["change"], predicted, row["prediction"], simulated, error, saves)
     out.print(table)
     if not explanation.not_replayable:
         out.print(
             "\nAn exact replay follows the recorded run; an estimate also keeps every share of the server's links."
         )
-    out.print(origin(explanation.result.provenance))
+    out.print(origin(result.provenance))

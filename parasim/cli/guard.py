@@ -16,8 +16,18 @@ from pathlib import Path
 
 import typer
 
-from sim.errors import OutputError, ParaSimError, brief, shown_path
+from parasim.cli.quiet import record
+from sim.errors import OutputError, ParaSimError, ScenarioError, brief, shown_path
 
+STATUSES = {
+    0: "done",
+    1: "something unexpected, or a run that comes to no end",
+    2: "wrong input",
+    3: "the deadline is missed, with --fail-on-miss",
+    4: "training diverged",
+    130: "interrupted",
+}
+"""What commands end with."""
 _CANNOT_BE_WRITTEN = {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
 """What writing to something open may end with."""
 
@@ -27,6 +37,27 @@ def without(option: str, arguments: Sequence[str]) -> tuple[list[str], bool]:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options = [argument for argument in arguments[:end] if argument != option]
     return [*options, *arguments[end:]], len(options) < end
+
+
+def value_of(option: str, arguments: Sequence[str]) -> tuple[list[str], str | None]:
+    """Take an option with a value that goes with all commands out of the arguments; return also its value, if any.
+
+    Raises
+    ------
+    ScenarioError
+        If it is given without one.
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    left, value, own = [], None, iter(arguments[:end])
+    for argument in own:
+        name, equals, text = argument.partition("=")
+        if name != option:
+            left.append(argument)
+            continue
+        value = text if equals else next(own, "")
+        if not value:
+            raise ScenarioError(f"{option}: needs a value, such as {option} run.log")
+    return [*left, *arguments[end:]], value
 
 
 def prepare_streams() -> None:
@@ -65,7 +96,7 @@ def status_of(error: BaseException, *, debug: bool) -> int:
     Returns
     -------
     int
-        2 for what the user can mend, 1 for what is foreign, 130 for an interruption.
+        One of `STATUSES`.
     """
     unwritten = _unwritten(error)
     if isinstance(unwritten, BrokenPipeError):
@@ -77,6 +108,7 @@ def status_of(error: BaseException, *, debug: bool) -> int:
     status, text = _told(error, unwritten)
     if text:
         with suppress(OSError):
+            record("error", text)
             print(f"paraSim: {text}", file=sys.stderr)
     return status
 
@@ -88,7 +120,8 @@ def _told(error: BaseException, unwritten: OSError | None) -> tuple[int, str]:
     if isinstance(error, typer.TyperException):
         # A group without a command has printed its help, and has nothing more to say.
         # It quotes what was typed, whatever and however long that is.
-        message = brief(error.format_message()).rstrip(".")
+        # Pydantic, which checks the choices of an option, begins with its own name for the mistake.
+        message = brief(error.format_message()).replace("Value error, ", "").rstrip(".")
         command = getattr(error, "ctx", None)
         return 2, message and f"{message}; see `{command.command_path if command else 'paraSim'} --help`"
     if isinstance(error, KeyboardInterrupt):

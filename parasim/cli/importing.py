@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import sys
 from pathlib import Path
+from statistics import median
 from typing import Annotated
 
 import typer
 
-from parasim.cli.options import Format, print_json
+from parasim.api import load, prepared
+from parasim.cli.options import Format, Overrides, print_json
+from parasim.contracts import stamped
+from parasim.importing.kineto import traced_profile
 from parasim.importing.links import ImportedLinks, import_links
-from parasim.text import console, plain_table
+from parasim.text import clock, console, plain_table
+from sim.support.atomic_files import check_directory, write_json
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 _MOST_ROWS = 100
@@ -48,13 +53,44 @@ def links(
     imported = import_links(files, trace=trace)
     written = [] if out is None else imported.write(out)
     if format_ == "json":
-        print_json(imported.summary() | {"files": [str(path) for path in written]})
+        print_json(stamped("import-links", imported.summary() | {"files": [str(path) for path in written]}))
     elif format_ == "csv":
         rows = csv.DictWriter(sys.stdout, ["client", "field", "value", "unit", "from", "how"], lineterminator="\n")
         rows.writeheader()
         rows.writerows(imported.rows())
     else:
         _print(imported, written)
+
+
+@app.command()
+def trace(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="What export_chrome_trace of torch.profiler wrote, .json or .json.gz."),
+    ],
+    of: Annotated[
+        Path, typer.Option("--of", metavar="FILE", help="Scenario whose steps they are: model, method, batch, length.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Profile to write, such as profile.json.")],
+    set_: Overrides = [],  # noqa: B006 - typer copies it
+) -> None:
+    """Make a profile of computing times of training steps that PyTorch's profiler recorded.
+
+    Example: paraSim import trace step.json --of scenario.yaml --out profile.json
+    """
+    check_directory(out.parent)
+    profile = traced_profile(file, prepared(load(of, set_)), out.stem)
+    write_json(out, profile.model_dump(mode="json"))
+    steps, covers = profile.step_seconds, profile.covers
+    print(
+        f"{len(steps)} steps on {profile.device.name}: {clock(median(steps))} in the median, "
+        f"{clock(min(steps))} to {clock(max(steps))}"
+    )
+    print(
+        f"It covers {covers.model}, training {covers.trains}{f' ({covers.adapter})' if covers.adapter else ''}, batch "
+        f"size {covers.batch_size}, sequence length {covers.sequence_length}."
+    )
+    print(f"Profile: {out}; use it by --set compute.profile={out}")
 
 
 def _print(imported: ImportedLinks, written: list[Path]) -> None:

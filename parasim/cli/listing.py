@@ -10,14 +10,19 @@ import typer
 
 from calibration.devices.catalogue import device, known_devices
 from calibration.profiles.loading import read_profile, shipped_profiles
-from calibration.profiles.measured_file import MeasuredFile, profile_schema
+from calibration.profiles.measured_file import profile_schema
+from calibration.profiles.self_check import checked_file
 from parasim.cli.measured import print_explanation
 from parasim.cli.options import PlainFormat, print_json
+from parasim.contracts import CONTRACTS, stamped
 from parasim.text import amount, console, plain_table
-from sim.errors import CostError
+from sim.errors import CostError, ScenarioError, nearest
 from sim.workload.architecture import architecture, catalogue_names
 from sim.workload.methods import METHODS
 from train.runs.settings import json_schema
+
+PROFILE = "profile"
+"""Name of the schema of measured profiles, which are no results of one command."""
 
 app = typer.Typer(
     help="List models, methods, profiles and devices, or print the JSON Schema of scenarios.",
@@ -36,7 +41,7 @@ def models(format_: PlainFormat = "table") -> None:
     if format_ == "table":
         shown = ("name", "model_type", "layers", "parameters", "parameters_per_layer", "bytes")
         rows = [{column: row[column] for column in shown} for row in rows]
-    _print(rows, format_)
+    _print("models", rows, format_)
 
 
 @app.command()
@@ -49,7 +54,7 @@ def methods(format_: PlainFormat = "table") -> None:
         {"name": m.name, "protocol": m.shape.__name__.lower(), "trains": m.trains.value, "summary": m.summary}
         for m in METHODS.values()
     ]
-    _print(rows, format_)
+    _print("methods", rows, format_)
 
 
 @app.command()
@@ -76,16 +81,17 @@ def profiles(
         data = read_profile(name)
         source = data.get("source") or f"{data['model']['name']}, measured {data['date']}"
         rows.append({"name": name, "kind": data["kind"], "device": data["device"]["name"], "source": source})
-    _print(rows, format_)
+    _print("profiles", rows, format_)
 
 
 def _explain(name: str, format_: str) -> None:
     data = read_profile(name)
     if data.get("kind") != "measured":
         raise CostError(f"--explain {name}: only measured profiles have a fit to explain; `paraSim list profiles`")
-    file = MeasuredFile.parse(data, name)
+    file = checked_file(data, name)
     if format_ == "json":
-        print_json(file.model_dump(mode="json", include={"name", "device", "fit", "held_out"}))
+        told = file.model_dump(mode="json", include={"name", "device", "quality", "fit", "held_out"})
+        print_json(stamped("profile-fit", told))
     else:
         print_explanation(file)
 
@@ -100,7 +106,8 @@ def devices(format_: PlainFormat = "table") -> None:
     if format_ == "json":
         units = {"memory": "_bytes", "bandwidth": "_bytes_per_s", "launch": "_s"}
         rows = ({name.replace("per_second", "per_s"): value for name, value in asdict(one).items()} for one in found)
-        print_json([{name + units.get(name, ""): value for name, value in row.items()} for row in rows])
+        entries = [{name + units.get(name, ""): value for name, value in row.items()} for row in rows]
+        print_json(stamped("list-devices", {"devices": entries}))
         return
     table = plain_table("name", ">memory", ">bandwidth", ">bfloat16", ">float32", "weights in")
     for one in found:
@@ -114,17 +121,31 @@ def devices(format_: PlainFormat = "table") -> None:
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of scenario files, the train section included, for editors that complete and check them.
+def schema(
+    of: Annotated[
+        str | None,
+        typer.Option(metavar="RESULT", help=f"Of a result instead of scenarios: {', '.join((*CONTRACTS, PROFILE))}."),
+    ] = None,
+) -> None:
+    """Print the JSON Schema of scenario files, the train section included, or of what a command prints as JSON.
 
-    Example: paraSim list schema > scenario.schema.json
+    Example: paraSim list schema --of simulate > simulate.schema.json
     """
-    print_json(json_schema())
+    if of is None:
+        print_json(json_schema())
+    elif of == PROFILE:
+        print_json(profile_schema())
+    elif of in CONTRACTS:
+        from parasim.contracts.shapes import contract_schema
+
+        print_json(contract_schema(of))
+    else:
+        raise ScenarioError(f"--of: no such result {of!r}; {nearest(of, [*CONTRACTS, PROFILE])}")
 
 
-def _print(rows: Sequence[Mapping[str, object]], format_: str) -> None:
+def _print(what: str, rows: Sequence[Mapping[str, object]], format_: str) -> None:
     if format_ == "json":
-        print_json(rows)
+        print_json(stamped(f"list-{what}", {what: rows}))
         return
     numbers = {column for column, value in rows[0].items() if isinstance(value, int | float)}
     table = plain_table(*(">" * (column in numbers) + column.replace("_", " ") for column in rows[0]))

@@ -8,24 +8,34 @@ from typing import Annotated
 
 import typer
 
+from parasim import __version__
 from parasim.cli.commands import Commands
-from parasim.cli.guard import prepare_streams, status_of, without
-from parasim.cli.quiet import be_quiet
+from parasim.cli.guard import STATUSES, prepare_streams, status_of, value_of, without
+from parasim.cli.quiet import record, speaking
 from sim.support.deleted_results import noticing_deletions
 
 app = typer.Typer(
     name="paraSim",
     cls=Commands,
     help="How long federated fine-tuning of a large language model takes, why, and what would make it faster.",
+    epilog="Exit status: " + "; ".join(f"{status} {meaning}" for status, meaning in STATUSES.items()) + ".",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"paraSim {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of whatever ends a command; goes with all of them.")
     ] = False,
@@ -33,12 +43,19 @@ def _options(
         bool,
         typer.Option("--quiet", help="Print results and errors, without progress or notes; likewise."),
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Say what is begun and done, each round of a training too; likewise.")
+    ] = False,
+    log_file: Annotated[
+        str | None,
+        typer.Option("--log-file", metavar="FILE", help="Add all of that to a file, with the time; likewise."),
+    ] = None,
 ) -> None:
     """Nothing else is set for all subcommands alike; `main` takes these out before."""
 
 
 def main() -> None:
-    """Run the command line; end with status 2 on a user's error, 1 on what is foreign, and 130 when interrupted."""
+    """Run the command line, and end with one of `STATUSES`."""
     # For PyTorch, before its import: idle threads that spin cost double where other processes compute, and gain next
     # to nothing where none does.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -46,16 +63,30 @@ def main() -> None:
     os.environ["MPLBACKEND"] = "agg"
     arguments, debug = without("--debug", sys.argv[1:])
     arguments, quiet = without("--quiet", arguments)
-    be_quiet(quiet)
+    arguments, verbose = without("--verbose", arguments)
     try:
         prepare_streams()
-        with noticing_deletions():
-            # Named, because `python -m parasim` would be shown as that.
-            status = app(arguments, prog_name="paraSim", standalone_mode=False)
-        # What could not be printed is noticed here, not when the interpreter ends.
-        sys.stdout.flush()
+        arguments, log_file = value_of("--log-file", arguments)
+        with speaking(quiet, verbose, log_file, sys.argv[1:]):
+            status = _run(arguments, debug=debug)
+            record("ended", f"status {status or 0}")
     except SystemExit:
         raise
     except BaseException as error:
         status = status_of(error, debug=debug)
     sys.exit(status)
+
+
+def _run(arguments: list[str], *, debug: bool) -> int:
+    """Run a command, and return the status that it ends with."""
+    try:
+        with noticing_deletions():
+            # Named, because `python -m parasim` would be shown as that.
+            status: int = app(arguments, prog_name="paraSim", standalone_mode=False)
+        # What could not be printed is noticed here, not when the interpreter ends.
+        sys.stdout.flush()
+    except SystemExit:
+        raise
+    except BaseException as error:
+        return status_of(error, debug=debug)
+    return status

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from calibration.profiles.cost_terms import TERMS
-from calibration.profiles.measured_file import HeldOut, MeasuredFile
+from calibration.profiles.measured_file import MeasuredFile
+from calibration.profiles.quality import POOR_MEDIAN_PCT, POOR_P95_PCT, HeldOut
 from parasim.sentences import say
 from parasim.text import console, plain_table
 
@@ -37,8 +38,6 @@ def print_explanation(file: MeasuredFile) -> None:
         if carriers:
             out.print(say("profile.undetermined", name=name, carriers=carriers))
     out.print(say("profile.errors", held=held, unseen=_unseen_levels(held)))
-    if held.doubt:
-        out.print(f"Do not rely on it: {held.doubt}. Measure again while the machine is quiet.")
     once = sum(sample.repeats == 1 for sample in measured)
     if once:
         out.print(say("profile.visited_once", once=once, points=len(measured)))
@@ -50,6 +49,7 @@ def print_explanation(file: MeasuredFile) -> None:
     for sample in file.samples:
         if not sample.fits:
             out.print(f"Does not fit: {sample.point.label()} ({sample.reason})")
+    out.print(say(f"profile.{held.quality}", doubt=held.doubt, median=POOR_MEDIAN_PCT, p95=POOR_P95_PCT))
 
 
 def _unseen_levels(held: HeldOut) -> str:

@@ -8,7 +8,9 @@ import typer
 
 from parasim.cli.options import MethodsOrAll, Overrides, PlainFormat, ScenarioOrPaper, print_json, values_of
 from parasim.cli.progress import stages
+from parasim.contracts import stamped
 from parasim.footprints import Footprints, MemoryNeed, memory_needs
+from parasim.planning.methods import scenario_of
 from parasim.sentences import say
 from parasim.text import amount, console, plain_table
 
@@ -39,10 +41,11 @@ def command(
     Example: paraSim memory examples/paper.yaml --method all --device rtx-4090,a100-80gb
     """
     devices = values_of("--device", device)
+    scenario = scenario_of(file, set_)
     with stages() as report:
-        found = memory_needs(file, set_, methods=method, devices=devices, report=report)
+        found = memory_needs(scenario, methods=method, devices=devices, report=report)
     if format_ == "json":
-        print_json(found.summary())
+        print_json(stamped("memory", found.summary(), scenario))
     else:
         print_footprints(found)
 
@@ -52,13 +55,15 @@ def print_footprints(found: Footprints) -> None:
     out = console()
     several = f", {found.accumulation} such batches a step" if found.accumulation > 1 else ""
     out.print(f"{found.model}, local updates on {found.batch_size} x {found.sequence_length} tokens{several}\n")
-    for precision in dict.fromkeys(need.precision for need in found.needs):
-        _print_table([need for need in found.needs if need.precision == precision])
+    for precision, gpus in dict.fromkeys((need.precision, need.gpus) for need in found.needs):
+        needs = [need for need in found.needs if (need.precision, need.gpus) == (precision, gpus)]
+        _print_table(needs, found.recipe[precision], found)
     if found.devices:
         table = plain_table("device", ">memory", "groups", "fits", "fits lean", "does not fit")
         for fit in found.devices:
             lists = (fit.groups, fit.fits, fit.fits_recomputing, fit.does_not_fit)
-            table.add_row(fit.device, _size(fit.memory_bytes), *(", ".join(names) or "-" for names in lists))
+            device = fit.device if fit.gpus == 1 else f"{fit.gpus} x {fit.device}"
+            table.add_row(device, _size(fit.memory_bytes), *(", ".join(names) or "-" for names in lists))
         out.print(table)
     else:
         out.print(say("memory.no_device"))
@@ -69,7 +74,7 @@ def print_footprints(found: Footprints) -> None:
     out.print(*found.notes, sep="\n", end="\n" * bool(found.notes))
 
 
-def _print_table(needs: list[MemoryNeed]) -> None:
+def _print_table(needs: list[MemoryNeed], recipe: str, found: Footprints) -> None:
     out = console()
     sizes = {
         **{part: [sum(need.by_category[name] for name in names) for need in needs] for part, names in _PARTS.items()},
@@ -82,7 +87,11 @@ def _print_table(needs: list[MemoryNeed]) -> None:
     for need, *row in zip(needs, *sizes.values(), strict=True):
         table.add_row(need.method, *map(_size, row))
     out.print(table)
-    out.print(say("memory.columns", precision=needs[0].precision))
+    out.print(say("memory.recipe", recipe=recipe))
+    traced = say("memory.priced", priced=found.priced) if found.priced else say("memory.traced")
+    out.print(say("memory.columns", traced=traced))
+    if needs[0].gpus > 1:
+        out.print(say("memory.each_gpu", gpus=needs[0].gpus))
     if needs[0].precision == "float32":
         out.print(say("memory.on_a_cpu"))
     flying = [f"{need.method} {_size(need.in_flight_bytes)}" for need in needs if need.in_flight_bytes]

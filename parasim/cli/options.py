@@ -48,12 +48,26 @@ TraceFile = Annotated[
         "--trace",
         metavar="FILE",
         callback=_checked(check_trace_path),
-        help="Write the run for Perfetto's viewer: a .json or .json.gz file, its directory made if missing.",
+        help="Write the run for Perfetto's viewer, a .json or .json.gz file, or for Chakra, a .et file per client.",
     ),
 ]
-Scenario = Annotated[Path, typer.Argument(metavar="FILE", help="Scenario (YAML, TOML or JSON).")]
+Within = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DEADLINE",
+        help="The deadline: 25min after the start, or by the calendar, 'Friday 18:00' or 2026-12-04T18:00; a run "
+        "starts when the scenario's start says, or now.",
+    ),
+]
+FailOnMiss = Annotated[
+    bool, typer.Option("--fail-on-miss", help="End with status 3 if the deadline (--within) is missed.")
+]
+Scenario = Annotated[Path, typer.Argument(metavar="FILE", help="Scenario (YAML, TOML or JSON); - is standard input.")]
 ScenarioOrPaper = Annotated[
-    Path | None, typer.Argument(metavar="FILE", help="Scenario to start from; the paper's setting if left out.")
+    Path | None,
+    typer.Argument(
+        metavar="FILE", help="Scenario to start from, - for standard input; the paper's setting if left out."
+    ),
 ]
 MethodsOrAll = Annotated[
     str | None, typer.Option("--method", help="Methods, with commas between them, or all; the file's own if left out.")
@@ -93,6 +107,18 @@ def assignments(option: str, texts: Sequence[str], example: str) -> dict[str, st
             raise ScenarioError(f"{option} {name}: is given twice")
         found[name] = value
     return found
+
+
+def check_fail_on_miss(fail_on_miss: bool, within: str | None) -> None:
+    """Refuse `--fail-on-miss` where there is no deadline.
+
+    Raises
+    ------
+    ScenarioError
+        If so.
+    """
+    if fail_on_miss and within is None:
+        raise ScenarioError("--fail-on-miss needs a deadline, such as --within 25min")
 
 
 def print_json(data: object) -> None:

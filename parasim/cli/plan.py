@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from parasim.cli.engines import Address, Engine, Jobs, computing_on
-from parasim.cli.options import MethodsOrAll, OutputDirectory, Overrides, PlainFormat, ScenarioOrPaper, print_json
+from parasim.cli.options import (
+    FailOnMiss,
+    MethodsOrAll,
+    OutputDirectory,
+    Overrides,
+    PlainFormat,
+    ScenarioOrPaper,
+    Within,
+    check_fail_on_miss,
+    print_json,
+)
+from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
+from parasim.contracts import stamped
+from parasim.deadlines import deadline_said
+from parasim.figures.look import USUAL, Look
 from parasim.planning.answer import Plan
 from parasim.planning.methods import scenario_of
 from parasim.planning.plan import plan as ask
 from parasim.report.record import leave_record
-from parasim.sentences import grouped
+from parasim.sentences import grouped, say
 from parasim.text import console, plain_table
+from sim.errors import DeadlineMissedError
 from sim.support.atomic_files import write_json, write_rows
 
 _WIDE = 120
@@ -23,11 +39,13 @@ _WIDE = 120
 _CSV_COLUMNS = ("feasible", "value", "unit", "wall_clock_s")
 
 
+@draws
 def command(
     file: ScenarioOrPaper = None,
     method: MethodsOrAll = None,
     set_: Overrides = [],  # noqa: B006 - typer copies it
-    within: Annotated[str | None, typer.Option(metavar="DURATION", help="The deadline, such as 25min.")] = None,
+    within: Within = None,
+    fail_on_miss: FailOnMiss = False,
     solve_for: Annotated[
         str | None,
         typer.Option(
@@ -43,7 +61,7 @@ def command(
     break_even: Annotated[str | None, typer.Option(metavar="A,B", help="Where one method overtakes the other.")] = None,
     budget: Annotated[
         str | None,
-        typer.Option(metavar="AMOUNT", help="What an amount such as 500USD buys; of all methods if none is given."),
+        typer.Option(metavar="AMOUNT", help="What an amount such as 500USD buys."),
     ] = None,
     confidence: Annotated[
         str | None,
@@ -57,40 +75,45 @@ def command(
     jobs: Jobs = None,
     engine: Engine = "local",
     address: Address = None,
+    look: Look = USUAL,
 ) -> None:
     """Plan backwards, one question at a time; every answer is checked by simulating it and what is just beside it.
 
     Example: paraSim plan examples/paper.yaml --method all --within 25min --solve-for bandwidth --out results/plan
     """
+    check_fail_on_miss(fail_on_miss, within)
     scenario = scenario_of(file, set_)
+    asked: dict[str, Any] = {
+        "methods": method,
+        "within": within,
+        "solve_for": solve_for,
+        "hide_communication": hide_communication,
+        "break_even": break_even,
+        "budget": budget,
+        "confidence": confidence,
+        "sensitivity": sensitivity,
+    }
     with computing_on(engine, address), stages() as report:
         report("planning", 0, None)
-        plan = ask(
-            scenario,
-            methods=method,
-            within=within,
-            solve_for=solve_for,
-            hide_communication=hide_communication,
-            break_even=break_even,
-            budget=budget,
-            confidence=confidence,
-            sensitivity=sensitivity,
-            jobs=jobs,
-            report=report,
-        )
+        plan = ask(scenario, **asked, jobs=jobs, report=report)
+    found = stamped(
+        "plan", {"asked": {name: value for name, value in asked.items() if value}, **plan.summary()}, scenario
+    )
     if out is not None:
-        files = write(plan, out)
+        files = write(plan, found, out, look)
         leave_record(out, "plan", scenario, files)
     if format_ == "json":
-        print_json(plan.summary())
-        return
-    print_plan(plan)
-    if out is not None:
-        print("Files: " + ", ".join(map(str, files)))
+        print_json(found)
+    else:
+        print_plan(plan)
+        if out is not None:
+            print("Files: " + ", ".join(map(str, files)))
+    if fail_on_miss and plan.missed and plan.within is not None:
+        raise DeadlineMissedError(say("times.none_meets", deadline=deadline_said(plan.within)))
 
 
-def write(plan: Plan, directory: Path) -> list[Path]:
-    """Write ``plan.json``, the table as ``plan.csv``, and the picture.
+def write(plan: Plan, found: Mapping[str, Any], directory: Path, look: Look = USUAL) -> list[Path]:
+    """Write ``plan.json``, which holds what was found, the table as ``plan.csv``, and the picture.
 
     Raises
     ------
@@ -98,12 +121,12 @@ def write(plan: Plan, directory: Path) -> list[Path]:
         If they cannot be written.
     """
     files = [directory / "plan.json", directory / "plan.csv"]
-    write_json(files[0], plan.summary())
+    write_json(files[0], found)
     rows = [
         (one.method, *(getattr(one, column) for column in _CSV_COLUMNS), *one.row, one.because) for one in plan.answers
     ]
     write_rows(files[1], ("method", *_CSV_COLUMNS, *plan.columns, "because"), rows)
-    return files + list(plan.draw(directory) if plan.draw is not None else ())
+    return files + list(plan.draw(directory, look) if plan.draw is not None else ())
 
 
 def _told_apart(plan: Plan) -> list[str]:

@@ -12,17 +12,22 @@ import typer
 
 from calibration.paper.reproduce import Reproduction, reproduce
 from parasim.cli.options import Format, print_json
+from parasim.cli.pictures import draws
 from parasim.cli.quiet import note
+from parasim.contracts import stamped
+from parasim.figures.look import USUAL, Look
 from parasim.sentences import grouped
 from parasim.text import console, plain_table
 
 
+@draws
 def command(
     format_: Format = "table",
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also draw a parity plot, as .png and as .svg, whichever FILE ends in."),
+        typer.Option(metavar="FILE", help="Also draw a parity plot, as .png and as .svg, or as .pdf if FILE ends so."),
     ] = None,
+    look: Look = USUAL,
 ) -> None:
     """Compare with every runtime cell of the ParaBlock paper: fitted, predicted or unexplained.
 
@@ -33,13 +38,13 @@ def command(
     if plot is not None:
         from parasim.figures.parity import draw_parity
 
-        note("Chart: " + ", ".join(map(str, draw_parity(rows, plot))))
+        note("Chart: " + ", ".join(map(str, draw_parity(rows, plot, look))))
     if format_ == "json":
         summaries = {kind: asdict(summary) for kind, summary in reproduction.summaries.items()}
         names = {"model": "model", "dataset": "dataset", "method": "method", "setting": "note"}
         names |= {"reported_min": "reported_min", "simulated_min": "predicted_min", "error_pct": "error_pct"}
         tried = [{name: one.row()[field] for name, field in names.items()} for one in reproduction.rejected]
-        print_json({"cells": rows, "summary": summaries, "tried": tried})
+        print_json(stamped("reproduce", {"cells": rows, "summary": summaries, "tried": tried}))
     elif format_ == "csv":
         writer = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
         writer.writeheader()

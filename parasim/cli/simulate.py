@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import add
 from typing import Annotated, Any
 
 import typer
 
 from parasim import api
-from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, Scenario, TraceFile, print_json
+from parasim.assumptions import assumptions
+from parasim.cli.options import (
+    FailOnMiss,
+    OutputDirectory,
+    Overrides,
+    PlainFormat,
+    Scenario,
+    TraceFile,
+    Within,
+    check_fail_on_miss,
+    print_json,
+)
+from parasim.cli.pictures import draws
+from parasim.contracts import stamped
+from parasim.deadlines import deadline_said, read_within, times_of, times_said
+from parasim.figures.breakdown import draw_breakdown
+from parasim.figures.gantt import draw_gantt
+from parasim.figures.look import USUAL, Look
 from parasim.ignored import ignored_said
 from parasim.links import links_said, run_summary
 from parasim.memory import memory_said
 from parasim.report.record import leave_record
 from parasim.sentences import say
-from parasim.text import amount, clock, console, origin, plain_table
-from parasim.trace import write_trace
+from parasim.text import alike, amount, clock, console, origin, plain_table
+from parasim.trace import named, write_trace
+from sim.analysis.critical_path import critical_path
 from sim.analysis.failing import write_failures
 from sim.analysis.messages import messages_of
 from sim.engine.lines import are_plain
 from sim.engine.result import Result
+from sim.errors import DeadlineMissedError
 from sim.support.atomic_files import write_json
 
 _WIDE = 100
 """Columns that a table with times and shares side by side needs."""
 _PARTS = {
     "computing": "compute_s",
-    "communicating": "exposed_communication_s",
+    "exposed": "exposed_communication_s",
     "waiting": "waiting_s",
     "offline": "offline_s",
     "hidden": "hidden_communication_s",
@@ -33,6 +54,7 @@ _PARTS = {
 """Columns of the table, with the figures in them."""
 
 
+@draws
 def command(
     file: Scenario,
     set_: Overrides = [],  # noqa: B006 - typer copies it
@@ -42,6 +64,8 @@ def command(
         bool, typer.Option("--collapse", help="One set of timeline rows per group of alike clients.")
     ] = False,
     trace: TraceFile = None,
+    within: Within = None,
+    fail_on_miss: FailOnMiss = False,
     timeline: Annotated[
         bool,
         typer.Option(
@@ -49,49 +73,73 @@ def command(
             help="Write timeline.csv to --out. Without one, long runs of very many clients take much less memory.",
         ),
     ] = True,
+    look: Look = USUAL,
 ) -> None:
     """Simulate one scenario: wall-clock, exposed communication, bytes, and where they come from.
 
     Example: paraSim simulate examples/paper.yaml --set fleet.0.uplink=50MB/s --out results/slow
     """
+    check_fail_on_miss(fail_on_miss, within)
     scenario = api.load(file, set_)
+    due = None if within is None else read_within(within, scenario)
+    starts = scenario.starts if due is None else due.starts
     # What messages took is told where links are more than constants.
     kept = (timeline and out is not None) or trace is not None or not are_plain(scenario)
     result = api.simulate(scenario, timeline=kept)
+    found = stamped("simulate", run_summary(result) | times_of(starts, due, result.wall_clock), scenario)
     if out is not None:
         files = [out / "result.json"]
         if timeline:
             files.insert(0, out / "timeline.csv")
             result.write_timeline(files[0], collapse=collapse)
-        write_json(out / "result.json", run_summary(result))
+        write_json(out / "result.json", found)
         files += write_failures(result, out)
+        if result.wall_clock:
+            files += draw_breakdown(result, out, look)
+            files += draw_gantt(result, critical_path(result), out, look=look) if timeline else []
         leave_record(out, "simulate", scenario, files)
     if trace is not None:
         write_trace(result, trace)
     if format_ == "json":
-        print_json(run_summary(result))
-        return
-    print_breakdown(result)
-    if out is not None:
-        print(f"{'Timeline and figures' if timeline else 'Figures'} are in {out}")
-    if trace is not None:
-        print(f"Trace: {trace}")
+        print_json(found)
+    else:
+        print_breakdown(result, times_said(starts, due, result.wall_clock))
+        if out is not None:
+            print(f"{'Timeline, figures and pictures' if timeline else 'Figures and a picture'} are in {out}")
+        if trace is not None:
+            print(f"Trace: {named(result, trace)}")
+    if fail_on_miss and due is not None and not due.met(result.wall_clock):
+        late = result.wall_clock - due.seconds
+        raise DeadlineMissedError(say("times.fails", deadline=deadline_said(due), late=late))
 
 
-def print_breakdown(result: Result) -> None:
-    """Print where a run's time goes, per group and in the mean, and the origin of its numbers."""
+def print_breakdown(result: Result, when: Sequence[str] = ()) -> None:
+    """Print where a run's time goes, per group and in the mean, and the origin of its numbers.
+
+    Parameters
+    ----------
+    result : Result
+        The run.
+    when : sequence of str
+        What is to be said of its deadline and of the calendar, a sentence each.
+    """
     figures, scenario, wall_clock = result.figures(), result.scenario, result.wall_clock
     out = console()
     out.print(say("run.head", scenario=scenario, wall_clock=wall_clock))
+    out.print(*when, *assumptions(*api.set_up(scenario)), "", sep="\n")
     parts = _PARTS | ({"failed": "failed_s"} if figures.get("failed_s") else {})
     table = plain_table("mean client of", ">clients", *(f">{part}" for part in parts))
     # On a narrow terminal shares stand below the times.
     between, digits = (" ", 4) if out.width >= _WIDE else ("\n", 0)
     rows = result.groups() if len(scenario.fleet) > 1 else []
     rows.append({"name": "the fleet", "clients": scenario.clients, **figures})
-    for row in rows:
-        times = (float(str(row[part])) for part in parts.values())
-        cells = (f"{clock(time)}{between}{time / wall_clock:{digits}.0%}" if time else "-" for time in times)
+    columns = []
+    for part in parts.values():
+        times = [float(str(row[part])) for row in rows]
+        written = alike([clock(time) if time else "-" for time in times])
+        shares = (f"{between}{time / wall_clock:{digits}.0%}" if time else "" for time in times)
+        columns.append([*map(add, written, shares)])
+    for row, *cells in zip(rows, *columns, strict=True):
         table.add_row(str(row["name"]), f"{row['clients']:,}", *cells)
     out.print(table)
     out.print(say("run.communicating", uploaded=figures["uploaded_bytes"], downloaded=figures["downloaded_bytes"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,9 +11,13 @@ import typer
 
 from parasim.cli.engines import Address, Engine, Jobs, computing_on
 from parasim.cli.options import Format, Overrides, ScenarioOrPaper, assignments, print_json, values_of
+from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
 from parasim.cli.quiet import note
+from parasim.contracts import stamped
 from parasim.figures.line import draw_line
+from parasim.figures.look import USUAL, Look
+from parasim.figures.rows import group_names
 from parasim.figures.runtime import draw_runtime
 from parasim.hiding import hiding_points, numeric_axis
 from parasim.planning.methods import uneven_rounds
@@ -23,6 +28,7 @@ from parasim.text import clock, console, plain_table
 Plot = Literal["bar", "line"]
 
 
+@draws
 def command(
     file: ScenarioOrPaper = None,
     method: Annotated[str | None, typer.Option(help="Methods, with commas between them.")] = None,
@@ -41,6 +47,7 @@ def command(
     address: Address = None,
     plot: Annotated[Plot, typer.Option(help="Bars, or lines over the swept quantity on a log axis.")] = "bar",
     format_: Format = "table",
+    look: Look = USUAL,
 ) -> None:
     """Sweep fields of a scenario; without options, the ParaBlock paper's Figure 2 for both models.
 
@@ -62,11 +69,11 @@ def command(
             jobs=jobs,
             progress=partial(report, "simulating"),
         )
-    charts = _draw(table, plot, out)
+    charts = _draw(table, plot, out, look)
     files = [out / "results.csv", out / "sweep.json", *charts]
     leave_record(out, "sweep", table.points[0].data, files)
     if format_ == "json":
-        print_json(table.to_dataframe().to_dict("records"))
+        print_json(stamped("sweep", table.summary(), table.points[0].data))
     elif format_ == "csv":
         print((out / "results.csv").read_text(encoding="utf-8"), end="")
     else:
@@ -85,7 +92,7 @@ def _print(table: Table) -> None:
     parts = {
         "wall-clock": "wall_clock_s",
         "computing": "compute_s",
-        "communicating": "exposed_communication_s",
+        "exposed": "exposed_communication_s",
         "waiting": "waiting_s",
     }
     # What failures cost, where any run has any of it.
@@ -110,8 +117,9 @@ def _notes(table: Table) -> list[str]:
     return [*uneven_rounds(row["method"] for row in table.rows), *table.notes]
 
 
-def _draw(table: Table, plot: Plot, out: Path) -> list[Path]:
+def _draw(table: Table, plot: Plot, out: Path, look: Look) -> list[Path]:
+    look = replace(look, labels={**group_names(table.points[0].data), **look.labels})
     if plot == "bar":
-        return draw_runtime(table.rows, out)
+        return draw_runtime(table.rows, out, look)
     axis = numeric_axis(table.axes)
-    return draw_line(table.rows, axis.column, out, hidden=hiding_points(table, axis))
+    return draw_line(table.rows, axis.column, out, hidden=hiding_points(table, axis), look=look)

@@ -9,17 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from parasim.cli.engines import Address, Engine, computing_on
-from parasim.cli.options import Overrides, TraceFile, values_of
+from parasim.cli.options import Overrides, PlainFormat, TraceFile, print_json, values_of
+from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
+from parasim.cli.seeds import show_seeds
+from parasim.contracts import stamped
 from parasim.extras import require_training
+from parasim.figures.look import USUAL, Look
 from parasim.text import amount, console, plain_table
 from parasim.text import clock as written
+from sim.errors import ScenarioError
+from sim.support.atomic_files import write_json
 
 if TYPE_CHECKING:
     from parasim.training import TrainedComparison
-    from sim.scenario.reading import Override
 
 
+@draws
 def command(
     file: Annotated[
         Path | None,
@@ -38,42 +44,87 @@ def command(
         Literal["measured", "profile", "both"],
         typer.Option(help="Time updates as measured, by the scenario's profile, or both."),
     ] = "measured",
+    target_loss: Annotated[
+        float | None, typer.Option(help="A method's training is over when its held-out loss is this or less.")
+    ] = None,
+    epochs: Annotated[
+        float | None, typer.Option(help="As many rounds as clients take, on average, to go over their data so often.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Train so many times, from the scenario's seed on; show the mean and the spread.")
+    ] = None,
     deltas: Annotated[bool, typer.Option("--deltas", help="Keep every update that was sent, as safetensors.")] = False,
+    devices: Annotated[
+        str | None, typer.Option(help="Train on several at a time, such as cuda:0,cuda:1; with --clock profile.")
+    ] = None,
+    log: Annotated[
+        str | None, typer.Option(help="Tell every round to tensorboard, wandb or mlflow, or several with commas.")
+    ] = None,
     trace: TraceFile = None,
     engine: Engine = "local",
     address: Address = None,
+    format_: PlainFormat = "table",
+    look: Look = USUAL,
 ) -> None:
     """Train methods with a real model under the simulated clock: loss against rounds and against wall-clock.
 
-    An interrupted training goes on where it stopped: run the same command again.
+    An interrupted training goes on where it stopped: run the same command again. With more rounds, a finished one does.
 
     Example: paraSim train --method parablock,fedbcd --set rounds=16 --out results/quick
     """
     require_training("paraSim train")
-    from parasim.report.record import leave_record
-    from parasim.trace import write_traces
+    from parasim.seeds import train_seeds
     from parasim.training import train
 
+    if seeds is not None and trace is not None:
+        raise ScenarioError("--trace: shows one run, and --seeds trains several; leave one of them out")
+    if seeds is not None and format_ == "json":
+        raise ScenarioError("--format json: is of one training; figures of --seeds are in the seeds.csv of --out")
     named = {"model": model, "train.data.source": data}
-    overrides: list[Override] = [*set_, *((field, value) for field, value in named.items() if value is not None)]
-    methods = values_of("--method", method)
+    told: dict[str, Any] = {
+        "methods": values_of("--method", method),
+        "overrides": [*set_, *((field, value) for field, value in named.items() if value is not None)],
+        "directory": out,
+        "clock": clock,
+        "target_loss": target_loss,
+        "epochs": epochs,
+        "save_deltas": deltas,
+        "devices": values_of("--devices", devices),
+        "log": values_of("--log", log),
+    }
     with computing_on(engine, address), stages(out) as report:
-        training = train(
-            file, methods=methods, overrides=overrides, directory=out, clock=clock, save_deltas=deltas, report=report
-        )
-    traces = [] if trace is None else write_traces(training.results, trace)
-    from parasim.figures.training import draw_partition, draw_training
+        if seeds is not None:
+            of_seeds = train_seeds(file, seeds=seeds, report=report, **told)
+        else:
+            training = train(file, report=report, **told)
+    if seeds is not None:
+        show_seeds(of_seeds, out, look)
+    else:
+        _show(training, out, trace, look, as_json=format_ == "json")
 
+
+def _show(training: TrainedComparison, out: Path, trace: Path | None, look: Look, *, as_json: bool) -> None:
+    """Draw and print what training gave, and say where everything is."""
+    from parasim.figures.training import draw_partition, draw_training
+    from parasim.report.record import leave_record
+    from parasim.trace import named, write_traces
+
+    traces = [] if trace is None else write_traces(training.results, trace)
     base = training.base["eval_loss"]
-    charts = [*draw_training(training.metrics, out, base), *draw_partition(training.partition, out)]
+    charts = [*draw_training(training.metrics, out, base, look), *draw_partition(training.partition, out, look)]
     scenario = next(iter(training.results.values())).scenario
-    leave_record(out, "train", scenario, [out / "metrics.csv", *charts])
+    result = stamped("train", training.summary(), scenario)
+    write_json(out / "training.json", result)
+    leave_record(out, "train", scenario, [out / "metrics.csv", out / "training.json", *charts])
+    if as_json:
+        print_json(result)
+        return
     _print(training)
     print(f"Metrics: {out / 'metrics.csv'}")
     print("Charts: " + ", ".join(map(str, charts)))
     print(f"Models: {out}/<method>/model")
     if traces:
-        print("Traces: " + ", ".join(map(str, traces)))
+        print("Traces: " + ", ".join(map(named, training.results.values(), traces)))
 
 
 def _print(training: TrainedComparison) -> None:

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from calibration.profiles.points import in_layers
+from calibration.profiles.quality import doubt
 from parasim.cli.calibrate import budget_seconds, measuring, use_threads
 from parasim.cli.options import DeviceKind, Format, OutputDirectory, Overrides, PlainFormat, print_json, values_of
+from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
 from parasim.cli.quiet import note
+from parasim.contracts import stamped
+from parasim.figures.look import USUAL, Look
 from parasim.sentences import say
 from parasim.text import amount, clock, console, plain_table
 from sim.errors import CostError, ScenarioError, install_hint
@@ -83,18 +87,20 @@ def compute(
             report=report,
         )
     if format_ == "json":
-        print_json(validation.summary())
+        print_json(stamped("validate-compute", validation.summary(), validation.run))
         return
     _print(validation, out)
 
 
 @app.command()
+@draws
 def transport(
     traces: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the 4G logs, which are not shipped (4g-*.csv).")
     ] = None,
     format_: Format = "table",
     out: OutputDirectory = None,
+    look: Look = USUAL,
 ) -> None:
     """Compare transfers that real TCP made with the same ones in the simulator's network.
 
@@ -111,9 +117,10 @@ def transport(
         from parasim.figures.transport import draw_transport
 
         write_rows(out / "transport.csv", list(rows[0]), [list(row.values()) for row in rows])
-        written = [out / "transport.csv", *draw_transport(comparisons, out / "parity")]
+        written = [out / "transport.csv", *draw_transport(comparisons, out / "parity", look)]
     if format_ == "json":
-        print_json({"rows": rows, "kinds": {kind: summary._asdict() for kind, summary in kinds.items()}})
+        found = {"rows": rows, "kinds": {kind: summary._asdict() for kind, summary in kinds.items()}}
+        print_json(stamped("validate-transport", found))
     elif format_ == "csv":
         writer = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
         writer.writeheader()
@@ -145,14 +152,15 @@ def devices(
     """
     from calibration.devices.published import read_rows, shipped_rows
 
-    found = shipped_rows() if rows is None else read_rows(rows)
+    published = shipped_rows() if rows is None else read_rows(rows)
     try:
         from calibration.devices.validation import summary, validate
     except ImportError as missing:
         raise CostError(f"{install_hint('tracing a step', 'train')} ({missing})") from None
-    verdicts = validate(found)
+    verdicts = validate(published)
     if format_ == "json":
-        print_json({"rows": [verdict.entry() for verdict in verdicts], "summary": summary(verdicts)})
+        found = {"rows": [verdict.entry() for verdict in verdicts], "summary": summary(verdicts)}
+        print_json(stamped("validate-devices", found))
         return
     _print_devices(verdicts, summary(verdicts))
 
@@ -229,6 +237,8 @@ def _print(validation: ComputeValidation, out: Path) -> None:
     terminal = console()
     blocks = in_layers(validation.run["blocks"]["layers"])
     terminal.print(say("validation.head", validation=validation, blocks=blocks))
+    if validation.quality == "poor":
+        terminal.print(say("validation.poor", doubt=doubt(*validation.held_out_pct)))
     goal = f"within {validation.goal_pct:g} %"
     errors_of = (">error", ">median round", ">worst round")
     table = plain_table("method", ">rounds", ">predicted", ">measured", *errors_of, goal)

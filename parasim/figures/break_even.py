@@ -1,22 +1,26 @@
 """Break-even map: which of two methods is faster, by how much, over bandwidth and batch size.
 
 A row per batch size, as batch sizes are whole numbers. The deeper a colour, the greater the advantage; thin lines are
-where it is so many times; dots are the break-even points that were simulated.
+where it is so many times; thick ones are the break-even points that were simulated. Batch sizes whose computing times
+lie outside what was measured carry a mark.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from parasim.figures import style
-from parasim.figures.sheet import log_ticks, note, sheet
+from parasim.figures.look import USUAL, Look
+from parasim.figures.marks import doubts_of, doubts_said, log_ticks, note, spaced, write
+from parasim.figures.sheet import Key, Sheet, draw_to_width
 from parasim.planning.search.crossings import MethodsCompared
 from parasim.sentences import say
 
@@ -25,7 +29,8 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 # All lengths are in inches.
-_WIDTH, _ROW, _LEAST_HEIGHT = 4.6, 0.30, 1.2
+_WIDTH, _ROW, _LEAST_HEIGHT = 5.2, 0.30, 1.2
+_LEFT = 0.3
 _DEEPEST = 0.80
 _DEEPEST_AT = 10.0
 """Advantage from which on a colour becomes no deeper."""
@@ -33,8 +38,10 @@ _FINE = 801
 _LEVELS = (1.5, 2.0, 3.0, 5.0, 10.0)
 
 
-def draw_break_even(lines: Sequence[MethodsCompared], methods: tuple[str, str], path: Path) -> list[Path]:
-    """Draw a map, as PNG and SVG.
+def draw_break_even(
+    lines: Sequence[MethodsCompared], methods: tuple[str, str], path: Path, look: Look = USUAL
+) -> list[Path]:
+    """Draw a map.
 
     Parameters
     ----------
@@ -44,31 +51,48 @@ def draw_break_even(lines: Sequence[MethodsCompared], methods: tuple[str, str], 
         Names of the two methods.
     path : Path
         Where the files go, without their endings.
+    look : Look
+        How the picture is wanted.
 
     Raises
     ------
     OutputError
         If the files cannot be written.
     """
-    with sheet() as drawn:
-        height = max(_LEAST_HEIGHT, _ROW * len(lines))
-        axes = drawn.axes(0, 0, _WIDTH, height, grid="")
-        bandwidths = lines[0].bandwidths
-        # Positive where the second method takes longer: the first one's advantage, as a logarithm.
-        advantage = np.array([np.log(line.runtimes[1] / line.runtimes[0]) for line in lines])
-        axes.set(xscale="log", xlim=(bandwidths[0], bandwidths[-1]), ylim=(-0.5, len(lines) - 0.5))
-        _colour(axes, bandwidths, advantage, methods)
-        _levels(axes, bandwidths, advantage)
-        _boundary(axes, lines)
-        _name_regions(axes, bandwidths, advantage, methods)
-        axes.set_yticks(range(len(lines)), [str(line.batch_size) for line in lines])
-        quantity = lines[0].quantity
-        axes.set(xlabel=say(f"quantity.{quantity.name}"), ylabel="batch size")
-        log_ticks(axes.xaxis, quantity.unit)
-        several = "; thin lines: so many times as fast" if len(lines) > 1 else ""
-        drawn.text(0, height + 0.12, f"the deeper the colour, the greater its advantage{several}", color=style.MUTED)
-        drawn.title(f"{methods[0]} or {methods[1]}: the faster one", 0, height + 0.2)
-        return drawn.save(path)
+    one, other = map(look.name, methods)
+    draw = partial(_draw, lines=lines, methods=methods)
+    return draw_to_width(draw, path, look, _WIDTH, f"{one} or {other}: the faster one")
+
+
+def _draw(drawn: Sheet, room: float, lines: Sequence[MethodsCompared], methods: tuple[str, str]) -> None:
+    height, width = max(_LEAST_HEIGHT, _ROW * len(lines)), room - _LEFT
+    axes = drawn.axes(_LEFT, 0, width, height, grid="")
+    bandwidths = lines[0].bandwidths
+    # Positive where the second method takes longer: the first one's advantage, as a logarithm.
+    advantage = np.array([np.log(line.runtimes[1] / line.runtimes[0]) for line in lines])
+    axes.set(xscale="log", xlim=(bandwidths[0], bandwidths[-1]), ylim=(-0.5, len(lines) - 0.5))
+    _colour(axes, bandwidths, advantage, methods)
+    _levels(axes, bandwidths, advantage)
+    _boundary(axes, lines)
+    _name_regions(axes, bandwidths, advantage, methods, drawn.look)
+    axes.set_yticks(range(len(lines)), [str(line.batch_size) for line in lines])
+    quantity = lines[0].quantity
+    axes.set(xlabel=say(f"quantity.{quantity.name}"), ylabel="batch size")
+    log_ticks(axes.xaxis, quantity.unit)
+    doubts = [[doubt for origin in line.compute_origins for doubt in doubts_of(origin)] for line in lines]
+    doubtful = [row for row, found in enumerate(doubts) if found]
+    # Between the numbers and the map.
+    marks: Any = {"ms": 2.4, "mew": 0.6, "mec": style.MUTED, "mfc": "white", "clip_on": False, "zorder": 6}
+    axes.plot([bandwidths[0]] * len(doubtful), doubtful, "D", **marks)
+    several = "; thin lines: so many times as fast" if len(lines) > 1 else ""
+    said = style.wrapped(f"the deeper the colour, the greater its advantage{several}", width, style.SMALL)
+    top = height + 0.05
+    if doubtful:
+        told = doubts_said(doubt for found in doubts for doubt in found)
+        top = drawn.keys([Key(f"{told}, of one method or both", (style.MUTED,), "D")], _LEFT, top, width)
+    for line in reversed(said.split("\n")):
+        drawn.text(_LEFT, top + 0.07, line, color=style.MUTED)
+        top += 0.12
 
 
 def _colour(
@@ -100,12 +124,14 @@ def _levels(axes: Axes, bandwidths: NDArray[np.float64], advantage: NDArray[np.f
     axes.contour(
         bandwidths, range(len(advantage)), advantage, shown, colors=style.MUTED, linewidths=0.5, linestyles="-"
     )
-    for level in shown:
-        # Where the line leaves the lowest row, below that row's break-even point.
-        for position in np.flatnonzero(np.diff(np.sign(advantage[0] - level))):
-            middle = math.sqrt(bandwidths[position] * bandwidths[position + 1])
-            text = f"{math.exp(abs(level)):.3g}×"
-            axes.text(middle, -0.3, text, size=style.SMALL, ha="center", va="center_baseline", color=style.INK)
+    # Where a line leaves the lowest row, below that row's break-even point, as far as the numbers do not touch.
+    ends = {
+        math.sqrt(bandwidths[position] * bandwidths[position + 1]): f"{math.exp(abs(level)):.3g}×"
+        for level in shown
+        for position in np.flatnonzero(np.diff(np.sign(advantage[0] - level)))
+    }
+    for middle in spaced(axes.xaxis, sorted(ends), ends.__getitem__)[0]:
+        write(axes, middle, -0.3, ends[middle], ha="center", va="center_baseline", color=style.INK)
 
 
 def _boundary(axes: Axes, lines: Sequence[MethodsCompared]) -> None:
@@ -122,7 +148,7 @@ def _boundary(axes: Axes, lines: Sequence[MethodsCompared]) -> None:
 
 
 def _name_regions(
-    axes: Axes, bandwidths: NDArray[np.float64], advantage: NDArray[np.float64], methods: tuple[str, str]
+    axes: Axes, bandwidths: NDArray[np.float64], advantage: NDArray[np.float64], methods: tuple[str, str], look: Look
 ) -> None:
     """Write each method's name in the middle of where it is the faster one."""
     for method, sign in zip(methods, (1, -1), strict=True):
@@ -131,8 +157,8 @@ def _name_regions(
             # The mean position may lie elsewhere; its nearest neighbour in the region does not.
             nearest = int(((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2).argmin())
             x, y = bandwidths[columns[nearest]], rows[nearest]
-            text = f"{method}\nfaster"
-            _stand_out(axes.text(x, y, text, size=style.LARGE, weight="bold", ha="center", va="center"))
+            text = f"{look.name(method)}\nfaster"
+            _stand_out(write(axes, x, y, text, size=style.LARGE, weight="bold", ha="center", va="center"))
 
 
 def _stand_out(text: Text) -> None:

@@ -8,6 +8,7 @@ clients, those that hold the critical path are shown, and as many others as ther
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,10 @@ from parasim.figures import style
 from parasim.figures.gantt_failures import came_to_nothing, draw_deadlines, draw_failures, failure_keys
 from parasim.figures.gantt_rows import STRIP, Row, chart_rows
 from parasim.figures.labels import shortened
+from parasim.figures.look import USUAL, Look
+from parasim.figures.marks import write
 from parasim.figures.schedule import Schedule, piece_of_path, schedule, window
-from parasim.figures.sheet import Key, Sheet, sheet
+from parasim.figures.sheet import Key, Sheet, draw_to_width
 from parasim.figures.style import FigureError, TimeUnit
 from parasim.text import amount
 from sim.analysis.critical_path import CriticalPath
@@ -45,8 +48,8 @@ _LEVELS_PER_INCH = 36
 """Rates of a capacity in one strip; where there are more, means are drawn."""
 
 
-def draw_gantt(result: Result, path: CriticalPath, directory: Path, rounds: int = 8) -> list[Path]:
-    """Draw ``gantt.png`` and ``gantt.svg``.
+def draw_gantt(result: Result, path: CriticalPath, directory: Path, rounds: int = 8, look: Look = USUAL) -> list[Path]:
+    """Draw ``gantt``.
 
     Parameters
     ----------
@@ -58,6 +61,8 @@ def draw_gantt(result: Result, path: CriticalPath, directory: Path, rounds: int 
         Where the files go.
     rounds : int
         Up to the end of the last computation of this many rounds; a longer run is cut off there.
+    look : Look
+        How the picture is wanted.
 
     Returns
     -------
@@ -79,13 +84,11 @@ def draw_gantt(result: Result, path: CriticalPath, directory: Path, rounds: int 
     shown = schedule(spans, path_pieces, result.counts, end, scenario, result.presence, failures(result))
     many = f"{scenario.rounds:,} rounds" if scenario.rounds > 1 else "one round"
     cut = f"the first {rounds} of " if end < result.wall_clock else ""
-    title = f"{scenario.name}, {scenario.method.name}: {cut}{many}"
-    with sheet() as drawn:
-        draw_schedule(drawn, style.PAGE_WIDTH, shown, title)
-        return drawn.save(directory / "gantt")
+    title = f"{look.name(scenario.method.name)}: {cut}{many}"
+    return draw_to_width(partial(draw_schedule, schedule=shown), directory / "gantt", look, style.PAGE_WIDTH, title)
 
 
-def draw_schedule(drawn: Sheet, width: float, schedule: Schedule, title: str = "") -> None:
+def draw_schedule(drawn: Sheet, width: float, schedule: Schedule) -> None:
     """Draw a schedule on a sheet.
 
     Parameters
@@ -96,8 +99,6 @@ def draw_schedule(drawn: Sheet, width: float, schedule: Schedule, title: str = "
         Of the picture [in].
     schedule : Schedule
         What is done when.
-    title : str
-        Written above, if not empty.
 
     Raises
     ------
@@ -108,7 +109,7 @@ def draw_schedule(drawn: Sheet, width: float, schedule: Schedule, title: str = "
     if end <= 0:
         raise FigureError("nothing to draw: the run takes no time")
     rows = chart_rows(schedule, _THINNEST / width * end)
-    names = [shortened(row.name, width * _WIDEST_NAME, style.SMALL) for row in rows]
+    names = [shortened(drawn.look.name(row.name), width * _WIDEST_NAME, style.SMALL) for row in rows]
     left = _MARGIN + max(style.text_width(name, style.SMALL) for name in names) + _NAME_GAP
     most = max(1, int(_LEVELS_PER_INCH * (width - left)))
     tops = [_highest(link.levels(end, most)[0]) for row in rows for _, link in row.capacities]
@@ -120,10 +121,8 @@ def draw_schedule(drawn: Sheet, width: float, schedule: Schedule, title: str = "
     bases, units = _bases(rows)
     height = units * _ROW
     inches_per_second = (width - left - right) / end
-    top = drawn.keys(
-        _keys(schedule, rows, _THINNEST / inches_per_second, most), _MARGIN, height + _LEGEND_GAP, width - 2 * _MARGIN
-    )
-    drawn.title(title, _MARGIN, top + 0.03)
+    keys = _keys(schedule, rows, _THINNEST / inches_per_second, most)
+    drawn.keys(keys, _MARGIN, height + _LEGEND_GAP, width - 2 * _MARGIN)
     axes = drawn.axes(left, 0, width - left - right, height, grid="")
     axes.spines["left"].set_visible(False)
     axes.set(xlim=(0, end), ylim=(0, units), xticks=[], yticks=[])
@@ -267,7 +266,7 @@ def _draw_row(axes: Axes, schedule: Schedule, client: int, row: float, inches_pe
             # On a pattern, it needs a ground of its own.
             ground = {"bbox": {"fc": COLOURS[Kind.COMPUTE], "ec": "none", "pad": 0.6}}
             behind = ground if (span.kind, span.start) in in_vain else {}
-            axes.text((span.start + end) / 2, row + low + height / 2, str(span.round), **looks, **behind)
+            write(axes, (span.start + end) / 2, row + low + height / 2, str(span.round), **looks, **behind)
 
 
 def _outline(axes: Axes, schedule: Schedule, rows: Mapping[int, float], shortest: float) -> None:

@@ -1,23 +1,34 @@
 """Runtime against one swept quantity, such as the bandwidth: a line per method, on a logarithmic axis.
 
-Lines carry their names at their right ends. Where the communication of one becomes fully hidden, it has a ring, and its
-name says where that is.
+Dots are what was simulated. Where the communication of a line becomes fully hidden, it has a ring, and a list below the
+chart says whose that is, and where.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import cycle
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parasim.figures import style
-from parasim.figures.labels import label_ends
-from parasim.figures.rows import Row, check_columns, pretty_name, pretty_value, short_names, swept_columns, text
-from parasim.figures.sheet import log_ticks, ring, sheet
+from parasim.figures.curves import between, dashes_on
+from parasim.figures.labels import LineEnd, name_lines
+from parasim.figures.look import USUAL, Look
+from parasim.figures.marks import log_ticks, ring, spaced
+from parasim.figures.rows import (
+    Row,
+    check_columns,
+    is_rate,
+    pretty_name,
+    pretty_value,
+    short_names,
+    swept_columns,
+    text,
+)
+from parasim.figures.sheet import Key, Sheet, draw_to_width
 from parasim.figures.style import FigureError
 from sim.errors import UnitError
 from sim.scenario.units import quantity
@@ -26,30 +37,37 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from parasim.hiding import Hidden
+from parasim.text import BAND_COLUMNS
 
 # All lengths are in inches.
-_WIDTH, _HEIGHT = 3.6, 2.4
-_DASHES = ("-", "--", ":", "-.")
+_WIDTH, _HEIGHT, _FLAT = 5.0, 2.4, 0.75
+_LEFT, _BELOW = 0.34, 0.36
+_MARKERS = ("o", "s", "^", "D")
 
 
-def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hidden] = ()) -> list[Path]:
-    """Draw ``runtime.png`` and ``runtime.svg``: runtime against the column `x`.
+def draw_line(
+    rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hidden] = (), look: Look = USUAL
+) -> list[Path]:
+    """Draw ``runtime``: the wall-clock against the column `x`.
 
     Parameters
     ----------
     rows : sequence of mappings
-        One per run: the swept fields, `method` among them, then `wall_clock_s` [s].
+        One per run: the swept fields, `method` among them, then `wall_clock_s` and, where computing times are
+        predicted, the ends of its band, `wall_clock_low_s` and `wall_clock_high_s` [s].
     x : str
         Column of the swept quantity: positive numbers, or quantities such as ``100MB/s`` or ``10ms``.
     directory : Path
         Where to write the files; made if it is not there.
     hidden : sequence of Hidden
         Where along which lines communication becomes, or ceases to be, fully hidden.
+    look : Look
+        How the picture is wanted.
 
     Returns
     -------
     list of Path
-        The two files.
+        The files.
 
     Raises
     ------
@@ -59,84 +77,112 @@ def draw_line(rows: Sequence[Row], x: str, directory: Path, hidden: Sequence[Hid
     OutputError
         If the files cannot be written.
     """
-    from matplotlib.ticker import EngFormatter
-
     check_columns(rows, (x, "method", "wall_clock_s"))
-    lines = _lines(rows, x, hidden)
-    times = [float(row["wall_clock_s"]) for row in rows]
-    unit = style.time_unit(max(times))
-    # Numbers of a quantity carry their unit, with its prefix.
+    lines = _lines(rows, x, hidden, look)
     base = quantity(text(rows[0], x))[1]
-    # Prefixes go with units alone: a thousandth of a per cent is no "m%".
-    plain = "{:.10g} %" if base == "%" else "{:.10g}"
-    write: Callable[[float], str] = plain.format if base in ("", "%") else EngFormatter(base)
-    with sheet() as drawn:
-        axes = drawn.axes(0, 0, _WIDTH, _HEIGHT)
-        # Methods differ by factors: a log axis where a linear one would press the fast ones to the floor.
-        factors = max(times) > 5 * min(times) > 0
-        low, high = (min(times) / 1.2, max(times) * 1.2) if factors else (0.0, max(times) * 1.2 or unit.seconds)
-        axes.set(xscale="log", yscale="log" if factors else "linear", ylim=(low / unit.seconds, high / unit.seconds))
-        axes.set_xlabel(pretty_name(x))
-        axes.margins(x=0.05)
-        ends = _draw_lines(axes, lines, unit)
-        _tick(axes, sorted({_number(text(row, x), x) for row in rows}), write, logarithmic=factors)
-        drawn.unit(axes, unit.name)
-        labels = {}
-        for name, line in lines.items():
-            height, colour = ends[name]
-            for mark in line.marks:
-                ring(axes, mark.value, mark.wall_clock / unit.seconds, colour)
-            labels[", ".join([name, *(_hidden(mark, write, base) for mark in line.marks)])] = height, colour
-        label_ends(drawn, axes, labels)
-        return drawn.save(directory / "runtime")
+    swept = sorted({_number(text(row, x), x) for row in rows})
+    draw = partial(_draw, lines=lines, x=x, base=base, swept=swept)
+    return draw_to_width(draw, directory / "runtime", look, _WIDTH)
 
 
 @dataclass(frozen=True)
 class _Line:
-    """Runs that differ only along the axis: runtimes by value [s], and where communication becomes hidden."""
+    """Runs that differ only along the axis: runtimes and their bands by value [s], and where stalls begin or end."""
 
     method: str
     runtimes: dict[float, float] = field(default_factory=dict)
+    bands: dict[float, tuple[float, float]] = field(default_factory=dict)
     marks: list[Hidden] = field(default_factory=list)
 
 
-def _lines(rows: Sequence[Row], x: str, hidden: Sequence[Hidden]) -> dict[str, _Line]:
+def _lines(rows: Sequence[Row], x: str, hidden: Sequence[Hidden], look: Look) -> dict[str, _Line]:
     """Sort runs into lines by their names."""
     told_apart = [name for name in swept_columns(rows) if name != x]
     lines: dict[str, _Line] = {}
     for row in rows:
-        line = lines.setdefault(_name(row, told_apart), _Line(text(row, "method")))
+        line = lines.setdefault(_name(row, told_apart, look), _Line(text(row, "method")))
         value = _number(text(row, x), x)
         if value in line.runtimes:
             raise FigureError(f"two runtimes at {x} {text(row, x)} of one line; tell them apart by a column")
         line.runtimes[value] = float(row["wall_clock_s"])
+        if BAND_COLUMNS[0] in row:
+            low, high = (float(row[column]) for column in BAND_COLUMNS)
+            line.bands[value] = low, high
     for mark in hidden:
         # The line bends there, between two runs of the sweep.
-        line = lines[_name(mark.labels, told_apart)]
+        line = lines[_name(mark.labels, told_apart, look)]
         line.marks.append(mark)
         line.runtimes[mark.value] = mark.wall_clock
     return lines
 
 
-def _draw_lines(axes: Axes, lines: Mapping[str, _Line], unit: style.TimeUnit) -> dict[str, tuple[float, str]]:
-    """Draw lines in the colours of their methods, each of one method in another way; return where they end."""
+def _draw(drawn: Sheet, room: float, lines: Mapping[str, _Line], x: str, base: str, swept: Sequence[float]) -> None:
+    """Draw the chart, the names of its lines, and whose communication is hidden where."""
+    times = [seconds for line in lines.values() for seconds in line.runtimes.values()]
+    times += [end for line in lines.values() for band in line.bands.values() for end in band]
+    unit = style.time_unit(max(times))
+    axes = drawn.axes(_LEFT, 0, room - _LEFT, min(_HEIGHT, _FLAT * room))
+    # Methods differ by factors: a log axis where a linear one would press the fast ones to the floor.
+    factors = max(times) > 5 * min(times) > 0
+    low, high = (min(times) / 1.2, max(times) * 1.2) if factors else (0.0, max(times) * 1.2 or unit.seconds)
+    axes.set(xscale="log", yscale="log" if factors else "linear", ylim=(low / unit.seconds, high / unit.seconds))
+    axes.set_xlabel(pretty_name(x, drawn.look))
+    axes.margins(x=0.05)
+    ends = _draw_lines(axes, lines, unit, rate=is_rate(x) or base == "B/s")
+    write = _writer(base)
+    shown, _ = spaced(axes.xaxis, swept, write)
+    axes.set_xticks(shown, [write(value) for value in shown])
+    axes.minorticks_off()
+    if factors:
+        log_ticks(axes.yaxis)
+    drawn.unit(axes, f"wall-clock [{unit.name}]")
+    bottom = name_lines(drawn, [axes], ends, room, -_BELOW)
+    if any(line.bands for line in lines.values()):
+        drawn.listed([Key("band of predicted computing times", (style.GRID,))], _LEFT, bottom - 0.08, room - _LEFT)
+        bottom -= 0.2
+    keys = []
+    for name, line in lines.items():
+        for mark in line.marks:
+            ring(axes, mark.value, mark.wall_clock / unit.seconds, ends[name].colour)
+            keys.append(Key(f"{name}: {_where(mark, write, base)}", (ends[name].colour,), "o"))
+    if keys:
+        drawn.text(_LEFT, bottom - 0.12, "all communication is hidden", color=style.MUTED)
+        drawn.listed(keys, _LEFT, bottom - 0.19, room - _LEFT)
+
+
+def _draw_lines(axes: Axes, lines: Mapping[str, _Line], unit: style.TimeUnit, *, rate: bool) -> dict[str, LineEnd]:
+    """Draw lines in the colours of their methods; return how they end.
+
+    Those of one colour are drawn in different ways, and so are those that lie on each other, so that all are seen.
+    """
     colours = style.method_colours(line.method for line in lines.values())
-    dashes: dict[str, Iterator[str]] = defaultdict(lambda: cycle(_DASHES))
+    met: dict[str, int] = {}
+    above: list[dict[float, float]] = []
     ends = {}
     for name, line in lines.items():
-        xs, ys = zip(*sorted((x, seconds / unit.seconds) for x, seconds in line.runtimes.items()), strict=True)
-        colour, style_of_line = colours[line.method], next(dashes[line.method])
-        axes.plot(xs, ys, color=colour, linewidth=1.2, linestyle=style_of_line, marker="o", markersize=2.6)
-        ends[name] = (ys[-1], colour)
-    return ends
+        points = sorted((x, seconds / unit.seconds) for x, seconds in line.runtimes.items())
+        colour = colours[line.method]
+        if line.bands:
+            ends_of_band = sorted((x, low / unit.seconds, high / unit.seconds) for x, (low, high) in line.bands.items())
+            places, lows, highs = zip(*ends_of_band, strict=True)
+            axes.fill_between(places, lows, highs, color=colour, alpha=0.15, linewidth=0)
+        met[colour] = met.get(colour, -1) + 1
+        dashes, marker = dashes_on(above, line.runtimes, met[colour]), _MARKERS[met[colour] % len(_MARKERS)]
+        axes.plot(*between(points, rate=rate), color=colour, linewidth=1.2, linestyle=dashes)
+        bends = {mark.value for mark in line.marks}
+        dots = [point for point in points if point[0] not in bends]
+        axes.plot(*zip(*dots, strict=True), color=colour, linestyle="", marker=marker, markersize=2.6)
+        ends[name] = LineEnd(points[-1][1], colour, dashes, marker)
+    # As they lie in the picture, so that a list reads from the top.
+    return dict(sorted(ends.items(), key=lambda end: -end[1].value))
 
 
-def _name(row: Row, columns: Sequence[str]) -> str:
+def _name(row: Row, columns: Sequence[str], look: Look) -> str:
     """Name of a line: its method, and every other column that tells it apart with its name, so that numbers speak."""
-    names = short_names(column for column in columns if column != "method")
+    names = short_names((column for column in columns if column != "method"), look)
     names = {column: "" if column == "model" else f"{name} " for column, name in names.items()}
-    told = (f"{name}{pretty_value(column, text(row, column))}" for column, name in names.items())
-    return ", ".join([text(row, "method"), *told])
+    told = (f"{name}{pretty_value(column, text(row, column), look)}" for column, name in names.items())
+    return ", ".join([look.name(text(row, "method")), *told])
 
 
 def _number(value: str, x: str) -> float:
@@ -149,23 +195,15 @@ def _number(value: str, x: str) -> float:
     return number
 
 
-def _hidden(mark: Hidden, write: Callable[[float], str], unit: str) -> str:
+def _writer(base: str) -> Callable[[float], str]:
+    """Write numbers of a quantity with their unit and its prefix."""
+    from matplotlib.ticker import EngFormatter
+
+    # Prefixes go with units alone: a thousandth of a per cent is no "m%".
+    plain = "{:.10g} %" if base == "%" else "{:.10g}"
+    return plain.format if base in ("", "%") else EngFormatter(base)
+
+
+def _where(mark: Hidden, write: Callable[[float], str], unit: str) -> str:
     where = write(mark.value if mark.value.is_integer() and not unit else float(f"{mark.value:.3g}"))
-    return f"communication hidden {f'up to {where}' if mark.until else f'from {where} on'}"
-
-
-def _tick(axes: Axes, values: Sequence[float], write: Callable[[float], str], *, logarithmic: bool) -> None:
-    """Put ticks at the swept values, as far as their numbers do not touch, and at 1, 2, 5 of a logarithmic y."""
-    low, high = (math.log(limit) for limit in axes.get_xlim())
-    shown: list[float] = []
-    edge = -math.inf
-    for value in values:
-        middle = (math.log(value) - low) / (high - low) * _WIDTH
-        half = style.text_width(write(value), style.SMALL) / 2 + 0.03
-        if middle - half >= edge:
-            shown.append(value)
-            edge = middle + half
-    axes.set_xticks(shown, [write(value) for value in shown])
-    axes.minorticks_off()
-    if logarithmic:
-        log_ticks(axes.yaxis)
+    return f"up to {where}" if mark.until else f"from {where} on"

@@ -1,17 +1,20 @@
 """Wall-clock against cost: every run that could be had, and the front of those that nothing else beats in both.
 
-Runs of the front are numbered, and named beside the chart; what the budget does not pay for is shaded.
+Runs of the front are numbered, and named in a list; what the budget does not pay for is shaded.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parasim.figures import style
-from parasim.figures.sheet import Key, list_beside, log_ticks, note, sheet
+from parasim.figures.look import USUAL, Look
+from parasim.figures.marks import log_ticks, note
+from parasim.figures.sheet import Key, Sheet, draw_to_width
 from parasim.figures.style import FigureError
 
 if TYPE_CHECKING:
@@ -20,13 +23,17 @@ if TYPE_CHECKING:
     from parasim.planning.cost.choices import Outcome
 
 # All lengths are in inches.
-_WIDTH, _HEIGHT = 3.4, 2.6
+_WIDTH, _HEIGHT, _FLAT = 6.6, 2.7, 0.8
+_LEFT, _BELOW, _LEAST, _GAP = 0.3, 0.42, 2.4, 0.2
+"""Least width of the chart with the list beside it instead of below, and the gap between the two."""
 _TOUCHING = 0.11
 """Marks closer than this share one number."""
 
 
-def draw_pareto(runs: Sequence[Outcome], front: Sequence[Outcome], limit: float, directory: Path) -> list[Path]:
-    """Draw ``pareto.png`` and ``pareto.svg``.
+def draw_pareto(
+    runs: Sequence[Outcome], front: Sequence[Outcome], limit: float, directory: Path, look: Look = USUAL
+) -> list[Path]:
+    """Draw ``pareto``.
 
     Parameters
     ----------
@@ -38,11 +45,13 @@ def draw_pareto(runs: Sequence[Outcome], front: Sequence[Outcome], limit: float,
         The budget [USD].
     directory : Path
         Where to write the files; made if it is not there.
+    look : Look
+        How the picture is wanted.
 
     Returns
     -------
     list of Path
-        The two files.
+        The files.
 
     Raises
     ------
@@ -53,35 +62,48 @@ def draw_pareto(runs: Sequence[Outcome], front: Sequence[Outcome], limit: float,
     """
     if any(not (run.cost > 0 and run.wall_clock > 0) for run in runs):
         raise FigureError("a run that costs nothing or takes no time has no place on logarithmic axes")
+    return draw_to_width(partial(_draw, runs=runs, front=front, limit=limit), directory / "pareto", look, _WIDTH)
+
+
+def _draw(drawn: Sheet, room: float, runs: Sequence[Outcome], front: Sequence[Outcome], limit: float) -> None:
     unit = style.time_unit(max(run.wall_clock for run in front))
     colours = style.method_colours(run.candidate.method for run in runs)
-    with sheet() as drawn:
-        axes = drawn.axes(0, 0, _WIDTH, _HEIGHT, grid="both")
-        axes.set(xscale="log", yscale="log", xlabel="cost of a run [USD]")
-        axes.margins(0.08)
-        for run in runs:
-            x, y = run.cost, run.wall_clock / unit.seconds
-            axes.plot(x, y, "o", ms=2.4, mew=0, color=colours[run.candidate.method], alpha=0.4)
-        # What else is drawn reaches to the edges of the chart.
-        axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
-        _shade(axes, limit)
-        corners = [(run.cost, run.wall_clock / unit.seconds) for run in front]
-        # Between two runs of the front, what can be had is no more than the cheaper one.
-        xs, ys = zip((corners[0][0], axes.get_ylim()[1]), *corners, (axes.get_xlim()[1], corners[-1][1]), strict=True)
-        axes.plot(xs, ys, color=style.INK, linewidth=0.9, zorder=3, drawstyle="steps-post")
-        for number, (run, corner) in enumerate(zip(front, corners, strict=True), 1):
-            label = f"{number}  {run.candidate.method}, {run.candidate.chosen}\n{_figures(run, limit, unit)}"
-            axes.plot(
-                *corner, "o", ms=4.4, mew=0.7, mec=style.INK, mfc=colours[run.candidate.method], zorder=4, label=label
-            )
-        _number(axes, corners)
-        for axis in (axes.xaxis, axes.yaxis):
-            log_ticks(axis)
-        drawn.unit(axes, unit.name, above=0.10)
-        keys = [Key(method, (colour,), "o", filled=True) for method, colour in colours.items()]
-        drawn.keys(keys, 0, _HEIGHT + 0.18, _WIDTH)
-        list_beside(axes, "From the cheapest to the fastest")
-        return drawn.save(directory / "pareto")
+    keys = [
+        Key(f"{number}  {_named(run, drawn.look)}\n{_figures(run, limit, unit)}", (colours[run.candidate.method],), "o")
+        for number, run in enumerate(front, 1)
+    ]
+    keys = [key._replace(filled=True) for key in keys]
+    column = max(key.width for key in keys)
+    beside = room - _LEFT - _GAP - column >= _LEAST
+    width = room - _LEFT - (column + _GAP if beside else 0.0)
+    axes = drawn.axes(_LEFT, 0, width, min(_HEIGHT, _FLAT * width), grid="both")
+    axes.set(xscale="log", yscale="log", xlabel="cost of a run [USD]")
+    axes.margins(0.08)
+    for run in runs:
+        x, y = run.cost, run.wall_clock / unit.seconds
+        axes.plot(x, y, "o", ms=2.6, mew=0, color=colours[run.candidate.method], alpha=0.55)
+    # What else is drawn reaches to the edges of the chart.
+    axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
+    _shade(axes, limit)
+    corners = [(run.cost, run.wall_clock / unit.seconds) for run in front]
+    # Between two runs of the front, what can be had is no more than the cheaper one.
+    xs, ys = zip((corners[0][0], axes.get_ylim()[1]), *corners, (axes.get_xlim()[1], corners[-1][1]), strict=True)
+    axes.plot(xs, ys, color=style.INK, linewidth=0.9, zorder=3, drawstyle="steps-post")
+    for run, corner in zip(front, corners, strict=True):
+        axes.plot(*corner, "o", ms=4.4, mew=0.7, mec=style.INK, mfc=colours[run.candidate.method], zorder=4)
+    _number(axes, corners)
+    for axis in (axes.xaxis, axes.yaxis):
+        log_ticks(axis)
+    top = axes.get_position().y1
+    methods = [Key(drawn.look.name(method), (colour,), "o", filled=True) for method, colour in colours.items()]
+    drawn.unit(axes, f"wall-clock [{unit.name}]", above=drawn.keys(methods, _LEFT, top + 0.18, width) - top + 0.12)
+    left, above = (_LEFT + width + _GAP, top) if beside else (_LEFT, -_BELOW)
+    drawn.text(left, above - 0.06, "from the cheapest to the fastest", color=style.MUTED)
+    drawn.listed(keys, left, above - 0.16, column if beside else room - _LEFT)
+
+
+def _named(run: Outcome, look: Look) -> str:
+    return f"{look.name(run.candidate.method)}, {run.candidate.chosen}"
 
 
 def _figures(run: Outcome, limit: float, unit: style.TimeUnit) -> str:

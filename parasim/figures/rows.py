@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
+from parasim.figures.look import USUAL, Look
 from parasim.figures.style import FigureError
 
 Row = Mapping[str, Any]
@@ -52,39 +54,94 @@ _NAMES = {
     "site.clients": "clients per site",
     "site.uplink": "uplink of sites",
     "site.downlink": "downlink of sites",
+    "count": "number of clients",
+    "speed": "device speed",
+    "blocks.layers": "layers per block",
+    "blocks.count": "number of blocks",
+    "blocks.schedule": "schedule of blocks",
+    "local.steps": "local steps",
+    "local.sequence_length": "tokens per sequence",
+    "lora.rank": "LoRA rank",
+    "participation.fraction": "share of clients per round",
+    "server.ingress": "server's ingress",
+    "server.egress": "server's egress",
+    "server.aggregation": "time to aggregate",
+    "method.staleness": "staleness",
+    "method.buffer": "updates per aggregation",
+    "method.over_selection": "over-selection",
+    "payload.upload": "upload of a round",
+    "payload.download": "download of a round",
+    "bandwidth": "bandwidth of every client",
 }
-"""Fields of links as a reader wants them named."""
+"""Fields as a reader wants them named; of others, words take the place of dots."""
+_RATES = ("streams", "speed", "bandwidth")
 
 
-def pretty_name(column: str) -> str:
+def group_names(scenario: Mapping[str, Any]) -> dict[str, str]:
+    """Name the groups of a scenario's plain data for `Look.labels`: a single one needs no name.
+
+    Returns
+    -------
+    dict of str to str
+        Names by ``fleet.`` and the number of the group.
+    """
+    fleet = scenario.get("fleet")
+    groups = list(fleet) if isinstance(fleet, Sequence) else []
+    names = {f"fleet.{number}": str(group.get("name") or f"group {number}") for number, group in enumerate(groups)}
+    return names if len(names) > 1 else dict.fromkeys(names, "")
+
+
+def pretty_name(column: str, look: Look = USUAL) -> str:
     """A field's name as a reader wants it: ``batch size``, ``packet loss (asia)``."""
-    if column == "bandwidth":
-        return "bandwidth of every client"
+    if column in look.labels:
+        return look.labels[column]
+    section, owner, field = _parts(column)
+    if not field:
+        return _short_name(column)
+    kind = "region " if section == "regions" else "group " if owner.isdigit() else ""
+    whose = look.labels.get(f"fleet.{owner}", f"{kind}{look.name(owner)}") if owner != "*" else "every client"
+    return f"{_short_name(column)} ({whose})" if whose else _short_name(column)
+
+
+def short_names(columns: Iterable[str], look: Look = USUAL) -> dict[str, str]:
+    """Names of fields without whose they are, but where that tells two of them apart: ``packet loss``."""
+    short = {column: look.labels.get(column, _short_name(column)) for column in columns}
+    twice = Counter(short.values())
+    return {column: pretty_name(column, look) if twice[name] > 1 else name for column, name in short.items()}
+
+
+def is_rate(column: str) -> bool:
+    """Tell whether runs take the longer the less there is of a field, as of a bandwidth."""
+    return column.rpartition(".")[2] in _RATES
+
+
+def _parts(column: str) -> tuple[str, str, str]:
+    """Section of a field, whose it is and what it is, or empty texts if it is nobody's."""
     section, _, rest = column.partition(".")
     owner, _, field = rest.partition(".")
-    if section in ("fleet", "regions") and field:
-        kind = "region " if section == "regions" else "group " if owner.isdigit() else ""
-        return f"{_short_name(column)} ({'every client' if owner == '*' else kind + owner})"
-    return _short_name(column)
-
-
-def short_names(columns: Iterable[str]) -> dict[str, str]:
-    """Names of fields without whose they are, but where that tells two of them apart: ``packet loss``."""
-    short = {column: _short_name(column) for column in columns}
-    twice = Counter(short.values())
-    return {column: pretty_name(column) if twice[name] > 1 else name for column, name in short.items()}
+    return (section, owner, field) if section in ("fleet", "regions") and field else ("", "", "")
 
 
 def _short_name(column: str) -> str:
-    section, _, rest = column.partition(".")
-    field = rest.partition(".")[2] if section in ("fleet", "regions") else ""
-    return _NAMES.get(field or column, (field or column).replace("_", " ").replace(".", " "))
+    field = _parts(column)[2] or column
+    return _NAMES.get(field, field.replace("_", " ").replace(".", " "))
 
 
-def pretty_value(column: str, value: str) -> str:
-    """Write a field's value as a reader wants it: a space between number and unit, a section without its braces."""
-    if column == "bandwidth":
-        value = re.sub(r"(?<=[0-9.])(?=[a-zA-Z])", " ", value, count=1)
+def pretty_value(column: str, value: str, look: Look = USUAL) -> str:
+    """Write a field's value as a reader wants it: a name as it should appear, a space between number and unit."""
+    if value in look.labels:
+        return look.labels[value]
+    if column == "model":
+        return model_name(value)
     if value in ("null", "~") and column.startswith("fleet."):
         return "none"
-    return value.removeprefix("{").removesuffix("}").replace(": ", " ") or "as given"
+    value = value.removeprefix("{").removesuffix("}").replace(": ", " ")
+    return re.sub(r"^([0-9.]+)(?=[a-zA-Z%])", r"\1 ", value) or "as given"
+
+
+def model_name(model: str) -> str:
+    """A model's name: of a file, that of its folder, as files are all called ``config.json``."""
+    if not model.endswith(".json"):
+        return model.rstrip("/").rpartition("/")[2]
+    path = PurePath(model)
+    return path.parent.name if path.stem == "config" and path.parent.name else path.stem

@@ -1,12 +1,13 @@
-"""An empty picture that is laid out in inches: axes and their ticks, titles, legends, and how files are written.
+"""An empty picture that is laid out in inches: axes, titles, legends, and how files are written.
 
-Files are the same bytes from run to run, and as large as what is drawn, whichever side of the origin it is on.
+Files are the same bytes from run to run, and hold text as text. Where text is larger than usual
+(`parasim.figures.look`), so are the inches of the layout, so that all that is told in them has room for it.
 """
 
 from __future__ import annotations
 
 import io
-import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,34 +16,43 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from parasim.figures import style
-from parasim.text import amount
+from parasim.figures.look import USUAL, Look
+from parasim.figures.marks import fill
 from sim.support.atomic_files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
-    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
 
 _DPI = 220
 _MARGIN = 0.04
 """Around what is drawn [in]."""
 _TINY = 0.001
 """Side of the plane for titles and legends [in]: files are at least as large as the plane."""
-_MANY_DECADES = {True: 1.6, False: 4.0}
-"""From how many decades on numbers at 2 and 5 of an axis would touch, with and without a unit."""
 _SWATCH, _PAD, _GAP, _KEY_LINE = 0.10, 0.04, 0.13, 0.135
+_STROKE = 0.2
+"""Length of a line in a legend [in]."""
+_PASSES, _NEAR, _NARROW = 4, 0.012, 1.2
+"""How often a picture is drawn until it has its width, to so many inches; what is drawn gets no narrower [in]."""
 # A date or version in the file would change its bytes though the picture is the same.
-_METADATA: dict[str, dict[str, None]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+_METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+_FONT = "'DejaVu Sans'"
+_FONTS = f"{_FONT}, Verdana, sans-serif"
+"""Of text in an SVG: fonts as wide as the one it was laid out in, where that is not installed."""
 
 
 class Key(NamedTuple):
-    """One entry of a legend: colours side by side, or a marker, or neither (a heading), and its text.
+    """One entry of a legend: colours side by side, or a marker, or a line, or neither (a heading), and its text.
 
     Attributes
     ----------
     label : str
-        The text.
+        The text, of one line or several.
     colours : tuple of str
         Fill, or colour of the marker.
     marker : str
@@ -53,6 +63,8 @@ class Key(NamedTuple):
         Pattern on the box, in the colour `hatched`.
     hatched : str
         That colour.
+    dashes : str
+        Matplotlib's name of a kind of line; no line if empty.
     """
 
     label: str
@@ -61,6 +73,22 @@ class Key(NamedTuple):
     filled: bool = False
     hatch: str = ""
     hatched: str = "white"
+    dashes: str = ""
+
+    @property
+    def indent(self) -> float:
+        """Width of what stands before the text [in]."""
+        return (_STROKE if self.dashes else _SWATCH) + _PAD if self.colours else 0.0
+
+    @property
+    def width(self) -> float:
+        """Width of the whole entry [in]."""
+        return self.indent + style.text_width(self.label, style.SMALL)
+
+    @property
+    def lines(self) -> int:
+        """Number of lines of the text."""
+        return self.label.count("\n") + 1
 
 
 @dataclass(frozen=True)
@@ -73,10 +101,13 @@ class Sheet:
         The picture: a square inch, so that its fractions are inches.
     page : matplotlib Axes
         An invisible plane whose unit is the inch, for titles and legends.
+    look : Look
+        How it is wanted.
     """
 
     figure: Figure
     page: Axes
+    look: Look = USUAL
 
     def axes(self, left: float, bottom: float, width: float, height: float, grid: str = "y") -> Axes:
         """Add axes without frame on the right and top; all lengths in inches.
@@ -94,41 +125,64 @@ class Sheet:
         return axes
 
     def title(self, text: str, left: float, bottom: float) -> None:
-        """Write the title of the picture or of a column above a height [in]."""
-        self.page.text(left, bottom, text, size=style.LARGE, weight="bold", va="bottom")
+        """Write the title of a part of the picture above a height [in]."""
+        self.text(left, bottom, text, size=style.LARGE, weight="bold", va="bottom")
 
     def text(self, left: float, middle: float, text: str, **looks: Any) -> None:
         """Write small text in the middle of a line at a height [in], unless matplotlib's `looks` say otherwise."""
         looks = {"size": style.SMALL, "va": "center_baseline", **looks}
+        looks["size"] = style.points(looks["size"])
         self.page.text(left, middle, text, **looks)
 
     def unit(self, axes: Axes, name: str, above: float = 0.14) -> None:
-        """Write the unit of a vertical axis above it, by so many inches."""
+        """Write what a vertical axis measures, or its unit, above it by so many inches, from the picture's edge on."""
         place = axes.get_position()
-        self.text(place.x0 - 0.05, place.y1 + above, name, ha="right", va="top")
+        self.text(place.x0 - self.digits(axes), place.y1 + above, name, va="top")
+
+    def digits(self, axes: Axes) -> float:
+        """Width that the numbers of an upright axis take at its left [in]."""
+        texts = [tick.get_text() for tick in axes.get_yticklabels()]
+        return max((style.text_width(text, style.SMALL) for text in texts), default=0.0) + 0.05
 
     def keys(self, keys: Sequence[Key], left: float, bottom: float, width: float) -> float:
         """Draw a legend in lines of some width, from its lower left corner up [in]; return its upper edge."""
         lines: list[list[tuple[float, Key]]] = []
         start = width + 1
         for key in keys:
-            length = style.text_width(key.label, style.SMALL) + (_SWATCH + _PAD if key.colours else 0)
-            if start + length > width:
+            if start + key.width > width:
                 lines.append([])
                 start = 0.0
             lines[-1].append((start, key))
-            start += length + _GAP
+            start += key.width + _GAP
         for number, line in enumerate(reversed(lines)):
             for start, key in line:
                 self._key(key, left + start, bottom + (number + 0.5) * _KEY_LINE)
         return bottom + len(lines) * _KEY_LINE
 
+    def listed(self, keys: Sequence[Key], left: float, top: float, width: float) -> float:
+        """Draw a legend in columns, from its upper left corner down [in]; return its lower edge."""
+        column = max((key.width for key in keys), default=0.0) + _GAP
+        columns = max(1, min(len(keys), int((width + _GAP) / column)))
+        # As high as each other, so that the list reads down one column and goes on at the top of the next.
+        rows = -(-len(keys) // columns)
+        lowest = top
+        for number in range(columns):
+            edge = top
+            for key in keys[number * rows : (number + 1) * rows]:
+                self._key(key, left + number * column, edge - _KEY_LINE / 2)
+                edge -= key.lines * _KEY_LINE + (0.05 if key.lines > 1 else 0.0)
+            lowest = min(lowest, edge)
+        return lowest
+
     def _key(self, key: Key, left: float, middle: float) -> None:
+        if key.dashes:
+            ends = [left, left + _STROKE]
+            self.page.plot(ends, [middle] * 2, key.dashes, color=key.colours[0], linewidth=1.2, clip_on=False)
         if key.marker:
             edge, face = key.colours[0], key.colours[0] if key.filled else "white"
-            x = left + _SWATCH / 2
+            x = left + (_STROKE if key.dashes else _SWATCH) / 2
             self.page.plot([x], [middle], key.marker, ms=3.4, mew=0.7, mec=edge, mfc=face, clip_on=False)
-        elif key.colours:
+        elif key.colours and not key.dashes:
             # Several colours share one swatch: "the colour of the method, whichever it is".
             width = _SWATCH / len(key.colours)
             for index, colour in enumerate(key.colours):
@@ -137,33 +191,62 @@ class Sheet:
                 fill(box, colour)
                 if key.hatch:
                     box.set(hatch=key.hatch, edgecolor=key.hatched, linewidth=0)
-        self.text(left + (_SWATCH + _PAD if key.colours else 0), middle, key.label)
+        for number, line in enumerate(key.label.split("\n")):
+            self.text(left + key.indent, middle - number * _KEY_LINE, line)
 
-    def save(self, stem: Path) -> list[Path]:
-        """Write ``stem.png`` and ``stem.svg``, each complete or not at all.
+    def extent(self) -> Bbox:
+        """Return what is drawn, with its margin, in the layout's inches."""
+        from matplotlib.transforms import Affine2D
+
+        box = self.figure.get_tightbbox().padded(_MARGIN * self.look.scale)
+        return box.transformed(Affine2D().scale(1 / self.look.scale))
+
+    def save(self, stem: Path, title: str = "", width: float | None = None) -> list[Path]:
+        """Write the kinds of files that are wanted, each complete or not at all.
+
+        Parameters
+        ----------
+        stem : Path
+            Where, without an ending.
+        title : str
+            Written above everything, unless the look names another.
+        width : float, optional
+            Width of the files [in], or of what is drawn where that is wider; as wide as that if left out.
 
         Raises
         ------
         OutputError
             If they cannot be written.
         """
+        from matplotlib.transforms import Affine2D, Bbox
+
         # Once for all files: left to each of them, it would draw the picture one more time.
-        drawn = self.figure.get_tightbbox().padded(_MARGIN)
+        box = self.extent()
+        title = title if self.look.title is None else self.look.title
+        if title:
+            lines = style.wrapped(title, max(box.width, width or 0.0) - 2 * _MARGIN, style.LARGE, "bold")
+            self.title(lines, box.x0 + _MARGIN, box.y1 + 0.02)
+            box = Bbox([box.p0, [box.x1, self.extent().y1]])
+        if width is not None and box.width < width + _NEAR:
+            box = Bbox([box.p0, [box.x0 + width, box.y1]])
+        drawn = box.transformed(Affine2D().scale(self.look.scale))
 
         def write(file: Any, suffix: str) -> None:
             # The file is opened as text, below which are the bytes that a picture without text is written to.
-            to = file if suffix == "svg" else file.buffer
+            to = io.StringIO() if suffix == "svg" else file.buffer
             self.figure.savefig(to, format=suffix, metadata=_METADATA[suffix], dpi=_DPI, bbox_inches=drawn)
+            if suffix == "svg":
+                file.write(_with_fonts(to.getvalue()))
 
-        paths = [stem.with_name(f"{stem.name}.{suffix}") for suffix in _METADATA]
-        for path, suffix in zip(paths, _METADATA, strict=True):
+        paths = [stem.with_name(f"{stem.name}.{suffix}") for suffix in self.look.suffixes]
+        for path, suffix in zip(paths, self.look.suffixes, strict=True):
             write_atomically(path, partial(write, suffix=suffix))
         return paths
 
 
 @contextmanager
-def sheet(settings: dict[Any, Any] | None = None) -> Iterator[Sheet]:
-    """Open an empty picture, with further settings of matplotlib; draw and save it inside the ``with``.
+def sheet(look: Look = USUAL) -> Iterator[Sheet]:
+    """Open an empty picture; draw and save it inside the ``with``.
 
     A user's own matplotlib settings neither change the picture nor are changed by it.
     """
@@ -171,17 +254,55 @@ def sheet(settings: dict[Any, Any] | None = None) -> Iterator[Sheet]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(settings, fname=style.SETTINGS):
-        figure = Figure(figsize=(1, 1))
+    sizes: dict[Any, float] = {name: size * look.scale for name, size in style.TYPE_SIZES.items()}
+    with matplotlib.rc_context(sizes, fname=style.SETTINGS):
+        figure = Figure(figsize=(look.scale, look.scale))
         FigureCanvasAgg(figure)
         page = figure.add_axes((0, 0, _TINY, _TINY))
         page.set(xlim=(0, _TINY), ylim=(0, _TINY), autoscale_on=False)
         page.set_axis_off()
-        yield Sheet(figure, page)
+        yield Sheet(figure, page, look)
+
+
+def draw_to_width(
+    draw: Callable[[Sheet, float], object], stem: Path, look: Look, width: float, title: str = ""
+) -> list[Path]:
+    """Draw a picture of a certain width, and write its files.
+
+    Parameters
+    ----------
+    draw : callable
+        Draws it on a sheet; its second argument is the room from the left edge to the right one [in]. It is called
+        again with less room where what it draws is wider, or with more.
+    stem : Path
+        Where the files go, without their endings.
+    look : Look
+        How the picture is wanted.
+    width : float
+        Of the picture [in], if the look names none. One whose texts leave no room is as narrow as they allow.
+    title : str
+        Above the picture, unless the look names another.
+
+    Raises
+    ------
+    OutputError
+        If the files cannot be written.
+    """
+    wanted = (look.width or width) / look.scale
+    room = wanted
+    for left in reversed(range(_PASSES)):
+        with sheet(look) as drawn:
+            draw(drawn, room)
+            excess = drawn.extent().width - wanted
+            narrower = max(room - excess, _NARROW)
+            if not left or abs(excess) <= _NEAR or narrower == room:
+                return drawn.save(stem, title, wanted)
+            room = narrower
+    raise AssertionError("the last pass saves")
 
 
 def svg_for_page(draw: Callable[[Sheet, float], object], width: float) -> str:
-    """Return a picture as an SVG without background, exactly as wide as told, whose text is text.
+    """Return a picture as an SVG without background, exactly as wide as told.
 
     Parameters
     ----------
@@ -193,59 +314,14 @@ def svg_for_page(draw: Callable[[Sheet, float], object], width: float) -> str:
     from matplotlib.transforms import Bbox
 
     file = io.StringIO()
-    with sheet({"svg.fonttype": "none"}) as drawn:
+    with sheet() as drawn:
         draw(drawn, width)
-        low, high = drawn.figure.get_tightbbox().padded(_MARGIN).intervaly
+        low, high = drawn.extent().intervaly
         box = Bbox([[0, low], [width, high]])
         drawn.figure.savefig(file, format="svg", transparent=True, metadata=_METADATA["svg"], bbox_inches=box)
-    return file.getvalue()
+    return _with_fonts(file.getvalue())
 
 
-def fill(bar: Any, colour: str) -> None:
-    """Give a bar its colour and what goes with it: white stripes for exposed communication, an outline if pale."""
-    bar.set(facecolor=colour)
-    if colour == style.EXPOSED:
-        bar.set(hatch="//////", edgecolor="white", linewidth=0)
-    elif colour == style.OFFLINE:
-        bar.set(edgecolor=style.EDGE, linewidth=0.4, linestyle=":")
-
-
-def ring(axes: Axes, x: float, y: float, colour: str, size: float = 5.5) -> None:
-    """Mark a point by a white disc with an edge in a colour, as large as `size` [pt]."""
-    axes.plot([x], [y], "o", ms=size, mfc="white", mec=colour, zorder=5, clip_on=False)
-
-
-def note(axes: Axes, text: str, place: tuple[float, float], offset: tuple[float, float], **looks: Any) -> Annotation:
-    """Write small text beside a point: so far right of it and above it [pt]."""
-    looks = {"size": style.SMALL, **looks}
-    return axes.annotate(text, place, offset, textcoords="offset points", **looks)
-
-
-def list_beside(axes: Axes, heading: str) -> None:
-    """List the labelled lines and marks of a chart at its right."""
-    axes.legend(title=heading, loc="upper left", bbox_to_anchor=(1.03, 1), borderaxespad=0.0, alignment="left")
-
-
-def log_ticks(axis: Axis, unit: str = "") -> None:
-    """Put ticks on a logarithmic axis: at powers of ten and, where there is space, at 2 and 5 times those.
-
-    Where there would be none but one, they are at all multiples of the powers of ten.
-
-    Parameters
-    ----------
-    axis : matplotlib Axis
-        The axis, whose limits are set.
-    unit : str
-        Base unit that the numbers carry, with its prefixes: ``B/s``.
-    """
-    from matplotlib.ticker import LogLocator, NullLocator
-
-    low, high = axis.get_view_interval()
-    sparse = math.log10(high / low) > _MANY_DECADES[bool(unit)]
-    subs: Sequence[float] = (1.0,) if sparse else (1.0, 2.0, 5.0)
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    if sum(low <= sub * 10.0**power <= high for power in powers for sub in subs) < 2:
-        subs = range(1, 10)
-    axis.set_major_locator(LogLocator(subs=[*subs], numticks=12))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(lambda value, _: amount(value, unit) if unit else f"{value:,.10g}")
+def _with_fonts(svg: str) -> str:
+    """Name fonts for machines without the one that the text was laid out in."""
+    return re.sub(r"<text[^>]*>", lambda tag: tag[0].replace(_FONT, _FONTS), svg)

@@ -1,7 +1,8 @@
 """The visual language of all pictures: colours, type sizes, and units of time.
 
 Pictures are drawn at the size they are printed at (a column is 3.3 in wide, a page 7 in) and have no text below 6 pt.
-Colours are Okabe and Ito's, told apart by colour-blind readers too; a method has the same one everywhere.
+Colours are Okabe and Ito's and Paul Tol's, told apart by colour-blind readers too, without their yellows, which white
+paper swallows; a method has the same one everywhere.
 """
 
 from __future__ import annotations
@@ -38,17 +39,22 @@ _METHOD_COLOURS = {
     "fedbcd": "#56B4E9",
     "fedit": "#009E73",
     "fedcybgd": "#CC79A7",
-    "ffa-lora": "#F0E442",
+    "ffa-lora": "#A6761D",
     "flora": "#E69F00",
     "full-ft": "#1A1A1A",
     "overlapped-lora": "#882255",
+    "fedbuff": "#332288",
+    "fedasync": "#999933",
+    "parablock-async": "#AA4499",
 }
-_OTHER_COLOURS = ("#332288", "#999933", "#88CCEE", "#AA4499", "#44AA99")
-GROUP_COLOURS = ("#332288", "#CC6677", "#44AA99", "#999933", "#AA4499", "#117733", "#88CCEE", "#DDCC77")
-"""Paul Tol's, for groups of clients: no method that paraSim brings along has one of them."""
+_OTHER_COLOURS = ("#44AA99", "#CC6677", "#117733", "#6699CC", "#AA7700")
+GROUP_COLOURS = ("#332288", "#CC6677", "#44AA99", "#999933", "#AA4499", "#117733", "#6699CC", "#AA7700")
+"""Paul Tol's but for the last two, for groups of clients. Like methods' colours, all can be seen on white."""
 
 SETTINGS = Path(__file__).with_name("parasim.mplstyle")
 """What differs from matplotlib's defaults."""
+TYPE_SIZES = {"font.size": NORMAL, "axes.labelsize": NORMAL, "xtick.labelsize": SMALL, "ytick.labelsize": SMALL}
+"""Type of axes [pt]; it grows with that of the picture."""
 
 
 class FigureError(ParaSimError):
@@ -102,11 +108,30 @@ def format_time(seconds: float, unit: TimeUnit) -> str:
 
 
 @cache
-def text_width(text: str, size: float) -> float:
+def text_width(text: str, size: float, weight: str = "normal") -> float:
     """Width of the widest line of a text [in] at a type size [pt]."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    font = FontProperties(family="DejaVu Sans", size=size)
+    font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
     widths = [text_to_path.get_text_width_height_descent(line, font, False)[0] for line in text.split("\n")]
     return float(max(widths)) / 72
+
+
+def points(size: float) -> float:
+    """Return a size that is told in points of usual pictures as the picture being drawn has it [pt]."""
+    from matplotlib import rcParams
+
+    return size * float(rcParams["font.size"]) / NORMAL
+
+
+def wrapped(text: str, width: float, size: float, weight: str = "normal") -> str:
+    """Break a text into lines no wider than a width [in] at a type size [pt], where it has spaces."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size, weight) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return "\n".join(lines)

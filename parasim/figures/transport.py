@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from calibration.transport.compare import TransportComparison
 from parasim.figures import style
-from parasim.figures.parity import parity_axes
-from parasim.figures.sheet import Key, sheet
+from parasim.figures.look import USUAL, Look
+from parasim.figures.parity import parity_axes, side_by_side
+from parasim.figures.sheet import Key, Sheet, draw_to_width
 from parasim.figures.style import FigureError
 
-_SIDE, _GAP = 2.6, 0.75
+_WIDTH = 6.4
 _BAND = 0.15
 _MARKERS = {"start-up": "o", "loss": "s", "streams": "^", "two-way": "D", "sharing": "X", "trace": "v", "outage": "P"}
 
 
-def draw_transport(comparisons: Sequence[TransportComparison], path: Path) -> list[Path]:
-    """Draw measured seconds and rates against predicted ones, PNG and SVG.
+def draw_transport(comparisons: Sequence[TransportComparison], path: Path, look: Look = USUAL) -> list[Path]:
+    """Draw measured seconds and rates against predicted ones.
 
     Parameters
     ----------
@@ -26,11 +28,13 @@ def draw_transport(comparisons: Sequence[TransportComparison], path: Path) -> li
         What is drawn.
     path : Path
         Where to write, without suffix.
+    look : Look
+        How the picture is wanted.
 
     Returns
     -------
     list of Path
-        The two files.
+        The files.
 
     Raises
     ------
@@ -41,19 +45,22 @@ def draw_transport(comparisons: Sequence[TransportComparison], path: Path) -> li
     """
     if not comparisons:
         raise FigureError("nothing to draw: there are no measured rows")
-    kinds = list(dict.fromkeys(one.kind for one in comparisons))
+    return draw_to_width(partial(_draw, comparisons=comparisons), path, look, _WIDTH)
+
+
+def _draw(drawn: Sheet, room: float, comparisons: Sequence[TransportComparison]) -> None:
     colours = dict(zip(_MARKERS, style.GROUP_COLOURS, strict=False))
+    kinds = dict.fromkeys(one.kind for one in comparisons)
     keys = [Key(kind, (colours[kind],), marker=_MARKERS[kind], filled=True) for kind in kinds]
-    with sheet() as drawn:
-        drawn.keys([*keys, Key(f"± {_BAND:.0%}", (style.GRID,))], -0.3, _SIDE + 0.08, 2 * _SIDE + _GAP)
-        units = list(dict.fromkeys(one.unit for one in comparisons))
-        for place, unit in enumerate(units):
-            shown = [one for one in comparisons if one.unit == unit]
-            figures = [figure for one in shown for figure in (one.measured, one.predicted)]
-            ends = min(figures) / 1.3, max(figures) * 1.3
-            labels = f"measured [{unit}]", f"simulated [{unit}]"
-            axes = parity_axes(drawn, place * (_SIDE + _GAP), _SIDE, ends, _BAND, *labels)
-            for one in shown:
-                looks: dict[str, Any] = {"ms": 3.6, "mew": 0.4, "mec": "white", "color": colours[one.kind]}
-                axes.plot(one.measured, one.predicted, _MARKERS[one.kind], **looks)
-        return drawn.save(path)
+    units = list(dict.fromkeys(one.unit for one in comparisons))
+    side, places = side_by_side(room, len(units))
+    drawn.keys([*keys, Key(f"± {_BAND:.0%}", (style.GRID,))], 0, side + 0.08, room)
+    for (left, bottom), unit in zip(places, units, strict=True):
+        shown = [one for one in comparisons if one.unit == unit]
+        figures = [figure for one in shown for figure in (one.measured, one.predicted)]
+        ends = min(figures) / 1.3, max(figures) * 1.3
+        labels = f"measured [{unit}]", f"simulated [{unit}]"
+        axes = parity_axes(drawn, left, side, ends, _BAND, *labels, bottom=bottom)
+        for one in shown:
+            looks: dict[str, Any] = {"ms": 3.6, "mew": 0.4, "mec": "white", "color": colours[one.kind]}
+            axes.plot(one.measured, one.predicted, _MARKERS[one.kind], **looks)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from parasim.figures.look import USUAL, Look
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from parasim.deadlines import Within
+
+
+class Draw(Protocol):
+    """Draws the picture of an answer."""
+
+    def __call__(self, directory: Path, look: Look = USUAL) -> Sequence[Path]:
+        """Write its files into a directory, and return them."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,10 @@ class Plan:
         Origin of the numbers, as in `Result.provenance`.
     draw : callable, optional
         Draws the picture into a directory and returns the files.
+    within : Within, optional
+        The deadline that was asked about.
+    starts : datetime, optional
+        When the run starts, where the calendar matters.
     """
 
     question: str
@@ -93,7 +109,14 @@ class Plan:
     columns: Sequence[str]
     notes: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
-    draw: Callable[[Path], Sequence[Path]] | None = None
+    draw: Draw | None = None
+    within: Within | None = None
+    starts: datetime | None = None
+
+    @property
+    def missed(self) -> bool:
+        """Whether there is a deadline, and nothing that was asked about meets it."""
+        return self.within is not None and not any(answer.feasible for answer in self.answers)
 
     @property
     def table(self) -> list[tuple[str, ...]]:
@@ -107,6 +130,8 @@ class Plan:
             "answers": [{key: v for key, v in asdict(answer).items() if key != "row"} for answer in self.answers],
             "notes": list(self.notes),
             "provenance": dict(self.provenance),
+            **({"within_s": self.within.seconds} if self.within is not None else {}),
+            **({"starts": self.starts.isoformat()} if self.starts is not None else {}),
         }
 
     def to_dataframe(self) -> pd.DataFrame:

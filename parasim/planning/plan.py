@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from importlib import import_module
 from itertools import chain
 
 from parasim.alike_bars import seen, share_seconds
 from parasim.api import Source
+from parasim.deadlines import read_within
 from parasim.ignored import ignored, not_adapted, unused_regions
 from parasim.memory import memory_of, merged
 from parasim.planning.answer import Answer, Plan
@@ -28,8 +30,9 @@ from parasim.planning.search.quantities import WithValue, quantity_named
 from parasim.planning.search.waiting import WAITING, case_that_waits
 from parasim.sentences import say
 from sim.errors import ScenarioError, UnitError
+from sim.scenario.calendar import moment_after, written
 from sim.scenario.traces import links_of, varies
-from sim.scenario.units import duration, quantity
+from sim.scenario.units import quantity
 from sim.workload.methods import Trains
 
 _CONFIDENCE = 0.9
@@ -63,9 +66,10 @@ def plan(
     overrides : iterable of str
         Such as ``fleet.0.uplink=20MB/s``.
     methods : str, sequence of str or None
-        Methods to answer for, or ``all``; the scenario's own if None, and all for a budget.
+        Methods to answer for, or ``all``; the scenario's own if None.
     within : str, float or None
-        The deadline, such as ``25min``; a float is seconds, a text needs a unit.
+        The deadline, such as ``25min`` (a float is seconds, a text needs a unit) or ``Friday 18:00``: by the calendar,
+        for a run that starts when the scenario says, or now.
     solve_for : str or None
         What is to meet the deadline: a key of `parasim.planning.search.quantities.QUANTITIES`, such as ``bandwidth``,
         or of `parasim.planning.search.waiting.WAITING`, such as ``quorum``.
@@ -101,16 +105,17 @@ def plan(
     module, value = asked[_one_question(asked, within)]
     if solve_for in WAITING:
         module = "waiting"
-    deadline = None if within is None else _seconds(within)
     if break_even is not None:
         if methods is not None:
             raise ScenarioError("--break-even names its own two methods; leave out --method")
         methods = named_methods("--break-even", break_even)
     scenario = scenario_of(source, overrides)
+    due = None if within is None else read_within(within, scenario)
+    deadline = None if due is None else due.seconds
     prepare = Case.of
     if solve_for in WAITING and deadline is not None:
         prepare = partial(case_that_waits, WAITING[solve_for], deadline)
-    prepared, refused = by_method(scenario, "all" if budget and methods is None else methods, prepare)
+    prepared, refused = by_method(scenario, methods, prepare)
     cases, left_out = list(prepared.values()), refused if methods is None else {}
     sure = _CONFIDENCE if confidence is None else _probability(confidence)
     question = Question(scenario, cases, left_out, str(value), sure, deadline, jobs, report)
@@ -126,9 +131,23 @@ def plan(
     setups = (case.setup for case in cases)
     unadapted = (not_adapted(setup.scenario, setup.architecture) for setup in setups if setup.architecture is not None)
     notes += dict.fromkeys(chain.from_iterable(unadapted))
+    starts = scenario.starts if due is None else due.starts
+    notes += _ends(answered.answers, starts)
     row = ("-",) * len(answered.columns)
     others = [Answer(m, False, None, "", None, why, row=row) for m, why in refused.items() if m not in left_out]
-    return replace(answered, answers=[*answered.answers, *others], notes=notes)
+    return replace(answered, answers=[*answered.answers, *others], notes=notes, within=due, starts=starts)
+
+
+def _ends(answers: Sequence[Answer], starts: datetime | None) -> list[str]:
+    """Say in a sentence when runs end at the answers, by the calendar, if it matters."""
+    if starts is None:
+        return []
+    runs = [(answer.method, answer.wall_clock_s) for answer in answers if answer.wall_clock_s is not None]
+    if len(dict(runs)) < len(runs):
+        # Of points of a front there are several for a method.
+        return []
+    ends = [say("times.end", method=method, end=written(moment_after(starts, time))) for method, time in runs]
+    return [say("times.ends", starts=written(starts), ends=ends)] if ends else []
 
 
 def _one_question(questions: Mapping[str, tuple[str, object]], within: str | float | None) -> str:
@@ -166,19 +185,6 @@ def _probability(confidence: str | float) -> float:
     if unit or not 0 < probability < 1:
         raise ScenarioError(f"--confidence {confidence}: must be a probability between 0 and 1, such as 0.9")
     return probability
-
-
-def _seconds(within: str | float) -> float:
-    # Elsewhere a bare number is seconds; as a deadline it was as likely meant to be minutes.
-    if isinstance(within, str) and within.strip("+-0123456789.eE ") == "":
-        raise ScenarioError(f"--within {within!r} has no unit; write a duration like 90s, 25min or 4h")
-    try:
-        seconds = duration(within)
-    except UnitError as error:
-        raise ScenarioError(f"--within {error}") from None
-    if not seconds:
-        raise ScenarioError(f"--within {within}: must be longer than nothing")
-    return seconds
 
 
 def _shared_seconds(cases: Sequence[Case], *, widths: bool) -> list[str]:

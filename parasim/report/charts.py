@@ -56,6 +56,7 @@ def bar_chart(
     text: str = "",
     more: Sequence[str] = (),
     note: str = "",
+    whole: float = 0.0,
 ) -> PageChart:
     """Draw bars of times [s] for wide and for narrow pages, with a table of their numbers.
 
@@ -73,10 +74,13 @@ def bar_chart(
         Headings of what else the bars tell.
     note : str
         What else is to be said of them.
+    whole : float
+        What the bars are shares of [s]; 0 if they are none.
     """
     head = [what, *(part.name for part in parts), *([text] if text else []), *more]
     rows = [(bar.name, *map(clock, bar.lengths), *([bar.text] if text else []), *bar.more) for bar in bars]
-    return chart(partial(draw_bars, parts=parts, bars=bars), PageTable(head, rows, numbers=len(head) - 1, note=note))
+    table = PageTable(head, rows, numbers=len(head) - 1, note=note)
+    return chart(partial(draw_bars, parts=parts, bars=bars, whole=whole), table)
 
 
 def inlined(svg: str, prefix: str) -> str:
@@ -102,7 +106,7 @@ def _adapted(tag: str, prefix: str) -> str:
     tag = re.sub(r'^<g id="[^"]*"', "<g", tag)
     tag = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", tag)
     # A hundredth of a point is more than a screen tells apart.
-    tag = re.sub(r"(\.\d\d)\d+", r"\1", tag).replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
+    tag = re.sub(r"(\.\d\d)\d+", r"\1", tag)
     for colour, name in _VARIABLES.items():
         tag = tag.replace(colour.lower(), f"var(--{name})")
     # White text stands in bars, whose colours stay.

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from parasim.contracts import STAMP
 from parasim.report.page import PagePicture
 from parasim.report.record import RECORD, Record
 from sim.errors import ParaSimError
@@ -37,6 +38,8 @@ def read_record(directory: Path) -> Record:
         return Record()
     data = read_json(directory / RECORD)
     kinds = {"kind": str, "command": str, "version": str, "scenario": dict, "files": list}
+    # Earlier versions left no contract's name.
+    data = {name: value for name, value in data.items() if name not in STAMP}
     if not data.keys() <= kinds.keys() or not all(isinstance(value, kinds[name]) for name, value in data.items()):
         raise ReportError(f"{directory / RECORD}: is not one of paraSim's")
     return Record(**data)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from parasim import __version__
+from parasim.contracts import as_given, stamped
 from sim.scenario.scenario import Scenario
 from sim.support.atomic_files import write_json
 
@@ -60,6 +61,6 @@ def leave_record(directory: Path, kind: str, scenario: Scenario | Mapping[str, A
     OutputError
         If it cannot be written.
     """
-    plain = scenario.model_dump(mode="json", exclude_unset=True) if isinstance(scenario, Scenario) else scenario
-    record = Record(kind, shlex.join(["paraSim", *sys.argv[1:]]), __version__, plain, [path.name for path in files])
-    write_json(directory / RECORD, asdict(record))
+    command = shlex.join(["paraSim", *sys.argv[1:]])
+    record = Record(kind, command, __version__, as_given(scenario), [path.name for path in files])
+    write_json(directory / RECORD, stamped("record", asdict(record)))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from parasim.api import load
 from parasim.figures import style
 from parasim.figures.bars import BarPart, StackedBar
-from parasim.figures.gantt_failures import REPAIR as FAILED
+from parasim.figures.breakdown import breakdown_parts
 from parasim.report.charts import bar_chart
 from parasim.report.files import read_json
 from parasim.report.links import links_told
@@ -19,21 +18,6 @@ from parasim.report.record import Record
 from parasim.report.timelines import timeline_chart
 from parasim.report.whatif import what_ifs
 from parasim.text import amount, clock, signed_share
-
-_BREAKDOWN = {
-    "compute_s": BarPart("computing", style.COMPUTE),
-    "exposed_communication_s": BarPart("communicating, not covered by computing", style.EXPOSED),
-    "waiting_s": BarPart("waiting", style.WAITING),
-    "offline_s": BarPart("offline", style.OFFLINE),
-    "failed_s": BarPart("failed: repairs, and outages that something waited for", FAILED),
-}
-"""Parts of a client's wall-clock, by their column."""
-
-
-def breakdown_parts(row: Mapping[str, Any]) -> dict[str, BarPart]:
-    """Parts of a client's wall-clock that a run's figures have, by their column: one more where anything can fail."""
-    return {column: part for column, part in _BREAKDOWN.items() if column in row}
-
 
 _TIME = BarPart("time", style.COMPUTE)
 _SAVED = BarPart("saved, as simulated", style.SAVED)
@@ -122,7 +106,7 @@ def _resources(why: dict[str, Any]) -> PageChart:
         name = share["resource"] if share["group"] == "server" else f"{share['resource']} of {share['group']}"
         held[name if share["seconds"] >= _WORTH_A_BAR * wall_clock else "everything else"] += share["seconds"]
     bars = [StackedBar(name, [seconds], f"{seconds / wall_clock:.1%}") for name, seconds in held.items()]
-    return bar_chart("resource", [_TIME], bars, text="share")
+    return bar_chart("resource", [_TIME], bars, text="share", whole=wall_clock)
 
 
 def _changes(why: dict[str, Any]) -> PageChart:
@@ -141,4 +125,5 @@ def _changes(why: dict[str, Any]) -> PageChart:
         bars.append(StackedBar(claim["change"], [max(0.0, saves)], effect, more))
     note = "An exact replay follows the recorded run; an estimate also keeps every share of the server's links."
     note = "" if why.get("not_replayable") else note
-    return bar_chart("change", [_SAVED], bars, more=["predicted", "by", "simulated", "error", "saves"], note=note)
+    columns = ["predicted", "by", "simulated", "error", "saves"]
+    return bar_chart("change", [_SAVED], bars, more=columns, note=note, whole=wall_clock)

@@ -18,7 +18,7 @@ from parasim.figures.bars import BarPart
 from parasim.report.page import Slider, WhatIf, WhatIfBar
 from parasim.sentences import listed, say
 from parasim.sweeping import PAPER_METHODS
-from parasim.text import amount
+from parasim.text import amount, origin_said
 from sim.engine.fleet import Fleet
 from sim.engine.lines import access, are_plain, lines
 from sim.engine.result import Result
@@ -38,7 +38,7 @@ MOST_WORK = 1_000_000
 _CHANGE = 0.1
 """Work of a change of a link's capacity, beside that of a span."""
 
-PARTS = (BarPart("computing", style.COMPUTE), BarPart("communicating, waiting, offline", style.WAITING))
+PARTS = (BarPart("computing", style.COMPUTE), BarPart("exposed communication, waiting, offline", style.WAITING))
 
 
 def what_ifs(scenario: Scenario) -> tuple[WhatIf | None, list[str]]:
@@ -150,7 +150,7 @@ def _cells(recording: Recording, answers: Answers) -> list[WhatIfBar]:
     computing = recording.result.mean("compute")
     compute: Any = recording.result.provenance["compute"]
     return [
-        WhatIfBar((computing, float(wall_clock) - computing), compute["origin"]) for wall_clock in answers.wall_clock
+        WhatIfBar((computing, float(wall_clock) - computing), origin_said(compute)) for wall_clock in answers.wall_clock
     ]
 
 

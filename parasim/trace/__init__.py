@@ -1,7 +1,8 @@
 """A run for Perfetto's viewer: a process per client, arrows from cause to effect, and the use of the server's links.
 
 Traces are JSON in the trace event format of Chrome, plain or compressed, which Perfetto's viewer and
-``chrome://tracing`` open. `events.py` says what is in them, `arrows.py` who waited for whom.
+``chrome://tracing`` open. `events.py` says what is in them, `arrows.py` who waited for whom. For other simulators and
+tools, `chakra.py` writes a run as execution traces of Chakra.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from sim.engine.result import Result
 
 
+CHAKRA = ".et"
+"""How names of Chakra's execution traces end."""
+
+
 def check_trace_path(path: Path) -> None:
     """Make sure, before a long run, that a trace can be written to a file.
 
@@ -29,8 +34,14 @@ def check_trace_path(path: Path) -> None:
     OutputError
         If its name does not say the format, or its directory cannot hold it.
     """
-    if not path.name.endswith((".json", ".json.gz")):
-        raise OutputError(f"--trace {path}: traces are JSON; the name ends in .json or .json.gz")
+    if not path.name.endswith((".json", ".json.gz", CHAKRA)):
+        raise OutputError(
+            f"--trace {path}: the name ends in .json or .json.gz, for Perfetto's viewer, or in {CHAKRA}, for Chakra"
+        )
+    if path.name.endswith(CHAKRA):
+        from parasim.trace.chakra import require_chakra
+
+        require_chakra()
     if is_folder(path):
         raise OutputError(f"--trace {path}: is a directory; give the name of a file")
     check_directory(path.parent)
@@ -44,7 +55,8 @@ def write_trace(result: Result, path: Path, critical: CriticalPath | None = None
     result : Result
         The run.
     path : Path
-        The file, ``.json`` or ``.json.gz``; times in it are whole microseconds.
+        The file, ``.json`` or ``.json.gz``, or ``.et`` for one of Chakra's for each actor; times in it are whole
+        microseconds.
     critical : CriticalPath, optional
         Shown as a process of its own.
 
@@ -56,6 +68,11 @@ def write_trace(result: Result, path: Path, critical: CriticalPath | None = None
     from parasim.trace.events import RunTrace
 
     check_trace_path(path)
+    if path.name.endswith(CHAKRA):
+        from parasim.trace.chakra import write_chakra
+
+        write_chakra(result, path)
+        return
     trace = RunTrace(result, critical)
 
     def write(file: IO[str]) -> None:
@@ -76,6 +93,16 @@ def write_events(file: IO[bytes] | gzip.GzipFile, events: Iterable[Mapping[str, 
     for number, event in enumerate(events):
         file.write(b",\n" * (number > 0) + encode(event).encode())
     file.write(b"\n]}\n")
+
+
+def named(result: Result, path: Path) -> str:
+    """Say where a run's trace is."""
+    if not path.name.endswith(CHAKRA):
+        return str(path)
+    from parasim.trace.chakra import chakra_files, ranks_of
+
+    files = chakra_files(path, ranks_of(result))
+    return f"{files[0]} to {files[-1].name}, a file for each client, then the server"
 
 
 def write_traces(results: Mapping[str, Result], path: Path) -> list[Path]:
@@ -99,8 +126,9 @@ def write_traces(results: Mapping[str, Result], path: Path) -> list[Path]:
         As from `write_trace`.
     """
     check_trace_path(path)
-    stem, dot, suffix = path.name.partition(".json")
-    paths = [path.with_name(f"{stem}-{method}{dot}{suffix}") if len(results) > 1 else path for method in results]
+    suffix = next(suffix for suffix in (".json", ".json.gz", CHAKRA) if path.name.endswith(suffix))
+    stem = path.name.removesuffix(suffix)
+    paths = [path.with_name(f"{stem}-{method}{suffix}") if len(results) > 1 else path for method in results]
     for result, own in zip(results.values(), paths, strict=True):
         write_trace(result, own)
     return paths

@@ -81,15 +81,15 @@ def numbers(clients: range) -> str:
     return f"{clients[0]}" + (f" to {clients[-1]}" if len(clients) > 1 else "")
 
 
-def both(seed: int, up: Capacity | None, down: Capacity | None, *owner: int) -> Capacities:
+def both(seed: int, clock: float | None, up: Capacity | None, down: Capacity | None, *owner: int) -> Capacities:
     """Both directions of a link for the network; of whom, decides where in a trace it begins."""
-    return capacity(up, seed, *owner), capacity(down, seed, *owner)
+    return capacity(up, seed, *owner, clock=clock), capacity(down, seed, *owner, clock=clock)
 
 
 def access(scenario: Scenario, fleet: Fleet, client: int) -> Capacities:
     """Capacities of a client's own link."""
     group = fleet.group(client)
-    return both(scenario.seed, group.uplink, group.down, client)
+    return both(scenario.seed, scenario.clock, group.uplink, group.down, client)
 
 
 def lines(scenario: Scenario) -> Iterator[Line]:
@@ -101,10 +101,10 @@ def lines(scenario: Scenario) -> Iterator[Line]:
         for start in clients[:: group.site.clients] if group.site is not None else ():
             assert group.site is not None
             site = site_of(group, clients.start, start)
-            capacities = both(scenario.seed, group.site.uplink, group.site.down, start, OF_SITE)
+            capacities = both(scenario.seed, scenario.clock, group.site.uplink, group.site.down, start, OF_SITE)
             yield Line(Level.SITE, site_name(group, site), capacities, (site,))
     for number, (name, region) in enumerate(scenario.regions.items()):
-        capacities = both(scenario.seed, region.uplink, region.down, number, OF_REGION)
+        capacities = both(scenario.seed, scenario.clock, region.uplink, region.down, number, OF_REGION)
         if region.aggregates:
             yield Line(Level.REGION, f"region {name}", capacities, (), (fleet.aggregators[name],))
         else:
@@ -112,5 +112,5 @@ def lines(scenario: Scenario) -> Iterator[Line]:
             yield Line(Level.REGION, f"region {name}", capacities, behind)
     server = scenario.server
     direct = tuple(fleet.members(index) for index, group in groups if group.region not in fleet.aggregators)
-    capacities = both(scenario.seed, server.ingress, server.egress, 0, OF_SERVER)
+    capacities = both(scenario.seed, scenario.clock, server.ingress, server.egress, 0, OF_SERVER)
     yield Line(Level.SERVER, fleet.actor(SERVER), capacities, direct, tuple(fleet.aggregators.values()))

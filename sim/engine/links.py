@@ -86,6 +86,7 @@ class Links:
     ):
         self._env = env
         self._seed = scenario.seed if starts is None else starts
+        self._clock = scenario.clock
         self._at_once = at_once
         self._access = access or {}
         self._tcp: dict[tuple[int, float], tuple[Tcp, Tcp]] = {}
@@ -93,7 +94,9 @@ class Links:
         regions = scenario.regions
         below_server = [group for group in scenario.fleet if not _aggregates(regions, group)]
         server = scenario.server
-        self.network = self._star(below_server, *both(self._seed, server.ingress, server.egress, 0, OF_SERVER))
+        self.network = self._star(
+            below_server, *both(self._seed, self._clock, server.ingress, server.egress, 0, OF_SERVER)
+        )
         self.aggregators: dict[str, Port] = {}
         self.shared: dict[Link, int] = {}
         if any(group.site or group.region or group.transport for group in scenario.fleet):
@@ -122,7 +125,7 @@ class Links:
         network, above, latency = self._branches[group.region]
         if group.site is not None:
             above = self._line(group, group.site, site_of(group, first, client))
-        uplink, downlink = both(self._seed, group.uplink, group.down, client)
+        uplink, downlink = both(self._seed, self._clock, group.uplink, group.down, client)
         own_latency = group.latency
         if client in self._access:
             other = self._access[client]
@@ -139,7 +142,7 @@ class Links:
 
     def _branch(self, name: str, index: int, region: Region, members: list[Group]) -> _Branch:
         """Lay a region's link."""
-        uplink, downlink = both(self._seed, region.uplink, region.down, index, OF_REGION)
+        uplink, downlink = both(self._seed, self._clock, region.uplink, region.down, index, OF_REGION)
         if region.aggregates:
             up = down = None
             if region.transport is not None:
@@ -159,7 +162,7 @@ class Links:
         first = clients.start
         if first not in self._lines:
             network, above, _ = self._branches[group.region]
-            capacities = both(self._seed, line.uplink, line.down, first, OF_SITE)
+            capacities = both(self._seed, self._clock, line.uplink, line.down, first, OF_SITE)
             self._lines[first] = self._shared(network, above, *capacities, f"the {site_name(group, clients)}", first)
         return self._lines[first]
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from datetime import datetime, time, timedelta
 from functools import lru_cache
 from typing import Protocol
 
 from sim.failures.marks import Marks
+from sim.scenario.calendar import seconds_between
 
 DAY = 86400.0
 """Period of day and night [s]."""
@@ -46,11 +48,16 @@ class Sessions:
     session : float
         Mean length of a session [s].
     day_to_night : float
-        How many times as often those who are gone come back at noon as at midnight, at least 1. Time 0 is six in the
-        morning. Gaps are exponential with mean session (1 - share) / share where it is 1.
+        How many times as often those who are gone come back at noon as at midnight, at least 1. Gaps are exponential
+        with mean session (1 - share) / share where it is 1.
+    since_six : float
+        From six in the morning to time 0 [s].
     """
 
-    def __init__(self, seed: int, share: float, session: float, day_to_night: float = 1.0) -> None:
+    def __init__(
+        self, seed: int, share: float, session: float, day_to_night: float = 1.0, since_six: float = 0.0
+    ) -> None:
+        self._since_six = since_six
         self._swing = (day_to_night - 1) / (day_to_night + 1)
         rate = mean_return_rate(share, session, self._swing)
         kept = self._kept if self._swing else None
@@ -71,7 +78,7 @@ class Sessions:
         return (self._ends if self.there(client, time) else self._begins).after(client, time)
 
     def _kept(self, time: float) -> float:
-        return (1 + self._swing * math.sin(2 * math.pi * time / DAY)) / (1 + self._swing)
+        return (1 + self._swing * math.sin(2 * math.pi * (time + self._since_six) / DAY)) / (1 + self._swing)
 
 
 @lru_cache(maxsize=1024)
@@ -171,6 +178,51 @@ class RecordedSessions:
         turn += ((turn + 1) * period <= time) - (turn * period > time)
         known = len(changes) - 1
         return changes, turn, bisect_right(changes, time, 0, known, key=lambda change: turn * period + change)
+
+
+class DailySessions:
+    """Sessions from one time of day to another, on each day's clock.
+
+    Parameters
+    ----------
+    starts : datetime
+        When time 0 is.
+    begin, end : time
+        On the clock of that zone; an end that is not later than the beginning is one of the next day.
+
+    Notes
+    -----
+    A time that a day's clock leaves out, as it is put forward over it, is taken for one so much after that.
+    """
+
+    def __init__(self, starts: datetime, begin: time, end: time) -> None:
+        self._starts, self._begin, self._end = starts, begin, end
+        self._overnight = end <= begin
+        self._of_day = lru_cache(maxsize=8)(self._session)
+
+    def there(self, client: int, time: float) -> bool:
+        """Tell whether a client is there at a time [s]."""
+        day = self._day(time)
+        return any(begin <= time < end for begin, end in map(self._of_day, (day - 1, day, day + 1)))
+
+    def next_change(self, client: int, time: float) -> float:
+        """First time after `time` at which it leaves or comes back [s]."""
+        day = self._day(time)
+        sessions = [self._of_day(other) for other in range(day - 2, day + 4)]
+        return min(change for begin, end in sessions if begin < end for change in (begin, end) if change > time)
+
+    def _day(self, time: float) -> int:
+        """Day of a time, roughly: clocks are put forward and back."""
+        return math.floor(time / DAY)
+
+    def _session(self, day: int) -> tuple[float, float]:
+        """Begin and end of the session that begins so many days after the first one [s]."""
+        date = self._starts.date() + timedelta(days=day)
+        ends = date + timedelta(days=self._overnight)
+        zone = self._starts.tzinfo
+        moments = datetime.combine(date, self._begin, zone), datetime.combine(ends, self._end, zone)
+        begin, end = (seconds_between(self._starts, moment) for moment in moments)
+        return begin, end
 
 
 def _changes(sessions: Sequence[tuple[float, float]]) -> list[float]:

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sim.failures.availability import Availability, RecordedSessions, Sessions
+from sim.failures.availability import DAY, Availability, DailySessions, RecordedSessions, Sessions
 from sim.failures.dropout import Dropouts
 from sim.failures.interruptions import Interruptions
+from sim.scenario.calendar import read_time, read_zone, seconds_of_day
 from sim.scenario.failures import Available, Dropout
 from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Group
@@ -34,7 +35,7 @@ class Population:
     """
 
     def __init__(self, scenario: Scenario) -> None:
-        self._groups, self._seed = scenario.fleet, scenario.seed
+        self._groups, self._seed, self._starts = scenario.fleet, scenario.seed, scenario.starts
         self._firsts = [0, *accumulate(group.count for group in scenario.fleet)]
         # Models are made when they are first asked for: there may be as many groups as clients.
         self._made: dict[tuple[str, int], Any] = {}
@@ -84,9 +85,17 @@ class Population:
     def _sessions(self, given: Available, first: int) -> Availability | None:
         if given.file is not None:
             return RecordedSessions(recorded_sessions(given.file).clients, first)
+        starts = self._starts
+        if starts is not None and given.zone is not None:
+            starts = starts.astimezone(read_zone(given.zone))
+        if given.daily is not None:
+            assert starts is not None
+            return DailySessions(starts, *map(read_time, given.daily))
         assert given.share is not None
         assert given.session is not None
-        return Sessions(self._seed, given.share, given.session, given.day_to_night or 1.0) if given.share < 1 else None
+        since_six = 0.0 if starts is None else seconds_of_day(starts) - DAY / 4
+        day_to_night = given.day_to_night or 1.0
+        return Sessions(self._seed, given.share, given.session, day_to_night, since_six) if given.share < 1 else None
 
     def _dropouts(self, given: Dropout, first: int) -> Dropouts | None:
         return Dropouts(self._seed, given.rate, given.during, given.back_after) if given.rate else None

@@ -16,6 +16,8 @@ from sim.network.transport import Connection
 FIXED_POINT = 80
 """Sums of capacities are integers in units of 2**-80 B/s: adding and subtracting them never rounds."""
 
+UNIT = 2.0**FIXED_POINT
+
 LARGE = 2.0**512
 """No float from here on has a fraction [B/s]."""
 
@@ -50,7 +52,7 @@ def fixed_point(value: float) -> int:
     """Return a float in units of 2**-FIXED_POINT, exactly unless it is below 2**(52 - FIXED_POINT)."""
     if value < LARGE:
         # Multiplying by a power of two does not round.
-        return int(value * 2.0**FIXED_POINT)
+        return int(value * UNIT)
     return int(min(value, sys.float_info.max)) << FIXED_POINT
 
 
@@ -236,6 +238,20 @@ class Access(Link):
         else:
             self._become_idle()
 
+    def finish_rounded(self) -> None:
+        """End all transfers of which only rounding is left, as this link or one above it goes down."""
+        above, clock, got = self.above, self.trunk.clock, self.virtual
+        if self.stamp >= 0:
+            if self.fair:
+                got += above.bytes_so_far() - self.since
+            elif clock > self.since:
+                got += (clock - self.since) * self.own if self.flow is None else self.flow.delivered(self.since, clock)
+        while self.ends:
+            due, _, transfer = self.ends[0]
+            if not transfer.is_through(due - got, clock, due + sum(branch.virtual for branch in above.path())):
+                return
+            self.finish(0.0, 0.0)
+
     def _note_bottleneck(self) -> None:
         """Note which link has bound the transfers here until now."""
         link: Any = self
@@ -325,6 +341,8 @@ class Access(Link):
         self.since = clock
         assert self.course is not None
         self.capacity, until = self.course.rate_until(now)
+        if not self.capacity and self.ends[0][2].is_through(self.ends[0][0] - self.virtual, clock, self.ends[0][0]):
+            return False
         self.own = own = self.capacity / sent if sent > 1 else self.capacity
         share = self.count * fixed_point(own * sent)
         above.capped_sum += share - self.share
@@ -357,8 +375,11 @@ class Access(Link):
                 self.key = min(key, was)
                 return
             above.detach()
-            above.take_out(self)
-            above.put_in(self, fair=False)
+            if not self.own:
+                self.finish_rounded()
+            if self.stamp >= 0:
+                above.take_out(self)
+                above.put_in(self, fair=False)
             return
         if self.stamp >= 0:
             above.detach()

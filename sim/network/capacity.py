@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.errors import NetworkError
+from sim.network.timing import CLOCK_SLACK
 
 Floats = NDArray[np.float64]
 
@@ -292,8 +293,24 @@ class Varying:
         before = (start - self._moment(cycle, row)) * values[row]
         return max(whole - before + (end - self._moment(self._cycle, last)) * values[last], 0.0)
 
-    def when(self, start: float, size: float) -> float:
-        """Time at which so many bytes [B] are through that begin at `start` [s]; inf if never."""
+    def when(self, start: float, size: float, gone: float = 0.0) -> float:
+        """Time at which bytes are through that begin now.
+
+        Parameters
+        ----------
+        start : float
+            Now [s].
+        size : float
+            How many [B].
+        gone : float
+            Bytes [B] that they are the rest of, so that they are as exact as a float of this size is: what that, or
+            the clock, may have rounded does not wait for an outage to end.
+
+        Returns
+        -------
+        float
+            [s]; inf if never.
+        """
         if size <= 0:
             return start
         if not self.peak:
@@ -302,7 +319,10 @@ class Varying:
         cycle, left = self._cycle, size / self.scale
         until = self._moment(cycle, row + 1)
         if until == math.inf:
-            return start + left / course.rates[row] if course.rates[row] else math.inf
+            if course.rates[row]:
+                return start + left / course.rates[row]
+            began = self._moment(cycle, row) >= start * (1 - CLOCK_SLACK)
+            return start if began and self._is_rounding(size, start, gone) else math.inf
         most = (until - start) * course.rates[row]
         if left * (1 - ROUNDING) <= most:
             return min(start + left / course.rates[row], until)
@@ -327,10 +347,30 @@ class Varying:
             row -= 1
             left += sums[row + 1] - sums[row] + (carries[row + 1] - carries[row])
         begin, until = self._moment(cycle, row), self._moment(cycle, row + 1)
+        left = max(left, 0.0)
         if not rates[row]:
             # Only rounding can have put it here, or the last row has nothing for the rest of it.
-            return begin if course.period is not None or left <= sliver else math.inf
-        return min(begin + max(left, 0.0) / rates[row], until)
+            through = until < math.inf or left <= sliver or self._is_rounding(left * self.scale, begin, gone)
+            return begin if through else math.inf
+        if self._is_rounding(left * self.scale, begin, gone):
+            outage = self._outage_before(cycle, row)
+            if outage >= start * (1 - CLOCK_SLACK):
+                return max(outage, start)
+        return min(begin + left / rates[row], until)
+
+    def _is_rounding(self, left: float, time: float, gone: float) -> bool:
+        """Whether bytes [B] that are left at a time [s] are no more than what it, and so many bytes, are rounded by."""
+        return left <= CLOCK_SLACK * (time * self.peak + gone)
+
+    def _outage_before(self, cycle: int, row: int) -> float:
+        """When what came before a row began, if that is an outage [s]; -inf if it is not."""
+        course, begin = self.course, -math.inf
+        while row or course.period is not None:
+            cycle, row = (cycle, row - 1) if row else (cycle - 1, len(course.rates) - 1)
+            if course.rates[row]:
+                break
+            begin = self._moment(cycle, row)
+        return begin
 
 
 def plain(capacity: float | Varying) -> float | Varying:

@@ -254,6 +254,8 @@ class PathNetwork(Network):
             self._left = np.maximum(self._left - self._rates * (now - self._clock), 0.0)
             self._clock = now
         next_change = self._tune(now * (1 + CLOCK_SLACK)) if self._tuned else math.inf
+        if self.varied:
+            arrived += self._finish_rounded()
         self._take_in_started()
         limits = None
         if self._tuned:
@@ -266,6 +268,26 @@ class PathNetwork(Network):
         self._patience.wait(now, float(self._ends.min(initial=math.inf)), next_change)
         self._alarm.set(float(self._ends.min(initial=next_change)))
         deliver(arrived, now)
+
+    def _finish_rounded(self) -> list[Transfer]:
+        """Take out those of which only rounding is left, as a link on their way goes down."""
+
+        def over(transfer: Transfer, left: float) -> bool:
+            down = not all(link.capacity for link in transfer.access.path())
+            return down and transfer.is_through(left, self._clock)
+
+        rows = [row for row, left in enumerate(self._left) if not self._down[row] and over(self._going[row], left)]
+        started = [transfer for transfer in self._started if over(transfer, self._begun[transfer])]
+        if not rows and not started:
+            return []
+        finished = [*(self._going[row] for row in rows), *started]
+        if self._notes:
+            self._note_bottlenecks(np.array(rows, np.intp))
+        self._keep(np.setdiff1d(np.arange(len(self._going)), rows))
+        for transfer in started:
+            del self._begun[transfer]
+        self._started = [transfer for transfer in self._started if transfer not in finished]
+        return finished
 
     def _tune(self, now: float) -> float:
         """Set the capacities of all links in use to what they are now, and return when the next one changes [s]."""

@@ -107,7 +107,7 @@ class Branch(Link):
         trunk, own = self.trunk, access.own
         clock = trunk.clock
         if access.flow is not None:
-            due = access.flow.when(clock, left)
+            due = access.flow.when(clock, left, access.ends[0][0] + clock * access.flow.peak * len(access.ends))
         else:
             due = clock + left / own if own else math.inf
             # What a link that varies can carry then is not known; it is asked again when it is woken.
@@ -246,6 +246,26 @@ class Branch(Link):
             slack, rate = self.trunk.clock * CLOCK_SLACK, self.rate()
             if first(self.ends)[0] <= self.virtual + slack * rate:
                 self.finish(slack, rate)
+
+    def goes_down(self) -> bool:
+        """Whether it carries something, and nothing from this instant on."""
+        course = self.course
+        capacity = self.capacity if course is None else course.rate(self.trunk.clock * (1 + CLOCK_SLACK))
+        return not capacity and self.level > 0
+
+    def bytes_so_far(self) -> float:
+        """Virtual time as of now, also of a link that has not been taken out [B]."""
+        if self.stamp < 0:
+            return self.virtual
+        if self.fair:
+            return self.virtual + (self.above.bytes_so_far() - self.since)
+        return self.virtual + (self.trunk.clock - self.since) * self.own if self.weight else self.virtual
+
+    def finish_rounded(self) -> None:
+        """End all transfers below of which only rounding is left, as this link goes down."""
+        for entry in (*self.ends, *self.falling):
+            if entry[2].stamp == entry[1] < math.inf:
+                entry[2].finish_rounded()
 
     def stays(self, access: Access, entry: Entry, level: float) -> bool:
         """See what a link that varies can carry now, and put its first entry right if that leaves it on its side."""

@@ -63,6 +63,11 @@ class Link:
         history = self.history
         return history[bisect_right(history, time, key=_first) - 1][1]
 
+    def fastest(self, start: float, end: float) -> float:
+        """Most that it can have carried at any time from `start` to `end`, which is not in the future [B/s]."""
+        held = [capacity for _, capacity in self.held_between(start, end)]
+        return max(capacity.peak if isinstance(capacity, Varying) else capacity for capacity in held)
+
     def capacity_at(self, time: float) -> float:
         """Rate at a time that is not in the future, after the changes of that instant [B/s]."""
         return rate_at(self.held_at(time), time)

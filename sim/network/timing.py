@@ -82,17 +82,17 @@ class Patience:
 
     def __init__(self) -> None:
         self._begun = 0.0
-        self._changes = 0
+        self.changes = 0
 
     def wait(self, now: float, end: float, change: float) -> None:
         """Count a change of some link ahead [s], unless the end of a transfer is in sight [s]."""
         if end < math.inf or change == math.inf:
-            self._changes = 0
+            self.changes = 0
             return
-        if not self._changes:
+        if not self.changes:
             self._begun = now
-        self._changes += 1
-        if self._changes > self.CHANGES:
+        self.changes += 1
+        if self.changes > self.CHANGES:
             raise DeadLinkError(
                 f"nothing gets through since {self._begun:.6g} s, in {self.CHANGES:,} changes of capacities: the links "
                 "of a path are never up together"

@@ -15,11 +15,15 @@ from sim.errors import NetworkError
 from sim.network.alone import alone_and_stalled
 from sim.network.capacity import Varying
 from sim.network.link import Link
-from sim.network.timing import go_on
+from sim.network.timing import CLOCK_SLACK, go_on
 from sim.network.transport import PACKET, SEGMENT, Connection
 
 NEGLIGIBLE = 1e-9
 """Share of a transfer below which a delay by sharing is rounding."""
+
+
+MOST_ROUNDING = 2.0**-20
+"""Share of a transfer above which what is left of it is never rounding, however late it is."""
 
 
 class AccessLink(Protocol):
@@ -213,6 +217,30 @@ class Transfer(Event):
         if not self.triggered:
             raise NetworkError("the transfer is still under way; what became of it is known when it is over")
         return float(self._value), self.size
+
+    def is_through(self, left: float, now: float, gone: float = 0.0) -> bool:
+        """Whether nothing but what rounding has left of it would have to wait as a link on its way goes down.
+
+        Parameters
+        ----------
+        left : float
+            Bytes of it that are left [B].
+        now : float
+            The time [s].
+        gone : float
+            Bytes [B] of others and of it from the difference of which `left` was worked out.
+
+        Returns
+        -------
+        bool
+            Whether that is less than what the clock's resolution at the highest rate it can have had, and that of
+            these bytes, amount to.
+        """
+        load: float = self.size if self.load is None else self.load
+        if left > MOST_ROUNDING * load:
+            return False
+        fastest = min(link.fastest(self._began, now) for link in self.access.path())
+        return left <= CLOCK_SLACK * (now * fastest + load + gone)
 
     def parts(self) -> TransferParts:
         """Say where the time of a transfer that is over went.

@@ -72,11 +72,11 @@ class Trunk(Branch):
         if self.wakes:
             self._wake(self.clock * (1 + CLOCK_SLACK))
         self._level()
-        if self.wakes and not self.arrived:
+        arrived, self.arrived = self.arrived, []
+        if self.wakes and not arrived:
             self._run_ahead()
         self._set_alarm()
-        if self.arrived:
-            arrived, self.arrived = self.arrived, []
+        if arrived:
             deliver(arrived, self.clock)
 
     def _run_ahead(self) -> None:
@@ -86,10 +86,10 @@ class Trunk(Branch):
         """
         until = self.env.peek()
         # Where two directions depend on one another, the other one has to be told in time.
-        while self.wakes and not self.meetings:
-            time, _, link = self.wakes[0]
+        while (wakes := self.wakes) and not self.meetings and not self.arrived:
+            time, _, link = wakes[0]
             if time != link.wake:
-                heapq.heappop(self.wakes)
+                heapq.heappop(wakes)
                 continue
             now = time * (1 + CLOCK_SLACK)
             if now >= until or now >= self._next_end:
@@ -97,21 +97,15 @@ class Trunk(Branch):
             if self.fair_links:
                 self.advance(self.level * (time - self.clock))
             self.clock = time
-            if self._wake(now) and self._holds():
+            if self._wake(now) and self.course is None and self.stamps <= self._next_drop:
+                # Nothing but the level has changed, and what is on its wrong side now.
+                if not self.fair_links:
+                    self.virtual = self.carry = 0.0
+                if self.weight or not self.unlimited:
+                    self.balance(math.inf)
                 self._find_next_end()
             else:
                 self._level()
-
-    def _holds(self) -> bool:
-        """Whether all links are on the right side of the level that there is now, so that it is all that changes."""
-        if not self.weight or self.course is not None or self.stamps > self._next_drop:
-            return False
-        level = self.own_level()
-        # Void entries are left to `balance`, which drops them.
-        if self.rising[0][0] < level or -self.falling[0][0] > level:
-            return False
-        self.level = self.own = level
-        return True
 
     def _level(self) -> None:
         """Take the starts, ends and changes of this instant into account, and see when the next end is."""
@@ -120,6 +114,8 @@ class Trunk(Branch):
             links: list[Any] = [*self.touched, *self.detached]
             for link in links:
                 link.finish_due()
+        if self.varied:
+            self._finish_rounded()
         if self.touched or not self.fair_links:
             self._put_in_touched()
         if self.detached:
@@ -137,6 +133,15 @@ class Trunk(Branch):
         if self.stamps > self._next_drop:
             self._drop_void()
         self._find_next_end()
+
+    def _finish_rounded(self) -> None:
+        """End transfers of which only rounding is left, below shared links that go down."""
+        down = [branch for branch in (*self.detached, self) if branch.goes_down()]
+        if down:
+            touched = [access for access in self.touched if not {*down}.isdisjoint(access.above.path())]
+            links: list[Access | Branch] = [*touched, *down]
+            for link in links:
+                link.finish_rounded()
 
     def wake_at(self, time: float, link: Access | Branch) -> None:
         """Look at a link again at a time [s], unless that is done then anyway; inf is never."""
@@ -204,6 +209,9 @@ class Trunk(Branch):
                     access.tune()
                 else:
                     access.own = access.capacity / len(access.ends)
+                if not access.own:
+                    access.finish_rounded()
+            if access.ends:
                 access.weight = access.count * len(access.ends)
                 above.put_in(access, not (access.own < above.level or above.unlimited))
         self.touched.clear()
@@ -228,9 +236,16 @@ class Trunk(Branch):
         if self.fair_links and self.level:
             fair_due = self.clock + (fair[0] - self.virtual) / self.level
         self._next_fair = fair_due, fair
-        self._next_end = min(fair_due, entry[0])
+        self._next_end = fair_due if fair_due < entry[0] else entry[0]
         if self.wakes:
-            self._patience.wait(self.clock, self._next_end, self.wakes[0][0])
+            if self._next_end < math.inf:
+                self._patience.changes = 0
+            else:
+                self._patience.wait(self.clock, self._next_end, self.wakes[0][0])
 
     def _set_alarm(self) -> None:
-        self._alarm.set(min(self._next_end, self.wakes[0][0]) if self.wakes else self._next_end)
+        if self.arrived:
+            # What ends at a time that was run ahead to.
+            self._alarm.set(self.clock)
+        else:
+            self._alarm.set(min(self._next_end, self.wakes[0][0]) if self.wakes else self._next_end)

@@ -40,6 +40,11 @@ class BufferedParams(AsyncParams):
     """Updates per aggregation; 10 if left out, or as many as there are clients."""
 
 
+def buffer_size(params: AsyncParams, clients: int) -> int:
+    """Tell how many updates are aggregated together."""
+    return (params.buffer or min(10, clients)) if isinstance(params, BufferedParams) else 1
+
+
 class Asynchronous(Shape[AsyncParams]):
     """Who has sent its update makes room, and begins again once there is a newer model and its turn has come."""
 
@@ -50,7 +55,7 @@ class Asynchronous(Shape[AsyncParams]):
         super().__init__(run, params)
         dispatcher, overlaps = run.dispatcher, self.traits.overlaps
         clients = len(run.sites) if dispatcher is None else dispatcher.clients
-        buffer = (params.buffer or min(10, clients)) if isinstance(params, BufferedParams) else 1
+        buffer = buffer_size(params, clients)
         if buffer > clients and not overlaps:
             raise ScenarioError(f"method.buffer: {buffer} updates never come together: there are {clients} clients")
         weigh = weight_of_stale(params.weights, params.decay, params.grace)

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from sim.scenario import units
-from sim.scenario.fields import Bandwidth, Money, Name, Power, PriceOfTraffic, Section, is_number
+from sim.scenario.fields import Bandwidth, Money, Name, Power, PriceOfTraffic, Section, Whole, is_number
 
 
 class Prices(Section):
@@ -21,12 +21,16 @@ class Prices(Section):
     """An hour of a client's device."""
     billed: Literal["wall-clock", "presence", "compute"] = "wall-clock"
     """Hours that are billed: all from start to end, those of the rounds that a client takes part in, or computing."""
+    hours: Literal["exact", "started"] = "exact"
+    """`started`: whole hours, also of one that has only begun, each time that a client's device is rented."""
     upload: PriceOfTraffic = 0.0
     """Client to server: traffic into clouds is mostly free."""
     download: PriceOfTraffic = units.price_of_traffic("0.05USD/GB")
     """Server to client."""
     link_month: Money = 0.0
-    """A month of a client's own links, billed by the share of it that the run takes; 0 if they are there anyway."""
+    """A month of a client's own links, or of the line that a site's clients share; 0 if they are there anyway."""
+    months: Literal["share", "started"] = "share"
+    """Months of links that are billed: the share that the run takes, or whole ones, also of one that has only begun."""
     kilowatt_hour: Money = 0.0
     """Electricity, where it is not part of the device's price."""
 
@@ -53,14 +57,16 @@ class DeviceChoice(Section):
 
 
 class LinkChoice(Section):
-    """Access links that clients could have instead."""
+    """Access links that clients could have instead; of a group with a site, the line that the site's clients share."""
 
     name: Name
     uplink: Bandwidth
     downlink: Bandwidth | None = None
     """Like the uplink if left out."""
     month: Money = 0.0
-    """A month of it for one client, billed by the share of it that the run takes."""
+    """A month of it for one client, or one site, billed as `prices.months` says."""
+    once: Money = 0.0
+    """Setting it up for one client, or one site."""
     upload: PriceOfTraffic | None = None
     """Instead of `prices.upload`."""
     download: PriceOfTraffic | None = None
@@ -84,7 +90,11 @@ class Choices(Section):
     """What `paraSim plan --budget` may choose; what the fleet has already is always among it."""
 
     groups: tuple[Name, ...] | None = None
-    """Names of the groups that get the chosen device and links; all if left out."""
+    """Names of the groups that get a chosen device and links, all of them or one alone; all groups if left out."""
+    leave_out: tuple[Name, ...] = ()
+    """Names of groups any of which may be left out of the run."""
+    every: Annotated[tuple[Annotated[Whole, Field(ge=1, le=1000)], ...], Field(min_length=1)] = (1,)
+    """How seldom `groups`, all of them or one alone, may take part: in every n-th round."""
     devices: tuple[DeviceChoice, ...] = DEVICES
     links: tuple[LinkChoice, ...] = LINKS
     layers: tuple[Annotated[float, Field(gt=0), BeforeValidator(is_number)], ...] = LAYERS

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, StrictBool, Tag, model_validator
 
 from sim.scenario import units
-from sim.scenario.fields import Duration, Number, OneLine, Section, Whole, quantity
+from sim.scenario.calendar import read_time
+from sim.scenario.fields import Duration, Number, OneLine, Section, TimeOfDay, Whole, Zone, quantity
 
 Part = Annotated[float, *quantity(units.part, units.format_share, "80%")]
 """A share that may be all."""
@@ -23,7 +24,10 @@ _MOST_SHARE = 0.999
 class Available(Section):
     """When clients are there: drawn for each by itself, or as recorded. Always if left out."""
 
-    alternatives = (("share", "file"), ("session", "file"), ("day_to_night", "file"))
+    alternatives = (
+        *(("share", "file"), ("session", "file"), ("day_to_night", "file")),
+        *(("share", "daily"), ("session", "daily"), ("day_to_night", "daily"), ("file", "daily"), ("file", "zone")),
+    )
 
     share: Part | None = Field(default=None, ge=0.001)
     """Share of the time that a client is there, on average over a day; at most 0.999, or 1."""
@@ -31,15 +35,23 @@ class Available(Section):
     """Mean length of a session; how long one is follows an exponential distribution, and gaps do as well."""
     day_to_night: Number | None = Field(default=None, ge=1, le=1000)
     """How many times as often sessions begin at noon as at midnight; at any time as often if left out. A run begins at
-    six in the morning."""
+    six in the morning, unless `start` of the scenario says when."""
     file: OneLine | None = None
     """JSON file with a list for each client of the group: `[begin, end]` of its sessions, in seconds from the beginning
     of the run, repeated when the last one ends; relative to the scenario. Of fewer lists, clients take turns."""
+    daily: tuple[TimeOfDay, TimeOfDay] | None = None
+    """From when to when on each day's clock, `["22:00", "06:00"]`; `start` of the scenario says when the run begins."""
+    zone: Zone | None = None
+    """Time zone of that clock, and of noon and midnight, such as `Asia/Tokyo`; that of `start` if left out."""
 
     @model_validator(mode="after")
     def _drawn_or_recorded(self) -> Self:
-        if self.file is None and (self.share is None or self.session is None):
-            raise ValueError("give share and session, such as {share: 40%, session: 2h}, or a file")
+        if self.file is None and self.daily is None and (self.share is None or self.session is None):
+            raise ValueError("give share and session, such as {share: 40%, session: 2h}, daily, or a file")
+        if self.daily is not None and read_time(self.daily[0]) == read_time(self.daily[1]):
+            raise ValueError(f"daily: from {self.daily[0]} to {self.daily[1]} is all day; leave it out")
+        if self.zone is not None and self.daily is None and self.day_to_night is None:
+            raise ValueError("zone: without daily or day_to_night, nothing goes by the time of day")
         if self.share is not None and _MOST_SHARE < self.share < 1:
             raise ValueError(f"share: {self.share:.9g} is neither at most {_MOST_SHARE:g} nor 1, which is always")
         return self

@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from sim.errors import nearest, shown
-from sim.scenario import units
+from sim.scenario import calendar, units
 from sim.scenario.safe_parsing import MAX_DEPTH, TOO_DEEP, check_characters
 
 
@@ -62,7 +62,9 @@ def one_of(what: str, *kinds: type, words: Sequence[str] = ()) -> BeforeValidato
     """
 
     def check(value: Any) -> Any:
-        if value in words if isinstance(value, str) else isinstance(value, kinds) and not isinstance(value, bool):
+        # To Python, true is a whole number.
+        of_kind = isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
+        if value in words if isinstance(value, str) else of_kind:
             return value
         hint = nearest(value, words) if isinstance(value, str) and words else ""
         hint = f"; {hint}" if hint.startswith("did") else ""
@@ -122,6 +124,23 @@ OneLine = Annotated[str, Field(min_length=1, max_length=4096), *_ON_ONE_LINE]
 Line = Annotated[str, Field(max_length=200), *_ON_ONE_LINE]
 """Text, which may be empty."""
 Name = Annotated[str, Field(min_length=1, max_length=200), *_ON_ONE_LINE]
+
+
+def _checked(read: Callable[[str], object]) -> AfterValidator:
+    """Check text that is kept as it was written."""
+
+    def check(text: str) -> str:
+        read(text)
+        return text
+
+    return AfterValidator(check)
+
+
+Moment = Annotated[OneLine, _checked(calendar.read_moment), Field(examples=["2026-12-04T18:00 Europe/Berlin"])]
+"""A time of the calendar."""
+TimeOfDay = Annotated[OneLine, _checked(calendar.read_time), Field(examples=["22:00"])]
+Zone = Annotated[OneLine, _checked(calendar.read_zone), Field(examples=["Europe/Berlin"])]
+"""A time zone."""
 Bandwidth = Annotated[float, *quantity(units.bandwidth, units.format_bandwidth, "100MB/s")]
 Duration = Annotated[float, *quantity(units.duration, lambda seconds: f"{seconds!r}s", "10ms")]
 Size = Annotated[float, *quantity(units.size, units.format_size, "872MB")]

@@ -25,15 +25,20 @@ from sim.scenario.fields import Duration, Name, Number, OneLine, Section, Size, 
 Zero = Annotated[float, *quantity(units.bandwidth_or_zero, units.format_bandwidth, "0B/s")]
 
 
+TIME_OF_DAY = "time-of-day"
+"""Where a run begins in what was recorded, or is given, from midnight on."""
+_WORDS = ("random", TIME_OF_DAY)
+
+
 def _start(given: Any) -> Any:
-    if isinstance(given, str) and nearest(given, ["random"]).startswith("did"):
-        if given != "random":
-            raise ValueError(f"must be a duration or random, not {shown(given)}; did you mean 'random'?")
+    if isinstance(given, str) and (hint := nearest(given, _WORDS)).startswith("did"):
+        if given not in _WORDS:
+            raise ValueError(f"must be a duration, random or {TIME_OF_DAY}, not {shown(given)}; {hint}")
         return given
-    return _DURATION_OR_RANDOM(given)
+    return _DURATION_OR_WORD(given)
 
 
-_DURATION_OR_RANDOM = units.duration.or_as("random")
+_DURATION_OR_WORD = units.duration.or_as(f"random or {TIME_OF_DAY}")
 
 
 _SECONDS = {"type": "number", "minimum": 0, "maximum": units.duration.largest}
@@ -42,12 +47,16 @@ _DURATION = {
     "examples": ["300s"],
 }
 Start = Annotated[
-    float | Literal["random"],
+    float | Literal["random", "time-of-day"],
     BeforeValidator(_start),
-    PlainSerializer(lambda start: start if start == "random" else f"{start!r}s", when_used="json"),
-    WithJsonSchema({"anyOf": [{"const": "random"}, _DURATION]}),
+    PlainSerializer(lambda start: start if start in _WORDS else f"{start!r}s", when_used="json"),
+    WithJsonSchema({"anyOf": [{"enum": [*_WORDS]}, _DURATION]}),
 ]
 Share = Annotated[float, *quantity(units.share, units.format_share, "0.1%")]
+
+
+SHORTEST_STEP = 1e-4
+"""Least mean time between the steps of a course that repeats [s]: packets of 1500 B at 100 Mbit/s are no closer."""
 
 
 class Steps(Section):
@@ -57,6 +66,8 @@ class Steps(Section):
     """From which time on which rate holds; the first from 0 on. A rate of zero stalls what is under way."""
     period: Duration | None = Field(default=None, gt=0)
     """After this time the steps begin again; the last one holds for ever if left out."""
+    start: Literal["time-of-day"] | None = None
+    """`time-of-day`: the steps count from midnight, and a run begins where `start` of the scenario says; else at 0."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -68,6 +79,13 @@ class Steps(Section):
                 raise ValueError(f"steps.{number}: {time:g} s is not later than the {before:g} s of the step before it")
         if self.period is not None and self.period <= times[-1]:
             raise ValueError(f"period: {self.period:g} s is not later than the last step, at {times[-1]:g} s")
+        if self.period is not None and len(times) > 1 and self.period < SHORTEST_STEP * len(times):
+            raise ValueError(
+                f"period: {self.period:g} s for {len(times):,} steps is too short to go through them again and again; "
+                f"it must be at least {SHORTEST_STEP * len(times):g} s, {SHORTEST_STEP:g} s for each"
+            )
+        if self.start is not None and self.period is None:
+            raise ValueError(f"start: {TIME_OF_DAY} goes with a period, such as 24h")
         if not any(rate for _, rate in self.steps):
             raise ValueError("steps: none of them carries anything")
         return self
@@ -83,7 +101,8 @@ class Traced(Section):
     unit: Name | None = None
     """Unit of the rates, such as `Mbit/s`, where the column's name does not tell it (`downlink_mbit_s` does)."""
     start: Start = 0.0
-    """Where in the trace a run begins; `random` draws it for each client by itself."""
+    """Where in the trace a run begins; `random` draws it for each client by itself; `time-of-day` is for a trace from
+    midnight on, in which a run begins where `start` of the scenario says."""
     scale: Number = Field(default=1.0, gt=0, le=1e9)
     """The rates are multiplied by it."""
 

@@ -6,6 +6,7 @@ What a file's text may hold is checked in `sim.scenario.safe_parsing`, what its 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ MAX_FILE_BYTES = 8 * 2**20
 MAX_TOML_BYTES = 2**20
 """Largest TOML file [B]: tomllib takes up to 2 µs and 100 B of memory for each of its bytes."""
 
+STANDARD_INPUT = "-"
+"""Name of standard input where a file may be given."""
 Source = str | Path | Mapping[str, Any] | Scenario
 """Where a scenario comes from."""
 Override = str | tuple[str, Any]
@@ -42,7 +45,8 @@ def load(source: Source, overrides: Iterable[Override] = (), *, name: str | None
     Parameters
     ----------
     source : path, mapping or Scenario
-        A ``.yaml``, ``.yml``, ``.toml`` or ``.json`` file, or the fields themselves.
+        A ``.yaml``, ``.yml``, ``.toml`` or ``.json`` file, ``-`` for YAML or JSON from standard input, or the fields
+        themselves.
     overrides : iterable of str or (str, value)
         Such as ``fleet.0.uplink=20MB/s`` or ``("rounds", 16)``, in the order in which they are applied.
     name : str or None
@@ -57,7 +61,7 @@ def load(source: Source, overrides: Iterable[Override] = (), *, name: str | None
     if isinstance(source, Scenario) and not overrides:
         return source
     fields = plain_fields(source, overrides)
-    return Scenario.parse(fields, name or (str(source) if isinstance(source, str | Path) else "scenario"))
+    return Scenario.parse(fields, name or (called(source) if isinstance(source, str | Path) else "scenario"))
 
 
 def plain_fields(source: Source, overrides: Iterable[Override] = ()) -> dict[str, Any]:
@@ -85,6 +89,8 @@ def plain_fields(source: Source, overrides: Iterable[Override] = ()) -> dict[str
 def read(path: str | Path) -> dict[str, Any]:
     """Read a file's fields as plain data, unvalidated; paths of other files are relative to it.
 
+    Those in ``-``, which is standard input, are relative to the current folder.
+
     A profile is given by path if it ends in ``.json`` or has a ``/``; by name otherwise.
 
     Raises
@@ -92,21 +98,18 @@ def read(path: str | Path) -> dict[str, Any]:
     ScenarioError
         If it cannot be read, is too large, or is not well-formed.
     """
-    path = Path(path)
-    ending = path.suffix.lower()
+    path, name = Path(path), called(path)
     try:
-        text = read_text(path, MAX_TOML_BYTES if ending == ".toml" else MAX_FILE_BYTES)
+        text, parse = _from_standard_input() if str(path) == STANDARD_INPUT else _from_file(path)
     except ValueError as error:
         raise ScenarioError(str(error)) from None
-    if ending not in _PARSERS:
-        raise ScenarioError(f"{path}: the name of a scenario file ends in {', '.join(_PARSERS)}")
     try:
-        data = _PARSERS[ending](text)
+        data = parse(text)
     except ValueError as error:
-        raise ScenarioError(f"{path}: not well-formed: {error}") from None
+        raise ScenarioError(f"{name}: not well-formed: {error}") from None
     if not isinstance(data, dict) or not data:
         held = f"holds {shown(data)}" if data else "is empty"
-        raise ScenarioError(f"{path}: {held}; a scenario is a mapping of fields such as 'rounds: 32'")
+        raise ScenarioError(f"{name}: {held}; a scenario is a mapping of fields such as 'rounds: 32'")
     data = {section: _with_paths(path, data[section]) if section in _WITH_FILES else data[section] for section in data}
     compute = data.get("compute")
     if isinstance(compute, dict) and _is_path(compute.get("profile")):
@@ -114,6 +117,33 @@ def read(path: str | Path) -> dict[str, Any]:
     if "model" in data and str(data["model"]).lower() not in catalogue_names():
         data["model"] = _beside(path, data["model"])
     return data
+
+
+def called(source: str | Path) -> str:
+    """Name a scenario's file in messages."""
+    return "standard input" if str(source) == STANDARD_INPUT else str(source)
+
+
+def _from_file(path: Path) -> tuple[str, Callable[[str], Any]]:
+    ending = path.suffix.lower()
+    text = read_text(path, MAX_TOML_BYTES if ending == ".toml" else MAX_FILE_BYTES)
+    if ending not in _PARSERS:
+        raise ValueError(f"{path}: the name of a scenario file ends in {', '.join(_PARSERS)}")
+    return text, _PARSERS[ending]
+
+
+def _from_standard_input() -> tuple[str, Callable[[str], Any]]:
+    """Read what is piped into the command: JSON if it begins with a brace, else YAML."""
+    if sys.stdin is None:
+        raise ValueError("standard input is closed; pipe a scenario into it, or name its file")
+    content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise ValueError(f"standard input: holds more than {MAX_FILE_BYTES:,} bytes")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("standard input: is not UTF-8 text") from None
+    return text, parse_json if text.lstrip().startswith("{") else parse_yaml
 
 
 _WITH_FILES = ("fleet", "regions", "server")

@@ -6,6 +6,7 @@ the default of its section (`sim/scenario/sections.py`); the defaults together a
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -13,7 +14,8 @@ from pydantic import Field, ValidationError, model_validator
 from sim.engine.shape import Params
 from sim.errors import ScenarioError, nearest, shown
 from sim.scenario import economy, failures, links, sections
-from sim.scenario.fields import Integer, Name, OneLine, PlainFields, SchemaOfFields, Section, Whole
+from sim.scenario.calendar import read_moment, seconds_of_day
+from sim.scenario.fields import Integer, Moment, Name, OneLine, PlainFields, SchemaOfFields, Section, Whole
 from sim.scenario.seconds import chosen, leaves
 from sim.scenario.uncertainty import Uncertainty
 from sim.scenario.validation_messages import validation_message
@@ -24,6 +26,9 @@ PLANNED: dict[str, Any] = {
     "fleet": {"__all__": {"gpu_hour", "power", "speed_jitter", "uplink_jitter", "downlink_jitter"}},
 }
 """Fields that only planning looks at, as pydantic's `exclude` takes them: two runs that differ in them alone agree."""
+
+
+_BY_THE_CLOCK = "goes by the time of day; say when the run starts, start: 2026-12-04T18:00"
 
 
 class Scenario(Section):
@@ -42,6 +47,9 @@ class Scenario(Section):
     method: sections.MethodChoice = Field(default_factory=lambda: METHODS[Params().name].shape.Params())
     rounds: Whole = Field(default=32, ge=1, le=1_000_000)
     """Number of rounds; for FedCyBGD the number of turns."""
+    start: Moment | None = None
+    """When the run starts, by the calendar: ISO 8601, and perhaps a time zone, `2026-12-04T18:00 Europe/Berlin`.
+    Results then say when it ends, and clients that come and go by the time of day do so by the clock."""
     blocks: sections.Blocks = sections.Blocks()
     local: sections.Local = sections.Local()
     lora: sections.Lora = sections.Lora()
@@ -87,6 +95,16 @@ class Scenario(Section):
         return sum(group.count for group in self.fleet)
 
     @property
+    def starts(self) -> datetime | None:
+        """When the run starts; None if the calendar does not matter."""
+        return None if self.start is None else read_moment(self.start)
+
+    @property
+    def clock(self) -> float | None:
+        """Time of day at which it starts, since midnight [s]; None if nobody says."""
+        return None if self.starts is None else seconds_of_day(self.starts)
+
+    @property
     def given_seconds(self) -> tuple[tuple[str, ...], Any]:
         """Plain seconds of this method, model and batch size, with the keys of the mapping that lead to them.
 
@@ -99,10 +117,14 @@ class Scenario(Section):
         """
         return chosen(self.compute.seconds, self.method.name, self.model, self.local.batch_size)
 
+    def device_of(self, group: sections.Group) -> str | None:
+        """Device that a group computes on, if it or `compute.device` names one."""
+        return self.compute.device if group.device is None else group.device
+
     @property
     def devices(self) -> list[str]:
-        """Devices that groups name, each once, in the order of the fleet."""
-        return list(dict.fromkeys(group.device for group in self.fleet if group.device is not None))
+        """Devices that groups compute on, as far as they are named, each once, in the order of the fleet."""
+        return [name for name in dict.fromkeys(map(self.device_of, self.fleet)) if name is not None]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -110,6 +132,7 @@ class Scenario(Section):
         self._check_participants()
         self._check_waiting()
         self._check_seconds()
+        self._check_days()
         if isinstance(self.blocks.schedule, tuple):
             _fits(len(self.blocks.schedule), self.rounds, "blocks.schedule", "blocks", "rounds")
         if self.model is None and (self.payload is None or self.compute.seconds is None):
@@ -125,6 +148,30 @@ class Scenario(Section):
             if group.region is not None and group.region not in self.regions:
                 hint = nearest(group.region, self.regions) if self.regions else "regions names none"
                 raise ValueError(f"fleet.{number}.region: there is no region {shown(group.region)}; {hint}")
+
+    def _check_days(self) -> None:
+        """Refuse what goes by the time of day where nobody says when the run starts."""
+        starts = self.starts
+        if starts is None:
+            self._check_links()
+        for number, group in enumerate(self.fleet):
+            field = f"fleet.{number}.available"
+            if group.available is None or (group.available.daily is None and group.available.zone is None):
+                continue
+            if starts is None:
+                raise ValueError(f"{field}: {_BY_THE_CLOCK}")
+            if group.available.zone is not None and starts.tzinfo is None:
+                raise ValueError(f"{field}.zone: start has none; give it one, such as start: {self.start} UTC")
+
+    def _check_links(self) -> None:
+        lines: list[tuple[str, Any]] = [(f"fleet.{number}", group) for number, group in enumerate(self.fleet)]
+        lines += [(f"fleet.{number}.site", group.site) for number, group in enumerate(self.fleet) if group.site]
+        lines += [(f"regions.{name}", region) for name, region in self.regions.items()]
+        ends = (("uplink", "downlink"), ("ingress", "egress"))
+        for path, line in (*lines, ("server", self.server)):
+            for field in ends[path == "server"]:
+                if getattr(getattr(line, field), "start", None) == links.TIME_OF_DAY:
+                    raise ValueError(f"{path}.{field}.start: {_BY_THE_CLOCK}")
 
     def _check_participants(self) -> None:
         lists, clients = self.participation.rounds, self.clients

@@ -137,9 +137,11 @@ class Group(Section):
     region: Name | None = None
     """One of `regions`, between these clients and the server."""
     device: Name | None = None
-    """Device that computes; the profile's own if left out."""
+    """Device that computes; `compute.device` if left out, or else the profile's own."""
+    gpus: Whole = Field(default=1, ge=1, le=1024)
+    """Such devices of one client: they share its model (FSDP) and its batches out among them."""
     speed: Number = Field(default=1.0, ge=1e-6, le=1e6)
-    """Computes this many times as fast as the device of the profile (or the given seconds)."""
+    """Computes this many times as fast as its device (or the given seconds)."""
     duplex: Literal["full", "half"] = "full"
     """`half`: up and down share the air, so that their airtimes add up."""
     available: Available | None = None
@@ -279,12 +281,15 @@ class Wire(Section):
 
 
 class Compute(Section):
-    """How long a local update takes: from a profile, or given in seconds."""
+    """How long a local update takes: predicted for a device, from a profile, or given in seconds."""
 
-    alternatives = (("seconds", "profile"), ("seconds", "dataset"))
+    alternatives = (("seconds", "profile"), ("seconds", "dataset"), ("seconds", "device"))
 
     profile: OneLine | None = None
     """Name or file of a profile; `paper-a100` if nothing is given."""
+    device: Name | None = None
+    """Device of all groups that name none: where no profile covers it, its times are predicted (`paraSim list
+    devices`)."""
     dataset: OneLine | None = None
     """Data set, for profiles that tell them apart."""
     seconds: Seconds | None = None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sim.scenario.scenario import Scenario
 
 
-def capacity(link: Capacity | None, seed: int, *owner: int) -> float | Varying:
+def capacity(link: Capacity | None, seed: int, *owner: int, clock: float | None = None) -> float | Varying:
     """Capacity of one direction of a link, for the network.
 
     Parameters
@@ -30,6 +30,8 @@ def capacity(link: Capacity | None, seed: int, *owner: int) -> float | Varying:
     *owner : int
         Whose link it is: a client's number, or such with a further number that tells sites and regions from clients.
         Both directions of one owner begin at the same place of a trace.
+    clock : float or None
+        Time of day at which the run begins [s]; not needed for links that do not go by it.
 
     Returns
     -------
@@ -45,12 +47,15 @@ def capacity(link: Capacity | None, seed: int, *owner: int) -> float | Varying:
         return math.inf
     if not isinstance(link, Steps | Traced):
         return link
-    course, start, scale = _course(link), 0.0, 1.0
-    if isinstance(link, Traced):
+    course, start = _course(link), link.start or 0.0
+    if start == "random":
         assert course.period is not None
         # Drawn as a share of the trace, so that two of one length begin together whatever they are called.
-        start = float(stream(seed, "trace", *owner).random()) * course.period if link.start == "random" else link.start
-        scale = link.scale
+        start = float(stream(seed, "trace", *owner).random()) * course.period
+    elif start == "time-of-day":
+        assert clock is not None
+        start = clock
+    scale = link.scale if isinstance(link, Traced) else 1.0
     varying = Varying(course, start, scale)
     return varying if varying.constant is None else varying.constant
 

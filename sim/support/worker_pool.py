@@ -62,7 +62,7 @@ class LocalPool:
 
         method = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
         others = set(multiprocessing.active_children())
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context(method), initializer=_depend_on_parent)
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context(method), initializer=depend_on_parent)
         try:
             yield lambda items: pool.submit(_run_all, run, items), Future.result
         except BaseException as error:
@@ -147,7 +147,7 @@ def _run_all(run: Callable[[Item], Answer], items: list[Item]) -> list[Answer]:
     return [run(item) for item in items]
 
 
-def _depend_on_parent() -> None:
+def depend_on_parent() -> None:
     """Leave Ctrl-C, which reaches every process of a terminal, to the parent; and end when the parent does."""
     import multiprocessing
 

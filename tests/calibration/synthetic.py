@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from calibration.measuring.calibrate import fitted
 from calibration.measuring.plan import MeasuringPlan, planned_points
 from calibration.profiles.cost_terms import TERMS, Form, work
 from calibration.profiles.measured_file import (
@@ -77,3 +78,16 @@ def measured_file(*, form: Form = "sum", plan: MeasuringPlan = PLAN, visits: int
         fit=None,
         held_out=None,
     )
+
+
+def file_that_is_off(error: float, off: int | None = None) -> MeasuredFile:
+    """A fitted file whose prices are off by a share at points that they have not seen, or at so many of them."""
+    file = fitted(measured_file(), ARCHITECTURE)
+    unseen = [sample.point for sample in file.samples if sample.role == "held-out"][:off]
+    samples = tuple(
+        StepSample.of(one.point, one.role, [visit(ARCHITECTURE, one.point, factor=1 / (1 + error))] * 3, None)
+        if one.point in unseen
+        else one
+        for one in file.samples
+    )
+    return fitted(file.model_copy(update={"samples": samples}), ARCHITECTURE)

@@ -354,6 +354,8 @@ class Scenarios:
             link["name"] = f"link {index}"
         if "groups" in choices:
             choices["groups"] = [names[0]] if names[0] else None
+        if "leave_out" in choices:
+            choices["leave_out"] = [names[0]] if names[0] else []
         if "layers" in choices:
             choices["layers"] = [self.random.choice((1, 2, 4))]
 

@@ -60,6 +60,8 @@ KNOWN: dict[Path, tuple[Any, ...]] = {
     ("compute", "dataset"): ("alpaca-gpt4", "mathinstruct"),
     ("choices", "devices", 0, "name"): ("rtx-4090", "h100"),
     ("choices", "groups"): (["a"], ["b"]),
+    ("choices", "leave_out"): ([], ["b"]),
+    ("choices", "every"): ([1], [1, 2]),
     ("choices", "layers"): ([1], [4]),
 }
 """Values of fields whose schema cannot list them."""

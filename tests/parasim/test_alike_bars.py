@@ -24,6 +24,7 @@ def seconds(given: Any) -> dict[str, Any]:
         (GIVEN, {"batch_sizes": [2, 4]}, "batch_size 2 and 4: .*give it by batch size"),
         (GIVEN, {"vary": {"local.steps": [2, 4]}}, "local.steps 2 and 4: .*compute.seconds"),
         (GIVEN, {"vary": {"train.accumulation": [1, 2]}}, "train.accumulation 1 and 2: .*compute.seconds"),
+        (GIVEN, {"vary": {"train.attention": ["fused", "eager"]}}, "train.attention fused and eager: .*seconds"),
         (SIZED | {"method": "fedit"}, {"vary": {"lora.rank": [2, 4]}}, "lora.rank 2 and 4: .*compute.seconds"),
         # Messages that are given take with them what else could tell models and methods apart.
         (SIZED, {"models": ["llama-3-8b", "llama-3.2-3b"]}, "model .*: .*give it by model"),

@@ -171,7 +171,7 @@ def test_overrides(tmp_path: Path, out: Path, override: str, place: str):
         (["method=fedit", "lora.targets=[q]"], "lora.targets names 'q'", "q_proj"),
         (["method=fedit", "lora.rank=8"], "this adapter", "covers rank 32"),
         (["model=qwen2.5-7b"], "qwen2.5-7b", "covers llama-3-8b and llama-3.2-3b"),
-        (["fleet.0.device=h100"], "device h100", "covers a100"),
+        (["fleet.0.device=h101"], "fleet.0.device: no device 'h101'", "did you mean 'h100'"),
         (["compute.dataset=gsm8k"], "data set 'gsm8k'", "alpaca-gpt4"),
         (["local.batch_size=64"], "batch size 64", "covers 2 to 8"),
         (["compute.profile=paper-a10"], "'paper-a10'", "'paper-a100'"),

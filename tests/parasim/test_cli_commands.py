@@ -124,3 +124,9 @@ def test_whatever_of_the_extra_is_missing_one_line_says_what_to_install(command:
         assert said.count("\n") == 1
         assert "needs the extra 'train': pip install" in said
         assert f"not installed: {package}" in said
+
+
+def test_an_option_that_is_none_of_its_choices_is_told_them():
+    assert refused("simulate", "--format", "yaml") == (
+        "Invalid value for '--format': 'yaml' is not one of 'table', 'json'; see `paraSim simulate --help`"
+    )

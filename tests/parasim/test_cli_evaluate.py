@@ -25,7 +25,7 @@ def test_evaluate_gives_the_figures_of_the_training(out: Path):
     assert outcome.status == 0, outcome.err
     with (out / "metrics.csv").open() as file:
         last = {row["method"]: row for row in csv.DictReader(file)}
-    scores = {score["model"]: score for score in json.loads(outcome.out)}
+    scores = {score["model"]: score for score in json.loads(outcome.out)["scores"]}
     assert scores.keys() == last.keys()
     for name, score in scores.items():
         assert score["examples"] == 10
@@ -51,7 +51,7 @@ def test_evaluate_says_what_it_leaves_out(out: Path, tmp_path: Path):
     assert whole.err == ""
     cut = run("evaluate", out, "--data", many, "--sequence-length", 64, "--format", "json")
     assert cut.err.startswith("fedit, parablock: at 64 tokens 0 of 4 examples truncated, 1 dropped;")
-    for one, other in zip(json.loads(whole.out), json.loads(cut.out), strict=True):
+    for one, other in zip(json.loads(whole.out)["scores"], json.loads(cut.out)["scores"], strict=True):
         assert (one["examples"], one["truncation"]["dropped"], one["sequence_length"]) == (3, 0, 64)
         assert (other["examples"], other["truncation"]["dropped"]) == (4, 1)
         assert other["loss"] == pytest.approx(one["loss"], rel=1e-6)
@@ -77,14 +77,16 @@ def test_evaluate_looks_at_images(tmp_path: Path, out: Path):
     with (tmp_path / "metrics.csv").open() as file:
         (row,) = csv.DictReader(file)
     for place in (tmp_path, tmp_path / "fedbcd", tmp_path / "fedbcd" / "model"):
-        (score,) = json.loads(run("evaluate", place, "--data", "digits", "--format", "json").out)
+        (score,) = json.loads(run("evaluate", place, "--data", "digits", "--format", "json").out)["scores"]
         assert score["examples"] == 360
         assert score["loss"] == pytest.approx(float(row["eval_loss"]), rel=1e-5)
         assert score["exact_match"] == float(row["accuracy"])
         assert score["truncation"] is None
-    (other,) = json.loads(run("evaluate", tmp_path, "--data", "digits", "--seed", 4, "--format", "json").out)
+    (other,) = json.loads(run("evaluate", tmp_path, "--data", "digits", "--seed", 4, "--format", "json").out)["scores"]
     assert other["loss"] != score["loss"]
-    (few,) = json.loads(run("evaluate", tmp_path, "--data", "digits", "--examples", 7, "--format", "json").out)
+    (few,) = json.loads(run("evaluate", tmp_path, "--data", "digits", "--examples", 7, "--format", "json").out)[
+        "scores"
+    ]
     assert few["examples"] == 7
     assert "this model looks at images" in refused("evaluate", tmp_path, "--data", out / "held-out.jsonl")
     (tmp_path / "reproduce.json").unlink()

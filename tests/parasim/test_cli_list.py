@@ -15,22 +15,22 @@ from train.runs.settings import json_schema
 
 
 def test_models():
-    listed = json.loads(run("list", "models", "--format", "json").out)
+    listed = json.loads(run("list", "models", "--format", "json").out)["models"]
     assert [row["name"] for row in listed] == list(catalogue_names())
 
 
 def test_methods():
-    listed = json.loads(run("list", "methods", "--format", "json").out)
+    listed = json.loads(run("list", "methods", "--format", "json").out)["methods"]
     assert [row["name"] for row in listed] == list(METHODS)
 
 
 def test_profiles():
-    listed = json.loads(run("list", "profiles", "--format", "json").out)
+    listed = json.loads(run("list", "profiles", "--format", "json").out)["profiles"]
     assert "paper-a100" in {row["name"] for row in listed}
 
 
 def test_devices_with_their_figures_and_sources():
-    listed = {row["name"]: row for row in json.loads(run("list", "devices", "--format", "json").out)}
+    listed = {row["name"]: row for row in json.loads(run("list", "devices", "--format", "json").out)["devices"]}
     assert set(listed) == set(known_devices())
     assert listed["rtx-4090"]["memory_bytes"] == 24_564 * 2**20
     assert listed["h100"]["operations_per_s"] == {"bfloat16": 989.5e12, "float16": 989.5e12, "float32": 67e12}

@@ -112,7 +112,8 @@ def verdicts(found: Footprints) -> dict[str, tuple[list[str], list[str], list[st
 
 def test_the_command_prints_what_the_function_finds(file: Path, fields: dict[str, Any]):
     printed = json.loads(run("memory", file, "--method", "all", "--format", "json").out)
-    assert printed == parasim.memory_needs(fields, methods="all").summary()
+    found = parasim.memory_needs(fields, methods="all").summary()
+    assert {name: printed[name] for name in found} == found
     assert {need["method"] for need in printed["needs"]} >= {"parablock", "fedit", "full-ft"}
     for need in printed["needs"]:
         assert sum(need["by_category"].values()) == need["peak_bytes"]

@@ -75,9 +75,17 @@ def test_a_place_that_holds_no_files_is_refused_before_anything_is_simulated(
 def test_results_on_disk(small: Path, tmp_path: Path):
     out = tmp_path / "deep" / "er"
     printed = run("simulate", small, "--out", out, "--format", "json").out
-    assert sorted(path.name for path in out.iterdir()) == ["reproduce.json", "result.json", "timeline.csv"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "breakdown.png",
+        "breakdown.svg",
+        "gantt.png",
+        "gantt.svg",
+        "reproduce.json",
+        "result.json",
+        "timeline.csv",
+    ]
     assert (out / "result.json").read_text() == printed
-    assert json.loads((out / "reproduce.json").read_text())["files"] == ["timeline.csv", "result.json"]
+    assert json.loads((out / "reproduce.json").read_text())["files"][:2] == ["timeline.csv", "result.json"]
     with (out / "timeline.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["client", "round", "kind", "start_s", "end_s", "bytes", "block"]
@@ -152,10 +160,14 @@ def test_what_is_lost_wasted_and_repaired_is_said(small: Path):
     assert not {"failed_s", "wasted_bytes"} & json.loads(run("simulate", small, "--format", "json").out).keys()
 
 
-def test_without_a_timeline_there_are_figures_alone(small: Path, tmp_path: Path):
+def test_without_a_timeline_there_are_figures_and_where_time_goes(small: Path, tmp_path: Path):
     whole, figures = tmp_path / "whole", tmp_path / "figures"
     run("simulate", str(small), "--out", str(whole))
     run("simulate", str(small), "--out", str(figures), "--no-timeline")
     assert not (figures / "timeline.csv").exists()
     assert (figures / "result.json").read_bytes() == (whole / "result.json").read_bytes()
-    assert json.loads((figures / "reproduce.json").read_text())["files"] == ["result.json"]
+    assert json.loads((figures / "reproduce.json").read_text())["files"] == [
+        "result.json",
+        "breakdown.png",
+        "breakdown.svg",
+    ]

@@ -48,10 +48,10 @@ import parasim.cli.main, parasim.sweeping
 
 simulated = parasim.sweeping.figures
 
-def figures(data, *, failures):
+def figures(data, **said):
     if data["seed"] == 60:
         time.sleep(600)
-    return simulated(data, failures=failures)
+    return simulated(data, **said)
 
 parasim.sweeping.figures = figures
 parasim.cli.main.main()
@@ -136,7 +136,7 @@ def test_a_row_holds_what_simulate_says(large: Path, tmp_path: Path):
 def test_columns_never_claim_what_was_varied(large: Path, tmp_path: Path):
     # The links are varied, so the scenario's own bandwidth would be wrong.
     arguments = ("sweep", large, "--vary", "fleet.0.uplink=1MB/s,2MB/s", "--format", "json", "--out", tmp_path)
-    rows = json.loads(run(*arguments).out)
+    rows = json.loads(run(*arguments).out)["rows"]
     assert [row["bandwidth"] for row in rows] == ["", ""]
     assert [row["fleet.0.uplink"] for row in rows] == ["1MB/s", "2MB/s"]
     assert [row["method"] for row in rows] == ["parablock", "parablock"]
@@ -216,7 +216,7 @@ def test_parameters_are_those_of_the_methods_that_are_swept(large: Path, tmp_pat
     arguments = ("--method", "fedbcd,fedbuff", "--set", "participation={}", "--set", "method.buffer=2")
     outcome = run("sweep", large, *arguments, "--format", "json", "--out", tmp_path / "out")
     assert outcome.status == 0, outcome.err
-    [_, fedbuff] = json.loads(outcome.out)
+    [_, fedbuff] = json.loads(outcome.out)["rows"]
     overrides = ["participation={}", "method={name: fedbuff, buffer: 2}"]
     assert fedbuff["wall_clock_s"] == parasim.simulate(large, overrides).wall_clock
 
@@ -246,7 +246,7 @@ def test_what_does_not_fit_is_said_once_and_in_every_row(tmp_path: Path):
     assert printed.count(DESKS) == 2
     assert f"method parablock, fedbcd: {DESKS} 32.6 GB for a local update, but rtx-4090 has 25.8 GB." in printed
     assert f"method fedit: {DESKS} 26.7 GB" in printed
-    rows = json.loads(run(*arguments, "--out", tmp_path / "out", "--format", "json").out)
+    rows = json.loads(run(*arguments, "--out", tmp_path / "out", "--format", "json").out)["rows"]
     assert [DESKS in row["memory"] for row in rows] == [True] * 6
     # The same sentence as of a single run.
     alone = json.loads(run("simulate", tmp_path / "tight.yaml", "--format", "json").out)

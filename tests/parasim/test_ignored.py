@@ -10,12 +10,11 @@ import pytest
 from transformers import AutoConfig
 
 import parasim
-from calibration.measuring.calibrate import fitted, save
-from calibration.profiles.measured_file import HeldOut, doubt
+from calibration.measuring.calibrate import save
 from parasim.ignored import ignored_jitter
 from parasim_demonstration.models import demonstration_tokenizer
 from sim.scenario.scenario import Scenario
-from tests.calibration.synthetic import ARCHITECTURE, CONFIG, measured_file
+from tests.calibration.synthetic import CONFIG, file_that_is_off
 from tests.parasim.command_line import run
 from train.models.building import random_model
 from train.models.files import save_model
@@ -23,12 +22,10 @@ from train.models.files import save_model
 SAID = "do not rely on profile synthetic: a median error of 27 % on points that it has not seen"
 
 
-def scenario_with(folder: Path, errors: dict[str, Any]) -> Path:
-    """A scenario whose profile has such held-out errors."""
-    file = fitted(measured_file(), ARCHITECTURE)
-    assert file.held_out is not None
+def scenario_with(folder: Path, error: float) -> Path:
+    """A scenario whose profile is off by a share at every point that it has not seen."""
     (folder / "config.json").write_text(json.dumps(CONFIG))
-    save(file.model_copy(update={"held_out": file.held_out.model_copy(update=errors)}), folder / "profile.json")
+    save(file_that_is_off(error), folder / "profile.json")
     fields = {
         "model": "config.json",
         "method": "fedbcd",
@@ -45,7 +42,7 @@ def scenario_with(folder: Path, errors: dict[str, Any]) -> Path:
 
 @pytest.fixture
 def hopeless(tmp_path: Path) -> Path:
-    return scenario_with(tmp_path, {"median_error_pct": 27.0})
+    return scenario_with(tmp_path, 0.27)
 
 
 @pytest.mark.parametrize(
@@ -76,25 +73,11 @@ def test_a_hopeless_profile_is_not_called_fitted(hopeless: Path):
 
 
 def test_a_profile_that_predicts_well_is_not_doubted(tmp_path: Path):
-    good = scenario_with(tmp_path, {"median_error_pct": 5.0, "p95_error_pct": 12.0})
+    good = scenario_with(tmp_path, 0.05)
     compute: Any = parasim.simulate(good).provenance["compute"]
     assert compute["origin"] == "fitted"
     assert "warning" not in compute
     assert parasim.sweep(good, batch_sizes=[2, 4]).notes == []
-
-
-@pytest.mark.parametrize(
-    ("median", "p95", "doubted"), [(5, 12, False), (10, 50, False), (10.1, 12, True), (27, 60, True), (3, 80, True)]
-)
-def test_what_is_doubted(median: float, p95: float, doubted: bool):
-    assert bool(doubt(median, p95)) is doubted
-
-
-def test_a_fit_that_was_held_against_nothing_is_doubted():
-    held_out = fitted(measured_file(), ARCHITECTURE).held_out
-    assert isinstance(held_out, HeldOut)
-    assert held_out.doubt == ""
-    assert held_out.model_copy(update={"points": 0}).doubt
 
 
 JITTERY = {

@@ -16,7 +16,7 @@ from calibration.devices.catalogue import device
 from calibration.devices.prediction import SCALING_BAND, scale
 from parasim.planning.answer import Plan
 from parasim.planning.cost.bill import HOUR, MONTH, Bill, bill
-from parasim.planning.cost.choices import Candidate, Outcome
+from parasim.planning.cost.choices import Candidate, Given, Outcome
 from parasim.planning.cost.speeds import reference_step, relative_speed
 from parasim.planning.questions.budget import pareto_front
 from parasim.sentences import rounded
@@ -70,6 +70,72 @@ def test_a_bill_by_hand():
     assert answer.wall_clock_s == 3900
 
 
+@pytest.mark.parametrize(
+    ("billed", "hours"),
+    # Each client computes 1800 s in its own round, and is there for 1800 s and its messages: one hour, not two.
+    [("wall-clock", 2 * 2), ("presence", 2 * 1), ("compute", 2 * 1)],
+)
+def test_started_hours(billed: str, hours: int):
+    prices = {"gpu_hour": "1USD", "billed": billed, "hours": "started"}
+    result = parasim.simulate(PLAIN | {"participation": {"rounds": [[0], [1]]}, "prices": prices})
+    assert 3600 < result.wall_clock < 7200
+    assert bill(result, {}).gpus == hours
+
+
+def test_whole_months_of_a_line_for_each_site_and_what_sets_it_up():
+    # Five clients of two on a line: three lines, each a month of 7300 USD and 500 USD once; without them, as before.
+    site = {"clients": 2, "uplink": "50MB/s", "downlink": "50MB/s"}
+    fleet = [{"name": "a", "count": 5, "uplink": "1GB/s", "site": site}]
+    prices = {"link_month": "100USD", "months": "started", "gpu_hour": "0USD", "download": "0USD/GB"}
+    data = of(FIBRE | {"once": "500USD", "download": "0USD/GB"}, fleet=fleet, prices=prices)
+    own, fibre = sorted(budget(data, [], ["fedbcd"], 1e6, jobs=1).answers, key=lambda answer: answer.value or 0.0)
+    assert own.value == pytest.approx(3 * 100)
+    assert fibre.value == pytest.approx(3 * (7300 + 500))
+    # Two messages of 10 GB share a line: 100 MB/s instead of 1 GB/s, so that the line is what holds them up.
+    assert own.wall_clock_s == pytest.approx(2 * 1800 + 3 * 2 * 10e9 / 50e6)
+    assert fibre.wall_clock_s == pytest.approx(2 * 1800 + 3 * 2 * 10e9 / 1e9)
+    assert fibre.more["groups"] == {"a": {"device": "as it is", "links": "fibre"}}
+
+
+def test_one_group_alone_gets_what_it_alone_lacks():
+    # The slow group is waited for: faster links for it alone cost half of what they cost for both, and save as much.
+    fleet = [{"name": "near", "count": 2, "uplink": "1GB/s"}, {"name": "far", "count": 2, "uplink": "100MB/s"}]
+    plan = budget(of(FIBRE, fleet=fleet), [], ["fedbcd"], 1e6, jobs=1)
+    fastest = plan.answers[-1]
+    assert fastest.row[2] == "fibre for far"
+    assert fastest.more["groups"] == {
+        "near": {"device": "as it is", "links": "1GB/s"},
+        "far": {"device": "as it is", "links": "fibre"},
+    }
+    # 2 x 1800 s of computing, and three messages of 10 GB at 1 GB/s.
+    assert fastest.wall_clock_s == pytest.approx(3630)
+    assert fastest.more["cost_usd"]["links"] == pytest.approx(2 * 3630 / MONTH * (730 + 7300))
+
+
+def test_groups_may_be_left_out_or_take_part_more_seldom():
+    fleet = [{"name": "near", "count": 2, "uplink": "1GB/s"}, {"name": "far", "count": 1, "uplink": "10MB/s"}]
+    data = of(fleet=fleet, rounds=4, prices=PLAIN["prices"] | {"billed": "presence"})
+    data["choices"] |= {"leave_out": ["far"], "every": [1, 2], "groups": ["far"]}
+    plan = budget(data, [], ["fedbcd"], 1e6, jobs=1)
+    # Everyone takes longest and costs most; in every second round the far one uploads twice instead of four times.
+    assert [answer.row[3] for answer in plan.answers] == ["without far"]
+    plan = budget(data | {"choices": data["choices"] | {"leave_out": []}}, [], ["fedbcd"], 1e6, jobs=1)
+    seldom = plan.answers[0]
+    assert seldom.row[3] == "far in one of 2 rounds"
+    listed = [[0, 1, 2], [0, 1], [0, 1, 2], [0, 1]]
+    own = {key: value for key, value in data.items() if key != "choices"}
+    assert seldom.wall_clock_s == parasim.simulate(own | {"participation": {"rounds": listed}}).wall_clock
+
+
+def test_choices_that_no_fleet_can_have_are_named():
+    data = of(fleet=[{"name": "a", "count": 2}], participation={"rounds": [[0], [1]]})
+    data["choices"] |= {"leave_out": ["a"], "every": [2]}
+    notes = budget(data, [], ["fedbcd"], 1e6, jobs=1).notes
+    assert sum("left out of fedbcd: " in note for note in notes) == 2
+    with pytest.raises(ScenarioError, match=r"choices\.leave_out: no group 'b'"):
+        budget(data | {"choices": {"leave_out": ["b"]}}, [], ["fedbcd"], 1e6, jobs=1)
+
+
 @pytest.mark.parametrize("billed", ["wall-clock", "presence", "compute"])
 def test_what_is_billed(billed: str):
     # Clients take turns: each computes for one round, and is offline in the other.
@@ -121,7 +187,7 @@ def test_large_amounts_have_no_exponent():
 
 
 def outcome(cost: float, wall_clock: float) -> Outcome:
-    candidate = Candidate(parasim.load(PLAIN), None, "", "", (), None, None)
+    candidate = Candidate(parasim.load(PLAIN), None, Given(""), Given(""))
     return Outcome(candidate, wall_clock, Bill(cost, 0.0, 0.0, 0.0, 0.0, 1.0))
 
 
@@ -139,7 +205,18 @@ def test_the_front_is_what_nothing_beats(points: list[tuple[int, int]]):
 
 def test_the_papers_setting_as_it_is(tmp_path: Path):
     outcome = run(
-        "plan", "examples/paper.yaml", "--budget", "500USD", "--format", "json", "--out", tmp_path, "--jobs", 1
+        "plan",
+        "examples/paper.yaml",
+        "--method",
+        "all",
+        "--budget",
+        "500USD",
+        "--format",
+        "json",
+        "--out",
+        tmp_path,
+        "--jobs",
+        1,
     )
     data = json.loads(outcome.out)
     assert all(answer["feasible"] and answer["value"] <= 500 for answer in data["answers"])

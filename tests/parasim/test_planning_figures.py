@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 
 from parasim.figures.confidence import draw_confidence
-from parasim.figures.deadline import draw_deadline
+from parasim.figures.deadline import Deadline, draw_deadline
 from parasim.figures.pareto import draw_pareto
 from parasim.figures.style import SMALL, FigureError
 from parasim.figures.tornado import Bar, Panel, draw_tornado
 from parasim.planning.cost.bill import Bill
-from parasim.planning.cost.choices import Candidate, Outcome
+from parasim.planning.cost.choices import Candidate, Given, Outcome
 from parasim.planning.risk.random_runs import RandomRuns
 from sim.scenario.scenario import Scenario
+from tests.parasim.pictures import place, svg_of, texts
 
 
 def outcome(method: str, device: str, cost: float, wall_clock: float) -> Outcome:
-    candidate = Candidate(Scenario.parse({"method": method, "model": "demo"}), None, device, "", (), None, None)
+    candidate = Candidate(Scenario.parse({"method": method, "model": "demo"}), None, Given(device), Given(""))
     return Outcome(candidate, wall_clock, Bill(cost, 0.0, 0.0, 0.0, 0.0, 0.0))
 
 
@@ -63,26 +64,18 @@ def test_the_same_picture_has_the_same_bytes(kind: str, tmp_path: Path):
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("pareto", ["From the cheapest to the fastest", "budget 8 USD", "1  fedit, a100", "cost of a run [USD]"]),
-        ("deadline", ["parablock", "without jitter", "wall-clock [minutes]", "90%", "90% are done in"]),
-        ("within", ["answer, with its 95 % interval", "are done in 19.7 min", "90%", "fedbcd"]),
+        ("pareto", ["from the cheapest to the fastest", "budget 8 USD", "1  fedit, a100", "cost of a run [USD]"]),
+        (
+            "deadline",
+            ["share of runs that are done", "without jitter", "wall-clock [minutes]", "90%", "90% are done in"],
+        ),
+        ("within", ["answer, with its 95 % interval", "are done in 19.7 min", "90%"]),
         ("tornado", ["parablock: 20.0 minutes", "uplink", "120 MB/s", "81%", "wall-clock [minutes]"]),
     ],
 )
 def test_what_is_written_in_it(kind: str, words: list[str], tmp_path: Path):
-    # Every text is a group of outlines with its words in a comment.
-    _, svg = drawn(kind, tmp_path)
-    text = svg.read_text(encoding="utf-8")
-    assert [word for word in words if f"<!-- {word} -->" not in text] == []
-
-
-def place(svg: Path, words: str) -> tuple[float, float, str]:
-    """Where a text is anchored [pt, down from the top], and how it is turned."""
-    found = re.search(
-        rf"<!-- {re.escape(words)} -->\s*<g [^>]*translate\(([-\d.]+) ([-\d.]+)\)([^\"]*)", svg.read_text()
-    )
-    assert found is not None, words
-    return float(found[1]), float(found[2]), found[3]
+    found = {text.words for text in texts(svg_of(drawn(kind, tmp_path)))}
+    assert [word for word in words if word not in found] == []
 
 
 def test_answers_that_are_close_are_told_apart(tmp_path: Path):
@@ -90,10 +83,10 @@ def test_answers_that_are_close_are_told_apart(tmp_path: Path):
     curve = [(1e6, 9e4), (7.9e6, 10_800.0), (1e8, 2e3)]
     answers = {"parablock": (7.932e6, 10_800.0), "fedbcd": (7.94e6, 10_800.0)}
     curves = dict.fromkeys(answers, curve)
-    svg = draw_deadline(curves, answers, 10_800.0, "bandwidth", "B/s", tmp_path)[1]
+    svg = svg_of(draw_deadline(Deadline(curves, answers, 10_800.0, "bandwidth", "B/s"), tmp_path))
     places = [place(svg, words) for words in ("parablock: 7.932 MB/s", "fedbcd: 7.94 MB/s")]
-    assert abs(places[0][1] - places[1][1]) > SMALL
-    assert all("rotate" not in turned for _, _, turned in places)
+    assert abs(places[0].y - places[1].y) > SMALL
+    assert all(text.turned == 0 for text in places)
 
 
 @pytest.mark.parametrize(("limit", "words"), [(8.0, "budget 8 USD"), (1.0, "budget 1 USD, below all runs")])
@@ -101,7 +94,7 @@ def test_the_budget_is_written_where_no_line_is(limit: float, words: str, tmp_pa
     # The front comes down from the upper edge of the chart: above that edge is nothing but the legend.
     svg = draw_pareto(RUNS, RUNS[:2], limit, tmp_path)[1]
     edge = min(float(y) for y in re.findall(r'<path d="M [\d.]+ ([\d.]+)', axes_of(svg)))
-    assert place(svg, words)[1] < edge
+    assert place(svg, words).y < edge
 
 
 def axes_of(svg: Path) -> str:
@@ -109,14 +102,16 @@ def axes_of(svg: Path) -> str:
     return svg.read_text().split('<g id="axes_2">')[1]
 
 
-def test_methods_are_named_beside_the_chart(tmp_path: Path):
-    svg = draw_confidence([sampled(method, within=1180.0) for method in ("fedbcd", "parablock")], tmp_path)[1]
-    right = max(float(x) for x in re.findall(r'<path d="M ([\d.]+) ', axes_of(svg)))
-    assert all(place(svg, method)[0] >= right for method in ("fedbcd", "parablock"))
+def test_methods_and_their_answers_are_named_below_the_chart(tmp_path: Path):
+    svg = svg_of(draw_confidence([sampled(method, within=1180.0) for method in ("fedbcd", "parablock")], tmp_path))
+    axis = place(svg, "wall-clock [minutes]").y
+    named = [text for text in texts(svg) if text.words.startswith(("fedbcd: ", "parablock: "))]
+    assert len(named) == 2
+    assert all(text.y > axis for text in named)
 
 
 def test_a_tornado_counts_what_it_leaves_out(tmp_path: Path):
-    assert "8 narrower bars not shown" in drawn("tornado", tmp_path)[1].read_text(encoding="utf-8")
+    assert any("8 narrower bars not shown" in text.words for text in texts(svg_of(drawn("tornado", tmp_path))))
 
 
 def test_what_has_no_place_on_logarithmic_axes_is_refused(tmp_path: Path):

@@ -253,7 +253,8 @@ def test_a_page_shows_what_the_last_command_left_and_nothing_older(made: Path):
     run("sweep", scenario, "--bandwidth", "1MB/s,3MB/s", "--out", out)
     # ParaBlock needs 3 x 30 s and one upload of 9 MB: 9 / 3.334 MB/s = 2.69946 s, 9 / 3.333 MB/s = 2.70027 s.
     assert run("plan", scenario, "--within", "92.7s", "--solve-for", "bandwidth", "--out", out).status == 0
-    assert {path.name for path in out.glob("*.svg")} == {"hiding.svg", "runtime.svg", "deadline.svg"}
+    drawn = {"gantt.svg", "breakdown.svg", "hiding.svg", "runtime.svg", "deadline.svg"}
+    assert {path.name for path in out.glob("*.svg")} == drawn
     told = page(out)
     assert told.under("Pictures", "figcaption") == ["Deadline"]
     [row] = told.rows("Tables")

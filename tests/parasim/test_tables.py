@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from rich.console import Console
 
-from parasim.text import plain_table
+from parasim.text import alike, clock, plain_table
 
 HEADINGS = ("name", ">first", ">second one", "third", ">fourth")
 
@@ -62,3 +62,28 @@ def test_cells_that_are_not_broken_have_the_room_that_they_need():
     printed = " ".join(out.file.getvalue().split())  # type: ignore[attr-defined]
     # 23 characters, 2 and 4: no room for 2 and 7 more.
     assert printed.startswith("name unit backward_adapter_values s 30 characters are too few for: meaning.")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [
+        # In one unit already: as each is by itself.
+        ([1500.0, 180.0], ["25.0 min", "3.0 min"]),
+        # 8.72 s are 0.145 min: two digits, so that it is more than nothing.
+        ([1274.0, 8.72, 0.0], ["21.23 min", "0.15 min", "0.00 min"]),
+        # 3 s are 0.0008 h, no handy number of hours; 30 h are 1,800 min, and 3 s of them 0.05.
+        ([108_000.0, 3.0], ["1,800.00 min", "0.05 min"]),
+        # 1e-5 s are no number of minutes at all, and less than what is written of seconds.
+        ([300.0, 1e-5], ["300.00 s", "<0.01 s"]),
+        # Longer by 4.5 s, next to 2.5 min saved.
+        ([150.0, -4.5], ["2.50 min", "-0.07 min"]),
+    ],
+)
+def test_times_of_one_column_are_in_one_unit(seconds: list[float], written: list[str]):
+    assert alike([*map(clock, seconds), "-", ""]) == [*written, "-", ""]
+    table = plain_table(">time")
+    for each in seconds:
+        table.add_row(clock(each))
+    out = Console(file=io.StringIO(), width=80)
+    out.print(table)
+    assert [line.strip() for line in out.file.getvalue().splitlines()[1:]] == written  # type: ignore[attr-defined]

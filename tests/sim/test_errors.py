@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from sim.errors import ParaSimError, UnitError, brief, nearest, shown, shown_path
+import sim.errors
+from sim.errors import ParaSimError, UnitError, brief, install_hint, nearest, shown, shown_path
 
 LONG = ["x" * 10_000, "x " * 5000, "x\n" * 5000, "\x1b[31m" * 2000, "\u202e" * 5000]
 
@@ -35,3 +38,9 @@ def test_of_many_names_the_nearest_is_told_or_the_first():
     assert nearest("grup-0007", names) == "did you mean 'group-0007'?"
     assert nearest("zzz", names).endswith("group-0019 and 4980 more")
     assert nearest("z" * 10**6, ["a", "b"]) == "allowed are a, b"
+
+
+def test_what_is_missing_is_installed_as_the_rest_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert install_hint("this", "train") == "this needs the extra 'train': pip install -c constraints.txt -e '.[train]'"
+    monkeypatch.setattr(sim.errors, "__file__", str(tmp_path / "site-packages" / "sim" / "errors.py"))
+    assert install_hint("this", "train") == "this needs the extra 'train': pip install 'parasim[train]'"

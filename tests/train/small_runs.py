@@ -46,9 +46,11 @@ def given(setup: Setup) -> Costs:
     return GivenSeconds(setup.scenario, Fleet(setup.scenario.fleet))
 
 
-def train(folder: Path, train: dict[str, Any] | None = None, *, on: Workbench | None = None, **fields: Any) -> Trained:
+def train(
+    folder: Path | None, train: dict[str, Any] | None = None, *, on: Workbench | None = None, **fields: Any
+) -> Trained:
     """Train the tiny model on three uneven clients for five rounds, by the given seconds."""
-    options = {"costs": given} | {name: fields.pop(name) for name in ("costs", "workers") if name in fields}
+    options = {"costs": given} | {name: fields.pop(name) for name in ("costs", "workers", "target") if name in fields}
     callbacks = {name: fields.pop(name) for name in ("on_row", "on_update") if name in fields}
     scenario = Scenario.parse(
         {

@@ -31,6 +31,8 @@ EXAMPLES = ("cross-silo-50", "digits", "paper", "phones", "planning")
 """Those that a simulation alone can run: the others need what only a training knows."""
 REPRODUCED = ("csv", "json", "table")
 
+NO_FIGURES = ("provenance.", "scenario.", "contract_version")
+
 Figures = dict[str, float | int]
 
 
@@ -65,10 +67,10 @@ def swept() -> str:
 
 
 def figures(summary: Mapping[str, Any], timeline: Path) -> Figures:
-    """Every number of a summary but its provenance, and three of the timeline."""
+    """Every number of a summary but its provenance, scenario and contract's version, and three of the timeline."""
     rows = list(csv.DictReader(io.StringIO(timeline.read_text(encoding="utf-8"))))
     return {
-        **{field: value for field, value in _flat(summary) if not field.startswith("provenance.")},
+        **{field: value for field, value in _flat(summary) if not field.startswith(NO_FIGURES)},
         "timeline.rows": len(rows),
         "timeline.start_s": math.fsum(float(row["start_s"]) for row in rows),
         "timeline.end_s": math.fsum(float(row["end_s"]) for row in rows),

@@ -8,8 +8,9 @@ resumes with the same batches, and one epoch spread over many rounds really visi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,10 @@ from sim.support.streams import stream
 from train.data.evaluate import model_loss
 from train.data.partition import Partition
 from train.data.task import Batch, DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,8 @@ class PartitionedTask(ABC):
         Batch size, batches per local update, and the seed of their order.
     count : int
         Number of training examples.
+    loss : callable
+        Mean loss of a model on a batch (`Task.loss`); the model's own by default.
 
     Raises
     ------
@@ -81,7 +88,13 @@ class PartitionedTask(ABC):
         If the partition was made for another number of examples.
     """
 
-    def __init__(self, partition: Partition, batching: Batching, count: int) -> None:
+    def __init__(
+        self,
+        partition: Partition,
+        batching: Batching,
+        count: int,
+        loss: Callable[[Module, Batch], Tensor] = model_loss,
+    ) -> None:
         if len(partition.labels) != count:
             raise DataError(
                 f"the partition is one of {len(partition.labels)} examples, but there are {count} to train on; "
@@ -89,6 +102,7 @@ class PartitionedTask(ABC):
             )
         self.partition = partition
         self._batching = batching
+        self.loss = loss
 
     @property
     def examples(self) -> Sequence[int]:
@@ -97,13 +111,14 @@ class PartitionedTask(ABC):
 
     def batches(self, client: int, round: int) -> Iterator[Batch]:
         """Draw the batches of one client's local update (`Task.batches`)."""
-        own = self.partition.clients[client]
+        own = self.drawn(client)
         for positions in self._batching.order(client, round, len(own)):
             yield self.batch([own[position] for position in positions])
 
-    @abstractmethod
-    def batch(self, chosen: Sequence[int]) -> Batch:
-        """Put training examples, given by their numbers, into one batch."""
+    def drawn(self, client: int) -> Sequence[tuple[int, ...]]:
+        """What a client draws one by one: the numbers of the training examples of each row of a batch."""
+        return [(example,) for example in self.partition.clients[client]]
 
-    loss = staticmethod(model_loss)
-    """The model's own mean loss (`Task.loss`)."""
+    @abstractmethod
+    def batch(self, chosen: Sequence[tuple[int, ...]]) -> Batch:
+        """Put rows of training examples, given by their numbers, into one batch."""

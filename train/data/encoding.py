@@ -198,13 +198,51 @@ def collate(rows: Sequence[TokenRow], pad: int) -> dict[str, torch.Tensor]:
         `IGNORED` on prompts and padding. Positions count from 0 at the first token, as models do by themselves.
     """
     tokens = [torch.tensor(row.tokens) for row in rows]
-    labels = [ids.clone() for ids in tokens]
-    for row, own in zip(rows, labels, strict=True):
-        own[: row.prompt_length] = IGNORED
-        for start, end in row.masked:
-            own[start:end] = IGNORED
+    labels = list(map(_labels, rows))
     return {
         "input_ids": pad_sequence(tokens, batch_first=True, padding_value=pad),
         "attention_mask": pad_sequence([torch.ones_like(ids) for ids in tokens], batch_first=True),
         "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORED),
     }
+
+
+def collate_packed(packs: Sequence[Sequence[TokenRow]], pad: int) -> dict[str, torch.Tensor]:
+    """Put packs of token rows into one batch, each pack as one row, padded on the right to the longest.
+
+    Parameters
+    ----------
+    packs : sequence of sequence of TokenRow
+        The rows of each.
+    pad : int
+        Token to pad with.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        ``input_ids``, ``position_ids`` and ``labels``, each int64 of shape (packs, width). Positions begin at 0 with
+        every row, and with the padding: by that transformers keeps rows from attending to one another. Nothing predicts
+        the first token of a row, for what stands before it is another row.
+    """
+    tokens, positions, labels = [], [], []
+    for rows in packs:
+        own = list(map(_labels, rows))
+        for one in own:
+            one[0] = IGNORED
+        tokens.append(torch.tensor([token for row in rows for token in row.tokens]))
+        positions.append(torch.cat([torch.arange(len(row.tokens)) for row in rows]))
+        labels.append(torch.cat(own))
+    width = max(map(len, tokens))
+    return {
+        "input_ids": pad_sequence(tokens, batch_first=True, padding_value=pad),
+        "position_ids": torch.stack([torch.cat([one, torch.arange(width - len(one))]) for one in positions]),
+        "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORED),
+    }
+
+
+def _labels(row: TokenRow) -> torch.Tensor:
+    """Tokens of a row that are trained, `IGNORED` in the place of the others."""
+    labels = torch.tensor(row.tokens)
+    labels[: row.prompt_length] = IGNORED
+    for start, end in row.masked:
+        labels[start:end] = IGNORED
+    return labels

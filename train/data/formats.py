@@ -31,7 +31,11 @@ _SUFFIX = re.compile(r"\.jsonl?(\.\w+)?$")
 
 
 def read_examples(
-    source: str | Path, *, format: str | None = None, columns: Mapping[str, str] | None = None
+    source: str | Path,
+    *,
+    format: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    only_if_there: bool = False,
 ) -> list[Example]:
     """Read a file or a hub data set of instructions.
 
@@ -44,6 +48,8 @@ def read_examples(
     columns : mapping, optional
         For the format ``columns``, which it chooses: the column that is the ``prompt``, the ``response``, the
         ``label`` and the ``answer``. Each is called like its field unless named; the last two are optional.
+    only_if_there : bool
+        Whether the format is detected all the same if the first row does not have the keys of what is named.
 
     Returns
     -------
@@ -59,9 +65,11 @@ def read_examples(
     if columns is not None and format not in (None, "columns"):
         raise DataError(f"columns are named, but the format is {format!r}: it has its own")
     chosen = named_columns(columns) if columns is not None else named_format(format) if format else None
-    examples = []
+    examples: list[Example] = []
     for place, row in _rows(source):
         try:
+            if only_if_there and chosen and not examples and chosen[0] - row.keys():
+                chosen = None
             keys, as_example = chosen = chosen or detected(row)
             if missing := sorted(keys - row.keys()):
                 raise DataError(f"no {missing[0]!r}; the row has {keys_of(row)}")

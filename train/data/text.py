@@ -8,12 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from train.data.batching import Batching, PartitionedTask
-from train.data.encoding import Encoding, collate
-from train.data.evaluate import held_out_loss, readable_tokens, right_answers
+from train.data.encoding import Encoding, collate, collate_packed
+from train.data.evaluate import held_out_loss, model_loss, readable_tokens, right_answers
+from train.data.packing import packed
 from train.data.partition import Partition
 from train.data.task import Batch, DataError, Evaluation, Progress, silent
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch.nn import Module
 
 T = TypeVar("T")
@@ -36,6 +38,10 @@ class TextTask(PartitionedTask):
         Held-out examples evaluated at a time.
     answer_tokens : int, optional
         Tokens that a generated answer may take; if left out, those of the longest held-out answer.
+    packed_length : int, optional
+        Put several examples of a client into each row, up to so many tokens; one into each if left out.
+    loss : callable
+        Mean loss of a model on a batch.
 
     Raises
     ------
@@ -52,14 +58,23 @@ class TextTask(PartitionedTask):
         *,
         evaluation_batch_size: int = 32,
         answer_tokens: int | None = None,
+        packed_length: int | None = None,
+        loss: Callable[[Module, Batch], Tensor] = model_loss,
     ) -> None:
-        super().__init__(partition, batching, len(training.rows))
+        super().__init__(partition, batching, len(training.rows), loss)
         self.training, self.held_out = training, held_out
+        lengths = [len(row.tokens) for row in training.rows]
+        self.packs = packed_length and [packed(own, lengths, packed_length) for own in partition.clients]
         self._evaluate = partial(evaluate_text, batch_size=evaluation_batch_size, answer_tokens=answer_tokens)
 
-    def batch(self, chosen: Sequence[int]) -> Batch:
+    def drawn(self, client: int) -> Sequence[tuple[int, ...]]:
+        """Examples of each of a client's rows: one, unless they are packed."""
+        return self.packs[client] if self.packs else super().drawn(client)
+
+    def batch(self, chosen: Sequence[tuple[int, ...]]) -> Batch:
         """Put training rows into one batch, padded to the longest."""
-        return collate([self.training.rows[index] for index in chosen], self.training.template.pad)
+        rows, pad = [[self.training.rows[index] for index in row] for row in chosen], self.training.template.pad
+        return collate_packed(rows, pad) if self.packs else collate([row for (row,) in rows], pad)
 
     def evaluate(self, model: Module, *, accuracy: bool = True, progress: Progress = silent) -> Evaluation:
         """Measure held-out loss and, on those examples whose answer can be checked, exact match."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.data.batching import Batching, PartitionedTask
-from train.data.evaluate import evaluating
+from train.data.evaluate import evaluating, model_loss
 from train.data.partition import Partition
 from train.data.task import Batch, Evaluation, Progress, silent
 
@@ -53,6 +53,8 @@ class ImageTask(PartitionedTask):
         Batch size, batches per local update, and the seed of their order.
     evaluation_batch_size : int
         Held-out images evaluated at a time.
+    loss : callable
+        Mean loss of a model on a batch.
 
     Raises
     ------
@@ -68,14 +70,15 @@ class ImageTask(PartitionedTask):
         batching: Batching,
         *,
         evaluation_batch_size: int = 256,
+        loss: Callable[[Module, Batch], Tensor] = model_loss,
     ) -> None:
-        super().__init__(partition, batching, len(training.classes))
+        super().__init__(partition, batching, len(training.classes), loss)
         self.training, self.held_out = training, held_out
         self._evaluation_batch_size = evaluation_batch_size
 
-    def batch(self, chosen: Sequence[int]) -> Batch:
+    def batch(self, chosen: Sequence[tuple[int, ...]]) -> Batch:
         """Put training images into one batch."""
-        return _batch(self.training, np.array(chosen))
+        return _batch(self.training, np.array(chosen).ravel())
 
     def evaluate(self, model: Module, *, accuracy: bool = True, progress: Progress = silent) -> Evaluation:
         """Measure held-out loss and accuracy; both come from the same forward pass."""

@@ -30,7 +30,7 @@ from train.update.aggregate import mean, overwriting, root_mean_square
 from train.update.compression import messages
 from train.update.jobs import Job, LocalTrainer, TrainerFactory
 from train.update.kept_optimizer import KeptOptimizer
-from train.update.local import LocalSettings, LocalUpdate, TrainingError
+from train.update.local import DivergedError, LocalSettings, LocalUpdate, TrainingError
 from train.update.trained_part import TrainedPart, TrainedStack
 
 
@@ -253,7 +253,7 @@ class TorchLearner:
                 self.owed_before[client, round] = owed
             sent = self.messages.send(client, job.item, round, learned.delta)
         except TrainingError as error:
-            raise TrainingError(f"client {client}, round {round}: {error}") from None
+            raise type(error)(f"client {client}, round {round}: {error}") from None
         if self._keeps_own:
             self.clients[client].pending[job.item, round] = learned.delta
         if learned.adamw:
@@ -341,7 +341,7 @@ class TorchLearner:
         """Refuse a diverged global model before it can be evaluated, saved or sent."""
         values = self.trained.merged() or self.versions.get(item, number)
         if not torch.stack([value.isfinite().all() for value in values.values()]).all():
-            raise TrainingError(f"the global model diverged: it is not finite after round {number}; {self.advice}")
+            raise DivergedError(f"the global model diverged: it is not finite after round {number}; {self.advice}")
 
     def rest(self, client: int, *, vanished: bool) -> None:
         """Forget what is on its way to a client, and if it vanished what it had of its own."""

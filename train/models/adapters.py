@@ -47,6 +47,8 @@ class Adapter:
         Rank and targets.
     seed : int
         Seed of the A matrices; B starts at zero.
+    precision : torch.dtype, optional
+        Of A and B; that of the weights beside them if left out.
 
     Raises
     ------
@@ -54,7 +56,7 @@ class Adapter:
         If the model has no matrix of a target's name, or `peft` cannot adapt one.
     """
 
-    def __init__(self, model: nn.Module, settings: Lora, seed: int) -> None:
+    def __init__(self, model: nn.Module, settings: Lora, seed: int, *, precision: torch.dtype | None = None) -> None:
         from peft import LoraConfig, LoraModel
         from peft.tuners.lora import LoraLayer
 
@@ -86,6 +88,9 @@ class Adapter:
         held = {id(_base(module)) for module in self._modules.values()}
         self.bases = {name: p for name, p in model.named_parameters() if id(p) in held}
         """Base weights of the targets, by their names in the model."""
+        if precision is not None:
+            for parameter in self.part.values():
+                parameter.data = parameter.data.to(precision)
         self.reset(seed)
 
     @property

@@ -7,17 +7,20 @@ travel as dictionaries of tensors under the same names, in the same order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import CheckpointPolicy, create_selective_checkpoint_contexts
 
 from sim.workload.blocks import Block
 from train.models.building import ModelError
 
 Part = Mapping[str, nn.Parameter]
 Values = dict[str, Tensor]
+aten = torch.ops.aten
 
 
 def layer_list(model: nn.Module) -> tuple[str, nn.ModuleList]:
@@ -182,17 +185,15 @@ def activate(model: nn.Module, part: Part) -> None:
         parameter.requires_grad_(True)
 
 
-def checkpoint_activations(model: Any, enabled: bool = True, context_fn: Callable[[], Any] | None = None) -> None:
+def checkpoint_activations(model: Any, how: bool | Literal["selective"] = True) -> None:
     """Trade compute for memory: keep only each layer's input and run its forward again in the backward pass.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
         The model; takes effect in training mode only.
-    enabled : bool
-        Switch on or off.
-    context_fn : callable, optional
-        Contexts of a selective checkpoint, which keeps a part (`torch.utils.checkpoint`).
+    how : bool or "selective"
+        Switch on or off; ``selective`` also keeps the results of attention and of every other matrix product.
 
     Raises
     ------
@@ -201,11 +202,11 @@ def checkpoint_activations(model: Any, enabled: bool = True, context_fn: Callabl
     """
     # transformers renamed the methods; the old names warn where the new ones exist.
     word = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
-    if not enabled:
+    if not how:
         getattr(model, f"{word}_checkpointing_disable")()
         return
     try:
-        chosen = {} if context_fn is None else {"context_fn": context_fn}
+        chosen = {"context_fn": keep_products} if how == "selective" else {}
         getattr(model, f"{word}_checkpointing_enable")({"use_reentrant": False, **chosen})
     except ValueError as error:
         raise ModelError(f"{type(model).__name__} does not support activation checkpointing") from error
@@ -213,6 +214,24 @@ def checkpoint_activations(model: Any, enabled: bool = True, context_fn: Callabl
     # are not, and that would build the very graph below the trained block which freezing avoids.
     if getattr(model, "_require_grads_hook", None) is not None:
         model.disable_input_require_grads()
+
+
+def keep_products() -> Any:
+    """Contexts of a selective checkpoint: attention and every other matrix product are kept, all else is made again.
+
+    This is what torchtitan's selective option for single operators keeps.
+    """
+    products = Counter[bool]()
+
+    def policy(context: Any, func: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
+        packet = getattr(func, "_overloadpacket", None)
+        kept = "scaled_dot_product" in str(packet)
+        if packet in (aten.mm, aten.addmm, aten.bmm, aten.baddbmm):
+            products[context.is_recompute] += 1
+            kept = products[context.is_recompute] % 2 == 1
+        return CheckpointPolicy.MUST_SAVE if kept else CheckpointPolicy.PREFER_RECOMPUTE
+
+    return create_selective_checkpoint_contexts(policy)  # type: ignore[no-untyped-call]
 
 
 def install(part: Part, values: Mapping[str, Tensor]) -> None:

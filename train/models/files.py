@@ -37,7 +37,9 @@ from train.models.building import (
 _HUB_TIMEOUT = 10.0  # [s] for the hub's first answer
 
 
-def load_model(name: str | Path, *, seed: int = 0, device: torch.device | str = "cpu") -> nn.Module:
+def load_model(
+    name: str | Path, *, seed: int = 0, device: torch.device | str = "cpu", precision: torch.dtype | None = None
+) -> nn.Module:
     """Load a model, or build one with random weights from a configuration.
 
     Parameters
@@ -47,7 +49,9 @@ def load_model(name: str | Path, *, seed: int = 0, device: torch.device | str = 
     seed : int
         Seed of random weights; the same on every device, because they are drawn on the CPU.
     device : torch.device or str
-        Where the model is put; decides its precision (`base_dtype`).
+        Where the model is put.
+    precision : torch.dtype, optional
+        Of its weights; as the device wants it (`base_dtype`) if left out.
 
     Returns
     -------
@@ -60,7 +64,7 @@ def load_model(name: str | Path, *, seed: int = 0, device: torch.device | str = 
         If the model is missing, not reachable, not readable, or neither a causal language model nor an
         image classifier.
     """
-    dtype = base_dtype(device)
+    dtype = precision or base_dtype(device)
     path = Path(name)
     model: Any
     if name == DEMO:

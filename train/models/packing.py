@@ -34,12 +34,19 @@ def pack(content: object) -> NDArray[np.uint8]:
     return np.frombuffer(file.getbuffer(), np.uint8)
 
 
-def unpack(packed: NDArray[np.uint8]) -> Any:
-    """Turn bytes of `pack` back into what they were, on the same kind of device; only for a process's own workers.
+def unpack(packed: NDArray[np.uint8], moved: Mapping[str, str] | None = None) -> Any:
+    """Turn bytes of `pack` back into what they were; only for a process's own workers.
 
     The tensors lie where torch itself puts tensors: the last bit of a matrix product may depend on that.
+
+    Parameters
+    ----------
+    packed : numpy.ndarray
+        What `pack` returned.
+    moved : mapping of str to str, optional
+        Devices whose tensors are put on others; all the rest are on the device that they were on.
     """
-    return torch.load(BytesIO(packed.tobytes()), weights_only=False)
+    return torch.load(BytesIO(packed.tobytes()), map_location=dict(moved) if moved else None, weights_only=False)
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:

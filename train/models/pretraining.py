@@ -1,6 +1,7 @@
 """A moment of central training on general text, so that what is fine-tuned is a pretrained base.
 
-The base is kept on disk: a resumed run goes on from the very weights that the interrupted one began with.
+The base is kept on disk: a resumed run goes on from the very weights that the interrupted one began with. While it is
+trained, what there is of it is kept beside it ten times, so that an interrupted pretraining goes on, too.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,19 +22,23 @@ from sim.support.streams import stream
 from train.data.encoding import collate, pack
 from train.data.task import Batch
 from train.data.text import TextTask
-from train.models.blocks import install
+from train.models.blocks import Values, install
 from train.models.building import DEMO, quiet
 from train.models.files import save_model
+from train.models.packing import apart, save_tensors
 from train.runs.checkpoint import vouch, vouched, whole_folder
 from train.runs.settings import PretrainingSettings, TrainSettings
 from train.runs.workbench import Workbench
 from train.update.local import LocalSettings, TrainingError, train_locally
+from train.update.pauses import Pauses
 
 DEMONSTRATION = PretrainingSettings(steps=800, batch_size=16, learning_rate=3e-3)
 """What the demonstration's model gets unless something else is asked for."""
 
 StepProgress = Callable[[str, int, int], None]
-_RECORD = "pretraining.json"
+_RECORD, _STATE = "pretraining.json", "state.safetensors"
+_KEPT = 10
+"""How often an unfinished base is kept."""
 _DOCUMENTS = 20_000
 _PACKED_LENGTH = 40
 
@@ -84,22 +90,42 @@ def pretrain(
             base = type(model).from_pretrained(str(folder), dtype=model.dtype, use_safetensors=True)
         install(part, dict(base.named_parameters()))
         return True
+    unfinished = folder.with_name(f"{folder.name}-unfinished")
     try:
-        _train(bench, task, how, scenario.seed, progress)
+        _train(bench, task, how, scenario.seed, _pauses(unfinished, fingerprint, how.steps), progress)
     except TrainingError as error:
-        raise TrainingError(f"pretraining the base: {error}") from None
+        raise type(error)(f"pretraining the base: {error}") from None
     with whole_folder(folder, f"{folder}: the base") as temporary:
         save_model(bench.model, bench.tokenizer, temporary)
         vouch(temporary / _RECORD, fingerprint, {})
+    shutil.rmtree(unfinished, ignore_errors=True)
     return True
 
 
-def _train(bench: Workbench, task: TextTask, how: PretrainingSettings, seed: int, progress: StepProgress) -> None:
+def _pauses(folder: Path, fingerprint: str, steps: int) -> Pauses:
+    """Keep an unfinished base in a folder, and go on from what there is in it."""
+    from safetensors.torch import load_file
+
+    def keep(step: int, state: Values) -> None:
+        with whole_folder(folder, f"{folder}: the unfinished base") as temporary:
+            save_tensors(apart(state)[0], temporary / _STATE)
+            vouch(temporary / _RECORD, fingerprint, {"step": step})
+
+    every, step, found = -(-steps // _KEPT), 0, {}
+    if folder.exists():
+        with vouched(folder / _RECORD, fingerprint, "is an unfinished base of another run") as record:
+            step, found = record["step"], load_file(folder / _STATE)
+    return Pauses(every, keep, step, found)
+
+
+def _train(
+    bench: Workbench, task: TextTask, how: PretrainingSettings, seed: int, pauses: Pauses, progress: StepProgress
+) -> None:
     template = task.training.template
     rows = pack(general_text(_DOCUMENTS, seed=seed), template, _PACKED_LENGTH)
     # No client has this number: its stream is the base's alone.
     order = stream(seed, "batches", 2**31).integers(len(rows), size=(how.steps, how.batch_size))
-    done = itertools.count(1)
+    done = itertools.count(pauses.step + 1)
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         progress("pretraining the base", next(done), how.steps)
@@ -112,6 +138,7 @@ def _train(bench: Workbench, task: TextTask, how: PretrainingSettings, seed: int
         (collate([rows[index] for index in chosen], template.pad) for chosen in order),
         loss,
         LocalSettings(learning_rate=how.learning_rate, steps=how.steps, schedule="cosine"),
+        pauses=pauses,
         seed=seed,
     )
     install(part, {name: parameter.detach().float() + update.delta[name] for name, parameter in part.items()})

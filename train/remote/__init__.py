@@ -1,1 +1,1 @@
-"""Local updates on the machines of a Ray cluster."""
+"""Local updates in other processes: of a Ray cluster, or one for each device of this machine."""

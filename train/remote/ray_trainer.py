@@ -48,6 +48,10 @@ class ClusterWorkers:
     processors: int
     gpus: int = 0
 
+    def trainer(self, trained: TrainedPart, versions: Versions, task: Task, settings: LocalSettings) -> RayTrainer:
+        """Have them train for a run; its parameters are those of `RayTrainer`."""
+        return RayTrainer(self, trained, versions, task, settings)
+
 
 def cluster_workers(device: torch.device, most: int) -> ClusterWorkers | None:
     """Find workers, if this is inside `parasim.on_ray`.

@@ -18,7 +18,8 @@ from sim.support.ray_pool import WorkerEnvironment, adopt
 from train.federated.versions import BASE, Versions
 from train.models.packing import pack, unpack
 from train.update.jobs import do
-from train.update.local import LocalSettings, Loss
+from train.update.local import LocalSettings
+from train.update.loss import Loss
 from train.update.trained_part import TrainedPart, TrainedStack
 
 ItemVersion = tuple[int, int]
@@ -78,7 +79,7 @@ class Kept:
     loss: Loss
     settings: LocalSettings
     versions: Versions
-    warm: bool
+    warm: set[int]
 
 
 _kept = Kept()
@@ -106,9 +107,10 @@ def do_job(caller: Caller, request: JobRequest) -> NDArray[np.uint8]:
     torch.set_num_threads(caller.threads)
     _catch_up(request)
     job, batches = unpack(request.job)
-    learned = do(job, _kept.trained, _kept.versions, batches, _kept.loss, _kept.settings, warm_up=not _kept.warm)
-    _kept.warm = True
-    return pack(learned)
+    kernels = _kept.settings.kernels_of(job.item)
+    warm_up = kernels not in _kept.warm
+    _kept.warm.add(kernels)
+    return pack(do(job, _kept.trained, _kept.versions, batches, _kept.loss, _kept.settings, warm_up=warm_up))
 
 
 def _catch_up(request: JobRequest) -> None:
@@ -117,8 +119,9 @@ def _catch_up(request: JobRequest) -> None:
 
     if request.name != _kept.name:
         _kept.trained, _kept.loss, _kept.settings = unpack(ray.get(request.model))
+        _kept.trained.prepare(_kept.settings)
         _kept.versions = Versions(_kept.trained.part, lag=0)
-        _kept.name, _kept.warm = request.name, False
+        _kept.name, _kept.warm = request.name, set()
     versions = _kept.versions
     for (item, version), reference in request.versions.items():
         if version not in versions.values.get(item, (BASE,)):

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from sim.support.deleted_results import check_results, watch_folder
 from train.models.packing import apart, save_tensors
 from train.runs.metrics import MetricsRow
 
-FORMAT = 6
+FORMAT = 7
 _PREFIX = "round-"
 _TENSORS = "tensors.safetensors"
 _RECORD = "record.json"
@@ -60,8 +60,8 @@ class Checkpoint:
     tensors: dict[str, Tensor]
 
 
-def save(folder: Path, checkpoint: Checkpoint, fingerprint: str) -> None:
-    """Write a checkpoint and forget the one before it.
+def save(folder: Path, checkpoint: Checkpoint, fingerprint: str, *, kept: Collection[int] = ()) -> None:
+    """Write a checkpoint and forget the others, except for some.
 
     Parameters
     ----------
@@ -71,6 +71,8 @@ def save(folder: Path, checkpoint: Checkpoint, fingerprint: str) -> None:
         What to keep.
     fingerprint : str
         Digest of everything that determines the run.
+    kept : collection of int
+        Rounds whose checkpoints stay beside this one.
 
     Raises
     ------
@@ -83,13 +85,20 @@ def save(folder: Path, checkpoint: Checkpoint, fingerprint: str) -> None:
         save_tensors(tensors, temporary / _TENSORS)
         record = {"round": checkpoint.round, "same": same, **checkpoint.record}
         vouch(temporary / _RECORD, fingerprint, record)
-    for other in folder.iterdir():
-        if other != final and (other.name.startswith(_PREFIX) or other.name.startswith(f".{_PREFIX}")):
+    names = {final.name, *map(_name, kept)}
+    # Later ones first, which belong to a run that was to be shorter: until they are gone, it is gone on from.
+    for other in sorted(folder.iterdir(), reverse=True):
+        if other.name not in names and (other.name.startswith(_PREFIX) or other.name.startswith(f".{_PREFIX}")):
             shutil.rmtree(other, ignore_errors=True)
 
 
-def load(folder: Path, fingerprint: str) -> Checkpoint | None:
-    """Read the last checkpoint of a run.
+def saved_rounds(folder: Path) -> list[int]:
+    """Rounds of which there are checkpoints, in ascending order."""
+    return sorted(int(path.name.removeprefix(_PREFIX)) for path in folder.glob(f"{_PREFIX}*"))
+
+
+def load(folder: Path, fingerprint: str, round: int | None = None) -> Checkpoint | None:
+    """Read a checkpoint of a run.
 
     Parameters
     ----------
@@ -97,6 +106,8 @@ def load(folder: Path, fingerprint: str) -> Checkpoint | None:
         Where checkpoints of this run go.
     fingerprint : str
         Digest of everything that determines the run.
+    round : int, optional
+        Of which there is one; the last one if left out.
 
     Returns
     -------
@@ -106,11 +117,11 @@ def load(folder: Path, fingerprint: str) -> Checkpoint | None:
     Raises
     ------
     CheckpointError
-        If the last one is damaged, of another format, or of another run.
+        If it is damaged, of another format, or of another run.
     """
     from safetensors.torch import load_file
 
-    last = _last(folder)
+    last = _last(folder) if round is None else folder / _name(round)
     if last is None:
         return None
     another = "belongs to another run (other scenario, data, model or settings)"

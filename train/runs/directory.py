@@ -1,7 +1,8 @@
 """A directory of results belongs to one set of settings, so that what lies in it can be compared.
 
-Methods may be added to it, each with settings that concern it alone. ``settings.json`` in the directory says what all
-of them share, and what is each one's own; a run that differs is refused before it has written anything.
+Methods may be added to it, each with settings that concern it alone, and each may be given more rounds.
+``settings.json`` in the directory says what all of them share, what is each one's own, and how many rounds each was to
+have; a run that differs is refused before it has written anything.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sim.errors import OutputError, shown
 from sim.support.atomic_files import read_text, write_json
 
 RECORD = "settings.json"
-_FORMAT = 1
+_FORMAT = 2
 _NAMED = 4
 """Differences that a message names."""
 
@@ -31,12 +32,15 @@ class TrainingTerms:
         Settings of all methods (`train.runs.fingerprint.shared_settings`).
     own : mapping of str to mapping of str to plain value
         By method, settings that concern it alone.
+    rounds : mapping of str to int
+        By method, how many rounds it is to have; never fewer than it was to have before.
     contents : mapping of str to str
         Digests of the data and the weights (`train.runs.fingerprint.contents`); empty while they are not loaded.
     """
 
     shared: Mapping[str, Any]
     own: Mapping[str, Mapping[str, Any]]
+    rounds: Mapping[str, int]
     contents: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -79,6 +83,8 @@ def agree(directory: Path, terms: TrainingTerms) -> None:
     differences = _differences(there.shared, terms.shared)
     for method in terms.own.keys() & set(held):
         differences += _differences(there.own.get(method, {}), terms.own[method], f" for {method}")
+        if (before := there.rounds[method]) > terms.rounds[method]:
+            differences.append(f"rounds for {method} were {before}, are {terms.rounds[method]}")
     if terms.contents:
         differences += [
             f"{what} changed" for what in terms.contents if terms.contents[what] != there.contents.get(what)
@@ -101,12 +107,14 @@ def keep(directory: Path, terms: TrainingTerms) -> None:
         If they cannot be written.
     """
     held = trained_in(directory)
-    before = {method: fields for method, fields in _read(directory).own.items() if method in held} if held else {}
+    there = _read(directory) if held else terms
+    before = {method: fields for method, fields in there.own.items() if method in held}
     record = {
         "format": _FORMAT,
         "shared": terms.shared,
         # In the order in which they were added.
         "own": {**before, **terms.own},
+        "rounds": {**{method: there.rounds[method] for method in before}, **terms.rounds},
         "contents": terms.contents,
     }
     write_json(directory / RECORD, record)
@@ -123,10 +131,12 @@ def _read(directory: Path) -> TrainingTerms:
         record = json.loads(read_text(path))
         if record["format"] != _FORMAT:
             raise ValueError(f"format {shown(record['format'])}")
-        shared, own, contents = record["shared"], record["own"], record["contents"]
-        if not all(isinstance(fields, dict) for fields in (shared, own, contents, *own.values())):
+        shared, own, rounds, contents = record["shared"], record["own"], record["rounds"], record["contents"]
+        if not all(isinstance(fields, dict) for fields in (shared, own, rounds, contents, *own.values())):
             raise ValueError("fields are missing")
-        return TrainingTerms(shared, own, contents)
+        if not all(isinstance(rounds[method], int) for method in own):
+            raise ValueError("rounds are no numbers")
+        return TrainingTerms(shared, own, rounds, contents)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise OutputError(
             f"{path}: is damaged ({type(error).__name__}: {error}); choose another --out or delete {directory}"

@@ -15,10 +15,12 @@ import torch
 from sim.scenario.scenario import PLANNED, Scenario
 from sim.scenario.traces import followed_traces
 from sim.workload.methods import METHODS, Trains
-from train.runs.settings import TrainSettings
+from train.runs.settings import RECIPE, TrainSettings
 from train.runs.workbench import Workbench
 
 Fields = dict[str, Any]
+_DEFAULTS = TrainSettings.model_fields
+_OLDEST = ("activation_checkpointing",)
 
 
 def shared_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
@@ -34,12 +36,15 @@ def shared_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
     Returns
     -------
     dict
-        By field, as ``--set`` names it: plain values. How often checkpoints are taken is not among them.
+        By field, as ``--set`` names it: plain values. How often checkpoints are taken is not among them, nor is the
+        number of rounds: a run may be made longer.
     """
-    simulated = {"name", "method", "lora", "cyclic", "train"}
+    simulated = {"name", "method", "lora", "cyclic", "train", "rounds"}
     fields = scenario.model_dump(mode="json", exclude={**dict.fromkeys(simulated, True), **PLANNED})
     own = {"checkpoint_every", "learning_rate", "cyclic"}
-    return _flat(fields | {"train": settings.model_dump(mode="json", exclude=own)})
+    # Directories from before there were recipes are gone on from, as long as nothing new is asked for.
+    own |= {field for field in RECIPE if field not in _OLDEST and getattr(settings, field) == _DEFAULTS[field].default}
+    return flat(fields | {"train": settings.model_dump(mode="json", exclude=own)})
 
 
 def own_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
@@ -49,9 +54,12 @@ def own_settings(scenario: Scenario, settings: TrainSettings) -> Fields:
     fields["method"] = scenario.method.model_dump(mode="json", exclude={"name"})
     if method.shape.traits.takes_turns:
         fields["train"]["cyclic"] = settings.cyclic.model_dump(mode="json")
+        if settings.cyclic.optimizer == "kept" and settings.schedule != "constant":
+            # The learning rate falls over all of a client's turns: with more of them, the first ones were others.
+            fields["rounds"] = scenario.rounds
     if method.trains in (Trains.LORA, Trains.LORA_B, Trains.STACKED_LORA):
         fields["lora"] = scenario.lora.model_dump(mode="json")
-    return _flat(fields)
+    return flat(fields)
 
 
 def contents(bench: Workbench, scenario: Scenario) -> dict[str, str]:
@@ -114,7 +122,7 @@ def fingerprint(
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
-def _flat(data: Any, prefix: str = "") -> Fields:
+def flat(data: Any, prefix: str = "") -> Fields:
     """Name every value by its path with dots; a list of plain values is one value."""
     if isinstance(data, list) and any(isinstance(entry, dict | list) for entry in data):
         data = dict(enumerate(data))
@@ -122,11 +130,11 @@ def _flat(data: Any, prefix: str = "") -> Fields:
         return {prefix: data}
     fields: Fields = {}
     for name, value in data.items():
-        fields |= _flat(value, f"{prefix}.{name}" if prefix else str(name))
+        fields |= flat(value, f"{prefix}.{name}" if prefix else str(name))
     return fields
 
 
 def _bit_sum(tensor: torch.Tensor) -> int:
     """Sum of a tensor's bit patterns: exact in any order, where a sum of floats depends on the threads."""
-    integers = torch.int32 if tensor.element_size() == 4 else torch.int16
+    integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32}[tensor.element_size()]
     return int(tensor.contiguous().view(integers).sum(dtype=torch.int64))

@@ -33,8 +33,8 @@ def locked(directory: Path, file: str = "") -> Iterator[None]:
 
     Notes
     -----
-    The operating system gives the lock back when its process ends, however it ends: the file that stays behind locks
-    nothing. On a file system that knows no locks nothing is refused.
+    The operating system gives the lock back when its process ends, however it ends: a file that a killed process left
+    behind locks nothing. On a file system that knows no locks nothing is refused.
     """
     path = directory / (f".{file}{_NAME}" if file else _NAME)
     try:
@@ -47,7 +47,7 @@ def locked(directory: Path, file: str = "") -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        holder = path.read_text(errors="replace").strip() or "unknown"
+        holder = _holder(path)
         raise OutputError(
             f"--out {directory / file}: another paraSim (process {holder}) is writing there; wait for its end, or "
             f"give another {'file' if file else 'directory'}"
@@ -60,7 +60,14 @@ def locked(directory: Path, file: str = "") -> Iterator[None]:
         path.write_text(f"{os.getpid()}\n")
         yield
     finally:
-        # What a run leaves must not depend on which process it was; of what was deleted meanwhile, nothing is left.
-        with suppress(OSError), path.open("r+") as note:
-            note.truncate()
+        # While it is held: whoever has opened the file meanwhile sees that it has no name any more, and begins anew.
+        with suppress(OSError):
+            path.unlink()
         lock.release()
+
+
+def _holder(path: Path) -> str:
+    """Process that a lock's file names."""
+    with suppress(OSError):
+        return path.read_text(errors="replace").strip() or "unknown"
+    return "unknown"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StrictBool, ValidationError, field_validator
+from pydantic import Field, StrictBool, ValidationError, field_validator, model_validator
 
 from sim.errors import ScenarioError, nearest
 from sim.scenario import scenario
 from sim.scenario.fields import Number, SchemaOfFields, Section, Whole, one_of
 from sim.scenario.validation_messages import validation_message
-from sim.workload.methods import METHODS
+from sim.workload.methods import METHODS, Trains
 
 Rate = Annotated[Number, Field(gt=0)]
 
@@ -80,6 +80,13 @@ class CyclicSettings(Section):
     """What stands for blocks that others changed and it did not fetch: the base's values, or those it had last."""
 
 
+RECIPE = (
+    *("activation_checkpointing", "weights", "master_weights", "optimizer", "adapters", "attention", "loss", "kernels"),
+    *("packing", "padded"),
+)
+"""Fields of the section that say how a step is computed, whatever is learned."""
+
+
 class TrainSettings(Section):
     """Everything that training takes beyond the simulator's scenario."""
 
@@ -108,8 +115,33 @@ class TrainSettings(Section):
     """Clients send later what compression left out."""
     stochastic_rounding: StrictBool = False
     """Quantize at random without bias instead of to the nearest level."""
-    activation_checkpointing: StrictBool = False
-    """Less memory for more computing."""
+    activation_checkpointing: Annotated[
+        StrictBool | Literal["selective"],
+        one_of("true, false or 'selective'", bool, words=("selective",)),
+    ] = False
+    """Less memory for more computing: recompute activations in the backward pass; `selective` keeps the results of
+    attention and of every other matrix product."""
+    weights: Literal["auto", "bfloat16", "float32", "float32-autocast", "nf4"] = "auto"
+    """How the base weights are held: `auto` is bfloat16 on a GPU and float32 on a CPU; `float32-autocast` multiplies
+    in bfloat16 (mixed precision); `nf4` is the 4-bit base of QLoRA, beside adapters."""
+    master_weights: StrictBool | None = None
+    """Whether AdamW works on a float32 copy of bfloat16 weights, or on these themselves, with bfloat16 moments; if left
+    out, on a copy, but not in 8 bits or beside `nf4`."""
+    optimizer: Literal["adamw", "adamw-8bit", "paged-adamw-8bit"] = "adamw"
+    """AdamW, or that of bitsandbytes with moments of 8 bits; paged ones leave a GPU whose memory is full."""
+    adapters: Literal["base", "float32"] = "base"
+    """Precision of adapters: that of the weights beside them, or float32, multiplied in bfloat16."""
+    attention: Literal["fused", "eager"] = "fused"
+    """One kernel, where the model has one, or products, mask and softmax one by one."""
+    loss: Literal["full", "chunked"] = "full"
+    """Logits of all tokens at once, or of 1,024 at a time."""
+    kernels: Literal["eager", "fused", "compiled"] = "eager"
+    """One for each operator, hand-written ones (Liger, Unsloth; priced, not trained), or those of `torch.compile`."""
+    packing: StrictBool = False
+    """Put several examples into each sequence, up to its length; they do not attend to one another."""
+    padded: StrictBool = False
+    """For memory and predicted times: count the attention mask of batches whose sequences differ in length. Training
+    pads where they do."""
     evaluation: EvaluationSettings = EvaluationSettings()
     pretraining: PretrainingSettings | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -125,6 +157,42 @@ class TrainSettings(Section):
             if name not in known:
                 raise ValueError(f"no method {name!r}; {nearest(name, known)}")
         return rates
+
+    @model_validator(mode="after")
+    def _of_one_recipe(self) -> Self:
+        """Refuse combinations that mean nothing."""
+        if self.master_weights and (self.optimizer != "adamw" or self.weights == "nf4"):
+            other = f"optimizer {self.optimizer}" if self.optimizer != "adamw" else "weights nf4"
+            raise ValueError(f"master_weights: is true, allowed with {other} is false: there is no float32 copy")
+        if self.master_weights is not None and self.weights.startswith("float32"):
+            given = str(self.master_weights).lower()
+            raise ValueError(f"master_weights: is {given}, with weights {self.weights} it is to be left out: no copy")
+        if self.packing and self.padded:
+            raise ValueError("padded: is true, allowed with packing is false: packed sequences have a mask anyway")
+        return self
+
+    @property
+    def master(self) -> bool:
+        """Whether AdamW works on a float32 copy where the trained weights are narrower."""
+        if self.master_weights is None:
+            return self.optimizer == "adamw" and self.weights != "nf4"
+        return self.master_weights
+
+    def check_method(self, method: str) -> None:
+        """Refuse what means nothing for a method.
+
+        Raises
+        ------
+        ScenarioError
+            If it trains 4-bit weights, or merges something into them.
+        """
+        beside = (Trains.LORA, Trains.LORA_B)
+        if self.weights == "nf4" and METHODS[method].trains not in beside:
+            allowed = ", ".join(name for name, other in METHODS.items() if other.trains in beside)
+            raise ScenarioError(
+                f"train.weights: is nf4 with method {method}, allowed with 4-bit weights are {allowed}: they are "
+                "neither trained nor changed"
+            )
 
     def rate(self, method: str) -> float:
         """Local learning rate of a method.

@@ -21,6 +21,7 @@ from train.data.batching import Batching
 from train.data.clusters import cluster_texts
 from train.data.encoding import encode
 from train.data.formats import Example, read_examples
+from train.data.packing import check_packing
 from train.data.partition import Partition, split_by_label, split_evenly
 from train.data.task import DataError, Task
 from train.data.template import Template
@@ -28,12 +29,21 @@ from train.data.text import TextTask, check_sequence_length, embeddings_of
 from train.data.vision import Images, ImageTask
 from train.models.architecture import counted
 from train.models.blocks import checkpoint_activations
-from train.models.building import DEMO, classifies_images, random_model
+from train.models.building import DEMO, classifies_images, keep_no_cache, placed, random_model
 from train.models.files import load_model, load_tokenizer
 from train.runs.settings import TrainSettings
+from train.update.loss import Loss, check_chunked, training_loss
 
 WORD_PROBLEMS, DIGITS = "word-problems", "digits"
 _DEMO_EXAMPLES = 4000
+_PRECISIONS = {
+    "auto": None,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+    "float32-autocast": torch.float32,
+    # Until pretraining is over: 4-bit weights are not trained.
+    "nf4": torch.bfloat16,
+}
 
 
 @dataclass(frozen=True)
@@ -95,27 +105,43 @@ def build(scenario: Scenario, settings: TrainSettings) -> Workbench:
     """
     steps = scenario.local.steps * settings.accumulation
     batching = Batching(scenario.local.batch_size, steps, scenario.seed)
-    bench = (_vision if settings.data.source == DIGITS else _text)(scenario, settings, batching, device_of(settings))
+    # What becomes small on a GPU need not fit it before.
+    device = torch.device("cpu") if settings.weights == "nf4" else device_of(settings)
+    bench = (_vision if settings.data.source == DIGITS else _text)(scenario, settings, batching, device)
+    model: Any = bench.model
+    if settings.attention == "eager":
+        model.set_attn_implementation("eager")
+    if settings.loss == "chunked":
+        check_chunked(model)
     if settings.activation_checkpointing:
-        checkpoint_activations(bench.model)
+        checkpoint_activations(model, settings.activation_checkpointing)
     return bench
+
+
+def _built_in(config: Any, scenario: Scenario, settings: TrainSettings, device: torch.device) -> Any:
+    """A model with random weights, in the precision that is asked for."""
+    model, precision = random_model(config, seed=scenario.seed), _PRECISIONS[settings.weights]
+    return model.to(device) if precision is None else placed(model, device, precision)
 
 
 def _vision(scenario: Scenario, settings: TrainSettings, batching: Batching, device: torch.device) -> Workbench:
     model: Any
     # The demonstration's language model cannot look at images; its place is taken by a small transformer that can.
     if scenario.model in (None, DEMO):
-        model = random_model(digits_config(), seed=scenario.seed).to(device)
+        model = _built_in(digits_config(), scenario, settings, device)
     else:
-        model = load_model(str(scenario.model), seed=scenario.seed, device=device)
+        precision = _PRECISIONS[settings.weights]
+        model = load_model(str(scenario.model), seed=scenario.seed, device=device, precision=precision)
     if not classifies_images(model.config):
         raise DataError(f"{scenario.model}: train.data.source is {DIGITS}, but this model does not look at images")
+    if settings.packing:
+        raise DataError(f"train.packing: is true, allowed with train.data.source={DIGITS} is false: images are no text")
     # Otherwise the first forward pass would note it, and a resumed run that has none would save another config.
     model.config.problem_type = "single_label_classification"
     read = read_digits(side=model.config.image_size, channels=model.config.num_channels, seed=scenario.seed)
     training, held_out = (Images(*part) for part in read)
     partition = _split(training.labels, scenario, settings)
-    task = ImageTask(training, held_out, partition, batching)
+    task = ImageTask(training, held_out, partition, batching, loss=_loss(settings))
     digest = hashlib.sha256(b"".join(array.tobytes() for part in read for array in part)).hexdigest()
     return Workbench(model, counted(scenario.model or DEMO, model.config.to_dict()), None, task, partition, digest)
 
@@ -127,9 +153,15 @@ def _text(scenario: Scenario, settings: TrainSettings, batching: Batching, devic
     model: Any
     if name == DEMO:
         tokenizer = demonstration_tokenizer()
-        model = random_model(demonstration_config(), seed=scenario.seed).to(device)
+        model = _built_in(demonstration_config(), scenario, settings, device)
     else:
-        model, tokenizer = load_model(name, seed=scenario.seed, device=device), load_tokenizer(name)
+        precision = _PRECISIONS[settings.weights]
+        model = load_model(name, seed=scenario.seed, device=device, precision=precision)
+        tokenizer = load_tokenizer(name)
+    if settings.packing:
+        # With a cache, transformers takes positions for those of one text that goes on.
+        keep_no_cache(model)
+        check_packing(model)
     check_sequence_length(model, name, length, "local.sequence_length")
     template = Template(tokenizer, embeddings_of(model))
     encoded, measured_on = (encode(examples, template, length) for examples in (training, held_out))
@@ -142,6 +174,8 @@ def _text(scenario: Scenario, settings: TrainSettings, batching: Batching, devic
         batching,
         evaluation_batch_size=evaluation.batch_size,
         answer_tokens=evaluation.answer_tokens,
+        packed_length=length if settings.packing else None,
+        loss=_loss(settings),
     )
     # What was chosen, and its tokens: the clock of templates stands still, so neither changes overnight.
     chosen = [(part.examples, part.dropped, part.rows) for part in (encoded, measured_on)]
@@ -149,8 +183,18 @@ def _text(scenario: Scenario, settings: TrainSettings, batching: Batching, devic
     cut = [f"Training data: {encoded.truncation}."]
     if measured_on.truncation.truncated or measured_on.dropped:
         cut.append(f"Held-out data: {measured_on.truncation}.")
+    if task.packs:
+        sequences, tokens = sum(map(len, task.packs)), sum(len(row.tokens) for row in encoded.rows)
+        cut.append(
+            f"Packed: {len(encoded.rows)} examples into {sequences} sequences, of whose {length} tokens "
+            f"{tokens / (sequences * length):.0%} are filled on average."
+        )
     architecture = counted(name, model.config.to_dict())
     return Workbench(model, architecture, tokenizer, task, partition, digest, [*cut, *notes], held_out)
+
+
+def _loss(settings: TrainSettings) -> Loss:
+    return training_loss(chunked=settings.loss == "chunked", mixed=settings.weights == "float32-autocast")
 
 
 def _examples(scenario: Scenario, settings: TrainSettings) -> tuple[list[Example], list[Example], list[str]]:

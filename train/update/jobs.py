@@ -15,7 +15,8 @@ from train.data.task import Batch, Task
 from train.federated.versions import BASE, Versions
 from train.models.blocks import Values
 from train.update.kept_optimizer import KeptOptimizer
-from train.update.local import LocalSettings, LocalUpdate, Loss, train_locally
+from train.update.local import LocalSettings, LocalUpdate, train_locally
+from train.update.loss import Loss
 from train.update.trained_part import TrainedPart
 
 
@@ -92,7 +93,8 @@ class LocalTrainer:
         self._versions = versions
         self._task = task
         self._settings = settings
-        self._warm = False
+        trained.prepare(settings)
+        self._warm: set[int] = set()
 
     def submit(self, job: Job) -> Callable[[], LocalUpdate]:
         """Put a job off until it is waited for."""
@@ -100,11 +102,10 @@ class LocalTrainer:
 
     def _do(self, job: Job) -> LocalUpdate:
         batches = self._task.batches(job.client, job.round)
-        learned = do(
-            job, self._trained, self._versions, batches, self._task.loss, self._settings, warm_up=not self._warm
-        )
-        self._warm = True
-        return learned
+        kernels = self._settings.kernels_of(job.item)
+        warm_up = kernels not in self._warm
+        self._warm.add(kernels)
+        return do(job, self._trained, self._versions, batches, self._task.loss, self._settings, warm_up=warm_up)
 
 
 def do(

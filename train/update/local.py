@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -22,15 +22,24 @@ from sim.errors import ParaSimError
 from train.data.task import Batch
 from train.models.blocks import Part, Values, activate
 from train.update.kept_optimizer import KeptOptimizer, go_on, state
+from train.update.loss import Loss
+from train.update.optimizers import adamw
+from train.update.pauses import Pauses
 from train.update.shares import Share, weighted
 from train.update.timing import now
 
 Schedule = Literal["constant", "cosine"]
-Loss = Callable[[nn.Module, Batch], Tensor]
+OptimizerName = Literal["adamw", "adamw-8bit", "paged-adamw-8bit"]
 
 
 class TrainingError(ParaSimError):
     """Local training cannot start, or went wrong."""
+
+
+class DivergedError(TrainingError):
+    """Training brought something that is no number any more."""
+
+    exit_status = 4
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,13 @@ class LocalSettings:
     accumulation : int
         Batches per step. The step follows the mean loss over all that they predict together, as one batch of them all
         would: a batch counts by its answer tokens (or images), not as one of so many.
+    master : bool
+        Whether AdamW works on a float32 copy of parameters that are narrower, or on these themselves: moments,
+        gradients and every step's change are then rounded to their precision.
+    optimizer : {"adamw", "adamw-8bit", "paged-adamw-8bit"}
+        PyTorch's AdamW, or that of bitsandbytes with moments of 8 bits, on a GPU.
+    compiled : bool
+        Whether the model's layers are compiled while it trains.
 
     Notes
     -----
@@ -68,6 +84,13 @@ class LocalSettings:
     schedule: Schedule = "constant"
     clip_norm: float | None = None
     accumulation: int = 1
+    master: bool = True
+    optimizer: OptimizerName = "adamw"
+    compiled: bool = False
+
+    def kernels_of(self, item: int) -> int:
+        """Tell apart items that are trained with kernels of their own, each made when it is first trained."""
+        return item if self.compiled else 0
 
     def rate(self, step: int, before: int = 0, updates: int = 1) -> float:
         """Learning rate of one step, counted from 0, of an update with `before` others of `updates` before it.
@@ -111,6 +134,7 @@ def train_locally(
     *,
     start: Mapping[str, Tensor] | None = None,
     kept: KeptOptimizer | None = None,
+    pauses: Pauses | None = None,
     warm_up: bool = False,
     seed: int = 0,
 ) -> LocalUpdate:
@@ -132,6 +156,9 @@ def train_locally(
         Values that the part starts from, best in float32; by default those that the model holds.
     kept : KeptOptimizer, optional
         What AdamW and the schedule go on from; by default both start afresh at every call.
+    pauses : Pauses, optional
+        Keep the state now and then, and go on from one that was kept; loss and seconds are those of the steps that are
+        still taken.
     warm_up : bool
         Run one untimed step first, so that one-time costs of a device (kernels loaded, memory reserved) do
         not count. Changes nothing but the measured time.
@@ -161,7 +188,7 @@ def train_locally(
             torch.manual_seed(seed)
             _measure(model, part, origin, prepared[:1], loss, replace(settings, steps=1), None)
         torch.manual_seed(seed)
-        delta, losses, seconds, adamw = _measure(model, part, origin, prepared, loss, settings, kept)
+        delta, losses, seconds, adamw = _measure(model, part, origin, prepared, loss, settings, kept, pauses)
     _check_finite(losses, delta, settings)
     return LocalUpdate(delta, losses.mean().item(), seconds, {name: value.cpu() for name, value in adamw.items()})
 
@@ -186,6 +213,7 @@ def _measure(
     loss: Loss,
     settings: LocalSettings,
     kept: KeptOptimizer | None,
+    pauses: Pauses | None = None,
 ) -> tuple[Values, Tensor, float, Values]:
     """Train from `origin` and time it: the delta, each step's loss, the seconds, and AdamW's state if it is kept."""
     device = next(iter(part.values())).device
@@ -193,13 +221,25 @@ def _measure(
         began = now(device)
         # A float32 part is its own master; anything narrower gets one, from the unrounded start.
         masters = {
-            name: own if own.dtype == torch.float32 else nn.Parameter(origin[name].to(torch.float32, copy=True))
+            name: own
+            if own.dtype == torch.float32 or not settings.master
+            else nn.Parameter(origin[name].to(torch.float32, copy=True))
             for name, own in part.items()
         }
-        losses, adamw = _descend(model, part, masters, steps, loss, settings, kept)
-        # In place: what was trained is of no further use, its memory becomes the delta's.
-        delta = {name: master.detach().sub_(origin[name]) for name, master in masters.items()}
+        losses, adamw = _descend(model, part, masters, steps, loss, settings, kept, pauses)
+        delta = {name: _changed(master, origin[name]) for name, master in masters.items()}
         return delta, losses, now(device) - began, adamw
+
+
+def _changed(master: nn.Parameter, origin: Tensor) -> Tensor:
+    """What training changed, in float32.
+
+    Of a narrow parameter without a master, against what it began with: what its start lost in rounding is no change.
+    """
+    if master.dtype != torch.float32:
+        return master.detach().float().sub_(origin.to(master.dtype))
+    # In place: what was trained is of no further use, its memory becomes the delta's.
+    return master.detach().sub_(origin)
 
 
 @contextmanager
@@ -226,6 +266,7 @@ def _descend(
     loss: Loss,
     settings: LocalSettings,
     kept: KeptOptimizer | None,
+    pauses: Pauses | None,
 ) -> tuple[Tensor, Values]:
     """Take the K steps. No step waits for the device, losses stay there until the end.
 
@@ -233,19 +274,16 @@ def _descend(
     is padded, because unpadded batches need no explicit mask.
     """
     parameters = list(masters.values())
-    optimizer = torch.optim.AdamW(
-        parameters,
-        lr=settings.learning_rate,
-        eps=settings.epsilon,
-        weight_decay=settings.weight_decay,
-        fused=parameters[0].device.type in ("cpu", "cuda"),
-    )
+    optimizer = adamw(parameters, settings)
     if kept is not None:
         go_on(optimizer, masters, kept.adamw)
     lowered = [(part[name], master) for name, master in masters.items() if part[name] is not master]
+    first = pauses.go_on(optimizer, masters) if pauses else 0
+    if first:
+        _lower(lowered)
     in_part = len(part) < sum(1 for _ in model.parameters())
     losses = []
-    for number, step in enumerate(steps):
+    for number, step in enumerate(steps[first:], start=first):
         of_step: list[Tensor] = []
         for batch, weight in step:
             value = loss(model, batch) if weight is None else loss(model, batch) * weight
@@ -265,10 +303,20 @@ def _descend(
         optimizer.param_groups[0]["lr"] = settings.rate(number, before, updates)
         optimizer.step()
         optimizer.zero_grad()
-        with torch.no_grad():
-            for parameter, master in lowered:
-                parameter.copy_(master)
-    return torch.stack(losses), {} if kept is None else state(optimizer, masters)
+        _lower(lowered)
+        if pauses and number + 1 < len(steps):
+            pauses.after(number + 1, optimizer, masters)
+    known = {} if kept is None else state(optimizer, masters)
+    # The delta takes their place: whoever else holds the optimizer does not hold the moments.
+    optimizer.state.clear()
+    return torch.stack(losses), known
+
+
+def _lower(lowered: Iterable[tuple[nn.Parameter, nn.Parameter]]) -> None:
+    """Round masters to their narrower parameters."""
+    with torch.no_grad():
+        for parameter, master in lowered:
+            parameter.copy_(master)
 
 
 def _lift_gradients(lowered: Iterable[tuple[nn.Parameter, nn.Parameter]]) -> None:
@@ -290,10 +338,10 @@ def _check_finite(losses: Tensor, delta: Values, settings: LocalSettings) -> Non
                 "nothing was trained yet, so the weights that it started from have diverged: lower "
                 "train.global_learning_rate, or look at the base model and the data"
             )
-        raise TrainingError(
+        raise DivergedError(
             f"local training diverged: the loss is {losses[broken[0]].item()} in step "
             f"{int(broken[0]) + 1} of {settings.steps}; {advice}"
         )
     # The last step's gradient shows in no loss any more.
     if not torch.isfinite(nn.utils.get_total_norm(delta.values())):
-        raise TrainingError(f"local training diverged: the delta is not finite after the last step; {advice}")
+        raise DivergedError(f"local training diverged: the delta is not finite after the last step; {advice}")

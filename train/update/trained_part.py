@@ -17,8 +17,9 @@ from sim.workload.blocks import Block
 from sim.workload.methods import Trains
 from train.data.task import Batch
 from train.models.adapters import A, Adapter
-from train.models.blocks import Part, Values, activate, block_parameters, install
-from train.update.local import Loss
+from train.models.blocks import Part, Values, activate, block_parameters, install, layer_list
+from train.update.local import LocalSettings
+from train.update.loss import Loss
 from train.update.timing import now
 
 
@@ -42,6 +43,12 @@ class TrainedPart:
         self.model = model
         self.adapter = adapter
         self._parts = parts
+
+    def prepare(self, settings: LocalSettings) -> None:
+        """Let `torch.compile` make the layers' kernels, if that is asked for: in every process that trains."""
+        if settings.compiled:
+            for layer in layer_list(self.model)[1]:
+                layer.compile()
 
     def item(self, block: int | None) -> int:
         """Server's item that a round with this block renews; there is only one unless blocks are trained."""
@@ -117,8 +124,8 @@ class TrainedStack(TrainedPart):
     keeps_own = False
     adapter: Adapter
 
-    def __init__(self, model: nn.Module, settings: Lora, *, seed: int):
-        adapter = Adapter(model, settings, seed)
+    def __init__(self, model: nn.Module, settings: Lora, *, seed: int, precision: torch.dtype | None = None):
+        adapter = Adapter(model, settings, seed, precision=precision)
         super().__init__(model, [adapter.part], adapter)
         self._seed = seed
         self.newest = -1
@@ -195,7 +202,13 @@ class TrainedStack(TrainedPart):
 
 
 def trained_part(
-    trains: Trains, model: nn.Module, blocks: Sequence[Block] | None, lora: Lora, *, seed: int
+    trains: Trains,
+    model: nn.Module,
+    blocks: Sequence[Block] | None,
+    lora: Lora,
+    *,
+    seed: int,
+    precision: torch.dtype | None = None,
 ) -> TrainedPart:
     """Choose what is trained.
 
@@ -211,6 +224,8 @@ def trained_part(
         Rank and targets, where adapters are trained.
     seed : int
         Seed of the adapters.
+    precision : torch.dtype, optional
+        Of adapters; that of the weights beside them if left out.
     """
     if trains is Trains.BLOCK:
         assert blocks is not None
@@ -219,7 +234,7 @@ def trained_part(
         # By name, each tensor once: tied weights are one.
         return TrainedPart(model, [dict(model.named_parameters())])
     if trains is Trains.STACKED_LORA:
-        return TrainedStack(model, lora, seed=seed)
-    adapter = Adapter(model, lora, seed)
+        return TrainedStack(model, lora, seed=seed, precision=precision)
+    adapter = Adapter(model, lora, seed, precision=precision)
     # FFA-LoRA keeps A frozen at its seeded start.
     return TrainedPart(model, [adapter.b_part if trains is Trains.LORA_B else adapter.part], adapter)

@@ -57,22 +57,42 @@ def bill(result: Result, links: Mapping[int, LinkChoice]) -> Bill:
     """
     scenario, wall_clock = result.scenario, result.wall_clock
     prices, fleet = scenario.prices, Fleet(scenario.fleet)
+    hours = _billed_hours(result)
+    months = wall_clock / MONTH if prices.months == "share" else math.ceil(wall_clock / MONTH)
     groups = []
     for index, group in enumerate(fleet.groups):
         clients = fleet.members(index)
-        computing, present = result.mean("compute", clients), wall_clock - result.mean("offline", clients)
-        billed = {"wall-clock": wall_clock, "presence": present, "compute": computing}[prices.billed]
+        computing = result.mean("compute", clients)
         watts, link = group.power or scenario.power, links.get(index)
-        month = prices.link_month if link is None else link.month
+        month, once = (prices.link_month, 0.0) if link is None else (link.month, link.once)
         upload = prices.upload if link is None or link.upload is None else link.upload
         download = prices.download if link is None or link.download is None else link.download
-        each = (
-            billed / HOUR * (prices.gpu_hour if group.gpu_hour is None else group.gpu_hour),
-            wall_clock / MONTH * month,
-            result.mean("uploaded", clients) * upload,
-            result.mean("downloaded", clients) * download,
-            computing * watts.compute + (wall_clock - computing) * watts.idle,
+        lines = group.count if group.site is None else -(-group.count // group.site.clients)
+        parts = (
+            hours[index] * group.gpus * (prices.gpu_hour if group.gpu_hour is None else group.gpu_hour),
+            lines * (months * month + once),
+            group.count * result.mean("uploaded", clients) * upload,
+            group.count * result.mean("downloaded", clients) * download,
+            group.count * group.gpus * (computing * watts.compute + (wall_clock - computing) * watts.idle),
         )
-        groups.append([group.count * part for part in each])
+        groups.append(parts)
     gpus, sums, uploads, downloads, energy = (math.fsum(parts) for parts in zip(*groups, strict=True))
     return Bill(gpus, sums, uploads, downloads, energy / JOULES_PER_KILOWATT_HOUR * prices.kilowatt_hour, energy)
+
+
+def _billed_hours(result: Result) -> list[float]:
+    """Hours of one device of a client that are billed, of all clients of each group."""
+    prices, fleet = result.scenario.prices, Fleet(result.scenario.fleet)
+    whole = math.ceil if prices.hours == "started" else float
+    hours: list[list[float]] = [[] for _ in fleet.groups]
+    if prices.billed == "wall-clock":
+        return [group.count * whole(result.wall_clock / HOUR) for group in fleet.groups]
+    for client, count in result.counts.items():
+        if prices.billed == "compute":
+            rented = [result.accounts[client].compute]
+        elif prices.hours == "started":
+            rented = [end - start for start, end in result.presence[client]]
+        else:
+            rented = [result.wall_clock - result.accounts[client].offline]
+        hours[fleet.index(client)].append(count * math.fsum(whole(seconds / HOUR) for seconds in rented))
+    return [math.fsum(each) for each in hours]

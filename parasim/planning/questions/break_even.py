@@ -16,6 +16,7 @@ from operator import attrgetter, is_
 import numpy as np
 
 from parasim.figures.break_even import draw_break_even
+from parasim.figures.look import USUAL
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.changes import has_transport, with_batch_size, without_transport
 from parasim.planning.methods import Case, Question
@@ -78,7 +79,9 @@ def answer(question: Question) -> Plan:
         columns=(*columns, "break-even", "faster below", "faster above", "wall-clock there"),
         notes=[*notes, *origins(cases, sizes)],
         provenance=question.origins,
-        draw=lambda d: [file for drawn, name in maps for file in draw_break_even(drawn, methods, d / name)],
+        draw=lambda directory, look=USUAL: [
+            file for drawn, name in maps for file in draw_break_even(drawn, methods, directory / name, look)
+        ],
     )
 
 

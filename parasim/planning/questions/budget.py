@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from calibration.devices.prediction import Extrapolation
+from parasim.figures.look import USUAL
 from parasim.figures.pareto import draw_pareto
 from parasim.planning.answer import Answer, Check, Plan
-from parasim.planning.cost.choices import OWN, Candidate, Outcome, at_speed, candidates, run
+from parasim.planning.cost.choices import Candidate, Outcome, at_ends, candidates, run
 from parasim.planning.methods import Case, Question
 from parasim.sentences import by_kind, given_or_assumed, grouped, rounded, say
 from parasim.text import clock, origin
@@ -20,6 +22,8 @@ from sim.support.worker_pool import cores, in_order
 _SERIAL_BELOW = 64
 """Fewer runs than this are not worth starting worker processes."""
 _BATCH = 4
+_MOST_RUNS = 4000
+"""So many runs are a few minutes' work at most."""
 
 
 def answer(question: Question) -> Plan:
@@ -40,7 +44,7 @@ def answer(question: Question) -> Plan:
     if not limit > 0:
         raise ScenarioError(f"--budget {format_money(limit)}: must be more than nothing")
     notes = [say("budget.method_left_out", method=method, reason=why) for method, why in question.left_out.items()]
-    todo = [candidate for case in question.cases for candidate in candidates(case, notes)]
+    todo = _candidates(question.cases, notes)
     # Every method says the same of devices that nobody can have.
     notes = [*dict.fromkeys(notes)]
     outcomes = _simulated(todo, notes, question.jobs)
@@ -51,12 +55,25 @@ def answer(question: Question) -> Plan:
     [own] = [case for case in question.cases if case.method == scenario.method.name] or [Case.of(scenario)]
     return Plan(
         question=say("budget.question", limit=limit),
-        answers=list(_answers(front, affordable, limit, len(outcomes))),
-        columns=("block", "device", "links", "wall-clock", "cost", "energy"),
+        answers=list(_answers(front, affordable, limit, scenario, len(outcomes))),
+        columns=("block", "device", "links", *_fleet("fleet", scenario), "wall-clock", "cost", "energy"),
         notes=[*beyond, *notes, *_conditions(scenario, affordable or front[:1])],
         provenance=_provenance(own, outcomes),
-        draw=lambda directory: draw_pareto(outcomes, front, limit, directory),
+        draw=lambda directory, look=USUAL: draw_pareto(outcomes, front, limit, directory, look),
     )
+
+
+def _candidates(cases: Sequence[Case], notes: list[str]) -> list[Candidate]:
+    """List all runs to choose from: without what is chosen for one group alone where these would be too many."""
+    for alone in (True, False):
+        told: list[str] = []
+        every = (candidate for case in cases for candidate in candidates(case, told, alone=alone))
+        todo = [*islice(every, _MOST_RUNS + 1)] if alone else [*every]
+        if len(todo) <= _MOST_RUNS:
+            break
+        told.append(say("budget.all_alike", most=_MOST_RUNS))
+    notes += told
+    return todo
 
 
 def pareto_front(outcomes: Iterable[Outcome]) -> list[Outcome]:
@@ -96,16 +113,23 @@ def _simulated(todo: Sequence[Candidate], notes: list[str], jobs: int | None) ->
 
 
 def _device(candidate: Candidate) -> str:
-    return say("budget.own_devices") if candidate.device == OWN else candidate.device
+    return say("budget.own_devices") if not candidate.device.groups else candidate.told(candidate.device)
 
 
-def _answers(front: Sequence[Outcome], affordable: Sequence[Outcome], limit: float, runs: int) -> Iterator[Answer]:
+def _fleet(told: str, scenario: Scenario) -> list[str]:
+    """What is said of who takes part, where that is a choice."""
+    return [told] if scenario.choices.leave_out or max(scenario.choices.every) > 1 else []
+
+
+def _answers(
+    front: Sequence[Outcome], affordable: Sequence[Outcome], limit: float, scenario: Scenario, runs: int
+) -> Iterator[Answer]:
     if not affordable:
         least = front[0]
         because = say("budget.cheapest_run", runs=runs, run=least)
         check = Check(least.cost, least.wall_clock, holds=False)
         cheapest = {"method": least.candidate.method, "wall_clock_s": least.wall_clock, **_more(least)}
-        row = ("-", "-", "-", "-", say("budget.at_least", cost=least.cost), "-")
+        row = ("-", "-", "-", *_fleet("-", scenario), "-", say("budget.at_least", cost=least.cost), "-")
         yield Answer("none", False, None, "USD", None, because, [check], {"cheapest": cheapest}, row)
     for position, outcome in enumerate(affordable):
         reasons, candidate, cost = [], outcome.candidate, outcome.cost
@@ -117,7 +141,8 @@ def _answers(front: Sequence[Outcome], affordable: Sequence[Outcome], limit: flo
             before = affordable[position - 1]
             reasons.append(say("budget.saves", saved=before.wall_clock - outcome.wall_clock, paid=cost - before.cost))
         written = (clock(outcome.wall_clock), rounded(cost, "USD"), rounded(outcome.bill.kilowatt_hours, "kWh"))
-        row = (candidate.width, candidate.device, candidate.links, *written)
+        chosen = candidate.width, candidate.told(candidate.device), candidate.told(candidate.links)
+        row = (*chosen, *_fleet(candidate.fleet or say("budget.everyone"), scenario), *written)
         checks = [Check(one.cost, one.wall_clock, holds=one.cost <= limit) for one in front[position : position + 2]]
         because, more = ", ".join(reasons), _more(outcome)
         yield Answer(candidate.method, True, cost, "USD", outcome.wall_clock, because, checks, more, row)
@@ -127,13 +152,15 @@ def _more(outcome: Outcome) -> dict[str, object]:
     candidate, bill, speed = outcome.candidate, outcome.bill, outcome.candidate.speed
     more: dict[str, object] = {
         "layers": candidate.layers,
-        "device": candidate.device,
-        "links": candidate.links,
+        "device": candidate.told(candidate.device),
+        "links": candidate.told(candidate.links),
+        "fleet": candidate.fleet,
+        "groups": candidate.groups(),
         "energy_j": bill.energy,
         "cost_usd": {part: cost for part, cost in vars(bill).items() if part != "energy"},
     }
     if speed is not None:
-        slow, fast = at_speed(candidate, speed.low), at_speed(candidate, speed.high)
+        slow, fast = at_ends(candidate, speed)
         more["device_speed"] = {
             "value": speed.seconds,
             "low": speed.low,
@@ -149,13 +176,19 @@ def _conditions(scenario: Scenario, shown: Sequence[Outcome]) -> list[str]:
     """Say what the figures rest on."""
     speeds = [say("budget.speed", device=device, speed=speed) for device, speed in _guessed(shown).items()]
     billed = say(f"budget.billed_{scenario.prices.billed.replace('-', '_')}")
-    said = [say("budget.all_simulated"), say("budget.conditions", billed=billed), say("budget.same_rounds")]
-    said += [say("budget.above")] * any(group.site or group.region for group in scenario.fleet)
+    hours = say(f"budget.hours_{scenario.prices.hours}")
+    conditions = say(
+        "budget.conditions", billed=billed, hours=hours, months=say(f"budget.months_{scenario.prices.months}")
+    )
+    said = [say("budget.all_simulated"), conditions, say("budget.same_rounds")]
+    said += [say("budget.less_data")] * bool(_fleet("", scenario))
+    said += [say("budget.sites")] * any(group.site is not None for group in scenario.fleet)
+    said += [say("budget.regions")] * any(group.region is not None for group in scenario.fleet)
     return [*said, say("budget.speeds", speeds=speeds)] if speeds else said
 
 
 def _guessed(outcomes: Sequence[Outcome]) -> dict[str, Extrapolation]:
-    return {one.candidate.device: one.candidate.speed for one in outcomes if one.candidate.speed is not None}
+    return {one.candidate.device.name: one.candidate.speed for one in outcomes if one.candidate.speed is not None}
 
 
 def _provenance(own: Case, outcomes: Sequence[Outcome]) -> dict[str, str]:

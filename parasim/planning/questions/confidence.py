@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 from parasim.figures.confidence import draw_confidence
+from parasim.figures.look import USUAL
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.methods import Question
 from parasim.planning.risk.random_runs import CERTAINTY, PRECISE, RandomRuns, random_runs
@@ -59,7 +60,7 @@ def answer(question: Question) -> Plan:
         columns=(asked, f"{CERTAINTY:.0%} interval", "median", f"no {sampled[0].without}", "runs"),
         notes=_notes(sampled),
         provenance=question.origins | {"drawn" if random_failures(scenario) else "jitter": jitter},
-        draw=lambda directory: draw_confidence(sampled, directory),
+        draw=lambda directory, look=USUAL: draw_confidence(sampled, directory, look),
     )
 
 

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from parasim.deadlines import ROUNDING
 from parasim.explanation import who
+from parasim.figures.look import USUAL, Look
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.methods import Case, Question
 from parasim.planning.search.quantities import Quantity, bandwidth_text, quantity_named
@@ -26,9 +28,6 @@ from sim.analysis.explain import MOST_NAMED, named, shares_by_group
 from sim.engine.fleet import Fleet
 from sim.engine.result import Result
 from sim.errors import ParaSimError, ScenarioError
-
-ROUNDING = 1e-9
-"""Share of a deadline that is rounding."""
 
 _WORTH_A_CLAUSE = 0.01
 """Share of the wall-clock that a resource must hold to be named."""
@@ -63,8 +62,8 @@ def answer(question: Question) -> Plan:
     hows = [(one.runs.how(), one.answer.method) for one in solved if one.runs.values]
     found = [say("deadline.how", how=by_methods(hows))] if hows else []
 
-    def draw(directory: Path) -> Sequence[Path]:
-        from parasim.figures.deadline import draw_deadline
+    def draw(directory: Path, look: Look = USUAL) -> Sequence[Path]:
+        from parasim.figures.deadline import Deadline, draw_deadline
 
         answers = {
             one.answer.method: (one.answer.value, one.answer.wall_clock_s)
@@ -72,7 +71,7 @@ def answer(question: Question) -> Plan:
             if one.answer.value is not None and one.answer.wall_clock_s is not None
         }
         curves = _curves(solved, quantity, [value for value, _ in answers.values()])
-        return draw_deadline(curves, answers, within, meaning, quantity.unit, directory)
+        return draw_deadline(Deadline(curves, answers, within, meaning, quantity.unit), directory, look)
 
     return Plan(
         question=say("deadline.question", word=word.capitalize(), meaning=meaning, within=within),

@@ -9,6 +9,8 @@ width or batch size: narrower blocks are smaller messages, larger batches leave 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from parasim.explanation import who
 from parasim.figures import style
 from parasim.figures.hiding import draw_hiding
+from parasim.figures.look import USUAL, Look
 from parasim.planning.answer import Answer, Plan
 from parasim.planning.changes import has_varying_links, proportion
 from parasim.planning.methods import Case, Question
@@ -83,7 +86,7 @@ def answer(question: Question) -> Plan:
         columns=("clients", "bandwidth", "wall-clock", "a step less"),
         notes=[*dict.fromkeys(notes)],
         provenance=question.origins,
-        draw=(lambda d: draw_hiding(list(zip(curves, _runtimes(question, curves), strict=True)), d)) if drawn else None,
+        draw=partial(_draw, question, curves) if drawn else None,
     )
 
 
@@ -177,6 +180,10 @@ def _together(name: str, scenario: Scenario, points: Sequence[GroupHidingPoint])
             factor, wall_clock = found
             these = say("hiding.these" if factor == 1 else "hiding.times_these", factor=factor)
             yield say("hiding.together", name=name, these=these, wall_clock=wall_clock)
+
+
+def _draw(question: Question, curves: Sequence[GroupCurve], directory: Path, look: Look = USUAL) -> list[Path]:
+    return draw_hiding(list(zip(curves, _runtimes(question, curves), strict=True)), directory, look)
 
 
 def _runtimes(question: Question, curves: Sequence[GroupCurve]) -> list[list[tuple[float, float]]]:

@@ -13,6 +13,7 @@ from functools import partial
 
 import numpy as np
 
+from parasim.figures.look import USUAL
 from parasim.figures.tornado import Bar, Panel, draw_tornado
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.changes import has_transport
@@ -63,7 +64,7 @@ def answer(question: Question) -> Plan:
         columns=("input", "band", "at its low", "at its high", "alone", "with others"),
         notes=[*(note for _, _, notes in tornados for note in notes), *_certain(question.scenario)],
         provenance=question.origins | {"uncertainty": _bands(recordings[0])},
-        draw=lambda directory: draw_tornado(panels, directory),
+        draw=lambda directory, look=USUAL: draw_tornado(panels, directory, look),
     )
 
 

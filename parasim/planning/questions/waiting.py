@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parasim.figures.deadline import draw_deadline
+from parasim.figures.deadline import Deadline, draw_deadline
+from parasim.figures.look import USUAL, Look
 from parasim.planning.answer import Answer, Check, Plan
 from parasim.planning.methods import Case, Question
 from parasim.planning.search.waiting import PATIENCE, SCANNED, WAITING, Outcome, RunsByValue, Waiting, means
@@ -52,14 +53,14 @@ def answer(question: Question) -> Plan:
     random = random_failures(question.scenario)
     factor, unit = waiting.drawn_as
 
-    def draw(directory: Path) -> Sequence[Path]:
+    def draw(directory: Path, look: Look = USUAL) -> Sequence[Path]:
         curves = {one.answer.method: [(factor * v, time) for v, time in one.runs.curve()] for one in solved}
         answers = {
             one.answer.method: (factor * one.answer.value, one.answer.wall_clock_s)
             for one in solved
             if one.answer.value is not None and one.answer.wall_clock_s is not None
         }
-        return draw_deadline(curves, answers, within, f"{meaning} [{unit}]", "", directory)
+        return draw_deadline(Deadline(curves, answers, within, f"{meaning} [{unit}]", ""), directory, look)
 
     asked = {"word": word.capitalize(), "meaning": meaning, "within": within, "share": probability}
     beside = f"one step {'more' if waiting.most else 'less'}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from parasim.planning.methods import simulated
 from parasim.planning.search.quantities import Quantity
@@ -65,6 +66,12 @@ class MethodsCompared:
     def batch_size(self) -> int:
         """The batch size."""
         return self.recordings[0].setup.scenario.local.batch_size
+
+    @property
+    def compute_origins(self) -> list[str]:
+        """Where the computing times of both methods come from, as in results."""
+        told: list[Any] = [recording.result.provenance["compute"] for recording in self.recordings]
+        return [str(compute["origin"]) for compute in told]
 
     @cached_property
     def simulated(self) -> dict[float, list[float]]:

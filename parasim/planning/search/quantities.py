@@ -142,8 +142,8 @@ def _batch_sizes(case: Case) -> Sequence[float]:
     sizes = batch_sizes(case.scenario)
     if case.scenario.compute.seconds is not None and len(sizes) < 2:
         raise ScenarioError(
-            "--solve-for batch-size: no batch size changes the given compute.seconds; name a profile, or give them by "
-            "batch size, such as {2: 3s, 4: 5s}"
+            "--solve-for batch-size: no batch size changes the given compute.seconds; name a device (compute.device) "
+            "or a profile, or give them by batch size, such as {2: 3s, 4: 5s}"
         )
     return sizes
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
+from calibration.memory.fits import fits
+from parasim.costs import predicted
 from parasim.planning.changes import with_batch_size
 from parasim.planning.methods import Case
 from parasim.sentences import grouped, say
+from parasim.text import origin_said
 from sim.analysis.deadline_search import decimals, spread
 from sim.engine.simulate import DEFAULT_LAYERS_PER_BLOCK, Setup
 from sim.errors import CostError, ScenarioError
@@ -29,16 +32,19 @@ def searched_bandwidths() -> list[float]:
 
 
 def is_covered(scenario: Scenario) -> bool:
-    """Tell whether the seconds or the profile that a scenario names cover its computation."""
+    """Tell whether the seconds, profile or device that a scenario names cover its computation.
+
+    Predicted times have no bounds of their own: they cover what fits the devices' memory, by a lower bound.
+    """
     try:
-        Case.of(scenario)
+        case = Case.of(scenario)
     except CostError:
         return False
-    return True
+    return not (predicted(case.costs) and fits(case.setup))
 
 
 def batch_sizes(scenario: Scenario) -> list[int]:
-    """Batch sizes that the scenario's profile covers, or that seconds are given for; only its own if for none apart."""
+    """Batch sizes that profile or device covers, or that seconds are given for; only its own if for none apart."""
     own = scenario.local.batch_size
     if (given := scenario.compute.seconds) is not None:
         return sorted({*given_batch_sizes(given, scenario.method.name, scenario.model), own})
@@ -47,7 +53,8 @@ def batch_sizes(scenario: Scenario) -> list[int]:
         return is_covered(with_batch_size(scenario, size))
 
     smaller, larger = range(own - 1, 0, -1), range(own + 1, _LARGEST_BATCH + 1)
-    return [*reversed([*takewhile(covers, smaller)]), own, *takewhile(covers, larger)]
+    # A device that has no room for the scenario's own batch may have some for a smaller one.
+    return [*filter(covers, reversed(smaller)), own, *takewhile(covers, larger)]
 
 
 def compared_batch_sizes(*scenarios: Scenario) -> list[int]:
@@ -72,7 +79,7 @@ def origins(cases: Iterable[Case], sizes: Sequence[int]) -> list[str]:
 
     def said(case: Case) -> str:
         sized = ((size, Case.of(with_batch_size(case.scenario, size)).costs.provenance()) for size in sizes)
-        found = grouped((str(provenance["origin"]), str(size)) for size, provenance in sized)
+        found = grouped((origin_said(provenance), str(size)) for size, provenance in sized)
         return ", ".join(say("origin.at_sizes", origin=origin, sizes=own) for origin, own in found.items())
 
     methods = grouped((said(case), case.method) for case in cases)

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from calibration.measuring.calibrate import fitted
 from calibration.profiles.cost_terms import TERMS, Amounts, Form, work
-from calibration.profiles.fit import fit, summary
+from calibration.profiles.fit import fit
 from calibration.profiles.measured_file import MeasuredFile, StepFit, StepSample, coefficients
 from calibration.profiles.points import StepPoint, Visit
+from calibration.profiles.quality import summary
 from sim.workload.methods import Trains
 from tests.calibration.synthetic import ARCHITECTURE, PRICES, VALUES, measured_file, visit
 

@@ -137,9 +137,29 @@ def test_what_was_not_measured_is_an_error_that_says_how(fields: dict[str, Any],
     assert "paraSim calibrate --model" in str(error.value)
 
 
-def test_steps_that_recompute_their_activations_are_not_covered():
-    with pytest.raises(CostError, match=r"train\.activation_checkpointing"):
-        costs_of(train={"activation_checkpointing": True})
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("activation_checkpointing", True),
+        ("activation_checkpointing", "selective"),
+        ("optimizer", "adamw-8bit"),
+        ("weights", "float32-autocast"),
+        ("attention", "eager"),
+        ("loss", "chunked"),
+        ("kernels", "compiled"),
+        ("packing", True),
+        ("padded", True),
+    ],
+)
+def test_steps_by_another_recipe_are_not_covered(field: str, value: Any):
+    with pytest.raises(CostError, match=rf"does not cover train\.{field}: "):
+        costs_of(train={field: value})
+
+
+def test_what_is_said_as_it_is_by_default_is_covered():
+    # The profile's weights are float32, of which there is no copy; adapters are too.
+    for train in ({"weights": "float32"}, {"master_weights": True}, {"adapters": "float32"}, {"optimizer": "adamw"}):
+        assert costs_of(train=train, method="fedit").local_update(0, 0, None).seconds > 0
 
 
 def test_the_named_command_measures_the_old_and_the_new():

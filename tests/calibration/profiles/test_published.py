@@ -28,7 +28,7 @@ def compute_of(data: dict[str, Any]) -> dict[str, Any]:
         ({"local": {"batch_size": 16}}, "2 to 8"),
         ({"local": {"batch_size": 1}}, "2 to 8"),
         ({"local": {"sequence_length": 1024}}, "sequence length 1024"),
-        ({"fleet": [{"device": "h100"}]}, "it covers a100"),
+        ({"fleet": [{"device": "h101"}]}, "did you mean 'h100'"),
         ({"compute": {"profile": "paper-a100", "dataset": "alpaca"}}, "did you mean 'alpaca-gpt4'"),
         ({"method": "fedit", "lora": {"rank": 8}}, "rank 32 on q_proj and v_proj"),
         ({"method": "flora", "lora": {"targets": "all-linear"}}, "rank 32 on q_proj and v_proj"),
@@ -55,7 +55,7 @@ def test_what_training_adds_to_a_step_is_priced_or_said():
     # Two batches a step: twice the passes; the optimizer's share of a step is not published.
     once, twice = (parasim.simulate(setting(rounds=1, train={"accumulation": batches})) for batches in (1, 2))
     assert twice.mean("compute") == pytest.approx(2 * once.mean("compute"))
-    for train in ({"accumulation": 2}, {"activation_checkpointing": True}):
+    for train in ({"accumulation": 2}, {"activation_checkpointing": True}, {"optimizer": "adamw-8bit"}):
         compute = compute_of(setting(train=train))
         assert compute["origin"] == "extrapolated"
         assert any(f"train.{field}" in note for note in compute["notes"] for field in train)

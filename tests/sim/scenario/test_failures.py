@@ -80,7 +80,10 @@ def test_deadlines_that_follow_the_rounds():
         ({"available": {"share": 0, "session": 9}}, "fleet.0.available.share: must be at least 0.001"),
         ({"available": {"share": 0.4, "session": 0}}, "fleet.0.available.session: must be at least 1"),
         ({"available": {"share": 0.4, "session": 9, "day_to_night": 0.5}}, "day_to_night: must be at least 1"),
-        ({"available": 0.4}, "fleet.0.available: must be a mapping of fields (share, session, day_to_night, file)"),
+        (
+            {"available": 0.4},
+            "fleet.0.available: must be a mapping of fields (share, session, day_to_night, file, daily, zone)",
+        ),
         ({"avilable": {"share": 0.4, "session": 9}}, "did you mean 'available'?"),
         ({"outages": {"every": "2h"}}, "fleet.0.outages.last: is missing"),
         ({"outages": {"every": 0, "last": 1}}, "fleet.0.outages.every: must be at least 1"),

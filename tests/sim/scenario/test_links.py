@@ -82,6 +82,7 @@ def test_everything_at_once():
         ({"steps": [[0, "1MB/s"], [9, "2MB/s"], [3, "3MB/s"]]}, "steps.2: 3 s is not later than the 9 s"),
         ({"steps": [[0, "1MB/s"], [9, 0]], "period": "9s"}, "period: 9 s is not later"),
         ({"steps": [[0, 0], [9, "0MB/s"]], "period": "10s"}, "none of them carries anything"),
+        ({"steps": [[0, 0], [1e-7, "1MB/s"]], "period": "1.5e-4s"}, "period: 0.00015 s for 2 steps is too short"),
         ({"steps": []}, "fleet.0.uplink.steps: must have at least one entry"),
         ({"steps": [[0]]}, "fleet.0.uplink.steps.0.1: is missing"),
         ({"steps": [[0, 5]]}, "fleet.0.uplink.steps.0.1: 5 has no unit"),
@@ -230,7 +231,7 @@ def test_a_buffer_that_is_left_out_is_as_long_as_the_other_and_limits_nothing():
             {"trace": "t.csv", "period": "5s"},
             "uplink.period: unknown field; allowed are column, scale, start, trace, unit",
         ),
-        ({"steps": [["0s", "1MB/s"]], "scale": 2}, "uplink.scale: unknown field; allowed are period, steps"),
+        ({"steps": [["0s", "1MB/s"]], "scale": 2}, "uplink.scale: unknown field; allowed are period, start, steps"),
     ],
 )
 def test_a_field_of_the_other_kind_of_link_is_not_what_was_meant(link: Any, allowed: str):

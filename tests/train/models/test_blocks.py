@@ -170,7 +170,7 @@ def test_checkpointing_saves_less_and_changes_no_gradient():
     plain_size, plain = run()
     checkpoint_activations(model)
     small_size, recomputed = run()
-    checkpoint_activations(model, enabled=False)
+    checkpoint_activations(model, False)
     again_size, _ = run()
     assert torch.equal(plain, recomputed)
     assert small_size < plain_size == again_size

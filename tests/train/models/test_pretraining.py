@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sim.scenario.scenario import Scenario
@@ -15,10 +16,12 @@ from train.models.pretraining import pretrain
 from train.runs.checkpoint import CheckpointError
 from train.runs.settings import TrainSettings
 from train.runs.workbench import Workbench, build
-from train.update.local import TrainingError
+from train.update.local import DivergedError
 
 
-def base(folder: Path, **pretraining: Any) -> tuple[Workbench, bool]:
+def base(
+    folder: Path, *, progress: Any = lambda what, done, total: None, precision: Any = None, **pretraining: Any
+) -> tuple[Workbench, bool]:
     """Pretrain the demonstration's model for two steps, or read it."""
     scenario = Scenario.parse({"model": "demo", "fleet": [{"count": 2}]})
     section = {
@@ -27,7 +30,8 @@ def base(folder: Path, **pretraining: Any) -> tuple[Workbench, bool]:
     }
     settings = TrainSettings.parse(section)
     bench = build(scenario, settings)
-    return bench, pretrain(bench, scenario, settings, folder)
+    bench.model.to(precision)
+    return bench, pretrain(bench, scenario, settings, folder, progress)
 
 
 def test_it_is_read_as_it_was_trained_by_paraSim_and_by_transformers(tmp_path: Path):  # noqa: N802
@@ -74,11 +78,54 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "rename", full)
-    with pytest.raises(CheckpointError, match="the base"):
+    with pytest.raises(CheckpointError, match="base cannot be written: No space left"):
         base(tmp_path / "base")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_diverging_one_is_named(tmp_path: Path):
-    with pytest.raises(TrainingError, match=r"^pretraining the base: "):
+    with pytest.raises(DivergedError, match=r"^pretraining the base: "):
         base(tmp_path / "base", learning_rate=1e30)
+
+
+class Stopped(Exception):  # noqa: N818 - an interruption is no error
+    """Stands for whatever ends a process."""
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_an_interrupted_one_goes_on_to_the_same_bits(precision: torch.dtype, tmp_path: Path):
+    whole, _ = base(tmp_path / "whole", steps=12, precision=precision)
+    steps: list[int] = []
+
+    def stop(what: str, done: int, total: int) -> None:
+        steps.append(done)
+        if len(steps) in (5, 10):
+            raise Stopped
+
+    for life in range(3):
+        if life < 2:
+            with pytest.raises(Stopped):
+                base(tmp_path / "base", steps=12, precision=precision, progress=stop)
+            assert not (tmp_path / "base").exists()
+        else:
+            resumed, there = base(tmp_path / "base", steps=12, precision=precision, progress=stop)
+    # Of 12 steps every second one is kept. The 5th and the 9th, which are interrupted, go on after the 4th and the 8th.
+    assert steps == [1, 2, 3, 4, 5, *range(5, 10), *range(9, 13)]
+    assert there
+    assert_equal(weights(resumed.model), weights(whole.model), exactly=True)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["base", "whole"]
+
+
+def test_what_is_unfinished_belongs_to_one_run(tmp_path: Path):
+    def stop(what: str, done: int, total: int) -> None:
+        if done == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        base(tmp_path / "base", steps=4, progress=stop)
+    with pytest.raises(CheckpointError, match="base-unfinished: is an unfinished base of another run"):
+        base(tmp_path / "base", steps=5)
+    state = tmp_path / "base-unfinished" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-1] + b"\1")
+    with pytest.raises(CheckpointError, match="base-unfinished: is damaged"):
+        base(tmp_path / "base", steps=4)

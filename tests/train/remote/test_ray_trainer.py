@@ -21,7 +21,7 @@ from tests.train.small_runs import Ended, Interrupted, assert_same, bench, ended
 from tests.train.tiny import RandomTokens
 from train.data.task import Batch
 from train.remote.ray_trainer import ClusterWorkers, cluster_workers
-from train.update.local import TrainingError
+from train.update.local import DivergedError
 
 CPU = torch.device("cpu")
 FAILING: dict[str, Any] = {
@@ -189,7 +189,7 @@ def test_a_worker_that_is_killed_in_the_middle_changes_nothing(tmp_path: Path, w
 def test_a_diverging_loss_says_the_same(tmp_path: Path, workers: ClusterWorkers):
     said = []
     for asked in (None, workers):
-        with pytest.raises(TrainingError, match="local training diverged") as error:
+        with pytest.raises(DivergedError, match="local training diverged") as error:
             train(tmp_path / str(asked is None), {"learning_rate": 1e30}, workers=asked)
         said.append(str(error.value))
     assert said[0] == said[1]

@@ -12,22 +12,27 @@ from sim.errors import OutputError
 from train.runs.directory import TrainingTerms, agree, keep, trained_in
 
 TERMS = TrainingTerms(
-    {"rounds": 4, "train.data.source": "words", "payload": None}, {"fedbcd": {"rate": 0.1}}, {"data": "abc"}
+    {"local.steps": 4, "train.data.source": "words", "payload": None},
+    {"fedbcd": {"rate": 0.1}},
+    {"fedbcd": 20, "fedit": 20},
+    {"data": "abc"},
 )
 
 
 SPOILED = [
-    json.dumps({"format": 1, "shared": {}, "own": {"fedbcd": {}}, "contents": {}} | {part: value})
-    for part in ("shared", "own", "contents")
+    json.dumps(
+        {"format": 2, "shared": {}, "own": {"fedbcd": {}}, "rounds": {"fedbcd": 4}, "contents": {}} | {part: value}
+    )
+    for part in ("shared", "own", "rounds", "contents")
     for value in (None, 1, "text", [1], [["a", 1]])
-] + [json.dumps({"format": 1, "shared": {}, "own": {"fedbcd": 3}, "contents": {}})]
+] + [json.dumps({"format": 2, "shared": {}, "own": {"fedbcd": 3}, "rounds": {"fedbcd": 4}, "contents": {}})]
 
 
 def held(directory: Path, terms: TrainingTerms = TERMS) -> Path:
     """A directory in which something was trained."""
     keep(directory, terms)
     for method in terms.own:
-        (directory / method / "checkpoints" / "round-000000").mkdir(parents=True)
+        (directory / method / "checkpoints" / "round-000000").mkdir(parents=True, exist_ok=True)
     return directory
 
 
@@ -39,13 +44,14 @@ def test_the_same_terms_agree(tmp_path: Path):
 @pytest.mark.parametrize(
     ("terms", "message"),
     [
-        (replace(TERMS, shared=TERMS.shared | {"rounds": 5}), "rounds was 4, is 5;"),
+        (replace(TERMS, shared=TERMS.shared | {"local.steps": 5}), "local.steps was 4, is 5;"),
         (replace(TERMS, shared=TERMS.shared | {"seed": 1}), "seed was not given, is 1;"),
         (replace(TERMS, own={"fedbcd": {"rate": 0.2}}), "rate for fedbcd was 0.1, is 0.2;"),
+        (replace(TERMS, rounds={"fedbcd": 19}), "rounds for fedbcd were 20, are 19;"),
         (replace(TERMS, contents={"data": "abd"}), "data changed;"),
         # Another method does not make it another directory.
         (
-            TrainingTerms(TERMS.shared | {"train.data.source": "gsm"}, {"fedit": {}}),
+            replace(TERMS, shared=TERMS.shared | {"train.data.source": "gsm"}, own={"fedit": {}}),
             "train.data.source was words, is gsm;",
         ),
     ],
@@ -58,7 +64,7 @@ def test_what_differs_is_named(terms: TrainingTerms, message: str, tmp_path: Pat
 
 def test_of_many_differences_a_few_are_named(tmp_path: Path):
     with pytest.raises(OutputError, match=r"n0 was .*n3 was not given, is 3; and 2 more; choose"):
-        agree(held(tmp_path), TrainingTerms({**TERMS.shared, **{f"n{n}": n for n in range(6)}}, {}))
+        agree(held(tmp_path), TrainingTerms({**TERMS.shared, **{f"n{n}": n for n in range(6)}}, {}, {}))
 
 
 def test_a_method_may_be_added_with_parameters_of_its_own(tmp_path: Path):
@@ -72,9 +78,19 @@ def test_a_method_may_be_added_with_parameters_of_its_own(tmp_path: Path):
         agree(tmp_path, replace(TERMS, own={"fedbcd": {"rate": 0.3}}))
 
 
+def test_a_method_may_be_given_more_rounds(tmp_path: Path):
+    longer = replace(TERMS, rounds={"fedbcd": 21})
+    agree(held(tmp_path), longer)
+    held(tmp_path, longer)
+    # From then on it is a run of so many: another method keeps its own number.
+    agree(tmp_path, replace(TERMS, own={"fedit": {}}))
+    with pytest.raises(OutputError, match="rounds for fedbcd were 21, are 20;"):
+        agree(tmp_path, TERMS)
+
+
 def test_nothing_is_refused_where_nothing_was_trained(tmp_path: Path):
     keep(tmp_path, TERMS)
-    agree(tmp_path, replace(TERMS, shared={"rounds": 9}))
+    agree(tmp_path, replace(TERMS, shared={"seed": 9}))
     agree(tmp_path / "nowhere", TERMS)
     assert trained_in(tmp_path) == []
 

@@ -30,8 +30,10 @@ def test_bytes_add_up_though_every_span_is_read_once():
     learner: Any = SimpleNamespace(
         replayed_until=-1,
         losses={round: [(1.0, 1.0)] for round in range(rounds)},
-        setup=SimpleNamespace(scenario=SimpleNamespace(rounds=rounds), method=SimpleNamespace(name="fedbcd")),
-        settings=TrainSettings(),
+        setup=SimpleNamespace(
+            scenario=SimpleNamespace(rounds=rounds + 1), method=SimpleNamespace(name="fedbcd"), staleness=0
+        ),
+        settings=TrainSettings.parse({"checkpoint_every": rounds + 1}),
         versions=SimpleNamespace(show_newest=lambda: None),
         task=RandomTokens(1),
         model=tiny_model(),

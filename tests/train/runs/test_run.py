@@ -25,7 +25,7 @@ from train.data.task import Evaluation
 from train.runs import run
 from train.runs.checkpoint import CheckpointError
 from train.runs.metrics import METRICS
-from train.update.local import TrainingError
+from train.update.local import DivergedError
 
 
 def test_a_row_per_round(tmp_path: Path):
@@ -58,7 +58,7 @@ def test_losses_are_measured_as_often_as_asked(tmp_path: Path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"fields": {"rounds": 6}},
+        {"fields": {"rounds": 4}},
         {"fields": {"seed": 1}},
         {"fields": {"compute": {"seconds": 11}}},
         {"train": {"weight_decay": 0.1}},
@@ -83,7 +83,7 @@ def test_how_often_checkpoints_are_taken_may_change(tmp_path: Path):
 
 def test_a_diverging_loss_leaves_the_last_checkpoint(tmp_path: Path):
     # A rate of 1e30 makes the weights so large that the next loss is not finite.
-    with pytest.raises(TrainingError, match=r"^parablock: client 0, round 0: .*diverged.*lower the learning rate"):
+    with pytest.raises(DivergedError, match=r"^parablock: client 0, round 0: .*diverged.*lower the learning rate"):
         train(tmp_path, {"learning_rate": 1e30})
     assert not list(tmp_path.glob(".*"))
 
@@ -100,7 +100,7 @@ def test_a_diverging_loss_leaves_the_last_checkpoint(tmp_path: Path):
 )
 def test_a_diverged_global_model_is_an_error_and_kept_nowhere(method: str, rate: float, why: str, tmp_path: Path):
     rows: list[object] = []
-    with pytest.raises(TrainingError, match=rf"^{method}: the global model {why}; lower train.global_learning_rate"):
+    with pytest.raises(DivergedError, match=rf"^{method}: the global model {why}; lower train.global_learning_rate"):
         train(tmp_path, {"global_learning_rate": rate}, method=method, on_row=rows.append)
     assert not rows
     assert not list(tmp_path.iterdir())
@@ -114,13 +114,13 @@ def test_a_diverged_evaluation_leaves_the_last_good_checkpoint(tmp_path: Path):
             self.measured += 1
             return Evaluation(1.0 if self.measured < 3 else math.inf, None, 2)
 
-    with pytest.raises(TrainingError, match=r"round 2: .* inf"):
+    with pytest.raises(DivergedError, match=r"round 2: .* inf"):
         train(tmp_path, on=replace(bench(), task=Diverging(3)))
     assert [path.name for path in tmp_path.iterdir()] == ["round-000001"]
 
 
 def test_weights_that_diverged_unseen_are_not_blamed_on_the_local_rate(tmp_path: Path):
-    with pytest.raises(TrainingError, match=r"round 1: .*nan in step 1 of 2; nothing was trained yet.*global_learning"):
+    with pytest.raises(DivergedError, match=r"round 1: .*nan in step 1 of 2; nothing was trained yet.*global_learning"):
         train(tmp_path, {"global_learning_rate": 1e20, "evaluation": {"every": 5}}, method="fedbcd")
 
 
@@ -136,7 +136,8 @@ def test_a_full_disk_ends_the_run_and_it_goes_on_when_there_is_room(tmp_path: Pa
     monkeypatch.setattr(safetensors.torch, "save_file", third_fails)
     with pytest.raises(CheckpointError, match="round 2"):
         train(tmp_path / "run")
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["round-000001"]
+    # Beside it there may be the best one.
+    assert max(path.name for path in (tmp_path / "run").iterdir()) == "round-000001"
     assert train(tmp_path / "run").metrics == train(tmp_path / "whole").metrics
 
 

@@ -76,3 +76,44 @@ def test_the_schema_holds_both():
 def test_the_section_is_checked_without_torch():
     code = "import sys, train.runs.settings; assert not {'torch', 'transformers'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"optimizer": "adamw8"}, "optimizer: must be 'adamw', 'adamw-8bit' or 'paged-adamw-8bit', not 'adamw8'"),
+        ({"activation_checkpointing": "all"}, "must be true, false or 'selective', not 'all'"),
+        ({"activation_checkpointing": 1}, "activation_checkpointing: must be true, false or 'selective', not 1"),
+        ({"optimizer": "adamw-8bit", "master_weights": True}, "allowed with optimizer adamw-8bit is false"),
+        ({"weights": "nf4", "master_weights": True}, "allowed with weights nf4 is false"),
+        ({"weights": "float32", "master_weights": True}, "master_weights: is true, with weights float32"),
+        ({"packing": True, "padded": True}, "padded: is true, allowed with packing is false"),
+    ],
+)
+def test_recipes_that_mean_nothing_are_refused_in_a_line(section: object, message: str):
+    with pytest.raises(ScenarioError) as error:
+        TrainSettings.parse(section)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "master"),
+    [
+        ({}, True),
+        ({"master_weights": False}, False),
+        ({"optimizer": "paged-adamw-8bit"}, False),
+        ({"weights": "nf4"}, False),
+        ({"weights": "bfloat16", "master_weights": True}, True),
+    ],
+)
+def test_a_master_is_there_unless_something_else_is_said(section: dict[str, object], master: bool):
+    assert TrainSettings.parse(section).master is master
+
+
+def test_4_bit_weights_are_neither_trained_nor_changed():
+    settings = TrainSettings.parse({"weights": "nf4"})
+    settings.check_method("fedit")
+    for method in ("parablock", "full-ft", "flora"):
+        with pytest.raises(ScenarioError, match=f"nf4 with method {method}, allowed .* are fedit, ffa-lora"):
+            settings.check_method(method)

@@ -268,3 +268,46 @@ def test_what_a_trace_holds_belongs_to_a_run(tmp_path: Path):
     assert digests[0] != digests[1]
     # Where no link follows one, nothing is said of traces.
     assert len(contents(bench, Scenario(model="llama-3-8b"))) == len(digests[0]) - 1
+
+
+def test_weights_are_held_as_they_are_said_to_be():
+    assert next(built().model.parameters()).dtype == torch.float32
+    narrow: Any = built({"weights": "bfloat16", "attention": "eager"}).model
+    assert {parameter.dtype for parameter in narrow.parameters()} == {torch.bfloat16}
+    assert narrow.config._attn_implementation == "eager"
+    assert next(built({"weights": "float32-autocast"}).model.parameters()).dtype == torch.float32
+
+
+def test_another_loss_is_that_of_the_task():
+    bench = built()
+    batch = next(iter(bench.task.batches(0, 0)))
+    own = bench.task.loss(bench.model, batch).item()
+    chunked, mixed = built({"loss": "chunked"}), built({"weights": "float32-autocast"})
+    assert chunked.task.loss(chunked.model, batch).item() == pytest.approx(own, rel=1e-5)
+    rounded = mixed.task.loss(mixed.model, batch).item()
+    assert rounded != own
+    assert rounded == pytest.approx(own, rel=0.01)
+
+
+def test_packed_examples_fill_the_sequences_of_their_client():
+    # 48 tokens a sequence, of which a word problem takes half or less.
+    bench = built({"packing": True})
+    task: Any = bench.task
+    for client, own in enumerate(bench.partition.clients):
+        packs = task.drawn(client)
+        assert sorted(number for pack in packs for number in pack) == sorted(own)
+        assert all(sum(len(task.training.rows[number].tokens) for number in pack) <= 48 for pack in packs)
+    assert sum(map(len, task.packs)) < 60
+    # Weights of the mean are still those of examples.
+    assert list(task.examples) == [len(share) for share in bench.partition.clients]
+    assert any(note.startswith("Packed: 60 examples into ") for note in bench.notes)
+    batch = next(iter(task.batches(0, 0)))
+    assert set(batch) == {"input_ids", "position_ids", "labels"}
+    assert len(batch["input_ids"]) == 4
+
+
+def test_images_are_neither_packed_nor_predicted_word_by_word():
+    digits = {"data": {"source": "digits", "examples": 60}}
+    for train, words in (({"packing": True}, "train.packing: is true"), ({"loss": "chunked"}, "train.loss: chunked")):
+        with pytest.raises(ParaSimError, match=words):
+            built(digits | train)

@@ -17,7 +17,7 @@ from tests.train.tiny import snapshot
 from train.data.evaluate import IGNORED
 from train.models.blocks import block_parameters, install
 from train.models.building import random_model
-from train.update.local import LocalSettings, TrainingError, train_locally
+from train.update.local import DivergedError, LocalSettings, TrainingError, train_locally
 
 CONFIG = LlamaConfig(vocab_size=32, hidden_size=16, intermediate_size=24, num_hidden_layers=3, num_attention_heads=2)
 BATCHES = [
@@ -270,7 +270,7 @@ def test_dropout_is_seeded_and_leaves_the_callers_random_state():
 def test_divergence_is_named_and_leaves_the_model_as_it_was(targets, message):
     line = Line()
     batches = [point(1.0, target) for target in targets]
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(DivergedError, match=message):
         train_locally(line, {"w": line.w}, batches, square_loss, LocalSettings(0.1, 3))
     assert line.w.item() == 1.0
     assert line.w.grad is None
@@ -279,7 +279,7 @@ def test_divergence_is_named_and_leaves_the_model_as_it_was(targets, message):
 def test_divergence_in_the_last_step_is_seen():
     # The loss sqrt|w - 1| is finite at w = 1, its gradient is not.
     line = Line()
-    with pytest.raises(TrainingError, match="the delta is not finite after the last step"):
+    with pytest.raises(DivergedError, match="the delta is not finite after the last step"):
         train_locally(
             line,
             {"w": line.w},
