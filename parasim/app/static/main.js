@@ -4,7 +4,7 @@ import { Deadline } from "./deadline.js";
 import { offerFiles } from "./downloads.js";
 import { Form } from "./form.js";
 import { comparePins, lineOf } from "./pins.js";
-import { fill, showBill, showLines, showMemory, showMethods, showOrigin, showReasons, showTimeline } from "./results.js";
+import { fill, showBill, showLines, showMemory, showMethods, showNotes, showOrigin, showReasons, showTimeline } from "./results.js";
 import { changed, packed, unpacked } from "./state.js";
 import { amount, clock, el, money, moment } from "./text.js";
 
@@ -39,6 +39,7 @@ const live = {
     showTimeline(byId("timeline"), found.timeline);
     showBill(byId("bill"), found.bill, found.figures);
     showOrigin(byId("origin"), found);
+    showNotes(byId("notes"), found);
     deadline.tell(found.figures.wall_clock_s);
     compare();
   }, refused, byId("timeline")),
