@@ -120,13 +120,15 @@ def test_a_moving_slider_does_without_what_has_to_be_simulated():
 def test_a_paper_sized_run_follows_a_slider():
     """What is asked at every place that a slider passes takes at most 200 ms of computing."""
     asked = {"fields": PAPER, "timeline": True, "live": True}
-    best = float("inf")
-    for _ in range(5):
-        start = time.process_time()
-        for question in (run, computing, methods, lines):
+    seconds = 0.0
+    for question in (run, computing, methods, lines):
+        times = []
+        for _ in range(7):
+            start = time.process_time()
             question(asked)
-        best = min(best, time.process_time() - start)
-    assert best < 0.2
+            times.append(time.process_time() - start)
+        seconds += min(times)
+    assert seconds < 0.2
 
 
 def test_reasons_are_those_of_explain():
