@@ -14,6 +14,7 @@ from parasim.app.lines import lines
 from parasim.explanation import explain, summary, write_path
 from parasim.figures.gantt import draw_gantt
 from parasim.figures.line import draw_line
+from parasim.figures.look import FORMATS, Look
 from parasim.figures.runtime import draw_runtime
 from parasim.hiding import Hidden
 from parasim.links import run_summary
@@ -99,11 +100,11 @@ def _timeline(scenario: Scenario, folder: Path) -> bytes:
     return path.read_bytes()
 
 
-def _draw_bars(scenario: Scenario, folder: Path) -> Iterable[Path]:
-    return draw_runtime(_rows(scenario), folder)
+def _draw_bars(scenario: Scenario, folder: Path, look: Look) -> Iterable[Path]:
+    return draw_runtime(_rows(scenario), folder, look)
 
 
-def _draw_lines(scenario: Scenario, folder: Path) -> Iterable[Path]:
+def _draw_lines(scenario: Scenario, folder: Path, look: Look) -> Iterable[Path]:
     found = lines({"fields": scenario})
     own, bandwidth, hidden = scenario.method.name, found["bandwidth"], found["hidden"]
     axis = "links" if bandwidth is None else "bandwidth"
@@ -120,17 +121,18 @@ def _draw_lines(scenario: Scenario, folder: Path) -> Iterable[Path]:
     if "factor" in hidden:
         value = hidden["factor"] * (1.0 if bandwidth is None else bandwidth)
         marks.append(Hidden({"method": own}, value, hidden["wall_clock_s"], until=False))
-    return draw_line(rows, axis, folder, marks)
+    return draw_line(rows, axis, folder, marks, look=look)
 
 
-def _draw_timeline(scenario: Scenario, folder: Path) -> Iterable[Path]:
+def _draw_timeline(scenario: Scenario, folder: Path, look: Look) -> Iterable[Path]:
     explanation = explain(scenario)
-    return draw_gantt(explanation.result, explanation.path, folder)
+    return draw_gantt(explanation.result, explanation.path, folder, look=look)
 
 
-def _picture(draw: Callable[[Scenario, Path], Iterable[Path]], suffix: str) -> Callable[[Scenario, Path], bytes]:
+def _picture(draw: Callable[[Scenario, Path, Look], Iterable[Path]], suffix: str) -> Callable[[Scenario, Path], bytes]:
     def drawn(scenario: Scenario, folder: Path) -> bytes:
-        return next(path for path in draw(scenario, folder) if path.suffix == suffix).read_bytes()
+        [path] = draw(scenario, folder, Look(formats=(suffix,)))
+        return path.read_bytes()
 
     return drawn
 
@@ -149,18 +151,17 @@ def _report(scenario: Scenario, folder: Path) -> bytes:
     return page_about(folder).encode()
 
 
-PICTURES: dict[str, Callable[[Scenario, Path], Iterable[Path]]] = {
+PICTURES: dict[str, Callable[[Scenario, Path, Look], Iterable[Path]]] = {
     "bars": _draw_bars,
     "lines": _draw_lines,
     "timeline": _draw_timeline,
 }
-FORMATS = ("png", "svg")
 
 FILES: dict[str, Callable[[Scenario, Path], bytes]] = {
     "scenario.yaml": _yaml,
     "results.csv": _results,
     "timeline.csv": _timeline,
     "report.html": _report,
-    **{f"{name}.{suffix}": _picture(draw, f".{suffix}") for name, draw in PICTURES.items() for suffix in FORMATS},
+    **{f"{name}.{suffix}": _picture(draw, suffix) for name, draw in PICTURES.items() for suffix in FORMATS},
 }
 """What can be downloaded, by its file's name."""

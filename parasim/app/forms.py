@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from calibration.profiles.loading import covering_profiles, read_profile
 from parasim.api import prepared
 from parasim.figures.style import method_colours
 from parasim.planning.search.quantities import QUANTITIES
-from sim.engine.simulate import Setup
 from sim.errors import ParaSimError
 from sim.scenario.reading import load, read
 from sim.workload.architecture import catalogue_names
@@ -61,14 +60,13 @@ def computing(asked: Mapping[str, Any]) -> dict[str, Any]:
     ParaSimError
         If the scenario is wrong.
     """
-    setup = prepared(load(asked["fields"]))
-    own = setup.scenario.compute.model_dump(mode="json", exclude_unset=True)
-    return {"computing": [*_profiles(setup, own)]}
-
-
-def _profiles(setup: Setup, own: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for name in covering_profiles(setup):
-        profile = read_profile(name)
-        kept = {field: own[field] for field in ("dataset", "non_overlapping") if field in own}
-        same = kept if own.get("profile", name) == name else {}
-        yield {"name": f"{profile['device']['name']} ({profile['kind']}: {name})", "compute": {"profile": name, **same}}
+    scenario = load(asked["fields"])
+    kept = scenario.compute.model_dump(mode="json", exclude_unset=True, include={"dataset", "non_overlapping"})
+    # Whatever computes now, another choice stands instead of it, for all groups.
+    setup = prepared(load(scenario, [("compute", kept), ("fleet.*.device", None)]))
+    known = [
+        {"name": f"{name}, {read_profile(name)['device']['name']}", "compute": {"profile": name, **kept}}
+        for name in covering_profiles(setup)
+    ]
+    predicted = [] if scenario.model is None else known_devices()
+    return {"profiles": known, "predicted": [{"name": name, "compute": {"device": name}} for name in predicted]}

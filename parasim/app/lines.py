@@ -17,13 +17,15 @@ from parasim.planning.changes import with_faster_links
 from parasim.planning.methods import Case, by_method
 from parasim.sentences import listed
 from sim.analysis.deadline_search import decimals, nearest_position, secant_search, spread
-from sim.analysis.hidden import ROUNDING, computed, exposed_before
+from sim.analysis.hidden import ROUNDING, computed, exposed_before, guess_hiding
+from sim.engine.fleet import Fleet
 from sim.engine.result import Result
 from sim.engine.simulate import simulate
 from sim.errors import ParaSimError
-from sim.replay.conditions import Floats, Variants
+from sim.replay.conditions import Floats, Variants, shared_or_varying
 from sim.replay.replay import Recording, record
 from sim.scenario.scenario import Scenario
+from sim.scenario.traces import mean_rate
 
 POINTS = 25
 _REACH = 8.0
@@ -60,6 +62,11 @@ def lines(asked: Mapping[str, Any]) -> dict[str, Any]:
     budget = 0 if asked.get("live") else _MOST_EVENTS
     # The scenario's own comes first, whatever it takes.
     for name in sorted(cases, key=lambda name: name != own):
+        traits = cases[name].setup.traits
+        if not budget and name != own and (not traits.causes_fixed or shared_or_varying(scenario)):
+            # It would have to be simulated, which recording it would already do once.
+            left_out.append(name)
+            continue
         try:
             recording = record(cases[name].setup, cases[name].costs)
             points, events = _line(recording, factors, budget, needed=name == own)
@@ -98,12 +105,20 @@ def hiding(case: Case) -> dict[str, Any]:
     if in_the_way:
         return {"said": f"Never hidden: even with unlimited links, computing waits for {next(iter(in_the_way)).value}."}
     end = computed(unlimited) * (1 + ROUNDING)
-    found, below = secant_search(
-        lambda position: computed(run(_FACTORS[position])) - end, _FACTORS, nearest_position(_FACTORS, 1.0)
-    )
+    guess = nearest_position(_FACTORS, _guess(unlimited))
+    found, below = secant_search(lambda position: computed(run(_FACTORS[position])) - end, _FACTORS, guess)
     if found is None or below is None:
         return {"said": "Nothing to hide: the links hold up no computing." if below is None else "Not hidden."}
     return {"said": "", "factor": _FACTORS[found], "wall_clock_s": run(_FACTORS[found]).wall_clock}
+
+
+def _guess(unlimited: Result) -> float:
+    """Multiple of the links at which each group's messages just fit beside its own computing."""
+    fleet = Fleet(unlimited.scenario.fleet)
+    return max(
+        guess_hiding(unlimited, fleet.members(index)) * _UNLIMITED / mean_rate(group.uplink)
+        for index, group in enumerate(fleet.groups)
+    )
 
 
 def _line(recording: Recording, factors: Floats, budget: int, *, needed: bool) -> tuple[list[list[float]], int]:

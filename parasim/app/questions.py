@@ -31,10 +31,10 @@ class Question(NamedTuple):
 
 
 QUESTIONS = {
-    "run": Question("running.run", 20.0, True),
+    "run": Question("running.run", 60.0, True),
     "computing": Question("forms.computing", 20.0, True),
-    "methods": Question("methods.methods", 30.0, True),
-    "lines": Question("lines.lines", 60.0, True),
+    "methods": Question("methods.methods", 120.0, True),
+    "lines": Question("lines.lines", 120.0, True),
     "reasons": Question("reasons.reasons", 60.0, True),
     "needs": Question("needs.needs", 300.0, False),
     "deadlines": Question("deadlines.deadlines", 600.0, False),

@@ -23,10 +23,11 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from parasim.app.files import FORMATS, PICTURES
+from parasim.app.files import PICTURES
 from parasim.app.forms import choices, starting_points
 from parasim.app.questions import QUESTIONS
 from parasim.app.workers import KilledError, Workers
+from parasim.figures.look import FORMATS
 from sim.errors import brief
 
 _STATIC = Path(__file__).with_name("static")

@@ -20,8 +20,8 @@ export function typed(text) {
 
 export class Form {
   /** `choices` are what the server offers; `change(path, value)` is told what was changed, `open` what to begin with. */
-  constructor(form, choices, { change, replace, open, links, text }) {
-    Object.assign(this, { form, choices, change, replace, open, links, text, fields: {}, full: null, rates: [], computing: [] });
+  constructor(form, choices, { change, computeOn, open, links, text }) {
+    Object.assign(this, { form, choices, change, computeOn, open, links, text, fields: {}, full: null, rates: [], computing: { profiles: [], predicted: [] } });
     this.fleet = "";
     this.shown = [];
     form.addEventListener("submit", (event) => event.preventDefault());
@@ -100,24 +100,31 @@ export class Form {
     return this.field(path, label, select);
   }
 
-  /** What computes: a profile that covers the scenario, or seconds that are given. */
+  /** What computes, in all groups: a profile that covers the scenario, a device whose times are predicted, or given seconds. */
   compute() {
     const seconds = el("input", { type: "text", id: "f-compute-seconds", "aria-label": "Seconds of a local update", placeholder: "such as 30s",
       input: () => this.change(["compute"], { seconds: typed(seconds.value) ?? null }) });
     const select = el("select", { id: "f-compute", change: () => {
-      const chosen = this.computing[Number(select.value)];
-      this.change(["compute"], chosen ? chosen.compute : { seconds: "30s" });
+      const [kind, number] = select.value.split(" ");
+      this.computeOn(kind === "given" ? { seconds: "30s" } : this.computing[kind][Number(number)].compute);
     } });
     this.shown.push(() => {
-      const given = at(this.fields, ["compute", "seconds"]);
-      const has = given !== undefined && given !== null;
-      const own = has ? -1 : this.computing.findIndex((one) => one.compute.profile === (at(this.fields, ["compute", "profile"]) ?? "paper-a100"));
-      const named = at(this.fields, ["compute", "profile"]) ?? "paper-a100";
-      select.replaceChildren(...this.computing.map((one, number) => el("option", { value: number, selected: number === own }, one.name)),
-        ...(own < 0 && !has ? [el("option", { value: "none", selected: true, disabled: true }, `profile ${named}`)] : []),
-        el("option", { value: "given", selected: has }, "seconds that you give"));
-      seconds.hidden = !has;
-      this.put(seconds, typeof given === "object" ? JSON.stringify(given) : given, typeof given === "object");
+      const own = at(this.fields, ["compute"]) ?? {};
+      const given = own.seconds !== undefined && own.seconds !== null;
+      const groups = this.ownFleet().map((group) => group?.device).filter((device) => device);
+      const named = own.device ?? own.profile ?? (groups.length ? null : "paper-a100");
+      const option = (kind) => (one, number) => el("option", { value: `${kind} ${number}`,
+        selected: !given && named !== null && (one.compute.device ?? one.compute.profile) === named }, one.name);
+      const { profiles, predicted } = this.computing;
+      const known = [...profiles, ...predicted].some((one) => (one.compute.device ?? one.compute.profile) === named);
+      select.replaceChildren(
+        ...(known || given ? [] : [el("option", { value: "", selected: true, disabled: true }, named ?? "as the groups say")]),
+        el("optgroup", { label: "By a profile" }, ...profiles.map(option("profiles"))),
+        el("optgroup", { label: "Predicted, for a device that nobody measured" }, ...predicted.map(option("predicted"))),
+        el("option", { value: "given", selected: given }, "seconds that you give"));
+      seconds.hidden = !given;
+      const written = given && typeof own.seconds === "object";
+      this.put(seconds, written ? JSON.stringify(own.seconds) : own.seconds, written);
     });
     return this.field(["compute"], "Device", el("div", {}, select, seconds));
   }

@@ -4,13 +4,11 @@ import { Deadline } from "./deadline.js";
 import { offerFiles } from "./downloads.js";
 import { Form } from "./form.js";
 import { comparePins, lineOf } from "./pins.js";
-import { fill, showBill, showLines, showMemory, showMethods, showOrigin, showReasons, showTimeline } from "./results.js";
+import { fill, showBill, showLines, showMemory, showMethods, showNotes, showOrigin, showReasons, showTimeline } from "./results.js";
 import { changed, packed, unpacked } from "./state.js";
 import { amount, clock, el, money, moment } from "./text.js";
 
 const REST = 350;
-// A trace takes seconds, and the process that traces longer still to start: it is not given up for a newer one at once.
-const TRACING = 20000;
 const DEVICES = ["rtx-4090", "l40s", "a100-80gb", "h100"];
 const MEMORY_FIELDS = ["model", "method", "local", "blocks", "lora", "train", "fleet", "compute"];
 
@@ -25,7 +23,7 @@ let sound = true;
 
 const own = () => (typeof state.fields.method === "string" ? state.fields.method : state.fields.method?.name) ?? "parablock";
 
-const form = new Form(byId("form"), choices, { change, open, links, text });
+const form = new Form(byId("form"), choices, { change, computeOn, open, links, text });
 const deadline = new Deadline(byId("deadline"), choices.quantities, () => state.fields);
 
 const live = {
@@ -41,10 +39,11 @@ const live = {
     showTimeline(byId("timeline"), found.timeline);
     showBill(byId("bill"), found.bill, found.figures);
     showOrigin(byId("origin"), found);
+    showNotes(byId("notes"), found);
     deadline.tell(found.figures.wall_clock_s);
     compare();
   }, refused, byId("timeline")),
-  computing: new Live("computing", ({ computing }) => form.offer(computing), () => {}, null),
+  computing: new Live("computing", (computing) => form.offer(computing), () => {}, null),
   methods: new Live("methods", (found) => {
     showMethods(byId("methods"), found, { own: own(), choose: (method) => change(["method", "name"], method) });
   }, failed(byId("methods")), byId("methods")),
@@ -55,7 +54,7 @@ const live = {
   reasons: new Live("reasons", (found) => showReasons(byId("reasons"), found), failed(byId("reasons")), byId("reasons")),
   needs: new Live("needs", (found) => {
     showMemory(byId("memory"), [found], el("button", { type: "button", id: "memory-all", click: traceAll }, "Trace the other methods, too"));
-  }, failed(byId("memory")), byId("memory"), TRACING),
+  }, failed(byId("memory")), byId("memory")),
 };
 
 /** The scenario cannot be run: what is shown is about the one before. */
@@ -94,6 +93,12 @@ function change(path, value) {
     fields = changed(fields, path, value);
   }
   become({ ...state, fields }, true);
+}
+
+/** Have all groups compute on something else: what they named themselves would stand before it. */
+function computeOn(compute) {
+  const fleet = state.fields.fleet?.map((group) => changed(group, ["device"], undefined));
+  become({ ...state, fields: { ...state.fields, compute, ...(fleet ? { fleet } : {}) } }, true);
 }
 
 /** Take over another state: everything is asked anew. */

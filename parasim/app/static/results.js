@@ -83,7 +83,13 @@ export function showBill(section, bill, figures) {
 }
 
 export function showOrigin(section, found) {
-  fill(section, [found.origin, ...found.notes].map((text) => el("p", {}, text)));
+  fill(section, el("p", {}, found.origin));
+}
+
+/** What must be known of the run before it is believed, such as that it does not fit a device. */
+export function showNotes(section, found) {
+  section.hidden = found.notes.length === 0;
+  fill(section, found.notes.map((text) => el("p", {}, text)));
 }
 
 /** What a local update needs on each device; `all` are the methods that were traced. */

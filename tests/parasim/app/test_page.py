@@ -169,6 +169,16 @@ def test_a_link_brings_scenario_and_pins(app: App, browser: Tab):
     assert browser.problems == []
 
 
+def test_what_must_be_known_stands_above_the_results(app: App, browser: Tab):
+    start(browser, app.address)
+    assert browser.value("document.getElementById('notes').hidden")
+    browser.value("document.getElementById('text').open = true")
+    # 16 GB of weights alone are more than the 8.6 GB of an RTX 3060 Ti; the given seconds need no prediction.
+    text = "model: llama-3-8b\ncompute: {seconds: 30}\nfleet: [{name: a, device: rtx-3060-ti}]\n"
+    type_in(browser, "yaml", text)
+    until(browser, "document.getElementById('notes').innerText.includes('Does not fit: clients of a')")
+
+
 def test_a_method_is_chosen_from_its_bar(app: App, browser: Tab):
     start(browser, app.address)
     browser.value("document.querySelector('[data-key=fedit]').click()")
