@@ -39,7 +39,7 @@ def models(format_: PlainFormat = "table") -> None:
     """
     rows = [architecture(name).summary() for name in catalogue_names()]
     if format_ == "table":
-        shown = ("name", "model_type", "layers", "parameters", "parameters_per_layer", "bytes")
+        shown = ("name", "model_type", "layers", "parameters", "active_parameters", "parameters_per_layer", "bytes")
         rows = [{column: row[column] for column in shown} for row in rows]
     _print("models", rows, format_)
 

@@ -27,7 +27,7 @@ Path = tuple[str | int, ...]
 
 SCHEMA = json_schema()
 """The schema of scenarios as it is published, the section `train` included."""
-MODELS = tuple(name for name in catalogue_names() if name != "llama-3.1-70b")
+MODELS = tuple(name for name in catalogue_names() if architecture(name).parameters < 1e10)
 SMALL = tuple(name for name in MODELS if architecture(name).parameters < 2e8)
 """Models whose messages arrive between failures that come every few minutes."""
 REGION = "region 0"

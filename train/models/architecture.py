@@ -115,7 +115,16 @@ def _built_from(fields: Mapping[str, Any], name: str) -> Architecture:
         embedding_parameters=sum(outside[key] for key in embeddings),
         head_parameters=sum(outside[key] for key in head),
         other_parameters=sum(outside[key] for key in outside.keys() - embeddings - head),
+        experts_per_token=_experts_per_token(text, layers),
     )
+
+
+def _experts_per_token(config: Any, layers: Iterable[Layer]) -> int | None:
+    """Experts of a layer that a token passes; None if there are none, or the family says it in words of its own."""
+    if all(linear.experts == 1 for layer in layers for linear in layer.linears):
+        return None
+    found = _field(config, "num_experts_per_tok")
+    return found if isinstance(found, int) else None
 
 
 def configuration(fields: Mapping[str, Any], name: str) -> Any:

@@ -112,6 +112,10 @@ class Configuration:
             raise ArchitectureError(f"{self.name}: {key!r} is {shown(value)}, expected true or false")
         return value
 
+    def named(self, key: str) -> bool:
+        """Whether a field is there and not empty."""
+        return bool(self._fields.get(key))
+
     def label_count(self) -> int:
         """Read the number of classes of a classifier, which a ``config.json`` gives as a list of labels.
 
@@ -198,6 +202,7 @@ def repeated(
     tied: bool | None = False,
     other: int,
     head_dimension: int | None = None,
+    experts_per_token: int | None = None,
 ) -> Architecture:
     """Make an architecture whose layers are all alike.
 
@@ -219,6 +224,8 @@ def repeated(
         Further parameters outside the layers.
     head_dimension : int or None
         Width of one head; the hidden size divided among the heads if None.
+    experts_per_token : int or None
+        As in `Architecture`.
 
     Raises
     ------
@@ -239,4 +246,5 @@ def repeated(
         embedding_parameters=matrix if embeddings is None else embeddings,
         head_parameters=0 if is_tied else matrix if head is None else head,
         other_parameters=other,
+        experts_per_token=experts_per_token,
     )

@@ -143,6 +143,8 @@ class Architecture:
         Output head; 0 when it shares its weights with the embeddings.
     other_parameters : int
         What is left outside the layers, such as the final norm.
+    experts_per_token : int or None
+        Experts of a layer that a token passes; None without any.
     """
 
     name: str
@@ -155,6 +157,7 @@ class Architecture:
     embedding_parameters: int
     head_parameters: int
     other_parameters: int
+    experts_per_token: int | None = None
 
     @cached_property
     def layer_parameters(self) -> int:
@@ -166,6 +169,15 @@ class Architecture:
         """All parameters of the model, shared ones counted once."""
         outside = self.embedding_parameters + self.head_parameters + self.other_parameters
         return self.layer_parameters + outside
+
+    @cached_property
+    def active_parameters(self) -> int:
+        """Parameters that take part in computing one token: all but the experts that it does not pass."""
+        if self.experts_per_token is None:
+            return self.parameters
+        passed = self.experts_per_token
+        idle = (one.parameters // one.experts * (one.experts - passed) for one in self.linears() if one.experts > 1)
+        return self.parameters - sum(idle)
 
     def linears(self) -> Iterator[Linear]:
         """Go through the linear modules of all layers, from the input to the output."""
@@ -183,8 +195,8 @@ class Architecture:
         Returns
         -------
         dict
-            `name`, `model_type`, `parameters`, `layers`, `parameters_per_layer` (mean over the layers),
-            `embedding_parameters`, `head_parameters`, `other_parameters`, and `bytes` and
+            `name`, `model_type`, `parameters`, `active_parameters`, `layers`, `parameters_per_layer` (mean over
+            the layers), `embedding_parameters`, `head_parameters`, `other_parameters`, and `bytes` and
             `bytes_per_layer` [B].
         """
         per_layer = self.layer_parameters / len(self.layers)
@@ -192,6 +204,7 @@ class Architecture:
             "name": self.name,
             "model_type": self.model_type,
             "parameters": self.parameters,
+            "active_parameters": self.active_parameters,
             "layers": len(self.layers),
             "parameters_per_layer": round(per_layer),
             "embedding_parameters": self.embedding_parameters,

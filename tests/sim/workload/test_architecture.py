@@ -88,6 +88,31 @@ def test_heads_of_gemma_are_not_as_wide_as_the_model_allows():
     assert model.embedding_parameters == 786_825_216
 
 
+def test_a_layer_of_experts_by_hand():
+    # Four experts of 3 x 8 x 16 weights, a router of 8 x 4; a token passes two of them, so that two in each of three
+    # layers are idle.
+    model = from_config(tiny(model_type="mixtral", num_local_experts=4, num_experts_per_tok=2), "tiny")
+    mlp = model.layers[0].mlp
+    assert mlp.parameters == 4 * 384 + 32 + 8
+    assert [(linear.name, linear.experts, linear.outputs) for linear in mlp.linears] == [
+        ("gate.weight", 1, 4), ("gate_up_proj", 4, 32), ("down_proj", 4, 8),
+    ]  # fmt: skip
+    assert model.active_parameters == model.parameters - 3 * 2 * 384
+    assert from_config(tiny(), "tiny").active_parameters == from_config(tiny(), "tiny").parameters
+
+
+def test_norms_over_all_queries_and_keys_by_hand():
+    # OLMo 2: queries of 8 and keys of 4 are normed as a whole, beside the half's own norm of 8.
+    attention = from_config(tiny(model_type="olmo2"), "tiny").layers[0].attention
+    assert attention.parameters == 64 + 32 + 32 + 64 + 8 + (8 + 4)
+
+
+def test_active_parameters_are_those_that_publishers_name():
+    # "12.9B" (mistral.ai on Mixtral) and "3.3B activated" (the model card of Qwen3-30B-A3B).
+    assert architecture("mixtral-8x7b").active_parameters == pytest.approx(12.9e9, rel=0.005)
+    assert architecture("qwen3-30b-a3b").active_parameters == pytest.approx(3.3e9, rel=0.02)
+
+
 @pytest.mark.parametrize(
     ("name", "layers", "per_layer", "total"),
     [
@@ -99,6 +124,33 @@ def test_heads_of_gemma_are_not_as_wide_as_the_model_allows():
         ("qwen2.5-1.5b", 28, 46_797_824, 1_543_714_304),
         ("qwen2.5-7b", 28, 233_057_792, 7_615_616_512),
         ("smollm2-135m", 30, 3_540_096, 134_515_008),
+        # Totals as the Hugging Face hub shows them for the files of weights; head and embeddings count once.
+        ("llama-3.2-1b", 16, 60_821_504, 1_235_814_400),
+        ("llama-3.1-8b", 32, 218_112_000, 8_030_261_248),
+        ("qwen2.5-0.5b", 24, 14_912_384, 494_032_768),
+        ("qwen2.5-3b", 36, 77_076_992, 3_085_938_688),
+        ("qwen2.5-14b", 48, 275_268_608, 14_770_033_664),
+        ("qwen2.5-32b", 64, 487_605_248, 32_763_876_352),
+        ("qwen3-0.6b", 28, 15_730_944, 596_049_920),
+        ("qwen3-1.7b", 28, 50_336_000, 1_720_574_976),
+        ("qwen3-4b", 36, 100_930_816, 4_022_468_096),
+        ("qwen3-8b", 36, 192_946_432, 8_190_735_360),
+        ("qwen3-14b", 40, 330_311_936, 14_768_307_200),
+        ("qwen3-32b", 64, 487_598_336, 32_762_123_264),
+        ("qwen3-30b-a3b", 48, 623_120_640, 30_532_122_624),
+        ("mistral-7b", 32, 218_112_000, 7_248_023_552),
+        ("mixtral-8x7b", 32, 1_451_270_144, 46_702_792_704),
+        ("gemma-2-2b", 26, 77_865_984, 2_614_341_888),
+        ("gemma-2-9b", 42, 198_195_200, 9_241_705_984),
+        ("gemma-2-27b", 46, 566_249_472, 27_227_128_320),
+        ("gemma-3-1b", 26, 26_842_112, 999_885_952),
+        ("phi-4", 40, 340_797_440, 14_659_507_200),
+        ("olmo-2-1b", 16, 67_117_056, 1_484_916_736),
+        ("olmo-2-7b", 32, 202_391_552, 7_298_617_344),
+        ("olmo-2-13b", 40, 317_214_720, 13_716_198_400),
+        ("smollm2-360m", 32, 9_832_320, 361_821_120),
+        ("smollm2-1.7b", 24, 67_112_960, 1_711_376_384),
+        ("smollm3-3b", 36, 78_123_008, 3_075_098_624),
         ("gpt2", 12, 7_087_872, 124_439_808),
         ("vit-b16", 12, 7_087_872, 86_567_656),
     ],
@@ -256,7 +308,7 @@ def test_cross_attention_is_not_silently_left_out():
 
 def test_an_unknown_model_type_says_which_are_known():
     with pytest.raises(UnknownModelTypeError, match="did you mean 'mistral'"):
-        from_config(tiny(model_type="mixtral"), "tiny")
+        from_config(tiny(model_type="mistrall"), "tiny")
     with pytest.raises(UnknownModelTypeError) as raised:
         from_config(tiny(model_type="zzz"), "tiny")
     assert all(model_type in str(raised.value) for model_type in MODEL_TYPES)

@@ -25,6 +25,7 @@ from sim.workload.architecture import (
     catalogue_names,
     from_config,
 )
+from sim.workload.architecture.decoders import DECODERS
 from sim.workload.blocks import partition
 from train.models.architecture import architecture_from_transformers
 
@@ -80,6 +81,20 @@ SMALL = {
     "gemma-head-dim-untied": decoder("gemma", head_dim=10, tie_word_embeddings=False),
     "gemma2": decoder("gemma2"),
     "gemma2-head-dim-bias": decoder("gemma2", head_dim=10, attention_bias=True),
+    "gemma3_text": decoder("gemma3_text", head_dim=8, sliding_window=4),
+    "gemma3_text-bias": decoder("gemma3_text", head_dim=10, attention_bias=True),
+    "olmo2": decoder("olmo2"),
+    "olmo2-head-dim-tied": decoder("olmo2", head_dim=6, tie_word_embeddings=True, attention_bias=True),
+    "smollm3": decoder("smollm3"),
+    "smollm3-biases-untied": decoder("smollm3", attention_bias=True, mlp_bias=True, tie_word_embeddings=False),
+    "mixtral": decoder("mixtral", num_local_experts=4, num_experts_per_tok=2),
+    "mixtral-head-dim-tied": decoder(
+        "mixtral", num_local_experts=3, num_experts_per_tok=1, head_dim=10, tie_word_embeddings=True
+    ),
+    "qwen3_moe": decoder("qwen3_moe", num_experts=4, num_experts_per_tok=2, moe_intermediate_size=10),
+    "qwen3_moe-head-dim-bias": decoder(
+        "qwen3_moe", num_experts=4, num_experts_per_tok=2, moe_intermediate_size=10, head_dim=10, attention_bias=True
+    ),
     "phi3": decoder("phi3"),
     "phi3-tied": decoder("phi3", tie_word_embeddings=True),
     "gpt2": GPT2,
@@ -111,14 +126,16 @@ SMALL |= {
         for key, value in decoder(model_type, hidden_size=64, num_attention_heads=32).items()
         if key != "num_key_value_heads"
     }
-    for model_type in ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi3")
+    for model_type in DECODERS
+    if DECODERS[model_type].experts is None
 }
 
 # The modules of a layer that make its attention half, spelled out per family rather than found by a rule.
 ATTENTION = re.compile(
     r"self_attn\.|self_attn_layer_norm\.|attn\.|attention\.|input_layernorm\.|ln_1\.|layernorm_before\."
 )
-GEMMA2_ATTENTION = re.compile(r"self_attn\.|input_layernorm\.|post_attention_layernorm\.")
+AFTER_ATTENTION = re.compile(r"self_attn\.|input_layernorm\.|post_attention_layernorm\.")
+"""Of families that norm a half's output."""
 
 
 def build(config: dict[str, Any]) -> torch.nn.Module:
@@ -131,7 +148,7 @@ def build(config: dict[str, Any]) -> torch.nn.Module:
 
 def check(counted: Architecture, model: torch.nn.Module) -> None:
     """Compare every half of every layer, and everything outside them, with the model's own tensors."""
-    attention = GEMMA2_ATTENTION if counted.model_type == "gemma2" else ATTENTION
+    attention = AFTER_ATTENTION if counted.model_type in ("gemma2", "gemma3_text", "olmo2") else ATTENTION
     halves: Counter[tuple[int, str]] = Counter()
     outside = 0
     for name, parameter in model.named_parameters():
@@ -176,7 +193,7 @@ def test_the_catalogue_has_the_parameters_of_models_on_the_meta_device(name: str
 
 @settings(max_examples=30, deadline=None)
 @given(
-    model_type=st.sampled_from(["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi3"]),
+    model_type=st.sampled_from([name for name in DECODERS if DECODERS[name].experts is None]),
     key_value_heads=st.integers(1, 3),
     sharing=st.integers(1, 3),
     head_dimension=st.integers(1, 6).map(lambda half: 2 * half),
@@ -245,8 +262,8 @@ def test_counting_the_built_model_gives_the_same_as_counting_the_configuration(v
         (decoder("stablelm"), 2 * 24 * 24 + 2 * 24 * 12 + 48, 3 * 24 * 40 + 48),
         # Cohere: Llama's matrices, one norm without bias before both halves.
         (decoder("cohere"), 2 * 24 * 24 + 2 * 24 * 12 + 24, 3 * 24 * 40),
-        # OLMo 2: norms after each half and over all queries and all keys.
-        (decoder("olmo2"), 2 * 24 * 24 + 2 * 24 * 12 + 24 + 12 + 24, 3 * 24 * 40 + 24),
+        # OLMo: Llama's matrices, norms without weights.
+        (decoder("olmo"), 2 * 24 * 24 + 2 * 24 * 12, 3 * 24 * 40),
     ],
     ids=lambda value: value["model_type"] if isinstance(value, dict) else "",
 )
@@ -258,6 +275,17 @@ def test_families_that_sim_does_not_know(config: dict[str, Any], attention: int,
     assert counted.parameters == sum(parameter.numel() for parameter in build(config).parameters())
     assert (counted.model_type, counted.vocabulary_size) == (config["model_type"], 50)
     assert len(partition(counted, 0.5)) == 6
+
+
+def test_experts_in_some_layers_alone_are_counted_by_building(tmp_path: Path):
+    config = SMALL["qwen3_moe"] | {"mlp_only_layers": [0]}
+    with pytest.raises(UnknownModelTypeError, match="not all of its layers have experts"):
+        from_config(config, "mixed")
+    counted = architecture_from_transformers(saved(tmp_path, config))
+    # The first layer's MLP is dense, 3 x 24 x 40; the others have 4 experts of 3 x 24 x 10 and a router of 24 x 4.
+    assert [layer.mlp.parameters - 24 for layer in counted.layers] == [2880, 2976, 2976]
+    # Of these 4 experts a token passes 2.
+    assert counted.active_parameters == counted.parameters - 2 * 2 * 720
 
 
 def test_layers_of_different_sizes_are_counted_one_by_one(tmp_path: Path):
