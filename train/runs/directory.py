@@ -81,7 +81,7 @@ def agree(directory: Path, terms: TrainingTerms) -> None:
         return
     there = _read(directory)
     differences = _differences(there.shared, terms.shared)
-    for method in terms.own.keys() & set(held):
+    for method in (name for name in terms.own if name in held):
         differences += _differences(there.own.get(method, {}), terms.own[method], f" for {method}")
         if (before := there.rounds[method]) > terms.rounds[method]:
             differences.append(f"rounds for {method} were {before}, are {terms.rounds[method]}")
