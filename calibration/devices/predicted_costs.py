@@ -117,7 +117,7 @@ class PredictedCosts:
 
     def trace(self) -> None:
         """Trace now what rounds will ask for."""
-        for block in self._setup.trained_blocks or [None]:
+        for block in self._setup.trained_blocks or (None,):
             self.local_update(0, 0, block)
 
     @property
@@ -182,9 +182,16 @@ class PredictedCosts:
         from calibration.memory.alike_layers import trace_step
         from calibration.memory.shapes import TracedStep
 
-        sizes = self._batch_size, self._scenario.local.sequence_length, batches
-        said = {"lora": self._scenario.lora, "checkpointing": recomputes(self._setup)}
-        step = TracedStep(trains, block, *sizes, **said, recipe=recipe_of(self._scenario))
+        step = TracedStep(
+            trains,
+            block,
+            self._batch_size,
+            self._scenario.local.sequence_length,
+            batches,
+            self._scenario.lora,
+            recomputes(self._setup),
+            recipe=recipe_of(self._scenario),
+        )
         return trace_step(name, config, self._precision, step, granularity=1).operators
 
     @cached_property

@@ -136,8 +136,9 @@ def _draw_lines(axes: Axes, lines: Mapping[str, _Line], unit: style.TimeUnit) ->
         xs, ys = zip(*sorted((x, seconds / unit.seconds) for x, seconds in line.runtimes.items()), strict=True)
         colour, style_of_line = colours[line.method], next(dashes[line.method])
         if line.bands:
-            ends_of_band = sorted((x, low / unit.seconds, high / unit.seconds) for x, (low, high) in line.bands.items())
-            axes.fill_between(*zip(*ends_of_band, strict=True), color=colour, alpha=0.15, linewidth=0)
+            band = sorted((x, low / unit.seconds, high / unit.seconds) for x, (low, high) in line.bands.items())
+            places, lows, highs = zip(*band, strict=True)
+            axes.fill_between(places, lows, highs, color=colour, alpha=0.15, linewidth=0)
         axes.plot(xs, ys, color=colour, linewidth=1.2, linestyle=style_of_line, marker="o", markersize=2.6)
         ends[name] = (ys[-1], colour)
     return ends
