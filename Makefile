@@ -25,7 +25,7 @@ test-ray: .venv/.dev
 	$(BIN)/pytest tests/sim/support/test_ray_pool.py tests/parasim/test_ray.py tests/train/remote/test_ray_trainer.py
 
 test-app: .venv/.dev
-	$(BIN)/pytest -rs tests/parasim/app
+	PARASIM_PAGE=1 $(BIN)/pytest -rs tests/parasim/app
 
 .venv/.run: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

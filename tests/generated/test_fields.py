@@ -57,6 +57,7 @@ KNOWN: dict[Path, tuple[Any, ...]] = {
     ("local", "batch_size"): (1, 2, 4),
     ("lora", "targets"): ("all-linear", ["q_proj"], ["q_proj", "v_proj"]),
     ("compute", "profile"): tuple(shipped_profiles()),
+    ("compute", "device"): ("rtx-4090", "h100"),
     ("compute", "dataset"): ("alpaca-gpt4", "mathinstruct"),
     ("choices", "devices", 0, "name"): ("rtx-4090", "h100"),
     ("choices", "groups"): (["a"], ["b"]),

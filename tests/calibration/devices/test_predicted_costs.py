@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -115,6 +116,12 @@ def test_a_device_without_a_rate_for_its_precision_is_refused() -> None:
     half = CatalogueDevice("half", 1e9, "bfloat16", 1e9, 0.0, {"float16": 1e9}, "made up")
     with pytest.raises(CostError, match="device half has no rate for bfloat16; the catalogue knows float16"):
         PredictedCosts(setup(), half)
+
+
+def test_without_torch_one_line_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "calibration.measuring.configuration", None)
+    with pytest.raises(CostError, match="predicting the times of a device needs the extra 'train'"):
+        PredictedCosts(setup(), device("h100")).local_update(0, 0, None)
 
 
 def test_blocks_of_a_real_model_take_the_longer_the_lower_they_lie() -> None:

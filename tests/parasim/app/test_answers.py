@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -115,20 +114,6 @@ def test_a_moving_slider_does_without_what_has_to_be_simulated():
     assert {"parablock", "fedbcd", "fedit"} <= drawn
     chosen = lines({"fields": PAPER | {"method": "fedbuff"}, "live": True})["lines"]
     assert "fedbuff" in {line["method"] for line in chosen}
-
-
-def test_a_paper_sized_run_follows_a_slider():
-    """What is asked at every place that a slider passes takes at most 200 ms of computing."""
-    asked = {"fields": PAPER, "timeline": True, "live": True}
-    seconds = 0.0
-    for question in (run, computing, methods, lines):
-        times = []
-        for _ in range(7):
-            start = time.process_time()
-            question(asked)
-            times.append(time.process_time() - start)
-        seconds += min(times)
-    assert seconds < 0.2
 
 
 def test_reasons_are_those_of_explain():

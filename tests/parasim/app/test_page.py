@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ from tests.parasim.browser import CHROMIUM, BrowserError, Tab, tab
 
 MISSING = [package for package in ("starlette", "uvicorn") if find_spec(package) is None]
 pytestmark = [
+    pytest.mark.skipif("PARASIM_PAGE" not in os.environ, reason="a minute of a core: `make test-app` runs it"),
     pytest.mark.skipif(bool(MISSING), reason=f"the extra 'app' is not installed: {', '.join(MISSING)}"),
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
 ]
