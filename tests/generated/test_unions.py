@@ -52,11 +52,13 @@ def kind_of(branch: Data) -> list[str]:
         return branch.get("enum", [branch.get("const")])
     if "examples" in branch:
         return ["write"]
+    if branch["type"] == "boolean":
+        return ["true", "false"]
     return [{"array": "a list", "object": "a mapping", "string": "text"}.get(branch["type"], f"a {branch['type']}")]
 
 
 UNIONS = {".".join(map(str, path)): (path, found) for path, found in unions(SCHEMA)}
-WRONG: dict[str, Any] = {"text": "nonsense!", "number": -3.5, "truth": True, "array": [[None]], "object": {"z": 1}}
+WRONG: dict[str, Any] = {"text": "nonsense!", "number": -3.5, "boolean": True, "array": [[None]], "object": {"z": 1}}
 
 
 def taken(found: list[Data]) -> set[str | None]:
