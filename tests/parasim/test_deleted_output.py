@@ -71,7 +71,7 @@ def test_a_training(lose: Lose, after: int, small_training: Path, tmp_path: Path
 
     monkeypatch.setattr(TorchLearner, "train", disturbed)
     arguments = ("train", small_training, "--method", "fedbcd,fedit", "--clock", "profile", "--out", tmp_path / "out")
-    missed(run(*arguments))
+    missed(run(*arguments, "--quiet"))
     outcome = run(*arguments)
     assert outcome.status == 0, outcome.err
     for name in ("settings.json", "held-out.jsonl", "metrics.csv", "base", "fedbcd/model", "fedit/model"):
