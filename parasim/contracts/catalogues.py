@@ -14,6 +14,8 @@ class Model(Section):
     name: str
     model_type: str
     parameters: int
+    active_parameters: int
+    """Of a token: of a mixture, the experts that it is sent to and all else."""
     layers: int
     parameters_per_layer: float
     """Mean over the layers."""

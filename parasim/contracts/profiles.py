@@ -27,6 +27,8 @@ class CalibrateResult(Stamped):
     """What measures it, or goes on measuring."""
     model: ProfileModel
     plan: MeasuringPlan
+    quality: Quality | None
+    """Whether predictions are to be relied on: `good` or `poor`; null until everything planned was measured."""
     fit: StepFit | None
     """Null until everything planned was measured."""
     held_out: HeldOut | None

@@ -118,6 +118,10 @@ class Need(Section):
     """With activations recomputed [B]."""
     in_flight_bytes: int
     """Beside that, of updates and aggregates on their way [B]."""
+    paged_bytes: int
+    """What of these peaks moves to the host's memory where the device's is full [B]."""
+    gpus: int
+    """GPUs that a client has; peaks are of each."""
 
 
 class Fit(Section):
@@ -130,6 +134,8 @@ class Fit(Section):
     """Type that it holds the base weights in."""
     groups: list[str]
     """Groups of the fleet that have it."""
+    gpus: int
+    """How many such devices a client has."""
     fits: list[str]
     """Methods that fit as they are."""
     fits_recomputing: list[str]
@@ -146,6 +152,10 @@ class MemoryResult(OfScenario):
     """[tokens]."""
     accumulation: int
     """Batches in a step."""
+    recipe: dict[str, str]
+    """How steps are trained, in words, by the precision of the base weights."""
+    priced: list[str]
+    """What of that is priced and not traced."""
     needs: list[Need]
     devices: list[Fit]
     unknown_devices: list[str]

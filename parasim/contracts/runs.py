@@ -152,6 +152,10 @@ class SimulateResult(OfScenario, Means):
     method: str
     wall_clock_s: float
     """From the start to the last aggregation [s]."""
+    wall_clock_low_s: float | None = None
+    """With all predicted computing times at the fast end of their band [s]; where any is predicted."""
+    wall_clock_high_s: float | None = None
+    """At the slow end [s]."""
     stalled_communication_s: float
     """Part of the communication during which a link carried nothing [s]."""
     uploaded_bytes: float

@@ -67,8 +67,8 @@ def test_links_out_of_the_way_do_not_vary():
 
 
 def test_choices_and_sweeps_call_a_mean_a_mean():
-    [own, *_] = candidates(Case.of(load(FIELDS | {"fleet": FIELDS["fleet"][:1]})), [])
-    assert own.links == "mean 2.67MB/s"
+    [own, *_] = candidates(Case.of(load(FIELDS | {"fleet": FIELDS["fleet"][:1]})), [], alone=True)
+    assert own.links.name == "mean 2.67MB/s"
     table = parasim.sweep(FIELDS | {"fleet": FIELDS["fleet"][:1]}, vary={"rounds": [1, 2]}, jobs=1)
     assert {row["bandwidth"] for row in table.rows} == {"mean 2.67MB/s"}
 

@@ -14,7 +14,7 @@ from parasim.sentences import listed, say
 
 PACKAGE = Path(__file__).parents[2] / "parasim"
 SENTENCES: dict[str, dict[str, str]] = tomllib.loads((PACKAGE / "sentences.toml").read_text(encoding="utf-8"))
-NAMED_BY_DATA = ("quantity", "most_favourable", "input", "change_for_all", "change_for_some", "break_even")
+NAMED_BY_DATA = ("quantity", "most_favourable", "input", "change_for_all", "change_for_some", "break_even", "assumes")
 """Sections whose names are those of quantities, inputs, levers, and of what a method does."""
 SOURCE = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
 ALL = [(f"{section}.{name}", text) for section, said in SENTENCES.items() for name, text in said.items()]

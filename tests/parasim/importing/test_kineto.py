@@ -71,7 +71,6 @@ def test_a_run_takes_its_steps_times_their_median(scenario: Path, tmp_path: Path
         ("model=llama-3.2-3b", "model llama-3.2-3b (its is llama-3-8b)"),
         ("method=fedit", "trains lora (its is block); adapter rank 32 on q_proj, v_proj (its is none)"),
         ("train.accumulation=2", "accumulation 2 (its is 1)"),
-        ("fleet.0.device=h100", "device h100 (its is cpu)"),
     ],
 )
 def test_it_prices_nothing_else(override: str, different: str, scenario: Path, tmp_path: Path):
