@@ -172,6 +172,7 @@ class Scenarios:
         for group in data["fleet"]:
             group["count"] = self.random.randint(1, 4)
             group.pop("device", None)
+            group.pop("gpus", None)
             if group.get("duplex") == "half":
                 group.pop("transport", None)
         self._links(data)
@@ -285,6 +286,7 @@ class Scenarios:
 
         compute.pop("profile", None)
         compute.pop("dataset", None)
+        compute.pop("device", None)
         compute["seconds"] = self.random.choice(
             (
                 seconds(),

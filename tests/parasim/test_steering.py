@@ -152,10 +152,13 @@ def test_evaluation_reads_data_as_the_training_did(tmp_path: Path):
         columns = ("--column", "prompt=question", "--column", "response=why")
         assert by_default == run("evaluate", model, "--data", data, *columns, "--format", "json").out
     as_gsm8k = run("evaluate", out, "--data", data, "--data-format", "gsm8k", "--format", "json").out
-    assert json.loads(as_gsm8k)[0]["loss"] != json.loads(by_default)[0]["loss"]
+    assert json.loads(as_gsm8k)["scores"][0]["loss"] != json.loads(by_default)["scores"][0]["loss"]
     # What the training held out is written in words of its own, other files may be of other kinds.
     assert (
-        json.loads(run("evaluate", out, "--data", out / "held-out.jsonl", "--format", "json").out)[0]["examples"] == 6
+        json.loads(run("evaluate", out, "--data", out / "held-out.jsonl", "--format", "json").out)["scores"][0][
+            "examples"
+        ]
+        == 6
     )
     other = tmp_path / "other.jsonl"
     other.write_text(json.dumps({"prompt": "How many is 1 and 1?", "response": "2"}) + "\n")

@@ -245,6 +245,8 @@ def test_a_round_that_never_was_is_not_gone_on_from(small: Path, out: Path):
 
 def test_a_diverged_model_is_one_line(small: Path, tmp_path: Path):
     arguments = ("--set", "train.global_learning_rate=1e20", "--method", "fedbcd", "--set", "rounds=1")
-    message = refused("train", small, *TIMED, *arguments, "--out", tmp_path)
-    assert message.startswith("fedbcd: the global model diverged in round 0")
+    outcome = run("train", small, *TIMED, *arguments, "--out", tmp_path)
+    assert outcome.status == 4
+    [message] = outcome.err.splitlines()
+    assert message.startswith("paraSim: fedbcd: the global model diverged in round 0")
     assert not (tmp_path / "fedbcd").exists()
