@@ -154,12 +154,8 @@ def test_evaluation_reads_data_as_the_training_did(tmp_path: Path):
     as_gsm8k = run("evaluate", out, "--data", data, "--data-format", "gsm8k", "--format", "json").out
     assert json.loads(as_gsm8k)["scores"][0]["loss"] != json.loads(by_default)["scores"][0]["loss"]
     # What the training held out is written in words of its own, other files may be of other kinds.
-    assert (
-        json.loads(run("evaluate", out, "--data", out / "held-out.jsonl", "--format", "json").out)["scores"][0][
-            "examples"
-        ]
-        == 6
-    )
+    held_out = run("evaluate", out, "--data", out / "held-out.jsonl", "--format", "json").out
+    assert json.loads(held_out)["scores"][0]["examples"] == 6
     other = tmp_path / "other.jsonl"
     other.write_text(json.dumps({"prompt": "How many is 1 and 1?", "response": "2"}) + "\n")
     assert run("evaluate", out, "--data", other).status == 0
