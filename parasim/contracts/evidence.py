@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from calibration.profiles.quality import Quality
 from parasim.contracts.shapes import OfScenario, Stamped
 from sim.scenario.fields import Section
 
@@ -204,6 +205,8 @@ class ComputeResult(OfScenario):
     device: str
     clock: str
     """What was read as time."""
+    quality: Quality
+    """The profile's own verdict."""
     held_out_pct: list[float] = Field(min_length=2, max_length=2)
     """Median and 95th percentile of the profile's own error [%]."""
     run: dict[str, Any]
