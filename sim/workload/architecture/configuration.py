@@ -17,7 +17,9 @@ _OWN_NAMES = {
         "num_attention_heads": "n_head",
         "num_hidden_layers": "n_layer",
         "max_position_embeddings": "n_positions",
-    }
+    },
+    # What transformers 5 writes.
+    "qwen3_moe": {"num_experts": "num_local_experts"},
 }
 """Fields that a family calls otherwise; transformers accepts both names."""
 
