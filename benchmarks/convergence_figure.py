@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from parasim.figures import style
 from parasim.figures.keys import Key
-from parasim.figures.sheet import sheet
+from parasim.figures.look import USUAL
+from parasim.figures.sheet import Sheet, draw_to_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,20 +78,23 @@ def draw_convergence(curves: Sequence[LossCurves], finals: Sequence[FinalLosses]
     list of Path
         The two files.
     """
-    with sheet() as drawn:
-        rows: tuple[Sequence[LossCurves | FinalLosses], ...] = (curves, finals)
-        for row, panels in enumerate(rows):
-            width = (style.PAGE_WIDTH - 0.1 - _LEFT - (len(panels) - 1) * _GUTTER) / len(panels)
-            bottom = _BOTTOM + (1 - row) * (_BOTTOM + _HEIGHT + _TOP)
-            for number, panel in enumerate(panels):
-                left = _LEFT + number * (width + _GUTTER)
-                axes = drawn.axes(left, bottom, width, _HEIGHT)
-                keys = _draw_curves(axes, panel) if isinstance(panel, LossCurves) else _draw_finals(axes, panel)
-                if not number:
-                    axes.set_ylabel("held-out loss")
-                top = drawn.keys(keys, left - 0.32, bottom + _HEIGHT + 0.05, width + 0.32)
-                drawn.text(left - 0.32, top + 0.03, panel.title, size=style.NORMAL, weight="bold", va="bottom")
-        return drawn.save(directory / "convergence")
+    draw = partial(_draw, curves=curves, finals=finals)
+    return draw_to_width(draw, directory / "convergence", USUAL, style.PAGE_WIDTH)
+
+
+def _draw(drawn: Sheet, room: float, curves: Sequence[LossCurves], finals: Sequence[FinalLosses]) -> None:
+    rows: tuple[Sequence[LossCurves | FinalLosses], ...] = (curves, finals)
+    for row, panels in enumerate(rows):
+        width = (room - _LEFT - (len(panels) - 1) * _GUTTER) / len(panels)
+        bottom = _BOTTOM + (1 - row) * (_BOTTOM + _HEIGHT + _TOP)
+        for number, panel in enumerate(panels):
+            left = _LEFT + number * (width + _GUTTER)
+            axes = drawn.axes(left, bottom, width, _HEIGHT)
+            keys = _draw_curves(axes, panel) if isinstance(panel, LossCurves) else _draw_finals(axes, panel)
+            if not number:
+                axes.set_ylabel("held-out loss")
+            top = drawn.keys(keys, left - 0.32, bottom + _HEIGHT + 0.05, width + 0.32)
+            drawn.text(left - 0.32, top + 0.03, panel.title, size=style.NORMAL, weight="bold", va="bottom")
 
 
 def _draw_curves(axes: Axes, panel: LossCurves) -> list[Key]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from parasim.figures import style
 from parasim.figures.keys import Key
-from parasim.figures.sheet import Sheet, sheet
+from parasim.figures.look import USUAL
+from parasim.figures.sheet import Sheet, draw_to_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,14 +80,16 @@ def draw_robustness(rows: Sequence[Sequence[Panel]], directory: Path) -> list[Pa
     list of Path
         The two files.
     """
-    with sheet() as drawn:
-        for row, panels in enumerate(reversed(rows)):
-            width = (style.PAGE_WIDTH - 0.1 - _LEFT - (len(panels) - 1) * _GUTTER) / len(panels)
-            bottom = _BOTTOM + row * (_BOTTOM + _HEIGHT + _TOP)
-            for number, panel in enumerate(panels):
-                left = _LEFT + number * (width + _GUTTER)
-                _draw(drawn, panel, left, bottom, width, first=not number)
-        return drawn.save(directory / "robustness")
+    return draw_to_width(partial(_draw_rows, rows=rows), directory / "robustness", USUAL, style.PAGE_WIDTH)
+
+
+def _draw_rows(drawn: Sheet, room: float, rows: Sequence[Sequence[Panel]]) -> None:
+    for row, panels in enumerate(reversed(rows)):
+        width = (room - _LEFT - (len(panels) - 1) * _GUTTER) / len(panels)
+        bottom = _BOTTOM + row * (_BOTTOM + _HEIGHT + _TOP)
+        for number, panel in enumerate(panels):
+            left = _LEFT + number * (width + _GUTTER)
+            _draw(drawn, panel, left, bottom, width, first=not number)
 
 
 def _draw(drawn: Sheet, panel: Panel, left: float, bottom: float, width: float, *, first: bool) -> None:

@@ -34,7 +34,7 @@ def command(
         typer.Option(min=0, max=65535, help=f"Port; {PORT} if left out, or any other one where that is taken."),
     ] = None,
 ) -> None:
-    """Open a page in the browser: move a slider, and see what a run takes, why, and what it costs.
+    """Open a page in the browser: move a slider, see what follows.
 
     Example: paraSim app examples/cross-silo-50.yaml
     """

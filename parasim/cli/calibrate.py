@@ -64,7 +64,7 @@ def command(
     name: Annotated[str | None, typer.Option(help="Name of the profile; the file's if left out.")] = None,
     format_: PlainFormat = "table",
 ) -> None:
-    """Measure real training steps on this machine, fit what they cost, and say how wrong the fit is.
+    """Measure training steps on this machine, and fit what they cost.
 
     Interrupted, the same command goes on where it stopped.
 

@@ -10,26 +10,24 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from sim.errors import ParaSimError, install_hint
+from sim.support.collector import loading
 
 COMMANDS = {
-    "simulate": "Simulate one scenario: wall-clock, exposed communication, bytes, and where they come from.",
-    "explain": "Explain one run: what its critical path consists of, and what improvements would save, predicted and "
-    "simulated.",
-    "sweep": "Sweep fields of a scenario; without options, the ParaBlock paper's Figure 2 for both models.",
-    "diff": "Compare two results: what differs in the scenario, what in the answer, and why, by the critical path.",
-    "memory": "Trace what a client's local update needs of memory, by what it is for, and on which devices it fits.",
-    "plan": "Plan backwards, one question at a time; every answer is checked by simulating it and what is just "
-    "beside it.",
-    "train": "Train methods with a real model under the simulated clock: loss against rounds and against wall-clock.",
-    "evaluate": "Measure models on held-out questions: loss, perplexity, and how many generated answers are right.",
-    "app": "Open a page in the browser: move a slider, and see what a run takes, why, and what it costs.",
-    "report": "Make one self-contained HTML page: question, answer, charts, what-ifs to move, and where the numbers "
-    "come from.",
-    "reproduce": "Compare with every runtime cell of the ParaBlock paper: fitted, predicted or unexplained.",
-    "calibrate": "Measure real training steps on this machine, fit what they cost, and say how wrong the fit is.",
+    "simulate": "Simulate a scenario: how long it takes, and why.",
+    "explain": "Explain a run: its critical path, and what would shorten it.",
+    "sweep": "Sweep fields of a scenario; by default, the paper's Figure 2.",
+    "diff": "Compare two results: what differs, and why.",
+    "memory": "Trace what a client's step needs of memory, and where it fits.",
+    "plan": "Plan backwards from a deadline or a budget.",
+    "train": "Train with real models: loss against rounds and wall-clock.",
+    "evaluate": "Measure models on held-out questions.",
+    "app": "Open a page in the browser: move a slider, see what follows.",
+    "report": "Make one HTML page: question, answer, and what-ifs to move.",
+    "reproduce": "Compare with every runtime cell of the ParaBlock paper.",
+    "calibrate": "Measure training steps on this machine, and fit what they cost.",
     "validate": "Hold predictions against what really happens.",
     "import": "Take over what was measured elsewhere.",
-    "list": "List models, methods, profiles and devices, or print the JSON Schema of scenarios.",
+    "list": "List models, methods, devices ..., or print JSON Schemas.",
 }
 """What each subcommand does, as its own help begins."""
 
@@ -52,7 +50,8 @@ class Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Load the subcommand that is to run; only its name and help are known before."""
         name, _, rest = super().resolve_command(ctx, args)
-        return name, load(str(name)), rest
+        with loading():
+            return name, load(str(name)), rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run the subcommand that was asked for."""

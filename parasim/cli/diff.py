@@ -31,7 +31,7 @@ def command(
     b: Annotated[str, typer.Argument(metavar="B", help=Side)],
     format_: PlainFormat = "table",
 ) -> None:
-    """Compare two results: what differs in the scenario, what in the answer, and why, by the critical path.
+    """Compare two results: what differs, and why.
 
     Runs, sweeps, plans and trainings are compared with their like; scenarios are simulated.
 

@@ -59,7 +59,7 @@ def command(
     ] = None,
     format_: PlainFormat = "table",
 ) -> None:
-    """Measure models on held-out questions: loss, perplexity, and how many generated answers are right.
+    """Measure models on held-out questions.
 
     Example: paraSim evaluate results/train --data results/train/held-out.jsonl
     """

@@ -31,7 +31,7 @@ def command(
     trace: TraceFile = None,
     look: Look = USUAL,
 ) -> None:
-    """Explain one run: what its critical path consists of, and what improvements would save, predicted and simulated.
+    """Explain a run: its critical path, and what would shorten it.
 
     Example: paraSim explain examples/cross-silo-50.yaml --set fleet.rural.uplink=50Mbit/s --out results/why
     """

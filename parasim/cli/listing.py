@@ -25,7 +25,7 @@ PROFILE = "profile"
 """Name of the schema of measured profiles, which are no results of one command."""
 
 app = typer.Typer(
-    help="List models, methods, profiles and devices, or print the JSON Schema of scenarios.",
+    help="List models, methods, devices ..., or print JSON Schemas.",
     no_args_is_help=True,
     add_completion=False,
 )

@@ -14,11 +14,16 @@ from parasim.cli.guard import STATUSES, prepare_streams, status_of, value_of, wi
 from parasim.cli.quiet import record, speaking
 from sim.support.deleted_results import noticing_deletions
 
+_WITH_ALL = (
+    "With all commands: --quiet (results and errors, nothing else), --verbose (also what is begun and done), "
+    "--log-file FILE (adds all of that to a file, with the time), --debug (the traceback of whatever ends a command)."
+)
+
 app = typer.Typer(
     name="paraSim",
     cls=Commands,
     help="How long federated fine-tuning of a large language model takes, why, and what would make it faster.",
-    epilog="Exit status: " + "; ".join(f"{status} {meaning}" for status, meaning in STATUSES.items()) + ".",
+    epilog=f"{_WITH_ALL} Exit status: {'; '.join(f'{status} {meaning}' for status, meaning in STATUSES.items())}.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -36,22 +41,8 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
     ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of whatever ends a command; goes with all of them.")
-    ] = False,
-    quiet: Annotated[
-        bool,
-        typer.Option("--quiet", help="Print results and errors, without progress or notes; likewise."),
-    ] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", help="Say what is begun and done, each round of a training too; likewise.")
-    ] = False,
-    log_file: Annotated[
-        str | None,
-        typer.Option("--log-file", metavar="FILE", help="Add all of that to a file, with the time; likewise."),
-    ] = None,
 ) -> None:
-    """Nothing else is set for all subcommands alike; `main` takes these out before."""
+    """Nothing else is set here: `main` takes out before what goes with all commands."""
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ def command(
     set_: Overrides = [],  # noqa: B006 - typer copies it
     format_: PlainFormat = "table",
 ) -> None:
-    """Trace what a client's local update needs of memory, by what it is for, and on which devices it fits.
+    """Trace what a client's step needs of memory, and where it fits.
 
     Example: paraSim memory examples/paper.yaml --method all --device rtx-4090,a100-80gb
     """

@@ -77,7 +77,7 @@ def command(
     address: Address = None,
     look: Look = USUAL,
 ) -> None:
-    """Plan backwards, one question at a time; every answer is checked by simulating it and what is just beside it.
+    """Plan backwards from a deadline or a budget.
 
     Example: paraSim plan examples/paper.yaml --method all --within 25min --solve-for bandwidth --out results/plan
     """

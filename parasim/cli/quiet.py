@@ -7,15 +7,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from sim.errors import OutputError, ScenarioError
 
 
-@dataclass(frozen=True)
-class Speech:
+class Speech(NamedTuple):
     """How much is said, and where.
 
     Attributes

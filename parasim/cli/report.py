@@ -19,7 +19,7 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Make one self-contained HTML page: question, answer, charts, what-ifs to move, and where the numbers come from.
+    """Make one HTML page: question, answer, and what-ifs to move.
 
     Example: paraSim report results/why --out why.html
     """

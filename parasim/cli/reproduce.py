@@ -29,7 +29,7 @@ def command(
     ] = None,
     look: Look = USUAL,
 ) -> None:
-    """Compare with every runtime cell of the ParaBlock paper: fitted, predicted or unexplained.
+    """Compare with every runtime cell of the ParaBlock paper.
 
     Example: paraSim reproduce --format csv > cells.csv
     """

@@ -75,7 +75,7 @@ def command(
     ] = True,
     look: Look = USUAL,
 ) -> None:
-    """Simulate one scenario: wall-clock, exposed communication, bytes, and where they come from.
+    """Simulate a scenario: how long it takes, and why.
 
     Example: paraSim simulate examples/paper.yaml --set fleet.0.uplink=50MB/s --out results/slow
     """

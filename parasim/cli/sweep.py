@@ -49,7 +49,7 @@ def command(
     format_: Format = "table",
     look: Look = USUAL,
 ) -> None:
-    """Sweep fields of a scenario; without options, the ParaBlock paper's Figure 2 for both models.
+    """Sweep fields of a scenario; by default, the paper's Figure 2.
 
     An interrupted sweep continues where it stopped: run the same command again.
 

@@ -66,7 +66,7 @@ def command(
     format_: PlainFormat = "table",
     look: Look = USUAL,
 ) -> None:
-    """Train methods with a real model under the simulated clock: loss against rounds and against wall-clock.
+    """Train with real models: loss against rounds and wall-clock.
 
     An interrupted training goes on where it stopped: run the same command again. With more rounds, a finished one does.
 

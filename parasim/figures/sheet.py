@@ -156,17 +156,19 @@ class Sheet:
         box = self.figure.get_tightbbox().padded(_MARGIN * self.look.scale)
         return box.transformed(Affine2D().scale(1 / self.look.scale))
 
-    def save(self, stem: Path, title: str = "", width: float | None = None) -> list[Path]:
+    def save(self, stem: Path, box: Bbox, title: str, width: float) -> list[Path]:
         """Write the kinds of files that are wanted, each complete or not at all.
 
         Parameters
         ----------
         stem : Path
             Where, without an ending.
+        box : Bbox
+            What is drawn (`extent`); found once for all files, because each would draw the picture one more time.
         title : str
             Written above everything, unless the look names another.
-        width : float, optional
-            Width of the files [in], or of what is drawn where that is wider; as wide as that if left out.
+        width : float
+            Width of the files [in], or of what is drawn where that is wider.
 
         Raises
         ------
@@ -175,14 +177,12 @@ class Sheet:
         """
         from matplotlib.transforms import Affine2D, Bbox
 
-        # Once for all files: left to each of them, it would draw the picture one more time.
-        box = self.extent()
         title = title if self.look.title is None else self.look.title
         if title:
-            lines = style.wrapped(title, max(box.width, width or 0.0) - 2 * _MARGIN, style.LARGE, "bold")
+            lines = style.wrapped(title, max(box.width, width) - 2 * _MARGIN, style.LARGE, "bold")
             self.title(lines, box.x0 + _MARGIN, box.y1 + 0.02)
             box = Bbox([box.p0, [box.x1, self.extent().y1]])
-        if width is not None and box.width < width + _NEAR:
+        if box.width < width + _NEAR:
             box = Bbox([box.p0, [box.x0 + width, box.y1]])
         drawn = box.transformed(Affine2D().scale(self.look.scale))
 
@@ -244,14 +244,15 @@ def draw_to_width(
         If the files cannot be written.
     """
     wanted = (look.width or width) / look.scale
-    room = wanted
+    room = wanted - _MARGIN
     for left in reversed(range(_PASSES)):
         with sheet(look) as drawn:
             draw(drawn, room)
-            excess = drawn.extent().width - wanted
+            box = drawn.extent()
+            excess = box.width - wanted
             narrower = max(room - excess, _NARROW)
             if not left or abs(excess) <= _NEAR or narrower == room:
-                return drawn.save(stem, title, wanted)
+                return drawn.save(stem, box, title, wanted)
             room = narrower
     raise AssertionError("the last pass saves")
 

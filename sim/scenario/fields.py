@@ -212,7 +212,7 @@ def _below_fields(section: type) -> dict[str, str]:
 class Section(BaseModel):
     """Base of every part of a scenario: frozen, and an unknown field is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     alternatives: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Pairs of fields that exclude one another."""

@@ -20,3 +20,11 @@ def no_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Switch it off while modules are imported, and keep it off what they made: that stays to the end."""
+    with no_collection():
+        yield
+    gc.freeze()

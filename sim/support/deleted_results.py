@@ -6,18 +6,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from sim.errors import OutputError
 
 
-@dataclass
 class _Results:
     """What has been written so far, and the folders that it is in, each kept open: its number is not given away."""
 
-    files: set[Path] = field(default_factory=set)
-    folders: dict[Path, int] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.files: set[Path] = set()
+        self.folders: dict[Path, int] = {}
 
 
 _results: ContextVar[_Results | None] = ContextVar("results", default=None)
