@@ -25,21 +25,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from calibration.devices.catalogue import CatalogueDevice, device
-from calibration.devices.operators import Operators, one_step
-from calibration.devices.prediction import predict, scale
-from calibration.devices.published import shipped_rows
-from calibration.devices.validation import validate
-from calibration.memory.shapes import ShapeModel, TracedStep, filled_batch
-from calibration.profiles.loading import DEFAULT_PROFILE, read_profile
+from parasim.core.calibration.devices.catalogue import CatalogueDevice, device
+from parasim.core.calibration.devices.operators import Operators, one_step
+from parasim.core.calibration.devices.prediction import predict, scale
+from parasim.core.calibration.devices.published import shipped_rows
+from parasim.core.calibration.devices.validation import validate
+from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep, filled_batch
+from parasim.core.calibration.profiles.loading import DEFAULT_PROFILE, read_profile
+from parasim.core.sim.workload.blocks import partition
+from parasim.core.sim.workload.methods import Trains
+from parasim.core.train.data.evaluate import model_loss
+from parasim.core.train.models.blocks import block_parameters
+from parasim.core.train.models.building import placed, random_model
+from parasim.core.train.update.local import LocalSettings, train_locally
 from parasim.figures.devices import draw_devices
 from parasim_demonstration.models import demo_config
-from sim.workload.blocks import partition
-from sim.workload.methods import Trains
-from train.data.evaluate import model_loss
-from train.models.blocks import block_parameters
-from train.models.building import placed, random_model
-from train.update.local import LocalSettings, train_locally
 
 STEPS = 3
 

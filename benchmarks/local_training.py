@@ -36,20 +36,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.contenders import Batches, Run, badam, bare_peft, local_update, plain_loop
 from benchmarks.floor import matrix_products, matrix_rates, timing_on, unavoidable_flops
-from calibration.measuring.configuration import model_config
-from calibration.measuring.measured_model import build_model
-from calibration.memory.shapes import ShapeModel, TracedStep
+from parasim.core.calibration.measuring.configuration import model_config
+from parasim.core.calibration.measuring.measured_model import build_model
+from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep
+from parasim.core.sim.errors import ParaSimError, ScenarioError
+from parasim.core.sim.scenario.sections import Lora
+from parasim.core.sim.workload.architecture import catalogue_names, from_config
+from parasim.core.sim.workload.blocks import ALL_LINEAR, Block, partition
+from parasim.core.sim.workload.methods import Trains
+from parasim.core.train.models.adapters import Adapter
+from parasim.core.train.models.blocks import block_parameters, compile_layers
+from parasim.core.train.models.building import base_dtype, placed, random_model
+from parasim.core.train.models.files import load_model
+from parasim.core.train.update.timing import now
 from parasim_demonstration.models import demo_config
-from sim.errors import ParaSimError, ScenarioError
-from sim.scenario.sections import Lora
-from sim.workload.architecture import catalogue_names, from_config
-from sim.workload.blocks import ALL_LINEAR, Block, partition
-from sim.workload.methods import Trains
-from train.models.adapters import Adapter
-from train.models.blocks import block_parameters, compile_layers
-from train.models.building import base_dtype, placed, random_model
-from train.models.files import load_model
-from train.update.timing import now
 
 
 def options() -> argparse.Namespace:

@@ -33,19 +33,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from calibration.measuring.measured_model import build_model
-from calibration.memory.peaks import CUDA_GRANULARITY, PAGE
-from calibration.memory.shapes import ShapeModel, TracedStep, filled_batch
+from parasim.core.calibration.measuring.measured_model import build_model
+from parasim.core.calibration.memory.peaks import CUDA_GRANULARITY, PAGE
+from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep, filled_batch
+from parasim.core.sim.errors import ParaSimError, ScenarioError
+from parasim.core.sim.scenario.sections import Lora
+from parasim.core.sim.workload.blocks import ALL_LINEAR, Block, partition
+from parasim.core.sim.workload.methods import Trains
+from parasim.core.train.data.evaluate import model_loss
+from parasim.core.train.models.blocks import checkpoint_activations
+from parasim.core.train.models.building import base_dtype
+from parasim.core.train.update.local import LocalSettings, train_locally
+from parasim.core.train.update.trained_part import trained_part
 from parasim_demonstration.models import demo_config
-from sim.errors import ParaSimError, ScenarioError
-from sim.scenario.sections import Lora
-from sim.workload.blocks import ALL_LINEAR, Block, partition
-from sim.workload.methods import Trains
-from train.data.evaluate import model_loss
-from train.models.blocks import checkpoint_activations
-from train.models.building import base_dtype
-from train.update.local import LocalSettings, train_locally
-from train.update.trained_part import trained_part
 
 REPEATS = 3
 STEPS = 8

@@ -12,7 +12,7 @@ from pathlib import Path
 # Run as a script, Python looks for modules beside this file and not in the repository's root.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from calibration.paper.cells import (
+from parasim.core.calibration.paper.cells import (
     PROFILE,
     SOURCE,
     PaperCell,
@@ -22,7 +22,12 @@ from calibration.paper.cells import (
     run_with_seconds,
     solve,
 )
-from calibration.profiles.published import PublishedDevice, PublishedFit, PublishedProfile, PublishedSeconds
+from parasim.core.calibration.profiles.published import (
+    PublishedDevice,
+    PublishedFit,
+    PublishedProfile,
+    PublishedSeconds,
+)
 
 
 def fit() -> PublishedProfile:

@@ -34,9 +34,9 @@ def case(clients: int, layers: int) -> None:
     """Train once and print the peak [B], and the bytes of a block and of the model."""
     import torch
 
+    from parasim.core.train.models.files import load_model
     from parasim.training import train
     from parasim_demonstration.models import digits_config
-    from train.models.files import load_model
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as directory:

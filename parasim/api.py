@@ -6,18 +6,18 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import cast
 
+from parasim.core.sim.engine.costs import Costs
+from parasim.core.sim.engine.result import Result
+from parasim.core.sim.engine.simulate import Setup, prepare
+from parasim.core.sim.engine.simulate import simulate as run_setup
+from parasim.core.sim.errors import ArchitectureError, SimulationError, install_hint
+from parasim.core.sim.scenario.reading import Override, Source, load
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.workload.architecture import Architecture, UnknownModelTypeError, architecture
 from parasim.costs import at_edge, costs_of, predicted
 from parasim.ignored import KEY, ignored
 from parasim.memory import memory_of
 from parasim.text import BAND
-from sim.engine.costs import Costs
-from sim.engine.result import Result
-from sim.engine.simulate import Setup, prepare
-from sim.engine.simulate import simulate as run_setup
-from sim.errors import ArchitectureError, SimulationError, install_hint
-from sim.scenario.reading import Override, Source, load
-from sim.scenario.scenario import Scenario
-from sim.workload.architecture import Architecture, UnknownModelTypeError, architecture
 
 __all__ = ["Override", "Source", "costs_of", "judged", "load", "prepared", "set_up", "simulate"]
 
@@ -104,7 +104,7 @@ def _architecture(model: str) -> Architecture:
     try:
         return architecture(model)
     except UnknownModelTypeError as unknown:
-        from train.models.architecture import architecture_from_transformers
+        from parasim.core.train.models.architecture import architecture_from_transformers
 
         try:
             return architecture_from_transformers(model)

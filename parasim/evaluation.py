@@ -10,23 +10,23 @@ from typing import Any
 
 import torch
 
+from parasim.core.sim.errors import ParaSimError
+from parasim.core.sim.scenario.reading import load
+from parasim.core.sim.support.atomic_files import is_file, is_folder
+from parasim.core.train.data.batching import Batching
+from parasim.core.train.data.encoding import Encoding, Truncation, encode
+from parasim.core.train.data.formats import Example, read_examples
+from parasim.core.train.data.partition import split_evenly
+from parasim.core.train.data.template import Template
+from parasim.core.train.data.text import check_sequence_length, embeddings_of, evaluate_text
+from parasim.core.train.data.vision import Images, ImageTask
+from parasim.core.train.models.building import classifies_images
+from parasim.core.train.models.files import load_model, load_tokenizer
+from parasim.core.train.runs.settings import TrainSettings
+from parasim.core.train.runs.workbench import DIGITS, WORD_PROBLEMS
 from parasim.report.files import read_record
 from parasim.report.record import Record
 from parasim_demonstration.digits import read_digits
-from sim.errors import ParaSimError
-from sim.scenario.reading import load
-from sim.support.atomic_files import is_file, is_folder
-from train.data.batching import Batching
-from train.data.encoding import Encoding, Truncation, encode
-from train.data.formats import Example, read_examples
-from train.data.partition import split_evenly
-from train.data.template import Template
-from train.data.text import check_sequence_length, embeddings_of, evaluate_text
-from train.data.vision import Images, ImageTask
-from train.models.building import classifies_images
-from train.models.files import load_model, load_tokenizer
-from train.runs.settings import TrainSettings
-from train.runs.workbench import DIGITS, WORD_PROBLEMS
 
 Report = Callable[[str, int, int], None]
 _CLASSES = 10  # different digits

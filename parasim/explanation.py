@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from parasim.api import Source, judged, load, set_up
+from parasim.core.sim.analysis.critical_path import Holder
+from parasim.core.sim.analysis.explain import FAILING, MOST_NAMED, WORTH_A_CLAIM, Claim, Explanation, named
+from parasim.core.sim.analysis.explain import explain as explain_setup
+from parasim.core.sim.analysis.levers import Change, Lever, site_of
+from parasim.core.sim.engine.fleet import Fleet
+from parasim.core.sim.engine.incidents import Closing
+from parasim.core.sim.scenario.links import Capacity
+from parasim.core.sim.scenario.sections import Group
+from parasim.core.sim.scenario.traces import starts_at_random
+from parasim.core.sim.support.atomic_files import write_rows
 from parasim.ignored import ignored_said
 from parasim.memory import memory_said
 from parasim.sentences import listed, say
-from sim.analysis.critical_path import Holder
-from sim.analysis.explain import FAILING, MOST_NAMED, WORTH_A_CLAIM, Claim, Explanation, named
-from sim.analysis.explain import explain as explain_setup
-from sim.analysis.levers import Change, Lever, site_of
-from sim.engine.fleet import Fleet
-from sim.engine.incidents import Closing
-from sim.scenario.links import Capacity
-from sim.scenario.sections import Group
-from sim.scenario.traces import starts_at_random
-from sim.support.atomic_files import write_rows
 
 PATH_COLUMNS = ("client", "round", "kind", "resource", "start_s", "end_s")
 

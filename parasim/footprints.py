@@ -7,18 +7,18 @@ from dataclasses import asdict, dataclass, field
 from itertools import chain
 from typing import Literal
 
-from calibration.devices.catalogue import known_devices
-from calibration.devices.device_memory import DeviceMemory, device_memory, measured_file
-from calibration.memory.fits import second_thread
-from calibration.memory.peaks import batches_per_step, paged_bytes, recomputes, traced_peak
-from calibration.memory.recipe import recipe_of, recipe_settings
-from calibration.profiles.loading import DEFAULT_PROFILE, load_profile
 from parasim.api import Source, prepared
+from parasim.core.calibration.devices.catalogue import known_devices
+from parasim.core.calibration.devices.device_memory import DeviceMemory, device_memory, measured_file
+from parasim.core.calibration.memory.fits import second_thread
+from parasim.core.calibration.memory.peaks import batches_per_step, paged_bytes, recomputes, traced_peak
+from parasim.core.calibration.memory.recipe import recipe_of, recipe_settings
+from parasim.core.calibration.profiles.loading import DEFAULT_PROFILE, load_profile
+from parasim.core.sim.engine.simulate import Setup
+from parasim.core.sim.errors import CostError, nearest
+from parasim.core.sim.scenario.scenario import Scenario
 from parasim.ignored import not_adapted
 from parasim.planning.methods import Methods, by_method, scenario_of
-from sim.engine.simulate import Setup
-from sim.errors import CostError, nearest
-from sim.scenario.scenario import Scenario
 
 THIS_MACHINE = "cpu"
 """Name for the machine that asks."""
@@ -245,7 +245,7 @@ def _devices(setup: Setup, asked: Sequence[str]) -> tuple[dict[tuple[DeviceMemor
 
 def _asked(name: str) -> DeviceMemory:
     if name == THIS_MACHINE:
-        from calibration.measuring.this_machine import this_device
+        from parasim.core.calibration.measuring.this_machine import this_device
 
         return DeviceMemory("this machine", float(this_device("cpu", 1).memory_bytes), "float32")
     found = device_memory(name)

@@ -11,12 +11,12 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Any
 
+from parasim.core.sim.analysis.deadline_search import decimals
+from parasim.core.sim.analysis.sweep import Axis, Row, SweepPoint
+from parasim.core.sim.errors import ScenarioError, UnitError
+from parasim.core.sim.scenario.reading import with_field
+from parasim.core.sim.scenario.units import quantity
 from parasim.sweeping import Table, figures
-from sim.analysis.deadline_search import decimals
-from sim.analysis.sweep import Axis, Row, SweepPoint
-from sim.errors import ScenarioError, UnitError
-from sim.scenario.reading import with_field
-from sim.scenario.units import quantity
 
 _NEGLIGIBLE = 1e-9
 """Share of the wall-clock below which a stall is rounding."""

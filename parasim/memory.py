@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import cast
 
-from calibration.devices.device_memory import measured_file
-from calibration.memory.fits import memory_sentences
-from sim.engine.costs import Costs
-from sim.engine.simulate import Setup
+from parasim.core.calibration.devices.device_memory import measured_file
+from parasim.core.calibration.memory.fits import memory_sentences
+from parasim.core.sim.engine.costs import Costs
+from parasim.core.sim.engine.simulate import Setup
 
 Labels = Mapping[str, str]
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from parasim.core.sim.engine.costs import Costs
+from parasim.core.sim.engine.simulate import Setup, prepare
+from parasim.core.sim.errors import OutputError, ScenarioError
+from parasim.core.sim.protocols.buffered import AsyncParams, buffer_size
+from parasim.core.sim.scenario.reading import Override, load, parse_override
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.train.runs.metrics import MetricsRow
+from parasim.core.train.runs.recorder import reaches
+from parasim.core.train.runs.run import Trained, best_learner
+from parasim.core.train.runs.settings import TrainSettings
+from parasim.core.train.runs.workbench import Workbench
 from parasim.text import clock
-from sim.engine.costs import Costs
-from sim.engine.simulate import Setup, prepare
-from sim.errors import OutputError, ScenarioError
-from sim.protocols.buffered import AsyncParams, buffer_size
-from sim.scenario.reading import Override, load, parse_override
-from sim.scenario.scenario import Scenario
-from train.runs.metrics import MetricsRow
-from train.runs.recorder import reaches
-from train.runs.run import Trained, best_learner
-from train.runs.settings import TrainSettings
-from train.runs.workbench import Workbench
 
 
 @dataclass(frozen=True)

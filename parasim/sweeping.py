@@ -10,23 +10,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calibration.paper.cells import PAPER_MODELS, paper_setting
-from calibration.profiles.loading import DEFAULT_PROFILE, read_profile, shipped_profiles
 from parasim.alike_bars import check_told_apart, seen
 from parasim.api import load, set_up, simulate
+from parasim.core.calibration.paper.cells import PAPER_MODELS, paper_setting
+from parasim.core.calibration.profiles.loading import DEFAULT_PROFILE, read_profile, shipped_profiles
+from parasim.core.sim.analysis.sweep import Axis, Row, SweepPoint, grid, run_sweep
+from parasim.core.sim.engine.simulate import Setup
+from parasim.core.sim.errors import ScenarioError
+from parasim.core.sim.scenario.reading import Override, Source, parse_override, plain_fields
+from parasim.core.sim.scenario.traces import rate_text
+from parasim.core.sim.support.deleted_results import noticing_deletions
+from parasim.core.sim.workload.methods import METHODS, with_parameter
 from parasim.costs import predicted
 from parasim.ignored import doubtful, ignored
 from parasim.memory import COLUMN, cell, memory_of_rows, memory_said
 from parasim.scenario_changes import field_changes
 from parasim.sentences import say
 from parasim.text import BAND_COLUMNS, band_figures, origin_said
-from sim.analysis.sweep import Axis, Row, SweepPoint, grid, run_sweep
-from sim.engine.simulate import Setup
-from sim.errors import ScenarioError
-from sim.scenario.reading import Override, Source, parse_override, plain_fields
-from sim.scenario.traces import rate_text
-from sim.support.deleted_results import noticing_deletions
-from sim.workload.methods import METHODS, with_parameter
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,24 +13,31 @@ from typing import Any
 
 import torch
 
-from calibration.measuring.agreement import Agreement, RoundTimes, settings_of, train_and_predict, unseen_run, workbench
-from calibration.measuring.calibrate import Request, calibrate
-from calibration.measuring.configuration import longest_sequence
-from calibration.measuring.defaults import default_levels
-from calibration.measuring.measure import MeasuringProgress, silent
-from calibration.measuring.measured_model import MeasuredModel
-from calibration.measuring.plan import MeasuringPlan
-from calibration.measuring.this_machine import DeviceKind, this_device, threads
-from calibration.profiles.loading import load_profile
-from calibration.profiles.measured import MeasuredProfile
-from calibration.profiles.quality import Quality
 from parasim.contracts import stamped
-from sim.engine.simulate import prepare
-from sim.errors import CostError, ScenarioError
-from sim.scenario.reading import load, parse_override, plain_fields
-from sim.scenario.scenario import Scenario
-from sim.support.atomic_files import write_json, write_rows
-from train.runs.lock import locked
+from parasim.core.calibration.measuring.agreement import (
+    Agreement,
+    RoundTimes,
+    settings_of,
+    train_and_predict,
+    unseen_run,
+    workbench,
+)
+from parasim.core.calibration.measuring.calibrate import Request, calibrate
+from parasim.core.calibration.measuring.configuration import longest_sequence
+from parasim.core.calibration.measuring.defaults import default_levels
+from parasim.core.calibration.measuring.measure import MeasuringProgress, silent
+from parasim.core.calibration.measuring.measured_model import MeasuredModel
+from parasim.core.calibration.measuring.plan import MeasuringPlan
+from parasim.core.calibration.measuring.this_machine import DeviceKind, this_device, threads
+from parasim.core.calibration.profiles.loading import load_profile
+from parasim.core.calibration.profiles.measured import MeasuredProfile
+from parasim.core.calibration.profiles.quality import Quality
+from parasim.core.sim.engine.simulate import prepare
+from parasim.core.sim.errors import CostError, ScenarioError
+from parasim.core.sim.scenario.reading import load, parse_override, plain_fields
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.support.atomic_files import write_json, write_rows
+from parasim.core.train.runs.lock import locked
 
 Report = Callable[[str, int, int], None]
 

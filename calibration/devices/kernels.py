@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 
-from calibration.devices.catalogue import CatalogueDevice
-from calibration.devices.operators import Operator, Phase
-from sim.errors import CostError
+from parasim.core.calibration.devices.catalogue import CatalogueDevice
+from parasim.core.calibration.devices.operators import Operator, Phase
+from parasim.core.sim.errors import CostError
 
 TILES = ((128, 128), (64, 64))
 """Rows and columns of the result that one multiprocessor computes at a time, in ordinary units."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from calibration.devices.catalogue import CatalogueDevice
-from calibration.devices.kernels import seconds as kernel_seconds
-from calibration.devices.operators import PASSES, Operators, one_step
-from calibration.memory.recipe import Recipe
-from sim.errors import CostError
+from parasim.core.calibration.devices.catalogue import CatalogueDevice
+from parasim.core.calibration.devices.kernels import seconds as kernel_seconds
+from parasim.core.calibration.devices.operators import PASSES, Operators, one_step
+from parasim.core.calibration.memory.recipe import Recipe
+from parasim.core.sim.errors import CostError
 
 HOST = 20e-6
 """What a CPU needs to ask for one operator of an eager step, PyTorch's and the model's own code [s]: published steps of

@@ -9,14 +9,14 @@ from itertools import combinations
 from statistics import median
 from typing import Any
 
-from calibration.devices.prediction import predict, repeated
-from calibration.devices.published import PublishedRow
-from calibration.memory.device_peak import device_peak
-from calibration.memory.peaks import CUDA_GRANULARITY
-from sim.errors import ParaSimError
-from sim.workload.architecture import from_config
-from sim.workload.blocks import lora_parameters
-from sim.workload.methods import Trains
+from parasim.core.calibration.devices.prediction import predict, repeated
+from parasim.core.calibration.devices.published import PublishedRow
+from parasim.core.calibration.memory.device_peak import device_peak
+from parasim.core.calibration.memory.peaks import CUDA_GRANULARITY
+from parasim.core.sim.errors import ParaSimError
+from parasim.core.sim.workload.architecture import from_config
+from parasim.core.sim.workload.blocks import lora_parameters
+from parasim.core.sim.workload.methods import Trains
 
 WITHIN_BAND = 0.9
 """Share of a class's rows that its band is to hold."""
@@ -201,8 +201,8 @@ def _verdict(row: PublishedRow) -> Verdict:
 
 def _predicted(row: PublishedRow) -> Verdict:
     """Trace the row's step and price it; a third batch of a step changes nothing but how often its passes run."""
-    from calibration.memory.alike_layers import trace_step
-    from calibration.memory.shapes import TracedStep
+    from parasim.core.calibration.memory.alike_layers import trace_step
+    from parasim.core.calibration.memory.shapes import TracedStep
 
     reported, device, said = row.reported(), row.device(), row.step()
     recipe, batches = said["recipe"], said["accumulation"]

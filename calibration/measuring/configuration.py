@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from parasim.core.sim.workload.architecture import find_config
+from parasim.core.train.models.architecture import configuration
+from parasim.core.train.models.blocks import decoders
+from parasim.core.train.models.building import DEMO, random_model
 from parasim_demonstration.models import demonstration_config
-from sim.workload.architecture import find_config
-from train.models.architecture import configuration
-from train.models.blocks import decoders
-from train.models.building import DEMO, random_model
 
 
 def model_config(name: str) -> dict[str, Any]:

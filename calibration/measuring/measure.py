@@ -15,19 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from calibration.measuring.measured_model import MeasuredModel
-from calibration.measuring.plan import Planned
-from calibration.measuring.step_memory_guard import needed_bytes
-from calibration.measuring.stopwatch import Stopwatch
-from calibration.measuring.this_machine import available_bytes
-from calibration.profiles.measured_file import StepSample
-from calibration.profiles.points import StepPoint, Visit
-from train.data.evaluate import model_loss
-from train.data.task import Batch
-from train.models.blocks import Part, layer_list
-from train.models.out_of_memory import DeviceMemoryError, retry_with_free_memory
-from train.update.local import LocalSettings, train_locally
-from train.update.timing import Clock
+from parasim.core.calibration.measuring.measured_model import MeasuredModel
+from parasim.core.calibration.measuring.plan import Planned
+from parasim.core.calibration.measuring.step_memory_guard import needed_bytes
+from parasim.core.calibration.measuring.stopwatch import Stopwatch
+from parasim.core.calibration.measuring.this_machine import available_bytes
+from parasim.core.calibration.profiles.measured_file import StepSample
+from parasim.core.calibration.profiles.points import StepPoint, Visit
+from parasim.core.train.data.evaluate import model_loss
+from parasim.core.train.data.task import Batch
+from parasim.core.train.models.blocks import Part, layer_list
+from parasim.core.train.models.out_of_memory import DeviceMemoryError, retry_with_free_memory
+from parasim.core.train.update.local import LocalSettings, train_locally
+from parasim.core.train.update.timing import Clock
 
 FEWEST_STEPS = 3
 _MOST_STEPS = 60

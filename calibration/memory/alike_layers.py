@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from calibration.devices.operators import Operator, Operators
-from calibration.memory.allocations import Category, Footprint
-from calibration.memory.shapes import ShapeModel, TracedStep
-from calibration.memory.trace import StepTrace
-from sim.errors import ArchitectureError
-from sim.workload.blocks import Block
-from train.models.architecture import configuration, counted
+from parasim.core.calibration.devices.operators import Operator, Operators
+from parasim.core.calibration.memory.allocations import Category, Footprint
+from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep
+from parasim.core.calibration.memory.trace import StepTrace
+from parasim.core.sim.errors import ArchitectureError
+from parasim.core.sim.workload.blocks import Block
+from parasim.core.train.models.architecture import configuration, counted
 
 DEPTHS = "num_hidden_layers", "n_layer"
 """What configurations call the number of layers."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from calibration.devices.catalogue import CatalogueDevice
-from calibration.memory.allocations import Category, Footprint
-from calibration.memory.recipe import Recipe
-from calibration.memory.trace import StepTrace
+from parasim.core.calibration.devices.catalogue import CatalogueDevice
+from parasim.core.calibration.memory.allocations import Category, Footprint
+from parasim.core.calibration.memory.recipe import Recipe
+from parasim.core.calibration.memory.trace import StepTrace
 
 MIB = 2**20
 WORKSPACE = {"h100": 32 * MIB, "h200": 32 * MIB, "b200": 32 * MIB}

@@ -9,18 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from calibration.devices.catalogue import closest
-from calibration.devices.device_memory import device_memory
-from calibration.memory.peaks import NO_MODEL, batches_per_step, paged_bytes, recomputes, shared_batch, traced_peak
-from calibration.memory.recipe import EIGHT_BIT_MOMENT, NF4_BYTES, recipe_of
-from sim.engine.simulate import Setup
-from sim.errors import CostError
-from sim.workload.architecture import Architecture
-from sim.workload.blocks import lora_parameters
-from sim.workload.methods import Trains
+from parasim.core.calibration.devices.catalogue import closest
+from parasim.core.calibration.devices.device_memory import device_memory
+from parasim.core.calibration.memory.peaks import (
+    NO_MODEL,
+    batches_per_step,
+    paged_bytes,
+    recomputes,
+    shared_batch,
+    traced_peak,
+)
+from parasim.core.calibration.memory.recipe import EIGHT_BIT_MOMENT, NF4_BYTES, recipe_of
+from parasim.core.sim.engine.simulate import Setup
+from parasim.core.sim.errors import CostError
+from parasim.core.sim.workload.architecture import Architecture
+from parasim.core.sim.workload.blocks import lora_parameters
+from parasim.core.sim.workload.methods import Trains
 
 if TYPE_CHECKING:
-    from calibration.profiles.measured_file import MeasuredFile
+    from parasim.core.calibration.profiles.measured_file import MeasuredFile
 
 KEPT = 0.7
 """Activations that the backward pass needs, of those that go into and come out of a layer's linear modules: less than

@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Literal
 
-from calibration.memory.recipe import recipe_of, recipe_settings
-from sim.engine.simulate import Setup
-from sim.errors import CostError, install_hint
-from sim.scenario.scenario import Scenario
-from sim.workload.blocks import Block
+from parasim.core.calibration.memory.recipe import recipe_of, recipe_settings
+from parasim.core.sim.engine.simulate import Setup
+from parasim.core.sim.errors import CostError, install_hint
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.workload.blocks import Block
 
 if TYPE_CHECKING:
-    from calibration.memory.allocations import Footprint
-    from calibration.memory.shapes import ShapeModel, TracedStep
-    from calibration.memory.trace import StepTrace
+    from parasim.core.calibration.memory.allocations import Footprint
+    from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep
+    from parasim.core.calibration.memory.trace import StepTrace
 
 CUDA_GRANULARITY = 512
 """What PyTorch's allocator for CUDA rounds every size up to [B]."""
@@ -66,7 +66,7 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool | Literal["se
     if model is None:
         raise CostError(NO_MODEL)
     try:
-        from calibration.memory.shapes import TracedStep
+        from parasim.core.calibration.memory.shapes import TracedStep
     except ImportError as missing:
         raise CostError(f"{install_hint('tracing a step', 'train')} ({missing})") from None
     # Above the lowest block most activations are kept.
@@ -98,13 +98,13 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool | Literal["se
 
 def paged_bytes(scenario: Scenario, peak: Footprint) -> int:
     """What of a peak moves to the host's memory where the device's is full: moments of a paged optimizer [B]."""
-    from calibration.memory.allocations import Category
+    from parasim.core.calibration.memory.allocations import Category
 
     return peak.by_category[Category.MOMENTS] if "paged" in recipe_of(scenario).optimizer else 0
 
 
 def _peak(model: str, step: TracedStep, rounding: int, gpus: int) -> Footprint:
-    from calibration.memory.device_peak import shared_out
+    from parasim.core.calibration.memory.device_peak import shared_out
 
     return max((shared_out(peak, gpus) for peak in _trace(model, step, rounding).peaks), key=lambda peak: peak.total)
 
@@ -116,6 +116,6 @@ def _trace(model: str, step: TracedStep, rounding: int) -> StepTrace:
 
 @lru_cache(maxsize=4)
 def _shapes(model: str, precision: str) -> ShapeModel:
-    from calibration.memory.shapes import ShapeModel
+    from parasim.core.calibration.memory.shapes import ShapeModel
 
     return ShapeModel(model, precision)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from calibration.paper import cells as paper
-from calibration.paper.cells import CellComparison, PaperCell, Role
-from calibration.paper.rejected_settings import QWEN, rejected_settings
-from calibration.profiles.loading import load_profile
-from calibration.profiles.published import PublishedProfile
+from parasim.core.calibration.paper import cells as paper
+from parasim.core.calibration.paper.cells import CellComparison, PaperCell, Role
+from parasim.core.calibration.paper.rejected_settings import QWEN, rejected_settings
+from parasim.core.calibration.profiles.loading import load_profile
+from parasim.core.calibration.profiles.published import PublishedProfile
 
 _BLOCK_METHODS = ("parablock", "fedbcd")
 _STEADY_CATCH_UP = (

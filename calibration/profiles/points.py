@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from calibration.profiles.profile_file import Seconds
-from sim.scenario.fields import Line, Number, Section, Whole
-from sim.workload.architecture import Architecture
-from sim.workload.blocks import ALL_LINEAR, Block, cut
-from sim.workload.methods import Trains
+from parasim.core.calibration.profiles.profile_file import Seconds
+from parasim.core.sim.scenario.fields import Line, Number, Section, Whole
+from parasim.core.sim.workload.architecture import Architecture
+from parasim.core.sim.workload.blocks import ALL_LINEAR, Block, cut
+from parasim.core.sim.workload.methods import Trains
 
 ADAPTERS = (Trains.LORA, Trains.LORA_B)
 AXES = ("batch_size", "sequence_length", "layers")

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from calibration.memory.peaks import batches_per_step
-from calibration.memory.recipe import not_by_default
-from calibration.profiles.profile_file import WAYS_OUT, ProfileFile, Seconds, most_gpus, other_devices
-from sim.engine.costs import Cost
-from sim.engine.fleet import Fleet
-from sim.engine.simulate import Setup
-from sim.errors import CostError, nearest
-from sim.scenario.fields import Line, Section, Whole
-from sim.workload.architecture import Architecture
-from sim.workload.blocks import Block
-from sim.workload.methods import Trains
+from parasim.core.calibration.memory.peaks import batches_per_step
+from parasim.core.calibration.memory.recipe import not_by_default
+from parasim.core.calibration.profiles.profile_file import WAYS_OUT, ProfileFile, Seconds, most_gpus, other_devices
+from parasim.core.sim.engine.costs import Cost
+from parasim.core.sim.engine.fleet import Fleet
+from parasim.core.sim.engine.simulate import Setup
+from parasim.core.sim.errors import CostError, nearest
+from parasim.core.sim.scenario.fields import Line, Section, Whole
+from parasim.core.sim.workload.architecture import Architecture
+from parasim.core.sim.workload.blocks import Block
+from parasim.core.sim.workload.methods import Trains
 
 DEFAULT_DATASET = "alpaca-gpt4"
 STEPS, SEQUENCE_LENGTH, RANK = 40, 512, 32

@@ -10,15 +10,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from calibration.memory.peaks import batches_per_step
-from calibration.profiles.profile_file import ProfileFile, Seconds, other_devices
-from sim.engine.costs import Cost
-from sim.engine.fleet import Fleet
-from sim.engine.simulate import Setup
-from sim.errors import CostError
-from sim.scenario.fields import Line, Section, Whole
-from sim.workload.blocks import Block
-from sim.workload.methods import Trains
+from parasim.core.calibration.memory.peaks import batches_per_step
+from parasim.core.calibration.profiles.profile_file import ProfileFile, Seconds, other_devices
+from parasim.core.sim.engine.costs import Cost
+from parasim.core.sim.engine.fleet import Fleet
+from parasim.core.sim.engine.simulate import Setup
+from parasim.core.sim.errors import CostError
+from parasim.core.sim.scenario.fields import Line, Section, Whole
+from parasim.core.sim.workload.blocks import Block
+from parasim.core.sim.workload.methods import Trains
 
 
 class TracedDevice(Section):

@@ -11,6 +11,13 @@ from typing import Any
 from parasim import __version__
 from parasim.api import load
 from parasim.app.lines import lines
+from parasim.core.sim.analysis.failing import write_failures
+from parasim.core.sim.analysis.sweep import Row
+from parasim.core.sim.errors import ScenarioError, nearest
+from parasim.core.sim.scenario.reading import read
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.scenario.yaml_reading import to_yaml
+from parasim.core.sim.support.atomic_files import write_json, write_rows
 from parasim.explanation import explain, summary, write_path
 from parasim.figures.gantt import draw_gantt
 from parasim.figures.line import draw_line
@@ -22,13 +29,6 @@ from parasim.planning.methods import Case, by_method
 from parasim.report.made import page_about
 from parasim.report.record import RECORD, Record
 from parasim.sweeping import sweep
-from sim.analysis.failing import write_failures
-from sim.analysis.sweep import Row
-from sim.errors import ScenarioError, nearest
-from sim.scenario.reading import read
-from sim.scenario.scenario import Scenario
-from sim.scenario.yaml_reading import to_yaml
-from sim.support.atomic_files import write_json, write_rows
 
 _SUFFIXES = (".yaml", ".yml", ".toml", ".json")
 

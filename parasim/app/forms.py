@@ -7,16 +7,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from calibration.devices.catalogue import known_devices
-from calibration.paper.cells import PAPER_MODELS, paper_setting
-from calibration.profiles.loading import covering_profiles, read_profile
 from parasim.api import prepared
+from parasim.core.calibration.devices.catalogue import known_devices
+from parasim.core.calibration.paper.cells import PAPER_MODELS, paper_setting
+from parasim.core.calibration.profiles.loading import covering_profiles, read_profile
+from parasim.core.sim.errors import ParaSimError
+from parasim.core.sim.scenario.reading import load, read
+from parasim.core.sim.workload.architecture import catalogue_names
+from parasim.core.sim.workload.methods import METHODS
 from parasim.figures.style import method_colours
 from parasim.planning.search.quantities import QUANTITIES
-from sim.errors import ParaSimError
-from sim.scenario.reading import load, read
-from sim.workload.architecture import catalogue_names
-from sim.workload.methods import METHODS
 
 _EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

@@ -6,6 +6,9 @@ from parasim.api import load
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, Scenario, TraceFile, print_json
 from parasim.cli.pictures import draws
 from parasim.contracts import stamped
+from parasim.core.sim.analysis.explain import Explanation
+from parasim.core.sim.analysis.failing import write_failures
+from parasim.core.sim.support.atomic_files import write_json
 from parasim.deadlines import times_of, times_said
 from parasim.explanation import explain, summary, write_path
 from parasim.figures.gantt import draw_gantt
@@ -15,9 +18,6 @@ from parasim.report.record import leave_record
 from parasim.sentences import say
 from parasim.text import clock, console, origin, plain_table, signed_share
 from parasim.trace import named, write_trace
-from sim.analysis.explain import Explanation
-from sim.analysis.failing import write_failures
-from sim.support.atomic_files import write_json
 
 _WORTH_A_ROW = 0.001
 

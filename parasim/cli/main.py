@@ -12,7 +12,7 @@ from parasim import __version__
 from parasim.cli.commands import Commands
 from parasim.cli.guard import STATUSES, prepare_streams, status_of, value_of, without
 from parasim.cli.quiet import record, speaking
-from sim.support.deleted_results import noticing_deletions
+from parasim.core.sim.support.deleted_results import noticing_deletions
 
 _WITH_ALL = (
     "With all commands: --quiet (results and errors, nothing else), --verbose (also what is begun and done), "

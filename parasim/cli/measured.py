@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from calibration.profiles.cost_terms import TERMS
-from calibration.profiles.measured_file import MeasuredFile
-from calibration.profiles.quality import POOR_MEDIAN_PCT, POOR_P95_PCT, HeldOut, doubt
+from parasim.core.calibration.profiles.cost_terms import TERMS
+from parasim.core.calibration.profiles.measured_file import MeasuredFile
+from parasim.core.calibration.profiles.quality import POOR_MEDIAN_PCT, POOR_P95_PCT, HeldOut, doubt
 from parasim.sentences import say
 from parasim.text import console, plain_table
 

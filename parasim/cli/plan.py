@@ -23,6 +23,8 @@ from parasim.cli.options import (
 from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
 from parasim.contracts import stamped
+from parasim.core.sim.errors import DeadlineMissedError
+from parasim.core.sim.support.atomic_files import write_json, write_rows
 from parasim.deadlines import deadline_said
 from parasim.figures.look import USUAL, Look
 from parasim.planning.answer import Plan
@@ -31,8 +33,6 @@ from parasim.planning.plan import plan as ask
 from parasim.report.record import leave_record
 from parasim.sentences import grouped, say
 from parasim.text import console, plain_table
-from sim.errors import DeadlineMissedError
-from sim.support.atomic_files import write_json, write_rows
 
 _WIDE = 120
 """Columns of a terminal in which the reasons have room beside the table."""

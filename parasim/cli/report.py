@@ -23,9 +23,9 @@ def command(
 
     Example: paraSim report results/why --out why.html
     """
+    from parasim.core.sim.support.atomic_files import check_directory, is_folder
     from parasim.report.files import ReportError
     from parasim.report.made import write_report
-    from sim.support.atomic_files import check_directory, is_folder
 
     page = out or directory / "report.html"
     if is_folder(page):

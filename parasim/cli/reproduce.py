@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from calibration.paper.reproduce import Reproduction, reproduce
 from parasim.cli.options import Format, print_json
 from parasim.cli.pictures import draws
 from parasim.cli.quiet import note
 from parasim.contracts import stamped
+from parasim.core.calibration.paper.reproduce import Reproduction, reproduce
 from parasim.figures.look import USUAL, Look
 from parasim.sentences import grouped
 from parasim.text import console, plain_table

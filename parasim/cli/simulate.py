@@ -23,6 +23,13 @@ from parasim.cli.options import (
 )
 from parasim.cli.pictures import draws
 from parasim.contracts import stamped
+from parasim.core.sim.analysis.critical_path import critical_path
+from parasim.core.sim.analysis.failing import write_failures
+from parasim.core.sim.analysis.messages import messages_of
+from parasim.core.sim.engine.lines import are_plain
+from parasim.core.sim.engine.result import Result
+from parasim.core.sim.errors import DeadlineMissedError
+from parasim.core.sim.support.atomic_files import write_json
 from parasim.deadlines import deadline_said, read_within, times_of, times_said
 from parasim.figures.breakdown import draw_breakdown
 from parasim.figures.gantt import draw_gantt
@@ -34,13 +41,6 @@ from parasim.report.record import leave_record
 from parasim.sentences import say
 from parasim.text import alike, amount, clock, console, origin, plain_table
 from parasim.trace import named, write_trace
-from sim.analysis.critical_path import critical_path
-from sim.analysis.failing import write_failures
-from sim.analysis.messages import messages_of
-from sim.engine.lines import are_plain
-from sim.engine.result import Result
-from sim.errors import DeadlineMissedError
-from sim.support.atomic_files import write_json
 
 _WIDE = 100
 """Columns that a table with times and shares side by side needs."""

@@ -14,12 +14,12 @@ from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
 from parasim.cli.seeds import show_seeds
 from parasim.contracts import stamped
+from parasim.core.sim.errors import ScenarioError
+from parasim.core.sim.support.atomic_files import write_json
 from parasim.extras import require_training
 from parasim.figures.look import USUAL, Look
 from parasim.text import amount, console, plain_table
 from parasim.text import clock as written
-from sim.errors import ScenarioError
-from sim.support.atomic_files import write_json
 
 if TYPE_CHECKING:
     from parasim.training import TrainedComparison

@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import Field
 
-from calibration.profiles.quality import Quality
 from parasim.contracts.shapes import OfScenario, Stamped
-from sim.scenario.fields import Section
+from parasim.core.calibration.profiles.quality import Quality
+from parasim.core.sim.scenario.fields import Section
 
 
 class Cell(Section):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from calibration.measuring.plan import MeasuringPlan
-from calibration.profiles.measured_file import (
+from parasim.contracts.shapes import Stamped
+from parasim.core.calibration.measuring.plan import MeasuringPlan
+from parasim.core.calibration.profiles.measured_file import (
     MeasuredDevice,
     MeasuredVersions,
     Merging,
     ProfileModel,
     StepFit,
 )
-from calibration.profiles.quality import HeldOut, Quality
-from parasim.contracts.shapes import Stamped
+from parasim.core.calibration.profiles.quality import HeldOut, Quality
 
 
 class CalibrateResult(Stamped):

@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sim.analysis.critical_path import Holder
-from sim.analysis.failing import Failure
-from sim.engine.fleet import Fleet
-from sim.engine.lines import Capacities, Level, Line, access, lines, numbers
-from sim.engine.timeline import SERVER, Interval, Kind, Span
-from sim.network.capacity import Varying
-from sim.scenario.scenario import Scenario
+from parasim.core.sim.analysis.critical_path import Holder
+from parasim.core.sim.analysis.failing import Failure
+from parasim.core.sim.engine.fleet import Fleet
+from parasim.core.sim.engine.lines import Capacities, Level, Line, access, lines, numbers
+from parasim.core.sim.engine.timeline import SERVER, Interval, Kind, Span
+from parasim.core.sim.network.capacity import Varying
+from parasim.core.sim.scenario.scenario import Scenario
 
 Piece = tuple[Span, float, float]
 """A piece of the critical path: whose span it belongs to, its start and end [s]."""

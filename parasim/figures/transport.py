@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from calibration.transport.compare import TransportComparison
+from parasim.core.calibration.transport.compare import TransportComparison
 from parasim.figures import style
 from parasim.figures.keys import Key
 from parasim.figures.look import USUAL, Look

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from parasim.core.sim.errors import brief
 from parasim.importing.content import Content
 from parasim.importing.measurement import (
     Measurement,
@@ -18,7 +19,6 @@ from parasim.importing.measurement import (
     public,
     section,
 )
-from sim.errors import brief
 
 
 def read(content: Content) -> list[Measurement] | None:

@@ -10,6 +10,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from parasim.core.sim.errors import ParaSimError
+from parasim.core.sim.scenario.yaml_reading import to_yaml
+from parasim.core.sim.support.atomic_files import is_file, is_folder, write_atomically
 from parasim.report.charts import css_fill, inlined
 from parasim.report.files import ReportError, read_record
 from parasim.report.plans import about_plan
@@ -19,9 +22,6 @@ from parasim.report.sweeps import about_sweep
 from parasim.report.trainings import about_training
 from parasim.sentences import listed
 from parasim.text import amount, clock
-from sim.errors import ParaSimError
-from sim.scenario.yaml_reading import to_yaml
-from sim.support.atomic_files import is_file, is_folder, write_atomically
 
 _KINDS: dict[str, tuple[str, Callable[[Path, Record], Mapping[str, Any]]]] = {
     "explain": ("explanation.json", about_explanation),

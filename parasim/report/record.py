@@ -11,8 +11,8 @@ from typing import Any
 
 from parasim import __version__
 from parasim.contracts import as_given, stamped
-from sim.scenario.scenario import Scenario
-from sim.support.atomic_files import write_json
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.support.atomic_files import write_json
 
 RECORD = "reproduce.json"
 

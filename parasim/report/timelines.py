@@ -7,6 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from parasim.api import load
+from parasim.core.sim.analysis.failing import FILE, Failure, What
+from parasim.core.sim.engine.fleet import Fleet
+from parasim.core.sim.engine.timeline import PART_COLUMNS, SERVER, Kind, Span
 from parasim.figures.gantt import draw_schedule
 from parasim.figures.schedule import piece_of_path, schedule, window
 from parasim.report.charts import chart
@@ -14,9 +17,6 @@ from parasim.report.files import ReportError, number, read_rows
 from parasim.report.page import PageChart, PageTable
 from parasim.report.record import Record
 from parasim.text import clock
-from sim.analysis.failing import FILE, Failure, What
-from sim.engine.fleet import Fleet
-from sim.engine.timeline import PART_COLUMNS, SERVER, Kind, Span
 
 ROUNDS = 8
 """Rounds that are shown."""

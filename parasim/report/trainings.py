@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from parasim.core.train.runs.metrics import read_metrics
 from parasim.figures.bars import StackedBar
 from parasim.figures.training import LOSSES, draw_losses
 from parasim.report.charts import WALL_CLOCK, bar_chart, chart
@@ -14,7 +15,6 @@ from parasim.report.page import PageChart, PageTable
 from parasim.report.record import Record
 from parasim.report.timelines import timeline_chart
 from parasim.text import amount, clock
-from train.runs.metrics import read_metrics
 
 _TITLES = {"partition": "Who had which examples"}
 

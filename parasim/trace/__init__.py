@@ -14,12 +14,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from sim.errors import OutputError
-from sim.support.atomic_files import check_directory, is_folder, write_atomically
+from parasim.core.sim.errors import OutputError
+from parasim.core.sim.support.atomic_files import check_directory, is_folder, write_atomically
 
 if TYPE_CHECKING:
-    from sim.analysis.critical_path import CriticalPath
-    from sim.engine.result import Result
+    from parasim.core.sim.analysis.critical_path import CriticalPath
+    from parasim.core.sim.engine.result import Result
 
 
 CHAKRA = ".et"

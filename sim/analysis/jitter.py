@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sim.engine.fleet import Fleet
-from sim.errors import EndedEarlyError
-from sim.replay.conditions import Floats, Variants
-from sim.replay.replay import Recording
-from sim.replay.simulate_variant import FasterCosts
-from sim.scenario.scenario import Scenario
-from sim.scenario.sections import Group
-from sim.scenario.traces import links_of, starts_at_random
-from sim.scenario.uncertainty import PARAMETERS, Jitter
-from sim.support.streams import stream
+from parasim.core.sim.engine.fleet import Fleet
+from parasim.core.sim.errors import EndedEarlyError
+from parasim.core.sim.replay.conditions import Floats, Variants
+from parasim.core.sim.replay.replay import Recording
+from parasim.core.sim.replay.simulate_variant import FasterCosts
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.scenario.sections import Group
+from parasim.core.sim.scenario.traces import links_of, starts_at_random
+from parasim.core.sim.scenario.uncertainty import PARAMETERS, Jitter
+from parasim.core.sim.support.streams import stream
 
 QUANTITIES = ("speed", "uplink", "downlink")
 

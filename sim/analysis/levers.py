@@ -6,14 +6,14 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sim.engine.aggregation import at_least
-from sim.engine.fleet import Fleet
-from sim.engine.timeline import SERVER
-from sim.scenario.failures import AdaptiveDeadline
-from sim.scenario.links import Transport
-from sim.scenario.scenario import Scenario
-from sim.scenario.sections import Group, Participation
-from sim.scenario.traces import scaled
+from parasim.core.sim.engine.aggregation import at_least
+from parasim.core.sim.engine.fleet import Fleet
+from parasim.core.sim.engine.timeline import SERVER
+from parasim.core.sim.scenario.failures import AdaptiveDeadline
+from parasim.core.sim.scenario.links import Transport
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.scenario.sections import Group, Participation
+from parasim.core.sim.scenario.traces import scaled
 
 
 class Lever(StrEnum):

@@ -17,11 +17,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from sim.errors import OutputError
-from sim.scenario.reading import parse_value, plain_fields
-from sim.support.atomic_files import check_directory, read_text, write_atomically
-from sim.support.deleted_results import check_results, note_result
-from sim.support.worker_pool import cores, in_order
+from parasim.core.sim.errors import OutputError
+from parasim.core.sim.scenario.reading import parse_value, plain_fields
+from parasim.core.sim.support.atomic_files import check_directory, read_text, write_atomically
+from parasim.core.sim.support.deleted_results import check_results, note_result
+from parasim.core.sim.support.worker_pool import cores, in_order
 
 Row = dict[str, str]
 """One line of results.csv."""

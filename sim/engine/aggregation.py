@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from sim.engine.learner import Update
-from sim.errors import ScenarioError, shown
+from parasim.core.sim.engine.learner import Update
+from parasim.core.sim.errors import ScenarioError, shown
 
 
 class Received(NamedTuple):

@@ -10,14 +10,14 @@ from typing import Any
 
 import simpy
 
-from sim.engine.message import Message
-from sim.engine.site import Site
-from sim.engine.timeline import Interval
-from sim.engine.training import Training
-from sim.engine.world import Causes
-from sim.errors import EndedEarlyError
-from sim.failures.interruptions import MOST_ATTEMPTS
-from sim.network.timing import go_on
+from parasim.core.sim.engine.message import Message
+from parasim.core.sim.engine.site import Site
+from parasim.core.sim.engine.timeline import Interval
+from parasim.core.sim.engine.training import Training
+from parasim.core.sim.engine.world import Causes
+from parasim.core.sim.errors import EndedEarlyError
+from parasim.core.sim.failures.interruptions import MOST_ATTEMPTS
+from parasim.core.sim.network.timing import go_on
 
 
 class StoppedSite(Site):

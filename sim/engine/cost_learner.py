@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sim.engine.costs import Costs
-from sim.engine.learner import Update
-from sim.workload.blocks import Block
+from parasim.core.sim.engine.costs import Costs
+from parasim.core.sim.engine.learner import Update
+from parasim.core.sim.workload.blocks import Block
 
 
 class CostLearner:

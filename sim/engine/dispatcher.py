@@ -13,11 +13,11 @@ from heapq import heappop, heappush
 from itertools import chain
 from typing import Any
 
-from sim.engine.fallible import Fallible
-from sim.engine.roster import Roster, named
-from sim.engine.selection import Places
-from sim.engine.world import Causes, Process
-from sim.network.timing import after_delay
+from parasim.core.sim.engine.fallible import Fallible
+from parasim.core.sim.engine.roster import Roster, named
+from parasim.core.sim.engine.selection import Places
+from parasim.core.sim.engine.world import Causes, Process
+from parasim.core.sim.network.timing import after_delay
 
 
 class Dispatcher(Roster):

@@ -8,19 +8,19 @@ from typing import Any, NamedTuple, cast
 
 import simpy
 
-from sim.engine.aggregator import Member
-from sim.engine.breakable import Breakable, Delivery, StoppedSite
-from sim.engine.incidents import Vanished
-from sim.engine.learner import Update
-from sim.engine.message import Fetch, Message, Receiver, Upload
-from sim.engine.site import Thread
-from sim.engine.timeline import Interval
-from sim.engine.training import Training
-from sim.engine.world import Process
-from sim.failures.dropout import Phase, Vanishing
-from sim.failures.interruptions import Interruptions
-from sim.network.model import Port
-from sim.network.transfer import AccessLink
+from parasim.core.sim.engine.aggregator import Member
+from parasim.core.sim.engine.breakable import Breakable, Delivery, StoppedSite
+from parasim.core.sim.engine.incidents import Vanished
+from parasim.core.sim.engine.learner import Update
+from parasim.core.sim.engine.message import Fetch, Message, Receiver, Upload
+from parasim.core.sim.engine.site import Thread
+from parasim.core.sim.engine.timeline import Interval
+from parasim.core.sim.engine.training import Training
+from parasim.core.sim.engine.world import Process
+from parasim.core.sim.failures.dropout import Phase, Vanishing
+from parasim.core.sim.failures.interruptions import Interruptions
+from parasim.core.sim.network.model import Port
+from parasim.core.sim.network.transfer import AccessLink
 
 _NEITHER: frozenset[bool] = frozenset()
 

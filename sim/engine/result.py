@@ -12,13 +12,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from sim.engine.fleet import Fleet, opened_one_by_one
-from sim.engine.lines import Level, Line, are_plain, lines
-from sim.engine.server import LEFT_OVER
-from sim.engine.timeline import SERVER, Account, Interval, Kind, Timeline, account, write_csv
-from sim.scenario.scenario import Scenario
-from sim.support.atomic_files import write_atomically
-from sim.support.collector import no_collection
+from parasim.core.sim.engine.fleet import Fleet, opened_one_by_one
+from parasim.core.sim.engine.lines import Level, Line, are_plain, lines
+from parasim.core.sim.engine.server import LEFT_OVER
+from parasim.core.sim.engine.timeline import SERVER, Account, Interval, Kind, Timeline, account, write_csv
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.support.atomic_files import write_atomically
+from parasim.core.sim.support.collector import no_collection
 
 TIMELINE_CLIENTS = 10_000
 """Up to this many clients, the timeline has rows for each; above it, one set of rows per group of alike ones."""

@@ -7,14 +7,14 @@ from collections.abc import Callable, Collection, Sequence
 
 import simpy
 
-from sim.engine.fallible import Fallible, Hazard
-from sim.engine.fleet import Fleet
-from sim.engine.run import Run
-from sim.engine.timeline import Interval
-from sim.errors import EndedEarlyError
-from sim.failures.population import Population
-from sim.network.timing import after_delay
-from sim.scenario.scenario import Scenario
+from parasim.core.sim.engine.fallible import Fallible, Hazard
+from parasim.core.sim.engine.fleet import Fleet
+from parasim.core.sim.engine.run import Run
+from parasim.core.sim.engine.timeline import Interval
+from parasim.core.sim.errors import EndedEarlyError
+from parasim.core.sim.failures.population import Population
+from parasim.core.sim.network.timing import after_delay
+from parasim.core.sim.scenario.scenario import Scenario
 
 _NAMED = 5
 """Clients that a message names."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from sim.engine.learner import Update
+from parasim.core.sim.engine.learner import Update
 
 
 class Sizes(Protocol):

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 
-from sim.engine.aggregation import Aggregation, AllExpected, Batch, Dropped, Received
-from sim.engine.incidents import Closed, Closing
-from sim.engine.learner import Update
-from sim.engine.timeline import SERVER, Kind
-from sim.engine.world import Causes, Process, Signal, World
-from sim.errors import SimulationError
-from sim.network.timing import after_delay
+from parasim.core.sim.engine.aggregation import Aggregation, AllExpected, Batch, Dropped, Received
+from parasim.core.sim.engine.incidents import Closed, Closing
+from parasim.core.sim.engine.learner import Update
+from parasim.core.sim.engine.timeline import SERVER, Kind
+from parasim.core.sim.engine.world import Causes, Process, Signal, World
+from parasim.core.sim.errors import SimulationError
+from parasim.core.sim.network.timing import after_delay
 
 Observer = Callable[[World, int], None]
 """Told the run and the number of the aggregation whenever one is done."""

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, TypeVar
 
-from sim.engine.fallible import Fallible
-from sim.engine.run import Run
-from sim.engine.site import Site
-from sim.engine.timeline import Interval
-from sim.scenario.fields import Section
+from parasim.core.sim.engine.fallible import Fallible
+from parasim.core.sim.engine.run import Run
+from parasim.core.sim.engine.site import Site
+from parasim.core.sim.engine.timeline import Interval
+from parasim.core.sim.scenario.fields import Section
 
 
 class Params(Section):

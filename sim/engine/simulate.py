@@ -10,32 +10,32 @@ from typing import Any
 
 import simpy
 
-from sim.engine.aggregator import Aggregator
-from sim.engine.attendance import Attendance
-from sim.engine.cost_learner import CostLearner
-from sim.engine.costs import Costs
-from sim.engine.dispatcher import Dispatcher
-from sim.engine.fallible import Fallible
-from sim.engine.fleet import Cohorts, Fleet, cohorts, opened_one_by_one, selection, sites
-from sim.engine.learner import Learner
-from sim.engine.links import Access, Links
-from sim.engine.outline import Outline
-from sim.engine.result import Result
-from sim.engine.rules import Rules
-from sim.engine.run import Run
-from sim.engine.server import Observer
-from sim.engine.shape import Shape, Traits
-from sim.engine.timeline import Timeline
-from sim.errors import OverdueError, ScenarioError
-from sim.network.model import Port
-from sim.scenario.scenario import Scenario
-from sim.scenario.traces import followed_traces
-from sim.support.collector import no_collection
-from sim.workload.architecture import Architecture
-from sim.workload.blocks import Block, partition, partition_evenly
-from sim.workload.methods import METHODS, Method, Trains
-from sim.workload.payload import Payload, payload
-from sim.workload.schedule import CHOSEN_IN_TRAINING, UNKNOWN_MODEL_BLOCKS, block_schedule
+from parasim.core.sim.engine.aggregator import Aggregator
+from parasim.core.sim.engine.attendance import Attendance
+from parasim.core.sim.engine.cost_learner import CostLearner
+from parasim.core.sim.engine.costs import Costs
+from parasim.core.sim.engine.dispatcher import Dispatcher
+from parasim.core.sim.engine.fallible import Fallible
+from parasim.core.sim.engine.fleet import Cohorts, Fleet, cohorts, opened_one_by_one, selection, sites
+from parasim.core.sim.engine.learner import Learner
+from parasim.core.sim.engine.links import Access, Links
+from parasim.core.sim.engine.outline import Outline
+from parasim.core.sim.engine.result import Result
+from parasim.core.sim.engine.rules import Rules
+from parasim.core.sim.engine.run import Run
+from parasim.core.sim.engine.server import Observer
+from parasim.core.sim.engine.shape import Shape, Traits
+from parasim.core.sim.engine.timeline import Timeline
+from parasim.core.sim.errors import OverdueError, ScenarioError
+from parasim.core.sim.network.model import Port
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.scenario.traces import followed_traces
+from parasim.core.sim.support.collector import no_collection
+from parasim.core.sim.workload.architecture import Architecture
+from parasim.core.sim.workload.blocks import Block, partition, partition_evenly
+from parasim.core.sim.workload.methods import METHODS, Method, Trains
+from parasim.core.sim.workload.payload import Payload, payload
+from parasim.core.sim.workload.schedule import CHOSEN_IN_TRAINING, UNKNOWN_MODEL_BLOCKS, block_schedule
 
 DEFAULT_LAYERS_PER_BLOCK = 2.0
 

@@ -12,12 +12,12 @@ from typing import ClassVar
 
 import simpy
 
-from sim.engine.learner import Update
-from sim.engine.message import Fetch, Receiver, Upload
-from sim.engine.server import Server
-from sim.engine.training import Training
-from sim.engine.world import Causes, Process, World
-from sim.network.model import Port
+from parasim.core.sim.engine.learner import Update
+from parasim.core.sim.engine.message import Fetch, Receiver, Upload
+from parasim.core.sim.engine.server import Server
+from parasim.core.sim.engine.training import Training
+from parasim.core.sim.engine.world import Causes, Process, World
+from parasim.core.sim.network.model import Port
 
 
 class Thread:

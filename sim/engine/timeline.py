@@ -14,7 +14,7 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import IO, NamedTuple
 
-from sim.engine.incidents import Incidents
+from parasim.core.sim.engine.incidents import Incidents
 
 SERVER = -1
 """Number of the server among the actors; regions' aggregators have lower ones, clients count from 0."""

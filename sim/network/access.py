@@ -7,11 +7,11 @@ import math
 import sys
 from typing import Any
 
-from sim.network.capacity import Varying
-from sim.network.link import Link
-from sim.network.timing import CLOCK_SLACK
-from sim.network.transfer import Transfer
-from sim.network.transport import Connection
+from parasim.core.sim.network.capacity import Varying
+from parasim.core.sim.network.link import Link
+from parasim.core.sim.network.timing import CLOCK_SLACK
+from parasim.core.sim.network.transfer import Transfer
+from parasim.core.sim.network.transport import Connection
 
 FIXED_POINT = 80
 """Sums of capacities are integers in units of 2**-80 B/s: adding and subtracting them never rounds."""

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from simpy import Environment
 
-from sim.network.alone import Limits
-from sim.network.capacity import Varying
-from sim.network.filling import Floats, max_min_rates
-from sim.network.link import Link
-from sim.network.model import DOWNLINK, UPLINK, Network, Port, Shared
-from sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant, Patience
-from sim.network.transfer import AccessLink, Transfer, deliver
-from sim.network.transport import Connection
+from parasim.core.sim.network.alone import Limits
+from parasim.core.sim.network.capacity import Varying
+from parasim.core.sim.network.filling import Floats, max_min_rates
+from parasim.core.sim.network.link import Link
+from parasim.core.sim.network.model import DOWNLINK, UPLINK, Network, Port, Shared
+from parasim.core.sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant, Patience
+from parasim.core.sim.network.transfer import AccessLink, Transfer, deliver
+from parasim.core.sim.network.transport import Connection
 
 
 class Hop(NamedTuple):

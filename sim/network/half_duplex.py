@@ -12,15 +12,15 @@ from typing import cast
 
 from simpy import Environment
 
-from sim.network.access import Access, couple
-from sim.network.capacity import Varying
-from sim.network.general import PathNetwork
-from sim.network.levels import Branch
-from sim.network.model import DOWNLINK, UPLINK, Port, Shared
-from sim.network.transfer import AccessLink, Transfer
-from sim.network.transport import Connection
-from sim.network.tree import Tree
-from sim.network.trunk import Trunk
+from parasim.core.sim.network.access import Access, couple
+from parasim.core.sim.network.capacity import Varying
+from parasim.core.sim.network.general import PathNetwork
+from parasim.core.sim.network.levels import Branch
+from parasim.core.sim.network.model import DOWNLINK, UPLINK, Port, Shared
+from parasim.core.sim.network.transfer import AccessLink, Transfer
+from parasim.core.sim.network.transport import Connection
+from parasim.core.sim.network.tree import Tree
+from parasim.core.sim.network.trunk import Trunk
 
 
 class HalfDuplexTree(Tree):

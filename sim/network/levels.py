@@ -7,10 +7,10 @@ import math
 import sys
 from typing import Any
 
-from sim.network.access import FIXED_POINT, LAST_ENTRY, Access, Entry, first, fixed_point
-from sim.network.capacity import Varying
-from sim.network.link import Link
-from sim.network.timing import CLOCK_SLACK
+from parasim.core.sim.network.access import FIXED_POINT, LAST_ENTRY, Access, Entry, first, fixed_point
+from parasim.core.sim.network.capacity import Varying
+from parasim.core.sim.network.link import Link
+from parasim.core.sim.network.timing import CLOCK_SLACK
 
 
 class Branch(Link):

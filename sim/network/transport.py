@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from sim.network.capacity import Course, Varying
-from sim.network.loss import LEAST_TIMER, SHARPNESS, joined, loss_limit
+from parasim.core.sim.network.capacity import Course, Varying
+from parasim.core.sim.network.loss import LEAST_TIMER, SHARPNESS, joined, loss_limit
 
 if TYPE_CHECKING:
-    from sim.scenario.links import Transport
+    from parasim.core.sim.scenario.links import Transport
 
 
 class StartUp(NamedTuple):

@@ -23,15 +23,15 @@ from __future__ import annotations
 
 from typing import cast
 
-from sim.errors import NetworkError
-from sim.network.access import Access, couple
-from sim.network.capacity import Varying
-from sim.network.levels import Branch
-from sim.network.link import Link
-from sim.network.model import DOWNLINK, UPLINK, Network, Port, Shared
-from sim.network.transfer import AccessLink
-from sim.network.transport import Connection
-from sim.network.trunk import Trunk
+from parasim.core.sim.errors import NetworkError
+from parasim.core.sim.network.access import Access, couple
+from parasim.core.sim.network.capacity import Varying
+from parasim.core.sim.network.levels import Branch
+from parasim.core.sim.network.link import Link
+from parasim.core.sim.network.model import DOWNLINK, UPLINK, Network, Port, Shared
+from parasim.core.sim.network.transfer import AccessLink
+from parasim.core.sim.network.transport import Connection
+from parasim.core.sim.network.trunk import Trunk
 
 
 class Tree(Network):

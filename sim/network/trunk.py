@@ -8,12 +8,12 @@ from typing import Any
 
 from simpy import Environment
 
-from sim.network.access import LAST_ENTRY, Access, Entry, first
-from sim.network.alone import Limits
-from sim.network.capacity import Varying
-from sim.network.levels import Branch
-from sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant, Patience
-from sim.network.transfer import Transfer, deliver
+from parasim.core.sim.network.access import LAST_ENTRY, Access, Entry, first
+from parasim.core.sim.network.alone import Limits
+from parasim.core.sim.network.capacity import Varying
+from parasim.core.sim.network.levels import Branch
+from parasim.core.sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant, Patience
+from parasim.core.sim.network.transfer import Transfer, deliver
 
 
 class Trunk(Branch):

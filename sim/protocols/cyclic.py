@@ -11,15 +11,15 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from sim.engine.fallible import Fallible
-from sim.engine.run import Run
-from sim.engine.shape import Params, Traits
-from sim.engine.site import Site
-from sim.engine.timeline import Interval
-from sim.engine.world import Process
-from sim.protocols.synchronous import Synchronous
-from sim.scenario.fields import Number
-from sim.support.streams import stream
+from parasim.core.sim.engine.fallible import Fallible
+from parasim.core.sim.engine.run import Run
+from parasim.core.sim.engine.shape import Params, Traits
+from parasim.core.sim.engine.site import Site
+from parasim.core.sim.engine.timeline import Interval
+from parasim.core.sim.engine.world import Process
+from parasim.core.sim.protocols.synchronous import Synchronous
+from parasim.core.sim.scenario.fields import Number
+from parasim.core.sim.support.streams import stream
 
 
 class CyclicParams(Params):

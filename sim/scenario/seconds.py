@@ -14,10 +14,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from sim.errors import CostError, nearest, shown
-from sim.scenario import units
-from sim.scenario.fields import Duration
-from sim.workload.methods import METHODS
+from parasim.core.sim.errors import CostError, nearest, shown
+from parasim.core.sim.scenario import units
+from parasim.core.sim.scenario.fields import Duration
+from parasim.core.sim.workload.methods import METHODS
 
 Plain = Duration | tuple[Duration, ...] | tuple[tuple[Duration, ...], ...]
 """One for all, one per client, or rounds x clients [s]."""

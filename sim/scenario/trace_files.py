@@ -17,11 +17,11 @@ from itertools import islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from sim.errors import ScenarioError, brief, nearest, shown, shown_path
-from sim.network.capacity import Course
-from sim.scenario import units
-from sim.scenario.links import Traced
-from sim.support.atomic_files import read_bytes
+from parasim.core.sim.errors import ScenarioError, brief, nearest, shown, shown_path
+from parasim.core.sim.network.capacity import Course
+from parasim.core.sim.scenario import units
+from parasim.core.sim.scenario.links import Traced
+from parasim.core.sim.support.atomic_files import read_bytes
 
 if TYPE_CHECKING:
     import numpy as np

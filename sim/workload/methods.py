@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sim.engine.shape import Shape, Traits
-from sim.errors import ScenarioError, nearest, shown
-from sim.protocols.buffered import Asynchronous, Buffered
-from sim.protocols.cyclic import Cyclic
-from sim.protocols.overlapped import Overlapped
-from sim.protocols.overlapped_async import OverlappedAsync
-from sim.protocols.synchronous import Synchronous
+from parasim.core.sim.engine.shape import Shape, Traits
+from parasim.core.sim.errors import ScenarioError, nearest, shown
+from parasim.core.sim.protocols.buffered import Asynchronous, Buffered
+from parasim.core.sim.protocols.cyclic import Cyclic
+from parasim.core.sim.protocols.overlapped import Overlapped
+from parasim.core.sim.protocols.overlapped_async import OverlappedAsync
+from parasim.core.sim.protocols.synchronous import Synchronous
 
 
 class Trains(StrEnum):

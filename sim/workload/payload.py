@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sim.engine.learner import Update
-from sim.errors import ScenarioError
-from sim.scenario.scenario import Scenario
-from sim.scenario.sections import Compression
-from sim.workload.architecture import Architecture
-from sim.workload.blocks import Block, lora_parameters
-from sim.workload.methods import Trains
+from parasim.core.sim.engine.learner import Update
+from parasim.core.sim.errors import ScenarioError
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.scenario.sections import Compression
+from parasim.core.sim.workload.architecture import Architecture
+from parasim.core.sim.workload.blocks import Block, lora_parameters
+from parasim.core.sim.workload.methods import Trains
 
 
 def kept_values(fraction: float, values: float) -> float:

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from benchmarks import local_training, memory
+from parasim.core.sim.workload.architecture import from_config
+from parasim.core.sim.workload.blocks import partition
+from parasim.core.train.models.building import random_model
 from parasim_demonstration.models import demo_config
-from sim.workload.architecture import from_config
-from sim.workload.blocks import partition
-from train.models.building import random_model
 
 
 def test_a_peak_counts_above_what_warming_up_left(monkeypatch: pytest.MonkeyPatch):

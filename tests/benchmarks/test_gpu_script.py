@@ -12,13 +12,13 @@ import pytest
 
 from benchmarks import gpu
 from benchmarks.gpu_rows import rows_of
-from calibration.devices.published import PublishedRow, read_rows
-from calibration.devices.validation import validate
-from calibration.measuring.calibrate import fitted
-from sim.workload.architecture import catalogue_names
-from sim.workload.methods import Trains
+from parasim.core.calibration.devices.published import PublishedRow, read_rows
+from parasim.core.calibration.devices.validation import validate
+from parasim.core.calibration.measuring.calibrate import fitted
+from parasim.core.sim.workload.architecture import catalogue_names
+from parasim.core.sim.workload.methods import Trains
+from parasim.core.train.models.building import DEMO
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, measured_file
-from train.models.building import DEMO
 
 SCRIPT = Path(gpu.__file__)
 

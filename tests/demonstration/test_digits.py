@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from parasim.core.sim.errors import ParaSimError
 from parasim_demonstration.digits import read_digits
-from sim.errors import ParaSimError
 
 
 @pytest.fixture(scope="module")

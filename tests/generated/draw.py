@@ -17,10 +17,10 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from calibration.devices.catalogue import known_devices
-from sim.workload.architecture import architecture, catalogue_names
-from sim.workload.methods import METHODS
-from train.runs.settings import json_schema
+from parasim.core.calibration.devices.catalogue import known_devices
+from parasim.core.sim.workload.architecture import architecture, catalogue_names
+from parasim.core.sim.workload.methods import METHODS
+from parasim.core.train.runs.settings import json_schema
 
 Data = dict[str, Any]
 Path = tuple[str | int, ...]

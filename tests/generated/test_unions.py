@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from sim.errors import ParaSimError
-from sim.scenario.reading import load
+from parasim.core.sim.errors import ParaSimError
+from parasim.core.sim.scenario.reading import load
+from parasim.core.train.runs.settings import TrainSettings
 from tests.generated.draw import REGION, SCHEMA, Data, Path, resolved
-from train.runs.settings import TrainSettings
 
 AROUND: Data = {
     "clients": 1,

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from simpy import Environment, Event
 
-from sim.network.capacity import Varying
-from sim.network.model import Port
+from parasim.core.sim.network.capacity import Varying
+from parasim.core.sim.network.model import Port
 
 
 @dataclass

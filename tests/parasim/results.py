@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from parasim.core.sim.support.atomic_files import write_atomically
 from parasim.planning.answer import Answer, Check, Plan
-from sim.support.atomic_files import write_atomically
 from tests.parasim.command_line import run
 
 KINDS = ("simulate", "explain", "sweep", "plan", "train")

@@ -11,15 +11,15 @@ import jsonschema
 import pytest
 import torch
 
-from calibration.measuring import calibrate as calibration
-from calibration.measuring import measure, measured_model
-from calibration.measuring.measure import Measurer
-from sim.errors import CostError
-from sim.workload.architecture import from_config
+from parasim.core.calibration.measuring import calibrate as calibration
+from parasim.core.calibration.measuring import measure, measured_model
+from parasim.core.calibration.measuring.measure import Measurer
+from parasim.core.sim.errors import CostError
+from parasim.core.sim.workload.architecture import from_config
+from parasim.core.train.models.out_of_memory import DeviceMemoryError
+from parasim.core.train.runs.lock import locked
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, visit
 from tests.parasim.command_line import refused, run
-from train.models.out_of_memory import DeviceMemoryError
-from train.runs.lock import locked
 
 PLAN = ("--batch-size", "1,2,4", "--sequence-length", "4,8,16", "--layers", "1,2,4", "--rank", "2")
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from calibration.devices.catalogue import known_devices
-from sim.workload.architecture import catalogue_names
-from sim.workload.methods import METHODS
+from parasim.core.calibration.devices.catalogue import known_devices
+from parasim.core.sim.workload.architecture import catalogue_names
+from parasim.core.sim.workload.methods import METHODS
+from parasim.core.train.runs.settings import json_schema
 from tests.parasim.command_line import run
-from train.runs.settings import json_schema
 
 
 def test_models():

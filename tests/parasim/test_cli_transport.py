@@ -7,7 +7,7 @@ import io
 import json
 from pathlib import Path
 
-from calibration.transport.compare import compare, measured
+from parasim.core.calibration.transport.compare import compare, measured
 from parasim.figures.transport import draw_transport
 from tests.parasim.command_line import refused, run
 

@@ -59,7 +59,7 @@ def test_a_sweep(lose: Lose, after: int, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("lose", LOSSES)
 @pytest.mark.parametrize("after", [1, 4, 7])
 def test_a_training(lose: Lose, after: int, small_training: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from train.federated.learner import TorchLearner
+    from parasim.core.train.federated.learner import TorchLearner
 
     update, calls = TorchLearner.train, []
 
@@ -79,7 +79,7 @@ def test_a_training(lose: Lose, after: int, small_training: Path, tmp_path: Path
 
 
 def test_a_profile_that_is_deleted_while_it_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    import calibration.measuring.calibrate as module
+    import parasim.core.calibration.measuring.calibrate as module
 
     write, calls = module.write_json, []
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import parasim
+from parasim.core.sim.errors import ScenarioError
 from parasim.hiding import hiding_points, numeric_axis
-from sim.errors import ScenarioError
 
 BASE = {
     "compute": {"seconds": 10},

@@ -10,14 +10,14 @@ import pytest
 from transformers import AutoConfig
 
 import parasim
-from calibration.measuring.calibrate import save
+from parasim.core.calibration.measuring.calibrate import save
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.train.models.building import random_model
+from parasim.core.train.models.files import save_model
 from parasim.ignored import ignored_jitter
 from parasim_demonstration.models import demonstration_tokenizer
-from sim.scenario.scenario import Scenario
 from tests.calibration.synthetic import CONFIG, file_that_is_off
 from tests.parasim.command_line import run
-from train.models.building import random_model
-from train.models.files import save_model
 
 SAID = "do not rely on profile synthetic: a median error of 27 % on points that it has not seen"
 

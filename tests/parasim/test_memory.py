@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parasim
-from calibration.measuring.calibrate import fitted, save
+from parasim.core.calibration.measuring.calibrate import fitted, save
+from parasim.core.sim.errors import CostError
 from parasim.explanation import sentences
 from parasim.memory import merged
-from sim.errors import CostError
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, measured_file
 
 

@@ -10,15 +10,15 @@ import torch
 from transformers import CONFIG_MAPPING
 
 import parasim
-from calibration.memory.shapes import ShapeModel, TracedStep
+from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep
+from parasim.core.sim.workload.architecture import read_config
+from parasim.core.sim.workload.blocks import lora_parameters, partition
+from parasim.core.sim.workload.methods import Trains
+from parasim.core.train.models.architecture import architecture_from_transformers
+from parasim.core.train.models.blocks import layer_list
+from parasim.core.train.models.building import random_model
+from parasim.core.train.models.files import load_model, save_model
 from parasim_demonstration.models import demonstration_tokenizer
-from sim.workload.architecture import read_config
-from sim.workload.blocks import lora_parameters, partition
-from sim.workload.methods import Trains
-from train.models.architecture import architecture_from_transformers
-from train.models.blocks import layer_list
-from train.models.building import random_model
-from train.models.files import load_model, save_model
 
 # Two layers of text, and towers of four, so that the longest list is the wrong one.
 TEXT = {

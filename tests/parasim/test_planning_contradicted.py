@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 import parasim
+from parasim.core.sim.engine.shape import Traits
+from parasim.core.sim.protocols.buffered import Buffered
+from parasim.core.sim.replay.conditions import Variants
+from parasim.core.sim.replay.replay import record
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.workload.methods import METHODS
 from parasim.planning.answer import Plan
 from parasim.report.whatif import what_ifs
-from sim.engine.shape import Traits
-from sim.protocols.buffered import Buffered
-from sim.replay.conditions import Variants
-from sim.replay.replay import record
-from sim.scenario.scenario import Scenario
-from sim.workload.methods import METHODS
 from tests.sim.runs import prepared
 from tests.sim.users.own_fedbuff import OWN_FEDBUFF, OwnFedBuff
 

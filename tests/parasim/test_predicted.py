@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 import parasim
-from calibration.memory.allocations import Category
-from calibration.memory.fits import fits, least_memory
-from calibration.memory.peaks import traced_peak
 from parasim.api import prepared, set_up
+from parasim.core.calibration.memory.allocations import Category
+from parasim.core.calibration.memory.fits import fits, least_memory
+from parasim.core.calibration.memory.peaks import traced_peak
+from parasim.core.sim.errors import CostError
+from parasim.core.sim.scenario.scenario import Scenario
 from parasim.costs import CostsByGroup
-from sim.errors import CostError
-from sim.scenario.scenario import Scenario
 from tests.parasim.command_line import refused, run
 from tests.train.tiny import CONFIG
 

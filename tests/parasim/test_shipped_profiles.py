@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from parasim.api import costs_of
+from parasim.core.sim.engine.simulate import prepare
+from parasim.core.sim.scenario import reading as scenario_file
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.workload.architecture import architecture, from_config
 from parasim.training import DEMONSTRATION
 from parasim_demonstration.models import demonstration_config
-from sim.engine.simulate import prepare
-from sim.scenario import reading as scenario_file
-from sim.scenario.scenario import Scenario
-from sim.workload.architecture import architecture, from_config
 
 
 def test_the_catalogue_knows_the_demonstration():

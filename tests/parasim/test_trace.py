@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parasim.core.sim.analysis.critical_path import critical_path
+from parasim.core.sim.engine.result import Result
+from parasim.core.sim.engine.timeline import SERVER, Kind, Timeline
+from parasim.core.sim.errors import OutputError
+from parasim.core.sim.network.capacity import Course, Varying
+from parasim.core.sim.scenario.scenario import Scenario
 from parasim.trace import write_events, write_trace, write_traces
 from parasim.trace.counters import capacity_levels
 from parasim.trace.events import Event, RunTrace
-from sim.analysis.critical_path import critical_path
-from sim.engine.result import Result
-from sim.engine.timeline import SERVER, Kind, Timeline
-from sim.errors import OutputError
-from sim.network.capacity import Course, Varying
-from sim.scenario.scenario import Scenario
 from tests.parasim.command_line import refused, run
 from tests.sim.runs import simulated
 from tests.sim.whatifs import scenarios

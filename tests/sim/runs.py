@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sim.engine.costs import GivenSeconds
-from sim.engine.fleet import Fleet
-from sim.engine.result import Result
-from sim.engine.simulate import Setup, prepare, simulate
-from sim.engine.timeline import Kind, Span
-from sim.scenario.scenario import Scenario
-from sim.workload.methods import with_parameter
+from parasim.core.sim.engine.costs import GivenSeconds
+from parasim.core.sim.engine.fleet import Fleet
+from parasim.core.sim.engine.result import Result
+from parasim.core.sim.engine.simulate import Setup, prepare, simulate
+from parasim.core.sim.engine.timeline import Kind, Span
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.workload.methods import with_parameter
 
 DEFAULTS: dict[str, Any] = {
     "compute": {"seconds": 10},

@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 
-from sim.engine.costs import Costs, GivenSeconds
-from sim.engine.fleet import Fleet
-from sim.engine.simulate import Setup
-from sim.scenario.scenario import Scenario
+from parasim.core.sim.engine.costs import Costs, GivenSeconds
+from parasim.core.sim.engine.fleet import Fleet
+from parasim.core.sim.engine.simulate import Setup
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.train.data.partition import Partition
+from parasim.core.train.runs.run import Trained, train_method
+from parasim.core.train.runs.settings import TrainSettings
+from parasim.core.train.runs.workbench import Workbench
 from tests.train.tiny import ARCHITECTURE, RandomTokens, tiny_model, weights
-from train.data.partition import Partition
-from train.runs.run import Trained, train_method
-from train.runs.settings import TrainSettings
-from train.runs.workbench import Workbench
 
 Callback = Callable[..., None]
 

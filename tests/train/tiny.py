@@ -9,20 +9,20 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from sim.engine.costs import GivenSeconds
-from sim.engine.fleet import Fleet
-from sim.engine.result import Result
-from sim.engine.simulate import prepare, simulate
-from sim.scenario.scenario import Scenario
-from sim.scenario.sections import Lora
-from sim.workload.architecture import from_config
-from sim.workload.blocks import Block, partition
+from parasim.core.sim.engine.costs import GivenSeconds
+from parasim.core.sim.engine.fleet import Fleet
+from parasim.core.sim.engine.result import Result
+from parasim.core.sim.engine.simulate import prepare, simulate
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.scenario.sections import Lora
+from parasim.core.sim.workload.architecture import from_config
+from parasim.core.sim.workload.blocks import Block, partition
+from parasim.core.train.data.task import Batch, Evaluation
+from parasim.core.train.federated.learner import TorchLearner
+from parasim.core.train.runs.settings import TrainSettings
+from parasim.core.train.update.local import LocalSettings
+from parasim.core.train.update.trained_part import trained_part
 from tests.oracles.plain_training import EPSILON
-from train.data.task import Batch, Evaluation
-from train.federated.learner import TorchLearner
-from train.runs.settings import TrainSettings
-from train.update.local import LocalSettings
-from train.update.trained_part import trained_part
 
 CONFIG: dict[str, Any] = {
     "model_type": "llama",

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from train.data.evaluate import evaluating
-from train.data.task import DataError
+from parasim.core.train.data.evaluate import evaluating
+from parasim.core.train.data.task import DataError
 
 _TRIED = 4
 

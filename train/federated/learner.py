@@ -16,22 +16,22 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from sim.engine.costs import Costs
-from sim.engine.fleet import Fleet
-from sim.engine.learner import Promise, Update
-from sim.engine.simulate import Setup
-from train.data.task import Task
-from train.federated.block_choice import adaptive_schedule
-from train.federated.client import Client
-from train.federated.versions import BASE, Versions
-from train.models.blocks import Values
-from train.runs.settings import TrainSettings
-from train.update.aggregate import mean, overwriting, root_mean_square
-from train.update.compression import messages
-from train.update.jobs import Job, LocalTrainer, TrainerFactory
-from train.update.kept_optimizer import KeptOptimizer
-from train.update.local import DivergedError, LocalSettings, LocalUpdate, TrainingError
-from train.update.trained_part import TrainedPart, TrainedStack
+from parasim.core.sim.engine.costs import Costs
+from parasim.core.sim.engine.fleet import Fleet
+from parasim.core.sim.engine.learner import Promise, Update
+from parasim.core.sim.engine.simulate import Setup
+from parasim.core.train.data.task import Task
+from parasim.core.train.federated.block_choice import adaptive_schedule
+from parasim.core.train.federated.client import Client
+from parasim.core.train.federated.versions import BASE, Versions
+from parasim.core.train.models.blocks import Values
+from parasim.core.train.runs.settings import TrainSettings
+from parasim.core.train.update.aggregate import mean, overwriting, root_mean_square
+from parasim.core.train.update.compression import messages
+from parasim.core.train.update.jobs import Job, LocalTrainer, TrainerFactory
+from parasim.core.train.update.kept_optimizer import KeptOptimizer
+from parasim.core.train.update.local import DivergedError, LocalSettings, LocalUpdate, TrainingError
+from parasim.core.train.update.trained_part import TrainedPart, TrainedStack
 
 
 class Trace(NamedTuple):

@@ -16,21 +16,21 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.support.streams import stream
+from parasim.core.train.data.encoding import collate, pack
+from parasim.core.train.data.task import Batch
+from parasim.core.train.data.text import TextTask
+from parasim.core.train.models.blocks import Values, install
+from parasim.core.train.models.building import DEMO, quiet
+from parasim.core.train.models.files import save_model
+from parasim.core.train.models.packing import apart, save_tensors
+from parasim.core.train.runs.checkpoint import vouch, vouched, whole_folder
+from parasim.core.train.runs.settings import PretrainingSettings, TrainSettings
+from parasim.core.train.runs.workbench import Workbench
+from parasim.core.train.update.local import LocalSettings, TrainingError, train_locally
+from parasim.core.train.update.pauses import Pauses
 from parasim_demonstration.word_problems import general_text
-from sim.scenario.scenario import Scenario
-from sim.support.streams import stream
-from train.data.encoding import collate, pack
-from train.data.task import Batch
-from train.data.text import TextTask
-from train.models.blocks import Values, install
-from train.models.building import DEMO, quiet
-from train.models.files import save_model
-from train.models.packing import apart, save_tensors
-from train.runs.checkpoint import vouch, vouched, whole_folder
-from train.runs.settings import PretrainingSettings, TrainSettings
-from train.runs.workbench import Workbench
-from train.update.local import LocalSettings, TrainingError, train_locally
-from train.update.pauses import Pauses
 
 DEMONSTRATION = PretrainingSettings(steps=800, batch_size=16, learning_rate=3e-3)
 """What the demonstration's model gets unless something else is asked for."""

@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from sim.errors import EngineError, ScenarioError
-from train.data.task import Task
-from train.federated.versions import BASE, Versions
-from train.models.packing import pack, unpack
-from train.remote.device_worker import JobRequest, Model, serve
-from train.update.jobs import Job
-from train.update.local import LocalSettings, LocalUpdate
-from train.update.trained_part import TrainedPart, TrainedStack
+from parasim.core.sim.errors import EngineError, ScenarioError
+from parasim.core.train.data.task import Task
+from parasim.core.train.federated.versions import BASE, Versions
+from parasim.core.train.models.packing import pack, unpack
+from parasim.core.train.remote.device_worker import JobRequest, Model, serve
+from parasim.core.train.update.jobs import Job
+from parasim.core.train.update.local import LocalSettings, LocalUpdate
+from parasim.core.train.update.trained_part import TrainedPart, TrainedStack
 
 
 @dataclass(eq=False)

@@ -12,15 +12,15 @@ from multiprocessing.connection import Connection
 import numpy as np
 import torch
 
-from sim.support.worker_pool import depend_on_parent
-from train.data.task import Batch
-from train.federated.versions import Versions
-from train.models.blocks import Values
-from train.models.packing import pack, unpack
-from train.update.jobs import Job, do
-from train.update.local import LocalSettings, LocalUpdate
-from train.update.loss import Loss
-from train.update.trained_part import TrainedPart, TrainedStack
+from parasim.core.sim.support.worker_pool import depend_on_parent
+from parasim.core.train.data.task import Batch
+from parasim.core.train.federated.versions import Versions
+from parasim.core.train.models.blocks import Values
+from parasim.core.train.models.packing import pack, unpack
+from parasim.core.train.update.jobs import Job, do
+from parasim.core.train.update.local import LocalSettings, LocalUpdate
+from parasim.core.train.update.loss import Loss
+from parasim.core.train.update.trained_part import TrainedPart, TrainedStack
 
 
 @dataclass(frozen=True)

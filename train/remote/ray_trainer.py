@@ -20,16 +20,16 @@ from typing import Any
 
 import torch
 
-from sim.errors import EngineError
-from sim.support.ray_pool import ATTEMPTS_AGAIN, RayPool, original_error, worker_environment
-from sim.support.worker_pool import current_pool
-from train.data.task import Task
-from train.federated.versions import BASE, Versions
-from train.models.packing import pack, unpack
-from train.remote.worker import Caller, ItemVersion, JobRequest, do_job
-from train.update.jobs import Job
-from train.update.local import LocalSettings, LocalUpdate
-from train.update.trained_part import TrainedPart, TrainedStack
+from parasim.core.sim.errors import EngineError
+from parasim.core.sim.support.ray_pool import ATTEMPTS_AGAIN, RayPool, original_error, worker_environment
+from parasim.core.sim.support.worker_pool import current_pool
+from parasim.core.train.data.task import Task
+from parasim.core.train.federated.versions import BASE, Versions
+from parasim.core.train.models.packing import pack, unpack
+from parasim.core.train.remote.worker import Caller, ItemVersion, JobRequest, do_job
+from parasim.core.train.update.jobs import Job
+from parasim.core.train.update.local import LocalSettings, LocalUpdate
+from parasim.core.train.update.trained_part import TrainedPart, TrainedStack
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sim.errors import EngineError
-from sim.support.ray_pool import WorkerEnvironment, adopt
-from train.federated.versions import BASE, Versions
-from train.models.packing import pack, unpack
-from train.update.jobs import do
-from train.update.local import LocalSettings
-from train.update.loss import Loss
-from train.update.trained_part import TrainedPart, TrainedStack
+from parasim.core.sim.errors import EngineError
+from parasim.core.sim.support.ray_pool import WorkerEnvironment, adopt
+from parasim.core.train.federated.versions import BASE, Versions
+from parasim.core.train.models.packing import pack, unpack
+from parasim.core.train.update.jobs import do
+from parasim.core.train.update.local import LocalSettings
+from parasim.core.train.update.loss import Loss
+from parasim.core.train.update.trained_part import TrainedPart, TrainedStack
 
 ItemVersion = tuple[int, int]
 """A version of one of the server's items."""

@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from sim.scenario.scenario import PLANNED, Scenario
-from sim.scenario.traces import followed_traces
-from sim.workload.methods import METHODS, Trains
-from train.runs.settings import RECIPE, TrainSettings
-from train.runs.workbench import Workbench
+from parasim.core.sim.scenario.scenario import PLANNED, Scenario
+from parasim.core.sim.scenario.traces import followed_traces
+from parasim.core.sim.workload.methods import METHODS, Trains
+from parasim.core.train.runs.settings import RECIPE, TrainSettings
+from parasim.core.train.runs.workbench import Workbench
 
 Fields = dict[str, Any]
 _DEFAULTS = TrainSettings.model_fields

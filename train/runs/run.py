@@ -10,31 +10,31 @@ from typing import Any, cast
 
 import torch
 
-from sim.engine.costs import Costs, GivenSeconds
-from sim.engine.result import Result
-from sim.engine.simulate import Setup, prepare, simulate
-from sim.errors import OutputError
-from sim.scenario.scenario import Scenario
-from sim.support.deleted_results import check_results, note_result
-from train.data.task import Task
-from train.federated.learner import TorchLearner, Trace
-from train.models.blocks import Values
-from train.models.files import save_model
-from train.models.four_bits import dequantize
-from train.models.out_of_memory import free_memory
-from train.remote.device_trainer import DeviceWorkers
-from train.remote.ray_trainer import ClusterWorkers
-from train.runs.checkpoint import Checkpoint, CheckpointError, load, saved_rounds
-from train.runs.fingerprint import fingerprint
-from train.runs.metrics import MetricsRow
-from train.runs.recorder import Recorder, TargetReached, best_round, last_alike, reaches
-from train.runs.resume import restore
-from train.runs.settings import TrainSettings
-from train.runs.workbench import Workbench
-from train.update.jobs import LocalTrainer
-from train.update.local import LocalSettings, TrainingError
-from train.update.loss import Loss, Mixed
-from train.update.trained_part import TrainedStack, trained_part
+from parasim.core.sim.engine.costs import Costs, GivenSeconds
+from parasim.core.sim.engine.result import Result
+from parasim.core.sim.engine.simulate import Setup, prepare, simulate
+from parasim.core.sim.errors import OutputError
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.support.deleted_results import check_results, note_result
+from parasim.core.train.data.task import Task
+from parasim.core.train.federated.learner import TorchLearner, Trace
+from parasim.core.train.models.blocks import Values
+from parasim.core.train.models.files import save_model
+from parasim.core.train.models.four_bits import dequantize
+from parasim.core.train.models.out_of_memory import free_memory
+from parasim.core.train.remote.device_trainer import DeviceWorkers
+from parasim.core.train.remote.ray_trainer import ClusterWorkers
+from parasim.core.train.runs.checkpoint import Checkpoint, CheckpointError, load, saved_rounds
+from parasim.core.train.runs.fingerprint import fingerprint
+from parasim.core.train.runs.metrics import MetricsRow
+from parasim.core.train.runs.recorder import Recorder, TargetReached, best_round, last_alike, reaches
+from parasim.core.train.runs.resume import restore
+from parasim.core.train.runs.settings import TrainSettings
+from parasim.core.train.runs.workbench import Workbench
+from parasim.core.train.update.jobs import LocalTrainer
+from parasim.core.train.update.local import LocalSettings, TrainingError
+from parasim.core.train.update.loss import Loss, Mixed
+from parasim.core.train.update.trained_part import TrainedStack, trained_part
 
 
 @dataclass

@@ -11,28 +11,28 @@ import numpy as np
 import torch
 from torch import nn
 
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.support.streams import stream
+from parasim.core.sim.workload.architecture import Architecture
+from parasim.core.train.data.batching import Batching
+from parasim.core.train.data.clusters import cluster_texts
+from parasim.core.train.data.encoding import encode
+from parasim.core.train.data.formats import Example, read_examples
+from parasim.core.train.data.packing import check_packing
+from parasim.core.train.data.partition import Partition, split_by_label, split_evenly
+from parasim.core.train.data.task import DataError, Task
+from parasim.core.train.data.template import Template
+from parasim.core.train.data.text import TextTask, check_sequence_length, embeddings_of
+from parasim.core.train.data.vision import Images, ImageTask
+from parasim.core.train.models.architecture import counted
+from parasim.core.train.models.blocks import checkpoint_activations
+from parasim.core.train.models.building import DEMO, classifies_images, keep_no_cache, placed, random_model
+from parasim.core.train.models.files import load_model, load_tokenizer
+from parasim.core.train.runs.settings import TrainSettings
+from parasim.core.train.update.loss import Loss, check_chunked, training_loss
 from parasim_demonstration.digits import read_digits
 from parasim_demonstration.models import demonstration_config, demonstration_tokenizer, digits_config
 from parasim_demonstration.word_problems import word_problems
-from sim.scenario.scenario import Scenario
-from sim.support.streams import stream
-from sim.workload.architecture import Architecture
-from train.data.batching import Batching
-from train.data.clusters import cluster_texts
-from train.data.encoding import encode
-from train.data.formats import Example, read_examples
-from train.data.packing import check_packing
-from train.data.partition import Partition, split_by_label, split_evenly
-from train.data.task import DataError, Task
-from train.data.template import Template
-from train.data.text import TextTask, check_sequence_length, embeddings_of
-from train.data.vision import Images, ImageTask
-from train.models.architecture import counted
-from train.models.blocks import checkpoint_activations
-from train.models.building import DEMO, classifies_images, keep_no_cache, placed, random_model
-from train.models.files import load_model, load_tokenizer
-from train.runs.settings import TrainSettings
-from train.update.loss import Loss, check_chunked, training_loss
 
 WORD_PROBLEMS, DIGITS = "word-problems", "digits"
 _DEMO_EXAMPLES = 4000

@@ -18,15 +18,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from sim.errors import ParaSimError
-from train.data.task import Batch
-from train.models.blocks import Part, Values, activate
-from train.update.kept_optimizer import KeptOptimizer, go_on, state
-from train.update.loss import Loss
-from train.update.optimizers import OptimizerName, make_optimizer
-from train.update.pauses import Pauses
-from train.update.shares import Share, weighted
-from train.update.timing import now
+from parasim.core.sim.errors import ParaSimError
+from parasim.core.train.data.task import Batch
+from parasim.core.train.models.blocks import Part, Values, activate
+from parasim.core.train.update.kept_optimizer import KeptOptimizer, go_on, state
+from parasim.core.train.update.loss import Loss
+from parasim.core.train.update.optimizers import OptimizerName, make_optimizer
+from parasim.core.train.update.pauses import Pauses
+from parasim.core.train.update.shares import Share, weighted
+from parasim.core.train.update.timing import now
 
 Schedule = Literal["constant", "cosine"]
 

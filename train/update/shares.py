@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from train.data.evaluate import predictions
+from parasim.core.train.data.evaluate import predictions
 
 
 class Share(NamedTuple):

@@ -11,16 +11,16 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from sim.scenario.sections import Lora
-from sim.support.streams import stream
-from sim.workload.blocks import Block
-from sim.workload.methods import Trains
-from train.data.task import Batch
-from train.models.adapters import A, Adapter
-from train.models.blocks import Part, Values, activate, block_parameters, compile_layers, install
-from train.update.local import LocalSettings
-from train.update.loss import Loss
-from train.update.timing import now
+from parasim.core.sim.scenario.sections import Lora
+from parasim.core.sim.support.streams import stream
+from parasim.core.sim.workload.blocks import Block
+from parasim.core.sim.workload.methods import Trains
+from parasim.core.train.data.task import Batch
+from parasim.core.train.models.adapters import A, Adapter
+from parasim.core.train.models.blocks import Part, Values, activate, block_parameters, compile_layers, install
+from parasim.core.train.update.local import LocalSettings
+from parasim.core.train.update.loss import Loss
+from parasim.core.train.update.timing import now
 
 
 class TrainedPart:

@@ -9,6 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from parasim.core.sim.analysis.jitter import drawn_failures, jitters, random_failures, random_starts
+from parasim.core.sim.engine.fleet import Fleet
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.scenario.uncertainty import Jitter
 from parasim.figures.confidence import draw_confidence
 from parasim.figures.look import USUAL
 from parasim.planning.answer import Answer, Check, Plan
@@ -16,10 +20,6 @@ from parasim.planning.methods import Question
 from parasim.planning.risk.random_runs import CERTAINTY, PRECISE, RandomRuns, random_runs
 from parasim.sentences import grouped, say
 from parasim.text import clock, deadline_clock
-from sim.analysis.jitter import drawn_failures, jitters, random_failures, random_starts
-from sim.engine.fleet import Fleet
-from sim.scenario.scenario import Scenario
-from sim.scenario.uncertainty import Jitter
 
 _QUANTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 

@@ -12,6 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from parasim.core.sim.analysis.critical_path import Holder, critical_path
+from parasim.core.sim.analysis.deadline_search import deadline_search, nearest_position, spread
+from parasim.core.sim.analysis.explain import MOST_NAMED, named, shares_by_group
+from parasim.core.sim.engine.fleet import Fleet
+from parasim.core.sim.engine.result import Result
+from parasim.core.sim.errors import ParaSimError, ScenarioError
 from parasim.deadlines import ROUNDING
 from parasim.explanation import who
 from parasim.figures.look import USUAL, Look
@@ -22,12 +28,6 @@ from parasim.planning.search.ranges import own_width
 from parasim.planning.search.runtimes import RuntimesByValue, by_methods
 from parasim.sentences import say
 from parasim.text import clock, deadline_clock, origin
-from sim.analysis.critical_path import Holder, critical_path
-from sim.analysis.deadline_search import deadline_search, nearest_position, spread
-from sim.analysis.explain import MOST_NAMED, named, shares_by_group
-from sim.engine.fleet import Fleet
-from sim.engine.result import Result
-from sim.errors import ParaSimError, ScenarioError
 
 _WORTH_A_CLAUSE = 0.01
 """Share of the wall-clock that a resource must hold to be named."""

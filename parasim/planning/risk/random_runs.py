@@ -13,16 +13,16 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from parasim.core.sim.analysis.jitter import Jitters, jitters, random_failures, random_starts, simulate_drawn
+from parasim.core.sim.analysis.levers import Change, Lever, with_change
+from parasim.core.sim.analysis.quantile import probability_interval, quantile_rank, quantile_ranks
+from parasim.core.sim.errors import EndedEarlyError, ScenarioError
+from parasim.core.sim.replay.conditions import Floats
+from parasim.core.sim.replay.replay import Recording, record, replay
+from parasim.core.sim.support.worker_pool import cores, in_order
 from parasim.planning.methods import Case, Report, simulated
 from parasim.planning.search.work import affordable
 from parasim.sentences import say
-from sim.analysis.jitter import Jitters, jitters, random_failures, random_starts, simulate_drawn
-from sim.analysis.levers import Change, Lever, with_change
-from sim.analysis.quantile import probability_interval, quantile_rank, quantile_ranks
-from sim.errors import EndedEarlyError, ScenarioError
-from sim.replay.conditions import Floats
-from sim.replay.replay import Recording, record, replay
-from sim.support.worker_pool import cores, in_order
 
 CERTAINTY = 0.95
 """Probability with which an answer's interval holds the truth, over all looks together."""

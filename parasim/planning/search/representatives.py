@@ -15,17 +15,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from parasim.core.sim.engine.costs import Cost, Costs
+from parasim.core.sim.engine.fleet import Cohorts, Fleet
+from parasim.core.sim.engine.result import Result
+from parasim.core.sim.engine.simulate import simulate
+from parasim.core.sim.replay.conditions import shared_or_varying
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.scenario.sections import Group
+from parasim.core.sim.workload.blocks import Block
 from parasim.planning.changes import with_groups, with_links
 from parasim.planning.methods import Case
 from parasim.planning.search.ranges import UNLIMITED
-from sim.engine.costs import Cost, Costs
-from sim.engine.fleet import Cohorts, Fleet
-from sim.engine.result import Result
-from sim.engine.simulate import simulate
-from sim.replay.conditions import shared_or_varying
-from sim.scenario.scenario import Scenario
-from sim.scenario.sections import Group
-from sim.workload.blocks import Block
 
 _FEW = 8
 """So many groups are simulated as they are."""

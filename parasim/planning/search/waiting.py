@@ -14,18 +14,18 @@ from typing import NamedTuple
 import numpy as np
 
 from parasim.api import set_up
+from parasim.core.sim.analysis.jitter import random_failures
+from parasim.core.sim.analysis.levers import wanted
+from parasim.core.sim.analysis.quantile import quantile_rank
+from parasim.core.sim.engine.simulate import simulate
+from parasim.core.sim.errors import EndedEarlyError, OverdueError, ScenarioError
+from parasim.core.sim.replay.conditions import Floats
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.support.streams import stream
+from parasim.core.sim.support.worker_pool import cores, in_order
 from parasim.planning.changes import with_fields, with_waiting
 from parasim.planning.methods import Case
 from parasim.planning.search.work import EVENTS, OF_A_START
-from sim.analysis.jitter import random_failures
-from sim.analysis.levers import wanted
-from sim.analysis.quantile import quantile_rank
-from sim.engine.simulate import simulate
-from sim.errors import EndedEarlyError, OverdueError, ScenarioError
-from sim.replay.conditions import Floats
-from sim.scenario.scenario import Scenario
-from sim.support.streams import stream
-from sim.support.worker_pool import cores, in_order
 
 SCANNED = 9
 """Values to begin with."""

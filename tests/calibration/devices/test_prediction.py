@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.devices.catalogue import CatalogueDevice, device, known_devices
-from calibration.devices.kernels import seconds
-from calibration.devices.operators import Operator, Phase
-from calibration.devices.prediction import (
+from parasim.core.calibration.devices.catalogue import CatalogueDevice, device, known_devices
+from parasim.core.calibration.devices.kernels import seconds
+from parasim.core.calibration.devices.operators import Operator, Phase
+from parasim.core.calibration.devices.prediction import (
     HOST,
     HOST_COMPILED,
     SCALING_BAND,
@@ -23,8 +23,8 @@ from calibration.devices.prediction import (
     sent,
     step_seconds,
 )
-from calibration.memory.recipe import Recipe
-from sim.errors import CostError
+from parasim.core.calibration.memory.recipe import Recipe
+from parasim.core.sim.errors import CostError
 
 SLOW = CatalogueDevice(
     "slow", 1e9, "float32", 1e9, 1e-6, {"float32": 1e9, "bfloat16": 4e9}, "made up", kind="cpu", link=1e9

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from calibration.measuring.configuration import longest_sequence
-from calibration.measuring.defaults import default_levels, default_targets
-from calibration.measuring.plan import MeasuringPlan, check_enough, planned_points
-from sim.errors import ArchitectureError
-from sim.workload.architecture import from_config
+from parasim.core.calibration.measuring.configuration import longest_sequence
+from parasim.core.calibration.measuring.defaults import default_levels, default_targets
+from parasim.core.calibration.measuring.plan import MeasuringPlan, check_enough, planned_points
+from parasim.core.sim.errors import ArchitectureError
+from parasim.core.sim.workload.architecture import from_config
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG
 
 GPT2: dict[str, Any] = {

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.measuring import measure
-from calibration.measuring.measure import (
+from parasim.core.calibration.measuring import measure
+from parasim.core.calibration.measuring.measure import (
     FEWEST_STEPS,
     Limits,
     Measurer,
@@ -21,15 +21,15 @@ from calibration.measuring.measure import (
     steps_per_visit,
     visit_of,
 )
-from calibration.measuring.measured_model import MeasuredModel
-from calibration.measuring.step_memory_guard import needed_bytes
-from calibration.measuring.stopwatch import Stopwatch
-from calibration.profiles.measured_file import StepSample
-from calibration.profiles.points import StepPoint, Visit
-from sim.workload.methods import Trains
+from parasim.core.calibration.measuring.measured_model import MeasuredModel
+from parasim.core.calibration.measuring.step_memory_guard import needed_bytes
+from parasim.core.calibration.measuring.stopwatch import Stopwatch
+from parasim.core.calibration.profiles.measured_file import StepSample
+from parasim.core.calibration.profiles.points import StepPoint, Visit
+from parasim.core.sim.workload.methods import Trains
+from parasim.core.train.models.out_of_memory import DeviceMemoryError
+from parasim.core.train.update.local import TrainingError
 from tests.calibration.synthetic import CONFIG
-from train.models.out_of_memory import DeviceMemoryError
-from train.update.local import TrainingError
 
 
 def step(batch_size: int) -> StepPoint:

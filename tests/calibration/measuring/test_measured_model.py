@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from calibration.measuring import measured_model
-from calibration.measuring.measured_model import build_model, check_fit
-from calibration.memory import shapes
-from calibration.memory.shapes import ShapeModel
-from sim.errors import CostError
+from parasim.core.calibration.measuring import measured_model
+from parasim.core.calibration.measuring.measured_model import build_model, check_fit
+from parasim.core.calibration.memory import shapes
+from parasim.core.calibration.memory.shapes import ShapeModel
+from parasim.core.sim.errors import CostError
+from parasim.core.train.models.building import random_model
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG
-from train.models.building import random_model
 
 GB = 10**9
 

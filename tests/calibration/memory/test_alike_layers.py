@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from calibration.devices.catalogue import device
-from calibration.devices.operators import Operator, Phase
-from calibration.devices.prediction import step_seconds
-from calibration.memory.alike_layers import continued_operators, trace_step
-from calibration.memory.recipe import Recipe
-from calibration.memory.shapes import ShapeModel, TracedStep
-from sim.scenario.sections import Lora
-from sim.workload.blocks import partition
-from sim.workload.methods import Trains
+from parasim.core.calibration.devices.catalogue import device
+from parasim.core.calibration.devices.operators import Operator, Phase
+from parasim.core.calibration.devices.prediction import step_seconds
+from parasim.core.calibration.memory.alike_layers import continued_operators, trace_step
+from parasim.core.calibration.memory.recipe import Recipe
+from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep
+from parasim.core.sim.scenario.sections import Lora
+from parasim.core.sim.workload.blocks import partition
+from parasim.core.sim.workload.methods import Trains
 from tests.train.tiny import CONFIG
 
 DEEP = CONFIG | {"num_hidden_layers": 12}

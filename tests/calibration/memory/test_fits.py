@@ -12,20 +12,20 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from calibration.devices.catalogue import device
-from calibration.memory.allocations import Category
-from calibration.memory.fits import fits, least_memory, memory_sentences, second_thread
-from calibration.memory.peaks import paged_bytes, traced_peak
-from calibration.profiles.loading import load_profile
-from sim.engine.learner import Update
-from sim.engine.simulate import Setup, prepare
-from sim.errors import ScenarioError
-from sim.scenario.scenario import Scenario
-from sim.workload.architecture import architecture
-from sim.workload.methods import METHODS, Trains
+from parasim.core.calibration.devices.catalogue import device
+from parasim.core.calibration.memory.allocations import Category
+from parasim.core.calibration.memory.fits import fits, least_memory, memory_sentences, second_thread
+from parasim.core.calibration.memory.peaks import paged_bytes, traced_peak
+from parasim.core.calibration.profiles.loading import load_profile
+from parasim.core.sim.engine.learner import Update
+from parasim.core.sim.engine.simulate import Setup, prepare
+from parasim.core.sim.errors import ScenarioError
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.workload.architecture import architecture
+from parasim.core.sim.workload.methods import METHODS, Trains
+from parasim.core.train.federated.learner import TorchLearner
 from tests.calibration.synthetic import measured_file
 from tests.train.tiny import ARCHITECTURE, CONFIG, federate
-from train.federated.learner import TorchLearner
 
 
 def setup(model: str = "llama-3-8b", **fields: Any) -> Setup:

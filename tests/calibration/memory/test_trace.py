@@ -13,17 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from calibration.devices.operators import Operators, Phase, one_step
-from calibration.memory.allocations import Category, Ledger
-from calibration.memory.shapes import ShapeModel, TracedStep, filled_batch
+from parasim.core.calibration.devices.operators import Operators, Phase, one_step
+from parasim.core.calibration.memory.allocations import Category, Ledger
+from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep, filled_batch
+from parasim.core.sim.errors import ArchitectureError, CostError
+from parasim.core.sim.scenario.sections import Lora
+from parasim.core.sim.workload.blocks import lora_parameters, partition
+from parasim.core.sim.workload.methods import Trains
+from parasim.core.train.models.blocks import activate, block_parameters
+from parasim.core.train.models.building import random_model
 from parasim_demonstration.models import demonstration_config
-from sim.errors import ArchitectureError, CostError
-from sim.scenario.sections import Lora
-from sim.workload.blocks import lora_parameters, partition
-from sim.workload.methods import Trains
 from tests.train.tiny import CONFIG, tiny_model
-from train.models.blocks import activate, block_parameters
-from train.models.building import random_model
 
 LAYERS, HIDDEN, MLP, VOCABULARY, WIDTH_OF_KEYS = 4, 16, 24, 24, 8
 """The tiny model: 2 heads of 8 for queries, 1 for keys and values."""

@@ -10,16 +10,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.measuring import measure_merging as measure_merging_module
-from calibration.measuring.measure_merging import STACKED, measure_merging
-from calibration.measuring.measured_model import MeasuredModel
-from calibration.measuring.plan import MeasuringPlan, Role
-from calibration.profiles.cost_terms import MERGE_TERMS, merge_work
-from calibration.profiles.measured_file import MergeSample
-from calibration.profiles.merging import fit_merging, merge_seconds
+from parasim.core.calibration.measuring import measure_merging as measure_merging_module
+from parasim.core.calibration.measuring.measure_merging import STACKED, measure_merging
+from parasim.core.calibration.measuring.measured_model import MeasuredModel
+from parasim.core.calibration.measuring.plan import MeasuringPlan, Role
+from parasim.core.calibration.profiles.cost_terms import MERGE_TERMS, merge_work
+from parasim.core.calibration.profiles.measured_file import MergeSample
+from parasim.core.calibration.profiles.merging import fit_merging, merge_seconds
+from parasim.core.train.models.adapters import Adapter
+from parasim.core.train.models.blocks import Values
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG
-from train.models.adapters import Adapter
-from train.models.blocks import Values
 
 PLAN = MeasuringPlan(
     batch_sizes=(1,), sequence_lengths=(8,), layers=(1,), ranks=(2, 4), targets=("q_proj+v_proj", "all-linear")

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 import parasim
-from calibration.paper.cells import paper_setting
 from parasim.app.deadlines import deadlines
 from parasim.app.forms import computing, starting_points
 from parasim.app.lines import lines
@@ -16,6 +15,7 @@ from parasim.app.methods import methods
 from parasim.app.questions import answer, problems
 from parasim.app.reasons import reasons
 from parasim.app.running import run
+from parasim.core.calibration.paper.cells import paper_setting
 from parasim.explanation import summary
 from parasim.planning.plan import plan
 

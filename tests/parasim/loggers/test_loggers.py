@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from parasim.core.train.runs.metrics import MetricsRow
 from parasim.loggers import logbook as logbook_module
 from parasim.training import train
 from tests.parasim.command_line import refused, run
 from tests.parasim.loggers.fakes import FOLDER, install, lines
-from train.runs.metrics import MetricsRow
 
 LOG = ("tensorboard", "wandb", "mlflow")
 VALUES = ("train_loss", "eval_loss", "accuracy", "uploaded_bytes", "downloaded_bytes")

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.analysis.critical_path import Holder, Piece, critical_path, length, pieces_of
-from sim.analysis.slack import slack
-from sim.engine.result import Result
-from sim.engine.timeline import SERVER, Kind, Parts, Span, Timeline
-from sim.scenario.scenario import Scenario
+from parasim.core.sim.analysis.critical_path import Holder, Piece, critical_path, length, pieces_of
+from parasim.core.sim.analysis.slack import slack
+from parasim.core.sim.engine.result import Result
+from parasim.core.sim.engine.timeline import SERVER, Kind, Parts, Span, Timeline
+from parasim.core.sim.scenario.scenario import Scenario
 from tests.sim.runs import simulated
 from tests.sim.whatifs import scenarios
 

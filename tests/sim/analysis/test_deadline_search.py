@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.analysis.deadline_search import around_line, deadline_search, decimals, nearest_position, secant_search, spread
+from parasim.core.sim.analysis.deadline_search import (
+    around_line,
+    deadline_search,
+    decimals,
+    nearest_position,
+    secant_search,
+    spread,
+)
 
 NUMBERS = decimals(0, 3)
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.analysis.jitter import Draws, Jitters, factors, simulate_drawn
-from sim.engine.costs import GivenSeconds
-from sim.engine.fleet import Fleet
-from sim.engine.simulate import prepare
-from sim.replay.replay import Recording, record
-from sim.scenario.scenario import Scenario
-from sim.scenario.uncertainty import Jitter
+from parasim.core.sim.analysis.jitter import Draws, Jitters, factors, simulate_drawn
+from parasim.core.sim.engine.costs import GivenSeconds
+from parasim.core.sim.engine.fleet import Fleet
+from parasim.core.sim.engine.simulate import prepare
+from parasim.core.sim.replay.replay import Recording, record
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.scenario.uncertainty import Jitter
 from tests.sim.whatifs import scenarios
 
 LOGNORMAL = {"sigma": 0.2}

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.analysis.sweep import Axis, SweepPoint, grid, run_sweep, split_values
-from sim.errors import OutputError, ScenarioError
+from parasim.core.sim.analysis.sweep import Axis, SweepPoint, grid, run_sweep, split_values
+from parasim.core.sim.errors import OutputError, ScenarioError
 
 CALLS: list[float] = []
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sim.analysis.critical_path import Holder, critical_path
-from sim.engine.aggregation import Quorum
-from sim.engine.run import Run
-from sim.engine.shape import Params, Traits
-from sim.engine.site import Site
-from sim.engine.timeline import Kind
-from sim.engine.world import Process
-from sim.errors import SimulationError
-from sim.protocols.synchronous import Synchronous
-from sim.workload.methods import METHODS, Method, Trains
+from parasim.core.sim.analysis.critical_path import Holder, critical_path
+from parasim.core.sim.engine.aggregation import Quorum
+from parasim.core.sim.engine.run import Run
+from parasim.core.sim.engine.shape import Params, Traits
+from parasim.core.sim.engine.site import Site
+from parasim.core.sim.engine.timeline import Kind
+from parasim.core.sim.engine.world import Process
+from parasim.core.sim.errors import SimulationError
+from parasim.core.sim.protocols.synchronous import Synchronous
+from parasim.core.sim.workload.methods import METHODS, Method, Trains
 from tests.sim.engine.test_aggregators import EU, FLEET, REGIONS, US, times
 from tests.sim.runs import of, simulated
 

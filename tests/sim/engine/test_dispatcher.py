@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.engine.result import Result
-from sim.engine.timeline import SERVER, Kind, write_csv
-from sim.errors import SimulationError
-from sim.failures.dropout import Dropouts, Vanishing
+from parasim.core.sim.engine.result import Result
+from parasim.core.sim.engine.timeline import SERVER, Kind, write_csv
+from parasim.core.sim.errors import SimulationError
+from parasim.core.sim.failures.dropout import Dropouts, Vanishing
 from tests.sim.runs import of, simulated
 
 Fates = Mapping[tuple[int, int], Vanishing]

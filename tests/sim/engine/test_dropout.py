@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from sim.engine.result import Result
-from sim.engine.timeline import SERVER, Kind
-from sim.errors import SimulationError
-from sim.failures.dropout import Dropouts, Vanishing
+from parasim.core.sim.engine.result import Result
+from parasim.core.sim.engine.timeline import SERVER, Kind
+from parasim.core.sim.errors import SimulationError
+from parasim.core.sim.failures.dropout import Dropouts, Vanishing
 from tests.sim.runs import of, simulated
 
 Fates = Mapping[tuple[int, int], Vanishing]

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.engine.cost_learner import CostLearner
-from sim.engine.costs import GivenSeconds
-from sim.engine.fleet import Fleet
-from sim.engine.learner import Promise, Update
-from sim.engine.result import Result
-from sim.engine.simulate import prepare, simulate
-from sim.engine.site import Site
-from sim.errors import ScenarioError
-from sim.scenario.scenario import Scenario
-from sim.workload.methods import METHODS
+from parasim.core.sim.engine.cost_learner import CostLearner
+from parasim.core.sim.engine.costs import GivenSeconds
+from parasim.core.sim.engine.fleet import Fleet
+from parasim.core.sim.engine.learner import Promise, Update
+from parasim.core.sim.engine.result import Result
+from parasim.core.sim.engine.simulate import prepare, simulate
+from parasim.core.sim.engine.site import Site
+from parasim.core.sim.errors import ScenarioError
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.workload.methods import METHODS
 from tests.sim.runs import rotating, with_staleness
 
 DEFAULTS = {

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.failures.deadline import AdaptiveDeadline
+from parasim.core.sim.failures.deadline import AdaptiveDeadline
 
 
 def after(durations: list[float], median: float = 1.0, mad: float = 3.0) -> float | None:

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from sim.engine.selection import Fraction
-from sim.errors import ScenarioError
-from sim.failures.availability import Sessions
-from sim.failures.population import Population
-from sim.scenario.scenario import Scenario
-from sim.scenario.sessions import recorded_sessions
-from sim.scenario.traces import followed_traces
-from sim.support.streams import KeyedStream, stream
+from parasim.core.sim.engine.selection import Fraction
+from parasim.core.sim.errors import ScenarioError
+from parasim.core.sim.failures.availability import Sessions
+from parasim.core.sim.failures.population import Population
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.scenario.sessions import recorded_sessions
+from parasim.core.sim.scenario.traces import followed_traces
+from parasim.core.sim.support.streams import KeyedStream, stream
 from tests.growth import bytecodes
 
 PLAIN: dict[str, Any] = {"method": "fedbcd", "rounds": 2, "compute": {"seconds": 1}, "payload": {"upload": "10MB"}}

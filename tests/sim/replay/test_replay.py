@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.engine.costs import GivenSeconds
-from sim.engine.fleet import Fleet
-from sim.engine.simulate import prepare
-from sim.engine.timeline import Kind, Timeline
-from sim.errors import ScenarioError
-from sim.replay.conditions import PER_CLIENT, Variants
-from sim.replay.occupancy import messages_follow_one_another
-from sim.replay.replay import Recording, record, replay
-from sim.scenario.scenario import Scenario
+from parasim.core.sim.engine.costs import GivenSeconds
+from parasim.core.sim.engine.fleet import Fleet
+from parasim.core.sim.engine.simulate import prepare
+from parasim.core.sim.engine.timeline import Kind, Timeline
+from parasim.core.sim.errors import ScenarioError
+from parasim.core.sim.replay.conditions import PER_CLIENT, Variants
+from parasim.core.sim.replay.occupancy import messages_follow_one_another
+from parasim.core.sim.replay.replay import Recording, record, replay
+from parasim.core.sim.scenario.scenario import Scenario
 from tests.sim.runs import rotating, simulated
 from tests.sim.whatifs import scenarios
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from parasim.api import load, set_up
-from sim.analysis.inputs import Inputs
-from sim.analysis.jitter import Jitters, random_starts, simulate_drawn
-from sim.engine.simulate import simulate
-from sim.replay.conditions import Variants
-from sim.replay.replay import Recording, record
+from parasim.core.sim.analysis.inputs import Inputs
+from parasim.core.sim.analysis.jitter import Jitters, random_starts, simulate_drawn
+from parasim.core.sim.engine.simulate import simulate
+from parasim.core.sim.replay.conditions import Variants
+from parasim.core.sim.replay.replay import Recording, record
 
 Fields = dict[str, Any]
 STEPS: Fields = {"steps": [["0s", "4MB/s"], ["5s", "1MB/s"]], "period": "9s"}

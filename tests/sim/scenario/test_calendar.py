@@ -6,7 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sim.scenario.calendar import due, is_calendar, moment_after, read_moment, read_time, seconds_between, written
+from parasim.core.sim.scenario.calendar import (
+    due,
+    is_calendar,
+    moment_after,
+    read_moment,
+    read_time,
+    seconds_between,
+    written,
+)
 
 TUESDAY = read_moment("2026-12-01T17:00 Europe/Berlin")
 HOUR = 3600

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.errors import UnitError
-from sim.scenario import units
+from parasim.core.sim.errors import UnitError
+from parasim.core.sim.scenario import units
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from parasim import Method, Trains
-from sim.engine.site import Site
-from sim.engine.world import Process
-from sim.protocols.synchronous import Synchronous
+from parasim.core.sim.engine.site import Site
+from parasim.core.sim.engine.world import Process
+from parasim.core.sim.protocols.synchronous import Synchronous
 
 
 class Vanishing(Synchronous):

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from sim.errors import ArchitectureError
-from sim.workload.architecture import (
+from parasim.core.sim.errors import ArchitectureError
+from parasim.core.sim.workload.architecture import (
     MODEL_TYPES,
     Linear,
     UnknownModelTypeError,

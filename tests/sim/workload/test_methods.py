@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from sim.errors import ScenarioError
-from sim.protocols.synchronous import Synchronous
-from sim.workload.methods import METHODS, Method, Trains, register
+from parasim.core.sim.errors import ScenarioError
+from parasim.core.sim.protocols.synchronous import Synchronous
+from parasim.core.sim.workload.methods import METHODS, Method, Trains, register
 
 
 class Other(StrEnum):

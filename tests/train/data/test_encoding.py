@@ -5,11 +5,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parasim.core.train.data.encoding import TokenRow, collate, encode, pack
+from parasim.core.train.data.formats import Example
+from parasim.core.train.data.task import DataError
+from parasim.core.train.data.template import Template
 from parasim_demonstration.models import word_tokenizer
-from train.data.encoding import TokenRow, collate, encode, pack
-from train.data.formats import Example
-from train.data.task import DataError
-from train.data.template import Template
 
 WORDS = [str(number) for number in range(10)]
 TEMPLATE = Template(word_tokenizer(WORDS))

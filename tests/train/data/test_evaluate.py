@@ -8,13 +8,20 @@ import torch
 from torch import nn
 from transformers import GPT2Config
 
+from parasim.core.train.data.encoding import collate, encode
+from parasim.core.train.data.evaluate import (
+    evaluating,
+    generate,
+    held_out_loss,
+    model_loss,
+    readable_tokens,
+    right_answers,
+)
+from parasim.core.train.data.formats import Example
+from parasim.core.train.data.task import DataError
+from parasim.core.train.data.template import Template
+from parasim.core.train.models.building import random_model
 from parasim_demonstration.models import demo_config, word_tokenizer
-from train.data.encoding import collate, encode
-from train.data.evaluate import evaluating, generate, held_out_loss, model_loss, readable_tokens, right_answers
-from train.data.formats import Example
-from train.data.task import DataError
-from train.data.template import Template
-from train.models.building import random_model
 
 WORDS = ["What", "is", "?", "+", "####", *map(str, range(20))]
 TEMPLATE = Template(word_tokenizer(WORDS))
@@ -143,7 +150,7 @@ def test_the_mode_is_left_as_it_was():
 
 
 def test_an_infinite_perplexity():
-    from train.data.task import Evaluation
+    from parasim.core.train.data.task import Evaluation
 
     assert Evaluation(math.log(8), None, 1).perplexity == pytest.approx(8)
     assert Evaluation(1e6, None, 1).perplexity == math.inf

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parasim.core.train.data.encoding import TokenRow, collate, encode
+from parasim.core.train.data.examples import Example
+from parasim.core.train.data.frame import CLOCK, Frame
+from parasim.core.train.data.task import DataError
+from parasim.core.train.data.template import Template
 from parasim_demonstration.models import word_tokenizer
 from tests.train.data.chat_templates import PARTS, TEXT, byte_tokenizer, marked, unmarked
-from train.data.encoding import TokenRow, collate, encode
-from train.data.examples import Example
-from train.data.frame import CLOCK, Frame
-from train.data.task import DataError
-from train.data.template import Template
 
 ALL = TEXT | PARTS
 QUESTION = Example("What is two and three?", "The answer is five.")

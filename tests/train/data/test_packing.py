@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import MambaConfig, MambaForCausalLM
 
+from parasim.core.train.data.encoding import TokenRow, collate, collate_packed
+from parasim.core.train.data.evaluate import IGNORED, model_loss, predictions
+from parasim.core.train.data.packing import check_packing, packed
+from parasim.core.train.data.task import DataError
+from parasim.core.train.models.building import keep_no_cache
 from tests.train.tiny import CONFIG, tiny_model
-from train.data.encoding import TokenRow, collate, collate_packed
-from train.data.evaluate import IGNORED, model_loss, predictions
-from train.data.packing import check_packing, packed
-from train.data.task import DataError
-from train.models.building import keep_no_cache
 
 
 def test_each_lies_where_the_least_room_is_left() -> None:

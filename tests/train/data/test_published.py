@@ -7,10 +7,10 @@ import lzma
 
 import pytest
 
-from train.data import formats
-from train.data.examples import Example
-from train.data.formats import read_examples
-from train.data.task import DataError
+from parasim.core.train.data import formats
+from parasim.core.train.data.examples import Example
+from parasim.core.train.data.formats import read_examples
+from parasim.core.train.data.task import DataError
 
 
 def read(tmp_path, *rows, **options) -> list[Example]:

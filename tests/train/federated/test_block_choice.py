@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from sim.errors import SimulationError
+from parasim.core.sim.errors import SimulationError
+from parasim.core.train.federated.block_choice import AdaptiveSchedule, Bandit, ByChange, RoundReport
 from tests.train.tiny import federate, tiny_model, weights
-from train.federated.block_choice import AdaptiveSchedule, Bandit, ByChange, RoundReport
 
 
 def changed(block: int, change: float, loss: float = 1.0) -> RoundReport:

@@ -6,15 +6,15 @@ import copy
 
 import pytest
 
-from sim.engine.site import Site
-from sim.engine.world import Process
-from sim.protocols.synchronous import Synchronous
-from sim.workload.methods import METHODS, Method, Trains
+from parasim.core.sim.engine.site import Site
+from parasim.core.sim.engine.world import Process
+from parasim.core.sim.protocols.synchronous import Synchronous
+from parasim.core.sim.workload.methods import METHODS, Method, Trains
+from parasim.core.train.update.local import TrainingError
 from tests.oracles import plain_training as plain
 from tests.sim.users.impatient import IMPATIENT
 from tests.sim.users.own_fedbuff import OWN_FEDBUFF
 from tests.train.tiny import LOCAL, RandomTokens, assert_equal, federate, tiny_model, weights
-from train.update.local import TrainingError
 
 FLEET = [{"uplink": "100MB/s"}, {"uplink": "50MB/s"}, {"uplink": "20MB/s"}]
 RATE = LOCAL.learning_rate

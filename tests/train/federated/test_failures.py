@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from sim.failures.dropout import Dropouts, Vanishing
+from parasim.core.sim.failures.dropout import Dropouts, Vanishing
+from parasim.core.train.federated.learner import TorchLearner
+from parasim.core.train.federated.versions import Versions
 from tests.oracles import plain_training as plain
 from tests.train.tiny import LOCAL, RandomTokens, assert_equal, federate, tiny_model, weights
-from train.federated.learner import TorchLearner
-from train.federated.versions import Versions
 
 SCHEDULE = [2, 0, 0, 3, 0]
 RATE = LOCAL.learning_rate

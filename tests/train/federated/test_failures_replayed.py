@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from sim.engine.timeline import Kind
+from parasim.core.sim.engine.timeline import Kind
+from parasim.core.train.models.adapters import SCALING, Adapter
+from parasim.core.train.update.trained_part import TrainedStack
 from tests.oracles import plain_training as plain
 from tests.oracles.failing_training import Plain, PlainStack
 from tests.train.tiny import LOCAL, LORA, RandomTokens, federate_with_result, tiny_model, weights
-from train.models.adapters import SCALING, Adapter
-from train.update.trained_part import TrainedStack
 
 RATE = LOCAL.learning_rate
 """A step of AdamW is 1e-2: two of them, missing of one client in five or counted twice, are twenty times as much."""

@@ -10,9 +10,15 @@ from typing import Any
 import pytest
 import torch
 
-from sim.engine.simulate import prepare
-from sim.scenario.scenario import Scenario
-from sim.workload.methods import METHODS
+from parasim.core.sim.engine.simulate import prepare
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.workload.methods import METHODS
+from parasim.core.train.federated.learner import TorchLearner
+from parasim.core.train.models.adapters import SCALING, Adapter
+from parasim.core.train.models.blocks import Values
+from parasim.core.train.runs.settings import TrainSettings
+from parasim.core.train.update.jobs import show
+from parasim.core.train.update.trained_part import TrainedStack
 from tests.oracles import plain_training as plain
 from tests.train.tiny import (
     ARCHITECTURE,
@@ -25,12 +31,6 @@ from tests.train.tiny import (
     tiny_model,
     weights,
 )
-from train.federated.learner import TorchLearner
-from train.models.adapters import SCALING, Adapter
-from train.models.blocks import Values
-from train.runs.settings import TrainSettings
-from train.update.jobs import show
-from train.update.trained_part import TrainedStack
 
 SCHEDULE = [2, 0, 0, 3, 1]
 RATE = LOCAL.learning_rate
@@ -390,7 +390,7 @@ def test_a_client_of_flora_pays_for_the_stacks_that_reach_it(monkeypatch: pytest
         }
     )
     learner = TorchLearner(prepare(scenario, ARCHITECTURE), TrainSettings(), trained, task, LOCAL, costs=None)
-    monkeypatch.setattr("train.update.local.now", ticking())
+    monkeypatch.setattr("parasim.core.train.update.local.now", ticking())
     known: dict[int, int] = {}
     for number, clients in enumerate(rounds):
         updates = []
@@ -414,7 +414,7 @@ def ticking() -> Any:
 
 def test_merging_is_timed_without_stacking(monkeypatch: pytest.MonkeyPatch):
     # Two readings a second apart around the merge alone.
-    monkeypatch.setattr("train.update.trained_part.now", ticking())
+    monkeypatch.setattr("parasim.core.train.update.trained_part.now", ticking())
     stack = TrainedStack(tiny_model(), LORA, seed=0)
     adapter = stack.message(stack.fresh_start(0, 0, {}), {name: torch.zeros(()) for name in stack.part(0)})
     assert stack.merge(stack.stacked([adapter, adapter], [1.0, 1.0], 1.0), 0) == 1.0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sim.workload.methods import METHODS
+from parasim.core.sim.workload.methods import METHODS
 from tests.train.small_runs import bench, train
 from tests.train.tiny import assert_equal, federate, weights
 

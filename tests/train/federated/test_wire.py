@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sim.workload.methods import METHODS
+from parasim.core.sim.workload.methods import METHODS
+from parasim.core.train.federated.learner import TorchLearner
+from parasim.core.train.federated.versions import Versions
+from parasim.core.train.models.adapters import A
+from parasim.core.train.models.blocks import Values
+from parasim.core.train.update.jobs import show
+from parasim.core.train.update.trained_part import TrainedStack
 from tests.oracles import plain_training as plain
 from tests.train.tiny import LOCAL, RandomTokens, federate, tiny_model, weights
-from train.federated.learner import TorchLearner
-from train.federated.versions import Versions
-from train.models.adapters import A
-from train.models.blocks import Values
-from train.update.jobs import show
-from train.update.trained_part import TrainedStack
 
 RATE = LOCAL.learning_rate
 SCHEDULE = [2, 0, 0, 3, 1]

@@ -9,12 +9,12 @@ import pytest
 import torch
 from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
 
-from sim.errors import ArchitectureError
-from sim.workload.blocks import lora_parameters
+from parasim.core.sim.errors import ArchitectureError
+from parasim.core.sim.workload.blocks import lora_parameters
+from parasim.core.train.models.architecture import configuration, counted
+from parasim.core.train.models.blocks import layer_list
+from parasim.core.train.models.building import ModelError, model_class
 from tests.train.models.corpus import ENTRIES, RANK, adapter_sizes, check_entry, sizes
-from train.models.architecture import configuration, counted
-from train.models.blocks import layer_list
-from train.models.building import ModelError, model_class
 
 
 @pytest.mark.parametrize("name", ENTRIES)

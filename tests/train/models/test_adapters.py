@@ -17,15 +17,15 @@ from transformers import (
     ViTConfig,
 )
 
-from sim.scenario.sections import Lora
-from sim.workload.architecture import from_config
-from sim.workload.blocks import lora_parameters
+from parasim.core.sim.scenario.sections import Lora
+from parasim.core.sim.workload.architecture import from_config
+from parasim.core.sim.workload.blocks import lora_parameters
+from parasim.core.train.models.adapters import SCALING, A, Adapter, AdapterError, B
+from parasim.core.train.models.architecture import counted
+from parasim.core.train.models.blocks import install
+from parasim.core.train.models.building import random_model
+from parasim.core.train.update.local import LocalSettings, train_locally
 from tests.train.tiny import snapshot
-from train.models.adapters import SCALING, A, Adapter, AdapterError, B
-from train.models.architecture import counted
-from train.models.blocks import install
-from train.models.building import random_model
-from train.update.local import LocalSettings, train_locally
 
 LLAMA = LlamaConfig(
     vocab_size=32,

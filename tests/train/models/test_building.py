@@ -18,9 +18,9 @@ from transformers import (
     ViTForImageClassification,
 )
 
+from parasim.core.train.models.building import ModelError, base_dtype, placed, random_model, reading
+from parasim.core.train.models.files import load_model, load_tokenizer
 from parasim_demonstration.models import demo_config
-from train.models.building import ModelError, base_dtype, placed, random_model, reading
-from train.models.files import load_model, load_tokenizer
 
 
 def tiny_llama(**changes: object) -> LlamaConfig:
@@ -252,7 +252,9 @@ def test_the_conversion_of_the_packaged_model_shows_no_bar(tmp_path, monkeypatch
         print("converting: 100%", file=sys.stderr)
         return LlamaForCausalLM(tiny_llama())
 
-    monkeypatch.setattr("train.models.files._smollm2", lambda: (str(tmp_path), {"gguf_file": "model.gguf"}))
+    monkeypatch.setattr(
+        "parasim.core.train.models.files._smollm2", lambda: (str(tmp_path), {"gguf_file": "model.gguf"})
+    )
     monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", convert)
     load_model("smollm2-135m-instruct")
     assert capsys.readouterr().err == ""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sim.workload.blocks import lora_parameters, partition
+from parasim.core.sim.workload.blocks import lora_parameters, partition
+from parasim.core.train.models.architecture import counted
 from tests.train.models.corpus import ENTRIES, check_entry
-from train.models.architecture import counted
 
 SAMPLE = (
     "mixtral-8x7b",  # experts that peft adapts, under names of their own

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from calibration.memory.recipe import NF4_BYTES
+from parasim.core.calibration.memory.recipe import NF4_BYTES
+from parasim.core.train.data.evaluate import model_loss
+from parasim.core.train.models.adapters import Adapter
+from parasim.core.train.models.building import random_model
+from parasim.core.train.models.four_bits import dequantize, linear_layers, quantize
+from parasim.core.train.models.packing import pack, unpack
+from parasim.core.train.update.local import LocalSettings, train_locally
 from tests.train.tiny import CONFIG, LORA
-from train.data.evaluate import model_loss
-from train.models.adapters import Adapter
-from train.models.building import random_model
-from train.models.four_bits import dequantize, linear_layers, quantize
-from train.models.packing import pack, unpack
-from train.update.local import LocalSettings, train_locally
 
 pytest.importorskip("bitsandbytes")
 CPU = torch.device("cpu")

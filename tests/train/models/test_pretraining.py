@@ -10,13 +10,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from sim.scenario.scenario import Scenario
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.train.models.pretraining import pretrain
+from parasim.core.train.runs.checkpoint import CheckpointError
+from parasim.core.train.runs.settings import TrainSettings
+from parasim.core.train.runs.workbench import Workbench, build
+from parasim.core.train.update.local import DivergedError
 from tests.train.tiny import assert_equal, weights
-from train.models.pretraining import pretrain
-from train.runs.checkpoint import CheckpointError
-from train.runs.settings import TrainSettings
-from train.runs.workbench import Workbench, build
-from train.update.local import DivergedError
 
 
 def base(

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
+from parasim.core.train.data.task import Evaluation
+from parasim.core.train.runs.checkpoint import CheckpointError, saved_rounds
+from parasim.core.train.runs.run import best_learner
 from tests.train.runs.test_resume import VARIANTS
 from tests.train.small_runs import Interrupted, assert_same, bench, ended, given, stop_after, train
 from tests.train.tiny import RandomTokens, weights
-from train.data.task import Evaluation
-from train.runs.checkpoint import CheckpointError, saved_rounds
-from train.runs.run import best_learner
 
 GIVEN_BY_ROUND = "cohorts"
 """Whose rounds are listed one by one."""

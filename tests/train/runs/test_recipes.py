@@ -10,18 +10,18 @@ import pytest
 import torch
 from torch import nn
 
-from sim.scenario.scenario import Scenario
-from sim.scenario.sections import Lora
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.scenario.sections import Lora
+from parasim.core.train.models.adapters import Adapter
+from parasim.core.train.models.blocks import Values
+from parasim.core.train.runs.fingerprint import shared_settings
+from parasim.core.train.runs.recorder import not_compiled
+from parasim.core.train.runs.settings import RECIPE, TrainSettings
+from parasim.core.train.update.local import LocalSettings, train_locally
+from parasim.core.train.update.loss import training_loss
+from parasim.core.train.update.trained_part import TrainedPart
 from tests.train.small_runs import Interrupted, assert_same, bench, ended, stop_after, train
 from tests.train.tiny import RandomTokens, tiny_model
-from train.models.adapters import Adapter
-from train.models.blocks import Values
-from train.runs.fingerprint import shared_settings
-from train.runs.recorder import not_compiled
-from train.runs.settings import RECIPE, TrainSettings
-from train.update.local import LocalSettings, train_locally
-from train.update.loss import training_loss
-from train.update.trained_part import TrainedPart
 
 PURE = {"weights": "bfloat16", "master_weights": False}
 EXACT: dict[str, Any] = {"wire": {"precision": "float32"}, "rounds": 1}

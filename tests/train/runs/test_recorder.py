@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from sim.engine.timeline import Kind
+from parasim.core.sim.engine.timeline import Kind
+from parasim.core.train.runs.recorder import Recorder
+from parasim.core.train.runs.settings import TrainSettings
 from tests.train.tiny import RandomTokens, tiny_model
-from train.runs.recorder import Recorder
-from train.runs.settings import TrainSettings
 
 
 class Message:

@@ -17,15 +17,15 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from sim.errors import OutputError
-from sim.scenario.scenario import Scenario
+from parasim.core.sim.errors import OutputError
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.train.data.task import Evaluation
+from parasim.core.train.runs import run
+from parasim.core.train.runs.checkpoint import CheckpointError
+from parasim.core.train.runs.metrics import METRICS
+from parasim.core.train.update.local import DivergedError
 from tests.train.small_runs import Interrupted, bench, stop_after, train
 from tests.train.tiny import RandomTokens
-from train.data.task import Evaluation
-from train.runs import run
-from train.runs.checkpoint import CheckpointError
-from train.runs.metrics import METRICS
-from train.update.local import DivergedError
 
 
 def test_a_row_per_round(tmp_path: Path):

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from sim.errors import ScenarioError
-from train.runs import trainable
-from train.runs.settings import TrainSettings
-from train.runs.trainable import check_recipe
+from parasim.core.sim.errors import ScenarioError
+from parasim.core.train.runs import trainable
+from parasim.core.train.runs.settings import TrainSettings
+from parasim.core.train.runs.trainable import check_recipe
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

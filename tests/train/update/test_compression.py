@@ -10,17 +10,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.errors import ScenarioError
-from sim.scenario.sections import Compression, Wire
-from sim.workload.payload import kept_values
+from parasim.core.sim.errors import ScenarioError
+from parasim.core.sim.scenario.sections import Compression, Wire
+from parasim.core.sim.workload.payload import kept_values
+from parasim.core.train.data.task import Evaluation
+from parasim.core.train.models.blocks import flatten
+from parasim.core.train.update.compression import Messages, quantize, top_k
+from parasim.core.train.update.local import TrainingError
+from parasim.core.train.update.priced_only import catches_up, priced_only
 from tests.sim.runs import prepared
 from tests.train.small_runs import bench, train
 from tests.train.tiny import RandomTokens, tiny_model, weights
-from train.data.task import Evaluation
-from train.models.blocks import flatten
-from train.update.compression import Messages, quantize, top_k
-from train.update.local import TrainingError
-from train.update.priced_only import catches_up, priced_only
 
 SINGLE_EPSILON = 2.0**-23
 entries = st.floats(-1e6, 1e6, width=32).map(lambda value: value if abs(value) > 1e-6 else 0.0)

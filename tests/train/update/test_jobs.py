@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from sim.engine.simulate import prepare
-from sim.scenario.scenario import Scenario
-from sim.workload.methods import Trains
+from parasim.core.sim.engine.simulate import prepare
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.workload.methods import Trains
+from parasim.core.train.federated.learner import TorchLearner
+from parasim.core.train.federated.versions import BASE, Versions
+from parasim.core.train.models.packing import pack, unpack
+from parasim.core.train.runs.settings import TrainSettings
+from parasim.core.train.update.jobs import Job, do, show
+from parasim.core.train.update.trained_part import trained_part
 from tests.train.tiny import ARCHITECTURE, BLOCKS, LOCAL, LORA, RandomTokens, assert_equal, tiny_model
-from train.federated.learner import TorchLearner
-from train.federated.versions import BASE, Versions
-from train.models.packing import pack, unpack
-from train.runs.settings import TrainSettings
-from train.update.jobs import Job, do, show
-from train.update.trained_part import trained_part
 
 
 def in_midst_of_things(trains: Trains) -> TorchLearner:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from transformers import Gemma2Config, Gemma2ForCausalLM
 
+from parasim.core.train.data.evaluate import IGNORED, model_loss
+from parasim.core.train.models.building import ModelError
+from parasim.core.train.update import loss as losses
+from parasim.core.train.update.loss import check_chunked, chunked_loss, training_loss
 from tests.train.tiny import CONFIG, tiny_model
-from train.data.evaluate import IGNORED, model_loss
-from train.models.building import ModelError
-from train.update import loss as losses
-from train.update.loss import check_chunked, chunked_loss, training_loss
 
 
 def batch() -> dict[str, Tensor]:
