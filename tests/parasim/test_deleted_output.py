@@ -56,8 +56,7 @@ def test_a_sweep(lose: Lose, after: int, tmp_path: Path, monkeypatch: pytest.Mon
     assert len(again.out.splitlines()) == 7
 
 
-@pytest.mark.parametrize("lose", LOSSES)
-@pytest.mark.parametrize("after", [1, 4, 7])
+@pytest.mark.parametrize(("after", "lose"), zip([1, 4, 7], LOSSES, strict=True))
 def test_a_training(lose: Lose, after: int, small_training: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from parasim.core.train.federated.learner import TorchLearner
 

@@ -165,20 +165,20 @@ def files(out: Path) -> dict[str, bytes]:
 
 
 def main() -> None:
-    """Kill at fourteen points, and at six while clients fail."""
+    """Kill at seven points, and at four while clients fail."""
     transformers.logging.set_verbosity_error()
     # Every training begins with a garbage collection, most of it over what was imported.
     gc.freeze()
     draw = random.Random(0)
-    arms = [at_update(number) for number in draw.sample(range(1, UPDATES + 1), 5)]
-    arms += [within_write(number, draw.random()) for number in (1, 2, 5)]
-    arms += [at_rename(1, after=False), at_rename(2, after=True), at_rename(6, after=False)]
+    arms = [at_update(number) for number in draw.sample(range(1, UPDATES + 1), 2)]
+    arms += [within_write(number, draw.random()) for number in (1, 5)]
+    arms += [at_rename(2, after=True), at_rename(6, after=False)]
     # There is at least one report for every round of every method.
-    arms += [at_report(number) for number in draw.sample(range(1, SCENARIO["rounds"] * len(METHODS) + 1), 3)]
+    arms += [at_report(draw.randint(1, SCENARIO["rounds"] * len(METHODS)))]
     killed(arms, SCENARIO, METHODS)
     # At least two clients train in each round.
     least = FAILING["rounds"] * 2 * len(FAILING_METHODS)
-    failing = [at_update(number) for number in draw.sample(range(2, least + 1), 3)]
+    failing = [at_update(draw.randint(2, least))]
     failing += [within_write(3, draw.random()), at_rename(2, after=False), at_rename(5, after=True)]
     killed(failing, FAILING, FAILING_METHODS)
 

@@ -206,7 +206,7 @@ RECIPES: list[dict[str, Any]] = [
 ]
 
 
-@settings(max_examples=16, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     st.sampled_from(sorted(METHODS)),
     st.sampled_from([0.5, 1, 2, 4]),
