@@ -1,4 +1,4 @@
-"""Random runs of a scenario: what its jitter does to speeds and links, as what-ifs of one recorded run; what fails.
+"""Random runs of a scenario: what jitter does to speeds and links, as what-ifs of one recorded run; who comes or fails.
 
 Every quantity of every group draws from a stream of its own, run after run, so that jitter of one shifts no draw of
 another, and the first thousand runs are the same however many follow.
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from parasim.core.sim.engine.fleet import Fleet
+from parasim.core.sim.engine.simulate import with_participants
 from parasim.core.sim.errors import EndedEarlyError
 from parasim.core.sim.replay.conditions import Floats, Variants
 from parasim.core.sim.replay.replay import Recording
@@ -40,12 +41,15 @@ class Draws:
         Seeds of where traces begin in each run, where that is drawn.
     failures : list of int, optional
         Seeds of what fails in each run, where anything does.
+    participants : list of int, optional
+        Seeds of who takes part in each run, where that is drawn.
     """
 
     variants: Variants
     by_round: Floats | None
     starts: list[int] | None = None
     failures: list[int] | None = None
+    participants: list[int] | None = None
 
 
 class Jitters:
@@ -67,6 +71,7 @@ class Jitters:
         }
         self._starts = stream(scenario.seed, "trace") if random_starts(scenario) else None
         self._failures = stream(scenario.seed, "failures", 0) if random_failures(scenario) else None
+        self._participants = stream(scenario.seed, "participation", 0) if random_participants(scenario) else None
 
     @property
     def by_round(self) -> bool:
@@ -76,7 +81,8 @@ class Jitters:
     @property
     def one_by_one(self) -> bool:
         """Whether a run is more than a what-if can say, so that each has to be simulated."""
-        return self.by_round or self._starts is not None or self._failures is not None
+        seeds = (self._starts, self._failures, self._participants)
+        return self.by_round or any(drawn is not None for drawn in seeds)
 
     def draw(self, runs: int) -> Draws:
         """Draw the next runs."""
@@ -94,11 +100,11 @@ class Jitters:
                 by_round[:, :, columns] = factors(jitter, random, (runs, rounds, clients))[:, :, own]
             else:
                 values[name][:, columns] *= factors(jitter, random, (runs, clients))[:, own]
-        starts, failures = (
+        starts, failures, participants = (
             None if seeds is None else seeds.integers(2**63, size=runs).tolist()
-            for seeds in (self._starts, self._failures)
+            for seeds in (self._starts, self._failures, self._participants)
         )
-        return Draws(Variants(**values), by_round, starts, failures)
+        return Draws(Variants(**values), by_round, starts, failures, participants)
 
 
 def jitters(scenario: Scenario) -> Iterator[tuple[str, int, Jitter]]:
@@ -118,6 +124,12 @@ def random_starts(scenario: Scenario) -> bool:
 def random_failures(scenario: Scenario) -> bool:
     """Whether a run draws what fails, or who is there."""
     return any(map(drawn_failures, scenario.fleet))
+
+
+def random_participants(scenario: Scenario) -> bool:
+    """Whether a run draws who of the fleet takes part."""
+    share = scenario.participation.fraction
+    return share is not None and max(1, round(share * scenario.clients)) < scenario.clients
 
 
 def drawn_failures(group: Group) -> list[str]:
@@ -162,6 +174,8 @@ def simulate_drawn(recording: Recording, draws: Draws, which: int = 0) -> float:
         recording = replace(recording, setup=replace(recording.setup, starts=draws.starts[which]))
     if draws.failures is not None:
         recording = replace(recording, setup=replace(recording.setup, failures=draws.failures[which]))
+    if draws.participants is not None:
+        recording = replace(recording, setup=with_participants(recording.setup, draws.participants[which]))
     try:
         return recording.simulate(draws.variants, which).wall_clock
     except EndedEarlyError:

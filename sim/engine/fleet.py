@@ -109,7 +109,7 @@ class Cohorts:
         return dict(sorted(taken.items()))
 
 
-def cohorts(scenario: Scenario, traits: Traits) -> Cohorts:
+def cohorts(scenario: Scenario, traits: Traits, seed: int | None = None) -> Cohorts:
     """Work out who takes part when.
 
     Parameters
@@ -118,6 +118,8 @@ def cohorts(scenario: Scenario, traits: Traits) -> Cohorts:
         Its `participation`, `fleet`, `rounds` and `seed`.
     traits : Traits
         Of the method's shape: whether clients take turns, or take part in numbered rounds at all.
+    seed : int or None
+        Of who is drawn, where anybody is; the scenario's if None.
 
     Raises
     ------
@@ -125,7 +127,7 @@ def cohorts(scenario: Scenario, traits: Traits) -> Cohorts:
         If the scenario asks for what the shape does not do.
     """
     rounds, everyone = scenario.rounds, range(scenario.clients)
-    chosen_by = selection(scenario, traits)
+    chosen_by = selection(scenario, traits, seed)
     if isinstance(chosen_by, Everyone):
         return Cohorts(rounds, scenario.clients, None)
     members = tuple(tuple(chosen_by.select(round, everyone)) for round in range(rounds))
@@ -133,7 +135,7 @@ def cohorts(scenario: Scenario, traits: Traits) -> Cohorts:
     return Cohorts(rounds, scenario.clients, None if all_always else members)
 
 
-def selection(scenario: Scenario, traits: Traits) -> Selection:
+def selection(scenario: Scenario, traits: Traits, seed: int | None = None) -> Selection:
     """Tell how the participants of a round are chosen; everything else as in `cohorts`."""
     given = scenario.participation
     if traits.takes_turns:
@@ -148,7 +150,7 @@ def selection(scenario: Scenario, traits: Traits) -> Selection:
     if given.rounds is not None:
         return Listed(given.rounds)
     if given.fraction is not None:
-        return Fraction(given.fraction, stream(scenario.seed, "participation"))
+        return Fraction(given.fraction, stream(scenario.seed if seed is None else seed, "participation"))
     return Everyone()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
@@ -68,6 +68,8 @@ class Setup:
         Where each client has a block of its own, how many there are; with fewer than clients, some share one.
     failures : int or None
         Seed of what fails, of who is there, and of those who are selected beyond the wanted; the scenario's if None.
+    participants : int or None
+        Seed of who is drawn to take part; the scenario's if None. See `with_participants`.
     """
 
     scenario: Scenario
@@ -81,6 +83,7 @@ class Setup:
     starts: int | None = None
     own_blocks: int | None = None
     failures: int | None = None
+    participants: int | None = None
 
     @property
     def traits(self) -> Traits:
@@ -174,6 +177,11 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
             schedule = block_schedule(scenario, count, rounds)
     sizes, traces = payload(scenario, method.trains, architecture, blocks, who.sizes()), followed_traces(scenario)
     return Setup(scenario, method, architecture, blocks, schedule, who, sizes, traces, own_blocks=own_blocks)
+
+
+def with_participants(setup: Setup, seed: int) -> Setup:
+    """Draw who takes part anew; as many in each round as before."""
+    return replace(setup, cohorts=cohorts(setup.scenario, setup.traits, seed), participants=seed)
 
 
 def simulate(
@@ -274,7 +282,7 @@ def _built(
 
         told = scenario if setup.failures is None else scenario.model_copy(update={"seed": setup.failures})
         if setup.traits.rounds_numbered:
-            run.attendance = Attendance(run, told, selection(scenario, setup.traits), meet)
+            run.attendance = Attendance(run, told, selection(scenario, setup.traits, setup.participants), meet)
         else:
             run.dispatcher = Dispatcher(run, told, meet)
     return run, setup.method.shape(run, scenario.method)

@@ -182,7 +182,7 @@ class Recording:
         return Answers(wall_clock, replayed)
 
 
-def record(setup: Setup, costs: Costs, *, each_client: bool = False) -> Recording:
+def record(setup: Setup, costs: Costs, *, each_client: bool = False, anyone: bool = False) -> Recording:
     """Simulate a scenario once, and keep its graph if that may be replayed.
 
     Parameters
@@ -194,6 +194,8 @@ def record(setup: Setup, costs: Costs, *, each_client: bool = False) -> Recordin
     each_client : bool
         Whether every client is a site of its own, though clients of a group are alike: for what-ifs in which
         they are not.
+    anyone : bool
+        Whether others may take part in what-ifs: every client is a site, and every what-if is simulated.
 
     Raises
     ------
@@ -203,8 +205,8 @@ def record(setup: Setup, costs: Costs, *, each_client: bool = False) -> Recordin
     # A learner of one's own forbids the shortcut of simulating alike clients once.
     learner = CostLearner(costs, setup.schedule, setup.blocks) if each_client else None
     result = simulate(setup, costs, learner)
-    sites = tuple(range(setup.scenario.clients) if setup.opened else result.counts)
-    reason = shared_or_varying(setup.scenario)
+    sites = tuple(range(setup.scenario.clients) if setup.opened or anyone else result.counts)
+    reason = shared_or_varying(setup.scenario) or ("who takes part is drawn anew for every run" if anyone else "")
     if not setup.traits.causes_fixed:
         reason = f"{setup.method.name} does not declare that who waits for whom is the same however long things take"
     recording = Recording(

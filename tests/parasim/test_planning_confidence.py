@@ -172,3 +172,38 @@ def test_a_run_that_takes_no_time_is_answered(within: tuple[str, ...], per: str,
     assert outcome.status == 0, outcome.err
     [answer] = json.loads(outcome.out)["answers"]
     assert (answer["value"], answer["feasible"]) == (1.0 if within else 0.0, True)
+
+
+def test_who_takes_part_is_drawn_anew():
+    # One of three clients takes part in the only round, and takes 100, 200 or 300 s: each in a third of all runs.
+    third = {
+        "method": "fedbcd",
+        "rounds": 1,
+        "compute": {"seconds": [100, 200, 300]},
+        "payload": {"upload": "0B"},
+        "fleet": [{"count": 3}],
+        "participation": {"fraction": 0.34},
+    }
+    covered, met = 0, set()
+    for seed in range(12):
+        (answer,) = confidence(third | {"seed": seed}, [], [], 0.5, within=250.0, jobs=1).answers
+        low, high = answer.more["interval"]
+        covered += low <= 2 / 3 <= high
+        met |= {answer.more["quantiles_s"][share] for share in ("0.01", "0.5", "0.99")}
+    # With 95 % each, fewer than 9 would happen once in 350 times.
+    assert covered >= 9
+    assert met == {100.0, 200.0, 300.0}
+    plan = confidence(third, [], [], 0.5, jobs=1)
+    assert plan.answers[0].value == pytest.approx(200)
+    assert any("drawn anew" in note for note in plan.notes)
+
+
+def test_jitter_is_the_same_client_s_whoever_takes_part():
+    # All of the group draw the same factor once a run, whoever of two takes part: the jitter's own quantile.
+    shared = ALONE | {
+        "fleet": [{"count": 2, "speed_jitter": {"sigma": 0.1, "each": "group"}}],
+        "participation": {"fraction": 0.5},
+    }
+    (answer,) = confidence(shared, [], [], 0.9, jobs=1).answers
+    low, high = answer.more["interval"]
+    assert low <= truth(0.9) <= high

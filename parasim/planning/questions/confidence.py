@@ -9,7 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from parasim.core.sim.analysis.jitter import drawn_failures, jitters, random_failures, random_starts
+from parasim.core.sim.analysis.jitter import (
+    drawn_failures,
+    jitters,
+    random_failures,
+    random_participants,
+    random_starts,
+)
 from parasim.core.sim.engine.fleet import Fleet
 from parasim.core.sim.scenario.scenario import Scenario
 from parasim.core.sim.scenario.uncertainty import Jitter
@@ -28,6 +34,7 @@ _GIVEN = {
     "jitter": "jitter that was",
     "failures": "failures that were",
     "jitter or failures": "jitter and failures that were",
+    "new draws": "participation that was",
 }
 """What was given, and may be other than it is in truth."""
 
@@ -52,6 +59,7 @@ def answer(question: Question) -> Plan:
     varying = [_described(scenario, *one) for one in jitters(scenario)]
     varying += [say("confidence.starts")] if random_starts(scenario) else []
     varying += [say("confidence.failing", failing=named)] if (named := _failing(scenario)) else []
+    varying += [say("confidence.participants")] if random_participants(scenario) else []
     jitter = say("confidence.jitter", varying="; ".join(varying), seed=scenario.seed)
     asked = "deadline" if within is None else f"done in {deadline_clock(within)}"
     return Plan(
@@ -59,7 +67,7 @@ def answer(question: Question) -> Plan:
         answers=[_answer(runs) for runs in sampled],
         columns=(asked, f"{CERTAINTY:.0%} interval", "median", f"no {sampled[0].without}", "runs"),
         notes=_notes(sampled),
-        provenance=question.origins | {"drawn" if random_failures(scenario) else "jitter": jitter},
+        provenance=question.origins | {"jitter" if sampled[0].without == "jitter" else "drawn": jitter},
         draw=lambda directory, look=USUAL: draw_confidence(sampled, directory, look),
     )
 
@@ -143,9 +151,16 @@ def _notes(sampled: Sequence[RandomRuns]) -> list[str]:
         say("confidence.how", replayed=replayed, simulated=simulated, checked=checked, differ=differ),
         *(say(sentence, reason=reason, methods=methods) for reason, methods in reasons.items()),
         say("confidence.intervals", looks=max(runs.looks for runs in sampled), given=_GIVEN[sampled[0].without]),
-        say("confidence.drawn_anew" if random_failures(scenario) else "confidence.same_blocks"),
+        say(f"confidence.{_anew(scenario)}"),
         *(say("confidence.ended_early", runs=runs, of=len(runs.times)) for runs in sampled if runs.ended_early),
     ]
+
+
+def _anew(scenario: Scenario) -> str:
+    """Name what is said of what is drawn anew for each run, and what is not."""
+    if random_failures(scenario):
+        return "drawn_anew"
+    return "participants_anew" if random_participants(scenario) else "same_blocks"
 
 
 def _described(scenario: Scenario, name: str, index: int, jitter: Jitter) -> str:

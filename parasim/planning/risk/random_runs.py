@@ -13,7 +13,14 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from parasim.core.sim.analysis.jitter import Jitters, jitters, random_failures, random_starts, simulate_drawn
+from parasim.core.sim.analysis.jitter import (
+    Jitters,
+    jitters,
+    random_failures,
+    random_participants,
+    random_starts,
+    simulate_drawn,
+)
 from parasim.core.sim.analysis.levers import Change, Lever, with_change
 from parasim.core.sim.analysis.quantile import probability_interval, quantile_rank, quantile_ranks
 from parasim.core.sim.errors import EndedEarlyError, ScenarioError
@@ -86,11 +93,13 @@ class RandomRuns:
 
     @property
     def without(self) -> str:
-        """What the run without anything random is without."""
+        """What the run without anything random is without; its participants are those of the scenario's seed."""
         scenario = self.recording.setup.scenario
         jitter = any(True for _ in jitters(scenario)) or random_starts(scenario)
         failures = random_failures(scenario)
-        return "jitter or failures" if jitter and failures else "failures" if failures else "jitter"
+        if jitter and failures:
+            return "jitter or failures"
+        return "jitter" if jitter else "failures" if failures else "new draws"
 
     @property
     def ended_early(self) -> int:
@@ -163,7 +172,7 @@ def random_runs(case: Case, probability: float, within: float | None, jobs: int 
         If nothing varies, or more than `MOST_CLIENTS` clients would draw for themselves.
     """
     varying = [jitter for _, _, jitter in jitters(case.scenario)]
-    if not varying and not random_starts(case.scenario) and not random_failures(case.scenario):
+    if not varying and not any(drawn(case.scenario) for drawn in (random_starts, random_failures, random_participants)):
         raise ScenarioError(say("confidence.nothing_varies"))
     each_client = any(jitter.each == "client" for jitter in varying)
     if each_client and case.scenario.clients > MOST_CLIENTS:
@@ -179,10 +188,11 @@ def random_runs(case: Case, probability: float, within: float | None, jobs: int 
 
 def _recorded(case: Case, *, each_client: bool) -> Recording:
     """Record a run: with the first of some seeds of failures with which it comes to its end."""
+    recorded = partial(record, costs=case.costs, each_client=each_client, anyone=random_participants(case.scenario))
     for seed in (None, *range(_TRIED)):
         with suppress(EndedEarlyError):
-            return record(replace(case.setup, failures=seed), case.costs, each_client=each_client)
-    return record(case.setup, case.costs, each_client=each_client)
+            return recorded(replace(case.setup, failures=seed))
+    return recorded(case.setup)
 
 
 def _until_precise(
