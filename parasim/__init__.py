@@ -1,16 +1,16 @@
 """paraSim: how long federated fine-tuning of large language models takes, and why.
 
-The public API::
+The public API has the names of the command line::
 
     import parasim
 
-    result = parasim.simulate("examples/paper.yaml", ["fleet.0.uplink=20MB/s"])
+    result = parasim.simulate("examples/paper.yaml", set={"fleet.0.uplink": "20MB/s"}, out="results/slow")
     print(result.wall_clock / 60, result.mean("exposed"))
 
-    table = parasim.sweep(methods=["parablock", "fedbcd"], bandwidths=["50MB/s", "100MB/s"])
+    table = parasim.sweep(method=["parablock", "fedbcd"], bandwidth=["50MB/s", "100MB/s"])
     table.to_dataframe()
 
-    answer = parasim.plan("examples/paper.yaml", methods="all", within="25min", solve_for="bandwidth")
+    answer = parasim.plan("examples/paper.yaml", method="all", within="25min", solve_for="bandwidth")
     answer.to_dataframe()
 """
 
@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from parasim.api import load as load
-    from parasim.api import simulate as simulate
     from parasim.core.calibration.paper.reproduce import reproduce as reproduce
     from parasim.core.sim.engine.result import Result as Result
     from parasim.core.sim.errors import ParaSimError as ParaSimError
@@ -30,17 +29,21 @@ if TYPE_CHECKING:
     from parasim.core.sim.workload.methods import Method as Method
     from parasim.core.sim.workload.methods import Trains as Trains
     from parasim.core.sim.workload.methods import register as register
+    from parasim.difference import diff as diff
     from parasim.evaluation import evaluate as evaluate
-    from parasim.explanation import explain as explain
-    from parasim.footprints import memory_needs as memory_needs
+    from parasim.figures.look import Look as Look
+    from parasim.footprints import memory as memory
     from parasim.importing.links import ImportedLinks as ImportedLinks
     from parasim.importing.links import import_links as import_links
     from parasim.planning.answer import Plan as Plan
-    from parasim.planning.plan import plan as plan
-    from parasim.seeds import train_seeds as train_seeds
+    from parasim.public import explain as explain
+    from parasim.public import plan as plan
+    from parasim.public import simulate as simulate
+    from parasim.public import sweep as sweep
+    from parasim.public import train as train
+    from parasim.public import train_seeds as train_seeds
+    from parasim.reporting.made import report as report
     from parasim.sweeping import Table as Table
-    from parasim.sweeping import sweep as sweep
-    from parasim.training import train as train
 
 __version__ = "0.1.0"
 
@@ -48,20 +51,20 @@ __version__ = "0.1.0"
 _MODULES = {
     **dict.fromkeys(("Method", "Trains", "register"), "parasim.core.sim.workload.methods"),
     **dict.fromkeys(("ImportedLinks", "import_links"), "parasim.importing.links"),
-    **dict.fromkeys(("load", "simulate"), "parasim.api"),
-    **dict.fromkeys(("Table", "sweep"), "parasim.sweeping"),
+    **dict.fromkeys(("explain", "plan", "simulate", "sweep", "train", "train_seeds"), "parasim.public"),
     "ParaSimError": "parasim.core.sim.errors",
     "Plan": "parasim.planning.answer",
     "Result": "parasim.core.sim.engine.result",
     "Scenario": "parasim.core.sim.scenario.scenario",
+    "Look": "parasim.figures.look",
+    "diff": "parasim.difference",
+    "Table": "parasim.sweeping",
+    "load": "parasim.api",
     "evaluate": "parasim.evaluation",
-    "explain": "parasim.explanation",
-    "memory_needs": "parasim.footprints",
+    "memory": "parasim.footprints",
     "on_ray": "parasim.core.sim.support.ray_pool",
-    "plan": "parasim.planning.plan",
+    "report": "parasim.reporting.made",
     "reproduce": "parasim.core.calibration.paper.reproduce",
-    "train": "parasim.training",
-    "train_seeds": "parasim.seeds",
 }
 
 __all__ = sorted(_MODULES)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
+from typing import TypeVar, cast
 
+from parasim.core.sim.analysis.sweep import split_values
 from parasim.core.sim.engine.costs import Costs
 from parasim.core.sim.engine.result import Result
 from parasim.core.sim.engine.simulate import Setup, prepare
 from parasim.core.sim.engine.simulate import simulate as run_setup
 from parasim.core.sim.errors import ArchitectureError, SimulationError, install_hint
-from parasim.core.sim.scenario.reading import Override, Source, load
+from parasim.core.sim.scenario.reading import Overrides, Source, load
 from parasim.core.sim.scenario.scenario import Scenario
 from parasim.core.sim.workload.architecture import Architecture, UnknownModelTypeError, architecture
 from parasim.costs import at_edge, costs_of, predicted
 from parasim.ignored import KEY, ignored
-from parasim.memory import memory_of
+from parasim.memory_notes import memory_of
 from parasim.text import BAND
 
-__all__ = ["Override", "Source", "costs_of", "judged", "load", "prepared", "set_up", "simulate"]
+__all__ = ["Overrides", "Source", "costs_of", "judged", "load", "prepared", "set_up", "several", "simulate"]
+
+V = TypeVar("V")
 
 
 def set_up(scenario: Scenario) -> tuple[Setup, Costs]:
@@ -45,15 +48,16 @@ def prepared(scenario: Scenario) -> Setup:
     return prepare(scenario, None if scenario.model is None else _architecture(scenario.model))
 
 
-def simulate(source: Source, overrides: Iterable[Override] = (), *, timeline: bool = True) -> Result:
+def simulate(source: Source, set: Overrides = (), *, timeline: bool = True) -> Result:
     """Simulate a scenario.
 
     Parameters
     ----------
     source : path, mapping or Scenario
         What to simulate.
-    overrides : iterable of str or (str, value)
-        Such as ``fleet.0.uplink=20MB/s`` or ``("rounds", 16)``.
+    set : mapping, str, or iterable of str or (str, value)
+        Fields of it to set first: ``{"fleet.0.uplink": "20MB/s", "rounds": 16}``, or as the command line has them,
+        ``["fleet.0.uplink=20MB/s"]``.
     timeline : bool
         Whether the result has a timeline. Without one, its figures are the same and take a small part of the memory.
 
@@ -64,10 +68,15 @@ def simulate(source: Source, overrides: Iterable[Override] = (), *, timeline: bo
     Raises
     ------
     ParaSimError
-        If the scenario is wrong or its costs are not known.
+        If the scenario is wrong, or its costs are not known.
     """
-    setup, costs = set_up(load(source, overrides))
+    setup, costs = set_up(load(source, set))
     return judged(run_setup(setup, costs, timeline=timeline), setup, costs)
+
+
+def several(given: str | Sequence[V]) -> tuple[str | V, ...]:
+    """Take apart values of which there may be several: a sequence, or a text with commas between them."""
+    return split_values(given) if isinstance(given, str) else tuple(given)
 
 
 def judged(result: Result, setup: Setup, costs: Costs) -> Result:

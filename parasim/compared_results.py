@@ -18,7 +18,7 @@ from parasim.core.sim.scenario.reading import STANDARD_INPUT, called, read
 from parasim.core.sim.support.atomic_files import is_folder
 from parasim.explanation import owner
 from parasim.links import run_summary
-from parasim.report.files import read_json, read_record, read_rows
+from parasim.reporting.files import read_json, read_record, read_rows
 
 Kind = Literal["run", "sweep", "plan", "train"]
 Figures = Mapping[str, Any]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from parasim.compared_results import ComparedResult, Figures, Held, Label, held_of, read_compared
@@ -142,12 +143,12 @@ class Difference:
         }
 
 
-def difference(a: str, b: str) -> Difference:
+def diff(a: str | Path, b: str | Path) -> Difference:
     """Compare two results, or scenarios, which are simulated.
 
     Parameters
     ----------
-    a, b : str
+    a, b : str or path
         Folders that ``--out`` named, results as JSON, or scenarios; ``-`` for one of them from standard input.
 
     Raises
@@ -155,6 +156,7 @@ def difference(a: str, b: str) -> Difference:
     ParaSimError
         If one is neither, a scenario is wrong, or they are of different kinds.
     """
+    a, b = str(a), str(b)
     if a == b == STANDARD_INPUT:
         raise ScenarioError("-: only one of the two can be standard input")
     one, other = read_compared(a), read_compared(b)

@@ -24,8 +24,8 @@ from parasim.core.train.models.building import classifies_images
 from parasim.core.train.models.files import load_model, load_tokenizer
 from parasim.core.train.runs.settings import TrainSettings
 from parasim.core.train.runs.workbench import DIGITS, WORD_PROBLEMS
-from parasim.report.files import read_record
-from parasim.report.record import Record
+from parasim.reporting.files import read_record
+from parasim.reporting.record import Record
 from parasim_demonstration.digits import read_digits
 
 Report = Callable[[str, int, int], None]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from parasim.api import Source, judged, load, set_up
+from parasim.api import Overrides, Source, judged, load, set_up
 from parasim.core.sim.analysis.critical_path import Holder
 from parasim.core.sim.analysis.explain import FAILING, MOST_NAMED, WORTH_A_CLAIM, Claim, Explanation, named
 from parasim.core.sim.analysis.explain import explain as explain_setup
@@ -22,7 +22,7 @@ from parasim.core.sim.scenario.sections import Group
 from parasim.core.sim.scenario.traces import starts_at_random
 from parasim.core.sim.support.atomic_files import write_rows
 from parasim.ignored import ignored_said
-from parasim.memory import memory_said
+from parasim.memory_notes import memory_said
 from parasim.sentences import listed, say
 
 PATH_COLUMNS = ("client", "round", "kind", "resource", "start_s", "end_s")
@@ -33,22 +33,23 @@ _MOST_LISTED = 12
 """A list of more names is summed up."""
 
 
-def explain(source: Source, overrides: Iterable[str] = ()) -> Explanation:
+def explain(source: Source, set: Overrides = ()) -> Explanation:
     """Simulate a scenario, find its critical path, and try what would shorten it.
 
     Parameters
     ----------
     source : path, mapping or Scenario
         What to explain.
-    overrides : iterable of str
-        Such as ``fleet.0.uplink=20MB/s``.
+    set : mapping, str, or iterable of str or (str, value)
+        Fields of it to set first: ``{"fleet.0.uplink": "20MB/s", "rounds": 16}``, or as the command line has them,
+        ``["fleet.0.uplink=20MB/s"]``.
 
     Raises
     ------
     ParaSimError
-        If the scenario is wrong or its costs are not known.
+        If the scenario is wrong, or its costs are not known.
     """
-    setup, costs = set_up(load(source, overrides))
+    setup, costs = set_up(load(source, set))
     explained = explain_setup(setup, costs)
     return replace(explained, result=judged(explained.result, setup, costs))
 

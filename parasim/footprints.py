@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import chain
 from typing import Literal
 
-from parasim.api import Source, prepared
+from parasim.api import Overrides, Source, prepared, several
 from parasim.core.calibration.devices.catalogue import known_devices
 from parasim.core.calibration.devices.device_memory import DeviceMemory, device_memory, measured_file
 from parasim.core.calibration.memory.fits import second_thread
@@ -139,12 +139,12 @@ class Footprints:
         return asdict(self)
 
 
-def memory_needs(
+def memory(
     source: Source | None = None,
-    overrides: Iterable[str] = (),
+    set: Overrides = (),
     *,
-    methods: Methods | None = None,
-    devices: Sequence[str] = (),
+    method: Methods | None = None,
+    device: str | Sequence[str] = (),
     report: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Footprints:
     """Trace what a client's local update needs, and hold it against devices.
@@ -153,11 +153,12 @@ def memory_needs(
     ----------
     source : path, mapping, Scenario or None
         What to ask about; the ParaBlock paper's setting for Llama 3-8B if None.
-    overrides : iterable of str
-        Such as ``local.batch_size=2``.
-    methods : str or sequence of str, optional
+    set : mapping, str, or iterable of str or (str, value)
+        Fields of it to set first: ``{"fleet.0.uplink": "20MB/s", "rounds": 16}``, or as the command line has them,
+        ``["fleet.0.uplink=20MB/s"]``.
+    method : str or sequence of str, optional
         Methods, or ``all``; the scenario's own if None.
-    devices : sequence of str
+    device : str or sequence of str
         Devices to hold it against beside the fleet's own: names of the catalogue, of a measured profile's device, or
         ``cpu`` for this machine.
     report : callable
@@ -172,9 +173,9 @@ def memory_needs(
     ParaSimError
         If the scenario is wrong or names no model, a device is not known, or torch is missing.
     """
-    setups, refused = by_method(scenario_of(source, overrides), methods, _with_a_recipe)
+    setups, refused = by_method(scenario_of(source, set), method, _with_a_recipe)
     own = next(iter(setups.values()))
-    asked, unknown = _devices(own, devices)
+    asked, unknown = _devices(own, several(device))
     ways = list(dict.fromkeys((one.precision, gpus) for one, gpus in asked)) or [("bfloat16", 1)]
     needs: list[MemoryNeed] = []
     for precision, gpus in ways:

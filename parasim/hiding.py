@@ -13,7 +13,6 @@ from typing import Any
 
 from parasim.core.sim.analysis.deadline_search import decimals
 from parasim.core.sim.analysis.sweep import Axis, Row, SweepPoint
-from parasim.core.sim.errors import ScenarioError, UnitError
 from parasim.core.sim.scenario.reading import with_field
 from parasim.core.sim.scenario.units import quantity
 from parasim.sweeping import Table, figures
@@ -42,20 +41,6 @@ class Hidden:
     value: float
     wall_clock: float
     until: bool
-
-
-def numeric_axis(axes: Sequence[Axis]) -> Axis:
-    """Return the swept quantity that a line chart runs along: the bandwidth, or the first one with numbers.
-
-    Raises
-    ------
-    ScenarioError
-        If nothing with numbers was swept.
-    """
-    candidates = [axis for axis in axes if len(axis.values) > 1 and all(map(_is_quantity, axis.values))]
-    if not candidates:
-        raise ScenarioError("--plot line: sweep a quantity with at least two values, such as --bandwidth 10MB/s,1GB/s")
-    return next((axis for axis in candidates if axis.column == "bandwidth"), candidates[0])
 
 
 def hiding_points(table: Table, axis: Axis) -> list[Hidden]:
@@ -94,10 +79,3 @@ def hiding_points(table: Table, axis: Axis) -> list[Hidden]:
 
 def _stalls(row: Row) -> bool:
     return float(row["stalled_communication_s"]) > _NEGLIGIBLE * float(row["wall_clock_s"])
-
-
-def _is_quantity(text: str) -> bool:
-    try:
-        return quantity(text)[0] > 0
-    except UnitError:
-        return False

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from parasim.api import Source
+from parasim.api import Overrides, Source, several
 from parasim.comparison import Base, Report
 from parasim.core.sim.errors import OutputError, ScenarioError
-from parasim.core.sim.scenario.reading import Override
+from parasim.core.sim.scenario.reading import fields_set
 from parasim.core.sim.support.atomic_files import write_rows
 from parasim.core.train.runs.directory import trained_in
 from parasim.core.train.runs.lock import locked
@@ -46,21 +46,24 @@ class SeededComparison:
         Mean held-out loss (`eval_loss`) and `accuracy` of the bases.
     notes : sequence of str
         What else the user should know, with the seeds that it is about.
+    pictures : sequence of Path
+        What was drawn of it.
     """
 
     runs: dict[int, TrainedComparison]
     over_seeds: list[dict[str, Any]]
     base: Base
     notes: Sequence[str]
+    pictures: Sequence[Path] = ()
 
 
 def train_seeds(
     source: Source | None = None,
+    set: Overrides = (),
     *,
     seeds: int,
     directory: str | Path,
-    methods: Sequence[str] = (),
-    overrides: Iterable[Override] = (),
+    method: str | Sequence[str] = (),
     report: Report = lambda what, done, total: None,
     **told: Any,
 ) -> SeededComparison:
@@ -68,13 +71,13 @@ def train_seeds(
 
     Parameters
     ----------
-    source, methods, overrides, report
+    source, set, method, report
         As of `parasim.train`.
     seeds : int
         How many, at least 2. With more of them than before, only those that are new are trained.
     directory : path
-        Where everything goes: ``seed-0`` and so on, each as `parasim.train` leaves it, and ``seeds.csv``, the mean and
-        the standard deviation of the metrics over them.
+        Where everything goes: ``seed-0`` and so on, each as a training leaves it, and ``seeds.csv``, the mean and the
+        standard deviation of the metrics over them.
     told
         Whatever else `parasim.train` can be told.
 
@@ -85,7 +88,7 @@ def train_seeds(
     """
     if seeds < 2:
         raise ScenarioError(f"--seeds {seeds}: must be at least 2; one is what a training without it has")
-    directory, overrides = Path(directory), list(overrides)
+    directory, overrides, methods = Path(directory), fields_set(set), several(method)
     first = scenarios_of(source, overrides, methods)[0].seed
     with locked(directory):
         if held := trained_in(directory):
@@ -97,8 +100,8 @@ def train_seeds(
             LOGGER.info("seed %d", seed)
             runs[seed] = train(
                 source,
-                methods=methods,
-                overrides=[*overrides, ("seed", seed)],
+                [*overrides, ("seed", seed)],
+                method=methods,
                 directory=directory / f"seed-{seed}",
                 report=partial(_of_seed, report, seed),
                 **told,

@@ -13,7 +13,7 @@ from parasim.core.sim.engine.costs import Costs
 from parasim.core.sim.engine.simulate import Setup, prepare
 from parasim.core.sim.errors import OutputError, ScenarioError
 from parasim.core.sim.protocols.buffered import AsyncParams, buffer_size
-from parasim.core.sim.scenario.reading import Override, load, parse_override
+from parasim.core.sim.scenario.reading import load
 from parasim.core.sim.scenario.scenario import Scenario
 from parasim.core.train.runs.metrics import MetricsRow
 from parasim.core.train.runs.recorder import reaches
@@ -80,7 +80,7 @@ def as_long_as(scenario: Scenario, epochs: float, settings: TrainSettings, bench
     return load(scenario, [("rounds", max(rounds, 1))])
 
 
-def check_goals(target: float | None, epochs: float | None, overrides: Sequence[Override]) -> None:
+def check_goals(target: float | None, epochs: float | None, overrides: Sequence[tuple[str, Any]]) -> None:
     """Refuse a loss or a number of epochs that cannot be meant.
 
     Raises
@@ -91,7 +91,7 @@ def check_goals(target: float | None, epochs: float | None, overrides: Sequence[
     for option, value in (("--target-loss", target), ("--epochs", epochs)):
         if value is not None and not (0 < value < math.inf):
             raise ScenarioError(f"{option} {value:g}: must be positive")
-    fields = [parse_override(one)[0] if isinstance(one, str) else one[0] for one in overrides]
+    fields = [field for field, _ in overrides]
     if epochs is not None and "rounds" in fields:
         raise ScenarioError(
             f"--epochs {epochs:g}: says how many rounds there are, and so does rounds; give one of them"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from itertools import chain
@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import torch
 
-from parasim.api import Source, costs_of
+from parasim.api import Overrides, Source, costs_of, several
 from parasim.comparison import Base, Clock, Report, delta_saver, measure_base, missing_deltas, time_again
 from parasim.core.sim.analysis.failing import write_failures
 from parasim.core.sim.engine.result import Result
 from parasim.core.sim.engine.simulate import prepare
 from parasim.core.sim.errors import OutputError, ScenarioError
-from parasim.core.sim.scenario.reading import Override, load, plain_fields
+from parasim.core.sim.scenario.reading import fields_set, load, plain_fields
 from parasim.core.sim.scenario.scenario import Scenario
 from parasim.core.sim.support.atomic_files import write_atomically
 from parasim.core.sim.support.deleted_results import noticing_deletions
@@ -70,6 +70,8 @@ class TrainedComparison:
         What else the user should know, a sentence each: what was cut off the examples, what is not there.
     reached : dict of str to Reached or None
         When each method that was asked for had the held-out loss that was asked for; None if it never had.
+    pictures : sequence of Path
+        What was drawn of it, if anything.
     """
 
     metrics: list[MetricsRow]
@@ -78,6 +80,7 @@ class TrainedComparison:
     partition: Partition
     notes: Sequence[str]
     reached: dict[str, Reached | None] = field(default_factory=dict)
+    pictures: Sequence[Path] = ()
 
     def summary(self) -> dict[str, Any]:
         """What each method that was asked for gave, as `paraSim train --format json` prints it."""
@@ -109,16 +112,16 @@ class _Wanted:
 
 def train(
     source: Source | None = None,
+    set: Overrides = (),
     *,
-    methods: Sequence[str] = (),
-    overrides: Iterable[Override] = (),
+    method: str | Sequence[str] = (),
     directory: str | Path,
     clock: Clock = "measured",
     target_loss: float | None = None,
     epochs: float | None = None,
-    save_deltas: bool = False,
-    devices: Sequence[str] = (),
-    log: Sequence[str] = (),
+    deltas: bool = False,
+    devices: str | Sequence[str] = (),
+    log: str | Sequence[str] = (),
     report: Report = lambda what, done, total: None,
 ) -> TrainedComparison:
     """Train methods with a real model, going on where an earlier call was interrupted or had fewer rounds.
@@ -129,10 +132,11 @@ def train(
     ----------
     source : path, mapping, Scenario or None
         A scenario with a `train` section; the demonstration if None.
-    methods : sequence of str
+    set : mapping, str, or iterable of str or (str, value)
+        Fields of it to set first: ``{"train.learning_rate": 1e-4}``, or as the command line has them,
+        ``["train.learning_rate=1e-4"]``.
+    method : str or sequence of str
         What to compare; the scenario's own method if empty, those of the paper's Figure 2 for the demonstration.
-    overrides : iterable of str or (str, value)
-        Such as ``train.learning_rate=1e-4``.
     directory : path
         Where everything goes: ``metrics.csv``, ``partition.json``, ``held-out.jsonl``, the pretrained ``base``,
         and per method ``timeline.csv``, ``model`` and ``checkpoints``. It belongs to one set of settings: other methods
@@ -144,12 +148,12 @@ def train(
         Held-out loss [nats] with which a method's training is over.
     epochs : float, optional
         How many times clients go over their examples, on average: what decides about the number of rounds.
-    save_deltas : bool
+    deltas : bool
         Also keep what was sent of every update, as safetensors with its measured seconds.
-    devices : sequence of str
+    devices : str or sequence of str
         Train on several at a time, each with a process of its own: ``cuda:0`` and so on, or ``cpu`` as often as there
         are to be processes; not with seconds that are measured, for which updates are trained one after the other.
-    log : sequence of str
+    log : str or sequence of str
         Loggers that are told every round: `tensorboard`, `wandb`, `mlflow` (`parasim.loggers`).
     report : callable
         Told what is being done, the steps done and in total.
@@ -160,10 +164,11 @@ def train(
         If anything is wrong with scenario, data or model, the directory belongs to other settings or another process
         trains in it, training diverges, results cannot be written, or a cluster's workers cannot be used.
     """
-    overrides = list(overrides)
+    overrides = fields_set(set)
+    devices, log = several(devices), several(log)
     check_goals(target_loss, epochs, overrides)
     check_loggers(log)
-    scenarios = scenarios_of(source, overrides, methods)
+    scenarios = scenarios_of(source, overrides, several(method))
     settings = TrainSettings.parse(scenarios[0].train)
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise ScenarioError(
@@ -193,7 +198,7 @@ def train(
         if epochs is not None:
             scenarios = [as_long_as(scenario, epochs, settings, bench) for scenario in scenarios]
         with device_workers(devices, device_of(settings)) as on_devices:
-            wanted = _Wanted(clock, target_loss, save_deltas, tuple(log))
+            wanted = _Wanted(clock, target_loss, deltas, log)
             return _train(scenarios, settings, bench, on_cluster or on_devices, directory, wanted, report)
 
 
@@ -318,7 +323,7 @@ def _check(scenarios: Sequence[Scenario], settings: TrainSettings, bench: Workbe
                 costs.full_pass(0)
 
 
-def scenarios_of(source: Source | None, overrides: Iterable[Override], methods: Sequence[str]) -> list[Scenario]:
+def scenarios_of(source: Source | None, overrides: Sequence[tuple[str, Any]], methods: Sequence[str]) -> list[Scenario]:
     """Read the scenario of each method of a training; those of the paper's Figure 2 for the demonstration.
 
     Raises
@@ -331,7 +336,6 @@ def scenarios_of(source: Source | None, overrides: Iterable[Override], methods: 
     if twice := sorted({method for method in methods if methods.count(method) > 1}):
         raise ScenarioError(f"methods: {', '.join(twice)} named twice; a method is trained once")
     # The model's name is the trainer's affair; what a message weighs follows from the model that it loads.
-    overrides = list(overrides)
     fields = {"model": "demo", **plain_fields(source, overrides)}
     if methods:
         check_parameters(overrides, methods)

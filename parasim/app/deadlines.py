@@ -25,7 +25,7 @@ def deadlines(asked: Mapping[str, Any]) -> dict[str, Any]:
     # One process alone, so that stopping it stops all of it.
     answered = plan(
         asked["fields"],
-        methods=asked["methods"] or None,
+        method=asked["methods"] or None,
         within=asked["within"],
         solve_for=asked["solve_for"],
         jobs=1,

@@ -26,8 +26,8 @@ from parasim.figures.runtime import draw_runtime
 from parasim.hiding import Hidden
 from parasim.links import run_summary
 from parasim.planning.methods import Case, by_method
-from parasim.report.made import page_about
-from parasim.report.record import RECORD, Record
+from parasim.reporting.made import page_about
+from parasim.reporting.record import RECORD, Record
 from parasim.sweeping import sweep
 
 _SUFFIXES = (".yaml", ".yml", ".toml", ".json")
@@ -84,7 +84,7 @@ def _yaml(scenario: Scenario, folder: Path) -> bytes:
 def _rows(scenario: Scenario) -> list[Row]:
     """Rows of a sweep over all methods that can run the scenario."""
     cases, _ = by_method(scenario, "all", Case.of)
-    return sweep(scenario, methods=list(cases), jobs=1).rows
+    return sweep(scenario, method=list(cases), jobs=1).rows
 
 
 def _results(scenario: Scenario, folder: Path) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from parasim.footprints import memory_needs
+from parasim.footprints import memory
 
 
 def needs(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,4 +21,4 @@ def needs(asked: Mapping[str, Any]) -> dict[str, Any]:
     ParaSimError
         If the scenario is wrong or names no model, a device is not known, or torch is missing.
     """
-    return memory_needs(asked["fields"], devices=asked["devices"]).summary()
+    return memory(asked["fields"], device=asked["devices"]).summary()

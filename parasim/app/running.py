@@ -16,7 +16,7 @@ from parasim.core.sim.scenario.yaml_reading import to_yaml
 from parasim.figures.gantt_rows import chart_rows
 from parasim.figures.schedule import Schedule, piece_of_path, schedule, window
 from parasim.ignored import ignored_said
-from parasim.memory import memory_said
+from parasim.memory_notes import memory_said
 from parasim.planning.cost.bill import Bill, bill
 from parasim.sentences import say
 from parasim.text import amount, clock, origin

@@ -12,7 +12,7 @@ from parasim.cli.options import PlainFormat, print_json
 from parasim.contracts import stamped
 from parasim.core.sim.errors import brief
 from parasim.core.sim.scenario.reading import called
-from parasim.difference import RUN_FIGURES, Changed, Difference, difference
+from parasim.difference import RUN_FIGURES, Changed, Difference, diff
 from parasim.text import alike, amount, clock, console, plain_table, signed_share
 
 Side = "Folder of results (--out), a result as JSON, or a scenario; - is standard input."
@@ -37,7 +37,7 @@ def command(
 
     Example: paraSim diff results/last-night results/tonight
     """
-    found = difference(a, b)
+    found = diff(a, b)
     if format_ == "json":
         print_json(stamped("diff", found.summary()))
     else:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from parasim.api import load
 from parasim.cli.options import OutputDirectory, Overrides, PlainFormat, Scenario, TraceFile, print_json
 from parasim.cli.pictures import draws
-from parasim.contracts import stamped
 from parasim.core.sim.analysis.explain import Explanation
-from parasim.core.sim.analysis.failing import write_failures
-from parasim.core.sim.support.atomic_files import write_json
-from parasim.deadlines import times_of, times_said
-from parasim.explanation import explain, summary, write_path
-from parasim.figures.gantt import draw_gantt
+from parasim.deadlines import times_said
+from parasim.explanation import summary
 from parasim.figures.look import USUAL, Look
-from parasim.links import run_summary
-from parasim.report.record import leave_record
+from parasim.outputs import explained
+from parasim.public import explain
 from parasim.sentences import say
 from parasim.text import clock, console, origin, plain_table, signed_share
 from parasim.trace import named, write_trace
@@ -35,24 +30,11 @@ def command(
 
     Example: paraSim explain examples/cross-silo-50.yaml --set fleet.rural.uplink=50Mbit/s --out results/why
     """
-    scenario = load(file, set_)
-    explanation = explain(scenario)
-    times = times_of(scenario.starts, None, explanation.result.wall_clock)
-    found = stamped("explain", summary(explanation) | times, scenario)
-    if out is not None:
-        names = ("critical_path.csv", "timeline.csv", "explanation.json", "result.json")
-        path, timeline, why, run = files = [out / name for name in names]
-        write_path(explanation, path)
-        explanation.result.write_timeline(timeline)
-        write_json(why, found)
-        write_json(run, stamped("simulate", run_summary(explanation.result) | times, scenario))
-        files += write_failures(explanation.result, out)
-        files += draw_gantt(explanation.result, explanation.path, out, look=look)
-        leave_record(out, "explain", scenario, files)
+    explanation = explain(file, set_, out=out, look=look)
     if trace is not None:
         write_trace(explanation.result, trace, explanation.path)
     if format_ == "json":
-        print_json(found)
+        print_json(explained(explanation))
         return
     print_explanation(explanation)
     if out is not None:

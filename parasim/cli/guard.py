@@ -28,6 +28,7 @@ STATUSES = {
     130: "interrupted",
 }
 """What commands end with."""
+_EXAMPLES = {"--log-file": "run.log", "--import": "my_method.py"}
 _CANNOT_BE_WRITTEN = {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
 """What writing to something open may end with."""
 
@@ -39,8 +40,8 @@ def without(option: str, arguments: Sequence[str]) -> tuple[list[str], bool]:
     return [*options, *arguments[end:]], len(options) < end
 
 
-def value_of(option: str, arguments: Sequence[str]) -> tuple[list[str], str | None]:
-    """Take an option with a value that goes with all commands out of the arguments; return also its value, if any.
+def values_of(option: str, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Take an option with a value that goes with all commands out of the arguments; return also its values.
 
     Raises
     ------
@@ -48,16 +49,16 @@ def value_of(option: str, arguments: Sequence[str]) -> tuple[list[str], str | No
         If it is given without one.
     """
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    left, value, own = [], None, iter(arguments[:end])
+    left, values, own = [], [], iter(arguments[:end])
     for argument in own:
         name, equals, text = argument.partition("=")
         if name != option:
             left.append(argument)
             continue
-        value = text if equals else next(own, "")
-        if not value:
-            raise ScenarioError(f"{option}: needs a value, such as {option} run.log")
-    return [*left, *arguments[end:]], value
+        values.append(text if equals else next(own, ""))
+        if not values[-1]:
+            raise ScenarioError(f"{option}: needs a value, such as {option} {_EXAMPLES[option]}")
+    return [*left, *arguments[end:]], values
 
 
 def prepare_streams() -> None:

@@ -17,7 +17,7 @@ from parasim.core.calibration.profiles.measured_file import profile_schema
 from parasim.core.calibration.profiles.self_check import checked_file
 from parasim.core.sim.errors import CostError, ScenarioError, nearest
 from parasim.core.sim.workload.architecture import architecture, catalogue_names
-from parasim.core.sim.workload.methods import METHODS
+from parasim.core.sim.workload.methods import METHODS, register_offered
 from parasim.core.train.runs.settings import json_schema
 from parasim.text import amount, console, plain_table
 
@@ -50,6 +50,7 @@ def methods(format_: PlainFormat = "table") -> None:
 
     Example: paraSim list methods
     """
+    register_offered()
     rows = [
         {"name": m.name, "protocol": m.shape.__name__.lower(), "trains": m.trains.value, "summary": m.summary}
         for m in METHODS.values()

@@ -10,13 +10,14 @@ import typer
 
 from parasim import __version__
 from parasim.cli.commands import Commands
-from parasim.cli.guard import STATUSES, prepare_streams, status_of, value_of, without
+from parasim.cli.guard import STATUSES, prepare_streams, status_of, values_of, without
 from parasim.cli.quiet import record, speaking
 from parasim.core.sim.support.deleted_results import noticing_deletions
 
 _WITH_ALL = (
     "With all commands: --quiet (results and errors, nothing else), --verbose (also what is begun and done), "
-    "--log-file FILE (adds all of that to a file, with the time), --debug (the traceback of whatever ends a command)."
+    "--log-file FILE (adds all of that to a file, with the time), --debug (the traceback of whatever ends a command), "
+    "--import FILE (Python code that registers methods)."
 )
 
 app = typer.Typer(
@@ -57,8 +58,13 @@ def main() -> None:
     arguments, verbose = without("--verbose", arguments)
     try:
         prepare_streams()
-        arguments, log_file = value_of("--log-file", arguments)
-        with speaking(quiet, verbose, log_file, sys.argv[1:]):
+        arguments, log_files = values_of("--log-file", arguments)
+        arguments, own_code = values_of("--import", arguments)
+        with speaking(quiet, verbose, log_files[-1] if log_files else None, sys.argv[1:]):
+            if own_code:
+                from parasim.core.sim.workload.own_code import name_own_code
+
+                name_own_code(own_code)
             status = _run(arguments, debug=debug)
             record("ended", f"status {status or 0}")
     except SystemExit:

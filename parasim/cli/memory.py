@@ -9,7 +9,7 @@ import typer
 from parasim.cli.options import MethodsOrAll, Overrides, PlainFormat, ScenarioOrPaper, print_json, values_of
 from parasim.cli.progress import stages
 from parasim.contracts import stamped
-from parasim.footprints import Footprints, MemoryNeed, memory_needs
+from parasim.footprints import Footprints, MemoryNeed, memory
 from parasim.planning.methods import scenario_of
 from parasim.sentences import say
 from parasim.text import amount, console, plain_table
@@ -43,7 +43,7 @@ def command(
     devices = values_of("--device", device)
     scenario = scenario_of(file, set_)
     with stages() as report:
-        found = memory_needs(scenario, methods=method, devices=devices, report=report)
+        found = memory(scenario, method=method, device=devices, report=report)
     if format_ == "json":
         print_json(stamped("memory", found.summary(), scenario))
     else:

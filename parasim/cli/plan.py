@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,21 +20,18 @@ from parasim.cli.options import (
 )
 from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
-from parasim.contracts import stamped
 from parasim.core.sim.errors import DeadlineMissedError
-from parasim.core.sim.support.atomic_files import write_json, write_rows
 from parasim.deadlines import deadline_said
 from parasim.figures.look import USUAL, Look
+from parasim.outputs import planned
 from parasim.planning.answer import Plan
 from parasim.planning.methods import scenario_of
-from parasim.planning.plan import plan as ask
-from parasim.report.record import leave_record
+from parasim.public import plan as ask
 from parasim.sentences import grouped, say
 from parasim.text import console, plain_table
 
 _WIDE = 120
 """Columns of a terminal in which the reasons have room beside the table."""
-_CSV_COLUMNS = ("feasible", "value", "unit", "wall_clock_s")
 
 
 @draws
@@ -84,7 +79,7 @@ def command(
     check_fail_on_miss(fail_on_miss, within)
     scenario = scenario_of(file, set_)
     asked: dict[str, Any] = {
-        "methods": method,
+        "method": method,
         "within": within,
         "solve_for": solve_for,
         "hide_communication": hide_communication,
@@ -95,38 +90,15 @@ def command(
     }
     with computing_on(engine, address), stages() as report:
         report("planning", 0, None)
-        plan = ask(scenario, **asked, jobs=jobs, report=report)
-    found = stamped(
-        "plan", {"asked": {name: value for name, value in asked.items() if value}, **plan.summary()}, scenario
-    )
-    if out is not None:
-        files = write(plan, found, out, look)
-        leave_record(out, "plan", scenario, files)
+        plan = ask(scenario, **asked, out=out, look=look, jobs=jobs, report=report)
     if format_ == "json":
-        print_json(found)
+        print_json(planned(plan))
     else:
         print_plan(plan)
         if out is not None:
-            print("Files: " + ", ".join(map(str, files)))
+            print("Files: " + ", ".join(map(str, plan.files)))
     if fail_on_miss and plan.missed and plan.within is not None:
         raise DeadlineMissedError(say("times.none_meets", deadline=deadline_said(plan.within)))
-
-
-def write(plan: Plan, found: Mapping[str, Any], directory: Path, look: Look = USUAL) -> list[Path]:
-    """Write ``plan.json``, which holds what was found, the table as ``plan.csv``, and the picture.
-
-    Raises
-    ------
-    OutputError
-        If they cannot be written.
-    """
-    files = [directory / "plan.json", directory / "plan.csv"]
-    write_json(files[0], found)
-    rows = [
-        (one.method, *(getattr(one, column) for column in _CSV_COLUMNS), *one.row, one.because) for one in plan.answers
-    ]
-    write_rows(files[1], ("method", *_CSV_COLUMNS, *plan.columns, "because"), rows)
-    return files + list(plan.draw(directory, look) if plan.draw is not None else ())
 
 
 def _told_apart(plan: Plan) -> list[str]:

@@ -23,14 +23,6 @@ def command(
 
     Example: paraSim report results/why --out why.html
     """
-    from parasim.core.sim.support.atomic_files import check_directory, is_folder
-    from parasim.report.files import ReportError
-    from parasim.report.made import write_report
+    from parasim.reporting.made import report
 
-    page = out or directory / "report.html"
-    if is_folder(page):
-        raise ReportError(f"--out {page}: is a directory; give the name of a file, such as {page / 'report.html'}")
-    if is_folder(directory):
-        check_directory(page.parent)
-    write_report(directory, page)
-    print(f"Report: {page}")
+    print(f"Report: {report(directory, out=out)}")

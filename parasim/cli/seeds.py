@@ -8,19 +8,13 @@ from typing import TYPE_CHECKING, Any
 from parasim.text import clock, console, plain_table
 
 if TYPE_CHECKING:
-    from parasim.figures.look import Look
     from parasim.seeds import SeededComparison
 
 
-def show_seeds(training: SeededComparison, out: Path, look: Look) -> None:
-    """Draw and print what training from several seeds gave, and say where everything is."""
-    from parasim.figures.bands import draw_bands
-    from parasim.report.record import leave_record
+def show_seeds(training: SeededComparison, out: Path) -> None:
+    """Print what training from several seeds gave, and say where everything is."""
     from parasim.seeds import RESULTS, last_rounds
 
-    charts = draw_bands(training.over_seeds, len(training.runs), out, training.base["eval_loss"], look)
-    scenario = next(iter(next(iter(training.runs.values())).results.values())).scenario
-    leave_record(out, "train", scenario, [out / RESULTS, *charts])
     table = plain_table("method", ">rounds", ">wall-clock", ">held-out loss", ">± sd", ">accuracy", ">± sd")
     table.columns[0].no_wrap = True
     base = training.base
@@ -35,7 +29,7 @@ def show_seeds(training: SeededComparison, out: Path, look: Look) -> None:
     if training.notes:
         output.print("", *training.notes, sep="\n")
     print(f"Mean and standard deviation of every round over {len(training.runs)} seeds: {out / RESULTS}")
-    print("Charts: " + ", ".join(map(str, charts)))
+    print("Charts: " + ", ".join(map(str, training.pictures)))
     print("Each seed's own results: " + ", ".join(str(out / f"seed-{seed}") for seed in training.runs))
 
 

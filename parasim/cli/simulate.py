@@ -22,22 +22,16 @@ from parasim.cli.options import (
     print_json,
 )
 from parasim.cli.pictures import draws
-from parasim.contracts import stamped
-from parasim.core.sim.analysis.critical_path import critical_path
-from parasim.core.sim.analysis.failing import write_failures
 from parasim.core.sim.analysis.messages import messages_of
 from parasim.core.sim.engine.lines import are_plain
 from parasim.core.sim.engine.result import Result
 from parasim.core.sim.errors import DeadlineMissedError
-from parasim.core.sim.support.atomic_files import write_json
 from parasim.deadlines import deadline_said, read_within, times_of, times_said
-from parasim.figures.breakdown import draw_breakdown
-from parasim.figures.gantt import draw_gantt
 from parasim.figures.look import USUAL, Look
 from parasim.ignored import ignored_said
-from parasim.links import links_said, run_summary
-from parasim.memory import memory_said
-from parasim.report.record import leave_record
+from parasim.links import links_said
+from parasim.memory_notes import memory_said
+from parasim.outputs import leave_simulation, simulated
 from parasim.sentences import say
 from parasim.text import alike, amount, clock, console, origin, plain_table
 from parasim.trace import named, write_trace
@@ -86,22 +80,13 @@ def command(
     # What messages took is told where links are more than constants.
     kept = (timeline and out is not None) or trace is not None or not are_plain(scenario)
     result = api.simulate(scenario, timeline=kept)
-    found = stamped("simulate", run_summary(result) | times_of(starts, due, result.wall_clock), scenario)
+    times = times_of(starts, due, result.wall_clock)
     if out is not None:
-        files = [out / "result.json"]
-        if timeline:
-            files.insert(0, out / "timeline.csv")
-            result.write_timeline(files[0], collapse=collapse)
-        write_json(out / "result.json", found)
-        files += write_failures(result, out)
-        if result.wall_clock:
-            files += draw_breakdown(result, out, look)
-            files += draw_gantt(result, critical_path(result), out, look=look) if timeline else []
-        leave_record(out, "simulate", scenario, files)
+        leave_simulation(result, out, times=times, timeline=timeline, collapse=collapse, look=look)
     if trace is not None:
         write_trace(result, trace)
     if format_ == "json":
-        print_json(found)
+        print_json(simulated(result, times))
     else:
         print_breakdown(result, times_said(starts, due, result.wall_clock))
         if out is not None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -15,17 +14,11 @@ from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
 from parasim.cli.quiet import note
 from parasim.contracts import stamped
-from parasim.figures.line import draw_line
 from parasim.figures.look import USUAL, Look
-from parasim.figures.rows import group_names
-from parasim.figures.runtime import draw_runtime
-from parasim.hiding import hiding_points, numeric_axis
 from parasim.planning.methods import uneven_rounds
-from parasim.report.record import leave_record
-from parasim.sweeping import Table, sweep
+from parasim.public import sweep
+from parasim.sweeping import Plot, Table
 from parasim.text import clock, console, plain_table
-
-Plot = Literal["bar", "line"]
 
 
 @draws
@@ -59,19 +52,18 @@ def command(
     with computing_on(engine, address), stages(out / "results.csv") as report:
         table = sweep(
             file,
-            methods=values_of("--method", method),
-            bandwidths=values_of("--bandwidth", bandwidth),
-            batch_sizes=values_of("--batch-size", batch_size),
-            models=values_of("--model", model),
+            method=values_of("--method", method),
+            bandwidth=values_of("--bandwidth", bandwidth),
+            batch_size=values_of("--batch-size", batch_size),
+            model=values_of("--model", model),
             vary={field: values_of(f"--vary {field}", values) for field, values in varied.items()},
-            overrides=set_,
-            directory=out,
+            set=set_,
+            out=out,
+            plot=plot,
+            look=look,
             jobs=jobs,
             progress=partial(report, "simulating"),
         )
-    charts = _draw(table, plot, out, look)
-    files = [out / "results.csv", out / "sweep.json", *charts]
-    leave_record(out, "sweep", table.points[0].data, files)
     if format_ == "json":
         print_json(stamped("sweep", table.summary(), table.points[0].data))
     elif format_ == "csv":
@@ -84,7 +76,7 @@ def command(
             note(sentence)
     else:
         print(f"Table: {out / 'results.csv'}")
-        print("Chart: " + ", ".join(str(chart) for chart in charts))
+        print("Chart: " + ", ".join(map(str, table.pictures)))
 
 
 def _print(table: Table) -> None:
@@ -115,11 +107,3 @@ def _any(table: Table, column: str) -> bool:
 
 def _notes(table: Table) -> list[str]:
     return [*uneven_rounds(row["method"] for row in table.rows), *table.notes]
-
-
-def _draw(table: Table, plot: Plot, out: Path, look: Look) -> list[Path]:
-    look = replace(look, labels={**group_names(table.points[0].data), **look.labels})
-    if plot == "bar":
-        return draw_runtime(table.rows, out, look)
-    axis = numeric_axis(table.axes)
-    return draw_line(table.rows, axis.column, out, hidden=hiding_points(table, axis), look=look)

@@ -13,11 +13,10 @@ from parasim.cli.options import Overrides, PlainFormat, TraceFile, print_json, v
 from parasim.cli.pictures import draws
 from parasim.cli.progress import stages
 from parasim.cli.seeds import show_seeds
-from parasim.contracts import stamped
 from parasim.core.sim.errors import ScenarioError
-from parasim.core.sim.support.atomic_files import write_json
 from parasim.extras import require_training
 from parasim.figures.look import USUAL, Look
+from parasim.outputs import trained
 from parasim.text import amount, console, plain_table
 from parasim.text import clock as written
 
@@ -73,8 +72,7 @@ def command(
     Example: paraSim train --method parablock,fedbcd --set rounds=16 --out results/quick
     """
     require_training("paraSim train")
-    from parasim.seeds import train_seeds
-    from parasim.training import train
+    from parasim.public import train, train_seeds
 
     if seeds is not None and trace is not None:
         raise ScenarioError("--trace: shows one run, and --seeds trains several; leave one of them out")
@@ -82,15 +80,16 @@ def command(
         raise ScenarioError("--format json: is of one training; figures of --seeds are in the seeds.csv of --out")
     named = {"model": model, "train.data.source": data}
     told: dict[str, Any] = {
-        "methods": values_of("--method", method),
-        "overrides": [*set_, *((field, value) for field, value in named.items() if value is not None)],
-        "directory": out,
+        "method": values_of("--method", method),
+        "set": [*set_, *((field, value) for field, value in named.items() if value is not None)],
+        "out": out,
         "clock": clock,
         "target_loss": target_loss,
         "epochs": epochs,
-        "save_deltas": deltas,
+        "deltas": deltas,
         "devices": values_of("--devices", devices),
         "log": values_of("--log", log),
+        "look": look,
     }
     with computing_on(engine, address), stages(out) as report:
         if seeds is not None:
@@ -98,30 +97,22 @@ def command(
         else:
             training = train(file, report=report, **told)
     if seeds is not None:
-        show_seeds(of_seeds, out, look)
+        show_seeds(of_seeds, out)
     else:
-        _show(training, out, trace, look, as_json=format_ == "json")
+        _show(training, out, trace, as_json=format_ == "json")
 
 
-def _show(training: TrainedComparison, out: Path, trace: Path | None, look: Look, *, as_json: bool) -> None:
-    """Draw and print what training gave, and say where everything is."""
-    from parasim.figures.training import draw_partition, draw_training
-    from parasim.report.record import leave_record
+def _show(training: TrainedComparison, out: Path, trace: Path | None, *, as_json: bool) -> None:
+    """Print what training gave, and say where everything is."""
     from parasim.trace import named, write_traces
 
     traces = [] if trace is None else write_traces(training.results, trace)
-    base = training.base["eval_loss"]
-    charts = [*draw_training(training.metrics, out, base, look), *draw_partition(training.partition, out, look)]
-    scenario = next(iter(training.results.values())).scenario
-    result = stamped("train", training.summary(), scenario)
-    write_json(out / "training.json", result)
-    leave_record(out, "train", scenario, [out / "metrics.csv", out / "training.json", *charts])
     if as_json:
-        print_json(result)
+        print_json(trained(training))
         return
     _print(training)
     print(f"Metrics: {out / 'metrics.csv'}")
-    print("Charts: " + ", ".join(map(str, charts)))
+    print("Charts: " + ", ".join(map(str, training.pictures)))
     print(f"Models: {out}/<method>/model")
     if traces:
         print("Traces: " + ", ".join(map(named, training.results.values(), traces)))

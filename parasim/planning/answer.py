@@ -8,7 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from parasim.core.sim.scenario.scenario import Scenario
+from parasim.core.sim.support.frames import frame
 from parasim.figures.look import USUAL, Look
+from parasim.figures.picture import Picture, picture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +89,8 @@ class Plan:
 
     Attributes
     ----------
+    scenario : Scenario
+        What was planned for.
     question : str
         As the user would say it, with units.
     answers : sequence of Answer
@@ -102,8 +107,13 @@ class Plan:
         The deadline that was asked about.
     starts : datetime, optional
         When the run starts, where the calendar matters.
+    asked : mapping
+        What was asked, by the names of the options of `paraSim plan`.
+    files : sequence of Path
+        What was written of it, if it has a folder.
     """
 
+    scenario: Scenario
     question: str
     answers: Sequence[Answer]
     columns: Sequence[str]
@@ -112,6 +122,8 @@ class Plan:
     draw: Draw | None = None
     within: Within | None = None
     starts: datetime | None = None
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    files: Sequence[Path] = ()
 
     @property
     def missed(self) -> bool:
@@ -135,7 +147,25 @@ class Plan:
         }
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return the table as `paraSim plan` prints it: a row per answer, the reason in the last column."""
-        import pandas as pd
+        """Return a row per answer as numbers in base units, the reason in the last column.
 
-        return pd.DataFrame(self.table, columns=["method", *self.columns, "because"])
+        Numbers of `Answer.more` are among them. ``attrs["units"]`` has the units; that of the values if they have one.
+        """
+        rows = [
+            {
+                "method": one.method,
+                "feasible": one.feasible,
+                "value": one.value,
+                "unit": one.unit,
+                "wall_clock_s": one.wall_clock_s,
+                **{name: value for name, value in one.more.items() if isinstance(value, int | float | str)},
+                "because": one.because,
+            }
+            for one in self.answers
+        ]
+        units = {one.unit for one in self.answers if one.value is not None}
+        return frame(rows, units={"value": units.pop()} if len(units) == 1 else None)
+
+    def plot(self, look: Look = USUAL) -> Picture | None:
+        """Draw the answers; the picture shows itself in a notebook. None for questions that have no picture."""
+        return None if self.draw is None else picture(self.draw, look)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from parasim.api import Source, load, set_up
+from parasim.api import Overrides, Source, load, set_up
 from parasim.core.sim.engine.costs import Costs
 from parasim.core.sim.engine.result import Result
 from parasim.core.sim.engine.simulate import Setup, simulate
 from parasim.core.sim.errors import ParaSimError, ScenarioError, nearest
 from parasim.core.sim.scenario.scenario import Scenario
-from parasim.core.sim.workload.methods import METHODS
+from parasim.core.sim.workload.methods import METHODS, is_known
 from parasim.sentences import say
 from parasim.text import origin
 
@@ -111,7 +111,7 @@ def simulated(scenario: Scenario, until: float = math.inf) -> Result:
     return simulate(*set_up(scenario), until=until)
 
 
-def scenario_of(source: Source | None, overrides: Iterable[str] = ()) -> Scenario:
+def scenario_of(source: Source | None, set: Overrides = ()) -> Scenario:
     """Read a scenario; without a source, the ParaBlock paper's setting for Llama 3-8B, 32 rounds for every method.
 
     Raises
@@ -124,7 +124,7 @@ def scenario_of(source: Source | None, overrides: Iterable[str] = ()) -> Scenari
 
         # The paper's fewer rounds of full fine-tuning would not compare with those of the others.
         source = paper_setting(PAPER_MODELS[0])
-    return load(source, overrides)
+    return load(source, set)
 
 
 def named_methods(option: str, methods: Methods) -> tuple[str, ...]:
@@ -146,7 +146,7 @@ def named_methods(option: str, methods: Methods) -> tuple[str, ...]:
     if not names:
         raise ScenarioError(f"{option} {methods!r}: holds no methods; separate them with commas")
     for name in names:
-        if name not in METHODS:
+        if not is_known(name):
             raise ScenarioError(f"{option}: unknown method {name!r}; {nearest(name, METHODS)}")
     if len(set(names)) < len(names):
         raise ScenarioError(f"{option}: a method stands twice in {', '.join(names)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from importlib import import_module
 from itertools import chain
 
 from parasim.alike_bars import seen, share_seconds
-from parasim.api import Source
+from parasim.api import Overrides, Source
 from parasim.core.sim.errors import ScenarioError, UnitError
 from parasim.core.sim.scenario.calendar import moment_after, written
 from parasim.core.sim.scenario.traces import links_of, varies
@@ -19,7 +19,7 @@ from parasim.core.sim.scenario.units import quantity
 from parasim.core.sim.workload.methods import Trains
 from parasim.deadlines import read_within
 from parasim.ignored import ignored, not_adapted, unused_regions
-from parasim.memory import memory_of, merged
+from parasim.memory_notes import memory_of, merged
 from parasim.planning.answer import Answer, Plan
 from parasim.planning.methods import (
     Case,
@@ -41,9 +41,9 @@ _CONFIDENCE = 0.9
 
 def plan(
     source: Source | None = None,
-    overrides: Iterable[str] = (),
+    set: Overrides = (),
     *,
-    methods: Methods | None = None,
+    method: Methods | None = None,
     within: str | float | None = None,
     solve_for: str | None = None,
     hide_communication: bool = False,
@@ -63,9 +63,10 @@ def plan(
     ----------
     source : path, mapping, Scenario or None
         What to plan for; the paper's setting with Llama 3-8B if None.
-    overrides : iterable of str
-        Such as ``fleet.0.uplink=20MB/s``.
-    methods : str, sequence of str or None
+    set : mapping, str, or iterable of str or (str, value)
+        Fields of it to set first: ``{"fleet.0.uplink": "20MB/s", "rounds": 16}``, or as the command line has them,
+        ``["fleet.0.uplink=20MB/s"]``.
+    method : str, sequence of str or None
         Methods to answer for, or ``all``; the scenario's own if None.
     within : str, float or None
         The deadline, such as ``25min`` (a float is seconds, a text needs a unit) or ``Friday 18:00``: by the calendar,
@@ -94,6 +95,8 @@ def plan(
     ParaSimError
         If it is not one question, the scenario is wrong, or a method cannot run it.
     """
+    told = {"methods": method, "within": within, "solve_for": solve_for, "hide_communication": hide_communication}
+    told |= {"break_even": break_even, "budget": budget, "confidence": confidence, "sensitivity": sensitivity}
     asked = {
         "--solve-for": ("deadline", solve_for),
         "--hide-communication": ("hiding", hide_communication or None),
@@ -106,17 +109,17 @@ def plan(
     if solve_for in WAITING:
         module = "waiting"
     if break_even is not None:
-        if methods is not None:
+        if method is not None:
             raise ScenarioError("--break-even names its own two methods; leave out --method")
-        methods = named_methods("--break-even", break_even)
-    scenario = scenario_of(source, overrides)
+        method = named_methods("--break-even", break_even)
+    scenario = scenario_of(source, set)
     due = None if within is None else read_within(within, scenario)
     deadline = None if due is None else due.seconds
     prepare = Case.of
     if solve_for in WAITING and deadline is not None:
         prepare = partial(case_that_waits, WAITING[solve_for], deadline)
-    prepared, refused = by_method(scenario, methods, prepare)
-    cases, left_out = list(prepared.values()), refused if methods is None else {}
+    prepared, refused = by_method(scenario, method, prepare)
+    cases, left_out = list(prepared.values()), refused if method is None else {}
     sure = _CONFIDENCE if confidence is None else _probability(confidence)
     question = Question(scenario, cases, left_out, str(value), sure, deadline, jobs, report)
     # Each is loaded when it is asked.
@@ -135,7 +138,15 @@ def plan(
     notes += _ends(answered.answers, starts)
     row = ("-",) * len(answered.columns)
     others = [Answer(m, False, None, "", None, why, row=row) for m, why in refused.items() if m not in left_out]
-    return replace(answered, answers=[*answered.answers, *others], notes=notes, within=due, starts=starts)
+    return replace(
+        answered,
+        answers=[*answered.answers, *others],
+        notes=notes,
+        within=due,
+        starts=starts,
+        scenario=scenario,
+        asked={name: value for name, value in told.items() if value},
+    )
 
 
 def _ends(answers: Sequence[Answer], starts: datetime | None) -> list[str]:
@@ -159,7 +170,7 @@ def _one_question(questions: Mapping[str, tuple[str, object]], within: str | flo
         If it is not exactly one, or the deadline has nothing to do with it.
     """
     asked = [option for option, (_, value) in questions.items() if value is not None]
-    if set(asked) == {"--solve-for", "--confidence"}:
+    if {*asked} == {"--solve-for", "--confidence"}:
         _, solve_for = questions["--solve-for"]
         if solve_for not in WAITING:
             raise ScenarioError(f"--confidence goes with --solve-for {', '.join(WAITING)}, not with {solve_for}")

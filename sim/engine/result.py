@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from parasim.core.sim.engine.fleet import Fleet, opened_one_by_one
 from parasim.core.sim.engine.lines import Level, Line, are_plain, lines
@@ -19,6 +19,10 @@ from parasim.core.sim.engine.timeline import SERVER, Account, Interval, Kind, Ti
 from parasim.core.sim.scenario.scenario import Scenario
 from parasim.core.sim.support.atomic_files import write_atomically
 from parasim.core.sim.support.collector import no_collection
+from parasim.core.sim.support.frames import frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TIMELINE_CLIENTS = 10_000
 """Up to this many clients, the timeline has rows for each; above it, one set of rows per group of alike ones."""
@@ -222,6 +226,10 @@ class Result:
             if span.client < SERVER:
                 sizes.setdefault((span.client, span.kind), []).append(span.size)
         return Counter({key: _whole(math.fsum(own)) for key, own in sizes.items()})
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return the figures of each group of the fleet, means over its clients; ``attrs["units"]`` has the units."""
+        return frame(self.groups())
 
     def write_timeline(self, path: Path, *, collapse: bool = False) -> None:
         """Write ``timeline.csv``: complete, or not at all; with the parts of messages where links are not plain.

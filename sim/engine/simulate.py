@@ -175,7 +175,7 @@ def prepare(scenario: Scenario, architecture: Architecture | None) -> Setup:
             # Clients without numbered rounds begin it again and again, each by itself: in whole passes over the blocks.
             rounds = scenario.rounds if method.shape.traits.rounds_numbered else -(-scenario.rounds // count) * count
             schedule = block_schedule(scenario, count, rounds)
-    sizes, traces = payload(scenario, method.trains, architecture, blocks, who.sizes()), followed_traces(scenario)
+    sizes, traces = payload(scenario, method, architecture, blocks, who.sizes()), followed_traces(scenario)
     return Setup(scenario, method, architecture, blocks, schedule, who, sizes, traces, own_blocks=own_blocks)
 
 

@@ -12,9 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import attrgetter
-from typing import IO, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from parasim.core.sim.engine.incidents import Incidents
+from parasim.core.sim.support.frames import frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SERVER = -1
 """Number of the server among the actors; regions' aggregators have lower ones, clients count from 0."""
@@ -141,6 +145,19 @@ class Timeline:
     bound: dict[int, int] = field(default_factory=dict)
     wasted: set[int] = field(default_factory=set)
     incidents: Incidents = field(default_factory=Incidents)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return the spans, in the order of ``timeline.csv``: one row for each that was simulated.
+
+        Alike clients that were simulated once are the first of them; the server is -1, aggregators have lower numbers.
+        ``attrs["units"]`` has the units.
+        """
+        columns = (*COLUMNS, *PART_COLUMNS)
+        rows = []
+        for span in sorted(self.spans, key=_in_order):
+            of_span = (span.client, span.round, span.kind.value, span.start, span.end, span.size, span.blocks)
+            rows.append(dict(zip(columns, (*of_span, *(span.parts or ())), strict=False)))
+        return frame(rows, columns)
 
     def record(
         self,
@@ -348,6 +365,10 @@ def _of_pieces(
     return compute, exposed, waiting, offline, failed, hidden, stalled
 
 
+def _in_order(span: Span) -> tuple[float, bool, int, float]:
+    return span.start, span.client < 0, span.client, span.end
+
+
 def write_csv(
     file: IO[str],
     spans: Iterable[Span],
@@ -377,8 +398,7 @@ def write_csv(
     writer = csv.writer(file, lineterminator="\n")
     columns = (*COLUMNS, *PART_COLUMNS) if parts else COLUMNS
     writer.writerow((*columns, "count") if collapse else columns)
-    ordered = sorted(spans, key=lambda span: (span.start, span.client < 0, span.client, span.end))
-    for span in ordered:
+    for span in sorted(spans, key=_in_order):
         count = counts.get(span.client, 1)
         size = int(span.size) if span.size == int(span.size) else span.size
         blocks = ";".join(map(str, span.blocks))

@@ -30,6 +30,8 @@ Source = str | Path | Mapping[str, Any] | Scenario
 """Where a scenario comes from."""
 Override = str | tuple[str, Any]
 """A field that is set: ``rounds=16``, read as YAML would be, or ``("rounds", 16)``."""
+Overrides = Mapping[str, Any] | Iterable[Override]
+"""Fields that are set, in their order: ``{"rounds": 16}``, a single ``"rounds=16"``, or several such texts or pairs."""
 
 _PARSERS: dict[str, Callable[[str], Any]] = {
     ".yaml": parse_yaml,
@@ -39,7 +41,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def load(source: Source, overrides: Iterable[Override] = (), *, name: str | None = None) -> Scenario:
+def load(source: Source, set: Overrides = (), *, name: str | None = None) -> Scenario:
     """Read a scenario.
 
     Parameters
@@ -47,8 +49,9 @@ def load(source: Source, overrides: Iterable[Override] = (), *, name: str | None
     source : path, mapping or Scenario
         A ``.yaml``, ``.yml``, ``.toml`` or ``.json`` file, ``-`` for YAML or JSON from standard input, or the fields
         themselves.
-    overrides : iterable of str or (str, value)
-        Such as ``fleet.0.uplink=20MB/s`` or ``("rounds", 16)``, in the order in which they are applied.
+    set : mapping, str, or iterable of str or (str, value)
+        Fields to set first, in this order: ``{"fleet.0.uplink": "20MB/s", "rounds": 16}`` or
+        ``["fleet.0.uplink=20MB/s", "rounds=16"]``.
     name : str or None
         What to call the source in messages; its path if None.
 
@@ -57,14 +60,30 @@ def load(source: Source, overrides: Iterable[Override] = (), *, name: str | None
     ScenarioError
         Naming the file and the field, if anything is not as it must be.
     """
-    overrides = list(overrides)
-    if isinstance(source, Scenario) and not overrides:
+    given = fields_set(set)
+    if isinstance(source, Scenario) and not given:
         return source
-    fields = plain_fields(source, overrides)
+    fields = plain_fields(source, given)
     return Scenario.parse(fields, name or (called(source) if isinstance(source, str | Path) else "scenario"))
 
 
-def plain_fields(source: Source, overrides: Iterable[Override] = ()) -> dict[str, Any]:
+def fields_set(given: Overrides) -> list[tuple[str, Any]]:
+    """Take apart fields that are set, whichever way: each with its value.
+
+    Raises
+    ------
+    ScenarioError
+        If a text is not well-formed, or something is neither a text nor a pair.
+    """
+    pairs = []
+    for one in given.items() if isinstance(given, Mapping) else [given] if isinstance(given, str) else given:
+        if not isinstance(one, str) and not (isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str)):
+            raise ScenarioError(f"set: {shown(one)}: write rounds=16, ('rounds', 16) or {{'rounds': 16}}")
+        pairs.append(parse_override(one) if isinstance(one, str) else one)
+    return pairs
+
+
+def plain_fields(source: Source, set: Overrides = ()) -> dict[str, Any]:
     """Read a scenario's fields as plain data, as `load` does, without validating them.
 
     Raises
@@ -80,8 +99,7 @@ def plain_fields(source: Source, overrides: Iterable[Override] = ()) -> dict[str
         fields = read(source)
     else:
         raise ScenarioError(f"a scenario is a file, a mapping or a Scenario, not {type(source).__name__}")
-    for override in overrides:
-        field, value = parse_override(override) if isinstance(override, str) else override
+    for field, value in fields_set(set):
         fields = with_field(fields, field, value)
     return fields
 

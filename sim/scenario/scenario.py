@@ -135,8 +135,9 @@ class Scenario(Section):
         self._check_days()
         if isinstance(self.blocks.schedule, tuple):
             _fits(len(self.blocks.schedule), self.rounds, "blocks.schedule", "blocks", "rounds")
-        if self.model is None and (self.payload is None or self.compute.seconds is None):
-            missing = "payload" if self.payload is None else "compute.seconds"
+        weighed = self.payload is not None or METHODS[self.method.name].sends is not None
+        if self.model is None and not (weighed and self.compute.seconds is not None):
+            missing = "compute.seconds" if weighed else "payload"
             raise ValueError(
                 f"model: needed, because {missing} is not given; name one (`paraSim list models`), "
                 "or give both payload and compute.seconds"

@@ -24,7 +24,7 @@ from parasim.core.sim.scenario.fields import Duration, Line, Money, Name, Number
 from parasim.core.sim.scenario.links import Capacity, SiteLine, Transport
 from parasim.core.sim.scenario.seconds import Seconds, read_seconds
 from parasim.core.sim.scenario.uncertainty import Jitter, LinkJitter
-from parasim.core.sim.workload.methods import METHODS, with_parameter
+from parasim.core.sim.workload.methods import METHODS, is_known, with_parameter
 
 
 def _with_its_parameters(value: Any) -> Params:
@@ -35,7 +35,7 @@ def _with_its_parameters(value: Any) -> Params:
     if not isinstance(fields, dict):
         raise ValueError(f"must be a method's name, or a mapping with its name, not {shown(value)}")
     name = fields.get("name", Params().name)
-    if not isinstance(name, str) or name not in METHODS:
+    if not isinstance(name, str) or not is_known(name):
         raise _at("name", f"unknown method {shown(name)}; {nearest(str(name), METHODS)}", name)
     for field in fields:
         others = with_parameter(field)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from parasim.core.sim.engine.shape import Shape, Traits
 from parasim.core.sim.errors import ScenarioError, nearest, shown
@@ -17,10 +17,21 @@ from parasim.core.sim.protocols.cyclic import Cyclic
 from parasim.core.sim.protocols.overlapped import Overlapped
 from parasim.core.sim.protocols.overlapped_async import OverlappedAsync
 from parasim.core.sim.protocols.synchronous import Synchronous
+from parasim.core.sim.workload.own_code import import_own_code, offered
+
+
+class Sends(Protocol):
+    """What a method sends where that is not what it trains: any object that says its bytes on the wire."""
+
+    def bytes_up(self, scenario: Any, architecture: Any) -> float:
+        """Size of a client's update [B]; of the scenario and its model, which is None where none is named."""
+
+    def bytes_down(self, scenario: Any, architecture: Any) -> float:
+        """Size of what the server sends a client [B]."""
 
 
 class Trains(StrEnum):
-    """What a local update changes and a message holds."""
+    """What a local update changes, and, unless the method says otherwise, a message holds."""
 
     BLOCK = "block"
     LORA = "lora"
@@ -43,17 +54,20 @@ class Method:
         What is trained and sent.
     summary : str
         One line for `paraSim list methods`.
+    sends : Sends or None
+        What messages weigh; None if they hold what is trained. Such a method is simulated and not trained.
 
     Raises
     ------
     ScenarioError
-        If it trains what nobody knows the size, the seconds or the memory of.
+        If it trains what nobody knows the seconds or the memory of, or sends what does not say its bytes.
     """
 
     name: str
     shape: type[Shape[Any]]
     trains: Trains
     summary: str
+    sends: Sends | None = None
 
     def __post_init__(self) -> None:
         # Whoever asks what is trained compares with these members: anything else would pass for the last of them.
@@ -62,6 +76,12 @@ class Method:
         except ValueError:
             known = nearest(str(self.trains), [kind.value for kind in Trains])
             raise ScenarioError(f"method {self.name!r}: trains is {shown(self.trains)}; {known}") from None
+        if self.sends is not None and not all(callable(getattr(self.sends, name, None)) for name in _SAYS):
+            raise ScenarioError(f"method {self.name!r}: sends is {shown(self.sends)}; it needs {' and '.join(_SAYS)}")
+
+
+_SAYS = ("bytes_up", "bytes_down")
+"""What an object that is sent is asked."""
 
 
 METHODS: dict[str, Method] = {}
@@ -86,6 +106,20 @@ def register(method: Method) -> Method:
     return method
 
 
+def is_known(name: str) -> bool:
+    """Tell whether a method is registered; one that an installed package offers is registered then."""
+    if name not in METHODS:
+        register_offered()
+    return name in METHODS
+
+
+def register_offered() -> None:
+    """Register the methods that installed packages offer as entry points of the group `parasim.methods`."""
+    for one in offered():
+        if isinstance(one, Method) and METHODS.get(one.name) is not one:
+            register(one)
+
+
 def with_parameter(field: str) -> list[str]:
     """Name the methods that can be told something under `method:`; all of them for its name."""
     return [name for name, method in METHODS.items() if field in method.shape.Params.model_fields]
@@ -105,3 +139,6 @@ for _method in (
     Method("overlapped-lora", Overlapped, Trains.LORA, "ParaBlock's overlap with FedIT's adapters"),
 ):
     register(_method)
+
+# Last, as it registers methods; here, so that every process that knows methods knows these.
+import_own_code()

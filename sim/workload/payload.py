@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from parasim.core.sim.engine.learner import Update
-from parasim.core.sim.errors import ScenarioError
+from parasim.core.sim.errors import ScenarioError, shown
 from parasim.core.sim.scenario.scenario import Scenario
 from parasim.core.sim.scenario.sections import Compression
 from parasim.core.sim.workload.architecture import Architecture
 from parasim.core.sim.workload.blocks import Block, lora_parameters
-from parasim.core.sim.workload.methods import Trains
+from parasim.core.sim.workload.methods import Method, Trains
 
 
 def kept_values(fraction: float, values: float) -> float:
@@ -115,7 +115,7 @@ def _entry(parameters: Sequence[float], item: int) -> float:
 
 def payload(
     scenario: Scenario,
-    trains: Trains,
+    method: Method,
     architecture: Architecture | None,
     blocks: Sequence[Block] | None,
     participants: Sequence[int],
@@ -126,8 +126,8 @@ def payload(
     ----------
     scenario : Scenario
         Its `wire` and, if given, its `payload`.
-    trains : Trains
-        What the method trains.
+    method : Method
+        What it trains, and what it sends if that is something else.
     architecture : Architecture or None
         The model; not needed if the scenario gives a payload.
     blocks : sequence of Block or None
@@ -138,9 +138,13 @@ def payload(
     Raises
     ------
     ScenarioError
-        If the model is needed and missing.
+        If the model is needed and missing, or what is sent does not say its bytes.
     """
-    wire = scenario.wire
+    wire, trains = scenario.wire, method.trains
+    if method.sends is not None and scenario.payload is None:
+        ways = ("bytes_up", "bytes_down")
+        own_up, own_down = ([_own_bytes(method, way, scenario, architecture)] for way in ways)
+        return Payload(own_up, own_down, None, 1.0, Compression(), Compression())
     stacked: Sequence[int] | None = [*participants] if trains is Trains.STACKED_LORA else None
     if scenario.payload is not None:
         up = [scenario.payload.upload / wire.bytes_per_parameter]
@@ -153,6 +157,14 @@ def payload(
             raise ScenarioError("model: needed, because payload is not given")
         up = down = _parameters(scenario, trains, architecture, blocks or ())
     return Payload(up, down, stacked, wire.bytes_per_parameter, wire.upload, wire.download)
+
+
+def _own_bytes(method: Method, which: str, scenario: Scenario, architecture: Architecture | None) -> float:
+    """Ask an object that is sent for its size [B]."""
+    size = getattr(method.sends, which)(scenario, architecture)
+    if isinstance(size, bool) or not isinstance(size, int | float) or not 0 <= size < math.inf:
+        raise ScenarioError(f"method {method.name!r}: {which} of what it sends is {shown(size)}, not a number of bytes")
+    return float(size)
 
 
 def _parameters(scenario: Scenario, trains: Trains, architecture: Architecture, blocks: Sequence[Block]) -> list[float]:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from parasim.core.sim.scenario.scenario import Scenario
 from parasim.core.sim.support.atomic_files import write_atomically
 from parasim.planning.answer import Answer, Check, Plan
 from tests.parasim.command_line import run
@@ -36,7 +37,9 @@ def plan() -> dict[str, Any]:
         Answer("parablock", True, 40e6, "B/s", 1499.0, "48% uplink", checked),
         Answer("fedbcd", False, None, "B/s", None, "computing alone takes 30 min", [Check(999.9e12, 1800.0, False)]),
     ]
-    whole = Plan(f"Least bandwidth for {EVIL}", answers, (), ["Checked."], {"parablock": "fitted: paper-a100"})
+    scenario = Scenario.parse(SMALL)
+    origins = {"parablock": "fitted: paper-a100"}
+    whole = Plan(scenario, f"Least bandwidth for {EVIL}", answers, (), ["Checked."], origins)
     return whole.summary()
 
 

@@ -21,24 +21,24 @@ def seconds(given: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("fields", "swept", "said"),
     [
-        (GIVEN, {"batch_sizes": [2, 4]}, "batch_size 2 and 4: .*give it by batch size"),
+        (GIVEN, {"batch_size": [2, 4]}, "batch_size 2 and 4: .*give it by batch size"),
         (GIVEN, {"vary": {"local.steps": [2, 4]}}, "local.steps 2 and 4: .*compute.seconds"),
         (GIVEN, {"vary": {"train.accumulation": [1, 2]}}, "train.accumulation 1 and 2: .*compute.seconds"),
         (GIVEN, {"vary": {"train.attention": ["fused", "eager"]}}, "train.attention fused and eager: .*seconds"),
         (SIZED | {"method": "fedit"}, {"vary": {"lora.rank": [2, 4]}}, "lora.rank 2 and 4: .*compute.seconds"),
         # Messages that are given take with them what else could tell models and methods apart.
-        (SIZED, {"models": ["llama-3-8b", "llama-3.2-3b"]}, "model .*: .*give it by model"),
-        (SIZED, {"methods": ["fedit", "ffa-lora"]}, "method fedit and ffa-lora: .*give it by method"),
-        (SIZED, {"methods": ["parablock", "fedbcd", "full-ft"]}, "method fedbcd and full-ft"),
+        (SIZED, {"model": ["llama-3-8b", "llama-3.2-3b"]}, "model .*: .*give it by model"),
+        (SIZED, {"method": ["fedit", "ffa-lora"]}, "method fedit and ffa-lora: .*give it by method"),
+        (SIZED, {"method": ["parablock", "fedbcd", "full-ft"]}, "method fedbcd and full-ft"),
         (SIZED, {"vary": {"blocks.layers": [1, 2]}}, "blocks.layers 1 and 2"),
         # Given seconds are those of any device.
         (GIVEN, {"vary": {"fleet.0.device": ["a100", "h100"]}}, "fleet.0.device a100 and h100: .*speed"),
         (GIVEN, {"vary": {"fleet.*.device": ["a100", "null"]}}, "fleet.*.device a100 and null: .*speed"),
         # One value of many is enough, and one method of several.
-        (seconds({"2": 3, "default": 3}), {"batch_sizes": [2, 4, 8]}, "batch_size 4 and 8"),
+        (seconds({"2": 3, "default": 3}), {"batch_size": [2, 4, 8]}, "batch_size 4 and 8"),
         (
             seconds({"parablock": {"2": 3, "4": 5}, "fedbcd": 2}),
-            {"batch_sizes": [2, 4], "methods": ["parablock", "fedbcd"]},
+            {"batch_size": [2, 4], "method": ["parablock", "fedbcd"]},
             "batch_size 2 and 4",
         ),
         # Whatever the costs are from.
@@ -62,27 +62,27 @@ def wall_clocks(fields: dict[str, Any], **swept: Any) -> list[float]:
 
 
 def test_seconds_that_are_told_apart_may_be_swept():
-    two, four = wall_clocks(seconds({2: 3, 4: 5}) | {"method": "fedbcd"}, batch_sizes=[2, 4])
+    two, four = wall_clocks(seconds({2: 3, 4: 5}) | {"method": "fedbcd"}, batch_size=[2, 4])
     assert four - two == pytest.approx(2 * (5 - 3))
     # Whoever says that they are equal may have it so.
-    assert len(set(wall_clocks(seconds({2: 3, 4: 3}), batch_sizes=[2, 4]))) == 1
+    assert len(set(wall_clocks(seconds({2: 3, 4: 3}), batch_size=[2, 4]))) == 1
 
 
 @pytest.mark.parametrize(
     "swept",
     [
-        {"methods": ["parablock", "fedbcd"]},
-        {"bandwidths": ["1GB/s", "10MB/s"]},
+        {"method": ["parablock", "fedbcd"]},
+        {"bandwidth": ["1GB/s", "10MB/s"]},
         {"vary": {"blocks.layers": [1, 2]}},
         {"vary": {"compute.seconds": [1, 2]}},
         {"vary": {"fleet.0.speed": [1, 2]}},
         {"vary": {"fleet": ["[{device: a100, speed: 1}]", "[{device: h100, speed: 2}]"]}},
         # The same link, written in two ways.
-        {"bandwidths": ["1MB/s", "8Mbit/s"]},
+        {"bandwidth": ["1MB/s", "8Mbit/s"]},
         # Blocks have no rank.
         {"vary": {"lora.rank": [2, 4]}},
         # The rank matters to the second method, and to none but it.
-        {"vary": {"lora.rank": [2, 4]}, "methods": ["parablock", "fedit"]},
+        {"vary": {"lora.rank": [2, 4]}, "method": ["parablock", "fedit"]},
         # That a wide link makes no difference is a result.
         {"vary": {"server.ingress": ["1000TB/s", "2000TB/s"]}},
         {"vary": {"seed": [1, 2]}},
@@ -94,19 +94,19 @@ def test_what_may_be_swept_with_given_seconds(swept: dict[str, Any]):
 
 def test_seconds_that_several_models_or_methods_share_are_said():
     for swept, what in (
-        ({"models": ["llama-3-8b", "llama-3.2-3b"]}, "model"),
-        ({"methods": ["fedbcd", "fedit"]}, "method"),
+        ({"model": ["llama-3-8b", "llama-3.2-3b"]}, "model"),
+        ({"method": ["fedbcd", "fedit"]}, "method"),
         ({"vary": {"blocks.layers": [1, 2]}}, "blocks.layers"),
-        ({"methods": ["fedit"], "vary": {"lora.rank": [8, 16]}}, "lora.rank"),
+        ({"method": ["fedit"], "vary": {"lora.rank": [8, 16]}}, "lora.rank"),
     ):
         (note,) = parasim.sweep(GIVEN, **swept).notes
         assert f"the same for more than one {what}" in note
     # Blocks have no rank, and all that is trained has no width.
     assert parasim.sweep(GIVEN, vary={"lora.rank": [8, 16]}).notes == []
-    assert parasim.sweep(GIVEN, methods=["full-ft"], vary={"blocks.layers": [1, 2]}).notes == []
+    assert parasim.sweep(GIVEN, method=["full-ft"], vary={"blocks.layers": [1, 2]}).notes == []
     # Both train the same blocks: their updates do take equally long.
-    assert parasim.sweep(GIVEN, methods=["parablock", "fedbcd"]).notes == []
-    assert parasim.sweep(seconds({"fedbcd": 3, "fedit": 2}), methods=["fedbcd", "fedit"]).notes == []
+    assert parasim.sweep(GIVEN, method=["parablock", "fedbcd"]).notes == []
+    assert parasim.sweep(seconds({"fedbcd": 3, "fedit": 2}), method=["fedbcd", "fedit"]).notes == []
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ def test_seconds_that_several_models_or_methods_share_are_said():
         (GIVEN, {"within": "1h", "solve_for": "bandwidth"}, ""),
         (GIVEN, {"break_even": ["parablock", "fedit"]}, "several methods"),
         (GIVEN, {"break_even": ["parablock", "fedbcd"]}, ""),
-        (GIVEN, {"budget": "500USD", "methods": ["fedbcd", "fedit"]}, "several methods and block widths"),
-        (GIVEN, {"budget": "500USD", "methods": ["fedit"]}, ""),
+        (GIVEN, {"budget": "500USD", "method": ["fedbcd", "fedit"]}, "several methods and block widths"),
+        (GIVEN, {"budget": "500USD", "method": ["fedit"]}, ""),
         (seconds({"parablock": 3, "fedit": 2}), {"break_even": ["parablock", "fedit"]}, ""),
         (BY_PROFILE, {"within": "1h", "solve_for": "block-width"}, ""),
     ],

@@ -48,7 +48,7 @@ def file(fields: dict[str, Any], tmp_path: Path) -> Path:
 
 
 def test_needs_by_hand(fields: dict[str, Any]):
-    found = parasim.memory_needs(fields, methods="parablock,fedbcd,full-ft")
+    found = parasim.memory(fields, method="parablock,fedbcd,full-ft")
     assert [(need.method, need.precision) for need in found.needs] == [
         (method, precision) for precision in ("bfloat16", "float32") for method in ("parablock", "fedbcd", "full-ft")
     ]
@@ -65,9 +65,7 @@ def test_needs_by_hand(fields: dict[str, Any]):
 
 
 def test_several_batches_a_step_are_traced_and_said(file: Path):
-    one, several = (
-        parasim.memory_needs(file, [f"train.accumulation={batches}"], methods="full-ft") for batches in (1, 3)
-    )
+    one, several = (parasim.memory(file, [f"train.accumulation={batches}"], method="full-ft") for batches in (1, 3))
     assert (one.accumulation, several.accumulation) == (1, 3)
     for before, after in zip(one.needs, several.needs, strict=True):
         assert after.peak_bytes > before.peak_bytes
@@ -77,7 +75,7 @@ def test_several_batches_a_step_are_traced_and_said(file: Path):
 
 def test_the_recipe_is_traced_and_said(file: Path):
     qlora = ["train.weights=nf4", "train.adapters=float32", "train.optimizer=paged-adamw-8bit", "train.padded=true"]
-    usual, other = (parasim.memory_needs(file, overrides, methods="fedit") for overrides in ([], qlora))
+    usual, other = (parasim.memory(file, overrides, method="fedit") for overrides in ([], qlora))
     # Of the linear weights of two layers, 2 B become 0.516; each of 14 tensors was rounded up to 512 B before.
     saved = usual.needs[0].by_category["weights"] - other.needs[0].by_category["weights"]
     linear = 2 * (4 * 16 * 16 + 3 * 16 * 24)
@@ -98,7 +96,7 @@ def sets(overrides: list[str]) -> list[str]:
 
 
 def test_a_method_that_means_nothing_with_a_recipe_is_left_out(file: Path):
-    found = parasim.memory_needs(file, ["method=fedit", "train.weights=nf4"], methods="all")
+    found = parasim.memory(file, ["method=fedit", "train.weights=nf4"], method="all")
     assert {need.method for need in found.needs} == {"fedit", "ffa-lora", "overlapped-lora"}
     assert "allowed with 4-bit weights are fedit, ffa-lora" in found.refused["full-ft"]
     assert "train.weights: is nf4 with method full-ft" in refused(
@@ -108,7 +106,7 @@ def test_a_method_that_means_nothing_with_a_recipe_is_left_out(file: Path):
 
 def test_paged_moments_leave_a_device_that_they_would_fill():
     asked = {"model": "smollm2-135m", "rounds": 2, "local": {"batch_size": 1, "sequence_length": 64}}
-    (need,) = parasim.memory_needs(asked, ["train.optimizer=paged-adamw-8bit"], methods="full-ft").needs
+    (need,) = parasim.memory(asked, ["train.optimizer=paged-adamw-8bit"], method="full-ft").needs
     fit = DeviceFit("small", need.peak_bytes - need.paged_bytes, need.precision, [])
     fit.judge(need)
     replace(fit, memory_bytes=fit.memory_bytes - 1).judge(replace(need, recomputed_peak_bytes=need.peak_bytes))
@@ -117,10 +115,10 @@ def test_paged_moments_leave_a_device_that_they_would_fill():
 
 def test_where_it_fits():
     fleet = [{"name": "desks", "device": "rtx-4090"}, {"device": "abacus"}, {"name": "more", "device": "rtx-4090"}]
-    found = parasim.memory_needs(
+    found = parasim.memory(
         {"model": "smollm2-135m", "rounds": 2, "fleet": fleet, "local": {"batch_size": 32, "sequence_length": 512}},
-        methods=("parablock", "full-ft"),
-        devices=("h200",),
+        method=("parablock", "full-ft"),
+        device=("h200",),
     )
     by_method = {need.method: need for need in found.needs}
     (desks, lent) = found.devices
@@ -139,7 +137,7 @@ def places(needs: dict[str, Any], memory: float) -> tuple[list[str], ...]:
 
 def test_the_paper_is_asked_about_if_nothing_else_is():
     # Llama 3-8B, 4 x 512 tokens, LoRA of rank 32 on q and v: 29.1 GB in all, 20.0 GB if activations are recomputed.
-    found = parasim.memory_needs(methods="fedit", devices=("rtx-4090",))
+    found = parasim.memory(method="fedit", device=("rtx-4090",))
     (need,) = found.needs
     adapters = 32 * 32 * (4096 + 4096 + 4096 + 1024)
     assert need.by_category["weights"] == pytest.approx(2 * (8_030_261_248 + adapters), rel=1e-6)
@@ -153,7 +151,7 @@ def verdicts(found: Footprints) -> dict[str, tuple[list[str], list[str], list[st
 
 def test_the_command_prints_what_the_function_finds(file: Path, fields: dict[str, Any]):
     printed = json.loads(run("memory", file, "--method", "all", "--format", "json").out)
-    found = parasim.memory_needs(fields, methods="all").summary()
+    found = parasim.memory(fields, method="all").summary()
     assert {name: printed[name] for name in found} == found
     assert {need["method"] for need in printed["needs"]} >= {"parablock", "fedit", "full-ft"}
     for need in printed["needs"]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import parasim
 from parasim.cli.plan import print_plan
 from parasim.core.sim.workload.methods import METHODS
 from parasim.planning.answer import Answer, Plan
@@ -131,7 +132,7 @@ def test_answers_of_one_method_are_told_apart_where_reasons_stand_below(monkeypa
     monkeypatch.setattr("parasim.text.PIPE_WIDTH", 80)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        print_plan(Plan("What?", answers, ("block", "device", "links")))
+        print_plan(Plan(parasim.load("examples/paper.yaml"), "What?", answers, ("block", "device", "links")))
     lines = printed.getvalue().splitlines()
     assert "fedbcd, h100, 1 Gbit/s: cheapest" in lines
     assert "fedbcd, h100, 10 Gbit/s: fastest" in lines

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 import parasim
-from parasim.cli import sweep as sweep_command
 from tests.parasim.command_line import refused, run
 from tests.parasim.conftest import TIGHT
 
@@ -38,7 +37,7 @@ def large(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _no_charts(monkeypatch: pytest.MonkeyPatch):
     # Charts have tests of their own, and drawing costs a second each time.
-    monkeypatch.setattr(sweep_command, "_draw", lambda table, plot, out, look: [])
+    monkeypatch.setattr("parasim.outputs.draw_sweep", lambda table, directory, look, kind: [])
 
 
 # The real command, whose 61st run takes as long as nobody waits.

@@ -187,7 +187,7 @@ def test_a_training_by_profile_is_timed_with_its_accumulation(small_training: Pa
     for batches in (1, 3):
         overrides = [*sized, "rounds=1", f"train.accumulation={batches}"]
         training = train(
-            small_training, methods=["full-ft"], overrides=overrides, directory=tmp_path / str(batches), clock="profile"
+            small_training, method=["full-ft"], set=overrides, directory=tmp_path / str(batches), clock="profile"
         )
         times[batches] = training.results["full-ft"].mean("compute")
         simulated = parasim.simulate(small_training, [*overrides, "method.name=full-ft"])
@@ -203,8 +203,8 @@ def test_digits_are_read(tmp_path: Path):
         overrides = ["rounds=4", f"seed={seed}", "train.evaluation={every: 4}"]
         training = train(
             EXAMPLES / "digits.yaml",
-            methods=["parablock", "fedbcd"],
-            overrides=overrides,
+            method=["parablock", "fedbcd"],
+            set=overrides,
             directory=tmp_path / str(seed),
             clock="profile",
         )

@@ -6,7 +6,8 @@ import pytest
 
 import parasim
 from parasim.core.sim.errors import ScenarioError
-from parasim.hiding import hiding_points, numeric_axis
+from parasim.hiding import hiding_points
+from parasim.sweeping import numeric_axis
 
 BASE = {
     "compute": {"seconds": 10},
@@ -17,7 +18,7 @@ BASE = {
 
 def test_parablock_hides_where_a_round_trip_fits_into_the_computation():
     # 2 x 100 MB in 10 s: 20 MB/s.
-    table = parasim.sweep(BASE, methods=["parablock", "fedbcd"], bandwidths=["5MB/s", "50MB/s", "500MB/s"])
+    table = parasim.sweep(BASE, method=["parablock", "fedbcd"], bandwidth=["5MB/s", "50MB/s", "500MB/s"])
     (hidden,) = hiding_points(table, numeric_axis(table.axes))
     assert hidden.labels["method"] == "parablock"
     assert hidden.value == 20e6
@@ -26,7 +27,7 @@ def test_parablock_hides_where_a_round_trip_fits_into_the_computation():
 
 
 def test_a_line_that_always_hides_has_no_such_point():
-    table = parasim.sweep(BASE, bandwidths=["50MB/s", "500MB/s"])
+    table = parasim.sweep(BASE, bandwidth=["50MB/s", "500MB/s"])
     assert hiding_points(table, numeric_axis(table.axes)) == []
 
 
@@ -47,4 +48,4 @@ def test_the_last_whole_number_that_hides_is_told():
 
 def test_an_axis_needs_numbers():
     with pytest.raises(ScenarioError, match="at least two values"):
-        numeric_axis(parasim.sweep(BASE, methods=["parablock", "fedbcd"]).axes)
+        numeric_axis(parasim.sweep(BASE, method=["parablock", "fedbcd"]).axes)

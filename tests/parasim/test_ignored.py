@@ -68,7 +68,7 @@ def test_a_hopeless_profile_is_named_by_every_command(command: tuple[str, ...], 
 def test_a_hopeless_profile_is_not_called_fitted(hopeless: Path):
     compute: Any = parasim.simulate(hopeless).provenance["compute"]
     assert compute["origin"] == "badly fitted"
-    rows = parasim.sweep(hopeless, batch_sizes=[2, 4]).rows
+    rows = parasim.sweep(hopeless, batch_size=[2, 4]).rows
     assert {row["compute_origin"] for row in rows} == {"badly fitted"}
 
 
@@ -77,7 +77,7 @@ def test_a_profile_that_predicts_well_is_not_doubted(tmp_path: Path):
     compute: Any = parasim.simulate(good).provenance["compute"]
     assert compute["origin"] == "fitted"
     assert "warning" not in compute
-    assert parasim.sweep(good, batch_sizes=[2, 4]).notes == []
+    assert parasim.sweep(good, batch_size=[2, 4]).notes == []
 
 
 JITTERY = {

@@ -13,7 +13,7 @@ import parasim
 from parasim.core.calibration.measuring.calibrate import fitted, save
 from parasim.core.sim.errors import CostError
 from parasim.explanation import sentences
-from parasim.memory import merged
+from parasim.memory_notes import merged
 from tests.calibration.synthetic import ARCHITECTURE, CONFIG, measured_file
 
 
@@ -42,7 +42,7 @@ def test_clients_are_held_against_the_device_that_their_profile_was_measured_on(
 
 def test_a_budget_does_not_buy_what_does_not_fit(measured: dict[str, object]):
     with pytest.raises(CostError, match=r"left out on the fleet's own devices: fedbcd.*, because a local"):
-        parasim.plan(measured, budget="5USD", methods="fedbcd")
+        parasim.plan(measured, budget="5USD", method="fedbcd")
 
 
 def runs(*said: tuple[str, str, list[str]]) -> list[tuple[dict[str, str], list[str]]]:

@@ -112,7 +112,7 @@ def test_simulated_remembered_and_trained_are_one_model(folder: Path):
 
 def test_blocks_of_text_layers_are_trained_and_nothing_else(folder: Path, tmp_path: Path):
     fields = scenario(folder, "fedbcd") | {"train": {"data": {"examples": 20, "held_out_examples": 2}}}
-    parasim.train(fields, directory=tmp_path / "out")
+    parasim.train(fields, out=tmp_path / "out")
     before, after = load_model(folder), load_model(tmp_path / "out" / "fedbcd" / "model")
     prefix, layers = layer_list(before)
     trained = {f"{prefix}.{name}" for name, _ in layers.named_parameters()}

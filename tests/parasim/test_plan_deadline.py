@@ -32,7 +32,7 @@ BASE: dict[str, Any] = {
 
 
 def deadline(source: Any, methods: list[str] | None, within: float, quantity: str, *overrides: str) -> Plan:
-    return parasim.plan(source, overrides, methods=methods, within=within, solve_for=quantity, jobs=1)
+    return parasim.plan(source, overrides, method=methods, within=within, solve_for=quantity, jobs=1)
 
 
 def solve(within: float, quantity: str, *overrides: str, source: Any = BASE) -> Answer:

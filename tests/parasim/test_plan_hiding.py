@@ -19,7 +19,7 @@ WIDTHS = (0.5, 1.0, 2.0, 4.0)
 
 
 def hide_communication(source: Any, overrides: Any, methods: list[str], jobs: int = 1) -> Plan:
-    return parasim.plan(source, overrides, methods=methods, hide_communication=True, jobs=jobs)
+    return parasim.plan(source, overrides, method=methods, hide_communication=True, jobs=jobs)
 
 
 def hide(*overrides: str, source: Any = BASE, method: str = "parablock") -> list[Answer]:

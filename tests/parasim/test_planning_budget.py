@@ -45,7 +45,7 @@ FIBRE = {"name": "fibre", "uplink": "1GB/s", "month": "7300USD", "download": "0.
 
 
 def budget(source: Any, overrides: list[str], methods: list[str], limit: float, jobs: int) -> Plan:
-    return parasim.plan(source, overrides, methods=methods, budget=f"{limit}USD", jobs=jobs)
+    return parasim.plan(source, overrides, method=methods, budget=f"{limit}USD", jobs=jobs)
 
 
 def of(*options: dict[str, Any], **fields: Any) -> Any:
@@ -297,7 +297,7 @@ def test_what_is_left_out_is_said_in_a_sentence():
         "local": {"batch_size": 4, "sequence_length": 32},
         "blocks": {"layers": 2},
     }
-    plan = parasim.plan(data, budget="5USD", methods="fedbcd")
+    plan = parasim.plan(data, budget="5USD", method="fedbcd")
     (said,) = [note for note in plan.notes if note.startswith("left out")]
     who, _, why = said.partition(", because ")
     assert who == "left out on the fleet's own devices: fedbcd, 4 layers"

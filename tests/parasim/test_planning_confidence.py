@@ -28,7 +28,7 @@ JITTER = ("fleet.*.speed_jitter.sigma=0.1", "fleet.*.uplink_jitter.sigma=0.3")
 
 
 def confidence(source: Any, overrides: Any, methods: list[str], probability: float = 0.9, **more: Any) -> Plan:
-    return parasim.plan(source, overrides, methods=methods or None, confidence=probability, **more)
+    return parasim.plan(source, overrides, method=methods or None, confidence=probability, **more)
 
 
 def truth(probability: float) -> float:

@@ -15,7 +15,7 @@ from parasim.core.sim.replay.replay import record
 from parasim.core.sim.scenario.scenario import Scenario
 from parasim.core.sim.workload.methods import METHODS
 from parasim.planning.answer import Plan
-from parasim.report.whatif import what_ifs
+from parasim.reporting.whatif import what_ifs
 from tests.sim.runs import prepared
 from tests.sim.users.own_fedbuff import OWN_FEDBUFF, OwnFedBuff
 

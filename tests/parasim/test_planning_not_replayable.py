@@ -77,7 +77,7 @@ def test_a_sensitivity():
 def test_methods_are_named_where_only_some_are_replayed(question: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Synchronous, "traits", replace(Synchronous.traits, causes_fixed=True))
     methods = None if "break_even" in question else "flora,fedbuff"
-    plan = parasim.plan(BASE, ["model=smollm2-135m"], methods=methods, **question, jobs=1)
+    plan = parasim.plan(BASE, ["model=smollm2-135m"], method=methods, **question, jobs=1)
     [sentence] = [note for note in plan.notes if REASON in note]
     assert "for fedbuff" in sentence
     # Nor do their rounds compare.

@@ -30,7 +30,7 @@ ADDITIVE: dict[str, Any] = {
 
 
 def sensitivity(source: Any, overrides: list[str], methods: list[str], jobs: int) -> Plan:
-    return parasim.plan(source, overrides, methods=methods or None, sensitivity=True, jobs=jobs)
+    return parasim.plan(source, overrides, method=methods or None, sensitivity=True, jobs=jobs)
 
 
 def test_bars_by_hand():

@@ -193,7 +193,7 @@ def test_traced_memory_is_shared_too(tiny: Path) -> None:
 
 def test_a_budget_buys_devices_by_the_scenarios_own_step(tiny: Path) -> None:
     choices = {"devices": [{"name": "h100", "gpu_hour": "0.1USD"}], "links": [], "layers": []}
-    plan = parasim.plan(parasim.load(tiny, [("choices", choices)]), budget="1000USD", methods="fedbcd", jobs=1)
+    plan = parasim.plan(parasim.load(tiny, [("choices", choices)]), budget="1000USD", method="fedbcd", jobs=1)
     found = {answer.more["device"]: answer for answer in plan.answers}
     speed = found["h100"].more["device_speed"]
     assert speed["origin"] == "predicted"

@@ -117,9 +117,9 @@ def test_a_worker_killed_in_the_middle_of_a_sweep_changes_nothing(small: Path, t
             os.kill(_a_worker(), signal.SIGKILL)
 
     methods, bandwidths = ["parablock", "fedbcd"], [f"{n}MB/s" for n in range(1, 41)]
-    here = parasim.sweep(small, methods=methods, bandwidths=bandwidths)
+    here = parasim.sweep(small, method=methods, bandwidth=bandwidths)
     with parasim.on_ray():
-        there = parasim.sweep(small, methods=methods, bandwidths=bandwidths, progress=kill_one)
+        there = parasim.sweep(small, method=methods, bandwidth=bandwidths, progress=kill_one)
     assert there.rows == here.rows
     assert done == list(range(81))
 

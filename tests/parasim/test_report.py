@@ -21,9 +21,9 @@ from parasim.core.sim.scenario.scenario import Scenario
 from parasim.figures import style
 from parasim.figures.bars import BarPart, StackedBar, draw_bars
 from parasim.figures.sheet import svg_for_page
-from parasim.report.charts import css_fill, inlined
-from parasim.report.made import page_about, write_report
-from parasim.report.whatif import FACTORS, what_ifs
+from parasim.reporting.charts import css_fill, inlined
+from parasim.reporting.made import page_about, report
+from parasim.reporting.whatif import FACTORS, what_ifs
 from tests.parasim.command_line import refused, run
 from tests.parasim.conftest import TIGHT
 from tests.parasim.results import EVIL, KINDS, SMALL, make_results
@@ -117,7 +117,7 @@ def moved(directory: Path) -> Any:
 
 
 def reported(directory: Path) -> tuple[str, Outline]:
-    write_report(directory, directory / "report.html")
+    report(directory)
     html = (directory / "report.html").read_text()
     return html, Outline(html)
 
@@ -392,7 +392,7 @@ def test_a_page_of_many_changes_simulates_fewer_what_ifs(monkeypatch: pytest.Mon
     # The same run, but for a change a millisecond that is none for long: its what-ifs cost more.
     steps = [[number / 1000, f"{10 + number % 2}MB/s"] for number in range(1000)]
     fields = LINKS | {"fleet": [{"uplink": {"steps": steps, "period": 1}}], "regions": {}}
-    monkeypatch.setattr("parasim.report.whatif.MOST_WORK", 2000)
+    monkeypatch.setattr("parasim.reporting.whatif.MOST_WORK", 2000)
     assert what_ifs(Scenario.parse(LINKS))[0] is not None
     what_if, notes = what_ifs(Scenario.parse(fields))
     assert what_if is None
@@ -419,12 +419,12 @@ def test_methods_and_batch_sizes_are_computed_where_a_profile_covers_them():
 
 def test_a_long_run_is_not_replayed(monkeypatch: pytest.MonkeyPatch):
     scenario = Scenario.parse({"model": "llama-3-8b", "rounds": 4})
-    monkeypatch.setattr("parasim.report.whatif.MOST_WORK", 100)
+    monkeypatch.setattr("parasim.reporting.whatif.MOST_WORK", 100)
     what_if, notes = what_ifs(scenario)
     assert what_if is not None
     assert (what_if.names, len(what_if.sliders)) == (["parablock"], 2)
     assert any("too long" in note for note in notes)
-    monkeypatch.setattr("parasim.report.whatif.MOST_WORK", 3)
+    monkeypatch.setattr("parasim.reporting.whatif.MOST_WORK", 3)
     what_if, notes = what_ifs(scenario)
     assert what_if is None
     assert "too long" in notes[0]
@@ -490,7 +490,7 @@ def test_mistakes_are_refused(made: Path):
 
 
 def test_the_template_is_imported_only_when_a_page_is_made():
-    code = "import sys, parasim.cli.main; sys.exit('jinja2' in sys.modules or 'parasim.report.made' in sys.modules)"
+    code = "import sys, parasim.cli.main; sys.exit('jinja2' in sys.modules or 'parasim.reporting.made' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

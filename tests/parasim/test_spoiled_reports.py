@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from parasim.core.sim.errors import ParaSimError
-from parasim.report.made import page_about
+from parasim.reporting.made import page_about
 from tests.parasim.command_line import refused, run
 from tests.parasim.results import KINDS, make_results
 

@@ -149,7 +149,7 @@ def run(out: Path, arm: Arm | None, scenario: dict[str, Any], methods: tuple[str
         try:
             if arm is not None:
                 arm()
-            train(scenario, methods=methods, directory=out, clock="profile", report=report)
+            train(scenario, method=methods, directory=out, clock="profile", report=report)
             status = 0
         finally:
             os._exit(status)

@@ -31,6 +31,11 @@ def check_recipe(settings: TrainSettings, methods: Iterable[str], device: torch.
     """
     for method in methods:
         settings.check_method(method)
+        if METHODS[method].sends is not None:
+            raise ScenarioError(
+                f"method: {method} sends an object that only says its bytes, which is simulated and not trained; "
+                "allowed are methods that send what they train"
+            )
         keeps = METHODS[method].shape.traits.takes_turns and settings.cyclic.optimizer == "kept"
         if keeps and settings.optimizer != "adamw":
             raise ScenarioError(

@@ -74,6 +74,7 @@ def answer(question: Question) -> Plan:
     low, high = (lines[0].quantity.text(end) for end in lines[0].bandwidths[[0, -1]].tolist())
     sentence = "break_even.question_factor" if lines[0].quantity.relative else "break_even.question"
     return Plan(
+        scenario=question.scenario,
         question=say(sentence, one=one.method, other=other.method, low=low, high=high),
         answers=answers,
         columns=(*columns, "break-even", "faster below", "faster above", "wall-clock there"),

@@ -54,6 +54,7 @@ def answer(question: Question) -> Plan:
     beyond = [say("budget.beyond", run=front[-1])] if 0 < len(affordable) < len(front) else []
     [own] = [case for case in question.cases if case.method == scenario.method.name] or [Case.of(scenario)]
     return Plan(
+        scenario=question.scenario,
         question=say("budget.question", limit=limit),
         answers=list(_answers(front, affordable, limit, scenario, len(outcomes))),
         columns=("block", "device", "links", *_fleet("fleet", scenario), "wall-clock", "cost", "energy"),

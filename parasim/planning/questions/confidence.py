@@ -63,6 +63,7 @@ def answer(question: Question) -> Plan:
     jitter = say("confidence.jitter", varying="; ".join(varying), seed=scenario.seed)
     asked = "deadline" if within is None else f"done in {deadline_clock(within)}"
     return Plan(
+        scenario=question.scenario,
         question=say(f"confidence.{'deadline' if within is None else 'probability'}", share=probability, within=within),
         answers=[_answer(runs) for runs in sampled],
         columns=(asked, f"{CERTAINTY:.0%} interval", "median", f"no {sampled[0].without}", "runs"),

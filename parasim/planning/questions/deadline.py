@@ -74,6 +74,7 @@ def answer(question: Question) -> Plan:
         return draw_deadline(Deadline(curves, answers, within, meaning, quantity.unit), directory, look)
 
     return Plan(
+        scenario=question.scenario,
         question=say("deadline.question", word=word.capitalize(), meaning=meaning, within=within),
         answers=[one.answer for one in solved],
         columns=("now", f"{word} {question.asked}", "wall-clock", f"one step {'more' if quantity.most else 'less'}"),

@@ -81,6 +81,7 @@ def answer(question: Question) -> Plan:
         notes += origins([case], sorted({point.workload.batch_size for point in points}))
     drawn = any(point.bandwidth is not None for one in curves for point in one.points)
     return Plan(
+        scenario=question.scenario,
         question=say("hiding.question"),
         answers=answers,
         columns=("clients", "bandwidth", "wall-clock", "a step less"),

@@ -59,6 +59,7 @@ def answer(question: Question) -> Plan:
     tornados = [_tornado(recording, question.jobs) for recording in recordings]
     panels = [panel for panel, _, _ in tornados]
     return Plan(
+        scenario=question.scenario,
         question=say("sensitivity.question"),
         answers=[answer for _, answers, _ in tornados for answer in answers],
         columns=("input", "band", "at its low", "at its high", "alone", "with others"),

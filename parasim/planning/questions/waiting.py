@@ -70,6 +70,7 @@ def answer(question: Question) -> Plan:
         *((f"{probability:g} done by", "fresh runs") if random else ("wall-clock",)),
     )
     return Plan(
+        scenario=question.scenario,
         question=say(f"waiting.{'question' if random else 'question_once'}", **asked),
         answers=[one.answer for one in solved],
         columns=(*columns, beside),

@@ -99,7 +99,9 @@ class RandomRuns:
         failures = random_failures(scenario)
         if jitter and failures:
             return "jitter or failures"
-        return "jitter" if jitter else "failures" if failures else "new draws"
+        if failures:
+            return "failures"
+        return "new draws" if random_participants(scenario) and not jitter else "jitter"
 
     @property
     def ended_early(self) -> int:

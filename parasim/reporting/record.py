@@ -43,7 +43,7 @@ class Record:
 
 
 def leave_record(directory: Path, kind: str, scenario: Scenario | Mapping[str, Any], files: Iterable[Path]) -> None:
-    """Write ``reproduce.json`` beside the results of the command that is running.
+    """Write ``reproduce.json`` beside the results of the command, or of the script, that is running.
 
     Parameters
     ----------
@@ -61,6 +61,10 @@ def leave_record(directory: Path, kind: str, scenario: Scenario | Mapping[str, A
     OutputError
         If it cannot be written.
     """
-    command = shlex.join(["paraSim", *sys.argv[1:]])
-    record = Record(kind, command, __version__, as_given(scenario), [path.name for path in files])
+    record = Record(kind, _command(), __version__, as_given(scenario), [path.name for path in files])
     write_json(directory / RECORD, stamped("record", asdict(record)))
+
+
+def _command() -> str:
+    own = Path(sys.argv[0]).name in ("paraSim", "__main__.py")
+    return shlex.join(["paraSim", *sys.argv[1:]] if own else ["python", *sys.argv])

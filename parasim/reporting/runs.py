@@ -10,13 +10,13 @@ from parasim.api import load
 from parasim.figures import style
 from parasim.figures.bars import BarPart, StackedBar
 from parasim.figures.breakdown import breakdown_parts
-from parasim.report.charts import bar_chart
-from parasim.report.files import read_json
-from parasim.report.links import links_told
-from parasim.report.page import PageChart, PageTable
-from parasim.report.record import Record
-from parasim.report.timelines import timeline_chart
-from parasim.report.whatif import what_ifs
+from parasim.reporting.charts import bar_chart
+from parasim.reporting.files import read_json
+from parasim.reporting.links import links_told
+from parasim.reporting.page import PageChart, PageTable
+from parasim.reporting.record import Record
+from parasim.reporting.timelines import timeline_chart
+from parasim.reporting.whatif import what_ifs
 from parasim.text import amount, clock, signed_share
 
 _TIME = BarPart("time", style.COMPUTE)

@@ -12,8 +12,8 @@ from typing import Any
 from parasim.contracts import STAMP
 from parasim.core.sim.errors import ParaSimError
 from parasim.core.sim.support.atomic_files import read_bytes, read_text
-from parasim.report.page import PagePicture
-from parasim.report.record import RECORD, Record
+from parasim.reporting.page import PagePicture
+from parasim.reporting.record import RECORD, Record
 
 _LONGEST = 60
 """Characters of what is wrong that a message repeats."""

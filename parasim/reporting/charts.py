@@ -13,7 +13,7 @@ from functools import partial
 from parasim.figures import style
 from parasim.figures.bars import BarPart, StackedBar, draw_bars
 from parasim.figures.sheet import Sheet, svg_for_page
-from parasim.report.page import PageChart, PageTable
+from parasim.reporting.page import PageChart, PageTable
 from parasim.text import clock
 
 _NARROW = 2.85

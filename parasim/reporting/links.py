@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from parasim.core.sim.scenario.units import bandwidth
-from parasim.report.page import PageTable
+from parasim.reporting.page import PageTable
 from parasim.sentences import say
 from parasim.text import amount, clock
 

@@ -12,11 +12,11 @@ from parasim.figures.bars import StackedBar
 from parasim.figures.breakdown import breakdown_parts
 from parasim.figures.rows import pretty_name, pretty_value, short_names
 from parasim.ignored import ignored
-from parasim.memory import memory_of_rows
-from parasim.report.charts import bar_chart
-from parasim.report.files import ReportError, number, pictures, read_json, read_rows
-from parasim.report.page import PageChart, Slider, WhatIf, WhatIfBar
-from parasim.report.record import Record
+from parasim.memory_notes import memory_of_rows
+from parasim.reporting.charts import bar_chart
+from parasim.reporting.files import ReportError, number, pictures, read_json, read_rows
+from parasim.reporting.page import PageChart, Slider, WhatIf, WhatIfBar
+from parasim.reporting.record import Record
 from parasim.sentences import listed
 from parasim.text import clock
 

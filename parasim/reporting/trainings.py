@@ -9,11 +9,11 @@ from typing import Any
 from parasim.core.train.runs.metrics import read_metrics
 from parasim.figures.bars import StackedBar
 from parasim.figures.training import LOSSES, draw_losses
-from parasim.report.charts import WALL_CLOCK, bar_chart, chart
-from parasim.report.files import pictures, read_json
-from parasim.report.page import PageChart, PageTable
-from parasim.report.record import Record
-from parasim.report.timelines import timeline_chart
+from parasim.reporting.charts import WALL_CLOCK, bar_chart, chart
+from parasim.reporting.files import pictures, read_json
+from parasim.reporting.page import PageChart, PageTable
+from parasim.reporting.record import Record
+from parasim.reporting.timelines import timeline_chart
 from parasim.text import amount, clock
 
 _TITLES = {"partition": "Who had which examples"}

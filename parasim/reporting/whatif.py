@@ -24,7 +24,7 @@ from parasim.core.sim.scenario.scenario import Scenario
 from parasim.core.sim.scenario.seconds import given_batch_sizes, leaves
 from parasim.figures import style
 from parasim.figures.bars import BarPart
-from parasim.report.page import Slider, WhatIf, WhatIfBar
+from parasim.reporting.page import Slider, WhatIf, WhatIfBar
 from parasim.sentences import listed, say
 from parasim.sweeping import PAPER_METHODS
 from parasim.text import amount, origin_said

@@ -12,14 +12,14 @@ from markupsafe import Markup
 
 from parasim.core.sim.errors import ParaSimError
 from parasim.core.sim.scenario.yaml_reading import to_yaml
-from parasim.core.sim.support.atomic_files import is_file, is_folder, write_atomically
-from parasim.report.charts import css_fill, inlined
-from parasim.report.files import ReportError, read_record
-from parasim.report.plans import about_plan
-from parasim.report.record import Record
-from parasim.report.runs import about_explanation, about_simulation
-from parasim.report.sweeps import about_sweep
-from parasim.report.trainings import about_training
+from parasim.core.sim.support.atomic_files import check_directory, is_file, is_folder, write_atomically
+from parasim.reporting.charts import css_fill, inlined
+from parasim.reporting.files import ReportError, read_record
+from parasim.reporting.plans import about_plan
+from parasim.reporting.record import Record
+from parasim.reporting.runs import about_explanation, about_simulation
+from parasim.reporting.sweeps import about_sweep
+from parasim.reporting.trainings import about_training
 from parasim.sentences import listed
 from parasim.text import amount, clock
 
@@ -35,15 +35,15 @@ _LONGEST = 200
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_report(directory: Path, out: Path) -> None:
-    """Write one HTML file about a directory of results.
+def report(directory: str | Path, *, out: str | Path | None = None) -> Path:
+    """Write one HTML file about a directory of results, and return its path.
 
     Parameters
     ----------
-    directory : Path
+    directory : str or path
         What ``--out`` of `simulate`, `explain`, `sweep`, `plan` or `train` wrote to.
-    out : Path
-        The file.
+    out : str or path, optional
+        The file; ``report.html`` in the directory if None. Missing directories are made.
 
     Raises
     ------
@@ -51,12 +51,19 @@ def write_report(directory: Path, out: Path) -> None:
         If the directory holds nothing of that kind or is damaged, the scenario cannot be simulated, or the file
         cannot be written.
     """
+    directory = Path(directory)
+    page = directory / "report.html" if out is None else Path(out)
+    if is_folder(page):
+        raise ReportError(f"--out {page}: is a directory; give the name of a file, such as {page / 'report.html'}")
+    if is_folder(directory):
+        check_directory(page.parent)
     html = page_about(directory)
-    write_atomically(out, lambda file: file.write(html))
+    write_atomically(page, lambda file: file.write(html))
+    return page
 
 
 def page_about(directory: Path) -> str:
-    """Make the page about a directory; the parameters and errors are those of `write_report`."""
+    """Make the page about a directory; the parameters and errors are those of `report`."""
     if not is_folder(directory):
         raise ReportError(f"{directory}: {'is not a directory' if is_file(directory) else 'no such directory'}")
     record = read_record(directory)

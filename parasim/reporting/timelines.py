@@ -12,10 +12,10 @@ from parasim.core.sim.engine.fleet import Fleet
 from parasim.core.sim.engine.timeline import PART_COLUMNS, SERVER, Kind, Span
 from parasim.figures.gantt import draw_schedule
 from parasim.figures.schedule import piece_of_path, schedule, window
-from parasim.report.charts import chart
-from parasim.report.files import ReportError, number, read_rows
-from parasim.report.page import PageChart, PageTable
-from parasim.report.record import Record
+from parasim.reporting.charts import chart
+from parasim.reporting.files import ReportError, number, read_rows
+from parasim.reporting.page import PageChart, PageTable
+from parasim.reporting.record import Record
 from parasim.text import clock
 
 ROUNDS = 8

@@ -9,10 +9,10 @@ from typing import Any
 
 from parasim.figures.bars import StackedBar, draw_bars
 from parasim.planning.search.ranges import UNLIMITED
-from parasim.report.charts import WALL_CLOCK, chart
-from parasim.report.files import left, number, pictures, read_json, read_rows
-from parasim.report.page import PageTable
-from parasim.report.record import Record
+from parasim.reporting.charts import WALL_CLOCK, chart
+from parasim.reporting.files import left, number, pictures, read_json, read_rows
+from parasim.reporting.page import PageTable
+from parasim.reporting.record import Record
 from parasim.text import amount, clock
 
 _MOST_ROWS, _MOST_NAMED = 200, 3
