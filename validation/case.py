@@ -65,22 +65,22 @@ def of_simgrid(case: Mapping[str, Any], latency: float) -> Case:
 def of_result(result: Result) -> Case:
     """What the clients of a simulated run of one group with constant links did, without when they did it.
 
-    A round's download is the one that brings the model from which the round begins.
+    A round of a client is a computation and its upload, and what it downloaded since the computation before; what it
+    downloaded after its last one counts there.
     """
     (group,) = result.scenario.fleet
     uplink, downlink = group.uplink, group.downlink
     assert isinstance(uplink, float)
     assert isinstance(downlink, float)
-    amounts: dict[tuple[int, int], dict[Kind, float]] = {}
-    for span in result.timeline.spans:
-        if span.client >= 0:
-            own = amounts.setdefault((span.round + (span.kind is Kind.DOWNLOAD), span.client), {})
-            own[span.kind] = own.get(span.kind, 0.0) + (
-                span.end - span.start if span.kind is Kind.COMPUTE else span.size
-            )
     rounds: list[list[Work]] = [[] for _ in range(result.scenario.rounds)]
-    for (number, client), own in amounts.items():
-        moved = own.get(Kind.UPLOAD, 0.0), own.get(Kind.DOWNLOAD, 0.0)
-        work = Work(own.get(Kind.COMPUTE, 0.0), *moved, uplink, downlink)
-        rounds[number] += [work] * result.counts[client]
+    for client, spans in result.timeline.by_client():
+        computing = [span for span in spans if span.kind is Kind.COMPUTE]
+        up = {span.round: span.size for span in spans if span.kind is Kind.UPLOAD}
+        down = dict.fromkeys((span.round for span in computing), 0.0)
+        for span in spans:
+            if span.kind is Kind.DOWNLOAD:
+                down[next((one for one in computing if one.start >= span.end), computing[-1]).round] += span.size
+        for span in computing:
+            work = Work(span.end - span.start, up[span.round], down[span.round], uplink, downlink)
+            rounds[span.round] += [work] * result.counts[client]
     return Case(rounds)

@@ -19,21 +19,20 @@ _HEAD = """\
     python -m validation --write
 
 writes this page, and into `validation/history.csv` a row with the commit for every figure that changed; `make validate`
-tells whether both still hold. Errors are of paraSim against the reference, aims those of the project's issues. Another
-reference is a file in `validation/references`, another formula one in `validation/rivals`.
+tells whether both still hold. Figures are errors of paraSim against the reference, aims the issues'. Another reference
+is a file in `validation/references`, another formula one in `validation/rivals`.
 """
 
 _CONTEST = """\
-What other simulators would say of the same cases, by **their formulas, written anew from what their public code
-does**: not their code, and a mistake is ours. All are told the same bytes and seconds of computing (the paper's fitted
-by paraSim's own clock), and a round ends with its slowest client. Mean errors, with the largest in brackets:
+What other simulators would say by **their formulas, written anew from what their public code does** (not their code;
+mistakes are ours), told the same bytes and seconds of computing. Mean errors, the largest in brackets:
 """
 
 _PAIRS = """\
-Pairs are a predicted cell and another explained one of its model and data set (methods, widths, compression,
-bandwidths) that took longer or shorter; no difference is a wrong order. Where nothing overlaps and the clients' own
-links bind, adding up is as good as simulating events. Where the server's link binds, or clients send while they
-compute, it is not.
+Pairs are settings (methods, widths, compression, bandwidths) of one model and data set, one of them predicted; no
+difference is a wrong order. Adding up is as good as simulating events where nothing overlaps and the clients' own links
+bind. Where the server's link binds, or clients send while they compute, it is not. The paper's seconds of computing are
+fitted by paraSim's clock.
 """
 
 
@@ -71,7 +70,7 @@ def _filled(text: str, indent: str = "") -> str:
 
 
 def _formula(rival: Rival) -> str:
-    return f"- **{rival.name}:** {rival.formula} ({rival.source}). It leaves out {rival.leaves_out}."
+    return f"- **{rival.name}** ({rival.source}): {rival.formula}. Left out: {rival.leaves_out}."
 
 
 def _mean_and_largest(errors: Sequence[float]) -> str:

@@ -28,7 +28,7 @@ class Rival:
     formula : str
         In words.
     source : str
-        Repository, commit, file and function.
+        Function, repository and commit.
     leaves_out : str
         What it does not know of, and what stands in for that here.
     duration : callable

@@ -21,7 +21,7 @@ MI = 2**20
 
 
 def test_each_formula_on_a_round_by_hand():
-    # Two clients, 10 s and 1 s of computing, 1 MiB up at 1e6 B/s and 4 MiB down at 2e6 B/s, server 1e6 B/s in and 2e6 out.
+    # Two clients, 10 s and 1 s of computing, 1 MiB up at 1e6 B/s and 4 MiB down at 2e6 B/s; the server's link is alike.
     slow, fast = (Work(seconds, MI, 4 * MI, 1e6, 2e6) for seconds in (10.0, 1.0))
     case = Case([[slow, fast]], ingress=1e6, egress=2e6, latency=0.5)
     # Both messages alone: 1.048576 + 2.097152 s.
@@ -77,6 +77,16 @@ def test_a_case_of_the_paper_holds_what_every_client_does():
     assert {work.up for clients in case.rounds for work in clients} == {2 * 218_112_000 * 2}
     assert [case.rounds[number][0].down for number in (0, 1)] == [0, 2 * 218_112_000 * 2]
     # Nothing overlaps and links are the clients' own: adding up is exact.
+    assert RIVALS["FedScale"].makespan(case) == pytest.approx(30.2 * 60)
+
+
+def test_what_overlapped_is_added_up():
+    case = paper_case("parablock")
+    # 32 updates of 39.45 s go up, and all but the last of the aggregates come down again.
+    own = [clients[0] for clients in case.rounds]
+    assert sum(work.up for work in own) == 32 * 2 * 218_112_000 * 2
+    assert sum(work.down for work in own) == 31 * 2 * 218_112_000 * 2
+    # FedBCD's seconds: no formula knows that they need not be added up.
     assert RIVALS["FedScale"].makespan(case) == pytest.approx(30.2 * 60)
 
 

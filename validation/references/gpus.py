@@ -43,8 +43,8 @@ REFERENCE = Reference(
     name="GPUs",
     kind="published",
     source=(
-        "Training steps of others (`calibration/devices/published_gpu.json`) about which nothing is guessed; "
-        "`paraSim validate devices`, [devices.md](devices.md)."
+        "Training steps of others (`calibration/devices/published_gpu.json`) about which nothing is guessed; from GPU "
+        "to GPU, all; `paraSim validate devices`, [devices.md](devices.md)."
     ),
     figures=figures,
     quick=False,

@@ -1,4 +1,8 @@
-"""APPFL's virtual-time simulator: computing, and each way's bytes over the client's link or its share of a pool."""
+"""APPFL's virtual-time simulator: computing, and each way's bytes over the client's link or its share of a pool.
+
+`CommModel` and `SharedBandwidthPool` of src/appfl/simulator/comm_model.py say how long messages take, and
+`SyncSimDriver` of sync_sim_driver.py beside it, at 4cbe9725, that a round ends with the last client that it waits for.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +29,8 @@ def duration(work: Work, together: int, case: Case) -> float:
 
 RIVAL = Rival(
     name="APPFL",
-    formula=(
-        "computing + for each way, 13.01 round trips + bytes / min(the client's link, the server's / the round's "
-        "clients)"
-    ),
-    source=(
-        "`CommModel`, comm_model.py, and `SyncSimDriver`, sync_sim_driver.py, "
-        "[APPFL/APPFL](https://github.com/APPFL/APPFL) at 41ba2b6d and 4cbe9725"
-    ),
-    leaves_out="who sends when, and overlap; it divides by 2^20 bits where rates are in 10^6",
+    formula=("computing + for each way 13.01 round trips + bytes / min(own link, the server's / clients)"),
+    source="`CommModel` of [APPFL/APPFL](https://github.com/APPFL/APPFL), 41ba2b6d",
+    leaves_out="who sends when, overlap; it divides by 2^20 bits where rates are in 10^6",
     duration=duration,
 )

@@ -1,4 +1,8 @@
-"""FedScale: computing, and the bytes of both ways over the client's one bandwidth."""
+"""FedScale: computing, and the bytes of both ways over the client's one bandwidth.
+
+`ClientMetadata.get_completion_time` of fedscale/cloud/internal/client_metadata.py says how long a client takes, and
+`tictak_client_tasks` of fedscale/cloud/aggregation/aggregator.py that a round ends with the last one that is collected.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +26,7 @@ def duration(work: Work, together: int, case: Case) -> float:
 RIVAL = Rival(
     name="FedScale",
     formula="computing + (bytes up + bytes down) / the client's bandwidth",
-    source=(
-        "`get_completion_time`, client_metadata.py, and `tictak_client_tasks`, "
-        "aggregator.py, [SymbioticLab/FedScale](https://github.com/SymbioticLab/FedScale) "
-        "at 7ec441c"
-    ),
-    leaves_out="the server's link, latency and overlap; its one bandwidth is here what makes a lone client exact",
+    source="`get_completion_time` of [SymbioticLab/FedScale](https://github.com/SymbioticLab/FedScale), 7ec441c",
+    leaves_out="the server's link, latency, overlap; its one bandwidth is here what makes a lone client exact",
     duration=duration,
 )

@@ -1,4 +1,8 @@
-"""Plato: computing, and each way's bytes over an even share of the server's bandwidth."""
+"""Plato: computing, and each way's bytes over an even share of the server's bandwidth.
+
+`downlink_comm_time` and `uplink_comm_time` of plato/servers/base.py say how long messages take (`compute_comm_time`),
+and `get_logged_items` of fedavg.py beside it that a round takes as long as its slowest client.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +32,11 @@ def duration(work: Work, together: int, case: Case) -> float:
 
 RIVAL = Rival(
     name="Plato",
-    formula="computing + bytes down and bytes up, each over the server's bandwidth / the round's clients",
-    source=(
-        "`downlink_comm_time` and `uplink_comm_time`, plato/servers/base.py, "
-        "[TL-System/plato](https://github.com/TL-System/plato) at 60d6779a"
-    ),
+    formula="computing + for each way bytes / (the server's link / clients)",
+    source="`uplink_comm_time` of [TL-System/plato](https://github.com/TL-System/plato), 60d6779a",
     leaves_out=(
-        "the clients' own links (an unlimited server is told theirs together), latency and overlap; it divides by 2^20 "
-        "bytes where rates are in 10^6"
+        "the clients' links (an unlimited server is told theirs together), latency, overlap; it divides by 2^20 bytes "
+        "where rates are in 10^6"
     ),
     duration=duration,
 )
