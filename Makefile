@@ -1,7 +1,8 @@
 # `make sweep` runs the main job, `make test` lints, type-checks and tests; both set up .venv themselves. `make validate`
-# counts every model family that transformers has and tries 5,000 generated scenarios (minutes). `make test-ray` installs
-# Ray (280 MB) as well and runs the tests that `make test` skips without it; `make test-app` the tests of `paraSim app`, which
-# need Chromium (apt-get install chromium) for its page.
+# counts every model family that transformers has, tries 5,000 generated scenarios and holds paraSim against every
+# reference of docs/validation.md (minutes). `make test-ray` installs Ray (280 MB) as well and runs the tests that `make
+# test` skips without it; `make test-app` the tests of `paraSim app`, which need Chromium (apt-get install chromium) for
+# its page.
 PYTHON ?= python3
 BIN := .venv/bin
 # Simulated clients share two cores with PyTorch's threads: spinning ones would only steal time.
@@ -19,6 +20,7 @@ test: .venv/.dev
 
 validate: .venv/.dev
 	PARASIM_CASES=5000 $(BIN)/pytest -n auto tests/generated tests/train/models/every_configuration.py
+	$(BIN)/python -m validation
 
 test-ray: .venv/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'

@@ -4,7 +4,6 @@ import doctest
 import itertools
 import json
 import math
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,8 +15,8 @@ from parasim.core.sim.errors import NetworkError
 from parasim.core.sim.network import HalfDuplexTree, PathNetwork, Tree, star_network
 from tests.oracles.progressive_filling import NaiveStar
 from tests.sim.network.star_cases import Case, Client, Message, cases, expected, scaled, simulate
+from validation.references.simgrid import DATA, federated_rounds
 
-DATA = Path(__file__).parent / "data"
 REFERENCE = [f"{links}_{fleet}" for links, fleet in itertools.product(["hom", "het"], ["10x32", "100x10", "1000x3"])]
 
 
@@ -32,35 +31,6 @@ def upload_ends(sizes, access, ingress, starts=None, counts=None, network_class=
         tuple(Message(i, True, start, size) for i, (start, size) in enumerate(zip(starts, sizes, strict=True))),
     )
     return simulate(network_class, case)
-
-
-def federated_rounds(network_class, reference, latency):
-    """Run the protocol of the reference data: compute, upload, barrier, download; return first uploads and makespan."""
-    env = Environment()
-    network = network_class(env, reference["server_ingress"], reference["server_egress"])
-    clients, rounds = reference["n"], reference["rounds"]
-    missing = [clients] * rounds
-    all_uploaded = [env.event() for _ in range(rounds)]
-    first_uploads = [math.nan] * clients
-    ends = [math.nan] * clients
-
-    def run(client):
-        port = network.attach(reference["up_Bps"][client], reference["down_Bps"][client], latency)
-        for index in range(rounds):
-            yield env.timeout(reference["compute_s"][index][client])
-            uploaded = yield network.upload(port, reference["bytes_up"])
-            if index == 0:
-                first_uploads[client] = uploaded
-            missing[index] -= 1
-            if missing[index] == 0:
-                all_uploaded[index].succeed()
-            yield all_uploaded[index]
-            ends[client] = yield network.download(port, reference["bytes_down"])
-
-    for client in range(clients):
-        env.process(run(client))
-    env.run()
-    return first_uploads, max(ends)
 
 
 @pytest.mark.parametrize(

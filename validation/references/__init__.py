@@ -1,0 +1,1 @@
+"""What paraSim is held against, one file each; `validation.reference` says what such a file holds."""
