@@ -68,7 +68,7 @@ def _tell(name: str, figures: list[Figure]) -> None:
     verdicts = {True: ": reached", False: ": MISSED", None: ""}
     for one in figures:
         aim = f" ({one.aim}{verdicts[one.reached]})" if one.aim else ""
-        print(f"{name}: {one.name}: {one.told} {one.unit} of {one.rows} rows{aim}", flush=True)
+        print(f"{name}: {one.name}: {one.told} {one.unit}, of {one.rows}{aim}", flush=True)
 
 
 def _text(path: Path) -> str:

@@ -31,8 +31,8 @@ mistakes are ours), told the same bytes and seconds of computing. Mean errors, t
 _PAIRS = """\
 Pairs are settings (methods, widths, compression, bandwidths) of one model and data set, one of them predicted; no
 difference is a wrong order. Adding up is as good as simulating events where nothing overlaps and the clients' own links
-bind. Where the server's link binds, or clients send while they compute, it is not. The paper's seconds of computing are
-fitted by paraSim's clock.
+bind. Where the server's link binds, the lesser of the own link and an even share comes close. That clients send while
+they compute, no formula knows. The paper's seconds of computing are fitted by paraSim's clock.
 """
 
 
