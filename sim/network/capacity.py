@@ -118,7 +118,7 @@ class Varying:
         Rates are multiplied by it.
     """
 
-    __slots__ = ("_begin", "_cycle", "_row", "_until", "course", "scale", "start")
+    __slots__ = ("_base", "_begin", "_cycle", "_last", "_row", "_until", "course", "scale", "start")
 
     def __init__(self, course: Course, start: float = 0.0, scale: float = 1.0) -> None:
         if not 0 <= start < math.inf or not 0 <= scale < math.inf:
@@ -128,8 +128,11 @@ class Varying:
         self.scale = scale
         # Where it was looked at last: most of the time, the next look is at the same row or the next.
         self._cycle = self._row = 0
+        self._base = 0.0
         self._begin = self._moment(0, 0)
         self._until = self._moment(0, 1)
+        # No row has another one after it where the rate never changes.
+        self._last = len(course.times) - 1 if scale else 0
 
     @property
     def mean(self) -> float:
@@ -179,26 +182,27 @@ class Varying:
         """Find the row that holds at a time [s], and note where it is."""
         if self._begin <= time < self._until:
             return self._row
-        course = self.course
-        if time >= self._until:
-            self._cycle, self._row = self._next(self._cycle, self._row)
-            self._begin, self._until = self._until, self._moment(self._cycle, self._row + 1)
-            if time < self._until:
-                return self._row
-        cycle, phase = 0, time + self.start
-        if course.period is not None:
-            cycle = math.floor(phase / course.period)
-            phase -= cycle * course.period
-        row = max(bisect_right(course.times, phase) - 1, 0)
-        # The sums above are rounded in other ways than the moment at which a row begins.
-        begin = self._moment(cycle, row)
-        while begin > time and (row or course.period is not None):
-            cycle, row = (cycle, row - 1) if row else (cycle - 1, len(course.times) - 1)
-            begin = self._moment(cycle, row)
-        while (until := self._moment(cycle, row + 1)) <= time:
+        course, cycle, row = self.course, self._cycle, self._row
+        if found := time >= self._until:
             cycle, row = self._next(cycle, row)
-            begin = until
+            begin, until = self._until, self._moment(cycle, row + 1)
+            found = time < until
+        if not found:
+            cycle, phase = 0, time + self.start
+            if course.period is not None:
+                cycle = math.floor(phase / course.period)
+                phase -= cycle * course.period
+            row = max(bisect_right(course.times, phase) - 1, 0)
+            # The sums above are rounded in other ways than the moment at which a row begins.
+            begin = self._moment(cycle, row)
+            while begin > time and (row or course.period is not None):
+                cycle, row = (cycle, row - 1) if row else (cycle - 1, len(course.times) - 1)
+                begin = self._moment(cycle, row)
+            while (until := self._moment(cycle, row + 1)) <= time:
+                cycle, row = self._next(cycle, row)
+                begin = until
         self._cycle, self._row, self._begin, self._until = cycle, row, begin, until
+        self._base = cycle * course.period if course.period is not None else 0.0
         return row
 
     def rate(self, time: float) -> float:
@@ -215,9 +219,12 @@ class Varying:
 
     def rate_until(self, time: float) -> tuple[float, float]:
         """Capacity from a time on [B/s], and when it is another one [s]: `rate` and `next_change` at once."""
-        course, row, begin = self.course, self._row + 1, self._until
-        if begin <= time and row + 1 < len(course.times) and self.scale:
-            until = self._moment(self._cycle, row + 1)
+        row, begin = self._row + 1, self._until
+        if self._begin <= time < begin and row <= self._last:
+            return self.scale * self.course.rates[row - 1], begin
+        if begin <= time and row < self._last:
+            course = self.course
+            until = self._base + course.times[row + 1] - self.start
             if time < until:
                 self._row, self._begin, self._until = row, begin, until
                 return self.scale * course.rates[row], until
@@ -251,13 +258,18 @@ class Varying:
 
     def stays_above(self, time: float, least: float) -> float:
         """Time [s] up to which the rate is at least so much [B/s]; at most until the course begins anew."""
-        rates, lowest, bound = self.course.rates, self.course.lowest, least / self.scale
-        row, rows = self._locate(time) + 1, len(rates)
+        course, bound = self.course, least / self.scale
+        rates, lowest, rows = course.rates, course.lowest, len(course.rates)
+        row = (self._row if self._begin <= time < self._until else self._locate(time)) + 1
         while row < rows:
             if not row % BLOCK and lowest[row // BLOCK] >= bound:
                 row += BLOCK
             elif rates[row] < bound:
-                return self._moment(self._cycle, row)
+                # Its rate is going to be asked for then.
+                times, base = course.times, self._base
+                self._row, self._begin = row - 1, base + times[row - 1] - self.start
+                self._until = until = base + times[row] - self.start
+                return until
             else:
                 row += 1
         return self._moment(self._cycle, rows)

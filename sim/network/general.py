@@ -19,7 +19,7 @@ from parasim.core.sim.network.capacity import Varying
 from parasim.core.sim.network.filling import Floats, max_min_rates
 from parasim.core.sim.network.link import Link
 from parasim.core.sim.network.model import DOWNLINK, UPLINK, Network, Port, Shared
-from parasim.core.sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant, Patience
+from parasim.core.sim.network.timing import AFTER, Alarm, EndOfInstant, Patience
 from parasim.core.sim.network.transfer import AccessLink, Transfer, deliver
 from parasim.core.sim.network.transport import Connection
 
@@ -244,7 +244,7 @@ class PathNetwork(Network):
     def _settle(self) -> None:
         """Take the starts, ends and changes of this instant into account, and set the alarm for the next end."""
         now: float = self.env.now
-        done = self._ends <= now * (1 + CLOCK_SLACK)
+        done = self._ends <= now * AFTER
         arrived = [self._going[row] for row in np.flatnonzero(done)]
         if arrived:
             if self._notes:
@@ -253,7 +253,7 @@ class PathNetwork(Network):
         if now > self._clock:
             self._left = np.maximum(self._left - self._rates * (now - self._clock), 0.0)
             self._clock = now
-        next_change = self._tune(now * (1 + CLOCK_SLACK)) if self._tuned else math.inf
+        next_change = self._tune(now * AFTER) if self._tuned else math.inf
         if self.varied:
             arrived += self._finish_rounded()
         self._take_in_started()

@@ -7,10 +7,12 @@ import math
 import sys
 from typing import Any
 
-from parasim.core.sim.network.access import FIXED_POINT, LAST_ENTRY, Access, Entry, first, fixed_point
+from parasim.core.sim.network.access import Access
+from parasim.core.sim.network.access_rate import FIXED_POINT, fixed_point
+from parasim.core.sim.network.agenda import LAST_ENTRY, Entry, first
 from parasim.core.sim.network.capacity import Varying
 from parasim.core.sim.network.link import Link
-from parasim.core.sim.network.timing import CLOCK_SLACK
+from parasim.core.sim.network.timing import AFTER, CLOCK_SLACK
 
 
 class Branch(Link):
@@ -28,6 +30,9 @@ class Branch(Link):
         "above", "capped_sum", "carry", "ends", "exact_capacity", "fair", "fair_links", "falling", "free", "level",
         "own", "peaks", "rising", "share", "since", "stamp", "trunk", "unlimited", "virtual", "wake", "weight",
     )  # fmt: skip
+
+    plain = False
+    """Whether it goes on by itself when its capacity changes; see `AccessRate`."""
 
     def __init__(self, capacity: float | Varying, above: Branch, name: str = "") -> None:
         super().__init__(capacity, name)
@@ -130,6 +135,7 @@ class Branch(Link):
                 else:
                     access.virtual += access.flow.delivered(access.since, clock)
         access.stamp = -1
+        access.plain = False
 
     def moves_on(self, _: float) -> bool:
         """Whether it has gone on by itself; see `Access.moves_on`."""
@@ -218,7 +224,7 @@ class Branch(Link):
         """Set the capacity to what it is from now on, and have it looked at when that changes, if anything flows."""
         assert self.course is not None
         trunk = self.trunk
-        now = trunk.clock * (1 + CLOCK_SLACK)
+        now = trunk.clock * AFTER
         self.capacity = self.course.rate(now)
         self.exact_capacity = fixed_point(self.capacity)
         if self.weight or self.capped_sum:
@@ -250,7 +256,7 @@ class Branch(Link):
     def goes_down(self) -> bool:
         """Whether it carries something, and nothing from this instant on."""
         course = self.course
-        capacity = self.capacity if course is None else course.rate(self.trunk.clock * (1 + CLOCK_SLACK))
+        capacity = self.capacity if course is None else course.rate(self.trunk.clock * AFTER)
         return not capacity and self.level > 0
 
     def bytes_so_far(self) -> float:
@@ -283,18 +289,25 @@ class Branch(Link):
             heapq.heapreplace(self.falling, (-access.own, entry[1], access))
         return True
 
-    def own_level(self) -> float:
-        """Level at which links below take all of it, if they stay on their sides and none above binds [B/s]."""
-        if self.unlimited:
-            return math.inf
-        rest = self.exact_capacity - self.capped_sum
-        if not self.weight:
-            return math.inf if rest >= 0 else -math.inf
-        try:
-            return rest / (self.weight << FIXED_POINT)
-        except OverflowError:
-            # Links without a limit are still among the capped ones, as something that no float can hold.
-            return math.inf if rest > 0 else -math.inf
+    def _put_right(self, access: Access, entry: Entry, level: float, bound: float) -> None:
+        """Have a link whose course alone decides cross sides, or put its first entry right; see `stays`."""
+        own, until = access.own, access.wake
+        if not access.fair:
+            if own > level:
+                access.cross(own, until, bound)
+            else:
+                access.key = own
+                heapq.heapreplace(self.falling, (-own, entry[1], access))
+            return
+        # It may be long since it was looked at.
+        assert access.course is not None
+        own, until = access.course.rate_until(self.trunk.clock * AFTER)
+        own /= len(access.ends)
+        if own < level or level == math.inf:
+            access.cross(own, until, bound)
+        else:
+            access.own = own
+            heapq.heapreplace(self.rising, (access.look_ahead(True, level), entry[1], access))
 
     def balance(self, limit: float) -> None:
         """Let links below change sides until all are on the right one, with a level of at most `limit` [B/s].
@@ -304,25 +317,37 @@ class Branch(Link):
         method). Sums are exact and the quotient is correctly rounded, hence monotone: when the rounded values are
         in strict order, so are the exact ones, and equal values cannot go back and forth.
         """
-        rising, falling = self.rising, self.falling
+        rising, falling, capacity = self.rising, self.falling, self.exact_capacity
         while True:
-            own = self.own_level()
+            weight = self.weight
+            if weight and not self.unlimited:
+                try:
+                    own = (capacity - self.capped_sum) / (weight << FIXED_POINT)
+                except OverflowError:
+                    # Links without a limit are still among the capped ones, as something that no float can hold.
+                    own = math.inf if capacity > self.capped_sum else -math.inf
+            else:
+                own = math.inf if self.unlimited or capacity >= self.capped_sum else -math.inf
             level = own if own < limit else limit
             entry = rising[0]
-            if entry[2].stamp != entry[1]:
-                entry = first(rising)
             if entry[0] < level or (level == math.inf and self.weight):
+                if entry[2].stamp != entry[1]:
+                    heapq.heappop(rising)
+                    continue
                 bound = level
             else:
                 entry = falling[0]
-                if entry[2].stamp != entry[1]:
-                    entry = first(falling)
                 if -entry[0] <= level:
                     break
+                if entry[2].stamp != entry[1]:
+                    heapq.heappop(falling)
+                    continue
                 # Until all is on the right side, the level can be far too low: go there in steps.
                 bound = max(level, min(-entry[0], sys.float_info.max) / 2)
             link = entry[2]
-            if isinstance(link, Access):
+            if link.plain:
+                self._put_right(link, entry, level, bound)
+            elif isinstance(link, Access):
                 if not link.special or not self.stays(link, entry, level):
                     self.take_out(link)
                     self.put_in(link, not link.fair, bound)

@@ -18,6 +18,9 @@ AFTER_ALL = EventPriority(3)
 CLOCK_SLACK = 2.0**-50
 """Relative width of four units in the last place: times closer than this are the same to the clock."""
 
+AFTER = 1 + CLOCK_SLACK
+"""A time by this is after all that is the same to the clock."""
+
 
 class Alarm:
     """Calls a function at the end of an instant that may be moved as often as wanted.

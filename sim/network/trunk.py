@@ -8,11 +8,13 @@ from typing import Any
 
 from simpy import Environment
 
-from parasim.core.sim.network.access import LAST_ENTRY, Access, Entry, first
+from parasim.core.sim.network.access import Access
+from parasim.core.sim.network.access_rate import FIXED_POINT, UNIT
+from parasim.core.sim.network.agenda import LAST_ENTRY, Agenda, Entry, first
 from parasim.core.sim.network.alone import Limits
 from parasim.core.sim.network.capacity import Varying
 from parasim.core.sim.network.levels import Branch
-from parasim.core.sim.network.timing import CLOCK_SLACK, Alarm, EndOfInstant, Patience
+from parasim.core.sim.network.timing import AFTER, CLOCK_SLACK, Alarm, EndOfInstant, Patience
 from parasim.core.sim.network.transfer import Transfer, deliver
 
 
@@ -46,8 +48,8 @@ class Trunk(Branch):
         self.limits = Limits()
         # How many links carry something while the other direction of their port, on which they depend, does, too.
         self.meetings = 0
-        # Links in use that vary, by the time [s] at which they are to be looked at again.
-        self.wakes: list[tuple[float, int, Access | Branch]] = []
+        # Links in use that vary.
+        self.agenda = Agenda()
         self.stamps = 0
         self._next_end = math.inf
         self._next_fair = math.inf, LAST_ENTRY
@@ -67,13 +69,16 @@ class Trunk(Branch):
     def _settle(self) -> None:
         """Take the starts, ends and changes of this instant into account, and set the alarm for the next end."""
         self.detach()
-        if self._next_end <= self.clock * (1 + CLOCK_SLACK):
+        if self._next_end <= self.clock * AFTER:
             self._finish_next()
-        if self.wakes:
-            self._wake(self.clock * (1 + CLOCK_SLACK))
+        if self.varied:
+            time, link = self.agenda.next()
+            if time <= self.clock * AFTER:
+                self._wake(link, self.clock * AFTER)
         self._level()
         arrived, self.arrived = self.arrived, []
-        if self.wakes and not arrived:
+        # Where two directions depend on one another, the other one has to be told in time.
+        if self.varied and not arrived and not self.meetings:
             self._run_ahead()
         self._set_alarm()
         if arrived:
@@ -85,27 +90,109 @@ class Trunk(Branch):
         So these changes need no events of the clock, which most of their cost would be.
         """
         until = self.env.peek()
-        # Where two directions depend on one another, the other one has to be told in time.
-        while (wakes := self.wakes) and not self.meetings and not self.arrived:
-            time, _, link = wakes[0]
-            if time != link.wake:
-                heapq.heappop(wakes)
-                continue
-            now = time * (1 + CLOCK_SLACK)
-            if now >= until or now >= self._next_end:
+        agenda, due, ends, rising, falling = self.agenda, self.due, self.ends, self.rising, self.falling
+        near, far = agenda.near, agenda.far
+        while True:
+            if not near and not agenda._put_in_order():
                 break
+            time, link = near[-1]
+            if time != link.wake:
+                near.pop()
+                continue
+            now = time * AFTER
+            if now >= until or (now >= due[0][0] and now >= first(due)[0]):
+                break
+            level = self.level
             if self.fair_links:
-                self.advance(self.level * (time - self.clock))
+                virtual = self.virtual
+                most = virtual + level * (now - self.clock)
+                if most >= ends[0][0] and most >= first(ends)[0]:
+                    break
+                # What `advance` does, without the call, for speed.
+                step = level * (time - self.clock) + self.carry
+                self.virtual = reached = virtual + step
+                self.carry = step - (reached - virtual)
             self.clock = time
-            if self._wake(now) and self.course is None and self.stamps <= self._next_drop:
-                # Nothing but the level has changed, and what is on its wrong side now.
-                if not self.fair_links:
-                    self.virtual = self.carry = 0.0
-                if self.weight or not self.unlimited:
-                    self.balance(math.inf)
-                self._find_next_end()
+            quick = False
+            if link.plain and link.weight == 1 and link.above is self:
+                near.pop()
+                course = link.course
+                if not near or near[-1][0] > now:
+                    row = course._row + 1
+                    begin = course._until
+                    if begin <= time and row < course._last:
+                        rows = course.course
+                        nxt = course._base + rows.times[row + 1] - course.start
+                        course._row, course._begin, course._until = row, begin, nxt
+                        own = course.scale * rows.rates[row]
+                    else:
+                        own, nxt = course.rate_until(now)
+                    if link.fair:
+                        quick = link._moves_on_fair(own, nxt, level)
+                    else:
+                        link.virtual = virtual = link.virtual + (time - link.since) * link.own
+                        link.since = time
+                        if own > level:
+                            link.cross(own, nxt, level)
+                            quick = True
+                        elif own:
+                            link.own = own
+                            share = int(own * UNIT)
+                            self.capped_sum += share - link.share
+                            link.share = share
+                            link.wake = nxt
+                            if nxt > agenda.horizon:
+                                far.append((nxt, link))
+                            else:
+                                agenda.put(nxt, link)
+                            if own > link.key:
+                                link.key = own
+                                self.stamps += 1
+                                heapq.heappush(falling, (-own, link.stamp, link))
+                            left = link.end - virtual
+                            if left <= own * (nxt - time) * (1 + 1e-9):
+                                self.note_end(link, left)
+                            quick = True
+                    if not quick:
+                        link.wake = -math.inf
+                        link.awake()
+                        quick = not (self.touched or self.detached)
+                    # Its own capacity is followed only while anything flows.
+                    quick = quick and (self.course is None or self.wake > -math.inf)
+                else:
+                    near.append((time, link))
+                    quick = self._wake(link, now)
             else:
+                quick = self._wake(link, now)
+            if not quick:
                 self._level()
+                if self.arrived:
+                    break
+                continue
+            # Nothing but the level has changed, and what is on its wrong side now.
+            level = (self.exact_capacity - self.capped_sum) / (self.weight << FIXED_POINT) if self.weight else math.inf
+            if -falling[0][0] <= level <= rising[0][0] and level < math.inf and self.stamps <= self._next_drop:
+                # What `balance` finds, too.
+                self.level = self.own = level
+            else:
+                self._balance()
+            if not self.capped_sum:
+                self._wait()
+        self._find_next_end()
+
+    def _balance(self) -> None:
+        """Find the level, as nothing is left out of this link."""
+        if not self.fair_links:
+            self.virtual = self.carry = 0.0
+        if self.weight or not self.unlimited:
+            self.balance(math.inf)
+        if self.stamps > self._next_drop:
+            self._drop_void()
+
+    def _wait(self) -> None:
+        """Let time go by until some link changes, but not for ever if nothing flows."""
+        flows = self.capped_sum or (self.fair_links and self.level)
+        self._patience.wait(self.clock, self.clock if flows else math.inf, self.agenda.next()[0])
 
     def _level(self) -> None:
         """Take the starts, ends and changes of this instant into account, and see when the next end is."""
@@ -128,10 +215,9 @@ class Trunk(Branch):
             self.detached.clear()
         if self.course is not None:
             self.follow()
-        if self.weight or not self.unlimited:
-            self.balance(math.inf)
-        if self.stamps > self._next_drop:
-            self._drop_void()
+        self._balance()
+        if self.varied:
+            self._wait()
         self._find_next_end()
 
     def _finish_rounded(self) -> None:
@@ -146,27 +232,26 @@ class Trunk(Branch):
     def wake_at(self, time: float, link: Access | Branch) -> None:
         """Look at a link again at a time [s], unless that is done then anyway; inf is never."""
         if time != link.wake:
-            link.wake = time
-            if time < math.inf:
-                self.stamps += 1
-                heapq.heappush(self.wakes, (time, self.stamps, link))
+            self.agenda.put(time, link)
 
-    def _wake(self, now: float) -> bool:
+    def _wake(self, link: Any, now: float) -> bool:
         """Look at the links whose rates change by now [s]; say whether all have taken that into account themselves."""
-        wakes = self.wakes
-        while wakes and wakes[0][0] <= now:
-            time, _, link = wakes[0]
-            if time != link.wake:
-                heapq.heappop(wakes)
-            elif link.moves_on(now):
-                # Most of what follows traces comes by here, at every change.
-                self.stamps += 1
-                heapq.heapreplace(wakes, (link.wake, self.stamps, link))
-            else:
-                heapq.heappop(wakes)
+        agenda, near, woken = self.agenda, self.agenda.near, False
+        while True:
+            near.pop()
+            if not link.moves_on(now):
                 link.wake = -math.inf
                 link.awake()
-        return not (self.touched or self.detached)
+                woken = True
+            if not near or near[-1][0] > now:
+                break
+            time, link = agenda.next()
+            if time > now:
+                break
+        if (woken and self.touched) or self.detached:
+            return False
+        # Its own capacity is followed only while anything flows.
+        return self.course is None or self.wake > -math.inf
 
     def awake(self) -> None:
         """Nothing to do: it is followed at the end of every instant at which anything happens."""
@@ -218,9 +303,7 @@ class Trunk(Branch):
 
     def _drop_void(self) -> None:
         """Drop all void entries, once in about as many as there are valid ones, which costs O(1) for each."""
-        self._next_drop = self.stamps + 4000 + len(self.wakes)
-        self.wakes = [entry for entry in self.wakes if entry[0] == entry[2].wake]
-        heapq.heapify(self.wakes)
+        self._next_drop = self.stamps + 4000
         for heap in [self.due, *(heap for link in self.branches for heap in (link.ends, link.rising, link.falling))]:
             heap[:] = [entry for entry in heap if entry[2].stamp == entry[1]]
             heapq.heapify(heap)
@@ -237,15 +320,10 @@ class Trunk(Branch):
             fair_due = self.clock + (fair[0] - self.virtual) / self.level
         self._next_fair = fair_due, fair
         self._next_end = fair_due if fair_due < entry[0] else entry[0]
-        if self.wakes:
-            if self._next_end < math.inf:
-                self._patience.changes = 0
-            else:
-                self._patience.wait(self.clock, self._next_end, self.wakes[0][0])
 
     def _set_alarm(self) -> None:
         if self.arrived:
             # What ends at a time that was run ahead to.
             self._alarm.set(self.clock)
         else:
-            self._alarm.set(min(self._next_end, self.wakes[0][0]) if self.wakes else self._next_end)
+            self._alarm.set(min(self._next_end, self.agenda.next()[0]) if self.varied else self._next_end)
