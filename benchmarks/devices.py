@@ -1,13 +1,10 @@
-"""How far predictions carry: between threads and precisions of this machine, for the paper's A100s, for published runs.
+"""How far predictions carry: between threads and precisions of this machine, and for published runs.
 
 First, one traced step of a small Llama is timed with one and two threads and in float32 and bfloat16, with this
 machine's own matrix rate and bandwidth measured for each; the time of every column is predicted from the first one's
-by the ratio of predictions. Second, the computation per round that the paper's runtimes imply (profile paper-a100)
-over its 40 inferred steps, beside the prediction for the traced step on an A100. Third, on request, a picture of all
-published rows beside their predictions.
+by the ratio of predictions. Second, on request, a picture of all published rows beside their predictions.
 
     python benchmarks/devices.py
-    python benchmarks/devices.py --paper
     python benchmarks/devices.py --figure docs/figures/devices-parity
 """
 
@@ -25,13 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from parasim.core.calibration.devices.catalogue import CatalogueDevice, device
+from parasim.core.calibration.devices.catalogue import CatalogueDevice
 from parasim.core.calibration.devices.operators import Operators, one_step
-from parasim.core.calibration.devices.prediction import predict, scale
+from parasim.core.calibration.devices.prediction import scale
 from parasim.core.calibration.devices.published import shipped_rows
 from parasim.core.calibration.devices.validation import validate
 from parasim.core.calibration.memory.shapes import ShapeModel, TracedStep, filled_batch
-from parasim.core.calibration.profiles.loading import DEFAULT_PROFILE, read_profile
 from parasim.core.sim.workload.blocks import partition
 from parasim.core.sim.workload.methods import Trains
 from parasim.core.train.data.evaluate import model_loss
@@ -46,16 +42,13 @@ STEPS = 3
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--paper", action="store_true", help="only the paper's A100s")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="only the picture, FILE.png and FILE.svg")
     parser.add_argument("--repeats", type=int, default=5)
     chosen = parser.parse_args()
     if chosen.figure:
         print("Files:", *draw_devices(validate(shipped_rows()), chosen.figure))
         return
-    if not chosen.paper:
-        compare_here(chosen.repeats)
-    compare_with_paper()
+    compare_here(chosen.repeats)
 
 
 def compare_here(repeats: int) -> None:
@@ -70,22 +63,6 @@ def compare_here(repeats: int) -> None:
             scaled = scale(reference[2], reference[:2], (operators, own)).seconds
             error = 100 * (scaled / seconds - 1)
             print(f"{threads:>7}  {precision:<10} {seconds:>7.3f} s {scaled:>13.3f} s {error:>+18.0f} %", flush=True)
-
-
-def compare_with_paper() -> None:
-    table = read_profile(DEFAULT_PROFILE)["fit"]["block_seconds"]
-    print("model          data set        batch  implied step   predicted on 80 GB    share   low to high")
-    for row in table:
-        shapes = ShapeModel(row["model"])
-        blocks = partition(shapes.architecture, 2)
-        middle = TracedStep(Trains.BLOCK, blocks[len(blocks) // 2 - 1], row["batch_size"], 512)
-        operators, own = one_step(shapes.trace(middle).operators), device("a100-80gb")
-        step, guess = row["seconds"] / 40, predict(operators, own)
-        print(
-            f"{row['model']:<14} {row['dataset']:<14} {row['batch_size']:>6} {step:>11.3f} s {guess.seconds:>17.3f} s "
-            f"{guess.seconds / step:>8.0%}   {guess.low:.2f} to {guess.high:.2f} s",
-            flush=True,
-        )
 
 
 def small_llama(precision: str) -> ShapeModel:

@@ -62,7 +62,10 @@ def seen(setup: Setup) -> Seen:
     trained = (trains, scenario.model, None if trains is Trains.EVERYTHING else much)
     ignored = {**PLANNED, "name": True, "train": True}
     if scenario.compute.seconds is None:
-        training = [recipe_of(scenario), *((scenario.train or {}).get(name) for name in _BY_PROFILE)]
+        given, gpus = scenario.train or {}, max(group.gpus for group in scenario.fleet)
+        # How GPUs share a model out makes no difference to one alone.
+        priced = (given.get(name) for name in _BY_PROFILE if name != "sharding" or gpus > 1)
+        training = [recipe_of(scenario, gpus=gpus), *priced]
         return Seen(None, repr((scenario.model_dump(exclude=ignored), training)), trained)
     # With given seconds, of model, method and blocks only the messages are left, and who sends them when.
     derived = dict.fromkeys(("model", "method", "local", "lora", "blocks", "cyclic", "payload", "wire"), True)

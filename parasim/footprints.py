@@ -45,7 +45,7 @@ class MemoryNeed:
     paged_bytes : int
         What of these peaks moves to the host's memory where the device's is full: moments of a paged optimizer [B].
     gpus : int
-        GPUs that a client has: peaks are of each, with its share of the weights and of a batch.
+        GPUs that a client has: peaks are of each, with its share of a batch, and of the model if that is shared out.
     """
 
     method: str
@@ -204,7 +204,7 @@ def memory(
         scenario.model,
         *sizes,
         {precision: ", ".join((recipe.words, *_of_batches(scenario))) for precision, recipe in recipes.items()},
-        [*dict.fromkeys(chain.from_iterable(recipe.inexact for recipe in recipes.values()))],
+        [*dict.fromkeys(chain.from_iterable(recipe_of(trained, *way).inexact for way in ways))],
         needs,
         fits,
         unknown,

@@ -21,7 +21,8 @@ _MOST_NAMED = 3
 
 def ignored(scenario: Scenario, architecture: Architecture | None = None) -> list[str]:
     """Say what a simulation does not look at of its scenario and of its model, if that is told, a sentence each."""
-    return [*ignored_in_training(scenario, architecture), *drawn_blocks(scenario), *unused_devices(scenario)]
+    others = [*drawn_blocks(scenario), *unused_devices(scenario), *unused_sharding(scenario)]
+    return [*ignored_in_training(scenario, architecture), *others]
 
 
 def ignored_in_training(scenario: Scenario, architecture: Architecture | None = None) -> list[str]:
@@ -70,6 +71,14 @@ def unused_devices(scenario: Scenario) -> list[str]:
         if not unnamed and own.lower() not in map(str.lower, scenario.devices):
             said.append(f"Not looked at: compute.profile {compute.profile}, as no group computes on its {own}.")
     return said
+
+
+def unused_sharding(scenario: Scenario) -> list[str]:
+    """Say in a sentence, if so, that GPUs are told how to share a model out which no client has."""
+    given = (scenario.train or {}).get("sharding")
+    if given is None or any(group.gpus > 1 for group in scenario.fleet):
+        return []
+    return [f"Not looked at: train.sharding {given}, as no client has several GPUs (fleet[].gpus)."]
 
 
 def unused_regions(scenario: Scenario) -> list[str]:

@@ -7,7 +7,6 @@ lives.
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -17,13 +16,14 @@ from parasim.core.calibration.devices.operators import PASSES, Operator, Operato
 from parasim.core.calibration.devices.prediction import band_of, predict, repeated, step_seconds
 from parasim.core.calibration.memory.peaks import NO_MODEL, batches_per_step, recomputes, shared_batch
 from parasim.core.calibration.memory.recipe import recipe_of, recipe_settings
+from parasim.core.calibration.memory.together import together
 from parasim.core.calibration.profiles.merge_rounds import Merges
 from parasim.core.sim.engine.costs import Cost
 from parasim.core.sim.engine.fleet import Fleet
 from parasim.core.sim.engine.simulate import Setup
 from parasim.core.sim.errors import CostError, install_hint
 from parasim.core.sim.workload.architecture import Architecture
-from parasim.core.sim.workload.blocks import Block, adapted_modules, lora_parameters
+from parasim.core.sim.workload.blocks import Block, adapted_modules
 from parasim.core.sim.workload.methods import Trains
 
 MERGED_TRAFFIC = 2 * 2 + 7 * 4
@@ -45,7 +45,8 @@ class PredictedCosts:
     device : CatalogueDevice
         The device.
     gpus : int
-        How many of them each client has: they share its weights out (FSDP), and the sequences of every batch.
+        How many of them each client has: they share out the sequences of every batch, and its weights unless
+        ``train.sharding`` is none.
 
     Raises
     ------
@@ -61,9 +62,10 @@ class PredictedCosts:
     def __init__(self, setup: Setup, device: CatalogueDevice, gpus: int = 1):
         self.device, self.gpus, self.band = device, gpus, band_of(device)
         self._setup, self._scenario = setup, setup.scenario
-        self._traced = recipe = recipe_of(setup.scenario, device.precision)
-        self._recipe = recipe if gpus == 1 else replace(recipe, gpus=gpus, sharded=True)
-        matrix_rate(device, recipe.traced_in)
+        # Traces of one GPU's step are the same for any number of them.
+        self._traced = recipe_of(setup.scenario, device.precision)
+        self._recipe = recipe_of(setup.scenario, device.precision, gpus)
+        matrix_rate(device, self._traced.traced_in)
         batch_size = setup.scenario.local.batch_size
         if batch_size < gpus:
             raise CostError(
@@ -122,7 +124,9 @@ class PredictedCosts:
     @property
     def described(self) -> str:
         """The device, and how many of them a client has."""
-        return self.device.name if self.gpus == 1 else f"{self.gpus} x {self.device.name} with FSDP"
+        if self.gpus == 1:
+            return self.device.name
+        return f"{self.gpus} x {self.device.name} {'with FSDP' if self._recipe.sharded else 'in data parallel'}"
 
     @property
     def _model(self) -> Architecture:
@@ -136,7 +140,7 @@ class PredictedCosts:
         # From the second batch on nothing changes but how often the passes run.
         traced = min(2, batches)
         operators = self._operators(self._setup.method.trains, block, traced)
-        step = self._predict(repeated(operators, batches / traced), self._trained(block))
+        step = self._predict(repeated(operators, batches / traced), self._setup.method.trains, block, batches)
         return self._scenario.local.steps * step + step_seconds(once(operators), self.device, self._recipe)
 
     @cached_property
@@ -144,20 +148,11 @@ class PredictedCosts:
         """Seconds of a forward and backward pass with all gradients at speed 1 [s]."""
         operators = self._operators(Trains.EVERYTHING, None, 1)
         passes = {operator: calls for operator, calls in operators.items() if operator.phase in PASSES}
-        return self._predict(passes, self._model.parameters)
+        return self._predict(passes, Trains.EVERYTHING)
 
-    def _predict(self, operators: Operators, trained: int) -> float:
-        return predict(operators, self.device, self._recipe, (trained, self._model.parameters)).seconds
-
-    def _trained(self, block: Block | None) -> int:
-        """Parameters that are trained."""
-        if block is not None:
-            return block.parameters
-        trains = self._setup.method.trains
-        if trains is Trains.EVERYTHING:
-            return self._model.parameters
-        a, b = lora_parameters(self._model, self._scenario.lora.rank, self._scenario.lora.targets)
-        return b if trains is Trains.LORA_B else a + b
+    def _predict(self, operators: Operators, trains: Trains, block: Block | None = None, batches: int = 1) -> float:
+        several = together(self._model, self._recipe, trains, block, self._scenario.lora)
+        return predict(operators, self.device, self._recipe, several, batches).seconds
 
     @cached_property
     def _merges(self) -> Merges:

@@ -7,12 +7,13 @@ it for that, operator by operator, and what GPUs that train together send each o
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from parasim.core.calibration.devices.catalogue import CatalogueDevice
 from parasim.core.calibration.devices.kernels import seconds as kernel_seconds
 from parasim.core.calibration.devices.operators import PASSES, Operators, one_step
-from parasim.core.calibration.memory.recipe import Recipe
+from parasim.core.calibration.memory.recipe import IN_ONE_MACHINE, Recipe
+from parasim.core.calibration.memory.together import Together
 from parasim.core.sim.errors import CostError
 
 HOST = 20e-6
@@ -20,8 +21,6 @@ HOST = 20e-6
 small batches, which are bound by it, show 20 to 40 us, those with fast processors the lower end."""
 HOST_CONVERSION = 8e-6
 """The same of a conversion between precisions [s], which operators ask for themselves; an assumption."""
-IN_ONE_MACHINE = 8
-"""GPUs that the fast links of a machine join."""
 LINK_REACHED = 0.82
 """Share of a link's rate that rings reach beside its protocol: 370 of an H100's 450 GB/s (NCCL's maintainers,
 NVIDIA/nccl-tests issue 212)."""
@@ -87,30 +86,35 @@ def asked(operators: Operators, recipe: Recipe) -> float:
     return HOST * (sum(operators.values()) - conversions) + HOST_CONVERSION * conversions
 
 
-def sent(trained: int, weights: int, recipe: Recipe, device: CatalogueDevice) -> float:
-    """Time that GPUs which train together need to send each other weights and gradients [s].
+def exchanging(together: Together, device: CatalogueDevice, batches: int = 1) -> float:
+    """Time that GPUs which train together need to send each other weights and gradients in a step [s].
 
     Parameters
     ----------
-    trained, weights : int
-        Parameters that are trained, and all of the model.
-    recipe : Recipe
-        How many GPUs, and whether they share the weights out.
+    together : Together
+        How many they are, and what they send.
     device : CatalogueDevice
         One of them.
+    batches : int
+        Batches of the step.
+
+    Raises
+    ------
+    CostError
+        If nobody knows a link between such devices.
 
     Notes
     -----
-    Rings: each of n GPUs sends (n - 1) / n of everything once to gather it, and once to reduce and scatter it.
-    Shared-out weights are gathered in bfloat16 for both passes, their gradients reduced in float32. All of it is waited
-    for: in fact a part is hidden behind computing, which it slows down. Only links within a machine are known; of
-    more GPUs than a machine's eight, those beyond send as much over others, which is not counted.
+    All of it is waited for: in fact a part is hidden behind computing, which it slows down. Only links within a machine
+    are known; more GPUs than a machine's eight are taken for eight of which each sends as much over its own link, and
+    what goes from machine to machine is not counted.
     """
-    if recipe.gpus == 1 or not device.link:
+    if together.gpus == 1:
         return 0.0
-    n = min(recipe.gpus, IN_ONE_MACHINE)
-    moved = 2 * 2 * weights + 4 * trained if recipe.sharded else 2 * 2 * trained
-    return moved * (n - 1) / n / (LINK_REACHED * device.link)
+    if not device.link:
+        raise CostError(f"device {device.name} has no link to another one in the catalogue (fleet[].gpus)")
+    within = replace(together, gpus=min(together.gpus, IN_ONE_MACHINE))
+    return within.sent(batches) / (LINK_REACHED * device.link)
 
 
 def step_seconds(operators: Operators, device: CatalogueDevice, recipe: Recipe | None = None) -> float:
@@ -147,7 +151,11 @@ def repeated(operators: Operators, passes: float) -> Operators:
 
 
 def predict(
-    operators: Operators, device: CatalogueDevice, recipe: Recipe | None = None, parameters: tuple[int, int] = (0, 0)
+    operators: Operators,
+    device: CatalogueDevice,
+    recipe: Recipe | None = None,
+    together: Together | None = None,
+    batches: int = 1,
 ) -> Extrapolation:
     """Predict the time of a step from its trace alone.
 
@@ -159,8 +167,10 @@ def predict(
         Where they would run.
     recipe : Recipe, optional
         How it is trained.
-    parameters : tuple of int
-        Parameters that are trained, and all of the model: what several GPUs send each other.
+    together : Together, optional
+        What the recipe's GPUs send each other.
+    batches : int
+        Batches of the step, after each of which they may.
 
     Returns
     -------
@@ -170,10 +180,9 @@ def predict(
     Raises
     ------
     CostError
-        If the device has no rate for a precision in which there is something to multiply.
+        If the device has no rate for a precision in which there is something to multiply, or no link that is needed.
     """
-    recipe = recipe or Recipe()
-    guess = step_seconds(operators, device, recipe) + sent(*parameters, recipe, device)
+    guess = step_seconds(operators, device, recipe) + exchanging(together or Together(), device, batches)
     band = band_of(device)
     source = f"traced operators on {device.name}, each by its shape and traffic; {device.source}"
     return Extrapolation(guess, guess / band, guess * band, source)

@@ -13,10 +13,9 @@ from parasim.core.calibration.devices.prediction import predict, repeated
 from parasim.core.calibration.devices.published import PublishedRow
 from parasim.core.calibration.memory.device_peak import device_peak
 from parasim.core.calibration.memory.peaks import CUDA_GRANULARITY
+from parasim.core.calibration.memory.together import together
 from parasim.core.sim.errors import ParaSimError
 from parasim.core.sim.workload.architecture import from_config
-from parasim.core.sim.workload.blocks import lora_parameters
-from parasim.core.sim.workload.methods import Trains
 
 WITHIN_BAND = 0.9
 """Share of a class's rows that its band is to hold."""
@@ -210,16 +209,11 @@ def _predicted(row: PublishedRow) -> Verdict:
     config = row.config()
     trace = trace_step(str(row.fields["model"]), config, recipe.traced_in, step, granularity=CUDA_GRANULARITY)
     reason = f"priced: {', '.join(recipe.inexact)}" if recipe.inexact else ""
+    model = from_config(config, str(row.fields["model"]))
+    several = together(model, recipe, step.trains, step.block, step.lora)
     if row.metric == "memory":
-        peak = device_peak(trace, device, recipe)
+        peak = device_peak(trace, device, several)
         return Verdict(row, reported, float(getattr(peak, row.memory_kind)), reason=reason)
     operators = repeated(trace.operators, batches / step.accumulation)
-    model = from_config(config, str(row.fields["model"]))
-    if step.block is not None:
-        trained = step.block.parameters
-    elif step.trains is Trains.EVERYTHING:
-        trained = model.parameters
-    else:
-        trained = sum(lora_parameters(model, step.lora.rank, step.lora.targets))
-    guess = predict(operators, device, recipe, (trained, model.parameters))
+    guess = predict(operators, device, recipe, several, batches)
     return Verdict(row, reported, guess.seconds, guess.low, guess.high, reason)

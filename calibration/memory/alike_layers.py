@@ -143,7 +143,7 @@ def _continued(few: Footprint, *more: Footprint, further: Sequence[float]) -> Fo
         kind: _linear(few.by_category[kind], [(one.by_category[kind], n) for one, n in zip(more, further, strict=True)])
         for kind in Category
     }
-    return Footprint({kind: round(size) for kind, size in sizes.items()})
+    return Footprint({kind: round(size) for kind, size in sizes.items()}, few.phase)
 
 
 def _shallow_models(name: str, text: str, block: Block | None) -> list[_Shallow]:

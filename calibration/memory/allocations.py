@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 
+from parasim.core.calibration.devices.operators import Phase
+
 
 class Category(StrEnum):
     """What memory is held for."""
@@ -41,9 +43,12 @@ class Footprint:
     ----------
     by_category : mapping of Category to int
         Bytes of every category [B], zeros included.
+    phase : Phase
+        When it is.
     """
 
     by_category: Mapping[Category, int]
+    phase: Phase = Phase.PREPARATION
 
     @property
     def total(self) -> int:
@@ -82,7 +87,7 @@ class Ledger:
 
     granularity: int = 1
     _events: list[tuple[Holding, int]] = field(default_factory=list)
-    _begins: list[int] = field(default_factory=list)
+    _begins: list[tuple[int, Phase]] = field(default_factory=list)
 
     def allocate(self, size: int, category: Category = Category.TEMPORARIES) -> Holding:
         """Note an allocation.
@@ -113,9 +118,9 @@ class Ledger:
         """Allocations (1) and frees (-1) in order."""
         return self._events
 
-    def begin(self) -> None:
-        """Begin another stretch of the step: `peaks` has one footprint for each."""
-        self._begins.append(len(self._events))
+    def begin(self, phase: Phase) -> None:
+        """Begin another stretch of the step: `peaks` has footprints of each."""
+        self._begins.append((len(self._events), phase))
 
     def peak(self) -> Footprint:
         """Memory at its highest, by category.
@@ -138,11 +143,12 @@ class Ledger:
             if holding.category is Category.MOMENTS and sign > 0:
                 level[Category.MOMENTS] += holding.size
         total, highest = sum(level.values()), -1
-        bounds = self._halves()
-        found = [dict(level)]
+        bounds, phases = self._halves(), dict(self._begins)
+        found, when = [dict(level)], [Phase.PREPARATION]
         for number, (holding, sign) in enumerate(self._events):
             if number in bounds:
                 found.append(dict(level))
+                when.append(phases.get(number, when[-1]))
                 highest = total
             if holding.category is Category.MOMENTS:
                 continue
@@ -150,9 +156,10 @@ class Ledger:
             total += sign * holding.size
             if total > highest:
                 highest, found[-1] = total, dict(level)
-        return tuple(map(Footprint, found))
+        return tuple(map(Footprint, found, when))
 
     def _halves(self) -> set[int]:
         """Where the stretches begin, and their middles."""
-        ends = [0, *self._begins, len(self._events)]
-        return {*self._begins, *((first + last) // 2 for first, last in pairwise(ends))} - {0}
+        begins = [number for number, _ in self._begins]
+        ends = [0, *begins, len(self._events)]
+        return {*begins, *((first + last) // 2 for first, last in pairwise(ends))} - {0}

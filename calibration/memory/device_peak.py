@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from parasim.core.calibration.devices.catalogue import CatalogueDevice
-from parasim.core.calibration.memory.allocations import Category, Footprint
-from parasim.core.calibration.memory.recipe import Recipe
+from parasim.core.calibration.memory.together import Together
 from parasim.core.calibration.memory.trace import StepTrace
 
 MIB = 2**20
@@ -18,7 +17,6 @@ THREADS = 2
 """The forward pass and autograd's own thread."""
 CONTEXT = 500 * MIB
 """CUDA's context with the kernels of PyTorch and cuBLAS that a step loads: 400 to 600 MiB as `nvidia-smi` shows it."""
-SHARED_OUT = (Category.WEIGHTS, Category.WORKING_COPY, Category.MASTER, Category.GRADIENTS, Category.MOMENTS)
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class DevicePeak:
     device: int
 
 
-def device_peak(trace: StepTrace, device: CatalogueDevice, recipe: Recipe) -> DevicePeak:
+def device_peak(trace: StepTrace, device: CatalogueDevice, together: Together | None = None) -> DevicePeak:
     """Predict what a step takes of a GPU's memory.
 
     Parameters
@@ -49,18 +47,11 @@ def device_peak(trace: StepTrace, device: CatalogueDevice, recipe: Recipe) -> De
         The step.
     device : CatalogueDevice
         Where it runs.
-    recipe : Recipe
-        How: GPUs that share weights out hold a share of all that belongs to them.
+    together : Together, optional
+        GPUs that take it together; one alone if None.
     """
-    tensors = max(shared_out(peak, recipe.gpus if recipe.sharded else 1).total for peak in trace.peaks)
-    if recipe.gpus > 1 and not recipe.sharded:
-        # What is exchanged is gathered in buckets, as large as the gradients all together.
-        tensors += max(peak.by_category[Category.GRADIENTS] for peak in trace.peaks)
+    each = together or Together()
+    tensors = max(each.on_each(peak).total for peak in trace.peaks)
     allocated = tensors + THREADS * WORKSPACE.get(device.name.split("-")[0], OLDER_WORKSPACE)
     reserved = allocated + max(0, trace.reserved - trace.peak.total)
     return DevicePeak(allocated, reserved, reserved + CONTEXT)
-
-
-def shared_out(peak: Footprint, gpus: int) -> Footprint:
-    """What each of some GPUs holds that share weights, gradients and moments out."""
-    return Footprint({kind: size // (gpus if kind in SHARED_OUT else 1) for kind, size in peak.by_category.items()})

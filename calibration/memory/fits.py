@@ -158,7 +158,8 @@ def least_memory(setup: Setup, precision: str, *, recomputing: bool | None = Non
     recomputing : bool, optional
         Whether activations are recomputed in the backward pass; as the scenario says if None.
     gpus : int
-        GPUs of a client, which share weights and all that belongs to them out, and the sequences of a batch.
+        GPUs of a client, which share the sequences of a batch out, and weights with all that belongs to them unless the
+        scenario says not to.
 
     Returns
     -------
@@ -168,7 +169,7 @@ def least_memory(setup: Setup, precision: str, *, recomputing: bool | None = Non
         step, or what the backward pass begins with; both where gradients of several batches are accumulated. On each
         GPU [B].
     """
-    recipe = recipe_of(setup.scenario, precision)
+    recipe = recipe_of(setup.scenario, precision, gpus)
     width = _BYTES[recipe.traced_in]
     trained, added = _trained_parameters(setup)
     own = 4 if recipe.adapters == "float32" else width
@@ -183,9 +184,10 @@ def least_memory(setup: Setup, precision: str, *, recomputing: bool | None = Non
     recomputed = recomputes(setup) if recomputing is None else recomputing
     lean = bool(recomputed) or recipe.kernels != "eager"
     kept = _kept_for_backward(setup, 2 if recipe.mixed else width, recipe.loss, lean=lean, gpus=gpus)
-    gradient = kind * trained // gpus
+    shares = gpus if recipe.sharded else 1
+    gradient = kind * trained // shares
     # The second batch of a step begins its backward pass beside the first one's gradient.
-    return always // gpus + (gradient + kept if batches_per_step(setup.scenario) > 1 else max(gradient, kept))
+    return always // shares + (gradient + kept if batches_per_step(setup.scenario) > 1 else max(gradient, kept))
 
 
 def _kept_for_backward(setup: Setup, width: int, loss: str, *, lean: bool, gpus: int) -> int:

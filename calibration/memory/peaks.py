@@ -6,6 +6,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from parasim.core.calibration.memory.recipe import recipe_of, recipe_settings
+from parasim.core.calibration.memory.together import together
 from parasim.core.sim.engine.simulate import Setup
 from parasim.core.sim.errors import CostError, install_hint
 from parasim.core.sim.scenario.scenario import Scenario
@@ -50,7 +51,7 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool | Literal["se
     recomputing : bool or "selective"
         Whether activations are recomputed, whatever the scenario says.
     gpus : int
-        GPUs that a client has: they share weights, gradients and moments out (FSDP), and the sequences of a batch.
+        GPUs that a client has: they share the sequences of a batch out, and the model unless the scenario says not to.
 
     Returns
     -------
@@ -63,7 +64,7 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool | Literal["se
         If torch is not installed, or the scenario names no model.
     """
     scenario, local, model = setup.scenario, setup.scenario.local, setup.scenario.model
-    if model is None:
+    if model is None or setup.architecture is None:
         raise CostError(NO_MODEL)
     try:
         from parasim.core.calibration.memory.shapes import TracedStep
@@ -93,7 +94,13 @@ def traced_peak(setup: Setup, precision: str, *, recomputing: bool | Literal["se
         for block in blocks
     )
     rounding = CUDA_GRANULARITY if precision == "bfloat16" else PAGE
-    return max((_peak(model, step, rounding, gpus) for step in steps), key=lambda peak: peak.total)
+    several = recipe_of(scenario, precision, gpus)
+    peaks = (
+        together(setup.architecture, several, step.trains, step.block, step.lora).on_each(peak)
+        for step in steps
+        for peak in _trace(model, step, rounding).peaks
+    )
+    return max(peaks, key=lambda peak: peak.total)
 
 
 def paged_bytes(scenario: Scenario, peak: Footprint) -> int:
@@ -101,12 +108,6 @@ def paged_bytes(scenario: Scenario, peak: Footprint) -> int:
     from parasim.core.calibration.memory.allocations import Category
 
     return peak.by_category[Category.MOMENTS] if "paged" in recipe_of(scenario).optimizer else 0
-
-
-def _peak(model: str, step: TracedStep, rounding: int, gpus: int) -> Footprint:
-    from parasim.core.calibration.memory.device_peak import shared_out
-
-    return max((shared_out(peak, gpus) for peak in _trace(model, step, rounding).peaks), key=lambda peak: peak.total)
 
 
 @cache

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Weights = Literal["bfloat16", "float32", "float32-autocast", "nf4"]
 Optimizer = Literal["adamw", "adamw-8bit", "paged-adamw-8bit", "none"]
 
+IN_ONE_MACHINE = 8
+"""GPUs that the fast links of a machine join."""
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes per weight in nf4 with double quantization: 4 bits, one byte for every 64 weights, and 4 bytes for every 256 of
 those (QLoRA, Dettmers et al. 2023, section 3) [B]."""
@@ -118,13 +120,14 @@ class Recipe:
             "4-bit weights (a pass over each before its products)": self.weights == "nf4",
             f"{self.optimizer} (by its traffic)": "8bit" in self.optimizer,
             f"{self.kernels} kernels (every chain of elementwise operators as one)": self.kernels != "eager",
-            "sharding (shares of memory; transfers by bandwidth)": self.sharded,
-            "data parallelism (gradients by bandwidth)": self.gpus > 1 and not self.sharded,
+            "sharding (shares of memory and what is gathered; transfers by bandwidth, all waited for)": self.sharded,
+            "data parallelism (gradients by bandwidth, all waited for)": self.gpus > 1 and not self.sharded,
+            f"{self.gpus} GPUs (links within a machine alone, of {IN_ONE_MACHINE})": self.gpus > IN_ONE_MACHINE,
         }
         return tuple(words for words, is_so in priced.items() if is_so)
 
 
-def recipe_of(scenario: Scenario, precision: str = "bfloat16") -> Recipe:
+def recipe_of(scenario: Scenario, precision: str = "bfloat16", gpus: int = 1) -> Recipe:
     """Read from a scenario's train section how its clients train.
 
     Parameters
@@ -134,6 +137,8 @@ def recipe_of(scenario: Scenario, precision: str = "bfloat16") -> Recipe:
     precision : str
         Type of base weights where the section leaves it to the device: ``bfloat16``, as on GPUs, or ``float32``, as on
         CPUs.
+    gpus : int
+        GPUs of a client.
 
     Raises
     ------
@@ -151,6 +156,8 @@ def recipe_of(scenario: Scenario, precision: str = "bfloat16") -> Recipe:
         attention=settings.attention,
         loss=settings.loss,
         kernels=settings.kernels,
+        gpus=gpus,
+        sharded=gpus > 1 and settings.sharding == "full",
     )
 
 

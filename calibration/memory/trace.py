@@ -144,7 +144,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         def traced(model: nn.Module, batch: Batch) -> Tensor:
             self._phase = Phase.FORWARD
-            self.ledger.begin()
+            self.ledger.begin(Phase.FORWARD)
             value = loss(model, batch)
             self._close(Phase.FORWARD)
             self._phase = Phase.OPTIMIZER
@@ -170,7 +170,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         def before(optimizer: Optimizer, *_: Any) -> None:
             self._close(Phase.BACKWARD)
-            self.ledger.begin()
+            self.ledger.begin(Phase.OPTIMIZER)
             self._fills_moments = True
             masters = [tensor for group in optimizer.param_groups for tensor in group["params"]]
             self.adopt((tensor.grad for tensor in masters if tensor.grad is not None), Category.GRADIENTS)
@@ -275,7 +275,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     if not holding.freed and holding.category is Category.TEMPORARIES:
                         holding.category = Category.ACTIVATIONS
                 self._of_forward = []
-                self.ledger.begin()
+                self.ledger.begin(Phase.BACKWARD)
             return Phase.BACKWARD
         if self._fills_moments and func._overloadpacket is not aten._fused_adamw_:
             # The first step makes them; every later one finds them.

@@ -9,6 +9,7 @@ import typer
 from parasim.cli.options import MethodsOrAll, Overrides, PlainFormat, ScenarioOrPaper, print_json, values_of
 from parasim.cli.progress import stages
 from parasim.contracts import stamped
+from parasim.core.calibration.memory.recipe import recipe_settings
 from parasim.footprints import Footprints, MemoryNeed, memory
 from parasim.planning.methods import scenario_of
 from parasim.sentences import say
@@ -47,10 +48,10 @@ def command(
     if format_ == "json":
         print_json(stamped("memory", found.summary(), scenario))
     else:
-        print_footprints(found)
+        print_footprints(found, sharded=recipe_settings(scenario).sharding == "full")
 
 
-def print_footprints(found: Footprints) -> None:
+def print_footprints(found: Footprints, *, sharded: bool) -> None:
     """Print a table of needs for each precision, one of devices, and what is not known."""
     out = console()
     several = f", {found.accumulation} such batches a step" if found.accumulation > 1 else ""
@@ -58,6 +59,14 @@ def print_footprints(found: Footprints) -> None:
     for precision, gpus in dict.fromkeys((need.precision, need.gpus) for need in found.needs):
         needs = [need for need in found.needs if (need.precision, need.gpus) == (precision, gpus)]
         _print_table(needs, found.recipe[precision], found)
+        if gpus > 1:
+            out.print(say("memory.each_gpu" if sharded else "memory.each_whole", gpus=gpus))
+        if precision == "float32":
+            out.print(say("memory.on_a_cpu"))
+        flying = [f"{need.method} {_size(need.in_flight_bytes)}" for need in needs if need.in_flight_bytes]
+        if flying:
+            out.print(say("memory.in_flight", updates=flying))
+        out.print()
     if found.devices:
         table = plain_table("device", ">memory", "groups", "fits", "fits lean", "does not fit")
         for fit in found.devices:
@@ -90,14 +99,6 @@ def _print_table(needs: list[MemoryNeed], recipe: str, found: Footprints) -> Non
     out.print(say("memory.recipe", recipe=recipe))
     traced = say("memory.priced", priced=found.priced) if found.priced else say("memory.traced")
     out.print(say("memory.columns", traced=traced))
-    if needs[0].gpus > 1:
-        out.print(say("memory.each_gpu", gpus=needs[0].gpus))
-    if needs[0].precision == "float32":
-        out.print(say("memory.on_a_cpu"))
-    flying = [f"{need.method} {_size(need.in_flight_bytes)}" for need in needs if need.in_flight_bytes]
-    if flying:
-        out.print(say("memory.in_flight", updates=flying))
-    out.print()
 
 
 def _size(size: float) -> str:

@@ -139,7 +139,7 @@ class Group(Section):
     device: Name | None = None
     """Device that computes; `compute.device` if left out, or else the profile's own."""
     gpus: Whole = Field(default=1, ge=1, le=1024)
-    """Such devices of one client: they share its model (FSDP) and its batches out among them."""
+    """Such devices of one client: they share its batches out among them, and its model (`train.sharding`)."""
     speed: Number = Field(default=1.0, ge=1e-6, le=1e6)
     """Computes this many times as fast as its device (or the given seconds)."""
     duplex: Literal["full", "half"] = "full"

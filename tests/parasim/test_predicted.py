@@ -188,7 +188,8 @@ def test_traced_memory_is_shared_too(tiny: Path) -> None:
     alone, shared = (traced_peak(setup, "bfloat16", recomputing=False, gpus=gpus) for gpus in (1, 2))
     # Moments halve, of which there are as many at any peak; activations of one sequence instead of two do too.
     assert shared.by_category[Category.MOMENTS] == alone.by_category[Category.MOMENTS] // 2
-    assert alone.total / 2 <= shared.total < 0.6 * alone.total
+    # Two of its few layers, and what is outside of them, are whole on each while they compute.
+    assert alone.total / 2 <= shared.total < alone.total
 
 
 def test_a_budget_buys_devices_by_the_scenarios_own_step(tiny: Path) -> None:

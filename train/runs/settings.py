@@ -82,7 +82,7 @@ class CyclicSettings(Section):
 
 RECIPE = (
     *("activation_checkpointing", "weights", "master_weights", "optimizer", "adapters", "attention", "loss", "kernels"),
-    *("packing", "padded"),
+    *("packing", "padded", "sharding"),
 )
 """Fields of the section that say how a step is computed, whatever is learned."""
 
@@ -142,6 +142,9 @@ class TrainSettings(Section):
     padded: StrictBool = False
     """For memory and predicted times: count the attention mask of batches whose sequences differ in length. Training
     pads where they do."""
+    sharding: Literal["full", "none"] = "full"
+    """For memory and predicted times of clients with several GPUs (`fleet[].gpus`): share the model out among them
+    (FSDP), or let each hold all of it and exchange gradients (data parallel)."""
     evaluation: EvaluationSettings = EvaluationSettings()
     pretraining: PretrainingSettings | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"

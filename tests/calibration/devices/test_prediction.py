@@ -17,13 +17,14 @@ from parasim.core.calibration.devices.prediction import (
     HOST_COMPILED,
     SCALING_BAND,
     UNKNOWN_BAND,
+    exchanging,
     predict,
     repeated,
     scale,
-    sent,
     step_seconds,
 )
 from parasim.core.calibration.memory.recipe import Recipe
+from parasim.core.calibration.memory.together import Together
 from parasim.core.sim.errors import CostError
 
 SLOW = CatalogueDevice(
@@ -51,13 +52,25 @@ def test_gpus_that_share_weights_out_update_a_share_each() -> None:
     assert step_seconds(update, SLOW, Recipe(gpus=4, sharded=True)) == pytest.approx(0.25, rel=1e-5)
 
 
-def test_what_gpus_send_each_other() -> None:
-    # Four GPUs send 3/4 of everything. Data parallel: gradients of 1e9 parameters in bfloat16, reduced and gathered,
-    # 4e9 B, over a link that carries 0.82e9 B/s of its 1e9.
-    assert sent(10**9, 10**9, Recipe(gpus=4), SLOW) == pytest.approx(3.0 / 0.82)
-    # Sharded: weights gathered twice in bfloat16, gradients reduced once in float32: 8e9 B.
-    assert sent(10**9, 10**9, Recipe(gpus=4, sharded=True), SLOW) == pytest.approx(6.0 / 0.82)
-    assert sent(10**9, 10**9, Recipe(), SLOW) == 0.0
+def test_what_gpus_send_each_other_is_waited_for() -> None:
+    # Four GPUs send 3/4 of everything over a link that carries 0.82e9 B/s of its 1e9. Data parallel: 2e9 B of
+    # gradients, reduced and gathered.
+    assert exchanging(Together(4, reduced=2 * 10**9), SLOW) == pytest.approx(3.0 / 0.82)
+    # Sharded: weights of 2e9 B gathered twice, gradients of 4e9 B reduced once, for each of two batches.
+    sharded = Together(4, sharded=True, gathered=2 * 10**9, reduced=4 * 10**9)
+    assert exchanging(sharded, SLOW, 2) == pytest.approx(2 * 6.0 / 0.82)
+    assert predict({}, SLOW, Recipe(gpus=4, sharded=True), sharded).seconds == pytest.approx(6.0 / 0.82)
+    assert exchanging(Together(), SLOW) == 0.0
+
+
+def test_gpus_beyond_a_machine_send_as_much_as_eight() -> None:
+    # Links from machine to machine are not known: 7/8, and not 15/16.
+    assert exchanging(Together(16, reduced=8 * 10**8), SLOW) == pytest.approx(1.4 / 0.82)
+
+
+def test_devices_without_a_link_do_not_train_together() -> None:
+    with pytest.raises(CostError, match="device slow has no link to another one"):
+        exchanging(Together(2, reduced=1), dataclasses.replace(SLOW, link=0.0))
 
 
 def test_more_batches_repeat_the_passes_and_not_the_update() -> None:
