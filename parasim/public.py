@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parasim import api
 from parasim.figures.look import USUAL, Look
 
 if TYPE_CHECKING:
@@ -58,9 +59,7 @@ def simulate(
     ParaSimError
         If the scenario is wrong, its costs are not known, or `out` cannot be written.
     """
-    from parasim.api import simulate as run
-
-    result = run(source, set, timeline=timeline)
+    result = api.simulate(source, set, timeline=timeline)
     if out is not None:
         from parasim.outputs import leave_simulation
 

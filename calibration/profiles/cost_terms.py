@@ -112,6 +112,8 @@ def work(architecture: Architecture, point: StepPoint) -> dict[str, float]:
     pairs = point.batch_size * point.sequence_length**2
     attention = 4 * pairs * architecture.attention_heads * architecture.head_dimension * layers * _TERA
     head = architecture.vocabulary_size * architecture.hidden_size
+    # Of the layers' parameters, those that a token passes: in a mixture, of its experts alone.
+    passed = architecture.layer_parameters - (architecture.parameters - architecture.active_parameters)
     # Parameters of the layers from the lowest trained one on; trained ones, those whose gradient is a product of
     # matrices, and those of adapters.
     above, trained, multiplied, adapter = architecture.layer_parameters, architecture.parameters, 0, 0
@@ -120,7 +122,8 @@ def work(architecture: Architecture, point: StepPoint) -> dict[str, float]:
         assert point.first_layer is not None
         assert point.layers is not None
         above = block_at(architecture, point.first_layer, layers).parameters
-        trained = multiplied = block_at(architecture, point.first_layer, point.layers).parameters
+        trained = block_at(architecture, point.first_layer, point.layers).parameters
+        multiplied = trained * passed // architecture.layer_parameters
     elif point.trains in ADAPTERS:
         assert point.targets is not None
         assert point.rank is not None
@@ -129,14 +132,14 @@ def work(architecture: Architecture, point: StepPoint) -> dict[str, float]:
         adapter, trained = a + b, b if point.trains is Trains.LORA_B else a + b
         adapted = [linear for linear, _ in adapted_modules(architecture, targets)]
     else:
-        multiplied = architecture.layer_parameters + head
+        multiplied = passed + head
     depth = above / architecture.layer_parameters
     return {
         "one": 1.0,
         "layers_above": layers * depth,
-        "forward": 2 * architecture.layer_parameters * tokens * _TERA,
+        "forward": 2 * passed * tokens * _TERA,
         "attention": attention,
-        "above": 2 * above * tokens * _TERA,
+        "above": 2 * (above * passed // architecture.layer_parameters) * tokens * _TERA,
         "attention_above": attention * depth,
         "head": 2 * head * tokens * _TERA,
         "gradients": 2 * multiplied * tokens * _TERA,

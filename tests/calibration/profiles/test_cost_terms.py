@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from parasim.core.calibration.profiles.cost_terms import full_pass_work, work
 from parasim.core.calibration.profiles.points import StepPoint, block_at, first_layer_of, join_targets, split_targets
+from parasim.core.sim.workload.architecture import architecture
 from parasim.core.sim.workload.blocks import partition
 from parasim.core.sim.workload.methods import Trains
 from tests.calibration.synthetic import ARCHITECTURE
@@ -81,3 +82,15 @@ def test_targets_are_one_word_in_one_order():
     assert join_targets(("v_proj", "q_proj")) == "q_proj+v_proj"
     assert split_targets("q_proj+v_proj") == ("q_proj", "v_proj")
     assert split_targets(join_targets("all-linear")) == "all-linear"
+
+
+def test_a_token_passes_its_experts_alone():
+    # Mixtral: 2 of 8 experts a token; 46,702,792,704 parameters in all, of which 12,879,925,248 are active, and
+    # 46,440,644,608 of them in layers.
+    model = architecture("mixtral-8x7b")
+    passed = 46_440_644_608 - (46_702_792_704 - 12_879_925_248)
+    whole = work(model, block(0, 32))
+    assert whole["forward"] == whole["above"] == pytest.approx(2 * passed * 16 * 1e-12)
+    assert work(model, block(16, 8))["gradients"] == pytest.approx(2 * passed / 4 * 16 * 1e-12)
+    # What is trained is all of them.
+    assert whole["weights"] == pytest.approx(46.440644608)
