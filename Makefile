@@ -1,6 +1,6 @@
 # `make sweep` runs the main job, `make test` lints, type-checks and tests; both set up .venv themselves. `make validate`
 # counts every model family that transformers has, tries 5,000 generated scenarios and holds paraSim against every
-# reference of docs/validation.md (minutes). `make test-ray` installs Ray (280 MB) as well and runs the tests that `make
+# reference of docs/explanation/validation.md (minutes). `make test-ray` installs Ray (280 MB) as well and runs the tests that `make
 # test` skips without it; `make test-app` the tests of `paraSim app`, which need Chromium (apt-get install chromium) for
 # its page.
 PYTHON ?= python3

@@ -4,7 +4,7 @@ A block ``yaml`` whose first line is a comment with a name is that file; of a bl
 with ``$`` is run in a folder with these files, and printed lines follow. ``...`` stands for as many lines as it takes;
 below it, lines go on as they are printed.
 
-    python -m tests.docs.pages docs/machines.md
+    python -m tests.docs.pages docs/reference/machines.md
 
 writes pages anew; ``...`` then stands where it stood, after as many lines.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[2]
-PAGES = (ROOT / "docs" / "machines.md",)
+PAGES = (ROOT / "docs" / "reference" / "machines.md",)
 LEFT_OUT = "..."
 
 

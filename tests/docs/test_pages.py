@@ -12,7 +12,7 @@ from parasim.cli.listing import PROFILE
 from parasim.contracts import CONTRACTS
 from tests.docs.pages import PAGES, ROOT, rewritten
 
-MACHINES = (ROOT / "docs" / "machines.md").read_text(encoding="utf-8")
+MACHINES = (ROOT / "docs" / "reference" / "machines.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
