@@ -28,8 +28,8 @@ def command_line() -> str:
     """Every subcommand with its arguments and options."""
     pages = [
         "# Command line\n\nEvery command and option, as `--help` tells them. All commands also take\n`--quiet`, "
-        "`--verbose`, `--log-file FILE`, `--debug` and `--import FILE`;\n[exit statuses](machines.md#exit-statuses) are "
-        "common to all.\n"
+        "`--verbose`, `--log-file FILE`, `--debug` and `--import FILE`;\n[exit statuses](machines.md#exit-statuses) "
+        "are common to all.\n"
     ]
     for name in COMMANDS:
         pages += _command(f"paraSim {name}", load(name))
@@ -78,7 +78,15 @@ def fields() -> str:
         "# Every field of a scenario\n\nMade of the JSON Schema, which `paraSim list schema` prints. "
         "[Scenarios](scenarios.md) explains them.\n"
     )
-    return "\n".join([head, *_shapes(json_schema(), "scenario")])
+    page = "\n".join([head, *_shapes(json_schema(), "scenario")])
+    # A shape stands once on this page, so that its name can lead there.
+    shapes = re.findall(r"^## `([A-Z]\w+)`$", page, re.MULTILINE)
+    return re.sub(
+        rf"^(\| .*? \| .*?)`({'|'.join(shapes)})`",
+        lambda row: f"{row[1]}[`{row[2]}`](#{row[2].lower()})",
+        page,
+        flags=re.MULTILINE,
+    )
 
 
 def results() -> str:
@@ -110,6 +118,10 @@ def _shape(shape: Schema, name: str, level: str) -> Iterator[str]:
     ]
     if rows:
         yield f"{level} `{name}`\n"
+        about = shape.get("description") if level == "##" else None
+        if about:
+            # The first paragraph: docstrings have the sources of what a shape says behind it.
+            yield f"{' '.join(about.partition(chr(10) * 2)[0].split())}\n"
         yield _table(("field", "kind", "default", "meaning"), rows)
 
 
