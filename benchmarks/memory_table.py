@@ -1,7 +1,7 @@
 """The ParaBlock paper's Table 8, peak GPU memory, beside the traced peaks of the same steps.
 
 The paper publishes neither the sequence length nor whether activations were recomputed, so 512 tokens are assumed and
-both are shown; nothing is fitted. The table of docs/memory.md:
+both are shown; nothing is fitted. The table of docs/appendices/memory.md:
 
     python benchmarks/memory_table.py
 """

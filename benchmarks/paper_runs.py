@@ -2,9 +2,9 @@ r"""Which settings would explain the ParaBlock paper's runtimes and memory on it
 
 The paper states neither sequence length nor steps. This searches a grid of settings: sequences padded to the longest
 of their batch, or all of one length; attention fused or eager; a processor that asks for an operator in 20 us or in 40
-(docs/devices.md); as many steps a round for both models, or as many in all rounds together (32 and 28); and, for blocks
-and for LoRA apart, the batch at once or one sequence after the other with gradients accumulated, and activations kept
-or recomputed. For each, a step is traced and priced on an A100 with 80 GB, and held against
+(docs/appendices/devices.md); as many steps a round for both models, or as many in all rounds together (32 and 28);
+and, for blocks and for LoRA apart, the batch at once or one sequence after the other with gradients accumulated, and
+activations kept or recomputed. For each, a step is traced and priced on an A100 with 80 GB, and held against
 
 - six computing times of a round of blocks (profile paper-a100: two models, two data sets, two batch sizes) and three of
   LoRA, all of which may be off by the prediction's band. A round is so many steps long, and how many nobody knows: what

@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Return the exit status: 0, 1 if the page or the history tells other figures, 2 if they cannot be written."""
     parser = argparse.ArgumentParser("python -m validation", description=__doc__)
     parser.add_argument(
-        "--write", action="store_true", help="write docs/validation.md and append to validation/history.csv"
+        "--write", action="store_true", help="write docs/explanation/validation.md and append to validation/history.csv"
     )
     write = parser.parse_args(arguments).write
     try:

@@ -14,7 +14,7 @@ from validation.reference import Figure
 ROOT = Path(__file__).parents[1]
 HISTORY = ROOT / "validation" / "history.csv"
 COLUMNS = ("commit", "date", "reference", "figure", "value")
-_UNSEEN = (":!docs/validation.md", ":!validation/history.csv")
+_UNSEEN = (":!docs/explanation/validation.md", ":!validation/history.csv")
 """What the command writes itself."""
 
 Found = Mapping[str, Sequence[Figure]]

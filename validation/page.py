@@ -11,7 +11,7 @@ from validation.history import ROOT
 from validation.reference import Figure, Reference, references
 from validation.rival import Rival, rivals
 
-PAGE = ROOT / "docs" / "validation.md"
+PAGE = ROOT / "docs" / "explanation" / "validation.md"
 
 _HEAD = """\
 # How far paraSim is from what it is held against

@@ -1,7 +1,8 @@
 """How long a GPU is busy with one operator: matrix products by tiles and waves, all else by memory traffic.
 
 Constants are fitted to measurements of single operators, or published; none is fitted to a training step.
-docs/devices.md has the residuals, which `benchmarks/operators.py` prints, and what was chosen after steps were seen.
+docs/appendices/devices.md has the residuals, which `benchmarks/operators.py` prints, and what was chosen after
+steps were seen.
 """
 
 from __future__ import annotations

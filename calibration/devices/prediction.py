@@ -28,7 +28,8 @@ HOST_COMPILED = 8e-6
 """The same of compiled code, which is one call for many kernels [s]; an assumption."""
 BANDS = {"server": 1.3, "geforce": 1.3, "workstation": 1.6, "low-power": 1.6}
 """Factor either way within which nine in ten times of a class of devices are expected: by the published rows of servers
-and GeForce, with room for other sources (docs/devices.md); an assumption for the chips of these in other boards."""
+and GeForce, with room for other sources (docs/appendices/devices.md); an assumption for the chips of
+these in other boards."""
 UNKNOWN_BAND = 2.5
 """The same for classes of other chips, of which there is no row; an assumption, that rooflines between threads and
 precisions of a CPU were off by up to 59 %."""

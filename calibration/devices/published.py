@@ -42,7 +42,7 @@ class PublishedRow:
     Attributes
     ----------
     fields : mapping of str to object
-        The row; `docs/devices.md` names what is read of it.
+        The row; `docs/appendices/devices.md` names what is read of it.
     models : mapping of str to object
         Configurations by the names that the file's rows use; a string stands for a name of the catalogue.
     """

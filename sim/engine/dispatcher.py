@@ -1,7 +1,7 @@
 """Who works where clients have no numbered rounds, and come and go: a place is given to the next one that is there.
 
-A *participation* is what a client does for one update. `docs/failures.md` says what becomes of it, and of a run in
-which nobody is there.
+A *participation* is what a client does for one update. `docs/explanation/failures.md` says what becomes of it, and of a
+run in which nobody is there.
 """
 
 from __future__ import annotations

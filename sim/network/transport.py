@@ -158,7 +158,7 @@ class Tcp:
         acknowledged (RFC 1122), which lengthens a round trip by two packets. BBR (Cardwell et al., CACM 2017) sends at
         2 / ln 2 times the rate acknowledged in the last round trip, which doubles without flights: c 2 ** (seconds /
         round trip) segments are out, until their rate is the link's. From a first flight of 10 follows c = 4.5 without
-        delays; acknowledging and sending by twos makes it 3.8 (measured: docs/transport.md).
+        delays; acknowledging and sending by twos makes it 3.8 (measured: docs/explanation/transport.md).
         """
         packet, streams = PACKET / rate, self.transport.streams
         first = FIRST_WINDOW * streams

@@ -1,6 +1,7 @@
 """FedCyBGD's shape in time: clients take turns, each training a block of its own.
 
-Of a client that is gone when its turn comes, or vanishes in it, the turn passes to the next one (docs/failures.md).
+Of a client that is gone when its turn comes, or vanishes in it, the turn passes to the next one
+(docs/explanation/turns.md).
 
 Source: Wang, Wang and Tang, "Save It All" (arXiv 2406.11187).
 """

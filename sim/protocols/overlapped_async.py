@@ -1,7 +1,7 @@
 """Asynchronous ParaBlock: everyone computes a block while the last one travels, and goes on at its own pace.
 
 ParaBlock's overlap and correction (Algorithm 2) with FedBuff's buffers, one for each block, in the place of rounds.
-`docs/model.md` has it as an algorithm, and why it is this one.
+`docs/explanation/asynchronous.md` has it as an algorithm, and why it is this one.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class DeviceChoice(Section):
     """A device that clients could have instead."""
 
     name: Name
-    """Of the catalogue in docs/devices.md, or any if `speed` is given."""
+    """Of the catalogue in docs/explanation/devices.md, or any if `speed` is given."""
     speed: Annotated[float, Field(ge=1e-6, le=1e6), BeforeValidator(is_number)] | None = None
     """As in `fleet`; by predictions for the catalogue, and roughly so, if left out."""
     gpu_hour: Money

@@ -1,6 +1,6 @@
 """What happens to clients: when they are there, how their links and devices fail, and how long a round waits for them.
 
-What each of it means for a run is written down in `docs/failures.md`.
+What each of it means for a run is written down in `docs/explanation/failures.md`.
 """
 
 from __future__ import annotations

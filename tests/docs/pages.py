@@ -1,12 +1,13 @@
 """Pages whose commands are run: what stands below them is what they print.
 
-A block ``yaml`` whose first line is a comment with a name is that file; of a block ``console``, every line that begins
-with ``$`` is run in a folder with these files, and printed lines follow. ``...`` stands for as many lines as it takes;
-below it, lines go on as they are printed.
+A block ``yaml`` or ``python`` whose first line is a comment with a name is that file; of a block ``console``, every
+line that begins with ``$`` is run in a folder with these files and the examples, and printed lines follow. ``...``
+stands for as many lines as it takes; below it, lines go on as they are printed.
 
-    python -m tests.docs.pages docs/machines.md
+    python -m tests.docs [PAGE ...]
 
-writes pages anew; ``...`` then stands where it stood, after as many lines.
+writes pages anew, and those that are made of the program (`reference`); ``...`` then stands where it stood, after as
+many lines.
 """
 
 from __future__ import annotations
@@ -19,7 +20,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[2]
-PAGES = (ROOT / "docs" / "machines.md",)
+DOCS = ROOT / "docs"
+PAGES = (
+    DOCS / "reference" / "machines.md",
+    DOCS / "tutorials" / "my-sites.md",
+    DOCS / "tutorials" / "my-method.md",
+    DOCS / "tutorials" / "last-night.md",
+)
+"""Pages whose commands are run by every test."""
+LONG = (DOCS / "tutorials" / "my-gpu.md", DOCS / "tutorials" / "my-data.md")
+"""Pages whose commands trace or train a model: `make docs-pages` runs them. What a training learns is the same to the
+bit on one machine only."""
 LEFT_OUT = "..."
 
 
@@ -31,7 +42,10 @@ def rewritten(page: str) -> str:
         command.parent.mkdir()
         command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m parasim "$@"\n')
         command.chmod(0o755)
-        for name, text in re.findall(r"^```yaml\n# (\S+)\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        (folder / "examples").symlink_to(ROOT / "examples")
+        for name, text in re.findall(
+            r"^```(?:yaml|python)\n# (\S+\.(?:yaml|py))\n(.*?)^```", page, re.MULTILINE | re.DOTALL
+        ):
             (folder / name).write_text(text)
         return re.sub(
             r"(^```console\n)(.*?)(^```)",
@@ -53,7 +67,11 @@ def _ran(block: str, folder: Path) -> str:
 
 def _printed(command: str, folder: Path) -> list[str]:
     path = f"{folder / '.bin'}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'examples'}"}
+    environment = os.environ | {
+        "PATH": path,
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'examples'}",
+        "OMP_NUM_THREADS": "1",
+    }
     told = subprocess.run(
         ["/bin/bash", "-c", command],
         cwd=folder,
@@ -73,9 +91,3 @@ def _abridged(lines: list[str], before: list[str]) -> list[str]:
     first = before.index(LEFT_OUT)
     last = len(before) - first - 1
     return [*lines[:first], LEFT_OUT, *lines[len(lines) - last :]] if len(lines) > first + last else lines
-
-
-if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        path = Path(name)
-        path.write_text(rewritten(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,7 +1,7 @@
 """Training through failures once more, as plainly as can be: given only what happened when, by whole copies of models.
 
 A timeline says who downloaded, computed and aggregated what from when to when. What that does to tensors is written
-down here by the rules of `docs/failures.md`, with no versions, no bookkeeping and no protocols.
+down here by the rules of `docs/explanation/failures.md`, with no versions, no bookkeeping and no protocols.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def test_pictures_are_the_same_every_time(tmp_path):
     assert [path.name for path in first] == ["break_even.png", "break_even.svg"]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
     assert {"parablock or fedit: the faster one", "batch size", "10 MB/s"} <= words(first[1])
-    # Of batch sizes 2 to 8, only 4 is fitted for FedIT (docs/planning.md): the six others carry a mark.
+    # Of batch sizes 2 to 8, only 4 is fitted for FedIT (docs/how-to/planning.md): the six others carry a mark.
     assert "compute time extrapolated, of one method or both" in words(first[1])
     marks = re.findall(r'<use [^>]*style="fill: #ffffff; stroke: #6e6e6e; stroke-width: 0.6', first[1].read_text())
     assert len(marks) == 6

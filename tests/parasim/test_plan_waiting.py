@@ -75,7 +75,7 @@ def test_over_selection_needs_a_fraction(tmp_path: Path):
 
 @pytest.mark.parametrize("question", ["quorum", "deadline"])
 def test_methods_whose_rounds_wait_for_nobody_in_particular_are_refused(tmp_path: Path, question: str):
-    # As a scenario with that field is (docs/failures.md).
+    # As a scenario with that field is (docs/explanation/failures.md).
     path = tmp_path / "scenario.json"
     path.write_text(json.dumps(UNEVEN))
     for method, why in (("fedcybgd", "take turns"), ("fedbuff", "begin again by themselves")):

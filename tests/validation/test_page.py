@@ -111,7 +111,7 @@ def test_the_commit_tells_of_changes_on_top(tmp_path, monkeypatch):
         subprocess.run(("git", "-c", "user.name=n", "-c", "user.email=e@x", *arguments), cwd=tmp_path, check=True)
 
     git("init", "--quiet")
-    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "explanation").mkdir(parents=True)
     (tmp_path / "code.py").write_text("1")
     git("add", "code.py")
     git("commit", "--quiet", "--message", "first", "--date", "2026-01-01")
@@ -120,7 +120,7 @@ def test_the_commit_tells_of_changes_on_top(tmp_path, monkeypatch):
     assert len(name) == 10
     assert len(date) == 10
     # What the command writes itself is no change.
-    (tmp_path / "docs" / "validation.md").write_text("page")
+    (tmp_path / "docs" / "explanation" / "validation.md").write_text("page")
     assert history.commit() == (name, date)
     (tmp_path / "code.py").write_text("2")
     assert history.commit() == (f"{name}+", date)

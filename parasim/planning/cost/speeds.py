@@ -2,7 +2,7 @@
 
 The step comes along (`calibration/data/reference_step.json`), so that a plan needs no torch and says the same
 everywhere. Ratios of other steps of its model (batch 2, other blocks, adapters) are within 5 % of this one's, those of
-full fine-tuning within 22 % (docs/devices.md).
+full fine-tuning within 22 % (docs/appendices/devices.md).
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ def test_a_row_that_cannot_be_expressed_says_why() -> None:
 
 def test_predictions_are_as_near_to_published_runs_as_the_docs_say() -> None:
     # All strictly comparable rows, and those of two sources whose inputs are partly inferred. The bounds are a little
-    # above what is reached; docs/devices.md has the table of all rows.
+    # above what is reached; docs/appendices/devices.md has the table of all rows.
     chosen = [
         one
         for one in shipped_rows()

@@ -1,4 +1,4 @@
-"""Take the picture of docs/app.md: ``python -m tests.parasim.app.picture docs/figures/app.png``."""
+"""Take the picture of docs/how-to/app.md: ``python -m tests.parasim.app.picture docs/figures/app.png``."""
 
 from __future__ import annotations
 

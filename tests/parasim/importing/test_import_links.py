@@ -327,7 +327,7 @@ def test_what_is_constant_for_want_of_seconds_is_said():
 
 def test_the_examples_of_the_documentation(files: Path, monkeypatch: pytest.MonkeyPatch):
     root = Path(__file__).parents[3]
-    documented = (root / "docs" / "import.md").read_text().partition("```yaml\n")[2].partition("```")[0]
+    documented = (root / "docs" / "how-to" / "import.md").read_text().partition("```yaml\n")[2].partition("```")[0]
     monkeypatch.chdir(root / "examples" / "links")
     berlin = [f"berlin-{name}" for name in ("up.json", "down.json", "ping.txt")]
     import_links([*berlin, "lyon=lyon-speedtest.json", "offices.csv"]).write(files / "fleet.yaml")
