@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -58,16 +59,16 @@ def describe(func: Any, phase: Phase, args: tuple[Any, ...], kwargs: Mapping[str
     return Operator(str(packet), phase, str(precision).removeprefix("torch."), flops, traffic, _shape(packet, operands))
 
 
-def _computed(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> float:
+def _computed(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Fraction:
     """Share of an attention that fused kernels compute: under a causal mask, the scores up to each query's own."""
     at = {argument.name: place for place, argument in enumerate(func._schema.arguments)}
     if "is_causal" not in at:
-        return 1.0
+        return Fraction(1)
     place = at["is_causal"]
     if not (args[place] if place < len(args) else kwargs.get("is_causal", False)):
-        return 1.0
+        return Fraction(1)
     queries = int(args[at["query"]].shape[-2])
-    return (queries + 1) / (2 * queries)
+    return Fraction(queries + 1, 2 * queries)
 
 
 def _shape(packet: Any, operands: list[Tensor]) -> tuple[int, ...]:

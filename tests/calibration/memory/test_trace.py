@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -175,7 +175,9 @@ def test_a_trace_leaves_the_model_as_it_was(single: ShapeModel) -> None:
     assert after.operators == before.operators
 
 
-@settings(max_examples=6, deadline=None)
+# Of 11 x 11 scores a causal mask leaves 66, a share that no float holds.
+@example(0, 3, 11, False)
+@settings(max_examples=5, deadline=None)
 @given(st.integers(0, LAYERS - 1), st.integers(1, 4), st.integers(1, 16), st.booleans())
 def test_operations_are_linear_in_the_batch_and_memory_grows_with_it(
     single: ShapeModel, index: int, batch_size: int, tokens: int, checkpointing: bool
